@@ -1,0 +1,1 @@
+"""Relay: an SQS buffer and dead-letter relay in front of an event orchestrator."""

@@ -1,0 +1,109 @@
+"""One frozen fact for each thing that happened. Parts state facts; observers count and log them.
+
+A part takes `observe: Observe` and calls it synchronously; an observer never raises and never
+blocks. Durations are seconds, sizes are bytes, times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from relay.message import Event, Message, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message was taken in hand. A second delivery of one in hand is not received again."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A message came to its end for this delivery.
+
+    `outcome` is the message's: `Delivered` and `Reject` may be acknowledged (a `Reject` is in the
+    dead-letter queue), `Retry` stays. `results` pairs each event that was tried with its outcome.
+    """
+
+    message: Message
+    outcome: Outcome
+    seconds: float
+    results: tuple[tuple[Event, Outcome], ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forwarded:
+    """One request to the destination ended. `error` is None where it answered for each event."""
+
+    events: int
+    size: int
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLettered:
+    """A message's copy is safely in the dead-letter queue (or its stand-in, if `complete` is False)."""
+
+    message: Message
+    code: str
+    reason: str
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitChanged:
+    """The way to the destination opened or closed.
+
+    `state` is `closed`, `open`, `half-open` or `halted`; `seconds` is how long the last state
+    lasted; `setting` is what to look at when halted.
+    """
+
+    state: str
+    reason: str
+    seconds: float
+    setting: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extended:
+    """A visibility extension ended for some leases: `count` granted, `failed` refused."""
+
+    count: int
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedLate:
+    """A delete was tried after its lease had run out: the message may come once more."""
+
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteFailed:
+    """A delete was refused until the lease's end: the message comes again."""
+
+    message_id: str
+    reason: str
+
+
+Fact: TypeAlias = (
+    Received
+    | Settled
+    | Forwarded
+    | DeadLettered
+    | CircuitChanged
+    | Extended
+    | DeletedLate
+    | DeleteFailed
+)
+Observe: TypeAlias = Callable[[Fact], None]
+
+
+def ignore(fact: Fact) -> None:
+    """The observer of those who have none."""

@@ -1,0 +1,112 @@
+"""What a message remembers of its past: the one packed attribute of ours on a dead letter."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from relay.message import Message
+
+ATTRIBUTE = "relay-origin"
+"""The attribute's name: lowercase letters and hyphens survive as an HTTP header's name."""
+
+VERSION = 1
+REASON_LIMIT = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The past of a message that was dead-lettered once, at least.
+
+    Attributes:
+        id: the base id of the first delivery; the ids of its events follow from it for ever.
+        pending: positions of the events still to be delivered; None means all of them.
+        hops: how often it has gone through a dead-letter queue.
+        sent_at: when the first message was sent, epoch seconds.
+        source: name of the queue it was first taken from.
+        code: why it was dead-lettered, for machines.
+        reason: the same as a sentence.
+        generation: how often a person deliberately asked for a new run under new ids.
+        may_have_run: the destination may hold some of its events all the same.
+        lost: what could not be carried on (attribute names, for instance).
+        encoding: "base64" where the body is a stand-in for one that SQS cannot hold.
+    """
+
+    id: str
+    pending: tuple[int, ...] | None = None
+    hops: int = 0
+    sent_at: float | None = None
+    source: str | None = None
+    code: str | None = None
+    reason: str | None = None
+    generation: int = 0
+    may_have_run: bool = False
+    lost: tuple[str, ...] = ()
+    encoding: str | None = None
+
+    def pack(self) -> str:
+        """The attribute's value: one line of ASCII JSON, safe in SQS and in an HTTP header."""
+        kept = {k: v for k, v in asdict(self).items() if v not in (None, (), 0, False)}
+        if self.pending is not None:
+            kept["pending"] = list(self.pending)
+        if self.reason is not None:
+            kept["reason"] = self.reason[:REASON_LIMIT]
+        return json.dumps({"version": VERSION, **kept}, separators=(",", ":"))
+
+
+class UnreadableOrigin(ValueError):
+    """The attribute is there but is not ours, or is of a version that we do not know."""
+
+
+def origin_of(message: Message) -> Origin | None:
+    """The past that the message carries, or None on its first way through.
+
+    Raises:
+        UnreadableOrigin: with a sentence that names the field at fault.
+    """
+    attribute = message.attribute(ATTRIBUTE)
+    return None if attribute is None else unpack(attribute.value)
+
+
+def unpack(value: str | bytes) -> Origin:
+    """Read what `Origin.pack` wrote. Unknown fields of the same version are ignored.
+
+    Raises:
+        UnreadableOrigin: with a sentence that names the field at fault.
+    """
+    try:
+        raw = json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableOrigin(f"the attribute {ATTRIBUTE} is not JSON") from error
+    if not isinstance(raw, dict) or raw.get("version") != VERSION:
+        raise UnreadableOrigin(f"the attribute {ATTRIBUTE} is not of version {VERSION}")
+    if "id" not in raw:
+        raise UnreadableOrigin(f"the attribute {ATTRIBUTE} names no id")
+    names = {f.name for f in fields(Origin)}
+    return Origin(**{name: _checked(name, v) for name, v in raw.items() if name in names})
+
+
+def _checked(name: str, value: Any) -> Any:
+    """The field's value in the type that `Origin` declares, or `UnreadableOrigin`."""
+    if name == "pending" and _all(value, int) and all(i >= 0 for i in value):
+        return tuple(value)
+    if name == "lost" and _all(value, str):
+        return tuple(value)
+    if name in ("hops", "generation") and _is(value, int) and value >= 0:
+        return value
+    if name == "sent_at" and (_is(value, int) or isinstance(value, float)):
+        return float(value)
+    if name == "may_have_run" and isinstance(value, bool):
+        return value
+    if name in ("id", "source", "code", "reason", "encoding") and isinstance(value, str) and value:
+        return value
+    raise UnreadableOrigin(f"the attribute {ATTRIBUTE} holds an impossible {name!r}")
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _all(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(_is(item, kind) for item in value)
