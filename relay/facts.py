@@ -47,7 +47,7 @@ class Forwarded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLettered:
-    """A message's copy is safely in the dead-letter queue (or its stand-in, if `complete` is False)."""
+    """A message's copy is safely in the dead-letter queue; `complete` is False for a stand-in."""
 
     message: Message
     code: str

@@ -142,7 +142,7 @@ class Reject:
 Outcome: TypeAlias = Delivered | Retry | Reject
 
 
-class Unavailable(Exception):  # noqa: N818 - a state of the destination, not an error of ours
+class Unavailable(Exception):
     """The destination as a whole did not answer as a destination should.
 
     Args:
@@ -172,7 +172,7 @@ class Unavailable(Exception):  # noqa: N818 - a state of the destination, not an
         self.unsent = unsent
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not an error of ours
+class Refused(Exception):
     """The destination refused a request of several events because of one of them.
 
     Some of the others may have been stored. `suspect` is the position of the event that the answer
