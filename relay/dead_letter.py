@@ -1,0 +1,95 @@
+"""A dead letter: the copy of a message that SQS can hold, with its reason and its past."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from relay.message import Attribute, Message
+from relay.origin import ATTRIBUTE, Origin
+from relay.stand_in import forms
+
+MAX_ATTRIBUTES = 10
+"""Amazon SQS quota: message attributes in a message."""
+
+MAX_BYTES = 1_048_576
+"""Amazon SQS quota: body and attributes of a message together, in bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """What is sent to the dead-letter queue. `complete` is False where something was lost."""
+
+    body: str
+    attributes: Mapping[str, Attribute]
+    group_id: str | None = None
+    dedup_id: str | None = None
+    trace_header: str | None = None
+    complete: bool = True
+
+
+class TooLarge(Exception):
+    """No form of the message fits into SQS together with its reason."""
+
+
+def dead_letter(
+    message: Message, origin: Origin, *, fifo: bool, max_bytes: int = MAX_BYTES
+) -> DeadLetter:
+    """The copy of the message that SQS can hold, losing as little as can be.
+
+    The body goes unchanged where SQS can hold it, else as a stand-in that `origin.encoding` names.
+    Attributes that find no place beside the origin are named in `origin.lost`.
+
+    Raises:
+        TooLarge: even compressed and without attributes it does not fit.
+    """
+    trace = message.trace_header
+    group, dedup = (_group(message), _dedup(message, origin)) if fifo else (message.group_id, None)
+    for body, encoding in forms(message.body, origin.encoding):
+        for kept in _attribute_choices(message):
+            lost = tuple(sorted(set(message.attributes) - {ATTRIBUTE} - set(kept)))
+            told = replace(origin, encoding=encoding, lost=_merged(origin.lost, lost))
+            attributes = {**kept, ATTRIBUTE: Attribute("String", told.pack())}
+            if _size(body, attributes) <= max_bytes:
+                return DeadLetter(
+                    body=body,
+                    attributes=attributes,
+                    group_id=group,
+                    dedup_id=dedup,
+                    trace_header=trace,
+                    complete=encoding is None and not lost,
+                )
+    raise TooLarge(f"the message fills SQS's {max_bytes} bytes and leaves no place for its reason")
+
+
+def _attribute_choices(message: Message) -> list[dict[str, Attribute]]:
+    """All attributes, then only as many as find a place beside the origin, then none."""
+    others = {k: v for k, v in message.attributes.items() if k.casefold() != ATTRIBUTE}
+    first = dict(sorted(others.items(), key=lambda item: _cost(*item))[: MAX_ATTRIBUTES - 1])
+    return [first, {}] if first else [{}]
+
+
+def _cost(name: str, attribute: Attribute) -> int:
+    value = attribute.value
+    raw = value if isinstance(value, bytes) else value.encode("utf-8", "replace")
+    return len(name.encode()) + len(attribute.data_type) + len(raw)
+
+
+def _size(body: str, attributes: Mapping[str, Attribute]) -> int:
+    return len(body.encode()) + sum(_cost(*item) for item in attributes.items())
+
+
+def _merged(before: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*before, *now)))
+
+
+def _group(message: Message) -> str:
+    """The original group; where the source does not tell it, no order is known to be kept."""
+    return message.group_id or message.message_id
+
+
+def _dedup(message: Message, origin: Origin) -> str:
+    """Explicit: SQS may swallow only our own earlier copy of the same message and hop."""
+    key = f"{message.queue}\n{message.message_id}\n{origin.hops}"
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,133 @@
+"""The dead-letter queue as the handler sees it: puts a copy there once, remembers that it did."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+from relay.dead_letter import MAX_BYTES, DeadLetter, TooLarge, dead_letter
+from relay.facts import DeadLettered, Observe, ignore
+from relay.message import Message, Reject, Retry
+from relay.origin import Origin
+
+REMEMBERED = 20_000
+REMEMBERED_FOR = 3_600.0
+"""Seconds. A redelivery of a dead-lettered message in this time is only acknowledged."""
+
+PROBE_EVERY = 30.0
+"""Seconds between tries while a permission, a key or the queue itself is missing."""
+
+LEAVE_TO_SQS = 43_200.0
+"""Seconds; the longest visibility. SQS's own redrive policy moves what we cannot copy."""
+
+
+class NotStored(Exception):
+    """The dead-letter queue did not take the copy.
+
+    Args:
+        reason: a sentence for a person.
+        setting: the permission, key or queue to look at; None when trying again later can help.
+    """
+
+    def __init__(self, reason: str, *, setting: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.setting = setting
+
+
+Store = Callable[[DeadLetter], Awaitable[None]]
+"""Puts a copy into the queue and returns once SQS has it. Raises `NotStored`."""
+
+
+class DeadLetterQueue:
+    """Sends copies and knows for a while which messages have one.
+
+    `problem` is the sentence that says why nothing can be dead-lettered now, or None, and `setting`
+    what to look at. While it stands, one copy at a time tests the way; nothing is acknowledged.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        fifo: bool = False,
+        max_bytes: int = MAX_BYTES,
+        observe: Observe = ignore,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._fifo = fifo
+        self._max_bytes = max_bytes
+        self._observe = observe
+        self._clock = clock
+        self._sleep = sleep
+        self._turn = asyncio.Lock()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._remembered: OrderedDict[str, tuple[float, Reject]] = OrderedDict()
+        self.problem: str | None = None
+        self.setting: str | None = None
+
+    def known(self, message_id: str) -> Reject | None:
+        """Why this message was dead-lettered a while ago, or None."""
+        at, reject = self._remembered.get(message_id, (float("-inf"), None))
+        return reject if self._clock() - at < REMEMBERED_FOR else None
+
+    async def put(self, message: Message, origin: Origin, reject: Reject) -> Reject | Retry:
+        """Store the copy. `Reject` once it is safely there, `Retry` where it may be later.
+
+        Waits for as long as a misconfiguration stands. A cancelled caller does not stop a copy that
+        is on its way: it is remembered when it arrives.
+        """
+        try:
+            copy = dead_letter(message, origin, fifo=self._fifo, max_bytes=self._max_bytes)
+        except TooLarge as error:
+            return Retry(f"{reject.code}: {reject.reason}; {error}", after=LEAVE_TO_SQS)
+        while True:
+            try:
+                await self._send(message, copy, reject)
+            except NotStored as error:
+                if error.setting is None:
+                    return Retry(error.reason)
+                self._halt(error)
+            else:
+                return reject
+            async with self._turn:
+                if self.problem is not None:
+                    await self._sleep(PROBE_EVERY)
+
+    async def drain(self) -> None:
+        """Wait for the copies that are on their way."""
+        await asyncio.gather(*self._sending, return_exceptions=True)
+
+    async def _send(self, message: Message, copy: DeadLetter, reject: Reject) -> None:
+        task = asyncio.create_task(self._stored(message, copy, reject))
+        self._sending.add(task)
+        task.add_done_callback(self._sent)
+        await asyncio.shield(task)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        if not task.cancelled():
+            task.exception()  # retrieved: the caller may have left
+
+    async def _stored(self, message: Message, copy: DeadLetter, reject: Reject) -> None:
+        await self._store(copy)
+        self.problem = self.setting = None
+        self._remember(message.message_id, reject)
+        self._observe(
+            DeadLettered(
+                message=message, code=reject.code, reason=reject.reason, complete=copy.complete
+            )
+        )
+
+    def _halt(self, error: NotStored) -> None:
+        self.problem, self.setting = error.reason, error.setting
+
+    def _remember(self, message_id: str, reject: Reject) -> None:
+        self._remembered[message_id] = (self._clock(), reject)
+        self._remembered.move_to_end(message_id)
+        while len(self._remembered) > REMEMBERED:
+            self._remembered.popitem(last=False)

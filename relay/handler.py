@@ -1,0 +1,245 @@
+"""The one path of a message, the same in push and pull mode: decode, deliver, else dead-letter."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from relay.dead_letter_queue import DeadLetterQueue
+from relay.envelope import Decoded
+from relay.facts import Observe, Received, Settled, ignore
+from relay.guard import RejectGuard
+from relay.in_hand import Holding, InHand
+from relay.message import Delivered, Event, Message, Outcome, Reject, Retry
+from relay.origin import Origin, UnreadableOrigin, origin_of
+
+EXPIRING = 0.9
+"""The part of the queue's retention after which waiting ends and a person is told."""
+
+GRACE = 60.0
+"""Seconds. What arrives when it is almost too late still gets one honest try."""
+
+
+class Forward(Protocol):
+    """What the handler asks of the forwarder."""
+
+    async def submit(self, event: Event) -> Outcome:
+        """The event's outcome, after as many attempts as it takes. Cancelling withdraws it."""
+        ...
+
+    def may_have_run(self, event_id: str) -> bool:
+        """Whether the destination may hold the event although no success was seen."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How many messages are in hand and what keeps some from being settled, if anything does."""
+
+    in_hand: int
+    problem: str | None = None
+    setting: str | None = None
+
+
+class Handler:
+    """Handles each message once at a time, whatever number of deliveries it has.
+
+    `handle` returns `Delivered` when all of its events were accepted (or there was nothing to
+    send), `Reject` when its copy is safely in the dead-letter queue, and `Retry` otherwise. The
+    first two may be acknowledged, the last never.
+    """
+
+    def __init__(
+        self,
+        decode: Callable[[Message], Decoded | Reject],
+        forward: Forward,
+        dead_letters: DeadLetterQueue,
+        *,
+        guard: RejectGuard,
+        retention: float | None = None,
+        observe: Observe = ignore,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._decode = decode
+        self._forward = forward
+        self._dead_letters = dead_letters
+        self._guard = guard
+        self._retention = retention
+        self._observe = observe
+        self._clock = clock
+        self._in_hand = InHand()
+
+    @property
+    def status(self) -> Status:
+        """What a person should know now."""
+        if self._guard.suspicion is not None:
+            return Status(len(self._in_hand), str(self._guard.suspicion), "RELAY_ENVELOPE")
+        letters = self._dead_letters
+        return Status(len(self._in_hand), letters.problem, letters.setting)
+
+    async def handle(self, message: Message) -> Outcome:
+        """Bring the message to its end; a second delivery of one in hand shares its outcome."""
+        known = self._dead_letters.known(message.message_id)
+        if known is not None:
+            return known
+        return await self._in_hand.join(message, self._work, self._clock())
+
+    def expire(self) -> None:
+        """End the wait of what the queue is about to delete. Called now and then by a timer."""
+        for holding in self._in_hand:
+            if self._expiring(holding.message) and self._clock() - holding.since >= GRACE:
+                holding.expire()
+
+    async def _work(self, holding: Holding) -> Outcome:
+        message, start = holding.message, self._clock()
+        self._observe(Received(message))
+        decoded = self._decode(message)
+        if isinstance(decoded, Reject):
+            outcome: Outcome = await self._bury(holding, decoded, None)
+            self._settled(message, outcome, start)
+            return outcome
+        results = await self._deliver(holding, decoded.events)
+        outcome = await self._conclude(holding, decoded, results)
+        self._settled(message, outcome, start, decoded, results)
+        return outcome
+
+    async def _deliver(self, holding: Holding, events: Sequence[Event]) -> list[Outcome]:
+        """One outcome for each event, in order; `expiring` where the wait was ended."""
+        results: list[Outcome | None] = [None] * len(events)
+        await holding.unless_expired(self._submit(events, results))
+        late = self._expiring(holding.message)
+        return [
+            self._expired(event)
+            if result is None or (late and isinstance(result, Retry))
+            else result
+            for event, result in zip(events, results, strict=True)
+        ]
+
+    async def _submit(self, events: Sequence[Event], results: list[Outcome | None]) -> None:
+        async def one(position: int) -> None:
+            results[position] = await self._forward.submit(events[position])
+
+        if len(events) == 1:
+            await one(0)
+        else:
+            await asyncio.gather(*(one(position) for position in range(len(events))))
+
+    def _expired(self, event: Event) -> Reject:
+        return Reject(
+            "expiring",
+            "the queue was about to delete the message before it could be delivered",
+            may_have_run=self._forward.may_have_run(event.id),
+        )
+
+    async def _conclude(
+        self, holding: Holding, decoded: Decoded, results: Sequence[Outcome]
+    ) -> Outcome:
+        """The message's outcome from those of its events: it stays while any must wait."""
+        waiting = [result for result in results if isinstance(result, Retry)]
+        if waiting:
+            return Retry(waiting[0].reason, _longest(waiting))
+        rejects = dict(decoded.rejects)
+        for event, result in zip(decoded.events, results, strict=True):
+            if isinstance(result, Reject):
+                rejects[event.index] = result
+        if rejects:
+            return await self._bury(holding, _summary(rejects), decoded, tuple(sorted(rejects)))
+        self._guard.passed(holding.message.message_id)
+        return _delivered(results)
+
+    async def _bury(
+        self,
+        holding: Holding,
+        reject: Reject,
+        decoded: Decoded | None,
+        pending: tuple[int, ...] | None = None,
+    ) -> Outcome:
+        """Dead-letter the message once the guard agrees, or the queue would delete it."""
+        message = holding.message
+        if reject.code != "expiring":
+            await holding.unless_expired(self._guard.admit(message.message_id, reject))
+        if decoded is not None and decoded.total == 1:
+            pending = None
+        return await self._dead_letters.put(
+            message, self._origin(message, reject, decoded, pending), reject
+        )
+
+    def _origin(
+        self,
+        message: Message,
+        reject: Reject,
+        decoded: Decoded | None,
+        pending: tuple[int, ...] | None,
+    ) -> Origin:
+        """The message's past with this hop added."""
+        past = _past(message) or Origin(
+            id=decoded.base_id if decoded else message.message_id,
+            sent_at=message.sent_at,
+            source=message.queue,
+        )
+        return replace(
+            past,
+            pending=pending if decoded else past.pending,
+            hops=past.hops + 1,
+            code=reject.code,
+            reason=reject.reason,
+            may_have_run=past.may_have_run or reject.may_have_run,
+        )
+
+    def _expiring(self, message: Message) -> bool:
+        if self._retention is None or message.sent_at is None:
+            return False
+        return self._clock() - message.sent_at >= EXPIRING * self._retention
+
+    def _settled(
+        self,
+        message: Message,
+        outcome: Outcome,
+        start: float,
+        decoded: Decoded | None = None,
+        results: Sequence[Outcome] = (),
+    ) -> None:
+        events = decoded.events if decoded else ()
+        self._observe(
+            Settled(
+                message=message,
+                outcome=outcome,
+                seconds=self._clock() - start,
+                results=tuple(zip(events, results, strict=True)),
+                notices=decoded.notices if decoded else (),
+            )
+        )
+
+
+def _past(message: Message) -> Origin | None:
+    try:
+        return origin_of(message)
+    except UnreadableOrigin:
+        return None
+
+
+def _summary(rejects: dict[int, Reject]) -> Reject:
+    """One reject for the message: the first one's, saying how many there are."""
+    first = rejects[min(rejects)]
+    if len(rejects) == 1:
+        return first
+    more = len(rejects) - 1
+    return Reject(
+        first.code,
+        f"{first.reason} (and {more} more of its events)",
+        may_have_run=any(reject.may_have_run for reject in rejects.values()),
+    )
+
+
+def _delivered(results: Sequence[Outcome]) -> Delivered:
+    accepted = [result for result in results if isinstance(result, Delivered)]
+    if len(accepted) == 1:
+        return accepted[0]
+    return Delivered(duplicate=bool(accepted) and all(result.duplicate for result in accepted))
+
+
+def _longest(waiting: Sequence[Retry]) -> float | None:
+    return max((retry.after for retry in waiting if retry.after is not None), default=None)

@@ -1,0 +1,74 @@
+"""Stand-ins: a body that SQS cannot hold, in a form that it can, and back."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator
+
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that SQS refuses (Amazon SQS API reference, SendMessage)."""
+
+_EMPTY = "(empty)"
+"""SQS holds no empty body either."""
+
+UNPACKED_LIMIT = 16 * 1_048_576
+"""Bytes; far above what SQS can have brought, far below what would fill a machine."""
+
+
+def forms(body: bytes, encoding: str | None) -> Iterator[tuple[str, str | None]]:
+    """The body in the forms to try, best first, each with the name of its encoding.
+
+    `encoding` is what the body already is a stand-in by; such a body stays as it is.
+    """
+    if encoding is not None:
+        yield body.decode("ascii", "replace"), encoding
+    elif not body:
+        yield _EMPTY, "empty"
+    else:
+        text = _text(body)
+        yield (text, None) if text is not None else (_base64(body), "base64")
+        yield _base64(gzip.compress(body, mtime=0)), "gzip+base64"
+
+
+def original(body: bytes, encoding: str | None) -> bytes:
+    """The body as it first was.
+
+    Raises:
+        ValueError: the stand-in is damaged, of an unknown encoding, or too large when unpacked.
+    """
+    if encoding is None:
+        return body
+    if encoding == "empty":
+        return b""
+    if encoding == "base64":
+        return base64.b64decode(body, validate=True)
+    if encoding == "gzip+base64":
+        return _gunzip(base64.b64decode(body, validate=True))
+    raise ValueError(f"the body's encoding {encoding!r} is unknown")
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if _FORBIDDEN.search(text) else text
+
+
+def _base64(body: bytes) -> str:
+    return base64.b64encode(body).decode("ascii")
+
+
+def _gunzip(packed: bytes) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+            body = file.read(UNPACKED_LIMIT + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError("the compressed body is damaged") from error
+    if len(body) > UNPACKED_LIMIT:
+        raise ValueError(f"the compressed body unpacks to more than {UNPACKED_LIMIT} bytes")
+    return body
