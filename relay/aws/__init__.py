@@ -1,0 +1,1 @@
+"""What the relay says to AWS. No other package imports aiobotocore."""

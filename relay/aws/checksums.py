@@ -1,0 +1,35 @@
+"""The MD5s that SQS sends along, so that damage on the way is seen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from relay.message import Attribute, Message
+
+
+def intact(message: Message, raw: Mapping[str, Any]) -> bool:
+    """Whether body and attributes are what SQS hashed; a hash that is absent proves nothing."""
+    body = raw.get("MD5OfBody")
+    if body is not None and body != _md5(message.body):
+        return False
+    attributes = raw.get("MD5OfMessageAttributes")
+    return attributes is None or attributes == attributes_md5(message.attributes)
+
+
+def attributes_md5(attributes: Mapping[str, Attribute]) -> str:
+    """The hash that SQS documents for message attributes: sorted by name, lengths first."""
+    parts: list[bytes] = []
+    for name in sorted(attributes):
+        attribute = attributes[name]
+        text = isinstance(attribute.value, str)
+        value = attribute.value.encode() if isinstance(attribute.value, str) else attribute.value
+        for part in (name.encode(), attribute.data_type.encode()):
+            parts += (len(part).to_bytes(4, "big"), part)
+        parts += (b"\x01" if text else b"\x02", len(value).to_bytes(4, "big"), value)
+    return _md5(b"".join(parts))
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
