@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 import aiohttp
 from botocore import exceptions as boto  # type: ignore[import-untyped]  # ships no types
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # the same
 
 Kind: TypeAlias = Literal[
     "throttled", "denied", "missing", "kms", "expired-credentials", "connection", "other"
@@ -74,7 +75,7 @@ _AWAY = (
     boto.ConnectionError,
     boto.IncompleteReadError,
     boto.ResponseStreamingError,
-    boto.ResponseParserError,
+    ResponseParserError,
     aiohttp.ClientError,
     OSError,  # includes TimeoutError, asyncio's too
     asyncio.IncompleteReadError,
