@@ -1,0 +1,110 @@
+"""The kinds of values that settings hold, each with the words that say what is expected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import jmespath  # type: ignore[import-untyped] # it ships no types
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a value of this kind must be, completing the sentence "RELAY_X must be …"."""
+
+    words: str
+
+
+def _list(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _web_address(value: str) -> str:
+    """The address without its last slash.
+
+    Raises:
+        ValueError: it is none, or it carries what does not belong into it. The text says no more:
+            such a value may hold a secret.
+    """
+    parts = urlsplit(value)
+    bare = not (parts.username or parts.password or parts.query or parts.fragment)
+    # Whoever pastes the whole event address pastes the key with it.
+    if parts.scheme not in ("http", "https") or not parts.hostname or not bare:
+        raise ValueError("no bare http(s) address")
+    if "/e/" in f"{parts.path}/" or parts.port == 0:
+        raise ValueError("an address with a path that is added by the relay")
+    return value.rstrip("/")
+
+
+def _path_expression(value: str) -> str:
+    try:
+        jmespath.compile(value)
+    except jmespath.exceptions.JMESPathError as error:
+        raise ValueError("no JMESPath expression") from error
+    return value
+
+
+def _key(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value().strip()
+    if not text or any(c in "/?#%" or c.isspace() or not c.isprintable() for c in text):
+        raise ValueError("no key")
+    return SecretStr(text)
+
+
+def _local_path(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError("no path")
+    return value
+
+
+Seconds = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False),
+    Expected("a number of seconds above 0, such as 30 or 2.5"),
+]
+Wait = Annotated[
+    float, Field(ge=0, allow_inf_nan=False), Expected("a number of seconds, 0 or more")
+]
+Count = Annotated[int, Field(ge=1), Expected("a whole number, 1 or more")]
+UpTo100 = Annotated[int, Field(ge=1, le=100), Expected("a whole number from 1 to 100")]
+UpTo1000 = Annotated[int, Field(ge=1, le=1_000), Expected("a whole number from 1 to 1000")]
+UpTo5000 = Annotated[int, Field(ge=1, le=5_000), Expected("a whole number from 1 to 5000")]
+Size = Annotated[
+    int, Field(ge=1_024), Expected("a number of bytes, 1024 or more, without a unit or separators")
+]
+PortNumber = Annotated[int, Field(ge=1, le=65_535), Expected("a port, a number from 1 to 65535")]
+WebAddress = Annotated[
+    str,
+    AfterValidator(_web_address),
+    Expected(
+        "an address such as https://inn.gs or http://10.0.0.5:8288,"
+        " without user, query or the part from /e/ on"
+    ),
+]
+PathExpression = Annotated[
+    str,
+    AfterValidator(_path_expression),
+    Expected("a JMESPath expression such as detail.orderId"),
+]
+Key = Annotated[
+    SecretStr,
+    AfterValidator(_key),
+    Expected("a key as its owner issued it, without spaces, slashes or the rest of an address"),
+]
+Words = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(_list),
+    Expected("words separated by commas"),
+]
+LocalPaths = Annotated[
+    tuple[Annotated[str, AfterValidator(_local_path)], ...],
+    NoDecode,
+    BeforeValidator(_list),
+    Expected("paths that start with a slash, separated by commas, such as /nightly,/hourly"),
+]
