@@ -1,0 +1,1 @@
+"""What happened, told: metrics, logs and traces, and the tables of names that they share."""
