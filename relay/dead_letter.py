@@ -46,9 +46,10 @@ def dead_letter(
     """
     trace = message.trace_header
     group, dedup = (_group(message), _dedup(message, origin)) if fifo else (message.group_id, None)
+    others = {k: v for k, v in message.attributes.items() if k.casefold() != ATTRIBUTE}
     for body, encoding in forms(message.body, origin.encoding):
-        for kept in _attribute_choices(message):
-            lost = tuple(sorted(set(message.attributes) - {ATTRIBUTE} - set(kept)))
+        for kept in _choices(others):
+            lost = tuple(sorted(set(others) - set(kept)))
             told = replace(origin, encoding=encoding, lost=_merged(origin.lost, lost))
             attributes = {**kept, ATTRIBUTE: Attribute("String", told.pack())}
             if _size(body, attributes) <= max_bytes:
@@ -63,10 +64,9 @@ def dead_letter(
     raise TooLarge(f"the message fills SQS's {max_bytes} bytes and leaves no place for its reason")
 
 
-def _attribute_choices(message: Message) -> list[dict[str, Attribute]]:
-    """All attributes, then only as many as find a place beside the origin, then none."""
-    others = {k: v for k, v in message.attributes.items() if k.casefold() != ATTRIBUTE}
-    first = dict(sorted(others.items(), key=lambda item: _cost(*item))[: MAX_ATTRIBUTES - 1])
+def _choices(attributes: Mapping[str, Attribute]) -> list[dict[str, Attribute]]:
+    """As many as find a place beside the origin, the smallest first; then none."""
+    first = dict(sorted(attributes.items(), key=lambda item: _cost(*item))[: MAX_ATTRIBUTES - 1])
     return [first, {}] if first else [{}]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from relay.message import Message
@@ -47,12 +47,15 @@ class Origin:
 
     def pack(self) -> str:
         """The attribute's value: one line of ASCII JSON, safe in SQS and in an HTTP header."""
-        kept = {k: v for k, v in asdict(self).items() if v not in (None, (), 0, False)}
-        if self.pending is not None:
-            kept["pending"] = list(self.pending)
+        kept = {f.name: getattr(self, f.name) for f in fields(self)}
+        kept = {name: value for name, value in kept.items() if value != _DEFAULTS[name]}
         if self.reason is not None:
             kept["reason"] = self.reason[:REASON_LIMIT]
-        return json.dumps({"version": VERSION, **kept}, separators=(",", ":"))
+        text = json.dumps({"version": VERSION, **kept}, separators=(",", ":"))
+        return text.replace("\x7f", "\\u007f")  # JSON lets it stand; an HTTP header must not
+
+
+_DEFAULTS = {f.name: f.default for f in fields(Origin)}
 
 
 class UnreadableOrigin(ValueError):
