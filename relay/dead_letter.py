@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from relay.message import Attribute, Message
 from relay.origin import ATTRIBUTE, Origin
-from relay.stand_in import forms
+from relay.stand_in import forms, holdable
 
 MAX_ATTRIBUTES = 10
 """Amazon SQS quota: message attributes in a message."""
@@ -19,12 +19,16 @@ MAX_BYTES = 1_048_576
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """What is sent to the dead-letter queue. `complete` is False where something was lost."""
+    """What is sent to the dead-letter queue. `complete` is False where something was lost.
+
+    `group_id` is the original one, if known; `dedup_id` counts on a FIFO queue only, where SQS may
+    swallow nothing but our own earlier copy of the same message and hop.
+    """
 
     body: str
     attributes: Mapping[str, Attribute]
     group_id: str | None = None
-    dedup_id: str | None = None
+    dedup_id: str
     trace_header: str | None = None
     complete: bool = True
 
@@ -33,9 +37,7 @@ class TooLarge(Exception):
     """No form of the message fits into SQS together with its reason."""
 
 
-def dead_letter(
-    message: Message, origin: Origin, *, fifo: bool, max_bytes: int = MAX_BYTES
-) -> DeadLetter:
+def dead_letter(message: Message, origin: Origin, max_bytes: int = MAX_BYTES) -> DeadLetter:
     """The copy of the message that SQS can hold, losing as little as can be.
 
     The body goes unchanged where SQS can hold it, else as a stand-in that `origin.encoding` names.
@@ -44,11 +46,10 @@ def dead_letter(
     Raises:
         TooLarge: even compressed and without attributes it does not fit.
     """
-    trace = message.trace_header
-    group, dedup = (_group(message), _dedup(message, origin)) if fifo else (message.group_id, None)
     others = {k: v for k, v in message.attributes.items() if k.casefold() != ATTRIBUTE}
+    kept_whole = {k: v for k, v in others.items() if _holdable(v)}
     for body, encoding in forms(message.body, origin.encoding):
-        for kept in _choices(others):
+        for kept in _choices(kept_whole):
             lost = tuple(sorted(set(others) - set(kept)))
             told = replace(origin, encoding=encoding, lost=_merged(origin.lost, lost))
             attributes = {**kept, ATTRIBUTE: Attribute("String", told.pack())}
@@ -56,9 +57,9 @@ def dead_letter(
                 return DeadLetter(
                     body=body,
                     attributes=attributes,
-                    group_id=group,
-                    dedup_id=dedup,
-                    trace_header=trace,
+                    group_id=message.group_id,
+                    dedup_id=_dedup(message, origin),
+                    trace_header=message.trace_header,
                     complete=encoding is None and not lost,
                 )
     raise TooLarge(f"the message fills SQS's {max_bytes} bytes and leaves no place for its reason")
@@ -68,6 +69,12 @@ def _choices(attributes: Mapping[str, Attribute]) -> list[dict[str, Attribute]]:
     """As many as find a place beside the origin, the smallest first; then none."""
     first = dict(sorted(attributes.items(), key=lambda item: _cost(*item))[: MAX_ATTRIBUTES - 1])
     return [first, {}] if first else [{}]
+
+
+def _holdable(attribute: Attribute) -> bool:
+    """Whether SQS takes the value: one that came as an HTTP header may have been garbled."""
+    value = attribute.value
+    return bool(value) and (isinstance(value, bytes) or holdable(value))
 
 
 def _cost(name: str, attribute: Attribute) -> int:
@@ -84,12 +91,6 @@ def _merged(before: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*before, *now)))
 
 
-def _group(message: Message) -> str:
-    """The original group; where the source does not tell it, no order is known to be kept."""
-    return message.group_id or message.message_id
-
-
 def _dedup(message: Message, origin: Origin) -> str:
-    """Explicit: SQS may swallow only our own earlier copy of the same message and hop."""
     key = f"{message.queue}\n{message.message_id}\n{origin.hops}"
     return hashlib.sha256(key.encode()).hexdigest()

@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-from relay.dead_letter import MAX_BYTES, DeadLetter, TooLarge, dead_letter
+from relay.dead_letter import DeadLetter, TooLarge, dead_letter
 from relay.facts import DeadLettered, Observe, ignore
 from relay.message import Message, Reject, Retry
 from relay.origin import Origin
@@ -37,8 +38,16 @@ class NotStored(Exception):
         self.setting = setting
 
 
-Store = Callable[[DeadLetter], Awaitable[None]]
-"""Puts a copy into the queue and returns once SQS has it. Raises `NotStored`."""
+class Store(Protocol):
+    """The queue itself. Both methods raise `NotStored`."""
+
+    async def limit(self) -> int:
+        """The most bytes that a message of the queue may have, its attributes among them."""
+        ...
+
+    async def put(self, copy: DeadLetter) -> None:
+        """Return once SQS has the copy."""
+        ...
 
 
 class DeadLetterQueue:
@@ -52,15 +61,11 @@ class DeadLetterQueue:
         self,
         store: Store,
         *,
-        fifo: bool = False,
-        max_bytes: int = MAX_BYTES,
         observe: Observe = ignore,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
-        self._fifo = fifo
-        self._max_bytes = max_bytes
         self._observe = observe
         self._clock = clock
         self._sleep = sleep
@@ -81,17 +86,15 @@ class DeadLetterQueue:
         Waits for as long as a misconfiguration stands. A cancelled caller does not stop a copy that
         is on its way: it is remembered when it arrives.
         """
-        try:
-            copy = dead_letter(message, origin, fifo=self._fifo, max_bytes=self._max_bytes)
-        except TooLarge as error:
-            return Retry(f"{reject.code}: {reject.reason}; {error}", after=LEAVE_TO_SQS)
         while True:
             try:
-                await self._send(message, copy, reject)
+                await self._send(message, origin, reject)
+            except TooLarge as error:
+                return Retry(f"{reject.code}: {reject.reason}; {error}", after=LEAVE_TO_SQS)
             except NotStored as error:
                 if error.setting is None:
                     return Retry(error.reason)
-                self._halt(error)
+                self.problem, self.setting = error.reason, error.setting
             else:
                 return reject
             async with self._turn:
@@ -102,7 +105,8 @@ class DeadLetterQueue:
         """Wait for the copies that are on their way."""
         await asyncio.gather(*self._sending, return_exceptions=True)
 
-    async def _send(self, message: Message, copy: DeadLetter, reject: Reject) -> None:
+    async def _send(self, message: Message, origin: Origin, reject: Reject) -> None:
+        copy = dead_letter(message, origin, await self._store.limit())
         task = asyncio.create_task(self._stored(message, copy, reject))
         self._sending.add(task)
         task.add_done_callback(self._sent)
@@ -114,7 +118,7 @@ class DeadLetterQueue:
             task.exception()  # retrieved: the caller may have left
 
     async def _stored(self, message: Message, copy: DeadLetter, reject: Reject) -> None:
-        await self._store(copy)
+        await self._store.put(copy)
         self.problem = self.setting = None
         self._remember(message.message_id, reject)
         self._observe(
@@ -122,9 +126,6 @@ class DeadLetterQueue:
                 message=message, code=reject.code, reason=reject.reason, complete=copy.complete
             )
         )
-
-    def _halt(self, error: NotStored) -> None:
-        self.problem, self.setting = error.reason, error.setting
 
     def _remember(self, message_id: str, reject: Reject) -> None:
         self._remembered[message_id] = (self._clock(), reject)

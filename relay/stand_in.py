@@ -51,12 +51,17 @@ def original(body: bytes, encoding: str | None) -> bytes:
     raise ValueError(f"the body's encoding {encoding!r} is unknown")
 
 
+def holdable(text: str) -> bool:
+    """Whether SQS takes every character of the text."""
+    return not _FORBIDDEN.search(text)
+
+
 def _text(body: bytes) -> str | None:
     try:
         text = body.decode()
     except UnicodeDecodeError:
         return None
-    return None if _FORBIDDEN.search(text) else text
+    return text if holdable(text) else None
 
 
 def _base64(body: bytes) -> str:

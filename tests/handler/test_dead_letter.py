@@ -25,25 +25,24 @@ def test_keeps_body_attributes_trace_and_tenant() -> None:
     copy = dead_letter(
         message(b'{"x": 1.10}', attributes=attributes, trace_header="Root=1", group_id="tenant"),
         ORIGIN,
-        fifo=False,
     )
     assert copy.body == '{"x": 1.10}'
     assert {k: v for k, v in copy.attributes.items() if k != ATTRIBUTE} == attributes
-    assert (copy.trace_header, copy.group_id, copy.dedup_id) == ("Root=1", "tenant", None)
+    assert (copy.trace_header, copy.group_id) == ("Root=1", "tenant")
     assert copy.complete
     assert unpack(copy.attributes[ATTRIBUTE].value) == ORIGIN
 
 
 def test_replaces_the_origin_that_a_push_mode_message_brought_in_lower_case() -> None:
     before = {ATTRIBUTE.upper(): Attribute("String", "{}")}
-    copy = dead_letter(message(attributes=before), ORIGIN, fifo=False)
+    copy = dead_letter(message(attributes=before), ORIGIN)
     assert list(copy.attributes) == [ATTRIBUTE]
     assert copy.complete
 
 
 def test_names_the_attribute_that_finds_no_place() -> None:
     attributes = {f"a{n}": Attribute("String", "x" * (n + 1)) for n in range(10)}
-    copy = dead_letter(message(attributes=attributes), ORIGIN, fifo=False)
+    copy = dead_letter(message(attributes=attributes), ORIGIN)
     assert len(copy.attributes) == 10
     assert unpack(copy.attributes[ATTRIBUTE].value).lost == ("a9",)
     assert not copy.complete
@@ -59,30 +58,30 @@ def test_names_the_attribute_that_finds_no_place() -> None:
     ],
 )
 def test_what_sqs_cannot_hold_becomes_a_stand_in(body: bytes, encoding: str) -> None:
-    copy = dead_letter(message(body), ORIGIN, fifo=False)
+    copy = dead_letter(message(body), ORIGIN)
     assert unpack(copy.attributes[ATTRIBUTE].value).encoding == encoding
     assert original(copy.body.encode(), encoding) == body
 
 
 def test_a_stand_in_that_is_rejected_again_stays_what_it_is() -> None:
-    first = dead_letter(message(b"\xff"), ORIGIN, fifo=False)
+    first = dead_letter(message(b"\xff"), ORIGIN)
     again = message(first.body.encode(), attributes=first.attributes)
     origin = origin_of(again)
     assert origin is not None
-    second = dead_letter(again, origin, fifo=False)
+    second = dead_letter(again, origin)
     assert original(second.body.encode(), origin.encoding) == b"\xff"
 
 
 def test_a_full_message_that_does_not_compress_is_left_to_sqs() -> None:
     noise = os.urandom(MAX_BYTES // 2).hex().encode()
     with pytest.raises(TooLarge):
-        dead_letter(message(noise * 2), ORIGIN, fifo=False, max_bytes=1_000)
+        dead_letter(message(noise * 2), ORIGIN, max_bytes=1_000)
 
 
 def test_on_a_fifo_queue_it_keeps_the_group_and_is_only_swallowed_by_itself() -> None:
-    first = dead_letter(message(group_id="g", dedup_id="producer's"), ORIGIN, fifo=True)
-    same = dead_letter(message(group_id="g"), ORIGIN, fifo=True)
-    later = dead_letter(message(group_id="g"), Origin(id="base", hops=2), fifo=True)
+    first = dead_letter(message(group_id="g", dedup_id="producer's"), ORIGIN)
+    same = dead_letter(message(group_id="g"), ORIGIN)
+    later = dead_letter(message(group_id="g"), Origin(id="base", hops=2))
     assert first.group_id == "g"
     assert first.dedup_id == same.dedup_id != later.dedup_id
     assert first.dedup_id != "producer's"
@@ -90,7 +89,7 @@ def test_on_a_fifo_queue_it_keeps_the_group_and_is_only_swallowed_by_itself() ->
 
 @given(st.binary(max_size=300))
 def test_every_body_comes_back_as_it_was(body: bytes) -> None:
-    copy = dead_letter(message(body), ORIGIN, fifo=False)
+    copy = dead_letter(message(body), ORIGIN)
     encoding = unpack(copy.attributes[ATTRIBUTE].value).encoding
     assert original(copy.body.encode(), encoding) == body
 
