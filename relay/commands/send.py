@@ -1,0 +1,160 @@
+"""`relay send`: messages from a file to a queue."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Annotated, BinaryIO
+
+import typer
+
+from relay.aws.errors import QueueError
+from relay.aws.session import open_session
+from relay.aws.sqs import Queue, open_queue
+from relay.commands.configured import EnvFile, configured
+from relay.commands.failure import FAILED, USAGE, fail
+from relay.commands.sending_report import Report
+from relay.envelope import Rules
+from relay.envelope.id_path import compiled
+from relay.publishing.documents import Document, Form, Unreadable, read_documents
+from relay.publishing.drafts import Draft
+from relay.publishing.publisher import Publisher
+from relay.publishing.sending import Sending, Tally
+from relay.settings import Settings
+
+EXIT_CODES = (
+    "Exit codes: 0 every message is in the queue, 1 some or all are not (standard error says"
+    " which, and why), 2 wrong usage or settings."
+)
+
+
+def command(  # noqa: PLR0913 - a parameter for each option
+    source: Annotated[
+        str, typer.Argument(metavar="FILE", help="The file to read; - is standard input.")
+    ],
+    *,
+    queue: Annotated[
+        str | None,
+        typer.Option(metavar="QUEUE", help="URL, ARN or name; RELAY_QUEUE_URL if not given."),
+    ] = None,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Send each line as it is, JSON or not.")
+    ] = False,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Send all of the file as one message.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Hold back what the relay would reject.")
+    ] = True,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Message attribute of every message; repeatable."),
+    ] = None,
+    group_id: Annotated[
+        str | None,
+        typer.Option(metavar="GROUP", help="Message group of every message; FIFO needs one."),
+    ] = None,
+    dedup_id_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JMESPATH",
+            help="Where in a body its FIFO deduplication id is; else each gets a new one.",
+        ),
+    ] = None,
+    env_file: EnvFile = None,
+) -> None:
+    """Send messages from a file to a queue.
+
+    A file with a JSON value on each of several lines becomes a message per line, a JSON array a
+    message per element, and any other JSON document one message. Bodies are sent byte for byte.
+
+    Messages go in batches; what SQS refuses for now is sent again. After a lost answer a message
+    may be in the queue twice: events with an id of their own run once all the same. On a FIFO queue
+    nothing is sent after a message that failed.
+    """
+    settings = configured(env_file)
+    if lines and whole:
+        fail("--lines and --whole exclude each other: choose one", code=USAGE)
+    form: Form = "lines" if lines else "whole" if whole else "auto"
+    reference = queue or settings.queue_url
+    if reference is None:
+        fail("no queue is named: use --queue, or set RELAY_QUEUE_URL", code=USAGE)
+    draft = partial(
+        Draft,
+        rules=_rules(settings) if check else None,
+        attributes=_attributes(attribute or ()),
+        group_id=group_id,
+        dedup_path=_path(dedup_id_from),
+    )
+    with _opened(source) as stream:
+        tally = asyncio.run(_send(read_documents(stream, form), reference, draft))
+    if not tally.complete:
+        raise typer.Exit(FAILED)
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        envelope=settings.envelope,
+        id_attribute=settings.id_attribute,
+        id_path=settings.id_path,
+        fifo_dedup_id=settings.fifo_dedup_id,
+        max_events=settings.max_events,
+        max_event_bytes=settings.max_event_bytes,
+        task_prefix=settings.task_prefix,
+    )
+
+
+def _attributes(given: Sequence[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    for name, _, value in pairs:
+        if not name or not value:
+            fail("--attribute takes NAME=VALUE, and neither may be empty", code=USAGE)
+    return {name: value for name, _, value in pairs}
+
+
+def _path(text: str | None) -> str | None:
+    try:
+        return text and compiled(text) and text
+    except ValueError as error:
+        fail(f"--dedup-id-from: {error}", code=USAGE)
+
+
+def _opened(source: str) -> AbstractContextManager[BinaryIO]:
+    if source == "-":
+        return nullcontext(sys.stdin.buffer)
+    try:
+        return Path(source).open("rb")
+    except OSError as error:
+        fail(f"{source} cannot be read: {error.strerror}", code=USAGE)
+
+
+async def _send(
+    documents: Iterable[Document], reference: str, draft: Callable[..., Draft]
+) -> Tally:
+    """Send and report. Ends the command where the queue or the input cannot be used at all."""
+    report = Report(monotonic())
+    try:
+        async with open_session() as session, open_queue(session, reference) as queue:
+            whole = draft(queue=queue.name, fifo=queue.fifo)
+            _check_kind(queue, whole)
+            with report:
+                publisher = Publisher(queue, ordered=queue.fifo)
+                tally = await Sending(whole, publisher, report).run(documents)
+    except QueueError as error:
+        fail(error.sentence)
+    except Unreadable as error:
+        fail(str(error), code=USAGE)
+    report.end(tally, queue.name, monotonic())
+    return tally
+
+
+def _check_kind(queue: Queue, draft: Draft) -> None:
+    if queue.fifo and draft.group_id is None:
+        fail(f"{queue.name} is a FIFO queue: name the group with --group-id", code=USAGE)
+    if draft.dedup_path is not None and not queue.fifo:
+        fail(f"{queue.name} is no FIFO queue and takes no --dedup-id-from", code=USAGE)

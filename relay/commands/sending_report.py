@@ -1,0 +1,97 @@
+"""What a person sees of a sending: progress on a terminal, complaints, and a last line."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import typer
+
+from relay.publishing.sending import Tally
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+COMPLAINTS = 20
+"""As many as help; a file that is wrong throughout need not fill the screen."""
+
+
+class Report:
+    """Tells a sending on standard error, its end on standard output. `started` is monotonic."""
+
+    def __init__(self, started: float) -> None:
+        self._started = started
+        self._complaints = 0
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Self:
+        """Start the progress display, on a terminal."""
+        if sys.stderr.isatty():
+            self._bar = _bar()
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop it."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def complain(self, where: str, why: str) -> None:
+        """Tell about one document that is not in the queue, as long as it is among the first."""
+        self._complaints += 1
+        if self._complaints <= COMPLAINTS:
+            typer.echo(f"relay: {where} was not sent: {why}", err=True)
+
+    def progress(self, tally: Tally) -> None:
+        """Show the counts so far."""
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=tally.sent)
+
+    def end(self, tally: Tally, queue: str, now: float) -> None:
+        """Say what became of all."""
+        if self._complaints > COMPLAINTS:
+            typer.echo(f"relay: and {self._complaints - COMPLAINTS} more like these", err=True)
+        if tally.stopped:
+            typer.echo(
+                f"relay: the rest of the input was not sent: {tally.stopped.sentence}", err=True
+            )
+        if tally.doubtful:
+            typer.echo(
+                f"relay: {tally.doubtful} messages may be in the queue twice, for an answer was"
+                " lost; events with an id of their own run once all the same",
+                err=True,
+            )
+        typer.echo(f"{_counts(tally)} to {queue} in {now - self._started:.1f} s")
+
+
+def _counts(tally: Tally) -> str:
+    others = {"refused here": tally.refused, "failed": tally.failed}
+    told = [f"{count} {what}" for what, count in others.items() if count]
+    return ", ".join((f"{tally.sent} sent", *told))
+
+
+def _bar() -> Progress:
+    # Where nobody watches, its library is not worth loading.
+    from rich.console import Console  # noqa: PLC0415 - as said
+    from rich.progress import (  # noqa: PLC0415 - the same
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.completed} sent"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    bar.add_task("send", total=None)
+    return bar

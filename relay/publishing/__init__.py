@@ -1,0 +1,1 @@
+"""Sending messages to a queue as a producer does: from documents, in batches, with a tally."""
