@@ -1,0 +1,126 @@
+"""`POST /e/{key}` and `GET /health`: what a producer can ask, and the exact answers to it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from http.client import BAD_REQUEST, OK, responses
+from typing import Literal, TypeAlias
+
+from relay.local.clock import Clock
+from relay.local.inngest.exchange import HTML, JSON, Reply, Request, as_json
+from relay.local.inngest.fault import Fault
+from relay.local.inngest.pipeline import Pipeline
+from relay.local.inngest.records import StoredEvent
+from relay.local.inngest.ulid import read_seed, ulid
+
+Mode: TypeAlias = Literal["dev", "start"]
+
+_NO_FAULT = Fault()
+_PAGE = b"<!DOCTYPE html><html><head><title>Inngest</title></head><body></body></html>\n"
+
+
+def page() -> Reply:
+    """The user interface, which is the answer to whatever the server does not know."""
+    return Reply(200, _PAGE, HTML)
+
+
+class EventApi:
+    """Accepts events into the pipeline.
+
+    Args:
+        pipeline: where accepted events go.
+        clock: for timestamps, ULIDs and the boot window.
+        entropy: random bytes for ULIDs, as many as asked for.
+        mode: `dev` accepts any event key, `start` the given ones.
+        event_keys: the keys that `start` knows; none at all make every request a 503.
+        boot_window: seconds after a start in which events are acknowledged and vanish.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        *,
+        mode: Mode = "dev",
+        event_keys: Sequence[str] = (),
+        boot_window: float = 0.0,
+    ) -> None:
+        self.acknowledged: Counter[str] = Counter()
+        self._pipeline = pipeline
+        self._clock = clock
+        self._entropy = entropy
+        self._mode = mode
+        self._event_keys = frozenset(event_keys)
+        self._boot_window = boot_window
+        self._started_at = clock.time()
+
+    def started(self) -> None:
+        """Begin the boot window."""
+        self._started_at = self._clock.time()
+
+    def answer(self, request: Request, fault: Fault | None = None) -> Reply:
+        """Carry the request out as far as the fault lets it, and answer."""
+        if request.path == "/health" and request.method == "GET":
+            return as_json({"status": 200, "message": "OK"}, content_type=JSON)
+        if request.path == "/e/" and request.method == "POST":
+            return Reply(303, b"", HTML, {"Location": "/"})
+        if request.method != "POST" or not _is_key_path(request.path):
+            return page()
+        return self._refusal(request.path[3:]) or self._receive(request, fault or _NO_FAULT)
+
+    def _refusal(self, key: str) -> Reply | None:
+        if self._mode == "dev":
+            return None
+        if not self._event_keys:
+            return error_reply(503, "Event keys are required to process events securely")
+        return None if key in self._event_keys else error_reply(401, "Event key not found")
+
+    def _receive(self, request: Request, fault: Fault) -> Reply:
+        now = self._clock.time()
+        ids = self._name(request, now)
+        events = request.intake.events[: fault.accept]
+        self._accept(
+            [StoredEvent.of(event, ids[at], now) for at, event in enumerate(events)],
+            now,
+            forget=fault.forget,
+        )
+        error = fault.error if fault.status is not None else request.intake.error
+        status = fault.status or (OK if error is None else BAD_REQUEST)
+        told = len(ids if status == OK else events) if fault.claim is None else fault.claim
+        ids += [self._new_id(now) for _ in range(told - len(ids))]
+        return _answer(status, ids[:told], error)
+
+    def _accept(self, events: Sequence[StoredEvent], now: float, *, forget: bool) -> None:
+        self.acknowledged.update(event.id for event in events)
+        if not forget and now - self._started_at >= self._boot_window:
+            self._pipeline.accept(events, now)
+            self._pipeline.advance(now)
+
+    def _name(self, request: Request, now: float) -> list[str]:
+        seed = read_seed(request.headers.get("x-inngest-event-id-seed", ""))
+        count = len(request.intake.events)
+        if seed is not None:
+            return [seed.at(position) for position in range(count)]
+        return [self._new_id(now) for _ in range(count)]
+
+    def _new_id(self, now: float) -> str:
+        return ulid(int(now * 1000), self._entropy(10))
+
+
+def error_reply(status: int, error: str) -> Reply:
+    """An error outside of the parsing of events, as JSON that says so."""
+    return as_json({"status": status, "message": "", "error": error}, status, JSON)
+
+
+def _answer(status: int, ids: Sequence[str], error: str | None) -> Reply:
+    if status not in (OK, BAD_REQUEST):
+        return error_reply(status, error or responses.get(status, "Unknown"))
+    # The list is never empty: a slot for the first event is there even when none came.
+    answer = {"ids": list(ids) or [""], "status": status}
+    return as_json(answer if error is None else {**answer, "error": error}, status)
+
+
+def _is_key_path(path: str) -> bool:
+    return path.startswith("/e/") and "/" not in path[3:]

@@ -1,0 +1,149 @@
+"""The way of an event through the server: acknowledged, stored, scheduled, run, snapshotted.
+
+Pure: time is passed in, and what is due by then happens in `advance`, not before.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from relay.local.inngest.disk import Disk, Key
+from relay.local.inngest.records import Function, Job, Lags, StoredEvent
+
+
+class Pipeline:
+    """Everything between a 200 and a function's run.
+
+    What is only in here dies in a crash; what has reached `disk` does not.
+
+    Args:
+        disk: what survives.
+        functions: who listens; may be replaced at any time.
+        lags: seconds between the steps.
+        new_id: names a run, given the time in seconds.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        functions: Sequence[Function],
+        lags: Lags,
+        new_id: Callable[[float], str],
+    ) -> None:
+        self.functions = list(functions)
+        self.lags = lags
+        self._disk = disk
+        self._new_id = new_id
+        self._stream: deque[tuple[float, StoredEvent]] = deque()
+        self._inserted: deque[tuple[float, StoredEvent]] = deque()
+        self._heap: list[tuple[float, int, str]] = []
+        self._turns = itertools.count()
+        self._jobs: dict[str, Job] = {}
+        self._first_seen: dict[Key, float] = {}
+        self._snapshot_due: float | None = None
+
+    def accept(self, events: Sequence[StoredEvent], now: float) -> None:
+        """Acknowledge: the events are in the stream, and nowhere else."""
+        due = now + self.lags.insert
+        self._stream.extend((due, event) for event in events)
+
+    def advance(self, now: float) -> None:
+        """Let everything happen that is due by now."""
+        self._insert(now)
+        self._schedule(now)
+        self._run(now)
+        if self._snapshot_due is not None and self._snapshot_due <= now:
+            self._snapshot()
+
+    def next_due(self) -> float | None:
+        """When something happens next; None when all is quiet."""
+        dues = (self.next_step(), self._snapshot_due)
+        return min((due for due in dues if due is not None), default=None)
+
+    def next_step(self) -> float | None:
+        """When an event takes its next step; snapshots do not count."""
+        dues = [steps[0][0] for steps in (self._stream, self._inserted, self._heap) if steps]
+        return min(dues, default=None)
+
+    def crash(self) -> None:
+        """Lose what a SIGKILL loses: everything that was not written down."""
+        self._stream.clear()
+        self._inserted.clear()
+        self._heap.clear()
+        self._snapshot_due = None
+
+    def shut_down(self, now: float) -> None:
+        """Lose what a SIGTERM loses, the stream; schedule and write down what was inserted."""
+        self._stream.clear()
+        for _, event in self._inserted:
+            self._schedule_one(event, now)
+        self._inserted.clear()
+        self._snapshot()
+
+    def restore(self, now: float) -> None:
+        """Take the queue and the memory of ids from the disk, as at a start."""
+        self._jobs = dict(self._disk.jobs)
+        self._first_seen = dict(self._disk.first_seen)
+        self._heap = [
+            (max(job.due, now), next(self._turns), run_id) for run_id, job in self._jobs.items()
+        ]
+        heapq.heapify(self._heap)
+        self._snapshot_due = None
+
+    def _insert(self, now: float) -> None:
+        taken: list[StoredEvent] = []
+        while self._stream and self._stream[0][0] <= now:
+            due, event = self._stream.popleft()
+            taken.append(event)
+            self._inserted.append((due + self.lags.schedule, event))
+        if taken:
+            self._disk.store(taken)
+
+    def _schedule(self, now: float) -> None:
+        while self._inserted and self._inserted[0][0] <= now:
+            due, event = self._inserted.popleft()
+            self._schedule_one(event, due)
+
+    def _schedule_one(self, event: StoredEvent, at: float) -> None:
+        for function in self.functions:
+            if function.listens_to(event.name) and not self._remembers(function, event, at):
+                self._enqueue(function, event, at)
+
+    def _remembers(self, function: Function, event: StoredEvent, at: float) -> bool:
+        seen = self._first_seen.get((function.name, function.key(event)))
+        return seen is not None and at - seen < function.memory
+
+    def _enqueue(self, function: Function, event: StoredEvent, at: float) -> None:
+        # An event with a time in the future runs then; one from the past runs at once.
+        due = max(at + self.lags.run, event.ts / 1000 if event.ts > at * 1000 else 0.0)
+        job = Job(
+            run_id=self._new_id(at), function=function.name, due=due, scheduled_at=at, event=event
+        )
+        key = (function.name, function.key(event))
+        self._jobs[job.run_id] = job
+        self._first_seen[key] = at
+        heapq.heappush(self._heap, (due, next(self._turns), job.run_id))
+        self._disk.schedule(job, key, at)
+        self._touch(at)
+
+    def _run(self, now: float) -> None:
+        while self._heap and self._heap[0][0] <= now:
+            due, _, run_id = heapq.heappop(self._heap)
+            self._disk.run(self._jobs.pop(run_id), due)
+            self._touch(due)
+
+    def _touch(self, at: float) -> None:
+        if self._snapshot_due is None and not self._disk.durable:
+            self._snapshot_due = at + self.lags.snapshot
+
+    def _snapshot(self) -> None:
+        if not self._disk.durable:
+            self._disk.snapshot(self._jobs, self._first_seen)
+        self._snapshot_due = None
+
+    def jobs_of(self, internal_id: str) -> list[Job]:
+        """The jobs of an event that still wait."""
+        return [job for job in self._jobs.values() if job.event.internal_id == internal_id]
