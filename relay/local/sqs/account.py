@@ -1,0 +1,167 @@
+"""The queues of one account in one region, and how they find each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from relay.local.clock import Clock
+from relay.local.sqs.attributes import QueueAttributes, admits
+from relay.local.sqs.errors import SqsError, invalid, invalid_value, no_queue
+from relay.local.sqs.queue import IN_FLIGHT_LIMIT, Queue
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_NAME_LENGTH = 80
+_FIFO_SUFFIX = ".fifo"
+PURGE_PAUSE = 60.0  # seconds between two purges of one queue
+
+
+class Account:
+    """Every queue by its name. `url` is where the server is reached, without a slash at its end."""
+
+    def __init__(
+        self, account: str, region: str, *, clock: Clock, in_flight_limit: int = IN_FLIGHT_LIMIT
+    ) -> None:
+        self.id, self.region, self.clock = account, region, clock
+        self.url = ""
+        self.queues: dict[str, Queue] = {}
+        self._in_flight_limit = in_flight_limit
+
+    def url_of(self, queue: Queue) -> str:
+        """The queue's URL, as clients name it."""
+        return f"{self.url}/{self.id}/{queue.name}"
+
+    def by_url(self, url: str) -> Queue:
+        """The queue of a URL, or of a bare name; host and account are not looked at."""
+        return self.by_name(url.rstrip("/").rpartition("/")[2])
+
+    def by_name(self, name: str) -> Queue:
+        """The queue of this name.
+
+        Raises:
+            SqsError: QueueDoesNotExist.
+        """
+        queue = self.queues.get(name)
+        if queue is None:
+            raise no_queue()
+        return queue
+
+    def by_arn(self, arn: str) -> Queue | None:
+        """The queue of this ARN, or None."""
+        queue = self.queues.get(arn.rpartition(":")[2])
+        return queue if queue is not None and queue.arn == arn else None
+
+    def create(self, name: str, wanted: Mapping[str, str], tags: Mapping[str, str]) -> Queue:
+        """Make a queue, or find the one with these attributes.
+
+        A deleted queue's name is free at once; SQS wants a minute to pass.
+
+        Raises:
+            SqsError: QueueNameExists when its attributes differ, or for a bad name or attribute.
+        """
+        found = self.queues.get(name)
+        if found is not None:
+            return _same(found, wanted)
+        fifo = wanted.get("FifoQueue", "").lower() == "true"
+        _check_name(name, fifo=fifo)
+        arn = f"arn:aws:sqs:{self.region}:{self.id}:{name}"
+        attributes = QueueAttributes(fifo=fifo)
+        attributes.update(wanted)
+        self._check_redrive(attributes, arn)
+        queue = Queue(
+            name,
+            arn,
+            attributes,
+            clock=self.clock,
+            find=self.by_arn,
+            in_flight_limit=self._in_flight_limit,
+        )
+        queue.tags.update(tags)
+        self.queues[name] = queue
+        return queue
+
+    def configure(self, queue: Queue, wanted: Mapping[str, str]) -> None:
+        """Change a queue's attributes, all of these or none.
+
+        Raises:
+            SqsError: for the first one that SQS would refuse.
+        """
+        trial = QueueAttributes(fifo=queue.fifo)
+        trial.values = dict(queue.attributes.values)
+        trial.update(wanted)
+        if wanted.get("RedrivePolicy"):
+            self._check_redrive(trial, queue.arn)
+        queue.attributes.update(wanted)
+        queue.modified_at = self.clock.time()
+
+    def delete(self, queue: Queue) -> None:
+        """Take a queue away, and everything in it."""
+        del self.queues[queue.name]
+        queue.close()
+
+    def purge(self, queue: Queue) -> None:
+        """Empty a queue, in-flight messages too, at most once a minute."""
+        now = self.clock.time()
+        if queue.purged_at is not None and now - queue.purged_at < PURGE_PAUSE:
+            raise SqsError(
+                "PurgeQueueInProgress",
+                f"Only one PurgeQueue operation on {queue.name} is allowed every 60 seconds.",
+            )
+        queue.purged_at = now
+        queue.clear()
+
+    def sources_of(self, queue: Queue) -> list[Queue]:
+        """The queues whose redrive policy names this one."""
+        return [
+            other
+            for other in self.queues.values()
+            if other.attributes.redrive and other.attributes.redrive.target == queue.arn
+        ]
+
+    def _check_redrive(self, attributes: QueueAttributes, arn: str) -> None:
+        if attributes.redrive is None:
+            return
+        target = self.by_arn(attributes.redrive.target)
+        policy = attributes.values["RedrivePolicy"]
+        if target is None or target.arn == arn:
+            raise invalid_value("RedrivePolicy", policy, "Dead letter target does not exist.")
+        if target.fifo is not attributes.fifo:
+            raise invalid_value(
+                "RedrivePolicy",
+                policy,
+                "Dead-letter queue must be same type of queue as the source.",
+            )
+        if not admits(target.attributes.values.get("RedriveAllowPolicy"), arn):
+            raise invalid_value(
+                "RedrivePolicy", policy, "Queue is not allowed to use this dead-letter queue."
+            )
+
+
+def _same(queue: Queue, wanted: Mapping[str, str]) -> Queue:
+    trial = QueueAttributes(fifo=queue.fifo)
+    trial.values = dict(queue.attributes.values)
+    trial.update({name: value for name, value in wanted.items() if name != "FifoQueue"})
+    for name in wanted:
+        if trial.values.get(name) != queue.attributes.values.get(name) and name != "FifoQueue":
+            raise SqsError(
+                "QueueNameExists",
+                "A queue already exists with the same name and a different value for "
+                f"attribute {name}",
+            )
+    if wanted.get("FifoQueue", str(queue.fifo)).lower() != str(queue.fifo).lower():
+        raise SqsError(
+            "QueueNameExists",
+            "A queue already exists with the same name and a different value for "
+            "attribute FifoQueue",
+        )
+    return queue
+
+
+def _check_name(name: str, *, fifo: bool) -> None:
+    stem = name.removesuffix(_FIFO_SUFFIX) if fifo else name
+    if fifo and stem == name:
+        raise invalid("The name of a FIFO queue can only include alphanumeric characters, hyphens, "
+                      "or underscores, must end with .fifo suffix and be 1 to 80 in length.")  # fmt: skip
+    if not _NAME.fullmatch(stem) or len(name) > _NAME_LENGTH:
+        raise invalid("Can only include alphanumeric characters, hyphens, or underscores. "
+                      "1 to 80 in length")  # fmt: skip

@@ -1,0 +1,59 @@
+"""Every action of the service: the shape of its request, and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import msgspec
+
+from relay.local.sqs import parameters as p
+from relay.local.sqs.actions import configure, move, queues, settle
+from relay.local.sqs.actions.call import Call
+from relay.local.sqs.actions.receive import receive_message
+from relay.local.sqs.actions.send import send_message, send_message_batch
+
+T = TypeVar("T")
+Answer: TypeAlias = dict[str, Any] | None
+
+
+class Action(Generic[T]):
+    """One action, called with the bytes of its request. A long poll answers with a coroutine."""
+
+    def __init__(
+        self, shape: type[T], act: Callable[[Call, T], Answer | Coroutine[Any, Any, Answer]]
+    ) -> None:
+        self._decoder = msgspec.json.Decoder(shape)
+        self._act = act
+
+    def __call__(self, call: Call, body: bytes) -> Answer | Coroutine[Any, Any, Answer]:
+        return self._act(call, self._decoder.decode(body))
+
+
+ACTIONS: dict[str, Action[Any]] = {
+    "AddPermission": Action(p.AddPermission, configure.add_permission),
+    "CancelMessageMoveTask": Action(p.CancelMessageMoveTask, move.cancel_move),
+    "ChangeMessageVisibility": Action(p.ChangeMessageVisibility, settle.change_visibility),
+    "ChangeMessageVisibilityBatch": Action(
+        p.ChangeMessageVisibilityBatch, settle.change_visibility_batch
+    ),
+    "CreateQueue": Action(p.CreateQueue, queues.create_queue),
+    "DeleteMessage": Action(p.DeleteMessage, settle.delete_message),
+    "DeleteMessageBatch": Action(p.DeleteMessageBatch, settle.delete_message_batch),
+    "DeleteQueue": Action(p.OfQueue, queues.delete_queue),
+    "GetQueueAttributes": Action(p.GetQueueAttributes, configure.get_attributes),
+    "GetQueueUrl": Action(p.GetQueueUrl, queues.get_queue_url),
+    "ListDeadLetterSourceQueues": Action(p.ListDeadLetterSourceQueues, queues.list_sources),
+    "ListMessageMoveTasks": Action(p.ListMessageMoveTasks, move.list_moves),
+    "ListQueues": Action(p.ListQueues, queues.list_queues),
+    "ListQueueTags": Action(p.OfQueue, configure.list_tags),
+    "PurgeQueue": Action(p.OfQueue, queues.purge_queue),
+    "ReceiveMessage": Action(p.ReceiveMessage, receive_message),
+    "RemovePermission": Action(p.RemovePermission, configure.remove_permission),
+    "SendMessage": Action(p.SendMessage, send_message),
+    "SendMessageBatch": Action(p.SendMessageBatch, send_message_batch),
+    "SetQueueAttributes": Action(p.SetQueueAttributes, configure.set_attributes),
+    "StartMessageMoveTask": Action(p.StartMessageMoveTask, move.start_move),
+    "TagQueue": Action(p.TagQueue, configure.tag_queue),
+    "UntagQueue": Action(p.UntagQueue, configure.untag_queue),
+}

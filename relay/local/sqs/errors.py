@@ -1,0 +1,86 @@
+"""What SQS answers when it refuses: the code of the JSON protocol and the older one beside it."""
+
+from __future__ import annotations
+
+_SIMPLE = "AWS.SimpleQueueService."
+
+# The JSON protocol's code: the code of the query protocol, which SDKs still show, and the status.
+# From the error traits of the service's model.
+_CODES = {
+    "BatchEntryIdsNotDistinct": (f"{_SIMPLE}BatchEntryIdsNotDistinct", 400),
+    "BatchRequestTooLong": (f"{_SIMPLE}BatchRequestTooLong", 400),
+    "EmptyBatchRequest": (f"{_SIMPLE}EmptyBatchRequest", 400),
+    "InvalidAddress": ("InvalidAddress", 404),
+    "InvalidBatchEntryId": (f"{_SIMPLE}InvalidBatchEntryId", 400),
+    "InvalidParameterValueException": ("InvalidParameterValue", 400),
+    "InvalidSecurity": ("InvalidSecurity", 403),
+    "AccessDeniedException": ("AccessDenied", 403),
+    "KmsAccessDenied": ("KMS.AccessDeniedException", 400),
+    "KmsDisabled": ("KMS.DisabledException", 400),
+    "KmsInvalidKeyUsage": ("KMS.InvalidKeyUsageException", 400),
+    "KmsInvalidState": ("KMS.InvalidStateException", 400),
+    "KmsNotFound": ("KMS.NotFoundException", 400),
+    "KmsOptInRequired": ("KMS.OptInRequired", 403),
+    "KmsThrottled": ("KMS.ThrottlingException", 400),
+    "MessageNotInflight": (f"{_SIMPLE}MessageNotInflight", 400),
+    "MissingRequiredParameterException": ("MissingParameter", 400),
+    "OverLimit": ("OverLimit", 403),
+    "PurgeQueueInProgress": (f"{_SIMPLE}PurgeQueueInProgress", 403),
+    "QueueDoesNotExist": (f"{_SIMPLE}NonExistentQueue", 400),
+    "QueueNameExists": ("QueueAlreadyExists", 400),
+    "ReceiptHandleIsInvalid": ("ReceiptHandleIsInvalid", 404),
+    "RequestThrottled": ("RequestThrottled", 403),
+    "ResourceNotFoundException": ("ResourceNotFoundException", 404),
+    "ServiceUnavailable": ("ServiceUnavailable", 503),
+    "InternalFailure": ("InternalFailure", 500),
+    "TooManyEntriesInBatchRequest": (f"{_SIMPLE}TooManyEntriesInBatchRequest", 400),
+    "UnsupportedOperation": (f"{_SIMPLE}UnsupportedOperation", 400),
+}
+_SERVER_FAULT = 500
+
+
+class SqsError(Exception):
+    """A refusal, as the client is to see it. `code` is the JSON protocol's."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.query_code, self.status = _CODES.get(code, (code, 400))
+
+    @property
+    def sender_fault(self) -> bool:
+        """Whether repeating the same request is pointless."""
+        return self.status < _SERVER_FAULT
+
+    @property
+    def query_error(self) -> str:
+        """The value of the header `x-amzn-query-error`."""
+        return f"{self.query_code};{'Sender' if self.sender_fault else 'Receiver'}"
+
+
+def invalid(message: str) -> SqsError:
+    """An `InvalidParameterValue` with this sentence."""
+    return SqsError("InvalidParameterValueException", message)
+
+
+def invalid_value(parameter: str, value: object, reason: str) -> SqsError:
+    """An `InvalidParameterValue` in the form that SQS uses for one parameter."""
+    return invalid(f"Value {value} for parameter {parameter} is invalid. Reason: {reason}")
+
+
+def missing(parameter: str) -> SqsError:
+    """A `MissingParameter` that names it."""
+    return SqsError(
+        "MissingRequiredParameterException", f"The request must contain the parameter {parameter}."
+    )
+
+
+def no_queue() -> SqsError:
+    """The answer of every action to a queue that is not there."""
+    return SqsError("QueueDoesNotExist", "The specified queue does not exist.")
+
+
+def bad_handle() -> SqsError:
+    """The answer to a receipt handle that this queue never gave out."""
+    return SqsError("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")

@@ -1,0 +1,122 @@
+"""The order in which visible messages are handed out: a standard queue's and a FIFO queue's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+from relay.local.sqs.schedule import Schedule
+from relay.local.sqs.stored import Stored
+
+_OFTEN = 3  # a standard message received this often goes to the back, says the developer guide
+
+
+class Line(Protocol):
+    """Visible messages in their order.
+
+    `take` offers messages to `admit` in turn until it has accepted `count`, or none is left; what
+    `admit` turns down (it went to the dead-letter queue) has left the line as well. What was
+    accepted is out until it is `put` back, and each is told to `release` when it is out no more.
+    """
+
+    def put(self, stored: Stored) -> None: ...
+
+    def remove(self, stored: Stored) -> None: ...
+
+    def release(self, stored: Stored) -> None: ...
+
+    def take(self, count: int, admit: Callable[[Stored], bool]) -> list[Stored]: ...
+
+    def __len__(self) -> int: ...
+
+
+class StandardLine:
+    """Roughly first in, first out; messages that come back often go to the back."""
+
+    def __init__(self, next_place: Callable[[], int]) -> None:
+        self._line: Schedule[Stored] = Schedule()
+        self._next_place = next_place
+
+    def __len__(self) -> int:
+        return len(self._line)
+
+    def put(self, stored: Stored) -> None:
+        if stored.receive_count >= _OFTEN:
+            stored.place = self._next_place()
+        self._line.put(stored, stored.place)
+
+    def remove(self, stored: Stored) -> None:
+        self._line.remove(stored)
+
+    def release(self, stored: Stored) -> None:
+        """Nothing waits for a message of a standard queue."""
+
+    def take(self, count: int, admit: Callable[[Stored], bool]) -> list[Stored]:
+        taken: list[Stored] = []
+        while len(taken) < count and (stored := self._line.pop()) is not None:
+            if admit(stored):
+                taken.append(stored)
+        return taken
+
+
+class FifoLine:
+    """Strictly first in, first out within a group, which is locked while one of its is out."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, Schedule[Stored]] = {}
+        self._free: Schedule[str] = Schedule()
+        self._out: Counter[str] = Counter()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def put(self, stored: Stored) -> None:
+        group = stored.group_id or ""
+        self._groups.setdefault(group, Schedule()).put(stored, stored.place)
+        self._count += 1
+        self._refresh(group)
+
+    def remove(self, stored: Stored) -> None:
+        group = stored.group_id or ""
+        line = self._groups.get(group)
+        if line is not None and stored in line:
+            line.remove(stored)
+            self._count -= 1
+            self._refresh(group)
+
+    def release(self, stored: Stored) -> None:
+        group = stored.group_id or ""
+        self._out[group] -= 1
+        self._refresh(group)
+
+    def take(self, count: int, admit: Callable[[Stored], bool]) -> list[Stored]:
+        taken: list[Stored] = []
+        while len(taken) < count and (group := self._free.pop()) is not None:
+            taken += self._take_from(group, count - len(taken), admit)
+        return taken
+
+    def _take_from(self, group: str, count: int, admit: Callable[[Stored], bool]) -> list[Stored]:
+        line = self._groups[group]
+        taken: list[Stored] = []
+        while len(taken) < count and (stored := line.pop()) is not None:
+            self._count -= 1
+            if admit(stored):
+                taken.append(stored)
+        self._out[group] += len(taken)
+        self._refresh(group)
+        return taken
+
+    def _refresh(self, group: str) -> None:
+        """Let the group be found by its first message, or not at all while it is locked."""
+        line = self._groups.get(group)
+        first = None if line is None else line.first()
+        if self._out[group] <= 0:
+            del self._out[group]
+        if first is None:
+            self._groups.pop(group, None)
+        if first is None or group in self._out:
+            self._free.remove(group)
+        else:
+            self._free.put(group, first)

@@ -1,0 +1,241 @@
+"""One queue: what is in it, who holds what until when, and what time does to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+
+from relay.local.clock import Clock
+from relay.local.sqs.attempts import Attempts
+from relay.local.sqs.attributes import QueueAttributes
+from relay.local.sqs.dedup import Memory
+from relay.local.sqs.errors import SqsError, no_queue
+from relay.local.sqs.line import FifoLine, Line, StandardLine
+from relay.local.sqs.schedule import Schedule
+from relay.local.sqs.stored import Stored
+from relay.local.sqs.waiters import Waiters
+
+IN_FLIGHT_LIMIT = 120_000
+_FIRST_SEQUENCE = 10**19  # sequence numbers have twenty digits
+
+
+class Queue:
+    """A standard or FIFO queue. Synchronous, for one thread; `waiters` tells who waits for it.
+
+    Each copy of a message is visible, delayed or in flight; `messages` lists them all without
+    receiving any. `find` looks up another queue by its ARN, for the redrive policy.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arn: str,
+        attributes: QueueAttributes,
+        *,
+        clock: Clock,
+        find: Callable[[str], Queue | None],
+        in_flight_limit: int = IN_FLIGHT_LIMIT,
+    ) -> None:
+        self.name, self.arn, self.attributes = name, arn, attributes
+        self.tags: dict[str, str] = {}
+        self.created_at = self.modified_at = clock.time()
+        self.purged_at: float | None = None
+        self.deleted = False
+        self.waiters, self.attempts = Waiters(), Attempts()
+        self._clock, self._find, self._limit = clock, find, in_flight_limit
+        self._serials = itertools.count(1)
+        self._messages: dict[int, Stored] = {}
+        self._line: Line = FifoLine() if self.fifo else StandardLine(lambda: next(self._serials))
+        self._delayed: Schedule[Stored] = Schedule()
+        self._in_flight: Schedule[Stored] = Schedule()
+        self._ages: Schedule[Stored] = Schedule()
+        self._sent: Memory[tuple[str, str | None]] = Memory()
+
+    @property
+    def fifo(self) -> bool:
+        """Whether it keeps the order within groups and swallows repeated sends."""
+        return self.attributes.fifo
+
+    def messages(self) -> tuple[Stored, ...]:
+        """Everything in the queue in the order of arrival: visible, delayed and in flight."""
+        self.tick()
+        return tuple(self._messages.values())
+
+    def counts(self) -> tuple[int, int, int]:
+        """How many are visible, in flight and delayed."""
+        self.tick()
+        return len(self._line), len(self._in_flight), len(self._delayed)
+
+    def next_change(self) -> float:
+        """When a message becomes visible by itself; infinite when none will."""
+        times = (self._delayed.first(), self._in_flight.first())
+        return min((t for t in times if t is not None), default=float("inf"))
+
+    def copy(self, serial: int) -> Stored | None:
+        """The copy with this number, if it is still in the queue."""
+        self.tick()
+        return self._messages.get(serial)
+
+    def add(self, stored: Stored, delay: float | None = None) -> bool:
+        """Take a new message in, after `delay` seconds (by default the queue's).
+
+        False when a FIFO queue swallowed it as a repetition: then it has been given the id and
+        sequence number of the first, as SQS answers it.
+        """
+        now = self.tick()
+        if self.fifo and (earlier := self._repeats(stored, now)) is not None:
+            stored.message_id, stored.sequence_number = earlier
+            return False
+        self._arrive(stored, now + (self.attributes.delay if delay is None else delay))
+        if self.fifo:
+            self._sent.remember(
+                self._dedup_key(stored), (stored.message_id, stored.sequence_number), now
+            )
+        return True
+
+    def add_dead(self, stored: Stored, source_arn: str) -> None:
+        """Take in what a redrive policy moved here.
+
+        A standard queue keeps the time it was sent, and with it its age; a FIFO queue starts both
+        anew and replaces the deduplication id with the message id.
+        """
+        now = self.tick()
+        if self.fifo:
+            stored.sent_at, stored.dedup_id = now, stored.message_id
+        stored.dead_letter_source = source_arn
+        self._arrive(stored, now)
+
+    def take(self, count: int, visibility: float) -> list[Stored]:
+        """Hand out up to `count` visible messages for `visibility` seconds.
+
+        One that has been delivered as often as the redrive policy allows is moved instead, here
+        and now: SQS moves at the receive that would have been one too many.
+
+        Raises:
+            SqsError: OverLimit, for a standard queue with too many in flight. A FIFO queue is silent.
+        """
+        now = self.tick()
+        if self.deleted:
+            raise no_queue()
+        room = self._limit - len(self._in_flight)
+        if room <= 0 and not self.fifo:
+            raise SqsError("OverLimit", f"Too many messages in flight: {self._limit}.")
+        taken = self._line.take(
+            min(count, max(room, 0)), lambda stored: self._lend(stored, now, visibility)
+        )
+        if len(self._line):
+            self.waiters.wake()
+        return taken
+
+    def hold(self, stored: Stored, until: float) -> None:
+        """Keep a message invisible until then, from now on; a time past makes it visible."""
+        self._enter(stored, until)
+        self.tick()
+
+    def lapse(self, stored: Stored) -> None:
+        """End a message's lease as if its time had run out."""
+        self.hold(stored, self._clock.time())
+
+    def duplicate(self, stored: Stored) -> None:
+        """Put a second copy of a message in the line, as a standard queue now and then does."""
+        self._arrive(dataclasses.replace(stored), self._clock.time())
+
+    def forget(self, stored: Stored) -> None:
+        """Take a message out of the queue for good."""
+        del self._messages[stored.serial]
+        self._ages.remove(stored)
+        self._delayed.remove(stored)
+        self._line.remove(stored)
+        if stored in self._in_flight:
+            self._in_flight.remove(stored)
+            self._release(stored)
+
+    def withdraw(self) -> Stored | None:
+        """Take the first visible message out of the queue, uncounted: for move tasks."""
+        self.tick()
+        for stored in self._line.take(1, lambda _: True):
+            self._line.release(stored)
+            self.forget(stored)
+            return stored
+        return None
+
+    def restore(self, stored: Stored) -> None:
+        """Put back what was withdrawn, where it was."""
+        self._messages[stored.serial] = stored
+        self._ages.put(stored, stored.sent_at)
+        self._show(stored)
+
+    def clear(self) -> None:
+        """Forget every message."""
+        for stored in tuple(self._messages.values()):
+            self.forget(stored)
+
+    def close(self) -> None:
+        """Be gone: whoever still waits here is told that there is no such queue."""
+        self.deleted = True
+        self.clear()
+        self.waiters.wake_all()
+
+    def tick(self) -> float:
+        """Let happen what time has brought: expiry, ends of delays and of leases. The time it is."""
+        now = self._clock.time()
+        while (stored := self._ages.pop(now - self.attributes.retention)) is not None:
+            self.forget(stored)
+        while (stored := self._delayed.pop(now)) is not None:
+            self._show(stored)
+        while (stored := self._in_flight.pop(now)) is not None:
+            self._show(stored)
+            self._release(stored)
+        return now
+
+    def _repeats(self, stored: Stored, now: float) -> tuple[str, str | None] | None:
+        return self._sent.recall(self._dedup_key(stored), now)
+
+    def _dedup_key(self, stored: Stored) -> tuple[str | None, str | None]:
+        scope = stored.group_id if self.attributes.dedup_by_group else None
+        return scope, stored.dedup_id
+
+    def _arrive(self, stored: Stored, visible_at: float) -> None:
+        stored.serial = stored.place = next(self._serials)
+        if self.fifo:
+            stored.sequence_number = str(_FIRST_SEQUENCE + stored.serial)
+        self._messages[stored.serial] = stored
+        self._ages.put(stored, stored.sent_at)
+        if visible_at > self._clock.time():
+            stored.state, stored.visible_at = "delayed", visible_at
+            self._delayed.put(stored, visible_at)
+            self.waiters.wake_all()
+        else:
+            self._show(stored)
+
+    def _show(self, stored: Stored) -> None:
+        stored.state = "visible"
+        self._line.put(stored)
+        self.waiters.wake()
+
+    def _release(self, stored: Stored) -> None:
+        self._line.release(stored)
+        if self.fifo:
+            self.waiters.wake()
+
+    def _lend(self, stored: Stored, now: float, visibility: float) -> bool:
+        redrive = self.attributes.redrive
+        if redrive is not None and stored.receive_count >= redrive.max_receive_count:
+            dead_letters = self._find(redrive.target)
+            if dead_letters is not None:
+                self.forget(stored)
+                dead_letters.add_dead(stored, self.arn)
+                return False
+        stored.receive_count += 1
+        stored.receipt += 1
+        stored.received_at = now
+        stored.first_received_at = stored.first_received_at or now
+        self._enter(stored, now + visibility)
+        return True
+
+    def _enter(self, stored: Stored, until: float) -> None:
+        if len(self.waiters) and until < self.next_change():
+            self.waiters.wake_all()  # they sleep until the next change, which is now this one
+        stored.state, stored.visible_at = "in_flight", until
+        self._in_flight.put(stored, until)
