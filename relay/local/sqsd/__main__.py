@@ -1,0 +1,80 @@
+"""The daemon on its own: `python -m relay.local.sqsd --queue-url URL --target URL`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from relay.local.sqsd import CronTask, Sqsd, SqsdOptions, cron_tasks
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT, then drain; 0, or 2 for options that cannot be."""
+    given = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s sqsd: %(message)s")
+    try:
+        daemon = Sqsd(
+            given.queue_url,
+            given.target,
+            SqsdOptions.parse(given.option),
+            cron=_cron(given.cron),
+            endpoint_url=given.endpoint_url or _origin(given.queue_url),
+            region=given.region,
+        )
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"sqsd: {error}\n")
+        return 2
+    asyncio.run(_serve(daemon))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m relay.local.sqsd", description=__doc__)
+    parser.add_argument("--queue-url", required=True, help="the queue to serve")
+    parser.add_argument("--target", default="http://127.0.0.1:8000", help="the application")
+    parser.add_argument("--endpoint-url", help="where a local SQS listens (default: the queue's)")
+    parser.add_argument("--region", default="us-east-1", help="the queue's region")
+    parser.add_argument("--cron", type=Path, metavar="FILE", help="cron.yaml, written as JSON")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option by Elastic Beanstalk's name, HttpConnections=10 for instance; repeatable",
+    )
+    return parser
+
+
+def _cron(file: Path | None) -> tuple[CronTask, ...]:
+    return () if file is None else cron_tasks(json.loads(file.read_text(encoding="utf-8")))
+
+
+def _origin(queue_url: str) -> str | None:
+    """The local endpoint that a queue's URL shows; AWS's own queues need none."""
+    scheme, _, rest = queue_url.partition("://")
+    host = rest.partition("/")[0]
+    return None if host.endswith((".amazonaws.com", ".amazonaws.com.cn")) else f"{scheme}://{host}"
+
+
+async def _serve(daemon: Sqsd) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        # Asked again, it goes at once.
+        if stop.is_set():
+            daemon.kill()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask)
+    await daemon.run(stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
