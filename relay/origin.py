@@ -13,6 +13,7 @@ ATTRIBUTE = "relay-origin"
 
 VERSION = 1
 REASON_LIMIT = 1_000
+_FAR = 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,8 @@ def _checked(name: str, value: Any) -> Any:
         return tuple(value)
     if name in ("hops", "generation") and _is(value, int) and value >= 0:
         return value
-    if name == "sent_at" and (_is(value, int) or isinstance(value, float)):
+    # A bound keeps NaN, Infinity and integers beyond a double out of all arithmetic on times.
+    if name == "sent_at" and (_is(value, int) or isinstance(value, float)) and abs(value) < _FAR:
         return float(value)
     if name == "may_have_run" and isinstance(value, bool):
         return value

@@ -1,0 +1,58 @@
+"""CloudEvents 1.0 in the structured JSON format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relay.envelope import fields, moment
+from relay.envelope.document import Document
+from relay.envelope.inngest import unknown
+from relay.envelope.letter import Draft, Letter
+from relay.envelope.unfit import Unfit
+
+_KNOWN = frozenset(
+    {"specversion", "id", "source", "type", "data", "time", "subject"}
+    | {"datacontenttype", "dataschema", "traceparent", "tracestate"}
+)
+
+
+def letter(found: Document) -> Letter:
+    """One event: `type` is its name, `time` its time, `source` and `id` together its id.
+
+    Raises:
+        Unfit: `bad_cloudevent`, `binary_data`, or a rule for names or data is broken.
+    """
+    value = found.value
+    if value.get("specversion") != "1.0":
+        raise Unfit("bad_cloudevent", "the CloudEvent's specversion is not 1.0")
+    if found.repeated & _KNOWN:
+        raise Unfit("duplicate_key", "the CloudEvent has one of its attributes twice")
+    trace = value.get("traceparent")
+    source, own_id, kind = (_required(value, name) for name in ("source", "id", "type"))
+    if "data_base64" in value:
+        raise Unfit("binary_data", "the CloudEvent's data is binary: send a JSON object as data")
+    drafted = Draft(
+        name=fields.name(kind),
+        data=fields.payload(value.get("data"), found.text("data")),
+        notices=found.notices + unknown(sorted(value.keys() - _KNOWN)),
+    )
+    return Letter(
+        kind="cloudevents",
+        drafts=(drafted,),
+        id=_identity(source, own_id),
+        ts=moment.of_text(value.get("time")),
+        trace=trace if isinstance(trace, str) else None,
+        content=value,
+    )
+
+
+def _identity(source: str, own_id: str) -> str:
+    """One text for the pair, another for each other pair: no `#` in the first part."""
+    return f"{source.replace('%', '%25').replace('#', '%23')}#{own_id}"
+
+
+def _required(value: dict[str, Any], name: str) -> str:
+    text = value.get(name)
+    if not isinstance(text, str) or not text:
+        raise Unfit("bad_cloudevent", f"the CloudEvent has no text as its {name}")
+    return text

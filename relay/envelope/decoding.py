@@ -1,0 +1,157 @@
+"""From a message to its events. Pure, and total: any bytes get an answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from relay.envelope import identity, moment, task
+from relay.envelope.decoded import Decoded
+from relay.envelope.letter import Draft, Letter
+from relay.envelope.opening import opened
+from relay.envelope.rules import Rules
+from relay.envelope.unfit import Unfit
+from relay.message import Event, Message, Reject
+from relay.origin import Origin, UnreadableOrigin, origin_of
+from relay.stand_in import original
+
+NOTHING_PENDING = "nothing-pending"
+"""Why a redriven message without a pending event may be acknowledged."""
+
+MAX_NOTICES = 20
+"""A message that is odd in a hundred ways needs no hundred words."""
+
+_TRACE = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII
+)
+
+
+def decode(message: Message, rules: Rules) -> Decoded | Reject:
+    """The message's pending events, or why it can have none.
+
+    A `Reject` is about the message as a whole; the bad events of an array are in `rejects`, beside
+    the good ones. Never raises, whatever the bytes and attributes are.
+    """
+    try:
+        return _decoded(message, rules)
+    except Unfit as unfit:
+        return unfit.reject
+
+
+def _decoded(message: Message, rules: Rules) -> Decoded | Reject:
+    past = _past(message)
+    letter = _letter(message, past, rules)
+    base, notices = identity.base_id(message, past, letter, rules)
+    drafts = _pending(letter, past)
+    events, rejects = _sorted(drafts, _maker(message, past, letter, base), rules.max_event_bytes)
+    if rejects and not letter.array:
+        return rejects[0][1]
+    return Decoded(
+        envelope=letter.kind,
+        base_id=base,
+        events=tuple(events),
+        rejects=tuple(rejects),
+        total=len(letter.drafts),
+        notices=_notices(letter, drafts, events, notices),
+        acknowledge=letter.acknowledge if drafts else letter.acknowledge or NOTHING_PENDING,
+    )
+
+
+def _past(message: Message) -> Origin | None:
+    try:
+        return origin_of(message)
+    except UnreadableOrigin as error:
+        raise Unfit("bad_origin", str(error)) from None
+
+
+def _letter(message: Message, past: Origin | None, rules: Rules) -> Letter:
+    if message.task is not None:
+        return task.letter(message.task, message.queue, rules.task_prefix)
+    try:
+        body = original(message.body, past.encoding) if past else message.body
+    except ValueError as error:
+        raise Unfit("bad_origin", f"the dead letter's body cannot be restored: {error}") from None
+    return opened(body, rules.envelope, rules.max_events)
+
+
+def _pending(letter: Letter, past: Origin | None) -> list[tuple[int, Draft | Reject]]:
+    """The drafts still to be delivered, with their positions."""
+    if past is None or past.pending is None:
+        return list(enumerate(letter.drafts))
+    total = len(letter.drafts)
+    if any(index >= total for index in past.pending):
+        raise Unfit("bad_origin", f"the message waits for events that its {total} do not include")
+    return [(index, letter.drafts[index]) for index in sorted(set(past.pending))]
+
+
+def _maker(
+    message: Message, past: Origin | None, letter: Letter, base: str
+) -> Callable[[int, Draft], Event]:
+    """What makes a draft an event, with all that is the same for each event of the message."""
+    sent = moment.of_seconds(past.sent_at) if past else None
+    ts = letter.ts or sent or moment.of_seconds(message.sent_at)
+    trace = _trace(message, letter)
+    generation = past.generation if past else 0
+
+    def made(index: int, draft: Draft) -> Event:
+        return Event(
+            id=identity.event_id(draft, letter, base, index, generation),
+            name=draft.name,
+            data=draft.data,
+            ts=draft.ts or ts,
+            v=draft.v,
+            user=draft.user,
+            index=index,
+            message_id=message.message_id,
+            trace=trace,
+        )
+
+    return made
+
+
+def _sorted(
+    drafts: Sequence[tuple[int, Draft | Reject]],
+    made: Callable[[int, Draft], Event],
+    max_bytes: int,
+) -> tuple[list[Event], list[tuple[int, Reject]]]:
+    """The good ones and the bad ones."""
+    events: list[Event] = []
+    rejects: list[tuple[int, Reject]] = []
+    for index, draft in drafts:
+        if isinstance(draft, Reject):
+            rejects.append((index, draft))
+        elif _fits(event := made(index, draft), max_bytes):
+            events.append(event)
+        else:
+            size = f"{len(event.wire)} bytes, more than {max_bytes}"
+            rejects.append((index, Reject("event_too_large", f"the event has {size}")))
+    return events, rejects
+
+
+def _fits(event: Event, max_bytes: int) -> bool:
+    """Whether the encoded event is small enough; encoded now only where it is a near thing."""
+    texts = len(event.id) + len(event.name) + len(event.v or "")
+    # An escaped character takes up to 12 bytes; 100 cover the keys and the time.
+    most = 100 + 12 * texts + len(event.data or b"") + len(event.user or b"")
+    return most <= max_bytes or len(event.wire) <= max_bytes
+
+
+def _trace(message: Message, letter: Letter) -> str | None:
+    """The producer's W3C trace parent, where it is well formed."""
+    told = identity.attribute(message, letter, "traceparent") or letter.trace
+    return told if told is not None and _TRACE.fullmatch(told) else None
+
+
+def _notices(
+    letter: Letter,
+    drafts: Sequence[tuple[int, Draft | Reject]],
+    events: Sequence[Event],
+    first: tuple[str, ...],
+) -> tuple[str, ...]:
+    found = dict.fromkeys(first + letter.notices)
+    for _, draft in drafts:
+        if isinstance(draft, Draft) and draft.notices:
+            found.update(dict.fromkeys(draft.notices))
+    if len(events) > 1 and len({event.id for event in events}) < len(events):
+        found["repeated-id"] = None
+    return tuple(found)[:MAX_NOTICES]

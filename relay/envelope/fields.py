@@ -1,0 +1,106 @@
+"""The rules for an event's own fields, as Inngest's event API applies them (measured)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relay.envelope.moment import EARLIEST, LATEST
+from relay.envelope.unfit import Unfit
+
+MAX_NAME = 256
+"""Characters, as Inngest Cloud documents it."""
+
+RESERVED = "inngest/"
+
+
+def name(value: Any) -> str:
+    """The event's name.
+
+    Raises:
+        Unfit: it is missing, no text, empty, reserved or too long.
+    """
+    if value is None:
+        raise Unfit("missing_name", "the event has no name, and no known envelope is around it")
+    if not isinstance(value, str) or not writable(value):
+        raise Unfit("name_not_text", "the event's name is no text")
+    if not value:
+        raise Unfit("empty_name", "the event's name is empty")
+    if value[: len(RESERVED)].lower() == RESERVED:
+        raise Unfit("reserved_name", f"names that start with {RESERVED} belong to the orchestrator")
+    if len(value) > MAX_NAME:
+        raise Unfit("name_too_long", f"the event's name is longer than {MAX_NAME} characters")
+    return value
+
+
+def identifier(value: Any) -> str | None:
+    """The event's own id; null and the empty text count as none.
+
+    Raises:
+        Unfit: `id_not_text`.
+    """
+    if value is not None and (not isinstance(value, str) or not writable(value)):
+        raise Unfit("id_not_text", "the event's id is no text: put a number in quotes")
+    return value or None
+
+
+def version(value: Any) -> str | None:
+    """The version of the event's shape.
+
+    Raises:
+        Unfit: `v_not_text`.
+    """
+    if value is not None and (not isinstance(value, str) or not writable(value)):
+        raise Unfit("v_not_text", "the event's v is no text: put a number in quotes")
+    return value
+
+
+def moment(value: Any) -> int | None:
+    """The event's time in milliseconds; null and 0 count as none.
+
+    Raises:
+        Unfit: `ts_not_integer`, `ts_in_seconds` or `ts_out_of_range`.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Unfit("ts_not_integer", "the event's ts is no whole number of milliseconds")
+    if value == 0 or EARLIEST <= value < LATEST:
+        return value or None
+    if EARLIEST <= value * 1_000 < LATEST:
+        raise Unfit("ts_in_seconds", f"the event's ts {value} is in seconds: send milliseconds")
+    raise Unfit(
+        "ts_out_of_range", "the event's ts is not between 1980 and 2100 in milliseconds since 1970"
+    )
+
+
+def payload(value: Any, text: bytes | None) -> bytes | None:
+    """The text of the event's data, an object or null, where there is any.
+
+    Raises:
+        Unfit: `data_not_object`.
+    """
+    if type(value) is not dict and value is not None:
+        raise Unfit("data_not_object", "the event's data is no object: put it into one")
+    return text
+
+
+def user(value: Any, text: bytes | None) -> bytes | None:
+    """The text of the event's user, an object or null, where there is any.
+
+    Raises:
+        Unfit: `user_not_object`.
+    """
+    if type(value) is not dict and value is not None:
+        raise Unfit("user_not_object", "the event's user is no object")
+    return text
+
+
+def writable(value: str) -> bool:
+    """Whether it is text that can be stored: half of a surrogate pair has no UTF-8."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
