@@ -58,9 +58,8 @@ class Report:
         if self._complaints > COMPLAINTS:
             typer.echo(f"relay: and {self._complaints - COMPLAINTS} more like these", err=True)
         if tally.stopped:
-            typer.echo(
-                f"relay: the rest of the input was not sent: {tally.stopped.sentence}", err=True
-            )
+            place = f"from {tally.stopped_at} on" if tally.stopped_at else "what follows"
+            typer.echo(f"relay: stopped, {place} is not sent: {tally.stopped.sentence}", err=True)
         if tally.doubtful:
             typer.echo(
                 f"relay: {tally.doubtful} messages may be in the queue twice, for an answer was"

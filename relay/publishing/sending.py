@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from relay.aws.errors import QueueError
-from relay.aws.values import Failed, Outgoing
+from relay.aws.values import Failed, Outgoing, Sent
 from relay.publishing.documents import Document
 from relay.publishing.drafts import Draft, Unfit
 from relay.publishing.publisher import Publisher
@@ -21,8 +21,8 @@ WINDOW_BYTES = 8 * 1_048_576
 class Tally:
     """What became of the documents so far.
 
-    `refused` were never sent, `failed` were and SQS would not have them. `stopped` is why the rest
-    of the input was left alone, or None.
+    `refused` are not fit to be sent, `failed` are not in the queue for another reason. `stopped` is
+    why the input from `stopped_at` on was left alone, or None.
     """
 
     sent: int = 0
@@ -30,6 +30,7 @@ class Tally:
     failed: int = 0
     doubtful: int = 0
     stopped: QueueError | None = None
+    stopped_at: str = ""
 
     @property
     def complete(self) -> bool:
@@ -60,18 +61,25 @@ class Sending:
         """Send all. Stops early where nothing more can be sent."""
         for window in _windows(self._fit(documents)):
             results = await self._publisher.publish([message for _, message in window])
-            for (where, _), result in zip(window, results, strict=True):
-                if isinstance(result, Failed):
-                    self.tally.failed += 1
-                    self._observer.complain(where, result.sentence)
-                else:
-                    self.tally.sent += 1
-            self.tally.doubtful = self._publisher.doubtful
             self.tally.stopped = self._publisher.stopped
+            for (where, _), result in zip(window, results, strict=True):
+                self._account(where, result)
+            self.tally.doubtful = self._publisher.doubtful
             self._observer.progress(self.tally)
             if self.tally.stopped:
                 break
         return self.tally
+
+    def _account(self, where: str, result: Sent | Failed) -> None:
+        if isinstance(result, Sent):
+            self.tally.sent += 1
+            return
+        self.tally.failed += 1
+        # What stopped the sending is told once, not for every message that it left behind.
+        if self.tally.stopped and result.sentence == self.tally.stopped.sentence:
+            self.tally.stopped_at = self.tally.stopped_at or where
+        else:
+            self._observer.complain(where, result.sentence)
 
     def _fit(self, documents: Iterable[Document]) -> Iterator[tuple[str, Outgoing]]:
         for document in documents:
