@@ -1,0 +1,1 @@
+"""The demonstration: real traffic through the whole relay, and a judge who balances the books."""

@@ -1,0 +1,187 @@
+"""One message of each envelope, numbered, around an event that a function may listen to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from relay.local.demo.publication import Publication, by_message, own
+
+LISTENED = ("demo/unheard", "demo/heard", "demo/popular")
+"""Event names that none, one and three functions listen to."""
+
+SENT = "2026-03-04T05:06:07Z"
+_ODD = '{ "big": 9007199254740993, "price": 1.10, "z": "\\u00e9\\/", "a": [] }'
+"""Data that reformatting would change: it must arrive byte for byte."""
+
+
+def _event(name: str, number: int, *, event_id: str | None) -> str:
+    named = f'"id": {json.dumps(event_id)}, ' if event_id else ""
+    return f'{{{named}"name": "{name}", "data": {{"n": {number}, "odd": {_ODD}}}}}'
+
+
+def plain(name: str, number: int) -> Publication:
+    """An event that its producer named."""
+    event_id = f"order-{number}"
+    return Publication(
+        kind="event", body=_event(name, number, event_id=event_id), runs=(own(event_id),)
+    )
+
+
+def unnamed(name: str, number: int) -> Publication:
+    """An event without an id: it gets the message's."""
+    body = _event(name, number, event_id=None)
+    return Publication(kind="event without id", body=body, runs=(by_message(),))
+
+
+def array(name: str, number: int) -> Publication:
+    """Three events in one message, one with an id of its own."""
+    events = [_event(name, number, event_id=i) for i in (None, f"line-{number}", None)]
+    runs = (by_message(".0"), own(f"line-{number}"), by_message(".2"))
+    return Publication(kind="array", body=f"[{', '.join(events)}]", runs=runs)
+
+
+def notification(name: str, number: int) -> Publication:
+    """An SNS notification around an event."""
+    message_id = f"5f3c1d2e-0000-4000-8000-{number:012d}"
+    body = {
+        "Type": "Notification",
+        "MessageId": message_id,
+        "TopicArn": "arn:aws:sns:eu-central-1:123456789012:orders",
+        "Message": _event(name, number, event_id=None),
+        "Timestamp": SENT,
+        "SignatureVersion": "1",
+        "Signature": "none",
+        "SigningCertURL": "https://sns.eu-central-1.amazonaws.com/certificate.pem",
+        "UnsubscribeURL": "https://sns.eu-central-1.amazonaws.com/?Action=Unsubscribe",
+    }
+    return Publication(kind="SNS", body=json.dumps(body), runs=(own(message_id),))
+
+
+def bus(name: str, number: int) -> Publication:
+    """An EventBridge event."""
+    event_id = f"7bf73129-1428-4cd3-a780-{number:012d}"
+    body = {
+        "version": "0",
+        "id": event_id,
+        "detail-type": name,
+        "source": "com.example.shop",
+        "account": "123456789012",
+        "time": SENT,
+        "region": "eu-central-1",
+        "resources": [],
+        "detail": {"n": number},
+    }
+    return Publication(kind="EventBridge", body=json.dumps(body), runs=(own(event_id),))
+
+
+def cloud(name: str, number: int) -> Publication:
+    """A CloudEvents event in structured JSON; its id is its source and its id."""
+    source, event_id = "/shop/orders", f"A234-{number}"
+    body = {
+        "specversion": "1.0",
+        "type": name,
+        "source": source,
+        "id": event_id,
+        "time": SENT,
+        "datacontenttype": "application/json",
+        "data": {"n": number},
+    }
+    return Publication(
+        kind="CloudEvents", body=json.dumps(body), runs=(own(f"{source}/{event_id}"),)
+    )
+
+
+def stored_object(_name: str, number: int) -> Publication:
+    """An S3 event notification of one new object."""
+    key, sequencer = f"uploads/{number}.wav", f"{number:016X}"
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": "eu-central-1",
+        "eventTime": SENT,
+        "eventName": "ObjectCreated:Put",
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": "uploads",
+            "bucket": {"name": "media", "arn": "arn:aws:s3:::media"},
+            "object": {"key": key, "size": 1024, "eTag": "d41d8", "sequencer": sequencer},
+        },
+    }
+    event_id = f"media/{key}/{sequencer}/ObjectCreated:Put"
+    return Publication(kind="S3", body=json.dumps({"Records": [record]}), runs=(own(event_id),))
+
+
+def setup_notice(_name: str, _number: int) -> Publication:
+    """What S3 sends when a notification is configured: nothing runs and nothing dies."""
+    body = {
+        "Service": "Amazon S3",
+        "Event": "s3:TestEvent",
+        "Time": SENT,
+        "Bucket": "media",
+        "RequestId": "5582815E1AEA5ADF",
+        "HostId": "8cLeGAmw098X5cv4Zkwcmo8vvZa3eH3eKxsPzbB9wrR+YstdA6Knx4Ip8EXAMPLE",
+    }
+    return Publication(kind="S3 test", body=json.dumps(body))
+
+
+HONEST: tuple[Callable[[str, int], Publication], ...] = (
+    plain,
+    plain,
+    plain,
+    unnamed,
+    array,
+    notification,
+    bus,
+    cloud,
+    stored_object,
+)
+
+
+def half_bad(number: int) -> Publication:
+    """An array whose middle event is poison: its neighbours run, it dies with its position."""
+    good = [_event("demo/heard", number, event_id=f"half-{number}-{n}") for n in (0, 2)]
+    body = f'[{good[0]}, {{"name": "inngest/reserved", "data": {{}}}}, {good[1]}]'
+    return Publication(
+        kind="array with poison",
+        body=body,
+        runs=(own(f"half-{number}-0"), own(f"half-{number}-2")),
+        dies=(by_message(".1"),),
+        code="reserved_name",
+    )
+
+
+def poison(number: int) -> Publication:
+    """One of everything that must be rejected and can travel through SQS."""
+    kind, body, code = _POISON[number % len(_POISON)]
+    return Publication(kind=f"poison: {kind}", body=body, dies=(by_message(),), code=code)
+
+
+def _named(event: str) -> str:
+    return f'{{"name": "demo/heard", "data": {{}}, {event}}}'
+
+
+_POISON: tuple[tuple[str, str, str], ...] = (
+    ("not JSON", "hello", "not_json"),
+    ("only blanks", "   ", "empty_body"),
+    ("a scalar", "42", "not_an_event"),
+    ("a byte order mark", '\ufeff{"name": "demo/heard"}', "byte_order_mark"),
+    ("NaN", '{"name": "demo/heard", "data": {"x": NaN}}', "not_json"),
+    ("Infinity", '{"name": "demo/heard", "data": {"x": -Infinity}}', "not_json"),
+    ("beyond a double", '{"name": "demo/heard", "data": {"x": 1e999}}', "number_too_large"),
+    ("too deep", '{"name": "demo/heard", "data": ' + '{"a":' * 200 + "1" + "}" * 201, "too_deep"),
+    ("a key twice", _named('"id": "a", "id": "b"'), "duplicate_key"),
+    ("no name", '{"data": {}}', "no_name"),
+    ("an empty name", '{"name": "", "data": {}}', "empty_name"),
+    ("a reserved name", '{"name": "InnGest/function.failed", "data": {}}', "reserved_name"),
+    ("a long name", '{"name": "' + "n" * 300 + '", "data": {}}', "name_too_long"),
+    ("data that is a text", '{"name": "demo/heard", "data": "x"}', "bad_data"),
+    ("a time in seconds", _named('"ts": 1767323045'), "bad_ts"),
+    ("a negative time", _named('"ts": -1'), "bad_ts"),
+    ("a fraction of time", _named('"ts": 1767323045000.5'), "bad_ts"),
+    ("a far future", _named('"ts": 9999999999999'), "bad_ts"),
+    ("an id that is a number", _named('"id": 7'), "bad_id"),
+    ("an empty array", "[]", "empty_array"),
+    ("too many events", "[" + ",".join(['{"name":"demo/heard"}'] * 5_001) + "]", "too_many_events"),
+    ("a false CloudEvent", '{"specversion": "0.3", "type": "demo/heard"}', "wrong_envelope"),
+)
