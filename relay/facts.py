@@ -92,6 +92,42 @@ class DeleteFailed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseLost:
+    """A message in hand was not extended in time: somebody else may have it too."""
+
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFailed:
+    """Making a message visible, at once or later, was refused: it comes at its lease's end."""
+
+    message_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerRaised:
+    """A handler ended with an exception instead of an outcome. The message comes again."""
+
+    message: Message
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeChanged:
+    """Pull mode's way in from the queue changed.
+
+    `state` is `open`, `backing-off` or `halted`; `reason` is a sentence, `seconds` how long the
+    last state lasted.
+    """
+
+    state: str
+    reason: str
+    seconds: float
+
+
 Fact: TypeAlias = (
     Received
     | Settled
@@ -101,6 +137,10 @@ Fact: TypeAlias = (
     | Extended
     | DeletedLate
     | DeleteFailed
+    | LeaseLost
+    | ReleaseFailed
+    | HandlerRaised
+    | IntakeChanged
 )
 Observe: TypeAlias = Callable[[Fact], None]
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from relay.aws.errors import kind_of
 from relay.message import Attribute, Message
 
 
@@ -48,11 +49,16 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """One entry of a batch was refused. `sender_fault` is True where repeating is in vain."""
+    """One entry of a batch was refused. `sender_fault` is SQS's own opinion whose fault it is."""
 
     code: str
     sentence: str
     sender_fault: bool = False
+
+    @property
+    def permanent(self) -> bool:
+        """Whether repeating is in vain. A throttled sender is at fault, but not for ever."""
+        return self.sender_fault and kind_of(self.code) == "other"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,255 @@
+"""Pull mode: receive what there is room for, handle it, settle it, and leave nothing locked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from relay.aws.errors import QueueError
+from relay.aws.sqs import Queue
+from relay.aws.values import QueueAttributes
+from relay.deliveries import Deliveries
+from relay.extender import Extender
+from relay.facts import HandlerRaised, Observe, ignore
+from relay.fairness import FairLine
+from relay.groups import GroupLine
+from relay.intake import AlwaysOpen, Intake, Receive, Way
+from relay.lease import now
+from relay.line import Line
+from relay.message import Message, Outcome, Retry
+from relay.room import Room
+from relay.settling import Settler
+from relay.way_in import WayIn
+
+EXPIRING = 0.9
+"""The part of the retention after which a parked group goes on: order is worth less than loss."""
+
+USUAL_VISIBILITY = 30.0
+"""Seconds asked for where the queue's own timeout is 0, with which nothing could be handled."""
+
+FLUSH = 5.0
+"""Seconds after the drain's deadline for the last deletes and releases."""
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a poller may take. Durations are seconds, sizes bytes.
+
+    Attributes:
+        in_hand: the most messages received and not yet settled.
+        in_hand_bytes: the most bytes of them; one message is always taken.
+        handling: the most handled at a time; None for all in hand.
+        receivers: the most receives at a time; one while the queue is idle.
+        wait: how long SQS waits for a message before it answers with none, at most 20.
+        drain: how long a stop lets the handling go on.
+    """
+
+    in_hand: int = 500
+    in_hand_bytes: int = 64 * 1_048_576
+    handling: int | None = None
+    receivers: int = 4
+    wait: float = 20.0
+    drain: float = 25.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollerStatus:
+    """What a poller is doing: `state` is `open`, `backing-off`, `halted` or `stopping`."""
+
+    state: str
+    reason: str
+    in_hand: int
+    handling: int
+
+
+class Poller:
+    """Consumes one queue until it is stopped.
+
+    The handler says what becomes of each message: `Delivered` and `Reject` delete it (the handler
+    that rejects has kept a copy, if it wants one), `Retry` lets it come again after the seconds it
+    names, else after a growing, jittered time. A handler that raises has said `Retry`. A message is
+    handled once at a time by this poller, but may come again at any later time: handlers must be
+    idempotent. A message that is withdrawn (its lease was lost while the way is closed, or a stop
+    reached its deadline) has its handler cancelled.
+
+    Args:
+        queue: where to receive from. On a FIFO queue a group's messages are handled in order.
+        handle: brings one message to its outcome. Many run at a time.
+        way: the way on; nothing new is received while it is not accepting.
+        limits: how much may be taken.
+        park: on FIFO queues a rejected message stops its group instead of letting it go on.
+        observe: is told what happens.
+        clock: seconds; leases are counted by it.
+        sleep: waits on that clock.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        handle: Callable[[Message], Awaitable[Outcome]],
+        *,
+        way: Way | None = None,
+        limits: Limits | None = None,
+        park: bool = False,
+        observe: Observe = ignore,
+        clock: Callable[[], float] = now,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._queue = queue
+        self._handle = handle
+        self._way = way or AlwaysOpen()
+        self._limits = limits or Limits()
+        self._park = park
+        self._observe = observe
+        self._clock = clock
+        self._sleep = sleep
+        self._way_in = WayIn(observe=observe, clock=clock, sleep=sleep)
+        self._settler = Settler(queue, self._way_in, observe=observe, clock=clock, sleep=sleep)
+        self._deliveries: Deliveries | None = None
+        self._stopping = asyncio.Event()
+        self._hurrying = asyncio.Event()
+
+    @property
+    def status(self) -> PollerStatus:
+        """What it is doing now."""
+        state = "stopping" if self._stopping.is_set() else self._way_in.state
+        return PollerStatus(
+            state=state,
+            reason=self._way_in.reason,
+            in_hand=len(self._deliveries.leases) if self._deliveries else 0,
+            handling=self._deliveries.handling if self._deliveries else 0,
+        )
+
+    def stop(self) -> None:
+        """Take no more and finish what is in hand; called again: release it and go."""
+        if self._stopping.is_set():
+            self._hurrying.set()
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Consume until stopped. Returns when nothing is in hand any more. Once per poller."""
+        attributes = await self._unless_stopped(self._attributes())
+        if attributes is None:
+            return
+        visibility = attributes.visibility or USUAL_VISIBILITY
+        room = Room(self._limits.in_hand, self._limits.in_hand_bytes, attributes.maximum_size)
+        self._deliveries = Deliveries(
+            self._handled,
+            self._line(attributes),
+            room,
+            self._settler,
+            way=self._way,
+            visibility=visibility,
+            slots=self._limits.handling or self._limits.in_hand,
+            clock=self._clock,
+        )
+        intake = Intake(
+            self._receive(visibility),
+            room,
+            self._deliveries.accept,
+            way=self._way,
+            way_in=self._way_in,
+            visibility=visibility,
+            receivers=self._limits.receivers,
+            clock=self._clock,
+        )
+        await self._consume(self._deliveries, intake, visibility)
+
+    async def _consume(self, deliveries: Deliveries, intake: Intake, visibility: float) -> None:
+        extender = Extender(
+            self._queue,
+            deliveries.leases,
+            visibility,
+            lost=deliveries.lost,
+            observe=self._observe,
+            clock=self._clock,
+            sleep=self._sleep,
+        )
+        try:
+            async with deliveries, asyncio.TaskGroup() as tasks:
+                extending = tasks.create_task(extender.run(), name="extender")
+                receiving = tasks.create_task(intake.run(), name="intake")
+                await self._stopping.wait()
+                intake.stop()
+                deliveries.stop()
+                await self._wind_up(deliveries, receiving)
+                extending.cancel()
+        finally:
+            await self._settler.aclose()
+            # Nothing is left here after an orderly stop; a cancelled or broken run still lets go.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._settler.release(deliveries.left()), FLUSH)
+
+    async def _wind_up(self, deliveries: Deliveries, receiving: asyncio.Task[None]) -> None:
+        """Finish by the deadline or until hurried, then withdraw, release and go."""
+        await self._first_of(
+            self._finished(deliveries, receiving),
+            self._sleep(self._limits.drain),
+            self._hurrying.wait(),
+        )
+        receiving.cancel()
+        deliveries.withdraw()
+        await self._first_of(deliveries.emptied(), self._sleep(FLUSH))
+        deliveries.cancel()
+
+    async def _finished(self, deliveries: Deliveries, receiving: asyncio.Task[None]) -> None:
+        await asyncio.wait({receiving})
+        await deliveries.emptied()
+
+    def _receive(self, visibility: float) -> Receive:
+        wait = self._limits.wait
+        return lambda most, attempt: self._queue.receive(most, wait, visibility, attempt)
+
+    async def _handled(self, message: Message) -> Outcome:
+        """The handler's outcome. What it raises concerns this message alone."""
+        try:
+            return await self._handle(message)
+        except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+            _log.exception("the handler raised for message %s", message.message_id)
+            self._observe(HandlerRaised(message, error))
+            return Retry(f"the handler raised {type(error).__name__}")
+
+    async def _attributes(self) -> QueueAttributes:
+        """The queue's own figures, asked for until SQS tells them."""
+        while True:
+            await self._way_in.clear()
+            try:
+                attributes = await self._queue.attributes()
+            except QueueError as error:
+                self._way_in.failed("attributes", error)
+            else:
+                self._way_in.passed("attributes")
+                return attributes
+
+    def _line(self, attributes: QueueAttributes) -> Line:
+        if not self._queue.fifo:
+            return FairLine()
+        oldest = EXPIRING * attributes.retention
+
+        def expiring(message: Message) -> bool:
+            return message.sent_at is not None and time.time() - message.sent_at >= oldest
+
+        return GroupLine(park=self._park, expiring=expiring)
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
+        task = asyncio.ensure_future(work)
+        await self._first_of(task, self._stopping.wait())
+        return None if task.cancelled() else await task
+
+    async def _first_of(self, *work: Awaitable[object]) -> None:
+        """Return when the first has ended; the others are cancelled, and awaited."""
+        tasks = [asyncio.ensure_future(one) for one in work]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
