@@ -1,0 +1,45 @@
+"""The CDK app: one stack, made from the context, checked by cdk-nag.
+
+Run as `python -m cdk.app`, which is what `cdk.json` does.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
+
+from cdk.acknowledgements import acknowledge
+from cdk.options import BadOption, Options, from_context
+from cdk.stack import RelayStack
+
+
+def add_stack(app: cdk.App, options: Options) -> RelayStack:
+    """Add the stack of one deployment to the app."""
+    stack = RelayStack(app, options.name, options)
+    acknowledge(stack)
+    return stack
+
+
+def checked_app() -> cdk.App:
+    """An app whose synthesis fails for what cdk-nag finds."""
+    app = cdk.App()
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    return app
+
+
+def main() -> int:
+    """Synthesize into `CDK_OUTDIR`, or `cdk.out`; 2 for a context value that cannot be."""
+    app = checked_app()
+    try:
+        add_stack(app, from_context(app.node.try_get_context))
+    except BadOption as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    app.synth()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

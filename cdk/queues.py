@@ -1,0 +1,105 @@
+"""The main queue and its dead-letter queue, set to the one table of clocks."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from cdk.encryption import own_account, principal
+from cdk.options import Options
+from relay import clocks
+
+MAX_MESSAGE_BYTES = 1_048_576
+LONG_POLL = 20.0
+
+
+class Queues(Construct):
+    """Two queues that know each other, both retained when the stack goes."""
+
+    def __init__(
+        self, scope: Construct, ident: str, options: Options, key: kms.IKey | None
+    ) -> None:
+        super().__init__(scope, ident)
+        self.dead = self._queue(
+            "DeadLetters",
+            options.dead_letter_queue_name,
+            options,
+            key,
+            retention_period=seconds(clocks.DLQ_RETENTION),
+            # By the fixed name: the main queue's own ARN would close a circle of references.
+            redrive_allow_policy=sqs.RedriveAllowPolicy(
+                redrive_permission=sqs.RedrivePermission.BY_QUEUE,
+                source_queues=[self._by_name(options.queue_name)],
+            ),
+        )
+        self.main = self._queue(
+            "Main",
+            options.queue_name,
+            options,
+            key,
+            retention_period=seconds(clocks.QUEUE_RETENTION),
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=self.dead, max_receive_count=clocks.MAX_RECEIVE_COUNT
+            ),
+        )
+        for index, producer in enumerate(options.producers):
+            self._let_send(index, producer)
+
+    def _queue(
+        self,
+        ident: str,
+        name: str,
+        options: Options,
+        key: kms.IKey | None,
+        *,
+        retention_period: cdk.Duration,
+        redrive_allow_policy: sqs.RedriveAllowPolicy | None = None,
+        dead_letter_queue: sqs.DeadLetterQueue | None = None,
+    ) -> sqs.Queue:
+        # Of a standard queue CloudFormation wants the FIFO properties absent, not false.
+        fifo = options.fifo or None
+        return sqs.Queue(
+            self,
+            ident,
+            queue_name=name,
+            retention_period=retention_period,
+            dead_letter_queue=dead_letter_queue,
+            redrive_allow_policy=redrive_allow_policy,
+            # sqsd sets its own at each receive; this is for whoever receives without one.
+            visibility_timeout=seconds(clocks.VISIBILITY_TIMEOUT),
+            receive_message_wait_time=seconds(LONG_POLL),
+            max_message_size_bytes=MAX_MESSAGE_BYTES,
+            encryption=sqs.QueueEncryption.KMS if key else sqs.QueueEncryption.SQS_MANAGED,
+            encryption_master_key=key,
+            # A data key an hour rather than every five minutes: a twelfth of the KMS bill.
+            data_key_reuse=cdk.Duration.hours(1) if key else None,
+            enforce_ssl=True,
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+            fifo=fifo,
+            deduplication_scope=sqs.DeduplicationScope.MESSAGE_GROUP if fifo else None,
+            fifo_throughput_limit=sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID if fifo else None,
+        )
+
+    def _by_name(self, name: str) -> sqs.IQueue:
+        arn = cdk.Stack.of(self).format_arn(service="sqs", resource=name)
+        return sqs.Queue.from_queue_arn(self, "MainByName", arn)
+
+    def _let_send(self, index: int, producer: str) -> None:
+        who = principal(producer)
+        self.main.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid=f"Producer{index}",
+                principals=[who],
+                actions=["sqs:SendMessage"],
+                resources=[self.main.queue_arn],
+                conditions=own_account(who),
+            )
+        )
+
+
+def seconds(value: float) -> cdk.Duration:
+    """A duration of the table, which is in float seconds, as CloudFormation wants it: whole."""
+    return cdk.Duration.seconds(int(value))

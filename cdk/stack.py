@@ -1,0 +1,139 @@
+"""The whole thing, queue to alarms, as one stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import aws_cdk as cdk
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from cdk import roles
+from cdk.alarms import Alarms
+from cdk.dashboard import dashboard
+from cdk.encryption import key_of
+from cdk.ledger import ledger_table
+from cdk.options import Options
+from cdk.orchestrator_keys import empty_secret
+from cdk.permissions import Resources
+from cdk.queues import Queues
+from cdk.worker import Worker
+
+AUDIT_RETENTION = logs.RetentionDays.THREE_MONTHS
+
+
+class RelayStack(cdk.Stack):
+    """Queues, ledger, secrets, log group, policies, worker environment, alarms and dashboard.
+
+    Retained on deletion: queues, ledger, key, secrets, audit log, application and its versions.
+    """
+
+    def __init__(self, scope: Construct, ident: str, options: Options) -> None:
+        # No check for a bootstrap version: it would be a parameter that only the CDK's own
+        # command line understands.
+        synthesizer = cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False)
+        super().__init__(
+            scope,
+            ident,
+            synthesizer=synthesizer,
+            description="Relay: a durable SQS buffer in front of an event orchestrator",
+            # The queues must not go by a slip of the hand.
+            termination_protection=True,
+        )
+        self.options = options
+        self.key = key_of(self, options)
+        self.queues = Queues(self, "Queues", options, self.key)
+        self.ledger = ledger_table(self, self.key)
+        self.event_key = empty_secret(self, "EventKey", "The orchestrator's event key", self.key)
+        # Only a server of one's own is asked to read events back, and that takes the signing key.
+        self.signing_key = (
+            empty_secret(self, "SigningKey", "The orchestrator's signing key", self.key)
+            if options.inngest_url
+            else None
+        )
+        self.audit = self._audit_log()
+        self.policies = self._attachable()
+        self.worker = self._worker()
+        alarms = Alarms(self, "Alarms", options, self.key)
+        board = dashboard(self, options, alarms)
+        self._output("AlarmTopic", alarms.topic.topic_arn, "where alarms go; subscribe to it")
+        self._output("DashboardName", board.dashboard_name, "what to look at in CloudWatch")
+
+    def variables(self) -> dict[str, str]:
+        """The environment variables that point a relay at this stack."""
+        return dict(self._variables())
+
+    def _variables(self) -> Iterator[tuple[str, str]]:
+        # Elastic Beanstalk names no region to its processes.
+        yield "AWS_DEFAULT_REGION", self.region
+        yield "RELAY_SERVICE", self.options.name
+        yield "RELAY_QUEUE_URL", self.queues.main.queue_url
+        yield "RELAY_DLQ_URL", self.queues.dead.queue_url
+        yield "RELAY_LEDGER_TABLE", self.ledger.table_name
+        yield "RELAY_INNGEST_EVENT_KEY_SECRET", self.event_key.ref
+        if self.options.inngest_url:
+            yield "RELAY_INNGEST_URL", self.options.inngest_url
+        if self.signing_key:
+            yield "RELAY_INNGEST_SIGNING_KEY_SECRET", self.signing_key.ref
+        yield from self.options.settings.items()
+
+    def _audit_log(self) -> logs.LogGroup:
+        return logs.LogGroup(
+            self,
+            "AuditLog",
+            log_group_name=self.options.log_group,
+            retention=AUDIT_RETENTION,
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+        )
+
+    def _attachable(self) -> dict[str, cdk.aws_iam.ManagedPolicy]:
+        resources = Resources(
+            queue=self.queues.main.queue_arn,
+            dead_letter_queue=self.queues.dead.queue_arn,
+            ledger=self.ledger.table_arn,
+            secrets=[s.ref for s in (self.event_key, self.signing_key) if s],
+            log_group=self._log_group_arn(),
+            key=self.key,
+        )
+        policies = {
+            "RelayPolicy": roles.relay_policy(self, resources),
+            "ProducerPolicy": roles.producer_policy(self, resources),
+            "OperatorPolicy": roles.operator_policy(self, resources),
+        }
+        self._output("QueueUrl", self.queues.main.queue_url, "where producers send")
+        self._output("QueueArn", self.queues.main.queue_arn, "the same, for rules and topics")
+        self._output("DeadLetterQueueUrl", self.queues.dead.queue_url, "where the refused go")
+        self._output("LedgerTable", self.ledger.table_name, "RELAY_LEDGER_TABLE")
+        self._output("EventKeySecret", self.event_key.ref, "put the event key in here")
+        if self.signing_key:
+            self._output("SigningKeySecret", self.signing_key.ref, "put the signing key in here")
+        for name, policy in policies.items():
+            self._output(name + "Arn", policy.managed_policy_arn, "attach it to a role")
+        return policies
+
+    def _worker(self) -> Worker | None:
+        if self.options.worker == "none":
+            return None
+        worker = Worker(
+            self,
+            "Worker",
+            self.options,
+            queue_arn=self.queues.main.queue_arn,
+            queue_url=self.queues.main.queue_url,
+            variables={**self.variables(), "AUDIT_LOG_GROUP": self.options.log_group},
+            relay_policy=self.policies["RelayPolicy"],
+        )
+        self._output("EnvironmentName", worker.environment.ref, "for `eb` and the console")
+        return worker
+
+    def _log_group_arn(self) -> str:
+        # Without the `:*` that the group's own attribute ends in.
+        return self.format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=self.options.log_group,
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+
+    def _output(self, name: str, value: str, description: str) -> None:
+        cdk.CfnOutput(self, name, value=value, description=description)

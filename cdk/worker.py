@@ -1,0 +1,112 @@
+"""The Elastic Beanstalk side: application, version and worker environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import aws_cdk as cdk
+from aws_cdk import aws_elasticbeanstalk as elasticbeanstalk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3_assets as s3_assets
+from constructs import Construct
+
+from cdk import roles
+from cdk.option_settings import settings
+from cdk.options import BadOption, Options
+
+
+class Worker(Construct):
+    """A worker environment on the given queue, its version being the bundle."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        ident: str,
+        options: Options,
+        *,
+        queue_arn: str,
+        queue_url: str,
+        variables: Mapping[str, str],
+        relay_policy: iam.ManagedPolicy,
+    ) -> None:
+        super().__init__(scope, ident)
+        role = self.role = roles.instance_role(self, options.name, queue_arn, relay_policy)
+        profile = iam.CfnInstanceProfile(self, "InstanceProfile", roles=[role.role_name])
+        service_role = self.service_role = roles.service_role(self)
+        self.application = self._application(options)
+        self.version = self._version(options, role)
+        self.environment = elasticbeanstalk.CfnEnvironment(
+            self,
+            "Environment",
+            application_name=options.name,
+            environment_name=options.name,
+            description="SQS to the orchestrator",
+            platform_arn=_platform(options.platform),
+            tier=elasticbeanstalk.CfnEnvironment.TierProperty(name="Worker", type="SQS/HTTP"),
+            version_label=self.version.ref,
+            option_settings=_listed(
+                settings(
+                    options,
+                    queue_url=queue_url,
+                    variables=variables,
+                    instance_profile=profile.ref,
+                    service_role=service_role.role_name,
+                )
+            ),
+        )
+        # The instances need their permissions from their first second on.
+        self.environment.node.add_dependency(role, relay_policy, self.application)
+
+    def _application(self, options: Options) -> elasticbeanstalk.CfnApplication:
+        application = elasticbeanstalk.CfnApplication(
+            self,
+            "Application",
+            application_name=options.name,
+            description="Relay: SQS to the orchestrator",
+        )
+        # Deleting it would delete the versions with it, and with them what could be rolled back to.
+        application.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        return application
+
+    def _version(self, options: Options, role: iam.Role) -> elasticbeanstalk.CfnApplicationVersion:
+        if not options.bundle.is_file():
+            raise BadOption(f"{options.bundle} is missing: make it with `make bundle`")
+        bundle = s3_assets.Asset(self, "Bundle", path=str(options.bundle))
+        # This one object, not all that shares its bucket.
+        role.add_to_policy(
+            iam.PolicyStatement(
+                sid="Bundle",
+                actions=["s3:GetObject"],
+                resources=[bundle.bucket.arn_for_objects(bundle.s3_object_key)],
+            )
+        )
+        version = elasticbeanstalk.CfnApplicationVersion(
+            self,
+            "Version",
+            application_name=options.name,
+            source_bundle=elasticbeanstalk.CfnApplicationVersion.SourceBundleProperty(
+                s3_bucket=bundle.s3_bucket_name, s3_key=bundle.s3_object_key
+            ),
+        )
+        version.add_resource_dependency(self.application)
+        # A new bundle replaces the version; the old one stays to be rolled back to.
+        version.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        return version
+
+
+def _platform(platform: str) -> str:
+    if platform.startswith("arn:"):
+        return platform
+    return f"arn:{cdk.Aws.PARTITION}:elasticbeanstalk:{cdk.Aws.REGION}::platform/{platform}"
+
+
+def _listed(
+    values: Mapping[str, Mapping[str, str]],
+) -> list[elasticbeanstalk.CfnEnvironment.OptionSettingProperty]:
+    return [
+        elasticbeanstalk.CfnEnvironment.OptionSettingProperty(
+            namespace=namespace, option_name=name, value=value
+        )
+        for namespace, group in sorted(values.items())
+        for name, value in sorted(group.items())
+    ]
