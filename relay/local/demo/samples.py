@@ -88,7 +88,7 @@ def cloud(name: str, number: int) -> Publication:
         "data": {"n": number},
     }
     return Publication(
-        kind="CloudEvents", body=json.dumps(body), runs=(own(f"{source}/{event_id}"),)
+        kind="CloudEvents", body=json.dumps(body), runs=(own(f"{source}#{event_id}"),)
     )
 
 
@@ -164,24 +164,24 @@ def _named(event: str) -> str:
 _POISON: tuple[tuple[str, str, str], ...] = (
     ("not JSON", "hello", "not_json"),
     ("only blanks", "   ", "empty_body"),
-    ("a scalar", "42", "not_an_event"),
+    ("a scalar", "42", "not_an_object"),
     ("a byte order mark", '\ufeff{"name": "demo/heard"}', "byte_order_mark"),
-    ("NaN", '{"name": "demo/heard", "data": {"x": NaN}}', "not_json"),
-    ("Infinity", '{"name": "demo/heard", "data": {"x": -Infinity}}', "not_json"),
+    ("NaN", '{"name": "demo/heard", "data": {"x": NaN}}', "not_finite"),
+    ("Infinity", '{"name": "demo/heard", "data": {"x": -Infinity}}', "not_finite"),
     ("beyond a double", '{"name": "demo/heard", "data": {"x": 1e999}}', "number_too_large"),
     ("too deep", '{"name": "demo/heard", "data": ' + '{"a":' * 200 + "1" + "}" * 201, "too_deep"),
     ("a key twice", _named('"id": "a", "id": "b"'), "duplicate_key"),
-    ("no name", '{"data": {}}', "no_name"),
+    ("no name", '{"data": {}}', "missing_name"),
     ("an empty name", '{"name": "", "data": {}}', "empty_name"),
     ("a reserved name", '{"name": "InnGest/function.failed", "data": {}}', "reserved_name"),
     ("a long name", '{"name": "' + "n" * 300 + '", "data": {}}', "name_too_long"),
-    ("data that is a text", '{"name": "demo/heard", "data": "x"}', "bad_data"),
-    ("a time in seconds", _named('"ts": 1767323045'), "bad_ts"),
-    ("a negative time", _named('"ts": -1'), "bad_ts"),
-    ("a fraction of time", _named('"ts": 1767323045000.5'), "bad_ts"),
-    ("a far future", _named('"ts": 9999999999999'), "bad_ts"),
-    ("an id that is a number", _named('"id": 7'), "bad_id"),
+    ("data that is a text", '{"name": "demo/heard", "data": "x"}', "data_not_object"),
+    ("a time in seconds", _named('"ts": 1767323045'), "ts_in_seconds"),
+    ("a negative time", _named('"ts": -1'), "ts_out_of_range"),
+    ("a fraction of time", _named('"ts": 1767323045000.5'), "ts_not_integer"),
+    ("a far future", _named('"ts": 9999999999999'), "ts_out_of_range"),
+    ("an id that is a number", _named('"id": 7'), "id_not_text"),
     ("an empty array", "[]", "empty_array"),
     ("too many events", "[" + ",".join(['{"name":"demo/heard"}'] * 5_001) + "]", "too_many_events"),
-    ("a false CloudEvent", '{"specversion": "0.3", "type": "demo/heard"}', "wrong_envelope"),
+    ("a false CloudEvent", '{"specversion": "0.3", "type": "demo/heard"}', "bad_cloudevent"),
 )
