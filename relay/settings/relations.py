@@ -18,8 +18,8 @@ CLOCKS = tuple(field.name for field in fields(Clocks))
 
 def is_cloud(url: str) -> bool:
     """Whether the address is one of Inngest's own."""
-    host = (urlsplit(url).hostname or "").casefold()
-    return host == "inn.gs" or host.endswith((".inn.gs", "inngest.com"))
+    host = urlsplit(url).hostname or ""
+    return f".{host}".endswith((".inn.gs", ".inngest.com"))
 
 
 def conflicts(settings: Settings) -> Iterator[Problem]:

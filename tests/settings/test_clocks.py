@@ -1,0 +1,63 @@
+"""The shipped figures hold every relation, and each relation is told when it does not."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from relay import clocks
+from relay.clocks import Clocks
+
+
+def test_the_shipped_clocks_agree() -> None:
+    assert Clocks().problems() == []
+
+
+def test_the_shipped_clocks_have_no_second_to_spare_before_the_margin() -> None:
+    assert Clocks().longest_answer == clocks.INACTIVITY_TIMEOUT - clocks.ANSWER_MARGIN
+
+
+@pytest.mark.parametrize(
+    ("change", "variable", "fix"),
+    [
+        ({"hold": 781.0}, "RELAY_HOLD", "780"),
+        ({"confirm_deadline": 61.0}, "RELAY_CONFIRM_DEADLINE", "779"),
+        ({"sqsd_visibility_timeout": 1_019.0}, "RELAY_SQSD_VISIBILITY_TIMEOUT", "1020"),
+        ({"nginx_read_timeout": 900.0}, "RELAY_NGINX_READ_TIMEOUT", "960"),
+        ({"sqsd_error_visibility_timeout": 2.0}, "RELAY_SQSD_ERROR_VISIBILITY_TIMEOUT", "72 h"),
+        ({"max_receive_count": 10}, "RELAY_MAX_RECEIVE_COUNT", "1000"),
+        ({"sqsd_retention": 345_600.0}, "RELAY_SQSD_RETENTION", "RetentionPeriod"),
+        ({"dlq_retention": 1_123_200.0}, "RELAY_DLQ_RETENTION", "RELAY_QUEUE_RETENTION"),
+    ],
+)
+def test_a_broken_relation_names_the_variable_and_the_fix(
+    change: dict[str, float], variable: str, fix: str
+) -> None:
+    (problem,) = dataclasses.replace(Clocks(), **change).problems()  # type: ignore[arg-type] # floats and one int
+    assert variable in problem
+    assert fix in problem
+
+
+def test_every_broken_relation_is_told() -> None:
+    broken = Clocks(
+        hold=5_000.0,
+        sqsd_visibility_timeout=10.0,
+        nginx_read_timeout=60.0,
+        max_receive_count=1,
+        sqsd_retention=60.0,
+        dlq_retention=60.0,
+    )
+    assert len(broken.problems()) == 6
+
+
+def test_an_outage_of_a_thousand_holds_ends_after_a_message_expires() -> None:
+    receives = clocks.QUEUE_RETENTION * clocks.EXPIRING_SHARE
+    receives /= clocks.HOLD + clocks.ERROR_VISIBILITY_TIMEOUT
+    assert receives < clocks.MAX_RECEIVE_COUNT
+
+
+def test_the_table_needs_nothing_but_the_standard_library() -> None:
+    code = "import sys, relay.clocks; print([m for m in sys.modules if 'pydantic' in m])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,27 @@
+"""docs/settings.md is complete and right."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from relay.clocks import Clocks
+from relay.settings import Settings
+from relay.settings.describing import meaning, reference, variable
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
+
+
+def test_the_reference_is_the_one_that_the_settings_print() -> None:
+    written = DOCUMENT.partition("<!-- settings -->\n")[2].partition("<!-- /settings -->")[0]
+    assert written.strip() == reference().strip(), "run: relay config --markdown"
+
+
+@pytest.mark.parametrize("name", list(Settings.model_fields))
+def test_a_setting_has_a_meaning(name: str) -> None:
+    assert meaning(name).endswith((".", ")"))
+
+
+@pytest.mark.parametrize(("name", "figure"), list(asdict(Clocks()).items()))
+def test_the_table_of_clocks_has_the_shipped_figure(name: str, figure: float) -> None:
+    assert f"| `{variable(name)}` | {figure:.0f} |" in DOCUMENT
