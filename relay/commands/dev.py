@@ -1,0 +1,133 @@
+"""`relay dev`: the whole road on this machine, until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relay.commands.failure import USAGE, fail
+from relay.local.inngest import Function
+from relay.local.relay_process import RelayFailed
+from relay.local.stage import REGION, Plan, Stage, staged
+from relay.stopping import on_stop_signal
+
+EXIT_CODES = "Exit codes: 0 stopped as asked, 1 something failed, 2 wrong usage."
+
+
+def command(
+    *,
+    sqs_port: Annotated[int, typer.Option(help="Where SQS listens; 0 is any.")] = 9324,
+    inngest_port: Annotated[
+        int, typer.Option(help="Where the event API listens; 0 is any.")
+    ] = 8288,
+    relay_port: Annotated[int, typer.Option(help="Where the relay listens; 0 is any.")] = 8000,
+    inngest_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Send to this Inngest server instead of the local one."),
+    ] = None,
+    function: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=EVENT",
+            help="A function that listens to an event name (`*` at its end: a prefix); repeatable.",
+        ),
+    ] = None,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Use `relay poll` instead of sqsd and `relay serve`.")
+    ] = False,
+    fifo: Annotated[bool, typer.Option("--fifo", help="Use FIFO queues; with --pull.")] = False,
+) -> None:
+    """Run SQS, the worker daemon, an Inngest event API and the relay on loopback.
+
+    Prints where everything listens and runs until Ctrl-C. `RELAY_*` variables of this shell reach
+    the relay. Nothing is kept: the queues are empty at each start.
+    """
+    if fifo and not pull:
+        fail("--fifo needs --pull: sqsd keeps no order within a group", code=USAGE)
+    with tempfile.TemporaryDirectory(prefix="relay-dev-") as directory:
+        plan = Plan(
+            directory=Path(directory),
+            functions=[_function(text) for text in function or ["log-everything=*"]],
+            fifo=fifo,
+            poll=pull,
+            sqs_port=sqs_port,
+            inngest_port=inngest_port,
+            relay_port=relay_port,
+            inngest_url=inngest_url,
+            settings={k: v for k, v in os.environ.items() if k.startswith("RELAY_")},
+        )
+        try:
+            asyncio.run(_run(plan))
+        except OSError as error:
+            fail(f"a server could not be started ({error.strerror or error}): choose other ports")
+        except RelayFailed as error:
+            fail(str(error))
+
+
+def _function(text: str) -> Function:
+    name, separator, event = text.partition("=")
+    if not (name and separator and event):
+        fail(f"--function {text!r} is not NAME=EVENT", code=USAGE)
+    return Function(name=name, on=event)
+
+
+async def _run(plan: Plan) -> None:
+    stop = asyncio.Event()
+    with on_stop_signal(stop.set):
+        async with staged(plan) as stage, _followed(stage, plan.directory):
+            typer.echo(_welcome(stage))
+            await stop.wait()
+            typer.echo("Stopping.")
+
+
+def _welcome(stage: Stage) -> str:
+    listening = "`relay poll`" if stage.relay_url is None else stage.relay_url
+    runs = f"\n  Runs          {stage.inngest.url}/_runs" if stage.inngest else ""
+    return f"""\
+Everything is running. Ctrl-C stops it.
+
+  SQS           {stage.sqs.url}
+  Queue         {stage.queue_url}
+  Dead letters  {stage.dlq_url}
+  Relay         {listening}
+  Event API     {stage.inngest_url}{runs}
+
+Publish an event:
+
+  export AWS_ENDPOINT_URL={stage.sqs.url} AWS_REGION={REGION}
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
+  echo '{{"name": "media/uploaded", "data": {{"key": "a.wav"}}}}' |
+    relay send --queue {stage.queue_url} -
+
+See it arrive:
+
+  curl {stage.inngest_url}/v1/events
+"""
+
+
+@contextlib.asynccontextmanager
+async def _followed(stage: Stage, directory: Path) -> AsyncIterator[None]:
+    """Print what the relay prints, and say so if it ends by itself."""
+    following = asyncio.create_task(_follow(stage, directory / "relay.log"))
+    try:
+        yield
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+
+
+async def _follow(stage: Stage, log: Path) -> None:
+    with log.open(errors="replace") as lines:
+        while stage.relay.running:
+            for line in lines:
+                typer.echo(line, nl=False, err=True)
+            await asyncio.sleep(0.2)
+    typer.echo(f"The relay ended by itself:\n{stage.relay.output()}", err=True)
