@@ -1,0 +1,223 @@
+"""Secrets: looked up in AWS's stores, kept for a while, looked up again on demand."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import boto3  # type: ignore[import-untyped] # it ships no types
+import pytest
+from botocore.exceptions import ClientError  # type: ignore[import-untyped] # the same
+from moto.server import ThreadedMotoServer
+
+from relay.aws.errors import QueueError, answered
+from relay.aws.secrets import Secret, SecretPlace, _translated, parse_secret, read_store
+
+KEY = "key-7c1e55"
+
+
+class ManualClock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Store:
+    """A store that answers as scripted and counts who asks."""
+
+    def __init__(self, *answers: str | QueueError) -> None:
+        self.answers = list(answers)
+        self.asked = 0
+
+    def __call__(self, place: SecretPlace) -> str:
+        self.asked += 1
+        answer = self.answers.pop(0)
+        if isinstance(answer, QueueError):
+            raise answer
+        return answer
+
+
+DOWN = QueueError("ConnectTimeoutError", "connection", "no answer")
+DENIED = answered("AccessDeniedException", "no", 400, "secretsmanager:GetSecretValue", "relay/key")
+
+
+async def test_a_value_is_looked_up_once_until_it_is_too_old() -> None:
+    clock, store = ManualClock(), Store("first", "second")
+    secret = Secret("relay/key", max_age=300, clock=clock, look_up=store)
+    assert [await secret.value(), await secret.value()] == ["first", "first"]
+    clock.now += 299
+    assert await secret.value() == "first"
+    clock.now += 2
+    assert await secret.value() == "second"
+    assert store.asked == 2
+
+
+async def test_a_refused_value_is_looked_up_again_at_once() -> None:
+    clock, store = ManualClock(), Store("old", "rotated")
+    secret = Secret("relay/key", clock=clock, look_up=store)
+    assert await secret.value() == "old"
+    clock.now += 1
+    assert await secret.value(fresh=True) == "rotated"
+    assert await secret.value() == "rotated"
+
+
+async def test_all_who_ask_at_once_share_one_look_up() -> None:
+    clock, store = ManualClock(), Store("old", "new")
+    secret = Secret("relay/key", clock=clock, look_up=store)
+    assert set(await asyncio.gather(*(secret.value() for _ in range(20)))) == {"old"}
+    clock.now += 1
+    assert set(await asyncio.gather(*(secret.value(fresh=True) for _ in range(20)))) == {"new"}
+    assert store.asked == 2
+
+
+async def test_an_old_value_is_good_while_the_store_is_out_of_reach() -> None:
+    clock, store = ManualClock(), Store("old", DOWN, DOWN, "new")
+    secret = Secret("relay/key", max_age=300, clock=clock, look_up=store)
+    await secret.value()
+    clock.now += 301
+    assert await secret.value() == "old"
+    clock.now += 1
+    with pytest.raises(QueueError):
+        await secret.value(fresh=True)
+    assert await secret.value(fresh=True) == "new"
+
+
+@pytest.mark.parametrize("error", [DOWN, DENIED])
+async def test_without_any_value_the_error_is_told_and_the_next_caller_asks_again(
+    error: QueueError,
+) -> None:
+    secret = Secret("relay/key", look_up=Store(error, "found"))
+    with pytest.raises(QueueError):
+        await secret.value()
+    assert await secret.value() == "found"
+
+
+async def test_a_permission_that_was_taken_away_is_told_and_not_covered_by_an_old_value() -> None:
+    clock = ManualClock()
+    secret = Secret("relay/key", clock=clock, look_up=Store("old", DENIED))
+    await secret.value()
+    clock.now += 301
+    with pytest.raises(QueueError, match="grant secretsmanager:GetSecretValue"):
+        await secret.value()
+
+
+@pytest.mark.parametrize(
+    ("reference", "place", "region"),
+    [
+        ("relay/key", SecretPlace("relay/key", None, parameter=False), None),
+        ("relay/key#event", SecretPlace("relay/key", "event", parameter=False), None),
+        ("ssm:/relay/key", SecretPlace("/relay/key", None, parameter=True), None),
+        (
+            "arn:aws:secretsmanager:eu-west-1:111122223333:secret:relay-AbCdEf#event",
+            SecretPlace(
+                "arn:aws:secretsmanager:eu-west-1:111122223333:secret:relay-AbCdEf",
+                "event",
+                parameter=False,
+            ),
+            "eu-west-1",
+        ),
+        (
+            "arn:aws:ssm:eu-west-2:111122223333:parameter/relay/key",
+            SecretPlace(
+                "arn:aws:ssm:eu-west-2:111122223333:parameter/relay/key", None, parameter=True
+            ),
+            "eu-west-2",
+        ),
+    ],
+)
+def test_a_reference_says_which_store_and_where(
+    reference: str, place: SecretPlace, region: str | None
+) -> None:
+    assert parse_secret(reference) == place
+    assert place.region == region
+
+
+@pytest.fixture(scope="module")
+def stores() -> Iterator[Callable[[str], str]]:
+    """AWS's stores as moto plays them; returns how to put a secret into a new one."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "test")
+        patch.setenv("AWS_REGION", "eu-central-1")
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        secrets = boto3.client("secretsmanager", region_name="eu-central-1")
+        count = iter(range(100))
+
+        def put(text: str) -> str:
+            return str(secrets.create_secret(Name=f"s{next(count)}", SecretString=text)["ARN"])
+
+        yield put
+    server.stop()
+
+
+def test_a_secret_is_read_by_its_arn(stores: Callable[[str], str]) -> None:
+    assert read_store(parse_secret(stores(f"{KEY}\n"))) == KEY
+
+
+def test_a_field_of_a_json_secret_is_read(stores: Callable[[str], str]) -> None:
+    arn = stores(f'{{"event": "{KEY}", "other": 1}}')
+    assert read_store(parse_secret(f"{arn}#event")) == KEY
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "told"),
+    [
+        (f'{{"event": "{KEY}"}}', "", "name the field of it"),
+        (f'{{"event": "{KEY}"}}', "#absent", "absent"),
+        (f'{{"event": ["{KEY}"]}}', "#event", "no text in its field"),
+        (KEY, "#event", "no JSON object"),
+        (" ", "", "empty"),
+    ],
+)
+def test_a_secret_that_cannot_be_a_key_is_told_and_not_repeated(
+    stores: Callable[[str], str], text: str, field: str, told: str
+) -> None:
+    with pytest.raises(QueueError, match=told) as caught:
+        read_store(parse_secret(f"{stores(text)}{field}"))
+    assert KEY not in str(caught.value)
+
+
+def test_an_encrypted_parameter_is_read_by_its_name(stores: Callable[[str], str]) -> None:
+    ssm = boto3.client("ssm", region_name="eu-central-1")
+    ssm.put_parameter(Name="/relay/key", Value=KEY, Type="SecureString")
+    assert read_store(parse_secret("ssm:/relay/key")) == KEY
+
+
+@pytest.mark.parametrize("reference", ["absent/key", "ssm:/absent/key"])
+def test_a_secret_that_does_not_exist_is_missing(
+    stores: Callable[[str], str], reference: str
+) -> None:
+    with pytest.raises(QueueError, match="absent/key") as caught:
+        read_store(parse_secret(reference))
+    assert caught.value.kind == "missing"
+
+
+def test_a_store_out_of_reach_is_transient(
+    stores: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    with pytest.raises(QueueError) as caught:
+        read_store(parse_secret("relay/key"))
+    assert caught.value.transient
+
+
+@pytest.mark.parametrize(
+    ("reference", "code", "message", "kind", "told"),
+    [
+        ("k", "AccessDeniedException", "no", "denied", "grant secretsmanager:GetSecretValue"),
+        ("ssm:k", "AccessDeniedException", "no", "denied", "grant ssm:GetParameter"),
+        ("k", "AccessDeniedException", "Access to KMS is not allowed", "kms", "grant kms:Decrypt"),
+        ("k", "DecryptionFailure", "cannot", "kms", "grant kms:Decrypt"),
+        ("k", "ThrottlingException", "slow", "throttled", "throttles"),
+    ],
+)
+def test_a_refusal_names_the_permission_that_is_missing(
+    reference: str, code: str, message: str, kind: str, told: str
+) -> None:
+    refusal = ClientError({"Error": {"Code": code, "Message": message}}, "GetSecretValue")
+    error = _translated(refusal, parse_secret(reference))
+    assert error.kind == kind
+    assert told in error.sentence
