@@ -47,6 +47,7 @@ _KINDS: dict[str, Kind] = {
     "NoSuchBucket": "missing",
     "NoSuchKey": "missing",
     "ResourceNotFoundException": "missing",
+    "ParameterNotFound": "missing",
     "ExpiredToken": "expired-credentials",
     "ExpiredTokenException": "expired-credentials",
     "RequestExpired": "expired-credentials",
