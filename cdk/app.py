@@ -6,6 +6,7 @@ Run as `python -m cdk.app`, which is what `cdk.json` does.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
@@ -22,9 +23,12 @@ def add_stack(app: cdk.App, options: Options) -> RelayStack:
     return stack
 
 
-def checked_app() -> cdk.App:
-    """An app whose synthesis fails for what cdk-nag finds."""
-    app = cdk.App()
+def checked_app(folder: Path | None = None) -> cdk.App:
+    """An app whose synthesis fails for what cdk-nag finds.
+
+    It writes to `folder`, or to where the CDK's command line says.
+    """
+    app = cdk.App(outdir=str(folder) if folder else None)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     return app
 
