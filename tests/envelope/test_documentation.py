@@ -1,0 +1,33 @@
+"""What a producer reads is what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from relay.envelope import fields, identity, text
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "message.md").read_text()
+SOURCES = "\n".join(path.read_text() for path in (ROOT / "relay" / "envelope").glob("*.py"))
+
+
+def documented(heading: str) -> set[str]:
+    """The words in the first column of the table under this heading."""
+    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return set(re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE))
+
+
+def test_each_code_is_documented_and_no_other() -> None:
+    raised = set(re.findall(r'(?:Unfit|Reject|_note)\(\s*"(\w+)"', SOURCES))
+    assert documented("Codes") == raised
+
+
+def test_each_notice_is_documented_and_no_other() -> None:
+    given = set(re.findall(r'(?:notices\[|found\[|NOT_FOUND = )"([\w-]+)"', SOURCES))
+    assert documented("Notices") == given | {"unknown-field:<name>"}
+
+
+def test_the_limits_of_the_code_are_documented() -> None:
+    for limit in (text.MAX_DEPTH, fields.MAX_NAME, identity.MAX_LENGTH):
+        assert f" {limit} " in PAGE

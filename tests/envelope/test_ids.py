@@ -1,0 +1,204 @@
+"""The id outlives redelivery, dead-lettering and a new run, and is the same in both modes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from relay.envelope import Decoded, Rules, decode
+from relay.envelope.identity import fitted
+from relay.message import Attribute, Message
+from relay.origin import ATTRIBUTE, Origin
+
+AUTO = Rules()
+PLAIN = b'{"name":"a","data":{"order":{"id":"o-1","number":17}}}'
+PULLED = Callable[..., Message]
+SAMPLE = Callable[[str], bytes]
+
+
+def decoded(message: Message, rules: Rules = AUTO) -> Decoded:
+    found = decode(message, rules)
+    assert isinstance(found, Decoded), found
+    return found
+
+
+def ids(message: Message, rules: Rules = AUTO) -> list[str]:
+    return [event.id for event in decoded(message, rules).events]
+
+
+def after(message: Message, origin: Origin) -> Message:
+    """The same message after a redrive: other MessageId, other attributes, no envelope's luck."""
+    return replace(
+        message,
+        message_id="another",
+        attributes={**message.attributes, ATTRIBUTE: Attribute("String", origin.pack())},
+    )
+
+
+def text(**values: str) -> dict[str, Attribute]:
+    return {name.replace("_", "-"): Attribute("String", value) for name, value in values.items()}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "inngest",
+        "inngest-array",
+        "sns-inngest",
+        "sns-inngest-array",
+        "eventbridge",
+        "s3",
+        "s3-two-records",
+        "sns-s3",
+        "cloudevents",
+    ],
+)
+@pytest.mark.parametrize(
+    "rules", [AUTO, Rules(id_attribute="Order-Id"), Rules(id_path="@ | to_string(@)")]
+)
+def test_ids_are_the_same_before_and_after_a_redrive(
+    name: str, rules: Rules, sample: SAMPLE, pulled: PULLED
+) -> None:
+    message = pulled(sample(name), attributes=text(Order_Id="o-1"))
+    first = decoded(message, rules)
+    again = after(message, Origin(id=first.base_id, hops=1))
+    assert ids(again, rules) == [event.id for event in first.events]
+    assert decoded(again, rules).base_id == first.base_id
+
+
+def test_a_redrive_sends_pending_events_only_under_their_first_ids(
+    sample: SAMPLE, pulled: PULLED
+) -> None:
+    message = pulled(sample("inngest-array"))
+    first = decoded(message)
+    again = decoded(after(message, Origin(id=first.base_id, pending=(2, 0))))
+    assert [event.index for event in again.events] == [0, 2]
+    assert [event.id for event in again.events] == [first.events[0].id, first.events[2].id]
+    assert again.total == 3
+
+
+def test_a_bad_event_that_is_not_pending_is_not_rejected_again(pulled: PULLED) -> None:
+    again = decoded(after(pulled(b'[{"name":"a"},17]'), Origin(id="b", pending=(0,))))
+    assert again.rejects == ()
+    assert [event.id for event in again.events] == ["b.0"]
+
+
+def test_a_redrive_with_nothing_pending_may_be_acknowledged(pulled: PULLED) -> None:
+    again = decoded(after(pulled(b'[{"name":"a"}]'), Origin(id="b", pending=())))
+    assert (again.events, again.acknowledge) == ((), "nothing-pending")
+
+
+def test_a_new_run_has_new_ids_own_ones_too(sample: SAMPLE, pulled: PULLED) -> None:
+    again = after(pulled(sample("inngest-array")), Origin(id="b", generation=2))
+    assert ids(again) == ["b.0.r2", "parcel-2-packed.r2", "b.2.r2"]
+    assert decoded(again).base_id == "b"
+
+
+def test_a_redrive_keeps_the_time_of_the_first_sending(pulled: PULLED) -> None:
+    again = after(pulled(PLAIN, sent_at=1_760_000_000.0), Origin(id="b", sent_at=1_750_000_000.0))
+    assert decoded(again).events[0].ts == 1_750_000_000_000
+
+
+def test_a_stand_in_is_read_as_the_body_that_it_stands_for(pulled: PULLED) -> None:
+    origin = Origin(id="b", encoding="base64")
+    assert ids(after(pulled(base64.b64encode(PLAIN)), origin)) == ["b"]
+
+
+def test_an_own_id_wins_and_without_one_the_message_id_counts(pulled: PULLED) -> None:
+    assert ids(pulled(b'{"name":"a","id":"mine"}'), Rules(id_path="name")) == ["mine"]
+    assert ids(pulled(b'{"name":"a","id":""}', message_id="m-1")) == ["m-1"]
+    assert ids(pulled(b'[{"name":"a"}]', message_id="m-1")) == ["m-1.0"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        (Rules(id_attribute="order-id"), "orders:att-1"),
+        (Rules(id_attribute="ORDER-ID", id_path="data.order.id"), "orders:att-1"),
+        (Rules(id_attribute="absent", id_path="data.order.id"), "orders:o-1"),
+        (Rules(id_attribute="number"), "orders:42"),
+        (Rules(id_path="data.order.number"), "orders:17"),
+        (Rules(id_path="data.order.id", fifo_dedup_id=True), "orders:o-1"),
+        (Rules(fifo_dedup_id=True), "orders:dedup-1"),
+        (Rules(), "m-1"),
+    ],
+)
+def test_a_configured_id_belongs_to_its_queue(rules: Rules, expected: str, pulled: PULLED) -> None:
+    attributes = {**text(Order_Id=" att-1 "), "Number": Attribute("Number", "42")}
+    message = pulled(PLAIN, message_id="m-1", attributes=attributes, dedup_id="dedup-1")
+    found = decoded(message, rules)
+    assert found.base_id == expected == found.events[0].id
+    assert found.notices == ()
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        Rules(id_attribute="blob"),
+        Rules(id_attribute="blank"),
+        Rules(id_path="data.order"),
+        Rules(id_path="data.absent"),
+        Rules(id_path="abs(name)"),
+        Rules(id_path="sort(@)"),
+        Rules(id_path="`true`"),
+        Rules(id_path="`1.5`"),
+    ],
+)
+def test_a_configured_id_that_is_not_there_is_noticed(rules: Rules, pulled: PULLED) -> None:
+    attributes = {"blob": Attribute("Binary", b"x"), **text(blank="  ")}
+    found = decoded(pulled(PLAIN, message_id="m-1", attributes=attributes), rules)
+    assert (found.base_id, found.notices) == ("m-1", ("id-not-found",))
+
+
+def test_attributes_inside_an_sns_notification_count_like_outside(
+    sample: SAMPLE, pulled: PULLED
+) -> None:
+    rules = Rules(id_attribute="request-key")
+    assert ids(pulled(sample("sns-inngest")), rules) == ["orders:req-42"]
+    inner = json.loads(sample("sns-inngest"))["Message"].encode()
+    raw = pulled(inner, attributes=text(Request_Key="req-42"))
+    assert ids(raw, rules) == ["orders:req-42"]
+
+
+def test_a_configured_id_replaces_what_the_envelope_calls_its_events(
+    sample: SAMPLE, pulled: PULLED
+) -> None:
+    rules = Rules(id_path="Records[0].s3.object.sequencer")
+    assert ids(pulled(sample("s3-two-records")), rules) == [
+        "orders:00686CF510A1B2C3D5.0",
+        "orders:00686CF510A1B2C3D5.1",
+    ]
+
+
+def test_a_path_reads_what_is_inside_an_sns_notification_and_an_array(
+    sample: SAMPLE, pulled: PULLED
+) -> None:
+    rules = Rules(id_path="[1].id")
+    for name in ("inngest-array", "sns-inngest-array"):
+        assert decoded(pulled(sample(name)), rules).base_id == "orders:parcel-2-packed"
+
+
+def test_ids_without_a_dedup_id_are_the_same_in_both_modes(
+    pulled: PULLED, pushed: Callable[[Message], Message]
+) -> None:
+    message = pulled(
+        PLAIN,
+        attributes={"B": Attribute("Binary", b"1"), **text(Order_Id=" att ")},
+        dedup_id="x",
+        group_id="y",
+    )
+    for rules in (AUTO, Rules(id_attribute="Order-Id"), Rules(id_attribute="B")):
+        assert ids(pushed(message), rules) == ids(message, rules)
+
+
+def test_a_very_long_id_becomes_its_hash_once_and_for_all(pulled: PULLED) -> None:
+    long = "x" * 257
+    [event_id] = ids(pulled(json.dumps({"name": "a", "id": long}).encode()))
+    assert event_id == fitted(long) == fitted(fitted(long))
+    assert event_id.startswith("sha256:")
+    assert fitted("x" * 256) == "x" * 256
+    assert fitted("\ud800").startswith("sha256:")
