@@ -29,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"sqsd: {error}\n")
         return 2
+    sys.stdout.write(f"{given.queue_url} is carried to {given.target}\n")
+    sys.stdout.flush()
     asyncio.run(_serve(daemon))
     return 0
 

@@ -19,7 +19,7 @@ from botocore.parsers import (  # type: ignore[import-untyped]  # ships no types
     ResponseParserError,
 )
 
-from relay.local.sqsd.request import Received
+from relay.local.sqsd.request import USER_AGENT, Received
 from relay.message import Attribute
 
 LONG_POLL = 20
@@ -56,6 +56,7 @@ class Queue:
             read_timeout=READ_TIMEOUT,
             max_pool_connections=polls + 10,
             parameter_validation=False,
+            user_agent=USER_AGENT,  # botocore's own costs a tenth of a call
         )
         self._stack = AsyncExitStack()
         self._client: Any = None
