@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from relay.message import Message
@@ -33,7 +33,8 @@ class Lease:
     """One message in hand. Times are those of `now`, seconds.
 
     `deadline` is when SQS may show the message to others. `lost` says that SQS refused to extend
-    it, or that the deadline passed: somebody else may have the message too.
+    it, or that the deadline passed: somebody else may have the message too. `former` are the
+    handles of earlier receives of the same message.
     """
 
     message: Message
@@ -47,6 +48,7 @@ class Lease:
     withdrawn: bool = False
     extension: asyncio.Future[None] | None = None
     task: asyncio.Task[None] | None = None
+    former: list[str] = field(default_factory=list)
 
     def held(self, at: float) -> bool:
         """Whether the message is surely ours at this time."""
@@ -69,6 +71,8 @@ class Lease:
 
     def adopt(self, other: Lease) -> None:
         """Take over a later receive of the same message: only its newest handle is sure to work."""
+        if other.handle != self.handle:
+            self.former.append(self.handle)
         self.message, self.handle = other.message, other.handle
         self.taken_at, self.deadline = other.taken_at, other.deadline
         self.renew_at, self.lost = other.renew_at, False

@@ -48,8 +48,10 @@ class Limits:
         in_hand_bytes: the most bytes of them; one message is always taken.
         handling: the most handled at a time; None for all in hand.
         receivers: the most receives at a time; one while the queue is idle.
-        wait: how long SQS waits for a message before it answers with none, at most 20.
+        wait: how long SQS waits for a message before it answers with none: at most 20, and at most
+            half the visibility timeout.
         drain: how long a stop lets the handling go on.
+        linger: how long a delete or a visibility change waits for others to go with.
     """
 
     in_hand: int = 500
@@ -58,6 +60,7 @@ class Limits:
     receivers: int = 4
     wait: float = 20.0
     drain: float = 25.0
+    linger: float = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +115,14 @@ class Poller:
         self._clock = clock
         self._sleep = sleep
         self._way_in = WayIn(observe=observe, clock=clock, sleep=sleep)
-        self._settler = Settler(queue, self._way_in, observe=observe, clock=clock, sleep=sleep)
+        self._settler = Settler(
+            queue,
+            self._way_in,
+            linger=self._limits.linger,
+            observe=observe,
+            clock=clock,
+            sleep=sleep,
+        )
         self._deliveries: Deliveries | None = None
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
@@ -205,7 +215,9 @@ class Poller:
         await deliveries.emptied()
 
     def _receive(self, visibility: float) -> Receive:
-        wait = self._limits.wait
+        # A lease counts from before the receive: a message that comes at a long poll's very end
+        # must still have half of it.
+        wait = max(1.0, min(self._limits.wait, visibility / 2))
         return lambda most, attempt: self._queue.receive(most, wait, visibility, attempt)
 
     async def _handled(self, message: Message) -> Outcome:

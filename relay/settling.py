@@ -46,6 +46,7 @@ class Settler:
     Args:
         queue: where the leases are from.
         way_in: is told of calls that fail as a whole: what cannot be settled is not taken.
+        linger: seconds of real time that an entry may wait for others to go with.
         observe: is told of late and of failed settlings.
         clock: the clock that leases are counted by.
         sleep: waits on that clock.
@@ -57,6 +58,7 @@ class Settler:
         queue: Queue,
         way_in: WayIn,
         *,
+        linger: float = LINGER,
         observe: Observe = ignore,
         clock: Callable[[], float] = now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -69,10 +71,10 @@ class Settler:
         self._sleep = sleep
         self._uniform = uniform
         self._deletes: Batcher[str, Failed | None] = Batcher(
-            self._delete, max_items=BATCH_ENTRIES, linger=LINGER, in_flight=IN_FLIGHT
+            self._delete, max_items=BATCH_ENTRIES, linger=linger, in_flight=IN_FLIGHT
         )
         self._changes: Batcher[tuple[str, float], Failed | None] = Batcher(
-            self._change, max_items=BATCH_ENTRIES, linger=LINGER, in_flight=IN_FLIGHT
+            self._change, max_items=BATCH_ENTRIES, linger=linger, in_flight=IN_FLIGHT
         )
 
     async def delete(self, lease: Lease) -> None:
@@ -83,6 +85,9 @@ class Settler:
         failed = await self._persist(lease, self._deletes.submit)
         if failed is not None:
             self._observe(DeleteFailed(message_id, failed.sentence))
+        for handle in lease.former:
+            # A standard queue may keep a second copy, which only its own handle deletes.
+            await self._deletes.submit(handle)
 
     async def hide(self, lease: Lease, seconds: float) -> None:
         """Let the message come again after so many seconds, as far as SQS's 12 hours let it."""

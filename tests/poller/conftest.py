@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from relay.aws.session import open_session
+from relay.aws.sqs import open_queue
+from relay.local.clock import ManualClock
+from relay.local.sqs.server import SqsServer
+from tests.poller.rig import Rig
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    return monkeypatch
+
+
+@asynccontextmanager
+async def open_rig(
+    aws: pytest.MonkeyPatch, name: str, attributes: dict[str, str]
+) -> AsyncIterator[Rig]:
+    clock = ManualClock()
+    async with SqsServer(clock=clock) as server, open_session() as session:
+        aws.setenv("AWS_ENDPOINT_URL_SQS", server.url)
+        client = await session.client("sqs")
+        await client.create_queue(QueueName=name, Attributes=attributes)
+        async with open_queue(session, name) as queue:
+            rig = Rig(server, clock, queue)
+            rig.count_calls()
+            yield rig
+
+
+@pytest.fixture
+async def rig(aws: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+    """A standard queue with a visibility timeout of 30 s."""
+    async with open_rig(aws, "main", {"VisibilityTimeout": "30"}) as rig:
+        yield rig
+
+
+@pytest.fixture
+async def fifo(aws: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+    """A FIFO queue with a visibility timeout of 30 s."""
+    attributes = {"VisibilityTimeout": "30", "FifoQueue": "true"}
+    async with open_rig(aws, "main.fifo", attributes) as rig:
+        yield rig
