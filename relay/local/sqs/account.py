@@ -92,7 +92,7 @@ class Account:
         if wanted.get("RedrivePolicy"):
             self._check_redrive(trial, queue.arn)
         queue.attributes.update(wanted)
-        queue.modified_at = self.clock.time()
+        queue.configured()
 
     def delete(self, queue: Queue) -> None:
         """Take a queue away, and everything in it."""
@@ -160,8 +160,11 @@ def _same(queue: Queue, wanted: Mapping[str, str]) -> Queue:
 def _check_name(name: str, *, fifo: bool) -> None:
     stem = name.removesuffix(_FIFO_SUFFIX) if fifo else name
     if fifo and stem == name:
-        raise invalid("The name of a FIFO queue can only include alphanumeric characters, hyphens, "
-                      "or underscores, must end with .fifo suffix and be 1 to 80 in length.")  # fmt: skip
+        raise invalid(
+            "The name of a FIFO queue can only include alphanumeric characters, hyphens, "
+            "or underscores, must end with .fifo suffix and be 1 to 80 in length."
+        )
     if not _NAME.fullmatch(stem) or len(name) > _NAME_LENGTH:
-        raise invalid("Can only include alphanumeric characters, hyphens, or underscores. "
-                      "1 to 80 in length")  # fmt: skip
+        raise invalid(
+            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
+        )

@@ -127,11 +127,11 @@ def read_redrive(policy: str | None) -> Redrive | None:
     parsed = _object("RedrivePolicy", policy)
     target, count = parsed.get("deadLetterTargetArn"), str(parsed.get("maxReceiveCount", ""))
     if not isinstance(target, str) or not target:
-        raise invalid_value("RedrivePolicy", policy, "Redrive policy does not contain mandatory "
-                            "attribute: deadLetterTargetArn.")  # fmt: skip
+        reason = "Redrive policy does not contain mandatory attribute: deadLetterTargetArn."
+        raise invalid_value("RedrivePolicy", policy, reason)
     if not count.isdecimal() or not 1 <= int(count) <= _MAX_RECEIVE_COUNT:
-        raise invalid_value("RedrivePolicy", policy, "Invalid value for maxReceiveCount: "
-                            f"{count}, valid values are from 1 to 1000 both inclusive.")  # fmt: skip
+        reason = f"Invalid value for maxReceiveCount: {count}, valid values are from 1 to 1000."
+        raise invalid_value("RedrivePolicy", policy, reason)
     return Redrive(target, int(count))
 
 

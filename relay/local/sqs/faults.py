@@ -80,6 +80,7 @@ class FaultScript:
         self._lines = [_Line(fault) for fault in faults]
 
     def __call__(self, request: Request) -> Fault | None:
+        """The fault that this request meets."""
         for line in self._lines:
             if line.fault.matches(request) and line.strikes():
                 return line.fault

@@ -15,20 +15,29 @@ _OFTEN = 3  # a standard message received this often goes to the back, says the 
 class Line(Protocol):
     """Visible messages in their order.
 
-    `take` offers messages to `admit` in turn until it has accepted `count`, or none is left; what
-    `admit` turns down (it went to the dead-letter queue) has left the line as well. What was
-    accepted is out until it is `put` back, and each is told to `release` when it is out no more.
+    What was taken is out, until it is released: by its end, or after it was put back.
     """
 
-    def put(self, stored: Stored) -> None: ...
-
-    def remove(self, stored: Stored) -> None: ...
-
-    def release(self, stored: Stored) -> None: ...
-
-    def take(self, count: int, admit: Callable[[Stored], bool]) -> list[Stored]: ...
-
     def __len__(self) -> int: ...
+
+    def put(self, stored: Stored) -> None:
+        """Let a message stand where it belongs."""
+        ...
+
+    def remove(self, stored: Stored) -> None:
+        """Take a message out of the line, if it stands in it."""
+        ...
+
+    def release(self, stored: Stored) -> None:
+        """Learn that a message that was taken is out no more."""
+        ...
+
+    def take(self, count: int, admit: Callable[[Stored], bool]) -> list[Stored]:
+        """Offer messages to `admit` in turn until it has accepted `count`, or none is left.
+
+        What it turns down (it went to the dead-letter queue) has left the line as well.
+        """
+        ...
 
 
 class StandardLine:
@@ -42,17 +51,20 @@ class StandardLine:
         return len(self._line)
 
     def put(self, stored: Stored) -> None:
+        """Let a message stand at its place, or at the end when it was received often."""
         if stored.receive_count >= _OFTEN:
             stored.place = self._next_place()
         self._line.put(stored, stored.place)
 
     def remove(self, stored: Stored) -> None:
+        """Take a message out of the line."""
         self._line.remove(stored)
 
     def release(self, stored: Stored) -> None:
         """Nothing waits for a message of a standard queue."""
 
     def take(self, count: int, admit: Callable[[Stored], bool]) -> list[Stored]:
+        """Take from the front."""
         taken: list[Stored] = []
         while len(taken) < count and (stored := self._line.pop()) is not None:
             if admit(stored):
@@ -73,12 +85,14 @@ class FifoLine:
         return self._count
 
     def put(self, stored: Stored) -> None:
+        """Let a message stand at its place in its group."""
         group = stored.group_id or ""
         self._groups.setdefault(group, Schedule()).put(stored, stored.place)
         self._count += 1
         self._refresh(group)
 
     def remove(self, stored: Stored) -> None:
+        """Take a message out of its group."""
         group = stored.group_id or ""
         line = self._groups.get(group)
         if line is not None and stored in line:
@@ -87,11 +101,13 @@ class FifoLine:
             self._refresh(group)
 
     def release(self, stored: Stored) -> None:
+        """Unlock the group, when this was the last of it that was out."""
         group = stored.group_id or ""
         self._out[group] -= 1
         self._refresh(group)
 
     def take(self, count: int, admit: Callable[[Stored], bool]) -> list[Stored]:
+        """Take from the group whose first message is the oldest, then from the next."""
         taken: list[Stored] = []
         while len(taken) < count and (group := self._free.pop()) is not None:
             taken += self._take_from(group, count - len(taken), admit)

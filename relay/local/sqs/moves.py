@@ -17,6 +17,7 @@ from relay.local.sqs.stored import Stored
 FASTEST = 500  # messages a second; also the rate of a task that names none
 _KEPT = 10  # tasks that SQS remembers for a queue
 _STEP = 0.1  # seconds between two looks at the clock, at rates that allow it
+_ROUNDING = 1e-3  # of a message: time is a sum of floats
 
 
 class MoveTask:
@@ -38,15 +39,20 @@ class MoveTask:
         """Move what was visible at the start, until done, failed or cancelled."""
         rate = self.rate or FASTEST
         clock = self._account.clock
-        pause = max(1 / rate, _STEP)
-        while self.status == "RUNNING":
-            await clock.sleep(pause)
-            due = int((clock.time() - self.started_at) * rate + pause / 2)
-            while self.status == "RUNNING" and self.moved < due:
+        while self.running():
+            await clock.sleep(max(1 / rate, _STEP))
+            due = int((clock.time() - self.started_at) * rate + _ROUNDING)
+            while self.running() and self.moved < min(due, self.to_move):
                 self._move_one()
+            if self.running() and self.moved >= self.to_move:
+                self.status = "COMPLETED"
+
+    def running(self) -> bool:
+        """Whether it is still at work."""
+        return self.status == "RUNNING"
 
     def _move_one(self) -> None:
-        stored = None if self.moved >= self.to_move else self.source.withdraw()
+        stored = self.source.withdraw()
         if stored is None:
             self.status = "COMPLETED"
             return
@@ -88,7 +94,7 @@ class MoveTasks:
             raise invalid(f"Value {rate} for parameter MaxNumberOfMessagesPerSecond is invalid.")
         if not self._account.sources_of(source):
             raise invalid("Source queue must be configured as a Dead Letter Queue.")
-        if any(task.status == "RUNNING" for task in self._tasks.get(source_arn, ())):
+        if any(task.running() for task in self._tasks.get(source_arn, ())):
             raise invalid(
                 "There is already a task running. Only one active task is allowed for a source "
                 "queue arn at a given time."
@@ -108,7 +114,7 @@ class MoveTasks:
         """
         self._queue(_source_of(handle), "SourceArn")
         for task in self._tasks.get(_source_of(handle), ()):
-            if task.handle == handle and task.status == "RUNNING":
+            if task.handle == handle and task.running():
                 task.status = "CANCELLED"
                 return task
         raise SqsError("ResourceNotFoundException", "Task does not exist.")

@@ -1,4 +1,5 @@
-"""The requests of the JSON protocol, one struct an action, named and typed as the service's model."""
+# ruff: noqa: D101 - each is the request of the action whose name it bears
+"""The requests of the JSON protocol: one struct an action, names and types as in its model."""
 
 from __future__ import annotations
 

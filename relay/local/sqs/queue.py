@@ -50,6 +50,7 @@ class Queue:
         self._delayed: Schedule[Stored] = Schedule()
         self._in_flight: Schedule[Stored] = Schedule()
         self._ages: Schedule[Stored] = Schedule()
+        self._due = 0.0  # before this nothing changes by itself, and `tick` has nothing to do
         self._sent: Memory[tuple[str, str | None]] = Memory()
 
     @property
@@ -113,7 +114,7 @@ class Queue:
         and now: SQS moves at the receive that would have been one too many.
 
         Raises:
-            SqsError: OverLimit, for a standard queue with too many in flight. A FIFO queue is silent.
+            SqsError: OverLimit, for a standard queue with too many in flight; FIFO is silent.
         """
         now = self.tick()
         if self.deleted:
@@ -164,6 +165,7 @@ class Queue:
         """Put back what was withdrawn, where it was."""
         self._messages[stored.serial] = stored
         self._ages.put(stored, stored.sent_at)
+        self._due = 0.0
         self._show(stored)
 
     def clear(self) -> None:
@@ -178,8 +180,10 @@ class Queue:
         self.waiters.wake_all()
 
     def tick(self) -> float:
-        """Let happen what time has brought: expiry, ends of delays and of leases. The time it is."""
+        """Let time do its work: expiry, ends of delays and of leases. Returns the time."""
         now = self._clock.time()
+        if now < self._due:
+            return now
         while (stored := self._ages.pop(now - self.attributes.retention)) is not None:
             self.forget(stored)
         while (stored := self._delayed.pop(now)) is not None:
@@ -187,7 +191,15 @@ class Queue:
         while (stored := self._in_flight.pop(now)) is not None:
             self._show(stored)
             self._release(stored)
+        oldest = self._ages.first()
+        expiry = float("inf") if oldest is None else oldest + self.attributes.retention
+        self._due = min(self.next_change(), expiry)
         return now
+
+    def configured(self) -> None:
+        """Learn that the attributes were changed."""
+        self.modified_at = self._clock.time()
+        self._due = 0.0
 
     def _repeats(self, stored: Stored, now: float) -> tuple[str, str | None] | None:
         return self._sent.recall(self._dedup_key(stored), now)
@@ -202,9 +214,11 @@ class Queue:
             stored.sequence_number = str(_FIRST_SEQUENCE + stored.serial)
         self._messages[stored.serial] = stored
         self._ages.put(stored, stored.sent_at)
+        self._due = min(self._due, stored.sent_at + self.attributes.retention)
         if visible_at > self._clock.time():
             stored.state, stored.visible_at = "delayed", visible_at
             self._delayed.put(stored, visible_at)
+            self._due = min(self._due, visible_at)
             self.waiters.wake_all()
         else:
             self._show(stored)
@@ -239,3 +253,4 @@ class Queue:
             self.waiters.wake_all()  # they sleep until the next change, which is now this one
         stored.state, stored.visible_at = "in_flight", until
         self._in_flight.put(stored, until)
+        self._due = min(self._due, until)

@@ -8,7 +8,7 @@ from relay.local.clock import Clock
 
 
 class Waiters:
-    """Who waits. `wake` wakes the one who has waited longest; it wakes the next if there is more."""
+    """Who waits, in the order in which they came."""
 
     def __init__(self) -> None:
         self._waiting: dict[asyncio.Future[None], None] = {}
@@ -17,7 +17,7 @@ class Waiters:
         return len(self._waiting)
 
     def wake(self) -> None:
-        """Wake one, if one waits. It must look at the queue and wake the next while there is more."""
+        """Wake the first; it looks at the queue, and wakes the next while there is more."""
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)

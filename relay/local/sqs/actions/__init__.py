@@ -27,6 +27,7 @@ class Action(Generic[T]):
         self._act = act
 
     def __call__(self, call: Call, body: bytes) -> Answer | Coroutine[Any, Any, Answer]:
+        """Decode the request and carry it out."""
         return self._act(call, self._decoder.decode(body))
 
 

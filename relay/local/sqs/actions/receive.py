@@ -118,7 +118,7 @@ def _chosen(
 ) -> Mapping[str, AttributeValue]:
     if "All" in names or ".*" in names:
         return attributes
-    prefixes = tuple(name[:-1] for name in names if name.endswith(".*"))
+    prefixes = tuple(name.removesuffix(".*") for name in names if name.endswith(".*"))
     return {
         name: value
         for name, value in attributes.items()
