@@ -1,0 +1,215 @@
+"""The server as a whole: SDKs, limits, its state, a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import boto3  # type: ignore[import-untyped] # it ships no types
+import httpx
+import pytest
+from aiobotocore.session import get_session  # type: ignore[import-untyped] # it ships no types
+
+from relay.local.sqs import SqsServer
+
+from .conftest import Refused, Sqs, encoded
+
+KEYS = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
+BINARY = {"b": {"DataType": "Binary", "BinaryValue": b"\x00\xff"}}
+
+
+async def test_boto3_works_unchanged() -> None:
+    async with SqsServer() as server:
+        bodies = await asyncio.to_thread(_with_boto3, server.url)
+    assert bodies == ["x"]
+
+
+def _with_boto3(url: str) -> list[str]:
+    queue = boto3.resource("sqs", endpoint_url=url, **KEYS).create_queue(QueueName="q")
+    queue.send_message(MessageBody="x", MessageAttributes=BINARY)
+    messages = queue.receive_messages(WaitTimeSeconds=1, MessageAttributeNames=["All"])
+    assert messages[0].message_attributes == BINARY
+    messages[0].delete()
+    return [message.body for message in messages]
+
+
+async def test_aiobotocore_works_unchanged() -> None:
+    async with (
+        SqsServer() as server,
+        get_session().create_client("sqs", endpoint_url=server.url, **KEYS) as client,
+    ):
+        url = (await client.create_queue(QueueName="q"))["QueueUrl"]
+        await client.send_message(QueueUrl=url, MessageBody="x", MessageAttributes=BINARY)
+        got = await client.receive_message(QueueUrl=url, MessageAttributeNames=["All"])
+        assert got["Messages"][0]["MessageAttributes"] == BINARY
+        with pytest.raises(client.exceptions.QueueDoesNotExist):
+            await client.get_queue_url(QueueName="absent")
+        assert server.requests["ReceiveMessage"] == 1
+
+
+async def test_the_aws_command_line_works_unchanged() -> None:
+    async with SqsServer() as server:
+        created = await _aws(server, "create-queue", "--queue-name", "q")
+        url = ["--queue-url", created["QueueUrl"]]
+        sent = await _aws(server, "send-message", *url, "--message-body", "x")
+        assert [m.message_id for m in server.queues["q"].messages()] == [sent["MessageId"]]
+
+
+async def _aws(server: SqsServer, *arguments: str) -> dict[str, str]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "AWS_ACCESS_KEY_ID": "any",
+        "AWS_SECRET_ACCESS_KEY": "any",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("aws")),
+        *("--endpoint-url", server.url, "--output", "json", "sqs", *arguments),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    answer: dict[str, str] = json.loads(out)
+    return answer
+
+
+async def test_its_own_process_ends_cleanly_when_told_to() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "relay.local.sqs", "--port", "0"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    url = (await process.stdout.readline()).decode().strip()
+    headers = {"x-amz-target": "AmazonSQS.CreateQueue"}
+    async with httpx.AsyncClient(base_url=url) as http:
+        await http.post("/", json={"QueueName": "q"}, headers=headers)
+        poll = asyncio.create_task(
+            http.post(
+                "/",
+                json={"QueueUrl": "q", "WaitTimeSeconds": 20},
+                headers={"x-amz-target": "AmazonSQS.ReceiveMessage"},
+            )
+        )
+        while "ReceiveMessage" not in (await http.get("/_state")).json()["Requests"]:
+            continue
+        process.send_signal(signal.SIGTERM)
+        _, errors = await process.communicate()
+        assert (process.returncode, errors) == (0, b"")
+        with pytest.raises(httpx.TransportError):
+            await poll
+
+
+async def test_everything_can_be_seen_without_a_receive(sqs: Sqs) -> None:
+    await sqs.queue()
+    attribute = {"a": {"DataType": "Binary", "BinaryValue": encoded(b"\x00")}}
+    await sqs.send("in flight", MessageAttributes=attribute)
+    await sqs.receive()
+    await sqs.send("visible")
+    await sqs.send("delayed", DelaySeconds=9)
+    state = (await sqs.http.get("/_state")).json()
+    [queue] = state["Queues"]
+    assert queue["QueueName"] == "q"
+    seen = {message["Body"]: message for message in queue["Messages"]}
+    assert {body: message["State"] for body, message in seen.items()} == {
+        "in flight": "in_flight",
+        "visible": "visible",
+        "delayed": "delayed",
+    }
+    assert seen["in flight"]["MessageAttributes"] == attribute
+    assert seen["in flight"]["Attributes"]["ApproximateReceiveCount"] == "1"
+    assert seen["delayed"]["VisibleAt"] == sqs.clock.time() + 9
+    assert state["Requests"]["SendMessage"] == 3
+
+
+async def test_too_many_in_flight_is_an_error_or_silence() -> None:
+    async with (
+        SqsServer(in_flight_limit=2) as server,
+        httpx.AsyncClient(base_url=server.url) as http,
+    ):
+        sqs = Sqs(server, None, http)  # type: ignore[arg-type] # time plays no part
+        await sqs.queue()
+        await sqs.send("1", "2", "3")
+        assert len(await sqs.receive()) == 2
+        with pytest.raises(Refused) as refused:
+            await sqs.receive()
+        assert (refused.value.code, refused.value.status) == ("OverLimit", 403)
+        await sqs.queue("q.fifo", FifoQueue="true", ContentBasedDeduplication="true")
+        await sqs.send("1", "2", "3", queue="q.fifo", MessageGroupId="g")
+        assert len(await sqs.receive("q.fifo")) == 2
+        assert await sqs.receive("q.fifo") == []
+
+
+async def test_a_poll_learns_that_its_queue_was_deleted(sqs: Sqs) -> None:
+    await sqs.queue()
+    poll = sqs.polling()
+    await sqs.clock.until_asleep()
+    await sqs.call("DeleteQueue", QueueUrl="q")
+    with pytest.raises(Refused) as refused:
+        await poll
+    assert refused.value.header == "AWS.SimpleQueueService.NonExistentQueue;Sender"
+
+
+@pytest.mark.parametrize(
+    ("action", "parameters", "header"),
+    [
+        ("Nonsense", {}, "UnknownOperationException;Sender"),
+        ("SendMessage", {"QueueUrl": "q"}, "MissingParameter;Sender"),
+        ("SendMessage", {"QueueUrl": "q", "MessageBody": ""}, "MissingParameter;Sender"),
+        ("SendMessage", {"QueueUrl": "q", "MessageBody": 5}, "SerializationException;Sender"),
+        ("DeleteMessage", {"QueueUrl": "q", "ReceiptHandle": "é"}, "ReceiptHandleIsInvalid;Sender"),
+        (
+            "SetQueueAttributes",
+            {"QueueUrl": "q", "Attributes": {"A": "1"}},
+            "InvalidAttributeName;Sender",
+        ),
+        (
+            "CreateQueue",
+            {"QueueName": "q", "Attributes": {"RedrivePolicy": "{"}},
+            "InvalidParameterValue;Sender",
+        ),
+    ],
+)
+async def test_a_malformed_request_is_named(
+    sqs: Sqs, action: str, parameters: dict[str, object], header: str
+) -> None:
+    await sqs.queue()
+    with pytest.raises(Refused) as refused:
+        await sqs.call(action, **parameters)
+    assert refused.value.header == header
+
+
+@pytest.mark.parametrize("number", ["1", "-0.5", "1e3", "9" * 38])
+async def test_numbers_that_sqs_can_hold_are_accepted(sqs: Sqs, number: str) -> None:
+    await sqs.queue()
+    await sqs.send("x", MessageAttributes={"n": {"DataType": "Number", "StringValue": number}})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n", {"DataType": "Number", "StringValue": "one"}),
+        ("n", {"DataType": "Number", "StringValue": "NaN"}),
+        ("n", {"DataType": "Number", "StringValue": "9" * 39}),
+        ("n", {"DataType": "Number", "StringValue": "1e200"}),
+        ("s", {"DataType": "String", "StringValue": "\u0001"}),
+        (".s", {"DataType": "String", "StringValue": "x"}),
+        ("a..b", {"DataType": "String", "StringValue": "x"}),
+        ("AWS.x", {"DataType": "String", "StringValue": "x"}),
+        ("amazon.x", {"DataType": "String", "StringValue": "x"}),
+        ("b", {"DataType": "Binary", "StringValue": "x"}),
+    ],
+)
+async def test_attributes_that_sqs_cannot_hold_are_refused(
+    sqs: Sqs, name: str, value: dict[str, str]
+) -> None:
+    await sqs.queue()
+    with pytest.raises(Refused) as refused:
+        await sqs.send("x", MessageAttributes={name: value})
+    assert refused.value.header == "InvalidParameterValue;Sender"
