@@ -54,8 +54,8 @@ values = st.recursive(
 )
 json_like = st.text(string.printable + "é😀\ud7ff", max_size=60).map(str.encode)
 PIECES = (
-    r"""{"name":"a", | "data": | { | } | [ | ] | : | , | " | \ | \ud800 | NaN | 1e999 | null"""
-    r""" | 1 | "Type":"Notification", | "TopicArn":1, | "Message":" | "Records": | 9999999999999999"""
+    r"""{"name":"a", | "data": | { | } | [ | ] | : | , | " | \ | \ud800 | NaN | 1e999 | null | 1"""
+    r""" | "Type":"Notification", | "TopicArn":1, | "Message":" | "Records": | 9999999999999999"""
     r""" | "specversion":"1.0", | "detail-type":"x" | "Event":"s3:TestEvent" | """
 )
 pieces = st.lists(st.sampled_from(PIECES.split(" | ")), max_size=14).map(
