@@ -31,8 +31,9 @@ class Publisher:
     """Sends messages to a queue until each has its result.
 
     `doubtful` counts sends whose answer was lost and that were repeated: such a message may be in
-    the queue twice. `stopped` is the error after which nothing more can be sent, or None; what was
-    not sent because of it has a `Failed` with its code.
+    the queue twice, unless it is a FIFO queue, which knows it again by its deduplication id.
+    `stopped` is the error after which nothing more can be sent, or None; what was not sent because
+    of it has a `Failed` with its code.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Publisher:
                 return await self._one_by_one(batch, error, last=last)
             if last or not error.transient:
                 self.stopped = error
-            elif error.kind == "connection" and error.code not in _UNSENT:
+            elif error.kind == "connection" and error.code not in _UNSENT and not self._ordered:
                 self.doubtful += len(batch)
             return [_failed(error)] * len(batch)
 
