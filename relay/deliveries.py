@@ -61,6 +61,7 @@ class Deliveries:
         self._tasks = asyncio.TaskGroup()
         self._work: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._quiet = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -99,8 +100,12 @@ class Deliveries:
             lease.withdraw()
 
     def stop(self) -> None:
-        """Start nothing more and release what has not started; finish the rest."""
+        """Start nothing more and finish what was started. The rest is released by `release`."""
         self._stopping = True
+
+    def release(self) -> None:
+        """Release what has not started. Not before the last poll has ended: it would come back."""
+        self._quiet.set()
         self._give_back(self._line.drain())
 
     def withdraw(self) -> None:
@@ -134,9 +139,6 @@ class Deliveries:
         )
 
     def _admit(self, leases: Sequence[Lease]) -> None:
-        if self._stopping:
-            self._give_back(leases[::-1])
-            return
         for lease in leases:
             if self._line.admits(lease):
                 self._line.add(lease)
@@ -187,6 +189,7 @@ class Deliveries:
         elif not isinstance(outcome, Retry):
             await self._settler.delete(lease)
         elif outcome.after is None and self._stopping:
+            await self._quiet.wait()
             await self._settler.release([lease])
         else:
             await self._settler.hide(lease, self._pause(lease, outcome))

@@ -52,6 +52,7 @@ class Limits:
             half the visibility timeout.
         drain: how long a stop lets the handling go on.
         linger: how long a delete or a visibility change waits for others to go with.
+        park: on FIFO queues a rejected message stops its group instead of letting it go on.
     """
 
     in_hand: int = 500
@@ -61,6 +62,7 @@ class Limits:
     wait: float = 20.0
     drain: float = 25.0
     linger: float = 0.1
+    park: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +90,10 @@ class Poller:
         handle: brings one message to its outcome. Many run at a time.
         way: the way on; nothing new is received while it is not accepting.
         limits: how much may be taken.
-        park: on FIFO queues a rejected message stops its group instead of letting it go on.
         observe: is told what happens.
         clock: seconds; leases are counted by it.
         sleep: waits on that clock.
+        wall: seconds since the epoch; tells how old messages are.
     """
 
     def __init__(
@@ -101,19 +103,19 @@ class Poller:
         *,
         way: Way | None = None,
         limits: Limits | None = None,
-        park: bool = False,
         observe: Observe = ignore,
         clock: Callable[[], float] = now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._queue = queue
         self._handle = handle
         self._way = way or AlwaysOpen()
         self._limits = limits or Limits()
-        self._park = park
         self._observe = observe
         self._clock = clock
         self._sleep = sleep
+        self._wall = wall
         self._way_in = WayIn(observe=observe, clock=clock, sleep=sleep)
         self._settler = Settler(
             queue,
@@ -206,12 +208,15 @@ class Poller:
             self._hurrying.wait(),
         )
         receiving.cancel()
+        await asyncio.wait({receiving})
         deliveries.withdraw()
+        deliveries.release()
         await self._first_of(deliveries.emptied(), self._sleep(FLUSH))
         deliveries.cancel()
 
     async def _finished(self, deliveries: Deliveries, receiving: asyncio.Task[None]) -> None:
         await asyncio.wait({receiving})
+        deliveries.release()
         await deliveries.emptied()
 
     def _receive(self, visibility: float) -> Receive:
@@ -247,9 +252,9 @@ class Poller:
         oldest = EXPIRING * attributes.retention
 
         def expiring(message: Message) -> bool:
-            return message.sent_at is not None and time.time() - message.sent_at >= oldest
+            return message.sent_at is not None and self._wall() - message.sent_at >= oldest
 
-        return GroupLine(park=self._park, expiring=expiring)
+        return GroupLine(park=self._limits.park, expiring=expiring)
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
         task = asyncio.ensure_future(work)

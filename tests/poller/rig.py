@@ -23,8 +23,8 @@ PATIENCE = 20.0
 async def until(condition: Callable[[], object]) -> None:
     """Return when the condition holds; fails after `PATIENCE` real seconds."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.005)  # noqa: ASYNC110 - the condition is another socket's end
+        while not condition():  # noqa: ASYNC110 - the condition is at another socket's end
+            await asyncio.sleep(0.005)
 
 
 class Script:
@@ -134,6 +134,7 @@ class Rig:
             observe=self.facts.append,
             clock=self.clock.time,
             sleep=self.clock.sleep,
+            wall=self.clock.time,
             **options,
         )
 
@@ -153,8 +154,8 @@ class Rig:
             while not condition():
                 self.clock.advance(step)
                 await asyncio.sleep(0.002)  # who has been woken calls, and polls are answered
-                while self.calls:
-                    await asyncio.sleep(0.001)  # noqa: ASYNC110 - the answers come over a socket
+                while self.calls:  # noqa: ASYNC110 - the answers come over a socket
+                    await asyncio.sleep(0.001)
 
     def count_calls(self) -> None:
         """Let `pass_time` know what is under way: no time passes during a call."""

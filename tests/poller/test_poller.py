@@ -154,7 +154,7 @@ async def test_a_second_delivery_of_what_is_in_hand_is_not_started_again(rig: Ri
     rig.handler.hold("twin")
     rig.server.faults.add(Fault(action="ReceiveMessage", duplicate=True))
     async with rig.running() as poller:
-        await until(lambda: list(s.state for s in rig.inside.messages()) == ["in_flight"] * 2)
+        await until(lambda: [s.state for s in rig.inside.messages()] == ["in_flight"] * 2)
         await asyncio.sleep(0)
         assert poller.status.in_hand == 1
         rig.handler.free()
