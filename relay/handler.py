@@ -14,7 +14,7 @@ from relay.facts import Observe, Received, Settled, ignore
 from relay.guard import RejectGuard
 from relay.in_hand import Holding, InHand
 from relay.message import Delivered, Event, Message, Outcome, Reject, Retry
-from relay.origin import Origin, UnreadableOrigin, origin_of
+from relay.origin import ATTRIBUTE, Origin, UnreadableOrigin, origin_of
 
 EXPIRING = 0.9
 """The part of the queue's retention after which waiting ends and a person is told."""
@@ -179,6 +179,7 @@ class Handler:
             id=decoded.base_id if decoded else message.message_id,
             sent_at=message.sent_at,
             source=message.queue,
+            task=(message.task.name, message.task.scheduled_at) if message.task else None,
         )
         return replace(
             past,
@@ -218,7 +219,14 @@ def _past(message: Message) -> Origin | None:
     try:
         return origin_of(message)
     except UnreadableOrigin:
-        return None
+        # Its ids are lost with it: whatever a person does next may be a second run.
+        return Origin(
+            id=message.message_id,
+            sent_at=message.sent_at,
+            source=message.queue,
+            may_have_run=True,
+            lost=(ATTRIBUTE,),
+        )
 
 
 def _summary(rejects: dict[int, Reject]) -> Reject:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -31,6 +32,7 @@ class Origin:
         generation: how often a person deliberately asked for a new run under new ids.
         may_have_run: the destination may hold some of its events all the same.
         lost: what could not be carried on (attribute names, for instance).
+        task: name and time of the periodic task that it was a firing of; its body is empty.
         encoding: "base64" where the body is a stand-in for one that SQS cannot hold.
     """
 
@@ -44,6 +46,7 @@ class Origin:
     generation: int = 0
     may_have_run: bool = False
     lost: tuple[str, ...] = ()
+    task: tuple[str, str] | None = None
     encoding: str | None = None
 
     def pack(self) -> str:
@@ -93,20 +96,11 @@ def unpack(value: str | bytes) -> Origin:
 
 def _checked(name: str, value: Any) -> Any:
     """The field's value in the type that `Origin` declares, or `UnreadableOrigin`."""
-    if name == "pending" and _all(value, int) and all(i >= 0 for i in value):
-        return tuple(value)
-    if name == "lost" and _all(value, str):
-        return tuple(value)
-    if name in ("hops", "generation") and _is(value, int) and value >= 0:
-        return value
-    # A bound keeps NaN, Infinity and integers beyond a double out of all arithmetic on times.
-    if name == "sent_at" and (_is(value, int) or isinstance(value, float)) and abs(value) < _FAR:
+    if not _POSSIBLE[name](value):
+        raise UnreadableOrigin(f"the attribute {ATTRIBUTE} holds an impossible {name!r}")
+    if name == "sent_at":
         return float(value)
-    if name == "may_have_run" and isinstance(value, bool):
-        return value
-    if name in ("id", "source", "code", "reason", "encoding") and isinstance(value, str) and value:
-        return value
-    raise UnreadableOrigin(f"the attribute {ATTRIBUTE} holds an impossible {name!r}")
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _is(value: Any, kind: type) -> bool:
@@ -115,3 +109,32 @@ def _is(value: Any, kind: type) -> bool:
 
 def _all(value: Any, kind: type) -> bool:
     return isinstance(value, list) and all(_is(item, kind) for item in value)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _count(value: Any) -> bool:
+    return _is(value, int) and value >= 0
+
+
+def _time(value: Any) -> bool:
+    # The bound keeps NaN, Infinity and integers of any length out.
+    return (_is(value, int) or isinstance(value, float)) and abs(value) < _FAR
+
+
+_POSSIBLE: dict[str, Callable[[Any], bool]] = {
+    "id": _text,
+    "pending": lambda value: _all(value, int) and all(i >= 0 for i in value),
+    "hops": _count,
+    "sent_at": _time,
+    "source": _text,
+    "code": _text,
+    "reason": _text,
+    "generation": _count,
+    "may_have_run": lambda value: isinstance(value, bool),
+    "lost": lambda value: _all(value, str),
+    "task": lambda value: _all(value, str) and len(value) == len(("name", "time")),
+    "encoding": _text,
+}

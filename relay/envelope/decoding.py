@@ -11,7 +11,7 @@ from relay.envelope.letter import Draft, Letter
 from relay.envelope.opening import opened
 from relay.envelope.rules import Rules
 from relay.envelope.unfit import Unfit
-from relay.message import Event, Message, Reject
+from relay.message import Event, Message, PeriodicTask, Reject
 from relay.origin import Origin, UnreadableOrigin, origin_of
 from relay.stand_in import original
 
@@ -65,8 +65,9 @@ def _past(message: Message) -> Origin | None:
 
 
 def _letter(message: Message, past: Origin | None, rules: Rules) -> Letter:
-    if message.task is not None:
-        return task.letter(message.task, message.queue, rules.task_prefix)
+    firing = message.task or (PeriodicTask(*past.task) if past and past.task else None)
+    if firing is not None:
+        return task.letter(firing, message.queue, rules.task_prefix)
     try:
         body = original(message.body, past.encoding) if past else message.body
     except ValueError as error:

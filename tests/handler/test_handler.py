@@ -19,7 +19,16 @@ from relay.envelope import Decoded, Rules, decode
 from relay.facts import DeadLettered, Fact, Received, Settled
 from relay.guard import ENOUGH, RejectGuard
 from relay.handler import EXPIRING, GRACE, Handler
-from relay.message import Attribute, Delivered, Event, Message, Outcome, Reject, Retry
+from relay.message import (
+    Attribute,
+    Delivered,
+    Event,
+    Message,
+    Outcome,
+    PeriodicTask,
+    Reject,
+    Retry,
+)
 from relay.origin import ATTRIBUTE, Origin, unpack
 
 NOW = 1_767_225_600.0
@@ -185,6 +194,26 @@ async def test_a_second_rejection_adds_a_hop_and_keeps_the_first_id() -> None:
     await bench.handler.handle(again)
     past = origin(bench.shelf.copies[1])
     assert (past.id, past.hops, past.sent_at, past.source) == ("m-1", 2, NOW - 9, "main")
+
+
+async def test_a_dead_lettered_periodic_task_is_the_same_task_when_redriven() -> None:
+    bench = Bench({"main:nightly@2026-01-02T00:00:00Z": Reject("no", "never")})
+    task = PeriodicTask("nightly", "2026-01-02T00:00:00Z")
+    await bench.handler.handle(message(b"", task=task))
+    (copy,) = bench.shelf.copies
+    bench.script.answers.clear()
+    redriven = message(copy.body.encode(), "m-2", attributes=dict(copy.attributes))
+    assert isinstance(await bench.handler.handle(redriven), Delivered)
+    assert len(set(bench.script.sent)) == 1
+
+
+async def test_a_damaged_past_is_named_and_may_have_run() -> None:
+    bench = Bench()
+    broken = message(event(), attributes={ATTRIBUTE: Attribute("String", "{}")})
+    outcome = await bench.handler.handle(broken)
+    assert isinstance(outcome, Reject)
+    past = origin(bench.shelf.copies[0])
+    assert (past.code, past.may_have_run, past.lost) == ("bad_origin", True, (ATTRIBUTE,))
 
 
 async def test_two_deliveries_of_one_message_share_its_outcome() -> None:
