@@ -152,7 +152,8 @@ class Unavailable(Exception):
             destination is merely down. A misconfiguration halts, an outage opens the circuit.
         proven: the answer is unmistakably about the destination and no second witness is needed
             (a refused connection, Inngest's own 401). False where one event could be the cause.
-        unsent: True where no byte of the request can have reached the destination.
+        untaken: True where nothing of the request can have been accepted: no byte of it arrived,
+            or the answer rules it out.
     """
 
     def __init__(
@@ -162,38 +163,55 @@ class Unavailable(Exception):
         after: float | None = None,
         setting: str | None = None,
         proven: bool = False,
-        unsent: bool = False,
+        untaken: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.after = after
         self.setting = setting
         self.proven = proven
-        self.unsent = unsent
+        self.untaken = untaken
 
 
 class Refused(Exception):
-    """The destination refused a request of several events because of one of them.
+    """The destination refused a request of several events because of one of them, or of their size.
 
-    Some of the others may have been stored. `suspect` is the position of the event that the answer
-    points at, a hint and no evidence, or None. Raised for requests of two events or more only: one
-    that is refused alone is a `Reject` or a `Retry`.
+    `suspect` is the position of the event that the answer points at, a hint and no evidence, or
+    None. Those before it may have been stored, and any where it is None; none with `untaken`.
+    Raised for requests of two events or more only: one alone that can never pass is a `Reject`, and
+    one that is refused for a reason nobody knows is `Unavailable` and not `proven`.
     """
 
-    def __init__(self, reason: str, *, suspect: int | None = None) -> None:
+    def __init__(self, reason: str, *, suspect: int | None = None, untaken: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.suspect = suspect
+        self.untaken = untaken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one request to a destination may hold. A larger event goes alone."""
+
+    max_events: int = 100
+    max_bytes: int = 1_048_576
 
 
 class Destination(Protocol):
-    """The seam to an orchestrator, one method wide."""
+    """The seam to an orchestrator: one method, and what fits into a call of it."""
+
+    @property
+    def limits(self) -> Limits:
+        """What `send` takes at once."""
+        ...
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """Send all events in one attempt; the outcomes have the same length and order.
 
+        Cancelling it leaves the end of the attempt unknown.
+
         Raises:
-            Unavailable: nothing is known to be accepted; any event may be.
+            Unavailable: nothing is known to be accepted; any event may be, unless it is `untaken`.
             Refused: the request failed for one of its several events.
         """
         ...
