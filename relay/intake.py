@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from relay.aws.batches import BATCH_ENTRIES
 from relay.aws.errors import QueueError
@@ -107,15 +107,24 @@ class Intake:
         task.add_done_callback(self._receivers.discard)
 
     async def _receive_on(self, group: asyncio.TaskGroup) -> None:
-        """One receiver: ends when stopped, or when a receive shows that it is one too many."""
+        """One receiver: ends when stopped, or when it is one too many."""
         attempt: _Attempt | None = None
         while not self._stopping:
             asked = await self._take_room()
+            if not asked:
+                return
             came, attempt = await self._receive(asked, self._fresh(attempt))
             if came == asked and len(self._receivers) < self._most and not self._stopping:
                 self._add(group)
-            elif came < asked and attempt is None and len(self._receivers) > 1:
+            elif came < asked and attempt is None and self._retire():
                 return
+
+    def _retire(self) -> bool:
+        """Whether this receiver is to end: the last one stays."""
+        if len(self._receivers) < 2:  # noqa: PLR2004 - another one beside this
+            return False
+        self._receivers.discard(_this_task())
+        return True
 
     def _fresh(self, attempt: _Attempt | None) -> _Attempt:
         """The attempt to go on with. One whose messages' leases are half over is not repeated."""
@@ -124,11 +133,16 @@ class Intake:
         return attempt
 
     async def _take_room(self) -> int:
-        """Wait until a receive is welcome and worth it. The first after a closed way is for one."""
+        """How many to ask for, once a receive is welcome and worth it; 0 for one too many.
+
+        Only one receiver waits for a closed way, and the first receive after it is for one message.
+        """
         while True:
             await self._way_in.clear()
             most = BATCH_ENTRIES
             while not self._way.accepting:
+                if self._retire():
+                    return 0
                 await self._way.wait_accepting()
                 most = 1
             if places := self._room.take(most):
@@ -137,8 +151,7 @@ class Intake:
 
     async def _receive(self, asked: int, attempt: _Attempt) -> tuple[int, _Attempt | None]:
         """How many messages came, and the attempt to repeat if its answer was lost."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine runs in a task, for the type checker
+        task = _this_task()
         self._polling.add(task)
         try:
             batch = await self._ask(asked, attempt.id)
@@ -151,3 +164,9 @@ class Intake:
         self._way_in.passed("receive")
         self._accept(batch, attempt.asked_at, asked)
         return len(batch), None
+
+
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in a task, for the type checker
+    return task

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from relay.facts import HandlerRaised
-from relay.local.sqs.faults import Fault
+from relay.local.sqs.faults import Fault, Request
 from relay.message import Reject, Retry
 from tests.poller.rig import Gate, Rig, until
 
@@ -114,13 +114,19 @@ async def test_nothing_is_received_while_the_way_is_closed_and_then_one_at_first
     await rig.send([f"m{i}" for i in range(10)])
     way = Gate(accepting=False)
     rig.handler.hold(*(f"m{i}" for i in range(10)))
+    asked: list[int] = []
+
+    def note(request: Request) -> None:
+        if request.action == "ReceiveMessage":
+            asked.append(request.payload["MaxNumberOfMessages"])
+
     async with rig.running(way=way, limits={"receivers": 1}):
         await rig.pass_time(lambda: rig.clock.asleep, step=0.1)
         assert rig.server.requests["ReceiveMessage"] == 0
+        rig.server._app._faults = note
         way.set(accepting=True)
-        await until(lambda: rig.handler.running)
-        assert len(rig.handler.running) == 1
         await until(lambda: len(rig.handler.running) == 10)
+        assert asked[0] == 1
         rig.handler.free()
         await until(lambda: not rig.states)
 
