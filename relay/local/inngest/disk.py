@@ -102,10 +102,12 @@ class Disk:
     def _replay(self, path: Path) -> None:
         if not path.exists():
             return
-        for line in path.read_bytes().splitlines(keepends=True):
-            # A kill can cut the last line; what it said had not happened yet.
-            if line.endswith(b"\n"):
-                self._apply(_read_line(line))
+        written = path.read_bytes()
+        # A kill can cut the last line; what it said had not happened yet.
+        whole = written[: written.rfind(b"\n") + 1]
+        os.truncate(path, len(whole))
+        for line in whole.splitlines():
+            self._apply(_read_line(line))
 
     def _apply(self, line: _Line) -> None:
         if line.stored is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,12 +12,12 @@ from types import TracebackType
 from typing import Self
 
 from relay.local.clock import Clock, SystemClock
-from relay.local.inngest.connection import Connection
 from relay.local.inngest.control import Control
 from relay.local.inngest.disk import Disk, Persistence
 from relay.local.inngest.event_api import EventApi, Mode
 from relay.local.inngest.exchange import Reply, Request
 from relay.local.inngest.fault import Faults, FaultScript, spoiled
+from relay.local.inngest.listener import Listener
 from relay.local.inngest.pipeline import Pipeline
 from relay.local.inngest.read_back import ReadBack
 from relay.local.inngest.records import Function, Lags, Run, StoredEvent
@@ -69,7 +68,7 @@ class InngestServer:
         self.script = FaultScript()
         self.requests: deque[Request] = deque(maxlen=KEPT_REQUESTS)
         self.answers: Counter[int] = Counter()
-        self._address = (host, port)
+        self._listener = Listener(host, port, self._respond, self.script.refuses)
         self._clock = clock or SystemClock()
         self._faults = faults
         self._disk = Disk(persistence, state)
@@ -96,19 +95,12 @@ class InngestServer:
             lambda: (self.events, dict(self.acknowledged)),
         )
         self._writes_file = state is not None
-        self._reserved: socket.socket | None = None
-        self._listener: asyncio.Server | None = None
-        self._connections: set[Connection] = set()
         self._changed = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._alive = False
 
     async def __aenter__(self) -> Self:
-        # Bound and never listening, it keeps the port ours while the server is down.
-        self._reserved = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._reserved.bind(self._address)
-        self._address = self._reserved.getsockname()
+        self._listener.bind()
         await self.restart()
         return self
 
@@ -120,18 +112,17 @@ class InngestServer:
     ) -> None:
         await self.terminate()
         self._disk.close()
-        if self._reserved is not None:
-            self._reserved.close()
+        self._listener.release()
 
     @property
     def url(self) -> str:
         """Where it listens, without a slash at the end."""
-        return f"http://{self._address[0]}:{self._address[1]}"
+        return f"http://{self._listener.host}:{self._listener.port}"
 
     @property
     def port(self) -> int:
         """The port it listens on."""
-        return self._address[1]
+        return self._listener.port
 
     @property
     def functions(self) -> list[Function]:
@@ -168,21 +159,11 @@ class InngestServer:
 
     async def down(self) -> None:
         """Refuse connections and cut those that are open; inside, everything goes on."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-        for connection in tuple(self._connections):
-            connection.abort()
-        await asyncio.sleep(0)
+        await self._listener.down()
 
     async def up(self) -> None:
         """Listen again, on the same port."""
-        if self._listener is None:
-            self._listener = await asyncio.get_running_loop().create_server(
-                lambda: Connection(self._respond, self._connections, self.script.refuses),
-                *self._address,
-                backlog=1024,
-            )
+        await self._listener.up()
 
     async def kill(self) -> None:
         """Die as of a SIGKILL: down, and everything lost that was not written down."""

@@ -6,9 +6,9 @@ import base64
 import binascii
 import re
 
-_CROCKFORD = bytes.maketrans(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-)
+_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
+_SHIFTS = range(120, -1, -10)
 _SHAPE = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
 _ENTROPY = 10
 
@@ -16,8 +16,8 @@ _ENTROPY = 10
 def ulid(milliseconds: int, entropy: bytes) -> str:
     """The 26 letters of a time in milliseconds since the epoch and ten bytes of entropy."""
     value = (milliseconds << 80) | int.from_bytes(entropy[:_ENTROPY], "big")
-    # 130 bits fill 26 letters of five bits; 30 more let base32 do the work on whole bytes.
-    return base64.b32encode((value << 30).to_bytes(20, "big"))[:26].translate(_CROCKFORD).decode()
+    # Two letters at a time: the library's base32 is Python too, and slower.
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in _SHIFTS])
 
 
 def is_ulid(text: str) -> bool:

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from relay.local.clock import ManualClock
+from relay.local.inngest import Function, InngestServer
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def server(clock: ManualClock) -> AsyncIterator[InngestServer]:
+    async with InngestServer(functions=[Function(name="index", on="a/b")], clock=clock) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: InngestServer) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+        yield client
