@@ -32,7 +32,7 @@ class Readiness(Protocol):
 
 
 class PushApp:
-    """The app's endpoints around one handler.
+    """The app's endpoints around one handler. Made inside the event loop that serves it.
 
     Args:
         handle: brings a message to its end; may take as long as it likes.
@@ -54,7 +54,8 @@ class PushApp:
         self._hold = hold
         self._ready = ready
         self._task_paths = task_paths
-        self._stopping = asyncio.Event()
+        self._stopping = False
+        self._released = asyncio.get_running_loop().create_future()
 
     def asgi(self) -> Starlette:
         """The application to serve."""
@@ -68,7 +69,12 @@ class PushApp:
 
     def stop(self) -> None:
         """Take nothing new: what arrives from now on is answered 503 at once."""
-        self._stopping.set()
+        self._stopping = True
+
+    def release(self) -> None:
+        """Answer 503 to every request that is still held."""
+        if not self._released.done():
+            self._released.set_result(None)
 
     async def _health(self, _request: Request) -> Response:
         """Alive, even while holding or halted: the daemon may stop polling when this fails."""
@@ -79,7 +85,7 @@ class PushApp:
         return JSONResponse({"ready": ready, **told}, status_code=200 if ready else 503)
 
     async def _post(self, request: Request) -> Response:
-        if self._stopping.is_set():
+        if self._stopping:
             return _again("stopping", "the relay is stopping")
         try:
             body = await _body(request)
@@ -96,14 +102,16 @@ class PushApp:
         leaving = asyncio.ensure_future(_disconnect(request))
         try:
             await asyncio.wait(
-                {handling, leaving}, timeout=self._hold, return_when=asyncio.FIRST_COMPLETED
+                {handling, leaving, self._released},
+                timeout=self._hold,
+                return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
             leaving.cancel()
             if not handling.done():
                 handling.cancel()
         if not handling.done():
-            return _again("held", f"not delivered within {self._hold:g} s; the message comes again")
+            return _again("held", "not settled yet; the message comes again")
         return _answer(handling.result())
 
 

@@ -19,13 +19,12 @@ from relay.aws.sqs import Queue, open_queue
 from relay.commands.configured import EnvFile, configured
 from relay.commands.failure import FAILED, USAGE, fail
 from relay.commands.sending_report import Report
-from relay.envelope import Rules
 from relay.envelope.id_path import compiled
 from relay.publishing.documents import Document, Form, Unreadable, read_documents
 from relay.publishing.drafts import Draft
 from relay.publishing.publisher import Publisher
 from relay.publishing.sending import Sending, Tally
-from relay.settings import Settings
+from relay.wiring.rules import rules
 
 EXIT_CODES = (
     "Exit codes: 0 every message is in the queue, 1 some or all are not (standard error says"
@@ -86,7 +85,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
         fail("no queue is named: use --queue, or set RELAY_QUEUE_URL", code=USAGE)
     draft = partial(
         Draft,
-        rules=_rules(settings) if check else None,
+        rules=rules(settings) if check else None,
         attributes=_attributes(attribute or ()),
         group_id=group_id,
         dedup_path=_path(dedup_id_from),
@@ -95,18 +94,6 @@ def command(  # noqa: PLR0913 - a parameter for each option
         tally = asyncio.run(_send(read_documents(stream, form), reference, draft))
     if not tally.complete:
         raise typer.Exit(FAILED)
-
-
-def _rules(settings: Settings) -> Rules:
-    return Rules(
-        envelope=settings.envelope,
-        id_attribute=settings.id_attribute,
-        id_path=settings.id_path,
-        fifo_dedup_id=settings.fifo_dedup_id,
-        max_events=settings.max_events,
-        max_event_bytes=settings.max_event_bytes,
-        task_prefix=settings.task_prefix,
-    )
 
 
 def _attributes(given: Sequence[str]) -> dict[str, str]:

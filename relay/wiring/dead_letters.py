@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
 from relay.aws.errors import QueueError, kind_of
@@ -16,14 +17,14 @@ from relay.dead_letter_queue import NotStored
 BATCH = 10
 """Amazon SQS quota: entries in a batch."""
 
-_UNREACHED = frozenset({"throttled", "connection", "expired-credentials"})
+_PASSING = frozenset({"throttled", "connection", "expired-credentials", "other"})
 
 
 class SqsDeadLetters:
     """Stores copies in the queue that the settings name or the main queue's redrive policy does.
 
     Args:
-        session: opens the queues; owned by the caller.
+        session: gives the AWS session; asked when the first copy is to be stored.
         queue: the main queue by URL, ARN or name, asked for its redrive policy.
         dead_letter_queue: the dead-letter queue by URL, ARN or name; the policy is not asked then.
         resources: closes what is opened here, when the caller closes it.
@@ -31,7 +32,7 @@ class SqsDeadLetters:
 
     def __init__(
         self,
-        session: Session,
+        session: Callable[[], Awaitable[Session]],
         resources: AsyncExitStack,
         *,
         queue: str | None,
@@ -62,7 +63,7 @@ class SqsDeadLetters:
         if isinstance(result, Failed):
             raise _not_stored(result.code, kind_of(result.code), result.sentence)
 
-    async def _send(self, entries: list[Outgoing] | tuple[Outgoing, ...]) -> list[Sent | Failed]:
+    async def _send(self, entries: Sequence[Outgoing]) -> list[Sent | Failed]:
         return await (await self._queue()).send(entries)
 
     async def _queue(self) -> Queue:
@@ -77,7 +78,9 @@ class SqsDeadLetters:
     async def _find(self) -> Queue:
         main, named = self._references
         reference = named or await self._policy_target(main)
-        queue = await self._resources.enter_async_context(open_queue(self._session, reference))
+        queue = await self._resources.enter_async_context(
+            open_queue(await self._session(), reference)
+        )
         self._limit = (await queue.attributes()).maximum_size
         return queue
 
@@ -88,7 +91,7 @@ class SqsDeadLetters:
                 " with a redrive policy",
                 setting="RELAY_DLQ_URL",
             )
-        async with open_queue(self._session, main) as queue:
+        async with open_queue(await self._session(), main) as queue:
             policy = (await queue.attributes()).redrive
         if policy is None:
             raise NotStored(
@@ -112,10 +115,9 @@ def _entry(copy: DeadLetter, *, fifo: bool) -> Outgoing:
 
 def _not_stored(code: str, kind: str, sentence: str) -> NotStored:
     """What only a person can mend names the setting to look at; the rest is tried again."""
-    passing = kind in _UNREACHED or kind == "other"
+    passing = kind in _PASSING
+    told = sentence if code in sentence else f"{sentence} ({code})"
     return NotStored(
-        f"the dead-letter queue did not take a message: {sentence} ({code})"
-        if code not in sentence
-        else f"the dead-letter queue did not take a message: {sentence}",
+        f"the dead-letter queue did not take a message: {told}",
         setting=None if passing else "RELAY_DLQ_URL",
     )

@@ -1,0 +1,78 @@
+"""The middle of the relay, the same in push and pull mode: handler, forwarder, dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from relay.dead_letter_queue import DeadLetterQueue
+from relay.envelope import decode
+from relay.facts import Observe
+from relay.forwarder import Forwarder
+from relay.guard import RejectGuard
+from relay.handler import Handler
+from relay.settings import Settings
+from relay.wiring.dead_letters import SqsDeadLetters
+from relay.wiring.destination import open_destination
+from relay.wiring.rules import rules
+from relay.wiring.session import SharedSession
+
+EXPIRY_EVERY = 30.0
+"""Seconds between looks for messages that the queue is about to delete; it counts in days."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """What both modes run on."""
+
+    handler: Handler
+    forwarder: Forwarder
+    dead_letters: DeadLetterQueue
+    session: SharedSession
+
+    async def stop(self, deadline: float) -> None:
+        """Finish what is on the wire and the copies on their way; all else may come again."""
+        await self.forwarder.stop(deadline)
+        await self.dead_letters.drain()
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, observe: Observe) -> AsyncIterator[Core]:
+    """The parts, wired, for as long as the block runs. Nothing of AWS is called yet."""
+    async with contextlib.AsyncExitStack() as stack:
+        session = SharedSession(stack)
+        destination = await stack.enter_async_context(open_destination(settings))
+        forwarder = Forwarder(destination, before_probe=destination.refresh, observe=observe)
+        store = SqsDeadLetters(
+            session, stack, queue=settings.queue_url, dead_letter_queue=settings.dlq_url
+        )
+        dead_letters = DeadLetterQueue(store, observe=observe)
+        handler = Handler(
+            partial(decode, rules=rules(settings)),
+            forwarder,
+            dead_letters,
+            guard=RejectGuard(enabled=settings.reject_guard),
+            retention=settings.queue_retention,
+            observe=observe,
+        )
+        await stack.enter_async_context(_every(EXPIRY_EVERY, handler.expire))
+        yield Core(handler=handler, forwarder=forwarder, dead_letters=dead_letters, session=session)
+
+
+@contextlib.asynccontextmanager
+async def _every(seconds: float, call: Callable[[], None]) -> AsyncIterator[None]:
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            call()
+
+    ticking = asyncio.create_task(tick())
+    try:
+        yield
+    finally:
+        ticking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await ticking

@@ -1,0 +1,69 @@
+"""Push mode, wired: the app on its socket, from the settings to a clean stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from relay.facts import Observe
+from relay.http_server import serving
+from relay.message import Message, Outcome
+from relay.settings import Loaded, Settings
+from relay.sqsd import PushApp
+from relay.stopping import on_stop_signal
+from relay.wiring.core import running
+from relay.wiring.readiness import misconfigured, readiness
+
+ANSWERING = 5.0
+"""Seconds that the last answers may take on their way out."""
+
+_log = logging.getLogger(__name__)
+
+
+async def serve(loaded: Loaded, mistakes: tuple[str, ...], observe: Observe) -> None:
+    """Serve until a signal. With mistakes in the settings, hold every request and name them.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    stop = asyncio.Event()
+    with on_stop_signal(stop.set):
+        if mistakes:
+            await _halted(loaded.settings, mistakes, stop)
+        else:
+            await _running(loaded.settings, observe, stop)
+
+
+async def _running(settings: Settings, observe: Observe, stop: asyncio.Event) -> None:
+    async with running(settings, observe) as core:
+        app = PushApp(
+            core.handler.handle,
+            hold=settings.hold,
+            ready=readiness(core.forwarder, core.handler),
+            task_paths=frozenset(settings.task_paths),
+        )
+        async with serving(
+            app.asgi(), host=settings.host, port=settings.port, grace=ANSWERING
+        ) as port:
+            _log.info("listening on %s:%s", settings.host, port)
+            await stop.wait()
+            _log.info("stopping: finishing what is on the wire")
+            app.stop()
+            await core.stop(min(settings.drain_deadline, settings.request_timeout))
+            app.release()
+
+
+async def _halted(settings: Settings, mistakes: tuple[str, ...], stop: asyncio.Event) -> None:
+    """Answer 200 to nothing: a deployment with a bad setting must not lose a message."""
+    for mistake in mistakes:
+        _log.error("halted: %s", mistake)
+    app = PushApp(_wait, hold=settings.hold, ready=misconfigured(mistakes))
+    async with serving(app.asgi(), host=settings.host, port=settings.port, grace=ANSWERING):
+        await stop.wait()
+        app.stop()
+        app.release()
+
+
+async def _wait(_message: Message) -> Outcome:
+    await asyncio.Event().wait()
+    raise AssertionError  # an event that nobody sets
