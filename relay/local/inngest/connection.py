@@ -19,7 +19,7 @@ class Connection(asyncio.Protocol):
 
     Args:
         respond: answers a request; its exceptions end the connection and reach the loop's handler.
-        live: the set of open connections, kept up to date.
+        live: the set of connections that are open or still at work, kept up to date.
         refused: asked once at the start; True closes the connection before anything is read.
     """
 
@@ -50,8 +50,8 @@ class Connection(asyncio.Protocol):
         """Finish what was read: a server carries a request out, client or not."""
         del exc
         self._transport = None
-        self._live.discard(self)
         self._reader.finish()
+        self._retire()
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
@@ -75,7 +75,12 @@ class Connection(asyncio.Protocol):
         self._task = asyncio.create_task(self._answer(request, self._task, keep=keep))
         self._task.add_done_callback(self._answered)
 
+    def _retire(self) -> None:
+        if self._transport is None and (self._task is None or self._task.done()):
+            self._live.discard(self)
+
     def _answered(self, task: asyncio.Task[None]) -> None:
+        self._retire()
         if not task.cancelled() and (error := task.exception()) is not None:
             self._reset()
             context = {"message": "the local event API failed", "exception": error}
@@ -94,7 +99,7 @@ class Connection(asyncio.Protocol):
             return
         if reply.end == "reset":
             self._reset()
-        elif reply.end == "close":
+        elif reply.end in ("close", "refuse"):
             self._transport.close()
         elif reply.end == "cut":
             self._transport.write(_head(reply, keep=False) + reply.body[: len(reply.body) // 2])

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
 from relay.local.inngest.intake import Intake, read_body
 
-End: TypeAlias = Literal["answer", "close", "reset", "cut"]
+End: TypeAlias = Literal["answer", "refuse", "close", "reset", "cut"]
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 HTML = "text/html; charset=utf-8"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Request:
     """A request that was read to its end. Header names are in lower case."""
 
@@ -28,20 +28,24 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
+    def __repr__(self) -> str:
+        return f"<Request {self.shown}>"
+
     @cached_property
     def path(self) -> str:
         """The decoded path. The event key is in it: never print it, print `shown`."""
-        return unquote(urlsplit(self.target).path)
+        return unquote(self.target.partition("?")[0])
 
     @property
     def shown(self) -> str:
-        """Method and path without the key."""
-        return f"{self.method} {'/e/***' if self.path.startswith('/e/') else self.path}"
+        """Method and path without the key, wherever a mistaken URL has put it."""
+        before, slashes, _ = self.path.partition("/e/")
+        return f"{self.method} {before}{'/e/***' if slashes else ''}"
 
     @cached_property
     def query(self) -> Mapping[str, str]:
         """The first value of each query parameter."""
-        return {name: values[0] for name, values in parse_qs(urlsplit(self.target).query).items()}
+        return {name: values[0] for name, values in parse_qs(self.target.partition("?")[2]).items()}
 
     @cached_property
     def intake(self) -> Intake:
@@ -61,7 +65,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer and how the connection goes on: as usual, closed, reset, or cut in the body."""
+    """An answer, and how the exchange ends: with all of it, half of its body, or none of it."""
 
     status: int
     body: bytes

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
-from relay.local.inngest.exchange import HTML, TEXT, Reply, Request
+from relay.local.inngest.exchange import HTML, TEXT, End, Reply, Request
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,7 +16,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     | wanted | fault |
     |---|---|
-    | connection closed before anything is read | `end="refuse"` (matches any request) |
+    | connection closed before anything is read | `end="refuse"`, whatever the rule |
     | reset or close, nothing accepted | `accept=0, end="reset"` or `"close"` |
     | accepted, then no answer | `end="reset"` or `"close"` |
     | slow answer | `delay=30.0` |
@@ -42,7 +42,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     accept: int | None = None
     forget: bool = False
     delay: float = 0.0
-    end: Literal["answer", "refuse", "close", "reset", "cut"] = "answer"
+    end: End = "answer"
     status: int | None = None
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: str | None = None
@@ -57,8 +57,7 @@ def spoiled(reply: Reply, fault: Fault) -> Reply:
         body = fault.body.encode()
         content_type = HTML if fault.body.startswith("<") else TEXT
     headers = {**reply.headers, **fault.headers}
-    end = "close" if fault.end == "refuse" else fault.end
-    return Reply(fault.status or reply.status, body, content_type, headers, end)
+    return Reply(fault.status or reply.status, body, content_type, headers, fault.end)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

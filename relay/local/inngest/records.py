@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from relay.local.inngest.incoming import Incoming
@@ -98,6 +100,11 @@ class Run(msgspec.Struct, kw_only=True):
     at: float
     status: str = "Completed"
     attempts: int = 1
+
+    @property
+    def payload(self) -> Any:
+        """The payload, decoded."""
+        return msgspec.json.decode(self.data)
 
     @classmethod
     def of(cls, job: Job, now: float) -> Run:

@@ -185,6 +185,7 @@ class InngestServer:
         self._api.started()
         if self._writes_file:
             self._writer = asyncio.create_task(self._write_when_due())
+        self._changed.set()
         await self.up()
 
     async def _die(self) -> None:
@@ -227,6 +228,8 @@ class InngestServer:
     async def _serve(self, request: Request) -> Reply:
         self.requests.append(request)
         fault = self.script(request) or (self._faults(request) if self._faults else None)
+        if fault is not None and fault.end == "refuse":
+            return Reply(200, b"", end="refuse")
         reply = self._read_back.answer(request)
         if reply is None:
             reply = self._api.answer(request, fault)

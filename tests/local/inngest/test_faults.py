@@ -178,6 +178,28 @@ async def test_a_callable_is_asked_with_what_the_request_carries(clock: ManualCl
     assert asked[0] == (("e0", "e1", "e2", "e3"), ("a/b",) * 4)
 
 
+async def test_a_callable_can_refuse_as_well(clock: ManualClock) -> None:
+    async with (
+        InngestServer(faults=lambda _: Fault(end="refuse"), clock=clock) as server,
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+    ):
+        with pytest.raises(httpx.RemoteProtocolError):
+            await post(client)
+
+        assert stored(server) == []
+
+
+async def test_a_client_that_gave_up_on_a_slow_answer_leaves_its_events_behind(
+    server: InngestServer,
+) -> None:
+    server.script.add(Rule(fault=Fault(delay=30.0)))
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=0.05) as client:
+        with pytest.raises(httpx.ReadTimeout):
+            await post(client)
+
+    assert len(stored(server)) == 4
+
+
 async def test_another_process_sets_faults_and_functions_and_reads_the_records(
     server: InngestServer, client: httpx.AsyncClient
 ) -> None:
