@@ -1,0 +1,1 @@
+"""Destinations: one orchestrator a file, each behind `relay.message.Destination`."""

@@ -1,0 +1,56 @@
+"""What a request without an answer means: where it broke says what can have arrived."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+import httpx
+
+from relay.message import Unavailable
+
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout)
+_MISTAKES = (httpx.InvalidURL, httpx.UnsupportedProtocol)
+
+
+def broken(error: Exception, host: str, setting: str) -> Unavailable:
+    """The client's error as ours. `host` is safe to print, `setting` is where it comes from.
+
+    Raise it `from None`: what the client prints holds the request.
+    """
+    if isinstance(error, _MISTAKES):
+        return Unavailable("the URL is none", setting=setting, proven=True, untaken=True)
+    if isinstance(error, _UNSENT):
+        return _unconnected(error, host, setting)
+    if isinstance(error, httpx.PoolTimeout):
+        return Unavailable("all connections are busy", untaken=True)
+    if isinstance(error, httpx.TimeoutException):
+        return Unavailable(f"{host} stopped answering")
+    if isinstance(error, httpx.RemoteProtocolError):
+        return Unavailable(f"{host} closed the connection without a whole answer")
+    return Unavailable(f"the connection to {host} broke")
+
+
+def _unconnected(error: Exception, host: str, setting: str) -> Unavailable:
+    """Nothing was sent, and no event had a part in it."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError):
+            reason = f"{host} offers no TLS that can be trusted: {cause.reason or 'unknown'}"
+            return Unavailable(reason, setting=setting, proven=True, untaken=True)
+        if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME:
+            reason = f"the name of {host} does not resolve"
+            return Unavailable(reason, setting=setting, proven=True, untaken=True)
+        if isinstance(cause, ConnectionRefusedError):
+            return Unavailable(f"{host} refuses connections", proven=True, untaken=True)
+    return Unavailable(f"{host} cannot be reached", proven=True, untaken=True)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    if error is None:
+        return
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _causes(one)
+    yield from _causes(error.__cause__ or error.__context__)
