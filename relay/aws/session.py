@@ -9,9 +9,10 @@ from typing import Any
 
 from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # ships no types
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # ships no types
-from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  # ships no types
+from botocore.exceptions import BotoCoreError, NoCredentialsError  # type: ignore[import-untyped]  # ships no types
 
 from relay.aws.errors import QueueError, translate
+from relay.aws.signing import Credentials
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
@@ -30,6 +31,7 @@ class Session:
         self.aio = session
         self._stack = stack
         self._region = region
+        self._credentials: Any = None
         self._clients: dict[tuple[str, str | None], Any] = {}
 
     @property
@@ -38,6 +40,32 @@ class Session:
         # botocore itself reads AWS_DEFAULT_REGION only; the command line and containers set both.
         found = self._region or os.environ.get("AWS_REGION")
         return found or self.aio.get_config_variable("region")
+
+    @property
+    def verify(self) -> str | bool:
+        """The certificates to trust: `AWS_CA_BUNDLE` or the profile's, else True for the usual."""
+        return self.aio.get_config_variable("ca_bundle") or True
+
+    async def credentials(self) -> Credentials:
+        """The credentials to sign with now, refreshed where they have an end.
+
+        Raises:
+            QueueError: there are none, or they could not be had.
+        """
+        try:
+            if self._credentials is None:
+                found = await AioSession(profile=self.aio.profile).get_credentials()
+                if found is None:
+                    raise NoCredentialsError
+                self._credentials = found
+            frozen: Credentials = await self._credentials.get_frozen_credentials()
+        except BotoCoreError as error:
+            raise translate(error, "finding credentials", "this machine") from error
+        return frozen
+
+    def forget_credentials(self) -> None:
+        """Look everywhere again at the next call: files and roles do get new ones."""
+        self._credentials = None
 
     async def client(self, service: str, region: str | None = None) -> Any:
         """The aiobotocore client of this service, the same one at each call.

@@ -22,6 +22,7 @@ from relay.aws.values import (
     read_message,
     write_entry,
 )
+from relay.aws.wire import Wire, open_wire
 
 LONGEST_WAIT = 20.0
 
@@ -39,12 +40,12 @@ class Queue:
     have been carried out all the same.
     """
 
-    def __init__(self, client: Any, url: str, arn: str) -> None:
+    def __init__(self, wire: Wire, url: str, arn: str) -> None:
         self.url = url
         self.arn = arn
         self.name = url.rstrip("/").rpartition("/")[2]
         self.fifo = self.name.endswith(".fifo")
-        self._client = client
+        self._wire = wire
 
     async def attributes(self) -> QueueAttributes:
         """The queue's settings and counts as they are now."""
@@ -119,23 +120,9 @@ class Queue:
         return results
 
     async def _call(self, action: str, **request: Any) -> Mapping[str, Any]:
-        method = getattr(self._client, _METHODS[action])
-        try:
-            answer: Mapping[str, Any] = await method(QueueUrl=self.url, **request)
-        except Exception as error:
-            raise translate(error, _PERMISSIONS[action], self.url) from error
+        request["QueueUrl"] = self.url
+        answer: Mapping[str, Any] = await self._wire.call(action, request, self.url)
         return answer
-
-
-_METHODS = {
-    "GetQueueAttributes": "get_queue_attributes",
-    "ReceiveMessage": "receive_message",
-    "SendMessageBatch": "send_message_batch",
-    "DeleteMessageBatch": "delete_message_batch",
-    "ChangeMessageVisibilityBatch": "change_message_visibility_batch",
-}
-# The batch actions have no permission of their own.
-_PERMISSIONS = {action: f"sqs:{action.removesuffix('Batch')}" for action in _METHODS}
 
 
 @asynccontextmanager
@@ -152,7 +139,8 @@ async def open_queue(session: Session, reference: str) -> AsyncIterator[Queue]:
     client = await session.client("sqs", place.region)
     url = place.url or await _look_up(client, place)
     region = place.region or client.meta.region_name
-    yield Queue(client, url, place.arn or arn_of(url, region))
+    async with open_wire(session, client.meta.endpoint_url, region) as wire:
+        yield Queue(wire, url, place.arn or arn_of(url, region))
 
 
 async def _look_up(client: Any, place: Place) -> str:

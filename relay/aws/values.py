@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -112,7 +113,7 @@ def read_attributes(raw: Mapping[str, str]) -> QueueAttributes:
 
 
 def read_message(raw: Mapping[str, Any], queue: str) -> Message:
-    """One entry of `ReceiveMessage`, its binary values already decoded to bytes."""
+    """One entry of `ReceiveMessage`, its binary values in base64."""
     system: Mapping[str, str] = raw.get("Attributes") or {}
     return Message(
         # SQS allows no lone surrogate; a stranger's emulator may, and decoding then says so.
@@ -157,7 +158,8 @@ def write_entry(index: int, message: Outgoing) -> dict[str, Any]:
 
 def _read_attribute(raw: Mapping[str, Any]) -> Attribute:
     binary = raw.get("BinaryValue")
-    return Attribute(raw["DataType"], raw.get("StringValue", "") if binary is None else binary)
+    value = raw.get("StringValue", "") if binary is None else base64.b64decode(binary)
+    return Attribute(raw["DataType"], value)
 
 
 def _write_value(value: str | bytes) -> dict[str, str | bytes]:

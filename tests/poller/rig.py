@@ -122,9 +122,7 @@ class Rig:
 
     async def change(self, **attributes: str) -> None:
         """Set attributes of the queue."""
-        await self.queue._client.set_queue_attributes(
-            QueueUrl=self.queue.url, Attributes=attributes
-        )
+        await self.queue._call("SetQueueAttributes", Attributes=attributes)
 
     def poller(self, **options: Any) -> Poller:
         return Poller(

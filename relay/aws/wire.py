@@ -1,0 +1,126 @@
+"""Calls to SQS's JSON protocol, signed here: the general client costs several times the work.
+
+Most of that client's time goes into its user agent, its validation of what we built ourselves and
+its parsing by shapes. Region, endpoint and credentials are still found by it.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  # ships no types
+from botocore.utils import get_environ_proxies  # type: ignore[import-untyped]  # the same
+
+from relay.aws.errors import QueueError, answered, translate
+from relay.aws.session import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, Session
+from relay.aws.signing import Signer
+
+KEEP_ALIVE = 12.0
+"""Seconds that an idle connection is kept. AWS closes its end later than that."""
+
+_TYPE = "application/x-amz-json-1.0"
+_OK = 200
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+class Wire:
+    """One endpoint of SQS. Every failure is a `QueueError`."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        session: Session,
+        endpoint: str,
+        region: str,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        parts = urlsplit(endpoint)
+        self._http = http
+        self._session = session
+        self._url = endpoint
+        self._proxy = get_environ_proxies(endpoint).get(parts.scheme)
+        self._signer = Signer("sqs", region, parts.netloc, parts.path or "/")
+        self._clock = clock
+
+    async def call(self, action: str, request: Mapping[str, Any], about: str) -> Any:
+        """The answer to one request, made once.
+
+        Args:
+            action: one of SQS's, such as `ReceiveMessage`.
+            request: its parameters. Bytes are sent in base64, as the protocol has it.
+            about: the queue, for the sentence of an error.
+
+        Raises:
+            QueueError: there was no answer, or it was an error.
+        """
+        # The batch actions have no permission of their own.
+        permission = f"sqs:{action.removesuffix('Batch')}"
+        try:
+            status, error, body = await self._post(action, _encode(request))
+            answer = _read(body) if status == _OK or body else {}
+        except Exception as failure:
+            raise translate(failure, permission, about) from failure
+        if status == _OK:
+            return answer
+        raise self._refused(_code(answer, error, status), answer, status, permission, about)
+
+    async def _post(self, action: str, body: bytes) -> tuple[int, str, bytes]:
+        credentials = await self._session.credentials()
+        headers = {"content-type": _TYPE, "x-amz-target": f"AmazonSQS.{action}"}
+        signed = self._signer.headers(body, headers, credentials, self._clock())
+        async with self._http.post(
+            self._url, data=body, headers=signed, proxy=self._proxy, allow_redirects=False
+        ) as response:
+            error = response.headers.get("x-amzn-query-error", "")
+            return response.status, error, await response.read()
+
+    def _refused(
+        self, code: str, answer: Any, status: int, permission: str, about: str
+    ) -> QueueError:
+        told = answer.get("message") or answer.get("Message") if isinstance(answer, dict) else ""
+        error = answered(code, str(told or ""), status, permission, about)
+        if error.kind == "expired-credentials":
+            self._session.forget_credentials()
+        return error
+
+
+@asynccontextmanager
+async def open_wire(session: Session, endpoint: str, region: str) -> AsyncIterator[Wire]:
+    """Connections to an endpoint for as long as the block runs."""
+    secure: ssl.SSLContext | bool = True
+    if endpoint.startswith("https:"):
+        secure = ssl.create_default_context(cafile=get_cert_path(session.verify))
+    timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT, total=READ_TIMEOUT)
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE, ssl=secure)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        timeout=timeout,
+        headers={"user-agent": "sqs-relay", "accept-encoding": "identity"},
+        skip_auto_headers={"accept"},
+        auto_decompress=False,
+    ) as http:
+        yield Wire(http, session, endpoint, region)
+
+
+def _read(body: bytes) -> Any:
+    try:
+        return _decode(body)
+    except msgspec.DecodeError:
+        # SQS lets no lone surrogate in, but what a stranger's emulator does must not stop a queue.
+        return json.loads(body)
+
+
+def _code(answer: Any, query_error: str, status: int) -> str:
+    """The error's code: of the protocol, else of the older one that it travels with."""
+    kind = answer.get("__type", "") if isinstance(answer, dict) else ""
+    return kind.rpartition("#")[2] or query_error.partition(";")[0] or f"HTTP {status}"
