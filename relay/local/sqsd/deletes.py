@@ -49,7 +49,7 @@ class Deletes:
         if len(self._gathered) >= BATCH:
             self.flush()
         elif self._timer is None:
-            self._timer = self._tasks.start(self._later())
+            self._timer = self._tasks.start(self._later(self._clock.time() + LONGEST_WAIT))
 
     def flush(self) -> None:
         """Start to delete what is gathered now."""
@@ -64,8 +64,8 @@ class Deletes:
         """Drop what is gathered: those messages come again."""
         self._gathered = []
 
-    async def _later(self) -> None:
-        await self._clock.sleep(LONGEST_WAIT)
+    async def _later(self, due: float) -> None:
+        await self._clock.sleep(due - self._clock.time())
         self._timer = None
         self.flush()
 

@@ -1,0 +1,246 @@
+"""What the application's answer means for a message, between a real queue and real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from relay.local.clock import START, ManualClock
+from relay.local.sqs import SqsServer, Stored
+from relay.local.sqsd import Sqsd, SqsdOptions
+
+
+class Application(asyncio.Protocol):
+    """What the daemon posts to. `answers` are statuses in order, 0 to close, None to stay silent.
+
+    Without one left, it answers `otherwise`.
+    """
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+        self._bytes = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._seen.open.add(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._seen.open.discard(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._bytes += data
+        head, end, body = self._bytes.partition(b"\r\n\r\n")
+        line, *lines = head.decode().split("\r\n")
+        headers = dict(text.lower().split(": ", 1) for text in lines)
+        if not end or len(body) < int(headers["content-length"]):
+            return
+        self._bytes = b""
+        self._seen.requests.append((line.split()[1], headers, body.decode()))
+        self.answer(self._seen.answers.popleft() if self._seen.answers else self._seen.otherwise)
+
+    def answer(self, status: int | None) -> None:
+        if status == 0:
+            self._transport.close()
+        elif status is not None:
+            self._transport.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
+        else:
+            self._seen.silent.append(self)
+
+
+@dataclass
+class Seen:
+    requests: list[tuple[str, dict[str, str], str]] = field(default_factory=list)
+    answers: deque[int | None] = field(default_factory=deque)
+    otherwise: int | None = 200
+    silent: list[Application] = field(default_factory=list)
+    open: set[asyncio.Transport] = field(default_factory=set)
+
+    def counts(self) -> list[str]:
+        return [headers["x-aws-sqsd-receive-count"] for _, headers, _ in self.requests]
+
+
+@dataclass
+class Stage:
+    clock: ManualClock
+    sqs: SqsServer
+    seen: Seen
+    target: str
+    http: httpx.AsyncClient
+
+    def sqsd(self, target: str | None = None, **options: Any) -> Sqsd:
+        return Sqsd(
+            f"{self.sqs.url}/000000000000/main",
+            target or self.target,
+            SqsdOptions(**options),
+            endpoint_url=self.sqs.url,
+            clock=self.clock,
+        )
+
+    async def call(self, action: str, **parameters: Any) -> None:
+        answer = await self.http.post(
+            self.sqs.url,
+            headers={"X-Amz-Target": f"AmazonSQS.{action}"},
+            content=json.dumps(parameters),
+        )
+        answer.raise_for_status()
+
+    async def send(self, *bodies: str) -> None:
+        url = f"{self.sqs.url}/000000000000/main"
+        for body in bodies:
+            await self.call("SendMessage", QueueUrl=url, MessageBody=body)
+
+    def messages(self) -> tuple[Stored, ...]:
+        return self.sqs.queues["main"].messages()
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    clock, seen, loop = ManualClock(), Seen(), asyncio.get_running_loop()
+    listener = await loop.create_server(lambda: Application(seen), "127.0.0.1", 0)
+    target = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    async with SqsServer(clock=clock) as sqs, httpx.AsyncClient(verify=False) as http:
+        built = Stage(clock, sqs, seen, target, http)
+        await built.call("CreateQueue", QueueName="main")
+        yield built
+    listener.close()
+    for transport in tuple(seen.open):
+        transport.abort()
+    await until(lambda: not seen.open)
+    await listener.wait_closed()
+
+
+async def until(happened: Callable[[], object]) -> None:
+    while not happened():  # noqa: ASYNC110 - the daemon's counters announce no change
+        await asyncio.sleep(0.001)
+
+
+async def pass_time(stage: Stage, seconds: float) -> None:
+    """Advance when the pool's watch and the server's long poll have set their alarms."""
+    await stage.clock.until_asleep(2)
+    stage.clock.advance(seconds)
+
+
+async def test_a_200_deletes_within_two_seconds(stage: Stage) -> None:
+    await stage.send("a")
+    async with stage.sqsd() as sqsd:
+        await until(lambda: stage.seen.requests)
+        assert len(stage.messages()) == 1
+        await until(lambda: sqsd.in_hand == 0)
+        await pass_time(stage, 2)
+        await until(lambda: sqsd.counters.deleted)
+    assert not stage.messages()
+    assert sqsd.counters.posted == 1
+
+
+async def test_ten_deletes_wait_for_nobody(stage: Stage) -> None:
+    await stage.send(*"abcdefghij")
+    async with stage.sqsd() as sqsd:
+        await until(lambda: sqsd.counters.deleted == 10)
+    assert stage.sqs.requests["DeleteMessageBatch"] == 1
+
+
+@pytest.mark.parametrize("status", [202, 204, 301, 404, 503, 0])
+async def test_any_answer_but_200_brings_the_message_back_after_the_error_visibility_timeout(
+    stage: Stage, status: int
+) -> None:
+    """0 is a refused connection."""
+    await stage.send("a")
+    stage.seen.answers.append(status)
+    where = stage.target if status else "http://127.0.0.1:1"
+    async with stage.sqsd(error_visibility_timeout=40, target=where) as sqsd:
+        await until(lambda: sqsd.counters.returned)
+        (message,) = stage.messages()
+        assert message.visible_at == START + 40
+    assert sqsd.counters.deleted == 0
+
+
+async def test_a_message_that_came_back_is_posted_again_with_a_higher_count(stage: Stage) -> None:
+    await stage.send("a")
+    stage.seen.answers.append(503)
+    async with stage.sqsd() as sqsd:
+        await until(lambda: sqsd.counters.returned)
+        await pass_time(stage, 2)
+        await until(lambda: len(stage.seen.requests) == 2)
+    assert stage.seen.counts() == ["1", "2"]
+
+
+async def test_a_receive_sets_the_visibility_in_place_of_the_queues_own(stage: Stage) -> None:
+    await stage.send("a")
+    stage.seen.otherwise = None
+    async with stage.sqsd(visibility_timeout=1080) as sqsd:
+        await until(lambda: stage.seen.requests)
+        (message,) = stage.messages()
+        assert message.visible_at == START + 1080
+        sqsd.kill()
+
+
+async def test_a_connection_that_closes_makes_it_post_again_at_once(stage: Stage) -> None:
+    await stage.send("a")
+    stage.seen.answers += [0, 0]
+    async with stage.sqsd() as sqsd:
+        await until(lambda: len(stage.seen.requests) == 3)
+    assert stage.seen.counts() == ["1", "1", "1"]
+    assert (sqsd.counters.posted, sqsd.counters.reposted, sqsd.counters.deleted) == (3, 2, 1)
+
+
+async def test_silence_returns_the_message_by_the_one_account(stage: Stage) -> None:
+    await stage.send("a")
+    stage.seen.otherwise = None
+    async with stage.sqsd(inactivity_timeout=900, visibility_timeout=1080) as sqsd:
+        await until(lambda: stage.seen.silent)
+        stage.clock.advance(900)
+        await until(lambda: sqsd.counters.returned)
+        (message,) = stage.messages()
+        assert message.visible_at == START + 902
+
+
+async def test_silence_leaves_the_message_locked_by_the_other_account(stage: Stage) -> None:
+    await stage.send("a")
+    stage.seen.otherwise = None
+    async with stage.sqsd(
+        inactivity_timeout=900, visibility_timeout=1080, on_inactivity="leave-locked"
+    ) as sqsd:
+        await until(lambda: stage.seen.silent)
+        stage.clock.advance(900)
+        await until(lambda: sqsd.counters.locked)
+        (message,) = stage.messages()
+        assert message.visible_at == START + 1080
+    assert sqsd.counters.returned == 0
+
+
+async def test_six_hours_of_silence_cost_a_receive_every_twenty_minutes(stage: Stage) -> None:
+    await stage.send("a")
+    stage.seen.otherwise = None
+    async with stage.sqsd(
+        inactivity_timeout=900, visibility_timeout=1080, error_visibility_timeout=300
+    ):
+        for _ in range(18):
+            await until(lambda: stage.seen.silent)
+            stage.seen.silent.clear()
+            stage.clock.advance(900)
+            await until(lambda: stage.messages()[0].visible_at == stage.clock.time() + 300)
+            await pass_time(stage, 300)
+    assert stage.clock.time() == START + 6 * 3600
+    assert stage.seen.counts() == [str(count) for count in range(1, 19)]
+
+
+async def test_what_was_first_received_too_long_ago_is_deleted_unposted(stage: Stage) -> None:
+    await stage.send("a")
+    stage.seen.answers.append(503)
+    async with stage.sqsd(retention_period=60) as sqsd:
+        await until(lambda: sqsd.counters.returned)
+        await pass_time(stage, 61)
+        await until(lambda: sqsd.counters.expired)
+        await until(lambda: sqsd.in_hand == 0)
+        await pass_time(stage, 2)
+        await until(lambda: sqsd.counters.deleted)
+    assert len(stage.seen.requests) == 1
+    assert not stage.messages()
