@@ -128,12 +128,13 @@ class RelayStack(cdk.Stack):
 
     def _log_group_arn(self) -> str:
         # Without the `:*` that the group's own attribute ends in.
-        return self.format_arn(
+        arn: str = self.format_arn(
             service="logs",
             resource="log-group",
             resource_name=self.options.log_group,
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
+        return arn
 
     def _output(self, name: str, value: str, description: str) -> None:
         cdk.CfnOutput(self, name, value=value, description=description)

@@ -1,0 +1,146 @@
+"""Alarms and dashboard speak of metrics that exist, and say what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from relay import clocks
+from relay.telemetry import table
+from tests.deploy.template import Template, metrics_of
+
+RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
+
+EXPECTED = {
+    "dlq-not-empty",
+    "dlq-age",
+    "heartbeat-missing",
+    "halted",
+    "circuit-open",
+    "reject-ratio",
+    "queue-age",
+    "slow-drain",
+    "stalled",
+    "objective-burning",
+    "behind",
+}
+
+# As in AWS's list of what SQS tells CloudWatch.
+SQS_METRICS = {
+    "ApproximateAgeOfOldestMessage",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesVisible",
+    "NumberOfMessagesDeleted",
+}
+
+
+def named(template: Template, name: str) -> dict[str, object]:
+    alarms = template.of_type("AWS::CloudWatch::Alarm")
+    (found,) = (a for a in alarms if a["AlarmName"] == f"relay-{name}")
+    return dict(found)
+
+
+def sections() -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", RUNBOOK.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-") for h in headings}
+
+
+def test_all_alarms_are_there(default: Template, pull: Template) -> None:
+    for template, name in ((default, "relay"), (pull, "pulled")):
+        alarms = {a["AlarmName"] for a in template.of_type("AWS::CloudWatch::Alarm")}
+        alarms.add(template.one("AWS::CloudWatch::CompositeAlarm")["AlarmName"])
+        assert alarms == {f"{name}-{expected}" for expected in EXPECTED}
+
+
+def test_every_metric_of_ours_is_in_the_table_under_its_dimensions(chosen: Template) -> None:
+    ours = [m for m in chosen.metrics() if m["namespace"] == table.NAMESPACE]
+    assert {m["name"] for m in ours} <= {m.name for m in table.METRICS}
+    for metric in ours:
+        assert metric["dimensions"] == {"service": "orders", "queue": "orders-events.fifo"}
+        assert tuple(sorted(metric["dimensions"])) == tuple(sorted(table.DIMENSIONS))
+
+
+def test_every_other_metric_is_one_of_the_stacks_queues(chosen: Template) -> None:
+    others = [m for m in chosen.metrics() if m["namespace"] != table.NAMESPACE]
+    assert {m["namespace"] for m in others} == {"AWS/SQS"}
+    assert {m["name"] for m in others} <= SQS_METRICS
+    queues = {m["dimensions"]["QueueName"] for m in others}
+    assert queues == {"orders-events.fifo", "orders-events-dlq.fifo"}
+
+
+def test_every_description_says_what_to_do_first_and_where_to_read_on(default: Template) -> None:
+    alarms = [
+        *default.of_type("AWS::CloudWatch::Alarm"),
+        default.one("AWS::CloudWatch::CompositeAlarm"),
+    ]
+    for alarm in alarms:
+        text = alarm["AlarmDescription"]
+        section = alarm["AlarmName"].removeprefix("relay-")
+        assert " First: " in text
+        assert text.endswith(f"Runbook: docs/runbook.md#{section}")
+        assert section in sections()
+        assert len(text) <= 1_024
+
+
+def test_a_hold_is_no_standstill(default: Template) -> None:
+    alarm = default.of_type("AWS::CloudWatch::Alarm")
+    (stalled,) = (a for a in alarm if a["AlarmName"] == "relay-stalled")
+    (period,) = {q["MetricStat"]["Period"] for q in stalled["Metrics"] if "MetricStat" in q}
+    assert period * stalled["EvaluationPeriods"] > clocks.HOLD
+
+
+def test_dead_letters_are_told_long_before_they_expire(default: Template) -> None:
+    alarm = named(default, "dlq-age")
+    assert alarm["Threshold"] == clocks.DLQ_RETENTION - 4 * clocks.DAY
+
+
+def test_silence_is_an_alarm_for_the_heartbeat_alone(default: Template) -> None:
+    silent = {
+        a["AlarmName"]
+        for a in default.of_type("AWS::CloudWatch::Alarm")
+        if a["TreatMissingData"] == "breaching"
+    }
+    assert silent == {"relay-heartbeat-missing"}
+
+
+def test_symptoms_page_once_and_not_while_an_outage_explains_them(default: Template) -> None:
+    behind = default.one("AWS::CloudWatch::CompositeAlarm")
+    rule = json.dumps(behind["AlarmRule"])
+    quiet = {
+        name: r["Properties"]
+        for name, r in default.resources.items()
+        if r["Type"] == "AWS::CloudWatch::Alarm" and "AlarmActions" not in r["Properties"]
+    }
+    assert {a["AlarmName"].removeprefix("relay-") for a in quiet.values()} == {
+        "queue-age",
+        "slow-drain",
+        "stalled",
+        "objective-burning",
+    }
+    assert all(name in rule for name in quiet)
+    (suppressor,) = re.findall(r"Alarms\w+", json.dumps(behind["ActionsSuppressor"]))
+    assert default.resources[suppressor]["Properties"]["AlarmName"] == "relay-circuit-open"
+    assert behind["AlarmActions"]
+
+
+def test_an_open_circuit_and_a_halt_are_two_alarms(default: Template) -> None:
+    alarm = named(default, "circuit-open")
+    assert "state < 3" in json.dumps(alarm["Metrics"])
+    (metric,) = metrics_of(named(default, "halted"))
+    assert metric["name"] == "Halted"
+
+
+def test_the_dashboard_shows_metrics_of_the_table_only(default: Template) -> None:
+    body = default.one("AWS::CloudWatch::Dashboard")["DashboardBody"]
+    # The body is text in parts, with references in between.
+    text = "".join(part for part in body["Fn::Join"][1] if isinstance(part, str))
+    shown = set(re.findall(r'\["Relay","(\w+)"', text))
+    assert shown
+    assert shown <= {m.name for m in table.METRICS}
+
+
+def test_names_in_the_table_are_unique_and_described() -> None:
+    names = [m.name for m in table.METRICS]
+    assert len(names) == len(set(names))
+    assert all(m.description.endswith(".") for m in table.METRICS)

@@ -1,0 +1,125 @@
+"""The worker environment as the stack makes it."""
+
+from __future__ import annotations
+
+import json
+
+from relay.settings.describing import variable
+from relay.settings.model import Settings
+from tests.deploy.template import Template
+
+SQSD = "aws:elasticbeanstalk:sqsd"
+VARIABLES = "aws:elasticbeanstalk:application:environment"
+
+OPTIONS_OF_SQSD = {
+    "WorkerQueueURL",
+    "HttpPath",
+    "MimeType",
+    "HttpConnections",
+    "ConnectTimeout",
+    "InactivityTimeout",
+    "VisibilityTimeout",
+    "ErrorVisibilityTimeout",
+    "RetentionPeriod",
+    "MaxRetries",
+}
+"""All that the namespace has, in the words of its documentation."""
+
+
+def test_it_is_a_worker_on_the_main_queue(default: Template) -> None:
+    environment = default.one("AWS::ElasticBeanstalk::Environment")
+    assert environment["Tier"] == {"Name": "Worker", "Type": "SQS/HTTP"}
+    url = default.options()[SQSD, "WorkerQueueURL"]
+    assert default.resources[url["Ref"]]["Properties"]["QueueName"] == "relay-events"
+
+
+def test_every_option_of_sqsd_is_set_on_purpose(default: Template) -> None:
+    assert {name for space, name in default.options() if space == SQSD} == OPTIONS_OF_SQSD
+
+
+def test_every_option_value_is_text(default: Template, chosen: Template) -> None:
+    for value in (*default.options().values(), *chosen.options().values()):
+        assert isinstance(value, str) or set(value) <= {"Ref", "Fn::GetAtt", "Fn::Join"}
+
+
+def test_a_deployment_keeps_the_capacity_and_updates_come_by_themselves(
+    default: Template,
+) -> None:
+    options = default.options()
+    policy = options["aws:elasticbeanstalk:command", "DeploymentPolicy"]
+    assert policy == "RollingWithAdditionalBatch"
+    assert options["aws:elasticbeanstalk:environment", "EnvironmentType"] == "LoadBalanced"
+    assert int(options["aws:autoscaling:asg", "MinSize"]) >= 2
+    managed = "aws:elasticbeanstalk:managedactions"
+    assert options[managed, "ManagedActionsEnabled"] == "true"
+    assert (managed, "ServiceRoleForManagedUpdates") in options
+    assert options[f"{managed}:platformupdate", "UpdateLevel"] == "minor"
+
+
+def test_a_platform_is_named_by_arn_so_that_another_one_replaces_nothing(
+    default: Template, chosen: Template
+) -> None:
+    environment = default.one("AWS::ElasticBeanstalk::Environment")
+    assert "SolutionStackName" not in environment
+    assert "platform/Python 3.13 running on 64bit Amazon Linux 2023/" in json.dumps(
+        environment["PlatformArn"]
+    )
+    other = chosen.one("AWS::ElasticBeanstalk::Environment")["PlatformArn"]
+    assert other.endswith("Python 3.14/4.1.0")
+
+
+def test_the_choices_of_network_and_machine_arrive(default: Template, chosen: Template) -> None:
+    options = chosen.options()
+    assert options["aws:ec2:vpc", "VPCId"] == "vpc-1"
+    assert options["aws:ec2:vpc", "Subnets"] == "subnet-1,subnet-2"
+    assert options["aws:ec2:vpc", "AssociatePublicIpAddress"] == "false"
+    assert options["aws:ec2:instances", "InstanceTypes"] == "t4g.small"
+    assert options["aws:ec2:instances", "SupportedArchitectures"] == "arm64"
+    assert not [name for space, name in default.options() if space == "aws:ec2:vpc"]
+
+
+def test_every_variable_of_ours_is_a_setting_of_the_relay(chosen: Template) -> None:
+    known = {variable(name) for name in Settings.model_fields}
+    given = {name for space, name in chosen.options() if space == VARIABLES}
+    assert {name for name in given if name.startswith("RELAY_")} <= known
+    assert {"RELAY_QUEUE_URL", "RELAY_DLQ_URL", "RELAY_LEDGER_TABLE"} <= given
+    assert {"RELAY_INNGEST_EVENT_KEY_SECRET", "RELAY_INNGEST_SIGNING_KEY_SECRET"} <= given
+    # Elastic Beanstalk tells its processes no region.
+    assert "AWS_DEFAULT_REGION" in given
+
+
+def test_the_variables_fit_into_what_elastic_beanstalk_takes(chosen: Template) -> None:
+    longest = {"Ref": "x" * 200, "Fn::GetAtt": "x" * 200}
+    size = sum(
+        len(name) + len(value if isinstance(value, str) else longest["Ref"]) + 2
+        for (space, name), value in chosen.options().items()
+        if space == VARIABLES
+    )
+    assert size < 4_096
+
+
+def test_the_instances_have_their_permissions_before_they_start(default: Template) -> None:
+    (environment,) = (
+        r for r in default.resources.values() if r["Type"] == "AWS::ElasticBeanstalk::Environment"
+    )
+    awaited = {default.resources[name]["Type"] for name in environment["DependsOn"]}
+    assert {"AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"} <= awaited
+
+
+def test_the_outputs_are_what_a_producer_and_an_operator_need(
+    default: Template, pull: Template
+) -> None:
+    both = {
+        "QueueUrl",
+        "QueueArn",
+        "DeadLetterQueueUrl",
+        "LedgerTable",
+        "EventKeySecret",
+        "RelayPolicyArn",
+        "ProducerPolicyArn",
+        "OperatorPolicyArn",
+        "AlarmTopic",
+        "DashboardName",
+    }
+    assert set(default.outputs) == both | {"EnvironmentName"}
+    assert set(pull.outputs) == both

@@ -1,0 +1,93 @@
+"""The platform hooks, run in a folder that stands for the instance's root."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PLATFORM = Path(__file__).parents[2] / ".platform"
+AGENT = "opt/aws/amazon-cloudwatch-agent"
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Path:
+    """An instance with a CloudWatch agent that notes its arguments, and the platform's tool."""
+    script(tmp_path / AGENT / "bin/amazon-cloudwatch-agent-ctl", f'echo "$@" >>{tmp_path}/calls')
+    (tmp_path / AGENT / "etc").mkdir()
+    script(
+        tmp_path / "opt/elasticbeanstalk/bin/get-config",
+        'case "$*" in\n'
+        '"environment -k AUDIT_LOG_GROUP") echo "${GROUP-}" ;;\n'
+        '"container -k environment_name") echo shop-prod ;;\n'
+        "*) exit 1 ;;\nesac",
+    )
+    return tmp_path
+
+
+def script(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def run(hook: str, root: Path, **variables: str) -> str:
+    environment = {"PATH": os.environ["PATH"], "RELAY_HOOK_ROOT": str(root), **variables}
+    done = subprocess.run(
+        [PLATFORM / hook], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def followed(root: Path) -> dict[str, str]:
+    config = json.loads((root / AGENT / "etc/relay.json").read_text())
+    (entry,) = config["logs"]["logs_collected"]["files"]["collect_list"]
+    return dict(entry)
+
+
+def test_the_log_directory_belongs_to_the_user_of_the_application(tmp_path: Path) -> None:
+    user = pwd.getpwuid(os.getuid()).pw_name
+    run("hooks/predeploy/10-log-directory.sh", tmp_path, RELAY_HOOK_USER=user)
+    directory = tmp_path / "var/log/relay"
+    assert directory.owner() == user
+    assert directory.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("hooks", ["hooks", "confighooks"])
+def test_the_agent_follows_the_audit_log_after_every_deployment_and_change(
+    instance: Path, hooks: str
+) -> None:
+    run(f"{hooks}/postdeploy/20-audit-log.sh", instance, GROUP="/aws/elasticbeanstalk/shop/audit")
+    assert followed(instance) == {
+        "file_path": "/var/log/relay/audit.log",
+        "log_group_name": "/aws/elasticbeanstalk/shop/audit",
+        "log_stream_name": "{instance_id}",
+    }
+    # Appended: fetching would replace the platform's own configuration.
+    called = (instance / "calls").read_text()
+    assert called == f"-a append-config -m ec2 -s -c file:{instance / AGENT}/etc/relay.json\n"
+
+
+def test_without_a_group_of_its_own_it_is_named_after_the_environment(instance: Path) -> None:
+    run("hooks/postdeploy/20-audit-log.sh", instance)
+    assert followed(instance)["log_group_name"] == "/aws/elasticbeanstalk/shop-prod/audit"
+
+
+def test_an_instance_without_the_agent_is_deployed_all_the_same(tmp_path: Path) -> None:
+    assert "stays in" in run("hooks/postdeploy/20-audit-log.sh", tmp_path)
+
+
+def test_an_agent_that_refuses_fails_no_deployment(instance: Path) -> None:
+    script(instance / AGENT / "bin/amazon-cloudwatch-agent-ctl", "exit 1")
+    assert "refused" in run("hooks/postdeploy/20-audit-log.sh", instance)
+
+
+def test_the_relay_writes_where_the_agent_reads(instance: Path) -> None:
+    run("hooks/postdeploy/20-audit-log.sh", instance)
+    extension = next(PLATFORM.parent.glob(".ebextensions/*-logs.config")).read_text()
+    assert f'RELAY_LOG_FILE: "{followed(instance)["file_path"]}"' in extension

@@ -1,0 +1,84 @@
+"""The instances' role can do its work and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.deploy.template import Template, listed
+
+UNNAMED = {"Metrics", "PlatformMetrics", "ReadMetrics"}
+"""Statements on metrics, which CloudWatch cannot limit by resource."""
+
+
+def actions(template: Template, *kinds: str) -> set[str]:
+    return {a for s in template.statements(*kinds) for a in listed(s["Action"])}
+
+
+def test_no_statement_has_a_wildcard_action(chosen: Template) -> None:
+    assert not [a for a in actions(chosen) if "*" in a]
+
+
+def test_every_statement_but_those_on_metrics_names_its_resources(chosen: Template) -> None:
+    for statement in chosen.statements():
+        anything = "*" in listed(statement["Resource"])
+        assert anything == (statement["Sid"] in UNNAMED), statement
+
+
+def test_writing_metrics_is_limited_to_our_namespace_and_the_platforms(default: Template) -> None:
+    ours = default.statement("Metrics")["Condition"]
+    assert ours == {"StringEquals": {"cloudwatch:namespace": "Relay"}}
+    platforms = default.statement("PlatformMetrics")["Condition"]
+    assert platforms == {
+        "StringLike": {"cloudwatch:namespace": ["ElasticBeanstalk*", "AWS/ElasticBeanstalk"]}
+    }
+
+
+def test_the_relay_puts_dead_letters_in_and_takes_none_out(default: Template) -> None:
+    dead = set(default.statement("DeadLetters")["Action"])
+    assert dead == {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"}
+
+
+@pytest.mark.parametrize(
+    ("sid", "needed"),
+    [
+        ("MainQueue", {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"}),
+        ("MainQueue", {"sqs:GetQueueAttributes", "sqs:GetQueueUrl"}),
+        ("Ledger", {"dynamodb:BatchWriteItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem"}),
+        ("OrchestratorKeys", {"secretsmanager:GetSecretValue"}),
+        ("Key", {"kms:Decrypt", "kms:GenerateDataKey"}),
+        ("AuditLog", {"logs:CreateLogStream", "logs:PutLogEvents"}),
+        ("Health", {"elasticbeanstalk:PutInstanceStatistics"}),
+        ("PeriodicTasks", {"sqs:SendMessage"}),
+        ("PlatformBucket", {"s3:PutObject", "s3:GetObject"}),
+        ("Bundle", {"s3:GetObject"}),
+    ],
+)
+def test_the_role_has_what_the_relay_and_the_worker_tier_need(
+    chosen: Template, sid: str, needed: set[str]
+) -> None:
+    assert needed <= set(listed(chosen.statement(sid)["Action"]))
+
+
+def test_a_producer_can_send_and_nothing_else(default: Template, chosen: Template) -> None:
+    def allowed(template: Template) -> set[Any]:
+        policies = template.of_type("AWS::IAM::ManagedPolicy")
+        (policy,) = (p for p in policies if "publish" in p["Description"])
+        return {a for s in policy["PolicyDocument"]["Statement"] for a in listed(s["Action"])}
+
+    assert allowed(default) == {"sqs:SendMessage", "sqs:GetQueueUrl"}
+    assert allowed(chosen) - allowed(default) == {"kms:GenerateDataKey", "kms:Decrypt"}
+
+
+def test_elastic_beanstalk_borrows_its_role_with_its_external_id_only(default: Template) -> None:
+    trust = [r["AssumeRolePolicyDocument"] for r in default.of_type("AWS::IAM::Role")]
+    (service,) = (t["Statement"][0] for t in trust if "elasticbeanstalk" in str(t))
+    assert service["Condition"] == {"StringEquals": {"sts:ExternalId": "elasticbeanstalk"}}
+
+
+def test_without_an_environment_the_relays_policy_is_there_to_be_attached(pull: Template) -> None:
+    assert not pull.of_type("AWS::ElasticBeanstalk::Environment")
+    assert not pull.of_type("AWS::IAM::Role")
+    assert "RelayPolicyArn" in pull.outputs
+    assert not {"PeriodicTasks", "PlatformBucket"} & {s["Sid"] for s in pull.statements()}

@@ -1,0 +1,122 @@
+"""The queues, the ledger and the secrets as the stack makes them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from relay import clocks
+from tests.deploy.template import Template, listed
+
+RETAINED = {
+    "AWS::SQS::Queue",
+    "AWS::DynamoDB::Table",
+    "AWS::SecretsManager::Secret",
+    "AWS::KMS::Key",
+    "AWS::Logs::LogGroup",
+    "AWS::ElasticBeanstalk::Application",
+    "AWS::ElasticBeanstalk::ApplicationVersion",
+}
+
+
+@pytest.fixture(params=["default", "chosen", "pull"])
+def template(request: pytest.FixtureRequest) -> Template:
+    found: Template = request.getfixturevalue(request.param)
+    return found
+
+
+def test_both_queues_have_the_retention_and_visibility_of_the_table(template: Template) -> None:
+    suffix = ".fifo" if "fifo" in template.text else ""
+    main, dead = template.queue(f"-events{suffix}"), template.queue(f"-events-dlq{suffix}")
+    assert main["MessageRetentionPeriod"] == clocks.QUEUE_RETENTION
+    assert dead["MessageRetentionPeriod"] == clocks.DLQ_RETENTION
+    assert main["VisibilityTimeout"] == dead["VisibilityTimeout"] == clocks.VISIBILITY_TIMEOUT
+    assert main["RedrivePolicy"]["maxReceiveCount"] == clocks.MAX_RECEIVE_COUNT
+    assert main["MaximumMessageSize"] == dead["MaximumMessageSize"] == 1_048_576
+
+
+def test_the_dead_letter_queue_takes_letters_of_the_main_queue_alone(template: Template) -> None:
+    suffix = ".fifo" if "fifo" in template.text else ""
+    policy = template.queue(f"-dlq{suffix}")["RedriveAllowPolicy"]
+    assert policy["redrivePermission"] == "byQueue"
+    (source,) = policy["sourceQueueArns"]
+    assert json.dumps(source).endswith(f'-events{suffix}"]]}}')
+
+
+def test_nobody_reaches_a_queue_or_the_topic_without_tls(template: Template) -> None:
+    kinds = ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy")
+    denials = [s for s in template.statements(*kinds) if s["Effect"] == "Deny"]
+    assert len(denials) == 3
+    for denial in denials:
+        assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert denial["Principal"] in ("*", {"AWS": "*"})
+
+
+def test_what_must_not_be_lost_outlives_the_stack(template: Template) -> None:
+    kept = {r["Type"] for r in template.resources.values() if r.get("DeletionPolicy") == "Retain"}
+    assert kept == RETAINED & {r["Type"] for r in template.resources.values()}
+    for resource in template.resources.values():
+        assert resource.get("UpdateReplacePolicy") == resource.get("DeletionPolicy")
+
+
+def test_the_ledger_is_billed_by_use_forgets_by_itself_and_can_be_restored(
+    template: Template,
+) -> None:
+    table = template.one("AWS::DynamoDB::Table")
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["KeySchema"] == [{"AttributeName": "key", "KeyType": "HASH"}]
+    assert table["AttributeDefinitions"] == [{"AttributeName": "key", "AttributeType": "S"}]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_a_secret_starts_without_a_value_rather_than_with_an_invented_one(
+    template: Template,
+) -> None:
+    for secret in template.of_type("AWS::SecretsManager::Secret"):
+        assert "GenerateSecretString" not in secret
+        assert "SecretString" not in secret
+
+
+def test_only_a_server_of_ones_own_has_a_signing_key(default: Template, chosen: Template) -> None:
+    assert len(default.of_type("AWS::SecretsManager::Secret")) == 1
+    assert len(chosen.of_type("AWS::SecretsManager::Secret")) == 2
+
+
+def test_queues_are_encrypted_by_sqs_or_by_the_customer_key(
+    default: Template, chosen: Template
+) -> None:
+    assert all(q["SqsManagedSseEnabled"] for q in default.of_type("AWS::SQS::Queue"))
+    assert all("KmsMasterKeyId" in q for q in chosen.of_type("AWS::SQS::Queue"))
+    assert chosen.one("AWS::DynamoDB::Table")["SSESpecification"]["SSEType"] == "KMS"
+    assert all("KmsKeyId" in s for s in chosen.of_type("AWS::SecretsManager::Secret"))
+    assert "KmsMasterKeyId" in chosen.one("AWS::SNS::Topic")
+
+
+def test_producers_elsewhere_may_send_and_use_the_key_and_alarms_too(chosen: Template) -> None:
+    key = chosen.one("AWS::KMS::Key")
+    granted = {s.get("Sid"): s for s in key["KeyPolicy"]["Statement"]}
+    sending = {s.get("Sid"): s for s in chosen.statements("AWS::SQS::QueuePolicy")}
+    for sid in ("Producer0", "Producer1"):
+        assert set(granted[sid]["Action"]) == {"kms:GenerateDataKey", "kms:Decrypt"}
+        assert sending[sid]["Action"] == "sqs:SendMessage"
+        assert sending[sid]["Principal"] == granted[sid]["Principal"]
+    own = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert sending["Producer0"]["Condition"] == granted["Producer0"]["Condition"] == own
+    assert granted["Alarms"]["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert key["EnableKeyRotation"] is True
+
+
+def test_fifo_queues_are_of_the_high_throughput_kind(chosen: Template) -> None:
+    main = chosen.queue("orders-events.fifo")
+    assert main["FifoQueue"] is True
+    assert main["DeduplicationScope"] == "messageGroup"
+    assert main["FifoThroughputLimit"] == "perMessageGroupId"
+
+
+def test_alarms_may_publish_although_the_topic_has_a_policy(template: Template) -> None:
+    policies = template.statements("AWS::SNS::TopicPolicy")
+    (allowed,) = [s for s in policies if s["Effect"] == "Allow"]
+    assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert listed(allowed["Action"]) == ["sns:Publish"]

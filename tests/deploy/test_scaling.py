@@ -1,0 +1,87 @@
+"""Scaling by backlog lives in the bundle, names no queue and rests while the circuit is open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relay.telemetry import table
+from tests.deploy.shipped import EXTENSIONS, extensions, loaded
+from tests.deploy.template import Template
+
+SCALING = next(path for path in EXTENSIONS if "scaling" in path.name)
+
+
+def policy() -> dict[str, Any]:
+    found: dict[str, Any] = loaded(SCALING)["Resources"]["RelayBacklogPolicy"]["Properties"]
+    return found
+
+
+def target() -> dict[str, Any]:
+    found: dict[str, Any] = policy()["TargetTrackingConfiguration"]
+    return found
+
+
+def queries() -> dict[str, Any]:
+    found = target()["CustomizedMetricSpecification"]["Metrics"]
+    return {query["Id"]: query for query in found}
+
+
+def backlog(*, circuit: int, waiting: int, inflight: int, instances: int) -> float:
+    """The policy's figure: its formula has a form that Python can be made to read."""
+    values = {"circuit": circuit, "waiting": waiting, "inflight": inflight, "instances": instances}
+    functions = {"IF": lambda c, a, b: a if c else b, "FILL": lambda series, _value: series}
+    return float(eval(queries()["backlog"]["Expression"], functions, values))
+
+
+def test_it_counts_messages_waiting_and_in_flight_for_each_instance() -> None:
+    assert backlog(circuit=0, waiting=8_000, inflight=1_000, instances=3) == 3_000
+
+
+def test_while_the_circuit_is_open_it_is_exactly_on_target() -> None:
+    for state in ("half-open", "open", "halted"):
+        value = table.CIRCUIT_STATES[state]
+        figure = backlog(circuit=value, waiting=10**6, inflight=0, instances=2)
+        assert figure == target()["TargetValue"]
+
+
+def test_the_circuits_metric_is_the_tables_under_its_dimensions() -> None:
+    metric = queries()["circuit"]["MetricStat"]["Metric"]
+    assert metric["Namespace"] == table.NAMESPACE
+    assert metric["MetricName"] == table.CIRCUIT_STATE.name
+    assert tuple(d["Name"] for d in metric["Dimensions"]) == table.DIMENSIONS
+
+
+def test_no_metric_is_summed_over_a_period() -> None:
+    stats = {q["MetricStat"]["Stat"] for q in queries().values() if "MetricStat" in q}
+    assert stats == {"Average", "Maximum"}
+
+
+def test_the_group_tells_how_many_instances_it_has() -> None:
+    group = loaded(SCALING)["Resources"]["AWSEBAutoScalingGroup"]["Properties"]
+    assert group["MetricsCollection"] == [
+        {"Granularity": "1Minute", "Metrics": ["GroupInServiceInstances"]}
+    ]
+    assert policy()["AutoScalingGroupName"] == {"Ref": "AWSEBAutoScalingGroup"}
+
+
+def test_the_default_trigger_never_fires() -> None:
+    trigger = {n: v for (space, n), v in extensions().items() if space.endswith(":trigger")}
+    assert trigger["MeasureName"] == "CPUUtilization"
+    # It fires above the one and below the other; a percentage is neither.
+    assert (trigger["UpperThreshold"], trigger["LowerThreshold"]) == ("100", "0")
+
+
+def test_the_stack_names_the_queue_and_the_service_that_the_policy_asks_for(
+    default: Template,
+) -> None:
+    asked = {
+        d["Value"]["Fn::GetOptionSetting"]["OptionName"]
+        for q in queries().values()
+        if "MetricStat" in q
+        for d in q["MetricStat"]["Metric"]["Dimensions"]
+        if "Fn::GetOptionSetting" in d["Value"]
+    }
+    custom = "aws:elasticbeanstalk:customoption"
+    given = {name: v for (space, name), v in default.options().items() if space == custom}
+    assert given.keys() == asked
+    assert given == {"RelayQueueName": "relay-events", "RelayService": "relay"}

@@ -1,0 +1,42 @@
+"""The template as a whole: current, and clean in the eyes of two checkers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from cdk.template import KEPT, without_hashes
+from tests.deploy.template import Template
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_kept_template_is_current(default: Template) -> None:
+    current = without_hashes(default.text) == KEPT.read_text()
+    assert current, "run `make synth` and look at the diff of cdk/template.json"
+
+
+def test_cfn_lint_finds_nothing(synthesized: Path) -> None:
+    templates = [str(synthesized / f"{name}.json") for name in ("default", "chosen", "pull")]
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "--regions", "us-east-1"]
+    found = subprocess.run(
+        [*command, "--", *templates], capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+def test_a_choice_that_cannot_be_is_one_sentence_and_no_deployment(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "CDK_OUTDIR": str(tmp_path),
+        "CDK_CONTEXT_JSON": '{"worker": "lambda"}',
+    }
+    command = [sys.executable, "-m", "cdk.app"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == "worker must be elasticbeanstalk or none\n"
+    assert not list(tmp_path.glob("*.template.json"))
