@@ -16,7 +16,7 @@ FUNCTIONS = [Function(name="index", on="a/b")]
 
 
 async def send(server: InngestServer, *ids: str) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
         events = [{"id": event_id, "name": "a/b"} for event_id in ids]
         assert (await client.post(f"{server.url}/e/key", json=events)).status_code == 200
 
@@ -157,7 +157,7 @@ async def test_a_clean_stop_writes_the_queue_down(slow: InngestServer, clock: Ma
 
 async def test_events_of_the_first_moments_after_a_start_vanish(clock: ManualClock) -> None:
     async with InngestServer(functions=FUNCTIONS, clock=clock, boot_window=0.5) as server:
-        async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=server.url, trust_env=False, verify=False) as client:
             assert (await client.get("/health")).json() == {"status": 200, "message": "OK"}
         await send(server, "early")
         clock.advance(0.5)

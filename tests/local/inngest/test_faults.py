@@ -170,7 +170,7 @@ async def test_a_callable_is_asked_with_what_the_request_carries(clock: ManualCl
 
     async with (
         InngestServer(faults=faults, clock=clock) as server,
-        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+        httpx.AsyncClient(base_url=server.url, trust_env=False, verify=False) as client,
     ):
         answers = [(await post(client)).status_code for _ in range(2)]
 
@@ -181,7 +181,7 @@ async def test_a_callable_is_asked_with_what_the_request_carries(clock: ManualCl
 async def test_a_callable_can_refuse_as_well(clock: ManualClock) -> None:
     async with (
         InngestServer(faults=lambda _: Fault(end="refuse"), clock=clock) as server,
-        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+        httpx.AsyncClient(base_url=server.url, trust_env=False, verify=False) as client,
     ):
         with pytest.raises(httpx.RemoteProtocolError):
             await post(client)
@@ -193,7 +193,9 @@ async def test_a_client_that_gave_up_on_a_slow_answer_leaves_its_events_behind(
     server: InngestServer,
 ) -> None:
     server.script.add(Rule(fault=Fault(delay=30.0)))
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=0.05) as client:
+    async with httpx.AsyncClient(
+        base_url=server.url, trust_env=False, verify=False, timeout=0.05
+    ) as client:
         with pytest.raises(httpx.ReadTimeout):
             await post(client)
 

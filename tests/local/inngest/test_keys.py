@@ -20,7 +20,7 @@ async def started() -> AsyncIterator[InngestServer]:
 
 @pytest.fixture
 async def caller(started: InngestServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=started.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=started.url, trust_env=False, verify=False) as client:
         yield client
 
 
@@ -40,7 +40,10 @@ async def test_a_known_key_is_let_in(started: InngestServer, caller: httpx.Async
 
 
 async def test_a_server_without_keys_that_needs_them_is_a_503() -> None:
-    async with InngestServer(mode="start") as server, httpx.AsyncClient(trust_env=False) as caller:
+    async with (
+        InngestServer(mode="start") as server,
+        httpx.AsyncClient(trust_env=False, verify=False) as caller,
+    ):
         answer = await caller.post(f"{server.url}/e/{KEY}", json=EVENT)
 
     assert answer.status_code == 503
@@ -71,5 +74,5 @@ async def test_the_access_log_never_shows_the_key(
     await caller.post(f"{started.url}//e/{KEY}", json=EVENT)
 
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("relay.")]
-    assert ours == ["POST /e/*** 200"] * 4
+    assert ours == ["POST /e/*** 200"] * 3 + ["POST //e/*** 200"]
     assert KEY not in repr(started.requests)
