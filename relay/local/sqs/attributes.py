@@ -78,6 +78,8 @@ class QueueAttributes:
         """
         checked = {name: self._checked(name, value) for name, value in wanted.items()}
         self.values |= checked
+        if checked.get("KmsMasterKeyId"):
+            self.values["SqsManagedSseEnabled"] = "false"  # a queue has one encryption or the other
         for name in _DOCUMENTS | {"KmsMasterKeyId"}:
             if not self.values.get(name, "-"):
                 del self.values[name]
