@@ -91,7 +91,7 @@ def _check(
 
 
 def _redirected(told: dict[str, str], attributes: dict[str, Attribute]) -> bool:
-    return told.get("path", "/") != "/" or "beanstalk.sqsd.path" in attributes
+    return told.get("path", "") not in ("", "/") or "beanstalk.sqsd.path" in attributes
 
 
 def _task(told: dict[str, str]) -> PeriodicTask | None:
