@@ -5,11 +5,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from relay.aws.references import arn_of
 from relay.aws.session import open_session
-from relay.aws.sqs import open_queue
+from relay.aws.sqs import Queue
+from relay.aws.wire import open_wire
 from relay.local.clock import ManualClock
 from relay.local.sqs.server import SqsServer
 from tests.poller.rig import Rig
+
+REGION = "us-east-1"
 
 
 @pytest.fixture
@@ -20,20 +24,19 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_REGION", REGION)
     return monkeypatch
 
 
 @asynccontextmanager
-async def open_rig(
-    aws: pytest.MonkeyPatch, name: str, attributes: dict[str, str]
-) -> AsyncIterator[Rig]:
+async def open_rig(name: str, attributes: dict[str, str]) -> AsyncIterator[Rig]:
     clock = ManualClock()
     async with SqsServer(clock=clock) as server, open_session() as session:
-        aws.setenv("AWS_ENDPOINT_URL_SQS", server.url)
-        client = await session.client("sqs")
-        await client.create_queue(QueueName=name, Attributes=attributes)
-        async with open_queue(session, name) as queue:
+        # Not by `open_queue`: the general client that it asks takes its time to load.
+        async with open_wire(session, server.url, REGION) as wire:
+            request = {"QueueName": name, "Attributes": attributes}
+            url = (await wire.call("CreateQueue", request, name))["QueueUrl"]
+            queue = Queue(wire, url, arn_of(url, REGION))
             rig = Rig(server, clock, queue)
             rig.count_calls()
             yield rig
@@ -42,7 +45,7 @@ async def open_rig(
 @pytest.fixture
 async def rig(aws: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
     """A standard queue with a visibility timeout of 30 s."""
-    async with open_rig(aws, "main", {"VisibilityTimeout": "30"}) as rig:
+    async with open_rig("main", {"VisibilityTimeout": "30"}) as rig:
         yield rig
 
 
@@ -50,5 +53,5 @@ async def rig(aws: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
 async def fifo(aws: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
     """A FIFO queue with a visibility timeout of 30 s."""
     attributes = {"VisibilityTimeout": "30", "FifoQueue": "true"}
-    async with open_rig(aws, "main.fifo", attributes) as rig:
+    async with open_rig("main.fifo", attributes) as rig:
         yield rig
