@@ -10,8 +10,11 @@ from typing import Annotated
 import typer
 
 COMMANDS = {
+    "serve": "Take messages from Elastic Beanstalk's worker daemon and deliver their events.",
     "config": "Show the settings in effect, where each comes from, and what is wrong with them.",
     "send": "Send messages from a file to a queue.",
+    "dev": "Run the whole road on this machine until it is stopped.",
+    "demo": "See the promise kept: traffic, an outage, a crash, and balanced books.",
 }
 """Every command and its one line in `relay --help`.
 

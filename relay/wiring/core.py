@@ -17,6 +17,7 @@ from relay.handler import Handler
 from relay.settings import Settings
 from relay.wiring.dead_letters import SqsDeadLetters
 from relay.wiring.destination import open_destination
+from relay.wiring.payloads import payloads
 from relay.wiring.rules import rules
 from relay.wiring.session import SharedSession
 
@@ -44,8 +45,8 @@ async def running(settings: Settings, observe: Observe) -> AsyncIterator[Core]:
     """The parts, wired, for as long as the block runs. Nothing of AWS is called yet."""
     async with contextlib.AsyncExitStack() as stack:
         session = SharedSession(stack)
-        destination = await stack.enter_async_context(open_destination(settings))
-        forwarder = Forwarder(destination, before_probe=destination.refresh, observe=observe)
+        opened = await stack.enter_async_context(open_destination(settings))
+        forwarder = Forwarder(opened.destination, before_probe=opened.refresh, observe=observe)
         store = SqsDeadLetters(
             session, stack, queue=settings.queue_url, dead_letter_queue=settings.dlq_url
         )
@@ -57,6 +58,7 @@ async def running(settings: Settings, observe: Observe) -> AsyncIterator[Core]:
             guard=RejectGuard(enabled=settings.reject_guard),
             retention=settings.queue_retention,
             observe=observe,
+            payloads=payloads(settings, session),
         )
         await stack.enter_async_context(_every(EXPIRY_EVERY, handler.expire))
         yield Core(handler=handler, forwarder=forwarder, dead_letters=dead_letters, session=session)

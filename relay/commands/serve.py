@@ -1,0 +1,34 @@
+"""`relay serve`: push mode, behind Elastic Beanstalk's worker daemon."""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+
+from relay.commands.configured import EnvFile
+from relay.commands.failure import fail
+from relay.facts import ignore
+from relay.settings import load, missing
+from relay.wiring.push import serve
+
+EXIT_CODES = "Exit codes: 0 stopped as asked, 1 the address cannot be listened on."
+
+
+def command(*, env_file: EnvFile = None) -> None:
+    """Take messages from the worker daemon (sqsd) and deliver their events.
+
+    Listens on 127.0.0.1:8000 (RELAY_HOST, PORT): `POST /` for messages, `GET /health` says that the
+    process lives, `GET /ready` says whether events flow and if not, which setting to look at.
+
+    A mistake in the settings does not end it: it starts halted, holds every request, names the
+    mistake, and loses nothing. SIGTERM finishes what is on the wire, answers, and leaves.
+    """
+    loaded = load(env_file=env_file)
+    for warning in loaded.warnings:
+        typer.echo(f"relay: {warning}", err=True)
+    settings = loaded.settings
+    try:
+        asyncio.run(serve(loaded, (*loaded.mistakes, *missing(settings)), ignore))
+    except OSError as error:
+        fail(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")
