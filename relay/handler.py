@@ -15,6 +15,7 @@ from relay.guard import RejectGuard
 from relay.in_hand import Holding, InHand
 from relay.message import Delivered, Event, Message, Outcome, Reject, Retry
 from relay.origin import ATTRIBUTE, Origin, UnreadableOrigin, origin_of
+from relay.payloads import Payloads
 
 EXPIRING = 0.9
 """The part of the queue's retention after which waiting ends and a person is told."""
@@ -62,6 +63,7 @@ class Handler:
         retention: float | None = None,
         observe: Observe = ignore,
         clock: Callable[[], float] = time.time,
+        payloads: Payloads | None = None,
     ) -> None:
         self._decode = decode
         self._forward = forward
@@ -70,6 +72,7 @@ class Handler:
         self._retention = retention
         self._observe = observe
         self._clock = clock
+        self._payloads = payloads
         self._in_hand = InHand()
 
     @property
@@ -96,7 +99,22 @@ class Handler:
     async def _work(self, holding: Holding) -> Outcome:
         message, start = holding.message, self._clock()
         self._observe(Received(message))
-        decoded = self._decode(message)
+        if self._payloads is None:
+            return await self._process(holding, self._decode(message), start)
+        async with self._payloads.opened(message) as whole:
+            decoded = self._decode(whole) if isinstance(whole, Message) else whole
+            return await self._process(holding, decoded, start)
+
+    async def _process(
+        self, holding: Holding, decoded: Decoded | Reject | Retry, start: float
+    ) -> Outcome:
+        """Deliver or dead-letter what was read. The dead letter has the body as it came."""
+        message = holding.message
+        if isinstance(decoded, Retry):
+            if not self._expiring(message):
+                self._settled(message, decoded, start)
+                return decoded
+            decoded = Reject("expiring", decoded.reason)
         if isinstance(decoded, Reject):
             outcome: Outcome = await self._bury(holding, decoded, None)
             self._settled(message, outcome, start)
