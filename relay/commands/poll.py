@@ -1,0 +1,35 @@
+"""`relay poll`: pull mode, for everywhere but Elastic Beanstalk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from relay.commands.configured import EnvFile, configured
+from relay.commands.failure import USAGE, fail
+from relay.facts import ignore
+from relay.settings import missing
+from relay.wiring.pull import poll
+
+EXIT_CODES = "Exit codes: 0 stopped as asked, 2 wrong usage or settings."
+
+
+def command(*, env_file: EnvFile = None) -> None:
+    """Receive messages from the queue itself and deliver their events.
+
+    RELAY_QUEUE_URL names the queue by URL, ARN or name; region, profile, credentials and endpoint
+    come from AWS's own variables and files (AWS_ENDPOINT_URL_SQS for a local server). Never run it
+    on a queue that a worker daemon reads: one of them at a time.
+
+    A queue, key or permission that is missing does not end it: it says which, and tries again every
+    half minute. SIGTERM takes no more, finishes what is in hand within RELAY_DRAIN_DEADLINE,
+    releases the rest and leaves. A second SIGTERM releases everything at once.
+    """
+    settings = configured(env_file)
+    wrong = missing(settings)
+    if settings.queue_url is None:
+        wrong.append("RELAY_QUEUE_URL is not set: set it to the queue's URL, ARN or name")
+    if wrong:
+        fail(*wrong, code=USAGE)
+    logging.basicConfig(level=settings.log_level.upper())
+    asyncio.run(poll(settings, ignore))

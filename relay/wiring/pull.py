@@ -1,0 +1,120 @@
+"""Pull mode, wired: from the settings to a clean stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar
+
+from relay.aws.errors import QueueError
+from relay.aws.session import open_session
+from relay.aws.sqs import Queue, open_queue
+from relay.aws.values import QueueAttributes
+from relay.facts import Fact, IntakeChanged, Observe
+from relay.poller import Limits, Poller
+from relay.settings import Settings
+from relay.stopping import on_stop_signal
+from relay.way_in import WayIn
+from relay.wiring.core import running
+
+FLUSH = 2.0
+"""Seconds for the last copies to the dead-letter queue, after the poller has left."""
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+async def poll(settings: Settings, observe: Observe) -> None:
+    """Poll until a signal, then drain; a second signal releases what is in hand and goes."""
+    told = _logged(observe)
+    asked = asyncio.Event()
+    pollers: list[Poller] = []
+
+    def stop() -> None:
+        asked.set()
+        for poller in pollers:
+            poller.stop()
+
+    async with AsyncExitStack() as stack:
+        stack.enter_context(on_stop_signal(stop))
+        found = await _unless(asked, _found(settings, stack, told))
+        if found is None:
+            return
+        queue, attributes = found
+        # The queue's own retention is what ends a wait, whatever the settings were told.
+        real = settings.model_copy(update={"queue_retention": attributes.retention})
+        core = await stack.enter_async_context(running(real, told))
+        poller = Poller(
+            queue,
+            core.handler.handle,
+            way=core.forwarder,
+            limits=_limits(settings),
+            observe=told,
+        )
+        pollers.append(poller)
+        _log.info("polling %s", queue.url)
+        if asked.is_set():
+            poller.stop()
+        await poller.run()
+        await core.stop(FLUSH)
+
+
+async def _found(
+    settings: Settings, stack: AsyncExitStack, observe: Observe
+) -> tuple[Queue, QueueAttributes]:
+    """The queue, looked for until SQS answers: what is wrong may get mended."""
+    way_in = WayIn(observe=observe)
+    while True:
+        await way_in.clear()
+        trying = AsyncExitStack()
+        try:
+            session = await trying.enter_async_context(open_session())
+            queue = await trying.enter_async_context(open_queue(session, settings.queue_url or ""))
+            attributes = await queue.attributes()
+        except QueueError as error:
+            await trying.aclose()
+            way_in.failed("find", error)
+        else:
+            await stack.enter_async_context(trying)
+            way_in.passed("find")
+            return queue, attributes
+
+
+async def _unless(asked: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """The work's result, None where a stop was asked for before it came."""
+    doing = asyncio.create_task(work)
+    stopping = asyncio.create_task(asked.wait())
+    try:
+        await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        doing.cancel()
+        await asyncio.wait({doing, stopping})
+    return None if doing.cancelled() else doing.result()
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        in_hand=settings.in_hand,
+        in_hand_bytes=settings.in_hand_bytes,
+        receivers=settings.receivers,
+        drain=settings.drain_deadline,
+        park=settings.fifo_park,
+    )
+
+
+def _logged(observe: Observe) -> Observe:
+    """Log the way in's outages, at their start and at their end, and pass every fact on."""
+
+    def told(fact: Fact) -> None:
+        observe(fact)
+        if not isinstance(fact, IntakeChanged):
+            return
+        if fact.state == "open":
+            _log.info("receiving again after %.0f s", fact.seconds)
+        else:
+            _log.error("%s: %s", fact.state, fact.reason)
+
+    return told
