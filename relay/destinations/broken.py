@@ -10,7 +10,6 @@ import httpx
 
 from relay.message import Unavailable
 
-_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout)
 _MISTAKES = (httpx.InvalidURL, httpx.UnsupportedProtocol)
 
 
@@ -21,7 +20,9 @@ def broken(error: Exception, host: str, setting: str) -> Unavailable:
     """
     if isinstance(error, _MISTAKES):
         return Unavailable("the URL is none", setting=setting, proven=True, untaken=True)
-    if isinstance(error, _UNSENT):
+    if isinstance(error, httpx.ConnectTimeout):
+        return Unavailable(f"{host} lets nobody connect", proven=True, untaken=True)
+    if isinstance(error, httpx.ConnectError):
         return _unconnected(error, host, setting)
     if isinstance(error, httpx.PoolTimeout):
         return Unavailable("all connections are busy", untaken=True)

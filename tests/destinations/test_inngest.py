@@ -1,0 +1,353 @@
+"""The Inngest destination over real sockets: what is asked, and what each answer means."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+
+import pytest
+
+from relay.destinations.inngest import Inngest
+from relay.message import Delivered, Event, Limits, Refused, Reject, Unavailable
+from tests.destinations.wire import Answering, Wire, api, http, listening
+
+KEY = "evt-secret-4711"
+NOW = 1_800_000_000.0
+URL = "RELAY_INNGEST_URL"
+EVENT_KEY = "RELAY_INNGEST_EVENT_KEY"
+ULIDS = ["01J0000000000000000000000A", "01J0000000000000000000000B", "01J0000000000000000000000C"]
+
+
+def events(count: int) -> list[Event]:
+    return [Event(id=f"e-{i}", name="app/happened", data=b'{"n": 1.10}') for i in range(count)]
+
+
+async def key() -> str:
+    return KEY
+
+
+def destination(
+    wire: Wire, timeout: float = 10.0, key: Callable[[], Awaitable[str]] = key, path: str = ""
+) -> Inngest:
+    return Inngest(wire.url + path, key, env="branch", timeout=timeout, clock=lambda: NOW)
+
+
+async def fails(
+    answer: bytes = b"", count: int = 2, behave: Answering | None = None, timeout: float = 10.0
+) -> Unavailable:
+    async with listening(answer, behave) as wire, destination(wire, timeout) as inngest:
+        with pytest.raises(Unavailable) as caught:
+            await inngest.send(events(count))
+    assert KEY not in repr(caught.value)
+    assert caught.value.__cause__ is None
+    return caught.value
+
+
+async def test_it_posts_an_array_to_the_key_and_takes_a_strict_success() -> None:
+    async with listening(api(200, ids=ULIDS)) as wire, destination(wire, path="/base/") as inngest:
+        assert list(await inngest.send(events(3))) == [Delivered(ulid) for ulid in ULIDS]
+    line, headers, body = wire.requests[0]
+    assert line == f"POST /base/e/{KEY} HTTP/1.1"
+    assert body == b"[" + b",".join(event.wire for event in events(3)) + b"]"
+    assert [one["id"] for one in json.loads(body)] == ["e-0", "e-1", "e-2"]
+    assert headers["content-type"] == "application/json"
+    assert headers["x-inngest-env"] == "branch"
+    assert headers["user-agent"].startswith("sqs-relay/")
+    assert headers["accept-encoding"] == "identity"
+    assert headers["host"] == f"127.0.0.1:{wire.port}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        api(200, ids=[""]),
+        api(200, ids=ULIDS[:1]),
+        api(200, ids=ULIDS),
+        api(200, ids=[ULIDS[0], ""]),
+        api(200, ids=[ULIDS[0], 7]),
+        api(200, ids=None),
+        api(200),
+        api(200, ids=ULIDS[:2], error="something"),
+        api(400, 200, ids=ULIDS[:2]),
+        api(200, 201, ids=ULIDS[:2]),
+        api(200, 202, ids=ULIDS[:2]),
+        http(204),
+        http(200),
+        http(200, "[]"),
+        http(200, '{"ids":["a","b"],"status":200'),
+        http(200, "<!DOCTYPE html><html></html>", Content_Type="text/html"),
+        http(200, "[" * 5_000),
+    ],
+)
+async def test_any_other_success_is_none_and_speaks_of_the_url(answer: bytes) -> None:
+    error = await fails(answer)
+    assert (error.setting, error.proven, error.untaken) == (URL, False, False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "setting", "proven", "untaken"),
+    [
+        (api(401, message="", error="Event key not found"), EVENT_KEY, True, True),
+        (http(401, "<html>"), EVENT_KEY, False, True),
+        (http(403, "Forbidden"), EVENT_KEY, False, True),
+        (http(404, "<html>"), URL, False, True),
+        (api(404, error="Event key not found"), EVENT_KEY, False, True),
+        (http(405), URL, False, True),
+        (http(301, Location=f"https://elsewhere/e/{KEY}"), URL, False, False),
+        (http(303, Location="/ui"), URL, False, False),
+        (http(307, Location="/e/"), URL, False, False),
+        (http(400, "<html>plain HTTP request to HTTPS port"), URL, False, False),
+        (http(408), None, False, False),
+        (http(409), None, False, False),
+        (api(429, error="rate limited"), None, True, True),
+        (http(429), None, True, True),
+        (http(500, "oops"), None, False, False),
+        (http(502, "<html>"), None, False, False),
+        (http(503), None, False, False),
+        (http(504), None, False, False),
+        (api(503, error="Event keys are required to process events"), EVENT_KEY, False, False),
+    ],
+)
+async def test_every_other_status_is_classified(
+    answer: bytes, setting: str | None, *, proven: bool, untaken: bool
+) -> None:
+    for count in (1, 2):
+        error = await fails(answer, count)
+        assert (error.setting, error.proven, error.untaken) == (setting, proven, untaken)
+        assert error.after is None
+
+
+@pytest.mark.parametrize("value", ["90", formatdate(NOW + 90, usegmt=True)])
+@pytest.mark.parametrize("status", [429, 503])
+async def test_it_hears_how_long_to_wait(status: int, value: str) -> None:
+    assert (await fails(http(status, Retry_After=value))).after == 90
+
+
+async def refused(answer: bytes, count: int = 3) -> Refused:
+    async with listening(answer) as wire, destination(wire) as inngest:
+        with pytest.raises(Refused) as caught:
+            await inngest.send(events(count))
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("ids", "suspect"),
+    [([""], 0), ([], 0), (ULIDS[:1], 1), (ULIDS[:2], 2), (ULIDS, None), (None, None)],
+)
+async def test_a_400_for_several_points_at_the_event_after_the_stored_ones(
+    ids: list[str] | None, suspect: int | None
+) -> None:
+    error = await refused(api(400, ids=ids, error="event name is empty"))
+    assert (error.suspect, error.untaken) == (suspect, False)
+    assert "event name is empty" in error.reason
+
+
+async def test_a_413_for_several_points_at_nobody_and_stored_nothing() -> None:
+    error = await refused(http(413, "<html>"))
+    assert (error.suspect, error.untaken) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (api(400, ids=[""], error="event name is empty"), "refused_by_destination"),
+        (
+            api(400, ids=[""], error="event name is reserved for internal use: inngest/x"),
+            "refused_by_destination",
+        ),
+        (api(400, ids=[""], error="timestamp is before Jan 1, 1980"), "refused_by_destination"),
+        (
+            api(400, ids=[""], error="json: cannot unmarshal string into Go struct field"),
+            "refused_by_destination",
+        ),
+        (
+            api(400, ids=[""], error="Event is over the max size: Max 3145728 bytes"),
+            "too_large_for_destination",
+        ),
+        (http(413), "too_large_for_destination"),
+        (api(413, error="Event payload too large"), "too_large_for_destination"),
+    ],
+)
+async def test_what_can_never_pass_is_rejected_when_it_is_alone(answer: bytes, code: str) -> None:
+    async with listening(answer) as wire, destination(wire) as inngest:
+        outcome = (await inngest.send(events(1)))[0]
+    assert isinstance(outcome, Reject)
+    assert outcome.code == code
+
+
+@pytest.mark.parametrize("sentence", ["database is locked", "EOF", "invalid character 'x'"])
+async def test_a_400_for_an_unknown_reason_proves_nothing_even_alone(sentence: str) -> None:
+    error = await fails(api(400, ids=[""], error=sentence), count=1)
+    assert (error.setting, error.proven) == (None, False)
+    assert sentence in error.reason
+
+
+async def test_a_refused_connection_is_proof_and_took_nothing() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        async with Inngest(f"http://127.0.0.1:{unused.getsockname()[1]}", key) as inngest:
+            with pytest.raises(Unavailable, match="refuses connections") as caught:
+                await inngest.send(events(1))
+    error = caught.value
+    assert (error.proven, error.untaken, error.setting) == (True, True, None)
+
+
+async def test_a_name_that_does_not_resolve_speaks_of_the_url() -> None:
+    async with Inngest("http://nowhere.invalid", key) as inngest:
+        with pytest.raises(Unavailable) as caught:
+            await inngest.send(events(1))
+    assert (caught.value.proven, caught.value.untaken) == (True, True)
+
+
+async def is_plain(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+    writer.write(http(400))
+    await writer.drain()
+
+
+async def test_a_handshake_that_never_ends_is_an_outage() -> None:
+    async with (
+        listening(behave=is_silent) as wire,
+        Inngest(wire.url.replace("http:", "https:"), key, timeout=0.3) as inngest,
+    ):
+        with pytest.raises(Unavailable) as caught:
+            await inngest.send(events(1))
+    assert caught.value.setting is None
+
+
+async def test_a_server_without_tls_behind_https_speaks_of_the_url() -> None:
+    async with (
+        listening(behave=is_plain) as wire,
+        Inngest(wire.url.replace("http:", "https:"), key) as inngest,
+    ):
+        with pytest.raises(Unavailable, match="TLS") as caught:
+            await inngest.send(events(1))
+    error = caught.value
+    assert (error.proven, error.untaken, error.setting) == (True, True, URL)
+
+
+async def closes(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await wire.read(reader)
+
+
+async def resets(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await wire.read(reader)
+    linger = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+
+async def cuts(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await wire.read(reader)
+    writer.write(api(200, ids=ULIDS[:2])[:-10])
+    await writer.drain()
+
+
+async def babbles(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await wire.read(reader)
+    writer.write(b"220 this is a mail server\r\n\r\n")
+    await writer.drain()
+
+
+@pytest.mark.parametrize("behave", [closes, resets, cuts, babbles])
+async def test_a_connection_that_breaks_after_the_request_leaves_its_end_unknown(
+    behave: Answering,
+) -> None:
+    error = await fails(behave=behave)
+    assert (error.setting, error.proven, error.untaken) == (None, False, False)
+
+
+async def is_silent(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await wire.read(reader)
+    await reader.read()
+
+
+async def trickles(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await wire.read(reader)
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    while not reader.at_eof():
+        writer.write(b" ")
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("behave", [is_silent, trickles])
+async def test_the_timeout_is_for_the_whole_request(behave: Answering) -> None:
+    error = await fails(behave=behave, timeout=0.3)
+    assert (error.setting, error.proven, error.untaken) == (None, False, False)
+
+
+async def pours(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await wire.read(reader)
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+    written = 0
+    try:
+        while written < 1_000_000_000:
+            writer.write(b"<p>" * 20_000)
+            written += 60_000
+            await writer.drain()
+    finally:
+        wire.answer = str(written).encode()
+
+
+async def test_a_huge_answer_is_not_read_to_its_end() -> None:
+    async with listening(behave=pours) as wire, destination(wire) as inngest:
+        with pytest.raises(Unavailable):
+            await inngest.send(events(1))
+    assert int(wire.answer or b"0") < 20_000_000
+
+
+async def test_a_large_success_is_read_to_its_end() -> None:
+    ids = [f"01J{i:023}" for i in range(5_000)]
+    async with listening(api(200, ids=ids)) as wire, destination(wire) as inngest:
+        outcomes = await inngest.send(events(5_000))
+    assert [o.reference for o in outcomes if isinstance(o, Delivered)] == ids
+
+
+async def test_the_key_is_asked_for_with_each_request_and_freed_of_blanks() -> None:
+    keys = iter([" first \n", "second/with a slash"])
+
+    async def rotating() -> str:
+        return next(keys)
+
+    async with (
+        listening(api(200, ids=ULIDS[:1])) as wire,
+        destination(wire, key=rotating) as inngest,
+    ):
+        await inngest.send(events(1))
+        await inngest.send(events(1))
+    paths = [line.split()[1] for line, _, _ in wire.requests]
+    assert paths == ["/e/first", "/e/second%2Fwith%20a%20slash"]
+
+
+async def test_without_a_key_nothing_is_sent() -> None:
+    async def no_key() -> str:
+        return " "
+
+    async with listening() as wire, destination(wire, key=no_key) as inngest:
+        with pytest.raises(Unavailable) as caught:
+            await inngest.send(events(1))
+    assert wire.requests == []
+    assert (caught.value.setting, caught.value.proven) == (EVENT_KEY, True)
+
+
+async def test_cancelling_a_send_leaves_the_client_usable() -> None:
+    async with listening(behave=is_silent) as wire, destination(wire) as inngest:
+        task = asyncio.create_task(inngest.send(events(1)))
+        while not wire.requests:  # noqa: ASYNC110 - the condition is the server's
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        wire.behave, wire.answer = None, api(200, ids=ULIDS[:1])
+        assert await inngest.send(events(1)) == [Delivered(ULIDS[0])]
+
+
+async def test_it_says_what_fits_into_a_request() -> None:
+    limits = Limits(max_events=7, max_bytes=1_000)
+    inngest = Inngest("http://127.0.0.1:1", key, limits=limits)
+    assert inngest.limits == limits
+    async with inngest:
+        assert repr(inngest) == "<Inngest at 127.0.0.1:1>"

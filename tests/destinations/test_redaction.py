@@ -1,0 +1,90 @@
+"""The event key is nowhere that a person or a log collector can see it."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator
+
+import pytest
+
+from relay.destinations.inngest import Inngest
+from relay.destinations.redaction import LOGGERS, Redaction
+from relay.message import Event, Refused, Unavailable
+from tests.destinations.wire import api, http, listening
+
+KEY = "evt/secret 4711"
+QUOTED = "evt%2Fsecret%204711"
+EVENTS = [Event(id="a", name="b"), Event(id="c", name="d")]
+
+
+async def key() -> str:
+    return KEY
+
+
+@pytest.fixture
+def everything(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    with caplog.at_level(logging.DEBUG):
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.DEBUG)
+        yield caplog
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        api(200, ids=["x", "y"]),
+        http(301, Location=f"https://elsewhere/e/{QUOTED}"),
+        http(404, f"Cannot POST /e/{QUOTED}"),
+        api(401, error=f"the key {KEY} is not known"),
+        api(400, ids=[], error=f"no such thing: {KEY}, /e/{QUOTED}"),
+        b"HTTP/1.1 ??? " + QUOTED.encode() + b"\r\n\r\n",
+    ],
+)
+async def test_whatever_a_server_echoes_the_key_is_not_shown(
+    answer: bytes, everything: pytest.LogCaptureFixture
+) -> None:
+    shown = ""
+    async with listening(answer) as wire, Inngest(wire.url, key) as inngest:
+        try:
+            await inngest.send(EVENTS)
+        except (Unavailable, Refused) as error:
+            shown = repr(error) + error.reason + "".join(traceback.format_exception(error))
+        shown += repr(inngest) + repr(vars(inngest)["_redaction"])
+    shown += everything.text + "".join(record.getMessage() for record in everything.records)
+    assert any(record.name.startswith("httpcore") for record in everything.records)
+    assert KEY not in shown
+    assert QUOTED not in shown
+
+
+async def test_a_connection_error_does_not_show_the_key(
+    everything: pytest.LogCaptureFixture,
+) -> None:
+    async with Inngest("http://user:password@127.0.0.1:1", key) as inngest:
+        with pytest.raises(Unavailable) as caught:
+            await inngest.send(EVENTS)
+    shown = "".join(traceback.format_exception(caught.value)) + everything.text
+    assert QUOTED not in shown
+    assert "password" not in caught.value.reason
+
+
+def test_a_short_key_is_hidden_in_urls_only() -> None:
+    redaction = Redaction()
+    redaction.learn("test")
+    assert redaction.hide("POST /e/test: testing failed") == "POST /e/***: testing failed"
+
+
+def test_keys_of_before_a_rotation_stay_hidden() -> None:
+    redaction = Redaction()
+    redaction.learn("first-secret-key")
+    redaction.learn("second-secret-key")
+    assert redaction.hide("first-secret-key second-secret-key") == "*** ***"
+
+
+def test_the_filters_go_when_the_destination_closes() -> None:
+    before = [len(logging.getLogger(name).filters) for name in LOGGERS]
+    with Redaction():
+        assert [len(logging.getLogger(n).filters) for n in LOGGERS] == [b + 1 for b in before]
+    assert [len(logging.getLogger(name).filters) for name in LOGGERS] == before

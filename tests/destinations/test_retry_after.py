@@ -1,0 +1,42 @@
+"""`Retry-After` in both forms, and whatever else servers put there."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.destinations.retry_after import retry_after
+
+NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("3", 3),
+        (" 120 ", 120),
+        ("1.5", 1.5),
+        ("0", 0),
+        ("Sun, 06 Nov 1994 08:50:37 GMT", 60),
+        ("Sun, 06 Nov 1994 08:50:37 -0000", 60),
+        ("Sun, 06 Nov 1994 10:50:37 +0200", 60),
+        ("Sun, 06 Nov 1994 08:00:00 GMT", 0),
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("inf", None),
+        ("1e9", None),
+        ("99999999999999999999", None),
+        ("Sun, 99 Nov 1994 08:50:37 GMT", None),
+    ],
+)
+def test_it_is_read_in_seconds_and_as_a_date(value: str | None, seconds: float | None) -> None:
+    assert retry_after(value, NOW) == seconds
+
+
+@given(st.text(max_size=60))
+def test_it_never_raises(value: str) -> None:
+    seconds = retry_after(value, NOW)
+    assert seconds is None or seconds >= 0
