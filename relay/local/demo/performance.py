@@ -87,7 +87,9 @@ class _Performance:
 
     async def run(self) -> Balance:
         """All acts in their order."""
-        script = traffic(self._programme.messages, self._programme.seed)
+        script = traffic(
+            self._programme.messages, self._programme.seed, pushed=not self._programme.poll
+        )
         self._redeliver()
         async with self._watched():
             publishing = asyncio.create_task(self._publisher.publish(script))

@@ -47,6 +47,11 @@ class Publisher:
 
     def _entry(self, number: int, publication: Publication) -> dict[str, Any]:
         entry: dict[str, Any] = {"Id": str(number), "MessageBody": publication.body}
+        if publication.attributes:
+            entry["MessageAttributes"] = {
+                name: {"DataType": "String", "StringValue": value}
+                for name, value in publication.attributes.items()
+            }
         if self._fifo:
             entry |= {
                 "MessageGroupId": publication.group,

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import TypeAlias
 
 from relay.local.demo.publication import Publication, by_message, own
+
+Sample: TypeAlias = Callable[[str, int], Publication]
+"""Makes the message with this event name and number."""
 
 LISTENED = ("demo/unheard", "demo/heard", "demo/popular")
 """Event names that none, one and three functions listen to."""
@@ -112,6 +116,20 @@ def stored_object(_name: str, number: int) -> Publication:
     return Publication(kind="S3", body=json.dumps({"Records": [record]}), runs=(own(event_id),))
 
 
+def periodic(_name: str, number: int) -> Publication:
+    """A periodic task, as the worker daemon's leader puts it into the queue."""
+    return Publication(
+        kind="periodic task",
+        body="elasticbeanstalk scheduled job",
+        runs=(own(f"relay:nightly-{number}@{SENT}"),),
+        attributes={
+            "beanstalk.sqsd.path": "/",
+            "beanstalk.sqsd.task_name": f"nightly-{number}",
+            "beanstalk.sqsd.scheduled_time": "2026-03-04 05:06:07 UTC",
+        },
+    )
+
+
 def setup_notice(_name: str, _number: int) -> Publication:
     """What S3 sends when a notification is configured: nothing runs and nothing dies."""
     body = {
@@ -125,7 +143,7 @@ def setup_notice(_name: str, _number: int) -> Publication:
     return Publication(kind="S3 test", body=json.dumps(body))
 
 
-HONEST: tuple[Callable[[str, int], Publication], ...] = (
+HONEST: tuple[Sample, ...] = (
     plain,
     plain,
     plain,
@@ -136,6 +154,10 @@ HONEST: tuple[Callable[[str, int], Publication], ...] = (
     cloud,
     stored_object,
 )
+
+
+PUSHED = (*HONEST, periodic)
+"""In push mode the daemon makes periodic tasks of such messages; nobody does in pull mode."""
 
 
 def half_bad(number: int) -> Publication:

@@ -54,7 +54,9 @@ class Show:
             self._console.print(f"{self.seconds:5.1f} s  {progress}", end="\r", highlight=False)
         elif self.seconds - self._printed >= 1:
             self._printed = self.seconds
-            self._console.print(f"{self.seconds:5.1f} s  {progress}", highlight=False, soft_wrap=True)
+            self._console.print(
+                f"{self.seconds:5.1f} s  {progress}", highlight=False, soft_wrap=True
+            )
 
     def books(self, balance: Balance) -> None:
         """The tables at the end."""
@@ -63,7 +65,9 @@ class Show:
         self._console.print(_counted("Dead letters", "code", sorted(balance.codes.items())))
         self._console.print(_books(balance))
         for complaint in balance.unexplained[:20]:
-            self._console.print(f"[bold red]unexplained[/] {complaint}", highlight=False, soft_wrap=True)
+            self._console.print(
+                f"[bold red]unexplained[/] {complaint}", highlight=False, soft_wrap=True
+            )
 
     def _clear(self) -> None:
         if self._console.is_terminal:

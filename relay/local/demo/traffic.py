@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 from relay.local.demo.publication import Publication
-from relay.local.demo.samples import HONEST, LISTENED, half_bad, plain, poison, setup_notice
+from relay.local.demo.samples import (
+    HONEST,
+    LISTENED,
+    PUSHED,
+    Sample,
+    half_bad,
+    plain,
+    poison,
+    setup_notice,
+)
 
 POISON_SHARE = 0.06
 REPEAT_SHARE = 0.05
@@ -14,14 +24,15 @@ HALF_BAD_SHARE = 0.01
 GROUPS = 40
 
 
-def traffic(messages: int, seed: int) -> list[Publication]:
+def traffic(messages: int, seed: int, *, pushed: bool) -> list[Publication]:
     """So many messages to publish, in order; the same for the same seed."""
     chance = random.Random(seed)  # noqa: S311 - a script to replay, not a secret
-    script = [_mixed(chance, number) for number in range(messages)]
+    honest = PUSHED if pushed else HONEST
+    script = [_mixed(chance, number, honest) for number in range(messages)]
     return [replace(p, group=f"group-{chance.randrange(GROUPS)}") for p in script]
 
 
-def _mixed(chance: random.Random, number: int) -> Publication:
+def _mixed(chance: random.Random, number: int, honest: Sequence[Sample]) -> Publication:
     draw = chance.random()
     if number == 0:
         return setup_notice("", number)
@@ -31,7 +42,7 @@ def _mixed(chance: random.Random, number: int) -> Publication:
         return _repeat(chance, number)
     if draw < POISON_SHARE + REPEAT_SHARE + HALF_BAD_SHARE:
         return half_bad(number)
-    return chance.choice(HONEST)(chance.choice(LISTENED), number)
+    return chance.choice(honest)(chance.choice(LISTENED), number)
 
 
 def _repeat(chance: random.Random, number: int) -> Publication:
