@@ -26,11 +26,15 @@ def broken(error: Exception, host: str, setting: str) -> Unavailable:
         return _unconnected(error, host, setting)
     if isinstance(error, httpx.PoolTimeout):
         return Unavailable("all connections are busy", untaken=True)
+    return Unavailable(_half_way(error, host))
+
+
+def _half_way(error: Exception, host: str) -> str:
     if isinstance(error, httpx.TimeoutException):
-        return Unavailable(f"{host} stopped answering")
+        return f"{host} stopped answering"
     if isinstance(error, httpx.RemoteProtocolError):
-        return Unavailable(f"{host} closed the connection without a whole answer")
-    return Unavailable(f"the connection to {host} broke")
+        return f"{host} closed the connection without a whole answer"
+    return f"the connection to {host} broke"
 
 
 def _unconnected(error: Exception, host: str, setting: str) -> Unavailable:

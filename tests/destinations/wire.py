@@ -46,16 +46,16 @@ class Wire:
             return
         finally:
             writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
 
 
 @contextlib.asynccontextmanager
 async def listening(answer: bytes = b"", behave: Answering | None = None) -> AsyncIterator[Wire]:
     wire = Wire(answer, behave)
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         task = asyncio.create_task(wire.serve(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -69,6 +69,9 @@ async def listening(answer: bytes = b"", behave: Answering | None = None) -> Asy
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            writer.close()
+        await asyncio.gather(*(w.wait_closed() for w in writers), return_exceptions=True)
 
 
 def http(status: int, body: bytes | str = b"", **headers: str) -> bytes:
