@@ -6,11 +6,11 @@ blocks. Durations are seconds, sizes are bytes, times are seconds since the epoc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from relay.message import Event, Message, Outcome
+from relay.message import Event, Message, Outcome, Reject
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +25,30 @@ class Settled:
     """A message came to its end for this delivery.
 
     `outcome` is the message's: `Delivered` and `Reject` may be acknowledged (a `Reject` is in the
-    dead-letter queue), `Retry` stays. `results` pairs each event that was tried with its outcome.
+    dead-letter queue), `Retry` stays. `results` pairs each event that was tried with its outcome;
+    `rejects` are the events of an array that were not even tried, by position.
     """
 
     message: Message
     outcome: Outcome
     seconds: float
     results: tuple[tuple[Event, Outcome], ...] = ()
+    rejects: tuple[tuple[int, Reject], ...] = ()
     notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forwarded:
-    """One request to the destination ended. `error` is None where it answered for each event."""
+    """One request to the destination ended. `error` is None where it answered for each event.
+
+    `sent` are the events themselves, in order, for those who tell them apart.
+    """
 
     events: int
     size: int
     seconds: float
     error: str | None = None
+    sent: Sequence[Event] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -223,7 +223,13 @@ class Forwarder:
             size = sum(len(event.wire) for event in events)
             seconds = self._clock() - start
             self._observe(
-                Forwarded(events=len(events), size=size, seconds=seconds, error=error or None)
+                Forwarded(
+                    events=len(events),
+                    size=size,
+                    seconds=seconds,
+                    error=error or None,
+                    sent=events,
+                )
             )
         return outcomes
 

@@ -228,6 +228,7 @@ class Handler:
                 outcome=outcome,
                 seconds=self._clock() - start,
                 results=tuple(zip(events, results, strict=True)),
+                rejects=decoded.rejects if decoded else (),
                 notices=decoded.notices if decoded else (),
             )
         )
