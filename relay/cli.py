@@ -11,6 +11,7 @@ import typer
 
 COMMANDS = {
     "serve": "Take messages from Elastic Beanstalk's worker daemon and deliver their events.",
+    "poll": "Receive messages from the queue itself and deliver their events.",
     "config": "Show the settings in effect, where each comes from, and what is wrong with them.",
     "send": "Send messages from a file to a queue.",
     "dev": "Run the whole road on this machine until it is stopped.",

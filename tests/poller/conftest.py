@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -30,16 +31,18 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @asynccontextmanager
 async def open_rig(name: str, attributes: dict[str, str]) -> AsyncIterator[Rig]:
-    clock = ManualClock()
-    async with SqsServer(clock=clock) as server, open_session() as session:
-        # Not by `open_queue`: the general client that it asks takes its time to load.
-        async with open_wire(session, server.url, REGION) as wire:
-            request = {"QueueName": name, "Attributes": attributes}
-            url = (await wire.call("CreateQueue", request, name))["QueueUrl"]
-            queue = Queue(wire, url, arn_of(url, REGION))
-            rig = Rig(server, clock, queue)
-            rig.count_calls()
-            yield rig
+    clock = ManualClock(time.time())
+    # Not by `open_queue`: the general client that it asks takes its time to load.
+    async with (
+        SqsServer(clock=clock) as server,
+        open_session() as session,
+        open_wire(session, server.url, REGION) as wire,
+    ):
+        request = {"QueueName": name, "Attributes": attributes}
+        url = (await wire.call("CreateQueue", request, name))["QueueUrl"]
+        rig = Rig(server, clock, Queue(wire, url, arn_of(url, REGION)))
+        rig.count_calls()
+        yield rig
 
 
 @pytest.fixture

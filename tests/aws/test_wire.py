@@ -1,0 +1,169 @@
+"""What the wire makes of faults, credentials and bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from botocore.auth import SigV4Auth  # type: ignore[import-untyped]  # ships no types
+from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # the same
+from botocore.credentials import Credentials  # type: ignore[import-untyped]  # the same
+
+from relay.aws.checksums import attributes_md5
+from relay.aws.errors import QueueError
+from relay.aws.references import arn_of
+from relay.aws.session import Session, open_session
+from relay.aws.signing import Signer
+from relay.aws.sqs import Queue
+from relay.aws.values import Failed, Outgoing, Sent
+from relay.aws.wire import open_wire
+from relay.local.sqs.faults import Fault
+from relay.local.sqs.server import SqsServer
+from relay.message import Attribute
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[SqsServer]:
+    async with SqsServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def session(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Session]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    async with open_session() as session:
+        yield session
+
+
+@pytest.fixture
+async def queue(server: SqsServer, session: Session) -> AsyncIterator[Queue]:
+    async with open_wire(session, server.url, "us-east-1") as wire:
+        url = (await wire.call("CreateQueue", {"QueueName": "main"}, "main"))["QueueUrl"]
+        yield Queue(wire, url, arn_of(url, "us-east-1"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "named"),
+    [
+        (Fault(error="RequestThrottled", status=403), "throttled", "throttles"),
+        (Fault(error="ThrottlingException", status=400), "throttled", "throttles"),
+        (Fault(error="AccessDeniedException", status=400), "denied", "sqs:ReceiveMessage"),
+        (Fault(error="InvalidClientTokenId", status=403), "denied", "sqs:ReceiveMessage"),
+        (Fault(error="KmsAccessDenied", status=400), "kms", "kms:Decrypt"),
+        (Fault(error="KmsDisabled", status=400), "kms", "kms:Decrypt"),
+        (Fault(error="KmsThrottled", status=400), "throttled", "throttles"),
+        (Fault(error="QueueDoesNotExist", status=400), "missing", "main"),
+        (Fault(error="ExpiredToken", status=403), "expired-credentials", "expired"),
+        (Fault(error="InternalError", status=500), "connection", "no usable answer"),
+        (Fault(error="SomethingNew", status=503), "connection", "no usable answer"),
+        (Fault(error="SomethingNew", status=400), "other", "SomethingNew"),
+        (Fault(refuse=True), "connection", "no usable answer"),
+        (Fault(drop=True), "connection", "no usable answer"),
+    ],
+)
+async def test_every_failure_is_one_exception_with_a_kind_and_a_sentence(
+    queue: Queue, server: SqsServer, fault: Fault, kind: str, named: str
+) -> None:
+    server.faults.add(fault)
+    with pytest.raises(QueueError, match=named) as caught:
+        await queue.receive(wait=0)
+    assert caught.value.kind == kind
+
+
+async def test_nobody_listening_is_a_connection_error(session: Session) -> None:
+    async with SqsServer() as gone:
+        url = gone.url
+    async with open_wire(session, url, "us-east-1") as wire:
+        with pytest.raises(QueueError) as caught:
+            await Queue(wire, f"{url}/1/main", "arn").receive(wait=0)
+    assert caught.value.kind == "connection"
+
+
+async def test_results_before_a_failed_call_are_not_lost(queue: Queue, server: SqsServer) -> None:
+    server.faults.add(Fault(action="SendMessageBatch", skip=1, error="RequestThrottled"))
+    results = await queue.send([Outgoing(body=f"m{i}") for i in range(25)])
+    kinds = [type(result) for result in results]
+    assert kinds == [Sent] * 10 + [Failed] * 10 + [Sent] * 5
+    assert not any(isinstance(result, Failed) and result.permanent for result in results)
+
+
+async def test_expired_credentials_are_looked_up_again(
+    server: SqsServer, session: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keys = tmp_path / "credentials"
+    keys.write_text("[default]\naws_access_key_id = old\naws_secret_access_key = s\n")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(keys))
+    async with open_wire(session, server.url, "us-east-1") as wire:
+        await wire.call("CreateQueue", {"QueueName": "main"}, "main")
+        keys.write_text("[default]\naws_access_key_id = new\naws_secret_access_key = s\n")
+        assert (await session.credentials()).access_key == "old"
+        server.faults.add(Fault(error="ExpiredToken", status=403))
+        with pytest.raises(QueueError):
+            await wire.call("ListQueues", {}, "main")
+        assert (await session.credentials()).access_key == "new"
+
+
+async def test_no_credentials_at_all_are_named(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(QueueError, match="no usable AWS credentials") as caught:
+        await session.credentials()
+    assert caught.value.kind == "denied"
+
+
+@pytest.mark.parametrize("token", [None, "a-token"])
+def test_the_signature_is_what_botocore_signs(token: str | None) -> None:
+    credentials = Credentials("AKID", "secret", token)
+    body = b'{"QueueUrl":"x"}'
+    headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": "AmazonSQS.Send"}
+    signed = Signer("sqs", "eu-west-1", "sqs.eu-west-1.amazonaws.com", "/").headers(
+        body, headers, credentials, 1_767_225_600.0
+    )
+    request = AWSRequest(
+        "POST", "https://sqs.eu-west-1.amazonaws.com/", headers=dict(headers), data=body
+    )
+    request.context["timestamp"] = signed["x-amz-date"]
+    signer = SigV4Auth(credentials, "sqs", "eu-west-1")
+    if token:
+        request.headers["X-Amz-Security-Token"] = token
+    request.headers["X-Amz-Date"] = signed["x-amz-date"]
+    canonical = signer.canonical_request(request)
+    signature = signer.signature(signer.string_to_sign(request, canonical), request)
+    assert signed["authorization"].endswith(f"Signature={signature}")
+
+
+async def test_a_damaged_message_is_left_out(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await queue.send([Outgoing(body="whole"), Outgoing(body="damaged")])
+    call = queue._call
+
+    async def damaging(action: str, **request: object) -> object:
+        answer = dict(await call(action, **request))
+        for raw in answer.get("Messages", ()):
+            if raw["Body"] == "damaged":
+                raw["Body"] = "domoged"
+        return answer
+
+    monkeypatch.setattr(queue, "_call", damaging)
+    received = await queue.receive(wait=0)
+    assert [one.message.body for one in received] == [b"whole"]
+    assert "damaged on the way" in caplog.text
+
+
+def test_the_hash_of_attributes_is_the_documented_one() -> None:
+    parts = b"\x00\x00\x00\x01a\x00\x00\x00\x06String\x01\x00\x00\x00\x01v"
+    expected = hashlib.md5(parts, usedforsecurity=False).hexdigest()
+    assert attributes_md5({"a": Attribute("String", "v")}) == expected
