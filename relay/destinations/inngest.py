@@ -148,7 +148,9 @@ def _client(timeout: float, headers: Mapping[str, str]) -> httpx.AsyncClient:
             "user-agent": f"sqs-relay/{_version()}",
             **headers,
         },
-        timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout)),
+        # Connecting ends before the whole request does: cut off from outside in the middle of a TLS
+        # handshake, the client leaves its socket to the garbage collector.
+        timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout / 2)),
         limits=httpx.Limits(
             max_connections=CONNECTIONS,
             max_keepalive_connections=CONNECTIONS,
