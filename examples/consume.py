@@ -1,0 +1,48 @@
+"""A consumer of one's own: each order of a queue is written down once it is paid.
+
+Run it with a queue's URL, ARN or name; stop it with Ctrl-C or SIGTERM:
+
+    AWS_REGION=eu-west-1 python examples/consume.py orders
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from typing import Any
+
+from relay import Poller
+from relay.aws.session import open_session
+from relay.aws.sqs import open_queue
+from relay.message import Delivered, Message, Outcome, Reject, Retry
+from relay.poller import Limits
+
+
+async def handle(message: Message) -> Outcome:
+    """Say what becomes of the message. It may come again: do the same thing twice safely."""
+    try:
+        order: dict[str, Any] = json.loads(message.body)
+        number, paid = order["number"], order["paid"]
+    except (ValueError, TypeError, KeyError):
+        # Reject deletes it. Keep a copy first if somebody should see it; `relay poll` does.
+        return Reject("not_an_order", "the message is no order with a number and a payment")
+    if not paid:
+        return Retry("not paid yet", after=60)
+    sys.stdout.write(f"order {number}\n")
+    sys.stdout.flush()
+    return Delivered()
+
+
+async def main(reference: str) -> None:
+    """Consume until told to stop; a second signal leaves at once."""
+    async with open_session() as session, open_queue(session, reference) as queue:
+        poller = Poller(queue, handle, limits=Limits(in_hand=100, drain=20))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, poller.stop)
+        await poller.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
