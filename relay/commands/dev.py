@@ -101,7 +101,7 @@ Everything is running. Ctrl-C stops it.
 
 Publish an event:
 
-  export AWS_ENDPOINT_URL={stage.sqs.url} AWS_REGION={REGION}
+  export AWS_ENDPOINT_URL={stage.sqs.url} AWS_DEFAULT_REGION={REGION}
   export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
   echo '{{"name": "media/uploaded", "data": {{"key": "a.wav"}}}}' |
     relay send --queue {stage.queue_url} -
