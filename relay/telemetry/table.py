@@ -105,7 +105,11 @@ DELIVERED_IN_SLO = _counter(
 )
 DELIVERED_LATE = _counter("DeliveredLate", f"Events accepted later than {SLO_SECONDS:g} s.")
 TELEMETRY_FAILURES = _counter(
-    "TelemetryFailures", "Flushes that a metrics sink did not take; delivery goes on without it."
+    "TelemetryFailures", "Flushes and spans that their receiver did not take; delivery goes on."
+)
+LOG_LINES_LOST = _counter(
+    "LogLinesLost",
+    "Log lines that found no place to go: a full disk, or nobody who reads the pipe.",
 )
 
 METRICS = (
@@ -129,4 +133,5 @@ METRICS = (
     DELIVERED_IN_SLO,
     DELIVERED_LATE,
     TELEMETRY_FAILURES,
+    LOG_LINES_LOST,
 )

@@ -1,0 +1,51 @@
+"""A report: what one flush tells a sink, and the sink's side of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from relay.telemetry.window import Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What a relay is doing at this moment.
+
+    `circuit` is one of `table.CIRCUIT_STATES`. `halted` is True while a misconfiguration of any
+    kind keeps it from working.
+    """
+
+    in_hand: int = 0
+    circuit: str = "closed"
+    halted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One flush. `at` is seconds since the epoch, `dimensions` the values of `table.DIMENSIONS`.
+
+    `window` is what was counted since the last report that was taken, `gauges` the values now.
+    """
+
+    at: float
+    dimensions: Mapping[str, str]
+    window: Window
+    gauges: Mapping[str, float]
+
+
+class NotTaken(Exception):
+    """A sink did not take a report. The text is a sentence for a person, free of secrets."""
+
+
+class Sink(Protocol):
+    """Where metrics go. One method, called for one report at a time."""
+
+    async def put(self, report: Report) -> None:
+        """Deliver the report, in one attempt. What is not taken comes again, within the next one.
+
+        Raises:
+            NotTaken: it was not delivered, as far as is known.
+        """
+        ...
