@@ -1,0 +1,181 @@
+"""An AWS of one process that can create our template as it is.
+
+moto's CloudFormation does not know some of its types. Here they are registered: those that moto has
+elsewhere are made there, the others are written down, one file each, as they were resolved. A
+process of its own, because moto's registers are global.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from moto.cloudwatch.models import Dimension, MetricDataQuery, MetricStat, cloudwatch_backends
+from moto.cloudwatch.models import Metric as AlarmMetric
+from moto.core.common_models import CloudFormationModel
+from moto.secretsmanager.models import secretsmanager_backends
+from moto.server import ThreadedMotoServer
+from moto.sns.models import sns_backends
+from moto.sqs.models import sqs_backends
+
+Properties = dict[str, Any]
+Create = Callable[[Properties, str, str], str | None]
+"""Makes a resource from its properties, account and region; its physical id, if that matters."""
+
+
+def register(kind: str, name_property: str, create: Create, record: Path) -> None:
+    """Teach moto's CloudFormation one type."""
+
+    class Model(CloudFormationModel):
+        # moto takes the service's name from here, and a script's own is "__main__".
+        __module__ = "tests.deploy.cloudformation"
+
+        def __init__(self, ident: str, account: str, region: str) -> None:
+            self.physical_resource_id = ident
+            self.arn = f"arn:aws:cloudwatch:{region}:{account}:alarm:{ident}"
+
+        def get_cfn_attribute(self, attribute: str) -> str:
+            # Alarms are the only ones of these types whose attributes our template asks for.
+            assert (kind.startswith("AWS::CloudWatch"), attribute) == (True, "Arn")
+            return self.arn
+
+        @staticmethod
+        def cloudformation_name_type() -> str:
+            return name_property
+
+        @staticmethod
+        def cloudformation_type() -> str:
+            return kind
+
+        @classmethod
+        def has_cfn_attr(cls, attr: str) -> bool:
+            return False
+
+        @classmethod
+        def create_from_cloudformation_json(
+            cls,
+            resource_name: str,
+            cloudformation_json: dict[str, Any],
+            account_id: str,
+            region_name: str,
+            **kwargs: Any,
+        ) -> Model:
+            properties = cloudformation_json["Properties"]
+            note = {"type": kind, "name": resource_name, "properties": properties}
+            (record / f"{uuid4().hex}.json").write_text(json.dumps(note, default=str))
+            ident = create(properties, account_id, region_name) or resource_name
+            return cls(ident, account_id, region_name)
+
+    MODELS.append(Model)
+
+
+MODELS: list[type] = []
+"""moto finds its models through weak references to subclasses; these must stay."""
+
+
+def alarm(properties: Properties, account: str, region: str) -> None:
+    """An alarm in moto's CloudWatch."""
+    cloudwatch_backends[account][region].put_metric_alarm(
+        name=properties["AlarmName"],
+        namespace=properties.get("Namespace", ""),
+        metric_name=properties.get("MetricName", ""),
+        comparison_operator=properties["ComparisonOperator"],
+        evaluation_periods=properties["EvaluationPeriods"],
+        period=properties.get("Period", 0),
+        threshold=properties["Threshold"],
+        statistic=properties.get("Statistic", ""),
+        description=properties["AlarmDescription"],
+        dimensions=properties.get("Dimensions", []),
+        alarm_actions=properties.get("AlarmActions", []),
+        metric_data_queries=[query(q) for q in properties.get("Metrics", [])],
+        treat_missing_data=properties["TreatMissingData"],
+    )
+
+
+def query(found: Properties) -> MetricDataQuery:
+    stat = None
+    if "MetricStat" in found:
+        metric = found["MetricStat"]["Metric"]
+        dimensions = [Dimension(d["Name"], d["Value"]) for d in metric["Dimensions"]]
+        stat = MetricStat(
+            metric=AlarmMetric(metric["MetricName"], metric["Namespace"], dimensions),
+            period=found["MetricStat"]["Period"],
+            stat=found["MetricStat"]["Stat"],
+            unit="",
+        )
+    return MetricDataQuery(
+        query_id=found["Id"],
+        label=found.get("Label", ""),
+        period=str(found.get("Period", 60)),
+        return_data=str(found.get("ReturnData", True)).lower(),
+        expression=found.get("Expression"),
+        metric_stat=stat,
+    )
+
+
+def queue_policy(properties: Properties, account: str, region: str) -> None:
+    """The policy, on moto's queue."""
+    for url in properties["Queues"]:
+        text = json.dumps(properties["PolicyDocument"])
+        backend = sqs_backends[account][region]
+        backend.set_queue_attributes(url.rsplit("/", 1)[1], {"Policy": text})
+
+
+def topic_policy(properties: Properties, account: str, region: str) -> None:
+    """The policy, on moto's topic."""
+    for arn in properties["Topics"]:
+        text = json.dumps(properties["PolicyDocument"])
+        sns_backends[account][region].set_topic_attribute(arn, "Policy", text)
+
+
+def secret(properties: Properties, account: str, region: str) -> str:
+    """A secret without a value, as CloudFormation makes it; its ARN."""
+    made = secretsmanager_backends[account][region].create_secret(
+        name=f"EventKey-{uuid4().hex[:8]}",
+        secret_string=None,
+        secret_binary=None,
+        description=properties["Description"],
+        tags=[],
+        kms_key_id=properties.get("KmsKeyId"),
+        client_request_token=None,
+        replica_regions=[],
+        force_overwrite=False,
+    )
+    arn: str = json.loads(made)["ARN"]
+    return arn
+
+
+def nothing(_properties: Properties, _account: str, _region: str) -> None:
+    """moto has no such thing at all; that it was written down is enough."""
+
+
+TYPES: dict[str, tuple[str, Create]] = {
+    "AWS::CloudWatch::Alarm": ("AlarmName", alarm),
+    "AWS::CloudWatch::CompositeAlarm": ("AlarmName", nothing),
+    "AWS::SQS::QueuePolicy": ("", queue_policy),
+    "AWS::SNS::TopicPolicy": ("", topic_policy),
+    "AWS::SecretsManager::Secret": ("Name", secret),
+    "AWS::ElasticBeanstalk::Application": ("ApplicationName", nothing),
+    "AWS::ElasticBeanstalk::ApplicationVersion": ("", nothing),
+    "AWS::ElasticBeanstalk::Environment": ("EnvironmentName", nothing),
+}
+
+
+def main(record: Path) -> None:
+    """Serve until stdin ends; the port goes to stdout."""
+    for kind, (name_property, create) in TYPES.items():
+        register(kind, name_property, create, record)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    print(port, flush=True)  # noqa: T201 - it is how the parent learns it
+    sys.stdin.read()
+    server.stop()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,149 @@
+"""The unmodified template is created, and what it made is enough for the relay to deliver."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3  # type: ignore[import-untyped] # it ships no types
+import pytest
+
+from relay.local.inngest import InngestServer
+from relay.local.relay_process import RelayProcess
+from relay.local.sqsd import Sqsd, SqsdOptions
+from relay.origin import ATTRIBUTE, unpack
+from tests.deploy.conftest import ROOT
+from tests.deploy.port import free_port
+from tests.deploy.template import Template
+
+REGION = "eu-west-1"
+IDENTITY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+KEY = "the-event-key"
+SQSD = "aws:elasticbeanstalk:sqsd"
+VARIABLES = "aws:elasticbeanstalk:application:environment"
+
+
+@dataclass(frozen=True)
+class Aws:
+    """A region in which CloudFormation creates our template."""
+
+    url: str
+    record: Path
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def create(self, template: Template) -> dict[str, str]:
+        """Create a stack from the template's own text; its outputs."""
+        cloudformation = self.client("cloudformation")
+        cloudformation.create_stack(
+            StackName="relay", TemplateBody=template.text, Capabilities=["CAPABILITY_NAMED_IAM"]
+        )
+        (stack,) = cloudformation.describe_stacks(StackName="relay")["Stacks"]
+        assert stack["StackStatus"] == "CREATE_COMPLETE"
+        return {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
+
+    def options(self) -> dict[str, dict[str, str]]:
+        """The environment's option settings with every reference resolved, by namespace."""
+        notes = [json.loads(path.read_text()) for path in self.record.iterdir()]
+        kind = "AWS::ElasticBeanstalk::Environment"
+        (environment,) = (n["properties"] for n in notes if n["type"] == kind)
+        found: dict[str, dict[str, str]] = {}
+        for option in environment["OptionSettings"]:
+            found.setdefault(option["Namespace"], {})[option["OptionName"]] = option["Value"]
+        return found
+
+
+@pytest.fixture
+async def aws(tmp_path: Path) -> AsyncIterator[Aws]:
+    record = tmp_path / "created"
+    record.mkdir()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.deploy.cloudformation", str(record)),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdin
+    assert process.stdout
+    try:
+        port = (await process.stdout.readline()).decode().strip()
+        yield Aws(f"http://127.0.0.1:{port}", record)
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+async def test_the_environments_own_settings_deliver(
+    aws: Aws, default: Template, tmp_path: Path
+) -> None:
+    outputs = await asyncio.to_thread(aws.create, default)
+    options = aws.options()
+    secrets = aws.client("secretsmanager")
+    secrets.put_secret_value(SecretId=outputs["EventKeySecret"], SecretString=KEY)
+    port = free_port()
+    daemon = SqsdOptions.parse(
+        f"{name}={value}" for name, value in options[SQSD].items() if name != "WorkerQueueURL"
+    )
+    async with InngestServer(mode="start", event_keys=[KEY]) as inngest:
+        variables = options[VARIABLES] | IDENTITY | {"AWS_ENDPOINT_URL": aws.url}
+        # A server of one's own in place of the Cloud, whose address is the default.
+        variables |= {"RELAY_INNGEST_URL": inngest.url, "RELAY_CONFIRM": "off", "PORT": str(port)}
+        async with (
+            RelayProcess("serve", settings=variables, output=tmp_path / "log", port=port) as relay,
+            Sqsd(
+                options[SQSD]["WorkerQueueURL"],
+                f"http://127.0.0.1:{port}",
+                daemon,
+                endpoint_url=aws.url,
+                region=REGION,
+            ),
+        ):
+            await asyncio.to_thread(publish, aws.client("sqs"), outputs["QueueUrl"])
+            letter = await asyncio.to_thread(one_dead, aws, outputs["DeadLetterQueueUrl"])
+            async with asyncio.timeout(30):
+                await inngest.until(lambda: len(inngest.events) == 20)
+            assert {event.name for event in inngest.events} == {"shop/order"}, relay.output()
+    assert letter["Body"] == "poison"
+    assert unpack(letter["MessageAttributes"][ATTRIBUTE]["StringValue"]).source == "relay-events"
+
+
+def publish(sqs: Any, url: str) -> None:
+    bodies = [json.dumps({"name": "shop/order", "data": {"n": n}}) for n in range(20)]
+    for body in (*bodies[:10], "poison", *bodies[10:]):
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+
+
+def one_dead(aws: Aws, url: str) -> dict[str, Any]:
+    """The only dead letter, waited for."""
+    found = aws.client("sqs").receive_message(
+        QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"]
+    )
+    (letter,) = found["Messages"]
+    return dict(letter)
+
+
+async def test_cloudwatch_has_the_alarms_and_sqs_the_policies(aws: Aws, default: Template) -> None:
+    outputs = await asyncio.to_thread(aws.create, default)
+    alarms = aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    expected = {a["AlarmName"] for a in default.of_type("AWS::CloudWatch::Alarm")}
+    assert {a["AlarmName"] for a in alarms} == expected
+    attributes = aws.client("sqs").get_queue_attributes(
+        QueueUrl=outputs["QueueUrl"], AttributeNames=["All"]
+    )["Attributes"]
+    assert "aws:SecureTransport" in attributes["Policy"]
+    redrive = json.loads(attributes["RedrivePolicy"])
+    assert redrive["deadLetterTargetArn"].endswith(":relay-events-dlq")
