@@ -1,0 +1,112 @@
+"""SQS without sockets: the local server's own queues, called by the relay's and sqsd's clients."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import Counter
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from relay.aws.errors import answered
+from relay.aws.sqs import Queue
+from relay.aws.wire import Wire
+from relay.local.clock import START
+from relay.local.sqs.account import Account
+from relay.local.sqs.actions import ACTIONS
+from relay.local.sqs.actions.call import Call
+from relay.local.sqs.errors import SqsError
+from relay.local.sqs.faults import NO_FAULT
+from relay.local.sqs.moves import MoveTasks
+from relay.local.sqs.queue import Queue as Inside
+from relay.local.sqsd.queue import Queue as DaemonQueue
+from relay.local.sqsd.queue import QueueTrouble
+
+LATENCY = 0.01
+
+
+class LoopClock:
+    """The time of day on the running loop's clock."""
+
+    def time(self) -> float:
+        return START + asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))
+
+
+class MemorySqs:
+    """A main queue and its dead-letter queue, with the attributes that the stack gives them."""
+
+    def __init__(self, clock: LoopClock) -> None:
+        self.account = Account("000000000000", "us-east-1", clock=clock)
+        self.account.url = "http://sqs"
+        self.requests: Counter[str] = Counter()
+        self._moves = MoveTasks(self.account)
+
+    def queue(self, name: str, **attributes: object) -> Inside:
+        wanted = {key: str(value) for key, value in attributes.items()}
+        return self.account.create(name, wanted, {})
+
+    async def call(self, action: str, request: Mapping[str, Any]) -> Any:
+        """One request and its answer, as they look after their way over the wire.
+
+        Raises:
+            SqsError: it is refused.
+        """
+        self.requests[action] += 1
+        await asyncio.sleep(LATENCY)
+        call = Call(self.account, self._moves, NO_FAULT)
+        answer = ACTIONS[action](call, msgspec.json.encode(request))
+        if inspect.isawaitable(answer):
+            answer = await answer
+        return msgspec.json.decode(msgspec.json.encode(answer or {}))
+
+    def client(self, queue: Inside) -> Queue:
+        """The relay's client of a queue."""
+        return Queue(_MemoryWire(self), self.account.url_of(queue), queue.arn)
+
+    def daemon(self, queue: Inside) -> DaemonQueue:
+        """The daemon's client of a queue."""
+        return _MemoryDaemonQueue(self, self.account.url_of(queue))
+
+
+class _MemoryWire(Wire):
+    def __init__(self, sqs: MemorySqs) -> None:
+        self._sqs = sqs
+
+    async def call(self, action: str, request: Mapping[str, Any], about: str) -> Any:
+        try:
+            return await self._sqs.call(action, request)
+        except SqsError as error:
+            raise answered(error.code, error.message, error.status, action, about) from error
+
+
+class _MemoryDaemonQueue(DaemonQueue):
+    def __init__(self, sqs: MemorySqs, url: str) -> None:
+        super().__init__(url, endpoint_url="http://sqs", region="us-east-1", polls=1)
+        self._sqs = sqs
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pass
+
+    async def _call(self, action: str, **arguments: Any) -> Mapping[str, Any]:
+        name = "".join(word.capitalize() for word in action.split("_"))
+        try:
+            answer: Mapping[str, Any] = await self._sqs.call(
+                name, {"QueueUrl": self.url} | arguments
+            )
+        except SqsError as error:
+            raise QueueTrouble(f"{name}: {error.code}") from error
+        return answer

@@ -1,0 +1,77 @@
+"""The end of patience: what the queue is about to delete is dead-lettered, and nothing before."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from relay import clocks
+from tests.forwarder.virtual_time import run
+from tests.simulation.world import REFUSED, SILENT, Outage, World
+
+LIMIT = clocks.EXPIRING_SHARE * clocks.QUEUE_RETENTION
+HOUR = 3_600.0
+MODES = pytest.mark.parametrize("push", [False, True], ids=["pull", "push"])
+
+
+def relaying(world: World, *, push: bool) -> AbstractAsyncContextManager[object]:
+    return world.pushing() if push else world.pulling()
+
+
+@MODES
+@pytest.mark.parametrize("outage", [REFUSED, SILENT], ids=["refused", "silent"])
+def test_past_nine_tenths_of_the_retention_a_message_becomes_a_dead_letter(
+    outage: Outage, *, push: bool
+) -> None:
+    async def main() -> None:
+        world = World()
+        await world.publish(20)
+        await asyncio.sleep(LIMIT - 4 * HOUR)
+        world.orchestrator.outage = outage
+        await world.publish(10)
+        async with relaying(world, push=push):
+            await asyncio.sleep(3.5 * HOUR)
+            assert not world.dead.messages()
+            await asyncio.sleep(HOUR)
+            assert set(world.letters) == set(world.ids[:20])
+            world.orchestrator.outage = None
+            await world.empty(within=clocks.VISIBILITY_TIMEOUT)
+        assert {letter.code for letter in world.letters.values()} == {"expiring"}
+        sent = [letter.sent_at for letter in world.letters.values()]
+        assert all(at is not None and at < world.clock.time() - LIMIT for at in sent)
+        assert set(world.orchestrator.accepted) == set(world.ids[20:])
+
+    run(main)
+
+
+@MODES
+def test_a_copy_says_that_it_may_have_run_where_an_attempt_had_an_unknown_end(
+    *, push: bool
+) -> None:
+    async def main() -> None:
+        world = World()
+        await world.publish(3)
+        await asyncio.sleep(LIMIT - HOUR)
+        world.orchestrator.outage = SILENT
+        async with relaying(world, push=push):
+            await asyncio.sleep(2 * HOUR)
+        assert any(letter.may_have_run for letter in world.letters.values())
+        assert not world.left
+
+    run(main)
+
+
+@MODES
+def test_what_is_old_is_delivered_all_the_same_while_the_way_is_free(*, push: bool) -> None:
+    async def main() -> None:
+        world = World()
+        await world.publish(20)
+        await asyncio.sleep(LIMIT + HOUR)
+        async with relaying(world, push=push):
+            await world.empty(within=60)
+        assert set(world.orchestrator.accepted) == set(world.ids)
+        assert not world.letters
+
+    run(main)

@@ -1,0 +1,229 @@
+"""Everything but the network: real queues, a real relay, an orchestrator that can be down."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from relay import clocks
+from relay.aws.sqs import Queue
+from relay.aws.values import Failed, Outgoing
+from relay.breaker import Breaker
+from relay.dead_letter import DeadLetter
+from relay.dead_letter_queue import DeadLetterQueue, NotStored
+from relay.envelope import Rules, decode
+from relay.facts import CircuitChanged, Fact
+from relay.forwarder import Forwarder
+from relay.guard import RejectGuard
+from relay.handler import Handler
+from relay.local.sqs import Stored
+from relay.local.sqsd import SqsdOptions
+from relay.message import Delivered, Event, Limits, Outcome, Unavailable
+from relay.origin import ATTRIBUTE, Origin, unpack
+from relay.poller import Poller
+from relay.sqsd import PushApp
+from relay.wiring.core import EXPIRY_EVERY
+from tests.forwarder.virtual_time import now
+from tests.simulation.daemon import Daemon
+from tests.simulation.memory_sqs import LoopClock, MemorySqs
+
+SHIPPED = SqsdOptions(
+    http_connections=clocks.HTTP_CONNECTIONS,
+    inactivity_timeout=int(clocks.INACTIVITY_TIMEOUT),
+    visibility_timeout=int(clocks.VISIBILITY_TIMEOUT),
+    error_visibility_timeout=int(clocks.ERROR_VISIBILITY_TIMEOUT),
+    retention_period=int(clocks.SQSD_RETENTION),
+)
+"""sqsd as the deployment files set it."""
+
+
+@dataclass(frozen=True)
+class Outage:
+    """How the orchestrator fails while it is down."""
+
+    error: Callable[[], Unavailable]
+    seconds: float
+
+
+REFUSED = Outage(lambda: Unavailable("refused", proven=True, untaken=True), 0.01)
+SILENT = Outage(lambda: Unavailable("no answer in 30 s"), clocks.REQUEST_TIMEOUT)
+BAD_GATEWAY = Outage(lambda: Unavailable("502: not in the event API's own words"), 0.05)
+FORBIDDEN = Outage(
+    lambda: Unavailable("403", setting="RELAY_INNGEST_EVENT_KEY", untaken=True), 0.05
+)
+
+
+class Orchestrator:
+    """Runs an id once, as one that remembers; `outage` says what everybody gets instead."""
+
+    limits = Limits()
+
+    def __init__(self) -> None:
+        self.outage: Outage | None = None
+        self.accepted: Counter[str] = Counter()
+        self.requests: list[tuple[float, int]] = []
+
+    async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        self.requests.append((now(), len(events)))
+        if self.outage is not None:
+            outage = self.outage
+            await asyncio.sleep(outage.seconds)
+            raise outage.error()
+        await asyncio.sleep(0.02)
+        self.accepted.update(event.id for event in events)
+        return [Delivered(f"ref-{event.id}") for event in events]
+
+
+class _Letters:
+    """Dead letters, sent to the real queue."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    async def limit(self) -> int:
+        return 1_048_576
+
+    async def put(self, copy: DeadLetter) -> None:
+        (result,) = await self._queue.send([Outgoing(body=copy.body, attributes=copy.attributes)])
+        if isinstance(result, Failed):
+            raise NotStored(result.sentence)
+
+
+@dataclass
+class World:
+    """One queue, its dead-letter queue, the orchestrator, and what the relay stated."""
+
+    max_receive_count: int = clocks.MAX_RECEIVE_COUNT
+    seed: int = 1
+    facts: list[Fact] = field(default_factory=list)
+    receives: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.clock = LoopClock()
+        self.orchestrator = Orchestrator()
+        self.sqs = MemorySqs(self.clock)
+        self.dead = self.sqs.queue("relay-dlq", MessageRetentionPeriod=int(clocks.DLQ_RETENTION))
+        policy = {"deadLetterTargetArn": self.dead.arn, "maxReceiveCount": self.max_receive_count}
+        self.main = self.sqs.queue(
+            "relay",
+            MessageRetentionPeriod=int(clocks.QUEUE_RETENTION),
+            VisibilityTimeout=int(clocks.VISIBILITY_TIMEOUT),
+            RedrivePolicy=json.dumps(policy),
+        )
+        self.ids: list[str] = []
+
+    async def publish(self, count: int) -> None:
+        """So many messages with one event each."""
+        queue = self.sqs.client(self.main)
+        first = len(self.ids)
+        names = [f"order-{first + n}" for n in range(count)]
+        bodies = [json.dumps({"id": name, "name": "shop/paid", "data": {}}) for name in names]
+        await queue.send([Outgoing(body=body) for body in bodies])
+        self.ids += names
+
+    @property
+    def left(self) -> int:
+        """Messages in the main queue, hidden ones too."""
+        return len(self.main.messages())
+
+    @property
+    def letters(self) -> dict[str, Origin]:
+        """The dead letters' pasts, by the id of their events."""
+        return {_name(stored): unpack(_packed(stored)) for stored in self.dead.messages()}
+
+    @property
+    def most_receives(self) -> int:
+        """The highest receive count of any message still in the queue."""
+        return max((stored.receive_count for stored in self.main.messages()), default=0)
+
+    @property
+    def circuit(self) -> list[CircuitChanged]:
+        return [fact for fact in self.facts if isinstance(fact, CircuitChanged)]
+
+    async def empty(self, within: float) -> None:
+        """Return when the main queue is empty; fails after so many seconds."""
+        async with asyncio.timeout(within):
+            while self.left:  # noqa: ASYNC110 - the queue is no part of the loop
+                await asyncio.sleep(1.0)
+
+    @asynccontextmanager
+    async def relay(self) -> AsyncIterator[tuple[Handler, Forwarder]]:
+        """The relay's middle, wired as the relay wires it."""
+        chance = random.Random(self.seed).random
+        forwarder = Forwarder(
+            self.orchestrator,
+            breaker=Breaker(clock=now, random=chance),
+            observe=self.facts.append,
+            clock=now,
+            random=chance,
+        )
+        handler = Handler(
+            lambda message: decode(message, Rules()),
+            forwarder,
+            DeadLetterQueue(
+                _Letters(self.sqs.client(self.dead)),
+                observe=self.facts.append,
+                clock=self.clock.time,
+            ),
+            guard=RejectGuard(),
+            retention=clocks.QUEUE_RETENTION,
+            observe=self.facts.append,
+            clock=self.clock.time,
+        )
+        expiring = asyncio.create_task(_expire(handler))
+        try:
+            yield handler, forwarder
+        finally:
+            expiring.cancel()
+            await forwarder.stop(30.0)
+
+    @asynccontextmanager
+    async def pulling(self) -> AsyncIterator[None]:
+        """`relay poll` with the shipped settings."""
+        async with self.relay() as (handler, forwarder), asyncio.TaskGroup() as tasks:
+            poller = Poller(
+                self.sqs.client(self.main),
+                handler.handle,
+                way=forwarder,
+                observe=self.facts.append,
+                clock=now,
+                wall=self.clock.time,
+            )
+            tasks.create_task(poller.run())
+            yield
+            poller.stop()
+            poller.stop()
+
+    @asynccontextmanager
+    async def pushing(
+        self, options: SqsdOptions = SHIPPED, *, hold: float = clocks.HOLD
+    ) -> AsyncIterator[Daemon]:
+        """sqsd and `relay serve` with the shipped settings."""
+        async with AsyncExitStack() as stack:
+            handler, _ = await stack.enter_async_context(self.relay())
+            app = PushApp(handler.handle, hold=hold, ready=lambda: (True, {}))
+            daemon = Daemon(self.sqs.daemon(self.main), options, self.clock)
+            daemon.application = app.asgi()
+            daemon.start(stack)
+            yield daemon
+
+
+async def _expire(handler: Handler) -> None:
+    while True:
+        await asyncio.sleep(EXPIRY_EVERY)
+        handler.expire()
+
+
+def _packed(stored: Stored) -> str:
+    attribute = stored.attributes.get(ATTRIBUTE)
+    assert attribute is not None, f"{stored.body} was moved by SQS itself"
+    return attribute.string_value or ""
+
+
+def _name(stored: Stored) -> str:
+    return str(json.loads(stored.body)["id"])
