@@ -31,5 +31,6 @@ def command(*, env_file: EnvFile = None) -> None:
         wrong.append("RELAY_QUEUE_URL is not set: set it to the queue's URL, ARN or name")
     if wrong:
         fail(*wrong, code=USAGE)
-    logging.basicConfig(level=settings.log_level.upper())
+    logging.basicConfig()
+    logging.getLogger("relay").setLevel(settings.log_level.upper())
     asyncio.run(poll(settings, ignore))
