@@ -134,6 +134,34 @@ class IntakeChanged:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerMissed:
+    """The ledger was not asked, or not told, about some events; they are delivered all the same.
+
+    `step` is `look-up`, `sending`, `withdrawal`, `delivered` or `dead-lettered`; `count` is events.
+    """
+
+    step: str
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerChanged:
+    """The ledger went away or came back. `seconds` is how long the last state lasted."""
+
+    away: bool
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class IdReused:
+    """The ledger knows this event by another content. It is handled as the same event."""
+
+    event: Event
+
+
 Fact: TypeAlias = (
     Received
     | Settled
@@ -147,6 +175,9 @@ Fact: TypeAlias = (
     | ReleaseFailed
     | HandlerRaised
     | IntakeChanged
+    | LedgerMissed
+    | LedgerChanged
+    | IdReused
 )
 Observe: TypeAlias = Callable[[Fact], None]
 
