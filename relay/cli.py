@@ -14,6 +14,7 @@ COMMANDS = {
     "poll": "Receive messages from the queue itself and deliver their events.",
     "config": "Show the settings in effect, where each comes from, and what is wrong with them.",
     "send": "Send messages from a file to a queue.",
+    "dlq": "See what died and why, and bring it back safely.",
     "dev": "Run the whole road on this machine until it is stopped.",
     "demo": "See the promise kept: traffic, an outage, a crash, and balanced books.",
 }

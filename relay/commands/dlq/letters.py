@@ -1,0 +1,75 @@
+"""The letters that a looking command reads: from a snapshot, or from the queue pulled just now."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from relay.commands.dlq.pull import pulled
+from relay.commands.dlq.queues import opened
+from relay.commands.failure import USAGE, fail
+from relay.dlq.letter import Letter, read_letter
+from relay.dlq.snapshot import Head, Snapshot, Unreadable
+from relay.settings import Settings
+from relay.wiring.rules import rules
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """Letters on disk, read as often as they are asked for."""
+
+    snapshot: Snapshot
+    settings: Settings
+
+    @property
+    def head(self) -> Head:
+        """Where and when they were taken."""
+        return self.snapshot.head
+
+    def __iter__(self) -> Iterator[Letter]:
+        """Each letter. A damaged file ends the command."""
+        reading, main = rules(self.settings), self.snapshot.head.main
+        try:
+            for message in self.snapshot:
+                yield read_letter(message, reading, main)
+        except Unreadable as error:
+            fail(str(error))
+        if self.snapshot.end is None:
+            typer.echo(f"relay: {self.snapshot.path} was cut off: it has no end", err=True)
+        elif not self.snapshot.end.complete:
+            left = self.snapshot.end.left
+            typer.echo(f"relay: the queue held {left or 'some'} more than is seen here", err=True)
+
+
+@contextlib.contextmanager
+def letters(
+    settings: Settings, path: Path | None, dlq: str | None, main: str | None, wait: float
+) -> Iterator[Letters]:
+    """The snapshot's letters, or without one those that are in the queue now."""
+    with contextlib.ExitStack() as stack:
+        if path is None:
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-dlq-"))
+            path = Path(directory, "now.jsonl")
+            asyncio.run(_pull(settings, dlq, main, path, wait))
+        yield Letters(read_snapshot(path), settings)
+
+
+def read_snapshot(path: Path) -> Snapshot:
+    """The snapshot; one that cannot be read ends the command."""
+    try:
+        return Snapshot(path)
+    except Unreadable as error:
+        fail(str(error), code=USAGE)
+
+
+async def _pull(
+    settings: Settings, dlq: str | None, main: str | None, path: Path, wait: float
+) -> None:
+    async with opened(settings, dlq, main) as desk:
+        await pulled(desk, path, wait)

@@ -1,0 +1,115 @@
+"""Options that several of the commands share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from relay.commands.failure import USAGE, fail
+from relay.dlq.filters import Filter
+from relay.dlq.moments import moment
+
+Dlq: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--dlq",
+        metavar="QUEUE",
+        help="The dead-letter queue by URL, ARN or name; RELAY_DLQ_URL, or else the queue's own.",
+    ),
+]
+Main: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--queue",
+        metavar="QUEUE",
+        help="The main queue, whose redrive policy names the other; RELAY_QUEUE_URL if not given.",
+    ),
+]
+SnapshotFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Argument(metavar="[SNAPSHOT]", help="A snapshot; without one the queue is pulled now."),
+]
+Wait: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        min=0,
+        max=20,
+        help="How long each poll waits. 0 asks only some of SQS's servers.",
+    ),
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Names: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--name", metavar="PATTERN", help="Event name, as in 'shop/*'; repeatable."),
+]
+Codes: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--code", metavar="PATTERN", help="Reason code; repeatable."),
+]
+Ids: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--id", metavar="ID", help="MessageId, base id or event id; repeatable."),
+]
+Sources: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--source", metavar="PATTERN", help="Name of the source queue; repeatable."),
+]
+Since: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help="First sent then or later: a time in UTC, or 6h."),
+]
+Until: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", help="First sent before that."),
+]
+Attributes: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attribute",
+        metavar="NAME=PATTERN",
+        help="Message attribute; all that are given must match.",
+    ),
+]
+Where: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--where", metavar="JMESPATH", help="A condition on the decoded event."),
+]
+
+
+def chosen(
+    names: Sequence[str] | None,
+    codes: Sequence[str] | None,
+    ids: Sequence[str] | None,
+    sources: Sequence[str] | None,
+    since: str | None,
+    until: str | None,
+    attributes: Sequence[str] | None,
+    where: str | None,
+) -> Filter:
+    """The filter that the options describe; what cannot be one ends the command."""
+    now = time.time()
+    try:
+        return Filter(
+            names=tuple(names or ()),
+            codes=tuple(codes or ()),
+            ids=tuple(ids or ()),
+            sources=tuple(sources or ()),
+            since=None if since is None else moment(since, now),
+            until=None if until is None else moment(until, now),
+            attributes=tuple(_pair(text) for text in attributes or ()),
+            where=where,
+        )
+    except ValueError as error:
+        fail(str(error), code=USAGE)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, pattern = text.partition("=")
+    if not name or not equals:
+        raise ValueError("--attribute takes NAME=PATTERN")
+    return name, pattern

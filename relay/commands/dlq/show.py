@@ -1,0 +1,89 @@
+"""`relay dlq show`: one dead letter, whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from relay.commands.configured import EnvFile, configured
+from relay.commands.dlq import options as o
+from relay.commands.dlq.letters import letters
+from relay.commands.dlq.listing import fields
+from relay.commands.dlq.table import printable
+from relay.commands.failure import fail
+from relay.dlq.filters import Filter, event_fields
+from relay.dlq.letter import Letter
+from relay.dlq.moments import shown
+from relay.dlq.record import of_message
+from relay.dlq.snapshot import Head
+from relay.message import Reject
+
+
+def command(
+    wanted: Annotated[
+        str, typer.Argument(metavar="ID", help="A MessageId, a base id or an event's id.")
+    ],
+    snapshot: o.SnapshotFile = None,
+    *,
+    as_json: o.AsJson = False,
+    dlq: o.Dlq = None,
+    queue: o.Main = None,
+    wait: o.Wait = 1.0,
+    env_file: EnvFile = None,
+) -> None:
+    """Show everything about a dead letter.
+
+    Its events as the relay reads them, why it is here, where it has been, and the message itself,
+    byte for byte. Several may have one id.
+    """
+    meant, count = Filter(ids=(wanted,)), 0
+    with letters(configured(env_file), snapshot, dlq, queue, wait) as found:
+        for letter in found:
+            if meant.matches(letter):
+                count += 1
+                whole = described(letter, found.head)
+                typer.echo(json.dumps(whole, indent=2) if as_json else "\n".join(_told(whole)))
+    if not count:
+        fail(f"no dead letter here has the id {wanted}")
+
+
+def described(letter: Letter, head: Head) -> dict[str, Any]:
+    """Everything that is known about a letter, as JSON values."""
+    past = letter.past
+    return {
+        **fields(letter, head),
+        "events": [event_fields(event) for event in letter.events],
+        "would_be_rejected": _again(letter),
+        "pending": list(past.pending) if past and past.pending is not None else None,
+        "generation": past.generation if past else 0,
+        "lost": list(past.lost) if past else [],
+        "message": of_message(letter.message),
+    }
+
+
+def _again(letter: Letter) -> dict[str, str] | None:
+    if not isinstance(letter.found, Reject):
+        return None
+    return {"code": letter.found.code, "reason": letter.found.reason}
+
+
+def _told(whole: dict[str, Any]) -> Iterator[str]:
+    message = dict(whole["message"])
+    times = {"first_sent_at", "sent_at", "expires_at"}
+    for name, value in whole.items():
+        if name not in ("message", "events") and value not in (None, [], False):
+            text = shown(value) if name in times else value
+            yield f"{name.replace('_', ' ')}: {printable(str(text))}"
+    for event in whole["events"]:
+        yield ""
+        yield f"event {printable(event['id'])}"
+        yield printable(json.dumps(event, indent=2, ensure_ascii=False))
+    body = message.pop("body", None)
+    yield ""
+    yield f"message {printable(json.dumps(message, indent=2, ensure_ascii=False))}"
+    if body is not None:
+        yield ""
+        yield printable(body)

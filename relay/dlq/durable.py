@@ -1,0 +1,87 @@
+"""Files that survive a kill and a power cut: appended to, and synced before they are relied on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+_PRIVATE = 0o600  # letters hold what producers sent
+
+
+def private_file(path: Path) -> BinaryIO:
+    """A new file for its owner's eyes.
+
+    Raises:
+        FileExistsError: there is one of this name.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
+    return os.fdopen(os.open(path, flags, _PRIVATE), "w+b")
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a file's new name survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class DurableLines:
+    """Lines appended to one file. A line that a kill tore is cut off when the file is opened."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = private_file(path)
+        except FileExistsError:
+            self._file = path.open("r+b")
+            self._file.truncate(_whole(self._file))
+            self._file.seek(0, os.SEEK_END)
+        sync_directory(path.parent)
+        self._appended = 0
+        self._durable = 0
+        self._syncing: asyncio.Task[None] | None = None
+
+    def append(self, line: bytes) -> None:
+        """Write a line; it is safe once `commit` has returned."""
+        self._file.write(line + b"\n")
+        self._appended += 1
+
+    async def commit(self) -> None:
+        """Return when all that was appended so far is on the disk; concurrent callers share it.
+
+        Raises:
+            OSError: the disk refuses, and nothing may rely on the lines.
+        """
+        mine = self._appended
+        while self._durable < mine:
+            if self._syncing is None or self._syncing.done():
+                self._syncing = asyncio.create_task(self._sync())
+            await asyncio.shield(self._syncing)
+
+    def close(self) -> None:
+        """Sync what is left and close."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    async def _sync(self) -> None:
+        mark = self._appended
+        self._file.flush()
+        await asyncio.to_thread(os.fsync, self._file.fileno())
+        self._durable = mark
+
+
+def _whole(file: BinaryIO) -> int:
+    """Where the last whole line ends."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - 65_536)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0

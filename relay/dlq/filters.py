@@ -1,0 +1,111 @@
+"""Filters: which letters a command is about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]  # ships no types
+
+from relay.dlq.letter import Letter
+from relay.envelope.id_path import compiled
+from relay.message import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """A letter is meant when it passes every field that is given; of several values one suffices.
+
+    Attributes:
+        names: patterns (`shop/*`) for the name of a pending event.
+        codes: patterns for the reason code.
+        ids: a MessageId, a base id or the id of a pending event.
+        sources: patterns for the name of the queue that it was taken from.
+        since: epoch seconds; first sent then or later.
+        until: the same; first sent before that.
+        attributes: pairs of a message attribute's name and a pattern for its text.
+        where: JMESPath over a pending event; true for one of them.
+    """
+
+    names: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    since: float | None = None
+    until: float | None = None
+    attributes: tuple[tuple[str, str], ...] = ()
+    where: str | None = None
+    _ids: frozenset[str] = field(init=False, repr=False, compare=False, default=frozenset())
+
+    def __post_init__(self) -> None:
+        """Refuse a path that is none.
+
+        Raises:
+            ValueError: it is no JMESPath.
+        """
+        if self.where is not None:
+            compiled(self.where)
+        object.__setattr__(self, "_ids", frozenset(self.ids))
+
+    @property
+    def empty(self) -> bool:
+        """Whether every letter passes."""
+        return self == Filter()
+
+    def matches(self, letter: Letter) -> bool:
+        """Whether the letter is meant."""
+        return (
+            (not self.codes or _any(self.codes, letter.code))
+            and (not self.sources or _any(self.sources, letter.source or ""))
+            and (not self.names or any(_any(self.names, e.name) for e in letter.events))
+            and (not self.ids or not self._ids.isdisjoint(_ids_of(letter)))
+            and self._in_time(letter.first_sent_at)
+            and all(_has(letter, name, pattern) for name, pattern in self.attributes)
+            and (self.where is None or any(_true(self.where, e) for e in letter.events))
+        )
+
+    def _in_time(self, at: float | None) -> bool:
+        if self.since is None and self.until is None:
+            return True
+        return (
+            at is not None
+            and (self.since is None or at >= self.since)
+            and (self.until is None or at < self.until)
+        )
+
+
+def event_fields(event: Event) -> dict[str, Any]:
+    """The event as JSON values, for a person and for paths to search."""
+    fields: dict[str, Any] = {"id": event.id, "name": event.name, "index": event.index}
+    for name, raw in (("data", event.data), ("user", event.user)):
+        if raw is not None:
+            fields[name] = json.loads(raw)
+    optional = {"ts": event.ts, "v": event.v}
+    return fields | {name: value for name, value in optional.items() if value is not None}
+
+
+def _any(patterns: Sequence[str], text: str) -> bool:
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
+
+
+def _ids_of(letter: Letter) -> set[str]:
+    return {letter.message.message_id, letter.base_id, *(event.id for event in letter.events)}
+
+
+def _has(letter: Letter, name: str, pattern: str) -> bool:
+    found = letter.message.attribute(name)
+    return found is not None and isinstance(found.value, str) and fnmatchcase(found.value, pattern)
+
+
+def _true(path: str, event: Event) -> bool:
+    """Whether the path leads to something that JMESPath calls true."""
+    try:
+        value = compiled(path).search(event_fields(event))
+    # Its functions meet whatever types a producer sent: what they cannot judge does not match.
+    except (JMESPathError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return False
+    # JMESPath calls every number true, 0 too.
+    return bool(value) or (isinstance(value, int | float) and not isinstance(value, bool))

@@ -1,0 +1,167 @@
+"""The journal of a run: what was decided once, and how far each letter got."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from relay.dlq.durable import DurableLines
+from relay.dlq.identity import Identity, Twin
+from relay.dlq.record import Damaged, of_message, read_record, write_record
+from relay.dlq.snapshot import Head, head_fields
+from relay.message import Message
+
+FORMAT = 1
+JOURNAL, BACKUP = "journal.jsonl", "backup.jsonl"
+
+
+class OtherRun(Exception):
+    """The directory holds the journal of another run. The text is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A letter that is safely where it was to go, and may be deleted from the queue."""
+
+    message_id: str
+    identity: Identity
+    seen_at: float | None
+    reference: str | None
+
+
+class Journal:
+    """One run's directory: its journal and the backup of every letter that it touches.
+
+    Attributes:
+        id: of the run, the same when it is taken up again.
+        began_at: when it began first, epoch seconds.
+        brought: MessageIds of letters that are where they were to go.
+        deleted: those of them that SQS agreed to delete.
+        twins: what was brought back, by what it is about.
+        resumed: whether an earlier process began it.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        head: Head,
+        options: Mapping[str, Any],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.directory = directory
+        self.brought: set[str] = set()
+        self.deleted: set[str] = set()
+        self.twins: dict[str, Twin] = {}
+        records = list(_records(directory / JOURNAL))
+        self.resumed = bool(records)
+        start = records[0] if records else _start(head, options, clock())
+        _check(directory, start, head, options)
+        self.id, self.began_at = str(start["run"]), float(start["began_at"])
+        for record in records[1:]:
+            self._learn(record)
+        self._journal = DurableLines(directory / JOURNAL)
+        self._backup = DurableLines(directory / BACKUP)
+        if not records:
+            self._journal.append(write_record(start))
+        if not (directory / BACKUP).stat().st_size:
+            self._backup.append(write_record(head_fields(head)))
+
+    async def back_up(self, messages: Iterable[Message]) -> None:
+        """Return when the messages are on the disk, whole."""
+        for message in messages:
+            self._backup.append(write_record(of_message(message)))
+        await self._journal.commit()
+        await self._backup.commit()
+
+    async def note_brought(self, letters: Iterable[Brought]) -> None:
+        """Return when it is on the disk that these may be deleted."""
+        rows = []
+        for letter in letters:
+            self._bring(letter)
+            about, text = letter.identity.about, letter.identity.text
+            rows.append([letter.message_id, about, text, letter.seen_at, letter.reference])
+        if rows:
+            self._journal.append(write_record({"brought": rows}))
+            await self._journal.commit()
+
+    def note_deleted(self, message_ids: Iterable[str]) -> None:
+        """Note what SQS agreed to delete. It need not be synced: deleting twice does no harm."""
+        rows = list(message_ids)
+        self.deleted.update(rows)
+        if rows:
+            self._journal.append(write_record({"deleted": rows}))
+
+    def note(self, **fields: Any) -> None:
+        """Note something for people."""
+        self._journal.append(write_record(fields))
+
+    def close(self) -> None:
+        """Sync and close both files."""
+        self._journal.close()
+        self._backup.close()
+
+    def _learn(self, record: Mapping[str, Any]) -> None:
+        for message_id, about, text, seen_at, reference in record.get("brought", ()):
+            self._bring(Brought(message_id, Identity(about, text), seen_at, reference))
+        self.deleted.update(record.get("deleted", ()))
+
+    def _bring(self, letter: Brought) -> None:
+        self.brought.add(letter.message_id)
+        self.twins[letter.identity.about] = Twin(letter.identity.text, letter.seen_at)
+
+
+def _records(path: Path) -> Iterable[dict[str, Any]]:
+    """The whole lines; what a kill tore off was never relied on."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                yield read_record(line.rstrip(b"\n"))
+            except Damaged as error:
+                if line.endswith(b"\n"):
+                    raise OtherRun(f"{path} is damaged: {error}") from error
+
+
+def _start(head: Head, options: Mapping[str, Any], now: float) -> dict[str, Any]:
+    return {
+        "journal": FORMAT,
+        "run": secrets.token_hex(8),
+        "queue": head.arn,
+        "options": dict(options),
+        "began_at": now,
+        "by": who(),
+    }
+
+
+def _check(
+    directory: Path, start: Mapping[str, Any], head: Head, options: Mapping[str, Any]
+) -> None:
+    if start.get("journal") != FORMAT:
+        raise OtherRun(f"{directory} holds no journal that this version knows")
+    if start["queue"] != head.arn:
+        raise OtherRun(f"{directory} is the journal of a run on {start['queue']}")
+    before, now = dict(start["options"]), dict(options)
+    other = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if other:
+        raise OtherRun(
+            f"{directory} is the journal of a run with other options ({', '.join(other)}): repeat"
+            " them to finish it, or name another directory"
+        )
+
+
+def who() -> str:
+    """The person at the keyboard, as far as the machine knows."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # no such user in this container
+        name = "unknown"
+    return f"{name}@{socket.gethostname()}"

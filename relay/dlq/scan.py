@@ -1,0 +1,139 @@
+"""One pass over a queue: receives until there is surely nothing more to receive."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from relay.aws.errors import QueueError
+from relay.aws.sqs import Queue
+from relay.aws.values import Received
+from relay.dlq.holding import Leased
+from relay.lease import now
+
+QUIET = 3
+"""Long polls in a row that must bring nothing new before the counters are believed."""
+
+PATIENCE = 6
+"""The same where the counters say that there is more: it is locked in groups or in other hands."""
+
+WIDTH = 4
+"""Most receives at a time; one while they bring nothing."""
+
+ATTEMPTS = 6
+FIRST_PAUSE = 0.2
+
+
+@dataclass(slots=True)
+class Reach:
+    """How far a pass came. `left` counts what the queue holds besides, `why` says why."""
+
+    complete: bool = False
+    left: int = 0
+    why: str = "the pass was stopped"
+
+
+class Scan:
+    """A pass. An empty answer does not mean an empty queue, and the counters are approximate.
+
+    Args:
+        queue: what to go through.
+        lease: seconds for which each message is hidden.
+        wait: seconds that each poll waits; 0 asks only some of SQS's servers.
+        ours: how many messages of the queue are in our hands now.
+        stop: set from outside to end the pass before the next receive.
+        clock: what leases are counted by.
+        sleep: waits between tries of a receive that failed.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        *,
+        lease: float,
+        wait: float,
+        ours: Callable[[], int],
+        stop: asyncio.Event,
+        clock: Callable[[], float] = now,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._queue = queue
+        self._lease = lease
+        self._wait = wait
+        self._ours = ours
+        self._stop = stop
+        self._clock = clock
+        self._sleep = sleep
+        self._seen: set[bytes] = set()
+        self._full = False
+        self.reach = Reach()
+
+    def seen(self, message_id: str) -> bool:
+        """Whether this pass has met the message; meeting it counts."""
+        key = hashlib.blake2b(message_id.encode(), digest_size=12).digest()
+        known = key in self._seen
+        self._seen.add(key)
+        return known
+
+    async def __aiter__(self) -> AsyncIterator[list[tuple[Leased, bool]]]:
+        """What each receive brought: the messages, and whether each was met before.
+
+        Raises:
+            QueueError: the queue cannot be received from.
+        """
+        quiet, width = 0, 1
+        while not self._stop.is_set() and not self._full:
+            rounds = await asyncio.gather(*(self._receive() for _ in range(width)))
+            news = 0
+            for leased in rounds:
+                batch = [(item, self.seen(item.message.message_id)) for item in leased]
+                news += sum(not again for _, again in batch)
+                if batch:
+                    yield batch
+            quiet = 0 if news else quiet + 1
+            # A FIFO queue hands out a group to one receive at a time.
+            width = 1 if quiet or self._queue.fifo else min(WIDTH, width + 1)
+            if quiet >= QUIET and await self._ended(quiet):
+                return
+
+    async def _ended(self, quiet: int) -> bool:
+        counts = await self._queue.attributes()
+        others = max(0, counts.in_flight - self._ours())
+        waiting = counts.visible + counts.delayed
+        if waiting and quiet < PATIENCE:
+            return False
+        left = waiting + others
+        self.reach = Reach(not left, left, _why(waiting, others, fifo=self._queue.fifo))
+        return True
+
+    async def _receive(self) -> list[Leased]:
+        for attempt in range(1, ATTEMPTS + 1):
+            taken_at = self._clock()
+            try:
+                found = await self._queue.receive(wait=self._wait, visibility=self._lease)
+            except QueueError as error:
+                if error.code == "OverLimit":
+                    self._full = True
+                    self.reach.why = "SQS lends no more messages at a time"
+                    return []
+                if not error.transient or attempt == ATTEMPTS:
+                    raise
+                await self._sleep(FIRST_PAUSE * 2.0**attempt)
+            else:
+                return [self._leased(received, taken_at) for received in found]
+        raise AssertionError  # the last attempt raises
+
+    def _leased(self, received: Received, taken_at: float) -> Leased:
+        return Leased(received.message, received.handle, taken_at, taken_at + int(self._lease))
+
+
+def _why(waiting: int, others: int, *, fifo: bool) -> str:
+    if waiting and fifo:
+        return "SQS shows no more of a FIFO group than the first messages that are in our hands"
+    if waiting:
+        return "SQS counts messages that it did not hand out"
+    if others:
+        return "they are hidden: in other hands, or left by a run that was killed"
+    return ""

@@ -1,0 +1,128 @@
+"""Snapshots: a dead-letter queue as it was, in a file that proves that it is whole."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from relay.dlq.record import Damaged, read_record, to_message
+from relay.message import Message
+
+FORMAT = 1
+
+
+class Unreadable(Exception):
+    """The file is no snapshot, or not the one that was written. The text is a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """Where and when a snapshot was taken. Times are epoch seconds, durations seconds."""
+
+    queue: str
+    arn: str
+    taken_at: float
+    retention: float
+    fifo: bool
+    main: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a snapshot ended: `left` counts what the queue held besides, out of our reach."""
+
+    count: int
+    complete: bool
+    left: int = 0
+
+
+class Snapshot:
+    """A snapshot, or a backup, on disk. `head` is known at once, `end` once all was read.
+
+    A backup that a crash cut off has no end, and a last line that is torn is left out.
+
+    Raises:
+        Unreadable: it cannot be opened or does not begin as one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.end: End | None = None
+        with self._open() as file:
+            self.head = _read_head(path, self._next(file))
+
+    def __iter__(self) -> Iterator[Message]:
+        """Every message, each checked.
+
+        Raises:
+            Unreadable: a line is damaged.
+        """
+        total = hashlib.sha256()
+        self.end = None
+        with self._open() as file:
+            total.update(self._next(file))
+            number = 1
+            while line := self._next(file):
+                number += 1
+                fields = self._fields(line, number, file)
+                if fields is None:
+                    return
+                if "end" in fields:
+                    self._check(fields, total.hexdigest(), number - 2)
+                    return
+                total.update(line)
+                yield self._message(fields, number)
+
+    def _open(self) -> IO[bytes]:
+        try:
+            if self.path.name.endswith(".gz"):
+                return cast("IO[bytes]", gzip.open(self.path, "rb"))
+            return self.path.open("rb")
+        except OSError as error:
+            raise Unreadable(f"{self.path} cannot be read: {error.strerror}") from error
+
+    def _next(self, file: IO[bytes]) -> bytes:
+        try:
+            return file.readline().rstrip(b"\n")
+        except (OSError, EOFError, zlib.error) as error:
+            raise Unreadable(f"{self.path} cannot be read on: {error}") from error
+
+    def _fields(self, line: bytes, number: int, file: IO[bytes]) -> dict[str, Any] | None:
+        try:
+            return read_record(line)
+        except Damaged as error:
+            if not self._next(file):
+                return None
+            raise Unreadable(f"{self.path}, line {number}: {error}") from error
+
+    def _message(self, fields: dict[str, Any], number: int) -> Message:
+        try:
+            return to_message(fields)
+        except Damaged as error:
+            raise Unreadable(f"{self.path}, line {number}: {error}") from error
+
+    def _check(self, fields: dict[str, Any], total: str, count: int) -> None:
+        if fields.get("lines") != total or fields["end"] != count:
+            raise Unreadable(f"{self.path} is not whole: its end speaks of other lines")
+        self.end = End(count, bool(fields.get("complete")), int(fields.get("left", 0)))
+
+
+def head_fields(head: Head) -> dict[str, Any]:
+    """The first line of a snapshot."""
+    told = {name: getattr(head, name) for name in Head.__slots__}
+    return {"snapshot": FORMAT, **{n: v for n, v in told.items() if v is not None}}
+
+
+def _read_head(path: Path, line: bytes) -> Head:
+    try:
+        fields = read_record(line)
+        if fields.pop("snapshot") != FORMAT:
+            raise Unreadable(f"{path} is of a format that this version does not know")
+        return Head(**fields)
+    except (Damaged, KeyError, TypeError) as error:
+        raise Unreadable(f"{path} is no snapshot of `relay dlq pull`") from error

@@ -1,0 +1,126 @@
+"""What is in a dead-letter queue: how much, how old, for how long still, and of which kinds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from relay.dlq.expiry import Expiry, expiry
+from relay.dlq.letter import Letter
+from relay.dlq.moments import hour
+from relay.dlq.shape import shape
+
+NO_EVENT = "(no event)"
+"""Stands for the name of what the relay would reject again."""
+
+GROUPINGS = ("name", "code", "source", "hour", "shape")
+_MANY = 1_000
+_OTHERS = "(others)"
+
+
+def name_of(letter: Letter) -> str:
+    """The name of its first pending event, or `NO_EVENT`."""
+    return letter.name or NO_EVENT
+
+
+@dataclass(slots=True)
+class Group:
+    """The letters of one name and code."""
+
+    count: int = 0
+    events: int = 0
+    oldest: float | None = None
+    newest: float | None = None
+    expires: float | None = None
+    sample: str = ""
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Counts that letters are added to. Bounded, however many kinds there are.
+
+    `first_expiry` is the earliest; `oldest` the earliest first sending, both epoch seconds.
+    """
+
+    retention: float
+    fifo: bool
+    count: int = 0
+    events: int = 0
+    oldest: float | None = None
+    first_expiry: Expiry | None = None
+    groups: dict[tuple[str, str], Group] = field(default_factory=dict)
+    counts: dict[str, Counter[str]] = field(
+        default_factory=lambda: {name: Counter() for name in GROUPINGS}
+    )
+
+    def add(self, letter: Letter) -> None:
+        """Count one more."""
+        self.count += 1
+        self.events += len(letter.events)
+        self.oldest = _least(self.oldest, letter.first_sent_at)
+        ends = expiry(letter.message, self.retention, fifo=self.fifo)
+        if ends and (self.first_expiry is None or ends.at < self.first_expiry.at):
+            self.first_expiry = ends
+        self._group(letter, ends)
+        for grouping, key in _keys(letter).items():
+            counter = self.counts[grouping]
+            counter[key if key in counter or len(counter) < _MANY else _OTHERS] += 1
+
+    def _group(self, letter: Letter, ends: Expiry | None) -> None:
+        key = (name_of(letter), letter.code)
+        if key not in self.groups and len(self.groups) >= _MANY:
+            key = (_OTHERS, _OTHERS)
+        group = self.groups.setdefault(key, Group())
+        group.count += 1
+        group.events += len(letter.events)
+        group.oldest = _least(group.oldest, letter.first_sent_at)
+        group.newest = _most(group.newest, letter.first_sent_at)
+        group.expires = _least(group.expires, ends.at if ends else None)
+        group.sample = group.sample or letter.message.message_id
+        group.reason = group.reason or letter.reason
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as JSON values, the largest groups first."""
+        first = self.first_expiry
+        return {
+            "count": self.count,
+            "events": self.events,
+            "oldest": self.oldest,
+            "first_expiry": first.at if first else None,
+            "first_expiry_exact": first.exact if first else None,
+            "groups": [
+                {"name": name, "code": code, **_fields(group)}
+                for (name, code), group in self.largest()
+            ],
+            "by": {name: dict(counter.most_common()) for name, counter in self.counts.items()},
+        }
+
+    def largest(self) -> list[tuple[tuple[str, str], Group]]:
+        """The groups, the largest first."""
+        return sorted(self.groups.items(), key=lambda item: (-item[1].count, item[0]))
+
+
+def _keys(letter: Letter) -> Mapping[str, str]:
+    encoding = letter.past.encoding if letter.past else None
+    return {
+        "name": name_of(letter),
+        "code": letter.code,
+        "source": letter.source or "(unknown)",
+        "hour": hour(letter.message.sent_at),
+        "shape": shape(letter.message.body, encoding),
+    }
+
+
+def _fields(group: Group) -> dict[str, Any]:
+    return {name: getattr(group, name) for name in Group.__slots__}
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    return min((value for value in (one, other) if value is not None), default=None)
+
+
+def _most(one: float | None, other: float | None) -> float | None:
+    return max((value for value in (one, other) if value is not None), default=None)
