@@ -1,0 +1,45 @@
+"""Who we are to AWS, and what time it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from relay.aws.errors import QueueError, translate
+from relay.aws.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The answer of STS. `date` is AWS's time of day in epoch seconds, also where it refused."""
+
+    arn: str | None = None
+    account: str | None = None
+    date: float | None = None
+    error: QueueError | None = None
+
+
+async def caller(session: Session) -> Caller:
+    """Ask STS whose credentials these are. Needs no permission. Never raises for its answer.
+
+    Raises:
+        QueueError: no client can be opened (no region, no such profile).
+    """
+    client = await session.client("sts")
+    try:
+        answer = await client.get_caller_identity()
+    except Exception as error:  # noqa: BLE001 - whatever it is becomes a value
+        told = getattr(error, "response", {})
+        about = translate(error, "sts:GetCallerIdentity", "AWS STS")
+        return Caller(date=_date(told), error=about)
+    return Caller(arn=answer["Arn"], account=answer["Account"], date=_date(answer))
+
+
+def _date(answer: Mapping[str, Any]) -> float | None:
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    try:
+        return parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, ValueError):
+        return None

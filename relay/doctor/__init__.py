@@ -1,0 +1,1 @@
+"""Looks at the real queues, keys, servers and permissions before they hurt. Changes nothing."""

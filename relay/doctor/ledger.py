@@ -1,0 +1,103 @@
+"""The ledger's table: there, of the right shape, forgetting by itself, and open to us."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from relay.aws.errors import QueueError
+from relay.aws.session import Session
+from relay.aws.tables import Table, describe_table, try_reading, try_writing
+from relay.doctor.finding import Finding, Statement, ok, rule, unchecked
+
+KEY = "key"
+EXPIRES = "expires"
+"""The attributes of the table: its partition key, text, and when an item may go, a number."""
+
+DESCRIBE = ("dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive")
+READ = ("dynamodb:BatchGetItem", "dynamodb:GetItem")
+WRITE = ("dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+_WITHOUT = "the relay delivers without it, and what the orchestrator has forgotten may run twice"
+
+
+async def of_ledger(session: Session, name: str | None) -> AsyncIterator[Finding]:
+    """The table of this name; None stands for a relay without a ledger."""
+    if name is None:
+        yield ok("ledger", "off: what is replayed after the orchestrator forgot it runs again")
+        return
+    try:
+        table = await describe_table(session, name)
+    except QueueError as error:
+        yield _unseen(name, error)
+        resource = name if name.startswith("arn:") else f"the ARN of the table {name}"
+        if error.kind != "denied":
+            return
+    else:
+        for finding in _shape(table):
+            yield finding
+        resource = table.arn
+    yield await _tried(Statement(READ, resource), lambda: try_reading(session, name, KEY))
+    yield await _tried(Statement(WRITE, resource), lambda: try_writing(session, name, KEY))
+
+
+def _shape(table: Table) -> list[Finding]:
+    key = ", ".join(f"{name} ({kind})" for name, kind in table.key)
+    return [
+        rule(
+            "ledger.table",
+            f"{table.arn} is {table.status}",
+            holds=table.status in ("ACTIVE", "UPDATING"),
+            why=_WITHOUT,
+            fix="wait until the table is active, or restore it",
+        ),
+        rule(
+            "ledger.key",
+            key,
+            holds=table.key == ((KEY, "S"),),
+            why=_WITHOUT,
+            fix=f"make a table whose only key is the partition key {KEY}, a string",
+        ),
+        rule(
+            "ledger.expiry",
+            f"items go by {table.expires}" if table.expires else "items stay for ever",
+            holds=table.expires == EXPIRES,
+            why="the table grows, and its bill with it, for ever",
+            fix=f"enable DynamoDB's time to live on the attribute {EXPIRES}",
+            otherwise="warn",
+        ),
+    ]
+
+
+def _unseen(name: str, error: QueueError) -> Finding:
+    if error.kind == "denied":
+        return unchecked(
+            "ledger.table",
+            error.sentence,
+            why="its key and its expiry are not known",
+            fix="grant the statement to see them",
+            statement=Statement(DESCRIBE, name),
+        )
+    return Finding(
+        check="ledger.table",
+        state="fail",
+        found=error.sentence,
+        why=_WITHOUT,
+        fix="make the table, or correct RELAY_LEDGER_TABLE",
+    )
+
+
+async def _tried(statement: Statement, call: Callable[[], Awaitable[None]]) -> Finding:
+    check = f"permission.{statement.actions[0]}"
+    try:
+        await call()
+    except QueueError as error:
+        if error.kind != "denied":
+            return unchecked(check, error.sentence, why=_WITHOUT, statement=statement)
+        return Finding(
+            check=check,
+            state="fail",
+            found=error.sentence,
+            why=_WITHOUT,
+            fix="grant the statement to the role of the relay",
+            statement=statement,
+        )
+    return ok(check, "permitted")
