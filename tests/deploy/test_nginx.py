@@ -1,0 +1,126 @@
+"""The platform's nginx, with our files merged in, between the worker daemon and the relay."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from relay.local.inngest import Fault, Function, Rule
+from tests.deploy.instance import Instance, instance
+from tests.deploy.platform_nginx import PlatformNginx, nginx
+
+pytestmark = pytest.mark.skipif(
+    not nginx(), reason="nginx is not installed (Debian: apt-get install nginx-light)"
+)
+
+PATIENCE = 40.0
+OF_SQSD = {"User-Agent": "aws-sqsd/3.0.4", "X-Aws-Sqsd-Msgid": "m-1", "X-Aws-Sqsd-Queue": "main"}
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - the condition is another process's doing
+            await asyncio.sleep(0.05)
+
+
+async def post(url: str, source: str = "127.0.0.1") -> int:
+    """A message posted by hand, from this address; the status."""
+    transport = httpx.AsyncHTTPTransport(local_address=source)
+    async with httpx.AsyncClient(transport=transport, timeout=30) as client:
+        event = {"name": "shop/order", "data": {}}
+        answer = await client.post(f"{url}/", json=event, headers=OF_SQSD)
+        return answer.status_code
+
+
+async def test_a_request_is_held_for_longer_than_the_platforms_minute(tmp_path: Path) -> None:
+    # A hundredth of every limit: the platform's 60 s are 0.6, ours are 9.6, the answer takes 1.5.
+    async with instance(tmp_path, hurry=100) as ours:
+        ours.inngest.script.add(Rule(fault=Fault(delay=1.5), times=2))
+        assert await post(ours.nginx.url) == 200
+        application = int(ours.relay_url.rsplit(":", 1)[1])
+        async with PlatformNginx(tmp_path / "bare", application, ours=False, hurry=100) as bare:
+            assert await post(bare.url) == 504
+
+
+async def test_attributes_of_any_name_and_size_and_a_full_message_pass(tmp_path: Path) -> None:
+    large = "x" * 200_000
+    names = {"my_app.order_id": "o-1", "other.one": "1", "and_another": "2", "large-one": large}
+    async with (
+        instance(tmp_path, RELAY_ID_ATTRIBUTE="my_app.order_id") as here,
+        here.daemon(),
+    ):
+        await here.send({"name": "shop/full", "data": {"text": "y" * (1_048_576 - 100)}})
+        await here.send({"name": "shop/order", "data": {}}, **names)
+        await here.send("poison", **names)
+        letter = await here.dead_letter()
+        await until(lambda: len(here.inngest.events) == 2)
+    events = {event.name: event for event in here.inngest.events}
+    # Its id is in the one attribute whose name has both characters that nginx drops by default.
+    assert "o-1" in events["shop/order"].id
+    assert len(bytes(events["shop/full"].data)) > 1_048_000
+    # The copy is made from what arrived, so it shows what did.
+    copied = letter["MessageAttributes"]
+    assert {name: copied[name]["StringValue"] for name in names} == names
+
+
+async def test_only_this_instance_is_admitted(tmp_path: Path) -> None:
+    async with instance(tmp_path) as here:
+        assert await post(here.nginx.url, "127.0.0.1") == 200
+        assert await post(here.nginx.url, "127.0.0.2") == 403
+
+
+async def test_a_hundred_connections_are_held_at_once(tmp_path: Path) -> None:
+    async with instance(tmp_path) as here:
+        await here.inngest.down()
+        for number in range(100):
+            await here.send({"name": "shop/order", "data": {"n": number}})
+        async with here.daemon(), httpx.AsyncClient() as client:
+            async with asyncio.timeout(PATIENCE):
+                while await in_hand(client, here) < 100:  # noqa: ASYNC110 - it can only be asked
+                    await asyncio.sleep(0.05)
+            await here.inngest.up()
+            await until(lambda: here.left() == 0)
+        ids = Counter(event.id for event in here.inngest.events)
+        assert len(ids) == 100
+        assert here.nginx.logged().count(" 200 ") >= 100
+
+
+async def in_hand(client: httpx.AsyncClient, here: Instance) -> int:
+    answer = await client.get(f"{here.relay_url}/ready")
+    return int(answer.json()["in_hand"])
+
+
+async def test_a_deployment_under_traffic_loses_nothing_and_runs_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    ships = Function(name="ship", on="shop/order")
+    async with instance(tmp_path, [ships]) as here:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(traffic(here, 300))
+            async with here.daemon() as before:
+                await until(lambda: len(here.inngest.events) >= 60)
+                # The platform's order, and a daemon that waits for no answer.
+                before.kill()
+                await here.nginx.stop()
+                assert await here.relay.terminate() == 0
+            await here.relay.start()
+            await here.nginx.start()
+            async with here.daemon():
+                await until(lambda: len({e.id for e in here.inngest.events}) == 300)
+                await until(lambda: here.left() == 0)
+        assert not here.sqs.queues["dead"].messages()
+        await here.inngest.settled()
+        runs = Counter(run.event_id for run in here.inngest.runs)
+        assert set(runs.values()) == {1}
+        assert len(runs) == 300
+
+
+async def traffic(here: Instance, count: int) -> None:
+    for number in range(count):
+        await here.send({"name": "shop/order", "data": {"n": number}})
+        await asyncio.sleep(0.005)
