@@ -116,6 +116,28 @@ def test_honest_books_balance() -> None:
     assert json.loads(balance.summary(1.0))["ran"] == 1
 
 
+def test_the_judge_finds_a_group_out_of_order() -> None:
+    record = Published()
+    for name in ("a", "b", "c"):
+        record.enter(Publication(kind="event", body="", runs=(own(name),), group="g"), f"m-{name}")
+    events = [stored(name) for name in ("a", "c", "b")]
+    runs = [run(name) for name in ("a", "c", "b")]
+    assert reconcile(record, events, runs, [HEARD], [], 0).balanced
+    assert reconcile(record, events, runs, [HEARD], [], 0, ordered=True).out_of_order == 1
+
+
+@pytest.mark.parametrize("options", [["--pull"], ["--pull", "--fifo"]])
+def test_pull_mode_balances_its_books(options: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "relay", "demo", "--messages", "200", *options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("what", "balance"),
     [

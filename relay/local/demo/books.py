@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from relay.local.demo.publication import Publication
 from relay.local.inngest import Function, Run, StoredEvent
@@ -27,6 +28,7 @@ class Balance:
     lost: int
     ran_twice: int
     in_queue: int
+    out_of_order: int
     codes: Mapping[str, int]
     kinds: Mapping[str, int]
     unexplained: tuple[str, ...] = ()
@@ -35,7 +37,8 @@ class Balance:
     def balanced(self) -> bool:
         """Whether every event is where it belongs, once."""
         return (
-            not (self.lost or self.ran_twice or self.in_queue or self.unexplained)
+            not (self.lost or self.ran_twice or self.in_queue or self.out_of_order)
+            and not self.unexplained
             and self.unique == self.ran + self.dead_lettered
         )
 
@@ -53,11 +56,14 @@ class Published:
     runs: Counter[str] = field(default_factory=Counter)
     dies: dict[str, str] = field(default_factory=dict)
     kinds: Counter[str] = field(default_factory=Counter)
+    groups: dict[str, list[list[str]]] = field(default_factory=dict)
 
     def enter(self, publication: Publication, message_id: str) -> None:
         """Record a message that SQS has accepted under this id."""
         self.kinds[publication.kind] += 1
-        self.runs.update(name(message_id) for name in publication.runs)
+        ids = [name(message_id) for name in publication.runs]
+        self.runs.update(ids)
+        self.groups.setdefault(publication.group or "", []).append(ids)
         for name in publication.dies:
             self.dies[name(message_id)] = publication.code or ""
 
@@ -74,8 +80,11 @@ def reconcile(
     functions: Iterable[Function],
     dead: Iterable[Stored],
     in_queue: int,
+    *,
+    ordered: bool = False,
 ) -> Balance:
-    """Hold three independent records against each other."""
+    """Hold three independent records against each other, and each group's order if `ordered`."""
+    stored = list(stored)
     accepted = {event.id: event.name for event in stored}
     letters = dict(_dead_ids(dead))
     ran, died = set(accepted), set(letters)
@@ -94,6 +103,7 @@ def reconcile(
         lost=len(published.unique - ran - died) + _never_ran(accepted, runs, functions),
         ran_twice=_ran_twice(runs, functions),
         in_queue=in_queue,
+        out_of_order=_out_of_order(published, stored) if ordered else 0,
         codes=Counter(letters.values()),
         kinds=published.kinds,
         unexplained=tuple(sorted(complaints)),
@@ -139,3 +149,21 @@ def _ran_twice(runs: Iterable[Run], functions: Iterable[Function]) -> int:
     promised = {function.name for function in functions if not function.batched}
     times = Counter((run.function, run.event_id) for run in runs if run.function in promised)
     return sum(count - 1 for count in times.values())
+
+
+def _out_of_order(published: Published, stored: Iterable[StoredEvent]) -> int:
+    """Messages of which an event was accepted before one of the message before, in their group.
+
+    What counts is each id's first acceptance. An id that was published twice belongs to no group,
+    and the events of one message have no order among themselves.
+    """
+    first: dict[str, int] = {}
+    for position, event in enumerate(stored):
+        first.setdefault(event.id, position)
+    wrong = 0
+    for messages in published.groups.values():
+        places = [
+            [first[i] for i in ids if published.runs[i] == 1 and i in first] for ids in messages
+        ]
+        wrong += sum(min(later) < max(earlier) for earlier, later in pairwise(filter(None, places)))
+    return wrong

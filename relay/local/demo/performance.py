@@ -30,6 +30,9 @@ FUNCTIONS = (
 OUTAGE = 4.0
 """Seconds for which the orchestrator is down."""
 
+VISIBILITY = 12
+"""Seconds after which the messages of a killed poller come back."""
+
 REDELIVERED = 30
 """How many receives bring a message that will come a second time."""
 
@@ -64,7 +67,7 @@ async def perform(programme: Programme, show: Show) -> Balance:
         functions=FUNCTIONS,
         fifo=programme.fifo,
         poll=programme.poll,
-        visibility=20,
+        visibility=VISIBILITY,
     )
     async with staged(plan) as stage:
         assert stage.inngest is not None  # noqa: S101 - the plan names no other server
@@ -107,6 +110,7 @@ class _Performance:
             self._inngest.functions,
             self._dead.messages(),
             len(self._queue.messages()),
+            ordered=self._programme.fifo,
         )
 
     def _redeliver(self) -> None:

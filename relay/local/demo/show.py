@@ -95,6 +95,7 @@ def _books(balance: Balance) -> Table:
         ("lost", balance.lost, balance.lost > 0),
         ("run twice by a function", balance.ran_twice, balance.ran_twice > 0),
         ("left in the queue", balance.in_queue, balance.in_queue > 0),
+        ("accepted out of their group's order", balance.out_of_order, balance.out_of_order > 0),
     ):
         table.add_row(name, f"{count:,}", style="bold red" if wrong else None)
     return table
