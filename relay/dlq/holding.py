@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from relay.aws.batches import BATCH_ENTRIES
 from relay.aws.errors import QueueError
 from relay.aws.sqs import Queue
-from relay.lease import LONGEST, MARGIN, now
 from relay.message import Message
+from relay.poller.lease import LONGEST, MARGIN, now
 
 
 @dataclass(frozen=True, slots=True)

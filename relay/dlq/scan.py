@@ -11,7 +11,7 @@ from relay.aws.errors import QueueError
 from relay.aws.sqs import Queue
 from relay.aws.values import Received
 from relay.dlq.holding import Leased
-from relay.lease import now
+from relay.poller.lease import now
 
 QUIET = 3
 """Long polls in a row that must bring nothing new before the counters are believed."""

@@ -14,9 +14,9 @@ from relay.aws.sqs import Queue, open_queue
 from relay.aws.values import QueueAttributes
 from relay.facts import Fact, IntakeChanged, Observe
 from relay.poller import Limits, Poller
+from relay.poller.way_in import WayIn
 from relay.settings import Settings
 from relay.stopping import on_stop_signal
-from relay.way_in import WayIn
 from relay.wiring.core import running
 
 FLUSH = 2.0

@@ -7,10 +7,10 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.groups import GroupLine
-from relay.lease import Lease
 from relay.local.sqs.faults import Request
 from relay.message import Delivered, Message, Outcome, Reject, Retry
+from relay.poller.groups import GroupLine
+from relay.poller.lease import Lease
 from tests.poller.rig import Rig, until
 
 

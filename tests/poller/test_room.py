@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.room import Room
+from relay.poller.room import Room
 
 steps = st.one_of(
     st.tuples(st.just("take"), st.integers(1, 10)),

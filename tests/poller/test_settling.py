@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from relay.facts import DeleteFailed, ReleaseFailed
 from relay.local.sqs.faults import Fault
 from relay.message import Retry
-from relay.settling import LONGEST_BACKOFF, backoff
+from relay.poller.settling import LONGEST_BACKOFF, backoff
 from tests.poller.rig import Rig, until
 
 

@@ -7,7 +7,7 @@ import pytest
 from relay.aws.errors import QueueError
 from relay.facts import Fact, IntakeChanged
 from relay.local.sqs.faults import Fault
-from relay.way_in import HALTED_FOR, WayIn
+from relay.poller.way_in import HALTED_FOR, WayIn
 from tests.poller.rig import Rig, until
 
 

@@ -13,18 +13,18 @@ from typing import Any, TypeVar
 from relay.aws.errors import QueueError
 from relay.aws.sqs import Queue
 from relay.aws.values import QueueAttributes
-from relay.deliveries import Deliveries
-from relay.extender import Extender
 from relay.facts import HandlerRaised, Observe, ignore
-from relay.fairness import FairLine
-from relay.groups import GroupLine
-from relay.intake import AlwaysOpen, Intake, Receive, Way
-from relay.lease import now
-from relay.line import Line
 from relay.message import Message, Outcome, Retry
-from relay.room import Room
-from relay.settling import Settler
-from relay.way_in import WayIn
+from relay.poller.deliveries import Deliveries
+from relay.poller.extender import Extender
+from relay.poller.fairness import FairLine
+from relay.poller.groups import GroupLine
+from relay.poller.intake import AlwaysOpen, Intake, Receive, Way
+from relay.poller.lease import now
+from relay.poller.line import Line
+from relay.poller.room import Room
+from relay.poller.settling import Settler
+from relay.poller.way_in import WayIn
 
 EXPIRING = 0.9
 """The part of the retention after which a parked group goes on: order is worth less than loss."""

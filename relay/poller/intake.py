@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from relay.aws.batches import BATCH_ENTRIES
 from relay.aws.errors import QueueError
 from relay.aws.values import Received
-from relay.lease import now
-from relay.room import Room
-from relay.way_in import WayIn
+from relay.poller.lease import now
+from relay.poller.room import Room
+from relay.poller.way_in import WayIn
 
 Receive = Callable[[int, str], Awaitable[Sequence[Received]]]
 """Receives up to so many messages; the second argument names the attempt, for repeats of it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from relay.lease import Lease
 from relay.message import Delivered, Message, Outcome, Reject
+from relay.poller.lease import Lease
 
 PARKED = 10_000
 """Parked groups that are remembered; the ones parked longest ago are let go beyond that."""

@@ -11,7 +11,7 @@ from relay.aws.errors import QueueError
 from relay.aws.sqs import Queue
 from relay.aws.values import Failed
 from relay.facts import Extended, LeaseLost, Observe, ignore
-from relay.lease import Lease, Leases, Stage, now, renewal
+from relay.poller.lease import Lease, Leases, Stage, now, renewal
 
 LOOKS = 40.0
 """How often the leases are looked at within one visibility timeout."""

@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from relay.aws.values import Received
-from relay.intake import Way
-from relay.lease import Lease, Leases, Stage, now, renewal
-from relay.line import Line
 from relay.message import Message, Outcome, Retry
-from relay.room import Room
-from relay.settling import Settler, backoff
+from relay.poller.intake import Way
+from relay.poller.lease import Lease, Leases, Stage, now, renewal
+from relay.poller.line import Line
+from relay.poller.room import Room
+from relay.poller.settling import Settler, backoff
 
 PARKED_FOR = 900.0
 """Seconds that a message that its line does not admit is hidden for at a time."""

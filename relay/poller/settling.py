@@ -12,8 +12,8 @@ from relay.aws.sqs import Queue
 from relay.aws.values import Failed
 from relay.batcher import Batcher
 from relay.facts import DeletedLate, DeleteFailed, Observe, ReleaseFailed, ignore
-from relay.lease import Lease, now
-from relay.way_in import WayIn
+from relay.poller.lease import Lease, now
+from relay.poller.way_in import WayIn
 
 LINGER = 0.1
 """Seconds that a delete may wait for others: nine of ten requests are saved by it."""

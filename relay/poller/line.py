@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from relay.lease import Lease
 from relay.message import Outcome
+from relay.poller.lease import Lease
 
 
 class Line(Protocol):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from relay.aws.errors import QueueError
 from relay.facts import IntakeChanged, Observe, ignore
-from relay.lease import now
+from relay.poller.lease import now
 
 HALTING = ("denied", "kms", "missing")
 """Kinds of error that a person has to mend."""
