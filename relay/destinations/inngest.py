@@ -20,6 +20,7 @@ from relay.destinations.broken import broken
 from relay.destinations.inngest_answer import KEY, URL, Answer, read
 from relay.destinations.redaction import HIDDEN, Redaction
 from relay.message import Event, Limits, Outcome, Unavailable
+from relay.traceparent import headers
 
 CONNECT_TIMEOUT = 5.0
 CONNECTIONS = 16
@@ -114,7 +115,7 @@ class Inngest:
 
     async def _exchange(self, target: bytes, body: bytes, limit: int) -> Answer:
         request = self._client.build_request(
-            "POST", self._url, content=body, extensions={"target": target}
+            "POST", self._url, content=body, headers=headers(), extensions={"target": target}
         )
         response = await self._client.send(request, stream=True)
         try:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
+from relay import traceparent
 from relay.envelope import identity, moment, task
 from relay.envelope.decoded import Decoded
 from relay.envelope.letter import Draft, Letter
@@ -20,10 +20,6 @@ NOTHING_PENDING = "nothing-pending"
 
 MAX_NOTICES = 20
 """A message that is odd in a hundred ways needs no hundred words."""
-
-_TRACE = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII
-)
 
 
 def decode(message: Message, rules: Rules) -> Decoded | Reject:
@@ -43,7 +39,8 @@ def _decoded(message: Message, rules: Rules) -> Decoded | Reject:
     letter = _letter(message, past, rules)
     base, notices = identity.base_id(message, past, letter, rules)
     drafts = _pending(letter, past)
-    events, rejects = _sorted(drafts, _maker(message, past, letter, base), rules.max_event_bytes)
+    made = _maker(message, past, letter, base, inside=rules.trace_in_data)
+    events, rejects = _sorted(drafts, made, rules.max_event_bytes)
     if rejects and not letter.array:
         return rejects[0][1]
     return Decoded(
@@ -86,9 +83,12 @@ def _pending(letter: Letter, past: Origin | None) -> list[tuple[int, Draft | Rej
 
 
 def _maker(
-    message: Message, past: Origin | None, letter: Letter, base: str
+    message: Message, past: Origin | None, letter: Letter, base: str, *, inside: bool
 ) -> Callable[[int, Draft], Event]:
-    """What makes a draft an event, with all that is the same for each event of the message."""
+    """What makes a draft an event, with all that is the same for each event of the message.
+
+    `inside` puts the trace into the data as well.
+    """
     sent = moment.of_seconds(past.sent_at) if past else None
     ts = letter.ts or sent or moment.of_seconds(message.sent_at)
     trace = _trace(message, letter)
@@ -98,7 +98,7 @@ def _maker(
         return Event(
             id=identity.event_id(draft, letter, base, index, generation),
             name=draft.name,
-            data=draft.data,
+            data=traceparent.within(draft.data, trace) if inside else draft.data,
             ts=draft.ts or ts,
             v=draft.v,
             user=draft.user,
@@ -138,9 +138,9 @@ def _fits(event: Event, max_bytes: int) -> bool:
 
 
 def _trace(message: Message, letter: Letter) -> str | None:
-    """The producer's W3C trace parent, where it is well formed."""
-    told = identity.attribute(message, letter, "traceparent") or letter.trace
-    return told if told is not None and _TRACE.fullmatch(told) else None
+    """The producer's W3C trace parent, where it is well formed; else what AWS's own header says."""
+    told = identity.attribute(message, letter, traceparent.NAME) or letter.trace
+    return traceparent.well_formed(told) or traceparent.from_x_ray(message.trace_header)
 
 
 def _notices(

@@ -23,6 +23,7 @@ class Rules:
         max_events: the most events in one message.
         max_event_bytes: the most bytes in one event as it is sent.
         task_prefix: put before a periodic task's name to make its event's name.
+        trace_in_data: put the producer's trace parent into the event's data.
 
     Raises:
         ValueError: the envelope is not one of `KINDS`, or the path is no JMESPath.
@@ -35,6 +36,7 @@ class Rules:
     max_events: int = 5_000
     max_event_bytes: int = 3_145_728
     task_prefix: str = "task/"
+    trace_in_data: bool = False
 
     def __post_init__(self) -> None:
         """Refuse at the start what no message could be read with."""

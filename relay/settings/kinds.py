@@ -56,6 +56,16 @@ def _key(value: SecretStr) -> SecretStr:
     return SecretStr(text)
 
 
+def _emf_target(value: str) -> str:
+    if "://" not in value:
+        return value
+    parts = urlsplit(value)
+    bare = not (parts.username or parts.password or parts.query or parts.path)
+    if parts.scheme != "tcp" or not parts.hostname or not parts.port or not bare:
+        raise ValueError("no address of an agent")
+    return value
+
+
 def _local_path(value: str) -> str:
     if not value.startswith("/"):
         raise ValueError("no path")
@@ -95,6 +105,18 @@ Key = Annotated[
     SecretStr,
     AfterValidator(_key),
     Expected("a key as its owner issued it, without spaces, slashes or the rest of an address"),
+]
+Messages = Annotated[
+    str,
+    Field(pattern=r"^(all|problems|1/[1-9][0-9]{0,8})$"),
+    Expected("all, problems, or a share such as 1/100"),
+]
+EmfTarget = Annotated[
+    str,
+    AfterValidator(_emf_target),
+    Expected(
+        "stdout, the path of a file, or the address of an agent such as tcp://127.0.0.1:25888"
+    ),
 ]
 Words = Annotated[
     tuple[str, ...],

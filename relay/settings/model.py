@@ -12,8 +12,10 @@ from relay import clocks
 from relay.settings import relations
 from relay.settings.kinds import (
     Count,
+    EmfTarget,
     Key,
     LocalPaths,
+    Messages,
     PathExpression,
     PortNumber,
     Seconds,
@@ -25,6 +27,7 @@ from relay.settings.kinds import (
     WebAddress,
     Words,
 )
+from relay.telemetry import table
 
 
 class Settings(BaseSettings):
@@ -148,10 +151,28 @@ class Settings(BaseSettings):
     """The least severe log lines that are written."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """How log lines look; `auto` is for people on a terminal and JSON elsewhere."""
+    log_messages: Messages = "all"
+    """Which messages get a log line at their end: `all`, `problems`, or one in N with `1/N`;
+    problems always do."""
+    log_file: str | None = None
+    """A file for all log lines, as JSON, turned at 50 MB with five older ones kept; standard output
+    then has everything but the messages' lines."""
     log_payload: bool = False
     """Write the events' data into the log too."""
     metrics: Literal["auto", "cloudwatch", "emf", "prometheus", "otlp", "none"] = "auto"
     """Where metrics go; `auto` is cloudwatch where there are AWS credentials, else none."""
+    emf_to: EmfTarget = "stdout"
+    """Where emf writes its lines: `stdout`, the path of a file, or `tcp://host:port` for the
+    CloudWatch agent's port, which is 25888."""
+    emf_log_group: str = "/relay/metrics"
+    """The log group that emf names to the CloudWatch agent."""
+    slo: Seconds = table.SLO_SECONDS
+    """Seconds from a message's first sending within which an event counts as delivered in time."""
+    traces: Literal["none", "otlp"] = "none"
+    """Where spans go: a span for each request to the destination, linked to its events' traces."""
+    trace_in_data: bool = False
+    """Put the producer's trace into the event's data too, as `traceparent`, for functions to use;
+    all else in the data stays as it was."""
 
     @property
     def clocks(self) -> clocks.Clocks:

@@ -16,4 +16,5 @@ def rules(settings: Settings) -> Rules:
         max_events=settings.max_events,
         max_event_bytes=settings.max_event_bytes,
         task_prefix=settings.task_prefix,
+        trace_in_data=settings.trace_in_data,
     )

@@ -15,6 +15,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from relay.telemetry import table
+from relay.telemetry.quiet import quiet
 from relay.telemetry.report import NotTaken, Report
 from relay.telemetry.sinks.totals import distribution
 from relay.telemetry.table import Kind, Metric
@@ -35,6 +36,7 @@ class OtlpSink:
     """
 
     def __init__(self, service: str) -> None:
+        quiet()
         self._exporter = OTLPMetricExporter(timeout=TIMEOUT)
         self._resource = Resource.create({"service.name": service})
         self._totals = Window()

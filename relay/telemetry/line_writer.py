@@ -1,0 +1,82 @@
+"""The line writer: a thread that writes lines, so that nobody waits for a disk or a full pipe."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+LIMIT = 8 * 1_048_576
+"""Characters that may wait. At 500 each that is 16,000 lines, seconds of the heaviest traffic."""
+
+GATHER = 0.01
+"""Seconds between two writes under load: one call for many lines. So much a crash may lose."""
+
+
+class LineWriter:
+    """Takes lines from any thread at once and writes them in order, many at a time.
+
+    Where they cannot be written (a full disk, a pipe that nobody reads), they wait up to the limit
+    and are then dropped and counted: delivery goes on. Every line that is taken before `close` is
+    written by it, if `close` is given the time.
+
+    Args:
+        write: writes a text of whole lines; may block, may raise `OSError` or `ValueError`.
+        limit: characters that may wait.
+    """
+
+    def __init__(self, write: Callable[[str], None], *, limit: int = LIMIT) -> None:
+        self._write = write
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._lines: list[str] = []
+        self._size = 0
+        self._lost = 0
+        self._wanted = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log lines", daemon=True)
+        self._thread.start()
+
+    def line(self, text: str) -> None:
+        """Take one line, without its end."""
+        with self._lock:
+            if self._size + len(text) > self._limit or self._closing.is_set():
+                self._lost += 1
+                return
+            self._lines.append(text)
+            self._size += len(text)
+        if not self._wanted.is_set():
+            self._wanted.set()
+
+    def take_lost(self) -> int:
+        """How many lines were lost since the last call."""
+        with self._lock:
+            lost, self._lost = self._lost, 0
+        return lost
+
+    def close(self, patience: float = 3.0) -> None:
+        """Write what is left, for so many seconds at most, and take nothing more."""
+        self._closing.set()
+        self._wanted.set()
+        self._thread.join(patience)
+
+    def _run(self) -> None:
+        while True:
+            self._wanted.wait()
+            self._closing.wait(GATHER)
+            self._wanted.clear()
+            closing = self._closing.is_set()
+            self._write_all()
+            if closing:
+                return
+
+    def _write_all(self) -> None:
+        with self._lock:
+            lines, self._lines, self._size = self._lines, [], 0
+        if not lines:
+            return
+        lines.append("")
+        try:
+            self._write("\n".join(lines))
+        except (OSError, ValueError):  # a closed stream is a ValueError
+            with self._lock:
+                self._lost += len(lines) - 1

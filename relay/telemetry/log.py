@@ -1,0 +1,141 @@
+"""The log: where lines go, for as long as it is open."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from relay.telemetry.form import LEVELS, Console, Form, Json
+from relay.telemetry.line_writer import LineWriter
+from relay.telemetry.log_file import LogFile
+from relay.telemetry.redaction import Redactor
+
+OURS = "relay"
+"""The logger above all of ours. Others are heard from warnings on: some log addresses as news."""
+
+
+class _Handler(logging.Handler):
+    """Hands what is logged to the log."""
+
+    def __init__(self, take: Callable[[logging.LogRecord], None]) -> None:
+        super().__init__()
+        self._take = take
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._take(record)
+        except Exception:  # noqa: BLE001 - a record that cannot be written must not harm its writer
+            self.handleError(record)
+
+
+class Log:
+    """Writes records and message lines, without secrets, by threads of their own.
+
+    With a file, everything goes there as JSON, and to `screen` goes everything but the messages'
+    lines. Without one everything goes to `screen`.
+    """
+
+    def __init__(
+        self,
+        *,
+        screen: tuple[LineWriter, Form],
+        file: tuple[LineWriter, Form] | None,
+        redactor: Redactor,
+        level: int,
+    ) -> None:
+        self._screen = screen
+        self._file = file
+        self._redactor = redactor
+        self._level = level
+
+    def record(self, record: logging.LogRecord) -> None:
+        """Write a record of the logging machinery."""
+        for writer, form in filter(None, (self._screen, self._file)):
+            writer.line(self._redactor.hide(form.record(record)))
+
+    def message(self, fields: Mapping[str, Any], at: float, *, foreign: bool) -> None:
+        """Write a message's line. `foreign` fields hold words that are not the relay's own."""
+        if LEVELS[fields["outcome"]] < self._level:
+            return
+        writer, form = self._file or self._screen
+        line = form.message(fields, at)
+        hide = self._redactor.hide if foreign else self._redactor.hide_known
+        writer.line(hide(line))
+
+    def take_lost(self) -> int:
+        """How many lines found no place since the last call."""
+        return sum(writer.take_lost() for writer, _ in filter(None, (self._screen, self._file)))
+
+
+@contextlib.contextmanager
+def open_log(
+    *,
+    service: str,
+    level: str = "info",
+    form: str = "auto",
+    file: Path | None = None,
+    redactor: Redactor,
+    screen: TextIO | None = None,
+) -> Iterator[Log]:
+    """Send everything that is logged where it belongs, for as long as the block runs.
+
+    Args:
+        service: named in every line of JSON.
+        level: the least severe that is written of our own.
+        form: `json`, `console`, or `auto`, which is for people on a terminal and JSON elsewhere.
+        file: the file for everything; none if None.
+        redactor: hides secrets in every line.
+        screen: standard output if None.
+    """
+    screen = screen or sys.stdout
+    terminal = screen.isatty()
+    people = form == "console" or (form == "auto" and terminal)
+    shown: Form = Console(colour=terminal) if people else Json(service)
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(_writing(_to(screen)))
+        kept = None
+        if file is not None:
+            log_file = LogFile(file)
+            stack.callback(log_file.close)
+            kept = (stack.enter_context(_writing(log_file.write)), Json(service))
+        number = logging.getLevelNamesMapping()[level.upper()]
+        log = Log(screen=(out, shown), file=kept, redactor=redactor, level=number)
+        stack.enter_context(_installed(_Handler(log.record), number))
+        yield log
+
+
+@contextlib.contextmanager
+def _writing(write: Callable[[str], None]) -> Iterator[LineWriter]:
+    writer = LineWriter(write)
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+def _to(stream: TextIO) -> Callable[[str], None]:
+    def write(text: str) -> None:
+        stream.write(text)
+        stream.flush()
+
+    return write
+
+
+@contextlib.contextmanager
+def _installed(handler: logging.Handler, level: int) -> Iterator[None]:
+    """Take part in the logging machinery, and leave it as it was."""
+    root, ours = logging.getLogger(), logging.getLogger(OURS)
+    before = root.level, ours.level
+    root.addHandler(handler)
+    root.setLevel(max(level, logging.WARNING))
+    ours.setLevel(level)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before[0])
+        ours.setLevel(before[1])

@@ -1,0 +1,37 @@
+"""The log's own file, which is turned before it grows too large."""
+
+from __future__ import annotations
+
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import TextIO
+
+LARGEST = 50_000_000
+"""Bytes. An agent that follows the file has read long before its name goes to the next one."""
+
+KEPT = 5
+
+
+class LogFile:
+    """A file of whole lines, and up to `KEPT` older ones beside it: `.1` is the youngest."""
+
+    def __init__(self, path: Path, *, largest: int = LARGEST, kept: int = KEPT) -> None:
+        # Only the turning is of use here: its own `emit` formats every line twice.
+        self._handler = RotatingFileHandler(path, backupCount=kept, encoding="utf-8", delay=True)
+        self._largest = largest
+        self._path = path
+
+    def write(self, text: str) -> None:
+        """Add lines. Raises `OSError`; the next call tries again."""
+        stream: TextIO | None = self._handler.stream
+        if stream is not None and stream.tell() + len(text) > self._largest:
+            self._handler.doRollover()
+        if self._handler.stream is None:
+            # Opened late, so that a missing directory costs lines and not the start.
+            self._handler.stream = self._path.open("a", encoding="utf-8")
+        self._handler.stream.write(text)
+        self._handler.stream.flush()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._handler.close()

@@ -1,0 +1,151 @@
+"""Spans over OTLP/HTTP: one for each request, linked to its events' traces. Needs extra `otlp`.
+
+Where to, and how many of them, is told by OpenTelemetry's own variables
+(`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER` and the like).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from relay.message import Delivered, Destination, Event, Limits, Outcome, Refused, Unavailable
+from relay.telemetry.message_fields import WORDS
+from relay.telemetry.quiet import quiet
+from relay.traceparent import carried, shared
+
+TIMEOUT = 5.0
+LINKS = 1_000
+"""Links of a span; OpenTelemetry's default of 128 is a little more than a usual batch."""
+
+
+class Spans:
+    """Makes spans and exports them from a thread. What does not fit into its queue is dropped.
+
+    Args:
+        service: becomes the resource's `service.name`.
+        failed: called, in that thread, for each export that the receiver did not take.
+        exporter: OTLP over HTTP if None.
+    """
+
+    def __init__(
+        self, service: str, failed: Callable[[], None], exporter: SpanExporter | None = None
+    ) -> None:
+        quiet()
+        counting = _Counting(exporter or OTLPSpanExporter(timeout=TIMEOUT), failed)
+        self._provider = TracerProvider(
+            resource=Resource.create({"service.name": service}),
+            span_limits=SpanLimits(max_links=LINKS),
+            shutdown_on_exit=False,
+        )
+        self._provider.add_span_processor(BatchSpanProcessor(counting))
+
+    def around(self, destination: Destination) -> Destination:
+        """The destination with a span around each of its requests."""
+        return Spanned(destination, self._provider.get_tracer("relay"))
+
+    async def aclose(self) -> None:
+        """Export what is left."""
+        await asyncio.to_thread(self._provider.shutdown)
+
+
+class Spanned:
+    """A destination with a span around each request, which the request bears as its parent."""
+
+    def __init__(self, destination: Destination, tracer: trace.Tracer) -> None:
+        self._destination = destination
+        self._tracer = tracer
+
+    @property
+    def limits(self) -> Limits:
+        """The destination's own."""
+        return self._destination.limits
+
+    async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        """As the destination does."""
+        with self._tracer.start_as_current_span(
+            "relay send",
+            context=_above(events),
+            kind=trace.SpanKind.PRODUCER,
+            links=_links(events),
+            attributes={"messaging.batch.message_count": len(events)},
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            before = carried.set(_parent(span.get_span_context()))
+            try:
+                outcomes = await self._destination.send(events)
+            except (Unavailable, Refused) as error:
+                span.set_status(trace.StatusCode.ERROR, error.reason)
+                raise
+            finally:
+                carried.reset(before)
+            _describe(span, outcomes)
+            return outcomes
+
+
+def _above(events: Sequence[Event]) -> Context:
+    """Whose trace the span belongs to: that of its events, if they have one in common."""
+    parent = shared(events)
+    if parent is None:
+        return Context()
+    return trace.set_span_in_context(trace.NonRecordingSpan(_context(parent)), Context())
+
+
+def _links(events: Sequence[Event]) -> list[trace.Link]:
+    """One for each trace among the events, with the id of the first event of it."""
+    first: dict[str, Event] = {}
+    for event in events:
+        if event.trace is not None:
+            first.setdefault(event.trace, event)
+    return [
+        trace.Link(_context(parent), {"messaging.message.id": event.message_id})
+        for parent, event in first.items()
+    ]
+
+
+def _context(parent: str) -> trace.SpanContext:
+    _, trace_id, span_id, flags = parent.split("-")
+    return trace.SpanContext(
+        int(trace_id, 16),
+        int(span_id, 16),
+        is_remote=True,
+        trace_flags=trace.TraceFlags(int(flags, 16)),
+    )
+
+
+def _parent(context: trace.SpanContext) -> str:
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+
+
+def _describe(span: trace.Span, outcomes: Sequence[Outcome]) -> None:
+    counts = Counter(WORDS[type(outcome)] for outcome in outcomes)
+    for word, count in counts.items():
+        span.set_attribute(f"relay.{word}", count)
+    if not all(isinstance(outcome, Delivered) for outcome in outcomes):
+        span.set_status(trace.StatusCode.ERROR, "not every event was accepted")
+
+
+class _Counting(SpanExporter):
+    """Counts what the exporter could not deliver."""
+
+    def __init__(self, exporter: SpanExporter, failed: Callable[[], None]) -> None:
+        self._exporter = exporter
+        self._failed = failed
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._exporter.export(spans)
+        if result is not SpanExportResult.SUCCESS:
+            self._failed()
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
