@@ -28,7 +28,7 @@ demo: $(STAMP) ## Send 2,000 real messages through the relay and balance the boo
 check: $(STAMP) ## Lint and check types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy -n auto
 
 test: $(STAMP) ## Run every test
 	$(BIN)/pytest -n auto
