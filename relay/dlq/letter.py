@@ -33,6 +33,7 @@ class Letter:
         noted: whether it carries our attribute already.
         id_lost: its ids hung on a deduplication id, which SQS replaced when it moved the message.
         sealed: its events are in an object in S3 that was not fetched.
+        altered: body or past are not those that the queue gave, but what an operator made of them.
     """
 
     message: Message
@@ -45,6 +46,7 @@ class Letter:
     noted: bool
     id_lost: bool = False
     sealed: bool = False
+    altered: bool = False
 
     @property
     def events(self) -> tuple[Event, ...]:

@@ -49,7 +49,7 @@ async def pull(
     with SnapshotWriter(path, head) as writer, tempfile.TemporaryFile() as handles:
         count = 0
         taken = 0
-        scan = Scan(queue, lease=lease, wait=wait, ours=lambda: taken, stop=stop)
+        scan = Scan(queue, lease=lease, wait=wait, ours=lambda: taken, stop=stop.is_set)
         try:
             async for batch in scan:
                 for leased, again in batch:

@@ -43,7 +43,7 @@ class Scan:
         lease: seconds for which each message is hidden.
         wait: seconds that each poll waits; 0 asks only some of SQS's servers.
         ours: how many messages of the queue are in our hands now.
-        stop: set from outside to end the pass before the next receive.
+        stop: asked before each receive; true ends the pass.
         clock: what leases are counted by.
         sleep: waits between tries of a receive that failed.
     """
@@ -55,7 +55,7 @@ class Scan:
         lease: float,
         wait: float,
         ours: Callable[[], int],
-        stop: asyncio.Event,
+        stop: Callable[[], bool],
         clock: Callable[[], float] = now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -84,7 +84,7 @@ class Scan:
             QueueError: the queue cannot be received from.
         """
         quiet, width = 0, 1
-        while not self._stop.is_set() and not self._full:
+        while not self._stop() and not self._full:
             rounds = await asyncio.gather(*(self._receive() for _ in range(width)))
             news = 0
             for leased in rounds:

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from relay.dead_letter_queue import DeadLetterQueue
+from relay.dead_letter_queue import DeadLetterQueue, Store
 from relay.envelope import decode
-from relay.facts import Observe
 from relay.forwarder import Forwarder
 from relay.guard import RejectGuard
 from relay.handler import Handler
@@ -20,6 +19,7 @@ from relay.wiring.destination import open_destination
 from relay.wiring.payloads import payloads
 from relay.wiring.rules import rules
 from relay.wiring.session import SharedSession
+from relay.wiring.telemetry import Telemetry, state_of
 
 EXPIRY_EVERY = 30.0
 """Seconds between looks for messages that the queue is about to delete; it counts in days."""
@@ -41,13 +41,16 @@ class Core:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, observe: Observe) -> AsyncIterator[Core]:
+async def running(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Core]:
     """The parts, wired, for as long as the block runs. Nothing of AWS is called yet."""
+    observe = telemetry.observe
     async with contextlib.AsyncExitStack() as stack:
         session = SharedSession(stack)
         opened = await stack.enter_async_context(open_destination(settings))
-        forwarder = Forwarder(opened.destination, before_probe=opened.refresh, observe=observe)
-        store = SqsDeadLetters(
+        forwarder = Forwarder(
+            telemetry.around(opened.destination), before_probe=opened.refresh, observe=observe
+        )
+        store = letters or SqsDeadLetters(
             session, stack, queue=settings.queue_url, dead_letter_queue=settings.dlq_url
         )
         dead_letters = DeadLetterQueue(store, observe=observe)
@@ -60,6 +63,7 @@ async def running(settings: Settings, observe: Observe) -> AsyncIterator[Core]:
             observe=observe,
             payloads=payloads(settings, session),
         )
+        telemetry.state = partial(state_of, forwarder, handler)
         await stack.enter_async_context(_every(EXPIRY_EVERY, handler.expire))
         yield Core(handler=handler, forwarder=forwarder, dead_letters=dead_letters, session=session)
 

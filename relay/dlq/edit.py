@@ -1,0 +1,137 @@
+"""Edits: an operator's change to what a letter says, checked before anything is sent."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]  # ships no types
+
+from relay.dlq.letter import Letter, read_letter
+from relay.dlq.stays import Stays
+from relay.envelope import Decoded, Rules
+from relay.envelope.document import elements
+from relay.envelope.id_path import compiled
+from relay.envelope.unfit import Unfit
+from relay.message import Attribute
+from relay.origin import ATTRIBUTE, Origin
+from relay.stand_in import original
+
+Edit: TypeAlias = Callable[[Any], Any]
+
+
+def load_edit(text: str) -> Edit:
+    """The edit that a Python file's function `edit` makes, or a JMESPath.
+
+    Raises:
+        ValueError: it is neither. The text says why.
+    """
+    if text.endswith(".py"):
+        return _from_file(Path(text))
+    search: Edit = compiled(text).search
+    return search
+
+
+def alter(letter: Letter, rules: Rules, *, edit: Edit | None, rerun: bool) -> Letter | Stays:
+    """The letter with its body edited and, with `rerun`, under a new generation of its ids.
+
+    Of an array only the pending events are edited, one by one, so that positions stay. The ids of
+    events that had one must stay what they are.
+    """
+    if edit is None and not rerun:
+        return letter
+    past = letter.past
+    if past is None:
+        return Stays("bad_origin", "what the relay noted on it cannot be read, nor can its ids")
+    body = letter.message.body
+    if edit is not None:
+        found = _edited(letter, past, edit)
+        if isinstance(found, Stays):
+            return found
+        body, past = found, replace(past, encoding=None)
+    now = replace(past, generation=past.generation + rerun)
+    changed = _with(letter, body, past if edit is not None else now, rules)
+    problem = _problem(letter, changed) if edit is not None else None
+    if problem is not None:
+        return Stays("edit_failed", problem)
+    return _with(letter, body, now, rules)
+
+
+def _from_file(path: Path) -> Edit:
+    try:
+        found = runpy.run_path(str(path)).get("edit")
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f"{path} cannot be read as Python: {error}") from error
+    if not callable(found):
+        raise ValueError(f"{path} defines no function `edit(value)`")  # noqa: TRY004 - a mistake in usage
+    edit: Edit = found
+    return edit
+
+
+def _edited(letter: Letter, past: Origin, edit: Edit) -> bytes | Stays:
+    if past.task is not None or letter.sealed:
+        return Stays("edit_failed", "its events are not in its body")
+    try:
+        body = original(letter.message.body, past.encoding)
+        return _of_array(body, past, edit) if body.lstrip().startswith(b"[") else _one(body, edit)
+    except JMESPathError as error:
+        return Stays("edit_failed", f"the path cannot judge it: {error}")
+    except Exception as error:  # noqa: BLE001 - an operator's code may fail in any way
+        return Stays("edit_failed", f"the edit raised {type(error).__name__}: {error}")
+
+
+def _of_array(body: bytes, past: Origin, edit: Edit) -> bytes:
+    try:
+        parts = elements(body)
+    except Unfit:
+        return _one(body, edit)
+    pending = range(len(parts)) if past.pending is None else past.pending
+    for index in pending:
+        parts[index] = _one(parts[index], edit)
+    return b"[" + b",".join(parts) + b"]"
+
+
+def _one(text: bytes, edit: Edit) -> bytes:
+    """What is no JSON is given to the edit as text; a text that comes back is taken as it is."""
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        value = text.decode("utf-8", "replace")
+    result = edit(value)
+    if isinstance(result, str):
+        return result.encode()
+    return json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _with(letter: Letter, body: bytes, past: Origin, rules: Rules) -> Letter:
+    attributes = {k: v for k, v in letter.message.attributes.items() if k.casefold() != ATTRIBUTE}
+    attributes[ATTRIBUTE] = Attribute("String", past.pack())
+    # As its own queue's relay will see it: with what is noted, and moved by nobody.
+    seen = replace(
+        letter.message, body=body, attributes=attributes, dead_letter_source=None, task=None
+    )
+    read = read_letter(seen, rules)
+    return replace(
+        letter,
+        message=replace(letter.message, body=body),
+        past=past,
+        found=read.found,
+        altered=True,
+    )
+
+
+def _problem(before: Letter, after: Letter) -> str | None:
+    """Why the edited letter must not be sent, or None."""
+    if not isinstance(after.found, Decoded):
+        return f"the relay would reject the edited one: {after.found.reason}"
+    if after.found.rejects:
+        return f"the relay would reject an event of it: {after.found.rejects[0][1].reason}"
+    ids = {event.index: event.id for event in after.events}
+    for event in before.events:
+        if ids.get(event.index) != event.id:
+            return f"the edit changes or drops the id of an event, {event.id}"
+    return None

@@ -1,0 +1,263 @@
+"""A run: one pass over a dead-letter queue that brings away what is meant, losing nothing.
+
+Of each batch: receive, back up, send, note what was taken, delete exactly that, note it. A kill at
+any point leaves a letter in the queue, in its backup or in both, and a journal that knows which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic
+
+from relay.aws.errors import QueueError
+from relay.aws.sqs import Queue
+from relay.dlq.deletion import Deletion
+from relay.dlq.errand import Course, Errand
+from relay.dlq.growth import Growth
+from relay.dlq.holding import Holding, Leased
+from relay.dlq.identity import Identity, Kinship, identify, kinship
+from relay.dlq.journal import Brought, Journal
+from relay.dlq.letter import Letter
+from relay.dlq.pace import Pace
+from relay.dlq.roads import Carried, L, Result, Road
+from relay.dlq.scan import Scan
+from relay.dlq.stays import BLOCKED, FILTERED, LIMIT, Stays
+from relay.dlq.tally import Tally
+
+BATCHES = 4
+"""Batches under way at a time; one of a FIFO queue."""
+
+COUNT_EVERY = 20
+"""Batches between two looks at the counters: 0.005 requests a message."""
+
+RETURNED = Stays("returned", "it was brought back in this run and died again")
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel(Generic[L]):
+    """A letter that is to go."""
+
+    leased: Leased
+    letter: Letter
+    identity: Identity
+    load: L
+
+
+class Run(Generic[L]):
+    """Carries one errand out.
+
+    Args:
+        queue: the dead-letter queue.
+        scan: the pass over it.
+        holding: what is in hand.
+        journal: of this run, or of the part of it before.
+        road: where the letters go.
+        errand: which ones.
+        course: when to end.
+        guard: ends it when the queue grows.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        scan: Scan,
+        holding: Holding,
+        journal: Journal,
+        road: Road[L],
+        errand: Errand,
+        course: Course,
+        guard: Growth,
+    ) -> None:
+        self._queue = queue
+        self._scan = scan
+        self._holding = holding
+        self._journal = journal
+        self._road = road
+        self._errand = errand
+        self._course = course
+        self._guard = guard
+        self._deletion = Deletion(queue, holding, journal)
+        self._taken = 0
+        self._came = 0
+        self._batches = 0
+        self._under_way: set[str] = set()
+        self._again: list[Leased] = []
+        self._blocked: set[str | None] = set()
+        self._error: QueueError | OSError | None = None
+        self.tally = Tally()
+
+    async def carry_out(self, pace: Pace, progress: Callable[[Tally], None]) -> Tally:
+        """Go through the queue once, bring away what is meant and release the rest.
+
+        Raises:
+            QueueError: SQS refuses something that cannot be done without.
+            OSError: the journal or the backup cannot be written.
+        """
+        async with self._holding.kept():
+            places = asyncio.Semaphore(1 if self._queue.fifo else BATCHES)
+            async with asyncio.TaskGroup() as group:
+                try:
+                    async for batch in self._scan:
+                        await places.acquire()
+                        group.create_task(self._one(batch, pace, progress, places))
+                except QueueError as error:
+                    self._error = error  # what is under way comes to its end first
+            while self._again and self._error is None and not self._course.stop.is_set():
+                twins, self._again = self._again, []
+                await self._work(twins, pace)
+            if self._error is not None:
+                raise self._error
+            await self._deletion.finish()
+        self._conclude()
+        progress(self.tally)
+        return self.tally
+
+    async def _one(
+        self,
+        batch: Sequence[tuple[Leased, bool]],
+        pace: Pace,
+        progress: Callable[[Tally], None],
+        places: asyncio.Semaphore,
+    ) -> None:
+        """A batch. Its failure ends the pass, and lets the others under way come to their end."""
+        try:
+            self.tally.met += sum(not again for _, again in batch)
+            await self._batch(batch, pace)
+            await self._look_around()
+            progress(self.tally)
+        except (QueueError, OSError) as error:
+            self._error = self._error or error
+            self._course.enough = True
+        finally:
+            places.release()
+
+    async def _batch(self, batch: Sequence[tuple[Leased, bool]], pace: Pace) -> None:
+        for leased, _ in batch:
+            self._holding.take(leased)
+        brought = self._journal.brought
+        ids = [leased.message.message_id for leased, _ in batch]
+        # Brought before a kill, or met again because its lease ran out: it is only to be deleted.
+        await self._deletion.delete([message_id for message_id in ids if message_id in brought])
+        fresh = [leased for leased, again in batch if not again]
+        await self._work([item for item in fresh if item.message.message_id not in brought], pace)
+
+    async def _work(self, fresh: Sequence[Leased], pace: Pace) -> None:
+        parcels: list[Parcel[L]] = []
+        copies: list[tuple[Leased, Identity]] = []
+        try:
+            for leased in fresh:
+                await self._judge(leased, parcels, copies)
+            await pace.turn(len(parcels))
+            done = await self._bring(parcels, copies)
+        finally:
+            self._under_way.difference_update(parcel.identity.about for parcel in parcels)
+        await self._deletion.delete(done)
+
+    async def _judge(
+        self,
+        leased: Leased,
+        parcels: list[Parcel[L]],
+        copies: list[tuple[Leased, Identity]],
+    ) -> None:
+        """Sort the letter: it goes, it is a copy of one that went, it waits for one, it stays."""
+        letter = await self._errand.read(leased.message)
+        stays = self._errand.choose(letter, self._journal.began_at) or self._in_the_way(letter)
+        if stays is not None:
+            self._stay(letter, stays)
+            return
+        identity = identify(letter)
+        twin = self._journal.twins.get(identity.about)
+        if identity.about in self._under_way and not self._queue.fifo:
+            self._again.append(leased)
+            return
+        if twin is not None:
+            kin = kinship(letter, identity, twin, self._journal.began_at)
+            if kin is Kinship.COPY:
+                copies.append((leased, identity))
+                return
+            if kin is Kinship.RETURNED:
+                self._came += 1
+                self._stay(letter, RETURNED)
+                return
+        load = await self._load(letter)
+        if isinstance(load, Stays):
+            self._stay(letter, load)
+        elif self._full():
+            self._stay(letter, Stays(LIMIT, "the limit was reached"))
+        else:
+            self._taken += 1
+            self._under_way.add(identity.about)
+            parcels.append(Parcel(leased, letter, identity, load))
+
+    async def _load(self, letter: Letter) -> L | Stays:
+        altered = self._errand.alter(letter)
+        return altered if isinstance(altered, Stays) else await self._road.ready(altered)
+
+    def _full(self) -> bool:
+        limit = self._errand.limit
+        if limit is not None and self._taken >= limit:
+            self._course.enough = True
+        return self._course.enough
+
+    def _in_the_way(self, letter: Letter) -> Stays | None:
+        blocked = self._queue.fifo and letter.message.group_id in self._blocked
+        return BLOCKED if blocked else None
+
+    def _stay(self, letter: Letter, stays: Stays) -> None:
+        self.tally.stay(stays)
+        self._came += stays.code == "arrived"
+        if self._queue.fifo and stays.code != FILTERED:
+            self._blocked.add(letter.message.group_id)
+
+    async def _bring(
+        self, parcels: Sequence[Parcel[L]], copies: Sequence[tuple[Leased, Identity]]
+    ) -> list[str]:
+        """Back up, send and note. Returns the MessageIds that may be deleted now."""
+        letters = [*(parcel.leased for parcel in parcels), *(leased for leased, _ in copies)]
+        if not letters:
+            return []
+        await self._journal.back_up(leased.message for leased in letters)
+        results = await self._road.carry([parcel.load for parcel in parcels]) if parcels else []
+        brought = [self._account(p, r) for p, r in zip(parcels, results, strict=True)]
+        noted = [letter for letter in brought if letter is not None]
+        noted += [_brought(leased, identity, Carried()) for leased, identity in copies]
+        await self._journal.note_brought(noted)
+        self.tally.copies += len(copies)
+        return [letter.message_id for letter in noted]
+
+    def _account(self, parcel: Parcel[L], result: Result) -> Brought | None:
+        if isinstance(result, Stays):
+            self._stay(parcel.letter, result)
+            return None
+        if result.rest is not None:
+            self.tally.stay(result.rest)
+        else:
+            self.tally.brought += 1
+        return _brought(parcel.leased, parcel.identity, result)
+
+    async def _look_around(self) -> None:
+        """Every now and then, see whether the queue fills up again behind us."""
+        self.tally.deleted = self._deletion.count
+        self._batches += 1
+        held = 0
+        if self._batches % COUNT_EVERY == 0:
+            counts = await self._queue.attributes()
+            held = counts.visible + counts.in_flight + counts.delayed
+        problem = self._guard.problem(held, self._deletion.count, self.tally.brought, self._came)
+        if problem is not None and self.tally.stopped is None:
+            self.tally.stopped = problem
+            self._course.enough = True
+
+    def _conclude(self) -> None:
+        tally, reach = self.tally, self._scan.reach
+        tally.deleted, tally.owed = self._deletion.count, self._deletion.owed
+        tally.interrupted = self._course.stop.is_set()
+        if not self._course.ended():
+            tally.out_of_reach, tally.why = reach.left, reach.why
+
+
+def _brought(leased: Leased, identity: Identity, result: Carried) -> Brought:
+    message = leased.message
+    return Brought(message.message_id, identity, message.first_received_at, result.reference)
