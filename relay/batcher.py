@@ -90,11 +90,6 @@ class Batcher(Generic[T, R]):
         """Sends under way."""
         return len(self._running)
 
-    @property
-    def ready(self) -> bool:
-        """Whether an item waits and a send may start."""
-        return bool(self._waiting) and len(self._running) < self._in_flight
-
     async def submit(self, item: T) -> R:
         """The item's result. A caller that is cancelled takes its item out, unless it was taken.
 

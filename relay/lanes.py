@@ -69,7 +69,7 @@ class Lanes:
         return await lane.submit(parcel)
 
     def wake(self) -> None:
-        """Send what may be sent now."""
+        """Send what may be sent now, the least suspected first."""
         for lane in self._all:
             lane.wake()
 
@@ -96,11 +96,7 @@ class Lanes:
         """How many events the lane's next request may hold."""
         if self._breaker.closed:
             return 0 if self._ramp.active and lane.running else self._ramp.items
-        return int(self._breaker.admits and lane is self._first())
-
-    def _first(self) -> Lane | None:
-        """The lane that sends the probe."""
-        return next((lane for lane in self._all if lane.ready), None)
+        return int(self._breaker.admits)
 
 
 def _size(parcel: Parcel) -> int:

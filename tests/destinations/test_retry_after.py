@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.destinations.retry_after import retry_after
@@ -36,6 +36,7 @@ def test_it_is_read_in_seconds_and_as_a_date(value: str | None, seconds: float |
     assert retry_after(value, NOW) == seconds
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=60))
 def test_it_never_raises(value: str) -> None:
     seconds = retry_after(value, NOW)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.batcher import Batcher, BatcherClosed, WrongCount
@@ -256,6 +256,7 @@ caller = st.tuples(
 )
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(caller, max_size=25),
     st.lists(st.tuples(st.floats(0, 2), st.booleans()), max_size=25),

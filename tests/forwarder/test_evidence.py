@@ -146,8 +146,11 @@ def test_two_different_events_failing_alike_alone_are_evidence(
         assert not any(task.done() for task in tasks)
         assert relay.forwarder.state.circuit in (circuit, "open" if setting is None else circuit)
         destination.down = None
+        probes = len(destination.requests)
         outcomes = await asyncio.gather(*tasks)
         assert all(isinstance(outcome, Delivered) for outcome in outcomes)
+        # Those whose batch the outage had broken need not go alone any more.
+        assert max(destination.sizes[probes:]) > 1
         assert [change.state for change in relay.changes] == [
             "open" if setting is None else "halted",
             "closed",
@@ -211,6 +214,57 @@ def test_two_poison_events_may_open_the_circuit_but_do_not_keep_it_open() -> Non
         await asyncio.gather(*relay.submit("good-3"))
         assert all(isinstance(outcome, Retry) for outcome in await asyncio.gather(*bad))
         assert [change.state for change in relay.changes] == ["halted", "closed"]
+
+    run(main)
+
+
+def test_who_was_probed_in_vain_makes_way_for_a_fresh_event() -> None:
+    async def main() -> None:
+        destination = Scripted()
+        names = [f"bad-{i}" for i in range(20)]
+        destination.poison |= dict.fromkeys(names, POISONS["502"])
+        relay = Relay(destination)
+        bad = relay.submit(*names)
+        await asyncio.sleep(900)
+        start = now()
+        assert isinstance((await asyncio.gather(*relay.submit("fresh")))[0], Delivered)
+        assert now() - start < 21
+        for task in bad:
+            task.cancel()
+
+    run(main)
+
+
+def test_the_first_witness_of_an_outage_is_not_at_fault_when_it_ends() -> None:
+    async def main() -> None:
+        destination = Scripted()
+        destination.down = Failure(bad_gateway)
+        relay = Relay(destination)
+        first = relay.submit("first")
+        await asyncio.sleep(200)
+        second = relay.submit("second")
+        await relay.change()
+        destination.down = None
+        assert isinstance((await asyncio.gather(*second))[0], Delivered)
+        assert isinstance((await asyncio.gather(*first))[0], Delivered)
+
+    run(main)
+
+
+def test_a_late_failure_of_a_batch_says_nothing_about_its_events() -> None:
+    async def main() -> None:
+        destination = Scripted()
+        destination.down = Failure(timeout, 30.0)
+        relay = Relay(destination)
+        late = relay.submit(*GOOD)
+        await asyncio.sleep(10)
+        destination.down = Failure(refused_connection)
+        others = relay.submit("other")
+        await relay.change()
+        destination.down = None
+        await asyncio.gather(*others, *late)
+        assert now() > 30
+        assert 1 not in destination.sizes[-2:]
 
     run(main)
 

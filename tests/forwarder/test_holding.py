@@ -289,6 +289,20 @@ def test_stopping_returns_an_event_that_waits_for_a_witness() -> None:
     run(main)
 
 
+def test_stopping_returns_an_event_that_fails_alone_meanwhile() -> None:
+    async def main() -> None:
+        destination = Scripted()
+        destination.down = Failure(bad_gateway, 2.0)
+        relay = Relay(destination)
+        task = relay.submit("lonely")[0]
+        await asyncio.sleep(1)
+        await relay.forwarder.stop(20.0)
+        assert await task == Retry("stopping")
+        assert now() == pytest.approx(2)
+
+    run(main)
+
+
 async def later(relay: Relay) -> float:
     await asyncio.sleep(0.1)
     await relay.forwarder.wait_accepting()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.message import Delivered, Event, Limits, Outcome, Refused, Reject, Unavailable
@@ -239,6 +239,7 @@ def test_a_bug_in_a_destination_reaches_the_callers_and_blocks_nobody_else() -> 
     run(main)
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     bad=st.sets(st.sampled_from(NAMES), max_size=6),
     seed=st.integers(0, 2**32),

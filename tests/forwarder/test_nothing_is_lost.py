@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.message import Delivered, Event, Outcome, Reject, Retry
@@ -95,7 +95,7 @@ class Watched(Scripted):
         return None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(callers, min_size=1, max_size=25),
     st.lists(outages, max_size=4),
