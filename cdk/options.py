@@ -41,6 +41,8 @@ class Options:
         architecture: `x86_64` or `arm64`, as the instance type wants it.
         min_instances: two survive the loss of one.
         max_instances: this times fifty connections is the most that the orchestrator sees at once.
+        ledger: whether the worker keeps the ledger, which costs two writes and a read an event. The
+            table is made either way; unused it costs nothing.
         inngest_url: a server of one's own; none means Inngest's Cloud.
         mail: an address that alarms are sent to, after it has confirmed.
         settings: more `RELAY_*` variables for the environment.
@@ -60,6 +62,7 @@ class Options:
     architecture: Literal["x86_64", "arm64"] = "x86_64"
     min_instances: int = 2
     max_instances: int = 4
+    ledger: bool = True
     inngest_url: str | None = None
     mail: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)

@@ -69,7 +69,8 @@ class RelayStack(cdk.Stack):
         yield "RELAY_SERVICE", self.options.name
         yield "RELAY_QUEUE_URL", self.queues.main.queue_url
         yield "RELAY_DLQ_URL", self.queues.dead.queue_url
-        yield "RELAY_LEDGER_TABLE", self.ledger.table_name
+        if self.options.ledger:
+            yield "RELAY_LEDGER_TABLE", self.ledger.table_name
         yield "RELAY_INNGEST_EVENT_KEY_SECRET", self.event_key.ref
         if self.options.inngest_url:
             yield "RELAY_INNGEST_URL", self.options.inngest_url

@@ -1,0 +1,43 @@
+"""`docs/deploy.md` names every choice and output, its links lead somewhere, its sums are right."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from cdk.options import Options
+from tests.deploy.template import Template
+
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = (DOCS / "deploy.md").read_text()
+
+
+def test_every_choice_is_documented() -> None:
+    table = TEXT.split("## Options")[1].split("##")[0]
+    assert {f.name for f in fields(Options)} <= set(re.findall(r"`(\w+)`", table))
+
+
+def test_the_outputs_that_it_names_exist(chosen: Template) -> None:
+    named = set(re.findall(r"`([A-Z][a-zA-Z]+(?:Arn|Secret|Topic))`", TEXT))
+    assert {"EventKeySecret", "ProducerPolicyArn", "AlarmTopic"} <= named <= set(chosen.outputs)
+
+
+def test_its_links_lead_to_a_section_that_is_there() -> None:
+    for name in ("deploy.md", "runbook.md"):
+        for file, anchor in re.findall(r"\]\(([\w.]*)#([\w-]+)\)", (DOCS / name).read_text()):
+            headings = re.findall(r"^#+ (.+)$", (DOCS / (file or name)).read_text(), re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
+            assert anchor in anchors
+
+
+def test_its_costs_add_up() -> None:
+    rows = [row.split("|")[-4:-1] for row in TEXT.splitlines() if row.startswith("| ")]
+    figures = [[c.strip(" *").replace(",", "") for c in row] for row in rows]
+    *parts, total = [[int(c) for c in row] for row in figures if all(c.isdigit() for c in row)]
+    assert [sum(column) for column in zip(*parts, strict=True)] == total
+
+
+def test_its_costs_count_the_metrics_in_alarms_rightly(default: Template) -> None:
+    alarms = default.of_type("AWS::CloudWatch::Alarm")
+    assert f"{len(list(default.metrics()))} metrics in {len(alarms)} alarms" in TEXT
