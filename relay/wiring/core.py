@@ -41,8 +41,13 @@ class Core:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Core]:
-    """The parts, wired, for as long as the block runs. Nothing of AWS is called yet."""
+async def running(
+    settings: Settings, telemetry: Telemetry, letters: Store | None = None
+) -> AsyncIterator[Core]:
+    """The parts, wired, for as long as the block runs. Nothing of AWS is called yet.
+
+    `letters` stands in for the dead-letter queue that the settings name.
+    """
     observe = telemetry.observe
     async with contextlib.AsyncExitStack() as stack:
         session = SharedSession(stack)

@@ -10,6 +10,7 @@ from relay.aws.sqs import Queue
 from relay.dlq.straight_road import DEADLINE, Ends, NoCopies, StraightRoad
 from relay.settings import Settings
 from relay.wiring.core import running
+from relay.wiring.telemetry import Telemetry
 
 LAST = 5.0
 """Seconds for what is on the wire when the road is left."""
@@ -25,7 +26,8 @@ async def straight(
     """
     ends = Ends()
     lenient = settings.model_copy(update={"queue_retention": math.inf, "reject_guard": False})
-    async with running(lenient, ends.observe, NoCopies()) as core:
+    unheard = Telemetry(observe=ends.observe, around=lambda way: way, beside=lambda app: app)
+    async with running(lenient, unheard, NoCopies()) as core:
         road = StraightRoad(core.handler.handle, ends, dead, max_bytes=max_bytes, deadline=deadline)
         try:
             yield road
