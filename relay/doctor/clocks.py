@@ -83,7 +83,7 @@ def of_clocks(told: Clocks, real: Mapping[str, float], *, pull: bool) -> Iterato
     """
     figures: dict[str, Any] = dict(real)
     problems = {
-        frozenset(problem.fields) & HOW.keys(): problem.sentence
+        frozenset(f for f in problem.fields if f in HOW): problem.sentence
         for problem in replace(told, **figures).conflicts()
     }
     for relation in BOTH if pull else PUSH + BOTH:

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from relay.aws.errors import QueueError
 from relay.aws.keys import Key, describe_key, try_key
 from relay.aws.session import Session
-from relay.doctor.finding import Finding, Statement, ok, rule, unchecked
+from relay.doctor.finding import Finding, Statement, ok, unchecked
 from relay.doctor.pair import Pair, Seen
 
+AWSS_OWN = "alias/aws/"
 USES = ("kms:GenerateDataKey", "kms:Decrypt")
 _LOCKED = "nothing can be received from an encrypted queue and nothing dead-lettered without it"
 
@@ -30,6 +31,9 @@ async def of_encryption(session: Session, pair: Pair) -> AsyncIterator[Finding]:
 
 
 async def _key(session: Session, check: str, name: str, region: str) -> AsyncIterator[Finding]:
+    if name.startswith(AWSS_OWN):
+        yield _shared(check, f"{name} is AWS's own")
+        return
     statement = Statement(USES, name if name.startswith("arn:") else "the key's ARN")
     try:
         key = await describe_key(session, name, region)
@@ -55,13 +59,18 @@ async def _key(session: Session, check: str, name: str, region: str) -> AsyncIte
 def _state(check: str, key: Key) -> Finding:
     if key.state != "Enabled":
         return _broken(check, f"{key.arn} is {key.state}")
-    return rule(
-        check,
-        f"{key.arn} is enabled",
-        holds=not key.shared,
-        why="AWS's own key lets no other service (SNS, EventBridge, S3) and no other account send",
+    if key.shared:
+        return _shared(check, f"{key.arn} is AWS's own")
+    return ok(check, f"{key.arn} is enabled")
+
+
+def _shared(check: str, found: str) -> Finding:
+    return Finding(
+        check=check,
+        state="warn",
+        found=found,
+        why="such a key lets no other service (SNS, EventBridge, S3) and no other account send",
         fix="use a key of your own, or SQS-managed encryption, if such producers are wanted",
-        otherwise="warn",
     )
 
 

@@ -11,6 +11,8 @@ from relay.doctor.figures import size
 from relay.doctor.finding import Finding, rule, unchecked
 
 ROOT = Path("/")
+MARK = "opt/elasticbeanstalk"
+"""The platform's own directory: elsewhere an nginx is none of ours."""
 SQSD_FILE = "etc/aws-sqsd.d/default.yaml"
 NGINX_FILES = (
     "etc/nginx/nginx.conf",
@@ -62,6 +64,8 @@ class Platform:
 
 def read_platform(root: Path = ROOT) -> Platform:
     """Read the files of the worker tier below `root`. Never raises for what is absent."""
+    if not (root / MARK).is_dir():
+        return Platform(None, None)
     sqsd = _texts(root, [SQSD_FILE])
     nginx = _texts(root, NGINX_FILES)
     return Platform(
