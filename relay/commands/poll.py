@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from relay.commands.configured import EnvFile, configured
 from relay.commands.failure import USAGE, fail
-from relay.facts import ignore
 from relay.settings import missing
 from relay.wiring.pull import poll
 
-EXIT_CODES = "Exit codes: 0 stopped as asked, 2 wrong usage or settings."
+EXIT_CODES = (
+    "Exit codes: 0 stopped as asked, 1 the address for Prometheus cannot be listened on,"
+    " 2 wrong usage or settings."
+)
 
 
 def command(*, env_file: EnvFile = None) -> None:
@@ -31,6 +32,7 @@ def command(*, env_file: EnvFile = None) -> None:
         wrong.append("RELAY_QUEUE_URL is not set: set it to the queue's URL, ARN or name")
     if wrong:
         fail(*wrong, code=USAGE)
-    logging.basicConfig()
-    logging.getLogger("relay").setLevel(settings.log_level.upper())
-    asyncio.run(poll(settings, ignore))
+    try:
+        asyncio.run(poll(settings))
+    except OSError as error:
+        fail(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")

@@ -8,7 +8,6 @@ import typer
 
 from relay.commands.configured import EnvFile
 from relay.commands.failure import fail
-from relay.facts import ignore
 from relay.settings import load, missing
 from relay.wiring.push import serve
 
@@ -29,6 +28,6 @@ def command(*, env_file: EnvFile = None) -> None:
         typer.echo(f"relay: {warning}", err=True)
     settings = loaded.settings
     try:
-        asyncio.run(serve(loaded, (*loaded.mistakes, *missing(settings)), ignore))
+        asyncio.run(serve(loaded, (*loaded.mistakes, *missing(settings))))
     except OSError as error:
         fail(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")

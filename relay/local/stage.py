@@ -157,6 +157,8 @@ def _settings(sqs_url: str, queue_url: str, inngest_url: str, port: int | None) 
         "RELAY_QUEUE_URL": queue_url,
         "RELAY_INNGEST_URL": inngest_url,
         "RELAY_INNGEST_EVENT_KEY": "local",
+        # There are credentials, and no CloudWatch that takes them.
+        "RELAY_METRICS": "none",
     }
     return settings if port is None else {**settings, "PORT": str(port)}
 

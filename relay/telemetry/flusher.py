@@ -73,7 +73,7 @@ class Flusher:
         self._owed.add(window)
         report = Report(
             at=self._clock(),
-            dimensions=self._dimensions(),
+            dimensions=self.dimensions,
             window=self._owed,
             gauges=gauges(state),
         )
@@ -101,7 +101,9 @@ class Flusher:
             _log.warning("metrics are not taken and will be sent with the next ones: %s", reason)
         self._trouble = reason
 
-    def _dimensions(self) -> Mapping[str, str]:
+    @property
+    def dimensions(self) -> Mapping[str, str]:
+        """The values of the dimensions."""
         queue = self._queue or self._recorder.queue or UNNAMED
         return dict(zip(table.DIMENSIONS, (self._service, queue), strict=True))
 
@@ -109,7 +111,7 @@ class Flusher:
 def gauges(state: State) -> Mapping[str, float]:
     """The value of each gauge, by its metric's name."""
     return {
-        table.HALTED.name: float(state.halted or state.circuit == "halted"),
+        table.HALTED.name: float(state.halted),
         table.IN_HAND.name: float(state.in_hand),
         table.CIRCUIT_STATE.name: float(table.CIRCUIT_STATES[state.circuit]),
     }

@@ -66,6 +66,11 @@ class Log:
         hide = self._redactor.hide if foreign else self._redactor.hide_known
         writer.line(hide(line))
 
+    def metrics(self, text: str) -> None:
+        """Write lines to the screen as they are, for who reads metrics there."""
+        for line in text.splitlines():
+            self._screen[0].line(line)
+
     def take_lost(self) -> int:
         """How many lines found no place since the last call."""
         return sum(writer.take_lost() for writer, _ in filter(None, (self._screen, self._file)))

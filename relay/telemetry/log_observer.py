@@ -56,6 +56,7 @@ class LogObserver:
         self._payload = payload
         self._clock = clock
         self._attempts = Attempts()
+        self._problem: str | None = None
         self._letters: dict[str, tuple[float, DeadLettered]] = {}
         self._ways: Mapping[type, Callable[[Any], None]] = {
             Settled: self._settled,
@@ -76,14 +77,25 @@ class LogObserver:
             way(fact)
 
     def tell(self, window: Window, state: State) -> None:
-        """Write the last minute's summary, if anything happened in it."""
+        """Write the last minute's summary, if anything happened in it, and a halt that began."""
         self._orphans()
+        self._halts(state)
         counts = _summary(window)
         if counts or state.in_hand or state.circuit != "closed":
             _log.info(
                 "summary",
                 extra={"counts": counts, "in_hand": state.in_hand, "circuit": state.circuit},
             )
+
+    def _halts(self, state: State) -> None:
+        """A halt that no fact tells of: its start and its end."""
+        if state.problem != self._problem:
+            if state.problem is None:
+                _log.warning("no longer halted")
+            else:
+                fields = {"setting": state.setting or ""}
+                _log.error("halted, see %s: %s", state.setting, state.problem, extra=fields)
+        self._problem = state.problem
 
     def _settled(self, fact: Settled) -> None:
         letter = self._letters.pop(fact.message.message_id, None)

@@ -13,13 +13,19 @@ from relay.telemetry.window import Window
 class State:
     """What a relay is doing at this moment.
 
-    `circuit` is one of `table.CIRCUIT_STATES`. `halted` is True while a misconfiguration of any
-    kind keeps it from working.
+    `circuit` is one of `table.CIRCUIT_STATES`. `problem` is a sentence while a misconfiguration
+    other than the circuit's keeps it from working, `setting` what to look at.
     """
 
     in_hand: int = 0
     circuit: str = "closed"
-    halted: bool = False
+    problem: str | None = None
+    setting: str | None = None
+
+    @property
+    def halted(self) -> bool:
+        """Whether a person has to mend something before events flow again."""
+        return self.circuit == "halted" or self.problem is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

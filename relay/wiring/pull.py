@@ -12,12 +12,13 @@ from relay.aws.errors import QueueError
 from relay.aws.session import open_session
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.values import QueueAttributes
-from relay.facts import Fact, IntakeChanged, Observe
+from relay.facts import Observe
 from relay.poller import Limits, Poller
 from relay.poller.way_in import WayIn
 from relay.settings import Settings
 from relay.stopping import on_stop_signal
 from relay.wiring.core import running
+from relay.wiring.telemetry import metrics_served, telling
 
 FLUSH = 2.0
 """Seconds for the last copies to the dead-letter queue, after the poller has left."""
@@ -26,9 +27,12 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-async def poll(settings: Settings, observe: Observe) -> None:
-    """Poll until a signal, then drain; a second signal releases what is in hand and goes."""
-    told = _logged(observe)
+async def poll(settings: Settings) -> None:
+    """Poll until a signal, then drain; a second signal releases what is in hand and goes.
+
+    Raises:
+        OSError: the address for Prometheus cannot be bound.
+    """
     asked = asyncio.Event()
     pollers: list[Poller] = []
 
@@ -39,19 +43,21 @@ async def poll(settings: Settings, observe: Observe) -> None:
 
     async with AsyncExitStack() as stack:
         stack.enter_context(on_stop_signal(stop))
-        found = await _unless(asked, _found(settings, stack, told))
+        telemetry = await stack.enter_async_context(telling(settings))
+        await stack.enter_async_context(metrics_served(settings, telemetry))
+        found = await _unless(asked, _found(settings, stack, telemetry.observe))
         if found is None:
             return
         queue, attributes = found
         # The queue's own retention is what ends a wait, whatever the settings were told.
         real = settings.model_copy(update={"queue_retention": attributes.retention})
-        core = await stack.enter_async_context(running(real, told))
+        core = await stack.enter_async_context(running(real, telemetry))
         poller = Poller(
             queue,
             core.handler.handle,
             way=core.forwarder,
             limits=_limits(settings),
-            observe=told,
+            observe=telemetry.observe,
         )
         pollers.append(poller)
         _log.info("polling %s", queue.url)
@@ -103,18 +109,3 @@ def _limits(settings: Settings) -> Limits:
         drain=settings.drain_deadline,
         park=settings.fifo_park,
     )
-
-
-def _logged(observe: Observe) -> Observe:
-    """Log the way in's outages, at their start and at their end, and pass every fact on."""
-
-    def told(fact: Fact) -> None:
-        observe(fact)
-        if not isinstance(fact, IntakeChanged):
-            return
-        if fact.state == "open":
-            _log.info("receiving again after %.0f s", fact.seconds)
-        else:
-            _log.error("%s: %s", fact.state, fact.reason)
-
-    return told

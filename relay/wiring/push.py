@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from relay.facts import Observe
 from relay.http_server import serving
 from relay.message import Message, Outcome
 from relay.settings import Loaded, Settings
 from relay.sqsd import PushApp
 from relay.stopping import on_stop_signal
+from relay.telemetry.report import State
 from relay.wiring.core import running
 from relay.wiring.readiness import misconfigured, readiness
+from relay.wiring.telemetry import Telemetry, telling
 
 ANSWERING = 5.0
 """Seconds that the last answers may take on their way out."""
@@ -20,7 +21,7 @@ ANSWERING = 5.0
 _log = logging.getLogger(__name__)
 
 
-async def serve(loaded: Loaded, mistakes: tuple[str, ...], observe: Observe) -> None:
+async def serve(loaded: Loaded, mistakes: tuple[str, ...]) -> None:
     """Serve until a signal. With mistakes in the settings, hold every request and name them.
 
     Raises:
@@ -28,14 +29,15 @@ async def serve(loaded: Loaded, mistakes: tuple[str, ...], observe: Observe) -> 
     """
     stop = asyncio.Event()
     with on_stop_signal(stop.set):
-        if mistakes:
-            await _halted(loaded.settings, mistakes, stop)
-        else:
-            await _running(loaded.settings, observe, stop)
+        async with telling(loaded.settings) as telemetry:
+            if mistakes:
+                await _halted(loaded.settings, mistakes, telemetry, stop)
+            else:
+                await _running(loaded.settings, telemetry, stop)
 
 
-async def _running(settings: Settings, observe: Observe, stop: asyncio.Event) -> None:
-    async with running(settings, observe) as core:
+async def _running(settings: Settings, telemetry: Telemetry, stop: asyncio.Event) -> None:
+    async with running(settings, telemetry) as core:
         app = PushApp(
             core.handler.handle,
             hold=settings.hold,
@@ -43,7 +45,7 @@ async def _running(settings: Settings, observe: Observe, stop: asyncio.Event) ->
             task_paths=frozenset(settings.task_paths),
         )
         async with serving(
-            app.asgi(), host=settings.host, port=settings.port, grace=ANSWERING
+            telemetry.beside(app.asgi()), host=settings.host, port=settings.port, grace=ANSWERING
         ) as port:
             _log.info("listening on %s:%s", settings.host, port)
             await stop.wait()
@@ -53,12 +55,17 @@ async def _running(settings: Settings, observe: Observe, stop: asyncio.Event) ->
             app.release()
 
 
-async def _halted(settings: Settings, mistakes: tuple[str, ...], stop: asyncio.Event) -> None:
+async def _halted(
+    settings: Settings, mistakes: tuple[str, ...], telemetry: Telemetry, stop: asyncio.Event
+) -> None:
     """Answer 200 to nothing: a deployment with a bad setting must not lose a message."""
     for mistake in mistakes:
         _log.error("halted: %s", mistake)
+    telemetry.state = lambda: State(problem=mistakes[0])
     app = PushApp(_wait, hold=settings.hold, ready=misconfigured(mistakes))
-    async with serving(app.asgi(), host=settings.host, port=settings.port, grace=ANSWERING):
+    async with serving(
+        telemetry.beside(app.asgi()), host=settings.host, port=settings.port, grace=ANSWERING
+    ):
         await stop.wait()
         app.stop()
         app.release()

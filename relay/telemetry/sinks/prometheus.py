@@ -17,7 +17,7 @@ from relay.telemetry.window import Window
 PATH = "/metrics"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-App: TypeAlias = Callable[[Mapping[str, Any], Any, Callable[[Any], Awaitable[None]]], Any]
+App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 """An ASGI application."""
 
 
