@@ -11,6 +11,7 @@ from typing import Protocol
 from relay.dead_letter_queue import DeadLetterQueue
 from relay.envelope import Decoded
 from relay.facts import Observe, Received, Settled, ignore
+from relay.first_hand import FirstHand, doubted
 from relay.guard import RejectGuard
 from relay.in_hand import Holding, InHand
 from relay.message import Delivered, Event, Message, Outcome, Reject, Retry
@@ -74,6 +75,7 @@ class Handler:
         self._clock = clock
         self._payloads = payloads
         self._in_hand = InHand()
+        self._first_hand = FirstHand()
 
     @property
     def status(self) -> Status:
@@ -88,6 +90,7 @@ class Handler:
         known = self._dead_letters.known(message.message_id)
         if known is not None:
             return known
+        self._first_hand.note(message)
         return await self._in_hand.join(message, self._work, self._clock())
 
     def expire(self) -> None:
@@ -129,12 +132,15 @@ class Handler:
         results: list[Outcome | None] = [None] * len(events)
         await holding.unless_expired(self._submit(events, results))
         late = self._expiring(holding.message)
-        return [
+        ended = [
             self._expired(event)
             if result is None or (late and isinstance(result, Retry))
             else result
             for event, result in zip(events, results, strict=True)
         ]
+        if holding.message in self._first_hand:
+            return ended
+        return [doubted(result) for result in ended]
 
     async def _submit(self, events: Sequence[Event], results: list[Outcome | None]) -> None:
         async def one(position: int) -> None:

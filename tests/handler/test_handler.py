@@ -318,6 +318,21 @@ async def test_a_wait_ends_before_the_queue_deletes_the_message(ambiguous: bool)
     assert origin(bench.shelf.copies[0]).may_have_run is ambiguous
 
 
+@pytest.mark.parametrize(
+    ("receives", "doubtful"),
+    [([1], False), ([1, 1, 2, 3], False), ([2], True), ([1, 3], True), ([3, 3], True)],
+)
+async def test_what_another_process_may_have_sent_before_may_have_run(
+    receives: list[int], doubtful: bool
+) -> None:
+    bench = Bench({"m-1": Retry("later")})
+    for count in receives[:-1]:
+        await bench.handler.handle(message(event(), sent_at=NOW, receive_count=count))
+    bench.now += 9.5 * DAY
+    await bench.handler.handle(message(event(), sent_at=NOW, receive_count=receives[-1]))
+    assert origin(bench.shelf.copies[0]).may_have_run is doubtful
+
+
 async def test_an_old_message_gets_one_honest_try_and_then_expires_instead_of_waiting() -> None:
     old = NOW - 9.5 * DAY
     bench = Bench({"bad": Retry("later")})
