@@ -14,9 +14,6 @@ from relay.suspects import Suspects
 
 Lane: TypeAlias = Batcher[Parcel, Step]
 
-IN_FLIGHT = 2
-"""Requests under way in a lane: one is answered while the next is on its way."""
-
 
 class Lanes:
     """Three lanes, each with requests of its own under way.
@@ -31,7 +28,7 @@ class Lanes:
         breaker: says whether anybody may send.
         ramp: says how much.
         suspects: says who goes alone.
-        limits: what one request may hold.
+        limits: what one request may hold, and how many a lane may have under way.
     """
 
     def __init__(
@@ -51,10 +48,10 @@ class Lanes:
             max_size=limits.max_bytes,
             size=_size,
             company=lambda parcel: parcel.company,
-            in_flight=IN_FLIGHT,
+            in_flight=limits.in_flight,
         )
         self._apart: Lane = Batcher(
-            begin, max_items=lambda: min(1, self._room(self._apart)), in_flight=IN_FLIGHT
+            begin, max_items=lambda: min(1, self._room(self._apart)), in_flight=limits.in_flight
         )
         self._alone: Lane = Batcher(
             begin, max_items=lambda: min(1, self._room(self._alone)), in_flight=1

@@ -191,10 +191,15 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one request to a destination may hold. A larger event goes alone."""
+    """What one request to a destination may hold, and how many may be under way at once.
+
+    A larger event goes alone. Two requests keep a destination busy that answers in milliseconds:
+    one is answered while the next is on its way.
+    """
 
     max_events: int = 100
     max_bytes: int = 1_048_576
+    in_flight: int = 2
 
 
 class Destination(Protocol):
