@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from relay.breaker import Breaker, Permit
-from relay.evidence import Evidence
-from relay.hearing import Hearing, News
-from relay.isolation import Again, Alone, Hints, Parcel, Step
-from relay.memory import Memory
+from relay.forwarder.evidence import Evidence
+from relay.forwarder.hearing import Hearing, News
+from relay.forwarder.isolation import Again, Alone, Hints, Parcel, Step
+from relay.forwarder.memory import Memory
+from relay.forwarder.ramp import Ramp
+from relay.forwarder.suspects import Suspects
 from relay.message import Delivered, Event, Outcome, Refused, Reject, Unavailable
-from relay.ramp import Ramp
-from relay.suspects import Suspects
 
 DOUBTS = 50_000
 """Events whose last attempt had an unknown end. A forgotten one loses its mark, nothing else."""

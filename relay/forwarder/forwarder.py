@@ -12,14 +12,14 @@ from relay.backoff import Backoff
 from relay.batcher import WrongCount
 from relay.breaker import Breaker, Permit
 from relay.facts import Forwarded, Observe, ignore
-from relay.hearing import Hearing, News
-from relay.isolation import Again, Alone, Parcel, Step
-from relay.judge import Judge
-from relay.lanes import Lanes
+from relay.forwarder.hearing import Hearing, News
+from relay.forwarder.isolation import Again, Alone, Parcel, Step
+from relay.forwarder.judge import Judge
+from relay.forwarder.lanes import Lanes
+from relay.forwarder.ramp import Ramp
+from relay.forwarder.suspects import Suspects
+from relay.forwarder.way import Way
 from relay.message import Destination, Event, Outcome, Refused, Reject, Retry, Unavailable
-from relay.ramp import Ramp
-from relay.suspects import Suspects
-from relay.way import Way
 
 STOPPING = Retry("stopping")
 

@@ -7,10 +7,10 @@ from typing import TypeAlias
 
 from relay.batcher import Batcher
 from relay.breaker import Breaker
-from relay.isolation import Again, Parcel, Step
+from relay.forwarder.isolation import Again, Parcel, Step
+from relay.forwarder.ramp import Ramp
+from relay.forwarder.suspects import Suspects
 from relay.message import Limits, Outcome
-from relay.ramp import Ramp
-from relay.suspects import Suspects
 
 Lane: TypeAlias = Batcher[Parcel, Step]
 
