@@ -69,9 +69,9 @@ def _listed() -> None:
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the flag
     if wanted:
         # Half of the time that starting takes, for one option.
-        from importlib import metadata  # noqa: PLC0415 - as said
+        from relay.version import version  # noqa: PLC0415 - as said
 
-        typer.echo(f"relay {metadata.version('sqs-relay')}")
+        typer.echo(f"relay {version()}")
         raise typer.Exit
 
 

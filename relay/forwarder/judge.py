@@ -10,9 +10,9 @@ from relay.breaker import Breaker, Permit
 from relay.forwarder.evidence import Evidence
 from relay.forwarder.hearing import Hearing, News
 from relay.forwarder.isolation import Again, Alone, Hints, Parcel, Step
-from relay.forwarder.memory import Memory
 from relay.forwarder.ramp import Ramp
 from relay.forwarder.suspects import Suspects
+from relay.memory import Memory
 from relay.message import Delivered, Event, Outcome, Refused, Reject, Unavailable
 
 DOUBTS = 50_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from relay.forwarder.memory import Memory
+from relay.memory import Memory
 
 REMEMBERED = 10_000
 """Events. What is forgotten starts from the beginning, nothing worse."""
