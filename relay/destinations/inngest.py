@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from importlib import metadata
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlsplit
@@ -17,16 +17,12 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from relay.destinations.broken import broken
+from relay.destinations.http_client import http_client, start_of
 from relay.destinations.inngest_answer import KEY, URL, Answer, read
+from relay.destinations.inngest_seed import HEADER, IN_FLIGHT, seed_of
 from relay.destinations.redaction import HIDDEN, Redaction
 from relay.message import Event, Limits, Outcome, Unavailable
 from relay.traceparent import headers
-
-CONNECT_TIMEOUT = 5.0
-CONNECTIONS = 16
-
-KEEP_ALIVE = 4.0
-"""Seconds. Below the 5 after which common servers close an idle connection, lest we race them."""
 
 ANSWER_LIMIT = 65_536
 """Bytes of an answer, and `ID_SIZE` more for each event: room for any the API gives."""
@@ -42,6 +38,7 @@ class Inngest:
         env: name of a branch environment of the Cloud, None for the key's own.
         limits: what one request may hold.
         timeout: seconds for one request from its start to the end of its answer.
+        seed: give each event the same internal id at each delivery; it then goes alone.
         clock: the time of day, for dates in `Retry-After`.
     """
 
@@ -53,6 +50,7 @@ class Inngest:
         env: str | None = None,
         limits: Limits | None = None,
         timeout: float = 30.0,
+        seed: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         base = url.rstrip("/")
@@ -61,11 +59,15 @@ class Inngest:
         self._path = parts.path
         self._host = parts.netloc.rpartition("@")[2]
         self._key = key
+        self._seed = seed
         self._limits = limits or Limits()
+        if seed:
+            self._limits = replace(self._limits, max_events=1, in_flight=IN_FLIGHT)
         self._timeout = timeout
         self._clock = clock
         self._redaction = Redaction()
-        self._client = _client(timeout, {} if env is None else {"x-inngest-env": env})
+        environment = {} if env is None else {"x-inngest-env": env}
+        self._client = http_client(timeout, {"content-type": "application/json", **environment})
 
     def __repr__(self) -> str:
         return f"<Inngest at {self._host}>"
@@ -100,71 +102,33 @@ class Inngest:
             raise Unavailable("there is no event key", setting=KEY, proven=True, untaken=True)
         self._redaction.learn(key)
         body = b"[" + b",".join(event.wire for event in events) + b"]"
-        answer = await self._post(key, body, ANSWER_LIMIT + ID_SIZE * len(events))
+        seed = {HEADER: seed_of(events[0])} if self._seed and len(events) == 1 else {}
+        answer = await self._post(key, body, seed, ANSWER_LIMIT + ID_SIZE * len(events))
         return read(answer, len(events), self._clock())
 
-    async def _post(self, key: str, body: bytes, limit: int) -> Answer:
+    async def _post(self, key: str, body: bytes, seed: Mapping[str, str], limit: int) -> Answer:
         target = f"{self._path}/e/{quote(key, safe='')}".encode()
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._exchange(target, body, limit)
+                return await self._exchange(target, body, seed, limit)
         except TimeoutError:
             raise Unavailable(f"{self._host} gave no answer in {self._timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise broken(error, self._host, URL) from None
 
-    async def _exchange(self, target: bytes, body: bytes, limit: int) -> Answer:
+    async def _exchange(
+        self, target: bytes, body: bytes, seed: Mapping[str, str], limit: int
+    ) -> Answer:
         request = self._client.build_request(
-            "POST", self._url, content=body, headers=headers(), extensions={"target": target}
+            "POST",
+            self._url,
+            content=body,
+            headers={**headers(), **seed},
+            extensions={"target": target},
         )
         response = await self._client.send(request, stream=True)
         try:
-            text = (await _start_of(response, limit)).decode(errors="replace")
+            text = (await start_of(response, limit)).decode(errors="replace")
         finally:
             await response.aclose()
         return Answer(response.status_code, self._redaction.hide(text), response.headers)
-
-
-async def _start_of(response: httpx.Response, limit: int) -> bytes:
-    """The body, cut where it is longer than any answer of the API: a web page is read no further.
-
-    Raw, because no encoding was asked for: a small compressed body can hold gigabytes.
-    """
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.aiter_raw(chunk_size=16_384):
-        parts.append(part)
-        size += len(part)
-        if size > limit:
-            break
-    return b"".join(parts)
-
-
-def _client(timeout: float, headers: Mapping[str, str]) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        headers={
-            "accept": "application/json",
-            "accept-encoding": "identity",
-            "content-type": "application/json",
-            "user-agent": f"sqs-relay/{_version()}",
-            **headers,
-        },
-        # Connecting ends before the whole request does: cut off from outside in the middle of a TLS
-        # handshake, the client leaves its socket to the garbage collector.
-        timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout / 2)),
-        limits=httpx.Limits(
-            max_connections=CONNECTIONS,
-            max_keepalive_connections=CONNECTIONS,
-            keepalive_expiry=KEEP_ALIVE,
-        ),
-        http2=False,
-        follow_redirects=False,
-        trust_env=False,
-    )
-
-
-def _version() -> str:
-    try:
-        return metadata.version("sqs-relay")
-    except metadata.PackageNotFoundError:
-        return "source"
