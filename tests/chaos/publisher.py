@@ -1,0 +1,83 @@
+"""The publisher: sends over the wire and keeps its own record, in which nobody else writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from relay.local.demo.books import Published
+from relay.local.demo.publication import Publication
+
+BATCH = 10
+
+
+class SqsClient:
+    """SQS's JSON protocol by hand, so that the books never lean on the relay's code."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
+        self._http = http
+        self._url = url
+
+    async def call(self, action: str, **request: Any) -> Any:
+        """One request.
+
+        Raises:
+            aiohttp.ClientResponseError: it is refused.
+        """
+        headers = {
+            "X-Amz-Target": f"AmazonSQS.{action}",
+            "Content-Type": "application/x-amz-json-1.0",
+        }
+        async with self._http.post(self._url, json=request, headers=headers) as answer:
+            answer.raise_for_status()
+            return json.loads(await answer.read())
+
+
+@dataclass(slots=True)
+class Books(Published):
+    """What was published, by event and by message."""
+
+    messages: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def enter(self, publication: Publication, message_id: str) -> None:
+        Published.enter(self, publication, message_id)
+        names = (*publication.runs, *publication.dies)
+        self.messages[message_id] = tuple(name(message_id) for name in names)
+
+
+class Publisher:
+    """Publishes to one queue, in order."""
+
+    def __init__(self, client: SqsClient, queue_url: str, *, fifo: bool) -> None:
+        self.books = Books()
+        self._client = client
+        self._queue_url = queue_url
+        self._fifo = fifo
+        self._sent = 0
+
+    async def publish(self, script: Sequence[Publication]) -> None:
+        """Send all of it and write down what SQS took."""
+        for at in range(0, len(script), BATCH):
+            batch = script[at : at + BATCH]
+            answer = await self._client.call(
+                "SendMessageBatch",
+                QueueUrl=self._queue_url,
+                Entries=[self._entry(index, one) for index, one in enumerate(batch)],
+            )
+            for sent in answer["Successful"]:
+                self.books.enter(batch[int(sent["Id"])], sent["MessageId"])
+            assert len(answer["Successful"]) == len(batch)
+
+    def _entry(self, index: int, publication: Publication) -> dict[str, Any]:
+        self._sent += 1
+        entry: dict[str, Any] = {"Id": str(index), "MessageBody": publication.body}
+        if self._fifo:
+            entry |= {
+                "MessageGroupId": publication.group,
+                "MessageDeduplicationId": f"publication-{self._sent}",
+            }
+        return entry
