@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from secrets import token_hex
 
 from relay.facts import Forwarded
-from relay.memory import Memory
 
 REMEMBERED = 50_000
 """Events. Those that never settle here, because their message was withdrawn, are forgotten."""
@@ -23,24 +22,34 @@ class Attempt:
 
 
 class Attempts:
-    """Remembers the attempts of events until they are taken."""
+    """Remembers the attempts of events until they are taken.
 
-    def __init__(self, prefix: Callable[[], str] = lambda: token_hex(3)) -> None:
-        # Batches of different processes and starts must not share names.
+    Args:
+        prefix: makes what batches of different processes and starts differ in.
+        limit: how many events are remembered.
+    """
+
+    def __init__(
+        self, prefix: Callable[[], str] = lambda: token_hex(3), *, limit: int = REMEMBERED
+    ) -> None:
         self._prefix = prefix()
+        self._limit = limit
         self._batches = 0
-        self._attempts: Memory[Attempt] = Memory(REMEMBERED)
+        self._attempts: dict[str, Attempt] = {}
 
     def note(self, fact: Forwarded) -> None:
         """A request ended."""
         self._batches += 1
-        name, size = f"{self._prefix}-{self._batches}", fact.events
+        name = f"{self._prefix}-{self._batches}"
+        first = Attempt(1, name, fact.events)
         for event in fact.sent:
-            known = self._attempts.get(event.id)
-            self._attempts.put(event.id, Attempt(known.number + 1 if known else 1, name, size))
+            known = self._attempts.pop(event.id, None)
+            self._attempts[event.id] = (
+                first if known is None else Attempt(known.number + 1, name, fact.events)
+            )
+        while len(self._attempts) > self._limit:
+            del self._attempts[next(iter(self._attempts))]
 
     def take(self, event_id: str) -> Attempt | None:
         """What is known about the event, which is forgotten with this."""
-        known = self._attempts.get(event_id)
-        self._attempts.forget(event_id)
-        return known
+        return self._attempts.pop(event_id, None)

@@ -25,24 +25,20 @@ def lines_of(
     fact: Settled, attempts: Attempts, now: float, *, payload: bool
 ) -> Iterator[dict[str, Any]]:
     """The fields of the message's line, or of its lines where it held very many events."""
-    about = _about(fact, now)
     if not fact.rejects and len(fact.results) <= 1:
-        yield about | _alone(fact, attempts, payload=payload)
+        yield _alone(fact, attempts, now, payload=payload)
         return
     entries = [
         *(_entry(event, outcome, attempts, payload=payload) for event, outcome in fact.results),
-        *({"index": index, **_verdict(reject)} for index, reject in fact.rejects),
+        *({"index": index, **_verdict(reject, {})} for index, reject in fact.rejects),
     ]
     parts = range(0, len(entries), EVENTS)
     for number, start in enumerate(parts, 1):
-        part = {"part": number, "parts": len(parts)} if len(parts) > 1 else {}
-        yield {
-            **about,
-            **_verdict(fact.outcome),
-            "event_count": len(entries),
-            **part,
-            "events": entries[start : start + EVENTS],
-        }
+        fields = _verdict(fact.outcome, _about(fact, now))
+        fields["event_count"] = len(entries)
+        if len(parts) > 1:
+            fields |= {"part": number, "parts": len(parts)}
+        yield {**fields, "events": entries[start : start + EVENTS]}
 
 
 def _about(fact: Settled, now: float) -> dict[str, Any]:
@@ -58,41 +54,43 @@ def _about(fact: Settled, now: float) -> dict[str, Any]:
     if message.group_id is not None:
         fields["group_id"] = message.group_id
     if fact.notices:
-        fields["notices"] = list(fact.notices)
+        fields["notices"] = fact.notices
     return fields
 
 
-def _alone(fact: Settled, attempts: Attempts, *, payload: bool) -> dict[str, Any]:
-    if not fact.results:
-        body = {"body": fact.message.body.decode(errors="replace")} if payload else {}
-        return _verdict(fact.outcome) | body
-    ((event, outcome),) = fact.results
-    entry = _entry(event, outcome, attempts, payload=payload)
+def _alone(fact: Settled, attempts: Attempts, now: float, *, payload: bool) -> dict[str, Any]:
+    fields = _about(fact, now)
+    for event, _ in fact.results:
+        fields["event_id"] = event.id
+        fields["event_name"] = event.name
+        _sending(event, attempts, fields, payload=payload)
+    if payload and not fact.results:
+        fields["body"] = fact.message.body.decode(errors="replace")
     # What the message came to counts: a refusal that found no place is to be tried again.
-    return {**_renamed(entry), **_verdict(fact.outcome)}
-
-
-def _renamed(entry: dict[str, Any]) -> dict[str, Any]:
-    entry["event_id"], entry["event_name"] = entry.pop("id"), entry.pop("name")
-    return entry
+    return _verdict(fact.outcome, fields)
 
 
 def _entry(event: Event, outcome: Outcome, attempts: Attempts, *, payload: bool) -> dict[str, Any]:
-    entry: dict[str, Any] = {"id": event.id, "name": event.name, **_verdict(outcome)}
-    attempt = attempts.take(event.id)
-    if attempt is not None:
-        entry["attempts"] = attempt.number
-        entry["batch"] = attempt.batch
-        entry["batch_events"] = attempt.batch_events
-    if event.trace is not None:
-        entry["trace_id"] = event.trace[_TRACE_ID]
-    if payload and event.data is not None:
-        entry["data"] = event.data.decode(errors="replace")
+    entry = _verdict(outcome, {"id": event.id, "name": event.name})
+    _sending(event, attempts, entry, payload=payload)
     return entry
 
 
-def _verdict(outcome: Outcome) -> dict[str, Any]:
-    fields: dict[str, Any] = {"outcome": WORDS[type(outcome)]}
+def _sending(event: Event, attempts: Attempts, fields: dict[str, Any], *, payload: bool) -> None:
+    attempt = attempts.take(event.id)
+    if attempt is not None:
+        fields["attempts"] = attempt.number
+        fields["batch"] = attempt.batch
+        fields["batch_events"] = attempt.batch_events
+    if event.trace is not None:
+        fields["trace_id"] = event.trace[_TRACE_ID]
+    if payload and event.data is not None:
+        fields["data"] = event.data.decode(errors="replace")
+
+
+def _verdict(outcome: Outcome, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with what became of it added to them."""
+    fields["outcome"] = WORDS[type(outcome)]
     if isinstance(outcome, Delivered):
         if outcome.reference is not None:
             fields["reference"] = outcome.reference

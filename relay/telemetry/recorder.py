@@ -83,7 +83,7 @@ class Recorder:
         if self.queue is None:
             self.queue = message.queue or None
         # A later receive of the same message is no second return.
-        if message.receive_count == 1 and message.attribute(ATTRIBUTE) is not None:
+        if message.attributes and message.receive_count == 1 and message.attribute(ATTRIBUTE):
             self._add(table.REDRIVEN.name)
 
     def _settled(self, fact: Settled) -> None:
@@ -156,10 +156,11 @@ class Recorder:
 
 def _first_sent(message: Message) -> float | None:
     """When the message was first sent, before any dead-lettering."""
-    try:
-        past = origin_of(message)
-    except UnreadableOrigin:
-        past = None
-    if past is not None and past.sent_at is not None:
-        return past.sent_at
+    if message.attributes:
+        try:
+            past = origin_of(message)
+        except UnreadableOrigin:
+            past = None
+        if past is not None and past.sent_at is not None:
+            return past.sent_at
     return message.sent_at if message.sent_at is not None else message.first_received_at

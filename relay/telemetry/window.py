@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 LARGEST = 1e9
 """Larger values count as this one: with two digits kept, a histogram has at most 1,500 buckets."""
 
-SMALLEST = 1e-6
+_POWERS = [10.0**power for power in range(-5, 9)]
+_UPWARDS = [10.0 ** max(0, 1 - power) for power in range(-6, 9)]
+_DOWNWARDS = [10.0 ** max(0, power - 1) for power in range(-6, 9)]
 
 
 def rounded(value: float) -> float:
-    """The value with two significant digits: at most 5 % away, exact for whole numbers up to 99."""
-    if value < SMALLEST:
-        return 0.0
-    return float(f"{min(value, LARGEST):.1e}")
+    """The value with two significant digits: at most 5 % away, exact for whole numbers up to 99.
+
+    What is below 0 counts as 0. Called for every event: formatting to text and back takes twice as
+    long.
+    """
+    if not 0.0 < value < LARGEST:
+        return LARGEST if value >= LARGEST else 0.0
+    place = bisect_right(_POWERS, value)
+    up, down = _UPWARDS[place], _DOWNWARDS[place]
+    return round(value * up / down) / up * down
 
 
 @dataclass(slots=True)
 class Window:
     """Counters by metric and label, and histograms by metric as a count for each rounded value."""
 
-    counters: Counter[tuple[str, str]] = field(default_factory=Counter)
-    histograms: defaultdict[str, Counter[float]] = field(
-        default_factory=lambda: defaultdict(Counter)
+    # Not `Counter`, which counts three times slower.
+    counters: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    histograms: defaultdict[str, defaultdict[float, int]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(int))
     )
 
     def add(self, other: Window) -> None:
         """Count in what another window has counted."""
-        self.counters.update(other.counters)
+        for key, count in other.counters.items():
+            self.counters[key] += count
         for name, counts in other.histograms.items():
-            self.histograms[name].update(counts)
+            for value, count in counts.items():
+                self.histograms[name][value] += count
 
     def clear(self) -> None:
         """Forget everything."""
@@ -52,7 +64,7 @@ class Window:
         }
 
 
-def buckets(counts: Counter[float], most: int) -> Iterable[tuple[list[float], list[int]]]:
+def buckets(counts: Mapping[float, int], most: int) -> Iterable[tuple[list[float], list[int]]]:
     """The histogram's values and their counts, in parts of at most `most` values."""
     ordered = sorted(counts.items())
     for start in range(0, len(ordered), most):
