@@ -40,7 +40,7 @@ format: $(STAMP) ## Format the code and mend what the linter can
 lock: $(STAMP) ## Pin the newest dependencies that fit together
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --python-version 3.11 pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --python-version 3.11 pyproject.toml --extra otlp --group dev -c requirements.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --python-version 3.11 --group cdk -c requirements-dev.txt -o cdk/requirements.txt
 
 bundle: $(STAMP) ## Build the zip that Elastic Beanstalk runs, dist/relay.zip
