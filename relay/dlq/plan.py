@@ -20,7 +20,6 @@ from relay.message import Event, Message
 
 T = TypeVar("T")
 
-OTHER = "(no queue)"
 _AT_ONCE = 100
 
 
@@ -85,7 +84,17 @@ class _Going:
 
 
 class Planner:
-    """Makes a plan. `memory` is the ledger, None where there is none."""
+    """Makes a plan.
+
+    Args:
+        errand: what would be asked for.
+        road: where letters would go; nothing is carried.
+        memory: the ledger, None where there is none.
+        now: epoch seconds, to judge by what is still remembered.
+        began_at: when the run would begin.
+        sample: how many MessageIds of each group are kept.
+        elsewhere: what a road that leads to no queue is called.
+    """
 
     def __init__(
         self,
@@ -95,7 +104,8 @@ class Planner:
         *,
         now: float,
         began_at: float,
-        sample: int,
+        sample: int = 0,
+        elsewhere: str = "",
     ) -> None:
         self._errand = errand
         self._road = road
@@ -103,6 +113,7 @@ class Planner:
         self._now = now
         self._began_at = began_at
         self._sample = sample
+        self._elsewhere = elsewhere
         self._met: set[tuple[str, str]] = set()
         self._plan = Plan()
 
@@ -146,7 +157,8 @@ class Planner:
             return load
         if self._full():
             return Stays(LIMIT, "the limit was reached")
-        return _Going(altered, load.target.queue.name if isinstance(load, Load) else OTHER, part)
+        target = load.target.queue.name if isinstance(load, Load) else self._elsewhere
+        return _Going(altered, target, part)
 
     def _full(self) -> bool:
         limit = self._errand.limit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from relay.commands.dlq import listing, pull, show, stats
+from relay.commands.dlq import listing, pull, redrive, show, stats
 
 EXIT_CODES = (
     "Exit codes: 0 all done, 1 failed, 2 wrong usage or settings, 3 done in part, 4 stopped by its"
@@ -17,5 +17,12 @@ command = typer.Typer(
     rich_markup_mode="markdown",
     help="See what died and why, and bring it back safely.",
 )
-for name, module in {"pull": pull, "stats": stats, "list": listing, "show": show}.items():
+_COMMANDS = {
+    "pull": pull,
+    "stats": stats,
+    "list": listing,
+    "show": show,
+    "redrive": redrive,
+}
+for name, module in _COMMANDS.items():
     command.command(name, epilog=EXIT_CODES)(module.command)

@@ -42,6 +42,15 @@ Wait: TypeAlias = Annotated[
         help="How long each poll waits. 0 asks only some of SQS's servers.",
     ),
 ]
+Lease: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        min=10,
+        max=43_000,
+        help="How long messages are hidden at a time; extended while it works.",
+    ),
+]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Names: TypeAlias = Annotated[
     list[str] | None,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 _WIDEST = 60
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+def table(head: Sequence[str], given: Iterable[Sequence[object]]) -> Iterator[str]:
     """The lines, each cell as wide as its column; numbers stand at the right."""
+    rows = list(given)
     shown = [[clean(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *shown, strict=True)]
     right = [all(isinstance(row[i], int) for row in rows) for i in range(len(head))]

@@ -1,0 +1,86 @@
+"""SQS's own message move tasks: start, follow, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from relay.aws.errors import translate
+from relay.aws.session import Session
+from relay.aws.sqs import Queue
+
+RUNNING = "RUNNING"
+COMPLETED = "COMPLETED"
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTask:
+    """A task as SQS describes it; counts are approximate. `handle` is None once it has ended."""
+
+    status: str
+    moved: int
+    to_move: int | None
+    failure: str | None
+    handle: str | None
+
+
+class MoveTasks:
+    """The tasks of one dead-letter queue; SQS runs one at a time. All calls raise `QueueError`."""
+
+    def __init__(self, client: Any, queue: Queue) -> None:
+        self._client = client
+        self._queue = queue
+
+    async def start(self, destination_arn: str, rate: int | None = None) -> str:
+        """Start moving everything there; the task's handle. `rate` is messages a second."""
+        request: dict[str, Any] = {"SourceArn": self._queue.arn, "DestinationArn": destination_arn}
+        if rate is not None:
+            request["MaxNumberOfMessagesPerSecond"] = rate
+        answer = await self._call("StartMessageMoveTask", request)
+        return str(answer["TaskHandle"])
+
+    async def latest(self) -> MoveTask | None:
+        """The newest task, or None."""
+        request = {"SourceArn": self._queue.arn, "MaxResults": 1}
+        answer = await self._call("ListMessageMoveTasks", request)
+        return next((_read(raw) for raw in answer.get("Results") or ()), None)
+
+    async def cancel(self, handle: str) -> int:
+        """Stop a task; about how many it has moved."""
+        answer = await self._call("CancelMessageMoveTask", {"TaskHandle": handle})
+        return int(answer.get("ApproximateNumberOfMessagesMoved", 0))
+
+    async def _call(self, action: str, request: dict[str, Any]) -> Mapping[str, Any]:
+        method = getattr(self._client, _METHODS[action])
+        try:
+            answer: Mapping[str, Any] = await method(**request)
+        except Exception as error:
+            raise translate(error, f"sqs:{action}", self._queue.url) from error
+        return answer
+
+
+_METHODS = {
+    "StartMessageMoveTask": "start_message_move_task",
+    "ListMessageMoveTasks": "list_message_move_tasks",
+    "CancelMessageMoveTask": "cancel_message_move_task",
+}
+
+
+@asynccontextmanager
+async def open_move_tasks(session: Session, queue: Queue) -> AsyncIterator[MoveTasks]:
+    """The queue's tasks, for as long as the session is open."""
+    region = queue.arn.split(":")[3]
+    yield MoveTasks(await session.client("sqs", region), queue)
+
+
+def _read(raw: Mapping[str, Any]) -> MoveTask:
+    to_move = raw.get("ApproximateNumberOfMessagesToMove")
+    return MoveTask(
+        status=str(raw.get("Status", "")),
+        moved=int(raw.get("ApproximateNumberOfMessagesMoved", 0)),
+        to_move=None if to_move is None else int(to_move),
+        failure=raw.get("FailureReason"),
+        handle=raw.get("TaskHandle"),
+    )

@@ -1,0 +1,181 @@
+"""A redrive: what is done in which order, the canary first."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from relay.commands.dlq import planning
+from relay.commands.dlq.codes import STOPPED
+from relay.commands.dlq.letters import read_snapshot
+from relay.commands.dlq.pull import pulled
+from relay.commands.dlq.stopping import stoppable
+from relay.commands.dlq.tools import Tools, tools
+from relay.commands.dlq.wish import Wish
+from relay.commands.dlq.working import audit, carry_out, conclude, journal
+from relay.dlq.canary import awaited, choose
+from relay.dlq.edit import alter
+from relay.dlq.errand import Course, Errand
+from relay.dlq.journal import Journal
+from relay.dlq.letter import Letter
+from relay.dlq.plan import Plan, Planner
+from relay.dlq.queue_road import QueueRoad
+from relay.dlq.roads import Nowhere, Road
+from relay.dlq.snapshot import Snapshot
+from relay.dlq.stays import Stays
+from relay.dlq.tally import Tally
+from relay.message import Event
+from relay.settings import Settings
+from relay.wiring.rules import rules
+from relay.wiring.straight import straight
+
+SAMPLES = 50
+"""MessageIds of each group that a plan keeps for a canary."""
+
+
+class Redriving:
+    """One redrive."""
+
+    def __init__(self, settings: Settings, wish: Wish) -> None:
+        self._settings = settings
+        self._wish = wish
+
+    async def show(self, dlq: str | None, main: str | None) -> None:
+        """Say what would happen, and touch nothing."""
+        async with tools(self._settings, dlq, main, self._wish.to) as found:
+            plan = await self._plan(found, time.time())
+            ledger = found.memory is not None
+            planning.show(plan, as_json=self._wish.as_json, ledger=ledger)
+
+    async def do(self, dlq: str | None, main: str | None, directory: Path | None) -> None:
+        """Do it, and say how it ended."""
+        async with tools(self._settings, dlq, main, self._wish.to) as found:
+            kept = journal(directory, found.desk, "redrive", self._wish.options)
+            found.stack.callback(kept.close)
+            with stoppable() as stop:
+                course = Course(stop)
+                if self._wish.canary is not None:
+                    await self._try_canary(found, kept, course)
+                errand = self._errand(found)
+                tally = await self._go(found, kept, errand, course, straight_on=self._wish.straight)
+            audit(kept, "redrive", self._wish.options, tally)
+            conclude(tally, kept, as_json=self._wish.as_json, done="brought back")
+
+    async def _go(
+        self, found: Tools, kept: Journal, errand: Errand, course: Course, *, straight_on: bool
+    ) -> Tally:
+        wish = self._wish
+        course.enough = False
+        async with self._road(found, kept, straight_on=straight_on) as road:
+            return await carry_out(
+                found.desk,
+                kept,
+                road,
+                errand,
+                course,
+                wait=wish.wait,
+                lease=wish.lease,
+                rate=wish.rate,
+            )
+
+    async def _try_canary(self, found: Tools, kept: Journal, course: Course) -> None:
+        """Bring a few, and end the command unless every one is surely delivered."""
+        ids = choose(await self._plan(found, kept.began_at), self._wish.canary or 0) - kept.brought
+        if not ids or course.stop.is_set():
+            return
+        events: list[Event] = []
+        since, through = time.time(), self._wish.canary_through_queue
+        errand = self._errand(found, ids, events)
+        tally = await self._go(found, kept, errand, course, straight_on=not through)
+        problem = _undelivered(tally, len(ids))
+        if problem is None and through and found.memory is not None:
+            deadline = self._wish.canary_deadline
+            problem = await awaited(found.memory, events, since=since, deadline=deadline)
+        if problem is not None:
+            tally.stopped = problem
+            audit(kept, "redrive", self._wish.options, tally)
+            conclude(tally, kept, as_json=self._wish.as_json, done="canaries delivered")
+            raise typer.Exit(STOPPED)
+        typer.echo(f"relay: all {len(ids)} of the canary were delivered", err=True)
+
+    @asynccontextmanager
+    async def _road(
+        self, found: Tools, kept: Journal, *, straight_on: bool
+    ) -> AsyncIterator[Road[Any]]:
+        if not straight_on:
+            yield QueueRoad(found.routes, kept.id)
+            return
+        desk, deadline = found.desk, self._wish.canary_deadline
+        size = desk.attributes.maximum_size
+        async with straight(self._settings, desk.queue, size, deadline) as road:
+            yield road
+
+    def _errand(
+        self,
+        found: Tools,
+        ids: frozenset[str] | None = None,
+        events: list[Event] | None = None,
+    ) -> Errand:
+        """All that is wished, or of that only `ids`, whose events are then added to `events`."""
+        wish, among = self._wish, self._among() if ids is None else ids
+        changed = partial(alter, rules=rules(self._settings), edit=wish.edit, rerun=wish.rerun)
+
+        def meant(letter: Letter) -> bool:
+            known = among is None or letter.message.message_id in among
+            return known and wish.meant.matches(letter)
+
+        def altered(letter: Letter) -> Letter | Stays:
+            result = changed(letter)
+            if events is not None and not isinstance(result, Stays):
+                events.extend(result.events)
+            return result
+
+        return Errand(
+            read=found.read,
+            meant=meant,
+            alter=altered,
+            limit=wish.limit if ids is None else len(ids),
+            max_hops=wish.max_hops,
+        )
+
+    def _among(self) -> frozenset[str] | None:
+        """The MessageIds in the snapshot, where one is named."""
+        if self._wish.snapshot is None:
+            return None
+        return frozenset(message.message_id for message in read_snapshot(self._wish.snapshot))
+
+    async def _plan(self, found: Tools, began_at: float) -> Plan:
+        """What the run would do, from the snapshot or from a pass over the queue."""
+        with tempfile.TemporaryDirectory(prefix="relay-dlq-") as directory:
+            path = self._wish.snapshot or Path(directory, "now.jsonl")
+            if self._wish.snapshot is None:
+                await pulled(found.desk, path, self._wish.wait)
+            planner = Planner(
+                self._errand(found),
+                Nowhere() if self._wish.straight else QueueRoad(found.routes, ""),
+                found.memory,
+                now=time.time(),
+                began_at=began_at,
+                sample=max(SAMPLES, self._wish.canary or 0),
+                elsewhere="(the destination)",
+            )
+            return await planner.plan(Snapshot(path))
+
+
+def _undelivered(tally: Tally, count: int) -> str | None:
+    """Why the canary forbids the rest, or None."""
+    if tally.brought + tally.copies >= count:
+        return None
+    reasons = tally.as_json()["reasons"]
+    why = "; ".join(f"{code}: {reason}" for code, reason in reasons.items())
+    return (
+        f"{count - tally.brought} of {count} canaries were not delivered"
+        f" ({why or 'they were not found in the queue'}), so the rest stays"
+    )

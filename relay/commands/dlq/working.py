@@ -1,0 +1,146 @@
+"""What a command that takes letters away works with: its directory, its hands, its guard."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+
+from relay.aws.errors import QueueError
+from relay.commands.dlq.codes import PARTIAL, STOPPED
+from relay.commands.dlq.progress import Progress
+from relay.commands.dlq.queues import Desk
+from relay.commands.failure import USAGE, fail
+from relay.dlq.errand import Course, Errand
+from relay.dlq.growth import Growth
+from relay.dlq.holding import Holding
+from relay.dlq.journal import Journal, OtherRun, who
+from relay.dlq.pace import Pace
+from relay.dlq.roads import Road
+from relay.dlq.run import Run
+from relay.dlq.scan import Scan
+from relay.dlq.tally import Tally
+
+L = TypeVar("L")
+
+AUDIT = "relay.dlq.audit"
+"""The logger of the one line that says who did what."""
+
+
+def journal(directory: Path | None, desk: Desk, kind: str, options: Mapping[str, Any]) -> Journal:
+    """The run's journal, in a new directory unless one is named."""
+    if directory is None:
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        directory = Path(f"relay-dlq-{kind}-{desk.queue.name}-{stamp}")
+    try:
+        return Journal(directory, desk.head, {"command": kind, **options})
+    except OtherRun as error:
+        fail(str(error), code=USAGE)
+    except OSError as error:
+        fail(f"{directory} cannot be written: {error.strerror}", code=USAGE)
+
+
+async def carry_out(
+    desk: Desk,
+    kept: Journal,
+    road: Road[L],
+    errand: Errand,
+    course: Course,
+    *,
+    wait: float,
+    lease: float,
+    rate: float | None = None,
+) -> Tally:
+    """One pass that does the errand, shown while it goes."""
+    holding = Holding(desk.queue, lease)
+    scan = Scan(desk.queue, lease=lease, wait=wait, ours=lambda: len(holding), stop=course.ended)
+    run = Run(desk.queue, scan, holding, kept, road, errand, course, Growth(desk.count))
+    total = min(desk.count, errand.limit or desk.count)
+    with Progress("brought", total=total) as progress:
+        try:
+            return await run.carry_out(
+                Pace(rate), lambda tally: progress.at(tally.brought, deleted=tally.deleted)
+            )
+        except QueueError as error:
+            _resume(kept)
+            fail(error.sentence)
+        except OSError as error:
+            _resume(kept)
+            fail(f"the journal in {kept.directory} cannot be written: {error}")
+
+
+def conclude(tally: Tally, kept: Journal, *, as_json: bool, done: str) -> None:
+    """Say what became of all, and exit with the code for it."""
+    if as_json or not sys.stdout.isatty():
+        line = {"end": done, "journal": str(kept.directory), **tally.as_json()}
+        typer.echo(json.dumps(line))
+    else:
+        _tell(tally, kept, done)
+    if tally.stopped is not None:
+        typer.echo(f"relay: stopped: {tally.stopped}", err=True)
+        raise typer.Exit(STOPPED)
+    if not tally.complete:
+        _complain(tally)
+        if tally.owed or tally.interrupted:
+            _resume(kept)
+        raise typer.Exit(PARTIAL)
+
+
+def audit(kept: Journal, kind: str, options: Mapping[str, Any], tally: Tally) -> None:
+    """The line that says who did what to which queue, when, and how it ended."""
+    line = {
+        "audit": f"dlq {kind}",
+        "by": who(),
+        "at": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds"),
+        "run": kept.id,
+        "journal": str(kept.directory.resolve()),
+        **{name: value for name, value in options.items() if value},
+        **tally.as_json(),
+    }
+    kept.note(**line)
+    logging.getLogger(AUDIT).info("%s", json.dumps(line))
+
+
+def _tell(tally: Tally, kept: Journal, done: str) -> None:
+    copies = f", {tally.copies} copies of them deleted" if tally.copies else ""
+    typer.echo(f"{tally.brought} {done}{copies}, {tally.deleted} gone from the queue")
+    for code, count in tally.stays.most_common():
+        typer.echo(f"{count} stay: {code}: {tally.reasons[code]}")
+    typer.echo(f"journal and backup: {kept.directory}")
+
+
+def _complain(tally: Tally) -> None:
+    if tally.owed:
+        typer.echo(
+            f"relay: {tally.owed} are brought and not deleted yet: SQS did not agree, or the lease"
+            " ran out; they come again and are then only deleted",
+            err=True,
+        )
+    if tally.out_of_reach:
+        typer.echo(f"relay: {tally.out_of_reach} were not to be had: {tally.why}", err=True)
+    for code, reason in tally.as_json()["reasons"].items():
+        typer.echo(f"relay: {tally.stays[code]} stay, {code}: {reason}", err=True)
+
+
+def _resume(kept: Journal) -> None:
+    """How to go on. A second run with the same journal repeats nothing that was noted."""
+    words: Sequence[str] = ["relay", *_without_journal(sys.argv[1:])]
+    line = shlex.join([*words, "--journal", str(kept.directory)])
+    typer.echo(f"relay: to go on where this ended: {line}", err=True)
+
+
+def _without_journal(words: Sequence[str]) -> list[str]:
+    kept, skip = [], False
+    for word in words:
+        if not skip and word != "--journal" and not word.startswith("--journal="):
+            kept.append(word)
+        skip = word == "--journal"
+    return kept
