@@ -1,0 +1,53 @@
+"""What the operating system says that a process has used."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+_TICK = 1 / os.sysconf("SC_CLK_TCK")
+_USER, _SYSTEM = 11, 12
+"""Where `/proc/PID/stat` has user and system time, counted behind the command's name."""
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time so far, of all threads."""
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.exists():
+        fields = stat.read_text().rpartition(")")[2].split()
+        return (int(fields[_USER]) + int(fields[_SYSTEM])) * _TICK
+    return _clock(_ps(pid, "time"))
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory in use now."""
+    return _status(pid, "VmRSS") or int(_ps(pid, "rss")) * 1_024
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that was ever in use; what is in use now where the system keeps no peak."""
+    return _status(pid, "VmHWM") or resident_bytes(pid)
+
+
+def _status(pid: int, name: str) -> int:
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return 0
+    found = re.search(rf"{name}:\s+(\d+) kB", status.read_text())
+    return int(found[1]) * 1_024 if found else 0
+
+
+def _ps(pid: int, column: str) -> str:
+    command = ("ps", "-o", f"{column}=", "-p", str(pid))
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _clock(text: str) -> float:
+    """Seconds of `[[days-]hours:]minutes:seconds`."""
+    days, _, rest = text.rpartition("-")
+    seconds = 0.0
+    for part in rest.split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds + 86_400 * int(days or 0)
