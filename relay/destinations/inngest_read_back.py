@@ -142,7 +142,7 @@ class ReadBack:
         return answer.data or ()
 
     async def _ask(self, url: str, query: Mapping[str, str], limit: int) -> bytes:
-        key = await self._key()
+        key = await self._key_now()
         signed = {"authorization": f"Bearer {key}"} if key else {}
         request = self._client.build_request("GET", url, params=query, headers=signed)
         try:
@@ -160,6 +160,13 @@ class ReadBack:
             raise Unavailable(away.reason, setting=away.setting, proven=away.proven) from None
         self._check(response, body)
         return body
+
+    async def _key_now(self) -> str | None:
+        try:
+            return await self._key()
+        except Unavailable as error:
+            # No question was sent, but the events that it would be about were.
+            raise Unavailable(error.reason, setting=error.setting, proven=error.proven) from error
 
     def _check(self, response: httpx.Response, body: bytes) -> None:
         """Refuse what is no answer. No event has a part in any of it, so that it proves itself."""

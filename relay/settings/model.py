@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     """Where to look the signing key up at run time instead, written like the event key's."""
     inngest_env: str | None = None
     """The Cloud's branch environment, sent as `x-inngest-env`."""
+    inngest_seed: bool = False
+    """Give each event the same internal id at each delivery, for functions that take events in
+    batches and know no other. It costs a request for each event."""
     secret_max_age: Seconds = 300.0
     """Seconds after which a secret is looked up again; after a refusal it is at once."""
     confirm: Literal["auto", "on", "off"] = "auto"

@@ -16,6 +16,7 @@ from relay.handler import Handler
 from relay.settings import Settings
 from relay.wiring.dead_letters import SqsDeadLetters
 from relay.wiring.destination import open_destination
+from relay.wiring.ledger import Bookkeeping, bookkeeping
 from relay.wiring.payloads import payloads
 from relay.wiring.rules import rules
 from relay.wiring.session import SharedSession
@@ -33,11 +34,13 @@ class Core:
     forwarder: Forwarder
     dead_letters: DeadLetterQueue
     session: SharedSession
+    ledger: Bookkeeping
 
     async def stop(self, deadline: float) -> None:
         """Finish what is on the wire and the copies on their way; all else may come again."""
         await self.forwarder.stop(deadline)
         await self.dead_letters.drain()
+        await self.ledger.drain()
 
 
 @contextlib.asynccontextmanager
@@ -52,8 +55,11 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         session = SharedSession(stack)
         opened = await stack.enter_async_context(open_destination(settings))
+        ledger = await stack.enter_async_context(bookkeeping(settings, session, observe))
         forwarder = Forwarder(
-            telemetry.around(opened.destination), before_probe=opened.refresh, observe=observe
+            ledger.around(telemetry.around(opened.destination)),
+            before_probe=opened.refresh,
+            observe=observe,
         )
         store = letters or SqsDeadLetters(
             session, stack, queue=settings.queue_url, dead_letter_queue=settings.dlq_url
@@ -61,16 +67,22 @@ async def running(
         dead_letters = DeadLetterQueue(store, observe=observe)
         handler = Handler(
             partial(decode, rules=rules(settings)),
-            forwarder,
+            ledger.before(forwarder),
             dead_letters,
             guard=RejectGuard(enabled=settings.reject_guard),
             retention=settings.queue_retention,
-            observe=observe,
+            observe=ledger.observe,
             payloads=payloads(settings, session),
         )
         telemetry.state = partial(state_of, forwarder, handler)
         await stack.enter_async_context(_every(EXPIRY_EVERY, handler.expire))
-        yield Core(handler=handler, forwarder=forwarder, dead_letters=dead_letters, session=session)
+        yield Core(
+            handler=handler,
+            forwarder=forwarder,
+            dead_letters=dead_letters,
+            session=session,
+            ledger=ledger,
+        )
 
 
 @contextlib.asynccontextmanager

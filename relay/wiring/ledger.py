@@ -1,0 +1,78 @@
+"""The ledger, wired around the forwarder where the settings name a table."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from relay.aws.dynamodb import open_table
+from relay.facts import Fact, Observe
+from relay.handler import Forward
+from relay.ledger import Access, Attempts, Ledger, Noting, Records
+from relay.ledger.note import KEY
+from relay.message import Destination
+from relay.settings import Settings
+from relay.wiring.session import SharedSession
+
+
+def place(settings: Settings) -> tuple[str, str]:
+    """What the ledger calls the destination and its environment; whoever reads its notes too."""
+    return f"{settings.destination} {settings.inngest_url}", settings.inngest_env or ""
+
+
+class Bookkeeping:
+    """What the other parts are given: themselves, where there is no ledger."""
+
+    def __init__(self, records: Records | None, observe: Observe) -> None:
+        self._records = records
+        self._observe = observe
+        self._attempts = Attempts()
+        self._ledger: Ledger | None = None
+
+    def around(self, destination: Destination) -> Destination:
+        """The destination, its requests noted."""
+        if self._records is None:
+            return destination
+        return Noting(destination, self._records, self._attempts)
+
+    def before(self, forward: Forward) -> Forward:
+        """What forwards only what was not delivered yet. Its end must be what `around` gave."""
+        if self._records is None:
+            return forward
+        self._ledger = Ledger(forward, self._records, self._attempts, observe=self._observe)
+        return self._ledger
+
+    def observe(self, fact: Fact) -> None:
+        """Tell the observer, and note what was dead-lettered."""
+        self._observe(fact)
+        if self._ledger is not None:
+            self._ledger.told(fact)
+
+    async def drain(self) -> None:
+        """Wait for the last notes; that is seconds at most."""
+        if self._ledger is not None:
+            await self._ledger.drain()
+
+
+@contextlib.asynccontextmanager
+async def bookkeeping(
+    settings: Settings, session: SharedSession, observe: Observe
+) -> AsyncIterator[Bookkeeping]:
+    """A ledger if the settings name one, for as long as the block runs. Nobody is called yet."""
+    if settings.ledger_table is None:
+        yield Bookkeeping(None, observe)
+        return
+    destination, environment = place(settings)
+    async with open_table(session, settings.ledger_table, key=KEY) as table:
+        records = Records(
+            table,
+            Access(observe=observe),
+            destination=destination,
+            environment=environment,
+            kept=settings.queue_retention + settings.dlq_retention,
+            observe=observe,
+        )
+        try:
+            yield Bookkeeping(records, observe)
+        finally:
+            await records.aclose()
