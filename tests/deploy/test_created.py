@@ -17,6 +17,7 @@ from relay.local.inngest import InngestServer
 from relay.local.relay_process import RelayProcess
 from relay.local.sqsd import Sqsd, SqsdOptions
 from relay.origin import ATTRIBUTE, unpack
+from relay.telemetry import table
 from tests.deploy.conftest import ROOT
 from tests.deploy.port import free_port
 from tests.deploy.template import Template
@@ -117,8 +118,25 @@ async def test_the_environments_own_settings_deliver(
             async with asyncio.timeout(30):
                 await inngest.until(lambda: len(inngest.events) == 20)
             assert {event.name for event in inngest.events} == {"shop/order"}, relay.output()
+    emitted = await asyncio.to_thread(told, aws)
+    alarmed = [m for m in default.metrics() if m["namespace"] == table.NAMESPACE]
+    assert [m for m in alarmed if m not in emitted] == []
     assert letter["Body"] == "poison"
     assert unpack(letter["MessageAttributes"][ATTRIBUTE]["StringValue"]).source == "relay-events"
+
+
+def told(aws: Aws) -> list[dict[str, Any]]:
+    """The metrics that the relay has told CloudWatch, in the form of an alarm's."""
+    pages = aws.client("cloudwatch").get_paginator("list_metrics").paginate(Namespace="Relay")
+    return [
+        {
+            "namespace": metric["Namespace"],
+            "name": metric["MetricName"],
+            "dimensions": {d["Name"]: d["Value"] for d in metric["Dimensions"]},
+        }
+        for page in pages
+        for metric in page["Metrics"]
+    ]
 
 
 def publish(sqs: Any, url: str) -> None:

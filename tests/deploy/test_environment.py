@@ -6,6 +6,7 @@ import json
 
 from relay.settings.describing import variable
 from relay.settings.model import Settings
+from tests.deploy.shipped import extensions
 from tests.deploy.template import Template
 
 SQSD = "aws:elasticbeanstalk:sqsd"
@@ -81,7 +82,8 @@ def test_the_choices_of_network_and_machine_arrive(default: Template, chosen: Te
 def test_every_variable_of_ours_is_a_setting_of_the_relay(chosen: Template) -> None:
     known = {variable(name) for name in Settings.model_fields}
     given = {name for space, name in chosen.options() if space == VARIABLES}
-    assert {name for name in given if name.startswith("RELAY_")} <= known
+    shared = {name for space, name in extensions() if space == VARIABLES}
+    assert {name for name in given | shared if name.startswith("RELAY_")} <= known
     assert {"RELAY_QUEUE_URL", "RELAY_DLQ_URL", "RELAY_LEDGER_TABLE"} <= given
     assert {"RELAY_INNGEST_EVENT_KEY_SECRET", "RELAY_INNGEST_SIGNING_KEY_SECRET"} <= given
     # Elastic Beanstalk tells its processes no region.
