@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from relay.commands.configured import configured
 from relay.commands.failure import FAILED, fail
 from relay.local.demo.performance import Programme, TookTooLong, perform
 from relay.local.demo.show import Show
@@ -38,6 +39,7 @@ def command(
     are published; the orchestrator goes down for a while; the relay is killed once. Then three
     independent records are compared. The last line is JSON.
     """
+    configured(env_file=None)  # the demo uses none of them, but a mistake should not wait for it
     if fifo and not pull:
         fail("--fifo needs --pull: sqsd keeps no order within a group", code=2)
     console = Console(file=sys.stdout)
