@@ -1,1 +1,1 @@
-"""The embedded default: everything that the relay talks to, on loopback, with nothing to install."""
+"""The embedded default: all that the relay talks to, on loopback, with nothing to install."""
