@@ -1,0 +1,327 @@
+"""The story of one event: every source, what leads from one to another, and what is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.aws.dynamodb import open_table
+from relay.aws.session import open_session
+from relay.aws.sqs import open_queue
+from relay.aws.values import Outgoing
+from relay.dead_letter import dead_letter
+from relay.dlq.pulling import pull
+from relay.dlq.snapshot import Head
+from relay.ledger import Access, Records
+from relay.local.inngest import Fault, InngestServer, Rule
+from relay.local.sqs import Fault as SqsFault
+from relay.local.sqs import SqsServer
+from relay.message import Delivered, Event, Message
+from relay.origin import Origin
+from relay.settings import load
+from relay.story.known import Known
+from relay.story.log_lines import Reading
+from relay.story.telling import Story
+from relay.wiring.session import SharedSession
+from relay.wiring.story import Wanted, story_of
+from tests.story.conftest import (
+    EVENT,
+    MESSAGE,
+    NOW,
+    REJECT,
+    delivered,
+    line,
+    remark,
+    retried,
+)
+
+Settings = dict[str, str]
+ULID = "01JQJ00000000000000000000Z"
+
+
+async def story(asked: str, settings: Settings, **wanted: Any) -> Story:
+    loaded = load(settings)
+    assert not loaded.mistakes
+    return await story_of(asked, loaded.settings, Wanted(**wanted))
+
+
+def whats(found: Story, source: str | None = None) -> list[str]:
+    return [m.what for m in found.moments if source in (None, m.source)]
+
+
+def read(asked: str, *lines: str) -> tuple[list[str], Known]:
+    known = Known(asked)
+    reading = Reading(known)
+    reading.read(lines)
+    return [moment.what for moment in reading.moments], known
+
+
+@pytest.mark.parametrize("asked", ["order-1", MESSAGE.message_id])
+def test_log_lines_tell_when_it_was_sent_received_and_delivered(asked: str) -> None:
+    told, known = read(asked, retried(), delivered(ULID))
+    assert told == [
+        "sent to events",
+        "received from events",
+        "not delivered, it comes again: the destination is away",
+        "received from events, the 2nd time",
+        f"delivered as {ULID}",
+    ]
+    assert known.events == {("shop/paid", "order-1")}
+    assert known.messages == {MESSAGE.message_id}
+    assert known.references == {ULID}
+
+
+def test_of_a_message_with_many_events_only_the_one_asked_for_is_told() -> None:
+    many = [Event(f"m.{i}", "n", index=i, message_id="m") for i in range(4)]
+    results = [(event, Delivered(f"r{event.index}")) for event in many]
+    text = line(replace(MESSAGE, message_id="m"), Delivered(), *results, at=NOW)
+    assert read("m.2", text)[1].events == {("n", "m.2")}
+    assert len(read("m", text)[1].events) == 4
+
+
+def test_a_message_that_was_rejected_whole_is_told_by_its_message_id() -> None:
+    told, known = read(MESSAGE.message_id, line(MESSAGE, REJECT, at=NOW))
+    assert told[-1] == "dead-lettered as refused_by_destination: no such thing"
+    assert known.events == set()
+
+
+@pytest.mark.parametrize("prefix", ["", "Nov 22 10:00:00 ip-10-0-0-1 web[2211]: "])
+def test_other_lines_about_the_message_are_told_whatever_stands_before_them(prefix: str) -> None:
+    lines = [delivered(ULID), prefix + remark(MESSAGE, "its lease was lost")]
+    assert "its lease was lost" in read("order-1", *lines)[0]
+
+
+@pytest.mark.parametrize("ident", ["orders:42", "42", "42.7", "orders:42.7.r2"])
+def test_the_producers_id_is_found_in_the_ids_that_are_made_from_it(ident: str) -> None:
+    assert Known("42").means(ident)
+
+
+@pytest.mark.parametrize("ident", ["142", "42x", "4242", "42.7.8"])
+def test_an_id_that_only_looks_alike_is_another(ident: str) -> None:
+    assert not Known("42").means(ident)
+
+
+async def test_a_reference_in_the_log_leads_to_the_event_and_its_run(
+    settings: Settings, publish: Callable[..., Any], log: Callable[..., Path]
+) -> None:
+    ulid = await publish(name="shop/paid", id="order-1")
+    found = await story("order-1", settings, logs=[log(retried(), delivered(ulid))])
+    assert whats(found)[:5] == [
+        "sent to events",
+        "received from events",
+        "not delivered, it comes again: the destination is away",
+        "received from events, the 2nd time",
+        f"delivered as {ulid}",
+    ]
+    assert whats(found, "inngest") == [
+        f"stored as {ulid}",
+        "send-receipt started",
+        "send-receipt ended: completed",
+    ]
+    assert found.gaps == ()
+
+
+async def test_without_any_log_the_server_is_searched_for_the_id(
+    settings: Settings, publish: Callable[..., Any]
+) -> None:
+    for number in range(60):
+        await publish(name="shop/other", id=f"n-{number}")
+    ulid = await publish(name="shop/paid", id="order-1")
+    copy = await publish(name="shop/paid", id="order-1")
+    found = await story("order-1", settings)
+    assert {f"stored as {ulid}", f"stored as {copy}"} <= set(whats(found, "inngest"))
+    assert sum("started" in what for what in whats(found)) == 1
+
+
+async def test_the_servers_own_id_is_enough(
+    settings: Settings, publish: Callable[..., Any]
+) -> None:
+    ulid = await publish(name="shop/paid", id="order-1")
+    found = await story(ulid, settings)
+    assert found.known.events == {("shop/paid", "order-1")}
+    assert len(found.moments) == 3
+
+
+async def test_an_accepted_event_that_is_not_stored_is_said_to_be_lost(
+    settings: Settings, log: Callable[..., Path]
+) -> None:
+    found = await story("order-1", settings, logs=[log(delivered(ULID))])
+    assert whats(found, "inngest") == [f"not stored: {ULID} was accepted and is not there"]
+
+
+async def test_a_server_that_wants_another_key_is_a_gap(settings: Settings) -> None:
+    found = await story("order-1", {**settings, "RELAY_INNGEST_SIGNING_KEY": "abcd"})
+    (gap,) = found.gaps
+    assert gap[0] == "inngest"
+    assert "RELAY_INNGEST_SIGNING_KEY" in gap[1]
+
+
+async def test_a_server_that_is_down_is_a_gap_and_the_rest_is_told(
+    settings: Settings, inngest: InngestServer, log: Callable[..., Path]
+) -> None:
+    await inngest.down()
+    found = await story("order-1", settings, logs=[log(delivered(ULID))])
+    assert len(found.moments) == 3
+    assert [name for name, _ in found.gaps] == ["inngest"]
+
+
+async def test_a_backend_error_that_comes_as_an_empty_200_is_a_gap(
+    settings: Settings, inngest: InngestServer
+) -> None:
+    inngest.script.add(Rule(fault=Fault(status=200, body=""), path="/v1/", times=None))
+    found = await story("order-1", settings)
+    assert "not that of the API" in found.gaps[0][1]
+
+
+async def test_the_cloud_without_a_signing_key_is_a_gap() -> None:
+    found = await story("order-1", {"RELAY_INNGEST_EVENT_KEY": "k"})
+    assert found.gaps[0][0] == "inngest"
+
+
+async def test_log_files_that_cannot_be_read_are_a_gap(settings: Settings, tmp_path: Path) -> None:
+    absent = tmp_path / "absent.log"
+    found = await story("order-1", settings, logs=[absent])
+    assert found.gaps == (("log files", f"{absent} cannot be read: No such file or directory"),)
+
+
+async def test_packed_logs_are_read(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "audit.log.1.gz"
+    path.write_bytes(gzip.compress(delivered(ULID).encode()))
+    assert whats(await story("order-1", settings, logs=[path]), "log")
+
+
+async def test_a_log_group_is_searched_for_every_name_that_is_found(
+    settings: Settings, aws: Callable[[str], Any]
+) -> None:
+    logs = aws("logs")
+    logs.create_log_group(logGroupName="audit")
+    logs.create_log_stream(logGroupName="audit", logStreamName="i-1")
+    # CloudWatch takes nothing that is two weeks old.
+    at = int(time.time() * 1_000)
+    lines = [retried(), remark(MESSAGE, "its lease was lost"), delivered(ULID)]
+    logs.put_log_events(
+        logGroupName="audit",
+        logStreamName="i-1",
+        logEvents=[{"timestamp": at + i, "message": text} for i, text in enumerate(lines)],
+    )
+    found = await story("order-1", settings, log_group="audit")
+    assert "its lease was lost" in whats(found, "log")
+    assert f"delivered as {ULID}" in whats(found, "log")
+    missing = await story("order-1", settings, log_group="absent")
+    assert "log group" in dict(missing.gaps)
+
+
+async def bury(message: Message) -> None:
+    """Put the message into the dead-letter queue as the relay does."""
+    origin = Origin(
+        id=message.message_id,
+        hops=1,
+        sent_at=message.sent_at,
+        source="events",
+        code=REJECT.code,
+        reason=REJECT.reason,
+    )
+    copy = dead_letter(message, origin, 1_048_576)
+    async with open_session() as session, open_queue(session, "dead") as queue:
+        await queue.send([Outgoing(body=copy.body, attributes=copy.attributes)])
+
+
+async def snapshot(path: Path) -> Path:
+    head = Head(queue="dead", arn="arn", taken_at=NOW, retention=1_209_600.0, fifo=False)
+    async with open_session() as session, open_queue(session, "dead") as queue:
+        await pull(
+            queue, path, head, waiting=1, wait=0.0, stop=asyncio.Event(), progress=lambda _: None
+        )
+    return path
+
+
+@pytest.mark.parametrize("asked", ["order-1", MESSAGE.message_id])
+async def test_a_snapshot_tells_why_it_died_and_when_it_will_be_gone(
+    sqs: SqsServer, settings: Settings, tmp_path: Path, asked: str
+) -> None:
+    await bury(MESSAGE)
+    await bury(replace(MESSAGE, body=b'{"name":"n","id":"another"}', message_id="m-2"))
+    path = await snapshot(tmp_path / "dead.jsonl.gz")
+    found = await story(asked, settings, snapshots=[path])
+    assert whats(found, "dlq") == [
+        "sent to events",
+        "in dead as refused_by_destination: no such thing",
+        "SQS deletes it from dead",
+    ]
+
+
+async def test_the_queue_itself_is_looked_at_only_when_asked_to_and_released(
+    sqs: SqsServer, settings: Settings
+) -> None:
+    await bury(MESSAGE)
+    settings = {**settings, "RELAY_DLQ_URL": "dead"}
+    assert not whats(await story("order-1", settings), "dlq")
+    assert sqs.requests["ReceiveMessage"] == 0
+    found = await story("order-1", settings, peek=True, poll=0.0)
+    assert "in dead as refused_by_destination: no such thing" in whats(found, "dlq")
+    assert sqs.queues["dead"].counts() == (1, 0, 0)
+
+
+async def test_a_dead_letter_queue_that_cannot_be_looked_at_is_a_gap(
+    sqs: SqsServer, settings: Settings
+) -> None:
+    unknown = await story("order-1", settings, peek=True, poll=0.0)
+    assert "RELAY_DLQ_URL" in dict(unknown.gaps)["dlq"]
+    sqs.faults.add(SqsFault(action="ReceiveMessage", error="AccessDenied", times=None))
+    denied = await story("order-1", {**settings, "RELAY_DLQ_URL": "dead"}, peek=True, poll=0.0)
+    assert "sqs:ReceiveMessage" in dict(denied.gaps)["dlq"]
+
+
+async def test_the_ledger_is_asked_by_the_name_that_another_source_knows(
+    settings: Settings, aws: Callable[[str], Any], log: Callable[..., Path], inngest: InngestServer
+) -> None:
+    aws("dynamodb").create_table(
+        TableName="ledger",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
+    )
+    async with AsyncExitStack() as stack:
+        shared = SharedSession(stack)
+        table = await stack.enter_async_context(open_table(shared, "ledger", key="key"))
+        records = Records(
+            table, Access(patience=30.0), destination=inngest.url, environment="", kept=60.0
+        )
+        assert await records.note("delivered", records.subject(EVENT), ULID)
+    settings = {**settings, "RELAY_LEDGER_TABLE": "ledger"}
+    alone = await story("order-1", settings)
+    assert "--name" in dict(alone.gaps)["ledger"]
+    for wanted in ({"name": "shop/paid"}, {"logs": [log(retried())]}):
+        found = await story("order-1", settings, **wanted)
+        assert whats(found, "ledger") == [f"delivered as {ULID}"]
+        assert f"not stored: {ULID} was accepted and is not there" in whats(found, "inngest")
+
+
+async def test_a_ledger_that_does_not_answer_is_a_gap(
+    settings: Settings, aws: Callable[[str], Any]
+) -> None:
+    settings = {**settings, "RELAY_LEDGER_TABLE": "absent"}
+    found = await story("order-1", settings, name="shop/paid")
+    assert "absent" in dict(found.gaps)["ledger"]
+
+
+async def test_the_story_is_json_in_the_order_of_time(
+    settings: Settings, publish: Callable[..., Any], log: Callable[..., Path]
+) -> None:
+    ulid = await publish(name="shop/paid", id="order-1")
+    found = await story("order-1", settings, logs=[log(delivered(ulid), retried())])
+    told = json.loads(json.dumps(found.as_json()))
+    assert told["events"] == [{"id": "order-1", "name": "shop/paid"}]
+    assert told["references"] == [ulid]
+    times = [moment["at"] for moment in told["timeline"]]
+    assert times == sorted(times)
+    assert {"source", "what", "message_id", "outcome"} <= told["timeline"][4].keys()
