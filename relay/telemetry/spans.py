@@ -33,14 +33,14 @@ class Spans:
     Args:
         service: becomes the resource's `service.name`.
         failed: called, in that thread, for each export that the receiver did not take.
-        exporter: OTLP over HTTP if None.
+        timeout: seconds for one export, its repetitions included.
     """
 
     def __init__(
-        self, service: str, failed: Callable[[], None], exporter: SpanExporter | None = None
+        self, service: str, failed: Callable[[], None], *, timeout: float = TIMEOUT
     ) -> None:
         quiet()
-        counting = _Counting(exporter or OTLPSpanExporter(timeout=TIMEOUT), failed)
+        counting = _Counting(OTLPSpanExporter(timeout=timeout), failed)
         self._provider = TracerProvider(
             resource=Resource.create({"service.name": service}),
             span_limits=SpanLimits(max_links=LINKS),

@@ -51,6 +51,10 @@ class OtlpSink:
         if result is not otel.MetricExportResult.SUCCESS:
             raise NotTaken("the OTLP receiver did not take them: see OTEL_EXPORTER_OTLP_ENDPOINT")
 
+    async def aclose(self) -> None:
+        """Let go of the connections."""
+        await asyncio.to_thread(self._exporter.shutdown)
+
     def _data(self, report: Report) -> otel.MetricsData:
         metrics = [
             otel.Metric(

@@ -1,0 +1,44 @@
+"""No line holds a secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay.telemetry.redaction import Redactor
+
+SECRET = "kQ7+x/5bR0wZ=planted"
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        (f"the key {SECRET} is refused", "the key *** is refused"),
+        ("https://inn.gs/e/kQ7%2Bx%2F5bR0wZ%3Dplanted", "https://inn.gs/e/***"),
+        ("POST http://10.0.0.5:8288/e/abc 401", "POST http://10.0.0.5:8288/e/*** 401"),
+        ("postgres://user:pass@host/db", "postgres://***@host/db"),
+        (
+            "GET https://b.s3.amazonaws.com/k?X-Amz-Signature=1f&X-Amz-Date=2 failed",
+            "GET https://b.s3.amazonaws.com/k?*** failed",
+        ),
+        ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer ***"),
+        ("signkey-prod-0123abcd is wrong", "signkey-prod-*** is wrong"),
+        ("AKIAIOSFODNN7EXAMPLE", "***"),
+        ("event e-1 of https://example.com/e", "event e-1 of https://example.com/e"),
+        ("a/e/b is a path", "a/e/*** is a path"),
+        ('{"reason":"http://h/e/key\\"x"}', '{"reason":"http://h/e/***\\"x"}'),
+    ],
+)
+def test_a_line_is_made_safe(text: str, safe: str) -> None:
+    assert Redactor([SECRET]).hide(text) == safe
+
+
+def test_what_is_no_secret_by_its_length_stays_a_word() -> None:
+    assert Redactor(["test", ""]).hide("a test of nothing") == "a test of nothing"
+
+
+def test_a_longer_secret_is_hidden_before_one_that_is_part_of_it() -> None:
+    assert Redactor(["planted-1", "planted-1-and-more"]).hide("planted-1-and-more") == "***"
+
+
+def test_it_shows_nothing_of_itself() -> None:
+    assert SECRET not in repr(Redactor([SECRET]))

@@ -1,0 +1,276 @@
+"""The producer's trace goes on: into the request, into the data if wanted, and into spans."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from relay.destinations.inngest import Inngest
+from relay.envelope import Decoded, Rules, decode
+from relay.local.inngest import InngestServer
+from relay.message import Attribute, Delivered, Event, Limits, Outcome, Retry, Unavailable
+from relay.telemetry.carrying import Carrying
+from relay.telemetry.spans import Spans
+from relay.traceparent import carried, from_x_ray, headers, within
+from tests.telemetry.samples import TRACE, event, message
+
+OTHER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
+X_RAY = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+
+
+class Noting:
+    """A destination that notes the trace parent of each request and answers as it is told."""
+
+    limits = Limits()
+
+    def __init__(self, *answers: Outcome | Exception) -> None:
+        self.answers = list(answers)
+        self.noted: list[str | None] = []
+
+    async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        self.noted.append(headers().get("traceparent"))
+        answer = self.answers.pop(0) if self.answers else Delivered()
+        if isinstance(answer, Exception):
+            raise answer
+        return [answer] * len(events)
+
+
+class TestReading:
+    @pytest.mark.parametrize(
+        ("header", "parent"),
+        [
+            (X_RAY, "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01"),
+            (
+                "Sampled=0; Parent=53995c3f42cd8ad8; Root=1-5759e988-bd862e3fe1be46a994272793",
+                "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-00",
+            ),
+            (
+                "Self=1-x;Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=?",
+                "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-00",
+            ),
+            ("Root=1-5759e988-bd862e3fe1be46a994272793", None),
+            ("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=0000000000000000", None),
+            ("Root=1-00000000-000000000000000000000000;Parent=53995c3f42cd8ad8", None),
+            ("Root=2-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8", None),
+            ("", None),
+            (None, None),
+        ],
+    )
+    def test_awss_header_is_the_same_trace_in_another_spelling(
+        self, header: str | None, parent: str | None
+    ) -> None:
+        assert from_x_ray(header) == parent
+
+    @given(st.text())
+    def test_any_header_is_read_or_is_none(self, header: str) -> None:
+        found = from_x_ray(header)
+        assert found is None or len(found) == 55
+
+    def test_the_producers_own_wins_over_awss(self) -> None:
+        body = b'{"name":"a/b"}'
+        own = {"traceparent": Attribute("String", TRACE)}
+        both = decode(message(body=body, attributes=own, trace_header=X_RAY), Rules())
+        only = decode(message(body=body, trace_header=X_RAY), Rules())
+        assert isinstance(both, Decoded)
+        assert isinstance(only, Decoded)
+        assert (both.events[0].trace, only.events[0].trace) == (TRACE, from_x_ray(X_RAY))
+
+
+class TestInTheData:
+    @pytest.mark.parametrize(
+        ("data", "found"),
+        [
+            (b'{"a": 1.10}', b'{"traceparent":"%b","a": 1.10}'),
+            (b"{}", b'{"traceparent":"%b"}'),
+            (b"{ }", b'{"traceparent":"%b" }'),
+            (b' {\n "a":[ ] } ', b'{"traceparent":"%b",\n "a":[ ] }'),
+            (None, b'{"traceparent":"%b"}'),
+            (b"null", b'{"traceparent":"%b"}'),
+        ],
+    )
+    def test_it_is_the_first_member_and_all_else_stays(
+        self, data: bytes | None, found: bytes
+    ) -> None:
+        assert within(data, TRACE) == found % TRACE.encode()
+
+    def test_without_a_trace_nothing_changes(self) -> None:
+        assert within(b' {"a":1}', None) == b' {"a":1}'
+
+    @given(st.dictionaries(st.text(), st.integers() | st.text()))
+    def test_what_a_function_reads_is_the_producers_data_and_the_trace(
+        self, data: dict[str, Any]
+    ) -> None:
+        put = within(json.dumps(data).encode(), TRACE)
+        assert json.loads(put or b"") == {"traceparent": TRACE, **data}
+
+    @pytest.mark.parametrize("inside", [True, False])
+    def test_it_is_put_there_by_setting(self, inside: bool) -> None:
+        body = b'{"name":"a/b","data":{"n": 1.0}}'
+        told = message(body=body, attributes={"traceparent": Attribute("String", TRACE)})
+        found = decode(told, Rules(trace_in_data=inside))
+        assert isinstance(found, Decoded)
+        put = b'{"traceparent":"%b","n": 1.0}' % TRACE.encode()
+        assert found.events[0].data == (put if inside else b'{"n": 1.0}')
+
+    def test_what_grows_too_large_by_it_is_rejected(self) -> None:
+        body = b'{"name":"a/b","data":{"x":"%b"}}' % (b"x" * 2_000)
+        told = message(body=body, attributes={"traceparent": Attribute("String", TRACE)})
+        assert isinstance(decode(told, Rules(max_event_bytes=2_100)), Decoded)
+        assert not isinstance(
+            decode(told, Rules(max_event_bytes=2_100, trace_in_data=True)), Decoded
+        )
+
+
+class TestInTheRequest:
+    async def test_a_request_of_one_trace_bears_it_and_of_several_none(self) -> None:
+        noting = Noting()
+        way = Carrying(noting)
+        await way.send([event(trace=TRACE), event("b", trace=TRACE)])
+        await way.send([event(trace=TRACE), event("b", trace=OTHER)])
+        await way.send([event()])
+        assert noting.noted == [TRACE, None, None]
+        assert carried.get() is None
+
+    async def test_requests_under_way_at_once_do_not_mix(self) -> None:
+        found: dict[str, str | None] = {}
+        gate = asyncio.Barrier(2)
+
+        class Meeting(Noting):
+            async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
+                await gate.wait()
+                found[events[0].id] = headers().get("traceparent")
+                return [Delivered()]
+
+        way = Carrying(Meeting())
+        await asyncio.gather(
+            way.send([event("a", trace=TRACE)]), way.send([event("b", trace=OTHER)])
+        )
+        assert found == {"a": TRACE, "b": OTHER}
+
+    async def test_inngest_gets_it_as_a_header(self) -> None:
+        got = asyncio.Queue[bytes]()
+
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await got.put(await reader.readuntil(b"\r\n\r\n"))
+            writer.close()
+
+        async def key() -> str:
+            return "test-key"
+
+        async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with Inngest(f"http://127.0.0.1:{port}", key) as inngest:
+                with pytest.raises(Unavailable):
+                    await Carrying(inngest).send([event(trace=TRACE)])
+            assert f"traceparent: {TRACE}".encode() in (await got.get()).lower()
+
+
+class TestSpans:
+    @pytest.fixture
+    def receiver(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Span]]:
+        """The spans that were received, over real HTTP."""
+        spans: list[Span] = []
+
+        class Receiver(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                    for scope in resource.scope_spans:
+                        spans.extend(scope.spans)
+                self.send_response(200 if self.path == "/v1/traces" else 404)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        port = server.server_address[1]
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+        yield spans
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    async def test_a_batch_is_one_span_with_links_to_its_messages(
+        self, receiver: list[Span]
+    ) -> None:
+        noting = Noting()
+        spans = Spans("orders", lambda: None)
+        way = spans.around(noting)
+        assert way.limits is noting.limits
+        events = [
+            event("a", trace=TRACE, message_id="m-1"),
+            event("b", trace=OTHER, message_id="m-2"),
+            event("c", trace=OTHER, message_id="m-2"),
+            event("d"),
+        ]
+        await way.send(events)
+        await spans.aclose()
+        (span,) = receiver
+        assert span.kind == Span.SPAN_KIND_PRODUCER
+        assert span.parent_span_id == b""
+        assert {link.trace_id.hex() for link in span.links} == {TRACE[3:35], OTHER[3:35]}
+        assert {
+            link.span_id.hex(): link.attributes[0].value.string_value for link in span.links
+        } == {TRACE[36:52]: "m-1", OTHER[36:52]: "m-2"}
+        told = {a.key: a.value.int_value for a in span.attributes}
+        assert told == {"messaging.batch.message_count": 4, "relay.delivered": 4}
+        assert noting.noted == [f"00-{span.trace_id.hex()}-{span.span_id.hex()}-01"]
+
+    async def test_a_batch_of_one_trace_belongs_to_it(self, receiver: list[Span]) -> None:
+        spans = Spans("orders", lambda: None)
+        await spans.around(Noting()).send([event("a", trace=TRACE), event("b", trace=TRACE)])
+        await spans.aclose()
+        (span,) = receiver
+        assert span.trace_id.hex() == TRACE[3:35]
+        assert span.parent_span_id.hex() == TRACE[36:52]
+
+    async def test_a_failed_request_is_a_failed_span(self, receiver: list[Span]) -> None:
+        spans = Spans("orders", lambda: None)
+        way = spans.around(Noting(Unavailable("the host is away"), Retry("later")))
+        with pytest.raises(Unavailable):
+            await way.send([event()])
+        await way.send([event()])
+        await spans.aclose()
+        assert [span.status.code for span in receiver] == [Status.STATUS_CODE_ERROR] * 2
+        assert receiver[0].status.message == "the host is away"
+        assert not receiver[0].events
+
+    async def test_a_receiver_that_is_away_is_counted_and_harms_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+        failures: list[int] = []
+        spans = Spans("orders", lambda: failures.append(1), timeout=0.2)
+        assert await spans.around(Noting()).send([event()]) == [Delivered()]
+        await spans.aclose()
+        assert failures == [1]
+
+
+async def test_the_whole_way_from_the_message_to_the_server() -> None:
+    body = b'{"name":"a/b","data":{"n":1}}'
+    told = message(body=body, attributes={"traceparent": Attribute("String", TRACE)})
+    found = decode(told, Rules(trace_in_data=True))
+    assert isinstance(found, Decoded)
+
+    async def key() -> str:
+        return "test"
+
+    async with InngestServer() as server, Inngest(server.url, key) as inngest:
+        await Carrying(inngest).send(found.events)
+        await server.settled()
+        assert json.loads(bytes(server.events[0].data or b"")) == {"traceparent": TRACE, "n": 1}
