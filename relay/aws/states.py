@@ -1,0 +1,69 @@
+"""A state machine of Step Functions, as AWS answers about it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from relay.aws.errors import translate
+from relay.aws.session import Session
+
+_MACHINE_PARTS = 7
+"""Parts of a state machine's ARN; a version or an alias is one more."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartedExecution:
+    """An execution: its ARN, when it began (epoch seconds), its input where it was asked for."""
+
+    arn: str
+    began: float
+    text: str | None = None
+
+
+class Machine:
+    """One state machine by its ARN, which may name a version or an alias.
+
+    Each call is one request and raises `QueueError` for whatever else than an answer it gets.
+    """
+
+    def __init__(self, session: Callable[[], Awaitable[Session]], arn: str) -> None:
+        self._session = session
+        self._arn = arn
+        parts = arn.split(":")
+        self._base = ":".join(parts[:_MACHINE_PARTS])
+        self._region = parts[3] if len(parts) >= _MACHINE_PARTS else None
+
+    async def is_express(self) -> bool:
+        """Whether it is of type EXPRESS, which its versions and aliases are too."""
+        client = await self._client()
+        action = "states:DescribeStateMachine"
+        try:
+            told = await client.describe_state_machine(stateMachineArn=self._base)
+        except Exception as error:
+            raise translate(error, action, self._base) from error
+        return bool(told["type"] == "EXPRESS")
+
+    async def start(self, name: str, text: str) -> StartedExecution:
+        """Start an execution of this name with this input."""
+        client = await self._client()
+        try:
+            told = await client.start_execution(stateMachineArn=self._arn, name=name, input=text)
+        except Exception as error:
+            raise translate(error, "states:StartExecution", self._arn) from error
+        return StartedExecution(told["executionArn"], told["startDate"].timestamp())
+
+    async def look_up(self, name: str) -> StartedExecution:
+        """The execution of this name, with its input."""
+        client = await self._client()
+        arn = f"{self._base.replace(':stateMachine:', ':execution:')}:{name}"
+        try:
+            told = await client.describe_execution(executionArn=arn)
+        except Exception as error:
+            raise translate(error, "states:DescribeExecution", arn) from error
+        return StartedExecution(arn, told["startDate"].timestamp(), told.get("input"))
+
+    async def _client(self) -> Any:
+        session = await self._session()
+        return await session.client("stepfunctions", self._region)

@@ -1,0 +1,208 @@
+"""Temporal: one workflow for each event, or one signal to the workflow of an entity.
+
+A workflow id is known again while the workflow is open and, after that, for as long as its
+namespace retains closed ones; `REJECT_DUPLICATE` and `FAIL` make a repeat `ALREADY_EXISTS`. A
+signal has no such id: it may arrive twice, and the event's id in it is for the workflow to see.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from relay.destinations.codes import REFUSED, TOO_LARGE
+from relay.destinations.content import Content, content
+from relay.destinations.keys import as_text
+from relay.message import Delivered, Event, Outcome, Reject, Unavailable
+from relay.traits import Traits
+
+ADDRESS = "RELAY_TEMPORAL_ADDRESS"
+NAMESPACE = "RELAY_TEMPORAL_NAMESPACE"
+KEY = "RELAY_TEMPORAL_API_KEY"
+WORKFLOW = "RELAY_TEMPORAL_WORKFLOW"
+
+PAYLOAD_BYTES = 2_000_000
+"""The server refuses a payload above 2 MB (Temporal's documented limits)."""
+
+
+def traits(retention: float, *, signals: bool) -> Traits:
+    """What a namespace promises that retains closed workflows for so many seconds."""
+    return Traits(
+        name="Temporal (signals)" if signals else "Temporal",
+        recognised_by=None if signals else "the workflow's id",
+        remembered=0.0 if signals else retention,
+        durable=True,
+        tells_duplicates=not signals,
+        event_bytes=PAYLOAD_BYTES,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """Signal a workflow instead, which is started if there is none.
+
+    `entity` gives the workflow's id for an event, or None where the event names none.
+    """
+
+    name: str
+    entity: Callable[[Event], str | None]
+
+
+class Client(Protocol):
+    """What is asked of `temporalio.client.Client`."""
+
+    async def start_workflow(self, workflow: str, *, id: str, task_queue: str, **more: Any) -> Any:  # noqa: A002 - the library's own name
+        """Start a workflow, or signal one with `start_signal`."""
+        ...
+
+
+class Temporal:
+    """Starts workflows of one type on one task queue.
+
+    Args:
+        client: gives the connected client; may raise `Unavailable`.
+        workflow: the workflow's type.
+        task_queue: where its workers listen.
+        traits: what the namespace promises.
+        signal: signal the workflow of an entity instead of starting one for each event.
+        what: the whole event as the argument, or its data only.
+        timeout: seconds for one call.
+    """
+
+    def __init__(
+        self,
+        client: Callable[[], Awaitable[Client]],
+        workflow: str,
+        task_queue: str,
+        *,
+        traits: Traits,
+        signal: Signal | None = None,
+        what: Content = "event",
+        timeout: float = 30.0,
+    ) -> None:
+        self._client = client
+        self._workflow = workflow
+        self._task_queue = task_queue
+        self._traits = traits
+        self._signal = signal
+        self._what = what
+        self._timeout = timedelta(seconds=timeout)
+        self._service = importlib.import_module("temporalio.service")
+        self._exceptions = importlib.import_module("temporalio.exceptions")
+        self._policies = importlib.import_module("temporalio.common")
+        self._payload = importlib.import_module("temporalio.api.common.v1").Payload
+
+    @property
+    def traits(self) -> Traits:
+        """What the namespace promises."""
+        return self._traits
+
+    def payload(self, event: Event) -> bytes:
+        """The workflow's argument, or the signal's."""
+        return content(event, self._what)
+
+    async def start(self, event: Event, payload: bytes) -> Outcome:
+        """One start or signal; `Delivered.reference` is the run's id."""
+        entity = self._signal.entity(event) if self._signal else as_text(event.id)
+        if not entity:
+            return Reject("no_entity", "the event does not name the workflow that it is for")
+        client = await self._client()
+        try:
+            handle = await client.start_workflow(
+                self._workflow,
+                id=entity,
+                task_queue=self._task_queue,
+                rpc_timeout=self._timeout,
+                **self._how(payload),
+            )
+        except self._exceptions.WorkflowAlreadyStartedError as error:
+            return Delivered(error.run_id, duplicate=True)
+        except self._service.RPCError as error:
+            return _failed(error.status.name, error.message)
+        except (OSError, RuntimeError) as error:
+            # The client's own word for a server that it cannot connect to.
+            raise Unavailable(f"Temporal cannot be reached: {_first_line(error)}") from None
+        return Delivered(handle.first_execution_run_id or handle.result_run_id)
+
+    def _how(self, payload: bytes) -> dict[str, Any]:
+        argument = self._policies.RawValue(
+            self._payload(metadata={"encoding": b"json/plain"}, data=payload)
+        )
+        if self._signal is not None:
+            return {"start_signal": self._signal.name, "start_signal_args": [argument]}
+        return {
+            "args": [argument],
+            "id_reuse_policy": self._policies.WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            "id_conflict_policy": self._policies.WorkflowIDConflictPolicy.FAIL,
+        }
+
+
+_HALTS = {
+    "UNAUTHENTICATED": KEY,
+    "PERMISSION_DENIED": KEY,
+    "NOT_FOUND": NAMESPACE,
+    "UNIMPLEMENTED": ADDRESS,
+}
+_ABOUT_SERVER = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
+
+
+def _failed(status: str, message: str) -> Outcome:
+    sentence = f"Temporal answers {status}: {message[:200]}"
+    if status == "INVALID_ARGUMENT":
+        if "exceeds" in message and "limit" in message:
+            return Reject(TOO_LARGE, sentence)
+        if "orkflow" in message and ("Id" in message or "id" in message.split()):
+            return Reject(REFUSED, sentence)
+        raise Unavailable(sentence, setting=WORKFLOW, untaken=True)
+    setting = _HALTS.get(status)
+    raise Unavailable(
+        sentence,
+        setting=setting,
+        proven=setting is not None or status in _ABOUT_SERVER,
+        untaken=setting is not None or status == "RESOURCE_EXHAUSTED",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+async def connect(
+    address: str,
+    namespace: str,
+    *,
+    api_key: str = "",
+    tls: bool = False,
+    certificate: tuple[bytes, bytes] | None = None,
+    authority: bytes | None = None,
+) -> Client:
+    """A client that connects at its first call and tries nothing twice by itself.
+
+    Args:
+        address: `host:port` of the frontend.
+        namespace: the namespace.
+        api_key: of a Cloud namespace; empty for none.
+        tls: talk TLS; with a key or a certificate it is talked anyway.
+        certificate: the client's certificate and private key, as PEM.
+        authority: who signs the server's certificate, as PEM; None for the usual.
+    """
+    library = importlib.import_module("temporalio.client")
+    service = importlib.import_module("temporalio.service")
+    client: Client = await library.Client.connect(
+        address,
+        namespace=namespace,
+        api_key=api_key or None,
+        tls=service.TLSConfig(
+            server_root_ca_cert=authority,
+            client_cert=certificate[0] if certificate else None,
+            client_private_key=certificate[1] if certificate else None,
+        )
+        if tls or api_key or certificate or authority
+        else False,
+        retry_config=service.RetryConfig(max_retries=0, max_elapsed_time_millis=1),
+        lazy=True,
+    )
+    return client
