@@ -24,7 +24,7 @@ class Errand:
         alter: edits it, or says why that cannot be.
         limit: the most letters to bring; None for all.
         max_hops: letters with so many are left.
-        late: whether those that came after the run began are meant as well.
+        each: whether every message counts for itself, copies of one event too.
     """
 
     read: Callable[[Message], Awaitable[Letter]]
@@ -32,14 +32,14 @@ class Errand:
     alter: Callable[[Letter], Letter | Stays]
     limit: int | None = None
     max_hops: int = MAX_HOPS
-    late: bool = False
+    each: bool = False
 
     def choose(self, letter: Letter, began_at: float) -> Stays | None:
         """Why the letter is not to be touched, or None."""
         if not self.meant(letter):
             return Stays(FILTERED, "it does not pass the filters")
         sent = letter.message.sent_at
-        if not self.late and sent is not None and sent > began_at:
+        if sent is not None and sent > began_at:
             return Stays(ARRIVED, "it came after the run began")
         if letter.sealed and not letter.noted:
             return Stays(

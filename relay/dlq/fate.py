@@ -20,7 +20,8 @@ Fate: TypeAlias = Literal["runs", "swallowed", "ambiguous", "rejected", "unknown
 MEANING: dict[Fate, str] = {
     "runs": "will run",
     "swallowed": "was accepted before and will not run again",
-    "ambiguous": "may run twice",
+    "ambiguous": "may have run, and nobody remembers: it may run twice, and a relay with a ledger"
+    " rejects it again; --rerun runs it all the same",
     "rejected": "would be rejected again",
     "unknown": "its payload was not read",
 }

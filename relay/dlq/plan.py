@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from relay.dlq.errand import Errand
 from relay.dlq.fate import Fate, Known, Memory, fate
-from relay.dlq.identity import identify
+from relay.dlq.identity import Identity, identify
 from relay.dlq.letter import Letter
 from relay.dlq.queue_road import Load
 from relay.dlq.roads import Road
@@ -135,7 +135,7 @@ class Planner:
         if stays is not None and stays.code == FILTERED:
             return None
         identity = identify(letter)
-        if stays is None and (identity.about, identity.text) in self._met:
+        if stays is None and not self._errand.each and self._is_copy(identity):
             self._plan.copies += 1
             return None
         part = self._plan.parts.setdefault((name_of(letter), letter.code), Part())
@@ -159,6 +159,9 @@ class Planner:
             return Stays(LIMIT, "the limit was reached")
         target = load.target.queue.name if isinstance(load, Load) else self._elsewhere
         return _Going(altered, target, part)
+
+    def _is_copy(self, identity: Identity) -> bool:
+        return (identity.about, identity.text) in self._met
 
     def _full(self) -> bool:
         limit = self._errand.limit

@@ -10,7 +10,7 @@ from relay.aws.values import Failed, Outgoing, Sent
 from relay.dlq.letter import Letter
 from relay.dlq.readdress import readdress
 from relay.dlq.roads import Carried, Result
-from relay.dlq.routes import Routes, Target
+from relay.dlq.routes import Target
 from relay.dlq.stays import BLOCKED, Stays
 from relay.dlq.waves import waves
 from relay.publishing.publisher import Publisher
@@ -25,7 +25,7 @@ class Load:
 
 
 class QueueRoad:
-    """Sends letters to the queues that `routes` names; `run` is the id of the run.
+    """Sends each letter to the queue that `route` tells; `run` is the id of the run.
 
     Of a FIFO queue a batch holds one message of a group: of several SQS may take a later one and
     refuse an earlier one, and then their order is lost.
@@ -33,19 +33,19 @@ class QueueRoad:
 
     def __init__(
         self,
-        routes: Routes,
+        route: Callable[[Letter], Awaitable[Target | Stays]],
         run: str,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._routes = routes
+        self._route = route
         self._run = run
         self._sleep = sleep
         self._publishers: dict[str, Publisher] = {}
 
     async def ready(self, letter: Letter) -> Load | Stays:
         """The message that would be sent."""
-        target = await self._routes.of(letter)
+        target = await self._route(letter)
         if isinstance(target, Stays):
             return target
         message = readdress(

@@ -167,7 +167,7 @@ class Run(Generic[L]):
         if stays is not None:
             self._stay(letter, stays)
             return
-        identity = identify(letter)
+        identity = self._identity(letter)
         twin = self._journal.twins.get(identity.about)
         if identity.about in self._under_way and not self._queue.fifo:
             self._again.append(leased)
@@ -190,6 +190,9 @@ class Run(Generic[L]):
             self._taken += 1
             self._under_way.add(identity.about)
             parcels.append(Parcel(leased, letter, identity, load))
+
+    def _identity(self, letter: Letter) -> Identity:
+        return Identity(letter.message.message_id, "") if self._errand.each else identify(letter)
 
     async def _load(self, letter: Letter) -> L | Stays:
         altered = self._errand.alter(letter)

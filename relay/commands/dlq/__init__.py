@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from relay.commands.dlq import listing, pull, redrive, show, stats
+from relay.commands.dlq import drop, listing, pull, redrive, restore, show, stats
 
 EXIT_CODES = (
     "Exit codes: 0 all done, 1 failed, 2 wrong usage or settings, 3 done in part, 4 stopped by its"
@@ -23,6 +23,8 @@ _COMMANDS = {
     "list": listing,
     "show": show,
     "redrive": redrive,
+    "drop": drop,
+    "restore": restore,
 }
 for name, module in _COMMANDS.items():
     command.command(name, epilog=EXIT_CODES)(module.command)

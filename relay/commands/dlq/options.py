@@ -51,6 +51,17 @@ Lease: TypeAlias = Annotated[
         help="How long messages are hidden at a time; extended while it works.",
     ),
 ]
+Yes: TypeAlias = Annotated[
+    bool, typer.Option("--yes/--dry-run", help="Do it; else only say what would happen.")
+]
+JournalDirectory: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal",
+        metavar="DIR",
+        help="Directory of journal and backup; one that exists is taken up where it ended.",
+    ),
+]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Names: TypeAlias = Annotated[
     list[str] | None,

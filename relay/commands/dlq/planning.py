@@ -23,6 +23,15 @@ def show(plan: Plan, *, as_json: bool, ledger: bool) -> None:
     typer.echo("relay: nothing was touched; --yes does it", err=True)
 
 
+def show_drop(plan: Plan, queue: str) -> None:
+    """Print what a drop would take away, on standard error: the end goes to standard output."""
+    rows = [(name, code, part.goes) for (name, code), part in plan.largest()]
+    lines = table(("event", "code", "messages"), rows) if rows else ()
+    count = plan.goes + plan.copies
+    text = [f"{count} of {plan.met} messages would be deleted from {queue}", *lines]
+    typer.echo("\n".join(text), err=True)
+
+
 def _told(plan: Plan, *, ledger: bool) -> Iterator[str]:
     copies = f"; {plan.copies} are copies of others and go with them" if plan.copies else ""
     yield f"{plan.goes} of {plan.met} messages would go{copies}"

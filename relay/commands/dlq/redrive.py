@@ -69,16 +69,8 @@ def command(  # noqa: PLR0913 - a parameter for each option
         bool, typer.Option("--rerun", help="Run again what ran before, under new ids.")
     ] = False,
     max_hops: Annotated[int, typer.Option(min=2, help="Leave what has died so often.")] = MAX_HOPS,
-    yes: Annotated[
-        bool, typer.Option("--yes/--dry-run", help="Do it; else only say what would happen.")
-    ] = False,
-    journal: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Directory of journal and backup; one that exists is taken up where it ended.",
-        ),
-    ] = None,
+    yes: o.Yes = False,
+    journal_directory: o.JournalDirectory = None,
     native_task: Annotated[
         bool, typer.Option("--native", help="Let SQS move all messages, with what that loses.")
     ] = False,
@@ -106,7 +98,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
     if canary_through_queue and (straight or not settings.ledger_table):
         fail("--canary-through-queue needs RELAY_LEDGER_TABLE and no --straight", code=USAGE)
     if native_task:
-        only = (limit, canary, edit, snapshot, journal)
+        only = (limit, canary, edit, snapshot, journal_directory)
         if not meant.empty or straight or rerun or any(value is not None for value in only):
             fail("--native moves everything as it is: it takes --to, --rate and --yes", code=USAGE)
         order = native.Order(to=to, rate=rate, wait=wait, yes=yes, allow_new_ids=allow_new_ids)
@@ -131,7 +123,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
         as_json=as_json,
     )
     work = Redriving(settings, wish)
-    asyncio.run(work.do(dlq, queue, journal) if yes else work.show(dlq, queue))
+    asyncio.run(work.do(dlq, queue, journal_directory) if yes else work.show(dlq, queue))
 
 
 def _edit(text: str | None) -> Edit | None:

@@ -65,7 +65,7 @@ class Redriving:
                     await self._try_canary(found, kept, course)
                 errand = self._errand(found)
                 tally = await self._go(found, kept, errand, course, straight_on=self._wish.straight)
-            audit(kept, "redrive", self._wish.options, tally)
+            audit(self._settings, kept, "redrive", self._wish.options, tally)
             conclude(tally, kept, as_json=self._wish.as_json, done="brought back")
 
     async def _go(
@@ -100,7 +100,7 @@ class Redriving:
             problem = await awaited(found.memory, events, since=since, deadline=deadline)
         if problem is not None:
             tally.stopped = problem
-            audit(kept, "redrive", self._wish.options, tally)
+            audit(self._settings, kept, "redrive", self._wish.options, tally)
             conclude(tally, kept, as_json=self._wish.as_json, done="canaries delivered")
             raise typer.Exit(STOPPED)
         typer.echo(f"relay: all {len(ids)} of the canary were delivered", err=True)
@@ -110,7 +110,7 @@ class Redriving:
         self, found: Tools, kept: Journal, *, straight_on: bool
     ) -> AsyncIterator[Road[Any]]:
         if not straight_on:
-            yield QueueRoad(found.routes, kept.id)
+            yield QueueRoad(found.routes.of, kept.id)
             return
         desk, deadline = found.desk, self._wish.canary_deadline
         size = desk.attributes.maximum_size
@@ -159,7 +159,7 @@ class Redriving:
                 await pulled(found.desk, path, self._wish.wait)
             planner = Planner(
                 self._errand(found),
-                Nowhere() if self._wish.straight else QueueRoad(found.routes, ""),
+                Nowhere() if self._wish.straight else QueueRoad(found.routes.of, ""),
                 found.memory,
                 now=time.time(),
                 began_at=began_at,

@@ -28,6 +28,9 @@ from relay.dlq.roads import Road
 from relay.dlq.run import Run
 from relay.dlq.scan import Scan
 from relay.dlq.tally import Tally
+from relay.settings import Settings
+from relay.telemetry.log import open_log
+from relay.telemetry.redaction import Redactor
 
 L = TypeVar("L")
 
@@ -94,8 +97,10 @@ def conclude(tally: Tally, kept: Journal, *, as_json: bool, done: str) -> None:
         raise typer.Exit(PARTIAL)
 
 
-def audit(kept: Journal, kind: str, options: Mapping[str, Any], tally: Tally) -> None:
-    """The line that says who did what to which queue, when, and how it ended."""
+def audit(
+    settings: Settings, kept: Journal, kind: str, options: Mapping[str, Any], tally: Tally
+) -> None:
+    """Log who did what to which queue, when, and how it ended; the journal keeps it too."""
     line = {
         "audit": f"dlq {kind}",
         "by": who(),
@@ -106,7 +111,14 @@ def audit(kept: Journal, kind: str, options: Mapping[str, Any], tally: Tally) ->
         **tally.as_json(),
     }
     kept.note(**line)
-    logging.getLogger(AUDIT).info("%s", json.dumps(line))
+    with open_log(
+        service=settings.service,
+        form=settings.log_format,
+        file=Path(settings.log_file) if settings.log_file else None,
+        redactor=Redactor(()),  # a line of our own making, with no secret in it
+        screen=sys.stderr,
+    ):
+        logging.getLogger(AUDIT).info("%s", json.dumps(line))
 
 
 def _tell(tally: Tally, kept: Journal, done: str) -> None:

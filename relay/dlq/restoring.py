@@ -1,0 +1,96 @@
+"""Restoring: messages of a snapshot or a backup become messages of a queue again."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from relay.aws.batches import BATCH_ENTRIES
+from relay.dlq.errand import Errand
+from relay.dlq.identity import Identity
+from relay.dlq.journal import Brought, Journal
+from relay.dlq.letter import Letter
+from relay.dlq.queue_road import Load, QueueRoad
+from relay.dlq.stays import FILTERED, Stays
+from relay.dlq.tally import Tally
+from relay.message import Message
+
+WINDOW = 4 * BATCH_ENTRIES
+"""Letters under way at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    letter: Letter
+    load: Load
+
+
+class Restoring:
+    """Sends what is meant, in the order of the file; what the journal knows is not sent again.
+
+    A file that holds a message twice, as a backup after a kill may, is sent once.
+    """
+
+    def __init__(self, journal: Journal, road: QueueRoad, errand: Errand) -> None:
+        self._journal = journal
+        self._road = road
+        self._errand = errand
+        self._seen = set(journal.brought)
+        self.tally = Tally()
+
+    async def carry_out(
+        self,
+        messages: Iterable[Message],
+        stop: asyncio.Event,
+        progress: Callable[[Tally], None],
+    ) -> Tally:
+        """Send all.
+
+        Raises:
+            QueueError: the queue takes no more.
+            OSError: the journal cannot be written.
+        """
+        for window in _windows(messages):
+            if stop.is_set():
+                self.tally.interrupted = True
+                break
+            items = [item for message in window if (item := await self._ready(message))]
+            await self._send(items)
+            progress(self.tally)
+        return self.tally
+
+    async def _ready(self, message: Message) -> _Item | None:
+        if message.message_id in self._seen:
+            return None
+        self._seen.add(message.message_id)
+        self.tally.met += 1
+        letter = await self._errand.read(message)
+        load: Load | Stays = Stays(FILTERED, "it does not pass the filters")
+        if self._errand.meant(letter):
+            load = await self._road.ready(letter)
+        if isinstance(load, Stays):
+            self.tally.stay(load)
+            return None
+        return _Item(letter, load)
+
+    async def _send(self, items: list[_Item]) -> None:
+        if not items:
+            return
+        results = await self._road.carry([item.load for item in items])
+        noted = []
+        for item, result in zip(items, results, strict=True):
+            message_id = item.letter.message.message_id
+            if isinstance(result, Stays):
+                self.tally.stay(result)
+            else:
+                noted.append(Brought(message_id, Identity(message_id, ""), None, result.reference))
+        await self._journal.note_brought(noted)
+        self.tally.brought += len(noted)
+
+
+def _windows(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    rest = iter(messages)
+    while window := list(itertools.islice(rest, WINDOW)):
+        yield window
