@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
+from relay.aws.dynamodb import open_table
 from relay.aws.errors import QueueError
 from relay.aws.session import Session
-from relay.aws.tables import Table, describe_table, try_reading, try_writing
+from relay.aws.tables import Table, describe_table
 from relay.doctor.finding import Finding, Statement, ok, rule, unchecked
+from relay.ledger.note import EXPIRES, KEY
 
-KEY = "key"
-EXPIRES = "expires"
-"""The attributes of the table: its partition key, text, and when an item may go, a number."""
+ABSENT = "doctor#absent"
+"""A key that no note has. Reading and deleting it is permitted or not, and changes nothing."""
 
 DESCRIBE = ("dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive")
-READ = ("dynamodb:BatchGetItem", "dynamodb:GetItem")
-WRITE = ("dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+READ = ("dynamodb:BatchGetItem",)
+WRITE = ("dynamodb:BatchWriteItem",)
 _WITHOUT = "the relay delivers without it, and what the orchestrator has forgotten may run twice"
 
 
@@ -35,8 +37,9 @@ async def of_ledger(session: Session, name: str | None) -> AsyncIterator[Finding
         for finding in _shape(table):
             yield finding
         resource = table.arn
-    yield await _tried(Statement(READ, resource), lambda: try_reading(session, name, KEY))
-    yield await _tried(Statement(WRITE, resource), lambda: try_writing(session, name, KEY))
+    async with open_table(partial(_same, session), name, key=KEY) as items:
+        yield await _tried(Statement(READ, resource), lambda: items.read([ABSENT]))
+        yield await _tried(Statement(WRITE, resource), lambda: items.write([], [ABSENT]))
 
 
 def _shape(table: Table) -> list[Finding]:
@@ -85,7 +88,7 @@ def _unseen(name: str, error: QueueError) -> Finding:
     )
 
 
-async def _tried(statement: Statement, call: Callable[[], Awaitable[None]]) -> Finding:
+async def _tried(statement: Statement, call: Callable[[], Awaitable[object]]) -> Finding:
     check = f"permission.{statement.actions[0]}"
     try:
         await call()
@@ -101,3 +104,7 @@ async def _tried(statement: Statement, call: Callable[[], Awaitable[None]]) -> F
             statement=statement,
         )
     return ok(check, "permitted")
+
+
+async def _same(session: Session) -> Session:
+    return session

@@ -18,6 +18,7 @@ from relay.story.known import Found, Known, Source
 from relay.story.logs import LogFiles, LogGroup
 from relay.story.notes import Notes
 from relay.story.telling import Story, tell
+from relay.wiring.ledger import place
 from relay.wiring.peek import Peek, letters_of
 from relay.wiring.questions import reading
 from relay.wiring.session import SharedSession
@@ -58,11 +59,11 @@ async def story_of(asked: str, settings: Settings, wanted: Wanted) -> Story:
         if wanted.peek:
             directory = tempfile.TemporaryDirectory(prefix="relay-trace-")
             place = Path(stack.enter_context(directory))
-            sources.append(Peek(settings, session, place, wanted.poll))
+            sources.append(Peek(settings, session, path, wanted.poll))
         if settings.ledger_table is not None:
             opening = open_table(session, settings.ledger_table, key=KEY)
             table = await stack.enter_async_context(opening)
-            sources.append(Notes(table, settings.inngest_url, settings.inngest_env or ""))
+            sources.append(Notes(table, *place(settings)))
         sources.append(_Server(settings, wanted.since, stack))
         return await tell(known, sources)
 

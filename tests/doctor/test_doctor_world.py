@@ -254,7 +254,7 @@ async def test_a_ledger_that_does_not_exist_is_found(world: World) -> None:
     [
         ("DescribeTable", "ledger.table", "not checked"),
         ("BatchGetItem", "permission.dynamodb:BatchGetItem", "fail"),
-        ("PutItem", "permission.dynamodb:BatchWriteItem", "fail"),
+        ("BatchWriteItem", "permission.dynamodb:BatchWriteItem", "fail"),
     ],
 )
 async def test_a_missing_permission_on_the_ledger_is_found(

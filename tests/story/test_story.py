@@ -31,6 +31,7 @@ from relay.settings import load
 from relay.story.known import Known
 from relay.story.log_lines import Reading
 from relay.story.telling import Story
+from relay.wiring.ledger import place
 from relay.wiring.session import SharedSession
 from relay.wiring.story import Wanted, story_of
 from tests.story.conftest import (
@@ -293,8 +294,13 @@ async def test_the_ledger_is_asked_by_the_name_that_another_source_knows(
     async with AsyncExitStack() as stack:
         shared = SharedSession(stack)
         table = await stack.enter_async_context(open_table(shared, "ledger", key="key"))
+        destination, environment = place(load(settings).settings)
         records = Records(
-            table, Access(patience=30.0), destination=inngest.url, environment="", kept=60.0
+            table,
+            Access(patience=30.0),
+            destination=destination,
+            environment=environment,
+            kept=60.0,
         )
         assert await records.note("delivered", records.subject(EVENT), ULID)
     settings = {**settings, "RELAY_LEDGER_TABLE": "ledger"}
