@@ -58,7 +58,7 @@ async def story_of(asked: str, settings: Settings, wanted: Wanted) -> Story:
         sources += [letters_of(settings, path) for path in wanted.snapshots]
         if wanted.peek:
             directory = tempfile.TemporaryDirectory(prefix="relay-trace-")
-            place = Path(stack.enter_context(directory))
+            path = Path(stack.enter_context(directory))
             sources.append(Peek(settings, session, path, wanted.poll))
         if settings.ledger_table is not None:
             opening = open_table(session, settings.ledger_table, key=KEY)
