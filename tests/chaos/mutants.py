@@ -2,6 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
-MUTANTS: dict[str, Callable[[], None]] = {}
+from relay.aws.values import Failed, Outgoing, Sent
+from relay.handler import Handler
+from relay.message import Delivered, Message, Outcome
+from relay.origin import Origin
+from relay.wiring import core
+from relay.wiring.dead_letters import SqsDeadLetters
+
+
+class Hasty(Handler):
+    """Acknowledges first and checks afterwards."""
+
+    async def handle(self, message: Message) -> Outcome:
+        _left.add(task := asyncio.create_task(super().handle(message)))
+        task.add_done_callback(_left.discard)
+        return Delivered()
+
+
+class Forgetful(Handler):
+    """Gives a dead letter an id of its own."""
+
+    def _origin(self, *arguments: Any) -> Origin:
+        return replace(super()._origin(*arguments), id=str(uuid.uuid4()))
+
+
+class Trusting(SqsDeadLetters):
+    """Takes the answer of a batch for that of each entry."""
+
+    async def _send(self, entries: Sequence[Outgoing]) -> list[Sent | Failed]:
+        results = await super()._send(entries)
+        return [Sent("assumed") if isinstance(one, Failed) else one for one in results]
+
+
+_left: set[asyncio.Task[Outcome]] = set()
+
+
+def _wire(name: str, kind: type) -> Callable[[], None]:
+    return lambda: setattr(core, name, kind)
+
+
+MUTANTS: dict[str, Callable[[], None]] = {
+    "acknowledges before the check": _wire("Handler", Hasty),
+    "drops the id at dead-lettering": _wire("Handler", Forgetful),
+    "ignores Failed[]": _wire("SqsDeadLetters", Trusting),
+}
+"""By name, what wires it in place of the real part."""

@@ -84,13 +84,17 @@ async def run(
     haste: Haste,
     directory: Path,
     *,
+    chosen: Plan | None = None,
     mutant: str | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Result:
-    """Play the seed and judge it."""
+    """Play the seed, or the chosen troubles in its traffic, and judge what became of everything."""
     start = time.monotonic()
     chance = random.Random(f"{mode} {seed}")
-    chosen = plan(mode, chance)
-    async with world(mode, zygote, haste, directory, mutant=mutant) as made:
+    chosen = chosen or plan(mode, chance)
+    async with world(
+        mode, zygote, haste, directory, mutant=mutant, settings=dict(settings or {})
+    ) as made:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_publish(made, chance))
             for lane in chosen.lanes:

@@ -1,0 +1,20 @@
+"""One zygote for all chaos tests of a worker: importing the relay costs more than a run of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from tests.chaos.haste import Haste
+from tests.chaos.processes import Zygote, zygote
+from tests.chaos.world import SPEED
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def parent() -> AsyncIterator[tuple[Zygote, Haste]]:
+    """What every relay is forked from, and the time that all share."""
+    haste = Haste(time.time(), SPEED)
+    async with zygote(haste) as made:
+        yield made, haste
