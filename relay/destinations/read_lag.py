@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 SHORTEST = 0.02
-LONGEST = 2.0
-"""Seconds: bounds of the first wait. Then a look follows whenever the age has grown by a third."""
+LONGEST = 4.0
+"""Seconds: bounds of the first wait. Then a look follows whenever the age has grown by a sixth."""
 
 LONGEST_PAUSE = 5.0
 _SHARE = 0.2
@@ -20,7 +20,7 @@ class ReadLag:
         """The age at which to look, for what is of this age and was not there yet."""
         if age < self._usual:
             return self._usual
-        return age + min(max(age / 3, SHORTEST), LONGEST_PAUSE)
+        return age + min(max(age / 6, SHORTEST), LONGEST_PAUSE)
 
     def learn(self, missed: float, found: float) -> None:
         """What was not there at one age (0 if nobody looked) was there at the other."""
