@@ -8,6 +8,7 @@ or, for a request that no daemon of ours sends, a 4xx with a code.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -21,6 +22,8 @@ from relay.sqsd_request import NotFromSqsd, message_of
 
 BODY_LIMIT = 2 * 1_048_576
 """Bytes: twice what SQS can hold. A larger body is from somebody else."""
+
+_log = logging.getLogger(__name__)
 
 
 class Readiness(Protocol):
@@ -93,6 +96,7 @@ class PushApp:
         except ClientDisconnect:
             return _again("disconnected", "the request ended before its body did")
         except NotFromSqsd as error:
+            _log.warning("refused a request (%s): %s", error.code, error.reason)
             return JSONResponse({"code": error.code, "reason": error.reason}, error.status)
         return await self._outcome(request, message)
 
