@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from relay.settings.kinds import Expected
 from relay.settings.model import Settings
+from relay.settings.orchestrators import Orchestrators
 
 SECTIONS = {
     "destination": "Destination",
@@ -18,10 +19,23 @@ SECTIONS = {
     "host": "Push mode and its clocks",
     "in_hand": "Pull mode",
     "service": "What is told",
+    "content": "Any destination but Inngest, and routes",
+    "step_functions_arn": "Step Functions",
+    "temporal_address": "Temporal",
+    "prefect_api_url": "Prefect",
+    "argo_url": "Argo Workflows",
+    "webhook_url": "Webhooks",
+    "bullmq_url": "BullMQ",
 }
 """Title of each section, by its first setting."""
 
 MASK = "********"
+
+
+def names() -> list[str]:
+    """The settings in the order in which people read them: what only some need comes last."""
+    later = Orchestrators.model_fields
+    return [*(name for name in Settings.model_fields if name not in later), *later]
 
 
 def variable(name: str) -> str:
@@ -63,7 +77,8 @@ def reference() -> str:
 
 
 def _reference_lines() -> Iterator[str]:
-    for name, field in Settings.model_fields.items():
+    for name in names():
+        field = Settings.model_fields[name]
         if name in SECTIONS:
             yield from ("", f"### {SECTIONS[name]}", "")
             yield from ("| variable | default | meaning |", "|---|---|---|")

@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
-from relay.settings.describing import expected, variable
+from relay.settings.describing import expected, names, variable
 from relay.settings.model import Settings
 
 PREFIX = "RELAY_"
@@ -50,7 +50,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         settings=settings,
         mistakes=(*unreadable, *mistakes),
         warnings=tuple(_unknown({**filed, **given})),
-        sources={name: sources.get(name, "default") for name in Settings.model_fields},
+        sources={name: sources.get(name, "default") for name in names()},
     )
 
 

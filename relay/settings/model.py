@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from relay import clocks
+from relay.routing import parse_routes
 from relay.settings import relations
 from relay.settings.kinds import (
     Count,
@@ -27,10 +28,12 @@ from relay.settings.kinds import (
     WebAddress,
     Words,
 )
+from relay.settings.orchestrator_kinds import Destination
+from relay.settings.orchestrators import Orchestrators
 from relay.telemetry import table
 
 
-class Settings(BaseSettings):
+class Settings(Orchestrators):
     """What a person can set. Durations are seconds, sizes are bytes.
 
     The constructor reads no environment: `relay.settings.load` does. Whatever it builds holds the
@@ -49,8 +52,8 @@ class Settings(BaseSettings):
         validate_by_name=True,
     )
 
-    destination: Literal["inngest"] = "inngest"
-    """The kind of orchestrator that events are sent to."""
+    destination: Destination = "inngest"
+    """The orchestrator that events are sent to."""
     inngest_url: WebAddress = "https://inn.gs"
     """Inngest's event API without the part from `/e/` on: the Cloud's, or a server of your own."""
     inngest_event_key: Key | None = None
@@ -176,6 +179,12 @@ class Settings(BaseSettings):
     trace_in_data: bool = False
     """Put the producer's trace into the event's data too, as `traceparent`, for functions to use;
     all else in the data stays as it was."""
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """The destinations that events may go to: those of the routes, else the only one."""
+        found = dict.fromkeys(route.destination for route in parse_routes(self.routes))
+        return tuple(found) or (self.destination,)
 
     @property
     def clocks(self) -> clocks.Clocks:

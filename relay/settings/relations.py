@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from relay.clocks import Clocks, Problem
+from relay.settings.needed import needed
 
 if TYPE_CHECKING:
     from relay.settings.model import Settings
+
+_KEPT_ELSEWHERE = (
+    "inngest_event_key",
+    "inngest_signing_key",
+    "temporal_api_key",
+    "prefect_api_key",
+    "argo_token",
+    "webhook_url",
+)
 
 CLOCKS = tuple(field.name for field in fields(Clocks))
 
@@ -30,19 +40,22 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
 
 
 def missing(settings: Settings) -> list[str]:
-    """A sentence for each setting that sending events to the destination still needs."""
+    """A sentence for each setting that sending events to the destinations still needs."""
+    others = list(needed(settings))
+    if "inngest" not in settings.destinations:
+        return others
     if not settings.cloud or settings.inngest_event_key or settings.inngest_event_key_secret:
-        return []
+        return others
     sentence = (
         "RELAY_INNGEST_EVENT_KEY is not set and Inngest's Cloud takes no event without one: set it,"
         " or RELAY_INNGEST_EVENT_KEY_SECRET to where it is kept, or RELAY_INNGEST_URL to a server"
         " of your own"
     )
-    return [sentence]
+    return [sentence, *others]
 
 
 def _keys_set_twice(settings: Settings) -> Iterator[Problem]:
-    for name in ("inngest_event_key", "inngest_signing_key"):
+    for name in _KEPT_ELSEWHERE:
         if getattr(settings, name) and getattr(settings, f"{name}_secret"):
             variable = f"RELAY_{name.upper()}"
             yield Problem(
@@ -53,7 +66,8 @@ def _keys_set_twice(settings: Settings) -> Iterator[Problem]:
 
 def _confirming(settings: Settings) -> Iterator[Problem]:
     signed = settings.inngest_signing_key or settings.inngest_signing_key_secret
-    if settings.confirms and not signed and not _is_nearby(settings.inngest_url):
+    inngest = "inngest" in settings.destinations
+    if inngest and settings.confirms and not signed and not _is_nearby(settings.inngest_url):
         yield Problem(
             ("confirm", "inngest_url", "inngest_signing_key", "inngest_signing_key_secret"),
             f"RELAY_CONFIRM is {settings.confirm} and RELAY_INNGEST_SIGNING_KEY is not set, without"

@@ -1,0 +1,7 @@
+"""Pacing: how fast a destination is asked, by a set rate and by what it shows to bear."""
+
+from relay.pacing.bucket import TokenBucket
+from relay.pacing.limit import AdaptiveLimit
+from relay.pacing.paced import Paced
+
+__all__ = ["AdaptiveLimit", "Paced", "TokenBucket"]

@@ -1,0 +1,169 @@
+"""The kinds of values that only destinations' settings hold, each with its words."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from relay.destinations.webhook_rules import parse_rules
+from relay.destinations.webhook_signature import signing_key
+from relay.routing import parse_routes
+from relay.settings.kinds import Expected
+
+Destination = Literal[
+    "inngest", "step-functions", "temporal", "prefect", "argo", "webhook", "bullmq"
+]
+
+_MACHINE = re.compile(
+    r"arn:aws[a-z-]*:states:[a-z0-9-]+:\d{12}:stateMachine:[\w-]{1,80}(:[\w.-]+)?", re.ASCII
+)
+_ENDPOINT = re.compile(r"[A-Za-z0-9._-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+:[ -~]*")
+
+
+def _machine(value: str) -> str:
+    if not _MACHINE.fullmatch(value):
+        raise ValueError("no state machine's ARN")
+    return value
+
+
+def _endpoint(value: str) -> str:
+    if not _ENDPOINT.fullmatch(value):
+        raise ValueError("no host and port")
+    return value
+
+
+def _api(value: str) -> str:
+    parts = urlsplit(value)
+    bare = not (parts.username or parts.password or parts.query or parts.fragment)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not bare:
+        raise ValueError("no bare http(s) address")
+    return value.rstrip("/")
+
+
+def _hook(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value().strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise ValueError("no http(s) address")
+    return SecretStr(value.get_secret_value().strip())
+
+
+def _redis(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value().strip())
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("no address of a Redis")
+    return SecretStr(value.get_secret_value().strip())
+
+
+def _credential(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value().strip()
+    if not text or not text.isprintable():
+        raise ValueError("no credential")
+    return SecretStr(text)
+
+
+def _signing(value: SecretStr) -> SecretStr:
+    signing_key(value.get_secret_value())
+    return value
+
+
+def _rules(value: str) -> str:
+    parse_rules(value)
+    return value
+
+
+def _headers(value: SecretStr) -> SecretStr:
+    parsed_headers(value.get_secret_value())
+    return value
+
+
+def parsed_headers(text: str) -> dict[str, str]:
+    """The headers in a text of them, each on its own line or behind a semicolon.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    lines = [line.strip() for line in re.split(r"[;\n]", text) if line.strip()]
+    if not all(_HEADER.fullmatch(line) for line in lines):
+        raise ValueError("no header such as x-tenant: 7")
+    pairs = (line.partition(":") for line in lines)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def _routes(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    parts = tuple(part.strip() for part in value.split(",") if part.strip())
+    if any(route.destination not in get_args(Destination) for route in parse_routes(parts)):
+        raise ValueError("no destination")
+    return parts
+
+
+MachineArn = Annotated[
+    str,
+    AfterValidator(_machine),
+    Expected(
+        "the ARN of a state machine, or of a version or alias of it, such as"
+        " arn:aws:states:eu-west-1:123456789012:stateMachine:orders"
+    ),
+]
+Endpoint = Annotated[
+    str,
+    AfterValidator(_endpoint),
+    Expected("a host and a port, such as temporal.example.com:7233"),
+]
+ApiAddress = Annotated[
+    str,
+    AfterValidator(_api),
+    Expected("an address such as https://api.example.com/api, without user or query"),
+]
+HookAddress = Annotated[
+    SecretStr,
+    AfterValidator(_hook),
+    Expected("an http(s) address, whole, as its owner gave it"),
+]
+RedisAddress = Annotated[
+    SecretStr,
+    AfterValidator(_redis),
+    Expected("the address of a Redis, such as redis://user:password@host:6379/0"),
+]
+Credential = Annotated[
+    SecretStr, AfterValidator(_credential), Expected("a credential in one line, as it was issued")
+]
+SigningKey = Annotated[
+    SecretStr,
+    AfterValidator(_signing),
+    Expected("a key of Standard Webhooks: whsec_ and base64, or base64 alone"),
+]
+Headers = Annotated[
+    SecretStr,
+    AfterValidator(_headers),
+    Expected("headers separated by semicolons, such as x-tenant: 7; x-source: orders"),
+]
+Statuses = Annotated[
+    str,
+    AfterValidator(_rules),
+    Expected(
+        "rules separated by semicolons, such as 409=duplicate; 422=reject; 400/queue is"
+        " full/=unavailable, each with one of delivered, duplicate, reject, retry, unavailable,"
+        " halt"
+    ),
+]
+Routes = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(_routes),
+    Expected(
+        "patterns of event names with destinations, the first that fits decides, such as"
+        " order/*=step-functions,*=inngest"
+    ),
+]
+Rate = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False),
+    Expected("a number of events a second above 0, such as 20 or 0.5"),
+]
