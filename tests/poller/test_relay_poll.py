@@ -46,7 +46,12 @@ async def road(rig: Rig, aws: pytest.MonkeyPatch) -> AsyncIterator[Road]:
 @asynccontextmanager
 async def polling() -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "relay", "poll", stderr=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "relay",
+        "poll",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
         yield process
@@ -78,11 +83,11 @@ async def test_a_queue_that_is_not_there_is_named_and_waited_for(
 ) -> None:
     aws.setenv("RELAY_QUEUE_URL", "nowhere")
     async with polling() as process:
-        assert process.stderr is not None
+        assert process.stdout is not None
         async with asyncio.timeout(20):
             told = ""
             while "halted" not in told:
-                told = (await process.stderr.readline()).decode()
+                told = (await process.stdout.readline()).decode()
         assert "nowhere" in told
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20):
