@@ -14,8 +14,10 @@ from relay.facts import (
     DeleteFailed,
     Fact,
     Forwarded,
+    IdReused,
     IntakeChanged,
     LeaseLost,
+    LedgerChanged,
     ReleaseFailed,
     Settled,
 )
@@ -64,6 +66,8 @@ class LogObserver:
             DeadLettered: self._dead_lettered,
             CircuitChanged: _circuit_changed,
             IntakeChanged: _intake_changed,
+            LedgerChanged: _ledger_changed,
+            IdReused: _id_reused,
             DeletedLate: _deleted_late,
             DeleteFailed: _delete_failed,
             LeaseLost: _lease_lost,
@@ -152,6 +156,20 @@ def _intake_changed(fact: IntakeChanged) -> None:
         _log.error("halted, nothing can be received: %s", fact.reason, extra=fields)
     else:
         _log.warning("backing off from the queue: %s", fact.reason, extra=fields)
+
+
+def _ledger_changed(fact: LedgerChanged) -> None:
+    fields = {"seconds": round(fact.seconds, 1)}
+    if fact.away:
+        _log.warning("delivering without the ledger: %s", fact.reason, extra=fields)
+    else:
+        _log.warning("using the ledger again after %.0f s", fact.seconds, extra=fields)
+
+
+def _id_reused(fact: IdReused) -> None:
+    event = fact.event
+    fields = {"code": "id_reused", "message_id": event.message_id, "event_id": event.id}
+    _log.warning("the id came before with another content, and counts as the same", extra=fields)
 
 
 def _deleted_late(fact: DeletedLate) -> None:

@@ -13,7 +13,9 @@ from relay.facts import (
     Extended,
     Fact,
     Forwarded,
+    IdReused,
     IntakeChanged,
+    LedgerMissed,
     Received,
     Settled,
 )
@@ -55,6 +57,8 @@ class Recorder:
             DeletedLate: self._deleted_late,
             CircuitChanged: self._circuit_changed,
             IntakeChanged: self._intake_changed,
+            LedgerMissed: self._ledger_missed,
+            IdReused: self._id_reused,
         }
 
     def observe(self, fact: Fact) -> None:
@@ -146,6 +150,12 @@ class Recorder:
 
     def _intake_changed(self, fact: IntakeChanged) -> None:
         self.intake = fact.state
+
+    def _ledger_missed(self, fact: LedgerMissed) -> None:
+        self._window.counters[table.LEDGER_MISSES.name, ""] += fact.count
+
+    def _id_reused(self, _fact: IdReused) -> None:
+        self._add(table.IDS_REUSED.name)
 
     def _add(self, name: str, label: str = "") -> None:
         self._window.counters[name, label] += 1

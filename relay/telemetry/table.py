@@ -104,6 +104,12 @@ DELIVERED_IN_SLO = _counter(
     "DeliveredInSlo", f"Events accepted within {SLO_SECONDS:g} s of the message's first sending."
 )
 DELIVERED_LATE = _counter("DeliveredLate", f"Events accepted later than {SLO_SECONDS:g} s.")
+LEDGER_MISSES = _counter(
+    "LedgerMisses", "Steps of events that the ledger did not take; delivery goes on without it."
+)
+IDS_REUSED = _counter(
+    "IdsReused", "Events whose id came before with another content; taken for the same event."
+)
 TELEMETRY_FAILURES = _counter(
     "TelemetryFailures", "Flushes and spans that their receiver did not take; delivery goes on."
 )
@@ -132,6 +138,8 @@ METRICS = (
     HEARTBEAT,
     DELIVERED_IN_SLO,
     DELIVERED_LATE,
+    LEDGER_MISSES,
+    IDS_REUSED,
     TELEMETRY_FAILURES,
     LOG_LINES_LOST,
 )
