@@ -47,26 +47,33 @@ class Plan:
         return [name for lane in self.lanes for _, name in lane]
 
 
+LEDGER = {"RELAY_LEDGER_TABLE": "ledger"}
+"""The settings of every other run."""
+
+
 def catalogue(mode: Mode) -> dict[str, Trouble]:
     """Every trouble that this mode can have."""
-    found = {**troubles.ORCHESTRATOR, **troubles.SQS, **troubles.WIRE}
-    found |= troubles.PROCESS
+    found = {**troubles.ORCHESTRATOR, **troubles.CONFIRMED, **troubles.SQS, **troubles.WIRE}
+    found |= {**troubles.PROCESS, **troubles.LEDGER}
     if mode == "push":
         found |= troubles.DAEMON
     return found if mode == "fifo" else {**found, **troubles.STANDARD}
 
 
-def plan(mode: Mode, chance: random.Random) -> Plan:
+def plan(mode: Mode, chance: random.Random, *, ledger: bool) -> Plan:
     """What goes wrong, and when."""
     found = catalogue(mode)
-    absences = ["it is down", "messages age"]
+    absences = ["it is down", *troubles.CONFIRMED, "messages age"]
     processes = [name for name in troubles.PROCESS if name != "messages age"]
     if mode == "push":
         processes.append("sqsd dies")
-    apart = [name for name in found if name not in {*absences, *processes, "401 for a while"}]
+    in_turn = {*absences, *processes, *troubles.LEDGER, "401 for a while"}
+    apart = [name for name in found if name not in in_turn]
     alone = chance.choice([*absences, "401 for a while", None])
     lanes = [[(chance.uniform(0, LENGTH), name)] for name in chance.sample(apart, k=4)]
     lanes.append(_in_turn(chance, chance.sample(processes, k=chance.randint(1, 2))))
+    if ledger:
+        lanes.append(_in_turn(chance, [chance.choice([*troubles.LEDGER])]))
     if alone is not None:
         lanes.append(_in_turn(chance, [alone]))
     return Plan(lanes)
@@ -91,10 +98,10 @@ async def run(
     """Play the seed, or the chosen troubles in its traffic, and judge what became of everything."""
     start = time.monotonic()
     chance = random.Random(f"{mode} {seed}")
-    chosen = chosen or plan(mode, chance)
-    async with world(
-        mode, zygote, haste, directory, mutant=mutant, settings=dict(settings or {})
-    ) as made:
+    ledger = chosen is None and seed % 2 == 0
+    chosen = chosen or plan(mode, chance, ledger=ledger)
+    settings = {**(LEDGER if ledger else {}), **(settings or {})}
+    async with world(mode, zygote, haste, directory, mutant=mutant, settings=settings) as made:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_publish(made, chance))
             for lane in chosen.lanes:
@@ -145,6 +152,7 @@ async def _suffer(
 async def _calm(made: World) -> None:
     made.inngest.script.clear()
     made.sqs.faults.clear()
+    made.ledger.mood = "well"
     for proxy in made.proxies.values():
         proxy.look = untouched
     await made.inngest.up()

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from relay.clocks import EXPIRING_SHARE, QUEUE_RETENTION
 from relay.local.inngest import Fault, Rule
 from relay.local.sqs.faults import Fault as SqsFault
+from tests.chaos.dynamodb import Mood
 from tests.chaos.proxy import Exchange, Moment, Spoil
 from tests.chaos.world import VISIBILITY, World
 
@@ -156,6 +157,17 @@ async def _daemon_killed(world: World, chance: random.Random) -> None:
     await world.start_daemon()
 
 
+def _ledger(mood: Mood) -> Trouble:
+    """DynamoDB is like this for a while."""
+
+    async def trouble(world: World, chance: random.Random) -> None:
+        world.ledger.mood = mood
+        await world.haste.sleep(chance.uniform(5, 60))
+        world.ledger.mood = "well"
+
+    return trouble
+
+
 async def _ages(world: World, chance: random.Random) -> None:
     """Some messages are suddenly older than nine tenths of the retention, while nobody is there."""
     await world.inngest.down()
@@ -225,6 +237,13 @@ PROCESS: Mapping[str, Trouble] = {
     "down for long": _relay_down_for_long,
     "messages age": _ages,
 }
+LEDGER: Mapping[str, Trouble] = {
+    "DynamoDB throttles": _ledger("throttled"),
+    "DynamoDB takes a half": _ledger("half"),
+    "DynamoDB is silent": _ledger("silent"),
+    "DynamoDB is down": _ledger("gone"),
+}
+"""Only where there is a ledger."""
 DAEMON: Mapping[str, Trouble] = {
     "resets before the relay": _proxied("sqsd", Moment.ASKED, Spoil.RESET),
     "resets after the relay": _proxied("sqsd", Moment.ANSWERED, Spoil.RESET),

@@ -19,6 +19,7 @@ from relay.local.inngest import Function, InngestServer, Lags
 from relay.local.sqs import SqsServer, Stored
 from relay.local.sqs.queue import Queue
 from relay.local.sqsd import Sqsd, SqsdOptions
+from tests.chaos.dynamodb import DynamoDb
 from tests.chaos.haste import Haste
 from tests.chaos.processes import Relay, Zygote
 from tests.chaos.proxy import Proxy
@@ -71,6 +72,7 @@ class World:
     main: Queue
     dead: Queue
     client: SqsClient
+    ledger: DynamoDb
     options: SqsdOptions = DAEMON
     excuses: dict[str, set[str]] = field(default_factory=dict)
     _daemon: contextlib.AsyncExitStack | None = None
@@ -164,7 +166,9 @@ async def world(
         }
         for proxy in proxies.values():
             await stack.enter_async_context(proxy.listening())
+        ledger = await stack.enter_async_context(DynamoDb().listening())
         environment = _environment(proxies, sqs.account.url_of(main), port) | (settings or {})
+        environment["AWS_ENDPOINT_URL_DYNAMODB"] = ledger.url
         relay = Relay(
             zygote,
             ["serve" if mode == "push" else "poll"],
@@ -176,7 +180,18 @@ async def world(
         stack.push_async_callback(relay.kill_if_running)
         publisher = Publisher(client, sqs.account.url_of(main), fifo=mode == "fifo")
         made = World(
-            mode, haste, sqs, orchestrator, relay, proxies, publisher, main, dead, client, options
+            mode=mode,
+            haste=haste,
+            sqs=sqs,
+            inngest=orchestrator,
+            relay=relay,
+            proxies=proxies,
+            publisher=publisher,
+            main=main,
+            dead=dead,
+            client=client,
+            ledger=ledger,
+            options=options,
         )
         stack.push_async_callback(made.stop_daemon, kill=True)
         if start:
@@ -213,7 +228,6 @@ def _environment(proxies: dict[str, Proxy], queue_url: str, port: int | None) ->
         "RELAY_QUEUE_URL": queue_url,
         "RELAY_INNGEST_URL": proxies["Inngest"].url,
         "RELAY_METRICS": "none",
-        "RELAY_CONFIRM": "off",
         **CLOCKS,
     }
     return found if port is None else {**found, "PORT": str(port)}
