@@ -6,6 +6,7 @@ its parsing by shapes. Region, endpoint and credentials are still found by it.
 
 from __future__ import annotations
 
+import io
 import json
 import ssl
 import time
@@ -28,6 +29,7 @@ KEEP_ALIVE = 12.0
 
 _TYPE = "application/x-amz-json-1.0"
 _OK = 200
+_LARGE = 1_048_576
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
@@ -79,7 +81,7 @@ class Wire:
         headers = {"content-type": _TYPE, "x-amz-target": f"AmazonSQS.{action}"}
         signed = self._signer.headers(body, headers, credentials, self._clock())
         async with self._http.post(
-            self._url, data=body, headers=signed, proxy=self._proxy, allow_redirects=False
+            self._url, data=_payload(body), headers=signed, proxy=self._proxy, allow_redirects=False
         ) as response:
             error = response.headers.get("x-amzn-query-error", "")
             return response.status, error, await response.read()
@@ -110,6 +112,11 @@ async def open_wire(session: Session, endpoint: str, region: str) -> AsyncIterat
         auto_decompress=False,
     ) as http:
         yield Wire(http, session, endpoint, region)
+
+
+def _payload(body: bytes) -> bytes | io.BytesIO:
+    # The client library warns of larger bytes, and writes a stream in parts.
+    return body if len(body) <= _LARGE else io.BytesIO(body)
 
 
 def _read(body: bytes) -> Any:

@@ -15,7 +15,10 @@ FIRST_PAUSE = 0.2
 
 
 class Deletion:
-    """Deletes by the newest handle. A lapsed lease proves nothing: then the letter comes again."""
+    """Deletes by the newest handle. A lapsed lease proves nothing: then the letter comes again.
+
+    `count` is what SQS agreed to, `holding` what is in hand.
+    """
 
     def __init__(
         self,
@@ -26,7 +29,7 @@ class Deletion:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._queue = queue
-        self._holding = holding
+        self.holding = holding
         self._journal = journal
         self._sleep = sleep
         self._owed: set[str] = set()
@@ -60,7 +63,7 @@ class Deletion:
 
     async def _try(self, message_ids: Sequence[str]) -> list[str]:
         """Those that are left."""
-        ours = [(i, handle) for i in message_ids if (handle := self._holding.handle(i))]
+        ours = [(i, handle) for i in message_ids if (handle := self.holding.handle(i))]
         if not ours:
             return []
         try:
@@ -71,7 +74,7 @@ class Deletion:
             return [message_id for message_id, _ in ours]
         done = {i for (i, _), failed in zip(ours, results, strict=True) if failed is None}
         for message_id in done:
-            self._holding.let_go(message_id)
+            self.holding.let_go(message_id)
         self._owed -= done
         self.count += len(done)
         self._journal.note_deleted(done)

@@ -26,10 +26,14 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """A letter that was brought back: what it said, and when SQS says it was surely still there."""
+    """A letter that was brought back: what it said and how often it had died.
+
+    At `seen_at` it was surely still there, by SQS's own clock.
+    """
 
     text: str
     seen_at: float | None
+    hops: int = 0
 
 
 class Kinship(Enum):
@@ -52,6 +56,8 @@ def kinship(letter: Letter, identity: Identity, twin: Twin, began_at: float) -> 
     Only a letter that was surely there beside its twin, by SQS's own clock and with the same text,
     is a copy that may go. A later one may be the twin come back, and deleting it would lose it.
     """
+    if letter.hops > twin.hops:
+        return Kinship.RETURNED
     sent, seen = letter.message.sent_at, twin.seen_at
     if sent is None or seen is None:
         return Kinship.RETURNED

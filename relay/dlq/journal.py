@@ -32,6 +32,7 @@ class Brought:
     message_id: str
     identity: Identity
     seen_at: float | None
+    hops: int
     reference: str | None
 
 
@@ -87,7 +88,8 @@ class Journal:
         for letter in letters:
             self._bring(letter)
             about, text = letter.identity.about, letter.identity.text
-            rows.append([letter.message_id, about, text, letter.seen_at, letter.reference])
+            told = (letter.seen_at, letter.hops, letter.reference)
+            rows.append([letter.message_id, about, text, *told])
         if rows:
             self._journal.append(write_record({"brought": rows}))
             await self._journal.commit()
@@ -109,13 +111,14 @@ class Journal:
         self._backup.close()
 
     def _learn(self, record: Mapping[str, Any]) -> None:
-        for message_id, about, text, seen_at, reference in record.get("brought", ()):
-            self._bring(Brought(message_id, Identity(about, text), seen_at, reference))
+        for message_id, about, text, *told in record.get("brought", ()):
+            self._bring(Brought(message_id, Identity(about, text), *told))
         self.deleted.update(record.get("deleted", ()))
 
     def _bring(self, letter: Brought) -> None:
         self.brought.add(letter.message_id)
-        self.twins[letter.identity.about] = Twin(letter.identity.text, letter.seen_at)
+        twin = Twin(letter.identity.text, letter.seen_at, letter.hops)
+        self.twins.setdefault(letter.identity.about, twin)
 
 
 def _records(path: Path) -> Iterable[dict[str, Any]]:

@@ -85,7 +85,8 @@ class Restoring:
             if isinstance(result, Stays):
                 self.tally.stay(result)
             else:
-                noted.append(Brought(message_id, Identity(message_id, ""), None, result.reference))
+                identity = Identity(message_id, "")
+                noted.append(Brought(message_id, identity, None, 0, result.reference))
         await self._journal.note_brought(noted)
         self.tally.brought += len(noted)
 

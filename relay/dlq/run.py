@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic
+from typing import Any, Generic
 
 from relay.aws.errors import QueueError
 from relay.aws.sqs import Queue
 from relay.dlq.deletion import Deletion
 from relay.dlq.errand import Course, Errand
 from relay.dlq.growth import Growth
-from relay.dlq.holding import Holding, Leased
+from relay.dlq.holding import Leased
 from relay.dlq.identity import Identity, Kinship, identify, kinship
 from relay.dlq.journal import Brought, Journal
 from relay.dlq.letter import Letter
@@ -51,7 +51,7 @@ class Run(Generic[L]):
     Args:
         queue: the dead-letter queue.
         scan: the pass over it.
-        holding: what is in hand.
+        deletion: deletes what may be deleted of what is in hand.
         journal: of this run, or of the part of it before.
         road: where the letters go.
         errand: which ones.
@@ -63,7 +63,7 @@ class Run(Generic[L]):
         self,
         queue: Queue,
         scan: Scan,
-        holding: Holding,
+        deletion: Deletion,
         journal: Journal,
         road: Road[L],
         errand: Errand,
@@ -72,13 +72,12 @@ class Run(Generic[L]):
     ) -> None:
         self._queue = queue
         self._scan = scan
-        self._holding = holding
+        self._deletion, self._holding = deletion, deletion.holding
         self._journal = journal
         self._road = road
         self._errand = errand
         self._course = course
         self._guard = guard
-        self._deletion = Deletion(queue, holding, journal)
         self._taken = 0
         self._came = 0
         self._batches = 0
@@ -145,7 +144,7 @@ class Run(Generic[L]):
 
     async def _work(self, fresh: Sequence[Leased], pace: Pace) -> None:
         parcels: list[Parcel[L]] = []
-        copies: list[tuple[Leased, Identity]] = []
+        copies: list[Parcel[None]] = []
         try:
             for leased in fresh:
                 await self._judge(leased, parcels, copies)
@@ -159,7 +158,7 @@ class Run(Generic[L]):
         self,
         leased: Leased,
         parcels: list[Parcel[L]],
-        copies: list[tuple[Leased, Identity]],
+        copies: list[Parcel[None]],
     ) -> None:
         """Sort the letter: it goes, it is a copy of one that went, it waits for one, it stays."""
         letter = await self._errand.read(leased.message)
@@ -175,7 +174,7 @@ class Run(Generic[L]):
         if twin is not None:
             kin = kinship(letter, identity, twin, self._journal.began_at)
             if kin is Kinship.COPY:
-                copies.append((leased, identity))
+                copies.append(Parcel(leased, letter, identity, None))
                 return
             if kin is Kinship.RETURNED:
                 self._came += 1
@@ -215,17 +214,17 @@ class Run(Generic[L]):
             self._blocked.add(letter.message.group_id)
 
     async def _bring(
-        self, parcels: Sequence[Parcel[L]], copies: Sequence[tuple[Leased, Identity]]
+        self, parcels: Sequence[Parcel[L]], copies: Sequence[Parcel[None]]
     ) -> list[str]:
         """Back up, send and note. Returns the MessageIds that may be deleted now."""
-        letters = [*(parcel.leased for parcel in parcels), *(leased for leased, _ in copies)]
-        if not letters:
+        if not parcels and not copies:
             return []
-        await self._journal.back_up(leased.message for leased in letters)
+        both: list[Parcel[Any]] = [*parcels, *copies]
+        await self._journal.back_up(parcel.leased.message for parcel in both)
         results = await self._road.carry([parcel.load for parcel in parcels]) if parcels else []
         brought = [self._account(p, r) for p, r in zip(parcels, results, strict=True)]
         noted = [letter for letter in brought if letter is not None]
-        noted += [_brought(leased, identity, Carried()) for leased, identity in copies]
+        noted += [_brought(copy, Carried()) for copy in copies]
         await self._journal.note_brought(noted)
         self.tally.copies += len(copies)
         return [letter.message_id for letter in noted]
@@ -238,7 +237,7 @@ class Run(Generic[L]):
             self.tally.stay(result.rest)
         else:
             self.tally.brought += 1
-        return _brought(parcel.leased, parcel.identity, result)
+        return _brought(parcel, result)
 
     async def _look_around(self) -> None:
         """Every now and then, see whether the queue fills up again behind us."""
@@ -261,6 +260,12 @@ class Run(Generic[L]):
             tally.out_of_reach, tally.why = reach.left, reach.why
 
 
-def _brought(leased: Leased, identity: Identity, result: Carried) -> Brought:
-    message = leased.message
-    return Brought(message.message_id, identity, message.first_received_at, result.reference)
+def _brought(parcel: Parcel[Any], result: Carried) -> Brought:
+    message = parcel.leased.message
+    return Brought(
+        message.message_id,
+        parcel.identity,
+        message.first_received_at,
+        parcel.letter.hops,
+        result.reference,
+    )

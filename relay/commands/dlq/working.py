@@ -19,6 +19,7 @@ from relay.commands.dlq.codes import PARTIAL, STOPPED
 from relay.commands.dlq.progress import Progress
 from relay.commands.dlq.queues import Desk
 from relay.commands.failure import USAGE, fail
+from relay.dlq.deletion import Deletion
 from relay.dlq.errand import Course, Errand
 from relay.dlq.growth import Growth
 from relay.dlq.holding import Holding
@@ -65,7 +66,8 @@ async def carry_out(
     """One pass that does the errand, shown while it goes."""
     holding = Holding(desk.queue, lease)
     scan = Scan(desk.queue, lease=lease, wait=wait, ours=lambda: len(holding), stop=course.ended)
-    run = Run(desk.queue, scan, holding, kept, road, errand, course, Growth(desk.count))
+    deletion = Deletion(desk.queue, holding, kept)
+    run = Run(desk.queue, scan, deletion, kept, road, errand, course, Growth(desk.count))
     total = min(desk.count, errand.limit or desk.count)
     with Progress("brought", total=total) as progress:
         try:

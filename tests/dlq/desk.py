@@ -1,0 +1,115 @@
+"""One redrive, put together as the command does it, without a process or a thread of its own."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from relay.aws.sqs import Queue, open_queue
+from relay.dlq.deletion import Deletion
+from relay.dlq.edit import Edit, alter
+from relay.dlq.errand import MAX_HOPS, Course, Errand
+from relay.dlq.filters import Filter
+from relay.dlq.growth import Growth
+from relay.dlq.holding import Holding
+from relay.dlq.journal import Journal
+from relay.dlq.letter import Letter, read_letter
+from relay.dlq.pace import Pace
+from relay.dlq.queue_road import QueueRoad
+from relay.dlq.routes import Routes
+from relay.dlq.run import Run
+from relay.dlq.scan import Scan
+from relay.dlq.snapshot import Head
+from relay.dlq.tally import Tally
+from relay.envelope import Rules
+from relay.message import Message
+from tests.dlq.conftest import Place
+
+RULES = Rules()
+
+
+async def at_once(_seconds: float) -> None:
+    """Wait for nothing, but let others have their turn."""
+    await asyncio.sleep(0)
+
+
+def never(_tally: Tally) -> None:
+    """Nobody watches."""
+
+
+class Desk:
+    """Redrives of one dead-letter queue. A journal in the same directory is taken up."""
+
+    def __init__(self, place: Place, directory: Path, suffix: str = "") -> None:
+        self.place = place
+        self.directory = directory
+        self.names = (f"dead{suffix}", f"main{suffix}")
+        self.stop = asyncio.Event()
+
+    async def redrive(
+        self,
+        *,
+        meant: Filter | None = None,
+        edit: Edit | None = None,
+        rerun: bool = False,
+        limit: int | None = None,
+        max_hops: int = MAX_HOPS,
+        to: str | None = None,
+        lease: float = 120.0,
+        wait: float = 0.0,
+        sleep: Callable[[float], Any] = at_once,
+        progress: Callable[[Tally], None] = never,
+    ) -> Tally:
+        """One pass."""
+        dead, main = [await self.place.queue(name) for name in self.names]
+        chosen = meant or Filter()
+        clock = self.place.clock.time
+        journal = Journal(self.directory, _head(dead, main), {"to": to}, clock=clock)
+        errand = Errand(
+            read=partial(_read, main.name),
+            meant=chosen.matches,
+            alter=partial(alter, rules=RULES, edit=edit, rerun=rerun),
+            limit=limit,
+            max_hops=max_hops,
+        )
+        async with AsyncExitStack() as stack:
+            stack.callback(journal.close)
+
+            async def opened(reference: str) -> Queue:
+                return await stack.enter_async_context(open_queue(self.place.session, reference))
+
+            fixed = None if to is None else await self.place.queue(to)
+            routes = Routes(dead, opened, main=main, fixed=fixed)
+            road = QueueRoad(routes.of, journal.id, sleep=sleep)
+            course = Course(self.stop)
+            holding = Holding(dead, lease)
+            scan = Scan(
+                dead,
+                lease=lease,
+                wait=wait,
+                ours=lambda: len(holding),
+                stop=course.ended,
+                sleep=sleep,
+            )
+            counts = await dead.attributes()
+            guard = Growth(counts.visible + counts.in_flight, lag=0.0)
+            deletion = Deletion(dead, holding, journal, sleep=sleep)
+            run = Run(dead, scan, deletion, journal, road, errand, course, guard)
+            return await run.carry_out(Pace(None), progress)
+
+
+async def _read(main: str, message: Message) -> Letter:
+    return read_letter(message, RULES, main)
+
+
+def _head(dead: Queue, main: Queue) -> Head:
+    return Head(
+        queue=dead.name,
+        arn=dead.arn,
+        taken_at=0.0,
+        retention=1_209_600.0,
+        fifo=dead.fifo,
+        main=main.name,
+    )
