@@ -24,6 +24,14 @@ class ItemTable:
         self._key = key
         self._opening: asyncio.Task[Any] | None = None
 
+    async def ready(self) -> None:
+        """Open the client ahead of the first call; nobody is asked but for credentials.
+
+        Raises:
+            QueueError: there is no session or client to be had. The next call tries again.
+        """
+        await self._client()
+
     async def read(self, keys: Sequence[str]) -> tuple[list[Mapping[str, str | float]], list[str]]:
         """The items that there are, at most 100 asked for, and the keys that were not got to.
 

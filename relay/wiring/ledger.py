@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
 from relay.aws.dynamodb import open_table
+from relay.aws.errors import QueueError
 from relay.facts import Fact, Observe
 from relay.handler import Forward
 from relay.ledger import Access, Attempts, Ledger, Noting, Records
@@ -13,6 +15,9 @@ from relay.ledger.note import KEY
 from relay.message import Destination
 from relay.settings import Settings
 from relay.wiring.session import SharedSession
+
+OPENING = 5.0
+"""Seconds that the start waits for credentials and client at most."""
 
 
 def place(settings: Settings) -> tuple[str, str]:
@@ -58,12 +63,15 @@ class Bookkeeping:
 async def bookkeeping(
     settings: Settings, session: SharedSession, observe: Observe
 ) -> AsyncIterator[Bookkeeping]:
-    """A ledger if the settings name one, for as long as the block runs. Nobody is called yet."""
+    """A ledger if the settings name one, for as long as the block runs. It is not called yet."""
     if settings.ledger_table is None:
         yield Bookkeeping(None, observe)
         return
     destination, environment = place(settings)
     async with open_table(session, settings.ledger_table, key=KEY) as table:
+        # What comes first after a crash is what the ledger is for: it should not miss that.
+        with contextlib.suppress(QueueError, TimeoutError):
+            await asyncio.wait_for(table.ready(), OPENING)
         records = Records(
             table,
             Access(observe=observe),
