@@ -15,6 +15,7 @@ COMMANDS = {
     "config": "Show the settings in effect, where each comes from, and what is wrong with them.",
     "send": "Send messages from a file to a queue.",
     "dlq": "See what died and why, and bring it back safely.",
+    "status": "Show what waits, what the relay does with it, and how fast.",
     "trace": "Tell everything that happened to one event.",
     "doctor": "Check queues, keys, clocks and permissions before they hurt.",
     "dev": "Run the whole road on this machine until it is stopped.",
