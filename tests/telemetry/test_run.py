@@ -1,0 +1,175 @@
+"""A whole run, seen by the judge and by telemetry: they agree, and no secret is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.local.demo.books import Balance, Published, reconcile
+from relay.local.demo.publication import Publication, own
+from relay.local.demo.publisher import Publisher
+from relay.local.demo.traffic import traffic
+from relay.local.inngest import Function
+from relay.local.stage import Plan, Stage, staged
+from relay.telemetry import table
+
+PLANTED = "pl4nted-s3cret"
+MESSAGES = 250
+LIMIT = 60.0
+
+SECRETIVE = (
+    Publication(
+        kind="secretive",
+        body=json.dumps(
+            {
+                "id": "secretive-1",
+                "name": "secretive/event",
+                "data": {PLANTED: f"https://u:{PLANTED}@host/e/{PLANTED}?sig={PLANTED}"},
+                "user": {"token": PLANTED},
+            }
+        ),
+        runs=(own("secretive-1"),),
+    ),
+    *(
+        Publication(
+            kind="secretive poison", body=body, dies=(lambda message_id: message_id,), code=code
+        )
+        for body, code in (
+            (f"{PLANTED} {{", "not_json"),
+            (json.dumps({"name": "", "data": {"password": PLANTED}}), "empty_name"),
+            (json.dumps({"name": "a/b", "data": PLANTED}), "data_not_object"),
+        )
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was left behind."""
+
+    directory: Path
+    balance: Balance
+    published: Published
+    letters: int
+
+    def text(self, name: str) -> str:
+        return (self.directory / name).read_text()
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text(name).splitlines()]
+
+    def sums(self) -> Counter[str]:
+        """Each counter over all reports."""
+        counters = {m.name for m in table.METRICS if m.kind is table.Kind.COUNTER}
+        found = Counter[str]()
+        for document in self.lines("emf.jsonl"):
+            found.update({name: document[name] for name in counters if name in document})
+        return found
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return asyncio.run(_run(tmp_path_factory.mktemp("run")))
+
+
+async def _run(directory: Path) -> Run:
+    plan = Plan(
+        directory=directory,
+        functions=[Function(name="all", on="*")],
+        settings={
+            "RELAY_METRICS": "emf",
+            "RELAY_EMF_TO": str(directory / "emf.jsonl"),
+            "RELAY_LOG_FILE": str(directory / "audit.log"),
+            "RELAY_LOG_LEVEL": "debug",
+            "RELAY_INNGEST_EVENT_KEY": f"{PLANTED}-event-key",
+            "RELAY_INNGEST_SIGNING_KEY": f"signkey-test-{PLANTED}",
+            "AWS_SECRET_ACCESS_KEY": f"{PLANTED}-aws",
+        },
+    )
+    async with staged(plan) as stage:
+        publisher = Publisher(stage.client, stage.queue_url, fifo=False)
+        balance = await _perform(stage, publisher)
+        letters = len(stage.sqs.queues["relay-dlq"].messages())
+    return Run(directory, balance, publisher.record, letters)
+
+
+async def _perform(stage: Stage, publisher: Publisher) -> Balance:
+    assert stage.inngest is not None
+    queue, dead = (stage.sqs.queues[name] for name in ("relay", "relay-dlq"))
+    script = [*SECRETIVE, *traffic(MESSAGES, 11, pushed=True)]
+    publishing = asyncio.create_task(publisher.publish(script))
+    inngest = stage.inngest
+    await _until(lambda: sum(inngest.acknowledged.values()) > MESSAGES / 4)
+    await inngest.down()
+    await asyncio.sleep(1.5)  # an outage has a length; nothing waits for this one
+    await inngest.up()
+    await publishing
+    await _until(lambda: not queue.messages())
+    await inngest.settled()
+    return reconcile(
+        publisher.record, inngest.events, inngest.runs, inngest.functions, dead.messages(), 0
+    )
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LIMIT):
+        while not condition():  # noqa: ASYNC110 - the change is another process's
+            await asyncio.sleep(0.02)
+
+
+def test_the_books_balance_to_begin_with(run: Run) -> None:
+    assert run.balance.balanced, run.balance.unexplained
+
+
+def test_the_metrics_are_the_judges_counts_exactly(run: Run) -> None:
+    sums, judged = run.sums(), run.balance
+    assert sums["Delivered"] == run.published.runs.total()
+    assert sums["Rejected"] == judged.dead_lettered == len(run.published.dies)
+    assert sums["Delivered"] + sums["Rejected"] == judged.published
+    assert sums["DeadLettered"] == run.letters
+    assert sums["Received"] == MESSAGES + len(SECRETIVE)
+    assert sums["DeliveredInSlo"] == sums["Delivered"] - sums["Duplicates"]
+    assert (sums["Retried"], sums["Ambiguous"], sums["TelemetryFailures"]) == (0, 0, 0)
+
+
+def test_each_codes_count_is_the_judges(run: Run) -> None:
+    codes = Counter[str]()
+    for document in run.lines("emf.jsonl"):
+        codes.update(document.get("RejectedByCode", {}))
+    assert codes == run.balance.codes
+
+
+def test_every_message_has_one_line_with_its_end(run: Run) -> None:
+    ends = [line for line in run.lines("audit.log") if "outcome" in line]
+    assert len({line["message_id"] for line in ends}) == len(ends) == MESSAGES + len(SECRETIVE)
+    rejected = [line["message_id"] for line in ends if line["outcome"] == "rejected"]
+    assert len(rejected) == run.letters
+    told = {line["event_id"] for line in ends if "event_id" in line}
+    told |= {e["id"] for line in ends for e in line.get("events", ()) if "id" in e}
+    assert told >= set(run.published.runs)
+
+
+def test_the_outage_is_two_lines_in_both_places(run: Run) -> None:
+    for name in ("audit.log", "relay.log"):
+        lines = [line for line in run.lines(name) if "circuit" in line and "counts" not in line]
+        assert [line["circuit"] for line in lines] == ["open", "closed"]
+        assert lines[1]["seconds"] >= 1.0
+
+
+def test_the_screen_has_no_messages(run: Run) -> None:
+    screen = run.lines("relay.log")
+    assert not any("outcome" in line for line in screen)
+    assert any("counts" in line for line in screen)
+
+
+@pytest.mark.parametrize("name", ["audit.log", "relay.log", "emf.jsonl"])
+def test_no_secret_is_told(run: Run, name: str) -> None:
+    assert run.text(name)
+    assert PLANTED not in run.text(name)
