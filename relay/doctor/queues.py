@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from relay.aws.values import QueueAttributes
 from relay.doctor.figures import duration, size
-from relay.doctor.finding import Finding, rule
+from relay.doctor.finding import Finding, ok, rule
 
 FULL_SIZE = 1_048_576
 """AWS quota since August 2025. A queue made before keeps its 256 KiB until it is set."""
 
-SHORTEST_LEASE = 30.0
+SHORTEST_LEASE = 60.0
 LONGEST_LEASE = 1_800.0
 """Seconds of a queue's own visibility timeout that make sense for `relay poll`."""
 
@@ -35,7 +35,7 @@ class Intended:
 
 def of_main(main: QueueAttributes, intended: Intended) -> Iterator[Finding]:
     """The main queue by itself."""
-    yield _retention("queue", main.retention, intended.queue_retention)
+    yield _retention(main, intended)
     yield _visibility(main, intended)
     yield _size("queue", main.maximum_size)
     yield rule(
@@ -60,7 +60,15 @@ def of_main(main: QueueAttributes, intended: Intended) -> Iterator[Finding]:
 
 def of_dead(dead: QueueAttributes, intended: Intended) -> Iterator[Finding]:
     """The dead-letter queue by itself."""
-    yield _retention("dlq", dead.retention, intended.dlq_retention)
+    yield rule(
+        "dlq.retention",
+        f"{duration(dead.retention)}, the settings say {duration(intended.dlq_retention)}",
+        holds=dead.retention == intended.dlq_retention,
+        why="the ledger remembers for as long as the settings say that a dead letter can come back",
+        fix=f"set its MessageRetentionPeriod to {intended.dlq_retention:.0f}, or"
+        f" RELAY_DLQ_RETENTION to {dead.retention:.0f}",
+        otherwise="warn",
+    )
     yield _size("dlq", dead.maximum_size)
     yield rule(
         "dlq.redrive-policy",
@@ -99,17 +107,19 @@ def of_both(main: QueueAttributes, dead: QueueAttributes, intended: Intended) ->
     yield _allowed(main, dead)
 
 
-def _retention(which: str, real: float, intended: float) -> Finding:
-    shorter = real < intended
+def _retention(main: QueueAttributes, intended: Intended) -> Finding:
+    if intended.pull:
+        return ok("queue.retention", f"{duration(main.retention)}, which `relay poll` goes by")
+    shorter = main.retention < intended.queue_retention
     return rule(
-        f"{which}.retention",
-        f"{duration(real)}, the settings say {duration(intended)}",
-        holds=real == intended,
+        "queue.retention",
+        f"{duration(main.retention)}, the settings say {duration(intended.queue_retention)}",
+        holds=main.retention == intended.queue_retention,
         why="SQS deletes messages before the relay thinks that it is time to save them"
         if shorter
         else "the relay gives messages up earlier than it has to",
-        fix=f"set its MessageRetentionPeriod to {intended:.0f}, or RELAY_{which.upper()}_RETENTION"
-        f" to {real:.0f}",
+        fix=f"set its MessageRetentionPeriod to {intended.queue_retention:.0f}, or"
+        f" RELAY_QUEUE_RETENTION to {main.retention:.0f}",
         otherwise="fail" if shorter else "warn",
     )
 

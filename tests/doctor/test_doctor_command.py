@@ -34,12 +34,12 @@ async def test_a_table_says_what_is_so_why_it_matters_and_what_to_do(world: Worl
 
 
 async def test_a_failure_is_exit_code_1_and_json_has_all_of_it(world: World) -> None:
-    world.set("relay", MessageRetentionPeriod="60")
+    world.set("relay-dead", RedriveAllowPolicy='{"redrivePermission":"denyAll"}')
     code, out, _ = await run(world, "--json", "--pull")
     told = json.loads(out)
     assert code == 1
     assert told["healthy"] is False
     assert told["counts"]["fail"] == 1
     (failing,) = [finding for finding in told["findings"] if finding["state"] == "fail"]
-    assert failing["check"] == "queue.retention"
+    assert failing["check"] == "dlq.allow-policy"
     assert {"found", "why", "fix"} <= failing.keys()

@@ -103,7 +103,7 @@ def test_a_main_queue_that_is_set_wrongly_is_found(
 @pytest.mark.parametrize(
     ("check", "state", "changes", "told"),
     [
-        ("dlq.retention", "fail", {"MessageRetentionPeriod": "345600"}, "4 d"),
+        ("dlq.retention", "warn", {"MessageRetentionPeriod": "345600"}, "4 d"),
         ("dlq.maximum-size", "warn", {"MaximumMessageSize": "262144"}, "256 KiB"),
         ("dlq.size", "fail", {"MaximumMessageSize": "262144"}, "256 KiB, the queue 1 MiB"),
         (
@@ -133,11 +133,17 @@ def test_a_dead_letter_queue_that_is_set_wrongly_is_found(
     assert told in finding.found
 
 
-@pytest.mark.parametrize("seconds", ["0", "10", "43200"])
+@pytest.mark.parametrize("seconds", ["0", "30", "43200"])
 def test_a_lease_that_is_too_short_or_too_long_for_polling_is_found(seconds: str) -> None:
     main, dead = queues(PULL)
     told = read_attributes({**main, "VisibilityTimeout": seconds})
     assert findings(told, read_attributes(dead), PULL)["queue.visibility"].state == "warn"
+
+
+def test_polling_goes_by_the_queues_own_retention() -> None:
+    main, dead = queues(PULL)
+    told = read_attributes({**main, "MessageRetentionPeriod": "345600"})
+    assert findings(told, read_attributes(dead), PULL)["queue.retention"].state == "ok"
 
 
 def test_a_queue_that_is_named_in_the_allow_policy_may_dead_letter() -> None:
