@@ -84,6 +84,7 @@ class Run(Generic[L]):
         self._under_way: set[str] = set()
         self._again: list[Leased] = []
         self._blocked: set[str | None] = set()
+        self._sending = asyncio.Lock()
         self._error: QueueError | OSError | None = None
         self.tally = Tally()
 
@@ -221,11 +222,13 @@ class Run(Generic[L]):
             return []
         both: list[Parcel[Any]] = [*parcels, *copies]
         await self._journal.back_up(parcel.leased.message for parcel in both)
-        results = await self._road.carry([parcel.load for parcel in parcels]) if parcels else []
-        brought = [self._account(p, r) for p, r in zip(parcels, results, strict=True)]
-        noted = [letter for letter in brought if letter is not None]
-        noted += [_brought(copy, Carried()) for copy in copies]
-        await self._journal.note_brought(noted)
+        # One batch at a time between the send and its note: no more than that is ever repeated.
+        async with self._sending:
+            results = await self._road.carry([parcel.load for parcel in parcels]) if parcels else []
+            brought = [self._account(p, r) for p, r in zip(parcels, results, strict=True)]
+            noted = [letter for letter in brought if letter is not None]
+            noted += [_brought(copy, Carried()) for copy in copies]
+            await self._journal.note_brought(noted)
         self.tally.copies += len(copies)
         return [letter.message_id for letter in noted]
 

@@ -17,7 +17,7 @@ from relay.aws.sqs import Queue, open_queue
 from relay.aws.values import Outgoing, Sent
 from relay.cli import application
 from relay.local.clock import ManualClock
-from relay.local.sqs import SqsServer, Stored
+from relay.local.sqs import Fault, Request, SqsServer, Stored
 from relay.message import Attribute
 from relay.origin import ATTRIBUTE, Origin
 
@@ -57,6 +57,8 @@ class Place:
     session: Session
     stack: AsyncExitStack
     opened: dict[str, Queue] = field(default_factory=dict)
+    hook: Callable[[Request], Fault | None] | None = None
+    """Asked about each request before it is carried out, before any scripted fault is."""
 
     def make(self, name: str, dead: str | None = None, **attributes: str) -> None:
         if name.endswith(".fifo"):
@@ -109,7 +111,7 @@ class Place:
 
 
 @pytest.fixture
-def environ() -> dict[str, str]:
+def environ(tmp_path: Path) -> dict[str, str]:
     """The environment of the commands, free of what the tests' own one may say."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RELAY_"))}
     kept.pop("PORT", None)
@@ -118,6 +120,7 @@ def environ() -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
+        "HOME": str(tmp_path),
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "PYTHONWARNINGS": "error",
@@ -150,13 +153,19 @@ def relay(environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 async def place(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
     clock = ManualClock()
-    async with SqsServer(clock=clock) as sqs:
+    places: list[Place] = []
+
+    def hooked(request: Request) -> Fault | None:
+        return places[0].hook(request) if places and places[0].hook else None
+
+    async with SqsServer(clock=clock, faults=hooked) as sqs:
         environ["AWS_ENDPOINT_URL"] = sqs.url
         for name, value in environ.items():
             if name.startswith("AWS_"):
                 monkeypatch.setenv(name, value)
         async with open_session() as session, AsyncExitStack() as stack:
             place = Place(sqs, clock, session, stack)
+            places.append(place)
             place.make("dead", MessageRetentionPeriod="1209600")
             place.make("main", "dead")
             place.make("dead.fifo")

@@ -112,7 +112,7 @@ def audit(
         **{name: value for name, value in options.items() if value},
         **tally.as_json(),
     }
-    kept.note(**line)
+    kept.note(audit=line)
     with open_log(
         service=settings.service,
         form=settings.log_format,
