@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -334,3 +337,20 @@ async def test_a_dev_server_is_named_as_one(world: World) -> None:
     found = await world.look()
     assert found["orchestrator.persistence"].state == "warn"
     assert "any key" in found["orchestrator.event-key"].found
+
+
+async def test_every_check_is_in_the_documentation(world: World, aws: Aws) -> None:
+    key = aws("kms").create_key()["KeyMetadata"]["KeyId"]
+    for queue in ("relay", "relay-dead"):
+        world.set(queue, KmsMasterKeyId=key)
+    secret = aws("secretsmanager").create_secret(Name="all", SecretString=EVENT_KEY)["ARN"]
+    aws("s3").create_bucket(Bucket="documented")
+    del world.settings["RELAY_INNGEST_EVENT_KEY"]
+    found = await world.look(
+        RELAY_LEDGER_TABLE=table(aws, "ledger-documented"),
+        RELAY_PAYLOAD_BUCKETS="documented",
+        RELAY_INNGEST_EVENT_KEY_SECRET=secret,
+    )
+    text = (Path(__file__).parents[2] / "docs/doctor.md").read_text()
+    named = set(re.findall(r"^\| `([a-z.*-]+)` \|", text, re.MULTILINE))
+    assert {check for check in found if not any(fnmatch(check, name) for name in named)} == set()
