@@ -10,17 +10,16 @@ from functools import partial
 
 from relay.dead_letter_queue import DeadLetterQueue, Store
 from relay.envelope import decode
-from relay.forwarder import Forwarder
 from relay.guard import RejectGuard
 from relay.handler import Handler
 from relay.settings import Settings
 from relay.wiring.dead_letters import SqsDeadLetters
-from relay.wiring.destination import open_destination
 from relay.wiring.ledger import Bookkeeping, bookkeeping
 from relay.wiring.payloads import payloads
 from relay.wiring.rules import rules
 from relay.wiring.session import SharedSession
 from relay.wiring.telemetry import Telemetry, state_of
+from relay.wiring.ways import Way, open_way
 
 EXPIRY_EVERY = 30.0
 """Seconds between looks for messages that the queue is about to delete; it counts in days."""
@@ -31,7 +30,7 @@ class Core:
     """What both modes run on."""
 
     handler: Handler
-    forwarder: Forwarder
+    forwarder: Way
     dead_letters: DeadLetterQueue
     session: SharedSession
     ledger: Bookkeeping
@@ -45,21 +44,27 @@ class Core:
 
 @contextlib.asynccontextmanager
 async def running(
-    settings: Settings, telemetry: Telemetry, letters: Store | None = None
+    settings: Settings,
+    telemetry: Telemetry,
+    letters: Store | None = None,
+    *,
+    pushed: bool = False,
 ) -> AsyncIterator[Core]:
     """The parts, wired, for as long as the block runs. Nothing of AWS is called yet.
 
-    `letters` stands in for the dead-letter queue that the settings name.
+    `letters` stands in for the dead-letter queue that the settings name. `pushed` is for push mode.
     """
     observe = telemetry.observe
     async with contextlib.AsyncExitStack() as stack:
         session = SharedSession(stack)
-        opened = await stack.enter_async_context(open_destination(settings))
         ledger = await stack.enter_async_context(bookkeeping(settings, session, observe))
-        forwarder = Forwarder(
-            ledger.around(telemetry.around(opened.destination)),
-            before_probe=opened.refresh,
-            observe=observe,
+        forwarder = await open_way(
+            settings,
+            stack,
+            session,
+            lambda destination: ledger.around(telemetry.around(destination)),
+            observe,
+            pushed=pushed,
         )
         store = letters or SqsDeadLetters(
             session, stack, queue=settings.queue_url, dead_letter_queue=settings.dlq_url

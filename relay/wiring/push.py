@@ -37,7 +37,7 @@ async def serve(loaded: Loaded, mistakes: tuple[str, ...]) -> None:
 
 
 async def _running(settings: Settings, telemetry: Telemetry, stop: asyncio.Event) -> None:
-    async with running(settings, telemetry) as core:
+    async with running(settings, telemetry, pushed=True) as core:
         app = PushApp(
             core.handler.handle,
             hold=settings.hold,

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from relay.forwarder import Forwarder
 from relay.handler import Handler
+from relay.wiring.ways import Way
 
 
-def readiness(
-    forwarder: Forwarder, handler: Handler
-) -> Callable[[], tuple[bool, Mapping[str, Any]]]:
+def readiness(forwarder: Way, handler: Handler) -> Callable[[], tuple[bool, Mapping[str, Any]]]:
     """The answer of a relay that runs: ready while the circuit is closed and nothing halts."""
 
     def told() -> tuple[bool, Mapping[str, Any]]:

@@ -17,7 +17,6 @@ from pydantic import SecretStr
 from relay.aws.errors import QueueError
 from relay.aws.references import parse_reference
 from relay.facts import Observe
-from relay.forwarder import Forwarder
 from relay.handler import Handler
 from relay.http_server import serving
 from relay.message import Destination
@@ -37,6 +36,7 @@ from relay.telemetry.sinks.prometheus import App, PrometheusSink
 from relay.telemetry.window import Window
 from relay.wiring.session import SharedSession
 from relay.wiring.sink import Nowhere, sink
+from relay.wiring.ways import Way
 
 AWS_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
@@ -117,7 +117,7 @@ async def metrics_served(settings: Settings, telemetry: Telemetry) -> AsyncItera
         yield
 
 
-def state_of(forwarder: Forwarder, handler: Handler) -> State:
+def state_of(forwarder: Way, handler: Handler) -> State:
     """What the relay is doing."""
     held = handler.status
     return State(

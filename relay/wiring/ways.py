@@ -1,0 +1,133 @@
+"""The ways to the destinations: a forwarder for each that the settings name, paced and routed."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import TypeAlias
+
+from relay.destinations.webhook_presets import PRESETS
+from relay.facts import CircuitChanged, Fact, IdReused, Observe
+from relay.forwarder import Forwarder
+from relay.message import Destination
+from relay.pacing import AdaptiveLimit, Paced, TokenBucket
+from relay.routing import Router, RouteTable, parse_routes
+from relay.settings import Settings
+from relay.traits import Traits, warnings
+from relay.wiring.destination import open_destination
+from relay.wiring.orchestrators import open_orchestrator
+from relay.wiring.session import SharedSession
+
+Way: TypeAlias = Forwarder | Router
+
+PUSHED_ROUTES = (
+    "with several destinations in push mode, messages for one that is down keep coming back and"
+    " hold connections that the others need: give each destination a queue of its own, or use"
+    " `relay poll`"
+)
+
+_log = logging.getLogger(__name__)
+
+
+async def open_way(
+    settings: Settings,
+    stack: AsyncExitStack,
+    session: SharedSession,
+    around: Callable[[Destination], Destination],
+    observe: Observe,
+    *,
+    pushed: bool,
+) -> Way:
+    """The way, for as long as the stack is open. Nobody is called yet.
+
+    `around` wraps each destination before it is paced. `pushed` is for push mode, where nobody can
+    choose which messages come.
+    """
+    several = len(settings.destinations) > 1
+    branches = dict[str, Forwarder]()
+    for name in settings.destinations:
+        destination, refresh = await _opened(name, settings, stack, session, observe)
+        branches[name] = Forwarder(
+            paced(around(destination), name, settings),
+            before_probe=refresh,
+            observe=_naming(name, observe) if several else observe,
+        )
+    if not settings.routes:
+        return branches[settings.destination]
+    if several and pushed:
+        _log.warning("%s", PUSHED_ROUTES)
+    return Router(
+        RouteTable(parse_routes(settings.routes)),
+        branches,
+        held=settings.route_held,
+        release=settings.route_release,
+        delay=settings.route_delay if pushed else 0.0,
+    )
+
+
+def traits_of_inngest(settings: Settings) -> Traits:
+    """What Inngest promises: ids for 24 hours, which nobody is told of (measured)."""
+    return Traits(
+        name="Inngest",
+        recognised_by="the event's id",
+        remembered=86_400.0,
+        durable=settings.cloud or settings.confirms,
+        atomic=False,
+        largest_batch=settings.batch_events,
+        event_bytes=settings.max_event_bytes,
+        batch_bytes=settings.batch_bytes,
+    )
+
+
+def paced(destination: Destination, name: str, settings: Settings) -> Destination:
+    """The destination at the rate that is set, and at the concurrency that it bears."""
+    rate = settings.rate
+    if rate is None and name == "webhook":
+        rate = PRESETS[settings.webhook_preset].rate
+    most = destination.limits.in_flight
+    if rate is None and name == "inngest":
+        return destination
+    return Paced(
+        destination,
+        bucket=None if rate is None else TokenBucket(rate),
+        limit=None if name == "inngest" else AdaptiveLimit(most, first=most),
+    )
+
+
+async def _opened(
+    name: str,
+    settings: Settings,
+    stack: AsyncExitStack,
+    session: SharedSession,
+    observe: Observe,
+) -> tuple[Destination, Callable[[], Awaitable[None]]]:
+    if name == "inngest":
+        opened = await stack.enter_async_context(open_destination(settings))
+        _warn(traits_of_inngest(settings), settings)
+        return opened.destination, opened.refresh
+    opening = open_orchestrator(name, settings, session, lambda event: observe(IdReused(event)))
+    destination, refresh = await stack.enter_async_context(opening)
+    _warn(destination.traits, settings)
+    return destination, refresh
+
+
+def _warn(traits: Traits, settings: Settings) -> None:
+    if math.isinf(settings.queue_retention):
+        return  # an operator's own errand, whose relay has warned at its start
+    ledger = settings.ledger_table is not None
+    for sentence in warnings(traits, 0.0 if ledger else settings.queue_retention):
+        _log.warning("%s", sentence)
+
+
+def _naming(name: str, observe: Observe) -> Observe:
+    """Tell which of several destinations a fact is about."""
+
+    def told(fact: Fact) -> None:
+        if isinstance(fact, CircuitChanged):
+            fact = replace(fact, reason=f"{name}: {fact.reason}")
+        observe(fact)
+
+    return told
