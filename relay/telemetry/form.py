@@ -38,7 +38,6 @@ class Json:
     """
 
     def __init__(self, service: str) -> None:
-        self._service = service
         self._formatter = LambdaPowertoolsFormatter(
             service=service,
             use_rfc3339=True,
@@ -46,30 +45,33 @@ class Json:
             log_record_order=["timestamp", "level", "service", "message"],
         )
         self._second = -1
-        self._prefix = ""
+        self._date = ""
+        self._heads = {
+            outcome: _head(logging.getLevelName(level), service, f"message {outcome}")
+            for outcome, level in LEVELS.items()
+        }
 
     def record(self, record: logging.LogRecord) -> str:
         """The record with its `extra` fields, the exception's trace among them."""
         return self._formatter.format(record)
 
     def message(self, fields: Mapping[str, Any], at: float) -> str:
-        """The fields behind those that every line has."""
-        return _encode(
-            {
-                "timestamp": self._timestamp(at),
-                "level": logging.getLevelName(LEVELS[fields["outcome"]]),
-                "service": self._service,
-                "message": f"message {fields['outcome']}",
-                **fields,
-            }
-        ).decode()
+        """The fields behind those that every line has, which are ready but for the time."""
+        rest = _encode(fields).decode()
+        return f'{{"timestamp":"{self._time(at)}",{self._heads[fields["outcome"]]}{rest[1:]}'
 
-    def _timestamp(self, at: float) -> str:
+    def _time(self, at: float) -> str:
         second = int(at)
         if second != self._second:
             self._second = second
-            self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._prefix}.{int((at - second) * 1_000):03d}+00:00"
+            self._date = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._date}.{int((at - second) * 1_000):03d}+00:00"
+
+
+def _head(level: str, service: str, message: str) -> str:
+    """The members between the time and the message's own fields, without braces."""
+    head = _encode({"level": level, "service": service, "message": message}).decode()
+    return f"{head[1:-1]},"
 
 
 class Console:

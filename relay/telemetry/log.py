@@ -63,7 +63,7 @@ class Log:
             return
         writer, form = self._file or self._screen
         line = form.message(fields, at)
-        hide = self._redactor.hide if foreign else self._redactor.hide_known
+        hide = self._redactor.hide if foreign else self._redactor.hide_from_ours
         writer.line(hide(line))
 
     def metrics(self, text: str) -> None:

@@ -43,14 +43,17 @@ class Redactor:
 
     def hide(self, text: str) -> str:
         """The text without secrets."""
-        text = self.hide_known(text)
+        text = self._hide_known(text)
         if _SUSPICIOUS.search(text):
             for pattern, replacement in _PATTERNS:
                 text = pattern.sub(replacement, text)
         return text
 
-    def hide_known(self, text: str) -> str:
-        """The text without the secrets that it was told: cheap, for lines of our own making."""
+    def hide_from_ours(self, text: str) -> str:
+        """The same for a line of our own making: cheaper, for only ids can hold an address."""
+        return self.hide(text) if "://" in text else self._hide_known(text)
+
+    def _hide_known(self, text: str) -> str:
         for form in self._forms:
             if form in text:
                 text = text.replace(form, HIDDEN)

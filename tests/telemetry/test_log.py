@@ -150,6 +150,11 @@ def test_the_payload_is_written_only_where_it_was_asked_for() -> None:
     assert with_body["body"] == "card 4111"
 
 
+def test_an_address_in_an_id_is_shown_without_its_query() -> None:
+    (line,) = written(settled(results=[(event("https://b.host/k?sig=1f"), Delivered())]))
+    assert line["event_id"] == "https://b.host/k?***"
+
+
 def test_a_copy_that_lost_something_is_told_as_a_stand_in() -> None:
     letter = DeadLettered(message=message(), code="not_json", reason="no", complete=False)
     (line,) = written(letter, settled(POISON, []))
