@@ -153,6 +153,31 @@ def test_a_held_event_whose_first_attempt_is_forgotten_by_now_is_not_sent_again(
     run(main)
 
 
+def test_a_refusal_after_an_unknown_end_says_nothing_about_the_first_attempt() -> None:
+    async def main() -> None:
+        table, orchestrator = MemoryTable(), Orchestrator(script=iter(["lost", *["refused"] * 99]))
+        life = Life(table, orchestrator)
+        task = asyncio.create_task(life.ledger.submit(event()))
+        await asyncio.sleep(HOUR)
+        task.cancel()
+        await life.crash()
+        assert len(orchestrator.posts) > 3
+        assert table.steps() == {"sending": 1}
+
+    run(main)
+
+
+def test_an_event_is_sent_again_for_an_hour_less_than_its_id_is_remembered() -> None:
+    async def main() -> None:
+        for hours, kind in ((22.9, Delivered), (23.1, Reject)):
+            table, orchestrator = MemoryTable(), Orchestrator()
+            await _crashed(table, orchestrator)
+            await asyncio.sleep(hours * HOUR)
+            assert isinstance(await Life(table, orchestrator).ledger.submit(event()), kind)
+
+    run(main)
+
+
 def test_what_the_destination_rejects_can_be_redriven_whenever_it_is_mended() -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()

@@ -41,7 +41,7 @@ def deliveries(troubles: st.SearchStrategy[str]) -> st.SearchStrategy[list[Deliv
             endings=st.lists(ending, max_size=6).map(tuple),
             troubles=st.lists(troubles, max_size=6).map(tuple),
             killed_after=st.none() | st.sampled_from([0.001, 0.007, 0.012, 0.02, 0.031, 0.04, 5.0]),
-            pause=st.sampled_from([60.0, 20 * HOUR, 23 * HOUR, 30 * HOUR, 100 * HOUR]),
+            pause=st.sampled_from([60.0, 20 * HOUR, 23 * HOUR, 25 * HOUR, 100 * HOUR]),
         ),
         min_size=1,
         max_size=5,
