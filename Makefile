@@ -33,6 +33,10 @@ check: $(STAMP) ## Lint and check types
 test: $(STAMP) ## Run every test
 	$(BIN)/pytest -n auto
 
+SEEDS ?= 10
+chaos: $(STAMP) ## Break everything, SEEDS times in each mode, and kill the relay at every effect
+	$(BIN)/python -m tests.chaos --seeds $(SEEDS)
+
 format: $(STAMP) ## Format the code and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -56,4 +60,4 @@ deploy: bundle ## Deploy the stack; options go in CDK, as in: make deploy CDK="-
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis dist build
 
-.PHONY: help setup demo check test format lock bundle synth deploy clean
+.PHONY: help setup demo check test chaos format lock bundle synth deploy clean

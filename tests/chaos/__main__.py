@@ -10,98 +10,115 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
+from relay.local.inngest import Lags
 from tests.chaos.haste import Haste
-from tests.chaos.processes import zygote
-from tests.chaos.run import Result, run
+from tests.chaos.kill_points import SIZES, Point, enumerate_points, kill_at
+from tests.chaos.processes import Zygote, zygote
+from tests.chaos.report import BROKEN, Row, summary, table
+from tests.chaos.run import Plan, run
 from tests.chaos.world import MODES, SPEED, Mode
 
-JOBS = 3
+JOBS = 4
 """Runs at a time: they mostly wait."""
+
+WITHOUT_REDIS = 3
+"""How many runs tell what a server that keeps its queue in memory forgets."""
 
 
 def main() -> None:
     arguments = _parser().parse_args()
-    seeds = range(1, arguments.seeds + 1) if arguments.seed is None else [arguments.seed]
-    modes: Sequence[Mode] = MODES if arguments.mode is None else [arguments.mode]
+    logging.disable(logging.WARNING)  # the local servers' remarks about the faults they were given
     start = time.monotonic()
-    results = asyncio.run(_play([(mode, seed) for seed in seeds for mode in modes]))
-    _say(*_table(results))
-    summary = _summary(results, time.monotonic() - start)
-    _say(json.dumps(summary))
-    sys.exit(any(summary[name] for name in ("lost", "ran_twice", "unexplained")))
+    rows = asyncio.run(_play(arguments))
+    _say(*table(rows))
+    found = summary(rows, time.monotonic() - start)
+    _say(json.dumps(found))
+    sys.exit(any(found[name] for name in BROKEN))
 
 
-async def _play(wanted: Sequence[tuple[Mode, int]]) -> list[Result]:
+async def _play(arguments: argparse.Namespace) -> list[Row]:
     haste = Haste(time.time(), SPEED)
-    gate = asyncio.Semaphore(JOBS)
     with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
         async with zygote(haste) as parent:
+            performance = _Performance(parent, haste, Path(directory))
+            modes = MODES if arguments.mode is None else (arguments.mode,)
+            one = arguments.seed is not None
+            seeds = [arguments.seed] if one else range(1, arguments.seeds + 1)
+            runs = [performance.seed(mode, seed) for seed in seeds for mode in modes]
+            if not one:
+                runs += [performance.without_redis(seed) for seed in range(1, WITHOUT_REDIS + 1)]
+                runs += await performance.kills(modes)
+            return await asyncio.gather(*runs)
 
-            async def one(mode: Mode, seed: int) -> Result:
-                async with gate:
-                    result = await run(mode, seed, parent, haste, Path(directory))
-                _say(*_told(result))
-                return result
 
-            return await asyncio.gather(*(one(mode, seed) for mode, seed in wanted))
+class _Performance:
+    """Makes runs, a few at a time."""
+
+    def __init__(self, parent: Zygote, haste: Haste, directory: Path) -> None:
+        self._stage = (parent, haste, directory)
+        self._gate = asyncio.Semaphore(JOBS)
+
+    async def seed(self, mode: Mode, seed: int) -> Row:
+        """What the seed draws."""
+        async with self._gate:
+            result = await run(mode, seed, *self._stage)
+        title = f"--mode {mode} --seed {seed}: {', '.join(result.names)}"
+        return _told(Row(mode, title, result.verdict, result.seconds, result.log))
+
+    async def without_redis(self, seed: int) -> Row:
+        """A server that keeps its queue in memory, and dies."""
+        chosen = Plan([[(10.0, "it dies and comes back"), (30.0, "it dies and comes back")]])
+        async with self._gate:
+            result = await run(
+                *("push", seed, *self._stage),
+                chosen=chosen,
+                persistence="memory",
+                lags=Lags(insert=1.0, schedule=4.0, run=4.0),
+            )
+        title = f"a server without an external Redis dies twice ({seed})"
+        return _told(
+            Row("server's memory**", title, result.verdict, result.seconds, promised=False)
+        )
+
+    async def kills(self, modes: tuple[Mode, ...]) -> list[Coroutine[Any, Any, Row]]:
+        """One run for each point, found by recording."""
+        wanted = [(mode, size) for mode in modes for size in SIZES]
+        found = await asyncio.gather(*(self._points(mode, size) for mode, size in wanted))
+        return [
+            self._kill(mode, size, point)
+            for (mode, size), points in zip(wanted, found, strict=True)
+            for point in points
+        ]
+
+    async def _points(self, mode: Mode, size: int) -> list[Point]:
+        async with self._gate:
+            return await enumerate_points(mode, size, *self._stage)
+
+    async def _kill(self, mode: Mode, size: int, point: Point) -> Row:
+        async with self._gate:
+            start = time.monotonic()
+            killing = await kill_at(mode, size, point, *self._stage)
+        missed = "" if killing.reached else " (not reached this time)"
+        title = f"{mode}, {size} in hand, killed {point}{missed}"
+        return _told(Row(f"{mode}, killed", title, killing.verdict, time.monotonic() - start))
+
+
+def _told(row: Row) -> Row:
+    _say(*row.lines())
+    return row
 
 
 def _say(*lines: str) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
-
-
-def _told(result: Result) -> Iterator[str]:
-    verdict = result.verdict
-    state = "ok" if verdict.clean else "FAILED"
-    yield (
-        f"{state:6} --mode {result.mode} --seed {result.seed}: {result.seconds:.1f} s,"
-        f" {', '.join(result.names)}"
-    )
-    if not verdict.clean:
-        yield from (f"       {complaint}" for complaint in verdict.complaints())
-        yield from (f"       | {line}" for line in result.log.splitlines())
-
-
-def _table(results: Sequence[Result]) -> Iterator[str]:
-    columns = (
-        "mode",
-        "runs",
-        "published",
-        "ran",
-        "dead",
-        "repeats*",
-        "lost",
-        "twice",
-        "unexplained",
-    )
-    yield ""
-    yield " ".join(f"{name:>11}" for name in columns)
-    for mode in MODES:
-        of_mode = [result.verdict for result in results if result.mode == mode]
-        if of_mode:
-            sums = [
-                sum(getattr(v, n) for v in of_mode) for n in ("published", "ran", "dead", "repeats")
-            ]
-            bad = [
-                sum(len(getattr(v, n)) for v in of_mode)
-                for n in ("lost", "ran_twice", "unexplained")
-            ]
-            yield " ".join(f"{one:>11}" for one in (mode, len(of_mode), *sums, *bad))
-    yield "* of functions that take batches and ignore ids: reported, not promised"
-
-
-def _summary(results: Sequence[Result], seconds: float) -> dict[str, float]:
-    found: dict[str, float] = {"runs": len(results)}
-    for name in ("lost", "ran_twice", "unexplained"):
-        found[name] = sum(len(getattr(result.verdict, name)) for result in results)
-    return {**found, "seconds": round(seconds, 1)}
 
 
 def _parser() -> argparse.ArgumentParser:

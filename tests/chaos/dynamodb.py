@@ -25,10 +25,6 @@ class DynamoDb:
         self.requests = 0
         self.port = 0
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[DynamoDb]:
         """Listen for as long as the block runs."""

@@ -8,7 +8,6 @@ and its answer never arrived. The relay is killed at each of them, and comes bac
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from relay.local.demo.publication import Publication
 from tests.chaos.haste import Haste
 from tests.chaos.processes import Zygote
 from tests.chaos.proxy import Exchange, Look, Moment, Spoil
-from tests.chaos.run import conclude
+from tests.chaos.run import LEDGER, conclude
 from tests.chaos.traffic import honest, mixed
 from tests.chaos.verdict import Verdict
 from tests.chaos.world import Mode, World, world
@@ -61,7 +60,7 @@ async def enumerate_points(
         seen.setdefault(exchange.label)
         return None
 
-    async with world(mode, zygote, haste, directory, start=False) as made:
+    async with world(mode, zygote, haste, directory, settings=LEDGER, start=False) as made:
         await _go(made, size, look)
         await made.settled()
         verdict = await conclude(made)
@@ -74,7 +73,7 @@ async def kill_at(
 ) -> Killing:
     """Publish, kill the relay at the point, start it again and judge."""
     reached = asyncio.Event()
-    async with world(mode, zygote, haste, directory, start=False) as made:
+    async with world(mode, zygote, haste, directory, settings=LEDGER, start=False) as made:
 
         async def look(exchange: Exchange, moment: Moment) -> Spoil | None:
             if reached.is_set() or (exchange.label, moment) != (point.label, point.moment):
@@ -96,12 +95,3 @@ async def _go(made: World, size: int, look: Look) -> None:
     await made.publish(*script(size))
     await made.relay.start()
     await made.start_daemon()
-
-
-def unclean(killings: Sequence[Killing]) -> list[str]:
-    """A line for each thing that went wrong."""
-    return [
-        f"{killing.mode}, {killing.size} in hand, killed {killing.point}: {complaint}"
-        for killing in killings
-        for complaint in killing.verdict.complaints()
-    ]

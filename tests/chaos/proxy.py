@@ -18,8 +18,8 @@ _BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: cl
 _ENDS = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 """One of the two is gone; the other is told by the end of its connection."""
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
-_TARGET = re.compile(rb"(?i)\r\nx-amz-target: *AmazonSQS\.(\w+)")
-_QUEUE = re.compile(rb'"QueueUrl": ?"[^"]*/([^"/]+)"')
+_TARGET = re.compile(rb"(?i)\r\nx-amz-target: *\w+\.(\w+)")
+_ABOUT = re.compile(rb'"QueueUrl": ?"[^"]*/([^"/]+)"|"(sending|delivered|dead_lettered)#')
 
 
 class Spoil(Enum):
@@ -140,8 +140,9 @@ class Proxy:
     def _label(self, head: bytes, body: bytes) -> str:
         action = _TARGET.search(head)
         if action is not None:
-            queue = _QUEUE.search(body)
-            return f"SQS {action[1].decode()} {queue[1].decode() if queue else ''}".rstrip()
+            about = _ABOUT.search(body)
+            what = (about[1] or about[2]).decode() if about else ""
+            return f"{self.name} {action[1].decode()} {what}".rstrip()
         method, path = head.split(b" ", 2)[:2]
         first = path.split(b"?")[0].split(b"/")[1:4]
         kept = b"/".join(first[:2] if first[:1] == [b"v1"] else first[:1])

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.chaos import troubles
 from tests.chaos.haste import Haste
@@ -94,6 +95,7 @@ async def run(
     chosen: Plan | None = None,
     mutant: str | None = None,
     settings: Mapping[str, str] | None = None,
+    **inngest: Any,
 ) -> Result:
     """Play the seed, or the chosen troubles in its traffic, and judge what became of everything."""
     start = time.monotonic()

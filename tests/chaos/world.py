@@ -164,11 +164,11 @@ async def world(
             "Inngest": Proxy("Inngest", orchestrator.port),
             "sqsd": Proxy("sqsd", port or 0, gateway=True),
         }
+        ledger = await stack.enter_async_context(DynamoDb().listening())
+        proxies["DynamoDB"] = Proxy("DynamoDB", ledger.port)
         for proxy in proxies.values():
             await stack.enter_async_context(proxy.listening())
-        ledger = await stack.enter_async_context(DynamoDb().listening())
         environment = _environment(proxies, sqs.account.url_of(main), port) | (settings or {})
-        environment["AWS_ENDPOINT_URL_DYNAMODB"] = ledger.url
         relay = Relay(
             zygote,
             ["serve" if mode == "push" else "poll"],
@@ -225,6 +225,7 @@ def _environment(proxies: dict[str, Proxy], queue_url: str, port: int | None) ->
         "AWS_SECRET_ACCESS_KEY": "chaos",
         "AWS_REGION": REGION,
         "AWS_ENDPOINT_URL": proxies["SQS"].url,
+        "AWS_ENDPOINT_URL_DYNAMODB": proxies["DynamoDB"].url,
         "RELAY_QUEUE_URL": queue_url,
         "RELAY_INNGEST_URL": proxies["Inngest"].url,
         "RELAY_METRICS": "none",
