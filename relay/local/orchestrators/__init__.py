@@ -1,0 +1,6 @@
+"""Stand-ins for the orchestrators beside Inngest: real HTTP on loopback, starts counted by key."""
+
+from relay.local.orchestrators.server import Fault, Server
+from relay.local.orchestrators.stand_ins import STAND_INS, Api
+
+__all__ = ["STAND_INS", "Api", "Fault", "Server"]

@@ -1,0 +1,119 @@
+"""A server on a loopback socket that goes down, comes back, and goes wrong as it is told."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from relay.http_server import serving
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A request as a stand-in sees it."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What it is answered with."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What happens to the next request: `answer` and nothing else, or all of it but the answer."""
+
+    answer: Answer | None = None
+
+    @property
+    def lost(self) -> bool:
+        """The request is carried out, and its answer never comes."""
+        return self.answer is None
+
+
+class Server:
+    """Listens while it is entered, on the same port for its whole life.
+
+    Args:
+        respond: answers a request.
+        port: 0 for any free one.
+    """
+
+    def __init__(self, respond: Callable[[Asked], Answer], port: int = 0) -> None:
+        self._respond = respond
+        self._port = port
+        self._serving: AbstractAsyncContextManager[int] | None = None
+        self.faults: deque[Fault] = deque()
+        self.requests: deque[Asked] = deque(maxlen=1_000)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._port}"
+
+    async def __aenter__(self) -> Self:
+        await self.up()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.down()
+
+    async def up(self) -> None:
+        """Listen."""
+        route = Route("/{path:path}", self._handle, methods=["GET", "POST"])
+        self._serving = serving(Starlette(routes=[route]), port=self._port, grace=0.1)
+        self._port = await self._serving.__aenter__()
+
+    async def down(self) -> None:
+        """Stop listening."""
+        if self._serving is not None:
+            serving_until_now, self._serving = self._serving, None
+            await serving_until_now.__aexit__(None, None, None)
+
+    async def _handle(self, request: Request) -> Response:
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return Response(status_code=400)
+        path = request.scope["raw_path"].decode()
+        asked = Asked(method=request.method, path=path, headers=request.headers, body=body)
+        self.requests.append(asked)
+        fault = self.faults.popleft() if self.faults else None
+        if fault is not None and fault.answer is not None:
+            return _response(fault.answer)
+        answer = self._respond(asked)
+        if fault is not None:
+            await _disconnected(request)
+        return _response(answer)
+
+
+def _response(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, dict(answer.headers), "application/json")
+
+
+async def _disconnected(request: Request) -> None:
+    message: Any = {}
+    while message.get("type") != "http.disconnect":
+        message = await request.receive()

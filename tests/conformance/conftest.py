@@ -1,0 +1,51 @@
+"""One suite, every destination."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.conformance import moto_states, sides
+
+LIGHT = ("inngest", "webhook", "prefect", "argo", "step-functions")
+OPTIONAL = {"temporal": "temporalio", "bullmq": "bullmq"}
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    with moto_states.moto() as url:
+        yield url
+
+
+@pytest.fixture(params=[*LIGHT, "step-functions on moto", "temporal", "bullmq"])
+async def side(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[sides.Side]:
+    """A destination and its other side, fresh."""
+    name = str(request.param)
+    for variable, value in moto_states.KEYS.items():
+        monkeypatch.setenv(variable, value)
+    if name in OPTIONAL:
+        pytest.importorskip(OPTIONAL[name], reason=f"the extra {name} is not installed")
+    if name == "inngest":
+        async with sides.inngest() as found:
+            yield found
+    elif name == "step-functions on moto":
+        url = request.getfixturevalue("moto")
+        async with moto_states.step_functions(url, uuid.uuid4().hex, monkeypatch) as found:
+            yield found
+    elif name == "temporal":
+        from tests.conformance.temporal_side import temporal  # noqa: PLC0415 - needs the extra
+
+        async with temporal() as found:
+            yield found
+    elif name == "bullmq":
+        from tests.conformance.redis_side import bullmq  # noqa: PLC0415 - needs the extra
+
+        async with bullmq() as found:
+            yield found
+    else:
+        async with sides.stand_in(name, monkeypatch) as found:
+            yield found
