@@ -84,9 +84,12 @@ class RejectGuard:
             self._counts[before] -= 1
 
     def _learn(self, _message_id: str, code: str | None) -> None:
-        """What leaves the window becomes the usual."""
+        """What leaves the window becomes the usual, unless it was held: no habit comes of that."""
         if code is not None:
             self._counts[code] -= 1
+        if self.suspicion is not None and self.suspicion.code == code:
+            return
+        if code is not None:
             self._usual.setdefault(code, 0.0)
         for known, rate in self._usual.items():
             self._usual[known] = rate + ((known == code) - rate) / HISTORY

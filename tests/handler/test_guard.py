@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from relay.guard import ENOUGH, WINDOW, RejectGuard
+from relay.guard import ENOUGH, HISTORY, WINDOW, RejectGuard
 from relay.message import Reject
 
 BAD = Reject("not_json", "the body is not JSON")
@@ -115,3 +115,15 @@ async def test_a_sudden_flood_after_good_days_is_halted(share: float) -> None:
                 admitted += 1
     assert guard.suspicion is not None
     assert admitted <= WINDOW
+
+
+async def test_what_it_holds_never_becomes_the_usual() -> None:
+    guard = RejectGuard()
+    for n in range(5 * WINDOW):
+        guard.passed(f"good{n}")
+    for n in range(2 * HISTORY):  # a backlog that is looked at and put back, for days
+        with contextlib.suppress(asyncio.CancelledError):
+            async with waiting(guard, f"bad{n}", BAD) as task:
+                held = not task.done()
+    assert held
+    assert guard.suspicion is not None
