@@ -10,7 +10,7 @@ from relay.message import Message, Outcome, Reject
 REMEMBERED = 50_000
 """Messages. A forgotten one counts as known to others, which is the careful answer."""
 
-DOUBTFUL = frozenset({"expiring", "fails_alone"})
+DOUBTFUL = frozenset({"expiring", "fails_alone", "payload_missing"})
 """Codes of rejects that say nothing about earlier attempts; an answer of the destination does."""
 
 
@@ -30,6 +30,10 @@ class FirstHand:
             self._seen.put(message.message_id, message.receive_count)
         else:
             self._seen.forget(message.message_id)
+
+    def forget(self, message: Message) -> None:
+        """Some of it has run: a later delivery of it cannot know that of itself."""
+        self._seen.forget(message.message_id)
 
     def __contains__(self, message: Message) -> bool:
         return self._seen_of(message) == message.receive_count

@@ -119,7 +119,8 @@ class Handler:
                 return decoded
             decoded = Reject("expiring", decoded.reason)
         if isinstance(decoded, Reject):
-            outcome: Outcome = await self._bury(holding, decoded, None)
+            reject = decoded if message in self._first_hand else doubted(decoded)
+            outcome: Outcome = await self._bury(holding, reject, None)
             self._settled(message, outcome, start)
             return outcome
         results = await self._deliver(holding, decoded.events)
@@ -130,7 +131,12 @@ class Handler:
     async def _deliver(self, holding: Holding, events: Sequence[Event]) -> list[Outcome]:
         """One outcome for each event, in order; `expiring` where the wait was ended."""
         results: list[Outcome | None] = [None] * len(events)
-        await holding.unless_expired(self._submit(events, results))
+        first_hand = holding.message in self._first_hand
+        try:
+            await holding.unless_expired(self._submit(events, results))
+        finally:
+            if any(isinstance(result, Delivered) for result in results):
+                self._first_hand.forget(holding.message)
         late = self._expiring(holding.message)
         ended = [
             self._expired(event)
@@ -138,9 +144,7 @@ class Handler:
             else result
             for event, result in zip(events, results, strict=True)
         ]
-        if holding.message in self._first_hand:
-            return ended
-        return [doubted(result) for result in ended]
+        return ended if first_hand else [doubted(result) for result in ended]
 
     async def _submit(self, events: Sequence[Event], results: list[Outcome | None]) -> None:
         async def one(position: int) -> None:
@@ -183,7 +187,7 @@ class Handler:
     ) -> Outcome:
         """Dead-letter the message once the guard agrees, or the queue would delete it."""
         message = holding.message
-        if reject.code != "expiring":
+        if reject.code != "expiring" and not holding.expired:
             await holding.unless_expired(self._guard.admit(message.message_id, reject))
         if decoded is not None and decoded.total == 1:
             pending = None

@@ -165,6 +165,7 @@ class Forwarder:
                 failures += 1
                 step = await self._hear(event, step, failures)
             elif not isinstance(step, Again):
+                self._judge.heard(event, step)
                 return step
             elif self._stopping:
                 return STOPPING
@@ -196,7 +197,8 @@ class Forwarder:
         try:
             if permit.probe and self._breaker.setting is not None:
                 await self._before_probe()
-            outcomes = await self._post([parcel.event for parcel in parcels])
+            with self._judge.sending(parcels):
+                outcomes = await self._post([parcel.event for parcel in parcels])
         except Unavailable as error:
             return self._judge.unavailable(permit, parcels, error)
         except Refused as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from relay.breaker import Breaker, Permit
@@ -44,11 +46,34 @@ class Judge:
         self._hints = Hints()
         self._evidence = Evidence()
         self._doubts: Memory[None] = Memory(DOUBTS)
+        self._under_way: Counter[str] = Counter()
         self.last_error: str | None = None
 
     def may_have_run(self, event_id: str) -> bool:
-        """Whether an attempt with this event had an unknown end and none a known one since."""
-        return event_id in self._doubts
+        """Whether it may be accepted for all that its callers were told.
+
+        An attempt with it is under way, had an unknown end, or a good one that nobody heard of, and
+        nobody was told of a good one since.
+        """
+        return event_id in self._doubts or event_id in self._under_way
+
+    @contextlib.contextmanager
+    def sending(self, parcels: Sequence[Parcel]) -> Iterator[None]:
+        """While the block runs these are on the wire."""
+        ids = [parcel.event.id for parcel in parcels]
+        self._under_way.update(ids)
+        try:
+            yield
+        finally:
+            for event_id in ids:
+                self._under_way[event_id] -= 1
+                if not self._under_way[event_id]:
+                    del self._under_way[event_id]
+
+    def heard(self, event: Event, outcome: Outcome) -> None:
+        """A caller has got this outcome: one that left while it was on the wire gets none."""
+        if isinstance(outcome, Delivered):
+            self._doubts.forget(event.id)
 
     def cut_off(self, permit: Permit, parcels: Sequence[Parcel]) -> None:
         """The attempt was cancelled or broke down on our side: nothing is known of its end."""
@@ -119,7 +144,7 @@ class Judge:
 
     def _settled(self, event: Event, outcome: Outcome) -> Outcome:
         if isinstance(outcome, Delivered):
-            self._doubts.forget(event.id)
+            self._doubts.put(event.id, None)
             self._suspects.acquit(event.id)
         elif isinstance(outcome, Reject):
             self._suspects.acquit(event.id)

@@ -9,6 +9,7 @@ import pytest
 
 from relay.message import Delivered, Retry, Unavailable
 from tests.forwarder.scripted import (
+    LATENCY,
     Failure,
     Relay,
     Scripted,
@@ -106,6 +107,38 @@ def test_a_waiter_that_gives_up_on_the_wire_leaves_the_request_alone() -> None:
         tasks[1].cancel()
         assert isinstance(await tasks[0], Delivered)
         assert destination.accepted == {"stays", "leaves"}
+
+    run(main)
+
+
+def test_what_was_accepted_after_its_waiter_left_may_have_run_until_somebody_hears_of_it() -> None:
+    async def main() -> None:
+        destination = Scripted()
+        relay = Relay(destination)
+        (task,) = relay.submit("left")
+        await asyncio.sleep(LATENCY / 2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert relay.forwarder.may_have_run("left"), "on the wire"
+        await asyncio.sleep(LATENCY)
+        assert destination.accepted == {"left"}
+        assert relay.forwarder.may_have_run("left"), "accepted, and nobody was told"
+        await asyncio.gather(*relay.submit("left"))
+        assert not relay.forwarder.may_have_run("left")
+
+    run(main)
+
+
+def test_what_no_byte_was_sent_of_has_not_run() -> None:
+    async def main() -> None:
+        destination = Scripted()
+        destination.down = Failure(refused_connection)
+        relay = Relay(destination)
+        (task,) = relay.submit("held")
+        await relay.change()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert not relay.forwarder.may_have_run("held")
 
     run(main)
 

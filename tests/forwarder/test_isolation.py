@@ -11,7 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.message import Delivered, Event, Limits, Outcome, Refused, Reject, Unavailable
-from tests.forwarder.scripted import LATENCY, Relay, Scripted, bad_gateway, event
+from tests.forwarder.scripted import (
+    LATENCY,
+    Failure,
+    Relay,
+    Scripted,
+    bad_gateway,
+    event,
+    refused_connection,
+)
 from tests.forwarder.virtual_time import run
 
 NAMES = [f"e-{i:02}" for i in range(40)]
@@ -169,8 +177,11 @@ def test_an_event_stored_before_the_offender_is_in_doubt_until_it_is_delivered()
         destination = Strict({"e-05"})
         relay = Relay(destination)
         tasks = relay.submit(*NAMES[:10])
-        await asyncio.sleep(LATENCY * 1.5)
+        await asyncio.sleep(LATENCY / 2)
+        destination.answer, destination.down = destination.honest, Failure(refused_connection)
+        await relay.change()  # what goes again is not taken, so that nothing is on the wire now
         assert [relay.forwarder.may_have_run(n) for n in NAMES[:10]] == [True] * 5 + [False] * 5
+        destination.answer = destination.refuse
         await asyncio.gather(*tasks)
         assert not any(relay.forwarder.may_have_run(n) for n in NAMES)
 

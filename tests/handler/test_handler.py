@@ -333,6 +333,58 @@ async def test_what_another_process_may_have_sent_before_may_have_run(
     assert origin(bench.shelf.copies[0]).may_have_run is doubtful
 
 
+async def test_an_array_of_which_some_was_delivered_before_it_expired_may_have_run() -> None:
+    bench = Bench({"m-1.1": None})
+    task = asyncio.create_task(bench.handler.handle(message([event(), event()], sent_at=NOW)))
+    await turns()
+    task.cancel()  # the hold is over; the message comes again during an outage that goes on
+    await asyncio.gather(task, return_exceptions=True)
+    bench.script.answers["m-1.0"] = bench.script.answers["m-1.1"] = Retry("later")
+    bench.now += 9.5 * DAY
+    again = message([event(), event()], sent_at=NOW, receive_count=2)
+    await bench.handler.handle(again)
+    assert origin(bench.shelf.copies[0]).pending == (0, 1)
+    assert origin(bench.shelf.copies[0]).may_have_run
+
+
+async def test_what_was_delivered_but_comes_again_and_expires_may_have_run() -> None:
+    bench = Bench()
+    await bench.handler.handle(message(event(), sent_at=NOW))
+    bench.script.answers["m-1"] = Retry("later")
+    bench.now += 9.5 * DAY
+    await bench.handler.handle(message(event(), sent_at=NOW, receive_count=2))
+    assert origin(bench.shelf.copies[0]).may_have_run
+
+
+async def test_the_rest_of_an_array_that_expires_was_not_run_for_its_neighbour() -> None:
+    bench = Bench({"m-1.1": Retry("later")})
+    old = message([event(), event()], sent_at=NOW - 9.5 * DAY)
+    await bench.handler.handle(old)
+    assert origin(bench.shelf.copies[0]).pending == (1,)
+    assert not origin(bench.shelf.copies[0]).may_have_run
+
+
+async def test_an_array_that_expires_is_not_kept_by_the_guard() -> None:
+    bench = Bench({"m-1.1": None})
+    flood = [
+        asyncio.create_task(bench.handler.handle(message({"data": {}}, f"bad-{n}")))
+        for n in range(60)
+    ]
+    await turns(400)
+    assert bench.handler.status.problem is not None
+    before = len(bench.shelf.copies)
+    body = [{"data": {}}, event()]
+    task = asyncio.create_task(bench.handler.handle(message(body, sent_at=NOW - 9.5 * DAY)))
+    await turns()
+    bench.now += 1 + GRACE
+    bench.handler.expire()
+    await turns()
+    assert len(bench.shelf.copies) == before + 1
+    for one in (task, *flood):
+        one.cancel()
+    await asyncio.gather(task, *flood, return_exceptions=True)
+
+
 async def test_an_old_message_gets_one_honest_try_and_then_expires_instead_of_waiting() -> None:
     old = NOW - 9.5 * DAY
     bench = Bench({"bad": Retry("later")})
