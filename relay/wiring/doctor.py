@@ -50,7 +50,7 @@ async def examine(
             pair = await find_pair(session, stack, url, settings.dlq_url)
             findings += await _of_aws(session, settings, pair, pull=pull)
     findings += of_clocks(settings.clocks, {**machine.figures, **_figures(pair)}, pull=pull)
-    return [*findings, *await _of_destination(settings)]
+    return [*findings, *await of_destination(settings)]
 
 
 def _no_session(error: QueueError) -> Finding:
@@ -100,8 +100,11 @@ def _figures(pair: Pair) -> dict[str, float]:
     return figures
 
 
-async def _of_destination(settings: Settings) -> list[Finding]:
+async def of_destination(settings: Settings) -> list[Finding]:
+    """What the orchestrator says when it is asked, with the keys looked up as the relay does."""
     findings = list[Finding]()
+    if settings.destination != "inngest":
+        return [_unasked(settings.destination)]
     event_key = await _key(findings, settings, "inngest_event_key")
     signing_key = await _key(findings, settings, "inngest_signing_key")
     if event_key is None and (settings.cloud or settings.inngest_event_key_secret):
@@ -123,6 +126,15 @@ async def _of_destination(settings: Settings) -> list[Finding]:
             signed=signing_key is not None,
         )
         return [*findings, *[finding async for finding in checks]]
+
+
+def _unasked(destination: str) -> Finding:
+    return unchecked(
+        "orchestrator",
+        f"{destination} is asked nothing here",
+        why="a wrong address or key halts the relay, and a retry may run twice without an id",
+        fix="send one event with `relay send` and see it arrive; see docs/destinations",
+    )
 
 
 async def _key(findings: list[Finding], settings: Settings, name: str) -> str | None:

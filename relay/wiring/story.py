@@ -64,7 +64,8 @@ async def story_of(asked: str, settings: Settings, wanted: Wanted) -> Story:
             opening = open_table(session, settings.ledger_table, key=KEY)
             table = await stack.enter_async_context(opening)
             sources.append(Notes(table, *place(settings)))
-        sources.append(_Server(settings, wanted.since, stack))
+        if settings.destination == "inngest":
+            sources.append(_Server(settings, wanted.since, stack))
         return await tell(known, sources)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
@@ -19,14 +20,16 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from typer.testing import CliRunner
 
 from relay import clocks
+from relay.cli import application
 from relay.doctor.finding import Finding
 from relay.http_server import serving
 from relay.local.inngest import InngestServer
 from relay.local.sqs import SqsServer
 from relay.settings import load
-from relay.wiring.doctor import examine
+from relay.wiring.doctor import examine, of_destination
 
 REGION = "us-east-1"
 ARN = f"arn:aws:sqs:{REGION}:000000000000:"
@@ -53,10 +56,11 @@ class World:
     ) -> dict[str, Finding]:
         """The findings by their checks; of several of one check the worst."""
         loaded = load({**self.settings, **settings})
-        found = await examine(loaded, pull=pull, root=self.root, clock=clock)
-        order = ("ok", "not checked", "warn", "fail")
-        found.sort(key=lambda finding: order.index(finding.state))
-        return {finding.check: finding for finding in found}
+        return _worst(await examine(loaded, pull=pull, root=self.root, clock=clock))
+
+    async def ask(self, **settings: str) -> dict[str, Finding]:
+        """The findings about the orchestrator alone."""
+        return _worst(await of_destination(load({**self.settings, **settings}).settings))
 
     def set(self, queue: str, **attributes: str) -> None:
         """Change a queue's attributes, to what SQS itself would refuse too."""
@@ -75,6 +79,36 @@ class World:
         """Set the queue's redrive policy."""
         policy = {"deadLetterTargetArn": f"{ARN}{target}", "maxReceiveCount": count}
         self.set("relay", RedrivePolicy=json.dumps(policy))
+
+
+def _worst(found: list[Finding]) -> dict[str, Finding]:
+    order = ("ok", "not checked", "warn", "fail")
+    found.sort(key=lambda finding: order.index(finding.state))
+    return {finding.check: finding for finding in found}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that ended: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def run(*arguments: str, stdin: str = "", **settings: str) -> Ended:
+    """Run a command in a thread, which saves loading the libraries for each test."""
+    result = await asyncio.to_thread(
+        CliRunner().invoke,
+        application(arguments),
+        list(arguments),
+        input=stdin.encode(),
+        env=settings,
+        prog_name="relay",
+    )
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Ended(result.exit_code, result.stdout, result.stderr)
 
 
 @pytest.fixture(scope="session")

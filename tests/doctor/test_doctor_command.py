@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import sys
 
-from tests.doctor.conftest import EVENT_KEY, SIGNING_KEY, World
-
-
-async def run(world: World, *arguments: str) -> tuple[int | None, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "relay", "doctor", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **world.settings, "PYTHONWARNINGS": "error"},
-    )
-    out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+from tests.doctor.conftest import EVENT_KEY, SIGNING_KEY, World, run
 
 
 async def test_a_table_says_what_is_so_why_it_matters_and_what_to_do(world: World) -> None:
     world.set("relay", VisibilityTimeout="30")
-    code, out, err = await run(world)
-    assert (code, err) == (0, "")
+    ended = await run("doctor", **world.settings)
+    out = ended.out
+    assert (ended.code, ended.err) == (0, "")
     assert "warn" in out
     assert "→ set the queue's VisibilityTimeout above 870" in out
     assert '"Action": ["sqs:SendMessage"]' in out
@@ -35,9 +22,9 @@ async def test_a_table_says_what_is_so_why_it_matters_and_what_to_do(world: Worl
 
 async def test_a_failure_is_exit_code_1_and_json_has_all_of_it(world: World) -> None:
     world.set("relay-dead", RedriveAllowPolicy='{"redrivePermission":"denyAll"}')
-    code, out, _ = await run(world, "--json", "--pull")
-    told = json.loads(out)
-    assert code == 1
+    ended = await run("doctor", "--json", "--pull", **world.settings)
+    told = json.loads(ended.out)
+    assert ended.code == 1
     assert told["healthy"] is False
     assert told["counts"]["fail"] == 1
     (failing,) = [finding for finding in told["findings"] if finding["state"] == "fail"]

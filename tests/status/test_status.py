@@ -33,7 +33,12 @@ from relay.telemetry import table
 from relay.telemetry.recorder import Recorder
 from relay.telemetry.sinks.prometheus import PrometheusSink
 from relay.wiring.status import looking
-from tests.doctor.conftest import aws, models, moto  # noqa: F401 - fixtures of the same world
+from tests.doctor.conftest import (
+    aws,  # noqa: F401 - a fixture
+    models,  # noqa: F401 - a fixture
+    moto,  # noqa: F401 - a fixture
+    run,
+)
 
 READY = {
     "circuit": "closed",
@@ -245,33 +250,23 @@ def test_the_screen_has_rates_where_there_are_some_and_counts_where_not() -> Non
     assert "2.5" in rated
 
 
-async def run(*arguments: str, **settings: str) -> tuple[int | None, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "relay", "status", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **settings, "PYTHONWARNINGS": "error"},
-    )
-    out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
-
-
 async def test_without_a_terminal_it_looks_once(sqs: SqsServer, relay: Relay) -> None:
     await publish("events", 1)
-    code, out, err = await run("--relay", relay.url, RELAY_QUEUE_URL="events")
-    assert (code, err) == (0, "")
-    lines = [line.split() for line in out.splitlines()]
+    ended = await run("status", "--relay", relay.url, RELAY_QUEUE_URL="events")
+    assert (ended.code, ended.err) == (0, "")
+    lines = [line.split() for line in ended.out.splitlines()]
     assert ["events", "1", "0", "0", "-"] in lines
     assert [relay.url, "closed", "7", "0", "0", "0", "0", "0"] in lines
 
 
 async def test_json_is_one_look_and_nothing_seen_is_exit_code_1(relay: Relay) -> None:
-    code, out, _ = await run("--json", "--relay", relay.url)
-    assert code == 0
-    assert json.loads(out)["relays"][0]["circuit"] == "closed"
-    code, _, err = await run("--relay", "localhost:8000")
-    assert code == 2
-    assert "--relay takes an address" in err
+    ended = await run("status", "--json", "--relay", relay.url)
+    assert ended.code == 0
+    assert json.loads(ended.out)["relays"][0]["circuit"] == "closed"
+    assert (await run("status", "--relay", "http://127.0.0.1:1")).code == 1
+    wrong = await run("status", "--relay", "localhost:8000")
+    assert wrong.code == 2
+    assert "--relay takes an address" in wrong.err
 
 
 async def test_on_a_terminal_it_goes_on_until_it_is_stopped(sqs: SqsServer, relay: Relay) -> None:
