@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from relay.aws.errors import translate
 from relay.aws.session import Session
+from relay.aws.wire import DYNAMODB, Wire, open_wire
 
 
 class ItemTable:
     """Items whose attributes are text and numbers. `read` and `write` call once and repeat nothing.
 
-    A caller that loses patience leaves; the client that is being opened for the first call (its
+    A caller that loses patience leaves; the connection that is being opened for the first call (the
     credentials can take seconds) is there for the next one.
     """
 
@@ -22,15 +22,16 @@ class ItemTable:
         self._session = session
         self._name = name
         self._key = key
-        self._opening: asyncio.Task[Any] | None = None
+        self._resources = AsyncExitStack()
+        self._opening: asyncio.Task[Wire] | None = None
 
     async def ready(self) -> None:
-        """Open the client ahead of the first call; nobody is asked but for credentials.
+        """Prepare the first call; nobody is asked but for credentials.
 
         Raises:
-            QueueError: there is no session or client to be had. The next call tries again.
+            QueueError: there is no session to be had. The next call tries again.
         """
-        await self._client()
+        await self._wire()
 
     async def read(self, keys: Sequence[str]) -> tuple[list[Mapping[str, str | float]], list[str]]:
         """The items that there are, at most 100 asked for, and the keys that were not got to.
@@ -40,12 +41,8 @@ class ItemTable:
         Raises:
             QueueError: nothing was read.
         """
-        client = await self._client()
         asked = {"Keys": [{self._key: {"S": key}} for key in keys], "ConsistentRead": True}
-        try:
-            answer = await client.batch_get_item(RequestItems={self._name: asked})
-        except Exception as error:
-            raise translate(error, "dynamodb:BatchGetItem", self._name) from error
+        answer = await self._call("BatchGetItem", asked)
         # There is one table in it, by a name that may be an ARN where we said a name.
         items = [_read(raw) for found in answer["Responses"].values() for raw in found]
         left = [
@@ -65,37 +62,47 @@ class ItemTable:
         Raises:
             QueueError: nothing is known to be written.
         """
-        client = await self._client()
         requests: list[Mapping[str, Any]] = [{"PutRequest": {"Item": _write(i)}} for i in items]
         requests += [{"DeleteRequest": {"Key": {self._key: {"S": key}}}} for key in deletes]
-        try:
-            answer = await client.batch_write_item(RequestItems={self._name: requests})
-        except Exception as error:
-            raise translate(error, "dynamodb:BatchWriteItem", self._name) from error
+        answer = await self._call("BatchWriteItem", requests)
         return [
             self._key_of(request)
             for rest in answer.get("UnprocessedItems", {}).values()
             for request in rest
         ]
 
-    def close(self) -> None:
-        """Stop opening the client; the session closes an open one."""
+    async def aclose(self) -> None:
+        """Close the connections."""
         if self._opening is not None:
             self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+        await self._resources.aclose()
 
     def _key_of(self, request: Mapping[str, Any]) -> str:
         put, delete = request.get("PutRequest"), request.get("DeleteRequest")
         fields = put["Item"] if put else delete["Key"] if delete else {}
         return str(fields[self._key]["S"])
 
-    async def _client(self) -> Any:
+    async def _call(self, action: str, asked: Any) -> Mapping[str, Any]:
+        wire = await self._wire()
+        answer: Mapping[str, Any] = await wire.call(
+            action, {"RequestItems": {self._name: asked}}, self._name
+        )
+        return answer
+
+    async def _wire(self) -> Wire:
         if self._opening is None or _failed(self._opening):
             self._opening = asyncio.get_running_loop().create_task(self._open())
             self._opening.add_done_callback(_failed)
         return await asyncio.shield(self._opening)
 
-    async def _open(self) -> Any:
-        return await (await self._session()).client("dynamodb")
+    async def _open(self) -> Wire:
+        session = await self._session()
+        await session.credentials()
+        # Only to find where the service is.
+        meta = (await session.client("dynamodb")).meta
+        opening = open_wire(session, meta.endpoint_url, meta.region_name, DYNAMODB)
+        return await self._resources.enter_async_context(opening)
 
 
 @asynccontextmanager
@@ -107,11 +114,11 @@ async def open_table(
     try:
         yield table
     finally:
-        table.close()
+        await table.aclose()
 
 
 def _failed(task: asyncio.Task[Any]) -> bool:
-    """Whether it ended without a client. Its exception counts as seen: callers may have left."""
+    """Whether it ended without a wire. Its exception counts as seen: callers may have left."""
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 

@@ -1,4 +1,4 @@
-"""Calls to SQS's JSON protocol, signed here: the general client costs several times the work.
+"""Calls to AWS's JSON protocol, signed here: the general client costs several times the work.
 
 Most of that client's time goes into its user agent, its validation of what we built ourselves and
 its parsing by shapes. Region, endpoint and credentials are still found by it.
@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,8 +35,20 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that speaks the protocol: what it is signed as, and the prefix of its actions."""
+
+    name: str
+    target: str
+
+
+SQS = Service("sqs", "AmazonSQS")
+DYNAMODB = Service("dynamodb", "DynamoDB_20120810")
+
+
 class Wire:
-    """One endpoint of SQS. Every failure is a `QueueError`."""
+    """One endpoint of a service. Every failure is a `QueueError`."""
 
     def __init__(
         self,
@@ -44,6 +57,7 @@ class Wire:
         endpoint: str,
         region: str,
         *,
+        service: Service = SQS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         parts = urlsplit(endpoint)
@@ -51,22 +65,23 @@ class Wire:
         self._session = session
         self._url = endpoint
         self._proxy = get_environ_proxies(endpoint).get(parts.scheme)
-        self._signer = Signer("sqs", region, parts.netloc, parts.path or "/")
+        self._service = service
+        self._signer = Signer(service.name, region, parts.netloc, parts.path or "/")
         self._clock = clock
 
     async def call(self, action: str, request: Mapping[str, Any], about: str) -> Any:
         """The answer to one request, made once.
 
         Args:
-            action: one of SQS's, such as `ReceiveMessage`.
+            action: one of the service's, such as `ReceiveMessage`.
             request: its parameters. Bytes are sent in base64, as the protocol has it.
-            about: the queue, for the sentence of an error.
+            about: the queue or table, for the sentence of an error.
 
         Raises:
             QueueError: there was no answer, or it was an error.
         """
-        # The batch actions have no permission of their own.
-        permission = f"sqs:{action.removesuffix('Batch')}"
+        # The batch actions of SQS have no permission of their own.
+        permission = f"{self._service.name}:{action.removesuffix('Batch')}"
         try:
             status, error, body = await self._post(action, _encode(request))
             answer = _read(body) if status == _OK or body else {}
@@ -78,7 +93,7 @@ class Wire:
 
     async def _post(self, action: str, body: bytes) -> tuple[int, str, bytes]:
         credentials = await self._session.credentials()
-        headers = {"content-type": _TYPE, "x-amz-target": f"AmazonSQS.{action}"}
+        headers = {"content-type": _TYPE, "x-amz-target": f"{self._service.target}.{action}"}
         signed = self._signer.headers(body, headers, credentials, self._clock())
         async with self._http.post(
             self._url, data=_payload(body), headers=signed, proxy=self._proxy, allow_redirects=False
@@ -97,7 +112,9 @@ class Wire:
 
 
 @asynccontextmanager
-async def open_wire(session: Session, endpoint: str, region: str) -> AsyncIterator[Wire]:
+async def open_wire(
+    session: Session, endpoint: str, region: str, service: Service = SQS
+) -> AsyncIterator[Wire]:
     """Connections to an endpoint for as long as the block runs."""
     secure: ssl.SSLContext | bool = True
     if endpoint.startswith("https:"):
@@ -111,7 +128,7 @@ async def open_wire(session: Session, endpoint: str, region: str) -> AsyncIterat
         skip_auto_headers={"accept"},
         auto_decompress=False,
     ) as http:
-        yield Wire(http, session, endpoint, region)
+        yield Wire(http, session, endpoint, region, service=service)
 
 
 def _payload(body: bytes) -> bytes | io.BytesIO:
