@@ -78,10 +78,11 @@ class SqsDeadLetters:
     async def _find(self) -> Queue:
         main, named = self._references
         reference = named or await self._policy_target(main)
-        queue = await self._resources.enter_async_context(
-            open_queue(await self._session(), reference)
-        )
-        self._limit = (await queue.attributes()).maximum_size
+        async with AsyncExitStack() as trying:
+            opening = open_queue(await self._session(), reference)
+            queue = await trying.enter_async_context(opening)
+            self._limit = (await queue.attributes()).maximum_size
+            self._resources.push_async_exit(trying.pop_all())
         return queue
 
     async def _policy_target(self, main: str | None) -> str:
