@@ -30,6 +30,7 @@ from relay.message import (
     Retry,
 )
 from relay.origin import ATTRIBUTE, Origin, unpack
+from relay.payloads import CLASSES, NotFetched, Payloads
 
 NOW = 1_767_225_600.0
 DAY = 86_400.0
@@ -383,6 +384,26 @@ async def test_an_array_that_expires_is_not_kept_by_the_guard() -> None:
     for one in (task, *flood):
         one.cancel()
     await asyncio.gather(task, *flood, return_exceptions=True)
+
+
+@pytest.mark.parametrize(("receives", "doubtful"), [(1, False), (2, True)])
+async def test_a_payload_that_is_gone_may_have_been_there_for_another_process(
+    receives: int, doubtful: bool
+) -> None:
+    async def gone(bucket: str, key: str, limit: int) -> bytes:
+        raise NotFetched("there is no such object", "payload_missing")
+
+    bench = Bench()
+    handler = Handler(
+        lambda m: decode(m, Rules()),
+        bench.script,
+        bench.dead_letters,
+        guard=RejectGuard(),
+        payloads=Payloads(gone, buckets=frozenset({"large"})),
+    )
+    pointer = [CLASSES[0], {"s3BucketName": "large", "s3Key": "k"}]
+    await handler.handle(message(pointer, receive_count=receives))
+    assert origin(bench.shelf.copies[0]).may_have_run is doubtful
 
 
 async def test_an_old_message_gets_one_honest_try_and_then_expires_instead_of_waiting() -> None:
