@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 
+from relay.http_client import Interrupted, NotConnected
 from relay.message import Unavailable
 
 _MISTAKES = (httpx.InvalidURL, httpx.UnsupportedProtocol)
@@ -22,7 +23,9 @@ def broken(error: Exception, host: str, setting: str) -> Unavailable:
         return Unavailable("the URL is none", setting=setting, proven=True, untaken=True)
     if isinstance(error, httpx.ConnectTimeout):
         return Unavailable(f"{host} lets nobody connect", proven=True, untaken=True)
-    if isinstance(error, httpx.ConnectError):
+    if isinstance(error, NotConnected) and isinstance(error.__cause__, TimeoutError):
+        return Unavailable(f"{host} lets nobody connect", proven=True, untaken=True)
+    if isinstance(error, httpx.ConnectError | NotConnected):
         return _unconnected(error, host, setting)
     if isinstance(error, httpx.PoolTimeout):
         return Unavailable("all connections are busy", untaken=True)
@@ -32,6 +35,8 @@ def broken(error: Exception, host: str, setting: str) -> Unavailable:
 def _half_way(error: Exception, host: str) -> str:
     if isinstance(error, httpx.TimeoutException):
         return f"{host} stopped answering"
+    if isinstance(error, Interrupted):
+        return f"{host} {error.reason}"
     if isinstance(error, httpx.RemoteProtocolError):
         return f"{host} closed the connection without a whole answer"
     return f"the connection to {host} broke"

@@ -7,6 +7,8 @@ from importlib import metadata
 
 import httpx
 
+from relay.http_client import HttpClient
+
 CONNECT_TIMEOUT = 5.0
 CONNECTIONS = 16
 
@@ -20,15 +22,10 @@ def http_client(timeout: float, headers: Mapping[str, str]) -> httpx.AsyncClient
     It asks for no encoding, so that `start_of` may read what comes as it is.
     """
     return httpx.AsyncClient(
-        headers={
-            "accept": "application/json",
-            "accept-encoding": "identity",
-            "user-agent": f"sqs-relay/{_version()}",
-            **headers,
-        },
+        headers={**_usual(), **headers},
         # Connecting ends before the whole request does: cut off from outside in the middle of a TLS
         # handshake, the client leaves its socket to the garbage collector.
-        timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout / 2)),
+        timeout=httpx.Timeout(timeout, connect=_to_connect(timeout)),
         limits=httpx.Limits(
             max_connections=CONNECTIONS,
             max_keepalive_connections=CONNECTIONS,
@@ -37,6 +34,18 @@ def http_client(timeout: float, headers: Mapping[str, str]) -> httpx.AsyncClient
         http2=False,
         follow_redirects=False,
         trust_env=False,
+    )
+
+
+def lean_client(url: str, timeout: float, headers: Mapping[str, str]) -> HttpClient:
+    """The same for POSTs only, at a tenth of the CPU: for who sends a request for every batch."""
+    return HttpClient(
+        url,
+        {**_usual(), **headers},
+        connections=CONNECTIONS,
+        keep_alive=KEEP_ALIVE,
+        connect_timeout=_to_connect(timeout),
+        tls=httpx.create_ssl_context(trust_env=False) if url.startswith("https:") else None,
     )
 
 
@@ -53,6 +62,18 @@ async def start_of(response: httpx.Response, limit: int) -> bytes:
         if size > limit:
             break
     return b"".join(parts)
+
+
+def _usual() -> dict[str, str]:
+    return {
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "user-agent": f"sqs-relay/{_version()}",
+    }
+
+
+def _to_connect(timeout: float) -> float:
+    return min(CONNECT_TIMEOUT, timeout / 2)
 
 
 def _version() -> str:

@@ -1,7 +1,7 @@
 """Inngest: `POST {base}/e/{event key}`, an array of events a request, never a second try by itself.
 
-The key is in the URL, so it is kept from everything that prints one: the client is given a URL
-without it and the true target as an extension, and whatever a server echoes is made safe.
+The key is in the URL, so it is kept from everything that prints one: the client logs nothing and
+its errors hold nothing that was sent, and whatever a server echoes is made safe.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlsplit
 
-import httpx
-
 from relay.destinations.broken import broken
-from relay.destinations.http_client import http_client, start_of
+from relay.destinations.http_client import lean_client
 from relay.destinations.inngest_answer import KEY, URL, Answer, read
 from relay.destinations.inngest_seed import HEADER, IN_FLIGHT, seed_of
-from relay.destinations.redaction import HIDDEN, Redaction
+from relay.destinations.redaction import Redaction
+from relay.http_client import Interrupted, NotConnected
 from relay.message import Event, Limits, Outcome, Unavailable
 from relay.traceparent import headers
 
@@ -55,7 +54,6 @@ class Inngest:
     ) -> None:
         base = url.rstrip("/")
         parts = urlsplit(base)
-        self._url = f"{base}/e/{HIDDEN}"
         self._path = parts.path
         self._host = parts.netloc.rpartition("@")[2]
         self._key = key
@@ -67,7 +65,8 @@ class Inngest:
         self._clock = clock
         self._redaction = Redaction()
         environment = {} if env is None else {"x-inngest-env": env}
-        self._client = http_client(timeout, {"content-type": "application/json", **environment})
+        typed = {"content-type": "application/json", **environment}
+        self._client = lean_client(base, timeout, typed)
 
     def __repr__(self) -> str:
         return f"<Inngest at {self._host}>"
@@ -107,28 +106,13 @@ class Inngest:
         return read(answer, len(events), self._clock())
 
     async def _post(self, key: str, body: bytes, seed: Mapping[str, str], limit: int) -> Answer:
-        target = f"{self._path}/e/{quote(key, safe='')}".encode()
+        target = f"{self._path}/e/{quote(key, safe='')}"
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._exchange(target, body, seed, limit)
+                found = await self._client.post(target, body, {**headers(), **seed}, limit=limit)
         except TimeoutError:
             raise Unavailable(f"{self._host} gave no answer in {self._timeout:g} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (NotConnected, Interrupted) as error:
             raise broken(error, self._host, URL) from None
-
-    async def _exchange(
-        self, target: bytes, body: bytes, seed: Mapping[str, str], limit: int
-    ) -> Answer:
-        request = self._client.build_request(
-            "POST",
-            self._url,
-            content=body,
-            headers={**headers(), **seed},
-            extensions={"target": target},
-        )
-        response = await self._client.send(request, stream=True)
-        try:
-            text = (await start_of(response, limit)).decode(errors="replace")
-        finally:
-            await response.aclose()
-        return Answer(response.status_code, self._redaction.hide(text), response.headers)
+        text = found.body.decode(errors="replace")
+        return Answer(found.status, self._redaction.hide(text), found.headers)
