@@ -14,7 +14,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped] # it ships no types
 import httpx
 import pytest
-from botocore import loaders  # type: ignore[import-untyped] # it ships no types
+from botocore import session as sdk  # type: ignore[import-untyped] # it ships no types
 from moto.server import ThreadedMotoServer
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -124,13 +124,13 @@ def moto() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def models() -> Any:
     """The library's description of AWS's services, read once: it takes longer than most tests."""
-    return loaders.create_loader()
+    return sdk.create_loader()
 
 
 @pytest.fixture
 def aws(moto: str, models: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     """Makes boto3 clients of moto, and lets the tests' own environment point there."""
-    monkeypatch.setattr(loaders, "create_loader", lambda _path=None: models)
+    monkeypatch.setattr(sdk, "create_loader", lambda _path=None: models)
     for name in [name for name in os.environ if name.startswith(("AWS_", "RELAY_"))]:
         monkeypatch.delenv(name)
     for name, value in {
