@@ -1,0 +1,121 @@
+"""Telemetry as the settings want it, and never in the way of what it tells of."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from relay.facts import Received
+from relay.http_server import serving
+from relay.message import Message
+from relay.settings import Settings
+from relay.telemetry.extra import ExtraMissing, needing_otlp
+from relay.telemetry.report import State
+from relay.wiring.session import SharedSession
+from relay.wiring.sink import Nowhere, WithCredentials
+from relay.wiring.telemetry import metrics_served, telling
+from tests.telemetry.samples import message, recorder, report
+
+EXTRA = "sqs-relay\\[otlp\\]"
+
+
+@pytest.fixture
+def without_opentelemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation without the extra."""
+    for module in [name for name in sys.modules if name.startswith("opentelemetry")]:
+        monkeypatch.delitem(sys.modules, module)
+    for module in ("relay.telemetry.spans", "relay.telemetry.sinks.otlp"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def settings(tmp_path: Path, **given: Any) -> Settings:
+    return Settings(**{"log_file": str(tmp_path / "log"), "metrics": "none", **given})
+
+
+@pytest.mark.usefixtures("without_opentelemetry")
+def test_a_missing_extra_is_named() -> None:
+    with pytest.raises(ExtraMissing, match=EXTRA):
+        needing_otlp("relay.telemetry.spans", "Spans", "RELAY_TRACES=otlp")
+
+
+@pytest.mark.usefixtures("without_opentelemetry")
+async def test_without_the_extra_the_relay_runs_and_says_what_to_install(tmp_path: Path) -> None:
+    async with telling(settings(tmp_path, metrics="otlp", traces="otlp")) as telemetry:
+        telemetry.observe(Received(message()))
+    told = [str(line["message"]) for line in lines(tmp_path / "log")]
+    assert sum("sqs-relay[otlp]" in text for text in told) == 2
+
+
+async def test_what_was_counted_last_is_sent_at_the_end(tmp_path: Path) -> None:
+    emf = tmp_path / "emf"
+    async with telling(settings(tmp_path, metrics="emf", emf_to=str(emf))) as telemetry:
+        telemetry.state = lambda: State(in_hand=3, problem="no key", setting="RELAY_X")
+        telemetry.observe(Received(message()))
+    (document,) = lines(emf)
+    assert (document["Received"], document["InHand"], document["Halted"]) == (1, 3.0, 1.0)
+    halted = [line for line in lines(tmp_path / "log") if line["level"] == "ERROR"]
+    assert [line["setting"] for line in halted] == ["RELAY_X"]
+
+
+async def test_emf_on_standard_output_is_nothing_but_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with telling(settings(tmp_path, metrics="emf", queue_url="https://h/1/orders")):
+        pass
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [d["queue"] for d in documents if "_aws" in d] == ["orders"]
+
+
+async def test_prometheus_is_answered_in_pull_mode_too(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    chosen = settings(tmp_path, metrics="prometheus", PORT=port)
+    async with (
+        telling(chosen) as telemetry,
+        metrics_served(chosen, telemetry),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
+        telemetry.observe(Received(Message(body=b"", message_id="m", queue="orders")))
+        answer = await client.get("/metrics")
+        assert (await client.get("/")).status_code == 404
+    assert 'relay_received_total{service="relay",queue="orders"} 1' in answer.text
+
+
+async def test_without_prometheus_nobody_listens(tmp_path: Path) -> None:
+    async with (
+        serving(_refuse) as port,
+        telling(settings(tmp_path, PORT=port)) as telemetry,
+        # The port is taken, so listening would fail.
+        metrics_served(settings(tmp_path, PORT=port), telemetry),
+    ):
+        pass
+
+
+async def _refuse(_scope: object, _receive: object, _send: object) -> None:
+    raise AssertionError
+
+
+async def test_without_credentials_metrics_go_nowhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    async with AsyncExitStack() as stack:
+        sink = WithCredentials(SharedSession(stack))
+        await sink.put(report(recorder()))
+        assert isinstance(sink._chosen, Nowhere)
