@@ -138,7 +138,7 @@ def _get(place: SecretPlace) -> str:
 
 
 def _translated(error: Exception, place: SecretPlace) -> QueueError:
-    told = getattr(error, "response", {}).get("Error", {})
+    told = (getattr(error, "response", None) or {}).get("Error", {})
     code, message = str(told.get("Code", "")), str(told.get("Message", ""))
     if "KMS" in message or code in ("DecryptionFailure", "InvalidKeyId"):
         return answered(f"KMS.{code}", message, 400, place.permission, place.name)
