@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import overload
 
 from relay.memory import Memory
 from relay.message import Message, Outcome, Reject
@@ -42,6 +43,10 @@ class FirstHand:
         return self._seen.get(message.message_id) or 0
 
 
+@overload
+def doubted(outcome: Reject) -> Reject: ...
+@overload
+def doubted(outcome: Outcome) -> Outcome: ...
 def doubted(outcome: Outcome) -> Outcome:
     """The outcome of an event that somebody else may have sent before."""
     if isinstance(outcome, Reject) and outcome.code in DOUBTFUL:
