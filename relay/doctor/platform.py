@@ -75,8 +75,19 @@ def read_platform(root: Path = ROOT) -> Platform:
     )
 
 
-def of_platform(platform: Platform) -> Iterator[Finding]:
-    """The directives without which messages are changed or refused before the relay sees them."""
+def of_platform(platform: Platform, queue: str | None = None) -> Iterator[Finding]:
+    """What the daemon takes from, and the directives without which messages change on the way.
+
+    `queue` is what the settings call the queue: its URL, ARN or name.
+    """
+    if queue is not None and platform.queue_url is not None:
+        yield rule(
+            "sqsd.queue",
+            platform.queue_url,
+            holds=_name(platform.queue_url) == _name(queue),
+            why="the relay judges and dead-letters by another queue than the one it gets",
+            fix="let RELAY_QUEUE_URL and the environment's WorkerQueueURL name the same queue",
+        )
     if platform.sqsd is None:
         yield unchecked(
             "sqsd",
@@ -126,6 +137,10 @@ def _nginx(told: Mapping[str, str]) -> Iterator[Finding]:
         why="a larger message is answered 413, and never gets through",
         fix="client_max_body_size 2m; in .platform/nginx/conf.d/relay.conf",
     )
+
+
+def _name(reference: str) -> str:
+    return re.split("[/:]", reference.rstrip("/"))[-1]
 
 
 def _texts(root: Path, patterns: Iterable[str]) -> list[str]:

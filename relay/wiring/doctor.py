@@ -37,7 +37,7 @@ async def examine(
     settings = loaded.settings
     machine = Platform(None, None) if pull else read_platform(root)
     findings = [*of_settings(loaded.mistakes, loaded.warnings, tuple(missing(settings)))]
-    findings += [] if pull else platform.of_platform(machine)
+    findings += [] if pull else platform.of_platform(machine, settings.queue_url)
     async with AsyncExitStack() as stack:
         try:
             session = await stack.enter_async_context(open_session())

@@ -153,6 +153,21 @@ def test_another_machines_nginx_is_not_looked_at(machine: Path) -> None:
     assert read_platform(machine).nginx is None
 
 
+@pytest.mark.parametrize(
+    ("queue", "state"),
+    [
+        ("events", "ok"),
+        ("arn:aws:sqs:eu-central-1:123456789012:events", "ok"),
+        ("https://sqs.eu-central-1.amazonaws.com/123456789012/others", "fail"),
+    ],
+)
+def test_the_daemon_and_the_settings_must_name_the_same_queue(
+    machine: Path, queue: str, state: str
+) -> None:
+    found = {finding.check: finding for finding in of_platform(read_platform(machine), queue)}
+    assert found["sqsd.queue"].state == state
+
+
 def test_pull_mode_has_none_of_the_daemons_clocks() -> None:
     (finding,) = of_clocks(Clocks(sqsd_retention=60.0), QUEUES, pull=True)
     assert (finding.check, finding.state) == ("clocks.dlq-retention", "ok")
