@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from relay.message import Message
@@ -76,6 +77,7 @@ def origin_of(message: Message) -> Origin | None:
     return None if attribute is None else unpack(attribute.value)
 
 
+@lru_cache(maxsize=8)  # who handles a message reads it several times in a row
 def unpack(value: str | bytes) -> Origin:
     """Read what `Origin.pack` wrote. Unknown fields of the same version are ignored.
 
@@ -90,8 +92,7 @@ def unpack(value: str | bytes) -> Origin:
         raise UnreadableOrigin(f"the attribute {ATTRIBUTE} is not of version {VERSION}")
     if "id" not in raw:
         raise UnreadableOrigin(f"the attribute {ATTRIBUTE} names no id")
-    names = {f.name for f in fields(Origin)}
-    return Origin(**{name: _checked(name, v) for name, v in raw.items() if name in names})
+    return Origin(**{name: _checked(name, v) for name, v in raw.items() if name in _DEFAULTS})
 
 
 def _checked(name: str, value: Any) -> Any:

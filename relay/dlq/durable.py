@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _PRIVATE = 0o600  # letters hold what producers sent
+_sync_data = getattr(os, "fdatasync", os.fsync)
 
 
 def private_file(path: Path) -> BinaryIO:
@@ -70,7 +71,8 @@ class DurableLines:
     async def _sync(self) -> None:
         mark = self._appended
         self._file.flush()
-        await asyncio.to_thread(os.fsync, self._file.fileno())
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, _sync_data, self._file.fileno())
         self._durable = mark
 
 

@@ -62,7 +62,7 @@ class Journal:
         self.deleted: set[str] = set()
         self.twins: dict[str, Twin] = {}
         records = list(_records(directory / JOURNAL))
-        self.resumed = bool(records)
+        self.resumed = self._begun = bool(records)
         start = records[0] if records else _start(head, options, clock())
         _check(directory, start, head, options)
         self.id, self.began_at = str(start["run"]), float(start["began_at"])
@@ -79,7 +79,9 @@ class Journal:
         """Return when the messages are on the disk, whole."""
         for message in messages:
             self._backup.append(write_record(of_message(message)))
-        await self._journal.commit()
+        if not self._begun:
+            await self._journal.commit()
+            self._begun = True
         await self._backup.commit()
 
     async def note_brought(self, letters: Iterable[Brought]) -> None:

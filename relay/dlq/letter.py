@@ -150,12 +150,14 @@ def _as_it_was(
     message: Message, source: str | None, origin: Origin | None, *, moved: bool
 ) -> Message:
     """The message as the relay saw it in its own queue, whose name is part of configured ids."""
+    if origin is not None:
+        return message  # what is noted decides
     return replace(
         message,
         queue=source or message.queue,
         # SQS put the MessageId in its place, and a wrong id is worse than none.
         dedup_id=None if moved else message.dedup_id,
-        task=firing(message) if origin is None else None,
+        task=firing(message),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from relay.aws.values import Outgoing
-from relay.dead_letter import DeadLetter, TooLarge, dead_letter
+from relay.dead_letter import MAX_BYTES, DeadLetter, TooLarge, dead_letter
 from relay.dlq.letter import Letter
 from relay.dlq.stays import Stays
 from relay.message import Message
@@ -30,7 +30,8 @@ def readdress(letter: Letter, *, fifo: bool, run: str, max_bytes: int) -> Outgoi
     as_it_is = _as_it_is(letter.message, dedup_id)
     past = letter.past
     if past is None or (letter.noted and not letter.altered and not letter.moved):
-        return as_it_is if as_it_is.size <= max_bytes else _no_room(letter, as_it_is, max_bytes)
+        fits = max_bytes >= MAX_BYTES or as_it_is.size <= max_bytes
+        return as_it_is if fits else _no_room(letter, as_it_is, max_bytes)
     copy = _copy(letter.message, past, max_bytes)
     if copy is not None:
         return _outgoing(copy, letter.message, dedup_id)

@@ -1,0 +1,220 @@
+"""What `relay dlq` costs: redrives against a bare loop of the same client, and a large snapshot.
+
+    python -m bench.dlq [--messages 10000] [--rounds 3] [--snapshot 100000]
+
+The last line is JSON: rates of both by round (messages a second), their ratio, SQS requests for
+each message, and the peak memory of a process that pulls the snapshot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+from relay.aws.session import open_session
+from relay.aws.sqs import Queue, open_queue
+from relay.aws.values import Outgoing
+from relay.dlq.deletion import Deletion
+from relay.dlq.errand import Course, Errand
+from relay.dlq.growth import Growth
+from relay.dlq.holding import Holding
+from relay.dlq.journal import Journal
+from relay.dlq.letter import Letter, read_letter
+from relay.dlq.pace import Pace
+from relay.dlq.queue_road import QueueRoad
+from relay.dlq.routes import Target
+from relay.dlq.run import Run
+from relay.dlq.scan import Scan
+from relay.dlq.snapshot import Head
+from relay.dlq.tally import Tally
+from relay.envelope import Rules
+from relay.message import Attribute, Message
+from relay.origin import ATTRIBUTE, Origin
+
+SIZE = 2_048
+LEASE = 600.0
+SENDERS = 4
+RULES = Rules()
+
+_PULL = """
+import resource, sys
+from relay.__main__ import main
+sys.argv = ["relay", "dlq", "pull", sys.argv[1], "--dlq", "dead", "--wait", "0"]
+try:
+    main()
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """An SQS in a process of its own; its URL."""
+    command = [sys.executable, "-m", "relay.local.sqs", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+def outgoing(number: int) -> Outgoing:
+    """A dead letter of 2 KB in all, as the relay writes it."""
+    body = json.dumps({"name": f"shop/order.{number % 5}", "data": {"n": number, "x": ""}})
+    origin = Origin(id=f"id-{number}", hops=1, source="main", code="fails_alone", reason="no")
+    attributes = {ATTRIBUTE: Attribute("String", origin.pack())}
+    short = Outgoing(body=body, attributes=attributes)
+    filled = body.replace('"x": ""', '"x": "' + "x" * (SIZE - short.size) + '"')
+    return Outgoing(body=filled, attributes=attributes)
+
+
+async def fill(queue: Queue, count: int) -> None:
+    """Put so many letters in."""
+
+    async def some(numbers: range) -> None:
+        for start in range(numbers.start, numbers.stop, 10):
+            stop = min(start + 10, numbers.stop)
+            await queue.send([outgoing(i) for i in range(start, stop)])
+
+    share = -(-count // SENDERS)
+    parts = (range(i * share, min((i + 1) * share, count)) for i in range(SENDERS))
+    await asyncio.gather(*map(some, parts))
+
+
+async def bare(dead: Queue, main: Queue) -> int:
+    """Receive ten, send ten, delete ten, until a receive brings nothing; nothing else."""
+    count = 0
+    while found := await dead.receive(wait=0, visibility=LEASE):
+        await main.send(
+            [
+                Outgoing(body=one.message.body.decode(), attributes=one.message.attributes)
+                for one in found
+            ]
+        )
+        await dead.delete([one.handle for one in found])
+        count += len(found)
+    return count
+
+
+async def redrive(dead: Queue, main: Queue, directory: Path) -> int:
+    """The same by the tool: read, filtered, backed up, journaled, guarded."""
+
+    async def read(message: Message) -> Letter:
+        return read_letter(message, RULES, "main")
+
+    async def route(_letter: Letter) -> Target:
+        return Target(main, 1_048_576)
+
+    head = Head(queue="dead", arn=dead.arn, taken_at=0.0, retention=1e6, fifo=False)
+    journal = Journal(directory, head, {})
+    holding = Holding(dead, LEASE)
+    course = Course(asyncio.Event())
+    errand = Errand(read=read, meant=lambda _: True, alter=lambda letter: letter)
+    scan = Scan(dead, lease=LEASE, wait=0, ours=lambda: len(holding), stop=course.ended)
+    run = Run(
+        dead,
+        scan,
+        Deletion(dead, holding, journal),
+        journal,
+        QueueRoad(route, journal.id),
+        errand,
+        course,
+        Growth((await dead.attributes()).visible),
+    )
+    tally: Tally = await run.carry_out(Pace(None), lambda _: None)
+    journal.close()
+    assert tally.complete, tally
+    return tally.deleted
+
+
+@contextlib.asynccontextmanager
+async def queues() -> AsyncIterator[tuple[Queue, Queue]]:
+    """The dead-letter queue and the main one, which are made here."""
+    async with open_session() as session:
+        client = await session.client("sqs")
+        for name in ("dead", "main"):
+            await client.create_queue(QueueName=name)
+        async with open_queue(session, "dead") as dead, open_queue(session, "main") as main:
+            yield dead, main
+
+
+async def race(messages: int, rounds: int, url: str) -> dict[str, object]:
+    """Both in turn, several times, so that whatever else the machine does hits both."""
+    rates: dict[str, list[float]] = {"bare": [], "redrive": []}
+    requests = 0.0
+    async with queues() as (dead, main):
+        with tempfile.TemporaryDirectory() as directory:
+            for number in range(rounds):
+                for name in rates if number % 2 else reversed(rates):
+                    await fill(dead, messages)
+                    before, start = seen(url), time.perf_counter()
+                    if name == "bare":
+                        done = await bare(dead, main)
+                    else:
+                        done = await redrive(dead, main, Path(directory, f"run-{number}"))
+                    rates[name].append(messages / (time.perf_counter() - start))
+                    assert done == messages
+                    if name == "redrive":
+                        requests = (seen(url) - before) / messages
+    ratio = statistics.median(
+        mine / theirs for mine, theirs in zip(rates["redrive"], rates["bare"], strict=True)
+    )
+    told = {name: [round(rate) for rate in some] for name, some in rates.items()}
+    return {"rates": told, "ratio": round(ratio, 3), "requests_per_message": round(requests, 4)}
+
+
+def seen(url: str) -> int:
+    """How many requests the server has answered."""
+    with urlopen(f"{url}/_state") as answer:
+        return sum(json.load(answer)["Requests"].values())
+
+
+async def pull(count: int) -> dict[str, object]:
+    """A snapshot of so many messages, pulled by a process of its own."""
+    async with queues() as (dead, _):
+        await fill(dead, count)
+    with tempfile.TemporaryDirectory() as directory:
+        start = time.perf_counter()
+        command = [sys.executable, "-c", _PULL, str(Path(directory, "all.jsonl.gz"))]
+        process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+        out, _ = await process.communicate()
+    words = out.decode().split()
+    assert words[0] == str(count), out
+    seconds = time.perf_counter() - start
+    return {"messages": count, "seconds": round(seconds, 1), "peak_mb": int(words[-1])}
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(prog="python -m bench.dlq", description=__doc__)
+    parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--snapshot", type=int, default=100_000)
+    asked = parser.parse_args()
+    with server() as url:
+        os.environ.update(
+            AWS_ENDPOINT_URL=url,
+            AWS_REGION="us-east-1",
+            AWS_ACCESS_KEY_ID="bench",
+            AWS_SECRET_ACCESS_KEY="bench",
+        )
+        report = asyncio.run(race(asked.messages, asked.rounds, url))
+        if asked.snapshot:
+            report["snapshot"] = asyncio.run(pull(asked.snapshot))
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
