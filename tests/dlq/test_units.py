@@ -1,0 +1,394 @@
+"""The pure parts: expiry, filters, edits, fates, canaries, growth, records."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.dlq.canary import awaited, choose
+from relay.dlq.edit import alter, load_edit
+from relay.dlq.expiry import Expiry, expiry
+from relay.dlq.fate import SURELY, Fate, Known, fate
+from relay.dlq.filters import Filter
+from relay.dlq.growth import Growth
+from relay.dlq.letter import Letter, read_letter
+from relay.dlq.moments import moment, span
+from relay.dlq.pace import Pace
+from relay.dlq.plan import Part, Plan
+from relay.dlq.record import Damaged, of_message, read_record, to_message, write_record
+from relay.dlq.shape import shape
+from relay.dlq.stays import Stays
+from relay.dlq.waves import waves
+from relay.envelope import Rules
+from relay.local.clock import ManualClock
+from relay.message import Attribute, Event, Message
+from relay.origin import ATTRIBUTE, Origin
+
+DAY = 86_400.0
+ARN = "arn:aws:sqs:us-east-1:0:main"
+
+
+def message(body: str = '{"name":"shop/order"}', **more: Any) -> Message:
+    return Message(body=body.encode(), message_id="m-1", queue="dead", **more)
+
+
+def letter(body: str = '{"name":"shop/order"}', past: Origin | None = None, **more: Any) -> Letter:
+    if past is not None:
+        more["attributes"] = {ATTRIBUTE: Attribute("String", past.pack())}
+    return read_letter(message(body, **more), Rules(), "main")
+
+
+@pytest.mark.parametrize(
+    ("source", "fifo", "expected"),
+    [
+        (ARN, False, Expiry(100 * DAY + 4 * DAY)),
+        (ARN, True, Expiry(100 * DAY + 4 * DAY, exact=False)),
+        (None, False, Expiry(100 * DAY + 4 * DAY)),
+    ],
+)
+def test_a_letter_expires_counted_from_its_enqueue_time(
+    source: str | None, fifo: bool, expected: Expiry
+) -> None:
+    """What waited a day in the source queue has three of four days left; the relay's copy four."""
+    found = expiry(message(sent_at=100 * DAY, dead_letter_source=source), 4 * DAY, fifo=fifo)
+    assert found == expected
+
+
+def test_the_first_sending_says_nothing_about_when_our_copy_expires() -> None:
+    past = Origin(id="a", sent_at=1 * DAY, hops=1)
+    copy = letter(past=past, sent_at=10 * DAY)
+    assert copy.first_sent_at == 1 * DAY
+    assert expiry(copy.message, 4 * DAY, fifo=False) == Expiry(14 * DAY)
+
+
+NOTED = letter(
+    '{"name":"shop/order","id":"own","data":{"total":7,"tags":["a"]}}',
+    Origin(id="base", hops=2, source="main", code="fails_alone", sent_at=50.0),
+)
+
+
+@pytest.mark.parametrize(
+    "meant",
+    [
+        {},
+        {"names": ("shop/*",)},
+        {"names": ("other", "shop/order")},
+        {"codes": ("fails_*",)},
+        {"ids": ("own",)},
+        {"ids": ("base",)},
+        {"ids": ("m-1",)},
+        {"sources": ("ma?n",)},
+        {"since": 50.0, "until": 50.1},
+        {"attributes": (("Relay-Origin", "*fails_alone*"),)},
+        {"where": "data.total > `6` && contains(data.tags, 'a')"},
+        {"where": "data.total"},
+        {"names": ("shop/*",), "codes": ("fails_alone",)},
+    ],
+)
+def test_a_letter_passes_a_filter(meant: dict[str, Any]) -> None:
+    assert Filter(**meant).matches(NOTED)
+
+
+@pytest.mark.parametrize(
+    "meant",
+    [
+        {"names": ("order",)},
+        {"codes": ("moved_by_sqs",)},
+        {"ids": ("m-2",)},
+        {"sources": ("second",)},
+        {"since": 50.1},
+        {"until": 50.0},
+        {"attributes": (("absent", "*"),)},
+        {"where": "data.total > `7`"},
+        {"where": "data.absent"},
+        {"where": "abs(data.tags)"},
+        {"names": ("shop/*",), "codes": ("other",)},
+    ],
+)
+def test_a_letter_does_not_pass_a_filter(meant: dict[str, Any]) -> None:
+    assert not Filter(**meant).matches(NOTED)
+
+
+def test_a_filter_with_a_wrong_path_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="no JMESPath"):
+        Filter(where="data..x")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90s", 910.0),
+        ("1.5m", 910.0),
+        ("1970-01-01T00:10", 600.0),
+        ("1970-01-01T01:10+01:00", 600.0),
+    ],
+)
+def test_a_moment_is_a_time_or_an_age(text: str, expected: float) -> None:
+    assert moment(text, 1_000.0) == expected
+
+
+def test_a_span_is_told_in_its_largest_unit() -> None:
+    assert [span(s) for s in (12, 90, 7_200, 3.5 * DAY)] == ["12 s", "1.5 min", "2 h", "3.5 d"]
+
+
+def edited(found: Letter, edit: Any, *, rerun: bool = False) -> Letter | Stays:
+    return alter(found, Rules(), edit=edit, rerun=rerun)
+
+
+def test_an_edit_by_a_path_changes_the_body_and_no_id() -> None:
+    path = "{name: 'shop/mended', data: data}"
+    changed = edited(letter('{"name":"shop/order","data":{"a":1}}'), load_edit(path))
+    assert isinstance(changed, Letter)
+    assert json.loads(changed.message.body) == {"name": "shop/mended", "data": {"a": 1}}
+    assert [event.id for event in changed.events] == ["m-1"]
+
+
+def test_an_edit_of_an_array_changes_pending_events_only_and_keeps_their_places() -> None:
+    body = '[{"name":"a" },{"name":"b"},{"name":"c"}]'
+    found = letter(body, Origin(id="x", pending=(1,)))
+    changed = edited(found, lambda value: {**value, "name": value["name"].upper()})
+    assert isinstance(changed, Letter)
+    assert changed.message.body == b'[{"name":"a" },{"name":"B"},{"name":"c"}]'
+    assert [(event.index, event.id) for event in changed.events] == [(1, "x.1")]
+
+
+def test_an_edit_can_mend_what_is_no_json() -> None:
+    changed = edited(letter('{"name":"a",}'), lambda text: text.replace(",}", "}"))
+    assert isinstance(changed, Letter)
+    assert changed.name == "a"
+
+
+def test_an_edited_stand_in_is_a_plain_body_again() -> None:
+    found = letter("eyJuYW1lIjoiYSJ9", Origin(id="x", encoding="base64"))
+    changed = edited(found, lambda value: {**value, "data": {}})
+    assert isinstance(changed, Letter)
+    assert changed.past is not None
+    assert (changed.message.body, changed.past.encoding) == (b'{"name":"a","data":{}}', None)
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda value: None, "reject"),
+        (lambda value: {**value, "id": "another"}, "the id"),
+        (lambda value: value["absent"], "KeyError"),
+        (lambda value: float("nan"), "ValueError"),
+    ],
+)
+def test_an_edit_that_would_do_harm_is_not_sent(edit: Any, told: str) -> None:
+    stays = edited(letter('{"name":"a","id":"mine"}'), edit)
+    assert isinstance(stays, Stays)
+    assert stays.code == "edit_failed"
+    assert told in stays.reason
+
+
+def test_an_edit_can_be_a_python_file(tmp_path: Path) -> None:
+    file = tmp_path / "mend.py"
+    file.write_text("def edit(value):\n    return {**value, 'v': '2'}\n")
+    changed = edited(letter(), load_edit(str(file)))
+    assert isinstance(changed, Letter)
+    assert changed.events[0].v == "2"
+    file.write_text("x = 1\n")
+    with pytest.raises(ValueError, match="defines no function"):
+        load_edit(str(file))
+
+
+def test_a_rerun_changes_every_id() -> None:
+    changed = edited(letter('{"name":"a","id":"mine"}'), None, rerun=True)
+    assert isinstance(changed, Letter)
+    assert [event.id for event in changed.events] == ["mine.r1"]
+
+
+OLD = SURELY + 1.0
+DOUBTFUL = letter(past=Origin(id="a", may_have_run=True, sent_at=0.0))
+
+
+@pytest.mark.parametrize(
+    ("found", "known", "age", "expected"),
+    [
+        (letter(past=Origin(id="a")), None, OLD, "runs"),
+        (DOUBTFUL, None, 60.0, "runs"),
+        (DOUBTFUL, None, OLD, "ambiguous"),
+        (letter(dead_letter_source=ARN, sent_at=0.0), None, OLD, "ambiguous"),
+        (letter("{"), None, 0.0, "rejected"),
+        (DOUBTFUL, Known(), OLD, "runs"),
+        (DOUBTFUL, Known(sending_at=0.0), 60.0, "runs"),
+        (DOUBTFUL, Known(sending_at=0.0), OLD, "ambiguous"),
+        (DOUBTFUL, Known(sending_at=0.0, delivered_at=1.0), OLD, "swallowed"),
+    ],
+)
+def test_what_would_happen_follows_from_the_ledger_or_else_from_age(
+    found: Letter, known: Known | None, age: float, expected: Fate
+) -> None:
+    assert fate(found, None if known is None else [known], age) == expected
+
+
+def test_a_rerun_runs_whatever_ran_before() -> None:
+    again = edited(DOUBTFUL, None, rerun=True)
+    assert isinstance(again, Letter)
+    assert fate(again, [Known(delivered_at=1.0)], OLD) == "runs"
+
+
+def test_a_canary_has_one_of_each_group_at_least() -> None:
+    parts = {
+        ("a", "x"): Part(goes=9, first=["a1", "a2", "a3"]),
+        ("b", "x"): Part(goes=2, first=["b1", "b2"]),
+        ("c", "y"): Part(goes=0),
+        ("d", "y"): Part(goes=1, first=["d1"]),
+    }
+    assert choose(Plan(parts=parts), 1) == {"a1", "b1", "d1"}
+    assert choose(Plan(parts=parts), 5) == {"a1", "b1", "d1", "a2", "b2"}
+    assert choose(Plan(), 5) == frozenset()
+
+
+class Scripted:
+    """A ledger that tells one thing after the other."""
+
+    def __init__(self, *answers: Known | None) -> None:
+        self._answers = list(answers)
+
+    async def recall(self, events: Sequence[Event]) -> Sequence[Known | None]:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return [answer] * len(events)
+
+
+@pytest.mark.parametrize(
+    ("answers", "problem"),
+    [
+        ([Known(), Known(sending_at=9.0), Known(delivered_at=11.0)], None),
+        ([Known(dead_lettered_at=5.0), Known(delivered_at=11.0)], None),
+        ([Known(), Known(dead_lettered_at=12.0)], "died again"),
+        ([Known(sending_at=9.0)], "no outcome"),
+        ([None], "no outcome"),
+    ],
+)
+async def test_a_canary_in_the_queue_is_decided_by_the_ledger(
+    answers: list[Known | None], problem: str | None
+) -> None:
+    clock = ManualClock(10.0)
+
+    async def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+
+    told = await awaited(
+        Scripted(*answers),
+        [Event(id="e", name="n")],
+        since=10.0,
+        deadline=30.0,
+        clock=clock.time,
+        sleep=sleep,
+    )
+    assert (told is None) is (problem is None)
+    assert problem is None or problem in (told or "")
+
+
+def test_counters_that_lag_stop_no_run() -> None:
+    clock = ManualClock(0.0)
+    guard = Growth(1_000, clock=clock.time)
+    for second in range(60):
+        clock.advance(1.0)
+        assert guard.problem(1_000, second * 15, second * 15, 0) is None
+
+
+def test_growth_behind_the_counters_lag_stops_a_run() -> None:
+    clock = ManualClock(0.0)
+    guard = Growth(1_000, clock=clock.time)
+    told = None
+    for second in range(200):
+        clock.advance(1.0)
+        told = told or guard.problem(1_000, second * 5, second * 5, 0)
+    assert "has grown by" in (told or "")
+
+
+def test_a_few_newcomers_stop_no_run_and_many_do() -> None:
+    assert Growth(10).problem(0, 0, 0, 10) is None
+    assert Growth(10).problem(0, 0, 0, 11) is not None
+    assert Growth(10).problem(0, 1_000, 1_000, 100) is None
+
+
+async def test_a_pace_keeps_to_its_rate() -> None:
+    clock = ManualClock(0.0)
+
+    async def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+
+    pace = Pace(20.0, clock=clock.time, sleep=sleep)
+    for _ in range(5):
+        await pace.turn(10)
+    assert clock.time() == 2.0
+
+
+@given(st.lists(st.sampled_from(["a", "b", None]), max_size=12))
+def test_waves_keep_each_group_in_order_and_forget_nobody(groups: list[str | None]) -> None:
+    found = list(waves(groups))
+    assert sorted(i for wave in found for i in wave) == list(range(len(groups)))
+    for wave in found:
+        assert len({groups[i] for i in wave}) == len(wave)
+    for group in set(groups):
+        places = [i for wave in found for i in wave if groups[i] == group]
+        assert places == sorted(places)
+
+
+values = st.one_of(st.text(min_size=1), st.binary(min_size=1))
+attributes = st.dictionaries(
+    st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1),
+    values.map(lambda v: Attribute("Binary.x" if isinstance(v, bytes) else "String", v)),
+    max_size=10,
+)
+
+
+@given(st.binary(), attributes, st.floats(0, 1e10), st.none() | st.text())
+def test_a_record_holds_a_message_whole(
+    body: bytes, given_attributes: dict[str, Attribute], at: float, group: str | None
+) -> None:
+    before = Message(
+        body=body,
+        message_id="m",
+        queue="q",
+        attributes=given_attributes,
+        sent_at=at,
+        group_id=group,
+        receive_count=3,
+    )
+    line = write_record(of_message(before))
+    assert b"\n" not in line
+    assert to_message(read_record(line)) == before
+
+
+def test_a_record_that_was_altered_anywhere_is_found_out() -> None:
+    line = write_record(of_message(message()))
+    for i in range(len(line)):
+        altered = line[:i] + bytes([line[i] ^ 1]) + line[i + 1 :]
+        with pytest.raises(Damaged):
+            read_record(altered)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"b":[1,2],"a":{"x":null}}', "{a:{x:null},b:[int]}"),
+        (b'[{"a":1},{"a":"s"}]', "[{a:int}|{a:str}]"),
+        (b" ", "empty"),
+        (b"{", "text"),
+        (b"\xff", "not UTF-8"),
+    ],
+)
+def test_bodies_of_one_structure_have_one_shape(body: bytes, expected: str) -> None:
+    assert shape(body) == expected
+
+
+def test_a_letter_that_points_into_s3_is_sealed_until_its_payload_is_read() -> None:
+    pointer = json.dumps(
+        ["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": "b", "s3Key": "k"}]
+    )
+    sealed = read_letter(message(pointer), Rules())
+    assert (sealed.sealed, sealed.events) == (True, ())
+    opened = read_letter(message(pointer), Rules(), None, b'{"name":"a","id":"mine"}')
+    assert [event.id for event in opened.events] == ["mine"]
+    assert opened.message.body.decode() == pointer
+    assert not replace(opened).sealed
