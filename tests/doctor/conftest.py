@@ -146,6 +146,25 @@ def aws(moto: str, models: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
     return lambda service: boto3.client(service, region_name=REGION)
 
 
+def table(
+    aws: Callable[[str], Any], name: str, *, key: str = "key", expires: str | None = "expires"
+) -> str:
+    """A new table for the ledger, or one that is not quite like it."""
+    dynamodb = aws("dynamodb")
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+    )
+    if expires:
+        dynamodb.update_time_to_live(
+            TableName=name,
+            TimeToLiveSpecification={"Enabled": True, "AttributeName": expires},
+        )
+    return name
+
+
 @pytest.fixture
 async def world(
     aws: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
