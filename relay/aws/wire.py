@@ -6,31 +6,35 @@ its parsing by shapes. Region, endpoint and credentials are still found by it.
 
 from __future__ import annotations
 
-import io
+import asyncio
 import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  # ships no types
 from botocore.utils import get_environ_proxies  # type: ignore[import-untyped]  # the same
 
 from relay.aws.errors import QueueError, answered, translate
+from relay.aws.proxied import Proxied
 from relay.aws.session import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, Session
 from relay.aws.signing import Signer
+from relay.http_client import Answer, HttpClient
 
 KEEP_ALIVE = 12.0
 """Seconds that an idle connection is kept. AWS closes its end later than that."""
 
+ANSWER_LIMIT = 64 * 1_048_576
+"""Bytes: ten messages of a mebibyte in all, every character escaped, take a tenth of it."""
+
+_HEADERS = {"user-agent": "sqs-relay", "accept-encoding": "identity"}
 _TYPE = "application/x-amz-json-1.0"
 _OK = 200
-_LARGE = 1_048_576
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
@@ -47,12 +51,22 @@ SQS = Service("sqs", "AmazonSQS")
 DYNAMODB = Service("dynamodb", "DynamoDB_20120810")
 
 
+class Posting(Protocol):
+    """The seam to whatever speaks HTTP."""
+
+    async def post(
+        self, target: str, body: bytes, headers: Mapping[str, str], *, limit: int
+    ) -> Answer:
+        """The answer to one POST."""
+        ...
+
+
 class Wire:
     """One endpoint of a service. Every failure is a `QueueError`."""
 
     def __init__(
         self,
-        http: aiohttp.ClientSession,
+        http: Posting,
         session: Session,
         endpoint: str,
         region: str,
@@ -63,10 +77,9 @@ class Wire:
         parts = urlsplit(endpoint)
         self._http = http
         self._session = session
-        self._url = endpoint
-        self._proxy = get_environ_proxies(endpoint).get(parts.scheme)
+        self._path = parts.path or "/"
         self._service = service
-        self._signer = Signer(service.name, region, parts.netloc, parts.path or "/")
+        self._signer = Signer(service.name, region, parts.netloc, self._path)
         self._clock = clock
 
     async def call(self, action: str, request: Mapping[str, Any], about: str) -> Any:
@@ -83,23 +96,23 @@ class Wire:
         # The batch actions of SQS have no permission of their own.
         permission = f"{self._service.name}:{action.removesuffix('Batch')}"
         try:
-            status, error, body = await self._post(action, _encode(request))
+            found = await self._post(action, _encode(request))
+            status, body = found.status, found.body
             answer = _read(body) if status == _OK or body else {}
         except Exception as failure:
             raise translate(failure, permission, about) from failure
         if status == _OK:
             return answer
-        raise self._refused(_code(answer, error, status), answer, status, permission, about)
+        code = _code(answer, found.headers.get("x-amzn-query-error", ""), status)
+        raise self._refused(code, answer, status, permission, about)
 
-    async def _post(self, action: str, body: bytes) -> tuple[int, str, bytes]:
+    async def _post(self, action: str, body: bytes) -> Answer:
         credentials = await self._session.credentials()
         headers = {"content-type": _TYPE, "x-amz-target": f"{self._service.target}.{action}"}
         signed = self._signer.headers(body, headers, credentials, self._clock())
-        async with self._http.post(
-            self._url, data=_payload(body), headers=signed, proxy=self._proxy, allow_redirects=False
-        ) as response:
-            error = response.headers.get("x-amzn-query-error", "")
-            return response.status, error, await response.read()
+        del signed["host"]  # the client's own, which is the same
+        async with asyncio.timeout(READ_TIMEOUT):
+            return await self._http.post(self._path, body, signed, limit=ANSWER_LIMIT)
 
     def _refused(
         self, code: str, answer: Any, status: int, permission: str, about: str
@@ -115,25 +128,31 @@ class Wire:
 async def open_wire(
     session: Session, endpoint: str, region: str, service: Service = SQS
 ) -> AsyncIterator[Wire]:
-    """Connections to an endpoint for as long as the block runs."""
-    secure: ssl.SSLContext | bool = True
-    if endpoint.startswith("https:"):
+    """Connections to an endpoint for as long as the block runs.
+
+    A proxy that the environment names is gone through, by a client that can.
+    """
+    parts = urlsplit(endpoint)
+    proxy = get_environ_proxies(endpoint).get(parts.scheme)
+    secure = None
+    if parts.scheme == "https":
         secure = ssl.create_default_context(cafile=get_cert_path(session.verify))
-    timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT, total=READ_TIMEOUT)
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE, ssl=secure)
-    async with aiohttp.ClientSession(
-        connector=connector,
-        timeout=timeout,
-        headers={"user-agent": "sqs-relay", "accept-encoding": "identity"},
-        skip_auto_headers={"accept"},
-        auto_decompress=False,
-    ) as http:
+    if proxy is not None:
+        async with Proxied(endpoint, proxy, _HEADERS, secure) as proxied:
+            yield Wire(proxied, session, endpoint, region, service=service)
+        return
+    http = HttpClient(
+        endpoint,
+        _HEADERS,
+        connections=CONNECTIONS,
+        keep_alive=KEEP_ALIVE,
+        connect_timeout=CONNECT_TIMEOUT,
+        tls=secure,
+    )
+    try:
         yield Wire(http, session, endpoint, region, service=service)
-
-
-def _payload(body: bytes) -> bytes | io.BytesIO:
-    # The client library warns of larger bytes, and writes a stream in parts.
-    return body if len(body) <= _LARGE else io.BytesIO(body)
+    finally:
+        await http.aclose()
 
 
 def _read(body: bytes) -> Any:

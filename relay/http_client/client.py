@@ -113,7 +113,7 @@ class HttpClient:
             async with asyncio.timeout(self._connect_timeout):
                 connection = await self._opened(asyncio.get_running_loop())
         except (OSError, UnicodeError) as error:  # a name too long for DNS is a UnicodeError
-            raise NotConnected(f"no connection to {self._host}") from error
+            raise NotConnected(f"no connection to {self._host}: {error}") from error
         self._open.add(connection)
         return connection
 
