@@ -53,7 +53,9 @@ class Json:
 
     def record(self, record: logging.LogRecord) -> str:
         """The record with its `extra` fields, the exception's trace among them."""
-        return self._formatter.format(record)
+        # From Python 3.12 on every record names its task, which tells nobody anything.
+        told = {name: value for name, value in vars(record).items() if name != "taskName"}
+        return self._formatter.format(logging.makeLogRecord(told))
 
     def message(self, fields: Mapping[str, Any], at: float) -> str:
         """The fields behind those that every line has, which are ready but for the time."""

@@ -26,6 +26,7 @@ from relay.facts import (
     ReleaseFailed,
 )
 from relay.message import Delivered, Reject, Retry
+from relay.telemetry.form import Json
 from relay.telemetry.line_writer import LineWriter
 from relay.telemetry.log import open_log
 from relay.telemetry.log_file import LogFile
@@ -215,6 +216,12 @@ def test_a_halt_that_no_fact_tells_of_is_two_lines_too() -> None:
     start, end = map(json.loads, screen.getvalue().splitlines())
     assert (start["level"], start["setting"]) == ("ERROR", "RELAY_ENVELOPE")
     assert end["message"] == "no longer halted"
+
+
+def test_a_line_has_no_fields_that_depend_on_pythons_version() -> None:
+    record = logging.makeLogRecord({"msg": "hello", "taskName": "Task-7", "setting": "RELAY_X"})
+    line = json.loads(Json("orders").record(record))
+    assert line.keys() == {"timestamp", "level", "service", "message", "location", "setting"}
 
 
 def test_what_goes_wrong_with_a_lease_names_the_message() -> None:
