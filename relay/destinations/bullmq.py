@@ -133,19 +133,21 @@ class BullMQ:
         self._checked = True
 
     def _unavailable(self, error: Exception) -> Unavailable:
-        text = str(error)[:200]
-        wrong = isinstance(error, self._errors.AuthenticationError) or text.startswith(
-            ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username", "invalid password")
-        )
-        if wrong:
+        errors = self._errors
+        if isinstance(error, errors.AuthenticationError | errors.NoPermissionError):
             return Unavailable(
-                "Redis refuses the user or password", setting=URL, proven=True, untaken=True
+                f"Redis refuses the user or password, or what it may do: {error}",
+                setting=URL,
+                proven=True,
+                untaken=True,
             )
-        if isinstance(error, self._errors.ConnectionError | self._errors.TimeoutError):
+        full = isinstance(error, errors.OutOfMemoryError | errors.ReadOnlyError)
+        if full or isinstance(error, errors.BusyLoadingError | errors.MasterDownError):
+            return Unavailable(f"Redis takes nothing: {error}", proven=True, untaken=True)
+        if isinstance(error, errors.ConnectionError | errors.TimeoutError):
             self._checked = False
             return Unavailable(f"Redis gives no answer: {type(error).__name__}", proven=True)
-        full = text.startswith(("OOM", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN"))
-        return Unavailable(f"Redis answers {text}", proven=full, untaken=full)
+        return Unavailable(f"Redis answers {str(error)[:200]}")
 
 
 def _client(url: str, timeout: float, in_flight: int) -> Any:
@@ -162,4 +164,4 @@ def _client(url: str, timeout: float, in_flight: int) -> Any:
         # Tries are the forwarder's: a retry inside a retry multiplies.
         retry=retry.Retry(backoff.NoBackoff(), 0),
     )
-    return redis.Redis(connection_pool=pool)
+    return redis.Redis.from_pool(pool)

@@ -7,6 +7,7 @@ the same name with the same input is answered with the execution there is; any o
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ class StepFunctions:
         express: an EXPRESS one is allowed, where a repeated start runs twice.
         what: the whole event as input, or its data only.
         conflict: called with an event whose name was used for another input.
+        timeout: seconds for the start of one event, with the questions that it takes.
         clock: the time of day.
     """
 
@@ -102,9 +104,11 @@ class StepFunctions:
         express: bool = False,
         what: Content = "event",
         conflict: Callable[[Event], None] = lambda _event: None,
+        timeout: float = 30.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._machine = machine
+        self._timeout = timeout
         self._express = express
         self._what = what
         self._conflict = conflict
@@ -122,6 +126,13 @@ class StepFunctions:
 
     async def start(self, event: Event, payload: bytes) -> Outcome:
         """One StartExecution; `Delivered.reference` is the execution's ARN."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._start(event, payload)
+        except TimeoutError:
+            raise Unavailable(f"Step Functions gave no answer in {self._timeout:g} s") from None
+
+    async def _start(self, event: Event, payload: bytes) -> Outcome:
         name, text = hashed(event.id), payload.decode()
         began = self._clock()
         try:

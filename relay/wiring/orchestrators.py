@@ -75,6 +75,7 @@ async def _step_functions(
     starter = StepFunctions(
         machine,
         express=settings.step_functions_express,
+        timeout=settings.request_timeout,
         what=settings.content,
         conflict=conflict,
     )

@@ -22,8 +22,8 @@ from relay.wiring.orchestrators import open_orchestrator
 from relay.wiring.session import SharedSession
 from relay.wiring.ways import traits_of_inngest
 
-TIMEOUT = 1.0
-"""Seconds for a request. Only answers that never come take as long."""
+TIMEOUT = 20.0
+"""Seconds for a request. Nothing here takes as long."""
 
 
 @dataclass(kw_only=True)
@@ -34,7 +34,7 @@ class Side:
         started: how many things run there by now.
         complain: the next request is answered that there are too many, with this `Retry-After`.
         deny: from now on no credential is good.
-        lose: the next request is carried out and its answer never comes.
+        lose: the next request is carried out and its answer does not come through.
         tells_wait: complaints can say how long to wait.
         conflicts: events whose id was used for another content, where that can be seen.
     """

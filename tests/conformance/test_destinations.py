@@ -9,6 +9,7 @@ from email.utils import format_datetime
 
 import pytest
 
+from relay.facts import CircuitChanged, Fact
 from relay.forwarder import Forwarder
 from relay.message import Delivered, Event, Reject, Unavailable
 from tests.conformance.sides import Side
@@ -104,10 +105,15 @@ async def test_a_lost_answer_leaves_it_open_and_a_second_try_starts_nothing_twic
 
 async def test_a_credential_that_is_not_good_halts(side: Side) -> None:
     side.deny()
-    forwarder = Forwarder(side.destination)
+    halted = asyncio.Event()
+
+    def observe(fact: Fact) -> None:
+        if isinstance(fact, CircuitChanged):
+            halted.set()
+
+    forwarder = Forwarder(side.destination, observe=observe)
     submits = [asyncio.ensure_future(forwarder.submit(event(f"e-{i}"))) for i in range(3)]
-    while forwarder.state.circuit == "closed":
-        await asyncio.sleep(0.01)
+    await halted.wait()
     state = forwarder.state
     await forwarder.stop(0)
     await asyncio.gather(*submits)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -38,14 +38,13 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What happens to the next request: `answer` and nothing else, or all of it but the answer."""
+    """What happens to the next request: `answer` and nothing else, or all of it but its answer."""
 
     answer: Answer | None = None
 
-    @property
-    def lost(self) -> bool:
-        """The request is carried out, and its answer never comes."""
-        return self.answer is None
+
+LOST = Answer(status=502, body=b"<html>the answer got lost</html>")
+"""What a proxy says of an answer that did not come."""
 
 
 class Server:
@@ -104,16 +103,8 @@ class Server:
         if fault is not None and fault.answer is not None:
             return _response(fault.answer)
         answer = self._respond(asked)
-        if fault is not None:
-            await _disconnected(request)
-        return _response(answer)
+        return _response(answer if fault is None else LOST)
 
 
 def _response(answer: Answer) -> Response:
     return Response(answer.body, answer.status, dict(answer.headers), "application/json")
-
-
-async def _disconnected(request: Request) -> None:
-    message: Any = {}
-    while message.get("type") != "http.disconnect":
-        message = await request.receive()
