@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from relay.health import Readiness, health_routes
 from relay.message import Message, Outcome, Retry
 from relay.sqsd_request import NotFromSqsd, message_of
 
@@ -24,14 +24,6 @@ BODY_LIMIT = 2 * 1_048_576
 """Bytes: twice what SQS can hold. A larger body is from somebody else."""
 
 _log = logging.getLogger(__name__)
-
-
-class Readiness(Protocol):
-    """What `GET /ready` tells: see `relay.readiness`."""
-
-    def __call__(self) -> tuple[bool, Mapping[str, Any]]:
-        """Whether all is well, and the JSON object that says what is not."""
-        ...
 
 
 class PushApp:
@@ -64,8 +56,7 @@ class PushApp:
         """The application to serve."""
         return Starlette(
             routes=[
-                Route("/health", self._health, methods=["GET"]),
-                Route("/ready", self._readiness, methods=["GET"]),
+                *health_routes(self._ready),
                 Route("/{path:path}", self._post, methods=["POST"]),
             ]
         )
@@ -78,14 +69,6 @@ class PushApp:
         """Answer 503 to every request that is still held."""
         if not self._released.done():
             self._released.set_result(None)
-
-    async def _health(self, _request: Request) -> Response:
-        """Alive, even while holding or halted: the daemon may stop polling when this fails."""
-        return JSONResponse({"status": "alive"})
-
-    async def _readiness(self, _request: Request) -> Response:
-        ready, told = self._ready()
-        return JSONResponse({"ready": ready, **told}, status_code=200 if ready else 503)
 
     async def _post(self, request: Request) -> Response:
         if self._stopping:

@@ -10,7 +10,7 @@ from relay.settings import missing
 from relay.wiring.pull import poll
 
 EXIT_CODES = (
-    "Exit codes: 0 stopped as asked, 1 the address for Prometheus cannot be listened on,"
+    "Exit codes: 0 stopped as asked, 1 the address of its endpoints cannot be listened on,"
     " 2 wrong usage or settings."
 )
 
@@ -21,6 +21,8 @@ def command(*, env_file: EnvFile = None) -> None:
     RELAY_QUEUE_URL names the queue by URL, ARN or name; region, profile, credentials and endpoint
     come from AWS's own variables and files (AWS_ENDPOINT_URL_SQS for a local server). Never run it
     on a queue that a worker daemon reads: one of them at a time.
+
+    With PORT set it answers `GET /health` and `GET /ready` there, as `relay serve` does.
 
     A queue, key or permission that is missing does not end it: it says which, and tries again every
     half minute. SIGTERM takes no more, finishes what is in hand within RELAY_DRAIN_DEADLINE,

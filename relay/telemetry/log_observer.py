@@ -98,7 +98,7 @@ class LogObserver:
                 _log.warning("no longer halted")
             else:
                 fields = {"setting": state.setting or ""}
-                _log.error("halted, see %s: %s", state.setting, state.problem, extra=fields)
+                _log.error("halted%s: %s", _see(state.setting), state.problem, extra=fields)
         self._problem = state.problem
 
     def _settled(self, fact: Settled) -> None:
@@ -137,13 +137,17 @@ def _summary(window: Window) -> dict[str, int]:
     }
 
 
+def _see(setting: str | None) -> str:
+    return f", see {setting}" if setting else ""
+
+
 def _circuit_changed(fact: CircuitChanged) -> None:
     fields = {"circuit": fact.state, "seconds": round(fact.seconds, 1)}
     if fact.state == "closed":
         _log.warning("delivering again after %.0f s: %s", fact.seconds, fact.reason, extra=fields)
     elif fact.state == "halted":
         fields |= {"setting": fact.setting or ""}
-        _log.error("halted, see %s: %s", fact.setting, fact.reason, extra=fields)
+        _log.error("halted%s: %s", _see(fact.setting), fact.reason, extra=fields)
     else:
         _log.warning("holding, the destination is away: %s", fact.reason, extra=fields)
 

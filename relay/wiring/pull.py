@@ -17,8 +17,10 @@ from relay.poller import Limits, Poller
 from relay.poller.way_in import WayIn
 from relay.settings import Settings
 from relay.stopping import on_stop_signal
+from relay.wiring.answering import answering
 from relay.wiring.core import running
-from relay.wiring.telemetry import metrics_served, telling
+from relay.wiring.readiness import readiness
+from relay.wiring.telemetry import telling
 
 FLUSH = 2.0
 """Seconds for the last copies to the dead-letter queue, after the poller has left."""
@@ -31,7 +33,7 @@ async def poll(settings: Settings) -> None:
     """Poll until a signal, then drain; a second signal releases what is in hand and goes.
 
     Raises:
-        OSError: the address for Prometheus cannot be bound.
+        OSError: the address for its endpoints cannot be bound.
     """
     asked = asyncio.Event()
     pollers: list[Poller] = []
@@ -44,7 +46,7 @@ async def poll(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(on_stop_signal(stop))
         telemetry = await stack.enter_async_context(telling(settings))
-        await stack.enter_async_context(metrics_served(settings, telemetry))
+        answers = await stack.enter_async_context(answering(settings, telemetry))
         found = await _unless(asked, _found(settings, stack, telemetry.observe))
         if found is None:
             return
@@ -52,6 +54,7 @@ async def poll(settings: Settings) -> None:
         # The queue's own retention is what ends a wait, whatever the settings were told.
         real = settings.model_copy(update={"queue_retention": attributes.retention})
         core = await stack.enter_async_context(running(real, telemetry))
+        answers.ready = readiness(core.forwarder, core.handler)
         poller = Poller(
             queue,
             core.handler.handle,

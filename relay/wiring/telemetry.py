@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
@@ -18,7 +17,6 @@ from relay.aws.errors import QueueError
 from relay.aws.references import parse_reference
 from relay.facts import Observe
 from relay.handler import Handler
-from relay.http_server import serving
 from relay.message import Destination
 from relay.settings import Settings
 from relay.telemetry import table
@@ -102,21 +100,6 @@ async def telling(settings: Settings) -> AsyncIterator[Telemetry]:
         yield telemetry
 
 
-@contextlib.asynccontextmanager
-async def metrics_served(settings: Settings, telemetry: Telemetry) -> AsyncIterator[None]:
-    """`GET /metrics` on the settings' address, for a relay that has no other business there.
-
-    Raises:
-        OSError: the address cannot be bound.
-    """
-    if settings.metrics != "prometheus":
-        yield
-        return
-    app = telemetry.beside(_nothing_else)
-    async with serving(app, host=settings.host, port=settings.port):
-        yield
-
-
 def state_of(forwarder: Way, handler: Handler) -> State:
     """What the relay is doing."""
     held = handler.status
@@ -182,8 +165,3 @@ def _queue_name(settings: Settings) -> str | None:
         return parse_reference(settings.queue_url).name
     except QueueError:
         return None
-
-
-async def _nothing_else(_scope: Any, _receive: Any, send: Any) -> None:
-    await send({"type": "http.response.start", "status": 404, "headers": []})
-    await send({"type": "http.response.body", "body": b""})

@@ -13,14 +13,14 @@ import httpx
 import pytest
 
 from relay.facts import Received
-from relay.http_server import serving
 from relay.message import Message
 from relay.settings import Settings
 from relay.telemetry.extra import ExtraMissing, needing_otlp
 from relay.telemetry.report import State
+from relay.wiring.answering import answering
 from relay.wiring.session import SharedSession
 from relay.wiring.sink import Nowhere, WithCredentials
-from relay.wiring.telemetry import metrics_served, telling
+from relay.wiring.telemetry import telling
 from tests.telemetry.samples import message, recorder, report
 
 EXTRA = "sqs-relay\\[otlp\\]"
@@ -84,7 +84,7 @@ async def test_prometheus_is_answered_in_pull_mode_too(tmp_path: Path) -> None:
     chosen = settings(tmp_path, metrics="prometheus", PORT=port)
     async with (
         telling(chosen) as telemetry,
-        metrics_served(chosen, telemetry),
+        answering(chosen, telemetry),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
     ):
         telemetry.observe(Received(Message(body=b"", message_id="m", queue="orders")))
@@ -93,18 +93,25 @@ async def test_prometheus_is_answered_in_pull_mode_too(tmp_path: Path) -> None:
     assert 'relay_received_total{service="relay",queue="orders"} 1' in answer.text
 
 
-async def test_without_prometheus_nobody_listens(tmp_path: Path) -> None:
+async def test_a_poller_with_a_port_tells_its_health(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    chosen = settings(tmp_path, PORT=port)
     async with (
-        serving(_refuse) as port,
-        telling(settings(tmp_path, PORT=port)) as telemetry,
-        # The port is taken, so listening would fail.
-        metrics_served(settings(tmp_path, PORT=port), telemetry),
+        telling(chosen) as telemetry,
+        answering(chosen, telemetry) as answers,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
     ):
-        pass
+        assert (await client.get("/health")).status_code == 200
+        assert (await client.get("/ready")).json()["reason"] == "the queue is being looked for"
+        answers.ready = lambda: (True, {"circuit": "closed"})
+        assert (await client.get("/ready")).json() == {"ready": True, "circuit": "closed"}
 
 
-async def _refuse(_scope: object, _receive: object, _send: object) -> None:
-    raise AssertionError
+async def test_without_a_port_or_prometheus_nobody_listens(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, host="not an address")
+    async with telling(chosen) as telemetry, answering(chosen, telemetry):
+        pass  # listening there would have failed
 
 
 async def test_without_credentials_metrics_go_nowhere(
