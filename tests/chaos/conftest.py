@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from tests.chaos.haste import Haste
+from tests.chaos.preloading import remember_service_models
 from tests.chaos.processes import Zygote, zygote
 from tests.chaos.world import SPEED
 
@@ -15,6 +16,7 @@ from tests.chaos.world import SPEED
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def parent() -> AsyncIterator[tuple[Zygote, Haste]]:
     """What every relay is forked from, and the time that all share."""
+    remember_service_models()
     haste = Haste(time.time(), SPEED)
     async with zygote(haste) as made:
         yield made, haste

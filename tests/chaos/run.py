@@ -99,15 +99,18 @@ async def run(
 ) -> Result:
     """Play the seed, or the chosen troubles in its traffic, and judge what became of everything."""
     start = time.monotonic()
+    known = {**catalogue(mode), **troubles.UNPROMISED}
     chance = random.Random(f"{mode} {seed}")
     ledger = chosen is None and seed % 2 == 0
     chosen = chosen or plan(mode, chance, ledger=ledger)
     settings = {**(LEDGER if ledger else {}), **(settings or {})}
-    async with world(mode, zygote, haste, directory, mutant=mutant, settings=settings) as made:
+    async with world(
+        mode, zygote, haste, directory, mutant=mutant, settings=settings, **inngest
+    ) as made:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_publish(made, chance))
             for lane in chosen.lanes:
-                tasks.create_task(_suffer(made, lane, catalogue(mode), random.Random(seed)))
+                tasks.create_task(_suffer(made, lane, known, random.Random(seed)))
         verdict = await conclude(made)
         log = made.relay.log()
     return Result(mode, seed, chosen.names, verdict, time.monotonic() - start, log)

@@ -67,6 +67,13 @@ async def _orchestrator_dies(world: World, chance: random.Random) -> None:
     await world.inngest.restart()
 
 
+async def _orchestrator_killed(world: World, _chance: random.Random) -> None:
+    """What it had stored and not run is forgotten too, where its queue is in memory."""
+    await world.inngest.kill()
+    await world.haste.sleep(2)
+    await world.inngest.restart()
+
+
 def _sqs(*actions: str, queue: str | None = None, **fault: object) -> Trouble:
     """Some of SQS's next answers to one of these actions are like this."""
 
@@ -244,6 +251,8 @@ LEDGER: Mapping[str, Trouble] = {
     "DynamoDB is down": _ledger("gone"),
 }
 """Only where there is a ledger."""
+UNPROMISED: Mapping[str, Trouble] = {"it is killed at once": _orchestrator_killed}
+"""Not drawn by any seed: what a read-back cannot tell, reported only."""
 DAEMON: Mapping[str, Trouble] = {
     "resets before the relay": _proxied("sqsd", Moment.ASKED, Spoil.RESET),
     "resets after the relay": _proxied("sqsd", Moment.ANSWERED, Spoil.RESET),

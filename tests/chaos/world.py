@@ -146,6 +146,7 @@ async def world(
     mutant: str | None = None,
     settings: dict[str, str] | None = None,
     options: SqsdOptions = DAEMON,
+    visibility: int = VISIBILITY,
     start: bool = True,
     **inngest: Any,
 ) -> AsyncIterator[World]:
@@ -157,7 +158,7 @@ async def world(
         await stack.enter_async_context(orchestrator)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         client = SqsClient(http, sqs.url)
-        main, dead = await _queues(client, sqs, fifo=mode == "fifo")
+        main, dead = await _queues(client, sqs, visibility, fifo=mode == "fifo")
         port = _free_port() if mode == "push" else None
         proxies = {
             "SQS": Proxy("SQS", int(sqs.url.rpartition(":")[2])),
@@ -200,7 +201,9 @@ async def world(
         yield made
 
 
-async def _queues(client: SqsClient, sqs: SqsServer, *, fifo: bool) -> tuple[Queue, Queue]:
+async def _queues(
+    client: SqsClient, sqs: SqsServer, visibility: int, *, fifo: bool
+) -> tuple[Queue, Queue]:
     suffix, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
     await client.call(
         "CreateQueue",
@@ -211,7 +214,7 @@ async def _queues(client: SqsClient, sqs: SqsServer, *, fifo: bool) -> tuple[Que
     policy = {"deadLetterTargetArn": dead.arn, "maxReceiveCount": MAX_RECEIVE_COUNT}
     attributes = {
         "MessageRetentionPeriod": str(int(QUEUE_RETENTION)),
-        "VisibilityTimeout": str(VISIBILITY),
+        "VisibilityTimeout": str(visibility),
         "RedrivePolicy": json.dumps(policy),
         **kind,
     }

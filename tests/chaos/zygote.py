@@ -17,7 +17,12 @@ from typing import Any, NoReturn
 
 from tests.chaos.haste import Haste
 
-MODULES = ("relay.commands.serve", "relay.commands.poll", "tests.chaos.mutants")
+MODULES = (
+    "relay.commands.serve",
+    "relay.commands.poll",
+    "relay.wiring.destination",
+    "tests.chaos.mutants",
+)
 
 
 def main() -> None:
@@ -25,6 +30,7 @@ def main() -> None:
     # After the clocks: defaults are bound when a module is imported.
     for name in MODULES:
         import_module(name)
+    import_module("tests.chaos.preloading").remember_service_models()
     signal.signal(signal.SIGCHLD, _reap)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin:
