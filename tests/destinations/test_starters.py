@@ -1,0 +1,167 @@
+"""What is particular to one destination: keys, types of state machines, templates, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.destinations.content import json_string
+from relay.destinations.keys import as_header, as_text, hashed
+from relay.destinations.one_by_one import OneByOne
+from relay.destinations.step_functions import Execution, StatesError, StepFunctions
+from relay.message import Delivered, Event, Outcome, Reject, Retry, Unavailable
+from relay.traits import LIVES, Traits, warnings
+
+EVENT = Event(id="e-1", name="order/placed", data=b'{"n": 1.10}')
+
+
+@given(st.text())
+def test_keys_fit_their_destinations(event_id: str) -> None:
+    assert re.fullmatch(r"[a-z0-9-]{46}", hashed(event_id))
+    assert 0 < len(as_text(event_id).encode()) <= 255
+    assert re.fullmatch(r"[!-~]([ -~]{0,254}[!-~])?", as_header(event_id))
+
+
+@given(st.text(), st.text())
+def test_two_ids_never_have_one_key(one: str, other: str) -> None:
+    for encode in (hashed, as_text, as_header):
+        assert (encode(one) == encode(other)) == (one == other)
+        assert encode(hashed(one)) != encode(one)
+
+
+def test_keys_are_the_same_for_ever() -> None:
+    assert hashed("e-1") == "relay-b94f523196aaacd8bdb9ef0d8cf2e1d8f9b766ab"
+
+
+@given(
+    st.recursive(
+        st.none() | st.text() | st.integers(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)
+    )
+)
+def test_json_in_a_json_string_comes_out_as_it_was(value: object) -> None:
+    text = json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    assert json.loads(json_string(text).decode("utf-8", "surrogatepass")) == text.decode(
+        "utf-8", "surrogatepass"
+    )
+
+
+class Machine:
+    """A state machine that answers as told."""
+
+    def __init__(self, answer: Execution | StatesError, *, express: bool = False) -> None:
+        self.answer = answer
+        self.express = express
+        self.names: list[str] = []
+
+    async def is_express(self) -> bool:
+        return self.express
+
+    async def start(self, name: str, text: str) -> Execution:
+        self.names.append(name)
+        if isinstance(self.answer, StatesError):
+            raise self.answer
+        return self.answer
+
+    async def look_up(self, name: str) -> Execution:
+        raise StatesError("AccessDenied", "denied", "not allowed")
+
+
+async def start(machine: Machine, *, express: bool = False) -> Outcome:
+    states = StepFunctions(machine, express=express, clock=lambda: 1_000.0)
+    return await states.start(EVENT, states.payload(EVENT))
+
+
+async def test_an_express_machine_is_refused_before_anything_runs() -> None:
+    machine = Machine(Execution("arn:aws:states:x:1:express:m:n", 1_000.0), express=True)
+    with pytest.raises(Unavailable) as caught:
+        await start(machine)
+    assert caught.value.setting == "RELAY_STEP_FUNCTIONS_ARN"
+    assert machine.names == []
+    assert await start(machine, express=True) == Delivered("arn:aws:states:x:1:express:m:n")
+
+
+async def test_the_arn_of_an_execution_tells_an_express_machine_too() -> None:
+    with pytest.raises(Unavailable, match="EXPRESS"):
+        await start(Machine(Execution("arn:aws:states:x:1:express:m:n", 1_000.0)))
+
+
+async def test_an_execution_that_began_long_ago_is_a_duplicate() -> None:
+    assert await start(Machine(Execution("arn", 10.0))) == Delivered("arn", duplicate=True)
+    assert await start(Machine(Execution("arn", 999.0))) == Delivered("arn")
+
+
+async def test_who_may_not_look_still_knows_a_duplicate() -> None:
+    exists = StatesError("ExecutionAlreadyExists", "other", "it exists")
+    assert await start(Machine(exists)) == Delivered(duplicate=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "setting", "proven"),
+    [
+        ("StateMachineDoesNotExist", "other", "RELAY_STEP_FUNCTIONS_ARN", True),
+        ("AccessDeniedException", "denied", "RELAY_STEP_FUNCTIONS_ARN", True),
+        ("ExecutionLimitExceeded", "other", None, True),
+        ("ThrottlingException", "throttled", None, True),
+        ("ServiceUnavailable", "connection", None, False),
+        ("ValidationException", "other", None, False),
+    ],
+)
+async def test_errors_of_the_service_are_told_apart(
+    code: str, kind: str, setting: str | None, *, proven: bool
+) -> None:
+    with pytest.raises(Unavailable) as caught:
+        await start(Machine(StatesError(code, kind, "told")))
+    assert (caught.value.setting, caught.value.proven) == (setting, proven)
+
+
+async def test_a_bad_input_is_the_events_own_fault() -> None:
+    outcome = await start(Machine(StatesError("InvalidExecutionInput", "other", "told")))
+    assert isinstance(outcome, Reject)
+
+
+async def test_a_machine_that_is_silent_is_given_up() -> None:
+    class Silent(Machine):
+        async def start(self, name: str, text: str) -> Execution:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    states = StepFunctions(Silent(Execution("arn", 0.0)), timeout=0.05)
+    with pytest.raises(Unavailable, match="no answer"):
+        await states.start(EVENT, b"{}")
+
+
+class Fickle:
+    """Starts what it knows, and has no answer for what it does not."""
+
+    traits = Traits(name="Fickle", recognised_by="x", remembered=LIVES, durable=True)
+
+    def payload(self, event: Event) -> bytes:
+        return event.wire
+
+    async def start(self, event: Event, payload: bytes) -> Outcome:
+        if event.id.startswith("bad"):
+            raise Unavailable("none", after=3.0)
+        return Delivered(event.id)
+
+
+async def test_who_gets_no_answer_beside_others_that_do_waits_his_turn_again() -> None:
+    events = [Event(id=one, name="a") for one in ("a", "bad", "b")]
+    destination = OneByOne(Fickle(), 4)
+    assert await destination.send(events) == [Delivered("a"), Retry("none", 3.0), Delivered("b")]
+    with pytest.raises(Unavailable):
+        await destination.send([Event(id="bad-1", name="a"), Event(id="bad-2", name="a")])
+
+
+def test_what_a_person_gives_up_is_said() -> None:
+    forgetful = Traits(name="D", recognised_by="the id", remembered=86_400.0, durable=False)
+    told = list(warnings(forgetful, 1_209_600.0))
+    assert len(told) == 2
+    assert "remembers an id for 1 days and the queue keeps messages for 14 days" in told[0]
+    assert list(warnings(Fickle.traits, 1_209_600.0)) == []
+    assert forgetful.remembers(3_600.0)
+    assert not forgetful.remembers(90_000.0)

@@ -1,0 +1,200 @@
+"""The webhook destination over real sockets: its key, its signature, its rules, its secrets."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from relay.destinations.addresses import OnlyPublic, is_public
+from relay.destinations.http_peer import HttpPeer
+from relay.destinations.webhook import Webhook
+from relay.destinations.webhook_presets import PRESETS
+from relay.destinations.webhook_rules import parse_rules
+from relay.destinations.webhook_signature import signing_key
+from relay.message import Delivered, Event, Outcome, Reject, Retry, Unavailable
+from tests.destinations.wire import Wire, http, listening
+
+PATH = "/hooks/catch/123456/top-secret-part?x=1"
+NOW = 1_800_000_000.0
+SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
+EVENT = Event(id="order-7", name="order/placed", data=b'{"n": 1.10}')
+
+
+@asynccontextmanager
+async def hook(
+    wire: Wire,
+    preset: str = "generic",
+    resolve: Callable[[str, int], Awaitable[str]] | None = None,
+    host: str = "127.0.0.1",
+    timeout: float = 10.0,
+    **more: Any,
+) -> Any:
+    url = f"http://{host}:{wire.port}{PATH}"
+    async with HttpPeer(
+        url, "RELAY_WEBHOOK_URL", timeout=timeout, hide_path=True, resolve=resolve
+    ) as peer:
+        yield Webhook(peer, PRESETS[preset], clock=lambda: NOW, **more)
+
+
+async def started(
+    answer: bytes, preset: str = "generic", event: Event = EVENT, **more: Any
+) -> tuple[Outcome, Wire]:
+    async with listening(answer) as wire, hook(wire, preset, **more) as webhook:
+        return await webhook.start(event, webhook.payload(event)), wire
+
+
+async def fails(answer: bytes, preset: str = "generic", **more: Any) -> Unavailable:
+    with pytest.raises(Unavailable) as caught:
+        await started(answer, preset, **more)
+    assert "top-secret" not in repr(caught.value)
+    return caught.value
+
+
+async def test_a_request_has_the_key_the_headers_and_a_signature_for_each_key() -> None:
+    keys = [signing_key(SECRET), b"old"]
+    outcome, wire = await started(http(200), keys=keys, headers={"x-tenant": "7"})
+    assert outcome == Delivered()
+    line, headers, body = wire.requests[0]
+    assert line == f"POST {PATH} HTTP/1.1"
+    assert body == EVENT.wire
+    assert headers["idempotency-key"] == headers["webhook-id"] == "order-7"
+    assert headers["x-tenant"] == "7"
+    signed = b"order-7.1800000000." + body
+    macs = [base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode() for key in keys]
+    assert headers["webhook-signature"] == f"v1,{macs[0]} v1,{macs[1]}"
+
+
+@pytest.mark.parametrize("event_id", ["é", "a\nb: c", " a", "", "x" * 300])
+async def test_an_id_that_no_header_can_hold_is_hashed(event_id: str) -> None:
+    event = Event(id=event_id, name="a/b")
+    _, wire = await started(http(200), event=event)
+    assert wire.requests[0][1]["idempotency-key"].startswith("relay-")
+
+
+@pytest.mark.parametrize(
+    ("status", "setting", "proven"),
+    [
+        (301, "RELAY_WEBHOOK_URL", False),
+        (401, "RELAY_WEBHOOK_URL", True),
+        (404, "RELAY_WEBHOOK_URL", False),
+        (410, "RELAY_WEBHOOK_URL", True),
+        (400, None, False),
+        (422, None, False),
+        (429, None, True),
+        (500, None, False),
+    ],
+)
+async def test_a_status_without_a_rule_is_no_fault_of_one_event(
+    status: int, setting: str | None, *, proven: bool
+) -> None:
+    error = await fails(http(status, f"at {PATH}", Location="http://elsewhere/"))
+    assert (error.setting, error.proven) == (setting, proven)
+
+
+async def test_rules_of_a_person_come_first() -> None:
+    rules = parse_rules("409=duplicate; 422=reject; 400/queue is full/=retry; 5xx=halt; 200=reject")
+    answers = ((http(409), Delivered(duplicate=True)), (http(201), Delivered()))
+    for answer, outcome in answers:
+        assert (await started(answer, rules=rules))[0] == outcome
+    refused, _ = await started(http(422, "bad"), rules=rules)
+    assert isinstance(refused, Reject)
+    later, _ = await started(http(400, "the Queue is full", Retry_After="9"), rules=rules)
+    assert later == Retry("the webhook wants it later: 400: the Queue is full", 9.0)
+    assert isinstance((await started(http(200), rules=rules))[0], Reject)
+    assert (await fails(http(503), rules=rules)).setting == "RELAY_WEBHOOK_URL"
+
+
+@pytest.mark.parametrize("text", ["2=delivered", "200", "200=fine", "400/(/=retry", "=reject"])
+def test_what_is_no_rule_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a"):
+        parse_rules(text)
+
+
+async def test_presets_know_their_systems_ways() -> None:
+    said, _ = await started(http(200, '{"status": "success", "id": "1"}'), "zapier")
+    assert said == Delivered()
+    assert (await fails(http(200, "<html>"), "zapier")).setting is not None
+    full = await fails(http(400, "Queue is full."), "make")
+    assert full.setting is None
+    assert (await fails(http(410, "scenario is off"), "make")).proven
+    assert (await fails(http(400, "endpoint is inactive"), "argo-events")).setting is None
+    assert PRESETS["zapier"].traits.recognised_by is None
+
+
+async def test_the_url_is_in_no_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    await started(http(200))
+    assert "hooks" not in caplog.text
+
+
+async def test_a_server_that_is_silent_is_given_up() -> None:
+    async def behave(wire: Wire, reader: Any, _writer: Any) -> None:
+        await wire.read(reader)
+        await reader.read()
+
+    async with listening(behave=behave) as wire, hook(wire, timeout=0.2) as webhook:
+        with pytest.raises(Unavailable, match=r"no answer in 0\.2 s"):
+            await webhook.start(EVENT, b"{}")
+
+
+async def test_the_connection_goes_to_the_address_that_was_looked_at() -> None:
+    async def resolve(host: str, _port: int) -> Sequence[str]:
+        assert host == "hooks.example.com"
+        return ["127.0.0.1"]
+
+    only = OnlyPublic("RELAY_WEBHOOK_URL", resolve=resolve, permitted=lambda _address: True)
+    async with (
+        listening(http(200)) as wire,
+        hook(wire, resolve=only, host="hooks.example.com") as webhook,
+    ):
+        assert await webhook.start(EVENT, b"{}") == Delivered()
+    assert wire.requests[0][1]["host"] == f"hooks.example.com:{wire.port}"
+
+
+async def test_a_name_with_a_private_address_among_others_is_refused() -> None:
+    async def resolve(_host: str, _port: int) -> Sequence[str]:
+        return ["93.184.216.34", "169.254.169.254"]
+
+    with pytest.raises(Unavailable, match="private address") as caught:
+        await OnlyPublic("RELAY_WEBHOOK_URL", resolve=resolve)("rebinding.example.com", 443)
+    assert caught.value.proven
+    assert caught.value.untaken
+    assert caught.value.setting == "RELAY_WEBHOOK_URL"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::",
+        "fe80::1%eth0",
+        "fd00::1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::a9fe:a9fe",
+        "2002:7f00:1::",
+        "ff02::1",
+    ],
+)
+def test_private_addresses_are_seen_in_every_form(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1"])
+def test_public_addresses_are_let_through(address: str) -> None:
+    assert is_public(address)
