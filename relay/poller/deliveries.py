@@ -155,10 +155,11 @@ class Deliveries:
                 return
             self.handling += 1
             lease.stage = Stage.HANDLING
-            lease.task = self._spawn(self._deliver(lease))
+            self._spawn(self._deliver(lease))
 
     async def _deliver(self, lease: Lease) -> None:
-        outcome = await self._outcome(lease)
+        lease.task = asyncio.current_task()
+        outcome = None if lease.withdrawn else await self._outcome(lease)
         lease.stage = Stage.SETTLING
         self.handling -= 1
         later = self._line.end(lease, outcome)

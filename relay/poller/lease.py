@@ -34,7 +34,8 @@ class Lease:
 
     `deadline` is when SQS may show the message to others. `lost` says that SQS refused to extend
     it, or that the deadline passed: somebody else may have the message too. `former` are the
-    handles of earlier receives of the same message.
+    handles of earlier receives of the same message. `task` is what handles it, once that runs: a
+    task that is cancelled before it could start settles nothing.
     """
 
     message: Message
@@ -59,10 +60,11 @@ class Lease:
         return max(0.0, self.taken_at + LONGEST - MARGIN - at)
 
     def withdraw(self) -> None:
-        """End its handling without an outcome; does nothing where it has ended or not begun."""
-        if self.stage is Stage.HANDLING and self.task is not None and not self.withdrawn:
+        """End its handling without an outcome; does nothing where it has ended or still waits."""
+        if self.stage is Stage.HANDLING and not self.withdrawn:
             self.withdrawn = True
-            self.task.cancel()
+            if self.task is not None:
+                self.task.cancel()
 
     async def extended(self) -> None:
         """Wait for an extension that is under way, so that it cannot undo what comes next."""

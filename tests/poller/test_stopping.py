@@ -8,7 +8,12 @@ import pytest
 
 from relay.local.sqs.faults import Fault
 from relay.message import Retry
-from tests.poller.rig import Gate, Rig, until
+from relay.poller.deliveries import Deliveries
+from relay.poller.fairness import FairLine
+from relay.poller.room import Room
+from relay.poller.settling import Settler
+from relay.poller.way_in import WayIn
+from tests.poller.rig import PATIENCE, Gate, Rig, until
 
 
 async def test_what_is_in_hand_is_finished_and_the_rest_is_released(rig: Rig) -> None:
@@ -46,6 +51,31 @@ async def test_a_second_stop_releases_at_once(rig: Rig) -> None:
         poller.stop()
         await until(lambda: set(rig.states.values()) == {"visible"})
     assert len(rig.handler.cancelled) == 12
+
+
+async def test_what_is_withdrawn_before_it_could_start_is_released_too(rig: Rig) -> None:
+    await rig.send(["m"])
+    room = Room(count=10, size=10_000_000, largest=1_048_576)
+    settler = Settler(rig.queue, WayIn(clock=rig.clock.time), linger=0.0, clock=rig.clock.time)
+    deliveries = Deliveries(
+        rig.handler,
+        FairLine(),
+        room,
+        settler,
+        way=Gate(),
+        visibility=60.0,
+        slots=10,
+        clock=rig.clock.time,
+    )
+    async with deliveries:
+        places = room.take(10)
+        deliveries.accept(await rig.queue.receive(1, 0), rig.clock.time(), places)
+        deliveries.withdraw()
+        async with asyncio.timeout(PATIENCE):
+            await deliveries.emptied()
+    assert rig.handler.started == []
+    assert (deliveries.handling, room.taken) == (0, 0)
+    assert rig.states == {"m": "visible"}
 
 
 async def test_the_poll_in_flight_is_awaited_and_what_it_brings_is_released(rig: Rig) -> None:
