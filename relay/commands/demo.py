@@ -16,6 +16,7 @@ from relay.commands.configured import configured
 from relay.commands.failure import FAILED, fail
 from relay.local.demo.performance import Programme, TookTooLong, perform
 from relay.local.demo.show import Show
+from relay.local.orchestrators import STAND_INS
 from relay.local.relay_process import RelayFailed
 
 EXIT_CODES = "Exit codes: 0 the books balance, 1 they do not or something failed, 2 wrong usage."
@@ -31,6 +32,10 @@ def command(
     fifo: Annotated[
         bool, typer.Option("--fifo", help="Use FIFO queues and check the order; with --pull.")
     ] = False,
+    destination: Annotated[
+        str,
+        typer.Option(help=f"The orchestrator: {', '.join(('inngest', *STAND_INS))}."),
+    ] = "inngest",
 ) -> None:
     """Send real messages through the relay, break things on the way, and balance the books.
 
@@ -42,11 +47,18 @@ def command(
     configured(env_file=None)  # the demo uses none of them, but a mistake should not wait for it
     if fifo and not pull:
         fail("--fifo needs --pull: sqsd keeps no order within a group", code=2)
+    if destination not in ("inngest", *STAND_INS):
+        fail(f"--destination must be one of {', '.join(('inngest', *STAND_INS))}", code=2)
     console = Console(file=sys.stdout)
     show = Show(console, monotonic)
     with tempfile.TemporaryDirectory(prefix="relay-demo-") as directory:
         programme = Programme(
-            directory=Path(directory), messages=messages, seed=seed, poll=pull, fifo=fifo
+            directory=Path(directory),
+            messages=messages,
+            seed=seed,
+            poll=pull,
+            fifo=fifo,
+            destination=destination,
         )
         try:
             balance = asyncio.run(perform(programme, show))

@@ -15,6 +15,7 @@ from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # sh
 
 from relay.clocks import DLQ_RETENTION, MAX_RECEIVE_COUNT, QUEUE_RETENTION
 from relay.local.inngest import Function, InngestServer
+from relay.local.orchestrators.stand_in import StandIn
 from relay.local.relay_process import RelayProcess
 from relay.local.sqs import SqsServer
 from relay.local.sqsd import Sqsd, SqsdOptions
@@ -37,7 +38,8 @@ DAEMON = SqsdOptions(
 class Plan:
     """What to set up. Ports are free ones where they are 0.
 
-    `inngest_url` names a server that is there already, instead of the embedded one. `poll` starts
+    `inngest_url` names a server that is there already, instead of the embedded one; `destination`
+    a stand-in of another orchestrator in its place. `poll` starts
     `relay poll` in place of the daemon and `relay serve`.
     """
 
@@ -50,15 +52,20 @@ class Plan:
     inngest_port: int = 0
     relay_port: int = 0
     inngest_url: str | None = None
+    destination: str = "inngest"
     settings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """What is running. `client` is for publishers; `inngest` is None where a server was given."""
+    """What is running. `client` is for publishers.
+
+    `inngest` is None where a server was given or there is a `stand_in`.
+    """
 
     sqs: SqsServer
     inngest: InngestServer | None
+    stand_in: StandIn | None
     daemon: Sqsd | None
     relay: RelayProcess
     client: Any
@@ -80,15 +87,18 @@ async def staged(plan: Plan) -> AsyncIterator[Stage]:
         sqs = await stack.enter_async_context(SqsServer(port=plan.sqs_port, region=REGION))
         client = await stack.enter_async_context(_client(sqs.url))
         queue_url, dlq_url = await _queues(client, plan)
-        inngest = None
-        if plan.inngest_url is None:
+        inngest, stand_in = None, None
+        if plan.destination != "inngest":
+            stand_in = await stack.enter_async_context(StandIn(plan.destination))
+        elif plan.inngest_url is None:
             inngest = InngestServer(plan.inngest_port, plan.functions)
             await stack.enter_async_context(inngest)
         inngest_url = plan.inngest_url or (inngest.url if inngest else "")
         port = None if plan.poll else plan.relay_port or _free_port()
+        chosen = stand_in.settings if stand_in else {}
         relay = RelayProcess(
             "poll" if plan.poll else "serve",
-            settings=_settings(sqs.url, queue_url, inngest_url, port) | plan.settings,
+            settings=_settings(sqs.url, queue_url, inngest_url, port) | chosen | plan.settings,
             output=plan.directory / "relay.log",
             port=port,
         )
@@ -101,6 +111,7 @@ async def staged(plan: Plan) -> AsyncIterator[Stage]:
         yield Stage(
             sqs=sqs,
             inngest=inngest,
+            stand_in=stand_in,
             daemon=daemon,
             relay=relay,
             client=client,

@@ -14,6 +14,7 @@ from relay.local.demo.samples import LISTENED
 from relay.local.demo.show import Progress, Show
 from relay.local.demo.traffic import traffic
 from relay.local.inngest import Function, InngestServer
+from relay.local.orchestrators.stand_in import StandIn
 from relay.local.sqs import Fault
 from relay.local.stage import Plan, Stage, staged
 
@@ -52,6 +53,7 @@ class Programme:
     seed: int = 1
     fifo: bool = False
     poll: bool = False
+    destination: str = "inngest"
     limit: float = 120.0
 
 
@@ -68,22 +70,28 @@ async def perform(programme: Programme, show: Show) -> Balance:
         fifo=programme.fifo,
         poll=programme.poll,
         visibility=VISIBILITY,
+        destination=programme.destination,
     )
     async with staged(plan) as stage:
-        assert stage.inngest is not None  # noqa: S101 - the plan names no other server
+        orchestrator = stage.stand_in or stage.inngest
+        assert orchestrator is not None  # noqa: S101 - the plan names no other server
         mode = "relay poll" if programme.poll else "sqsd and relay serve"
-        show.say(f"queue {stage.queue_url}, {mode}, event API {stage.inngest_url}")
-        return await _Performance(programme, show, stage, stage.inngest).run()
+        show.say(f"queue {stage.queue_url}, {mode}, {programme.destination} at {orchestrator.url}")
+        return await _Performance(programme, show, stage, orchestrator).run()
 
 
 class _Performance:
     def __init__(
-        self, programme: Programme, show: Show, stage: Stage, inngest: InngestServer
+        self,
+        programme: Programme,
+        show: Show,
+        stage: Stage,
+        orchestrator: InngestServer | StandIn,
     ) -> None:
         self._programme = programme
         self._show = show
         self._stage = stage
-        self._inngest = inngest
+        self._orchestrator = orchestrator
         self._publisher = Publisher(stage.client, stage.queue_url, fifo=programme.fifo)
         names = [url.rpartition("/")[2] for url in (stage.queue_url, stage.dlq_url)]
         self._queue, self._dead = (stage.sqs.queues[name] for name in names)
@@ -102,12 +110,12 @@ class _Performance:
             await self._crash()
             await publishing
             await self._until(self._empty)
-            await self._inngest.settled()
+            await self._orchestrator.settled()
         return reconcile(
             self._publisher.record,
-            self._inngest.events,
-            self._inngest.runs,
-            self._inngest.functions,
+            self._orchestrator.events,
+            self._orchestrator.runs,
+            self._orchestrator.functions,
             self._dead.messages(),
             len(self._queue.messages()),
             ordered=self._programme.fifo,
@@ -121,9 +129,9 @@ class _Performance:
 
     async def _outage(self) -> None:
         self._show.say(f"the orchestrator goes down for {OUTAGE:g} s")
-        await self._inngest.down()
+        await self._orchestrator.down()
         await asyncio.sleep(OUTAGE)
-        await self._inngest.up()
+        await self._orchestrator.up()
         self._show.say("the orchestrator is back")
 
     async def _crash(self) -> None:
@@ -135,7 +143,7 @@ class _Performance:
     def _share(self, part: float) -> Callable[[], bool]:
         """Whether so much of the traffic has come to its end."""
         goal = part * self._programme.messages
-        return lambda: len(self._inngest.acknowledged) + len(self._dead.messages()) >= goal
+        return lambda: len(self._orchestrator.acknowledged) + len(self._dead.messages()) >= goal
 
     def _empty(self) -> bool:
         return not self._queue.messages()
@@ -167,7 +175,7 @@ class _Performance:
                 Progress(
                     self._publisher.done,
                     self._programme.messages,
-                    len(self._inngest.acknowledged),
+                    len(self._orchestrator.acknowledged),
                     len(self._dead.messages()),
                     len(self._queue.messages()),
                 )
