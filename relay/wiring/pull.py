@@ -19,6 +19,7 @@ from relay.settings import Settings
 from relay.stopping import on_stop_signal
 from relay.wiring.answering import answering
 from relay.wiring.core import running
+from relay.wiring.garbage import tame_garbage_collector
 from relay.wiring.readiness import readiness
 from relay.wiring.telemetry import telling
 
@@ -66,6 +67,7 @@ async def poll(settings: Settings) -> None:
         _log.info("polling %s", queue.url)
         if asked.is_set():
             poller.stop()
+        tame_garbage_collector()
         await poller.run()
         await core.stop(FLUSH)
 

@@ -12,6 +12,7 @@ from relay.sqsd import PushApp
 from relay.stopping import on_stop_signal
 from relay.telemetry.report import State
 from relay.wiring.core import running
+from relay.wiring.garbage import tame_garbage_collector
 from relay.wiring.readiness import misconfigured, readiness
 from relay.wiring.telemetry import Telemetry, telling
 
@@ -48,6 +49,7 @@ async def _running(settings: Settings, telemetry: Telemetry, stop: asyncio.Event
             telemetry.beside(app.asgi()), host=settings.host, port=settings.port, grace=ANSWERING
         ) as port:
             _log.info("listening on %s:%s", settings.host, port)
+            tame_garbage_collector()
             await stop.wait()
             _log.info("stopping: finishing what is on the wire")
             app.stop()
