@@ -50,6 +50,10 @@ class DurableLines:
         self._file.write(line + b"\n")
         self._appended += 1
 
+    def hand_over(self) -> None:
+        """Give what was appended to the system: from now on it survives a kill of this process."""
+        self._file.flush()
+
     async def commit(self) -> None:
         """Return when all that was appended so far is on the disk; concurrent callers share it.
 

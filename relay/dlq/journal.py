@@ -84,8 +84,8 @@ class Journal:
             self._begun = True
         await self._backup.commit()
 
-    async def note_brought(self, letters: Iterable[Brought]) -> None:
-        """Return when it is on the disk that these may be deleted."""
+    def note_brought(self, letters: Iterable[Brought]) -> None:
+        """Note that these are where they were to go; a kill does not undo it."""
         rows = []
         for letter in letters:
             self._bring(letter)
@@ -94,7 +94,15 @@ class Journal:
             rows.append([letter.message_id, about, text, *told])
         if rows:
             self._journal.append(write_record({"brought": rows}))
-            await self._journal.commit()
+            self._journal.hand_over()
+
+    async def commit(self) -> None:
+        """Return when all that was noted is on the disk, so that what was brought may be deleted.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        await self._journal.commit()
 
     def note_deleted(self, message_ids: Iterable[str]) -> None:
         """Note what SQS agreed to delete. It need not be synced: deleting twice does no harm."""

@@ -87,7 +87,8 @@ class Restoring:
             else:
                 identity = Identity(message_id, "")
                 noted.append(Brought(message_id, identity, None, 0, result.reference))
-        await self._journal.note_brought(noted)
+        self._journal.note_brought(noted)
+        await self._journal.commit()
         self.tally.brought += len(noted)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
+from relay.aws.batches import tens
 from relay.aws.errors import QueueError
 from relay.aws.sqs import Queue
 from relay.dlq.deletion import Deletion
@@ -26,11 +27,11 @@ from relay.dlq.scan import Scan
 from relay.dlq.stays import BLOCKED, FILTERED, LIMIT, Stays
 from relay.dlq.tally import Tally
 
-BATCHES = 4
-"""Batches under way at a time; one of a FIFO queue."""
+AT_ONCE = 2
+"""Rounds of receives whose letters are under way at a time; one of a FIFO queue."""
 
-COUNT_EVERY = 20
-"""Batches between two looks at the counters: 0.005 requests a message."""
+COUNT_EVERY = 200
+"""Letters between two looks at the counters: 0.005 requests for each."""
 
 RETURNED = Stays("returned", "it was brought back in this run and died again")
 
@@ -80,7 +81,7 @@ class Run(Generic[L]):
         self._guard = guard
         self._taken = 0
         self._came = 0
-        self._batches = 0
+        self._count_at = COUNT_EVERY
         self._under_way: set[str] = set()
         self._again: list[Leased] = []
         self._blocked: set[str | None] = set()
@@ -96,7 +97,7 @@ class Run(Generic[L]):
             OSError: the journal or the backup cannot be written.
         """
         async with self._holding.kept():
-            places = asyncio.Semaphore(1 if self._queue.fifo else BATCHES)
+            places = asyncio.Semaphore(1 if self._queue.fifo else AT_ONCE)
             async with asyncio.TaskGroup() as group:
                 try:
                     async for batch in self._scan:
@@ -222,15 +223,19 @@ class Run(Generic[L]):
             return []
         both: list[Parcel[Any]] = [*parcels, *copies]
         await self._journal.back_up(parcel.leased.message for parcel in both)
-        # One batch at a time between the send and its note: no more than that is ever repeated.
-        async with self._sending:
-            results = await self._road.carry([parcel.load for parcel in parcels]) if parcels else []
-            brought = [self._account(p, r) for p, r in zip(parcels, results, strict=True)]
-            noted = [letter for letter in brought if letter is not None]
-            noted += [_brought(copy, Carried()) for copy in copies]
-            await self._journal.note_brought(noted)
+        done = [_brought(copy, Carried()) for copy in copies]
+        self._journal.note_brought(done)
+        for some in tens(parcels):
+            # One at a time between the send and its note: no more than a batch is ever repeated.
+            async with self._sending:
+                results = await self._road.carry([parcel.load for parcel in some])
+                brought = [self._account(p, r) for p, r in zip(some, results, strict=True)]
+                noted = [letter for letter in brought if letter is not None]
+                self._journal.note_brought(noted)
+            done += noted
+        await self._journal.commit()
         self.tally.copies += len(copies)
-        return [letter.message_id for letter in noted]
+        return [letter.message_id for letter in done]
 
     def _account(self, parcel: Parcel[L], result: Result) -> Brought | None:
         if isinstance(result, Stays):
@@ -245,9 +250,9 @@ class Run(Generic[L]):
     async def _look_around(self) -> None:
         """Every now and then, see whether the queue fills up again behind us."""
         self.tally.deleted = self._deletion.count
-        self._batches += 1
         held = 0
-        if self._batches % COUNT_EVERY == 0:
+        if self.tally.met >= self._count_at:
+            self._count_at = self.tally.met + COUNT_EVERY
             counts = await self._queue.attributes()
             held = counts.visible + counts.in_flight + counts.delayed
         problem = self._guard.problem(held, self._deletion.count, self.tally.brought, self._came)

@@ -78,21 +78,23 @@ class Scan:
         return known
 
     async def __aiter__(self) -> AsyncIterator[list[tuple[Leased, bool]]]:
-        """What each receive brought: the messages, and whether each was met before.
+        """What some receives at a time brought: messages, and whether each was met before.
 
         Raises:
             QueueError: the queue cannot be received from.
         """
         quiet, width = 0, 1
         while not self._stop() and not self._full:
-            rounds = await asyncio.gather(*(self._receive() for _ in range(width)))
-            news = 0
-            for leased in rounds:
-                batch = [(item, self.seen(item.message.message_id)) for item in leased]
-                news += sum(not again for _, again in batch)
-                if batch:
-                    yield batch
-            quiet = 0 if news else quiet + 1
+            receives = (self._receive() for _ in range(width))
+            rounds = await asyncio.gather(*receives, return_exceptions=True)
+            failed = [one for one in rounds if isinstance(one, BaseException)]
+            found = [item for one in rounds if not isinstance(one, BaseException) for item in one]
+            batch = [(item, self.seen(item.message.message_id)) for item in found]
+            if batch:
+                yield batch
+            if failed:
+                raise failed[0]  # only now: what the others brought is in somebody's hands
+            quiet = 0 if any(not again for _, again in batch) else quiet + 1
             # A FIFO queue hands out a group to one receive at a time.
             width = 1 if quiet or self._queue.fifo else min(WIDTH, width + 1)
             if quiet >= QUIET and await self._ended(quiet):

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,14 +10,19 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # ships no types
 from typer.testing import CliRunner
 
-from relay.aws.session import Session, open_session
-from relay.aws.sqs import Queue, open_queue
-from relay.aws.values import Outgoing, Sent
+from relay.aws.errors import QueueError
+from relay.aws.session import Session
+from relay.aws.sqs import Queue
+from relay.aws.wire import open_wire
 from relay.cli import application
 from relay.local.clock import ManualClock
 from relay.local.sqs import Fault, Request, SqsServer, Stored
+from relay.local.sqs import Queue as StoredQueue
+from relay.local.sqs.intake import accept
+from relay.local.sqs.parameters import AttributeValue, Draft
 from relay.message import Attribute
 from relay.origin import ATTRIBUTE, Origin
 
@@ -69,29 +74,34 @@ class Place:
         self.sqs.account.create(name, attributes, {})
 
     async def queue(self, name: str) -> Queue:
+        """The queue as the commands have it, by name or ARN."""
+        name = name.rpartition(":")[2]
+        if name not in self.sqs.queues:
+            raise QueueError("QueueDoesNotExist", "missing", f"there is no queue {name}")
         if name not in self.opened:
-            opening = open_queue(self.session, name)
-            self.opened[name] = await self.stack.enter_async_context(opening)
+            opening = open_wire(self.session, self.sqs.url, "us-east-1")
+            wire = await self.stack.enter_async_context(opening)
+            queue = self.sqs.queues[name]
+            self.opened[name] = Queue(wire, self.sqs.account.url_of(queue), queue.arn)
         return self.opened[name]
 
     async def send(self, name: str, *bodies: str, **options: Any) -> list[str]:
         """Send as a producer does, or as a relay that dead-letters; the MessageIds."""
-        queue = await self.queue(name)
-        if queue.fifo:
-            options.setdefault("group_id", "g")
+        queue = self.sqs.queues[name]
         sent = []
         for index, body in enumerate(bodies):
-            dedup = f"{name}-{index}-{body}"[:120] if queue.fifo else None
-            [result] = await queue.send([Outgoing(body=body, dedup_id=dedup, **options)])
-            assert isinstance(result, Sent)
-            sent.append(result.message_id)
+            stored = accept(_draft(body, index, queue, **options), queue.attributes, self.now())
+            queue.add(stored)
+            sent.append(stored.message_id)
         return sent
 
     async def bury(self, name: str = "main") -> None:
         """Let SQS dead-letter everything in a queue whose policy allows one receive."""
-        queue = await self.queue(name)
-        while await queue.receive(wait=0, visibility=0):
+        while self.sqs.queues[name].take(10, 0.0):
             pass
+
+    def now(self) -> float:
+        return self.clock.time()
 
     def stored(self, name: str) -> tuple[Stored, ...]:
         return self.sqs.queues[name].messages()
@@ -108,6 +118,40 @@ class Place:
 
     def visible(self, name: str) -> int:
         return self.sqs.queues[name].counts()[0]
+
+
+def _draft(
+    body: str,
+    index: int,
+    queue: StoredQueue,
+    attributes: Mapping[str, Attribute] | None = None,
+    group_id: str | None = None,
+    trace_header: str | None = None,
+) -> Draft:
+    system = AttributeValue(data_type="String", string_value=trace_header)
+    return Draft(
+        message_body=body,
+        message_attributes={
+            name: AttributeValue(data_type=given.data_type, **_value(given.value))
+            for name, given in (attributes or {}).items()
+        }
+        or None,
+        message_system_attributes={"AWSTraceHeader": system} if trace_header else None,
+        message_group_id=group_id or ("g" if queue.fifo else None),
+        message_deduplication_id=f"{index}-{body}"[:120] if queue.fifo else None,
+    )
+
+
+def _value(value: str | bytes) -> dict[str, Any]:
+    if isinstance(value, bytes):
+        return {"binary_value": value}
+    return {"string_value": value}
+
+
+@pytest.fixture(scope="session")
+def session() -> Session:
+    """What signs; to make one costs more than most tests."""
+    return Session(AioSession(), AsyncExitStack(), "us-east-1")
 
 
 @pytest.fixture
@@ -151,7 +195,9 @@ def relay(environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-async def place(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
+async def place(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, session: Session
+) -> AsyncIterator[Place]:
     clock = ManualClock()
     places: list[Place] = []
 
@@ -163,7 +209,7 @@ async def place(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Asy
         for name, value in environ.items():
             if name.startswith("AWS_"):
                 monkeypatch.setenv(name, value)
-        async with open_session() as session, AsyncExitStack() as stack:
+        async with AsyncExitStack() as stack:
             place = Place(sqs, clock, session, stack)
             places.append(place)
             place.make("dead", MessageRetentionPeriod="1209600")

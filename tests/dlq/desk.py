@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from relay.aws.sqs import Queue, open_queue
+from relay.aws.sqs import Queue
 from relay.dlq.deletion import Deletion
 from relay.dlq.edit import Edit, alter
 from relay.dlq.errand import MAX_HOPS, Course, Errand
@@ -77,11 +77,8 @@ class Desk:
         async with AsyncExitStack() as stack:
             stack.callback(journal.close)
 
-            async def opened(reference: str) -> Queue:
-                return await stack.enter_async_context(open_queue(self.place.session, reference))
-
             fixed = None if to is None else await self.place.queue(to)
-            routes = Routes(dead, opened, main=main, fixed=fixed)
+            routes = Routes(dead, self.place.queue, main=main, fixed=fixed)
             road = QueueRoad(routes.of, journal.id, sleep=sleep)
             course = Course(self.stop)
             holding = Holding(dead, lease)

@@ -1,7 +1,14 @@
 """`relay dlq pull`, `stats`, `list` and `show`: seeing what is there changes nothing."""
 
+import gzip
+import json
 from pathlib import Path
 
+import pytest
+
+from relay.dlq.snapshot import Snapshot, Unreadable
+from relay.local.sqs import Fault
+from relay.message import Attribute
 from tests.dlq.conftest import QUICK, Place, Relay, event, noted
 
 
@@ -12,5 +19,169 @@ async def test_a_pull_takes_everything_and_releases_it(
     ended = await relay("dlq", "pull", "now.jsonl.gz", *QUICK)
     assert (ended.code, ended.out) == (0, "37 messages in now.jsonl.gz\n")
     assert place.visible("dead") == 37
-    listed = await relay("dlq", "list", "now.jsonl.gz")
-    assert len(listed.out.splitlines()) == 37
+    again = await relay("dlq", "pull", "now.jsonl.gz", *QUICK)
+    assert (again.code, "nothing is overwritten" in again.err) == (2, True)
+    snapshot = Snapshot(tmp_path / "now.jsonl.gz")
+    assert len(list(snapshot)) == 37
+    assert snapshot.end is not None
+    assert snapshot.end.complete
+    assert (tmp_path / "now.jsonl.gz").stat().st_mode & 0o077 == 0
+
+
+async def test_a_snapshot_has_every_field_of_a_message(
+    relay: Relay, place: Place, tmp_path: Path
+) -> None:
+    attributes = {"raw": Attribute("Binary.x", b"\x00\xff"), "n": Attribute("Number", "1.50")}
+    trace = "Root=1-5759e988-bd862e3fe1be46a994272793"
+    await place.send("main", event(), attributes=attributes, trace_header=trace, group_id="t")
+    sent_at = place.stored("main")[0].sent_at
+    await place.bury()
+    assert (await relay("dlq", "pull", "now.jsonl", *QUICK)).code == 0
+    [message] = Snapshot(tmp_path / "now.jsonl")
+    assert message.attributes == attributes
+    assert (message.body.decode(), message.trace_header) == (event(), trace)
+    assert (message.group_id, message.sent_at) == ("t", sent_at)
+    assert message.dead_letter_source == place.sqs.queues["main"].arn
+
+
+async def test_a_damaged_snapshot_is_refused_with_its_line(
+    relay: Relay, place: Place, tmp_path: Path
+) -> None:
+    await place.send("dead", event(1), event(2))
+    await relay("dlq", "pull", "now.jsonl.gz", *QUICK)
+    text = gzip.decompress((tmp_path / "now.jsonl.gz").read_bytes())
+    whole = tmp_path / "whole.jsonl"
+    whole.write_bytes(text.replace(b'"number\\":1', b'"number\\":7'))
+    ended = await relay("dlq", "stats", whole)
+    assert ended.code == 1
+    assert "line 2: it is not what its checksum says" in ended.err
+    lines = text.splitlines(keepends=True)
+    whole.write_bytes(b"".join([lines[0], lines[1], lines[3]]))
+    with pytest.raises(Unreadable, match="not whole"):
+        list(Snapshot(whole))
+    (tmp_path / "now.jsonl.gz").write_bytes(gzip.compress(text)[:-20])
+    with pytest.raises(Unreadable, match="cannot be read on"):
+        list(Snapshot(tmp_path / "now.jsonl.gz"))
+
+
+async def test_a_fifo_pull_says_that_it_cannot_see_behind_the_first_of_a_group(
+    relay: Relay, place: Place
+) -> None:
+    for i in range(14):
+        await place.send("dead.fifo", event(i), group_id="g")
+    ended = await relay("dlq", "pull", "now.jsonl", *QUICK, "--queue", "main.fifo")
+    assert ended.code == 3
+    assert "not complete" in ended.err
+    assert place.visible("dead.fifo") == 14
+
+
+async def test_an_error_in_the_middle_of_a_pull_releases_everything(
+    relay: Relay, place: Place, tmp_path: Path
+) -> None:
+    await place.send("dead", *(event(i) for i in range(25)))
+    place.sqs.faults.add(Fault(action="ReceiveMessage", skip=2, error="AccessDenied"))
+    ended = await relay("dlq", "pull", "now.jsonl", *QUICK)
+    assert ended.code == 1
+    assert "sqs:ReceiveMessage" in ended.err
+    place.sqs.faults.clear()
+    assert place.visible("dead") == 25
+    assert left_of("now", tmp_path) == []
+
+
+def left_of(name: str, directory: Path) -> list[Path]:
+    return [path for path in directory.iterdir() if name in path.name]
+
+
+async def test_statistics_count_by_all_that_letters_have_in_common(
+    relay: Relay, place: Place
+) -> None:
+    for i in range(3):
+        await place.send("dead", event(i), attributes=noted(f"a{i}", code="event_too_large"))
+    await place.send("dead", '{"name":', attributes=noted("b", code="not_json", source="second"))
+    await place.send("main", event(9))
+    await place.bury()
+    told = json.loads((await relay("dlq", "stats", "--json", *QUICK)).out)
+    assert (told["count"], told["events"]) == (5, 4)
+    groups = {(group["name"], group["code"]): group["count"] for group in told["groups"]}
+    assert groups == {
+        ("shop/order", "event_too_large"): 3,
+        ("(no event)", "not_json"): 1,
+        ("shop/order", "moved_by_sqs"): 1,
+    }
+    assert told["by"]["source"] == {"main": 4, "second": 1}
+    assert told["by"]["shape"] == {"{data:{number:int},name:str}": 4, "text": 1}
+    assert told["by"]["hour"] == {"2026-01-01 00h": 5}
+    assert told["first_expiry"] == pytest.approx(place.clock.time() + 1_209_600, abs=2)
+
+
+async def test_statistics_are_a_table_for_people(relay: Relay, place: Place) -> None:
+    await place.send("dead", event(), attributes=noted("a", reason="bell \x07 and \x1b[31m red"))
+    ended = await relay("dlq", "stats", *QUICK)
+    assert ended.code == 0
+    assert "1 messages with 1 events in dead" in ended.out
+    assert "will be deleted by SQS" in ended.out
+    assert "shop/order" in ended.out
+    assert "\x1b" not in ended.out
+    assert "\x07" not in ended.out
+
+
+async def test_an_empty_queue_is_told_as_such(relay: Relay, place: Place) -> None:
+    ended = await relay("dlq", "stats", *QUICK)
+    assert (ended.code, ended.out) == (0, "0 messages with 0 events in dead\n")
+
+
+async def test_a_list_has_a_line_for_each_letter_that_passes(relay: Relay, place: Place) -> None:
+    await place.send("dead", event(1), attributes=noted("one"))
+    await place.send("dead", event(2), attributes=noted("two", code="expiring"))
+    await relay("dlq", "pull", "now.jsonl", *QUICK)
+    before = place.sqs.requests.total()
+    listed = await relay("dlq", "list", "now.jsonl", "--code", "expiring")
+    assert len(listed.out.splitlines()) == 1
+    assert "expiring" in listed.out
+    [line] = (await relay("dlq", "list", "now.jsonl", "--id", "one", "--json")).out.splitlines()
+    assert json.loads(line)["base_id"] == "one"
+    assert place.sqs.requests.total() == before, "a snapshot is looked at without a request"
+
+
+async def test_one_letter_is_shown_whole(relay: Relay, place: Place) -> None:
+    body = event(7, id="mine")
+    await place.send("dead", body, attributes=noted("a", hops=2, may_have_run=True))
+    shown = await relay("dlq", "show", "mine", *QUICK)
+    for expected in ("fails_alone", "it failed", "hops: 2", "may have run: True", body):
+        assert expected in shown.out
+    whole = json.loads((await relay("dlq", "show", "mine", "--json", *QUICK)).out)
+    assert whole["events"][0]["data"] == {"number": 7}
+    assert whole["message"]["body"] == body
+    absent = await relay("dlq", "show", "nobody", *QUICK)
+    assert (absent.code, "nobody" in absent.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("list", "absent.jsonl"), 2, "absent.jsonl cannot be read"),
+        (("list", "--where", "a..b"), 2, "no JMESPath"),
+        (("list", "--since", "soon"), 2, "neither a time"),
+        (("list", "--attribute", "x"), 2, "NAME=PATTERN"),
+        (("stats", "--dlq", "absent"), 1, "does not exist"),
+        (("stats", "--queue", "dead"), 1, "no redrive policy"),
+        (("redrive", "--straight", "--to", "x"), 2, "exclude each other"),
+        (("redrive", "--edit", "a..b"), 2, "no JMESPath"),
+        (("redrive", "--canary-through-queue"), 2, "RELAY_LEDGER_TABLE"),
+        (("redrive", "--native", "--limit", "1"), 2, "--native"),
+        (("redrive", "--to", "absent"), 1, "does not exist"),
+        (("drop",), 2, "with a filter"),
+    ],
+)
+async def test_wrong_usage_is_a_sentence(
+    relay: Relay, place: Place, words: tuple[str, ...], code: int, told: str
+) -> None:
+    ended = await relay("dlq", *words)
+    assert ended.code == code
+    assert told in ended.err
+    assert ended.err.count("\n") == 1
+
+
+async def test_no_queue_at_all_is_wrong_usage(relay: Relay, place: Place) -> None:
+    ended = await relay("dlq", "stats", RELAY_QUEUE_URL=None)
+    assert (ended.code, "--dlq or --queue" in ended.err) == (2, True)

@@ -92,13 +92,11 @@ class Dropping:
                 await self._show(desk, errand)
                 _confirm(desk.queue.name, confirmed)
                 options = filter_options(self._meant)
-                kept = journal(directory, desk, "drop", options)
-                with stoppable() as stop:
+                with journal(directory, desk, "drop", options) as kept, stoppable() as stop:
                     course = Course(stop)
                     tally = await carry_out(desk, kept, Nowhere(), errand, course, **self._pass)
-                audit(self._settings, kept, "drop", options, tally)
-                kept.close()
-                conclude(tally, kept, as_json=self._as_json, done="dropped")
+                    audit(self._settings, kept, "drop", options, tally)
+                    conclude(tally, kept, as_json=self._as_json, done="dropped")
 
     async def _show(self, desk: Desk, errand: Errand) -> None:
         now = time.time()

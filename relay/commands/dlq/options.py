@@ -125,7 +125,12 @@ def chosen(
             where=where,
         )
     except ValueError as error:
-        fail(str(error), code=USAGE)
+        fail(one_line(error), code=USAGE)
+
+
+def one_line(error: ValueError) -> str:
+    """Its text as one sentence; a JMESPath's error comes with a drawing."""
+    return " ".join(str(error).split())
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -132,4 +132,4 @@ def _edit(text: str | None) -> Edit | None:
     try:
         return load_edit(text)
     except ValueError as error:
-        fail(f"--edit: {error}", code=USAGE)
+        fail(f"--edit: {o.one_line(error)}", code=USAGE)

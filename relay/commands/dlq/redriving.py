@@ -13,7 +13,6 @@ from typing import Any
 import typer
 
 from relay.commands.dlq import planning
-from relay.commands.dlq.codes import STOPPED
 from relay.commands.dlq.letters import read_snapshot
 from relay.commands.dlq.pull import pulled
 from relay.commands.dlq.stopping import stoppable
@@ -56,17 +55,21 @@ class Redriving:
 
     async def do(self, dlq: str | None, main: str | None, directory: Path | None) -> None:
         """Do it, and say how it ended."""
+        options = self._wish.options
         async with tools(self._settings, dlq, main, self._wish.to) as found:
-            kept = journal(directory, found.desk, "redrive", self._wish.options)
-            found.stack.callback(kept.close)
-            with stoppable() as stop:
-                course = Course(stop)
-                if self._wish.canary is not None:
-                    await self._try_canary(found, kept, course)
-                errand = self._errand(found)
-                tally = await self._go(found, kept, errand, course, straight_on=self._wish.straight)
-            audit(self._settings, kept, "redrive", self._wish.options, tally)
-            conclude(tally, kept, as_json=self._wish.as_json, done="brought back")
+            with journal(directory, found.desk, "redrive", options) as kept, stoppable() as stop:
+                tally = await self._bring(found, kept, Course(stop))
+                audit(self._settings, kept, "redrive", options, tally)
+                conclude(tally, kept, as_json=self._wish.as_json, done="brought back")
+
+    async def _bring(self, found: Tools, kept: Journal, course: Course) -> Tally:
+        """The canary's tally where it forbids the rest, else that of the rest."""
+        if self._wish.canary is not None:
+            tally = await self._try_canary(found, kept, course)
+            if tally is not None:
+                return tally
+        errand = self._errand(found)
+        return await self._go(found, kept, errand, course, straight_on=self._wish.straight)
 
     async def _go(
         self, found: Tools, kept: Journal, errand: Errand, course: Course, *, straight_on: bool
@@ -85,25 +88,23 @@ class Redriving:
                 rate=wish.rate,
             )
 
-    async def _try_canary(self, found: Tools, kept: Journal, course: Course) -> None:
-        """Bring a few, and end the command unless every one is surely delivered."""
+    async def _try_canary(self, found: Tools, kept: Journal, course: Course) -> Tally | None:
+        """Bring a few. None where every one was surely delivered, else how it went."""
         ids = choose(await self._plan(found, kept.began_at), self._wish.canary or 0) - kept.brought
         if not ids or course.stop.is_set():
-            return
+            return None
         events: list[Event] = []
         since, through = time.time(), self._wish.canary_through_queue
         errand = self._errand(found, ids, events)
         tally = await self._go(found, kept, errand, course, straight_on=not through)
-        problem = _undelivered(tally, len(ids))
-        if problem is None and through and found.memory is not None:
+        tally.stopped = _undelivered(tally, len(ids))
+        if tally.stopped is None and through and found.memory is not None:
             deadline = self._wish.canary_deadline
-            problem = await awaited(found.memory, events, since=since, deadline=deadline)
-        if problem is not None:
-            tally.stopped = problem
-            audit(self._settings, kept, "redrive", self._wish.options, tally)
-            conclude(tally, kept, as_json=self._wish.as_json, done="canaries delivered")
-            raise typer.Exit(STOPPED)
+            tally.stopped = await awaited(found.memory, events, since=since, deadline=deadline)
+        if tally.stopped is not None:
+            return tally
         typer.echo(f"relay: all {len(ids)} of the canary were delivered", err=True)
+        return None
 
     @asynccontextmanager
     async def _road(

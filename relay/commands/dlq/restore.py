@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from relay.aws.errors import QueueError
 from relay.aws.sqs import open_queue
 from relay.commands.configured import EnvFile, configured
 from relay.commands.dlq import options as o
@@ -89,23 +88,20 @@ async def _restore(
     async with (
         opened(settings, dlq, main) as desk,
         reader(settings, snapshot.head.main) as read,
+        open_queue(desk.session, to or desk.queue.url) as queue,
     ):
-        kept = journal(directory, desk, "restore", options)
-        with stoppable() as stop, Progress("restored", total=0) as progress:
-            try:
-                async with open_queue(desk.session, to or desk.queue.url) as queue:
-                    target = Target(queue, (await queue.attributes()).maximum_size)
+        target = Target(queue, (await queue.attributes()).maximum_size)
 
-                    async def route(_letter: Letter) -> Target:
-                        return target
+        async def route(_letter: Letter) -> Target:
+            return target
 
-                    errand = Errand(read=read, meant=meant.matches, alter=lambda letter: letter)
-                    work = Restoring(kept, QueueRoad(route, kept.id), errand)
-                    tally = await work.carry_out(
-                        snapshot, stop, lambda tally: progress.at(tally.brought)
-                    )
-            except QueueError as error:
-                fail(error.sentence)
-        audit(settings, kept, "restore", options, tally)
-        kept.close()
-        conclude(tally, kept, as_json=as_json, done="put back")
+        errand = Errand(read=read, meant=meant.matches, alter=lambda letter: letter)
+        with (
+            journal(directory, desk, "restore", options) as kept,
+            stoppable() as stop,
+            Progress("restored", total=0) as progress,
+        ):
+            work = Restoring(kept, QueueRoad(route, kept.id), errand)
+            tally = await work.carry_out(snapshot, stop, lambda tally: progress.at(tally.brought))
+            audit(settings, kept, "restore", options, tally)
+            conclude(tally, kept, as_json=as_json, done="put back")

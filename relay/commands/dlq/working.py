@@ -7,7 +7,8 @@ import logging
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,17 +40,22 @@ AUDIT = "relay.dlq.audit"
 """The logger of the one line that says who did what."""
 
 
-def journal(directory: Path | None, desk: Desk, kind: str, options: Mapping[str, Any]) -> Journal:
-    """The run's journal, in a new directory unless one is named."""
+@contextmanager
+def journal(
+    directory: Path | None, desk: Desk, kind: str, options: Mapping[str, Any]
+) -> Iterator[Journal]:
+    """The run's journal for as long as the block runs, in a new directory unless one is named."""
     if directory is None:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         directory = Path(f"relay-dlq-{kind}-{desk.queue.name}-{stamp}")
     try:
-        return Journal(directory, desk.head, {"command": kind, **options})
+        kept = Journal(directory, desk.head, {"command": kind, **options})
     except OtherRun as error:
         fail(str(error), code=USAGE)
     except OSError as error:
         fail(f"{directory} cannot be written: {error.strerror}", code=USAGE)
+    with closing(kept):
+        yield kept
 
 
 async def carry_out(

@@ -1,0 +1,124 @@
+"""The ledger, asked about dead letters."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import boto3  # type: ignore[import-untyped]  # it ships no types
+import pytest
+from moto.server import ThreadedMotoServer
+
+from relay.aws.dynamodb import open_table
+from relay.aws.errors import QueueError
+from relay.aws.session import open_session
+from relay.ledger import Access, Records
+from relay.ledger.note import KEY
+from relay.message import Event
+from relay.settings import Settings
+from relay.wiring.ledger import place as place_of
+from relay.wiring.ledger_memory import LedgerMemory
+from tests.dlq.conftest import QUICK, Place, Relay, event, noted
+
+Item = Mapping[str, str | float]
+WHERE = ("inngest here", "")
+
+
+class Table:
+    """A table in memory that gets to some of the keys only, or to none."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Item] = {}
+        self.at_once = 100
+        self.failures: list[QueueError] = []
+
+    async def read(self, keys: Sequence[str]) -> tuple[list[Item], list[str]]:
+        if self.failures:
+            raise self.failures.pop()
+        some, left = keys[: self.at_once], list(keys[self.at_once :])
+        return [self.items[key] for key in some if key in self.items], left
+
+    async def write(self, items: Sequence[Item], deletes: Sequence[str]) -> list[str]:
+        self.items |= {str(item[KEY]): item for item in items}
+        return []
+
+
+def records(table: Any, where: tuple[str, str] = WHERE) -> Records:
+    return Records(table, Access(), destination=where[0], environment=where[1], kept=1e6)
+
+
+async def at_once(_seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+async def test_what_the_relay_noted_is_recalled_in_order() -> None:
+    table = Table()
+    events = [Event(id=f"e{i}", name="n") for i in range(150)]
+    notes = records(table)
+    await notes.note("sending", notes.subject(events[3]))
+    await notes.note("delivered", notes.subject(events[3]), "ref")
+    await notes.note("dead-lettered", notes.subject(events[149]), "code")
+    table.at_once = 40
+    found = await LedgerMemory(table, WHERE, sleep=at_once).recall(events)
+    assert len(found) == 150
+    known = {i for i, k in enumerate(found) if k and (k.sending_at or k.dead_lettered_at)}
+    assert known == {3, 149}
+    third = found[3]
+    assert third is not None
+    assert third.delivered_at is not None
+
+
+async def test_a_passing_failure_is_repeated_and_a_lasting_one_told() -> None:
+    table = Table()
+    throttled = QueueError("ThrottlingException", "throttled", "slower")
+    table.failures = [throttled, throttled]
+    memory = LedgerMemory(table, WHERE, sleep=at_once)
+    assert len(await memory.recall([Event(id="e", name="n")])) == 1
+    table.failures = [QueueError("AccessDenied", "denied", "not permitted")]
+    with pytest.raises(QueueError, match="not permitted"):
+        await memory.recall([Event(id="e", name="n")])
+    table.at_once = 0
+    with pytest.raises(QueueError, match="throttled"):
+        await memory.recall([Event(id="e", name="n")])
+
+
+@pytest.fixture
+def dynamodb(
+    environ: dict[str, str], place: Place, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """A ledger's table on moto's server."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    environ["AWS_ENDPOINT_URL_DYNAMODB"] = url
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
+    client = boto3.client("dynamodb", endpoint_url=url)
+    client.create_table(
+        TableName="ledger",
+        KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    yield "ledger"
+    server.stop()
+
+
+async def test_a_plan_tells_what_the_ledger_knows(
+    relay: Relay, place: Place, dynamodb: str
+) -> None:
+    for name in ("ran", "never"):
+        await place.send("dead", event(id=name, name=name), attributes=noted(name))
+    async with open_session() as session:
+
+        async def same() -> Any:
+            return session
+
+        async with open_table(same, dynamodb, key=KEY) as table:
+            notes = records(table, place_of(Settings()))
+            ran = Event(id="ran", name="ran", data=b'{"number":0}')
+            assert await notes.note("delivered", notes.subject(ran), "ref")
+    ended = await relay("dlq", "redrive", *QUICK, RELAY_LEDGER_TABLE=dynamodb)
+    assert ended.code == 0, ended
+    rows = {line.split()[0]: line for line in ended.out.splitlines() if "fails_alone" in line}
+    assert "1 swallowed" in rows["ran"]
+    assert "1 runs" in rows["never"]

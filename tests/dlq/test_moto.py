@@ -1,0 +1,73 @@
+"""The same commands on an independent SQS, where it can what they need."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3  # type: ignore[import-untyped]  # it ships no types
+import pytest
+from moto.server import ThreadedMotoServer
+
+from relay.origin import ATTRIBUTE, Origin
+from tests.dlq.conftest import QUICK, Relay, event
+
+
+@pytest.fixture
+def sqs(environ: dict[str, str]) -> Iterator[Any]:
+    """A client of moto's server with the queues `main` and `dead`."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    environ["AWS_ENDPOINT_URL"] = f"http://{host}:{port}"
+    environ["RELAY_QUEUE_URL"] = "main"
+    client = boto3.client(
+        "sqs",
+        endpoint_url=environ["AWS_ENDPOINT_URL"],
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    dead = client.create_queue(QueueName="dead")["QueueUrl"]
+    told = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+    policy = {"deadLetterTargetArn": told["Attributes"]["QueueArn"], "maxReceiveCount": 1}
+    client.create_queue(QueueName="main", Attributes={"RedrivePolicy": json.dumps(policy)})
+    yield client
+    server.stop()
+
+
+def url(sqs: Any, name: str) -> str:
+    return str(sqs.get_queue_url(QueueName=name)["QueueUrl"])
+
+
+def received(sqs: Any, name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while some := sqs.receive_message(
+        QueueUrl=url(sqs, name), MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+    ).get("Messages"):
+        found += some
+    return found
+
+
+async def test_letters_are_pulled_brought_back_dropped_and_restored(relay: Relay, sqs: Any) -> None:
+    for i in range(12):
+        origin = Origin(id=f"id-{i}", hops=1, source="main", code="fails_alone", reason="no")
+        sqs.send_message(
+            QueueUrl=url(sqs, "dead"),
+            MessageBody=event(i),
+            MessageAttributes={
+                ATTRIBUTE: {"DataType": "String", "StringValue": origin.pack()},
+                "raw": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
+            },
+        )
+    assert (await relay("dlq", "pull", "now.jsonl.gz", *QUICK)).code == 0
+    words = ("--where", "data.number < `2`", *QUICK, "--confirm", "dead", "--journal", "run")
+    assert (await relay("dlq", "drop", *words)).code == 0
+    assert (await relay("dlq", "restore", "run/backup.jsonl", "--yes")).code == 0
+    ended = await relay("dlq", "redrive", "--yes", *QUICK)
+    assert ended.code == 0, ended
+    messages = received(sqs, "main")
+    assert sorted(m["Body"] for m in messages) == sorted(event(i) for i in range(12))
+    assert {m["MessageAttributes"]["raw"]["BinaryValue"] for m in messages} == {b"\x00\xff"}
+    ids = {json.loads(m["MessageAttributes"][ATTRIBUTE]["StringValue"])["id"] for m in messages}
+    assert ids == {f"id-{i}" for i in range(12)}
+    assert received(sqs, "dead") == []
