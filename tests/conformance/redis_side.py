@@ -137,6 +137,7 @@ async def bullmq(**variables: str) -> AsyncIterator[Side]:
             deny=lambda: setattr(levers, "denied", True),
             lose=lose,
             tells_wait=False,
+            port=port,
         )
 
 

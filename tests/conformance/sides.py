@@ -36,7 +36,9 @@ class Side:
         deny: from now on no credential is good.
         lose: the next request is carried out and its answer does not come through.
         tells_wait: complaints can say how long to wait.
-        conflicts: events whose id was used for another content, where that can be seen.
+        sees_conflicts: another content under a known id can be seen.
+        conflicts: events of which it was.
+        port: of a server that others may want to reach too.
     """
 
     destination: Destination
@@ -48,6 +50,7 @@ class Side:
     tells_wait: bool = True
     sees_conflicts: bool = False
     conflicts: list[Event] = field(default_factory=list)
+    port: int | None = None
 
 
 def answered(status: int, body: str = "{}", **headers: str) -> Fault:

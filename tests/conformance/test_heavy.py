@@ -1,0 +1,126 @@
+"""Orchestrators' own software: Prefect's server, and a worker of BullMQ on Node."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from relay.message import Delivered, Event, Reject, Unavailable
+from tests.conformance.prefect_server import (
+    answering,
+    deployment,
+    prefect,
+    prefect_process,
+    runs,
+)
+
+ROOT = Path(__file__).parents[2]
+NODE = ROOT / ".heavy" / "node"
+pytestmark = pytest.mark.heavy
+
+WORKER = """
+const { Worker } = require("bullmq");
+const connection = { host: "127.0.0.1", port: Number(process.argv[2]), password: process.argv[3] };
+const worker = new Worker("orders", async (job) => {
+  console.log(JSON.stringify({ id: job.id, name: job.name, data: job.data }));
+}, { connection, removeOnComplete: { count: 0 } });
+worker.on("ready", () => console.log("ready"));
+"""
+
+
+def event(event_id: str, data: str = '{"n": 1.5}') -> Event:
+    return Event(id=event_id, name="order/placed", data=data.encode())
+
+
+async def test_prefect_itself_knows_events_again_and_takes_their_content_literally(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with prefect_process(tmp_path) as (url, _):
+        await answering(url)
+        async with prefect(url, "orders", monkeypatch) as side:
+            send = side.destination.send
+            sends = [send([event("same")]) for _ in range(30)]
+            outcomes = [outcome for (outcome,) in await asyncio.gather(*sends)]
+            assert len({o.reference for o in outcomes if isinstance(o, Delivered)}) == 1
+            assert await side.started() == 1
+            (again,) = await send([event("same", data='{"n": 2}')])
+            assert again == Delivered(again.reference, duplicate=True)  # type: ignore[union-attr] # else it is unequal
+            assert await side.started() == 1
+
+            side.lose()
+            with pytest.raises(Unavailable):
+                await send([event("lost")])
+            (found,) = await send([event("lost")])
+            assert isinstance(found, Delivered)
+            assert found.duplicate
+            assert await side.started() == 2
+
+            template = '{"__prefect_kind": "jinja", "template": "{{ 1 + 1 }}"}'
+            (literal,) = await send([event("template", data=template)])
+            assert isinstance(literal, Delivered)
+            (large,) = await send([event("large", data=json.dumps({"x": "x" * 530_000}))])
+            assert isinstance(large, Reject)
+        told = await runs(url, await _id(url))
+        by_id = {run["parameters"]["event"]["id"]: run["parameters"]["event"] for run in told}
+        assert by_id["template"]["data"] == json.loads(template)
+        assert by_id["same"]["data"] == {"n": 1.5}
+
+
+async def _id(url: str) -> str:
+    import httpx  # noqa: PLC0415 - for this question only
+
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{url}/deployments/name/orders/main")
+    return str(answer.json()["id"])
+
+
+async def test_what_prefect_has_started_survives_its_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with prefect_process(tmp_path) as (url, process):
+        await answering(url)
+        async with prefect(url, "orders", monkeypatch) as side:
+            for number in range(10):
+                await side.destination.send([event(f"e-{number}")])
+            process.kill()
+    with prefect_process(tmp_path) as (url, _):
+        await answering(url)
+        assert len(await runs(url, await _id(url))) == 10
+        assert await deployment(url, "orders") == await _id(url)
+
+
+async def test_a_worker_on_node_gets_each_job_once_whatever_it_says_about_removal(
+    tmp_path: Path,
+) -> None:
+    node = shutil.which("node")
+    if node is None or not (NODE / "node_modules" / "bullmq").exists():
+        pytest.skip("BullMQ is not installed for Node: make heavy")
+    pytest.importorskip("bullmq", reason="the extra bullmq is not installed")
+    from tests.conformance.redis_side import PASSWORD, bullmq  # noqa: PLC0415 - needs the extra
+
+    async with bullmq() as side:
+        assert side.port is not None
+        worker = await asyncio.create_subprocess_exec(
+            *(node, "-e", WORKER, str(side.port), PASSWORD),
+            cwd=NODE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert worker.stdout is not None
+        try:
+            assert await worker.stdout.readline() == b"ready\n"
+            for number in (1, 2, 1, 2, 3):
+                await side.destination.send([event(f"e-{number}")])
+            jobs = [json.loads(await worker.stdout.readline()) for _ in range(3)]
+            # What was done is known again, although the worker would remove it.
+            await side.destination.send([event("e-1")])
+            await side.destination.send([event("e-4")])
+            jobs.append(json.loads(await worker.stdout.readline()))
+        finally:
+            worker.kill()
+            await worker.wait()
+    assert [job["data"]["id"] for job in jobs] == ["e-1", "e-2", "e-3", "e-4"]
+    assert {job["name"] for job in jobs} == {"order/placed"}
