@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -24,3 +27,16 @@ def on_stop_signal(asked: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+
+
+async def unless(asked: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """The work's result, None where a stop was asked for before it came; it is cancelled then."""
+    doing = asyncio.create_task(work)
+    stopping = asyncio.create_task(asked.wait())
+    try:
+        await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        doing.cancel()
+        await asyncio.wait({doing, stopping})
+    return None if doing.cancelled() else doing.result()

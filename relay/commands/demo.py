@@ -14,10 +14,12 @@ from rich.console import Console
 
 from relay.commands.configured import configured
 from relay.commands.failure import FAILED, fail
+from relay.local.demo.books import Balance
 from relay.local.demo.performance import Programme, TookTooLong, perform
 from relay.local.demo.show import Show
 from relay.local.orchestrators import STAND_INS
 from relay.local.relay_process import RelayFailed
+from relay.stopping import on_stop_signal, unless
 
 EXIT_CODES = "Exit codes: 0 the books balance, 1 they do not or something failed, 2 wrong usage."
 
@@ -61,11 +63,18 @@ def command(
             destination=destination,
         )
         try:
-            balance = asyncio.run(perform(programme, show))
+            balance = asyncio.run(_performed(programme, show))
         except (TookTooLong, RelayFailed, OSError) as error:
             fail(str(error))
-        except KeyboardInterrupt:
-            fail("interrupted; nothing is left running", code=130)
+    if balance is None:
+        fail("interrupted; nothing is left running", code=130)
     show.books(balance)
     typer.echo(balance.summary(show.seconds))
     raise typer.Exit(0 if balance.balanced else FAILED)
+
+
+async def _performed(programme: Programme, show: Show) -> Balance | None:
+    """The balance, None after a signal. The relay is a process that would outlive this one."""
+    stop = asyncio.Event()
+    with on_stop_signal(stop.set):
+        return await unless(stop, perform(programme, show))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -35,6 +38,28 @@ def test_the_books_balance_and_the_last_line_is_json() -> None:
     assert books["dead_lettered"] > 0
     assert "goes down" in done.stdout
     assert "SIGKILL" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_nothing_running(number: signal.Signals, tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "relay", "demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "published" in line:
+            break
+    children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
+    assert len(children) == 1
+    demo.send_signal(number)
+    _, told = demo.communicate(timeout=60)
+    assert (demo.returncode, told) == (130, "relay: interrupted; nothing is left running\n")
+    assert not Path(f"/proc/{children[0]}").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_fifo_needs_pull() -> None:

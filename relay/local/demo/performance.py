@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from relay.local.demo.books import Balance, reconcile
+from relay.local.demo.publication import Publication
 from relay.local.demo.publisher import Publisher
 from relay.local.demo.samples import LISTENED
 from relay.local.demo.show import Progress, Show
@@ -102,8 +103,7 @@ class _Performance:
             self._programme.messages, self._programme.seed, pushed=not self._programme.poll
         )
         self._redeliver()
-        async with self._watched():
-            publishing = asyncio.create_task(self._publisher.publish(script))
+        async with self._watched(), self._publishing(script) as publishing:
             await self._until(self._share(0.3))
             await self._outage()
             await self._until(self._share(0.6))
@@ -120,6 +120,15 @@ class _Performance:
             len(self._queue.messages()),
             ordered=self._programme.fifo,
         )
+
+    @contextlib.asynccontextmanager
+    async def _publishing(self, script: Sequence[Publication]) -> AsyncIterator[asyncio.Task[None]]:
+        publishing = asyncio.create_task(self._publisher.publish(script))
+        try:
+            yield publishing
+        finally:
+            publishing.cancel()
+            await asyncio.wait({publishing})
 
     def _redeliver(self) -> None:
         """Let SQS deliver some messages twice, as standard queues may."""
