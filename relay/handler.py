@@ -106,7 +106,10 @@ class Handler:
             return await self._process(holding, self._decode(message), start)
         async with self._payloads.opened(message) as whole:
             decoded = self._decode(whole) if isinstance(whole, Message) else whole
-            return await self._process(holding, decoded, start)
+            if isinstance(decoded, Decoded):
+                return await self._process(holding, decoded, start)
+        del whole  # what is refused may be held for long, and needs no place in memory
+        return await self._process(holding, decoded, start)
 
     async def _process(
         self, holding: Holding, decoded: Decoded | Reject | Retry, start: float

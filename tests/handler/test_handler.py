@@ -406,6 +406,36 @@ async def test_a_payload_that_is_gone_may_have_been_there_for_another_process(
     assert origin(bench.shelf.copies[0]).may_have_run is doubtful
 
 
+async def test_what_the_guard_holds_takes_no_other_payloads_place() -> None:
+    async def fetch(bucket: str, key: str, limit: int) -> bytes:
+        return b"nonsense" if key == "bad" else json.dumps(event()).encode()
+
+    bench = Bench()
+    handler = Handler(
+        lambda m: decode(m, Rules()),
+        bench.script,
+        bench.dead_letters,
+        guard=RejectGuard(),
+        payloads=Payloads(fetch, buckets=frozenset({"large"}), at_once=1),
+    )
+
+    def pointing(key: str, message_id: str) -> Message:
+        return message([CLASSES[0], {"s3BucketName": "large", "s3Key": key}], message_id)
+
+    flood = [
+        asyncio.create_task(handler.handle(pointing("bad", f"m-{n}"))) for n in range(2 * ENOUGH)
+    ]
+    await turns(800)
+    assert handler.status.problem is not None
+    good = asyncio.create_task(handler.handle(pointing("good", "good")))
+    await turns(800)
+    assert good.done()
+    for one in flood:
+        one.cancel()
+    await asyncio.gather(*flood, return_exceptions=True)
+    assert isinstance(await good, Delivered)
+
+
 async def test_an_old_message_gets_one_honest_try_and_then_expires_instead_of_waiting() -> None:
     old = NOW - 9.5 * DAY
     bench = Bench({"bad": Retry("later")})
