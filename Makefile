@@ -6,6 +6,11 @@ STAMP := $(VENV)/.installed
 SOURCES := relay tests
 # Pinned: npm's "latest" of it has been a release that fails.
 CDK_VERSION := 2.1148.1
+# What the heavy tests were measured with. Prefect does not start with a newer FastAPI.
+PREFECT_VERSION := 3.8.8
+FASTAPI_VERSION := 0.150.0
+BULLMQ_VERSION := 6.7.0
+IOREDIS_VERSION := 6.0.0
 
 .DEFAULT_GOAL := help
 
@@ -21,6 +26,10 @@ $(STAMP): requirements-dev.txt pyproject.toml
 	@touch $(STAMP)
 
 setup: $(STAMP) ## Make .venv with everything in it, .venv/bin/relay too
+
+heavy: $(STAMP) ## Install what the heavy tests run: Prefect's own server, a BullMQ worker
+	@test -x .heavy/prefect/bin/prefect || { $(PYTHON) -m venv .heavy/prefect && .heavy/prefect/bin/pip install --quiet --disable-pip-version-check prefect==$(PREFECT_VERSION) fastapi==$(FASTAPI_VERSION); }
+	@test -d .heavy/node/node_modules/bullmq || { mkdir -p .heavy/node && cd .heavy/node && npm install --silent --no-audit --no-fund --ignore-scripts bullmq@$(BULLMQ_VERSION) ioredis@$(IOREDIS_VERSION); }
 
 demo: $(STAMP) ## Send 2,000 real messages through the relay and balance the books
 	$(BIN)/relay demo
@@ -60,4 +69,4 @@ deploy: bundle ## Deploy the stack; options go in CDK, as in: make deploy CDK="-
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis dist build
 
-.PHONY: help setup demo check test chaos format lock bundle synth deploy clean
+.PHONY: help setup heavy demo check test chaos format lock bundle synth deploy clean

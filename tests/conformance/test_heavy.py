@@ -105,7 +105,7 @@ async def test_a_worker_on_node_gets_each_job_once_whatever_it_says_about_remova
     async with bullmq() as side:
         assert side.port is not None
         worker = await asyncio.create_subprocess_exec(
-            *(node, "-e", WORKER, str(side.port), PASSWORD),
+            *(node, "-e", WORKER, "worker", str(side.port), PASSWORD),
             cwd=NODE,
             stdout=asyncio.subprocess.PIPE,
         )
