@@ -93,8 +93,10 @@ class _Performance:
             result = await run(
                 *("push", seed, *self._stage),
                 chosen=chosen,
-                persistence="memory",
-                lags=Lags(insert=1.0, schedule=4.0, run=4.0),
+                inngest={
+                    "persistence": "memory",
+                    "lags": Lags(insert=1.0, schedule=4.0, run=4.0),
+                },
             )
         title = f"a server without an external Redis dies twice ({seed})"
         return _told(

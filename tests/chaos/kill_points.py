@@ -25,14 +25,6 @@ SIZES = (1, 10)
 SPEED = 8.0
 """Slower than the seeds: in more haste the ledger's one second of patience is over at once."""
 
-_QUICK: dict[str, Any] = {
-    "settings": LEDGER,
-    "options": replace(DAEMON, error_visibility_timeout=4),
-    "visibility": 15,
-    "start": False,
-}
-"""What a killed relay had comes back in a second or two all the same."""
-
 
 @dataclass(frozen=True)
 class Point:
@@ -66,7 +58,7 @@ def script(size: int) -> list[Publication]:
 
 
 async def enumerate_points(
-    mode: Mode, size: int, zygote: Zygote, haste: Haste, directory: Path
+    mode: Mode, size: int, zygote: Zygote, haste: Haste, directory: Path, *, ledger: bool = True
 ) -> list[Point]:
     """Every point of this many messages' way, from a recorded run."""
     seen: dict[str, bool] = {}
@@ -76,8 +68,8 @@ async def enumerate_points(
         seen[exchange.label] = starting and seen.get(exchange.label, True)
         return None
 
-    async with world(mode, zygote, haste, directory, **_QUICK) as made:
-        await _start(made, look)
+    async with world(mode, zygote, haste, directory, **_quick(ledger=ledger)) as made:
+        await _start(made, look, ledger=ledger)
         starting = False
         await made.publish(*script(size))
         await made.settled()
@@ -87,12 +79,19 @@ async def enumerate_points(
 
 
 async def kill_at(
-    mode: Mode, size: int, point: Point, zygote: Zygote, haste: Haste, directory: Path
+    mode: Mode,
+    size: int,
+    point: Point,
+    zygote: Zygote,
+    haste: Haste,
+    directory: Path,
+    *,
+    ledger: bool = True,
 ) -> Killing:
     """Publish, kill the relay at the point, start it again and judge."""
     reached = asyncio.Event()
     armed = point.starting
-    async with world(mode, zygote, haste, directory, **_QUICK) as made:
+    async with world(mode, zygote, haste, directory, **_quick(ledger=ledger)) as made:
 
         async def look(exchange: Exchange, moment: Moment) -> Spoil | None:
             here = (exchange.label, moment) == (point.label, point.moment)
@@ -102,7 +101,7 @@ async def kill_at(
             await made.relay.kill_if_running()
             return Spoil.RESET
 
-        await _start(made, look, reached)
+        await _start(made, look, reached, ledger=ledger)
         armed = True
         await made.publish(*script(size))
         await made.until(lambda: reached.is_set() or not made.main.messages(), within=1_000)
@@ -111,7 +110,19 @@ async def kill_at(
     return Killing(mode, size, point, reached.is_set(), verdict)
 
 
-async def _start(made: World, look: Look, killed: asyncio.Event | None = None) -> None:
+def _quick(*, ledger: bool) -> dict[str, Any]:
+    """What a killed relay had comes back in a second or two all the same."""
+    return {
+        "settings": LEDGER if ledger else {},
+        "options": replace(DAEMON, error_visibility_timeout=4),
+        "visibility": 15,
+        "start": False,
+    }
+
+
+async def _start(
+    made: World, look: Look, killed: asyncio.Event | None = None, *, ledger: bool = True
+) -> None:
     """Start the relay, and send it events until its ledger has been reached: opening takes long."""
     for proxy in made.proxies.values():
         proxy.look = look
@@ -119,7 +130,7 @@ async def _start(made: World, look: Look, killed: asyncio.Event | None = None) -
     await made.start_daemon()
     dead = killed or asyncio.Event()
     for number in range(100, 120):
-        if made.ledger.items or dead.is_set():
+        if not ledger or made.ledger.items or dead.is_set():
             return
         await made.publish(honest(number))
         await made.until(

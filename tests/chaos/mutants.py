@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +20,10 @@ class Hasty(Handler):
     """Acknowledges first and checks afterwards."""
 
     async def handle(self, message: Message) -> Outcome:
-        _left.add(task := asyncio.create_task(super().handle(message)))
-        task.add_done_callback(_left.discard)
-        return Delivered()
+        return _later(super().handle(message))
+
+    async def handle_own(self, message: Message) -> Outcome:
+        return _later(super().handle_own(message))
 
 
 class Forgetful(Handler):
@@ -38,6 +39,12 @@ class Trusting(SqsDeadLetters):
     async def _send(self, entries: Sequence[Outgoing]) -> list[Sent | Failed]:
         results = await super()._send(entries)
         return [Sent("assumed") if isinstance(one, Failed) else one for one in results]
+
+
+def _later(work: Coroutine[Any, Any, Outcome]) -> Delivered:
+    _left.add(task := asyncio.create_task(work))
+    task.add_done_callback(_left.discard)
+    return Delivered()
 
 
 _left: set[asyncio.Task[Outcome]] = set()

@@ -23,6 +23,7 @@ from tests.chaos.world import Mode, World, world
 LENGTH = 60.0
 """Seconds, of the world's, over which the traffic comes and the troubles begin."""
 MESSAGES = 90
+STEPS = 6
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,11 @@ async def run(
     haste: Haste,
     directory: Path,
     *,
+    messages: int = MESSAGES,
     chosen: Plan | None = None,
     mutant: str | None = None,
     settings: Mapping[str, str] | None = None,
-    **inngest: Any,
+    inngest: Mapping[str, Any] | None = None,
 ) -> Result:
     """Play the seed, or the chosen troubles in its traffic, and judge what became of everything."""
     start = time.monotonic()
@@ -105,10 +107,10 @@ async def run(
     chosen = chosen or plan(mode, chance, ledger=ledger)
     settings = {**(LEDGER if ledger else {}), **(settings or {})}
     async with world(
-        mode, zygote, haste, directory, mutant=mutant, settings=settings, **inngest
+        mode, zygote, haste, directory, mutant=mutant, settings=settings, inngest=inngest
     ) as made:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_publish(made, chance))
+            tasks.create_task(_publish(made, chance, messages))
             for lane in chosen.lanes:
                 tasks.create_task(_suffer(made, lane, known, random.Random(seed)))
         verdict = await conclude(made)
@@ -134,12 +136,12 @@ async def conclude(made: World, within: float = 3_000.0) -> Verdict:
     )
 
 
-async def _publish(made: World, chance: random.Random) -> None:
-    script = traffic(chance, MESSAGES)
-    step = 15
-    for at in range(0, MESSAGES, step):
+async def _publish(made: World, chance: random.Random, messages: int) -> None:
+    script = traffic(chance, messages)
+    step = messages // STEPS
+    for at in range(0, messages, step):
         await made.publish(*script[at : at + step])
-        await made.haste.sleep(LENGTH * step / MESSAGES)
+        await made.haste.sleep(LENGTH / STEPS)
 
 
 async def _suffer(

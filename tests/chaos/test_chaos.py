@@ -2,49 +2,63 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.haste import Haste
-from tests.chaos.kill_points import Point, kill_at
+from tests.chaos.kill_points import Point, enumerate_points, kill_at
 from tests.chaos.processes import Zygote
 from tests.chaos.proxy import Moment
-from tests.chaos.run import catalogue, run
+from tests.chaos.run import run
 from tests.chaos.world import MODES, Mode
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SEED = 2
+MESSAGES = 60
 
 
-@pytest.mark.parametrize("mode", MODES)
-async def test_a_seed_loses_nothing_and_runs_nothing_twice(
-    mode: Mode, parent: tuple[Zygote, Haste], tmp_path: Path
-) -> None:
-    result = await run(mode, SEED, *parent, tmp_path)
-    assert result.verdict.clean, [*result.verdict.complaints(), result.log]
-    assert result.verdict.ran > 80
-    assert result.verdict.dead
-
-
-@pytest.mark.parametrize(
-    ("mode", "label", "moment"),
-    [
-        ("push", "Inngest POST /e", Moment.ANSWERED),
-        ("push", "SQS SendMessageBatch dead", Moment.ANSWERED),
-        ("pull", "SQS DeleteMessageBatch main", Moment.ASKED),
-        ("fifo", "SQS SendMessageBatch dead.fifo", Moment.ANSWERED),
-    ],
+POINTS: tuple[tuple[Mode, Point], ...] = (
+    ("push", Point("Inngest POST /e", Moment.ANSWERED)),
+    ("push", Point("SQS SendMessageBatch dead", Moment.ANSWERED)),
+    ("pull", Point("SQS DeleteMessageBatch main", Moment.ASKED)),
+    ("fifo", Point("SQS SendMessageBatch dead.fifo", Moment.ANSWERED)),
 )
-async def test_a_kill_around_an_effect_loses_nothing(
-    mode: Mode, label: str, moment: Moment, parent: tuple[Zygote, Haste], tmp_path: Path
+
+
+async def test_a_seed_of_each_mode_loses_nothing_and_runs_nothing_twice(
+    parent: tuple[Zygote, Haste], tmp_path: Path
 ) -> None:
-    killing = await kill_at(mode, 10, Point(label, moment), *parent, tmp_path)
-    assert killing.reached
-    assert killing.verdict.clean, list(killing.verdict.complaints())
+    results = await asyncio.gather(
+        *(run(mode, SEED, *parent, tmp_path, messages=MESSAGES) for mode in MODES)
+    )
+    for result in results:
+        assert result.verdict.clean, [*result.verdict.complaints(), result.log]
+        assert result.verdict.ran > MESSAGES / 2
+        assert result.verdict.dead
 
 
-@pytest.mark.parametrize("mode", MODES)
-async def test_every_trouble_has_a_name_of_its_own(mode: Mode) -> None:
-    found = catalogue(mode)
-    assert len(found) == len(set(map(id, found.values())))
+async def test_a_kill_around_an_effect_loses_nothing(
+    parent: tuple[Zygote, Haste], tmp_path: Path
+) -> None:
+    killings = await asyncio.gather(
+        *(kill_at(mode, 10, point, *parent, tmp_path, ledger=False) for mode, point in POINTS)
+    )
+    for killing in killings:
+        assert killing.reached, killing.point
+        assert killing.verdict.clean, [str(killing.point), *killing.verdict.complaints()]
+
+
+async def test_a_recorded_run_knows_every_effect_of_a_message(
+    parent: tuple[Zygote, Haste], tmp_path: Path
+) -> None:
+    points = await enumerate_points("pull", 1, *parent, tmp_path, ledger=False)
+    assert {point.label for point in points} >= {
+        "SQS ReceiveMessage main",
+        "Inngest POST /e",
+        "Inngest GET /v1/events",
+        "SQS SendMessageBatch dead",
+        "SQS DeleteMessageBatch main",
+    }
+    assert len(points) == len(set(points)) == 2 * len({point.label for point in points})

@@ -2,54 +2,109 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from relay.local.inngest import Fault, Rule
+from relay.local.sqs.faults import Fault as SqsFault
 from tests.chaos.haste import Haste
 from tests.chaos.processes import Zygote
-from tests.chaos.run import Plan, run
+from tests.chaos.run import conclude
+from tests.chaos.traffic import honest, mixed
 from tests.chaos.verdict import Verdict
-from tests.chaos.world import Mode
+from tests.chaos.world import MODES, Mode, World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-CRASH = Plan([[(15.0, "it is down")], [(21.0, "SIGKILL")]])
-PARTIAL = Plan([[(0.0, "DLQ takes a part")], [(0.0, "DLQ takes a part")]])
-SEED = 3
+COUNT = 12
+
+
+async def crash(made: World) -> None:
+    """The relay dies with everything in hand while nobody takes it."""
+    await made.inngest.down()
+    await publish(made)
+    await made.until(lambda: received(made), within=3_000)
+    with contextlib.suppress(TimeoutError):
+        await made.until(lambda: not made.main.messages(), within=40)
+    await made.relay.kill()
+
+
+def received(made: World) -> bool:
+    """Whether the relay has seen any message."""
+    left = made.main.messages()
+    return len(left) < COUNT or any(stored.receive_count for stored in left)
+
+
+async def partial(made: World) -> None:
+    """The dead-letter queue takes a part of each batch, for a while."""
+    failing = SqsFault(
+        action="SendMessageBatch", queue=made.dead.name, entries={0: "InternalError"}, times=2
+    )
+    made.sqs.faults.add(failing)
+    await publish(made)
+    await made.until(lambda: failing not in made.sqs.faults.pending, within=1_000)
+
+
+async def forgetting(made: World) -> None:
+    """The orchestrator forgets what it acknowledged."""
+    made.inngest.script.add(Rule(fault=Fault(forget=True), times=2))
+    await publish(made)
+    await made.until(lambda: not made.inngest.script.rules, within=1_000)
+
+
+async def calm(made: World) -> None:
+    """Nothing goes wrong."""
+    await publish(made)
+
+
+async def publish(made: World) -> None:
+    await made.publish(*(mixed(n) if n % 3 == 0 else honest(n) for n in range(COUNT)))
 
 
 async def verdict(
-    parent: tuple[Zygote, Haste], directory: Path, mode: Mode, chosen: Plan, mutant: str | None
+    parent: tuple[Zygote, Haste],
+    directory: Path,
+    course: Callable[[World], Awaitable[None]],
+    mode: Mode,
+    mutant: str | None = None,
+    **settings: str,
 ) -> Verdict:
-    result = await run(mode, SEED, *parent, directory, chosen=chosen, mutant=mutant)
-    return result.verdict
+    async with world(mode, *parent, directory, mutant=mutant, settings=settings) as made:
+        await course(made)
+        return await conclude(made)
 
 
-@pytest.mark.parametrize("mode", ["push", "pull"])
+@pytest.mark.parametrize("mode", MODES)
 async def test_acknowledging_before_the_check_loses_events(
     mode: Mode, parent: tuple[Zygote, Haste], tmp_path: Path
 ) -> None:
-    mutant = "acknowledges before the check"
-    assert (await verdict(parent, tmp_path, mode, CRASH, mutant)).lost
+    assert (await verdict(parent, tmp_path, crash, mode, "acknowledges before the check")).lost
 
 
 async def test_ignoring_failed_entries_loses_dead_letters(
     parent: tuple[Zygote, Haste], tmp_path: Path
 ) -> None:
-    found = await verdict(parent, tmp_path, "pull", PARTIAL, "ignores Failed[]")
+    found = await verdict(parent, tmp_path, partial, "pull", "ignores Failed[]")
     assert any("no dead letter" in complaint for complaint in found.unexplained)
 
 
 async def test_a_dead_letter_without_its_id_is_unexplained(
     parent: tuple[Zygote, Haste], tmp_path: Path
 ) -> None:
-    found = await verdict(parent, tmp_path, "push", Plan([]), "drops the id at dead-lettering")
+    found = await verdict(parent, tmp_path, calm, "push", "drops the id at dead-lettering")
     assert any("never published" in complaint for complaint in found.unexplained)
 
 
-@pytest.mark.parametrize("chosen", [CRASH, PARTIAL], ids=["crash", "partial"])
-async def test_the_real_relay_passes_the_same(
-    chosen: Plan, parent: tuple[Zygote, Haste], tmp_path: Path
+async def test_believing_an_acknowledgement_loses_what_the_server_forgets(
+    parent: tuple[Zygote, Haste], tmp_path: Path
 ) -> None:
-    found = await verdict(parent, tmp_path, "push", chosen, None)
-    assert found.clean, list(found.complaints())
+    assert (await verdict(parent, tmp_path, forgetting, "pull", RELAY_CONFIRM="off")).lost
+
+
+async def test_the_real_relay_passes_the_same(parent: tuple[Zygote, Haste], tmp_path: Path) -> None:
+    courses = (crash, partial, forgetting)
+    found = await asyncio.gather(*(verdict(parent, tmp_path, course, "push") for course in courses))
+    assert [list(one.complaints()) for one in found] == [[], [], []]

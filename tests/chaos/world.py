@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -148,13 +148,13 @@ async def world(
     options: SqsdOptions = DAEMON,
     visibility: int = VISIBILITY,
     start: bool = True,
-    **inngest: Any,
+    inngest: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[World]:
     """Everything, up and connected; `inngest` are arguments of the local event API."""
     async with contextlib.AsyncExitStack() as stack:
         sqs = await stack.enter_async_context(SqsServer(clock=haste, region=REGION))
-        known: dict[str, Any] = {"lags": Lags(insert=1.0), "persistence": "durable", **inngest}
-        orchestrator = InngestServer(0, FUNCTIONS, clock=haste, **known)
+        known: dict[str, Any] = {"lags": Lags(insert=1.0), "persistence": "durable"}
+        orchestrator = InngestServer(0, FUNCTIONS, clock=haste, **known | dict(inngest or {}))
         await stack.enter_async_context(orchestrator)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         client = SqsClient(http, sqs.url)
