@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]  # ships no types
 
+from relay.dlq.claims import claimed_id, claimed_name
 from relay.dlq.letter import Letter
 from relay.envelope.id_path import compiled
 from relay.message import Event
@@ -18,6 +19,8 @@ from relay.message import Event
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """A letter is meant when it passes every field that is given; of several values one suffices.
+
+    What the relay would reject again is judged by what it claims to be.
 
     Attributes:
         names: patterns (`shop/*`) for the name of a pending event.
@@ -60,11 +63,11 @@ class Filter:
         return (
             (not self.codes or _any(self.codes, letter.code))
             and (not self.sources or _any(self.sources, letter.source or ""))
-            and (not self.names or any(_any(self.names, e.name) for e in letter.events))
+            and (not self.names or any(_any(self.names, name) for name in _names_of(letter)))
             and (not self.ids or not self._ids.isdisjoint(_ids_of(letter)))
             and self._in_time(letter.first_sent_at)
             and all(_has(letter, name, pattern) for name, pattern in self.attributes)
-            and (self.where is None or any(_true(self.where, e) for e in letter.events))
+            and (self.where is None or any(_true(self.where, e) for e in _contents(letter)))
         )
 
     def _in_time(self, at: float | None) -> bool:
@@ -91,8 +94,20 @@ def _any(patterns: Sequence[str], text: str) -> bool:
     return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
+def _names_of(letter: Letter) -> Iterator[str]:
+    yield from (event.name for event in letter.events)
+    yield from (name for claim in letter.claims if (name := claimed_name(claim)))
+
+
 def _ids_of(letter: Letter) -> set[str]:
-    return {letter.message.message_id, letter.base_id, *(event.id for event in letter.events)}
+    claimed = (own for claim in letter.claims if (own := claimed_id(claim)))
+    events = (event.id for event in letter.events)
+    return {letter.message.message_id, letter.base_id, *events, *claimed}
+
+
+def _contents(letter: Letter) -> Iterator[Mapping[str, Any]]:
+    yield from map(event_fields, letter.events)
+    yield from letter.claims
 
 
 def _has(letter: Letter, name: str, pattern: str) -> bool:
@@ -100,10 +115,10 @@ def _has(letter: Letter, name: str, pattern: str) -> bool:
     return found is not None and isinstance(found.value, str) and fnmatchcase(found.value, pattern)
 
 
-def _true(path: str, event: Event) -> bool:
+def _true(path: str, content: Mapping[str, Any]) -> bool:
     """Whether the path leads to something that JMESPath calls true."""
     try:
-        value = compiled(path).search(event_fields(event))
+        value = compiled(path).search(content)
     # Its functions meet whatever types a producer sent: what they cannot judge does not match.
     except (JMESPathError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return False

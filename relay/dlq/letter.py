@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+from relay.dlq.claims import claimed_name, claims
 from relay.dlq.firing import firing
 from relay.envelope import Decoded, Rules, decode
 from relay.message import Event, Message, Reject
@@ -55,8 +58,17 @@ class Letter:
 
     @property
     def name(self) -> str | None:
-        """The name of its first pending event."""
-        return self.events[0].name if self.events else None
+        """The name of its first pending event, or what a rejected one claims as its name."""
+        if self.events:
+            return self.events[0].name
+        return next((name for claim in self.claims if (name := claimed_name(claim))), None)
+
+    @property
+    def claims(self) -> tuple[Mapping[str, Any], ...]:
+        """The objects in it that the relay would reject again."""
+        if self.sealed:
+            return ()
+        return claims(self.message.body, self.past.encoding if self.past else None, self.found)
 
     @property
     def hops(self) -> int:

@@ -92,7 +92,7 @@ def dynamodb(
     url = f"http://{host}:{port}"
     environ["AWS_ENDPOINT_URL_DYNAMODB"] = url
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
-    client = boto3.client("dynamodb", endpoint_url=url)
+    client = boto3.client("dynamodb", endpoint_url=url, region_name="us-east-1")
     client.create_table(
         TableName="ledger",
         KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],

@@ -152,6 +152,9 @@ async def test_one_letter_is_shown_whole(relay: Relay, place: Place) -> None:
     whole = json.loads((await relay("dlq", "show", "mine", "--json", *QUICK)).out)
     assert whole["events"][0]["data"] == {"number": 7}
     assert whole["message"]["body"] == body
+    await place.send("dead", '{"id":"early","name":"n","ts":5}', attributes=noted("b"))
+    early = await relay("dlq", "show", "early", *QUICK)
+    assert "ts_in_seconds" in early.out or "ts_out_of_range" in early.out
     absent = await relay("dlq", "show", "nobody", *QUICK)
     assert (absent.code, "nobody" in absent.err) == (1, True)
 

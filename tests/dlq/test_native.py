@@ -7,17 +7,16 @@ import pytest
 
 from relay.aws.errors import QueueError
 from relay.aws.move_tasks import MoveTasks, open_move_tasks
+from relay.aws.session import open_session
 from relay.dlq.moving import follow
 from tests.dlq.conftest import QUICK, Place, Relay, event, noted
 
 
 @pytest.fixture
 async def tasks(place: Place) -> AsyncIterator[MoveTasks]:
-    from relay.aws.session import open_session  # noqa: PLC0415 - a client closes with its session
-
-    async with open_session() as session:
-        async with open_move_tasks(session, await place.queue("dead")) as found:
-            yield found
+    queue = await place.queue("dead")
+    async with open_session() as session, open_move_tasks(session, queue) as found:
+        yield found
 
 
 async def test_a_task_is_followed_to_its_end(place: Place, tasks: MoveTasks) -> None:
