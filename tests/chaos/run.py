@@ -125,6 +125,11 @@ async def conclude(made: World, within: float = 3_000.0) -> Verdict:
         await made.settled(within)
     except TimeoutError:
         await made.relay.kill_if_running()  # what is left is the verdict's to say
+    return judged(made)
+
+
+def judged(made: World) -> Verdict:
+    """What the records say now."""
     return judge(
         made.publisher.books,
         made.inngest.events,

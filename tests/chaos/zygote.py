@@ -20,6 +20,7 @@ from tests.chaos.haste import Haste
 MODULES = (
     "relay.commands.serve",
     "relay.commands.poll",
+    "relay.commands.dlq",
     "relay.wiring.destination",
     "tests.chaos.mutants",
 )
