@@ -113,5 +113,6 @@ def gauges(state: State) -> Mapping[str, float]:
     return {
         table.HALTED.name: float(state.halted),
         table.IN_HAND.name: float(state.in_hand),
+        table.CONCURRENCY.name: float(state.concurrency),
         table.CIRCUIT_STATE.name: float(table.CIRCUIT_STATES[state.circuit]),
     }

@@ -13,11 +13,13 @@ from relay.telemetry.window import Window
 class State:
     """What a relay is doing at this moment.
 
-    `circuit` is one of `table.CIRCUIT_STATES`. `problem` is a sentence while a misconfiguration
-    other than the circuit's keeps it from working, `setting` what to look at.
+    `concurrency` is how many requests there may be at once. `circuit` is one of
+    `table.CIRCUIT_STATES`. `problem` is a sentence while a misconfiguration other than the
+    circuit's keeps it from working, `setting` what to look at.
     """
 
     in_hand: int = 0
+    concurrency: int = 0
     circuit: str = "closed"
     problem: str | None = None
     setting: str | None = None

@@ -90,6 +90,9 @@ FORWARD_LATENCY = _histogram(
 )
 BATCH_SIZE = _histogram("BatchSize", "Count", "Events in one request to the destination.")
 IN_HAND = _gauge("InHand", "Messages in hand.")
+CONCURRENCY = _gauge(
+    "Concurrency", "Most requests at once for now; it follows what the destination bears."
+)
 VISIBILITY_EXTENSIONS = _counter(
     "VisibilityExtensions", "Leases extended, in pull mode; push mode has none to extend."
 )
@@ -132,6 +135,7 @@ METRICS = (
     FORWARD_LATENCY,
     BATCH_SIZE,
     IN_HAND,
+    CONCURRENCY,
     VISIBILITY_EXTENSIONS,
     LATE_DELETES,
     CIRCUIT_STATE,

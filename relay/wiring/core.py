@@ -58,7 +58,7 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         session = SharedSession(stack)
         ledger = await stack.enter_async_context(bookkeeping(settings, session, observe))
-        forwarder = await open_way(
+        opened = await open_way(
             settings,
             stack,
             session,
@@ -66,6 +66,7 @@ async def running(
             observe,
             pushed=pushed,
         )
+        forwarder = opened.way
         store = letters or SqsDeadLetters(
             session, stack, queue=settings.queue_url, dead_letter_queue=settings.dlq_url
         )
@@ -79,7 +80,7 @@ async def running(
             observe=ledger.observe,
             payloads=payloads(settings, session),
         )
-        telemetry.state = partial(state_of, forwarder, handler)
+        telemetry.state = partial(state_of, forwarder, handler, opened.concurrency)
         await stack.enter_async_context(_every(EXPIRY_EVERY, handler.expire))
         yield Core(
             handler=handler,

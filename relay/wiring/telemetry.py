@@ -100,11 +100,12 @@ async def telling(settings: Settings) -> AsyncIterator[Telemetry]:
         yield telemetry
 
 
-def state_of(forwarder: Way, handler: Handler) -> State:
+def state_of(forwarder: Way, handler: Handler, concurrency: Callable[[], int]) -> State:
     """What the relay is doing."""
     held = handler.status
     return State(
         in_hand=held.in_hand,
+        concurrency=concurrency(),
         circuit=forwarder.state.circuit,
         problem=held.problem,
         setting=held.setting,

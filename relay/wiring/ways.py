@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from relay.destinations.webhook_presets import PRESETS
@@ -22,6 +22,15 @@ from relay.wiring.orchestrators import open_orchestrator
 from relay.wiring.session import SharedSession
 
 Way: TypeAlias = Forwarder | Router
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The way, and how many requests to all destinations there may be at once for now."""
+
+    way: Way
+    concurrency: Callable[[], int]
+
 
 PUSHED_ROUTES = (
     "with several destinations in push mode, messages for one that is down keep coming back and"
@@ -40,7 +49,7 @@ async def open_way(
     observe: Observe,
     *,
     pushed: bool,
-) -> Way:
+) -> Opened:
     """The way, for as long as the stack is open. Nobody is called yet.
 
     `around` wraps each destination before it is paced. `pushed` is for push mode, where nobody can
@@ -48,17 +57,31 @@ async def open_way(
     """
     several = len(settings.destinations) > 1
     branches = dict[str, Forwarder]()
+    limits = list[Destination]()
     for name in settings.destinations:
         destination, refresh = await _opened(name, settings, stack, session, observe)
+        asked = paced(around(destination), name, settings)
+        limits.append(asked)
         branches[name] = Forwarder(
-            paced(around(destination), name, settings),
+            asked,
             before_probe=refresh,
             observe=_naming(name, observe) if several else observe,
         )
-    if not settings.routes:
-        return branches[settings.destination]
     if several and pushed:
         _log.warning("%s", PUSHED_ROUTES)
+    way = _routed(settings, branches, pushed=pushed)
+    return Opened(way, lambda: sum(_concurrency(one) for one in limits))
+
+
+def _concurrency(destination: Destination) -> int:
+    if isinstance(destination, Paced):
+        return destination.concurrency
+    return destination.limits.in_flight
+
+
+def _routed(settings: Settings, branches: dict[str, Forwarder], *, pushed: bool) -> Way:
+    if not settings.routes:
+        return branches[settings.destination]
     return Router(
         RouteTable(parse_routes(settings.routes)),
         branches,
