@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator
 
 from relay.aws.dynamodb import open_table
@@ -21,8 +22,39 @@ OPENING = 5.0
 
 
 def place(settings: Settings) -> tuple[str, str]:
-    """What the ledger calls the destination and its environment; whoever reads its notes too."""
-    return f"{settings.destination} {settings.inngest_url}", settings.inngest_env or ""
+    """What the ledger calls the destination and its environment; whoever reads its notes too.
+
+    With routes it is all destinations together: an event that was delivered to one of them is not
+    delivered again because its route has changed.
+    """
+    if settings.routes:
+        return "routes", ""
+    if settings.destination == "inngest":
+        return f"inngest {settings.inngest_url}", settings.inngest_env or ""
+    return f"{settings.destination} {_address(settings)}", ""
+
+
+def _address(settings: Settings) -> str:
+    """What tells this destination from others of its kind, free of secrets."""
+    match settings.destination:
+        case "step-functions":
+            return settings.step_functions_arn or ""
+        case "temporal":
+            parts = (settings.temporal_address, settings.temporal_namespace)
+        case "prefect":
+            parts = (settings.prefect_api_url, settings.prefect_deployment or "")
+        case "argo":
+            parts = (settings.argo_url, f"{settings.argo_namespace}/{settings.argo_template}")
+        case "bullmq":
+            parts = (settings.bullmq_prefix, settings.bullmq_queue or "")
+        case _:
+            return _hook(settings)
+    return " ".join(part or "" for part in parts)
+
+
+def _hook(settings: Settings) -> str:
+    given = settings.webhook_url.get_secret_value() if settings.webhook_url else ""
+    return settings.webhook_url_secret or hashlib.sha256(given.encode()).hexdigest()
 
 
 class Bookkeeping:
