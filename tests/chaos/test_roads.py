@@ -39,7 +39,8 @@ async def take(made: World, road: str) -> None:
 
 async def redrive(made: World) -> None:
     relay = made.relay
-    tool = Relay(relay.parent, ["dlq", "redrive", "--yes"], relay.environment, relay.output, None)
+    arguments = ["dlq", "redrive", "--yes", "--journal", f"{relay.output}-journal"]
+    tool = Relay(relay.parent, arguments, relay.environment, relay.output, None)
     await tool.start()
     assert await tool.ended() == 0, tool.log()
 
