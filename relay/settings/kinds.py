@@ -96,6 +96,13 @@ WebAddress = Annotated[
         " without user, query or the part from /e/ on"
     ),
 ]
+QueueReference = Annotated[
+    str,
+    Field(
+        pattern=r"^(https?://[^/\s]+/(\S+/)?[\w.-]+/?|arn:[\w-]+:sqs:[\w-]*:\d*:[\w.-]+|[\w-]{1,80}(\.fifo)?)$"
+    ),
+    Expected("a queue's URL, ARN or name"),
+]
 PathExpression = Annotated[
     str,
     AfterValidator(_path_expression),

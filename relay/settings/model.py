@@ -19,6 +19,7 @@ from relay.settings.kinds import (
     Messages,
     PathExpression,
     PortNumber,
+    QueueReference,
     Seconds,
     Size,
     UpTo100,
@@ -85,9 +86,9 @@ class Settings(Orchestrators):
     """The most bytes in one request, as much as the largest SQS message: it then stays within what
     proxies and the timeout allow. A larger event goes alone."""
 
-    queue_url: str | None = None
+    queue_url: QueueReference | None = None
     """The queue, by URL, ARN or name. In push mode sqsd names it with each message."""
-    dlq_url: str | None = None
+    dlq_url: QueueReference | None = None
     """Its dead-letter queue, by URL, ARN or name; else found in the queue's redrive policy."""
     reject_guard: bool = True
     """Halt when most of the recent messages are rejected with one code, instead of moving the whole
@@ -140,6 +141,10 @@ class Settings(Orchestrators):
 
     in_hand: Count = 500
     """The most messages that `relay poll` has in hand."""
+    handling: Count | None = None
+    """The most messages that `relay poll` handles at a time, four fifths of those in hand if not
+    set. The others wait, so that a free place can go to the tenant with the fewest: on a standard
+    queue a message's group id is its tenant."""
     in_hand_bytes: Size = 67_108_864
     """The most bytes of messages that `relay poll` has in hand; one message is always taken."""
     receivers: UpTo100 = 4

@@ -26,6 +26,9 @@ from relay.wiring.telemetry import telling
 FLUSH = 2.0
 """Seconds for the last copies to the dead-letter queue, after the poller has left."""
 
+HANDLED_SHARE = 0.8
+"""Of what is in hand; the rest waits, so that fairness between tenants has a choice."""
+
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -110,6 +113,7 @@ def _limits(settings: Settings) -> Limits:
     return Limits(
         in_hand=settings.in_hand,
         in_hand_bytes=settings.in_hand_bytes,
+        handling=settings.handling or max(1, int(settings.in_hand * HANDLED_SHARE)),
         receivers=settings.receivers,
         drain=settings.drain_deadline,
         park=settings.fifo_park,
