@@ -148,7 +148,8 @@ def of_producer(queue: str, key: kms.IKey | None) -> Iterator[iam.PolicyStatemen
 
 def of_operator(resources: Resources) -> Iterator[iam.PolicyStatement]:
     """What a person needs for `relay dlq`, `doctor`, `trace` and `status`."""
-    # Look at dead letters, hold them while looking, delete those that went back.
+    # Look at dead letters, hold them while looking, delete those that went back, put back what was
+    # dropped, and let SQS move all where that keeps every id.
     yield _allow(
         "LookAtDeadLetters",
         [resources.dead_letter_queue],
@@ -157,6 +158,10 @@ def of_operator(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "sqs:ChangeMessageVisibility",
         "sqs:GetQueueAttributes",
         "sqs:GetQueueUrl",
+        "sqs:SendMessage",
+        "sqs:StartMessageMoveTask",
+        "sqs:ListMessageMoveTasks",
+        "sqs:CancelMessageMoveTask",
     )
     # Bring them back.
     yield _allow(
