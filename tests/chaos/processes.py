@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.chaos.haste import Haste
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Real seconds after which a process that does not come up, or does not go, is given up."""
 
 
@@ -55,7 +55,7 @@ class Zygote:
 
 @contextlib.asynccontextmanager
 async def zygote(haste: Haste) -> AsyncIterator[Zygote]:
-    """A zygote for as long as the block runs; its relays must have ended by then."""
+    """A zygote for as long as the block runs. Its relays go with it."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.chaos.zygote", repr(haste.origin), repr(haste.speed)),
         stdin=PIPE,
@@ -67,7 +67,8 @@ async def zygote(haste: Haste) -> AsyncIterator[Zygote]:
     try:
         yield parent
     finally:
-        process.kill()
+        assert process.stdin is not None
+        process.stdin.close()  # it kills what it has started, and ends
         await process.wait()
         await listening
 

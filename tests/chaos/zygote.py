@@ -7,6 +7,7 @@ A relay is a real process all the same: it can be killed, stopped and continued.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -25,6 +26,8 @@ MODULES = (
     "tests.chaos.mutants",
 )
 
+_running: set[int] = set()
+
 
 def main() -> None:
     Haste(float(sys.argv[1]), float(sys.argv[2])).take_over()
@@ -39,7 +42,12 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             _become_relay(order)
+        _running.add(pid)
         _tell({"started": pid})
+    # Whoever gave the orders is gone, in whatever way: nothing of his stays behind.
+    for pid in tuple(_running):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _reap(_number: int, _frame: object) -> None:
@@ -50,11 +58,13 @@ def _reap(_number: int, _frame: object) -> None:
             return
         if pid == 0:
             return
+        _running.discard(pid)
         _tell({"ended": pid, "code": os.waitstatus_to_exitcode(status)})
 
 
 def _tell(what: dict[str, Any]) -> None:
-    os.write(1, json.dumps(what).encode() + b"\n")
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, json.dumps(what).encode() + b"\n")
 
 
 def _become_relay(order: dict[str, Any]) -> NoReturn:
