@@ -93,6 +93,14 @@ class Handler:
         self._first_hand.note(message)
         return await self._in_hand.join(message, self._work, self._clock())
 
+    async def handle_own(self, message: Message) -> Outcome:
+        """The same for a source that hands each message to one caller at a time, as leases do."""
+        known = self._dead_letters.known(message.message_id)
+        if known is not None:
+            return known
+        self._first_hand.note(message)
+        return await self._in_hand.own(message, self._work, self._clock())
+
     def expire(self) -> None:
         """End the wait of what the queue is about to delete. Called now and then by a timer."""
         for holding in self._in_hand:
@@ -102,7 +110,7 @@ class Handler:
     async def _work(self, holding: Holding) -> Outcome:
         message, start = holding.message, self._clock()
         self._observe(Received(message))
-        if self._payloads is None:
+        if self._payloads is None or not self._payloads.concern(message):
             return await self._process(holding, self._decode(message), start)
         async with self._payloads.opened(message) as whole:
             decoded = self._decode(whole) if isinstance(whole, Message) else whole

@@ -19,7 +19,7 @@ class Holding:
     def __init__(self, message: Message, since: float) -> None:
         self.message = message
         self.since = since
-        self.task: asyncio.Task[Outcome] | None = None
+        self.task: asyncio.Task[Any] | None = None
         self.waiters = 0
         self.waiting = False
         self.expired = False
@@ -36,9 +36,9 @@ class Holding:
         try:
             return await wait
         except asyncio.CancelledError:
-            if not self.expired or self.task is None:
+            # Somebody else may have cancelled the task too, and means all of it.
+            if not self.expired or self.task is None or self.task.uncancel() > 0:
                 raise
-            self.task.uncancel()
             return None
         finally:
             self.waiting = False
@@ -80,6 +80,25 @@ class InHand:
         finally:
             holding.waiters -= 1
             self._leave(key, holding, holding.task)
+
+    async def own(
+        self,
+        message: Message,
+        work: Callable[[Holding], Coroutine[Any, Any, Outcome]],
+        now: float,
+    ) -> Outcome:
+        """The outcome of this message from the caller's own task, for who has it to itself.
+
+        Nobody joins it, a cancelled caller cancels the work, and it costs no task and no wake-up.
+        """
+        key = message.message_id
+        holding = self._holdings[key] = Holding(message, now)
+        holding.task = asyncio.current_task()
+        try:
+            return await work(holding)
+        finally:
+            if self._holdings.get(key) is holding:
+                del self._holdings[key]
 
     def _leave(self, key: str, holding: Holding, task: asyncio.Task[Outcome]) -> None:
         if holding.waiters or task.done():

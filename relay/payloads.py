@@ -79,6 +79,10 @@ class Payloads:
         self._limit = limit
         self._places = asyncio.Semaphore(at_once)
 
+    def concern(self, message: Message) -> bool:
+        """Whether the message may be a pointer; all others need not be opened."""
+        return message.body.lstrip().startswith(_STARTS)
+
     @asynccontextmanager
     async def opened(self, message: Message) -> AsyncIterator[Message | Reject | Retry]:
         """The message with its payload for as long as the block runs; others as they are.

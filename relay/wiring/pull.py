@@ -61,7 +61,7 @@ async def poll(settings: Settings) -> None:
         answers.ready = readiness(core.forwarder, core.handler)
         poller = Poller(
             queue,
-            core.handler.handle,
+            core.handler.handle_own,
             way=core.forwarder,
             limits=_limits(settings),
             observe=telemetry.observe,
