@@ -50,6 +50,10 @@ DRAIN_DEADLINE = 25.0
 EXPIRING_SHARE = 0.9
 """The share of the queue's retention past which a message in hand is dead-lettered as expiring."""
 
+SHORTEST_HOLD = 120.0
+"""Below this nobody would notice in time that a message must be dead-lettered as expiring: one in
+hand gets a minute for an honest try, and is looked at twice a minute."""
+
 ANSWER_MARGIN = 30.0
 PREFETCH_MARGIN = 120.0
 OUTAGE = 72 * 3_600.0
@@ -84,6 +88,12 @@ class Clocks:
     def longest_answer(self) -> float:
         """Seconds from a POST to the latest answer that the relay can give it."""
         return self.hold + self.request_timeout + self.confirm_deadline
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which `serve` waits for a message's outcome: `hold`, with room for a try."""
+        shortest = max(SHORTEST_HOLD, self.request_timeout + self.confirm_deadline)
+        return max(self.hold, min(shortest, self.sqsd_inactivity_timeout - ANSWER_MARGIN))
 
     def problems(self) -> list[str]:
         """A sentence for each relation that does not hold, naming the variables and the fix."""

@@ -120,7 +120,7 @@ class Settings(Orchestrators):
     """The port that `relay serve` listens on. The variable is the platform's."""
     hold: Wait = clocks.HOLD
     """Seconds for which a request is held while the destination is unavailable or the relay halted.
-    0 answers at once."""
+    Two minutes are held in any case, in which an attempt can be made."""
     sqsd_inactivity_timeout: Seconds = clocks.INACTIVITY_TIMEOUT
     """What sqsd's InactivityTimeout is set to, stated for comparison and set there, as are the
     figures after it: the relay refuses clocks that do not add up."""

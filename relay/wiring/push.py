@@ -41,7 +41,7 @@ async def _running(settings: Settings, telemetry: Telemetry, stop: asyncio.Event
     async with running(settings, telemetry, pushed=True) as core:
         app = PushApp(
             core.handler.handle,
-            hold=settings.hold,
+            hold=settings.clocks.patience,
             ready=readiness(core.forwarder, core.handler),
             task_paths=frozenset(settings.task_paths),
         )

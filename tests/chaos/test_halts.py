@@ -173,3 +173,13 @@ async def test_a_mistake_in_the_settings_holds_every_message(
         verdict = await conclude(made)
     assert verdict.clean
     assert verdict.ran == MESSAGES
+
+
+async def test_a_relay_that_is_told_to_hold_nothing_delivers_all_the_same(
+    parent: tuple[Zygote, Haste], tmp_path: Path
+) -> None:
+    async with stage(parent, tmp_path, settings={"RELAY_HOLD": "0"}) as made:
+        await made.publish(*map(honest, range(MESSAGES)))
+        verdict = await conclude(made)
+    assert verdict.clean
+    assert verdict.ran == MESSAGES

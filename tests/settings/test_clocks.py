@@ -61,3 +61,18 @@ def test_the_table_needs_nothing_but_the_standard_library() -> None:
     code = "import sys, relay.clocks; print([m for m in sys.modules if 'pydantic' in m])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("clocks", "patience"),
+    [
+        (Clocks(), 780.0),
+        (Clocks(hold=0.0), 120.0),
+        (Clocks(hold=0.0, request_timeout=100.0), 160.0),
+        (Clocks(hold=0.0, sqsd_inactivity_timeout=130.0), 100.0),
+    ],
+)
+def test_a_request_waits_long_enough_for_an_attempt_however_short_the_hold(
+    clocks: Clocks, patience: float
+) -> None:
+    assert clocks.patience == patience

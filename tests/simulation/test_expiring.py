@@ -16,6 +16,19 @@ HOUR = 3_600.0
 MODES = pytest.mark.parametrize("push", [False, True], ids=["pull", "push"])
 
 
+def test_the_shortest_hold_still_tells_a_person_before_the_queue_deletes() -> None:
+    async def main() -> None:
+        world = World()
+        world.orchestrator.outage = SILENT
+        await world.publish(5)
+        await asyncio.sleep(LIMIT + HOUR)
+        async with world.pushing(hold=clocks.Clocks(hold=0.0).patience):
+            await asyncio.sleep(HOUR)
+        assert set(world.letters) == set(world.ids)
+
+    run(main)
+
+
 def relaying(world: World, *, push: bool) -> AbstractAsyncContextManager[object]:
     return world.pushing() if push else world.pulling()
 
