@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic
 
 from relay.aws.batches import tens
@@ -18,32 +17,19 @@ from relay.dlq.deletion import Deletion
 from relay.dlq.errand import Course, Errand
 from relay.dlq.growth import Growth
 from relay.dlq.holding import Leased
-from relay.dlq.identity import Identity, Kinship, identify, kinship
 from relay.dlq.journal import Brought, Journal
-from relay.dlq.letter import Letter
+from relay.dlq.judging import BEYOND, RETURNED, Copy, Judge, Later, Parcel
 from relay.dlq.pace import Pace
-from relay.dlq.roads import Carried, L, Result, Road
+from relay.dlq.roads import L, Result, Road
 from relay.dlq.scan import Scan
-from relay.dlq.stays import BLOCKED, FILTERED, LIMIT, Stays
+from relay.dlq.stays import ARRIVED, Stays
 from relay.dlq.tally import Tally
 
 AT_ONCE = 2
-"""Rounds of receives whose letters are under way at a time; one of a FIFO queue."""
+"""Rounds of receives whose letters are under way at a time."""
 
 COUNT_EVERY = 200
 """Letters between two looks at the counters: 0.005 requests for each."""
-
-RETURNED = Stays("returned", "it was brought back in this run and died again")
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel(Generic[L]):
-    """A letter that is to go."""
-
-    leased: Leased
-    letter: Letter
-    identity: Identity
-    load: L
 
 
 class Run(Generic[L]):
@@ -76,15 +62,12 @@ class Run(Generic[L]):
         self._deletion, self._holding = deletion, deletion.holding
         self._journal = journal
         self._road = road
-        self._errand = errand
+        self._judge = Judge(errand, journal, road, fifo=queue.fifo)
         self._course = course
         self._guard = guard
-        self._taken = 0
         self._came = 0
         self._count_at = COUNT_EVERY
-        self._under_way: set[str] = set()
-        self._again: list[Leased] = []
-        self._blocked: set[str | None] = set()
+        self._later: list[Leased] = []
         self._sending = asyncio.Lock()
         self._error: QueueError | OSError | None = None
         self.tally = Tally()
@@ -97,16 +80,9 @@ class Run(Generic[L]):
             OSError: the journal or the backup cannot be written.
         """
         async with self._holding.kept():
-            places = asyncio.Semaphore(1 if self._queue.fifo else AT_ONCE)
-            async with asyncio.TaskGroup() as group:
-                try:
-                    async for batch in self._scan:
-                        await places.acquire()
-                        group.create_task(self._one(batch, pace, progress, places))
-                except QueueError as error:
-                    self._error = error  # what is under way comes to its end first
-            while self._again and self._error is None and not self._course.stop.is_set():
-                twins, self._again = self._again, []
+            await self._go_through(pace, progress)
+            while self._later and not self._halted:
+                twins, self._later = self._later, []
                 await self._work(twins, pace)
             if self._error is not None:
                 raise self._error
@@ -114,6 +90,25 @@ class Run(Generic[L]):
         self._conclude()
         progress(self.tally)
         return self.tally
+
+    async def _go_through(self, pace: Pace, progress: Callable[[Tally], None]) -> None:
+        """The pass. An error ends it only after what is under way has come to its end."""
+        places = asyncio.Semaphore(AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            try:
+                async for batch in self._scan:
+                    await places.acquire()
+                    task = group.create_task(self._one(batch, pace, progress, places))
+                    if self._queue.fifo:
+                        await task  # until then SQS hands out no more of these groups
+            except QueueError as error:
+                self._error = error
+
+    @property
+    def _halted(self) -> bool:
+        """Whether nothing more may be sent, not even what was chosen."""
+        stopped = self._course.stop.is_set() or self.tally.stopped is not None
+        return stopped or self._error is not None
 
     async def _one(
         self,
@@ -146,106 +141,75 @@ class Run(Generic[L]):
 
     async def _work(self, fresh: Sequence[Leased], pace: Pace) -> None:
         parcels: list[Parcel[L]] = []
-        copies: list[Parcel[None]] = []
+        copies: list[Copy] = []
         try:
             for leased in fresh:
-                await self._judge(leased, parcels, copies)
-            await pace.turn(len(parcels))
-            done = await self._bring(parcels, copies)
+                self._sort(await self._judge.judge(leased, ended=self._halted), parcels, copies)
+            done = await self._bring(parcels, copies, pace)
         finally:
-            self._under_way.difference_update(parcel.identity.about for parcel in parcels)
+            for parcel in parcels:
+                self._judge.arrived(parcel)
         await self._deletion.delete(done)
 
-    async def _judge(
+    def _sort(
         self,
-        leased: Leased,
+        verdict: Parcel[L] | Copy | Later | Stays,
         parcels: list[Parcel[L]],
-        copies: list[Parcel[None]],
+        copies: list[Copy],
     ) -> None:
-        """Sort the letter: it goes, it is a copy of one that went, it waits for one, it stays."""
-        letter = await self._errand.read(leased.message)
-        stays = self._errand.choose(letter, self._journal.began_at) or self._in_the_way(letter)
-        if stays is not None:
-            self._stay(letter, stays)
-            return
-        identity = self._identity(letter)
-        twin = self._journal.twins.get(identity.about)
-        if identity.about in self._under_way and not self._queue.fifo:
-            self._again.append(leased)
-            return
-        if twin is not None:
-            kin = kinship(letter, identity, twin, self._journal.began_at)
-            if kin is Kinship.COPY:
-                copies.append(Parcel(leased, letter, identity, None))
-                return
-            if kin is Kinship.RETURNED:
-                self._came += 1
-                self._stay(letter, RETURNED)
-                return
-        load = await self._load(letter)
-        if isinstance(load, Stays):
-            self._stay(letter, load)
-        elif self._full():
-            self._stay(letter, Stays(LIMIT, "the limit was reached"))
+        if isinstance(verdict, Parcel):
+            parcels.append(verdict)
+        elif isinstance(verdict, Copy):
+            copies.append(verdict)
+        elif isinstance(verdict, Later):
+            self._later.append(verdict.leased)
         else:
-            self._taken += 1
-            self._under_way.add(identity.about)
-            parcels.append(Parcel(leased, letter, identity, load))
+            self._stay(verdict)
 
-    def _identity(self, letter: Letter) -> Identity:
-        return Identity(letter.message.message_id, "") if self._errand.each else identify(letter)
-
-    async def _load(self, letter: Letter) -> L | Stays:
-        altered = self._errand.alter(letter)
-        return altered if isinstance(altered, Stays) else await self._road.ready(altered)
-
-    def _full(self) -> bool:
-        limit = self._errand.limit
-        if limit is not None and self._taken >= limit:
-            self._course.enough = True
-        return self._course.enough
-
-    def _in_the_way(self, letter: Letter) -> Stays | None:
-        blocked = self._queue.fifo and letter.message.group_id in self._blocked
-        return BLOCKED if blocked else None
-
-    def _stay(self, letter: Letter, stays: Stays) -> None:
+    def _stay(self, stays: Stays) -> None:
         self.tally.stay(stays)
-        self._came += stays.code == "arrived"
-        if self._queue.fifo and stays.code != FILTERED:
-            self._blocked.add(letter.message.group_id)
+        self._came += stays.code in (ARRIVED, RETURNED.code)
+        self._course.enough = self._course.enough or self._judge.full
 
     async def _bring(
-        self, parcels: Sequence[Parcel[L]], copies: Sequence[Parcel[None]]
+        self, parcels: Sequence[Parcel[L]], copies: Sequence[Copy], pace: Pace
     ) -> list[str]:
         """Back up, send and note. Returns the MessageIds that may be deleted now."""
         if not parcels and not copies:
             return []
-        both: list[Parcel[Any]] = [*parcels, *copies]
-        await self._journal.back_up(parcel.leased.message for parcel in both)
-        done = [_brought(copy, Carried()) for copy in copies]
+        both: list[Parcel[Any] | Copy] = [*parcels, *copies]
+        await self._journal.back_up(item.leased.message for item in both)
+        done = [_brought(copy, None) for copy in copies]
         self._journal.note_brought(done)
-        for some in tens(parcels):
-            # One at a time between the send and its note: no more than a batch is ever repeated.
-            async with self._sending:
-                results = await self._road.carry([parcel.load for parcel in some])
-                brought = [self._account(p, r) for p, r in zip(some, results, strict=True)]
-                noted = [letter for letter in brought if letter is not None]
-                self._journal.note_brought(noted)
-            done += noted
-        await self._journal.commit()
         self.tally.copies += len(copies)
+        for some in tens(parcels):
+            await pace.turn(len(some))
+            done += await self._send(some)
+        await self._journal.commit()
         return [letter.message_id for letter in done]
+
+    async def _send(self, parcels: Sequence[Parcel[L]]) -> list[Brought]:
+        # One at a time between the send and its note: no more than a batch is ever repeated.
+        async with self._sending:
+            if self._halted:
+                for _ in parcels:
+                    self._stay(BEYOND)
+                return []
+            results = await self._road.carry([parcel.load for parcel in parcels])
+            brought = [self._account(p, r) for p, r in zip(parcels, results, strict=True)]
+            noted = [letter for letter in brought if letter is not None]
+            self._journal.note_brought(noted)
+        return noted
 
     def _account(self, parcel: Parcel[L], result: Result) -> Brought | None:
         if isinstance(result, Stays):
-            self._stay(parcel.letter, result)
+            self._stay(self._judge.stay(parcel.letter, result))
             return None
         if result.rest is not None:
             self.tally.stay(result.rest)
         else:
             self.tally.brought += 1
-        return _brought(parcel, result)
+        return _brought(parcel, result.reference)
 
     async def _look_around(self) -> None:
         """Every now and then, see whether the queue fills up again behind us."""
@@ -268,12 +232,12 @@ class Run(Generic[L]):
             tally.out_of_reach, tally.why = reach.left, reach.why
 
 
-def _brought(parcel: Parcel[Any], result: Carried) -> Brought:
-    message = parcel.leased.message
+def _brought(item: Parcel[Any] | Copy, reference: str | None) -> Brought:
+    message = item.leased.message
     return Brought(
         message.message_id,
-        parcel.identity,
+        item.identity,
         message.first_received_at,
-        parcel.letter.hops,
-        result.reference,
+        item.letter.hops,
+        reference,
     )

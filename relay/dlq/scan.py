@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay.aws.errors import QueueError
 from relay.aws.sqs import Queue
@@ -22,11 +22,13 @@ PATIENCE = 6
 WIDTH = 4
 """Most receives at a time; one while they bring nothing."""
 
+FULL = "SQS lends no more messages at a time than are in our hands"
+
 ATTEMPTS = 6
 FIRST_PAUSE = 0.2
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Reach:
     """How far a pass came. `left` counts what the queue holds besides, `why` says why."""
 
@@ -99,6 +101,9 @@ class Scan:
             width = 1 if quiet or self._queue.fifo else min(WIDTH, width + 1)
             if quiet >= QUIET and await self._ended(quiet):
                 return
+        if self._full:
+            await self._ended(PATIENCE)
+            self.reach = replace(self.reach, complete=False, why=FULL)
 
     async def _ended(self, quiet: int) -> bool:
         counts = await self._queue.attributes()
@@ -118,7 +123,6 @@ class Scan:
             except QueueError as error:
                 if error.code == "OverLimit":
                     self._full = True
-                    self.reach.why = "SQS lends no more messages at a time"
                     return []
                 if not error.transient or attempt == ATTEMPTS:
                     raise

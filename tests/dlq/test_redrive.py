@@ -408,6 +408,16 @@ async def test_a_stop_finishes_what_is_under_way_and_releases_the_rest(
     assert sorted(place.bodies("main")) == sorted(bodies)
 
 
+async def test_a_pass_that_reaches_sqss_limit_in_flight_says_what_is_left(
+    desk: Desk, place: Place
+) -> None:
+    await letters(place, 30)
+    place.sqs.faults.add(Fault(action="ReceiveMessage", skip=1, error="OverLimit", times=None))
+    tally = await desk.redrive(meant=Filter(ids=("nobody",)))
+    assert (tally.complete, tally.out_of_reach) == (False, 20)
+    assert "lends no more" in tally.why
+
+
 async def test_a_missing_permission_ends_the_run_with_everything_in_place(
     desk: Desk, place: Place
 ) -> None:
