@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from json.encoder import encode_basestring  # what `dumps` calls, without making an encoder first
 from typing import Protocol, TypeAlias
 
 
@@ -101,7 +102,7 @@ class Event:
 def _text(value: str) -> bytes:
     # A lone surrogate has no UTF-8; its escape has. The decoder lets none in, so escapes are rare.
     try:
-        return json.dumps(value, ensure_ascii=False).encode()
+        return encode_basestring(value).encode()
     except UnicodeEncodeError:
         return json.dumps(value).encode()
 
