@@ -158,13 +158,14 @@ class Handler:
         return ended if first_hand else [doubted(result) for result in ended]
 
     async def _submit(self, events: Sequence[Event], results: list[Outcome | None]) -> None:
+        if len(events) == 1:
+            results[0] = await self._forward.submit(events[0])
+            return
+
         async def one(position: int) -> None:
             results[position] = await self._forward.submit(events[position])
 
-        if len(events) == 1:
-            await one(0)
-        else:
-            await asyncio.gather(*(one(position) for position in range(len(events))))
+        await asyncio.gather(*(one(position) for position in range(len(events))))
 
     def _expired(self, event: Event) -> Reject:
         return Reject(
