@@ -50,6 +50,7 @@ class Killing:
     point: Point
     reached: bool
     verdict: Verdict
+    log: str
 
 
 def script(size: int) -> list[Publication]:
@@ -101,13 +102,18 @@ async def kill_at(
             await made.relay.kill_if_running()
             return Spoil.RESET
 
-        await _start(made, look, reached, ledger=ledger)
-        armed = True
-        await made.publish(*script(size))
-        await made.until(lambda: reached.is_set() or not made.main.messages(), within=1_000)
-        await made.until(lambda: not (reached.is_set() and made.relay.running), within=1_000)
+        stuck = ""
+        try:
+            await _start(made, look, reached, ledger=ledger)
+            armed = True
+            await made.publish(*script(size))
+            await made.until(lambda: reached.is_set() or not made.main.messages(), within=1_000)
+            await made.until(lambda: not (reached.is_set() and made.relay.running), within=1_000)
+        except TimeoutError:
+            stuck = f"stuck before the kill, {made.state()}\n"
         verdict = await conclude(made)
-    return Killing(mode, size, point, reached.is_set(), verdict)
+        log = stuck + made.relay.log()
+    return Killing(mode, size, point, reached.is_set(), verdict, log)
 
 
 def _quick(*, ledger: bool) -> dict[str, Any]:

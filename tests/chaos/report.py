@@ -29,7 +29,7 @@ class Row:
         """The run in its own words."""
         good = self.verdict.clean or not self.promised
         yield f"{'ok' if good else 'FAILED':6} {self.seconds:5.1f} s  {self.title}"
-        if not good:
+        if not good or self.log.startswith("stuck"):
             yield from (f"       {complaint}" for complaint in self.verdict.complaints())
             yield from (f"       | {line}" for line in self.log.splitlines())
 

@@ -74,7 +74,7 @@ class World:
     client: SqsClient
     ledger: DynamoDb
     options: SqsdOptions = DAEMON
-    excuses: dict[str, set[str]] = field(default_factory=dict)
+    excused: dict[str, str] = field(default_factory=dict)
     _daemon: contextlib.AsyncExitStack | None = None
     _sqsd: Sqsd | None = None
 
@@ -88,8 +88,14 @@ class World:
 
     def excuse(self, stored: Stored, code: str) -> None:
         """Let the events of this message become dead letters for this reason."""
-        for event_id in self.publisher.books.messages.get(stored.message_id, ()):
-            self.excuses.setdefault(event_id, set()).add(code)
+        self.excused[stored.message_id] = code
+
+    @property
+    def excuses(self) -> dict[str, set[str]]:
+        """The codes that are excused, by event id."""
+        # Looked up at the end: a message is in the queue before its publisher has it in his books.
+        known = self.publisher.books.messages
+        return {name: {code} for key, code in self.excused.items() for name in known.get(key, ())}
 
     async def start_daemon(self) -> None:
         """Start sqsd, in push mode; at once if it was killed."""
@@ -123,6 +129,14 @@ class World:
         async with self.haste.timeout(within):
             while not condition():  # noqa: ASYNC110 - the condition is at another socket's end
                 await asyncio.sleep(0.01)
+
+    def state(self) -> str:
+        """Where everything is, for whoever wonders why nothing goes on."""
+        messages = [(one.state, one.receive_count) for one in self.main.messages()]
+        return (
+            f"relay {'up' if self.relay.running else 'down'}, {len(self.ledger.items)} notes in the"
+            f" ledger, queue {messages}, answers {dict(self.inngest.answers)}"
+        )
 
     async def settled(self, within: float = 3_000.0) -> None:
         """Return when the main queue is empty and every accepted event has taken its steps."""
