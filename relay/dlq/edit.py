@@ -119,7 +119,7 @@ def _with(letter: Letter, body: bytes, past: Origin, rules: Rules) -> Letter:
         letter,
         message=replace(letter.message, body=body),
         past=past,
-        found=read.found,
+        decoded=read.decoded,
         altered=True,
     )
 

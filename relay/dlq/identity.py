@@ -12,6 +12,8 @@ from relay.dlq.letter import Letter
 MARGIN = 1.0
 """Seconds between SQS's own clocks that prove nothing."""
 
+_ID = b'"id"'
+
 SKEW = 300.0
 """Seconds that this machine's clock may be ahead of SQS's."""
 
@@ -46,8 +48,16 @@ class Kinship(Enum):
 
 def identify(letter: Letter) -> Identity:
     """The letter's identity, short whatever its size."""
-    ids: Iterable[str] = sorted(event.id for event in letter.events) or (letter.base_id,)
-    return Identity(_short("\n".join(ids).encode()), _short(letter.message.body))
+    return Identity(_short("\n".join(_about(letter)).encode()), _short(letter.message.body))
+
+
+def _about(letter: Letter) -> Iterable[str]:
+    """What tells its events from others; decoded only where they may have ids of their own."""
+    past = letter.past
+    plain = past is not None and past.encoding is None and _ID not in letter.message.body
+    if letter.noted and past is not None and plain:
+        return (letter.base_id, f"{past.pending} {past.generation}")
+    return sorted(event.id for event in letter.events) or (letter.base_id,)
 
 
 def kinship(letter: Letter, identity: Identity, twin: Twin, began_at: float) -> Kinship:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 from relay.dlq.claims import claimed_name, claims
@@ -11,7 +12,7 @@ from relay.dlq.firing import firing
 from relay.envelope import Decoded, Rules, decode
 from relay.message import Event, Message, Reject
 from relay.origin import Origin, UnreadableOrigin, origin_of
-from relay.payloads import pointer_of
+from relay.payloads import Pointer, pointer_of
 
 MOVED_BY_SQS = "moved_by_sqs"
 """The code of what the queue's own redrive policy dead-lettered: nobody noted a reason."""
@@ -20,15 +21,17 @@ UNKNOWN = "unknown"
 """The code of what neither the relay nor a redrive policy put there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Letter:
     """One message of a dead-letter queue, read with the rules of the relay as it is now.
+
+    Its events are decoded when they are first asked for: much can be done with what is noted.
 
     Attributes:
         message: as the dead-letter queue gave it.
         past: what the letter carries on when it is brought back, its stay here included; None where
             our attribute is there and cannot be read.
-        found: its pending events, or why the relay would reject it again.
+        decoded: decodes it.
         base_id: what the ids of its events hang on.
         source: name of the queue that it was last taken from, where known.
         code: why it is here.
@@ -41,7 +44,7 @@ class Letter:
 
     message: Message
     past: Origin | None
-    found: Decoded | Reject
+    decoded: Callable[[], Decoded | Reject] = field(repr=False)
     base_id: str
     source: str | None
     code: str
@@ -50,6 +53,11 @@ class Letter:
     id_lost: bool = False
     sealed: bool = False
     altered: bool = False
+
+    @cached_property
+    def found(self) -> Decoded | Reject:
+        """Its pending events, or why the relay would reject it again."""
+        return self.decoded()
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -114,24 +122,31 @@ def read_letter(
     moved = message.dead_letter_source is not None
     source = _source(message, origin)
     first = _as_it_was(message, source or main, origin, moved=moved)
-    found = _found(first, rules, payload)
-    base_id = found.base_id if isinstance(found, Decoded) else message.message_id
-    if origin is not None:
+    decoded = partial(_found, first, rules, payload)
+    if origin is None:
+        found = decoded()
+        decoded = partial(_known, found)
+        base_id = found.base_id if isinstance(found, Decoded) else message.message_id
+    else:
         base_id = origin.id
     code, reason = _why(message, origin, damage, moved=moved)
     past = None if damage else _past(first, origin, base_id, source or main, (code, reason))
     return Letter(
         message=message,
         past=past,
-        found=found,
+        decoded=decoded,
         base_id=base_id,
         source=source,
         code=code,
         reason=reason,
         noted=origin is not None or damage is not None,
         id_lost=moved and origin is None and rules.fifo_dedup_id and message.group_id is not None,
-        sealed=found is SEALED,
+        sealed=payload is None and isinstance(pointer_of(message.body), Pointer),
     )
+
+
+def _known(found: Decoded | Reject) -> Decoded | Reject:
+    return found
 
 
 def _found(first: Message, rules: Rules, payload: bytes | Reject | None) -> Decoded | Reject:
