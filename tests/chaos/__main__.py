@@ -66,7 +66,7 @@ async def _play(arguments: argparse.Namespace) -> list[Row]:
             runs = [performance.seed(mode, seed) for seed in seeds for mode in modes]
             if not one:
                 runs += [performance.without_redis(seed) for seed in range(1, WITHOUT_REDIS + 1)]
-                runs += await performance.kills(modes)
+                runs += await performance.kills(modes) if arguments.kills else []
             return await asyncio.gather(*runs)
 
 
@@ -145,6 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=10, help="how many, of each mode")
     parser.add_argument("--seed", type=int, help="this one alone")
     parser.add_argument("--mode", choices=MODES, help="this one alone")
+    kills = "kill the relay at every effect too"
+    parser.add_argument("--kills", action=argparse.BooleanOptionalAction, default=True, help=kills)
     return parser
 
 

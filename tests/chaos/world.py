@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ import aiohttp
 
 from relay.clocks import DLQ_RETENTION, MAX_RECEIVE_COUNT, QUEUE_RETENTION
 from relay.local.demo.publication import Publication
+from relay.local.free_port import free_port
 from relay.local.inngest import Function, InngestServer, Lags
 from relay.local.sqs import SqsServer, Stored
 from relay.local.sqs.queue import Queue
@@ -173,7 +173,7 @@ async def world(
         http = await stack.enter_async_context(aiohttp.ClientSession())
         client = SqsClient(http, sqs.url)
         main, dead = await _queues(client, sqs, visibility, fifo=mode == "fifo")
-        port = _free_port() if mode == "push" else None
+        port = free_port() if mode == "push" else None
         proxies = {
             "SQS": Proxy("SQS", int(sqs.url.rpartition(":")[2])),
             "Inngest": Proxy("Inngest", orchestrator.port),
@@ -249,9 +249,3 @@ def _environment(proxies: dict[str, Proxy], queue_url: str, port: int | None) ->
         **CLOCKS,
     }
     return found if port is None else {**found, "PORT": str(port)}
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
