@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # ship
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # ships no types
 
 from relay.clocks import DLQ_RETENTION, MAX_RECEIVE_COUNT, QUEUE_RETENTION
+from relay.local.free_port import free_port
 from relay.local.inngest import Function, InngestServer
 from relay.local.orchestrators.stand_in import StandIn
 from relay.local.relay_process import RelayProcess
@@ -94,7 +94,7 @@ async def staged(plan: Plan) -> AsyncIterator[Stage]:
             inngest = InngestServer(plan.inngest_port, plan.functions)
             await stack.enter_async_context(inngest)
         inngest_url = plan.inngest_url or (inngest.url if inngest else "")
-        port = None if plan.poll else plan.relay_port or _free_port()
+        port = None if plan.poll else plan.relay_port or free_port()
         chosen = stand_in.settings if stand_in else {}
         relay = RelayProcess(
             "poll" if plan.poll else "serve",
@@ -172,9 +172,3 @@ def _settings(sqs_url: str, queue_url: str, inngest_url: str, port: int | None) 
         "RELAY_METRICS": "none",
     }
     return settings if port is None else {**settings, "PORT": str(port)}
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -13,12 +13,12 @@ from typing import Any
 import boto3  # type: ignore[import-untyped] # it ships no types
 
 from relay import clocks
+from relay.local.free_port import free_port
 from relay.local.inngest import Function, InngestServer
 from relay.local.relay_process import RelayProcess
 from relay.local.sqs import SqsServer
 from relay.local.sqsd import Sqsd, SqsdOptions
 from tests.deploy.platform_nginx import PlatformNginx
-from tests.deploy.port import free_port
 
 REGION = "us-east-1"
 IDENTITY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}

@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from cdk import bundle
+from relay.local.free_port import free_port
 from relay.local.inngest import InngestServer
 from relay.local.sqs import SqsServer
-from tests.deploy.port import free_port
 
 INSTALLING = 240.0
 STARTING = 30.0

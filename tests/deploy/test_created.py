@@ -13,13 +13,13 @@ from typing import Any
 import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 
+from relay.local.free_port import free_port
 from relay.local.inngest import InngestServer
 from relay.local.relay_process import RelayProcess
 from relay.local.sqsd import Sqsd, SqsdOptions
 from relay.origin import ATTRIBUTE, unpack
 from relay.telemetry import table
 from tests.deploy.conftest import ROOT
-from tests.deploy.port import free_port
 from tests.deploy.template import Template
 
 REGION = "eu-west-1"
