@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 from pathlib import Path
 from typing import BinaryIO
@@ -31,16 +32,26 @@ def sync_directory(directory: Path) -> None:
 
 
 class DurableLines:
-    """Lines appended to one file. A line that a kill tore is cut off when the file is opened."""
+    """Lines appended to one file. A line that a kill tore is cut off when the file is opened.
+
+    Raises:
+        BlockingIOError: another process has the file open in this way.
+        OSError: it cannot be opened.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
             self._file = private_file(path)
         except FileExistsError:
             self._file = path.open("r+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._file.truncate(_whole(self._file))
             self._file.seek(0, os.SEEK_END)
-        sync_directory(path.parent)
+            sync_directory(path.parent)
+        except BaseException:
+            self._file.close()
+            raise
         self._appended = 0
         self._durable = 0
         self._syncing: asyncio.Task[None] | None = None

@@ -19,14 +19,21 @@ class Growth:
 
     Args:
         start: how much it held when the run began.
+        few: so many newcomers are always let pass.
         lag: seconds after which the counters have surely seen a delete.
         clock: seconds that never go back.
     """
 
     def __init__(
-        self, start: int, *, lag: float = LAG, clock: Callable[[], float] = time.monotonic
+        self,
+        start: int,
+        *,
+        few: float = FEW,
+        lag: float = LAG,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._start = start
+        self._few = few
         self._lag = lag
         self._clock = clock
         self._deleted: deque[tuple[float, int]] = deque()
@@ -46,7 +53,7 @@ class Growth:
         while self._deleted and self._deleted[0][0] <= now - self._lag:
             self._surely = self._deleted.popleft()[1]
         grown = max(came, held + self._surely - self._start)
-        if grown <= max(FEW, SHARE * brought):
+        if grown <= max(self._few, SHARE * brought):
             return None
         return (
             f"the dead-letter queue has grown by {grown} messages while {brought} were brought"

@@ -39,6 +39,10 @@ class Brought:
 class Journal:
     """One run's directory: its journal and the backup of every letter that it touches.
 
+    Raises:
+        OtherRun: the directory is another run's, or one is at work in it now.
+        OSError: it cannot be written.
+
     Attributes:
         id: of the run, the same when it is taken up again.
         began_at: when it began first, epoch seconds.
@@ -61,19 +65,26 @@ class Journal:
         self.brought: set[str] = set()
         self.deleted: set[str] = set()
         self.twins: dict[str, Twin] = {}
-        records = list(_records(directory / JOURNAL))
+        self._journal = _locked(directory / JOURNAL)
+        try:
+            self._begin(head, options, clock)
+            self._backup = DurableLines(directory / BACKUP)
+        except BaseException:
+            self._journal.close()
+            raise
+        if not (directory / BACKUP).stat().st_size:
+            self._backup.append(write_record(head_fields(head)))
+
+    def _begin(self, head: Head, options: Mapping[str, Any], clock: Callable[[], float]) -> None:
+        records = list(_records(self.directory / JOURNAL))
         self.resumed = self._begun = bool(records)
         start = records[0] if records else _start(head, options, clock())
-        _check(directory, start, head, options)
+        _check(self.directory, start, head, options)
         self.id, self.began_at = str(start["run"]), float(start["began_at"])
         for record in records[1:]:
             self._learn(record)
-        self._journal = DurableLines(directory / JOURNAL)
-        self._backup = DurableLines(directory / BACKUP)
         if not records:
             self._journal.append(write_record(start))
-        if not (directory / BACKUP).stat().st_size:
-            self._backup.append(write_record(head_fields(head)))
 
     async def back_up(self, messages: Iterable[Message]) -> None:
         """Return when the messages are on the disk, whole."""
@@ -129,6 +140,13 @@ class Journal:
         self.brought.add(letter.message_id)
         twin = Twin(letter.identity.text, letter.seen_at, letter.hops)
         self.twins.setdefault(letter.identity.about, twin)
+
+
+def _locked(path: Path) -> DurableLines:
+    try:
+        return DurableLines(path)
+    except BlockingIOError as error:
+        raise OtherRun(f"another process is at work with the journal {path}") from error
 
 
 def _records(path: Path) -> Iterable[dict[str, Any]]:

@@ -74,7 +74,8 @@ class Routes:
             found = queue or await self._open(reference)
             attributes = await found.attributes()
         except QueueError as error:
-            if error.kind == "missing":
+            # One letter's odd source must not keep the others from going.
+            if queue is None and not error.transient:
                 return Stays("no_route", f"{error.sentence}: name another queue with --to")
             raise
         if found.arn == self._dead.arn:

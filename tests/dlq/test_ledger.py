@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 import boto3  # type: ignore[import-untyped]  # it ships no types
 import pytest
@@ -93,13 +94,14 @@ def dynamodb(
     environ["AWS_ENDPOINT_URL_DYNAMODB"] = url
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
     client = boto3.client("dynamodb", endpoint_url=url, region_name="us-east-1")
+    name = f"ledger-{uuid4().hex}"  # moto's tables outlive its servers
     client.create_table(
-        TableName="ledger",
+        TableName=name,
         KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    yield "ledger"
+    yield name
     server.stop()
 
 
@@ -122,3 +124,36 @@ async def test_a_plan_tells_what_the_ledger_knows(
     rows = {line.split()[0]: line for line in ended.out.splitlines() if "fails_alone" in line}
     assert "1 swallowed" in rows["ran"]
     assert "1 runs" in rows["never"]
+
+
+async def test_a_canary_through_the_queue_waits_for_the_ledger(
+    relay: Relay, place: Place, dynamodb: str
+) -> None:
+    for name in ("one", "two"):
+        await place.send("dead", event(id=name), attributes=noted(name))
+    async with open_session() as session:
+
+        async def same() -> Any:
+            return session
+
+        async with open_table(same, dynamodb, key=KEY) as table:
+            notes = records(table, place_of(Settings()))
+            for name in ("one", "two"):
+                sent = Event(id=name, name="shop/order", data=b'{"number":0}')
+                await notes.note("delivered", notes.subject(sent), "ref")
+    words = ("dlq", "redrive", "--canary", "1", "--canary-through-queue", "--yes", *QUICK)
+    ended = await relay(*words, RELAY_LEDGER_TABLE=dynamodb)
+    assert ended.code == 0, ended
+    assert len(place.bodies("main")) == 2
+
+
+async def test_a_canary_through_the_queue_without_an_outcome_stops_the_rest(
+    relay: Relay, place: Place, dynamodb: str
+) -> None:
+    for name in ("one", "two"):
+        await place.send("dead", event(id=name), attributes=noted(name))
+    words = ("--canary", "1", "--canary-through-queue", "--canary-deadline", "1", "--yes")
+    ended = await relay("dlq", "redrive", *words, *QUICK, RELAY_LEDGER_TABLE=dynamodb)
+    assert ended.code == 4
+    assert "no outcome after 1 s" in ended.err
+    assert (len(place.bodies("main")), place.visible("dead")) == (1, 1)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.commands.dlq.progress import Progress
 from relay.dlq.canary import awaited, choose
 from relay.dlq.edit import alter, load_edit
 from relay.dlq.expiry import Expiry, expiry
@@ -392,3 +393,15 @@ def test_a_letter_that_points_into_s3_is_sealed_until_its_payload_is_read() -> N
     assert [event.id for event in opened.events] == ["mine"]
     assert opened.message.body.decode() == pointer
     assert not replace(opened).sealed
+
+
+def test_progress_is_json_lines_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = ManualClock(0.0)
+    with Progress("brought", total=100, clock=clock.time) as progress:
+        for done in (10, 20, 30):
+            clock.advance(0.6)
+            progress.at(done, deleted=done - 1)
+    [line] = capsys.readouterr().err.splitlines()
+    told = json.loads(line)
+    assert (told["progress"], told["done"], told["of"], told["deleted"]) == ("brought", 20, 100, 19)
+    assert (told["rate"], told["seconds_left"]) == (16.7, 4.8)

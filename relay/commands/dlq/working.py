@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
+import math
 import shlex
 import sys
 import time
@@ -22,7 +24,7 @@ from relay.commands.dlq.queues import Desk
 from relay.commands.failure import USAGE, fail
 from relay.dlq.deletion import Deletion
 from relay.dlq.errand import Course, Errand
-from relay.dlq.growth import Growth
+from relay.dlq.growth import FEW, Growth
 from relay.dlq.holding import Holding
 from relay.dlq.journal import Journal, OtherRun, who
 from relay.dlq.pace import Pace
@@ -45,9 +47,7 @@ def journal(
     directory: Path | None, desk: Desk, kind: str, options: Mapping[str, Any]
 ) -> Iterator[Journal]:
     """The run's journal for as long as the block runs, in a new directory unless one is named."""
-    if directory is None:
-        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        directory = Path(f"relay-dlq-{kind}-{desk.queue.name}-{stamp}")
+    directory = directory or _new_directory(f"relay-dlq-{kind}-{desk.queue.name}")
     try:
         kept = Journal(directory, desk.head, {"command": kind, **options})
     except OtherRun as error:
@@ -56,6 +56,13 @@ def journal(
         fail(f"{directory} cannot be written: {error.strerror}", code=USAGE)
     with closing(kept):
         yield kept
+
+
+def _new_directory(stem: str) -> Path:
+    """A name that nobody has, in the current directory."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
+    return next(path for name in names if not (path := Path(f"{stem}-{name}")).exists())
 
 
 async def carry_out(
@@ -73,7 +80,9 @@ async def carry_out(
     holding = Holding(desk.queue, lease)
     scan = Scan(desk.queue, lease=lease, wait=wait, ours=lambda: len(holding), stop=course.ended)
     deletion = Deletion(desk.queue, holding, kept)
-    run = Run(desk.queue, scan, deletion, kept, road, errand, course, Growth(desk.count))
+    # Nothing comes back because letters were dropped.
+    guard = Growth(desk.count, few=math.inf if errand.each else FEW)
+    run = Run(desk.queue, scan, deletion, kept, road, errand, course, guard)
     total = min(desk.count, errand.limit or desk.count)
     with Progress("brought", total=total) as progress:
         try:
