@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+from typing import cast
 
 import httptools
 
@@ -66,8 +67,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is there."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # other loops' are no subclasses
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever waits gets what there is: an answer without a length ends like this."""
