@@ -124,6 +124,10 @@ async def test_a_plan_tells_what_the_ledger_knows(
     rows = {line.split()[0]: line for line in ended.out.splitlines() if "fails_alone" in line}
     assert "1 swallowed" in rows["ran"]
     assert "1 runs" in rows["never"]
+    shown = await relay("dlq", "show", "ran", *QUICK, RELAY_LEDGER_TABLE=dynamodb)
+    assert "ledger: ran: delivered 20" in shown.out
+    other = await relay("dlq", "show", "never", *QUICK, RELAY_LEDGER_TABLE=dynamodb)
+    assert "ledger: never: nothing is known" in other.out
 
 
 async def test_a_canary_through_the_queue_waits_for_the_ledger(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
+from relay.aws.errors import QueueError
 from relay.commands.configured import EnvFile, configured
 from relay.commands.dlq import options as o
 from relay.commands.dlq.letters import letters
@@ -20,6 +23,8 @@ from relay.dlq.moments import shown
 from relay.dlq.record import of_message
 from relay.dlq.snapshot import Head
 from relay.message import Reject
+from relay.settings import Settings
+from relay.wiring.ledger_memory import ledger_memory
 
 
 def command(
@@ -39,12 +44,14 @@ def command(
     Its events as the relay reads them, why it is here, where it has been, and the message itself,
     byte for byte. Several may have one id.
     """
+    settings = configured(env_file)
     meant, count = Filter(ids=(wanted,)), 0
-    with letters(configured(env_file), snapshot, dlq, queue, wait) as found:
+    with letters(settings, snapshot, dlq, queue, wait) as found:
         for letter in found:
             if meant.matches(letter):
                 count += 1
                 whole = described(letter, found.head)
+                whole["ledger"] = asyncio.run(_recalled(settings, letter))
                 typer.echo(json.dumps(whole, indent=2) if as_json else "\n".join(_told(whole)))
     if not count:
         fail(f"no dead letter here has the id {wanted}")
@@ -64,6 +71,22 @@ def described(letter: Letter, head: Head) -> dict[str, Any]:
     }
 
 
+async def _recalled(settings: Settings, letter: Letter) -> list[dict[str, Any]]:
+    """What the ledger knows of each event; nothing where there is none or it does not answer."""
+    async with ledger_memory(settings) as memory:
+        if memory is None or not letter.events:
+            return []
+        try:
+            known = await memory.recall(letter.events)
+        except QueueError as error:
+            typer.echo(f"relay: the ledger was not asked: {error.sentence}", err=True)
+            return []
+    return [
+        {"id": event.id, **(asdict(what) if what else {})}
+        for event, what in zip(letter.events, known, strict=True)
+    ]
+
+
 def _again(letter: Letter) -> dict[str, str] | None:
     if not isinstance(letter.found, Reject):
         return None
@@ -74,13 +97,17 @@ def _told(whole: dict[str, Any]) -> Iterator[str]:
     message = dict(whole["message"])
     times = {"first_sent_at", "sent_at", "expires_at"}
     for name, value in whole.items():
-        if name not in ("message", "events") and value not in (None, [], False):
+        if name not in ("message", "events", "ledger") and value not in (None, [], False):
             text = shown(value) if name in times else value
             yield f"{name.replace('_', ' ')}: {printable(str(text))}"
     for event in whole["events"]:
         yield ""
         yield f"event {printable(event['id'])}"
         yield printable(json.dumps(event, indent=2, ensure_ascii=False))
+    for known in whole["ledger"]:
+        steps = {n.removesuffix("_at"): shown(at) for n, at in known.items() if n != "id" and at}
+        told = ", ".join(f"{step} {at}" for step, at in steps.items()) or "nothing is known"
+        yield f"ledger: {printable(known['id'])}: {told}"
     body = message.pop("body", None)
     yield ""
     yield f"message {printable(json.dumps(message, indent=2, ensure_ascii=False))}"
