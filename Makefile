@@ -46,6 +46,12 @@ SEEDS ?= 10
 chaos: $(STAMP) ## Break everything, SEEDS times in each mode, and kill the relay at every effect
 	$(BIN)/python -m tests.chaos --seeds $(SEEDS)
 
+bench: $(STAMP) ## Measure CPU, requests, latency and memory beside what people use instead
+	$(BIN)/python -m bench --out build/bench.json
+
+bench-quick: $(STAMP) ## The same in a minute: one short round
+	$(BIN)/python -m bench --quick --out build/bench-quick.json
+
 format: $(STAMP) ## Format the code and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

@@ -48,17 +48,25 @@ def _of(*packages: str) -> str:
     return " + ".join(f"{package} {metadata.version(package)}" for package in packages)
 
 
-def relay_poll(messages: int = 10_000, name: str = "relay poll", **settings: str) -> Contestant:
+def relay_poll(messages: int = 10_000, **settings: str) -> Contestant:
     """Our pull mode."""
-    command = (*_python("relay"), "poll")
-    return Contestant(name=name, command=command, messages=messages, settings=RELAY | settings)
+    return Contestant(
+        name="relay poll",
+        command=(*_python("relay"), "poll"),
+        messages=messages,
+        settings=RELAY | settings,
+    )
 
 
 def relay_serve(messages: int = 10_000) -> Contestant:
     """Our push mode."""
     command = (*_python("relay"), "serve")
     return Contestant(
-        name="relay serve", command=command, messages=messages, settings=RELAY, pushed=True
+        name="relay serve",
+        command=command,
+        messages=messages,
+        settings=RELAY,
+        pushed=True,
     )
 
 

@@ -21,6 +21,9 @@ WITHIN = 120.0
 WARM_UP = 300
 """Messages before the first measured one: imports, connections and compilers are done by then."""
 
+LARGE = 50_000
+"""Bytes of a message that is large."""
+
 CONNECTIONS = 50
 """Of the worker daemon, as Elastic Beanstalk ships it."""
 
@@ -103,9 +106,9 @@ class Ground:
                     return
 
 
-async def run(ground: Ground, contestant: Contestant, work: Work, messages: int = 0) -> Figures:
-    """Let the contestant do the work once."""
-    count = messages or _count(contestant, work)
+async def run(ground: Ground, contestant: Contestant, work: Work, shrink: int = 1) -> Figures:
+    """Let the contestant do the work once, or with `shrink` a part of it."""
+    count = _count(contestant, work) // shrink
     await ground.sink.ask("wait", seconds=work.latency)
     async with ground.course(contestant) as (queue, url, running):
         await _consume(ground, contestant, running, queue, url, work, min(WARM_UP, count))
@@ -119,7 +122,7 @@ async def run(ground: Ground, contestant: Contestant, work: Work, messages: int 
 
 def _count(contestant: Contestant, work: Work) -> int:
     # Large messages fill the servers' memory and cost more each: fewer of them tell as much.
-    return max(200, contestant.messages // 8) if work.size > 50_000 else contestant.messages  # noqa: PLR2004
+    return max(200, contestant.messages // 8) if work.size > LARGE else contestant.messages
 
 
 @dataclass(frozen=True)

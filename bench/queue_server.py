@@ -79,6 +79,10 @@ class Shop:
         """How many messages are in a queue."""
         return sum(self._server.queues[name].counts())
 
+    def held_now(self, name: str) -> int:
+        """How many messages of a queue are in somebody's hand."""
+        return self._server.queues[name].counts()[1]
+
     def held(self) -> list[float]:
         """For how long each message was in hand that was deleted since the last call, seconds."""
         taken = list(self._held)
@@ -101,7 +105,7 @@ async def main() -> None:
         shop = Shop(server)
         orders: dict[str, Any] = {
             name: getattr(shop, name)
-            for name in ("queue", "fill", "emptied", "one", "seen", "left", "held")
+            for name in ("queue", "fill", "emptied", "one", "seen", "left", "held_now", "held")
         }
         await obey(orders, server.url)
 

@@ -1,0 +1,58 @@
+"""Growth: the same figures with more in hand, and with more relays on one queue."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack
+from typing import Any
+
+from bench.accounting import cpu_seconds
+from bench.contestant import relay_poll
+from bench.course import WARM_UP, WITHIN, Ground, Work, run
+
+IN_HAND = (1, 10, 100, 1_000)
+RELAYS = (1, 2, 4)
+
+
+async def in_hand(ground: Ground, work: Work, messages: int) -> list[dict[str, Any]]:
+    """CPU, requests and POSTs a message by the most that may be in hand."""
+    found = []
+    for count in IN_HAND:
+        # One at a time is a round trip for each message: fewer of them tell as much.
+        some = min(messages, count * 100)
+        figures = await run(ground, relay_poll(some, RELAY_IN_HAND=str(count)), work)
+        found.append(
+            {
+                "in_hand": count,
+                "cpu": figures.cpu,
+                "requests": figures.requests,
+                "posts": figures.posts,
+                "rate": figures.rate,
+            }
+        )
+    return found
+
+
+async def relays(ground: Ground, work: Work, messages: int) -> list[dict[str, Any]]:
+    """CPU a message of all relays together, and their rate, by how many share the queue."""
+    found = []
+    await ground.sink.ask("wait", seconds=work.latency)
+    for count in RELAYS:
+        async with AsyncExitStack() as stack:
+            queue, url, first = await stack.enter_async_context(ground.course(relay_poll()))
+            others = [
+                await stack.enter_async_context(ground.running(relay_poll(), url))
+                for _ in range(count - 1)
+            ]
+            pids = [running.process.pid for running in (first, *others)]
+            await _done(ground, queue, work, WARM_UP * count * 3)
+            start, before = time.time(), sum(map(cpu_seconds, pids))
+            await _done(ground, queue, work, messages)
+            took, used = time.time() - start, sum(map(cpu_seconds, pids)) - before
+            found.append({"relays": count, "cpu": used / messages * 1e6, "rate": messages / took})
+    return found
+
+
+async def _done(ground: Ground, queue: str, work: Work, count: int) -> None:
+    await ground.sqs.ask("fill", name=queue, count=count, size=work.size)
+    await ground.sqs.ask("emptied", name=queue, within=WITHIN)
