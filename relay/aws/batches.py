@@ -11,6 +11,8 @@ BATCH_ENTRIES = 10
 BATCH_BYTES = 1_048_576
 """AWS quota for one message and for all of a batch, since August 2025."""
 
+_PLACES = {str(place): place for place in range(BATCH_ENTRIES)}
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -40,10 +42,16 @@ def sort_out(
     answer: Mapping[str, Any], count: int, read: Callable[[Mapping[str, Any]], R]
 ) -> list[R | Failed]:
     """Each entry's own result by its index. An entry that the answer forgot has failed."""
-    results: list[R | Failed] = [Failed("Unanswered", "SQS answered nothing for it")] * count
+    results: dict[int, R | Failed] = {}
     for raw in answer.get("Successful") or ():
-        results[int(raw["Id"])] = read(raw)
+        results[_place(raw)] = read(raw)
     for raw in answer.get("Failed") or ():
         code, fault = str(raw.get("Code", "Unknown")), bool(raw.get("SenderFault"))
-        results[int(raw["Id"])] = Failed(code, str(raw.get("Message") or code), fault)
-    return results
+        results[_place(raw)] = Failed(code, str(raw.get("Message") or code), fault)
+    forgotten = Failed("Unanswered", "SQS answered nothing for it")
+    return [results.get(place, forgotten) for place in range(count)]
+
+
+def _place(raw: Mapping[str, Any]) -> int:
+    """Which entry a result belongs to; -1 where to none of ours."""
+    return _PLACES.get(raw.get("Id", ""), -1)

@@ -24,7 +24,9 @@ def attributes_md5(attributes: Mapping[str, Attribute]) -> str:
     for name in sorted(attributes):
         attribute = attributes[name]
         text = isinstance(attribute.value, str)
-        value = attribute.value.encode() if isinstance(attribute.value, str) else attribute.value
+        raw = attribute.value
+        # SQS allows no lone surrogate; a stranger's emulator may.
+        value = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
         for part in (name.encode(), attribute.data_type.encode()):
             parts += (len(part).to_bytes(4, "big"), part)
         parts += (b"\x01" if text else b"\x02", len(value).to_bytes(4, "big"), value)

@@ -92,9 +92,15 @@ class Queue:
         )
 
     def _read(self, raw: Mapping[str, Any]) -> Received | None:
-        message = read_message(raw, self.name)
+        try:
+            received = Received(read_message(raw, self.name), raw["ReceiptHandle"])
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            # An emulator's, and it must not stop the others.
+            _log.warning("a message that cannot be read is left to come again: %r", error)
+            return None
+        message = received.message
         if intact(message, raw):
-            return Received(message, raw["ReceiptHandle"])
+            return received
         _log.warning("damaged on the way, left to come again: message %s", message.message_id)
         return None
 

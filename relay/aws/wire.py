@@ -7,17 +7,18 @@ its parsing by shapes. Region, endpoint and credentials are still found by it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  # ships no types
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # the same
 from botocore.utils import get_environ_proxies  # type: ignore[import-untyped]  # the same
 
 from relay.aws.errors import QueueError, answered, translate
@@ -97,8 +98,7 @@ class Wire:
         permission = f"{self._service.name}:{action.removesuffix('Batch')}"
         try:
             found = await self._post(action, _encode(request))
-            status, body = found.status, found.body
-            answer = _read(body) if status == _OK or body else {}
+            status, answer = found.status, _read(found)
         except Exception as failure:
             raise translate(failure, permission, about) from failure
         if status == _OK:
@@ -115,16 +115,16 @@ class Wire:
             return await self._http.post(self._path, body, signed, limit=ANSWER_LIMIT)
 
     def _refused(
-        self, code: str, answer: Any, status: int, permission: str, about: str
+        self, code: str, answer: Mapping[str, Any], status: int, permission: str, about: str
     ) -> QueueError:
-        told = answer.get("message") or answer.get("Message") if isinstance(answer, dict) else ""
+        told = answer.get("message") or answer.get("Message")
         error = answered(code, str(told or ""), status, permission, about)
         if error.kind == "expired-credentials":
             self._session.forget_credentials()
         return error
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def open_wire(
     session: Session, endpoint: str, region: str, service: Service = SQS
 ) -> AsyncIterator[Wire]:
@@ -155,15 +155,34 @@ async def open_wire(
         await http.aclose()
 
 
-def _read(body: bytes) -> Any:
+def _read(found: Answer) -> dict[str, Any]:
+    """The object in an answer; empty where an error comes in a proxy's words, not the service's.
+
+    Raises:
+        ResponseParserError: a success without one is none.
+    """
+    answer = _value(found.body)
+    if isinstance(answer, dict):
+        return answer
+    if found.status == _OK:
+        raise ResponseParserError(f"HTTP {_OK} and no JSON object")
+    return {}
+
+
+def _value(body: bytes) -> Any:
     try:
         return _decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         # SQS lets no lone surrogate in, but what a stranger's emulator does must not stop a queue.
-        return json.loads(body)
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(body)
+    return None
 
 
-def _code(answer: Any, query_error: str, status: int) -> str:
+def _code(answer: Mapping[str, Any], query_error: str, status: int) -> str:
     """The error's code: of the protocol, else of the older one that it travels with."""
-    kind = answer.get("__type", "") if isinstance(answer, dict) else ""
-    return kind.rpartition("#")[2] or query_error.partition(";")[0] or f"HTTP {status}"
+    return (
+        str(answer.get("__type", "")).rpartition("#")[2]
+        or query_error.partition(";")[0]
+        or f"HTTP {status}"
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -142,6 +145,73 @@ def test_the_signature_is_what_botocore_signs(token: str | None) -> None:
     canonical = signer.canonical_request(request)
     signature = signer.signature(signer.string_to_sign(request, canonical), request)
     assert signed["authorization"].endswith(f"Signature={signature}")
+
+
+@asynccontextmanager
+async def answering(status: int, body: bytes) -> AsyncIterator[str]:
+    """The URL of a server that answers everything so."""
+
+    async def on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n%b" % (status, len(body), body))
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(on, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "named"),
+    [
+        (200, b"null", "connection", "no usable answer"),
+        (200, b"[]", "connection", "no usable answer"),
+        (200, b"", "connection", "no usable answer"),
+        (200, b"<html>of a proxy</html>", "connection", "no usable answer"),
+        (200, b'{"Messages":', "connection", "no usable answer"),
+        (200, b'{"Messages":' * 100_000, "connection", "no usable answer"),
+        (503, b"<html>unavailable</html>", "connection", "HTTP 503"),
+        (403, b"<html>forbidden</html>", "other", "HTTP 403"),
+        (400, b"[]", "other", "HTTP 400"),
+    ],
+)
+async def test_an_answer_that_is_not_the_protocols_is_told_by_its_status(
+    session: Session, status: int, body: bytes, kind: str, named: str
+) -> None:
+    async with answering(status, body) as url, open_wire(session, url, "us-east-1") as wire:
+        with pytest.raises(QueueError, match=named) as caught:
+            await Queue(wire, f"{url}/1/main", "arn").receive(wait=0)
+    assert caught.value.kind == kind
+
+
+async def test_results_that_belong_to_no_entry_leave_all_of_the_batch_unanswered(
+    session: Session,
+) -> None:
+    body = b'{"Successful":[{"Id":"7"},{"Id":"x"},{}],"Failed":[{"Id":"8"}]}'
+    async with answering(200, body) as url, open_wire(session, url, "us-east-1") as wire:
+        (result,) = await Queue(wire, f"{url}/1/main", "arn").delete(["handle"])
+    assert isinstance(result, Failed)
+    assert not result.permanent
+
+
+async def test_a_message_that_cannot_be_read_harms_none_of_its_neighbours(
+    session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    half = {"DataType": "String", "StringValue": "\ud800"}
+    odd: list[dict[str, object]] = [
+        {"Body": "no id", "ReceiptHandle": "h"},
+        {"Body": "no handle", "MessageId": "1"},
+        {"MessageId": "2", "ReceiptHandle": "h", "Attributes": {"ApproximateReceiveCount": "x"}},
+        {"MessageId": "3", "ReceiptHandle": "h", "MessageAttributes": {"a": half}},
+        {"Body": "whole", "MessageId": "4", "ReceiptHandle": "h"},
+    ]
+    body = json.dumps({"Messages": odd}).encode()
+    async with answering(200, body) as url, open_wire(session, url, "us-east-1") as wire:
+        received = await Queue(wire, f"{url}/1/main", "arn").receive(wait=0)
+    assert [one.message.message_id for one in received] == ["3", "4"]
+    assert caplog.text.count("cannot be read") == 3
 
 
 async def test_a_damaged_message_is_left_out(
