@@ -16,6 +16,9 @@ from relay.message import Destination, Limits
 LIVES = math.inf
 """An id is remembered for as long as what it started exists there."""
 
+MARGIN = 3_600.0
+"""Seconds before the end of its memory from which a destination is no longer relied on."""
+
 _DAY = 86_400.0
 
 
@@ -50,9 +53,15 @@ class Traits:
         size = Limits().max_bytes if self.batch_bytes is None else self.batch_bytes
         return Limits(max_events=self.largest_batch, max_bytes=size, in_flight=in_flight)
 
-    def remembers(self, seconds: float) -> bool:
-        """Whether an id that was accepted so long ago is surely known again."""
-        return self.recognised_by is not None and seconds < self.remembered
+    @property
+    def surely(self) -> float:
+        """Seconds after a first attempt in which another is surely known again; 0 where none is.
+
+        The margin, a quarter of a short memory, covers clocks that differ and requests under way.
+        """
+        if self.recognised_by is None:
+            return 0.0
+        return self.remembered - min(MARGIN, self.remembered / 4)
 
 
 class Described(Destination, Protocol):

@@ -45,6 +45,12 @@ EXPRESS_TRAITS = Traits(
     event_bytes=INPUT_BYTES,
 )
 
+
+def traits(*, express: bool) -> Traits:
+    """What a state machine promises; the weaker promise where EXPRESS is allowed."""
+    return EXPRESS_TRAITS if express else STANDARD
+
+
 _GONE = ("StateMachineDoesNotExist", "StateMachineDeleting", "InvalidArn", "ResourceNotFound")
 _FULL = ("ExecutionLimitExceeded",)
 _BAD_INPUT = ("InvalidExecutionInput",)
@@ -117,8 +123,8 @@ class StepFunctions:
 
     @property
     def traits(self) -> Traits:
-        """What the state machine promises; the weaker promise where EXPRESS is allowed."""
-        return EXPRESS_TRAITS if self._express else STANDARD
+        """What the state machine promises."""
+        return traits(express=self._express)
 
     def payload(self, event: Event) -> bytes:
         """The input. It counts too: a running execution is recognised by name and input."""

@@ -22,6 +22,17 @@ URL = "RELAY_WEBHOOK_URL"
 STATUSES = "RELAY_WEBHOOK_STATUSES"
 
 
+def traits(preset: Preset, remembered: float | None) -> Traits:
+    """What a receiver promises that is said to know a key again for so many seconds, 0 for never.
+
+    None, or a preset that knows nothing again, leaves it at what the preset says.
+    """
+    if remembered is None or preset.traits.recognised_by is None:
+        return preset.traits
+    known = preset.traits.recognised_by if remembered else None
+    return replace(preset.traits, recognised_by=known, remembered=remembered)
+
+
 class Webhook:
     """Starts whatever listens at the URL.
 
@@ -54,9 +65,7 @@ class Webhook:
         self._headers = dict(headers or {})
         self._what = what
         self._clock = clock
-        self._traits = preset.traits
-        if remembered is not None and preset.traits.recognised_by is not None:
-            self._traits = replace(preset.traits, remembered=remembered)
+        self._traits = traits(preset, remembered)
 
     @property
     def traits(self) -> Traits:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from relay.dlq.letter import Letter
 from relay.envelope import Decoded
 from relay.message import Event
+from relay.traits import LIVES, Traits
 
-REMEMBERED = 86_400.0
-"""Seconds for which Inngest knows an id again (its documentation; measured)."""
-
-SURELY = REMEMBERED - 3_600.0
-"""Seconds after which it may have forgotten the first attempt, with a margin for the clocks."""
-
-Fate: TypeAlias = Literal["runs", "swallowed", "ambiguous", "rejected", "unknown"]
+Fate: TypeAlias = Literal["runs", "swallowed", "ambiguous", "repeats", "rejected", "unknown"]
 MEANING: dict[Fate, str] = {
-    "runs": "will run",
+    "runs": "will run; what ran already after all is known again and does not run twice",
     "swallowed": "was accepted before and will not run again",
     "ambiguous": "may have run, and nobody remembers: it may run twice, and a relay with a ledger"
     " rejects it again; --rerun runs it all the same",
+    "repeats": "may have run, and its destination knows nothing again: it may run twice",
     "rejected": "would be rejected again",
     "unknown": "its payload was not read",
 }
+_WORST_FIRST: tuple[Fate, ...] = ("rejected", "ambiguous", "repeats", "runs", "swallowed")
+
+Promised: TypeAlias = Callable[[str], Traits | None]
+"""What the destination of events of a name promises; None where they have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,40 +44,51 @@ class Memory(Protocol):
         ...
 
 
-def fate(letter: Letter, known: Sequence[Known | None] | None, now: float) -> Fate:
+def fate(
+    letter: Letter, known: Sequence[Known | None] | None, now: float, promised: Promised
+) -> Fate:
     """The letter's fate, the worst of its events'. `known` is None where there is no ledger."""
     if letter.sealed:
         return "unknown"
     if not isinstance(letter.found, Decoded):
+        return "rejected"
+    told = known if known is not None else [None] * len(letter.events)
+    fates = {
+        _of_event(letter, promised(event.name), one, now)
+        for event, one in zip(letter.events, told, strict=True)
+    }
+    return next((worst for worst in _WORST_FIRST if worst in fates), "swallowed")
+
+
+def _of_event(letter: Letter, traits: Traits | None, known: Known | None, now: float) -> Fate:
+    if traits is None:
         return "rejected"
     if letter.altered and letter.past is not None and letter.past.generation:
         return "runs"
     if letter.id_lost:
         return "ambiguous"
     if known is None:
-        return _untold(letter, now)
-    fates = {_of_event(letter, k, now) for k in known}
-    order: tuple[Fate, ...] = ("ambiguous", "runs", "swallowed")
-    return next((f for f in order if f in fates), "swallowed")
-
-
-def _of_event(letter: Letter, known: Known | None, now: float) -> Fate:
-    if known is None:
-        return _untold(letter, now)
+        return _untold(letter, traits, now)
     if known.delivered_at is not None:
         return "swallowed"
-    if known.sending_at is not None:
-        return "runs" if now - known.sending_at < SURELY else "ambiguous"
-    return "runs"
+    return "runs" if known.sending_at is None else _doubtful(traits, now - known.sending_at)
 
 
-def _untold(letter: Letter, now: float) -> Fate:
+def _untold(letter: Letter, traits: Traits, now: float) -> Fate:
     """Without a ledger: whether an attempt with an unknown end is still remembered by its id.
 
     What SQS moved by itself had deliveries that nobody told the end of.
     """
-    doubtful = letter.moved or (letter.past is not None and letter.past.may_have_run)
-    if not doubtful:
+    if not letter.moved and not (letter.past is not None and letter.past.may_have_run):
         return "runs"
     first = letter.first_sent_at
-    return "runs" if first is not None and now - first < SURELY else "ambiguous"
+    return _doubtful(traits, None if first is None else now - first)
+
+
+def _doubtful(traits: Traits, age: float | None) -> Fate:
+    """The fate of what may have been accepted so many seconds ago; None where nobody knows."""
+    if not traits.surely:
+        return "repeats"
+    if traits.surely == LIVES or (age is not None and age < traits.surely):
+        return "runs"
+    return "ambiguous"

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from relay.dlq.errand import Errand
-from relay.dlq.fate import Fate, Known, Memory, fate
+from relay.dlq.fate import Fate, Known, Memory, Promised, fate
 from relay.dlq.identity import Identity, identify
 from relay.dlq.letter import Letter
 from relay.dlq.queue_road import Load
@@ -90,6 +90,7 @@ class Planner:
         errand: what would be asked for.
         road: where letters would go; nothing is carried.
         memory: the ledger, None where there is none.
+        promised: what the destinations promise.
         now: epoch seconds, to judge by what is still remembered.
         began_at: when the run would begin.
         sample: how many MessageIds of each group are kept.
@@ -101,6 +102,7 @@ class Planner:
         errand: Errand,
         road: Road[Any],
         memory: Memory | None,
+        promised: Promised,
         *,
         now: float,
         began_at: float,
@@ -110,6 +112,7 @@ class Planner:
         self._errand = errand
         self._road = road
         self._memory = memory
+        self._promised = promised
         self._now = now
         self._began_at = began_at
         self._sample = sample
@@ -181,7 +184,7 @@ class Planner:
             mine = list(islice(known, len(one.letter.events)))
             told = mine if self._memory is not None else None
             one.part.targets[one.target] += 1
-            one.part.fates[fate(one.letter, told, self._now)] += 1
+            one.part.fates[fate(one.letter, told, self._now, self._promised)] += 1
 
     async def _recall(self, events: Sequence[Event]) -> Sequence[Known | None]:
         if self._memory is None or not events:

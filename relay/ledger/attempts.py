@@ -18,19 +18,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Iterator
 
 from relay.ledger.note import Subject
 from relay.ledger.records import Known
 from relay.message import Event
 
-MEMORY = 23 * 3_600.0
-"""Seconds for which an event with an unknown end is sent again: Inngest knows an id for 24 hours
-from its first sight. The hour between covers clocks that differ and requests under way."""
-
 
 class Attempt:
     """One event in hand.
+
+    `memory` is for how many seconds the destination surely knows the event again. Where that is 0
+    or for ever, age says nothing: it is sent again, at least once in the first case.
 
     Attributes:
         subject: which event it is to the ledger.
@@ -42,19 +42,21 @@ class Attempt:
 
     __slots__ = ("_limit", "_memory", "doubtful", "first_at", "may_note", "noted", "subject")
 
-    def __init__(self, subject: Subject, known: Known | None, memory: float = MEMORY) -> None:
+    def __init__(self, subject: Subject, known: Known | None, memory: float = 0.0) -> None:
         sending = known.sending if known is not None else None
         self.subject = subject
         self.first_at = sending.at if sending is not None else None
         self.doubtful = sending is not None
         self.noted = False
         self.may_note = known is not None
-        self._memory = memory
+        self._memory = memory or math.inf
         self._limit: asyncio.Timeout | None = None
 
     def rest(self, now: float) -> float | None:
-        """Seconds until the destination may have forgotten it; None where it never knew it."""
-        return None if self.first_at is None else self.first_at + self._memory - now
+        """Seconds until the destination may have forgotten it; None where it never will."""
+        if self.first_at is None or self._memory == math.inf:
+            return None
+        return self.first_at + self._memory - now
 
     def watch(self, limit: asyncio.Timeout | None) -> None:
         """The limit of the wait for it, to be set by the first unknown end; None after the wait."""

@@ -27,13 +27,16 @@ class Ledger:
     """Forwards what was not delivered yet. `Noting` must be between the forwarder and its end.
 
     What was delivered before is not sent again. What was being sent is, for as long as the
-    orchestrator remembers its id; after that it is rejected as `ambiguous`, and a person decides.
-    Where the table cannot answer in time, the event is forwarded as if there were no ledger.
+    destination remembers its id; after that it is rejected as `ambiguous`, and a person decides.
+    A destination that knows nothing again gets it again at any age: repeating beats losing. Where
+    the table cannot answer in time, the event is forwarded as if there were no ledger.
 
     Args:
         forward: brings events to their outcomes.
         records: keeps the notes.
         attempts: shared with `Noting`.
+        memory: for how many seconds after a first attempt the event's destination surely knows it
+            again; 0 for never.
         observe: is told of a reused id, and of dead letters that could not be noted.
         clock: seconds since the epoch.
     """
@@ -44,12 +47,14 @@ class Ledger:
         records: Records,
         attempts: Attempts,
         *,
+        memory: Callable[[Event], float],
         observe: Observe = ignore,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._forward = forward
         self._records = records
         self._attempts = attempts
+        self._memory = memory
         self._observe = observe
         self._clock = clock
         self._doubts: Memory[None] = Memory(DOUBTS)
@@ -63,7 +68,7 @@ class Ledger:
             self._compare(event, subject, known)
             if known.delivered is not None:
                 return Delivered(known.delivered.told, duplicate=True)
-        return await self._follow(event, Attempt(subject, known))
+        return await self._follow(event, Attempt(subject, known, self._memory(event)))
 
     def may_have_run(self, event_id: str) -> bool:
         """Whether the destination may hold the event although no success was seen."""

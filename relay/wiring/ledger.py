@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from relay.aws.dynamodb import open_table
 from relay.aws.errors import QueueError
@@ -13,8 +13,9 @@ from relay.facts import Fact, Observe
 from relay.handler import Forward
 from relay.ledger import Access, Attempts, Ledger, Noting, Records
 from relay.ledger.note import KEY
-from relay.message import Destination
+from relay.message import Destination, Event
 from relay.settings import Settings
+from relay.wiring.promises import promised
 from relay.wiring.session import SharedSession
 
 OPENING = 5.0
@@ -60,8 +61,11 @@ def _hook(settings: Settings) -> str:
 class Bookkeeping:
     """What the other parts are given: themselves, where there is no ledger."""
 
-    def __init__(self, records: Records | None, observe: Observe) -> None:
+    def __init__(
+        self, records: Records | None, memory: Callable[[Event], float], observe: Observe
+    ) -> None:
         self._records = records
+        self._memory = memory
         self._observe = observe
         self._attempts = Attempts()
         self._ledger: Ledger | None = None
@@ -76,7 +80,9 @@ class Bookkeeping:
         """What forwards only what was not delivered yet. Its end must be what `around` gave."""
         if self._records is None:
             return forward
-        self._ledger = Ledger(forward, self._records, self._attempts, observe=self._observe)
+        self._ledger = Ledger(
+            forward, self._records, self._attempts, memory=self._memory, observe=self._observe
+        )
         return self._ledger
 
     def observe(self, fact: Fact) -> None:
@@ -96,8 +102,9 @@ async def bookkeeping(
     settings: Settings, session: SharedSession, observe: Observe
 ) -> AsyncIterator[Bookkeeping]:
     """A ledger if the settings name one, for as long as the block runs. It is not called yet."""
+    memory = _memory(settings)
     if settings.ledger_table is None:
-        yield Bookkeeping(None, observe)
+        yield Bookkeeping(None, memory, observe)
         return
     destination, environment = place(settings)
     async with open_table(session, settings.ledger_table, key=KEY) as table:
@@ -113,6 +120,17 @@ async def bookkeeping(
             observe=observe,
         )
         try:
-            yield Bookkeeping(records, observe)
+            yield Bookkeeping(records, memory, observe)
         finally:
             await records.aclose()
+
+
+def _memory(settings: Settings) -> Callable[[Event], float]:
+    """For how many seconds an event's destination surely knows it again."""
+    find = promised(settings)
+
+    def of(event: Event) -> float:
+        traits = find(event.name)
+        return 0.0 if traits is None else traits.surely
+
+    return of

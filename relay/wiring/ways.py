@@ -19,6 +19,7 @@ from relay.settings import Settings
 from relay.traits import Traits, warnings
 from relay.wiring.destination import open_destination
 from relay.wiring.orchestrators import open_orchestrator
+from relay.wiring.promises import traits_of
 from relay.wiring.session import SharedSession
 
 Way: TypeAlias = Forwarder | Router
@@ -59,6 +60,7 @@ async def open_way(
     branches = dict[str, Forwarder]()
     limits = list[Destination]()
     for name in settings.destinations:
+        _warn(traits_of(settings, name), settings)
         destination, refresh = await _opened(name, settings, stack, session, observe)
         asked = paced(around(destination), name, settings)
         limits.append(asked)
@@ -91,20 +93,6 @@ def _routed(settings: Settings, branches: dict[str, Forwarder], *, pushed: bool)
     )
 
 
-def traits_of_inngest(settings: Settings) -> Traits:
-    """What Inngest promises: ids for 24 hours, which nobody is told of (measured)."""
-    return Traits(
-        name="Inngest",
-        recognised_by="the event's id",
-        remembered=86_400.0,
-        durable=settings.cloud or settings.confirms,
-        atomic=False,
-        largest_batch=settings.batch_events,
-        event_bytes=settings.max_event_bytes,
-        batch_bytes=settings.batch_bytes,
-    )
-
-
 def paced(destination: Destination, name: str, settings: Settings) -> Destination:
     """The destination at the rate that is set, and at the concurrency that it bears."""
     rate = settings.rate
@@ -129,12 +117,9 @@ async def _opened(
 ) -> tuple[Destination, Callable[[], Awaitable[None]]]:
     if name == "inngest":
         opened = await stack.enter_async_context(open_destination(settings))
-        _warn(traits_of_inngest(settings), settings)
         return opened.destination, opened.refresh
     opening = open_orchestrator(name, settings, session, lambda event: observe(IdReused(event)))
-    destination, refresh = await stack.enter_async_context(opening)
-    _warn(destination.traits, settings)
-    return destination, refresh
+    return await stack.enter_async_context(opening)
 
 
 def _warn(traits: Traits, settings: Settings) -> None:

@@ -19,8 +19,8 @@ from relay.message import Destination, Event
 from relay.settings import Settings, load
 from relay.traits import Traits
 from relay.wiring.orchestrators import open_orchestrator
+from relay.wiring.promises import traits_of
 from relay.wiring.session import SharedSession
-from relay.wiring.ways import traits_of_inngest
 
 TIMEOUT = 20.0
 """Seconds for a request. Nothing here takes as long."""
@@ -82,7 +82,7 @@ async def inngest() -> AsyncIterator[Side]:
         refusal = json.dumps({"status": 401, "message": "", "error": "Event key not found"})
         yield Side(
             destination=destination,
-            traits=traits_of_inngest(Settings()),
+            traits=traits_of(Settings(), "inngest"),
             started=started,
             complain=complain,
             deny=lambda: fault(None, accept=0, status=401, body=refusal),
@@ -105,6 +105,7 @@ async def wired(
     session = SharedSession(stack)
     opening = open_orchestrator(name, loaded.settings, session, conflicts.append)
     destination, _ = await stack.enter_async_context(opening)
+    assert destination.traits == traits_of(loaded.settings, name)
     return destination, destination.traits
 
 

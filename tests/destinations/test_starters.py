@@ -163,5 +163,20 @@ def test_what_a_person_gives_up_is_said() -> None:
     assert len(told) == 2
     assert "remembers an id for 1 days and the queue keeps messages for 14 days" in told[0]
     assert list(warnings(Fickle.traits, 1_209_600.0)) == []
-    assert forgetful.remembers(3_600.0)
-    assert not forgetful.remembers(90_000.0)
+
+
+@pytest.mark.parametrize(
+    ("known_by", "remembered", "surely"),
+    [
+        ("the id", 86_400.0, 82_800.0),
+        ("the id", 3_600.0, 2_700.0),
+        ("the id", LIVES, LIVES),
+        ("the id", 0.0, 0.0),
+        (None, 86_400.0, 0.0),
+    ],
+)
+def test_a_memory_is_relied_on_for_less_than_it_lasts(
+    known_by: str | None, remembered: float, surely: float
+) -> None:
+    traits = Traits(name="D", recognised_by=known_by, remembered=remembered, durable=True)
+    assert traits.surely == surely

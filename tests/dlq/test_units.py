@@ -1,4 +1,4 @@
-"""The pure parts: expiry, filters, edits, fates, canaries, growth, records."""
+"""The pure parts: expiry, filters, edits, canaries, growth, records."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from relay.commands.dlq.progress import Progress
 from relay.dlq.canary import awaited, choose
 from relay.dlq.edit import alter, load_edit
 from relay.dlq.expiry import Expiry, expiry
-from relay.dlq.fate import SURELY, Fate, Known, fate
+from relay.dlq.fate import Known
 from relay.dlq.filters import Filter
 from relay.dlq.growth import Growth
 from relay.dlq.letter import Letter, read_letter
@@ -199,40 +199,24 @@ def test_an_edit_can_be_a_python_file(tmp_path: Path) -> None:
         load_edit(str(file))
 
 
+@pytest.mark.parametrize("text", ["import absent_module", "1 / 0", "raise SystemExit", "x = ("])
+def test_an_edit_file_that_fails_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "mend.py"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"mend\.py cannot be run"):
+        load_edit(str(file))
+
+
+def test_an_edit_that_exits_fails_alone() -> None:
+    stays = edited(letter(), lambda value: sys.exit())
+    assert isinstance(stays, Stays)
+    assert (stays.code, "SystemExit" in stays.reason) == ("edit_failed", True)
+
+
 def test_a_rerun_changes_every_id() -> None:
     changed = edited(letter('{"name":"a","id":"mine"}'), None, rerun=True)
     assert isinstance(changed, Letter)
     assert [event.id for event in changed.events] == ["mine.r1"]
-
-
-OLD = SURELY + 1.0
-DOUBTFUL = letter(past=Origin(id="a", may_have_run=True, sent_at=0.0))
-
-
-@pytest.mark.parametrize(
-    ("found", "known", "age", "expected"),
-    [
-        (letter(past=Origin(id="a")), None, OLD, "runs"),
-        (DOUBTFUL, None, 60.0, "runs"),
-        (DOUBTFUL, None, OLD, "ambiguous"),
-        (letter(dead_letter_source=ARN, sent_at=0.0), None, OLD, "ambiguous"),
-        (letter("{"), None, 0.0, "rejected"),
-        (DOUBTFUL, Known(), OLD, "runs"),
-        (DOUBTFUL, Known(sending_at=0.0), 60.0, "runs"),
-        (DOUBTFUL, Known(sending_at=0.0), OLD, "ambiguous"),
-        (DOUBTFUL, Known(sending_at=0.0, delivered_at=1.0), OLD, "swallowed"),
-    ],
-)
-def test_what_would_happen_follows_from_the_ledger_or_else_from_age(
-    found: Letter, known: Known | None, age: float, expected: Fate
-) -> None:
-    assert fate(found, None if known is None else [known], age) == expected
-
-
-def test_a_rerun_runs_whatever_ran_before() -> None:
-    again = edited(DOUBTFUL, None, rerun=True)
-    assert isinstance(again, Letter)
-    assert fate(again, [Known(delivered_at=1.0)], OLD) == "runs"
 
 
 def test_a_canary_has_one_of_each_group_at_least() -> None:

@@ -110,7 +110,9 @@ class Orchestrator:
 class Life:
     """One life of a relay with a ledger, from its start to its crash; the table outlives it."""
 
-    def __init__(self, table: MemoryTable, orchestrator: Orchestrator) -> None:
+    def __init__(
+        self, table: MemoryTable, orchestrator: Orchestrator, memory: float = 23 * HOUR
+    ) -> None:
         self.facts: list[Fact] = []
         self.records = Records(
             table,
@@ -126,7 +128,12 @@ class Life:
             Noting(orchestrator, self.records, attempts, clock=now), clock=now, random=lambda: 0.5
         )
         self.ledger = Ledger(
-            self.forwarder, self.records, attempts, observe=self.facts.append, clock=now
+            self.forwarder,
+            self.records,
+            attempts,
+            memory=lambda _event: memory,
+            observe=self.facts.append,
+            clock=now,
         )
 
     def of(self, kind: type) -> list[Fact]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from relay.facts import IdReused, LedgerChanged, LedgerMissed, Settled
 from relay.ledger.note import Subject
 from relay.message import Delivered, Event, Message, Outcome, Reject, Retry
+from relay.traits import LIVES
 from tests.forwarder.virtual_time import now, run
 from tests.ledger.scripted import (
     DAY,
@@ -345,5 +346,32 @@ def test_a_caller_that_leaves_while_the_request_is_out_leaves_the_note_of_its_su
         await asyncio.sleep(1)
         assert table.steps() == {"sending": 1, "delivered": 1}
         assert life.ledger.may_have_run("e")
+
+    run(main)
+
+
+def test_a_destination_that_knows_ids_for_months_gets_an_old_unknown_end_again() -> None:
+    async def main() -> None:
+        for memory in (90 * DAY - HOUR, LIVES):
+            table, orchestrator = MemoryTable(), Orchestrator()
+            await _crashed(table, orchestrator)
+            await asyncio.sleep(KEPT - DAY)
+            life = Life(table, orchestrator, memory)
+            assert await life.ledger.submit(event()) == Delivered("ref-e")
+
+    run(main)
+
+
+def test_a_destination_that_knows_nothing_again_gets_every_unknown_end_again() -> None:
+    async def main() -> None:
+        table = MemoryTable()
+        orchestrator = Orchestrator(script=iter(["lost"] * 3))
+        outcome = await Life(table, orchestrator, memory=0.0).ledger.submit(event())
+        assert outcome == Delivered("ref-e")
+        assert len(orchestrator.posts) == 4
+        # What it is known to have taken is not sent again all the same.
+        again = await Life(table, orchestrator, memory=0.0).ledger.submit(event())
+        assert again == Delivered("ref-e", duplicate=True)
+        assert len(orchestrator.posts) == 4
 
     run(main)

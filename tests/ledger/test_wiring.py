@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -11,17 +12,21 @@ import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 from moto.server import ThreadedMotoServer
 
+from relay.aws.dynamodb import open_table
+from relay.aws.session import Session, open_session
 from relay.dead_letter import DeadLetter
 from relay.facts import Fact, IdReused, LedgerChanged, LedgerMissed
+from relay.ledger import Access, Records
 from relay.ledger.note import KEY
 from relay.local.inngest import Fault, Function, InngestServer, Rule
-from relay.message import Delivered, Message, Outcome, Reject
+from relay.local.orchestrators import STAND_INS, Server
+from relay.message import Delivered, Event, Message, Outcome, Reject
 from relay.settings import Settings
 from relay.telemetry.recorder import Recorder
 from relay.wiring.core import Core, running
 from relay.wiring.ledger import place
 from relay.wiring.telemetry import Telemetry
-from tests.ledger.scripted import event
+from tests.ledger.scripted import HOUR, event
 from tests.telemetry.test_log import written
 
 REGION = "us-east-1"
@@ -142,6 +147,52 @@ async def test_what_is_dead_lettered_is_noted_by_the_time_the_relay_stops(
     items = client.scan(TableName=table)["Items"]
     client.close()
     assert [item["told"]["S"] for item in items] == ["refused_by_destination"]
+
+
+@pytest.mark.parametrize("age", [22 * HOUR, 30 * HOUR])
+async def test_how_long_an_unknown_end_is_sent_again_is_up_to_its_destination(
+    table: str, server: InngestServer, age: float
+) -> None:
+    argo = STAND_INS["argo"]()
+    async with Server(argo.respond) as other:
+        settings = Settings(
+            inngest_url=server.url,
+            argo_url=other.url,
+            argo_template="orders",
+            routes=("order/*=argo", "user/*=inngest"),
+            ledger_table=table,
+        )
+        names = ("order/placed", "user/left")
+        await _began(settings, table, [Event(id="e", name=name) for name in names], age)
+        watched = Watched()
+        async with running(settings, watched.telemetry(), Letters()) as core:
+            bodies = [b'{"id":"e","name":"%b"}' % name.encode() for name in names]
+            found = [await _handled(core, watched, body) for body in bodies]
+            await core.stop(5)
+    assert isinstance(found[0], Delivered)
+    assert isinstance(found[1], Delivered if age < 23 * HOUR else Reject)
+    assert len(argo.starts.started) == 1
+
+
+async def _began(settings: Settings, name: str, events: list[Event], age: float) -> None:
+    """Note attempts at these events, so many seconds ago, whose end nobody knows."""
+    async with open_session() as session:
+
+        async def same() -> Session:
+            return session
+
+        async with open_table(same, name, key=KEY) as table:
+            destination, environment = place(settings)
+            records = Records(
+                table,
+                Access(patience=20.0),
+                destination=destination,
+                environment=environment,
+                kept=27 * 24 * HOUR,
+                clock=lambda: time.time() - age,
+            )
+            for event in events:
+                assert await records.note("sending", records.subject(event))
 
 
 async def test_without_a_table_there_is_no_ledger_and_no_fact_of_it(server: InngestServer) -> None:

@@ -14,6 +14,7 @@ import typer
 from relay.commands.configured import EnvFile, configured
 from relay.commands.dlq import options as o
 from relay.commands.dlq import planning
+from relay.commands.dlq.codes import PARTIAL
 from relay.commands.dlq.pull import pulled
 from relay.commands.dlq.queues import Desk, opened
 from relay.commands.dlq.reading import reader
@@ -27,6 +28,7 @@ from relay.dlq.plan import Planner
 from relay.dlq.roads import Nowhere
 from relay.dlq.snapshot import Snapshot
 from relay.settings import Settings
+from relay.wiring.promises import promised
 
 
 def command(  # noqa: PLR0913 - a parameter for each option
@@ -102,8 +104,19 @@ class Dropping:
         now = time.time()
         with tempfile.TemporaryDirectory(prefix="relay-dlq-") as directory:
             path = Path(directory, "now.jsonl")
-            await pulled(desk, path, self._pass["wait"])
-            planner = Planner(errand, Nowhere(), None, now=now, began_at=now, elsewhere="nowhere")
+            with stoppable() as stop:
+                await pulled(desk, path, self._pass["wait"], stop)
+            if stop.is_set():
+                fail("stopped: nothing was dropped", code=PARTIAL)
+            planner = Planner(
+                errand,
+                Nowhere(),
+                None,
+                promised(self._settings),
+                now=now,
+                began_at=now,
+                elsewhere="nowhere",
+            )
             plan = await planner.plan(Snapshot(path))
         planning.show_drop(plan, desk.queue.name)
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from relay.commands.dlq import planning
+from relay.commands.dlq.codes import PARTIAL
 from relay.commands.dlq.letters import read_snapshot
 from relay.commands.dlq.pull import pulled
 from relay.commands.dlq.stopping import stoppable
 from relay.commands.dlq.tools import Tools, tools
 from relay.commands.dlq.wish import Wish
 from relay.commands.dlq.working import audit, carry_out, conclude, journal
+from relay.commands.failure import fail
 from relay.dlq.canary import awaited, choose
 from relay.dlq.edit import alter
 from relay.dlq.errand import Course, Errand
@@ -32,6 +36,7 @@ from relay.dlq.stays import Stays
 from relay.dlq.tally import Tally
 from relay.message import Event
 from relay.settings import Settings
+from relay.wiring.promises import promised
 from relay.wiring.rules import rules
 from relay.wiring.straight import straight
 
@@ -49,7 +54,10 @@ class Redriving:
     async def show(self, dlq: str | None, main: str | None) -> None:
         """Say what would happen, and touch nothing."""
         async with tools(self._settings, dlq, main, self._wish.to) as found:
-            plan = await self._plan(found, time.time())
+            with stoppable() as stop:
+                plan = await self._plan(found, time.time(), stop)
+            if stop.is_set():
+                fail("stopped before everything was seen: nothing was touched", code=PARTIAL)
             ledger = found.memory is not None
             planning.show(plan, as_json=self._wish.as_json, ledger=ledger)
 
@@ -90,7 +98,8 @@ class Redriving:
 
     async def _try_canary(self, found: Tools, kept: Journal, course: Course) -> Tally | None:
         """Bring a few. None where every one was surely delivered, else how it went."""
-        ids = choose(await self._plan(found, kept.began_at), self._wish.canary or 0) - kept.brought
+        plan = await self._plan(found, kept.began_at, course.stop)
+        ids = choose(plan, self._wish.canary or 0) - kept.brought
         if not ids or course.stop.is_set():
             return None
         events: list[Event] = []
@@ -152,22 +161,24 @@ class Redriving:
             return None
         return frozenset(message.message_id for message in read_snapshot(self._wish.snapshot))
 
-    async def _plan(self, found: Tools, began_at: float) -> Plan:
+    async def _plan(self, found: Tools, began_at: float, stop: asyncio.Event) -> Plan:
         """What the run would do, from the snapshot or from a pass over the queue."""
         with tempfile.TemporaryDirectory(prefix="relay-dlq-") as directory:
             path = self._wish.snapshot or Path(directory, "now.jsonl")
             if self._wish.snapshot is None:
-                await pulled(found.desk, path, self._wish.wait)
+                await pulled(found.desk, path, self._wish.wait, stop)
             planner = Planner(
                 self._errand(found),
                 Nowhere() if self._wish.straight else QueueRoad(found.routes.of, ""),
                 found.memory,
+                promised(self._settings),
                 now=time.time(),
                 began_at=began_at,
                 sample=max(SAMPLES, self._wish.canary or 0),
                 elsewhere="(the destination)",
             )
-            return await planner.plan(Snapshot(path))
+            seen = takewhile(lambda _: not stop.is_set(), Snapshot(path))
+            return await planner.plan(seen)
 
 
 def _undelivered(tally: Tally, count: int) -> str | None:
