@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # ships no types
+
+from relay.aws.errors import translate
 from relay.aws.session import Session
 from relay.aws.wire import DYNAMODB, Wire, open_wire
 
@@ -43,13 +46,14 @@ class ItemTable:
         """
         asked = {"Keys": [{self._key: {"S": key}} for key in keys], "ConsistentRead": True}
         answer = await self._call("BatchGetItem", asked)
-        # There is one table in it, by a name that may be an ARN where we said a name.
-        items = [_read(raw) for found in answer["Responses"].values() for raw in found]
-        left = [
-            str(raw[self._key]["S"])
-            for rest in answer.get("UnprocessedKeys", {}).values()
-            for raw in rest["Keys"]
-        ]
+        with self._understood("BatchGetItem"):
+            # There is one table in it, by a name that may be an ARN where we said a name.
+            items = [_read(raw) for found in answer["Responses"].values() for raw in found]
+            left = [
+                str(raw[self._key]["S"])
+                for rest in answer.get("UnprocessedKeys", {}).values()
+                for raw in rest["Keys"]
+            ]
         return items, left
 
     async def write(
@@ -65,11 +69,12 @@ class ItemTable:
         requests: list[Mapping[str, Any]] = [{"PutRequest": {"Item": _write(i)}} for i in items]
         requests += [{"DeleteRequest": {"Key": {self._key: {"S": key}}}} for key in deletes]
         answer = await self._call("BatchWriteItem", requests)
-        return [
-            self._key_of(request)
-            for rest in answer.get("UnprocessedItems", {}).values()
-            for request in rest
-        ]
+        with self._understood("BatchWriteItem"):
+            return [
+                self._key_of(request)
+                for rest in answer.get("UnprocessedItems", {}).values()
+                for request in rest
+            ]
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -77,6 +82,15 @@ class ItemTable:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
         await self._resources.aclose()
+
+    @contextmanager
+    def _understood(self, action: str) -> Iterator[None]:
+        """An answer that is none tells nothing, least of all that nothing was found."""
+        try:
+            yield
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            odd = ResponseParserError(f"not as the service answers: {error!r}")
+            raise translate(odd, f"dynamodb:{action}", self._name) from error
 
     def _key_of(self, request: Mapping[str, Any]) -> str:
         put, delete = request.get("PutRequest"), request.get("DeleteRequest")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +23,7 @@ from relay.aws.wire import open_wire
 from relay.local.sqs.faults import Fault
 from relay.local.sqs.server import SqsServer
 from relay.message import Attribute
+from tests.aws.answering import answering
 
 
 @pytest.fixture
@@ -145,22 +144,6 @@ def test_the_signature_is_what_botocore_signs(token: str | None) -> None:
     canonical = signer.canonical_request(request)
     signature = signer.signature(signer.string_to_sign(request, canonical), request)
     assert signed["authorization"].endswith(f"Signature={signature}")
-
-
-@asynccontextmanager
-async def answering(status: int, body: bytes) -> AsyncIterator[str]:
-    """The URL of a server that answers everything so."""
-
-    async def on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n%b" % (status, len(body), body))
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
-
-    server = await asyncio.start_server(on, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 @pytest.mark.parametrize(

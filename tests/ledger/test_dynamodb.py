@@ -17,6 +17,7 @@ from relay.facts import Fact, LedgerChanged, LedgerMissed
 from relay.ledger import Access, Known, Records, Subject
 from relay.ledger.note import EXPIRES, KEY, Item
 from relay.wiring.session import SharedSession
+from tests.aws.answering import answering
 from tests.ledger.faulty_wire import FaultyWire, in_front_of
 
 REGION = "us-east-1"
@@ -157,3 +158,35 @@ async def test_a_table_out_of_reach_is_missed_in_time_and_found_again(
             break
         await asyncio.sleep(0.05)
     assert [fact.away for fact in facts if isinstance(fact, LedgerChanged)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"Responses":[]}',
+        b'{"Responses":{"t":[{"a":{"N":"x"}}]}}',
+        b'{"Responses":{},"UnprocessedKeys":{"t":{}}}',
+    ],
+)
+async def test_an_answer_that_is_no_tables_is_not_taken_for_nothing_found(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with answering(200, body) as url, AsyncExitStack() as stack:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
+        async with open_table(SharedSession(stack), "t", key=KEY) as table:
+            with pytest.raises(QueueError) as caught:
+                await table.read(["a"])
+    assert caught.value.transient
+
+
+async def test_an_answer_to_a_write_that_is_no_tables_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = b'{"UnprocessedItems":{"t":[{"PutRequest":{}}]}}'
+    async with answering(200, body) as url, AsyncExitStack() as stack:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
+        async with open_table(SharedSession(stack), "t", key=KEY) as table:
+            with pytest.raises(QueueError) as caught:
+                await table.write([], ["a"])
+    assert caught.value.transient
