@@ -13,6 +13,7 @@ import typer
 
 from relay.commands.dlq.pull import pulled
 from relay.commands.dlq.queues import opened
+from relay.commands.dlq.stopping import stoppable
 from relay.commands.failure import USAGE, fail
 from relay.dlq.letter import Letter, read_letter
 from relay.dlq.snapshot import Head, Snapshot, Unreadable
@@ -72,4 +73,5 @@ async def _pull(
     settings: Settings, dlq: str | None, main: str | None, path: Path, wait: float
 ) -> None:
     async with opened(settings, dlq, main) as desk:
-        await pulled(desk, path, wait)
+        with stoppable() as stop:
+            await pulled(desk, path, wait, stop)

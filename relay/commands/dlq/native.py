@@ -86,7 +86,8 @@ async def _check_ids(settings: Settings, desk: Desk, wait: float) -> None:
     main = desk.main.name if desk.main else None
     with tempfile.TemporaryDirectory(prefix="relay-dlq-") as directory:
         path = Path(directory, "now.jsonl")
-        end, reach = await pulled(desk, path, wait)
+        with stoppable() as stop:
+            end, reach = await pulled(desk, path, wait, stop)
         letters = (read_letter(message, rules(settings), main) for message in Snapshot(path))
         found = [i.message.message_id for i in letters if i.rootless or (i.sealed and not i.noted)]
     if not end.complete:

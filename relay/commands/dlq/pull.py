@@ -50,12 +50,13 @@ async def _pull(
     settings: Settings, dlq: str | None, main: str | None, path: Path, wait: float
 ) -> tuple[End, Reach]:
     async with opened(settings, dlq, main) as desk:
-        return await pulled(desk, path, wait)
+        with stoppable() as stop:
+            return await pulled(desk, path, wait, stop)
 
 
-async def pulled(desk: Desk, path: Path, wait: float) -> tuple[End, Reach]:
-    """A new snapshot at this path. A signal ends the pass early and releases everything."""
-    with stoppable() as stop, Progress("pulled", total=desk.count) as progress:
+async def pulled(desk: Desk, path: Path, wait: float, stop: asyncio.Event) -> tuple[End, Reach]:
+    """A new snapshot at this path. A stop ends the pass early and releases everything."""
+    with Progress("pulled", total=desk.count) as progress:
         try:
             return await pull(
                 desk.queue,
