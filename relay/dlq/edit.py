@@ -64,8 +64,9 @@ def alter(letter: Letter, rules: Rules, *, edit: Edit | None, rerun: bool) -> Le
 def _from_file(path: Path) -> Edit:
     try:
         found = runpy.run_path(str(path)).get("edit")
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"{path} cannot be read as Python: {error}") from error
+    except (Exception, SystemExit) as error:
+        # An operator's file may fail in any way, and none of them may look like a command that ran.
+        raise ValueError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     if not callable(found):
         raise ValueError(f"{path} defines no function `edit(value)`")  # noqa: TRY004 - a mistake in usage
     edit: Edit = found
@@ -80,7 +81,7 @@ def _edited(letter: Letter, past: Origin, edit: Edit) -> bytes | Stays:
         return _of_array(body, past, edit) if body.lstrip().startswith(b"[") else _one(body, edit)
     except JMESPathError as error:
         return Stays("edit_failed", f"the path cannot judge it: {error}")
-    except Exception as error:  # noqa: BLE001 - an operator's code may fail in any way
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - an operator's code may fail in any way
         return Stays("edit_failed", f"the edit raised {type(error).__name__}: {error}")
 
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from relay.commands.dlq.progress import Progress
 from relay.dlq.canary import awaited, choose
-from relay.dlq.edit import alter, load_edit
 from relay.dlq.expiry import Expiry, expiry
 from relay.dlq.fate import Known
 from relay.dlq.filters import Filter
@@ -23,7 +21,6 @@ from relay.dlq.pace import Pace
 from relay.dlq.plan import Part, Plan
 from relay.dlq.record import Damaged, of_message, read_record, to_message, write_record
 from relay.dlq.shape import shape
-from relay.dlq.stays import Stays
 from relay.dlq.waves import waves
 from relay.envelope import Rules
 from relay.local.clock import ManualClock
@@ -135,88 +132,6 @@ def test_a_moment_is_a_time_or_an_age(text: str, expected: float) -> None:
 
 def test_a_span_is_told_in_its_largest_unit() -> None:
     assert [span(s) for s in (12, 90, 7_200, 3.5 * DAY)] == ["12 s", "1.5 min", "2 h", "3.5 d"]
-
-
-def edited(found: Letter, edit: Any, *, rerun: bool = False) -> Letter | Stays:
-    return alter(found, Rules(), edit=edit, rerun=rerun)
-
-
-def test_an_edit_by_a_path_changes_the_body_and_no_id() -> None:
-    path = "{name: 'shop/mended', data: data}"
-    changed = edited(letter('{"name":"shop/order","data":{"a":1}}'), load_edit(path))
-    assert isinstance(changed, Letter)
-    assert json.loads(changed.message.body) == {"name": "shop/mended", "data": {"a": 1}}
-    assert [event.id for event in changed.events] == ["m-1"]
-
-
-def test_an_edit_of_an_array_changes_pending_events_only_and_keeps_their_places() -> None:
-    body = '[{"name":"a" },{"name":"b"},{"name":"c"}]'
-    found = letter(body, Origin(id="x", pending=(1,)))
-    changed = edited(found, lambda value: {**value, "name": value["name"].upper()})
-    assert isinstance(changed, Letter)
-    assert changed.message.body == b'[{"name":"a" },{"name":"B"},{"name":"c"}]'
-    assert [(event.index, event.id) for event in changed.events] == [(1, "x.1")]
-
-
-def test_an_edit_can_mend_what_is_no_json() -> None:
-    changed = edited(letter('{"name":"a",}'), lambda text: text.replace(",}", "}"))
-    assert isinstance(changed, Letter)
-    assert changed.name == "a"
-
-
-def test_an_edited_stand_in_is_a_plain_body_again() -> None:
-    found = letter("eyJuYW1lIjoiYSJ9", Origin(id="x", encoding="base64"))
-    changed = edited(found, lambda value: {**value, "data": {}})
-    assert isinstance(changed, Letter)
-    assert changed.past is not None
-    assert (changed.message.body, changed.past.encoding) == (b'{"name":"a","data":{}}', None)
-
-
-@pytest.mark.parametrize(
-    ("edit", "told"),
-    [
-        (lambda value: None, "reject"),
-        (lambda value: {**value, "id": "another"}, "the id"),
-        (lambda value: value["absent"], "KeyError"),
-        (lambda value: float("nan"), "ValueError"),
-    ],
-)
-def test_an_edit_that_would_do_harm_is_not_sent(edit: Any, told: str) -> None:
-    stays = edited(letter('{"name":"a","id":"mine"}'), edit)
-    assert isinstance(stays, Stays)
-    assert stays.code == "edit_failed"
-    assert told in stays.reason
-
-
-def test_an_edit_can_be_a_python_file(tmp_path: Path) -> None:
-    file = tmp_path / "mend.py"
-    file.write_text("def edit(value):\n    return {**value, 'v': '2'}\n")
-    changed = edited(letter(), load_edit(str(file)))
-    assert isinstance(changed, Letter)
-    assert changed.events[0].v == "2"
-    file.write_text("x = 1\n")
-    with pytest.raises(ValueError, match="defines no function"):
-        load_edit(str(file))
-
-
-@pytest.mark.parametrize("text", ["import absent_module", "1 / 0", "raise SystemExit", "x = ("])
-def test_an_edit_file_that_fails_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "mend.py"
-    file.write_text(text)
-    with pytest.raises(ValueError, match=r"mend\.py cannot be run"):
-        load_edit(str(file))
-
-
-def test_an_edit_that_exits_fails_alone() -> None:
-    stays = edited(letter(), lambda value: sys.exit())
-    assert isinstance(stays, Stays)
-    assert (stays.code, "SystemExit" in stays.reason) == ("edit_failed", True)
-
-
-def test_a_rerun_changes_every_id() -> None:
-    changed = edited(letter('{"name":"a","id":"mine"}'), None, rerun=True)
-    assert isinstance(changed, Letter)
-    assert [event.id for event in changed.events] == ["mine.r1"]
 
 
 def test_a_canary_has_one_of_each_group_at_least() -> None:
