@@ -31,8 +31,11 @@ def _web_address(value: str) -> str:
         ValueError: it is none, or it carries what does not belong into it. The text says no more:
             such a value may hold a secret.
     """
+    value = value.strip()
     parts = urlsplit(value)
-    bare = not (parts.username or parts.password or parts.query or parts.fragment)
+    # Beyond this, what a request would hold is for a URL's own rules of escaping.
+    plain = value.isascii() and value.isprintable() and " " not in value
+    bare = plain and not (parts.username or parts.password or parts.query or parts.fragment)
     # Whoever pastes the whole event address pastes the key with it.
     if parts.scheme not in ("http", "https") or not parts.hostname or not bare:
         raise ValueError("no bare http(s) address")
@@ -51,7 +54,7 @@ def _path_expression(value: str) -> str:
 
 def _key(value: SecretStr) -> SecretStr:
     text = value.get_secret_value().strip()
-    if not text or any(c in "/?#%" or c.isspace() or not c.isprintable() for c in text):
+    if not text or not all("!" <= c <= "~" and c not in "/?#%" for c in text):
         raise ValueError("no key")
     return SecretStr(text)
 
@@ -93,8 +96,13 @@ WebAddress = Annotated[
     AfterValidator(_web_address),
     Expected(
         "an address such as https://inn.gs or http://10.0.0.5:8288,"
-        " without user, query or the part from /e/ on"
+        " in ASCII and without user, query or the part from /e/ on"
     ),
+]
+HeaderText = Annotated[
+    str,
+    Field(pattern=r"^[!-~]([ -~]*[!-~])?$"),
+    Expected("a name of ASCII letters, digits and punctuation, for an HTTP header"),
 ]
 QueueReference = Annotated[
     str,

@@ -14,6 +14,7 @@ from relay.settings import relations
 from relay.settings.kinds import (
     Count,
     EmfTarget,
+    HeaderText,
     Key,
     LocalPaths,
     Messages,
@@ -66,7 +67,7 @@ class Settings(Orchestrators):
     """The signing key, with which the server lets events be read back."""
     inngest_signing_key_secret: str | None = None
     """Where to look the signing key up at run time instead, written like the event key's."""
-    inngest_env: str | None = None
+    inngest_env: HeaderText | None = None
     """The Cloud's branch environment, sent as `x-inngest-env`."""
     inngest_seed: bool = False
     """Give each event the same internal id at each delivery, for functions that take events in

@@ -116,6 +116,10 @@ def test_every_setting_can_say_what_it_expects(name: str) -> None:
         "https://[::1",
         "https://h:99999",
         "https://inn.gs/e",
+        "https://inn.gs/a b",
+        "https://inn.gs/a\nb",
+        "https://inn.gs/→",
+        "https://münchen.example",
     ],
 )
 def test_a_bad_address_is_refused_without_being_repeated(url: str) -> None:
@@ -125,12 +129,20 @@ def test_a_bad_address_is_refused_without_being_repeated(url: str) -> None:
     assert SECRET not in repr(loaded)
 
 
-@pytest.mark.parametrize("key", [f"{SECRET} x", f"https://inn.gs/e/{SECRET}", "a/b", "a\x00b"])
+@pytest.mark.parametrize(
+    "key", [f"{SECRET} x", f"https://inn.gs/e/{SECRET}", "a/b", "a\x00b", "schlüssel"]
+)
 def test_a_bad_key_is_refused_without_being_repeated(key: str) -> None:
     loaded = load({"RELAY_INNGEST_EVENT_KEY": key})
     (mistake,) = loaded.mistakes
     assert mistake.startswith("RELAY_INNGEST_EVENT_KEY must be")
     assert SECRET not in repr(loaded)
+
+
+@pytest.mark.parametrize("env", ["a\nb", "a\r\nx-more: b", "→", "ü", " ", "\x7f"])
+def test_an_environment_that_no_header_can_carry_is_refused(env: str) -> None:
+    (mistake,) = load({"RELAY_INNGEST_ENV": env}).mistakes
+    assert mistake.startswith("RELAY_INNGEST_ENV must be")
 
 
 def test_a_key_loses_the_line_end_of_the_file_it_was_pasted_from() -> None:
