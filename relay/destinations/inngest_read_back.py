@@ -35,6 +35,9 @@ PAGE_LIMIT = 8 * 1_048_576
 ONE_LIMIT = 32 * 1_048_576
 """Bytes of an answer: events are told whole, and one of 3 MiB grows where it has to be escaped."""
 
+FAR = 4_102_444_800.0
+"""2100-01-01: an internal id that is no ULID may seem to hold any time."""
+
 _T = TypeVar("_T")
 _UNSERVED = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 
@@ -129,7 +132,9 @@ class ReadBack:
             Unavailable: the server did not say.
             TooLong: it says more than can be read.
         """
-        since = datetime.fromtimestamp(max(after, 0.0), UTC).isoformat(timespec="milliseconds")
+        since = datetime.fromtimestamp(min(max(after, 0.0), FAR), UTC).isoformat(
+            timespec="milliseconds"
+        )
         query = {"received_after": since.replace("+00:00", "Z"), "limit": str(limit)}
         optional = {"cursor": below, "name": name}
         query |= {field: value for field, value in optional.items() if value}
@@ -163,10 +168,14 @@ class ReadBack:
 
     async def _key_now(self) -> str | None:
         try:
-            return await self._key()
+            key = await self._key()
         except Unavailable as error:
             # No question was sent, but the events that it would be about were.
             raise Unavailable(error.reason, setting=error.setting, proven=error.proven) from error
+        if key is not None and not (key.isascii() and key.isprintable()):
+            reason = "the signing key holds characters that no key has"
+            raise Unavailable(reason, setting=SIGNING_KEY, proven=True)
+        return key
 
     def _check(self, response: httpx.Response, body: bytes) -> None:
         """Refuse what is no answer. No event has a part in any of it, so that it proves itself."""

@@ -9,6 +9,7 @@ import pytest
 
 from relay.backoff import Backoff
 from relay.breaker import Breaker
+from relay.destinations.inngest_read_back import ReadBack
 from relay.forwarder import Forwarder
 from relay.local.inngest import Fault, Function, InngestServer, Lags, Rule
 from relay.message import Delivered, Event, Outcome, Refused, Retry, Unavailable
@@ -175,6 +176,24 @@ async def test_a_wrong_signing_key_halts_and_names_its_setting_until_it_is_mende
         assert isinstance(outcome, Delivered)
         assert told == ["RELAY_INNGEST_SIGNING_KEY"]
         await forwarder.stop(1)
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "a\nb", "→"])
+async def test_a_signing_key_that_no_header_can_carry_halts_and_names_its_setting(key: str) -> None:
+    async with InngestServer() as server, confirmed(server.url, keys=Keys(key)) as destination:
+        with pytest.raises(Unavailable) as caught:
+            await destination.send([event("e")])
+        error = caught.value
+        assert (error.setting, error.proven, error.untaken) == (
+            "RELAY_INNGEST_SIGNING_KEY",
+            True,
+            False,
+        )
+
+
+async def test_a_time_beyond_all_calendars_can_be_asked_for() -> None:
+    async with InngestServer() as server, ReadBack(server.url, Keys().read) as reading:
+        assert await reading.page(1e15) == []
 
 
 @pytest.mark.parametrize(
