@@ -193,7 +193,7 @@ async def test_a_signing_key_that_no_header_can_carry_halts_and_names_its_settin
 
 async def test_a_time_beyond_all_calendars_can_be_asked_for() -> None:
     async with InngestServer() as server, ReadBack(server.url, Keys().read) as reading:
-        assert await reading.page(1e15) == []
+        assert not await reading.page(1e15)
 
 
 @pytest.mark.parametrize(
