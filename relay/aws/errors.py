@@ -10,7 +10,14 @@ from botocore import exceptions as boto  # type: ignore[import-untyped]  # ships
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # the same
 
 Kind: TypeAlias = Literal[
-    "throttled", "denied", "missing", "kms", "expired-credentials", "connection", "other"
+    "throttled",
+    "denied",
+    "missing",
+    "kms",
+    "misconfigured",
+    "expired-credentials",
+    "connection",
+    "other",
 ]
 
 _KINDS: dict[str, Kind] = {
@@ -67,6 +74,7 @@ _FIXES: dict[Kind, str] = {
     "and region",
     "kms": "{what} failed at the KMS key: grant kms:Decrypt and kms:GenerateDataKey, and see "
     "that the key is enabled",
+    "misconfigured": "{what} failed for the settings of this machine",
     "expired-credentials": "{what} failed because the AWS credentials have expired",
     "connection": "{what} got no usable answer from AWS",
     "other": "{what} failed",
@@ -88,6 +96,12 @@ _STALE = (
     boto.SSOError,
 )
 _UNKNOWN_SELF = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.NoAuthTokenError)
+_VARIABLES: dict[type[Exception], str] = {
+    boto.NoRegionError: "AWS_REGION",
+    boto.InvalidRegionError: "AWS_REGION",
+    boto.ProfileNotFound: "AWS_PROFILE",
+    boto.ConfigParseError: "AWS_CONFIG_FILE",
+}
 
 
 class QueueError(Exception):
@@ -97,13 +111,17 @@ class QueueError(Exception):
         code: the service's code, or the exception's name where no service answered.
         kind: what to do about it. `connection` covers both no answer (the request may have been
             carried out) and a service that says that it is at fault itself.
+        variable: what to look at where this machine has set something up wrong.
     """
 
-    def __init__(self, code: str, kind: Kind, sentence: str) -> None:
+    def __init__(
+        self, code: str, kind: Kind, sentence: str, *, variable: str | None = None
+    ) -> None:
         super().__init__(sentence)
         self.code = code
         self.kind = kind
         self.sentence = sentence
+        self.variable = variable
 
     @property
     def transient(self) -> bool:
@@ -124,6 +142,13 @@ def answered(code: str, detail: str, status: int, action: str, subject: str) -> 
     kind = kind_of(code, status)
     advice = _FIXES[kind].format(what=f"{action} on {subject}", permission=action)
     return QueueError(code, kind, f"{advice} ({code}: {detail or 'no details'})")
+
+
+def unusable(error: Exception, variable: str) -> QueueError:
+    """The error for what this machine has set up wrong; `variable` is where to look."""
+    # The library ends its own sentences in both ways.
+    sentence = f"{str(error).rstrip('.')}; see {variable}"
+    return QueueError(type(error).__name__, "misconfigured", sentence, variable=variable)
 
 
 def kind_of(code: str, status: int = 400) -> Kind:
@@ -148,8 +173,8 @@ def translate(error: Exception, action: str, subject: str) -> QueueError:
     name = type(error).__name__
     if isinstance(error, _UNKNOWN_SELF):
         return QueueError(name, "denied", f"no usable AWS credentials were found: {error}")
-    if isinstance(error, boto.NoRegionError):
-        return QueueError(name, "other", "no AWS region is known: set AWS_REGION")
+    if type(error) in _VARIABLES:
+        return unusable(error, _VARIABLES[type(error)])
     if isinstance(error, _STALE):
         kind: Kind = "expired-credentials"
     else:

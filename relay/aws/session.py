@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # ships no types
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # ships no types
 from botocore.exceptions import BotoCoreError, NoCredentialsError  # type: ignore[import-untyped]  # ships no types
+from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  # ships no types
 
-from relay.aws.errors import QueueError, translate
+from relay.aws.errors import translate, unusable
 from relay.aws.signing import Credentials
 
 CONNECT_TIMEOUT = 5.0
@@ -46,6 +49,17 @@ class Session:
         """The certificates to trust: `AWS_CA_BUNDLE` or the profile's, else True for the usual."""
         return self.aio.get_config_variable("ca_bundle") or True
 
+    def trusted(self) -> ssl.SSLContext:
+        """What servers must prove to be, by those certificates.
+
+        Raises:
+            QueueError: there are none in the file.
+        """
+        try:
+            return ssl.create_default_context(cafile=get_cert_path(self.verify))
+        except OSError as error:
+            raise unusable(error, "AWS_CA_BUNDLE") from error
+
     async def credentials(self) -> Credentials:
         """The credentials to sign with now, refreshed where they have an end.
 
@@ -71,10 +85,12 @@ class Session:
         """The aiobotocore client of this service, the same one at each call.
 
         Raises:
-            QueueError: no region is known, or the profile cannot be used.
+            QueueError: no region is known, or profile, endpoint or certificates cannot be used.
         """
         key = (service, region or self.region)
         if key not in self._clients:
+            if self.verify is not True:
+                self.trusted()  # the client itself would find out at each request, and not say it
             # Retries are ours: a retry inside a retry multiplies.
             config = AioConfig(
                 retries={"total_max_attempts": 1, "mode": "standard"},
@@ -83,10 +99,16 @@ class Session:
                 max_pool_connections=CONNECTIONS,
             )
             try:
-                opening = self.aio.create_client(service, region_name=key[1], config=config)
-                self._clients[key] = await self._stack.enter_async_context(opening)
-            except (BotoCoreError, ValueError) as error:
+                async with AsyncExitStack() as trying:
+                    opening = self.aio.create_client(service, region_name=key[1], config=config)
+                    client = await trying.enter_async_context(opening)
+                    _check(client.meta.endpoint_url)
+                    self._stack.push_async_exit(trying.pop_all())
+            except BotoCoreError as error:
                 raise translate(error, f"opening {service}", key[1] or "AWS") from error
+            except ValueError as error:
+                raise unusable(error, f"AWS_ENDPOINT_URL_{service.upper()}") from error
+            self._clients[key] = client
         return self._clients[key]
 
 
@@ -104,5 +126,16 @@ async def open_session(
             session = AioSession(profile=profile)
             session.get_config_variable("region")
         except BotoCoreError as error:
-            raise QueueError(type(error).__name__, "other", f"{error}; see AWS_PROFILE") from error
+            raise unusable(error, "AWS_PROFILE") from error
         yield Session(session, stack, region)
+
+
+def _check(endpoint: str) -> None:
+    """Refuse what the general client accepts and nobody can call.
+
+    Raises:
+        ValueError: its scheme or its port is none.
+    """
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or parts.port == 0:
+        raise ValueError(f"Invalid endpoint: {endpoint}")

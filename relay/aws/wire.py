@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -17,8 +16,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
-from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  # ships no types
-from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # the same
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # ships no types
 from botocore.utils import get_environ_proxies  # type: ignore[import-untyped]  # the same
 
 from relay.aws.errors import QueueError, answered, translate
@@ -136,7 +134,7 @@ async def open_wire(
     proxy = get_environ_proxies(endpoint).get(parts.scheme)
     secure = None
     if parts.scheme == "https":
-        secure = ssl.create_default_context(cafile=get_cert_path(session.verify))
+        secure = session.trusted()
     if proxy is not None:
         async with Proxied(endpoint, proxy, _HEADERS, secure) as proxied:
             yield Wire(proxied, session, endpoint, region, service=service)

@@ -11,7 +11,7 @@ from relay.aws.errors import QueueError
 from relay.facts import IntakeChanged, Observe, ignore
 from relay.poller.lease import now
 
-HALTING = ("denied", "kms", "missing")
+HALTING = ("denied", "kms", "missing", "misconfigured")
 """Kinds of error that a person has to mend."""
 
 HALTED_FOR = 30.0

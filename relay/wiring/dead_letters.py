@@ -59,7 +59,7 @@ class SqsDeadLetters:
         try:
             result = await self._batcher.submit(_entry(copy, fifo=queue.fifo))
         except QueueError as error:
-            raise _not_stored(error.code, error.kind, error.sentence) from error
+            raise _refused(error) from error
         if isinstance(result, Failed):
             raise _not_stored(result.code, kind_of(result.code), result.sentence)
 
@@ -72,7 +72,7 @@ class SqsDeadLetters:
                 try:
                     self._found = await self._find()
                 except QueueError as error:
-                    raise _not_stored(error.code, error.kind, error.sentence) from error
+                    raise _refused(error) from error
         return self._found
 
     async def _find(self) -> Queue:
@@ -114,11 +114,15 @@ def _entry(copy: DeadLetter, *, fifo: bool) -> Outgoing:
     )
 
 
-def _not_stored(code: str, kind: str, sentence: str) -> NotStored:
+def _refused(error: QueueError) -> NotStored:
+    return _not_stored(error.code, error.kind, error.sentence, error.variable)
+
+
+def _not_stored(code: str, kind: str, sentence: str, variable: str | None = None) -> NotStored:
     """What only a person can mend names the setting to look at; the rest is tried again."""
     passing = kind in _PASSING
     told = sentence if code in sentence else f"{sentence} ({code})"
     return NotStored(
         f"the dead-letter queue did not take a message: {told}",
-        setting=None if passing else "RELAY_DLQ_URL",
+        setting=None if passing else variable or "RELAY_DLQ_URL",
     )

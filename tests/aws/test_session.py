@@ -1,0 +1,59 @@
+"""What this machine's own settings for AWS may lack, each told with the variable to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from relay.aws.errors import QueueError
+from relay.aws.session import open_session
+from relay.aws.sqs import open_queue
+
+USABLE = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": "/nonexistent",
+    "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+}
+UNSET = ("AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_CA_BUNDLE")
+NO_CERTIFICATES = str(Path(__file__))
+
+
+NAME = "main"
+URL = "https://sqs.us-east-1.amazonaws.com/1/main"
+
+
+@pytest.mark.parametrize(
+    ("queue", "variable", "value"),
+    [
+        (NAME, "AWS_REGION", ""),
+        (NAME, "AWS_REGION", "us east 1"),
+        *(
+            (queue, variable, value)
+            for queue in (NAME, URL)
+            for variable, value in (
+                ("AWS_PROFILE", "nobody"),
+                ("AWS_ENDPOINT_URL_SQS", "localhost:9324"),
+                ("AWS_ENDPOINT_URL_SQS", "http://local host"),
+                ("AWS_ENDPOINT_URL_SQS", "http://localhost:99999"),
+                ("AWS_ENDPOINT_URL_SQS", "ftp://localhost"),
+                ("AWS_CA_BUNDLE", "/nonexistent"),
+                ("AWS_CA_BUNDLE", NO_CERTIFICATES),
+            )
+        ),
+    ],
+)
+async def test_what_a_person_must_set_is_named(
+    queue: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in UNSET:
+        monkeypatch.delenv(name, raising=False)
+    for name, usable in {**USABLE, variable: value}.items():
+        monkeypatch.setenv(name, usable)
+    with pytest.raises(QueueError, match=variable) as caught:
+        async with open_session() as session, open_queue(session, queue):
+            pass
+    assert caught.value.kind == "misconfigured"
+    assert caught.value.variable == variable
