@@ -25,6 +25,7 @@ class Errand:
         limit: the most letters to bring; None for all.
         max_hops: letters with so many are left.
         each: whether every message counts for itself, copies of one event too.
+        expected: MessageIds that should be met: those that are not are missing.
     """
 
     read: Callable[[Message], Awaitable[Letter]]
@@ -33,6 +34,7 @@ class Errand:
     limit: int | None = None
     max_hops: int = MAX_HOPS
     each: bool = False
+    expected: frozenset[str] = frozenset()
 
     def choose(self, letter: Letter, began_at: float) -> Stays | None:
         """Why the letter is not to be touched, or None."""

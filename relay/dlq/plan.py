@@ -40,13 +40,18 @@ class Part:
 
 @dataclass(slots=True)
 class Plan:
-    """Parts by event name and code. `copies` are letters that say what another one says."""
+    """Parts by event name and code.
+
+    `copies` are letters that say what another one says. `unseen` counts what a run would meet
+    besides.
+    """
 
     parts: dict[tuple[str, str], Part] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     met: int = 0
     goes: int = 0
     copies: int = 0
+    unseen: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """All of it as JSON values."""
@@ -54,6 +59,7 @@ class Plan:
             "met": self.met,
             "goes": self.goes,
             "copies": self.copies,
+            "unseen": self.unseen,
             "groups": [
                 {
                     "name": name,

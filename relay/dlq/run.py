@@ -62,6 +62,7 @@ class Run(Generic[L]):
         self._deletion, self._holding = deletion, deletion.holding
         self._journal = journal
         self._road = road
+        self._expected = errand.expected
         self._judge = Judge(errand, journal, road, fifo=queue.fifo)
         self._course = course
         self._guard = guard
@@ -230,6 +231,12 @@ class Run(Generic[L]):
         tally.interrupted = self._course.stop.is_set()
         if not self._course.ended():
             tally.out_of_reach, tally.why = reach.left, reach.why
+            tally.missing = 0 if reach.left else self._missing()
+
+    def _missing(self) -> int:
+        """How many of the expected were not there, nor brought by this run before."""
+        left = self._expected - self._journal.brought
+        return sum(not self._scan.met(message_id) for message_id in left)
 
 
 def _brought(item: Parcel[Any] | Copy, reference: str | None) -> Brought:

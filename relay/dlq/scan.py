@@ -74,10 +74,14 @@ class Scan:
 
     def seen(self, message_id: str) -> bool:
         """Whether this pass has met the message; meeting it counts."""
-        key = hashlib.blake2b(message_id.encode(), digest_size=12).digest()
+        key = _short(message_id)
         known = key in self._seen
         self._seen.add(key)
         return known
+
+    def met(self, message_id: str) -> bool:
+        """Whether this pass has met the message so far."""
+        return _short(message_id) in self._seen
 
     async def __aiter__(self) -> AsyncIterator[list[tuple[Leased, bool]]]:
         """What some receives at a time brought: messages, and whether each was met before.
@@ -133,6 +137,10 @@ class Scan:
 
     def _leased(self, received: Received, taken_at: float) -> Leased:
         return Leased(received.message, received.handle, taken_at, taken_at + int(self._lease))
+
+
+def _short(message_id: str) -> bytes:
+    return hashlib.blake2b(message_id.encode(), digest_size=12).digest()
 
 
 def _why(waiting: int, others: int, *, fifo: bool) -> str:

@@ -42,12 +42,16 @@ class Group:
 class Statistics:
     """Counts that letters are added to. Bounded, however many kinds there are.
 
-    `first_expiry` is the earliest; `oldest` the earliest first sending, both epoch seconds.
+    `first_expiry` is the earliest that is still to come; `oldest` the earliest first sending, both
+    epoch seconds. `gone` counts letters whose time in the queue was over at `now`;
+    of those that were there just now, with None, it counts none.
     """
 
     retention: float
     fifo: bool
+    now: float | None = None
     count: int = 0
+    gone: int = 0
     events: int = 0
     oldest: float | None = None
     first_expiry: Expiry | None = None
@@ -62,7 +66,9 @@ class Statistics:
         self.events += len(letter.events)
         self.oldest = _least(self.oldest, letter.first_sent_at)
         ends = expiry(letter.message, self.retention, fifo=self.fifo)
-        if ends and (self.first_expiry is None or ends.at < self.first_expiry.at):
+        if self.now is not None and ends and ends.exact and ends.at <= self.now:
+            self.gone += 1
+        elif ends and (self.first_expiry is None or ends.at < self.first_expiry.at):
             self.first_expiry = ends
         self._group(letter, ends)
         for grouping, key in _keys(letter).items():
@@ -88,6 +94,7 @@ class Statistics:
         return {
             "count": self.count,
             "events": self.events,
+            "gone": self.gone,
             "oldest": self.oldest,
             "first_expiry": first.at if first else None,
             "first_expiry_exact": first.exact if first else None,

@@ -21,6 +21,7 @@ class Tally:
         owed: brought, and not deleted yet: the run must be taken up again.
         stays: what stays, by its code; `reasons` has a sentence for each.
         stopped: why the run stopped itself, or None.
+        missing: expected, and not in the queue.
         out_of_reach: what the queue held besides, which SQS did not hand out; `why` says why.
     """
 
@@ -33,6 +34,7 @@ class Tally:
     reasons: dict[str, str] = field(default_factory=dict)
     stopped: str | None = None
     interrupted: bool = False
+    missing: int = 0
     out_of_reach: int = 0
     why: str = ""
 
@@ -44,8 +46,8 @@ class Tally:
     @property
     def complete(self) -> bool:
         """Whether everything that was meant is done."""
-        left = set(self.stays) - AS_WISHED
-        return not (left or self.owed or self.stopped or self.interrupted or self.out_of_reach)
+        left = set(self.stays) - AS_WISHED or self.owed or self.missing or self.out_of_reach
+        return not (left or self.stopped or self.interrupted)
 
     def as_json(self) -> dict[str, Any]:
         """The counts as JSON values."""
@@ -59,5 +61,6 @@ class Tally:
             "reasons": {c: r for c, r in self.reasons.items() if c not in AS_WISHED},
             "stopped": self.stopped,
             "interrupted": self.interrupted,
+            "missing": self.missing,
             "out_of_reach": self.out_of_reach,
         }

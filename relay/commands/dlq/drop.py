@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,7 @@ from relay.commands.configured import EnvFile, configured
 from relay.commands.dlq import options as o
 from relay.commands.dlq import planning
 from relay.commands.dlq.codes import PARTIAL
-from relay.commands.dlq.pull import pulled
+from relay.commands.dlq.picture import pictured
 from relay.commands.dlq.queues import Desk, opened
 from relay.commands.dlq.reading import reader
 from relay.commands.dlq.stopping import stoppable
@@ -26,7 +25,6 @@ from relay.dlq.errand import Course, Errand
 from relay.dlq.filters import Filter
 from relay.dlq.plan import Planner
 from relay.dlq.roads import Nowhere
-from relay.dlq.snapshot import Snapshot
 from relay.settings import Settings
 from relay.wiring.promises import promised
 
@@ -91,33 +89,33 @@ class Dropping:
                     max_hops=sys.maxsize,
                     each=True,
                 )
-                await self._show(desk, errand)
+                looked_at = time.time()
+                await self._show(desk, errand, looked_at)
                 _confirm(desk.queue.name, confirmed)
                 options = filter_options(self._meant)
-                with journal(directory, desk, "drop", options) as kept, stoppable() as stop:
+                # What comes after the look was not shown, so it is not what was confirmed.
+                begun = journal(directory, desk, "drop", options, began_at=looked_at)
+                with begun as kept, stoppable() as stop:
                     course = Course(stop)
                     tally = await carry_out(desk, kept, Nowhere(), errand, course, **self._pass)
                     audit(self._settings, kept, "drop", options, tally)
                     conclude(tally, kept, as_json=self._as_json, done="dropped")
 
-    async def _show(self, desk: Desk, errand: Errand) -> None:
-        now = time.time()
-        with tempfile.TemporaryDirectory(prefix="relay-dlq-") as directory:
-            path = Path(directory, "now.jsonl")
-            with stoppable() as stop:
-                await pulled(desk, path, self._pass["wait"], stop)
+    async def _show(self, desk: Desk, errand: Errand, now: float) -> None:
+        with stoppable() as stop:
+            async with pictured(desk, None, self._pass["wait"], stop) as picture:
+                planner = Planner(
+                    errand,
+                    Nowhere(),
+                    None,
+                    promised(self._settings),
+                    now=now,
+                    began_at=now,
+                    elsewhere="nowhere",
+                )
+                plan = await planner.plan(picture.messages)
             if stop.is_set():
                 fail("stopped: nothing was dropped", code=PARTIAL)
-            planner = Planner(
-                errand,
-                Nowhere(),
-                None,
-                promised(self._settings),
-                now=now,
-                began_at=now,
-                elsewhere="nowhere",
-            )
-            plan = await planner.plan(Snapshot(path))
         planning.show_drop(plan, desk.queue.name)
 
 

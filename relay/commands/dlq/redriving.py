@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,7 @@ import typer
 
 from relay.commands.dlq import planning
 from relay.commands.dlq.codes import PARTIAL
-from relay.commands.dlq.letters import read_snapshot
-from relay.commands.dlq.pull import pulled
+from relay.commands.dlq.picture import among, pictured
 from relay.commands.dlq.stopping import stoppable
 from relay.commands.dlq.tools import Tools, tools
 from relay.commands.dlq.wish import Wish
@@ -31,7 +28,6 @@ from relay.dlq.letter import Letter
 from relay.dlq.plan import Plan, Planner
 from relay.dlq.queue_road import QueueRoad
 from relay.dlq.roads import Nowhere, Road
-from relay.dlq.snapshot import Snapshot
 from relay.dlq.stays import Stays
 from relay.dlq.tally import Tally
 from relay.message import Event
@@ -50,10 +46,12 @@ class Redriving:
     def __init__(self, settings: Settings, wish: Wish) -> None:
         self._settings = settings
         self._wish = wish
+        self._among: frozenset[str] | None = None
 
     async def show(self, dlq: str | None, main: str | None) -> None:
         """Say what would happen, and touch nothing."""
         async with tools(self._settings, dlq, main, self._wish.to) as found:
+            await self._limit(found)
             with stoppable() as stop:
                 plan = await self._plan(found, time.time(), stop)
             if stop.is_set():
@@ -65,6 +63,7 @@ class Redriving:
         """Do it, and say how it ended."""
         options = self._wish.options
         async with tools(self._settings, dlq, main, self._wish.to) as found:
+            await self._limit(found)
             with journal(directory, found.desk, "redrive", options) as kept, stoppable() as stop:
                 tally = await self._bring(found, kept, Course(stop))
                 audit(self._settings, kept, "redrive", options, tally)
@@ -99,6 +98,9 @@ class Redriving:
     async def _try_canary(self, found: Tools, kept: Journal, course: Course) -> Tally | None:
         """Bring a few. None where every one was surely delivered, else how it went."""
         plan = await self._plan(found, kept.began_at, course.stop)
+        if not (plan.goes or kept.brought or course.stop.is_set()):
+            # Nothing is there to go first, so what turns up later does not go either.
+            return Tally(met=plan.met, out_of_reach=plan.unseen, why="no canary could be chosen")
         ids = choose(plan, self._wish.canary or 0) - kept.brought
         if not ids or course.stop.is_set():
             return None
@@ -134,7 +136,7 @@ class Redriving:
         events: list[Event] | None = None,
     ) -> Errand:
         """All that is wished, or of that only `ids`, whose events are then added to `events`."""
-        wish, among = self._wish, self._among() if ids is None else ids
+        wish, among = self._wish, self._among if ids is None else ids
         changed = partial(alter, rules=rules(self._settings), edit=wish.edit, rerun=wish.rerun)
 
         def meant(letter: Letter) -> bool:
@@ -153,32 +155,31 @@ class Redriving:
             alter=altered,
             limit=wish.limit if ids is None else len(ids),
             max_hops=wish.max_hops,
+            expected=(self._among or frozenset()) if ids is None else frozenset(),
         )
 
-    def _among(self) -> frozenset[str] | None:
-        """The MessageIds in the snapshot, where one is named."""
-        if self._wish.snapshot is None:
-            return None
-        return frozenset(message.message_id for message in read_snapshot(self._wish.snapshot))
+    async def _limit(self, found: Tools) -> None:
+        """Read which messages of the snapshot are meant, where one is named."""
+        wish = self._wish
+        self._among = await among(wish.snapshot, found.desk, found.read, wish.meant)
 
     async def _plan(self, found: Tools, began_at: float, stop: asyncio.Event) -> Plan:
         """What the run would do, from the snapshot or from a pass over the queue."""
-        with tempfile.TemporaryDirectory(prefix="relay-dlq-") as directory:
-            path = self._wish.snapshot or Path(directory, "now.jsonl")
-            if self._wish.snapshot is None:
-                await pulled(found.desk, path, self._wish.wait, stop)
+        wish = self._wish
+        async with pictured(found.desk, wish.snapshot, wish.wait, stop) as picture:
             planner = Planner(
                 self._errand(found),
-                Nowhere() if self._wish.straight else QueueRoad(found.routes.of, ""),
+                Nowhere() if wish.straight else QueueRoad(found.routes.of, ""),
                 found.memory,
                 promised(self._settings),
                 now=time.time(),
                 began_at=began_at,
-                sample=max(SAMPLES, self._wish.canary or 0),
+                sample=max(SAMPLES, wish.canary or 0),
                 elsewhere="(the destination)",
             )
-            seen = takewhile(lambda _: not stop.is_set(), Snapshot(path))
-            return await planner.plan(seen)
+            plan = await planner.plan(picture.messages)
+        plan.unseen = picture.unseen
+        return plan
 
 
 def _undelivered(tally: Tally, count: int) -> str | None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from relay.aws.sqs import open_queue
+from relay.aws.errors import QueueError
+from relay.aws.sqs import Queue, open_queue
+from relay.aws.values import QueueAttributes
 from relay.commands.configured import EnvFile, configured
 from relay.commands.dlq import options as o
 from relay.commands.dlq.letters import read_snapshot
+from relay.commands.dlq.picture import of_this_queue
 from relay.commands.dlq.progress import Progress
-from relay.commands.dlq.queues import opened
+from relay.commands.dlq.queues import Desk, opened
 from relay.commands.dlq.reading import reader
 from relay.commands.dlq.stopping import stoppable
 from relay.commands.dlq.wish import filter_options
@@ -58,50 +62,95 @@ def command(  # noqa: PLR0913 - a parameter for each option
     """
     settings = configured(env_file)
     meant = o.chosen(names, codes, ids, sources, since, until, attributes, where)
-    found = read_snapshot(snapshot)
-    count = _checked(found)
-    if not yes:
-        typer.echo(f"up to {count} messages would be put back")
-        typer.echo("relay: nothing was touched; --yes does it", err=True)
-        return
-    asyncio.run(_restore(settings, found, meant, dlq, queue, to, journal_directory, as_json))
+    work = _Restore(settings, _whole(snapshot), meant, to=to, as_json=as_json)
+    asyncio.run(work.do(dlq, queue, journal_directory, yes=yes))
 
 
-def _checked(snapshot: Snapshot) -> int:
+def _whole(path: Path) -> Snapshot:
+    """The snapshot, read to its end once: what is damaged ends the command before it begins."""
+    snapshot = read_snapshot(path)
     try:
-        return sum(1 for _ in snapshot)
+        for _ in snapshot:
+            pass
     except Unreadable as error:
         fail(str(error))
+    return snapshot
 
 
-async def _restore(
-    settings: Settings,
-    snapshot: Snapshot,
-    meant: Filter,
-    dlq: str | None,
-    main: str | None,
-    to: str | None,
-    directory: Path | None,
-    as_json: bool,  # noqa: FBT001 - as said
-) -> None:
-    options = {**filter_options(meant), "snapshot": str(snapshot.path), "to": to}
-    async with (
-        opened(settings, dlq, main) as desk,
-        reader(settings, snapshot.head.main) as read,
-        open_queue(desk.session, to or desk.queue.url) as queue,
-    ):
-        target = Target(queue, (await queue.attributes()).maximum_size)
+class _Restore:
+    """One restore."""
 
+    def __init__(
+        self,
+        settings: Settings,
+        snapshot: Snapshot,
+        meant: Filter,
+        *,
+        to: str | None,
+        as_json: bool,
+    ) -> None:
+        self._settings = settings
+        self._snapshot = snapshot
+        self._meant = meant
+        self._to = to
+        self._as_json = as_json
+
+    async def do(
+        self, dlq: str | None, main: str | None, directory: Path | None, *, yes: bool
+    ) -> None:
+        """Say what would happen, or do it and say how it ended."""
+        async with (
+            opened(self._settings, dlq, main) as desk,
+            reader(self._settings, self._snapshot.head.main) as read,
+            AsyncExitStack() as stack,
+        ):
+            if dlq is None and self._to is None:
+                of_this_queue(self._snapshot.path, desk)
+            errand = Errand(read=read, meant=self._meant.matches, alter=lambda letter: letter)
+            queue = await _target(desk, self._to, stack)
+            attributes = await queue.attributes()
+            if yes:
+                await self._put(desk, directory, errand, Target(queue, attributes.maximum_size))
+            else:
+                await self._show(errand, queue, attributes)
+
+    async def _show(self, errand: Errand, queue: Queue, attributes: QueueAttributes) -> None:
+        letters = [errand.meant(await errand.read(message)) for message in self._snapshot]
+        held = attributes.visible + attributes.in_flight + attributes.delayed
+        typer.echo(
+            f"{sum(letters)} of {len(letters)} messages would be put into {queue.name}, which holds"
+            f" {held} now"
+        )
+        typer.echo("relay: nothing was touched; --yes does it", err=True)
+
+    async def _put(
+        self, desk: Desk, directory: Path | None, errand: Errand, target: Target
+    ) -> None:
         async def route(_letter: Letter) -> Target:
             return target
 
-        errand = Errand(read=read, meant=meant.matches, alter=lambda letter: letter)
+        options = {
+            **filter_options(self._meant),
+            "snapshot": str(self._snapshot.path),
+            "to": self._to,
+        }
         with (
             journal(directory, desk, "restore", options) as kept,
             stoppable() as stop,
             Progress("restored", total=0) as progress,
         ):
             work = Restoring(kept, QueueRoad(route, kept.id), errand)
-            tally = await work.carry_out(snapshot, stop, lambda tally: progress.at(tally.brought))
-            audit(settings, kept, "restore", options, tally)
-            conclude(tally, kept, as_json=as_json, done="put back")
+            tally = await work.carry_out(
+                self._snapshot, stop, lambda tally: progress.at(tally.brought)
+            )
+            audit(self._settings, kept, "restore", options, tally)
+            conclude(tally, kept, as_json=self._as_json, done="put back")
+
+
+async def _target(desk: Desk, to: str | None, stack: AsyncExitStack) -> Queue:
+    if to is None:
+        return desk.queue
+    try:
+        return await stack.enter_async_context(open_queue(desk.session, to))
+    except QueueError as error:
+        fail(error.sentence)

@@ -17,6 +17,9 @@ from relay.dlq.snapshot import Head
 from relay.dlq.statistics import Statistics
 
 _MOST = 20
+_OLD = 60.0
+"""Seconds after which it matters that a snapshot is not the queue itself."""
+
 _TITLES = {
     "name": "event name",
     "code": "reason code",
@@ -42,7 +45,8 @@ def command(
     """
     with letters(configured(env_file), snapshot, dlq, queue, wait) as found:
         head = found.head
-        statistics = Statistics(retention=head.retention, fifo=head.fifo)
+        now = time.time() if snapshot else None
+        statistics = Statistics(retention=head.retention, fifo=head.fifo, now=now)
         for letter in found:
             statistics.add(letter)
     if as_json:
@@ -55,6 +59,10 @@ def command(
 def _told(statistics: Statistics, head: Head) -> Iterator[str]:
     now = time.time()
     yield f"{statistics.count} messages with {statistics.events} events in {head.queue}"
+    if now - head.taken_at >= _OLD:
+        yield f"seen {span(now - head.taken_at)} ago, {shown(head.taken_at)}"
+    if statistics.gone:
+        yield f"SQS has deleted {statistics.gone} of them since, as older than the queue keeps them"
     if statistics.oldest is not None:
         yield f"the oldest was first sent {span(now - statistics.oldest)} ago"
     first = statistics.first_expiry

@@ -44,12 +44,22 @@ AUDIT = "relay.dlq.audit"
 
 @contextmanager
 def journal(
-    directory: Path | None, desk: Desk, kind: str, options: Mapping[str, Any]
+    directory: Path | None,
+    desk: Desk,
+    kind: str,
+    options: Mapping[str, Any],
+    *,
+    began_at: float | None = None,
 ) -> Iterator[Journal]:
-    """The run's journal for as long as the block runs, in a new directory unless one is named."""
+    """The run's journal for as long as the block runs, in a new directory unless one is named.
+
+    A run that is not taken up began now, or when `began_at` says.
+    """
     directory = directory or _new_directory(f"relay-dlq-{kind}-{desk.queue.name}")
     try:
-        kept = Journal(directory, desk.head, {"command": kind, **options})
+        begin = time.time() if began_at is None else began_at
+        told = {"command": kind, **options}
+        kept = Journal(directory, desk.head, told, clock=lambda: begin)
     except OtherRun as error:
         fail(str(error), code=USAGE)
     except OSError as error:
@@ -151,6 +161,12 @@ def _complain(tally: Tally) -> None:
         typer.echo(
             f"relay: {tally.owed} are brought and not deleted yet: SQS did not agree, or the lease"
             " ran out; they come again and are then only deleted",
+            err=True,
+        )
+    if tally.missing:
+        typer.echo(
+            f"relay: {tally.missing} of the messages in the snapshot are not in the queue: somebody"
+            " brought them back or dropped them, or SQS deleted them",
             err=True,
         )
     if tally.out_of_reach:
