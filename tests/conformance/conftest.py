@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.conformance import moto_states, sides
+from tests.conformance.prefect_server import prefect, prefect_process
 
 LIGHT = ("inngest", "webhook", "prefect", "argo", "step-functions")
 OPTIONAL = {"temporal": "temporalio", "bullmq": "bullmq"}
@@ -19,7 +20,21 @@ def moto() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=[*LIGHT, "step-functions on moto", "temporal", "bullmq"])
+@pytest.fixture(scope="session")
+def prefect_itself(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with prefect_process(tmp_path_factory.mktemp("prefect")) as (url, _):
+        yield url
+
+
+@pytest.fixture(
+    params=[
+        *LIGHT,
+        "step-functions on moto",
+        "temporal",
+        "bullmq",
+        pytest.param("prefect itself", marks=pytest.mark.heavy),
+    ]
+)
 async def side(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[sides.Side]:
@@ -35,6 +50,10 @@ async def side(
     elif name == "step-functions on moto":
         url = request.getfixturevalue("moto")
         async with moto_states.step_functions(url, uuid.uuid4().hex, monkeypatch) as found:
+            yield found
+    elif name == "prefect itself":
+        url = request.getfixturevalue("prefect_itself")
+        async with prefect(url, uuid.uuid4().hex, monkeypatch) as found:
             yield found
     elif name == "temporal":
         from tests.conformance.temporal_side import temporal  # noqa: PLC0415 - needs the extra

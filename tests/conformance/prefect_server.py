@@ -1,27 +1,34 @@
-"""Prefect's own server, in an environment of its own, with a deployment to start."""
+"""Prefect's own server, in an environment of its own, with a deployment to start.
+
+On SQLite it answers 503 wherever two transactions meet, and its own client then asks again. So does
+everybody here who asks it.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from subprocess import DEVNULL, Popen
+from time import monotonic, sleep
 from typing import Any
 
 import httpx
 import pytest
 
 from relay.local.orchestrators import Server
+from relay.local.orchestrators.server import Answer, Asked
 from tests.conformance.sides import Side, behind, passing_on
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".heavy" / "prefect" / "bin" / "python"
-PATIENCE = 600
-"""Tries, a tenth of a second apart."""
+PATIENCE = 120.0
+"""Seconds for its start, and for an answer that is none of its 503."""
+
+BUSY = 503
 
 
 def _free_port() -> int:
@@ -32,19 +39,24 @@ def _free_port() -> int:
 
 @contextmanager
 def prefect_process(home: Path) -> Iterator[tuple[str, Popen[bytes]]]:
-    """A server that answers, its API's URL."""
+    """A server that answers, its API's URL. Nothing schedules and sweeps beside it."""
     if not PYTHON.exists():
         pytest.skip("Prefect is not installed: make heavy")
     port = _free_port()
-    process = Popen(
-        [PYTHON, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-        env=_environment(home),
-        stdout=DEVNULL,
-        stderr=DEVNULL,
-        start_new_session=True,
-    )
+    command = [str(PYTHON), "-m", "prefect", "server", "start", "--no-services"]
+    with (home / "prefect.log").open("ab") as log:
+        process = Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            env=_environment(home),
+            stdin=DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{port}/api"
     try:
-        yield f"http://127.0.0.1:{port}/api", process
+        _answering(url, process, home)
+        yield url, process
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -62,62 +74,79 @@ def _environment(home: Path) -> Mapping[str, str]:
     }
 
 
-async def answering(url: str) -> None:
-    """Return when the server is healthy."""
-    async with httpx.AsyncClient() as client:
-        for _ in range(PATIENCE):
-            try:
-                if (await client.get(f"{url}/health")).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass
-            await asyncio.sleep(0.1)
-    raise AssertionError("Prefect does not answer")
+def _answering(url: str, process: Popen[bytes], home: Path) -> None:
+    end = monotonic() + PATIENCE
+    while process.poll() is None and monotonic() < end:
+        try:
+            if httpx.get(f"{url}/health", timeout=5.0).status_code == httpx.codes.OK:
+                return
+        except httpx.HTTPError:
+            sleep(0.1)
+    raise AssertionError(f"Prefect does not answer: {(home / 'prefect.log').read_text()[-2000:]}")
 
 
-async def deployment(url: str, flow: str) -> str:
-    """A new deployment whose flow takes an event that is an object."""
+def asked(url: str, method: str, path: str, **body: Any) -> Any:
+    """What it answers, as JSON."""
+    end = monotonic() + PATIENCE
+    while True:
+        answer = httpx.request(method, f"{url}/{path}", json=body or None, timeout=30.0)
+        if answer.status_code != BUSY or monotonic() > end:
+            assert answer.is_success, answer.text
+            return answer.json()
+
+
+def deployment(url: str, flow: str) -> str:
+    """A deployment, new if need be, whose flow takes an event that is an object."""
     schema = {
         "type": "object",
         "properties": {"event": {"type": "object"}},
         "required": ["event"],
     }
-    async with httpx.AsyncClient(base_url=f"{url}/") as client:
-        made = await client.post("flows/", json={"name": flow})
-        body = {
-            "name": "main",
-            "flow_id": made.json()["id"],
-            "parameter_openapi_schema": schema,
-            "enforce_parameter_schema": True,
-        }
-        found = await client.post("deployments/", json=body)
-        assert found.status_code in (200, 201), found.text
-        return str(found.json()["id"])
+    flow_id = asked(url, "POST", "flows/", name=flow)["id"]
+    found = asked(
+        url,
+        "POST",
+        "deployments/",
+        name="main",
+        flow_id=flow_id,
+        parameter_openapi_schema=schema,
+        enforce_parameter_schema=True,
+    )
+    return str(found["id"])
 
 
-async def runs(url: str, deployment_id: str) -> list[dict[str, Any]]:
+def runs(url: str, deployment_id: str) -> list[dict[str, Any]]:
     """All flow runs of the deployment."""
-    asked = {"deployments": {"id": {"any_": [deployment_id]}}, "limit": 200}
-    async with httpx.AsyncClient() as client:
-        answer = await client.post(f"{url}/flow_runs/filter", json=asked)
-    found: list[dict[str, Any]] = answer.json()
+    wanted = {"id": {"any_": [deployment_id]}}
+    found: list[dict[str, Any]] = asked(
+        url, "POST", "flow_runs/filter", deployments=wanted, limit=200
+    )
     return found
 
 
 @asynccontextmanager
 async def prefect(url: str, flow: str, monkeypatch: Any) -> AsyncIterator[Side]:
     """The destination against the server, with a proxy between that answers for it if told so."""
-    deployment_id = await deployment(url, flow)
-    root = url.removesuffix("/api")
-    async with Server(passing_on(root)) as server:
+    deployment_id = deployment(url, flow)
+    async with Server(_patient(passing_on(url.removesuffix("/api")))) as server:
         variables = {
             "RELAY_PREFECT_API_URL": f"{server.url}/api",
             "RELAY_PREFECT_DEPLOYMENT": f"{flow}/main",
         }
-        async with behind("prefect", server, lambda: 0, variables, monkeypatch) as side:
 
-            async def started() -> int:
-                return len(await runs(url, deployment_id))
+        def started() -> int:
+            return len(runs(url, deployment_id))
 
-            side.started = started
+        async with behind("prefect", server, started, variables, monkeypatch) as side:
             yield side
+
+
+def _patient(respond: Callable[[Asked], Answer]) -> Callable[[Asked], Answer]:
+    def until_it_answers(question: Asked) -> Answer:
+        end = monotonic() + PATIENCE
+        while True:
+            answer = respond(question)
+            if answer.status != BUSY or monotonic() > end:
+                return answer
+
+    return until_it_answers

@@ -9,14 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from relay.message import Delivered, Event, Reject, Unavailable
-from tests.conformance.prefect_server import (
-    answering,
-    deployment,
-    prefect,
-    prefect_process,
-    runs,
-)
+from relay.destinations.content import json_string
+from relay.destinations.prefect import TRAITS
+from relay.message import Delivered, Event
+from tests.conformance.prefect_server import deployment, prefect, prefect_process, runs
 
 ROOT = Path(__file__).parents[2]
 NODE = ROOT / ".heavy" / "node"
@@ -36,61 +32,32 @@ def event(event_id: str, data: str = '{"n": 1.5}') -> Event:
     return Event(id=event_id, name="order/placed", data=data.encode())
 
 
-async def test_prefect_itself_knows_events_again_and_takes_their_content_literally(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_prefect_itself_renders_no_template_and_takes_the_largest_event(
+    prefect_itself: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with prefect_process(tmp_path) as (url, _):
-        await answering(url)
-        async with prefect(url, "orders", monkeypatch) as side:
-            send = side.destination.send
-            sends = [send([event("same")]) for _ in range(30)]
-            outcomes = [outcome for (outcome,) in await asyncio.gather(*sends)]
-            assert len({o.reference for o in outcomes if isinstance(o, Delivered)}) == 1
-            assert await side.started() == 1
-            (again,) = await send([event("same", data='{"n": 2}')])
-            assert again == Delivered(again.reference, duplicate=True)  # type: ignore[union-attr] # else it is unequal
-            assert await side.started() == 1
-
-            side.lose()
-            with pytest.raises(Unavailable):
-                await send([event("lost")])
-            (found,) = await send([event("lost")])
-            assert isinstance(found, Delivered)
-            assert found.duplicate
-            assert await side.started() == 2
-
-            template = '{"__prefect_kind": "jinja", "template": "{{ 1 + 1 }}"}'
-            (literal,) = await send([event("template", data=template)])
-            assert isinstance(literal, Delivered)
-            (large,) = await send([event("large", data=json.dumps({"x": "x" * 530_000}))])
-            assert isinstance(large, Reject)
-        told = await runs(url, await _id(url))
-        by_id = {run["parameters"]["event"]["id"]: run["parameters"]["event"] for run in told}
-        assert by_id["template"]["data"] == json.loads(template)
-        assert by_id["same"]["data"] == {"n": 1.5}
-
-
-async def _id(url: str) -> str:
-    import httpx  # noqa: PLC0415 - for this question only
-
-    async with httpx.AsyncClient() as client:
-        answer = await client.get(f"{url}/deployments/name/orders/main")
-    return str(answer.json()["id"])
+    template = '{"__prefect_kind": "jinja", "template": "{{ 1 + 1 }}"}'
+    empty = json_string(event("large", data='{"x":""}').wire)
+    room = (TRAITS.event_bytes or 0) - len(empty)
+    async with prefect(prefect_itself, "literal", monkeypatch) as side:
+        (literal,) = await side.destination.send([event("template", data=template)])
+        (large,) = await side.destination.send([event("large", data=f'{{"x":"{"x" * room}"}}')])
+    assert isinstance(literal, Delivered)
+    assert isinstance(large, Delivered)
+    told = runs(prefect_itself, deployment(prefect_itself, "literal"))
+    by_id = {run["parameters"]["event"]["id"]: run["parameters"]["event"] for run in told}
+    assert by_id["template"]["data"] == json.loads(template)
 
 
 async def test_what_prefect_has_started_survives_its_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with prefect_process(tmp_path) as (url, process):
-        await answering(url)
         async with prefect(url, "orders", monkeypatch) as side:
             for number in range(10):
                 await side.destination.send([event(f"e-{number}")])
             process.kill()
     with prefect_process(tmp_path) as (url, _):
-        await answering(url)
-        assert len(await runs(url, await _id(url))) == 10
-        assert await deployment(url, "orders") == await _id(url)
+        assert len(runs(url, deployment(url, "orders"))) == 10
 
 
 async def test_a_worker_on_node_gets_each_job_once_whatever_it_says_about_removal(
