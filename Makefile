@@ -28,7 +28,7 @@ $(STAMP): requirements-dev.txt pyproject.toml
 setup: $(STAMP) ## Make .venv with everything in it, .venv/bin/relay too
 
 heavy: $(STAMP) ## Install what the heavy tests run: Prefect's own server, a BullMQ worker
-	@test -x .heavy/prefect/bin/prefect || { $(PYTHON) -m venv .heavy/prefect && .heavy/prefect/bin/pip install --quiet --disable-pip-version-check prefect==$(PREFECT_VERSION) fastapi==$(FASTAPI_VERSION); }
+	@test -x .heavy/prefect/bin/prefect || { rm -rf .heavy/prefect && $(PYTHON) -m venv .heavy/prefect && .heavy/prefect/bin/pip install --quiet --disable-pip-version-check prefect==$(PREFECT_VERSION) fastapi==$(FASTAPI_VERSION); }
 	@test -d .heavy/node/node_modules/bullmq || { mkdir -p .heavy/node && cd .heavy/node && npm install --silent --no-audit --no-fund --ignore-scripts bullmq@$(BULLMQ_VERSION) ioredis@$(IOREDIS_VERSION); }
 
 demo: $(STAMP) ## Send 2,000 real messages through the relay and balance the books
