@@ -7,21 +7,20 @@ blocks. Durations are seconds, sizes are bytes, times are seconds since the epoc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from relay.message import Event, Message, Outcome, Reject
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """A message was taken in hand. A second delivery of one in hand is not received again."""
 
     message: Message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(Struct, frozen=True, kw_only=True):
     """A message came to its end for this delivery.
 
     `outcome` is the message's: `Delivered` and `Reject` may be acknowledged (a `Reject` is in the
@@ -37,8 +36,7 @@ class Settled:
     notices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forwarded:
+class Forwarded(Struct, frozen=True, kw_only=True):
     """One request to the destination ended. `error` is None where it answered for each event.
 
     `sent` are the events themselves, in order, for those who tell them apart.
@@ -51,8 +49,7 @@ class Forwarded:
     sent: Sequence[Event] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLettered:
+class DeadLettered(Struct, frozen=True, kw_only=True):
     """A message's copy is safely in the dead-letter queue; `complete` is False for a stand-in."""
 
     message: Message
@@ -61,8 +58,7 @@ class DeadLettered:
     complete: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CircuitChanged:
+class CircuitChanged(Struct, frozen=True, kw_only=True):
     """The way to the destination opened or closed.
 
     `state` is `closed`, `open`, `half-open` or `halted`; `seconds` is how long the last state
@@ -75,54 +71,47 @@ class CircuitChanged:
     setting: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extended:
+class Extended(Struct, frozen=True, kw_only=True):
     """A visibility extension ended for some leases: `count` granted, `failed` refused."""
 
     count: int
     failed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class DeletedLate:
+class DeletedLate(Struct, frozen=True):
     """A delete was tried after its lease had run out: the message may come once more."""
 
     message_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteFailed:
+class DeleteFailed(Struct, frozen=True):
     """A delete was refused until the lease's end: the message comes again."""
 
     message_id: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseLost:
+class LeaseLost(Struct, frozen=True):
     """A message in hand was not extended in time: somebody else may have it too."""
 
     message_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseFailed:
+class ReleaseFailed(Struct, frozen=True):
     """Making a message visible, at once or later, was refused: it comes at its lease's end."""
 
     message_id: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerRaised:
+class HandlerRaised(Struct, frozen=True):
     """A handler ended with an exception instead of an outcome. The message comes again."""
 
     message: Message
     error: Exception
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntakeChanged:
+class IntakeChanged(Struct, frozen=True, kw_only=True):
     """Pull mode's way in from the queue changed.
 
     `state` is `open`, `backing-off` or `halted`; `reason` is a sentence, `seconds` how long the
@@ -134,8 +123,7 @@ class IntakeChanged:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerMissed:
+class LedgerMissed(Struct, frozen=True, kw_only=True):
     """The ledger was not asked, or not told, about some events; they are delivered all the same.
 
     `step` is `look-up`, `sending`, `withdrawal`, `delivered` or `dead-lettered`; `count` is events.
@@ -146,8 +134,7 @@ class LedgerMissed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerChanged:
+class LedgerChanged(Struct, frozen=True, kw_only=True):
     """The ledger went away or came back. `seconds` is how long the last state lasted."""
 
     away: bool
@@ -155,8 +142,7 @@ class LedgerChanged:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class IdReused:
+class IdReused(Struct, frozen=True):
     """The ledger knows this event by another content. It is handled as the same event."""
 
     event: Event

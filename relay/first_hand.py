@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import overload
+
+from msgspec.structs import replace
 
 from relay.memory import Memory
 from relay.message import Message, Outcome, Reject

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from relay.aws.errors import kind_of
 from relay.message import Attribute, Message
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """A message and the handle of this one receive of it; each receive gives another handle."""
 
     message: Message
@@ -48,8 +49,7 @@ class Sent:
     sequence_number: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """One entry of a batch was refused. `sender_fault` is SQS's own opinion whose fault it is."""
 
     code: str

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]  # ships no types
+from msgspec import structs
 
 from relay.dlq.letter import Letter, read_letter
 from relay.dlq.stays import Stays
@@ -112,13 +113,13 @@ def _with(letter: Letter, body: bytes, past: Origin, rules: Rules) -> Letter:
     attributes = {k: v for k, v in letter.message.attributes.items() if k.casefold() != ATTRIBUTE}
     attributes[ATTRIBUTE] = Attribute("String", past.pack())
     # As its own queue's relay will see it: with what is noted, and moved by nobody.
-    seen = replace(
+    seen = structs.replace(
         letter.message, body=body, attributes=attributes, dead_letter_source=None, task=None
     )
     read = read_letter(seen, rules)
     return replace(
         letter,
-        message=replace(letter.message, body=body),
+        message=structs.replace(letter.message, body=body),
         past=past,
         decoded=read.decoded,
         altered=True,

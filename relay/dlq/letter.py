@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
+from msgspec import structs
+
 from relay.dlq.claims import claimed_name, claims
 from relay.dlq.firing import firing
 from relay.envelope import Decoded, Rules, decode
@@ -153,7 +155,7 @@ def _found(first: Message, rules: Rules, payload: bytes | Reject | None) -> Deco
     if isinstance(payload, Reject):
         return payload
     if payload is not None:
-        return decode(replace(first, body=payload), rules)
+        return decode(structs.replace(first, body=payload), rules)
     pointer = pointer_of(first.body)
     if pointer is None:
         return decode(first, rules)
@@ -179,7 +181,7 @@ def _as_it_was(
     """The message as the relay saw it in its own queue, whose name is part of configured ids."""
     if origin is not None:
         return message  # what is noted decides
-    return replace(
+    return structs.replace(
         message,
         queue=source or message.queue,
         # SQS put the MessageId in its place, and a wrong id is worse than none.

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from relay.aws.errors import QueueError
 from relay.aws.sqs import Queue
 from relay.aws.values import Outgoing, Sent
@@ -146,7 +148,9 @@ def as_noted(letter: Letter) -> Message:
         return message
     attributes = {k: v for k, v in message.attributes.items() if k.casefold() != ATTRIBUTE}
     attributes[ATTRIBUTE] = Attribute("String", letter.past.pack())
-    return replace(message, attributes=attributes, queue=letter.source or message.queue, task=None)
+    return structs.replace(
+        message, attributes=attributes, queue=letter.source or message.queue, task=None
+    )
 
 
 def _entry(copy: DeadLetter) -> Outgoing:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from relay.message import Event, Outcome
 
@@ -13,8 +14,7 @@ ALL = sys.maxsize
 """The company of an event that nobody suspects."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(Struct, frozen=True):
     """An event on its way, and how many may travel with it, itself included.
 
     `named` is True for one that the destination's last answer pointed at.
@@ -25,16 +25,14 @@ class Parcel:
     named: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(Struct, frozen=True):
     """Not settled: send it once more, in this company."""
 
     company: int = ALL
     named: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Alone:
+class Alone(Struct, frozen=True):
     """Not settled: it failed alone at `at` on the clock, and whose fault that is remains open."""
 
     reason: str

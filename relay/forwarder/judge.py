@@ -6,7 +6,8 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from relay.breaker import Breaker, Permit
 from relay.forwarder.evidence import Evidence

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from relay.facts import Fact, IdReused, LedgerMissed, Observe, Settled, ignore
 from relay.handler import Forward

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from enum import Enum, auto
+
+from msgspec import Struct, field
 
 from relay.message import Message
 
@@ -28,8 +29,7 @@ class Stage(Enum):
     SETTLING = auto()
 
 
-@dataclass(slots=True, eq=False)
-class Lease:
+class Lease(Struct, eq=False):
     """One message in hand. Times are those of `now`, seconds.
 
     `deadline` is when SQS may show the message to others. `lost` says that SQS refused to extend

@@ -6,8 +6,10 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from relay.destinations.webhook_presets import PRESETS
 from relay.facts import CircuitChanged, Fact, IdReused, Observe

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from relay.destinations.inngest import Inngest
 from relay.destinations.inngest_seed import HEADER, seed_of

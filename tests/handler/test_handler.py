@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeAlias
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from relay.dead_letter import MAX_BYTES, DeadLetter
 from relay.dead_letter_queue import REMEMBERED_FOR, DeadLetterQueue, NotStored

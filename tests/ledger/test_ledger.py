@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from relay.facts import IdReused, LedgerChanged, LedgerMissed, Settled
 from relay.ledger.note import Subject

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from relay.dead_letter import dead_letter
 from relay.dlq.letter import read_letter
@@ -48,7 +49,7 @@ def ids(found: Message) -> list[str]:
 
 def as_new(found: Message) -> Message:
     """The same content, sent once more."""
-    return replace(found, message_id="second", sent_at=1_790_500_000.0, dedup_id=None)
+    return structs.replace(found, message_id="second", sent_at=1_790_500_000.0, dedup_id=None)
 
 
 def buried(found: Message) -> Message:
@@ -56,12 +57,14 @@ def buried(found: Message) -> Message:
     assert isinstance(decoded, Decoded)
     origin = Origin(id=decoded.base_id, hops=1, source=found.queue, sent_at=found.sent_at)
     copy = dead_letter(found, origin)
-    return replace(as_new(found), body=copy.body.encode(), attributes=copy.attributes)
+    return structs.replace(as_new(found), body=copy.body.encode(), attributes=copy.attributes)
 
 
 def moved(found: Message) -> Message:
     """As SQS's own move from FIFO to FIFO leaves it."""
-    return replace(found, dead_letter_source=SOURCE, dedup_id=found.dedup_id and found.message_id)
+    return structs.replace(
+        found, dead_letter_source=SOURCE, dedup_id=found.dedup_id and found.message_id
+    )
 
 
 def redriven(letter: Message, generation: int = 0) -> Message:
@@ -69,16 +72,16 @@ def redriven(letter: Message, generation: int = 0) -> Message:
     past = read_letter(letter, RULES).past
     assert past is not None
     noted = Attribute("String", replace(past, generation=generation).pack())
-    return as_new(replace(letter, attributes={**letter.attributes, ATTRIBUTE: noted}))
+    return as_new(structs.replace(letter, attributes={**letter.attributes, ATTRIBUTE: noted}))
 
 
 def by_aws(letter: Message) -> Message:
-    return replace(as_new(letter), dead_letter_source=None, dedup_id=letter.dedup_id)
+    return structs.replace(as_new(letter), dead_letter_source=None, dedup_id=letter.dedup_id)
 
 
 ROADS: dict[str, Callable[[Message], Message]] = {
-    "delivered again": lambda found: replace(found, receive_count=2),
-    "another relay": lambda found: replace(found, dedup_id=None, group_id=None),
+    "delivered again": lambda found: structs.replace(found, receive_count=2),
+    "another relay": lambda found: structs.replace(found, dedup_id=None, group_id=None),
     "dead-lettered by the relay": buried,
     "dead letter of the relay, brought back by `relay dlq": lambda found: redriven(buried(found)),
     "the same, brought back by AWS": lambda found: by_aws(buried(found)),
@@ -86,7 +89,7 @@ ROADS: dict[str, Callable[[Message], Message]] = {
     "moved by SQS itself, brought back by `relay dlq": lambda found: redriven(moved(found)),
     "moved by SQS itself, brought back by AWS": lambda found: by_aws(moved(found)),
     "copied from queue to queue": as_new,
-    "sent twice": lambda found: replace(as_new(found), dedup_id=found.dedup_id),
+    "sent twice": lambda found: structs.replace(as_new(found), dedup_id=found.dedup_id),
     "`relay dlq redrive --rerun`": lambda found: redriven(buried(found), generation=1),
 }
 
