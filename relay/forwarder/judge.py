@@ -152,6 +152,9 @@ class Judge:
             return replace(
                 outcome, may_have_run=outcome.may_have_run or self.may_have_run(event.id)
             )
+        else:
+            # One that was accepted and not seen stored, or whose own request got no answer.
+            self._doubts.put(event.id, None)
         return outcome
 
     def _doubt(self, events: Iterable[Event]) -> None:

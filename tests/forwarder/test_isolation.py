@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.message import Delivered, Event, Limits, Outcome, Refused, Reject, Unavailable
+from relay.message import Delivered, Event, Limits, Outcome, Refused, Reject, Retry, Unavailable
 from tests.forwarder.scripted import (
     LATENCY,
     Failure,
@@ -168,6 +168,24 @@ def test_a_reject_after_an_attempt_of_unknown_end_may_have_run() -> None:
         outcome = await relay.forwarder.submit(event("e-00"))
         assert isinstance(outcome, Reject)
         assert outcome.may_have_run
+
+    run(main)
+
+
+def test_an_event_that_the_destination_wants_later_may_have_run_until_it_is_delivered() -> None:
+    async def main() -> None:
+        destination = Scripted()
+        relay = Relay(destination)
+
+        async def later(_events: Sequence[Event]) -> Sequence[Outcome]:
+            return [Retry("accepted, but not seen among the stored events in time")]
+
+        destination.answer = later
+        assert isinstance(await relay.forwarder.submit(event("e")), Retry)
+        assert relay.forwarder.may_have_run("e")
+        destination.answer = destination.honest
+        assert isinstance(await relay.forwarder.submit(event("e")), Delivered)
+        assert not relay.forwarder.may_have_run("e")
 
     run(main)
 
