@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 _PRIVATE = 0o600  # letters hold what producers sent
-_sync_data = getattr(os, "fdatasync", os.fsync)
+_sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 def private_file(path: Path) -> BinaryIO:
@@ -34,12 +36,19 @@ def sync_directory(directory: Path) -> None:
 class DurableLines:
     """Lines appended to one file. A line that a kill tore is cut off when the file is opened.
 
+    After one failure all fails: a system that lost what it was to write says so once, and calls the
+    file whole from then on.
+
+    Args:
+        path: the file.
+        sync: brings what was written to a descriptor onto the disk.
+
     Raises:
         BlockingIOError: another process has the file open in this way.
         OSError: it cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, sync: Callable[[int], None] = _sync_data) -> None:
         try:
             self._file = private_file(path)
         except FileExistsError:
@@ -52,18 +61,22 @@ class DurableLines:
         except BaseException:
             self._file.close()
             raise
+        self._sync_file = sync
+        self._failed: OSError | None = None
         self._appended = 0
         self._durable = 0
         self._syncing: asyncio.Task[None] | None = None
 
     def append(self, line: bytes) -> None:
         """Write a line; it is safe once `commit` has returned."""
-        self._file.write(line + b"\n")
+        with self._remembering():
+            self._file.write(line + b"\n")
         self._appended += 1
 
     def hand_over(self) -> None:
         """Give what was appended to the system: from now on it survives a kill of this process."""
-        self._file.flush()
+        with self._remembering():
+            self._file.flush()
 
     async def commit(self) -> None:
         """Return when all that was appended so far is on the disk; concurrent callers share it.
@@ -79,16 +92,30 @@ class DurableLines:
 
     def close(self) -> None:
         """Sync what is left and close."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        finally:
+            self._file.close()
 
     async def _sync(self) -> None:
         mark = self._appended
-        self._file.flush()
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, _sync_data, self._file.fileno())
+        with self._remembering():
+            self._file.flush()
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(None, self._sync_file, self._file.fileno())
         self._durable = mark
+
+    @contextlib.contextmanager
+    def _remembering(self) -> Iterator[None]:
+        """Raise what failed before; remember what fails now."""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            yield
+        except OSError as error:
+            self._failed = error
+            raise
 
 
 def _whole(file: BinaryIO) -> int:

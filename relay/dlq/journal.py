@@ -128,8 +128,10 @@ class Journal:
 
     def close(self) -> None:
         """Sync and close both files."""
-        self._journal.close()
-        self._backup.close()
+        try:
+            self._journal.close()
+        finally:
+            self._backup.close()
 
     def _learn(self, record: Mapping[str, Any]) -> None:
         for message_id, about, text, *told in record.get("brought", ()):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO
 
 from relay.aws.errors import QueueError
 from relay.aws.sqs import Queue
+from relay.dlq.handles import Handles
 from relay.dlq.holding import release
 from relay.dlq.scan import Reach, Scan
 from relay.dlq.snapshot import End, Head
@@ -46,35 +46,29 @@ async def pull(
         FileExistsError: the path is taken.
     """
     lease = min(LONGEST_LEASE, SHORTEST_LEASE + waiting / SLOWEST)
-    with SnapshotWriter(path, head) as writer, tempfile.TemporaryFile() as handles:
+    with SnapshotWriter(path, head) as writer, tempfile.TemporaryFile(buffering=0) as file:
+        handles = Handles(file)
         count = 0
         taken = 0
         scan = Scan(queue, lease=lease, wait=wait, ours=lambda: taken, stop=stop.is_set)
         try:
             async for batch in scan:
+                handles.add(leased.handle for leased, _ in batch)
                 for leased, again in batch:
-                    handles.write(leased.handle.encode() + b"\n")
                     if not again:
                         writer.add(leased.message)
                         count += 1
                 taken = count
                 progress(count)
         except BaseException:
-            with suppress(QueueError):  # the first error is the one to tell
+            with suppress(QueueError, OSError):  # the first error is the one to tell
                 await _release(queue, handles)
             raise
         await _release(queue, handles)
         return writer.close(complete=scan.reach.complete, left=scan.reach.left), scan.reach
 
 
-async def _release(queue: Queue, handles: IO[bytes]) -> None:
-    """Handles stand in a file: of a large queue they would take more memory than anything else."""
-    handles.seek(0)
-    lines = _lines(handles)
+async def _release(queue: Queue, handles: Handles) -> None:
+    lines = iter(handles)
     while chunk := list(islice(lines, _HANDLES)):
         await release(queue, chunk)
-
-
-def _lines(handles: IO[bytes]) -> Iterator[str]:
-    for line in handles:
-        yield line.rstrip(b"\n").decode()

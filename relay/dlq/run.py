@@ -80,16 +80,18 @@ class Run(Generic[L]):
             QueueError: SQS refuses something that cannot be done without.
             OSError: the journal or the backup cannot be written.
         """
-        async with self._holding.kept():
-            await self._go_through(pace, progress)
-            while self._later and not self._halted:
-                twins, self._later = self._later, []
-                await self._work(twins, pace)
-            if self._error is not None:
-                raise self._error
-            await self._deletion.finish()
-        self._conclude()
-        progress(self.tally)
+        try:
+            async with self._holding.kept():
+                await self._go_through(pace, progress)
+                while self._later and not self._halted:
+                    twins, self._later = self._later, []
+                    await self._work(twins, pace)
+                if self._error is not None:
+                    raise self._error
+                await self._deletion.finish()
+        finally:
+            self._conclude()
+            progress(self.tally)
         return self.tally
 
     async def _go_through(self, pace: Pace, progress: Callable[[Tally], None]) -> None:
@@ -229,7 +231,7 @@ class Run(Generic[L]):
         tally, reach = self.tally, self._scan.reach
         tally.deleted, tally.owed = self._deletion.count, self._deletion.owed
         tally.interrupted = self._course.stop.is_set()
-        if not self._course.ended():
+        if not (self._course.ended() or self._error):
             tally.out_of_reach, tally.why = reach.left, reach.why
             tally.missing = 0 if reach.left else self._missing()
 

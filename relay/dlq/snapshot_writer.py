@@ -51,10 +51,10 @@ class SnapshotWriter:
     ) -> None:
         """Remove what was not closed well."""
         if not self._raw.closed:
-            self._file.close()
-            self._raw.close()
-            with suppress(OSError):
-                self._part.unlink()
+            # On a full disk closing fails as well, and the space is wanted back all the more.
+            for last in (self._file.close, self._raw.close, self._part.unlink):
+                with suppress(OSError):
+                    last()
 
     def add(self, message: Message) -> None:
         """Append a message."""

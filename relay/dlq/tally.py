@@ -21,6 +21,7 @@ class Tally:
         owed: brought, and not deleted yet: the run must be taken up again.
         stays: what stays, by its code; `reasons` has a sentence for each.
         stopped: why the run stopped itself, or None.
+        failed: what ended it early, a sentence, or None.
         missing: expected, and not in the queue.
         out_of_reach: what the queue held besides, which SQS did not hand out; `why` says why.
     """
@@ -33,6 +34,7 @@ class Tally:
     stays: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)
     stopped: str | None = None
+    failed: str | None = None
     interrupted: bool = False
     missing: int = 0
     out_of_reach: int = 0
@@ -47,7 +49,7 @@ class Tally:
     def complete(self) -> bool:
         """Whether everything that was meant is done."""
         left = set(self.stays) - AS_WISHED or self.owed or self.missing or self.out_of_reach
-        return not (left or self.stopped or self.interrupted)
+        return not (left or self.stopped or self.failed or self.interrupted)
 
     def as_json(self) -> dict[str, Any]:
         """The counts as JSON values."""
@@ -60,6 +62,7 @@ class Tally:
             "stays": dict(self.stays),
             "reasons": {c: r for c, r in self.reasons.items() if c not in AS_WISHED},
             "stopped": self.stopped,
+            "failed": self.failed,
             "interrupted": self.interrupted,
             "missing": self.missing,
             "out_of_reach": self.out_of_reach,

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
@@ -13,9 +14,11 @@ _context = get_context("forkserver")
 _context.set_forkserver_preload(["relay.commands.dlq", "tests.dlq.process"])
 
 
-def start(words: Sequence[str], environ: Mapping[str, str], output: Path) -> ForkServerProcess:
-    """Start it; what it prints goes to the file."""
-    process = _context.Process(target=_run, args=(list(words), dict(environ), str(output)))
+def start(
+    words: Sequence[str], environ: Mapping[str, str], output: Path, *, largest: int | None = None
+) -> ForkServerProcess:
+    """Start it; what it prints goes to the file. No file may have more bytes than `largest`."""
+    process = _context.Process(target=_run, args=(list(words), dict(environ), str(output), largest))
     process.start()
     return process
 
@@ -29,7 +32,9 @@ async def ended(process: ForkServerProcess) -> int:
     return code
 
 
-def _run(words: list[str], environ: dict[str, str], output: str) -> None:
+def _run(words: list[str], environ: dict[str, str], output: str, largest: int | None) -> None:
+    if largest is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
     os.environ.clear()
     os.environ.update(environ)
     with Path(output).open("wb") as file:

@@ -14,7 +14,7 @@ from relay.commands.dlq.options import Dlq, Main, Wait
 from relay.commands.dlq.progress import Progress
 from relay.commands.dlq.queues import Desk, opened
 from relay.commands.dlq.stopping import stoppable
-from relay.commands.failure import USAGE, fail
+from relay.commands.failure import FAILED, USAGE, fail
 from relay.dlq.pulling import pull
 from relay.dlq.scan import Reach
 from relay.dlq.snapshot import End
@@ -70,4 +70,6 @@ async def pulled(desk: Desk, path: Path, wait: float, stop: asyncio.Event) -> tu
         except FileExistsError:
             fail(f"{path} exists already, and nothing is overwritten: name another", code=USAGE)
         except OSError as error:
-            fail(f"{path} cannot be written: {error.strerror}", code=USAGE)
+            full = not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError)
+            sentence = f"{path} cannot be written: {error.strerror}"
+            fail(sentence, code=FAILED if full else USAGE)

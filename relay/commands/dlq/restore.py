@@ -21,7 +21,7 @@ from relay.commands.dlq.queues import Desk, opened
 from relay.commands.dlq.reading import reader
 from relay.commands.dlq.stopping import stoppable
 from relay.commands.dlq.wish import filter_options
-from relay.commands.dlq.working import audit, conclude, journal
+from relay.commands.dlq.working import audit, conclude, ended, journal
 from relay.commands.failure import fail
 from relay.dlq.errand import Errand
 from relay.dlq.filters import Filter
@@ -140,9 +140,8 @@ class _Restore:
             Progress("restored", total=0) as progress,
         ):
             work = Restoring(kept, QueueRoad(route, kept.id), errand)
-            tally = await work.carry_out(
-                self._snapshot, stop, lambda tally: progress.at(tally.brought)
-            )
+            going = work.carry_out(self._snapshot, stop, lambda tally: progress.at(tally.brought))
+            tally = await ended(going, work.tally, kept)
             audit(self._settings, kept, "restore", options, tally)
             conclude(tally, kept, as_json=self._as_json, done="put back")
 

@@ -9,8 +9,8 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,8 +64,16 @@ def journal(
         fail(str(error), code=USAGE)
     except OSError as error:
         fail(f"{directory} cannot be written: {error.strerror}", code=USAGE)
-    with closing(kept):
+    try:
         yield kept
+    except BaseException:
+        with suppress(OSError):  # what ended the block is the thing to tell
+            kept.close()
+        raise
+    try:
+        kept.close()
+    except OSError as error:
+        fail(_unwritten(kept, error))
 
 
 def _new_directory(stem: str) -> Path:
@@ -95,16 +103,21 @@ async def carry_out(
     run = Run(desk.queue, scan, deletion, kept, road, errand, course, guard)
     total = min(desk.count, errand.limit or desk.count)
     with Progress("brought", total=total) as progress:
-        try:
-            return await run.carry_out(
-                Pace(rate), lambda tally: progress.at(tally.brought, deleted=tally.deleted)
-            )
-        except QueueError as error:
-            _resume(kept)
-            fail(error.sentence)
-        except OSError as error:
-            _resume(kept)
-            fail(f"the journal in {kept.directory} cannot be written: {error}")
+        going = run.carry_out(
+            Pace(rate), lambda tally: progress.at(tally.brought, deleted=tally.deleted)
+        )
+        return await ended(going, run.tally, kept)
+
+
+async def ended(going: Awaitable[Tally], tally: Tally, kept: Journal) -> Tally:
+    """How it went, with the sentence of what ended it early if anything did."""
+    try:
+        return await going
+    except QueueError as error:
+        tally.failed = error.sentence
+    except OSError as error:
+        tally.failed = _unwritten(kept, error)
+    return tally
 
 
 def conclude(tally: Tally, kept: Journal, *, as_json: bool, done: str) -> None:
@@ -114,6 +127,9 @@ def conclude(tally: Tally, kept: Journal, *, as_json: bool, done: str) -> None:
         typer.echo(json.dumps(line))
     else:
         _tell(tally, kept, done)
+    if tally.failed is not None:
+        _resume(kept)
+        fail(tally.failed)
     if tally.stopped is not None:
         typer.echo(f"relay: stopped: {tally.stopped}", err=True)
         raise typer.Exit(STOPPED)
@@ -137,7 +153,8 @@ def audit(
         **{name: value for name, value in options.items() if value},
         **tally.as_json(),
     }
-    kept.note(audit=line)
+    with suppress(OSError):  # a disk that is full has been told of
+        kept.note(audit=line)
     with open_log(
         service=settings.service,
         form=settings.log_format,
@@ -146,6 +163,10 @@ def audit(
         screen=sys.stderr,
     ):
         logging.getLogger(AUDIT).info("%s", json.dumps(line))
+
+
+def _unwritten(kept: Journal, error: OSError) -> str:
+    return f"the journal in {kept.directory} cannot be written: {error.strerror or error}"
 
 
 def _tell(tally: Tally, kept: Journal, done: str) -> None:
