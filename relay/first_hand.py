@@ -12,7 +12,20 @@ from relay.message import Message, Outcome, Reject
 REMEMBERED = 50_000
 """Messages. A forgotten one counts as known to others, which is the careful answer."""
 
-DOUBTFUL = frozenset({"expiring", "fails_alone", "payload_missing"})
+DOUBTFUL = frozenset(
+    {
+        "expiring",
+        "fails_alone",
+        "payload_missing",
+        "payload_too_large",
+        # What follows from settings: the process before may have run with others.
+        "event_too_large",
+        "no_route",
+        "payload_bucket_not_allowed",
+        "too_many_events",
+        "wrong_envelope",
+    }
+)
 """Codes of rejects that say nothing about earlier attempts; an answer of the destination does."""
 
 

@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import msgspec
+
+from relay import summary
 from relay.dead_letter_queue import DeadLetterQueue
 from relay.envelope import Decoded
 from relay.facts import Observe, Received, Settled, ignore
@@ -129,12 +132,17 @@ class Handler:
                 self._settled(message, decoded, start)
                 return decoded
             decoded = Reject("expiring", decoded.reason)
+        first_hand = message in self._first_hand
         if isinstance(decoded, Reject):
-            reject = decoded if message in self._first_hand else doubted(decoded)
+            reject = decoded if first_hand else doubted(decoded)
             outcome: Outcome = await self._bury(holding, reject, None)
             self._settled(message, outcome, start)
             return outcome
         results = await self._deliver(holding, decoded.events)
+        if not first_hand:
+            results = [doubted(result) for result in results]
+            told = tuple((index, doubted(reject)) for index, reject in decoded.rejects)
+            decoded = msgspec.structs.replace(decoded, rejects=told)
         outcome = await self._conclude(holding, decoded, results)
         self._settled(message, outcome, start, decoded, results)
         return outcome
@@ -142,20 +150,21 @@ class Handler:
     async def _deliver(self, holding: Holding, events: Sequence[Event]) -> list[Outcome]:
         """One outcome for each event, in order; `expiring` where the wait was ended."""
         results: list[Outcome | None] = [None] * len(events)
-        first_hand = holding.message in self._first_hand
         try:
             await holding.unless_expired(self._submit(events, results))
         finally:
-            if any(isinstance(result, Delivered) for result in results):
+            if any(map(self._maybe_ran, events, results)):
                 self._first_hand.forget(holding.message)
         late = self._expiring(holding.message)
-        ended = [
+        return [
             self._expired(event)
             if result is None or (late and isinstance(result, Retry))
             else result
             for event, result in zip(events, results, strict=True)
         ]
-        return ended if first_hand else [doubted(result) for result in ended]
+
+    def _maybe_ran(self, event: Event, result: Outcome | None) -> bool:
+        return isinstance(result, Delivered) or self._forward.may_have_run(event.id)
 
     async def _submit(self, events: Sequence[Event], results: list[Outcome | None]) -> None:
         if len(events) == 1:
@@ -178,17 +187,19 @@ class Handler:
         self, holding: Holding, decoded: Decoded, results: Sequence[Outcome]
     ) -> Outcome:
         """The message's outcome from those of its events: it stays while any must wait."""
-        waiting = [result for result in results if isinstance(result, Retry)]
-        if waiting:
-            return Retry(waiting[0].reason, _longest(waiting))
+        later = summary.waiting(results)
+        if later is not None:
+            return later
         rejects = dict(decoded.rejects)
         for event, result in zip(decoded.events, results, strict=True):
             if isinstance(result, Reject):
                 rejects[event.index] = result
         if rejects:
-            return await self._bury(holding, _summary(rejects), decoded, tuple(sorted(rejects)))
+            return await self._bury(
+                holding, summary.rejected(rejects), decoded, tuple(sorted(rejects))
+            )
         self._guard.passed(holding.message.message_id)
-        return _delivered(results)
+        return summary.delivered(results)
 
     async def _bury(
         self,
@@ -231,9 +242,9 @@ class Handler:
         )
 
     def _expiring(self, message: Message) -> bool:
-        if self._retention is None or message.sent_at is None:
+        if self._retention is None or message.began is None:
             return False
-        return self._clock() - message.sent_at >= EXPIRING * self._retention
+        return self._clock() - message.began >= EXPIRING * self._retention
 
     def _settled(
         self,
@@ -268,27 +279,3 @@ def _past(message: Message) -> Origin | None:
             may_have_run=True,
             lost=(ATTRIBUTE,),
         )
-
-
-def _summary(rejects: dict[int, Reject]) -> Reject:
-    """One reject for the message: the first one's, saying how many there are."""
-    first = rejects[min(rejects)]
-    if len(rejects) == 1:
-        return first
-    more = len(rejects) - 1
-    return Reject(
-        first.code,
-        f"{first.reason} (and {more} more of its events)",
-        may_have_run=any(reject.may_have_run for reject in rejects.values()),
-    )
-
-
-def _delivered(results: Sequence[Outcome]) -> Delivered:
-    accepted = [result for result in results if isinstance(result, Delivered)]
-    if len(accepted) == 1:
-        return accepted[0]
-    return Delivered(duplicate=bool(accepted) and all(result.duplicate for result in accepted))
-
-
-def _longest(waiting: Sequence[Retry]) -> float | None:
-    return max((retry.after for retry in waiting if retry.after is not None), default=None)

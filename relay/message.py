@@ -56,6 +56,11 @@ class Message(Struct, frozen=True, kw_only=True):
     dead_letter_source: str | None = None
     task: PeriodicTask | None = None
 
+    @property
+    def began(self) -> float | None:
+        """When it was sent; where the source does not tell, when it was first received."""
+        return self.first_received_at if self.sent_at is None else self.sent_at
+
     def attribute(self, name: str) -> Attribute | None:
         """The attribute of this name in any case: HTTP headers lose it on the way in push mode."""
         found = self.attributes.get(name)

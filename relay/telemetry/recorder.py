@@ -173,4 +173,4 @@ def _first_sent(message: Message) -> float | None:
             past = None
         if past is not None and past.sent_at is not None:
             return past.sent_at
-    return message.sent_at if message.sent_at is not None else message.first_received_at
+    return message.began

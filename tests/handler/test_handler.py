@@ -406,6 +406,70 @@ async def test_a_payload_that_is_gone_may_have_been_there_for_another_process(
     assert origin(bench.shelf.copies[0]).may_have_run is doubtful
 
 
+async def test_a_payload_that_is_gone_after_an_attempt_of_unknown_end_may_have_run() -> None:
+    stored = [json.dumps(event()).encode()]
+
+    async def fetch(bucket: str, key: str, limit: int) -> bytes:
+        if not stored:
+            raise NotFetched("there is no such object", "payload_missing")
+        return stored.pop()
+
+    bench = Bench({"m-1": Retry("no answer")})
+    bench.script.ambiguous.add("m-1")
+    handler = Handler(
+        lambda m: decode(m, Rules()),
+        bench.script,
+        bench.dead_letters,
+        guard=RejectGuard(),
+        payloads=Payloads(fetch, buckets=frozenset({"large"})),
+    )
+    pointer = [CLASSES[0], {"s3BucketName": "large", "s3Key": "k"}]
+    assert isinstance(await handler.handle(message(pointer)), Retry)
+    await handler.handle(message(pointer, receive_count=2))
+    assert origin(bench.shelf.copies[0]).may_have_run
+
+
+@pytest.mark.parametrize(("receives", "doubtful"), [(1, False), (2, True)])
+async def test_what_is_refused_for_a_setting_may_have_been_sent_under_another_one(
+    receives: int, doubtful: bool
+) -> None:
+    bench = Bench()
+    handler = Handler(
+        lambda m: decode(m, Rules(envelope="sns")),
+        bench.script,
+        bench.dead_letters,
+        guard=RejectGuard(),
+    )
+    await handler.handle(message(event(), receive_count=receives))
+    past = origin(bench.shelf.copies[0])
+    assert (past.code, past.may_have_run) == ("wrong_envelope", doubtful)
+
+
+@pytest.mark.parametrize(("receives", "doubtful"), [(1, False), (2, True)])
+async def test_an_event_that_is_refused_for_a_setting_may_have_been_sent_under_another_one(
+    receives: int, doubtful: bool
+) -> None:
+    bench = Bench()
+    handler = Handler(
+        lambda m: decode(m, Rules(max_event_bytes=1_024)),
+        bench.script,
+        bench.dead_letters,
+        guard=RejectGuard(),
+    )
+    body = [event(), event(data={"text": "x" * 2_000})]
+    await handler.handle(message(body, receive_count=receives))
+    past = origin(bench.shelf.copies[0])
+    assert (past.code, past.pending, past.may_have_run) == ("event_too_large", (1,), doubtful)
+
+
+async def test_where_nobody_tells_when_a_message_was_sent_its_first_receive_counts() -> None:
+    bench = Bench({"m-1": Retry("later")})
+    first = NOW - 9.5 * DAY
+    outcome = await bench.handler.handle(message(event(), first_received_at=first))
+    assert isinstance(outcome, Reject)
+    assert outcome.code == "expiring"
+
+
 async def test_what_the_guard_holds_takes_no_other_payloads_place() -> None:
     async def fetch(bucket: str, key: str, limit: int) -> bytes:
         return b"nonsense" if key == "bad" else json.dumps(event()).encode()
