@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ from relay.message import Attribute, Message, PeriodicTask
 
 _PREFIX = b"x-aws-sqsd-"
 _ATTRIBUTE = b"x-aws-sqsd-attr-"
+_COUNT = re.compile(r"[0-9]{1,9}")
 
 
 class NotFromSqsd(Exception):
@@ -36,9 +38,9 @@ def message_of(
     are not told, so every attribute is a String here.
 
     Raises:
-        NotFromSqsd: headers that every request of the daemon has are missing, or the path is not
-            one that the settings allow. Whoever may send a message may choose its path, and the
-            daemon then empties the body: such a message is not taken.
+        NotFromSqsd: headers that every request of the daemon has are missing, the path is not one
+            that the settings allow, or the body was dropped. Whoever may send a message may choose
+            its path, and the daemon then empties the body: such a message is not taken.
     """
     told: dict[str, str] = {}
     attributes: dict[str, Attribute] = {}
@@ -51,10 +53,12 @@ def message_of(
             told[lower.removeprefix(_PREFIX).decode("latin-1")] = _text(value)
     task = _task(told)
     _check(told, path, task, task_paths)
-    if not body and task is None and _redirected(told, attributes):
+    if not body and task is None:
+        # SQS holds no empty body: a dead letter of this one would be all that is left of the whole.
         raise NotFromSqsd(
             "emptied_body",
-            "the message chose its path with beanstalk.sqsd.path, so the daemon dropped its body",
+            "the body was dropped on the way, as the daemon does where a message chooses its path"
+            " with beanstalk.sqsd.path",
         )
     return Message(
         body=body,
@@ -90,10 +94,6 @@ def _check(
         )
 
 
-def _redirected(told: dict[str, str], attributes: dict[str, Attribute]) -> bool:
-    return told.get("path", "") not in ("", "/") or "beanstalk.sqsd.path" in attributes
-
-
 def _task(told: dict[str, str]) -> PeriodicTask | None:
     name = told.get("taskname")
     return PeriodicTask(name, told.get("scheduled-at", "")) if name else None
@@ -108,7 +108,7 @@ def _text(value: bytes) -> str:
 
 
 def _count(value: str | None) -> int:
-    return int(value) if value is not None and value.isascii() and value.isdigit() else 1
+    return int(value) if value is not None and _COUNT.fullmatch(value) else 1
 
 
 def _time(value: str | None) -> float | None:

@@ -124,6 +124,8 @@ async def test_a_body_that_sqs_cannot_have_sent_is_refused() -> None:
         ("/tasks/other", HEADERS, "path_not_allowed"),
         ("/tasks/nightly", HEADERS, "not_a_task"),
         ("/", HEADERS | {"X-Aws-Sqsd-Attr-Beanstalk.sqsd.path": "/"}, "emptied_body"),
+        ("/", HEADERS | {"X-Aws-Sqsd-Path": "/"}, "emptied_body"),
+        ("/", HEADERS, "emptied_body"),
     ],
 )
 async def test_a_request_that_is_not_the_daemons_is_refused_with_a_code(
