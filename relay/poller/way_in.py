@@ -75,10 +75,19 @@ class WayIn:
         self._tell()
 
     def passed(self, call: str) -> None:
-        """This call was answered."""
-        if call in self._troubles:
-            del self._troubles[call]
-            self._tell()
+        """This call was answered, so that passing trouble of the others is past after its pause.
+
+        What failed is not always tried again: its lease may have ended.
+        """
+        if not self._troubles:
+            return
+        now = self._clock()
+        self._troubles = {
+            name: trouble
+            for name, trouble in self._troubles.items()
+            if name != call and (trouble.state == "halted" or trouble.until > now)
+        }
+        self._tell()
 
     async def clear(self) -> None:
         """Return when it is time for another receive."""

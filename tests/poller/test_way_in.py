@@ -117,3 +117,30 @@ def test_a_change_is_told_once_with_the_length_of_what_it_ended() -> None:
         ("halted", 10.0),
         ("open", 20.0),
     ]
+
+
+def test_passing_trouble_of_a_call_that_nobody_repeats_is_over_when_another_is_answered() -> None:
+    facts: list[Fact] = []
+    time = [100.0]
+    way_in = WayIn(observe=facts.append, clock=lambda: time[0])
+    way_in.failed("change visibility", QueueError("Interrupted", "connection", "no answer"))
+    way_in.passed("receive")
+    assert way_in.state == "backing-off", "it was asked for before its pause was over"
+    time[0] = 200.0
+    way_in.passed("receive")
+    assert way_in.state == "open"
+    assert [fact.state for fact in facts if isinstance(fact, IntakeChanged)] == [
+        "backing-off",
+        "open",
+    ]
+
+
+def test_what_a_person_must_mend_stands_until_the_same_call_is_answered() -> None:
+    time = [100.0]
+    way_in = WayIn(clock=lambda: time[0])
+    way_in.failed("delete", QueueError("AccessDenied", "denied", "grant sqs:DeleteMessage"))
+    time[0] = 200.0
+    way_in.passed("receive")
+    assert way_in.state == "halted"
+    way_in.passed("delete")
+    assert way_in.state == "open"
