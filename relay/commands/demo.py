@@ -17,9 +17,11 @@ from relay.commands.failure import FAILED, fail
 from relay.local.demo.books import Balance
 from relay.local.demo.performance import Programme, TookTooLong, perform
 from relay.local.demo.show import Show
-from relay.local.orchestrators import STAND_INS
+from relay.local.orchestrators.names import NAMES, lacking
 from relay.local.relay_process import RelayFailed
 from relay.stopping import on_stop_signal, unless
+
+DESTINATIONS = ("inngest", *NAMES)
 
 EXIT_CODES = "Exit codes: 0 the books balance, 1 they do not or something failed, 2 wrong usage."
 
@@ -36,7 +38,7 @@ def command(
     ] = False,
     destination: Annotated[
         str,
-        typer.Option(help=f"The orchestrator: {', '.join(('inngest', *STAND_INS))}."),
+        typer.Option(help=f"The orchestrator: {', '.join(DESTINATIONS)}."),
     ] = "inngest",
 ) -> None:
     """Send real messages through the relay, break things on the way, and balance the books.
@@ -49,8 +51,11 @@ def command(
     configured(env_file=None)  # the demo uses none of them, but a mistake should not wait for it
     if fifo and not pull:
         fail("--fifo needs --pull: sqsd keeps no order within a group", code=2)
-    if destination not in ("inngest", *STAND_INS):
-        fail(f"--destination must be one of {', '.join(('inngest', *STAND_INS))}", code=2)
+    if destination not in DESTINATIONS:
+        fail(f"--destination must be one of {', '.join(DESTINATIONS)}", code=2)
+    lacks = lacking(destination)
+    if lacks is not None:
+        fail(lacks)
     console = Console(file=sys.stdout)
     show = Show(console, monotonic)
     with tempfile.TemporaryDirectory(prefix="relay-demo-") as directory:

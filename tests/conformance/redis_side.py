@@ -3,62 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
-import shutil
-import socket
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 
+from relay.local.orchestrators.names import lacking
+from relay.local.orchestrators.redis_server import RedisServer
 from tests.conformance.sides import Side, wired
 
 # By name, because a checker may look at this where the extra is not installed.
 redis: Any = importlib.import_module("redis.asyncio")
 
-REDIS = shutil.which("redis-server")
 PASSWORD = "of-redis"
 NEW_PASSWORD = "another-one"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@asynccontextmanager
-async def redis_server(*options: str) -> AsyncIterator[int]:
-    """A Redis of one's own, its port."""
-    if REDIS is None:
-        pytest.skip("there is no redis-server")
-    port = _free_port()
-    with tempfile.TemporaryDirectory() as directory:
-        process = await asyncio.create_subprocess_exec(
-            *(REDIS, "--port", str(port), "--bind", "127.0.0.1", "--dir", directory),
-            *("--save", "", "--appendonly", "yes", "--requirepass", PASSWORD, *options),
-            stdout=asyncio.subprocess.DEVNULL,
-        )
-        try:
-            await _answering(port)
-            yield port
-        finally:
-            process.terminate()
-            await process.wait()
-
-
-async def _answering(port: int) -> None:
-    for _ in range(500):
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.close()
-            await writer.wait_closed()
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("Redis does not answer")
 
 
 class Proxy:
@@ -105,14 +65,17 @@ class Proxy:
 @asynccontextmanager
 async def bullmq(**variables: str) -> AsyncIterator[Side]:
     async with AsyncExitStack() as stack:
-        port = await stack.enter_async_context(redis_server())
+        if lacking("bullmq"):
+            pytest.skip("there is no redis-server")
+        server = await stack.enter_async_context(RedisServer("--requirepass", PASSWORD))
+        port = server.port
         client = redis.Redis(port=port, password=PASSWORD, decode_responses=True)
         stack.push_async_callback(client.aclose)
         proxy = Proxy(port)
-        server = await asyncio.start_server(proxy.handle, "127.0.0.1", 0)
+        listener = await asyncio.start_server(proxy.handle, "127.0.0.1", 0)
         stack.push_async_callback(proxy.aclose)
-        stack.callback(server.close)
-        place = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        stack.callback(listener.close)
+        place = f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
         settings = {
             "RELAY_BULLMQ_URL": f"redis://:{PASSWORD}@{place}/0",
             "RELAY_BULLMQ_QUEUE": "orders",

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from relay.local.orchestrators.server import Answer, Asked
+from relay.local.orchestrators.starts import Starts
 
 ACCOUNT = "arn:aws:states:us-east-1:123456789012"
 MACHINE = f"{ACCOUNT}:stateMachine:orders"
 DEPLOYMENT = str(uuid5(NAMESPACE_URL, "deployment"))
-
-
-@dataclass
-class Starts:
-    """What was started, by key, in the order of its first time; `asked` counts every request."""
-
-    started: dict[str, bytes] = field(default_factory=dict)
-    asked: Counter[str] = field(default_factory=Counter)
-
-    def start(self, key: str, content: bytes) -> bool:
-        """Start it unless it was; whether it was not."""
-        self.asked[key] += 1
-        new = key not in self.started
-        self.started.setdefault(key, content)
-        return new
 
 
 @dataclass(kw_only=True)
@@ -38,7 +23,7 @@ class Api:
     Attributes:
         settings: what a relay needs besides the URL, which is in `url_setting`.
         respond: answers a request.
-        starts: what was started. Contents are the events as they were sent.
+        starts: what was started.
     """
 
     url_setting: str

@@ -1,0 +1,176 @@
+"""Temporal's frontend as far as starting and signalling goes: real gRPC on its own protocol.
+
+It needs the extra `temporal` and grpcio, which are imported when one is made.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+from uuid import NAMESPACE_URL, uuid5
+
+from relay.local.orchestrators.starts import Starts
+
+SERVICE = "temporal.api.workflowservice.v1.WorkflowService"
+NAMESPACE = "orders"
+VERSION = "1.29.0"
+GRACE = 0.1
+"""Seconds for calls under way when it goes down."""
+
+Call = Callable[[Any, Any], Awaitable[Any]]
+
+
+class Frontend:
+    """Listens while it is entered, on the same port for its whole life.
+
+    Attributes:
+        starts: the workflows, by id; contents are their arguments.
+        signals: every signal that came, as the workflow's id and its argument.
+        faults: what the next starts and signals meet: a gRPC status, or None for all of it but its
+            answer.
+        callers: the names in the clients' certificates, of those that had one.
+    """
+
+    def __init__(self, credentials: Any = None) -> None:
+        self._grpc = importlib.import_module("grpc")
+        self._protocol = importlib.import_module("temporalio.api.workflowservice.v1")
+        self._credentials = credentials
+        self._port = 0
+        self._server: Any = None
+        self.starts = Starts()
+        self.signals: list[tuple[str, bytes]] = []
+        self.faults: deque[Any] = deque()
+        self.callers: set[str] = set()
+
+    @property
+    def address(self) -> str:
+        """Its host and port."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def url(self) -> str:
+        """Where it listens, for a person."""
+        return f"grpc://{self.address}"
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What makes a relay use it."""
+        return {
+            "RELAY_TEMPORAL_ADDRESS": self.address,
+            "RELAY_TEMPORAL_NAMESPACE": NAMESPACE,
+            "RELAY_TEMPORAL_WORKFLOW": "PlaceOrder",
+            "RELAY_TEMPORAL_TASK_QUEUE": "orders",
+        }
+
+    async def __aenter__(self) -> Self:
+        await self.up()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.down()
+
+    async def up(self) -> None:
+        """Listen."""
+        server = self._grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        calls = {name: self._handler(name, call) for name, call in self._calls().items()}
+        handler = self._grpc.method_handlers_generic_handler(SERVICE, calls)
+        server.add_generic_rpc_handlers((handler,))
+        if self._credentials is None:
+            self._port = server.add_insecure_port(self.address)
+        else:
+            self._port = server.add_secure_port(self.address, self._credentials)
+        await server.start()
+        self._server = server
+
+    async def down(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            server, self._server = self._server, None
+            await server.stop(GRACE)
+
+    def _calls(self) -> Mapping[str, Call]:
+        return {
+            "GetSystemInfo": self._system_info,
+            "StartWorkflowExecution": self._start,
+            "SignalWithStartWorkflowExecution": self._signal_with_start,
+            "DescribeWorkflowExecution": self._describe,
+        }
+
+    def _handler(self, name: str, call: Call) -> Any:
+        return self._grpc.unary_unary_rpc_method_handler(
+            call,
+            request_deserializer=getattr(self._protocol, f"{name}Request").FromString,
+            response_serializer=getattr(self._protocol, f"{name}Response").SerializeToString,
+        )
+
+    async def _system_info(self, _request: Any, _context: Any) -> Any:
+        return self._protocol.GetSystemInfoResponse(server_version=VERSION)
+
+    async def _start(self, request: Any, context: Any) -> Any:
+        lost = await self._begin(request, context)
+        new = self.starts.start(request.workflow_id, _argument(request.input))
+        if lost:
+            await self._lose(context)
+        run = _run(request.workflow_id)
+        if not new:
+            await self._already_started(context, run)
+        return self._protocol.StartWorkflowExecutionResponse(run_id=run)
+
+    async def _signal_with_start(self, request: Any, context: Any) -> Any:
+        lost = await self._begin(request, context)
+        argument = _argument(request.signal_input)
+        self.starts.start(request.workflow_id, argument)
+        self.signals.append((request.workflow_id, argument))
+        if lost:
+            await self._lose(context)
+        run = _run(request.workflow_id)
+        return self._protocol.SignalWithStartWorkflowExecutionResponse(run_id=run)
+
+    async def _describe(self, request: Any, context: Any) -> Any:
+        workflow = request.execution.workflow_id
+        if workflow not in self.starts.started:
+            await context.abort(self._grpc.StatusCode.NOT_FOUND, f"no workflow {workflow}")
+        found = self._protocol.DescribeWorkflowExecutionResponse()
+        execution = found.workflow_execution_info.execution
+        execution.workflow_id, execution.run_id = workflow, _run(workflow)
+        return found
+
+    async def _begin(self, request: Any, context: Any) -> bool:
+        """Whether the answer is to be lost."""
+        names = context.auth_context().get("x509_common_name", ())
+        self.callers.update(name.decode() for name in names)
+        fault = self.faults.popleft() if self.faults else False
+        if fault not in (False, None):
+            await context.abort(fault, "as told")
+        if request.namespace != NAMESPACE:
+            text = f"Namespace {request.namespace} is not found."
+            await context.abort(self._grpc.StatusCode.NOT_FOUND, text)
+        return fault is None
+
+    async def _lose(self, context: Any) -> None:
+        await context.abort(self._grpc.StatusCode.UNKNOWN, "the answer got lost")
+
+    async def _already_started(self, context: Any, run: str) -> None:
+        details = importlib.import_module("temporalio.api.errordetails.v1")
+        common = importlib.import_module("temporalio.api.common.v1")
+        code = self._grpc.StatusCode.ALREADY_EXISTS
+        status = common.GrpcStatus(code=code.value[0], message="already started")
+        status.details.add().Pack(details.WorkflowExecutionAlreadyStartedFailure(run_id=run))
+        told = (("grpc-status-details-bin", status.SerializeToString()),)
+        await context.abort(code, "already started", trailing_metadata=told)
+
+
+def _argument(payloads: Any) -> bytes:
+    return bytes(payloads.payloads[0].data)
+
+
+def _run(workflow: str) -> str:
+    return str(uuid5(NAMESPACE_URL, workflow))
