@@ -15,7 +15,8 @@ from relay.settings import Settings
 from relay.wiring.telemetry import Telemetry
 
 
-def _looking() -> tuple[bool, Mapping[str, Any]]:
+def looking() -> tuple[bool, Mapping[str, Any]]:
+    """The answer while the queue is being looked for."""
     return False, {"circuit": "closed", "halted": False, "reason": "the queue is being looked for"}
 
 
@@ -23,7 +24,7 @@ def _looking() -> tuple[bool, Mapping[str, Any]]:
 class Answering:
     """What `GET /ready` says; replaced when there is more to say."""
 
-    ready: Readiness = _looking
+    ready: Readiness = looking
 
     def now(self) -> tuple[bool, Mapping[str, Any]]:
         """The answer of this moment."""

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar
+from dataclasses import replace
 
 from relay.aws.errors import QueueError
 from relay.aws.session import open_session
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.values import QueueAttributes
-from relay.facts import Observe
 from relay.poller import Limits, Poller
 from relay.poller.way_in import WayIn
 from relay.settings import Settings
-from relay.stopping import on_stop_signal
-from relay.wiring.answering import answering
+from relay.stopping import on_stop_signal, unless
+from relay.wiring.answering import Answering, answering
 from relay.wiring.core import running
 from relay.wiring.garbage import tame_garbage_collector
-from relay.wiring.readiness import readiness
-from relay.wiring.telemetry import telling
+from relay.wiring.readiness import Intake, readiness, receiving
+from relay.wiring.telemetry import Telemetry, telling
 
 FLUSH = 2.0
 """Seconds for the last copies to the dead-letter queue, after the poller has left."""
@@ -29,7 +28,6 @@ FLUSH = 2.0
 HANDLED_SHARE = 0.8
 """Of what is in hand; the rest waits, so that fairness between tenants has a choice."""
 
-T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -51,7 +49,9 @@ async def poll(settings: Settings) -> None:
         stack.enter_context(on_stop_signal(stop))
         telemetry = await stack.enter_async_context(telling(settings))
         answers = await stack.enter_async_context(answering(settings, telemetry))
-        found = await _unless(asked, _found(settings, stack, telemetry.observe))
+        way_in = WayIn(observe=telemetry.observe)
+        _tell(telemetry, answers, lambda: way_in)
+        found = await unless(asked, _found(settings, stack, way_in))
         if found is None:
             return
         queue, attributes = found
@@ -67,6 +67,7 @@ async def poll(settings: Settings) -> None:
             observe=telemetry.observe,
         )
         pollers.append(poller)
+        _tell(telemetry, answers, lambda: poller.status)
         _log.info("polling %s", queue.url)
         if asked.is_set():
             poller.stop()
@@ -75,11 +76,17 @@ async def poll(settings: Settings) -> None:
         await core.stop(FLUSH)
 
 
+def _tell(telemetry: Telemetry, answers: Answering, intake: Callable[[], Intake]) -> None:
+    """Let metrics and `/ready` show what the way in from the queue is."""
+    state, ready = telemetry.state, answers.ready
+    telemetry.state = lambda: replace(state(), intake=intake().state)
+    answers.ready = receiving(ready, intake)
+
+
 async def _found(
-    settings: Settings, stack: AsyncExitStack, observe: Observe
+    settings: Settings, stack: AsyncExitStack, way_in: WayIn
 ) -> tuple[Queue, QueueAttributes]:
     """The queue, looked for until SQS answers: what is wrong may get mended."""
-    way_in = WayIn(observe=observe)
     while True:
         await way_in.clear()
         trying = AsyncExitStack()
@@ -94,19 +101,6 @@ async def _found(
             await stack.enter_async_context(trying)
             way_in.passed("find")
             return queue, attributes
-
-
-async def _unless(asked: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """The work's result, None where a stop was asked for before it came."""
-    doing = asyncio.create_task(work)
-    stopping = asyncio.create_task(asked.wait())
-    try:
-        await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopping.cancel()
-        doing.cancel()
-        await asyncio.wait({doing, stopping})
-    return None if doing.cancelled() else doing.result()
 
 
 def _limits(settings: Settings) -> Limits:

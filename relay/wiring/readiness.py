@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from relay.handler import Handler
+from relay.health import Readiness
 from relay.wiring.ways import Way
 
 
-def readiness(forwarder: Way, handler: Handler) -> Callable[[], tuple[bool, Mapping[str, Any]]]:
+class Intake(Protocol):
+    """The way in from the queue: its state, and why it is not open."""
+
+    @property
+    def state(self) -> str:
+        """`open`, `backing-off`, `halted` or `stopping`."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """A sentence, empty while it is open."""
+        ...
+
+
+def readiness(forwarder: Way, handler: Handler) -> Readiness:
     """The answer of a relay that runs: ready while the circuit is closed and nothing halts."""
 
     def told() -> tuple[bool, Mapping[str, Any]]:
@@ -28,7 +43,24 @@ def readiness(forwarder: Way, handler: Handler) -> Callable[[], tuple[bool, Mapp
     return told
 
 
-def misconfigured(mistakes: Sequence[str]) -> Callable[[], tuple[bool, Mapping[str, Any]]]:
+def receiving(told: Readiness, intake: Callable[[], Intake]) -> Readiness:
+    """The same of a relay that receives for itself: not ready while nothing can be received."""
+
+    def both() -> tuple[bool, Mapping[str, Any]]:
+        well, fields = told()
+        now = intake()
+        reasons = [reason for reason in (fields["reason"], now.reason) if reason]
+        return well and now.state in ("open", "stopping"), {
+            **fields,
+            "halted": fields["halted"] or now.state == "halted",
+            "reason": "; ".join(reasons) or None,
+            "intake": now.state,
+        }
+
+    return both
+
+
+def misconfigured(mistakes: Sequence[str]) -> Readiness:
     """The answer of a relay that cannot run with its settings: it holds, and names them."""
 
     def told() -> tuple[bool, Mapping[str, Any]]:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import httpx
 import pytest
 
+from relay.local.free_port import free_port
 from relay.local.inngest.records import Function
 from relay.local.inngest.server import InngestServer
+from relay.local.sqs.faults import Fault
 from relay.local.sqs.server import SqsServer
 from tests.poller.rig import Rig, until
 
@@ -92,6 +97,34 @@ async def test_a_queue_that_is_not_there_is_named_and_waited_for(
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20):
             assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("action", ["GetQueueAttributes", "ReceiveMessage"])
+async def test_a_permission_that_is_missing_shows_in_ready_and_in_the_metric(
+    road: Road, aws: pytest.MonkeyPatch, action: str
+) -> None:
+    denied = Fault(action=action, error="AccessDeniedException", status=400, times=None)
+    road.sqs.faults.add(denied)
+    aws.setenv("PORT", str(port := free_port()))
+    aws.setenv("RELAY_METRICS", "prometheus")
+    client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)
+    async with client, polling():
+        async with asyncio.timeout(20):
+            while not (told := await _ready(client)).get("halted"):  # noqa: ASYNC110 - over HTTP
+                await asyncio.sleep(0.05)
+        metrics = (await client.get("/metrics")).text
+    assert not told["ready"]
+    assert told["intake"] == "halted"
+    assert f"sqs:{action}" in told["reason"]
+    assert re.search(r"^relay_halted\{.*\} 1", metrics, re.MULTILINE)
+
+
+async def _ready(client: httpx.AsyncClient) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = (await client.get("/ready")).json()
+    except httpx.ConnectError:
+        return {}
+    return told
 
 
 async def test_without_a_queue_the_setting_is_named(aws: pytest.MonkeyPatch) -> None:
