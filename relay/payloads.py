@@ -28,6 +28,9 @@ LIMIT = 8 * 1_048_576
 AT_ONCE = 8
 """Objects in memory at the same time; with the limit it bounds what they take."""
 
+NOT_ALLOWED = "payload_bucket_not_allowed"
+"""The code of a pointer into a bucket that the settings do not name."""
+
 Fetch = Callable[[str, str, int], Awaitable[bytes]]
 """Reads bucket and key up to so many bytes. Raises `NotFetched`."""
 
@@ -97,7 +100,7 @@ class Payloads:
             yield pointer
         elif pointer.bucket not in self._buckets:
             yield Reject(
-                "payload_bucket_not_allowed",
+                NOT_ALLOWED,
                 f"the payload is in the bucket {pointer.bucket!r}, which RELAY_PAYLOAD_BUCKETS does"
                 " not name",
             )

@@ -75,7 +75,9 @@ def _from_file(path: Path) -> Edit:
 
 
 def _edited(letter: Letter, past: Origin, edit: Edit) -> bytes | Stays:
-    if past.task is not None or letter.sealed:
+    if letter.pointer is not None:
+        return Stays("edit_failed", "its events are in S3, where nothing is edited")
+    if past.task is not None:
         return Stays("edit_failed", "its events are not in its body")
     try:
         body = original(letter.message.body, past.encoding)
@@ -116,7 +118,7 @@ def _with(letter: Letter, body: bytes, past: Origin, rules: Rules) -> Letter:
     seen = structs.replace(
         letter.message, body=body, attributes=attributes, dead_letter_source=None, task=None
     )
-    read = read_letter(seen, rules)
+    read = read_letter(seen, rules, payload=letter.payload)
     return replace(
         letter,
         message=structs.replace(letter.message, body=body),

@@ -14,6 +14,12 @@ MAX_HOPS = 5
 """A letter that has died so often has a reason that another round does not mend."""
 
 
+UNREAD = Stays(
+    "payload",
+    "its ids hang on an object in S3 that was not read: name its bucket in RELAY_PAYLOAD_BUCKETS",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
     """What an operator asked for.
@@ -43,18 +49,19 @@ class Errand:
         sent = letter.message.sent_at
         if sent is not None and sent > began_at:
             return Stays(ARRIVED, "it came after the run began")
-        if letter.sealed and not letter.noted:
-            return Stays(
-                "payload",
-                "its ids hang on an object in S3 that was not read: name its bucket in"
-                " RELAY_PAYLOAD_BUCKETS",
-            )
+        if without_id(letter):
+            return UNREAD
         if letter.hops >= self.max_hops:
             return Stays(
                 "max_hops",
                 f"it has died {letter.hops} times: see why, and raise --max-hops to try again",
             )
         return None
+
+
+def without_id(letter: Letter) -> bool:
+    """Whether the ids of its events hang on what was not read, so that they would change."""
+    return letter.sealed and not letter.noted
 
 
 @dataclass(slots=True)

@@ -40,6 +40,8 @@ class Letter:
         reason: the same as a sentence.
         noted: whether it carries our attribute already.
         id_lost: its ids hung on a deduplication id, which SQS replaced when it moved the message.
+        payload: what its body points to in S3, or why that can never be had; None where it points
+            nowhere or was not fetched.
         sealed: its events are in an object in S3 that was not fetched.
         altered: body or past are not those that the queue gave, but what an operator made of them.
     """
@@ -53,6 +55,7 @@ class Letter:
     reason: str
     noted: bool
     id_lost: bool = False
+    payload: bytes | Reject | None = field(default=None, repr=False)
     sealed: bool = False
     altered: bool = False
 
@@ -79,6 +82,12 @@ class Letter:
         if self.sealed:
             return ()
         return claims(self.message.body, self.past.encoding if self.past else None, self.found)
+
+    @property
+    def pointer(self) -> Pointer | None:
+        """Where in S3 its events are; None where they are in its body."""
+        found = pointer_of(self.message.body)
+        return found if isinstance(found, Pointer) else None
 
     @property
     def hops(self) -> int:
@@ -143,6 +152,7 @@ def read_letter(
         reason=reason,
         noted=origin is not None or damage is not None,
         id_lost=moved and origin is None and rules.fifo_dedup_id and message.group_id is not None,
+        payload=payload,
         sealed=payload is None and isinstance(pointer_of(message.body), Pointer),
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from relay.aws.batches import BATCH_ENTRIES
-from relay.dlq.errand import Errand
+from relay.dlq.errand import UNREAD, Errand, without_id
 from relay.dlq.identity import Identity
 from relay.dlq.journal import Brought, Journal
 from relay.dlq.letter import Letter
@@ -69,7 +69,7 @@ class Restoring:
         letter = await self._errand.read(message)
         load: Load | Stays = Stays(FILTERED, "it does not pass the filters")
         if self._errand.meant(letter):
-            load = await self._road.ready(letter)
+            load = UNREAD if without_id(letter) else await self._road.ready(letter)
         if isinstance(load, Stays):
             self.tally.stay(load)
             return None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +12,12 @@ import typer
 
 from relay.commands.dlq.pull import pulled
 from relay.commands.dlq.queues import opened
+from relay.commands.dlq.reading import Read, reader
 from relay.commands.dlq.stopping import stoppable
 from relay.commands.failure import USAGE, fail
-from relay.dlq.letter import Letter, read_letter
+from relay.dlq.letter import Letter
 from relay.dlq.snapshot import Head, Snapshot, Unreadable
 from relay.settings import Settings
-from relay.wiring.rules import rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +25,18 @@ class Letters:
     """Letters on disk, read as often as they are asked for."""
 
     snapshot: Snapshot
-    settings: Settings
+    read: Read
 
     @property
     def head(self) -> Head:
         """Where and when they were taken."""
         return self.snapshot.head
 
-    def __iter__(self) -> Iterator[Letter]:
+    async def __aiter__(self) -> AsyncIterator[Letter]:
         """Each letter. A damaged file ends the command."""
-        reading, main = rules(self.settings), self.snapshot.head.main
         try:
             for message in self.snapshot:
-                yield read_letter(message, reading, main)
+                yield await self.read(message)
         except Unreadable as error:
             fail(str(error))
         if self.snapshot.end is None:
@@ -48,17 +46,19 @@ class Letters:
             typer.echo(f"relay: the queue held {left or 'some'} more than is seen here", err=True)
 
 
-@contextlib.contextmanager
-def letters(
+@contextlib.asynccontextmanager
+async def letters(
     settings: Settings, path: Path | None, dlq: str | None, main: str | None, wait: float
-) -> Iterator[Letters]:
+) -> AsyncIterator[Letters]:
     """The snapshot's letters, or without one those that are in the queue now."""
-    with contextlib.ExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
         if path is None:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-dlq-"))
             path = Path(directory, "now.jsonl")
-            asyncio.run(_pull(settings, dlq, main, path, wait))
-        yield Letters(read_snapshot(path), settings)
+            await _pull(settings, dlq, main, path, wait)
+        snapshot = read_snapshot(path)
+        read = await stack.enter_async_context(reader(settings, snapshot.head.main))
+        yield Letters(snapshot, read)
 
 
 def read_snapshot(path: Path) -> Snapshot:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import typer
 
 from relay.commands.configured import EnvFile, configured
 from relay.commands.dlq import options as o
-from relay.commands.dlq.letters import letters
+from relay.commands.dlq.letters import Letters, letters
 from relay.commands.dlq.table import clean
 from relay.dlq.expiry import expiry
+from relay.dlq.filters import Filter
 from relay.dlq.letter import Letter
 from relay.dlq.moments import shown
 from relay.dlq.snapshot import Head
@@ -41,8 +44,15 @@ def command(  # noqa: PLR0913 - a parameter for each option
     With --json each line is an object.
     """
     meant = o.chosen(names, codes, ids, sources, since, until, attributes, where)
-    with letters(configured(env_file), snapshot, dlq, queue, wait) as found:
-        for letter in found:
+    found = letters(configured(env_file), snapshot, dlq, queue, wait)
+    asyncio.run(_list(found, meant, as_json=as_json))
+
+
+async def _list(
+    given: AbstractAsyncContextManager[Letters], meant: Filter, *, as_json: bool
+) -> None:
+    async with given as found:
+        async for letter in found:
             if meant.matches(letter):
                 typer.echo(json.dumps(fields(letter, found.head)) if as_json else _line(letter))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ import typer
 from relay.aws.errors import QueueError
 from relay.commands.configured import EnvFile, configured
 from relay.commands.dlq import options as o
-from relay.commands.dlq.letters import letters
+from relay.commands.dlq.letters import Letters, letters
 from relay.commands.dlq.listing import fields
 from relay.commands.dlq.table import printable
 from relay.commands.failure import fail
@@ -45,25 +46,38 @@ def command(
     byte for byte. Several may have one id.
     """
     settings = configured(env_file)
+    found = letters(settings, snapshot, dlq, queue, wait)
+    if not asyncio.run(_show(settings, found, wanted, as_json=as_json)):
+        fail(f"no dead letter here has the id {wanted}")
+
+
+async def _show(
+    settings: Settings,
+    given: AbstractAsyncContextManager[Letters],
+    wanted: str,
+    *,
+    as_json: bool,
+) -> int:
+    """How many have the id."""
     meant, count = Filter(ids=(wanted,)), 0
-    with letters(settings, snapshot, dlq, queue, wait) as found:
-        for letter in found:
+    async with given as found:
+        async for letter in found:
             if meant.matches(letter):
                 count += 1
                 whole = described(letter, found.head)
-                whole["ledger"] = asyncio.run(_recalled(settings, letter))
+                whole["ledger"] = await _recalled(settings, letter)
                 typer.echo(json.dumps(whole, indent=2) if as_json else "\n".join(_told(whole)))
-    if not count:
-        fail(f"no dead letter here has the id {wanted}")
+    return count
 
 
 def described(letter: Letter, head: Head) -> dict[str, Any]:
     """Everything that is known about a letter, as JSON values."""
-    past = letter.past
+    past, pointer = letter.past, letter.pointer
     return {
         **fields(letter, head),
         "events": [event_fields(event) for event in letter.events],
         "would_be_rejected": _again(letter),
+        "payload": f"s3://{pointer.bucket}/{pointer.key}" if pointer else None,
         "pending": list(past.pending) if past and past.pending is not None else None,
         "generation": past.generation if past else 0,
         "lost": list(past.lost) if past else [],
@@ -87,19 +101,23 @@ async def _recalled(settings: Settings, letter: Letter) -> list[dict[str, Any]]:
     ]
 
 
+def _text(name: str, value: Any) -> str:
+    if name in ("first_sent_at", "sent_at", "expires_at"):
+        return shown(value)
+    return f"{value['code']}: {value['reason']}" if isinstance(value, dict) else str(value)
+
+
 def _again(letter: Letter) -> dict[str, str] | None:
-    if not isinstance(letter.found, Reject):
+    if letter.sealed or not isinstance(letter.found, Reject):
         return None
     return {"code": letter.found.code, "reason": letter.found.reason}
 
 
 def _told(whole: dict[str, Any]) -> Iterator[str]:
     message = dict(whole["message"])
-    times = {"first_sent_at", "sent_at", "expires_at"}
     for name, value in whole.items():
         if name not in ("message", "events", "ledger") and value not in (None, [], False):
-            text = shown(value) if name in times else value
-            yield f"{name.replace('_', ' ')}: {printable(str(text))}"
+            yield f"{name.replace('_', ' ')}: {printable(_text(name, value))}"
     for event in whole["events"]:
         yield ""
         yield f"event {printable(event['id'])}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 
 import typer
 
 from relay.commands.configured import EnvFile, configured
-from relay.commands.dlq.letters import letters
+from relay.commands.dlq.letters import Letters, letters
 from relay.commands.dlq.options import AsJson, Dlq, Main, SnapshotFile, Wait
 from relay.commands.dlq.table import clean, table
 from relay.dlq.moments import shown, span
@@ -43,17 +45,24 @@ def command(
     Says when the queue will delete the first of them. The hour is that of SQS's own sent time: of
     the relay's copies when they were dead-lettered, of what SQS moved when it was first sent.
     """
-    with letters(configured(env_file), snapshot, dlq, queue, wait) as found:
-        head = found.head
-        now = time.time() if snapshot else None
-        statistics = Statistics(retention=head.retention, fifo=head.fifo, now=now)
-        for letter in found:
-            statistics.add(letter)
+    found = letters(configured(env_file), snapshot, dlq, queue, wait)
+    statistics, head = asyncio.run(_counted(found, time.time() if snapshot else None))
     if as_json:
         about = {"queue": head.queue, "taken_at": head.taken_at}
         typer.echo(json.dumps(about | statistics.as_json(), indent=2))
     else:
         typer.echo("\n".join(_told(statistics, head)))
+
+
+async def _counted(
+    given: AbstractAsyncContextManager[Letters], now: float | None
+) -> tuple[Statistics, Head]:
+    async with given as found:
+        head = found.head
+        statistics = Statistics(retention=head.retention, fifo=head.fifo, now=now)
+        async for letter in found:
+            statistics.add(letter)
+    return statistics, head
 
 
 def _told(statistics: Statistics, head: Head) -> Iterator[str]:

@@ -1,0 +1,193 @@
+"""Letters whose events are in S3, as the extended client leaves them: read, and never lost."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3  # type: ignore[import-untyped]  # it ships no types
+import pytest
+from moto.server import ThreadedMotoServer
+
+from relay.payloads import CLASSES
+from tests.dlq.conftest import QUICK, Ended, Relay, noted
+
+REGION = "eu-west-3"
+"""Nobody else's here: moto's state outlives its servers."""
+
+BUCKET = "large"
+ALLOWED = {"RELAY_PAYLOAD_BUCKETS": BUCKET}
+PAYLOAD = json.dumps({"name": "shop/film", "id": "film-1", "data": {"cut": 7}})
+NAMELESS = json.dumps({"name": "shop/film", "data": {"cut": 8}})
+
+
+@dataclass
+class World:
+    """SQS and S3 of moto's, with `main` and `dead`."""
+
+    sqs: Any
+    s3: Any
+
+    def url(self, name: str) -> str:
+        return str(self.sqs.get_queue_url(QueueName=name)["QueueUrl"])
+
+    def send(self, key: str, payload: str | None, *, told: str | None = None) -> str:
+        """A dead letter that points to an object, which is there if it has a payload."""
+        if payload is not None:
+            self.s3.put_object(Bucket=BUCKET, Key=key, Body=payload.encode())
+        body = json.dumps([CLASSES[0], {"s3BucketName": BUCKET, "s3Key": key}])
+        size = {"DataType": "Number", "StringValue": "300000"}
+        attributes = {"ExtendedPayloadSize": size}
+        if told is not None:
+            [(name, origin)] = noted(told).items()
+            attributes[name] = {"DataType": origin.data_type, "StringValue": str(origin.value)}
+        self.sqs.send_message(
+            QueueUrl=self.url("dead"), MessageBody=body, MessageAttributes=attributes
+        )
+        return body
+
+    def lose_bucket(self) -> None:
+        for item in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+            self.s3.delete_object(Bucket=BUCKET, Key=item["Key"])
+        self.s3.delete_bucket(Bucket=BUCKET)
+
+    def end(self) -> None:
+        for name in ("main", "dead"):
+            self.sqs.delete_queue(QueueUrl=self.url(name))
+        if self.s3.list_buckets()["Buckets"]:
+            self.lose_bucket()
+
+    def received(self, name: str) -> list[dict[str, Any]]:
+        answer = self.sqs.receive_message(
+            QueueUrl=self.url(name), MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        )
+        return list(answer.get("Messages", []))
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def world(moto: str, environ: dict[str, str]) -> Iterator[World]:
+    environ |= {"AWS_ENDPOINT_URL": moto, "AWS_REGION": REGION, "RELAY_QUEUE_URL": "main"}
+    given = {
+        "endpoint_url": moto,
+        "region_name": REGION,
+        "aws_access_key_id": "test",
+        "aws_secret_access_key": "test",
+    }
+    sqs, s3 = boto3.client("sqs", **given), boto3.client("s3", **given)
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
+    told = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+    policy = {"deadLetterTargetArn": told["Attributes"]["QueueArn"], "maxReceiveCount": 1}
+    sqs.create_queue(QueueName="main", Attributes={"RedrivePolicy": json.dumps(policy)})
+    world = World(sqs, s3)
+    yield world
+    world.end()
+
+
+async def pulled(relay: Relay) -> None:
+    ended = await relay("dlq", "pull", "night.jsonl", *QUICK)
+    assert ended.code == 0, ended
+
+
+async def plan(relay: Relay, *words: str, **variables: str) -> tuple[dict[str, Any], Ended]:
+    ended = await relay("dlq", "redrive", "--json", *words, *QUICK, **variables)
+    assert ended.code == 0, ended
+    [group] = json.loads(ended.out)["plan"]["groups"]
+    return group, ended
+
+
+async def test_looking_reads_the_events_where_their_bucket_is_named(
+    relay: Relay, world: World
+) -> None:
+    world.send("film", PAYLOAD, told="base")
+    await pulled(relay)
+    listed = await relay("dlq", "list", "night.jsonl", "--name", "shop/*", **ALLOWED)
+    assert "shop/film" in listed.out
+    stats = json.loads((await relay("dlq", "stats", "night.jsonl", "--json", **ALLOWED)).out)
+    assert (stats["events"], stats["groups"][0]["name"]) == (1, "shop/film")
+    shown = await relay("dlq", "show", "film-1", "night.jsonl", "--json", **ALLOWED)
+    told = json.loads(shown.out)
+    assert told["events"][0]["data"] == {"cut": 7}
+    assert (told["payload"], told["would_be_rejected"]) == (f"s3://{BUCKET}/film", None)
+
+
+async def test_what_was_not_read_is_told_and_not_called_rejected(
+    relay: Relay, world: World
+) -> None:
+    world.send("film", PAYLOAD, told="base")
+    await pulled(relay)
+    listed = await relay("dlq", "list", "night.jsonl", "--name", "shop/*")
+    assert listed.out == ""
+    assert "the events of 1 messages are in S3 and were not read" in listed.err
+    assert "RELAY_PAYLOAD_BUCKETS" in listed.err
+    shown = await relay("dlq", "show", "base", "night.jsonl")
+    assert (shown.code, "would be rejected" in shown.out) == (0, False)
+    group, _ = await plan(relay)
+    assert group["fates"] == {"unknown": 1}
+
+
+async def test_a_pointer_comes_back_as_it_was_with_the_id_of_its_event(
+    relay: Relay, world: World
+) -> None:
+    body = world.send("film", NAMELESS)
+    group, _ = await plan(relay, **ALLOWED)
+    assert (group["name"], group["goes"]) == ("shop/film", 1)
+    ended = await relay("dlq", "redrive", "--yes", *QUICK, **ALLOWED)
+    assert ended.code == 0, ended
+    [message] = world.received("main")
+    assert message["Body"] == body
+    assert message["MessageAttributes"]["ExtendedPayloadSize"]["StringValue"] == "300000"
+    assert world.s3.get_object(Bucket=BUCKET, Key="film")["Body"].read().decode() == NAMELESS
+
+
+@pytest.mark.parametrize("command", ["redrive", "restore"])
+async def test_an_unread_pointer_without_a_noted_id_stays(
+    relay: Relay, world: World, command: str
+) -> None:
+    """Its ids hang on what is in the object, which this machine may not read."""
+    world.send("film", NAMELESS)
+    await pulled(relay)
+    words = (command, "night.jsonl") if command == "restore" else (command, *QUICK)
+    ended = await relay("dlq", *words, "--yes")
+    assert (ended.code, json.loads(ended.out)["stays"]) == (3, {"payload": 1}), ended
+    assert "RELAY_PAYLOAD_BUCKETS" in ended.err
+
+
+async def test_an_edit_never_touches_a_pointer(relay: Relay, world: World) -> None:
+    world.send("film", '{"name":"","data":{}}', told="base")
+    group, ended = await plan(relay, "--edit", "{name: 'shop/x'}", **ALLOWED)
+    assert group["stays"] == {"edit_failed": 1}
+    assert "in S3" in ended.out
+
+
+async def test_a_rerun_of_a_pointer_runs(relay: Relay, world: World) -> None:
+    world.send("film", PAYLOAD, told="base")
+    group, _ = await plan(relay, "--rerun", **ALLOWED)
+    assert group["fates"] == {"runs": 1}
+
+
+async def test_an_object_that_is_gone_is_said_to_be(relay: Relay, world: World) -> None:
+    world.send("film", None, told="base")
+    await pulled(relay)
+    shown = await relay("dlq", "show", "base", "night.jsonl", **ALLOWED)
+    assert "would be rejected: payload_missing" in shown.out, shown
+    group, _ = await plan(relay, **ALLOWED)
+    assert (group["fates"], group["goes"]) == ({"rejected": 1}, 1)
+
+
+async def test_a_bucket_that_is_gone_leaves_its_letters_unread(relay: Relay, world: World) -> None:
+    world.send("film", PAYLOAD, told="base")
+    world.lose_bucket()
+    group, ended = await plan(relay, **ALLOWED)
+    assert group["fates"] == {"unknown": 1}
+    assert "were not read" in ended.err
+    assert "s3:GetObject" in ended.err
