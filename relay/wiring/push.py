@@ -63,8 +63,9 @@ async def _halted(
     """Answer 200 to nothing: a deployment with a bad setting must not lose a message."""
     for mistake in mistakes:
         _log.error("halted: %s", mistake)
-    telemetry.state = lambda: State(problem=mistakes[0])
-    app = PushApp(_wait, hold=settings.hold, ready=misconfigured(mistakes))
+    held = _Held()
+    telemetry.state = lambda: State(in_hand=len(held), problem=mistakes[0])
+    app = PushApp(held, hold=settings.hold, ready=misconfigured(mistakes, held))
     async with serving(
         telemetry.beside(app.asgi()), host=settings.host, port=settings.port, grace=ANSWERING
     ):
@@ -73,6 +74,20 @@ async def _halted(
         app.release()
 
 
-async def _wait(_message: Message) -> Outcome:
-    await asyncio.Event().wait()
-    raise AssertionError  # an event that nobody sets
+class _Held:
+    """Messages of a relay that cannot handle any."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    async def __call__(self, message: Message) -> Outcome:
+        """Wait until cancelled."""
+        self._count += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._count -= 1
+        raise AssertionError(message)  # an event that nobody sets

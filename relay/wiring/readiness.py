@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Any, Protocol
 
 from relay.handler import Handler
@@ -60,7 +60,7 @@ def receiving(told: Readiness, intake: Callable[[], Intake]) -> Readiness:
     return both
 
 
-def misconfigured(mistakes: Sequence[str]) -> Readiness:
+def misconfigured(mistakes: Sequence[str], held: Sized) -> Readiness:
     """The answer of a relay that cannot run with its settings: it holds, and names them."""
 
     def told() -> tuple[bool, Mapping[str, Any]]:
@@ -69,7 +69,7 @@ def misconfigured(mistakes: Sequence[str]) -> Readiness:
             "halted": True,
             "reason": "; ".join(mistakes),
             "setting": None,
-            "in_hand": 0,
+            "in_hand": len(held),
             "last_error": None,
         }
 

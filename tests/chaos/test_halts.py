@@ -168,6 +168,7 @@ async def test_a_mistake_in_the_settings_holds_every_message(
         assert "RELAY_HOLD" in told["reason"]
         await made.haste.sleep(40)
         assert untouched(made)
+        assert (await made.ready())[1]["in_hand"] == MESSAGES
         await made.relay.kill()
         made.relay.environment = {**made.relay.environment, "RELAY_HOLD": "100"}
         verdict = await conclude(made)
