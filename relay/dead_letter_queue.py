@@ -101,9 +101,13 @@ class DeadLetterQueue:
                 if self.problem is not None:
                     await self._sleep(PROBE_EVERY)
 
-    async def drain(self) -> None:
-        """Wait for the copies that are on their way."""
-        await asyncio.gather(*self._sending, return_exceptions=True)
+    async def drain(self, seconds: float | None = None) -> None:
+        """Wait for the copies that are on their way, for so many seconds at most if given.
+
+        One that is not there by then leaves its message unacknowledged: there may be two of it.
+        """
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=seconds)
 
     async def _send(self, message: Message, origin: Origin, reject: Reject) -> None:
         copy = dead_letter(message, origin, await self._store.limit())

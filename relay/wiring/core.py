@@ -24,6 +24,9 @@ from relay.wiring.ways import Way, open_way
 EXPIRY_EVERY = 30.0
 """Seconds between looks for messages that the queue is about to delete; it counts in days."""
 
+COPIES = 2.0
+"""Seconds of a stop for a dead-letter queue that does not answer: the platform's patience ends."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Core:
@@ -36,9 +39,12 @@ class Core:
     ledger: Bookkeeping
 
     async def stop(self, deadline: float) -> None:
-        """Finish what is on the wire and the copies on their way; all else may come again."""
+        """Finish what is on the wire, and the copies on their way; all else may come again.
+
+        The copies have `COPIES` seconds after the deadline.
+        """
         await self.forwarder.stop(deadline)
-        await self.dead_letters.drain()
+        await self.dead_letters.drain(COPIES)
         await self.ledger.drain()
 
 

@@ -69,6 +69,7 @@ class Shelf:
         self.copies: list[DeadLetter] = []
         self.trouble: NotStored | None = None
         self.started = asyncio.Event()
+        self.silent: asyncio.Event | None = None
 
     async def limit(self) -> int:
         return MAX_BYTES
@@ -76,6 +77,8 @@ class Shelf:
     async def put(self, copy: DeadLetter) -> None:
         self.started.set()
         await asyncio.sleep(0)
+        if self.silent is not None:
+            await self.silent.wait()
         if self.trouble is not None:
             raise self.trouble
         self.copies.append(copy)
@@ -253,6 +256,17 @@ async def test_a_copy_on_its_way_is_remembered_although_nobody_waits_any_more() 
     assert len(bench.shelf.copies) == 1
     assert isinstance(await bench.handler.handle(message(b"hello")), Reject)
     assert len(bench.shelf.copies) == 1
+
+
+async def test_a_stop_waits_no_longer_than_it_may_for_a_queue_that_does_not_answer() -> None:
+    bench = Bench()
+    bench.shelf.silent = asyncio.Event()
+    task = asyncio.create_task(bench.handler.handle(message(b"hello")))
+    await bench.shelf.started.wait()
+    await bench.dead_letters.drain(0.01)
+    assert not task.done()
+    bench.shelf.silent.set()
+    assert isinstance(await task, Reject)
 
 
 async def test_a_passing_trouble_of_the_dead_letter_queue_makes_the_message_wait() -> None:
