@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,11 @@ QUIET = 3
 
 PATIENCE = 6
 """The same where the counters say that there is more: it is locked in groups or in other hands."""
+
+SETTLING = 30.0
+"""Seconds of polls that bring nothing before the counters are believed against what was received
+and deleted lately. SQS says that they are right within a minute, and most of the time they are at
+once."""
 
 WIDTH = 4
 """Most receives at a time; one while they bring nothing."""
@@ -46,6 +52,7 @@ class Scan:
         wait: seconds that each poll waits; 0 asks only some of SQS's servers.
         ours: how many messages of the queue are in our hands now.
         stop: asked before each receive; true ends the pass.
+        deleted: how many we have deleted, of which the counters may not know yet.
         clock: what leases are counted by.
         sleep: waits between tries of a receive that failed.
     """
@@ -58,6 +65,7 @@ class Scan:
         wait: float,
         ours: Callable[[], int],
         stop: Callable[[], bool],
+        deleted: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -66,6 +74,7 @@ class Scan:
         self._wait = wait
         self._ours = ours
         self._stop = stop
+        self._deleted = deleted
         self._clock = clock
         self._sleep = sleep
         self._seen: set[bytes] = set()
@@ -110,14 +119,25 @@ class Scan:
             self.reach = replace(self.reach, complete=False, why=FULL)
 
     async def _ended(self, quiet: int) -> bool:
+        ours = self._ours()
         counts = await self._queue.attributes()
-        others = max(0, counts.in_flight - self._ours())
+        # A delete that was under way meanwhile was counted or not.
+        others = max(0, counts.in_flight - max(ours, self._ours()))
         waiting = counts.visible + counts.delayed
-        if waiting and quiet < PATIENCE:
+        if quiet < self._patience(waiting, others):
             return False
         left = waiting + others
         self.reach = Reach(not left, left, _why(waiting, others, fifo=self._queue.fifo))
         return True
+
+    def _patience(self, waiting: int, others: int) -> int:
+        """How many polls that bring nothing make these counts worth believing."""
+        late = waiting <= len(self._seen) and others <= self._deleted()
+        if not (waiting or others):
+            return QUIET
+        if late and not self._queue.fifo:
+            return max(PATIENCE, math.ceil(SETTLING / max(self._wait, 1.0)))
+        return PATIENCE if waiting else QUIET
 
     async def _receive(self) -> list[Leased]:
         for attempt in range(1, ATTEMPTS + 1):
@@ -147,7 +167,7 @@ def _why(waiting: int, others: int, *, fifo: bool) -> str:
     if waiting and fifo:
         return "SQS shows no more of a FIFO group than the first messages that are in our hands"
     if waiting:
-        return "SQS counts messages that it did not hand out"
+        return "SQS counts messages that it did not hand out; its counters may be a minute late"
     if others:
         return "they are hidden: in other hands, or left by a run that was killed"
     return ""

@@ -96,8 +96,15 @@ async def carry_out(
 ) -> Tally:
     """One pass that does the errand, shown while it goes."""
     holding = Holding(desk.queue, lease)
-    scan = Scan(desk.queue, lease=lease, wait=wait, ours=lambda: len(holding), stop=course.ended)
     deletion = Deletion(desk.queue, holding, kept)
+    scan = Scan(
+        desk.queue,
+        lease=lease,
+        wait=wait,
+        ours=lambda: len(holding),
+        stop=course.ended,
+        deleted=lambda: deletion.count,
+    )
     # Nothing comes back because letters were dropped.
     guard = Growth(desk.count, few=math.inf if errand.each else FEW)
     run = Run(desk.queue, scan, deletion, kept, road, errand, course, guard)
