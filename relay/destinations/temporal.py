@@ -13,16 +13,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from relay.destinations.codes import REFUSED, TOO_LARGE
 from relay.destinations.content import Content, content
 from relay.destinations.keys import as_text
-from relay.message import Delivered, Event, Outcome, Reject, Unavailable
+from relay.destinations.temporal_answer import refused, unconnected
+from relay.message import Delivered, Event, Outcome, Reject
 from relay.traits import Traits
-
-ADDRESS = "RELAY_TEMPORAL_ADDRESS"
-NAMESPACE = "RELAY_TEMPORAL_NAMESPACE"
-KEY = "RELAY_TEMPORAL_API_KEY"
-WORKFLOW = "RELAY_TEMPORAL_WORKFLOW"
 
 PAYLOAD_BYTES = 2_000_000
 """The server refuses a payload above 2 MB (Temporal's documented limits)."""
@@ -121,10 +116,10 @@ class Temporal:
         except self._exceptions.WorkflowAlreadyStartedError as error:
             return Delivered(error.run_id, duplicate=True)
         except self._service.RPCError as error:
-            return _failed(error.status.name, error.message)
+            return refused(error.status.name, error.message)
         except (OSError, RuntimeError) as error:
             # The client's own word for a server that it cannot connect to.
-            raise Unavailable(f"Temporal cannot be reached: {_first_line(error)}") from None
+            raise unconnected(error) from None
         return Delivered(handle.first_execution_run_id or handle.result_run_id)
 
     def _how(self, payload: bytes) -> dict[str, Any]:
@@ -138,36 +133,6 @@ class Temporal:
             "id_reuse_policy": self._policies.WorkflowIDReusePolicy.REJECT_DUPLICATE,
             "id_conflict_policy": self._policies.WorkflowIDConflictPolicy.FAIL,
         }
-
-
-_HALTS = {
-    "UNAUTHENTICATED": KEY,
-    "PERMISSION_DENIED": KEY,
-    "NOT_FOUND": NAMESPACE,
-    "UNIMPLEMENTED": ADDRESS,
-}
-_ABOUT_SERVER = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
-
-
-def _failed(status: str, message: str) -> Outcome:
-    sentence = f"Temporal answers {status}: {message[:200]}"
-    if status == "INVALID_ARGUMENT":
-        if "exceeds" in message and "limit" in message:
-            return Reject(TOO_LARGE, sentence)
-        if "orkflow" in message and ("Id" in message or "id" in message.split()):
-            return Reject(REFUSED, sentence)
-        raise Unavailable(sentence, setting=WORKFLOW, untaken=True)
-    setting = _HALTS.get(status)
-    raise Unavailable(
-        sentence,
-        setting=setting,
-        proven=setting is not None or status in _ABOUT_SERVER,
-        untaken=setting is not None or status == "RESOURCE_EXHAUSTED",
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 async def connect(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,7 +50,9 @@ class Wire:
 
 
 @contextlib.asynccontextmanager
-async def listening(answer: bytes = b"", behave: Answering | None = None) -> AsyncIterator[Wire]:
+async def listening(
+    answer: bytes = b"", behave: Answering | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Wire]:
     wire = Wire(answer, behave)
     tasks: set[asyncio.Task[None]] = set()
     writers: list[asyncio.StreamWriter] = []
@@ -60,7 +63,7 @@ async def listening(answer: bytes = b"", behave: Answering | None = None) -> Asy
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
     wire.port = server.sockets[0].getsockname()[1]
     try:
         yield wire

@@ -1,0 +1,69 @@
+"""The webhook over TLS: it shows its certificate, and trusts the authority that it is told of."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from relay.message import Delivered, Destination, Event, Unavailable
+from tests.conformance.sides import wired
+from tests.destinations import certificates
+from tests.destinations.certificates import Certificates
+from tests.destinations.wire import Wire, http, listening
+
+EVENT = Event(id="e-1", name="order/placed", data=b"{}")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return certificates.made(tmp_path_factory.mktemp("certificates"))
+
+
+@asynccontextmanager
+async def hooked(made: Certificates, *withheld: str) -> AsyncIterator[tuple[Wire, Destination]]:
+    """A receiver that asks for a certificate, and the webhook without what is withheld."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(made.authority))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(made.server.certificate, made.server.key)
+    files = {
+        "CERTIFICATE": made.client.certificate,
+        "PRIVATE_KEY": made.client.key,
+        "AUTHORITY": made.authority,
+    }
+    async with AsyncExitStack() as stack:
+        wire = await stack.enter_async_context(listening(http(200), tls=context))
+        variables = {
+            "RELAY_WEBHOOK_URL": f"https://127.0.0.1:{wire.port}/hook",
+            "RELAY_WEBHOOK_PRIVATE": "true",
+            **{
+                f"RELAY_WEBHOOK_{name}": str(path)
+                for name, path in files.items()
+                if name not in withheld
+            },
+        }
+        destination, _ = await wired(stack, "webhook", variables, [])
+        yield wire, destination
+
+
+async def test_a_receiver_that_asks_for_a_certificate_is_shown_ours(made: Certificates) -> None:
+    async with hooked(made) as (wire, destination):
+        assert await destination.send([EVENT]) == [Delivered()]
+        assert len(wire.requests) == 1
+
+
+async def test_a_receiver_that_is_shown_none_gets_nothing(made: Certificates) -> None:
+    async with hooked(made, "CERTIFICATE", "PRIVATE_KEY") as (wire, destination):
+        with pytest.raises(Unavailable):
+            await destination.send([EVENT])
+        assert wire.requests == []
+
+
+async def test_an_authority_that_nobody_told_us_of_halts(made: Certificates) -> None:
+    async with hooked(made, "AUTHORITY") as (wire, destination):
+        with pytest.raises(Unavailable, match="no TLS that can be trusted") as caught:
+            await destination.send([EVENT])
+        assert caught.value.setting == "RELAY_WEBHOOK_URL"
+        assert wire.requests == []

@@ -1,0 +1,140 @@
+"""Temporal over real gRPC: client certificates, and signals to the workflow of an entity."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.local.orchestrators.names import lacking
+from relay.local.orchestrators.temporal import Frontend
+from relay.message import Delivered, Destination, Event, Reject, Unavailable
+from tests.conformance.sides import wired
+from tests.destinations import certificates
+
+pytestmark = pytest.mark.skipif(lacking("temporal") is not None, reason=str(lacking("temporal")))
+
+SIGNALS = {
+    "RELAY_TEMPORAL_SIGNAL": "order-changed",
+    "RELAY_TEMPORAL_ENTITY_PATH": "data.orderId",
+}
+
+
+def event(event_id: str, order: Any) -> Event:
+    data = json.dumps({"orderId": order}).encode()
+    return Event(id=event_id, name="order/changed", data=data)
+
+
+@asynccontextmanager
+async def destination_of(front: Frontend, **variables: str) -> AsyncIterator[Destination]:
+    async with AsyncExitStack() as stack:
+        found, _ = await wired(stack, "temporal", {**front.settings, **variables}, [])
+        yield found
+
+
+def _secured(made: certificates.Certificates) -> Frontend:
+    import grpc  # type: ignore[import-untyped,unused-ignore] # noqa: PLC0415 - needs the extra
+
+    credentials = grpc.ssl_server_credentials(
+        [(made.server.key.read_bytes(), made.server.certificate.read_bytes())],
+        root_certificates=made.authority.read_bytes(),
+        require_client_auth=True,
+    )
+    return Frontend(credentials)
+
+
+async def test_a_client_certificate_is_shown_and_the_servers_is_checked(tmp_path: Path) -> None:
+    made = certificates.made(tmp_path)
+    async with _secured(made) as front, destination_of(front, **_ours(made)) as destination:
+        (outcome,) = await destination.send([event("e-1", "o-1")])
+        assert isinstance(outcome, Delivered)
+        assert front.callers == {certificates.CLIENT}
+
+
+def _ours(made: certificates.Certificates) -> dict[str, str]:
+    return {
+        "RELAY_TEMPORAL_CERTIFICATE": str(made.client.certificate),
+        "RELAY_TEMPORAL_PRIVATE_KEY": str(made.client.key),
+        "RELAY_TEMPORAL_AUTHORITY": str(made.authority),
+    }
+
+
+@pytest.mark.parametrize(
+    ("withheld", "setting"),
+    [
+        ("AUTHORITY", "RELAY_TEMPORAL_AUTHORITY"),
+        ("CERTIFICATE", None),
+        ("", None),
+    ],
+)
+async def test_tls_that_does_not_come_about_sends_nothing(
+    tmp_path: Path, withheld: str, setting: str | None
+) -> None:
+    made = certificates.made(tmp_path)
+    rest = {name: path for name, path in _ours(made).items() if withheld and withheld not in name}
+    async with _secured(made) as front, destination_of(front, **rest) as destination:
+        with pytest.raises(Unavailable) as caught:
+            await destination.send([event("e-1", "o-1")])
+        assert caught.value.setting == setting
+        assert caught.value.proven
+        assert caught.value.untaken
+        assert not front.starts.started
+
+
+async def test_tls_with_a_server_that_talks_none_halts(tmp_path: Path) -> None:
+    made = certificates.made(tmp_path)
+    async with Frontend() as front, destination_of(front, **_ours(made)) as destination:
+        with pytest.raises(Unavailable) as caught:
+            await destination.send([event("e-1", "o-1")])
+        assert caught.value.setting == "RELAY_TEMPORAL_TLS"
+
+
+async def test_a_server_that_is_down_has_taken_nothing() -> None:
+    async with Frontend() as front, destination_of(front) as destination:
+        await front.down()
+        with pytest.raises(Unavailable, match="refuses connections") as caught:
+            await destination.send([event("e-1", "o-1")])
+        assert caught.value.untaken
+        assert caught.value.setting is None
+        await front.up()
+        (outcome,) = await destination.send([event("e-1", "o-1")])
+        assert isinstance(outcome, Delivered)
+
+
+async def test_events_of_one_entity_signal_one_workflow_that_the_first_of_them_starts() -> None:
+    async with Frontend() as front, destination_of(front, **SIGNALS) as destination:
+        events = [event("e-1", "o-1"), event("e-2", "o-1"), event("e-3", 7)]
+        for one in events:
+            (outcome,) = await destination.send([one])
+            assert isinstance(outcome, Delivered)
+            assert not outcome.duplicate
+        assert list(front.starts.started) == ["o-1", "7"]
+        assert front.signals == [
+            ("o-1", events[0].wire),
+            ("o-1", events[1].wire),
+            ("7", events[2].wire),
+        ]
+
+
+async def test_a_signal_whose_answer_got_lost_arrives_twice_with_the_id_to_know_it_by() -> None:
+    async with Frontend() as front, destination_of(front, **SIGNALS) as destination:
+        front.faults.append(None)
+        with pytest.raises(Unavailable) as caught:
+            await destination.send([event("e-1", "o-1")])
+        assert not caught.value.untaken
+        await destination.send([event("e-1", "o-1")])
+        assert list(front.starts.started) == ["o-1"]
+        assert [json.loads(content)["id"] for _, content in front.signals] == ["e-1", "e-1"]
+
+
+@pytest.mark.parametrize("order", [None, "", True, {"a": 1}, ["o-1"]])
+async def test_an_event_that_names_no_entity_is_rejected(order: Any) -> None:
+    async with Frontend() as front, destination_of(front, **SIGNALS) as destination:
+        (outcome,) = await destination.send([event("e-1", order)])
+        assert isinstance(outcome, Reject)
+        assert outcome.code == "no_entity"
+        assert front.signals == []
