@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from relay.settings.certificates import unusable
+
 if TYPE_CHECKING:
     from relay.settings.model import Settings
 
@@ -36,14 +38,4 @@ def needed(settings: Settings) -> Iterator[str]:
         yield (
             "RELAY_TEMPORAL_SIGNAL and RELAY_TEMPORAL_ENTITY_PATH go together: set both, or neither"
         )
-    yield from _pairs(settings)
-
-
-def _pairs(settings: Settings) -> Iterator[str]:
-    for which in ("temporal", "webhook"):
-        certificate, key = (
-            getattr(settings, f"{which}_{part}") for part in ("certificate", "private_key")
-        )
-        if bool(certificate) != bool(key):
-            name = f"RELAY_{which.upper()}"
-            yield f"{name}_CERTIFICATE and {name}_PRIVATE_KEY go together: set both, or neither"
+    yield from unusable(settings)

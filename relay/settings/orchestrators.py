@@ -110,7 +110,7 @@ class Orchestrators(BaseSettings):
     webhook_url: HookAddress | None = None
     """The whole URL. It is kept out of logs and errors, because it often is a secret."""
     webhook_url_secret: str | None = None
-    """Where to look the URL up at start instead, written like the event key's."""
+    """Where to look the URL up at run time instead, written like the event key's."""
     webhook_preset: Literal["generic", "zapier", "make", "argo-events"] = "generic"
     """Whose webhook it is."""
     webhook_signing_key: SigningKey | None = None

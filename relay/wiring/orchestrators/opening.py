@@ -21,7 +21,6 @@ async def open_orchestrator(
 
     Raises:
         OSError: a certificate's file cannot be read.
-        Unavailable: a URL that is kept elsewhere cannot be looked up.
     """
     async with AsyncExitStack() as stack:
         started = await _started(name, settings, stack, session, conflict)
@@ -45,7 +44,7 @@ async def _started(
         case "argo":
             return await argo.started(settings, stack, conflict)
         case "webhook":
-            return await webhook.started(settings, stack)
+            return webhook.started(settings, stack)
         case "bullmq":
             return await bullmq.started(settings, stack)
     raise AssertionError(f"no destination is called {name}")

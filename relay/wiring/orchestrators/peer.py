@@ -50,5 +50,5 @@ def tls(
     else:
         context = httpx.create_ssl_context(trust_env=False)
     if certificate:
-        context.load_cert_chain(certificate, private_key)
+        context.load_cert_chain(certificate, private_key, password="")
     return context

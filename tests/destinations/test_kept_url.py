@@ -1,0 +1,67 @@
+"""A webhook's URL that is kept in Secrets Manager: looked up when it is needed, and again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import boto3  # type: ignore[import-untyped] # it ships no types
+import pytest
+from moto.server import ThreadedMotoServer
+
+from relay.message import Delivered, Event, Unavailable
+from relay.settings import load
+from relay.wiring.orchestrators import open_orchestrator
+from relay.wiring.session import SharedSession
+from tests.destinations.wire import http, listening
+
+EVENT = Event(id="e-1", name="order/placed", data=b"{}")
+REGION = "us-east-1"
+
+
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", f"http://{host}:{port}")
+    client = boto3.client("secretsmanager", REGION, endpoint_url=f"http://{host}:{port}")
+    yield client
+    client.close()
+    server.stop()
+
+
+async def test_a_url_that_cannot_be_looked_up_halts_and_a_changed_one_is_followed(
+    secrets: Any,
+) -> None:
+    loaded = load(
+        {
+            "RELAY_DESTINATION": "webhook",
+            "RELAY_WEBHOOK_URL_SECRET": "prod/hook",
+            "RELAY_WEBHOOK_PRIVATE": "true",
+        }
+    )
+    assert loaded.mistakes == ()
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(listening(http(200)))
+        second = await stack.enter_async_context(listening(http(200)))
+        opening = open_orchestrator("webhook", loaded.settings, SharedSession(stack), print)
+        destination, refresh = await stack.enter_async_context(opening)
+        with pytest.raises(Unavailable) as caught:
+            await destination.send([EVENT])
+        assert caught.value.setting == "RELAY_WEBHOOK_URL_SECRET"
+        assert caught.value.untaken
+
+        secrets.create_secret(Name="prod/hook", SecretString=f"{first.url}/hook/one")
+        assert await destination.send([EVENT]) == [Delivered()]
+        secrets.put_secret_value(SecretId="prod/hook", SecretString=f"{second.url}/hook/two")
+        await refresh()
+        assert await destination.send([EVENT]) == [Delivered()]
+    assert [line for line, _, _ in (*first.requests, *second.requests)] == [
+        "POST /hook/one HTTP/1.1",
+        "POST /hook/two HTTP/1.1",
+    ]

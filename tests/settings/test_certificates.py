@@ -1,0 +1,57 @@
+"""Certificates' files that could not be used are named before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from relay.settings import load, missing
+from tests.destinations import certificates
+from tests.destinations.certificates import Certificates
+
+NEEDED = {
+    "RELAY_DESTINATION": "webhook",
+    "RELAY_WEBHOOK_URL": "https://hooks.example.com/a",
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return certificates.made(tmp_path_factory.mktemp("certificates"))
+
+
+def told(**files: Path | str) -> list[str]:
+    variables = {f"RELAY_WEBHOOK_{name.upper()}": str(path) for name, path in files.items()}
+    loaded = load({**NEEDED, **variables})
+    assert loaded.mistakes == ()
+    return missing(loaded.settings)
+
+
+def test_files_that_fit_are_not_mentioned(made: Certificates) -> None:
+    pair = {"certificate": made.client.certificate, "private_key": made.client.key}
+    assert told(**pair, authority=made.authority) == []
+
+
+def test_a_file_that_is_not_there_is_named_with_its_setting(made: Certificates) -> None:
+    (authority,) = told(authority="/nowhere/ca.pem")
+    assert authority.startswith("RELAY_WEBHOOK_AUTHORITY is no file")
+    assert "no such file" in authority
+    (pair,) = told(certificate=made.client.certificate, private_key="/nowhere/key.pem")
+    assert "RELAY_WEBHOOK_PRIVATE_KEY" in pair
+
+
+def test_files_that_are_no_pair_are_named(made: Certificates) -> None:
+    (pair,) = told(certificate=made.client.certificate, private_key=made.server.key)
+    assert "key values mismatch" in pair
+    (empty,) = told(certificate=made.client.key, private_key=made.client.key)
+    assert "no files of a certificate and its key" in empty
+    (alone,) = told(certificate=made.client.certificate)
+    assert "go together" in alone
+    (garbage,) = told(authority=made.client.key)
+    assert "RELAY_WEBHOOK_AUTHORITY" in garbage
+
+
+def test_another_destinations_files_are_nobodys_business() -> None:
+    loaded = load({**NEEDED, "RELAY_TEMPORAL_AUTHORITY": "/nowhere/ca.pem"})
+    assert missing(loaded.settings) == []
