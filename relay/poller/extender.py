@@ -18,6 +18,12 @@ LOOKS = 40.0
 
 LONGEST_REST = 5.0
 
+PARTS = 6
+"""A request may take this part of a lease: begun at half of it, two more tries are left then."""
+
+LONGEST_PATIENCE = 10.0
+"""Seconds for one request."""
+
 
 class Extender:
     """Extends each lease at about half its time, in tens, and tells which were lost.
@@ -55,37 +61,44 @@ class Extender:
         self._uniform = uniform
 
     async def run(self) -> None:
-        """Look at the leases for ever."""
+        """Look at the leases for ever. A request without an answer delays none of the others."""
         rest = min(LONGEST_REST, self._visibility / LOOKS)
-        while True:
-            await self._sleep(rest)
-            await self.look()
+        async with asyncio.TaskGroup() as requests:
+            while True:
+                await self._sleep(rest)
+                for leases in tens(self._due()):
+                    request = requests.create_task(self._extend(leases))
+                    request.add_done_callback(self._under_way(leases))
 
-    async def look(self) -> None:
-        """Extend what is due and give up what has ended: time may have passed without us."""
+    def _under_way(self, leases: Sequence[Lease]) -> Callable[[object], None]:
+        """Let nobody else change the visibility of these until what is returned is called."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for lease in leases:
+            lease.extension = ended
+
+        def end(_: object) -> None:
+            ended.set_result(None)
+            for lease in leases:
+                lease.extension = None
+
+        return end
+
+    def _due(self) -> list[Lease]:
+        """What is to be extended now. What has ended is given up: time may pass without us."""
         at, due = self._clock(), []
         for lease in self._leases:
             if lease.lost or lease.stage is Stage.SETTLING:
                 continue
             if at >= lease.deadline:
                 self._lose(lease)
-            elif at >= lease.renew_at:
+            elif at >= lease.renew_at and lease.extension is None:
                 due.append(lease)
-        if due:
-            await asyncio.gather(*(self._extend(chunk) for chunk in tens(due)))
+        return due
 
     async def _extend(self, leases: Sequence[Lease]) -> None:
         start = self._clock()
         changes = [(one.handle, self._seconds(one, start)) for one in leases]
-        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        for lease in leases:
-            lease.extension = ended
-        try:
-            results = await self._answers(changes)
-        finally:
-            ended.set_result(None)
-            for lease in leases:
-                lease.extension = None
+        results = await self._answers(changes)
         failed = 0
         for lease, (handle, seconds), result in zip(leases, changes, results, strict=True):
             if lease.handle == handle:  # another receive may have renewed it meanwhile
@@ -94,10 +107,14 @@ class Extender:
         self._observe(Extended(count=len(leases) - failed, failed=failed))
 
     async def _answers(self, changes: Sequence[tuple[str, float]]) -> list[Failed | None]:
+        patience = min(LONGEST_PATIENCE, self._visibility / PARTS)
         try:
-            return await self._queue.change_visibility(changes)
+            async with asyncio.timeout(patience):
+                return await self._queue.change_visibility(changes)
         except QueueError as error:
             return [Failed(error.code, error.sentence)] * len(changes)
+        except TimeoutError:
+            return [Failed("Unanswered", f"no answer in {patience:g} s")] * len(changes)
 
     def _note(self, lease: Lease, start: float, seconds: float, result: Failed | None) -> None:
         if result is None:

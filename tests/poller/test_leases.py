@@ -92,6 +92,25 @@ async def test_an_extension_that_may_work_later_is_tried_until_the_lease_ends(ri
     assert rig.handler.started == ["slow"]
 
 
+async def test_an_extension_without_an_answer_delays_none_of_the_others(rig: Rig) -> None:
+    await rig.send(["early"])
+    rig.handler.hold("early", "late")
+    hanging = Fault(action="ChangeMessageVisibilityBatch", delay=HOURS)
+    rig.server.faults.add(hanging)
+    async with rig.running():
+        await until(lambda: "early" in rig.handler.running)
+        rig.clock.advance(20)
+        await until(lambda: rig.server.requests["ChangeMessageVisibilityBatch"] == 1)
+        await rig.send(["late"])
+        await until(lambda: "late" in rig.handler.running)
+        rig.clock.advance(20)
+        await until(lambda: rig.server.requests["ChangeMessageVisibilityBatch"] == 2)
+        await until(lambda: rig.counts["Extended"])
+        rig.handler.free()
+        rig.clock.advance(HOURS)
+        await rig.pass_time(lambda: not rig.states)
+
+
 async def test_a_lost_message_that_has_not_started_is_not_started(rig: Rig) -> None:
     await rig.send(["first", "second"])
     rig.handler.hold("first")
