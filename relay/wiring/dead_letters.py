@@ -59,6 +59,8 @@ class SqsDeadLetters:
         try:
             result = await self._batcher.submit(_entry(copy, fifo=queue.fifo))
         except QueueError as error:
+            if error.kind == "missing" and self._found is queue:
+                self._found = None  # the redrive policy may name another one by now
             raise _refused(error) from error
         if isinstance(result, Failed):
             raise _not_stored(result.code, kind_of(result.code), result.sentence)
