@@ -20,6 +20,10 @@ REMEMBERED_FOR = 3_600.0
 PROBE_EVERY = 30.0
 """Seconds between tries while a permission, a key or the queue itself is missing."""
 
+STANDS_FOR = 1_800.0
+"""Seconds that a failure of the last try stands: another relay may have stored what it was about.
+Longer than the daemon takes to bring a message again."""
+
 LEAVE_TO_SQS = 43_200.0
 """Seconds; the longest visibility. SQS's own redrive policy moves what we cannot copy."""
 
@@ -51,11 +55,7 @@ class Store(Protocol):
 
 
 class DeadLetterQueue:
-    """Sends copies and knows for a while which messages have one.
-
-    `problem` is the sentence that says why nothing can be dead-lettered now, or None, and `setting`
-    what to look at. While it stands, one copy at a time tests the way; nothing is acknowledged.
-    """
+    """Sends copies and knows for a while which messages have one."""
 
     def __init__(
         self,
@@ -72,8 +72,20 @@ class DeadLetterQueue:
         self._turn = asyncio.Lock()
         self._sending: set[asyncio.Task[None]] = set()
         self._remembered: OrderedDict[str, tuple[float, Reject]] = OrderedDict()
-        self.problem: str | None = None
-        self.setting: str | None = None
+        self._trouble: tuple[float, str, str] | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """The sentence that says why nothing can be dead-lettered now.
+
+        While it stands, one copy at a time tests the way; nothing is acknowledged.
+        """
+        return self._trouble[1] if self._trouble is not None and self._stands() else None
+
+    @property
+    def setting(self) -> str | None:
+        """What to look at for it."""
+        return self._trouble[2] if self._trouble is not None and self._stands() else None
 
     def known(self, message_id: str) -> Reject | None:
         """Why this message was dead-lettered a while ago, or None."""
@@ -94,11 +106,11 @@ class DeadLetterQueue:
             except NotStored as error:
                 if error.setting is None:
                     return Retry(error.reason)
-                self.problem, self.setting = error.reason, error.setting
+                self._trouble = self._clock(), error.reason, error.setting
             else:
                 return reject
             async with self._turn:
-                if self.problem is not None:
+                if self._trouble is not None:
                     await self._sleep(PROBE_EVERY)
 
     async def drain(self, seconds: float | None = None) -> None:
@@ -108,6 +120,9 @@ class DeadLetterQueue:
         """
         if self._sending:
             await asyncio.wait(self._sending, timeout=seconds)
+
+    def _stands(self) -> bool:
+        return self._trouble is not None and self._clock() - self._trouble[0] < STANDS_FOR
 
     async def _send(self, message: Message, origin: Origin, reject: Reject) -> None:
         copy = dead_letter(message, origin, await self._store.limit())
@@ -123,7 +138,7 @@ class DeadLetterQueue:
 
     async def _stored(self, message: Message, copy: DeadLetter, reject: Reject) -> None:
         await self._store.put(copy)
-        self.problem = self.setting = None
+        self._trouble = None
         self._remember(message.message_id, reject)
         self._observe(
             DeadLettered(

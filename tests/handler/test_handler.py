@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from relay.dead_letter import MAX_BYTES, DeadLetter
-from relay.dead_letter_queue import REMEMBERED_FOR, DeadLetterQueue, NotStored
+from relay.dead_letter_queue import REMEMBERED_FOR, STANDS_FOR, DeadLetterQueue, NotStored
 from relay.envelope import Decoded, Rules, decode
 from relay.facts import DeadLettered, Fact, Received, Settled
 from relay.guard import ENOUGH, RejectGuard
@@ -289,6 +289,20 @@ async def test_a_missing_permission_halts_what_would_die_until_it_is_there() -> 
     bench.woken.set()
     assert isinstance(await task, Reject)
     assert bench.handler.status.problem is None
+
+
+async def test_a_halt_of_which_nothing_was_heard_for_long_is_over() -> None:
+    bench = Bench()
+    bench.shelf.trouble = NotStored("sqs:SendMessage is denied", setting="RELAY_DLQ_URL")
+    task = asyncio.create_task(bench.handler.handle(message(b"hello")))
+    await turns()
+    task.cancel()  # another relay gets the message, once the permission is there
+    await asyncio.gather(task, return_exceptions=True)
+    bench.now += STANDS_FOR - 1
+    assert bench.handler.status.setting == "RELAY_DLQ_URL"
+    bench.now += 2
+    assert bench.handler.status.problem is None
+    assert bench.handler.status.setting is None
 
 
 async def test_what_sqs_cannot_hold_with_its_reason_is_left_to_its_own_redrive() -> None:
