@@ -17,7 +17,7 @@ from relay.dlq.roads import Carried, Result
 from relay.dlq.stays import BLOCKED, Stays
 from relay.dlq.waves import waves
 from relay.envelope import Decoded
-from relay.facts import Fact, Settled
+from relay.facts import CircuitChanged, Fact, Forwarded, Settled
 from relay.message import Attribute, Delivered, Message, Outcome, Reject
 from relay.origin import ATTRIBUTE, Origin
 
@@ -37,14 +37,23 @@ class NoCopies:
 
 
 class Ends:
-    """Hears from the handler which events of a message were accepted."""
+    """Hears which events of a message were accepted, and what is wrong with the destination.
+
+    `trouble` is a sentence, None while nothing is known to be wrong.
+    """
 
     def __init__(self) -> None:
         self._accepted: dict[str, frozenset[int]] = {}
+        self.trouble: str | None = None
 
     def observe(self, fact: Fact) -> None:
-        """Note how a message ended."""
-        if isinstance(fact, Settled):
+        """Note how a message ended, or how a request did."""
+        if isinstance(fact, Forwarded):
+            self.trouble = fact.error
+        elif isinstance(fact, CircuitChanged):
+            see = f", see {fact.setting}" if fact.setting else ""
+            self.trouble = f"{fact.reason}{see}" if fact.state in ("open", "halted") else None
+        elif isinstance(fact, Settled):
             self._accepted[fact.message.message_id] = frozenset(
                 event.index for event, end in fact.results if isinstance(end, Delivered)
             )
@@ -108,7 +117,7 @@ class StraightRoad:
             async with asyncio.timeout(self._deadline):
                 outcome = await self._handle(message)
         except TimeoutError:
-            return Stays("undecided", f"no outcome within {self._deadline:g} s; its id is kept")
+            return Stays("undecided", self._undecided())
         accepted = self._ends.take(message.message_id)
         if isinstance(outcome, Delivered):
             return Carried(outcome.reference)
@@ -117,6 +126,14 @@ class StraightRoad:
         if not accepted or self._dead.fifo or letter.past is None:
             return stays
         return await self._narrow(letter, letter.past, accepted, outcome, stays)
+
+    def _undecided(self) -> str:
+        why = (
+            f", for the destination is in trouble: {self._ends.trouble}"
+            if self._ends.trouble
+            else ""
+        )
+        return f"no outcome within {self._deadline:g} s{why}; its id is kept"
 
     async def _narrow(
         self,

@@ -130,6 +130,26 @@ async def test_a_canary_that_is_not_delivered_keeps_the_rest_where_it_is(
     assert (len(place.bodies("main")), place.visible("dead")) == (0, 6)
 
 
+async def test_a_canary_without_an_outcome_says_what_is_wrong_with_the_destination(
+    relay: Relay, place: Place, inngest: InngestServer
+) -> None:
+    await letters(place, 1)
+    words = ("dlq", "redrive", "--canary", "1", "--canary-deadline", "1", *YES)
+    ended = await relay(*words, RELAY_INNGEST_URL="http://127.0.0.1:1")
+    assert ended.code == 4
+    assert "no outcome within 1 s, for the destination is in trouble: " in ended.err
+    assert place.visible("dead") == 1
+
+
+@pytest.mark.parametrize("how", [("--canary", "1"), ("--straight",)])
+async def test_what_this_machine_cannot_deliver_is_refused_at_once(
+    relay: Relay, place: Place, how: tuple[str, ...]
+) -> None:
+    await letters(place, 1)
+    ended = await relay("dlq", "redrive", *how, *YES)
+    assert (ended.code, "RELAY_INNGEST_EVENT_KEY is not set" in ended.err) == (2, True)
+
+
 async def test_a_native_dry_run_says_what_it_loses(relay: Relay, place: Place) -> None:
     await letters(place, 5)
     dry = await relay("dlq", "redrive", "--native", *QUICK)

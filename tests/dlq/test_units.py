@@ -1,5 +1,6 @@
 """The pure parts: expiry, filters, edits, canaries, growth, records."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -221,6 +222,17 @@ async def test_a_pace_keeps_to_its_rate() -> None:
     for _ in range(5):
         await pace.turn(10)
     assert clock.time() == 2.0
+
+
+async def test_a_stop_waits_for_no_pace() -> None:
+    stop = asyncio.Event()
+    pace = Pace(0.01, stop=stop)
+    await pace.turn(10)
+    waiting = asyncio.create_task(pace.turn(10))
+    await asyncio.sleep(0)
+    stop.set()
+    await waiting
+    await pace.turn(10)
 
 
 @given(st.lists(st.sampled_from(["a", "b", None]), max_size=12))

@@ -16,6 +16,7 @@ from relay.commands.dlq.wish import Wish
 from relay.commands.failure import USAGE, fail
 from relay.dlq.edit import Edit, load_edit
 from relay.dlq.errand import MAX_HOPS
+from relay.settings import Settings, missing
 
 
 def command(  # noqa: PLR0913 - a parameter for each option
@@ -95,6 +96,8 @@ def command(  # noqa: PLR0913 - a parameter for each option
     meant = o.chosen(names, codes, ids, sources, since, until, attributes, where)
     if straight and to is not None:
         fail("--straight and --to exclude each other: choose one", code=USAGE)
+    if yes and (straight or canary is not None) and not canary_through_queue:
+        _ready(settings)
     if canary_through_queue and (straight or not settings.ledger_table):
         fail("--canary-through-queue needs RELAY_LEDGER_TABLE and no --straight", code=USAGE)
     if native_task:
@@ -124,6 +127,13 @@ def command(  # noqa: PLR0913 - a parameter for each option
     )
     work = Redriving(settings, wish)
     asyncio.run(work.do(dlq, queue, journal_directory) if yes else work.show(dlq, queue))
+
+
+def _ready(settings: Settings) -> None:
+    """End the command where nothing could be delivered from here: a canary would only time out."""
+    lacking = missing(settings)
+    if lacking:
+        fail(*lacking, code=USAGE)
 
 
 def _edit(text: str | None) -> Edit | None:

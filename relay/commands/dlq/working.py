@@ -111,7 +111,8 @@ async def carry_out(
     total = min(desk.count, errand.limit or desk.count)
     with Progress("brought", total=total) as progress:
         going = run.carry_out(
-            Pace(rate), lambda tally: progress.at(tally.brought, deleted=tally.deleted)
+            Pace(rate, stop=course.stop),
+            lambda tally: progress.at(tally.brought, deleted=tally.deleted),
         )
         return await ended(going, run.tally, kept)
 
