@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from relay.commands.configured import EnvFile, configured
 from relay.commands.failure import USAGE, fail
 from relay.settings import missing
+from relay.wiring.event_loop import run
 from relay.wiring.pull import poll
 
 EXIT_CODES = (
@@ -35,6 +34,6 @@ def command(*, env_file: EnvFile = None) -> None:
     if wrong:
         fail(*wrong, code=USAGE)
     try:
-        asyncio.run(poll(settings))
+        run(poll(settings))
     except OSError as error:
         fail(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import typer
 
 from relay.commands.configured import EnvFile
 from relay.commands.failure import fail
 from relay.settings import load, missing
+from relay.wiring.event_loop import run
 from relay.wiring.push import serve
 
 EXIT_CODES = "Exit codes: 0 stopped as asked, 1 the address cannot be listened on."
@@ -28,6 +27,6 @@ def command(*, env_file: EnvFile = None) -> None:
         typer.echo(f"relay: {warning}", err=True)
     settings = loaded.settings
     try:
-        asyncio.run(serve(loaded, (*loaded.mistakes, *missing(settings))))
+        run(serve(loaded, (*loaded.mistakes, *missing(settings))))
     except OSError as error:
         fail(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")
