@@ -89,7 +89,10 @@ class DeadLetterQueue:
 
     def known(self, message_id: str) -> Reject | None:
         """Why this message was dead-lettered a while ago, or None."""
-        at, reject = self._remembered.get(message_id, (float("-inf"), None))
+        found = self._remembered.get(message_id)
+        if found is None:
+            return None
+        at, reject = found
         return reject if self._clock() - at < REMEMBERED_FOR else None
 
     async def put(self, message: Message, origin: Origin, reject: Reject) -> Reject | Retry:

@@ -63,6 +63,8 @@ class Message(Struct, frozen=True, kw_only=True):
 
     def attribute(self, name: str) -> Attribute | None:
         """The attribute of this name in any case: HTTP headers lose it on the way in push mode."""
+        if not self.attributes:
+            return None
         found = self.attributes.get(name)
         if found is not None:
             return found

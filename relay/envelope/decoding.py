@@ -149,10 +149,10 @@ def _notices(
     events: Sequence[Event],
     first: tuple[str, ...],
 ) -> tuple[str, ...]:
-    found = dict.fromkeys(first + letter.notices)
+    found = [*first, *letter.notices]
     for _, draft in drafts:
-        if isinstance(draft, Draft) and draft.notices:
-            found.update(dict.fromkeys(draft.notices))
+        if isinstance(draft, Draft):
+            found += draft.notices
     if len(events) > 1 and len({event.id for event in events}) < len(events):
-        found["repeated-id"] = None
-    return tuple(found)[:MAX_NOTICES]
+        found.append("repeated-id")
+    return tuple(dict.fromkeys(found))[:MAX_NOTICES] if found else ()

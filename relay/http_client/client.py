@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from aiohappyeyeballs import start_connection
@@ -67,7 +67,7 @@ class HttpClient:
             Interrupted: there was no whole answer.
             ValueError: a header or the target holds what would end its line.
         """
-        head = _line(f"POST {target} HTTP/1.1") + self._head + _lines(headers)
+        head = _encoded([f"POST {target} HTTP/1.1\r\n"]) + self._head + _lines(headers)
         request = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
         async with self._places:
             connection = self._reuse() or await self._connect()
@@ -136,10 +136,11 @@ class HttpClient:
 
 
 def _lines(headers: Mapping[str, str]) -> bytes:
-    return b"".join(_line(f"{name}: {value}") for name, value in headers.items())
+    return _encoded([f"{name}: {value}\r\n" for name, value in headers.items()])
 
 
-def _line(text: str) -> bytes:
-    if "\r" in text or "\n" in text:
+def _encoded(lines: Sequence[str]) -> bytes:
+    text = "".join(lines)
+    if text.count("\r") > len(lines) or text.count("\n") > len(lines):
         raise ValueError("a line break in a header would make two of it")
-    return text.encode("latin-1") + b"\r\n"
+    return text.encode("latin-1")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from relay.aws.values import Received
 from relay.message import Message, Outcome, Retry
@@ -59,7 +59,6 @@ class Deliveries:
         self._slots = slots
         self._clock = clock
         self._tasks = asyncio.TaskGroup()
-        self._work: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._quiet = asyncio.Event()
         self._empty = asyncio.Event()
@@ -119,8 +118,9 @@ class Deliveries:
 
     def cancel(self) -> None:
         """Give up on what is still being settled."""
-        for task in self._work:
-            task.cancel()
+        for lease in self.leases:
+            if lease.task is not None:
+                lease.task.cancel()
 
     def left(self) -> list[Lease]:
         """What is in hand still, the later of a group first."""
@@ -144,7 +144,7 @@ class Deliveries:
                 self._line.add(lease)
             else:
                 lease.stage = Stage.SETTLING
-                self._spawn(self._hide(lease))
+                self._tasks.create_task(self._hide(lease))
         self._start()
 
     def _start(self) -> None:
@@ -155,7 +155,7 @@ class Deliveries:
                 return
             self.handling += 1
             lease.stage = Stage.HANDLING
-            self._spawn(self._deliver(lease))
+            self._tasks.create_task(self._deliver(lease))
 
     async def _deliver(self, lease: Lease) -> None:
         lease.task = asyncio.current_task()
@@ -199,6 +199,7 @@ class Deliveries:
         return backoff(lease.message.receive_count) if retry.after is None else retry.after
 
     async def _hide(self, lease: Lease) -> None:
+        lease.task = asyncio.current_task()
         await self._settler.hide(lease, PARKED_FOR)
         self._let_go(lease)
 
@@ -206,9 +207,11 @@ class Deliveries:
         for lease in leases:
             lease.stage = Stage.SETTLING
         if leases:
-            self._spawn(self._release(leases))
+            self._tasks.create_task(self._release(leases))
 
     async def _release(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            lease.task = asyncio.current_task()
         await self._settler.release(leases)
         for lease in leases:
             self._let_go(lease)
@@ -218,12 +221,6 @@ class Deliveries:
         self._room.give(lease.size)
         if not self.leases:
             self._empty.set()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._tasks.create_task(work)
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
-        return task
 
 
 def _size(message: Message) -> int:

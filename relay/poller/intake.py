@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -89,6 +90,8 @@ class Intake:
         self._receivers: set[asyncio.Task[None]] = set()
         self._polling: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._name = uuid.uuid4().hex
+        self._attempts = itertools.count(1)
 
     async def run(self) -> None:
         """Receive until stopped; returns when the last long poll has ended."""
@@ -129,7 +132,8 @@ class Intake:
     def _fresh(self, attempt: _Attempt | None) -> _Attempt:
         """The attempt to go on with. One whose messages' leases are half over is not repeated."""
         if attempt is None or self._clock() - attempt.asked_at > self._visibility / 2:
-            return _Attempt(uuid.uuid4().hex, self._clock())
+            # Random bytes for each would cost as much as signing the request.
+            return _Attempt(f"{self._name}-{next(self._attempts)}", self._clock())
         return attempt
 
     async def _take_room(self) -> int:

@@ -34,8 +34,8 @@ class Lease(Struct, eq=False):
 
     `deadline` is when SQS may show the message to others. `lost` says that SQS refused to extend
     it, or that the deadline passed: somebody else may have the message too. `former` are the
-    handles of earlier receives of the same message. `task` is what handles it, once that runs: a
-    task that is cancelled before it could start settles nothing.
+    handles of earlier receives of the same message. `task` is what handles or settles it, once that
+    runs: a task that is cancelled before it could start settles nothing.
     """
 
     message: Message
