@@ -51,8 +51,10 @@ class Ends:
         if isinstance(fact, Forwarded):
             self.trouble = fact.error
         elif isinstance(fact, CircuitChanged):
-            see = f", see {fact.setting}" if fact.setting else ""
-            self.trouble = f"{fact.reason}{see}" if fact.state in ("open", "halted") else None
+            if fact.state in ("open", "halted"):
+                self.trouble = f"{fact.reason}{f', see {fact.setting}' if fact.setting else ''}"
+            elif fact.state == "closed":
+                self.trouble = None
         elif isinstance(fact, Settled):
             self._accepted[fact.message.message_id] = frozenset(
                 event.index for event, end in fact.results if isinstance(end, Delivered)

@@ -1,6 +1,5 @@
 """The pure parts: expiry, filters, edits, canaries, growth, records."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +17,6 @@ from relay.dlq.filters import Filter
 from relay.dlq.growth import Growth
 from relay.dlq.letter import Letter, read_letter
 from relay.dlq.moments import moment, span
-from relay.dlq.pace import Pace
 from relay.dlq.plan import Part, Plan
 from relay.dlq.record import Damaged, of_message, read_record, to_message, write_record
 from relay.dlq.shape import shape
@@ -210,29 +208,6 @@ def test_a_few_newcomers_stop_no_run_and_many_do() -> None:
     assert Growth(10).problem(0, 0, 0, 10) is None
     assert Growth(10).problem(0, 0, 0, 11) is not None
     assert Growth(10).problem(0, 1_000, 1_000, 100) is None
-
-
-async def test_a_pace_keeps_to_its_rate() -> None:
-    clock = ManualClock(0.0)
-
-    async def sleep(seconds: float) -> None:
-        clock.advance(seconds)
-
-    pace = Pace(20.0, clock=clock.time, sleep=sleep)
-    for _ in range(5):
-        await pace.turn(10)
-    assert clock.time() == 2.0
-
-
-async def test_a_stop_waits_for_no_pace() -> None:
-    stop = asyncio.Event()
-    pace = Pace(0.01, stop=stop)
-    await pace.turn(10)
-    waiting = asyncio.create_task(pace.turn(10))
-    await asyncio.sleep(0)
-    stop.set()
-    await waiting
-    await pace.turn(10)
 
 
 @given(st.lists(st.sampled_from(["a", "b", None]), max_size=12))
