@@ -92,10 +92,11 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        self._size += len(name) + len(value)
-        if self._size > _HEAD_LIMIT:
+        """One header, or a trailer: those say nothing that is asked for."""
+        self._head += len(name) + len(value)
+        if self._head > _HEAD_LIMIT:
             self._fail("sent headers without end")
+        if self._status or self._head > _HEAD_LIMIT:
             return
         key = name.decode("latin-1").lower()
         self._measured |= key in ("content-length", "transfer-encoding")
@@ -104,7 +105,6 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """All headers."""
         self._status = self._parser.get_status_code()
-        self._size = 0
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -124,6 +124,7 @@ class Connection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._status = 0
+        self._head = 0
         self._size = 0
         self._measured = False
         self._headers: dict[str, str] = {}

@@ -192,6 +192,21 @@ async def test_what_is_no_whole_answer_is_an_interruption(answer: bytes) -> None
         await client.aclose()
 
 
+async def test_what_follows_a_chunked_body_is_no_header_of_it() -> None:
+    body = b"x" * 100_000
+    chunk = b"%x\r\n%b\r\n0\r\n" % (len(body), body)
+    head = b"HTTP/1.1 200 OK\r\nx-name: head\r\nTransfer-Encoding: chunked\r\n\r\n"
+    trailers = b"x-name: trailer\r\nx-checksum: 1\r\n\r\n"
+    async with serving(answering(head + chunk + trailers)) as server:
+        client = server.client()
+        answers = [await post(client, limit=200_000) for _ in range(2)]
+        await client.aclose()
+    assert [len(answer.body) for answer in answers] == [100_000] * 2
+    assert answers[0].headers["x-name"] == "head"
+    assert "x-checksum" not in answers[0].headers
+    assert server.connections == 1
+
+
 async def test_a_long_answer_is_cut_and_its_connection_closed() -> None:
     long = b"HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\n" + b"x" * 500_000
     async with serving(answering(long, OK)) as server:
