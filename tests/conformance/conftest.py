@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -9,9 +10,15 @@ import pytest
 
 from tests.conformance import moto_states, sides
 from tests.conformance.prefect_server import prefect, prefect_process
+from tests.conformance.real_sides import VARIABLES, real
 
 LIGHT = ("inngest", "webhook", "prefect", "argo", "step-functions")
 OPTIONAL = {"temporal": "temporalio", "bullmq": "bullmq"}
+
+
+def _named(variable: str) -> pytest.MarkDecorator:
+    reason = f"set {variable} to a real server"
+    return pytest.mark.skipif(variable not in os.environ, reason=reason)
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +40,7 @@ def prefect_itself(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "temporal",
         "bullmq",
         pytest.param("prefect itself", marks=pytest.mark.heavy),
+        *(pytest.param(f"real {name}", marks=_named(at)) for name, at in VARIABLES.items()),
     ]
 )
 async def side(
@@ -40,6 +48,10 @@ async def side(
 ) -> AsyncIterator[sides.Side]:
     """A destination and its other side, fresh."""
     name = str(request.param)
+    if name.startswith("real "):
+        async with real(name.removeprefix("real ")) as found:
+            yield found
+        return
     for variable, value in moto_states.KEYS.items():
         monkeypatch.setenv(variable, value)
     if name in OPTIONAL:

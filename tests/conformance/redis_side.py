@@ -81,7 +81,7 @@ async def bullmq(**variables: str) -> AsyncIterator[Side]:
             "RELAY_BULLMQ_QUEUE": "orders",
             **variables,
         }
-        destination, traits = await wired(stack, "bullmq", settings, [])
+        destination, traits = await wired(stack, "bullmq", settings)
         levers = _Levers(destination, client)
 
         async def started() -> int:

@@ -35,6 +35,7 @@ class Side:
         complain: the next request is answered that there are too many, with this `Retry-After`.
         deny: from now on no credential is good.
         lose: the next request is carried out and its answer does not come through.
+        levers: the three above do something; a real server does not.
         tells_wait: complaints can say how long to wait.
         sees_conflicts: another content under a known id can be seen.
         conflicts: events of which it was.
@@ -44,9 +45,10 @@ class Side:
     destination: Destination
     traits: Traits
     started: Callable[[], Any]
-    complain: Callable[[str], None]
-    deny: Callable[[], None]
-    lose: Callable[[], None]
+    complain: Callable[[str], None] = lambda _after: None
+    deny: Callable[[], None] = lambda: None
+    lose: Callable[[], None] = lambda: None
+    levers: bool = True
     tells_wait: bool = True
     sees_conflicts: bool = False
     conflicts: list[Event] = field(default_factory=list)
@@ -91,7 +93,10 @@ async def inngest() -> AsyncIterator[Side]:
 
 
 async def wired(
-    stack: AsyncExitStack, name: str, variables: Mapping[str, str], conflicts: list[Event]
+    stack: AsyncExitStack,
+    name: str,
+    variables: Mapping[str, str],
+    conflict: Callable[[Event], None] = lambda _event: None,
 ) -> tuple[Destination, Traits]:
     """The destination as the relay opens it with these variables."""
     environ = {
@@ -103,7 +108,7 @@ async def wired(
     loaded = load(environ)
     assert loaded.mistakes == ()
     session = SharedSession(stack)
-    opening = open_orchestrator(name, loaded.settings, session, conflicts.append)
+    opening = open_orchestrator(name, loaded.settings, session, conflict)
     destination, _ = await stack.enter_async_context(opening)
     assert destination.traits == traits_of(loaded.settings, name)
     return destination, destination.traits
@@ -142,7 +147,7 @@ async def behind(
             monkeypatch.setenv(variable, value)
     conflicts: list[Event] = []
     async with AsyncExitStack() as stack:
-        destination, traits = await wired(stack, name, variables, conflicts)
+        destination, traits = await wired(stack, name, variables, conflicts.append)
 
         async def count() -> int:
             return started()

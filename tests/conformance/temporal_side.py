@@ -19,7 +19,7 @@ async def temporal(**variables: str) -> AsyncIterator[Side]:
     async with AsyncExitStack() as stack:
         front = await stack.enter_async_context(Frontend())
         settings = {**front.settings, **variables}
-        destination, traits = await wired(stack, "temporal", settings, [])
+        destination, traits = await wired(stack, "temporal", settings)
 
         async def started() -> int:
             return len(front.starts.started)

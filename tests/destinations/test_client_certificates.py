@@ -44,7 +44,7 @@ async def hooked(made: Certificates, *withheld: str) -> AsyncIterator[tuple[Wire
                 if name not in withheld
             },
         }
-        destination, _ = await wired(stack, "webhook", variables, [])
+        destination, _ = await wired(stack, "webhook", variables)
         yield wire, destination
 
 

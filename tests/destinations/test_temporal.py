@@ -32,7 +32,7 @@ def event(event_id: str, order: Any) -> Event:
 @asynccontextmanager
 async def destination_of(front: Frontend, **variables: str) -> AsyncIterator[Destination]:
     async with AsyncExitStack() as stack:
-        found, _ = await wired(stack, "temporal", {**front.settings, **variables}, [])
+        found, _ = await wired(stack, "temporal", {**front.settings, **variables})
         yield found
 
 
