@@ -204,8 +204,10 @@ def _why(
     message: Message, origin: Origin | None, damage: str | None, *, moved: bool
 ) -> tuple[str, str]:
     if moved:
-        times = f"after {message.receive_count - 1} deliveries" if message.receive_count > 1 else ""
-        return MOVED_BY_SQS, f"SQS moved it by the queue's redrive policy {times}".rstrip()
+        # The looks at the dead-letter queue are counted too, this one among them.
+        times = message.receive_count - 1
+        most = f" after {times} deliveries at the most" if times else ""
+        return MOVED_BY_SQS, f"SQS moved it by the queue's redrive policy{most}"
     if origin is not None:
         return origin.code or UNKNOWN, origin.reason or "no reason is noted"
     return UNKNOWN, damage or "it was put here by neither the relay nor a redrive policy"

@@ -168,6 +168,7 @@ async def test_one_letter_is_shown_whole(relay: Relay, place: Place) -> None:
         (("list", "--attribute", "x"), 2, "NAME=PATTERN"),
         (("stats", "--dlq", "absent"), 1, "does not exist"),
         (("stats", "--queue", "dead"), 1, "no redrive policy"),
+        (("stats", "--dlq", "main"), 2, "main is the main queue itself"),
         (("redrive", "--straight", "--to", "x"), 2, "exclude each other"),
         (("redrive", "--edit", "a..b"), 2, "no JMESPath"),
         (("redrive", "--canary-through-queue"), 2, "RELAY_LEDGER_TABLE"),
@@ -183,6 +184,14 @@ async def test_wrong_usage_is_a_sentence(
     assert ended.code == code
     assert told in ended.err
     assert ended.err.count("\n") == 1
+
+
+async def test_a_queue_that_has_a_dead_letter_queue_of_its_own_is_asked_about(
+    relay: Relay, place: Place
+) -> None:
+    place.make("other", "dead")
+    ended = await relay("dlq", "stats", "--dlq", "other", *QUICK)
+    assert (ended.code, "a dead-letter queue of its own, dead" in ended.err) == (0, True)
 
 
 async def test_no_queue_at_all_is_wrong_usage(relay: Relay, place: Place) -> None:

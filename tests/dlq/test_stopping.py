@@ -75,6 +75,7 @@ async def test_a_redrive_that_is_stopped_while_it_plans_its_canary_brings_nothin
 ) -> None:
     for i in range(30):
         await place.send("dead", event(i), attributes=noted(f"id-{i}"))
+    environ["RELAY_INNGEST_EVENT_KEY"] = "local"
     words = ("redrive", "--yes", "--canary", "1", "--journal", environ["HOME"] + "/run")
     code, told = await interrupted(place, environ, "ReceiveMessage", *words)
     assert code == 3, told

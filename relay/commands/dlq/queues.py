@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import typer
+
 from relay.aws.errors import QueueError
 from relay.aws.session import Session, open_session
 from relay.aws.sqs import Queue, open_queue
@@ -62,12 +64,27 @@ async def opened(settings: Settings, dlq: str | None, main: str | None) -> Async
                 first = await stack.enter_async_context(open_queue(session, source))
             reference = named or await _target(first)
             queue = await stack.enter_async_context(open_queue(session, reference))
+            attributes = await queue.attributes()
+            _check(first, queue, attributes)
             if first is not None and dlq is not None and main is None:
                 # A queue that only the settings name may have nothing to do with this one.
                 first = first if await feeds(first, queue) else None
-            yield Desk(session, queue, await queue.attributes(), first)
+            yield Desk(session, queue, attributes, first)
     except QueueError as error:
         fail(error.sentence)
+
+
+def _check(first: Queue | None, queue: Queue, attributes: QueueAttributes) -> None:
+    """End the command on the main queue itself: its messages are not dead, and each look counts."""
+    if first is not None and first.arn == queue.arn:
+        fail(f"{queue.name} is the main queue itself: name its dead-letter queue", code=USAGE)
+    if attributes.redrive is not None:
+        target = attributes.redrive.target_arn.rpartition(":")[2]
+        typer.echo(
+            f"relay: {queue.name} has a dead-letter queue of its own, {target}: is it the right"
+            " one? Whatever is received from it here is hidden from others and counted",
+            err=True,
+        )
 
 
 async def feeds(source: Queue, queue: Queue) -> bool:
