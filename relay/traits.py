@@ -97,4 +97,5 @@ def warnings(traits: Traits, kept: float) -> Iterator[str]:
 
 
 def _days(seconds: float) -> str:
-    return f"{seconds / _DAY:g} days" if seconds >= _DAY else f"{seconds / 3_600:g} hours"
+    count, unit = (seconds / _DAY, "day") if seconds >= _DAY else (seconds / 3_600, "hour")
+    return f"{count:g} {unit}{'' if count == 1 else 's'}"

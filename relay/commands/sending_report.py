@@ -66,13 +66,13 @@ class Report:
                 " lost; events with an id of their own run once all the same",
                 err=True,
             )
-        typer.echo(f"{_counts(tally)} to {queue} in {now - self._started:.1f} s")
+        typer.echo(f"{_counts(tally, queue)} in {now - self._started:.1f} s")
 
 
-def _counts(tally: Tally) -> str:
+def _counts(tally: Tally, queue: str) -> str:
     others = {"refused here": tally.refused, "failed": tally.failed}
     told = [f"{count} {what}" for what, count in others.items() if count]
-    return ", ".join((f"{tally.sent} sent", *told))
+    return ", ".join((f"{tally.sent} sent to {queue}", *told))
 
 
 def _bar() -> Progress:

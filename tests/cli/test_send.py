@@ -60,7 +60,7 @@ async def test_what_the_relay_would_reject_is_held_back_and_the_rest_sent(
         "send", "-", "--queue", "plain", stdin=f'{EVENT}\n{{"name":""}}\n\n{{broken\n{EVENT}\n'
     )
     assert ended.code == 1
-    assert ended.out.startswith("2 sent, 2 refused here to plain")
+    assert ended.out.startswith("2 sent to plain, 2 refused here")
     first, second = ended.err.splitlines()
     assert first.startswith("relay: line 2 was not sent: the relay would reject it as empty_name")
     assert second.startswith("relay: line 4 was not sent: the relay would reject it as not_json")
@@ -99,7 +99,7 @@ async def test_a_message_that_sqs_never_takes_fails_alone(relay: Relay, place: P
         *("send", "-", "--queue", "plain", "--no-check", "--lines"), stdin="good\nbad\x01\ngood\n"
     )
     assert ended.code == 1
-    assert ended.out.startswith("2 sent, 1 failed to plain")
+    assert ended.out.startswith("2 sent to plain, 1 failed")
     assert "line 2 was not sent" in ended.err
     assert place.bodies() == ["good", "good"]
 

@@ -161,7 +161,7 @@ def test_what_a_person_gives_up_is_said() -> None:
     forgetful = Traits(name="D", recognised_by="the id", remembered=86_400.0, durable=False)
     told = list(warnings(forgetful, 1_209_600.0))
     assert len(told) == 2
-    assert "remembers an id for 1 days and the queue keeps messages for 14 days" in told[0]
+    assert "remembers an id for 1 day and the queue keeps messages for 14 days" in told[0]
     assert list(warnings(Fickle.traits, 1_209_600.0)) == []
 
 
