@@ -13,7 +13,7 @@ from relay.dlq.identity import Identity
 from relay.dlq.journal import Brought, Journal
 from relay.dlq.letter import Letter
 from relay.dlq.queue_road import Load, QueueRoad
-from relay.dlq.stays import FILTERED, Stays
+from relay.dlq.stays import BLOCKED, FILTERED, Stays
 from relay.dlq.tally import Tally
 from relay.message import Message
 
@@ -38,6 +38,7 @@ class Restoring:
         self._road = road
         self._errand = errand
         self._seen = set(journal.brought)
+        self._blocked: set[str | None] = set()
         self.tally = Tally()
 
     async def carry_out(
@@ -70,6 +71,8 @@ class Restoring:
         load: Load | Stays = Stays(FILTERED, "it does not pass the filters")
         if self._errand.meant(letter):
             load = UNREAD if without_id(letter) else await self._road.ready(letter)
+        if isinstance(load, Load) and load.message.group_id in self._blocked:
+            load = BLOCKED
         if isinstance(load, Stays):
             self.tally.stay(load)
             return None
@@ -84,6 +87,8 @@ class Restoring:
             message_id = item.letter.message.message_id
             if isinstance(result, Stays):
                 self.tally.stay(result)
+                if item.load.target.queue.fifo:
+                    self._blocked.add(item.load.message.group_id)
             else:
                 identity = Identity(message_id, "")
                 noted.append(Brought(message_id, identity, None, 0, result.reference))
