@@ -3,5 +3,6 @@
 from relay.pacing.bucket import TokenBucket
 from relay.pacing.limit import AdaptiveLimit
 from relay.pacing.paced import Paced
+from relay.pacing.rates import parse_rates, rate_of
 
-__all__ = ["AdaptiveLimit", "Paced", "TokenBucket"]
+__all__ = ["AdaptiveLimit", "Paced", "TokenBucket", "parse_rates", "rate_of"]

@@ -6,11 +6,12 @@ import re
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 from relay.destinations.webhook_rules import parse_rules
 from relay.destinations.webhook_signature import signing_key
+from relay.pacing import parse_rates
 from relay.routing import parse_routes
 from relay.settings.kinds import Expected
 
@@ -97,10 +98,26 @@ def parsed_headers(text: str) -> dict[str, str]:
 def _routes(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    parts = tuple(part.strip() for part in value.split(",") if part.strip())
+    parts = _parts(value)
     if any(route.destination not in get_args(Destination) for route in parse_routes(parts)):
         raise ValueError("no destination")
     return parts
+
+
+def _rates(value: Any) -> Any:
+    if isinstance(value, float | int):
+        value = str(value)
+    if not isinstance(value, str):
+        return value
+    parts = _parts(value)
+    named = {name for name in parse_rates(parts) if name}
+    if not parts or not named <= set(get_args(Destination)):
+        raise ValueError("no rate, or no destination's")
+    return parts
+
+
+def _parts(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 MachineArn = Annotated[
@@ -162,8 +179,12 @@ Routes = Annotated[
         " order/*=step-functions,*=inngest"
     ),
 ]
-Rate = Annotated[
-    float,
-    Field(gt=0, allow_inf_nan=False),
-    Expected("a number of events a second above 0, such as 20 or 0.5"),
+Rates = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(_rates),
+    Expected(
+        "a number of events a second above 0, such as 20 or 0.5, or one for each destination, such"
+        " as webhook=20,step-functions=300"
+    ),
 ]

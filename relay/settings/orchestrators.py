@@ -14,7 +14,7 @@ from relay.settings.orchestrator_kinds import (
     Headers,
     HookAddress,
     MachineArn,
-    Rate,
+    Rates,
     RedisAddress,
     Routes,
     SigningKey,
@@ -33,8 +33,10 @@ class Orchestrators(BaseSettings):
     concurrency: UpTo100 = 16
     """The most requests at once to a destination that takes one event a request. How many there are
     really follows its latency and its errors."""
-    rate: Rate | None = None
-    """The most events a second that are sent; the preset's for Zapier and Make, else no limit."""
+    rate: Rates = ()
+    """The most events a second that are sent to each destination, or to those that are named, as in
+    `webhook=20,step-functions=300`; else the preset's for Zapier and Make, and no limit for others.
+    """
     routes: Routes = ()
     """Which destination an event goes to by its name: patterns with destinations, separated by
     commas, the first that fits decides. Without any, all go to the destination."""

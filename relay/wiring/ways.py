@@ -15,7 +15,7 @@ from relay.destinations.webhook_presets import PRESETS
 from relay.facts import CircuitChanged, Fact, IdReused, Observe
 from relay.forwarder import Forwarder
 from relay.message import Destination
-from relay.pacing import AdaptiveLimit, Paced, TokenBucket
+from relay.pacing import AdaptiveLimit, Paced, TokenBucket, parse_rates, rate_of
 from relay.routing import Router, RouteTable, parse_routes
 from relay.settings import Settings
 from relay.traits import Traits, warnings
@@ -95,11 +95,17 @@ def _routed(settings: Settings, branches: dict[str, Forwarder], *, pushed: bool)
     )
 
 
+def rate_for(name: str, settings: Settings) -> float | None:
+    """Most events a second to the destination of this name; None for no limit."""
+    rate = rate_of(parse_rates(settings.rate), name)
+    if rate is None and name == "webhook":
+        return PRESETS[settings.webhook_preset].rate
+    return rate
+
+
 def paced(destination: Destination, name: str, settings: Settings) -> Destination:
     """The destination at the rate that is set, and at the concurrency that it bears."""
-    rate = settings.rate
-    if rate is None and name == "webhook":
-        rate = PRESETS[settings.webhook_preset].rate
+    rate = rate_for(name, settings)
     most = destination.limits.in_flight
     if rate is None and name == "inngest":
         return destination

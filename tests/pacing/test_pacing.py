@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from relay.message import Delivered, Event, Limits, Outcome, Unavailable
-from relay.pacing import AdaptiveLimit, Paced, TokenBucket
+from relay.pacing import AdaptiveLimit, Paced, TokenBucket, parse_rates, rate_of
 
 
 class Clock:
@@ -154,3 +154,17 @@ def test_a_destination_that_is_always_slow_is_not_overloaded() -> None:
     limit = AdaptiveLimit(16, clock=clock)
     rounds(limit, clock, 60, 5.0)
     assert limit.value == 16
+
+
+def test_a_rate_is_for_all_destinations_or_for_those_that_are_named() -> None:
+    assert rate_of(parse_rates(["20"]), "argo") == 20.0
+    rates = parse_rates(["webhook=0.5", " 300 "])
+    assert rate_of(rates, "webhook") == 0.5
+    assert rate_of(rates, "argo") == 300.0
+    assert rate_of(parse_rates(["webhook=5"]), "argo") is None
+
+
+@pytest.mark.parametrize("texts", [["0"], ["-1"], ["inf"], ["nan"], ["x"], ["a="], ["1", "2"]])
+def test_what_is_no_rate_is_refused(texts: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"not rates|could not convert"):
+        parse_rates(texts)

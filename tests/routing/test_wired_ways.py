@@ -14,7 +14,7 @@ from relay.local.orchestrators import STAND_INS, Server
 from relay.message import Delivered, Event, Reject, Retry
 from relay.settings import load, missing
 from relay.wiring.session import SharedSession
-from relay.wiring.ways import open_way
+from relay.wiring.ways import open_way, rate_for
 
 ROUTES = "order/*=argo,user/*=webhook"
 
@@ -94,3 +94,26 @@ def test_what_a_destination_needs_is_named(destination: str, needs: str) -> None
 @pytest.mark.parametrize("routes", ["order/*=airplane", "order/*", "=argo"])
 def test_routes_to_nowhere_are_a_mistake(routes: str) -> None:
     assert load({"RELAY_ROUTES": routes}).mistakes
+
+
+@pytest.mark.parametrize(
+    ("rate", "webhook", "argo"),
+    [
+        ("", 20.0, None),
+        ("300", 300.0, 300.0),
+        ("argo=5", 20.0, 5.0),
+        ("webhook=2,300", 2.0, 300.0),
+    ],
+)
+async def test_each_destination_has_a_rate_of_its_own(
+    rate: str, webhook: float, argo: float | None
+) -> None:
+    chosen = settings(RELAY_ROUTES=ROUTES, RELAY_RATE=rate, RELAY_WEBHOOK_PRESET="zapier")
+    assert rate_for("webhook", chosen) == webhook
+    assert rate_for("argo", chosen) == argo
+
+
+@pytest.mark.parametrize("rate", ["0", "fast", "airplane=3", ",", "webhook=1,webhook=2"])
+def test_what_is_no_rate_is_a_mistake(rate: str) -> None:
+    (told,) = load({"RELAY_RATE": rate}).mistakes
+    assert told.startswith("RELAY_RATE must be a number of events a second")
