@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SOURCES := relay tests
 # Pinned: npm's "latest" of it has been a release that fails.
 CDK_VERSION := 2.1148.1
 # What the heavy tests were measured with. Prefect does not start with a newer FastAPI.
@@ -52,6 +51,10 @@ bench: $(STAMP) ## Measure CPU, requests, latency and memory beside what people 
 bench-quick: $(STAMP) ## The same in a minute: one short round
 	$(BIN)/python -m bench --quick --out build/bench-quick.json
 
+BENCH ?= build/bench.json
+bench-page: $(STAMP) ## Put the figures of the last make bench into docs/performance.md, with the picture
+	$(BIN)/python -m bench.page $(BENCH)
+
 format: $(STAMP) ## Format the code and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -75,4 +78,4 @@ deploy: bundle ## Deploy the stack; options go in CDK, as in: make deploy CDK="-
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis dist build
 
-.PHONY: help setup heavy demo check test chaos format lock bundle synth deploy clean
+.PHONY: help setup heavy demo check test chaos bench bench-quick bench-page format lock bundle synth deploy clean

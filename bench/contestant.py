@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +15,20 @@ from pathlib import Path
 from bench.servant import on_cpu
 
 HERE = Path(__file__).parent
-NODE_HOME = HERE.parent / "build" / "bench"
-"""Where the packages for Node go; removed by `make clean`."""
+BUILD = HERE.parent / "build" / "bench"
+"""Where packages for Node and what contestants write go; removed by `make clean`."""
 
-RELAY = {"RELAY_INNGEST_EVENT_KEY": "bench", "RELAY_CONFIRM": "off", "RELAY_METRICS": "none"}
-"""The shipped settings otherwise: the event API here keeps nothing that could be read back."""
+LOG = BUILD / "contestants.log"
+"""What the contestants of the last course printed."""
+
+RELAY = {
+    "RELAY_INNGEST_EVENT_KEY": "bench",
+    "RELAY_CONFIRM": "off",
+    "RELAY_METRICS": "emf",
+    "RELAY_EMF_TO": str(BUILD / "metrics.emf"),
+}
+"""The shipped settings otherwise: the event API here keeps nothing that could be read back, and
+CloudWatch is not there, so metrics go to a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +41,7 @@ class Contestant:
     name: str
     command: Sequence[str]
     messages: int
-    about: str = ""
+    about: str
     pushed: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     directory: Path = HERE.parent
@@ -54,19 +61,42 @@ def relay_poll(messages: int = 10_000, **settings: str) -> Contestant:
         name="relay poll",
         command=(*_python("relay"), "poll"),
         messages=messages,
+        about="as shipped: metrics counted, one log line a message, to files",
         settings=RELAY | settings,
     )
 
 
 def relay_serve(messages: int = 10_000) -> Contestant:
     """Our push mode."""
-    command = (*_python("relay"), "serve")
     return Contestant(
         name="relay serve",
-        command=command,
+        command=(*_python("relay"), "serve"),
         messages=messages,
+        about="as shipped: metrics counted, one log line a message, to files",
         settings=RELAY,
         pushed=True,
+    )
+
+
+def problems_only() -> Contestant:
+    """Our pull mode without log lines for what simply went through."""
+    return Contestant(
+        name="relay poll, problems only",
+        command=(*_python("relay"), "poll"),
+        messages=10_000,
+        about="RELAY_LOG_MESSAGES=problems: metrics counted, no log line where all went well",
+        settings=RELAY | {"RELAY_LOG_MESSAGES": "problems"},
+    )
+
+
+def unobserved() -> Contestant:
+    """Our pull mode with nobody listening."""
+    return Contestant(
+        name="relay poll, unobserved",
+        command=(*_python("bench.unobserved"), "poll"),
+        messages=10_000,
+        about="nothing counted and nothing logged, which no setting offers",
+        settings=RELAY | {"RELAY_METRICS": "none"},
     )
 
 
@@ -76,7 +106,7 @@ def floor() -> Contestant:
         name="floor",
         command=_python("bench.peers.floor"),
         messages=6_000,
-        about=f"{_of('aiobotocore')}, receive and delete in tens, forwards nothing",
+        about=f"{_of('aiobotocore')}, four loops receive and delete in tens, forward nothing",
     )
 
 
@@ -96,68 +126,49 @@ def web_worker() -> Contestant:
         name="web worker",
         command=_python("bench.peers.web_worker"),
         messages=1_500,
-        about=f"{_of('starlette', 'uvicorn', 'httpx')}, one POST a message",
+        about=f"{_of('starlette', 'uvicorn', 'httpx')}, one client, one POST a message",
         pushed=True,
     )
-
-
-def node(version: str) -> tuple[Contestant, Contestant]:
-    """sqs-consumer in both of its ways; `version` is what `installed` said."""
-
-    def of(way: str, messages: int, about: str) -> Contestant:
-        return Contestant(
-            name=f"sqs-consumer, {way}",
-            command=("node", "consumer.mjs", way),
-            messages=messages,
-            about=f"{version}, {about}",
-            directory=NODE_HOME,
-        )
-
-    return (
-        of("each", 1_500, "one POST a message"),
-        of("batch", 3_000, "one POST a batch of ten"),
-    )
-
-
-def installed() -> str:
-    """Install what runs on Node; its versions.
-
-    Raises:
-        RuntimeError: with the reason why it cannot be.
-    """
-    if not (shutil.which("node") and shutil.which("npm")):
-        raise RuntimeError("Node is not installed")
-    NODE_HOME.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "consumer.mjs"):
-        shutil.copy(HERE / "peers" / name, NODE_HOME)
-    if not (NODE_HOME / "node_modules" / "sqs-consumer").exists():
-        _run("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts")
-    script = "process.stdout.write(require('./node_modules/sqs-consumer/package.json').version)"
-    return f"sqs-consumer {_run('node', '-p', script)[:-4]} on Node {_run('node', '--version')}"
-
-
-def _run(*command: str) -> str:
-    done = subprocess.run(command, cwd=NODE_HOME, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command[:2])} failed: {done.stderr.strip()[-300:]}")
-    return done.stdout.strip()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
     """A contestant that was started; `port` is where a pushed one listens."""
 
+    name: str
     process: asyncio.subprocess.Process
     port: int
 
 
 @contextlib.asynccontextmanager
 async def started(
-    contestant: Contestant, *, sqs: str, queue: str, url: str, cpu: int | None, log: Path
+    contestant: Contestant, *, sqs: str, queue: str, url: str, cpu: int | None
 ) -> AsyncIterator[Running]:
     """The contestant at work on this queue and event API for as long as the block runs."""
     port = free_port()
-    environment = {
+    with LOG.open("ab") as output, on_cpu(cpu):
+        process = await asyncio.create_subprocess_exec(
+            *contestant.command,
+            cwd=contestant.directory,
+            env=_environment(contestant, sqs=sqs, queue=queue, url=url, port=port),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C is for us, who end it
+        )
+    try:
+        yield Running(name=contestant.name, process=process, port=port)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def _environment(
+    contestant: Contestant, *, sqs: str, queue: str, url: str, port: int
+) -> dict[str, str]:
+    """Ours without what is meant for somebody else, and where everything is."""
+    return {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("AWS_", "RELAY_", "BENCH_"))
@@ -174,21 +185,6 @@ async def started(
         "PORT": str(port),
         **contestant.settings,
     }
-    with log.open("ab") as output, on_cpu(cpu):
-        process = await asyncio.create_subprocess_exec(
-            *contestant.command,
-            cwd=contestant.directory,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        yield Running(process=process, port=port)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 def free_port() -> int:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import statistics
 import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bench.accounting import cpu_seconds, peak_bytes
-from bench.contestant import Contestant, Running, started
-from bench.poster import post
-from bench.servant import Servant
-
-WITHIN = 120.0
-"""Seconds after which a course is given up."""
+from bench.contestant import Contestant, Running
+from bench.ground import Ground
+from bench.payload import bodies
+from bench.poster import deliver
 
 WARM_UP = 300
 """Messages before the first measured one: imports, connections and compilers are done by then."""
@@ -33,6 +29,7 @@ class Work:
     """What is to be done. `size` is bytes a message, `latency` seconds of the event API."""
 
     name: str
+    about: str
     size: int
     latency: float = 0.0
     poison: float = 0.0
@@ -53,66 +50,19 @@ class Figures:
     server: float
     peak: int
     held: tuple[float, float] = (0.0, 0.0)
-    actions: dict[str, int] = field(default_factory=dict)
-
-
-class Ground:
-    """The two servers, the CPUs, and a fresh queue for each course."""
-
-    def __init__(self, sqs: Servant, sink: Servant, cpu: int | None, log: Path) -> None:
-        self.sqs = sqs
-        self.sink = sink
-        self.log = log
-        self._cpu = cpu
-        self._queues = 0
-
-    @contextlib.asynccontextmanager
-    async def course(self, contestant: Contestant) -> AsyncIterator[tuple[str, str, Running]]:
-        """A contestant that is ready, the name of its queue and the queue's URL."""
-        self._queues += 1
-        name = f"bench-{self._queues}"
-        url = await self.sqs.ask("queue", name=name, dead=f"{name}-dead")
-        async with self.running(contestant, url) as running:
-            await self._ready(contestant, running)
-            yield name, url, running
-
-    @contextlib.asynccontextmanager
-    async def running(self, contestant: Contestant, queue: str) -> AsyncIterator[Running]:
-        """One more contestant on a queue."""
-        async with started(
-            contestant,
-            sqs=self.sqs.ready,
-            queue=queue,
-            url=self.sink.ready,
-            cpu=self._cpu,
-            log=self.log,
-        ) as running:
-            yield running
-
-    async def _ready(self, contestant: Contestant, running: Running) -> None:
-        """Wait until it asks for a message, or answers."""
-        before = (await self.sqs.ask("seen")).get("ReceiveMessage", 0)
-        async with asyncio.timeout(WITHIN):
-            while True:
-                await asyncio.sleep(0.02)
-                if running.process.returncode is not None:
-                    raise RuntimeError(f"{contestant.name} has ended, see {self.log}")
-                if contestant.pushed:
-                    with contextlib.suppress(OSError):
-                        _, writer = await asyncio.open_connection("127.0.0.1", running.port)
-                        writer.close()
-                        return
-                elif (await self.sqs.ask("seen")).get("ReceiveMessage", 0) > before:
-                    return
 
 
 async def run(ground: Ground, contestant: Contestant, work: Work, shrink: int = 1) -> Figures:
-    """Let the contestant do the work once, or with `shrink` a part of it."""
+    """Let the contestant do the work once, or with `shrink` a part of it.
+
+    Raises:
+        Failed: it ends, refuses or takes too long.
+    """
     count = _count(contestant, work) // shrink
     await ground.sink.ask("wait", seconds=work.latency)
     async with ground.course(contestant) as (queue, url, running):
         await _consume(ground, contestant, running, queue, url, work, min(WARM_UP, count))
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # the last deletes of the warm-up
         await ground.sqs.ask("held")
         before = await _state(ground, running)
         held = await _consume(ground, contestant, running, queue, url, work, count)
@@ -130,7 +80,7 @@ class _State:
     at: float
     cpu: float
     server: float
-    actions: dict[str, int]
+    requests: int
     posts: int
 
 
@@ -139,7 +89,7 @@ async def _state(ground: Ground, running: Running) -> _State:
         time.time(),
         cpu_seconds(running.process.pid),
         cpu_seconds(ground.sqs.pid),
-        await ground.sqs.ask("seen"),
+        sum((await ground.sqs.ask("seen")).values()),
         (await ground.sink.ask("seen")).get("posts", 0),
     )
 
@@ -155,9 +105,9 @@ async def _consume(
 ) -> Sequence[float]:
     """Have so many messages done; for how long each was in hand."""
     if contestant.pushed:
-        return await post(running.port, url, count, work, CONNECTIONS)
+        return await deliver(running, url, bodies(count, work.size, work.poison), CONNECTIONS)
     await ground.sqs.ask("fill", name=queue, count=count, size=work.size, poison=work.poison)
-    await ground.sqs.ask("emptied", name=queue, within=WITHIN)
+    await ground.emptied(queue, running)
     held: list[float] = await ground.sqs.ask("held")
     return held
 
@@ -165,18 +115,14 @@ async def _consume(
 def _figures(
     before: _State, after: _State, count: int, held: Sequence[float], peak: int
 ) -> Figures:
-    actions = {
-        action: total - before.actions.get(action, 0) for action, total in after.actions.items()
-    }
     return Figures(
         cpu=(after.cpu - before.cpu) / count * 1e6,
-        requests=sum(actions.values()) / count,
+        requests=(after.requests - before.requests) / count,
         posts=(after.posts - before.posts) / count,
         rate=count / (after.at - before.at),
         server=(after.server - before.server) / count * 1e6,
         peak=peak,
         held=(_quantile(held, 50), _quantile(held, 99)),
-        actions={action: many for action, many in actions.items() if many},
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 from bench.accounting import cpu_seconds
-from bench.contestant import relay_poll
-from bench.course import WARM_UP, WITHIN, Ground, Work, run
+from bench.contestant import Running, relay_poll
+from bench.course import WARM_UP, Work, run
+from bench.ground import Ground
 
 IN_HAND = (1, 10, 100, 1_000)
 RELAYS = (1, 2, 4)
@@ -44,15 +46,18 @@ async def relays(ground: Ground, work: Work, messages: int) -> list[dict[str, An
                 await stack.enter_async_context(ground.running(relay_poll(), url))
                 for _ in range(count - 1)
             ]
-            pids = [running.process.pid for running in (first, *others)]
-            await _done(ground, queue, work, WARM_UP * count * 3)
+            all_ = [first, *others]
+            pids = [running.process.pid for running in all_]
+            await _done(ground, queue, work, WARM_UP * count * 3, all_)
             start, before = time.time(), sum(map(cpu_seconds, pids))
-            await _done(ground, queue, work, messages)
+            await _done(ground, queue, work, messages, all_)
             took, used = time.time() - start, sum(map(cpu_seconds, pids)) - before
             found.append({"relays": count, "cpu": used / messages * 1e6, "rate": messages / took})
     return found
 
 
-async def _done(ground: Ground, queue: str, work: Work, count: int) -> None:
+async def _done(
+    ground: Ground, queue: str, work: Work, count: int, all_: Sequence[Running]
+) -> None:
     await ground.sqs.ask("fill", name=queue, count=count, size=work.size)
-    await ground.sqs.ask("emptied", name=queue, within=WITHIN)
+    await ground.emptied(queue, *all_)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from bench.accounting import peak_bytes, resident_bytes
 from bench.contestant import relay_poll
-from bench.course import WITHIN, Ground
+from bench.ground import WITHIN, Ground, check
 
 IN_HAND = 1_000
 SIZE = 10_000
 
 LONG = 3.0
-"""Seconds of the event API's latency while everything is in hand."""
+"""Seconds of the event API's latency until everything is in hand."""
 
 PARTS = 10
 
@@ -38,9 +38,11 @@ async def _full(ground: Ground) -> int:
     async with ground.course(relay) as (queue, _, running):
         await ground.sqs.ask("fill", name=queue, count=IN_HAND, size=SIZE)
         async with asyncio.timeout(WITHIN):
-            while await _held(ground, queue) < IN_HAND:  # noqa: ASYNC110 - another process counts
+            while await _held(ground, queue) < IN_HAND:
+                check(running)
                 await asyncio.sleep(0.05)
-        await ground.sqs.ask("emptied", name=queue, within=WITHIN)
+        await ground.sink.ask("wait", seconds=0.0)
+        await ground.emptied(queue, running)
         return peak_bytes(running.process.pid)
 
 
@@ -55,6 +57,6 @@ async def _flat(ground: Ground, part: int) -> list[int]:
     async with ground.course(relay_poll()) as (queue, _, running):
         for _ in range(PARTS):
             await ground.sqs.ask("fill", name=queue, count=part, size=300)
-            await ground.sqs.ask("emptied", name=queue, within=WITHIN)
+            await ground.emptied(queue, running)
             found.append(resident_bytes(running.process.pid))
     return found

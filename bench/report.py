@@ -18,6 +18,8 @@ def told(results: Mapping[str, Any], found: list[Target], console: Console) -> N
     for mode in ("pull", "push"):
         for work, contestants in results[mode].items():
             console.print(_contest(f"{mode}: {results['workloads'][work]}", contestants))
+    if results["telemetry"]:
+        console.print(_contest("telemetry: events of 300 B", results["telemetry"]))
     for name in ("in_hand", "relays"):
         if results["growth"].get(name):
             console.print(_plain(f"growth: {name.replace('_', ' ')}", results["growth"][name]))

@@ -9,9 +9,11 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
-Orders = Mapping[str, Callable[..., Any]]
+from bench.failure import Failed
+
+Orders: TypeAlias = Mapping[str, Callable[..., Any]]
 
 
 async def obey(orders: Orders, ready: Any) -> None:
@@ -48,6 +50,7 @@ class Servant:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=2**26,
+                start_new_session=True,  # Ctrl-C is for us, who end it
             )
         self.ready = await self._heard()
         return self
@@ -81,7 +84,7 @@ class Servant:
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{' '.join(self._command)} has ended")
+            raise Failed(f"{' '.join(self._command)} has ended")
         return json.loads(line)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -124,7 +125,11 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(sink), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    orders = {"seen": sink.seen, "wait": sink.wait, "arrived": sink.arrived}
+    orders: dict[str, Callable[..., Any]] = {
+        "seen": sink.seen,
+        "wait": sink.wait,
+        "arrived": sink.arrived,
+    }
     await obey(orders, f"http://127.0.0.1:{port}")
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from bench.accounting import cpu_seconds
 from bench.contestant import Contestant
-from bench.course import WITHIN, Ground, Work
-from bench.poster import post
+from bench.ground import Ground
+from bench.payload import bodies
+from bench.poster import deliver
+
+SIZE = 300
 
 
 async def start_cpu(ground: Ground, contestant: Contestant) -> float:
@@ -13,8 +16,8 @@ async def start_cpu(ground: Ground, contestant: Contestant) -> float:
     await ground.sink.ask("wait", seconds=0.0)
     async with ground.course(contestant) as (queue, url, running):
         if contestant.pushed:
-            await post(running.port, url, 1, Work(name="one", size=300), 1)
+            await deliver(running, url, bodies(1, SIZE), 1)
         else:
-            await ground.sqs.ask("fill", name=queue, count=1, size=300)
-            await ground.sqs.ask("emptied", name=queue, within=WITHIN)
+            await ground.sqs.ask("fill", name=queue, count=1, size=SIZE)
+            await ground.emptied(queue, running)
         return cpu_seconds(running.process.pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ def targets(results: Mapping[str, Any]) -> list[Target]:
         *_pull(results["pull"]),
         *_saturation(results["pull"]),
         *_push(results["push"]),
+        *_telemetry(results["telemetry"]),
         *_rest(results),
     ]
 
@@ -56,6 +58,27 @@ def _push(push: Mapping[str, Any]) -> Iterator[Target]:
     small = push["small"]
     ratio = small["relay serve"]["cpu"] / small["web worker"]["cpu"]
     yield Target("push: CPU against a web worker", ratio, 0.3, "x")
+
+
+def _telemetry(telemetry: Mapping[str, Any]) -> Iterator[Target]:
+    if telemetry:
+        for name, what in (
+            ("relay poll, problems only", "metrics"),
+            ("relay poll", "metrics and a log line a message"),
+        ):
+            found = overhead(telemetry, name) * 100
+            yield Target(f"telemetry: CPU added by {what}", found, 5, " %")
+
+
+def overhead(telemetry: Mapping[str, Any], name: str) -> float:
+    """The share of CPU that this one takes above the unobserved one.
+
+    It is the median over pairs of one round, which ran side by side: what a machine does in the
+    background changes slower than that.
+    """
+    without = telemetry["relay poll, unobserved"]["rounds"]
+    pairs = zip(telemetry[name]["rounds"], without, strict=True)
+    return float(statistics.median(one / other - 1 for one, other in pairs))
 
 
 def _rest(results: Mapping[str, Any]) -> Iterator[Target]:

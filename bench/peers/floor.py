@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import Any
 
-from aiobotocore.session import get_session
+from aiobotocore.session import get_session  # type: ignore[import-untyped]  # ships no types
 
 LOOPS = 4
 

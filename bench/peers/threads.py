@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-import boto3
+import boto3  # type: ignore[import-untyped]  # ships no types
 import httpx
 
 THREADS = 10
