@@ -32,6 +32,9 @@ EXPIRING = 0.9
 USUAL_VISIBILITY = 30.0
 """Seconds asked for where the queue's own timeout is 0, with which nothing could be handled."""
 
+MARGIN = 2.0
+"""Seconds that a long poll ends before the drain's deadline does."""
+
 FLUSH = 5.0
 """Seconds after the drain's deadline for the last deletes and releases."""
 
@@ -48,8 +51,8 @@ class Limits:
         in_hand_bytes: the most bytes of them; one message is always taken.
         handling: the most handled at a time; None for all in hand.
         receivers: the most receives at a time; one while the queue is idle.
-        wait: how long SQS waits for a message before it answers with none: at most 20, and at most
-            half the visibility timeout.
+        wait: how long SQS waits for a message before it answers with none: at most 20, at most half
+            the visibility timeout, and a little less than `drain`.
         drain: how long a stop lets the handling go on.
         linger: how long a delete or a visibility change waits for others to go with.
         park: on FIFO queues a rejected message stops its group instead of letting it go on.
@@ -221,8 +224,10 @@ class Poller:
 
     def _receive(self, visibility: float) -> Receive:
         # A lease counts from before the receive: a message that comes at a long poll's very end
-        # must still have half of it.
-        wait = max(1.0, min(self._limits.wait, visibility / 2))
+        # must still have half of it. And a stop must not have to cut it off: SQS may still give it
+        # what is released just then.
+        limits = self._limits
+        wait = max(1.0, min(limits.wait, visibility / 2, limits.drain - MARGIN))
         return lambda most, attempt: self._queue.receive(most, wait, visibility, attempt)
 
     async def _handled(self, message: Message) -> Outcome:

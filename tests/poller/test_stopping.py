@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,22 @@ async def test_what_is_not_finished_by_the_deadline_is_withdrawn_and_released(ri
     assert 25 <= rig.clock.time() - start <= 32
     assert rig.handler.cancelled == ["stuck"]
     assert rig.states == {"stuck": "visible"}
+
+
+async def test_a_long_poll_ends_before_a_stop_must(rig: Rig) -> None:
+    # One that is cut off may still be given what is released just then.
+    waits: list[int] = []
+    call = rig.queue._call
+
+    async def seen(action: str, **request: Any) -> Any:
+        if action == "ReceiveMessage":
+            waits.append(request["WaitTimeSeconds"])
+        return await call(action, **request)
+
+    rig.queue._call = seen  # type: ignore[method-assign] # observed, not replaced
+    async with rig.running(limits={"drain": 5.0}):
+        await until(lambda: waits)
+    assert 1 <= waits[0] < 5
 
 
 async def test_a_second_stop_releases_at_once(rig: Rig) -> None:
