@@ -10,7 +10,7 @@ import typer
 
 from relay.commands.configured import EnvFile
 from relay.commands.failure import USAGE, fail
-from relay.settings import Loaded, load, missing
+from relay.settings import Loaded, load
 from relay.settings.describing import reference, shown, variable
 
 EXIT_CODES = "Exit codes: 0 the relay can run with these settings, 2 it cannot: see standard error."
@@ -33,7 +33,7 @@ def command(
         typer.echo(reference())
         return
     loaded = load(env_file=env_file)
-    wrong = (*loaded.mistakes, *missing(loaded.settings))
+    wrong = loaded.wrong
     typer.echo(_json(loaded, wrong) if as_json else "\n".join(_table(loaded)))
     for warning in loaded.warnings:
         typer.echo(f"relay: {warning}", err=True)

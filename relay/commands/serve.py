@@ -6,7 +6,7 @@ import typer
 
 from relay.commands.configured import EnvFile
 from relay.commands.failure import fail
-from relay.settings import load, missing
+from relay.settings import load
 from relay.wiring.event_loop import run
 from relay.wiring.push import serve
 
@@ -27,6 +27,6 @@ def command(*, env_file: EnvFile = None) -> None:
         typer.echo(f"relay: {warning}", err=True)
     settings = loaded.settings
     try:
-        run(serve(loaded, (*loaded.mistakes, *missing(settings))))
+        run(serve(loaded, loaded.wrong))
     except OSError as error:
         fail(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")

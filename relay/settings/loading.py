@@ -15,6 +15,7 @@ from pydantic_settings import EnvSettingsSource
 
 from relay.settings.describing import expected, names, variable
 from relay.settings.model import Settings
+from relay.settings.relations import missing
 
 PREFIX = "RELAY_"
 _FIELDS = {str(f.validation_alias): name for name, f in Settings.model_fields.items()}
@@ -34,6 +35,19 @@ class Loaded:
     mistakes: tuple[str, ...]
     warnings: tuple[str, ...]
     sources: Mapping[str, Source]
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """What the destinations still need, where that is known: not of a value with a mistake."""
+        mistaken = {sentence.split()[0] for sentence in self.mistakes}
+        if mistaken & {"RELAY_DESTINATION", "RELAY_ROUTES"}:
+            return ()
+        return tuple(s for s in missing(self.settings) if s.split()[0] not in mistaken)
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """Everything that keeps the relay from running."""
+        return (*self.mistakes, *self.lacking)
 
 
 def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Loaded:

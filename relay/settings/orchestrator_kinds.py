@@ -22,6 +22,7 @@ Destination = Literal[
 _MACHINE = re.compile(
     r"arn:aws[a-z-]*:states:[a-z0-9-]+:\d{12}:stateMachine:[\w-]{1,80}(:[\w.-]+)?", re.ASCII
 )
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ENDPOINT = re.compile(r"[A-Za-z0-9._-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+:[ -~]*")
 
@@ -53,9 +54,24 @@ def _hook(value: SecretStr) -> SecretStr:
     return SecretStr(value.get_secret_value().strip())
 
 
+def _deployment(value: str) -> str:
+    flow, slash, name = (part.strip() for part in value.partition("/"))
+    if not _ID.fullmatch(value) and not (flow and slash and name):
+        raise ValueError("neither an id nor flow/deployment")
+    return value
+
+
+def _queue(value: str) -> str:
+    # BullMQ makes Redis keys of it, whose parts are separated by colons, and refuses it.
+    if ":" in value or not value.strip():
+        raise ValueError("no queue's name")
+    return value
+
+
 def _redis(value: SecretStr) -> SecretStr:
     parts = urlsplit(value.get_secret_value().strip())
-    if parts.scheme not in ("redis", "rediss", "unix"):
+    where = parts.path if parts.scheme == "unix" else parts.hostname
+    if parts.scheme not in ("redis", "rediss", "unix") or not where:
         raise ValueError("no address of a Redis")
     return SecretStr(value.get_secret_value().strip())
 
@@ -147,6 +163,14 @@ RedisAddress = Annotated[
     SecretStr,
     AfterValidator(_redis),
     Expected("the address of a Redis, such as redis://user:password@host:6379/0"),
+]
+Deployment = Annotated[
+    str,
+    AfterValidator(_deployment),
+    Expected("a deployment's id, or flow/deployment by their names, such as place-order/main"),
+]
+JobQueueName = Annotated[
+    str, AfterValidator(_queue), Expected("the name of a queue, without a colon")
 ]
 Credential = Annotated[
     SecretStr, AfterValidator(_credential), Expected("a credential in one line, as it was issued")

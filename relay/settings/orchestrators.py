@@ -10,9 +10,11 @@ from relay.settings.kinds import Count, PathExpression, Seconds, UpTo100, Wait
 from relay.settings.orchestrator_kinds import (
     ApiAddress,
     Credential,
+    Deployment,
     Endpoint,
     Headers,
     HookAddress,
+    JobQueueName,
     MachineArn,
     Rates,
     RedisAddress,
@@ -83,7 +85,7 @@ class Orchestrators(BaseSettings):
 
     prefect_api_url: ApiAddress | None = None
     """Prefect's API, a server's up to `/api` or the Cloud's up to the workspace."""
-    prefect_deployment: str | None = None
+    prefect_deployment: Deployment | None = None
     """The deployment to run: its id, or `flow/deployment` by names."""
     prefect_parameter: str = "event"
     """The flow's parameter that gets the event."""
@@ -136,7 +138,7 @@ class Orchestrators(BaseSettings):
 
     bullmq_url: RedisAddress | None = None
     """Redis, with user and password if it needs them."""
-    bullmq_queue: str | None = None
+    bullmq_queue: JobQueueName | None = None
     """The queue's name."""
     bullmq_prefix: str = "bull"
     """The prefix of its keys, as its workers have it."""

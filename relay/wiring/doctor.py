@@ -19,7 +19,7 @@ from relay.doctor.identity import of_identity, of_settings
 from relay.doctor.pair import Pair, find_pair
 from relay.doctor.platform import Platform, read_platform
 from relay.doctor.secrets import of_secret
-from relay.settings import Loaded, Settings, missing
+from relay.settings import Loaded, Settings
 from relay.telemetry import table
 
 REACH = 10.0
@@ -36,7 +36,7 @@ async def examine(
     """Every finding, in the order of the road. Changes nothing anywhere."""
     settings = loaded.settings
     machine = Platform(None, None) if pull else read_platform(root)
-    findings = [*of_settings(loaded.mistakes, loaded.warnings, tuple(missing(settings)))]
+    findings = [*of_settings(loaded.mistakes, loaded.warnings, loaded.lacking)]
     findings += [] if pull else platform.of_platform(machine, settings.queue_url)
     async with AsyncExitStack() as stack:
         try:

@@ -40,7 +40,6 @@ async def test_every_mistake_is_told_in_a_sentence_and_the_exit_code_is_2(proces
         "RELAY_INNGEST_EVENT_KEY",
         "RELAY_HOLD",
         "RELAY_DLQ_RETENTION",
-        "RELAY_INNGEST_EVENT_KEY",
     ]
     assert "did you mean RELAY_HOLD?" in told["warnings"][0]
     assert all(mistake in ended.err for mistake in told["mistakes"])
