@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -58,6 +59,13 @@ class Sink:
         """Change the latency."""
         self.latency = seconds
 
+    def later(self, answer: Callable[[], None]) -> None:
+        """Have a request answered when it is time."""
+        if self.latency:
+            asyncio.get_running_loop().call_later(self.latency, answer)
+        else:
+            answer()
+
     def arrived(self) -> list[float]:
         """When the first byte of each request came since the last call, seconds since the epoch."""
         taken, self.arrivals = self.arrivals, []
@@ -104,10 +112,7 @@ class Connection(asyncio.Protocol):
         del self._buffer[: start + length]
         self._sink.arrivals.append(self._since)
         answer = self._sink.answer(body)
-        if self._sink.latency:
-            asyncio.get_running_loop().call_later(self._sink.latency, self._write, answer)
-        else:
-            self._write(answer)
+        self._sink.later(partial(self._write, answer))
 
     def _write(self, answer: bytes) -> None:
         if self._transport is not None:
