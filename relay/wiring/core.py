@@ -71,6 +71,7 @@ async def running(
             lambda destination: ledger.around(telemetry.around(destination)),
             observe,
             pushed=pushed,
+            learn=telemetry.learn,
         )
         forwarder = opened.way
         store = letters or SqsDeadLetters(

@@ -17,6 +17,7 @@ from relay.destinations.inngest_confirm import Confirmed
 from relay.destinations.inngest_read_back import ReadBack
 from relay.message import Destination, Limits, Unavailable
 from relay.settings import Settings
+from relay.wiring.kept_secret import Learn
 
 READING = 10.0
 """Seconds for one look-up of what is stored."""
@@ -34,10 +35,13 @@ class Opened:
 
 
 @contextlib.asynccontextmanager
-async def open_destination(settings: Settings) -> AsyncIterator[Opened]:
-    """The destination, for as long as the block runs. Nobody is called yet."""
+async def open_destination(settings: Settings, learn: Learn) -> AsyncIterator[Opened]:
+    """The destination, for as long as the block runs. Nobody is called yet.
+
+    `learn` hears each key that was looked up.
+    """
     # A server of one's own takes any event key, and the path needs one.
-    event_key = _Key("event", settings.inngest_event_key or SecretStr("relay"), settings)
+    event_key = _Key("event", settings.inngest_event_key or SecretStr("relay"), settings, learn)
     inngest = Inngest(
         settings.inngest_url,
         event_key.sure,
@@ -51,7 +55,7 @@ async def open_destination(settings: Settings) -> AsyncIterator[Opened]:
         if not settings.confirms:
             yield Opened(inngest, event_key.refresh)
             return
-        signing_key = _Key("signing", settings.inngest_signing_key, settings)
+        signing_key = _Key("signing", settings.inngest_signing_key, settings, learn)
 
         async def refresh() -> None:
             await event_key.refresh()
@@ -81,10 +85,15 @@ class _Key:
     """A key that is set, or looked up where the settings say it is kept."""
 
     def __init__(
-        self, kind: Literal["event", "signing"], given: SecretStr | None, settings: Settings
+        self,
+        kind: Literal["event", "signing"],
+        given: SecretStr | None,
+        settings: Settings,
+        learn: Learn,
     ) -> None:
         reference: str | None = getattr(settings, f"inngest_{kind}_key_secret")
         self._kind = kind
+        self._learn = learn
         self._given = given.get_secret_value() if given else None
         self._secret = Secret(reference, max_age=settings.secret_max_age) if reference else None
 
@@ -108,7 +117,7 @@ class _Key:
         if self._secret is None:
             return self._given
         try:
-            return await self._secret.value(fresh=fresh)
+            found = await self._secret.value(fresh=fresh)
         except QueueError as error:
             raise Unavailable(
                 f"the {self._kind} key cannot be looked up: {error.sentence}",
@@ -116,3 +125,5 @@ class _Key:
                 proven=True,
                 untaken=True,
             ) from error
+        self._learn(found)
+        return found

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
+from typing import TypeAlias
 
 from relay.aws.errors import QueueError
 from relay.aws.secrets import Secret
 from relay.message import Unavailable
 from relay.settings import Settings
 
+Learn: TypeAlias = Callable[[str], None]
+"""Hears each secret that was looked up, to keep it out of what is told."""
+
+
+def unlearned(_secret: str) -> None:
+    """Where nothing is told, nothing needs to be kept out of it."""
+
 
 class KeptSecret:
     """The secret of a setting, or of the one named like it with `_secret` behind."""
 
-    def __init__(self, settings: Settings, name: str) -> None:
+    def __init__(self, settings: Settings, name: str, learn: Learn = unlearned) -> None:
+        self._learn = learn
         given = getattr(settings, name)
         reference = getattr(settings, f"{name}_secret")
         self._variable = f"RELAY_{name.upper()}_SECRET"
@@ -44,7 +54,7 @@ class KeptSecret:
         if self._secret is None:
             return self._given
         try:
-            return await self._secret.value(fresh=fresh)
+            found = await self._secret.value(fresh=fresh)
         except QueueError as error:
             raise Unavailable(
                 f"a secret cannot be looked up: {error.sentence}",
@@ -52,6 +62,9 @@ class KeptSecret:
                 proven=True,
                 untaken=True,
             ) from error
+        for told in (found, authorization(found).partition(" ")[2], found.rpartition(":")[2]):
+            self._learn(told)
+        return found
 
 
 def authorization(secret: str) -> str:

@@ -32,6 +32,7 @@ from relay.telemetry.report import Sink, State
 from relay.telemetry.sampling import chosen
 from relay.telemetry.sinks.prometheus import App, PrometheusSink
 from relay.telemetry.window import Window
+from relay.wiring.kept_secret import Learn, unlearned
 from relay.wiring.session import SharedSession
 from relay.wiring.sink import Nowhere, sink
 from relay.wiring.ways import Way
@@ -50,12 +51,14 @@ class Telemetry:
         around: makes a destination carry traces, and makes spans of its requests if wanted.
         beside: adds `GET /metrics` to an application if Prometheus is to ask for it.
         state: what the relay is doing; set once it does anything.
+        learn: keeps a secret that was looked up out of every line.
     """
 
     observe: Observe
     around: Callable[[Destination], Destination]
     beside: Callable[[App], App]
     state: Callable[[], State] = State
+    learn: Learn = unlearned
 
 
 @contextlib.asynccontextmanager
@@ -65,7 +68,8 @@ async def telling(settings: Settings) -> AsyncIterator[Telemetry]:
     Leaving sends what was counted last and writes what was logged last.
     """
     async with AsyncExitStack() as stack:
-        log = stack.enter_context(_log_of(settings))
+        redactor = _redactor(settings)
+        log = stack.enter_context(_log_of(settings, redactor))
         recorder = Recorder(slo=settings.slo)
         lines = LogObserver(log, chosen=chosen(settings.log_messages), payload=settings.log_payload)
         observe = all_of(
@@ -73,7 +77,9 @@ async def telling(settings: Settings) -> AsyncIterator[Telemetry]:
             lines.observe,
             failed=lambda: recorder.count(table.TELEMETRY_FAILURES),
         )
-        telemetry = Telemetry(observe=observe, around=Carrying, beside=lambda app: app)
+        telemetry = Telemetry(
+            observe=observe, around=Carrying, beside=lambda app: app, learn=redactor.learn
+        )
 
         def state() -> State:
             return telemetry.state()
@@ -112,15 +118,19 @@ def state_of(forwarder: Way, handler: Handler, concurrency: Callable[[], int]) -
     )
 
 
-def _log_of(settings: Settings) -> contextlib.AbstractContextManager[Log]:
+def _redactor(settings: Settings) -> Redactor:
     given = (getattr(settings, name) for name in type(settings).model_fields)
     secrets = [value.get_secret_value() for value in given if isinstance(value, SecretStr)]
+    return Redactor(secrets + [os.environ.get(name, "") for name in AWS_SECRETS])
+
+
+def _log_of(settings: Settings, redactor: Redactor) -> contextlib.AbstractContextManager[Log]:
     return open_log(
         service=settings.service,
         level=settings.log_level,
         form=settings.log_format,
         file=Path(settings.log_file) if settings.log_file else None,
-        redactor=Redactor(secrets + [os.environ.get(name, "") for name in AWS_SECRETS]),
+        redactor=redactor,
     )
 
 

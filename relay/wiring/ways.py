@@ -20,6 +20,7 @@ from relay.routing import Router, RouteTable, parse_routes
 from relay.settings import Settings
 from relay.traits import Traits, warnings
 from relay.wiring.destination import open_destination
+from relay.wiring.kept_secret import Learn, unlearned
 from relay.wiring.orchestrators import open_orchestrator
 from relay.wiring.promises import traits_of
 from relay.wiring.session import SharedSession
@@ -52,18 +53,19 @@ async def open_way(
     observe: Observe,
     *,
     pushed: bool,
+    learn: Learn = unlearned,
 ) -> Opened:
     """The way, for as long as the stack is open. Nobody is called yet.
 
     `around` wraps each destination before it is paced. `pushed` is for push mode, where nobody can
-    choose which messages come.
+    choose which messages come. `learn` hears each secret that was looked up.
     """
     several = len(settings.destinations) > 1
     branches = dict[str, Forwarder]()
     limits = list[Destination]()
     for name in settings.destinations:
         _warn(traits_of(settings, name), settings)
-        destination, refresh = await _opened(name, settings, stack, session, observe)
+        destination, refresh = await _opened(name, settings, stack, session, observe, learn)
         asked = paced(around(destination), name, settings)
         limits.append(asked)
         branches[name] = Forwarder(
@@ -122,11 +124,14 @@ async def _opened(
     stack: AsyncExitStack,
     session: SharedSession,
     observe: Observe,
+    learn: Learn,
 ) -> tuple[Destination, Callable[[], Awaitable[None]]]:
     if name == "inngest":
-        opened = await stack.enter_async_context(open_destination(settings))
+        opened = await stack.enter_async_context(open_destination(settings, learn))
         return opened.destination, opened.refresh
-    opening = open_orchestrator(name, settings, session, lambda event: observe(IdReused(event)))
+    opening = open_orchestrator(
+        name, settings, session, lambda event: observe(IdReused(event)), learn
+    )
     return await stack.enter_async_context(opening)
 
 

@@ -46,10 +46,13 @@ async def test_a_url_that_cannot_be_looked_up_halts_and_a_changed_one_is_followe
         }
     )
     assert loaded.mistakes == ()
+    learned: list[str] = []
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(listening(http(200)))
         second = await stack.enter_async_context(listening(http(200)))
-        opening = open_orchestrator("webhook", loaded.settings, SharedSession(stack), print)
+        opening = open_orchestrator(
+            "webhook", loaded.settings, SharedSession(stack), print, learned.append
+        )
         destination, refresh = await stack.enter_async_context(opening)
         with pytest.raises(Unavailable) as caught:
             await destination.send([EVENT])
@@ -61,6 +64,7 @@ async def test_a_url_that_cannot_be_looked_up_halts_and_a_changed_one_is_followe
         secrets.put_secret_value(SecretId="prod/hook", SecretString=f"{second.url}/hook/two")
         await refresh()
         assert await destination.send([EVENT]) == [Delivered()]
+    assert {f"{first.url}/hook/one", f"{second.url}/hook/two"} <= set(learned)
     assert [line for line, _, _ in (*first.requests, *second.requests)] == [
         "POST /hook/one HTTP/1.1",
         "POST /hook/two HTTP/1.1",

@@ -6,14 +6,16 @@ from contextlib import AsyncExitStack
 
 from relay.destinations.argo import URL, Argo
 from relay.settings import Settings
-from relay.wiring.kept_secret import KeptSecret
+from relay.wiring.kept_secret import KeptSecret, Learn
 from relay.wiring.orchestrators.peer import peer, tls
 from relay.wiring.orchestrators.started import Conflict, Started
 
 
-async def started(settings: Settings, stack: AsyncExitStack, conflict: Conflict) -> Started:
+async def started(
+    settings: Settings, stack: AsyncExitStack, conflict: Conflict, learn: Learn
+) -> Started:
     """Makes workflows out of the template that the settings name."""
-    token = KeptSecret(settings, "argo_token")
+    token = KeptSecret(settings, "argo_token", learn)
     trust = tls(authority=settings.argo_authority)
     starter = Argo(
         await peer(stack, settings, settings.argo_url or "", URL, tls=trust),

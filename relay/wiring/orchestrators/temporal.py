@@ -12,13 +12,13 @@ import jmespath  # type: ignore[import-untyped] # it ships no types
 from relay.destinations.temporal import Client, Signal, Temporal, connect, traits
 from relay.message import Event
 from relay.settings import Settings
-from relay.wiring.kept_secret import KeptSecret
+from relay.wiring.kept_secret import KeptSecret, Learn
 from relay.wiring.orchestrators.started import Started
 
 
-def started(settings: Settings) -> Started:
+def started(settings: Settings, learn: Learn) -> Started:
     """Starts or signals the workflows that the settings name."""
-    client = KeyedClient(settings, KeptSecret(settings, "temporal_api_key"))
+    client = KeyedClient(settings, KeptSecret(settings, "temporal_api_key", learn))
     signal = _signal(settings)
     starter = Temporal(
         client.connected,

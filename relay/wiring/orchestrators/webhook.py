@@ -16,18 +16,18 @@ from relay.message import Event, Outcome
 from relay.settings import Settings
 from relay.settings.orchestrator_kinds import parsed_headers
 from relay.traits import Traits
-from relay.wiring.kept_secret import KeptSecret
+from relay.wiring.kept_secret import KeptSecret, Learn
 from relay.wiring.orchestrators.peer import peer, tls
 from relay.wiring.orchestrators.started import Started
 
 
-def started(settings: Settings, stack: AsyncExitStack) -> Started:
+def started(settings: Settings, stack: AsyncExitStack, learn: Learn) -> Started:
     """Starts what listens at the URL that the settings hold, or say where to look up.
 
     Raises:
         OSError: a certificate's file cannot be read.
     """
-    url = KeptSecret(settings, "webhook_url")
+    url = KeptSecret(settings, "webhook_url", learn)
     trust = tls(
         settings.webhook_certificate, settings.webhook_private_key, settings.webhook_authority
     )
