@@ -22,10 +22,19 @@ class LineWriter:
     Args:
         write: writes a text of whole lines; may block, may raise `OSError` or `ValueError`.
         limit: characters that may wait.
+        told: hears in that thread why lines are lost, and None once they are written again.
     """
 
-    def __init__(self, write: Callable[[str], None], *, limit: int = LIMIT) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        *,
+        limit: int = LIMIT,
+        told: Callable[[str | None], None] = lambda _why: None,
+    ) -> None:
         self._write = write
+        self._told = told
+        self._failing = False
         self._limit = limit
         self._lock = threading.Lock()
         self._lines: list[str] = []
@@ -77,6 +86,15 @@ class LineWriter:
         lines.append("")
         try:
             self._write("\n".join(lines))
-        except (OSError, ValueError):  # a closed stream is a ValueError
+        except (OSError, ValueError) as error:  # a closed stream is a ValueError
             with self._lock:
                 self._lost += len(lines) - 1
+            self._tell(getattr(error, "strerror", None) or str(error))
+        else:
+            self._tell(None)
+
+    def _tell(self, why: str | None) -> None:
+        """Trouble is told at its start and at its end."""
+        if self._failing != (why is not None):
+            self._failing = why is not None
+            self._told(why)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -106,7 +107,8 @@ def open_log(
         if file is not None:
             log_file = LogFile(file)
             stack.callback(log_file.close)
-            kept = (stack.enter_context(_writing(log_file.write)), Json(service))
+            told = partial(_complain, file)
+            kept = (stack.enter_context(_writing(log_file.write, told)), Json(service))
         number = logging.getLevelNamesMapping()[level.upper()]
         log = Log(screen=(out, shown), file=kept, redactor=redactor, level=number)
         stack.enter_context(_installed(_Handler(log.record), number))
@@ -114,12 +116,21 @@ def open_log(
 
 
 @contextlib.contextmanager
-def _writing(write: Callable[[str], None]) -> Iterator[LineWriter]:
-    writer = LineWriter(write)
+def _writing(
+    write: Callable[[str], None], told: Callable[[str | None], None] = lambda _why: None
+) -> Iterator[LineWriter]:
+    writer = LineWriter(write, told=told)
     try:
         yield writer
     finally:
         writer.close()
+
+
+def _complain(file: Path, why: str | None) -> None:
+    """Standard error is the one place left to say that the log has no place."""
+    state = f"cannot be written, and its lines are lost: {why}" if why else "is written again"
+    with contextlib.suppress(OSError, ValueError):  # nor does anybody read that one
+        sys.stderr.write(f"relay: the log file {file} {state}\n")
 
 
 def _to(stream: TextIO) -> Callable[[str], None]:

@@ -27,7 +27,6 @@ from relay.facts import (
 )
 from relay.message import Delivered, Reject, Retry
 from relay.telemetry.form import Json
-from relay.telemetry.line_writer import LineWriter
 from relay.telemetry.log import open_log
 from relay.telemetry.log_file import LogFile
 from relay.telemetry.log_observer import PROMPT, LogObserver
@@ -354,59 +353,6 @@ class TestFiles:
         ) as log:
             LogObserver(log, chosen=chosen("all")).observe(settled())
             _until(lambda: log.take_lost() == 1)
-
-
-class TestLineWriter:
-    def test_lines_come_in_order_and_many_at_a_time(self) -> None:
-        texts: list[str] = []
-        writer = LineWriter(texts.append)
-        for number in range(5_000):
-            writer.line(str(number))
-        writer.close()
-        assert "".join(texts).splitlines() == [str(number) for number in range(5_000)]
-        assert len(texts) < 500
-
-    def test_a_pipe_that_nobody_reads_costs_lines_beyond_the_limit_and_no_time(self) -> None:
-        stuck, reached = threading.Event(), threading.Event()
-        texts: list[str] = []
-
-        def write(text: str) -> None:
-            reached.set()
-            stuck.wait()
-            texts.append(text)
-
-        writer = LineWriter(write, limit=100)
-        writer.line("first")
-        reached.wait()
-        for _ in range(50):
-            writer.line("0123456789")
-        assert writer.take_lost() == 40
-        assert writer.take_lost() == 0
-        stuck.set()
-        writer.close()
-        assert "".join(texts).count("0123456789") == 10
-
-    def test_a_disk_that_fails_costs_the_lines_of_that_time(self) -> None:
-        failing, texts = [True], list[str]()
-
-        def write(text: str) -> None:
-            if failing[0]:
-                raise OSError(28, "No space left on device")
-            texts.append(text)
-
-        writer = LineWriter(write)
-        writer.line("a")
-        lost = _until(writer.take_lost)
-        failing[0] = False
-        writer.line("b")
-        writer.close()
-        assert (lost, texts) == (1, ["b\n"])
-
-    def test_nothing_is_taken_after_the_end(self) -> None:
-        writer = LineWriter(lambda _text: None)
-        writer.close()
-        writer.line("late")
-        assert writer.take_lost() == 1
 
 
 def _until(condition: Callable[[], int | bool]) -> int:

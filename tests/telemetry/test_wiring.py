@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import sys
 from contextlib import AsyncExitStack
@@ -21,7 +22,7 @@ from relay.wiring.answering import answering
 from relay.wiring.session import SharedSession
 from relay.wiring.sink import Nowhere, WithCredentials
 from relay.wiring.telemetry import telling
-from tests.telemetry.samples import message, recorder, report
+from tests.telemetry.samples import message, recorder, report, settled
 
 EXTRA = "sqs-relay\\[otlp\\]"
 
@@ -126,3 +127,23 @@ async def test_without_credentials_metrics_go_nowhere(
         sink = WithCredentials(SharedSession(stack))
         await sink.put(report(recorder()))
         assert isinstance(sink._chosen, Nowhere)
+
+
+async def test_a_secret_that_was_looked_up_is_hidden_from_then_on(tmp_path: Path) -> None:
+    async with telling(settings(tmp_path)) as telemetry:
+        telemetry.learn("looked-up-s3cret")
+        logging.getLogger("relay.x").warning("the server says: no looked-up-s3cret here")
+    [line] = lines(tmp_path / "log")
+    assert line["message"] == "the server says: no *** here"
+
+
+async def test_a_log_file_that_cannot_be_written_is_told_and_harms_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = tmp_path / "absent" / "log"
+    async with telling(settings(tmp_path, log_file=str(absent))) as telemetry:
+        telemetry.observe(settled())
+    assert capsys.readouterr().err == (
+        f"relay: the log file {absent} cannot be written, and its lines are lost: No such file or"
+        " directory\n"
+    )
