@@ -52,9 +52,6 @@ def of_relay(resources: Resources) -> Iterator[iam.PolicyStatement]:
         [resources.ledger],
         "dynamodb:BatchGetItem",
         "dynamodb:BatchWriteItem",
-        "dynamodb:GetItem",
-        "dynamodb:PutItem",
-        "dynamodb:UpdateItem",
         "dynamodb:DescribeTable",
         "dynamodb:DescribeTimeToLive",
     )
@@ -175,7 +172,6 @@ def of_operator(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "ReadLedger",
         [resources.ledger],
         "dynamodb:BatchGetItem",
-        "dynamodb:GetItem",
         "dynamodb:DescribeTable",
         "dynamodb:DescribeTimeToLive",
     )

@@ -40,12 +40,18 @@ def test_the_relay_puts_dead_letters_in_and_takes_none_out(default: Template) ->
     assert dead == {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"}
 
 
+def test_the_ledger_is_read_and_written_in_batches_only(default: Template) -> None:
+    for sid in ("Ledger", "ReadLedger"):
+        actions = set(default.statement(sid)["Action"])
+        assert actions.isdisjoint({"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"})
+
+
 @pytest.mark.parametrize(
     ("sid", "needed"),
     [
         ("MainQueue", {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"}),
         ("MainQueue", {"sqs:GetQueueAttributes", "sqs:GetQueueUrl"}),
-        ("Ledger", {"dynamodb:BatchWriteItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem"}),
+        ("Ledger", {"dynamodb:BatchWriteItem", "dynamodb:BatchGetItem", "dynamodb:DescribeTable"}),
         ("OrchestratorKeys", {"secretsmanager:GetSecretValue"}),
         ("Key", {"kms:Decrypt", "kms:GenerateDataKey"}),
         ("AuditLog", {"logs:CreateLogStream", "logs:PutLogEvents"}),
