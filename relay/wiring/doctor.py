@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -102,9 +102,10 @@ def _figures(pair: Pair) -> dict[str, float]:
 
 async def of_destination(settings: Settings) -> list[Finding]:
     """What the orchestrator says when it is asked, with the keys looked up as the relay does."""
-    findings = list[Finding]()
-    if settings.destination != "inngest":
-        return [_unasked(settings.destination)]
+    others = [name for name in settings.destinations if name != "inngest"]
+    findings = [_unasked(others)] if others else []
+    if "inngest" not in settings.destinations:
+        return findings
     event_key = await _key(findings, settings, "inngest_event_key")
     signing_key = await _key(findings, settings, "inngest_signing_key")
     if event_key is None and (settings.cloud or settings.inngest_event_key_secret):
@@ -128,10 +129,10 @@ async def of_destination(settings: Settings) -> list[Finding]:
         return [*findings, *[finding async for finding in checks]]
 
 
-def _unasked(destination: str) -> Finding:
+def _unasked(destinations: Sequence[str]) -> Finding:
     return unchecked(
         "orchestrator",
-        f"{destination} is asked nothing here",
+        f"nothing is asked of {', '.join(destinations)} here",
         why="a wrong address or key halts the relay, and a retry may run twice without an id",
         fix="send one event with `relay send` and see it arrive; see docs/destinations",
     )

@@ -78,3 +78,17 @@ async def test_another_destination_is_asked_nothing(world: World) -> None:
     found = await world.ask(RELAY_DESTINATION="webhook", RELAY_WEBHOOK_URL=address)
     assert found["orchestrator"].state == "not checked"
     assert not world.inngest.requests
+
+
+async def test_with_routes_their_destinations_count_and_no_other(world: World) -> None:
+    others = {
+        "RELAY_WEBHOOK_URL": "https://hooks.example.com/x",
+        "RELAY_ARGO_URL": "https://argo.example.com",
+        "RELAY_ARGO_TEMPLATE": "orders",
+    }
+    found = await world.ask(RELAY_ROUTES="a/*=webhook,*=argo", **others)
+    assert "webhook, argo" in found["orchestrator"].found
+    assert not world.inngest.requests
+    found = await world.ask(RELAY_ROUTES="a/*=webhook,*=inngest", **others)
+    assert found["orchestrator"].state == "not checked"
+    assert found["orchestrator.event-key"].state == "ok"
