@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from relay import summary
+from relay.accepted import Accepted
 from relay.dead_letter_queue import DeadLetterQueue
 from relay.envelope import Decoded
 from relay.facts import Observe, Received, Settled, ignore
@@ -79,6 +80,7 @@ class Handler:
         self._payloads = payloads
         self._in_hand = InHand()
         self._first_hand = FirstHand()
+        self._accepted = Accepted()
 
     @property
     def status(self) -> Status:
@@ -155,6 +157,8 @@ class Handler:
         finally:
             if any(map(self._maybe_ran, events, results)):
                 self._first_hand.forget(holding.message)
+            if len(events) > 1:
+                self._accepted.note(events, results)
         late = self._expiring(holding.message)
         return [
             self._expired(event)
@@ -172,7 +176,8 @@ class Handler:
             return
 
         async def one(position: int) -> None:
-            results[position] = await self._forward.submit(events[position])
+            event = events[position]
+            results[position] = self._accepted.of(event) or await self._forward.submit(event)
 
         await asyncio.gather(*(one(position) for position in range(len(events))))
 

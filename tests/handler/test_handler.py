@@ -169,6 +169,25 @@ async def test_while_one_event_must_wait_the_message_stays() -> None:
     assert bench.shelf.copies == []
 
 
+async def test_what_was_accepted_of_a_message_that_stays_is_not_sent_again() -> None:
+    bench = Bench({"m-1.1": Retry("later"), "m-1.2": None})
+    body = [event(), event(), event()]
+    held = asyncio.create_task(bench.handler.handle(message(body)))
+    await turns()
+    held.cancel()
+    await asyncio.gather(held, return_exceptions=True)
+    bench.script.answers = {"m-1.1": Retry("later")}
+    assert isinstance(await bench.handler.handle(message(body, receive_count=2)), Retry)
+    bench.script.answers = {}
+    outcome = await bench.handler.handle(message(body, receive_count=3))
+    assert isinstance(outcome, Delivered)
+    assert bench.script.sent == ["m-1.0", "m-1.1", "m-1.2", "m-1.1", "m-1.2", "m-1.1"]
+    settled = bench.facts[-1]
+    assert isinstance(settled, Settled)
+    again = [isinstance(one, Delivered) and one.duplicate for _, one in settled.results]
+    assert again == [True, False, True]
+
+
 async def test_when_none_waits_only_the_rejected_events_are_pending() -> None:
     bench = Bench({"m-1.1": Reject("no", "never")})
     body = [event(), event(), {"name": ""}, event()]
@@ -372,7 +391,7 @@ async def test_an_array_of_which_some_was_delivered_before_it_expired_may_have_r
     bench.now += 9.5 * DAY
     again = message([event(), event()], sent_at=NOW, receive_count=2)
     await bench.handler.handle(again)
-    assert origin(bench.shelf.copies[0]).pending == (0, 1)
+    assert origin(bench.shelf.copies[0]).pending == (1,)
     assert origin(bench.shelf.copies[0]).may_have_run
 
 
