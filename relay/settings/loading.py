@@ -19,7 +19,9 @@ from relay.settings.relations import missing
 
 PREFIX = "RELAY_"
 _FIELDS = {str(f.validation_alias): name for name, f in Settings.model_fields.items()}
-Source: TypeAlias = Literal["default", "environment", "file"]
+Source: TypeAlias = Literal["default", "environment", "file", "default, what is given is refused"]
+REFUSED: Source = "default, what is given is refused"
+"""The source of a setting whose given value has a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
     given = os.environ if environ is None else environ
     filed, unreadable = _read(env_file)
     values, sources = _layer({"file": filed, "environment": given})
-    settings, mistakes = _validate(values)
+    settings, mistakes, refused = _validate(values)
+    sources |= dict.fromkeys(refused, REFUSED)
     return Loaded(
         settings=settings,
         mistakes=(*unreadable, *mistakes),
@@ -94,13 +97,13 @@ def _layer(
     return values, sources
 
 
-def _validate(values: Mapping[str, Any]) -> tuple[Settings, list[str]]:
-    """Settings from the values that are good, and a sentence for each mistake in the others."""
+def _validate(values: Mapping[str, Any]) -> tuple[Settings, list[str], set[str]]:
+    """Settings from the values that are good; a sentence for each mistake, and who is left out."""
     kept, mistakes = dict(values), list[str]()
     # Each round leaves out at least one value; the defaults by themselves are valid.
     while True:
         try:
-            return Settings(**kept), mistakes
+            return Settings(**kept), mistakes, set(values) - set(kept)
         except ValidationError as error:
             wrong = dict(_explained(error))
             mistakes += wrong.values()

@@ -42,6 +42,8 @@ async def test_every_mistake_is_told_in_a_sentence_and_the_exit_code_is_2(proces
         "RELAY_DLQ_RETENTION",
     ]
     assert "did you mean RELAY_HOLD?" in told["warnings"][0]
+    hold = told["settings"]["RELAY_HOLD"]
+    assert (hold["value"], hold["source"]) == ("780", "default, what is given is refused")
     assert all(mistake in ended.err for mistake in told["mistakes"])
     assert "Traceback" not in ended.err
     assert SECRET not in ended.out + ended.err
