@@ -14,7 +14,7 @@ from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # sh
 from botocore.exceptions import BotoCoreError, NoCredentialsError  # type: ignore[import-untyped]  # ships no types
 from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  # ships no types
 
-from relay.aws.errors import translate, unusable
+from relay.aws.errors import QueueError, translate, unusable
 from relay.aws.signing import Credentials
 
 CONNECT_TIMEOUT = 5.0
@@ -67,14 +67,22 @@ class Session:
             QueueError: there are none, or they could not be had.
         """
         try:
-            if self._credentials is None:
-                found = await AioSession(profile=self.aio.profile).get_credentials()
-                if found is None:
-                    raise NoCredentialsError
-                self._credentials = found
-            frozen: Credentials = await self._credentials.get_frozen_credentials()
-        except BotoCoreError as error:
+            return await self._frozen()
+        except RuntimeError as error:
+            # What botocore raises for credentials that are expired after they were refreshed.
+            self._credentials = None
+            sentence = f"the AWS credentials have expired ({error})"
+            raise QueueError("Expired", "expired-credentials", sentence) from error
+        except Exception as error:  # a credential process can fail in any way
             raise translate(error, "finding credentials", "this machine") from error
+
+    async def _frozen(self) -> Credentials:
+        if self._credentials is None:
+            found = await AioSession(profile=self.aio.profile).get_credentials()
+            if found is None:
+                raise NoCredentialsError
+            self._credentials = found
+        frozen: Credentials = await self._credentials.get_frozen_credentials()
         return frozen
 
     def forget_credentials(self) -> None:

@@ -57,3 +57,23 @@ async def test_what_a_person_must_set_is_named(
             pass
     assert caught.value.kind == "misconfigured"
     assert caught.value.variable == variable
+
+
+class Stale:
+    """Credentials whose renewal brings nothing better, as botocore says it."""
+
+    async def get_frozen_credentials(self) -> object:
+        raise RuntimeError("Credentials were refreshed, but they are still expired.")
+
+
+async def test_credentials_that_stay_expired_are_this_packages_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, usable in USABLE.items():
+        monkeypatch.setenv(name, usable)
+    async with open_session() as session:
+        session._credentials = Stale()
+        with pytest.raises(QueueError, match="still expired") as caught:
+            await session.credentials()
+        assert caught.value.kind == "expired-credentials"
+        assert (await session.credentials()).access_key == "test", "found anew"
