@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from relay.local.demo.books import Balance, Published, reconcile
 from relay.local.demo.publication import Publication, by_message, own
+from relay.local.demo.show import Show
 from relay.local.demo.traffic import traffic
 from relay.local.inngest import Function, Run, StoredEvent
 from relay.local.sqs import Stored
@@ -149,6 +152,14 @@ def test_the_judge_finds_a_group_out_of_order() -> None:
     runs = [run(name) for name in ("a", "c", "b")]
     assert reconcile(record, events, runs, [HEARD], [], 0).balanced
     assert reconcile(record, events, runs, [HEARD], [], 0, ordered=True).out_of_order == 1
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_the_order_of_groups_is_told_only_where_it_was_promised(*, ordered: bool) -> None:
+    told = io.StringIO()
+    balance = reconcile(published(), [stored()], [run()], [HEARD], [DEAD], 0, ordered=ordered)
+    Show(Console(file=told), lambda: 0.0).books(balance)
+    assert ("their group's order" in told.getvalue()) is ordered
 
 
 @pytest.mark.parametrize("options", [["--pull"], ["--pull", "--fifo"]])

@@ -18,7 +18,8 @@ from relay.origin import ATTRIBUTE
 class Balance:
     """The reconciled books. Counts are of events by id, except `published`, which counts each copy.
 
-    `unexplained` are sentences, one for each thing that the promise does not allow.
+    `unexplained` are sentences, one for each thing that the promise does not allow. `out_of_order`
+    is None where no order was promised.
     """
 
     published: int
@@ -28,7 +29,7 @@ class Balance:
     lost: int
     ran_twice: int
     in_queue: int
-    out_of_order: int
+    out_of_order: int | None
     codes: Mapping[str, int]
     kinds: Mapping[str, int]
     unexplained: tuple[str, ...] = ()
@@ -103,7 +104,7 @@ def reconcile(
         lost=len(published.unique - ran - died) + _never_ran(accepted, runs, functions),
         ran_twice=_ran_twice(runs, functions),
         in_queue=in_queue,
-        out_of_order=_out_of_order(published, stored) if ordered else 0,
+        out_of_order=_out_of_order(published, stored) if ordered else None,
         codes=Counter(letters.values()),
         kinds=published.kinds,
         unexplained=tuple(sorted(complaints)),

@@ -87,7 +87,7 @@ def _books(balance: Balance) -> Table:
     table = Table(title="The books, in events by id", title_justify="left")
     table.add_column("record")
     table.add_column("events", justify="right")
-    for name, count, wrong in (
+    rows = [
         ("published, repeats included", balance.published, False),
         ("different events", balance.unique, False),
         ("accepted under one id", balance.ran, False),
@@ -95,7 +95,10 @@ def _books(balance: Balance) -> Table:
         ("lost", balance.lost, balance.lost > 0),
         ("run twice by a function", balance.ran_twice, balance.ran_twice > 0),
         ("left in the queue", balance.in_queue, balance.in_queue > 0),
-        ("accepted out of their group's order", balance.out_of_order, balance.out_of_order > 0),
-    ):
+    ]
+    wrong_order = balance.out_of_order
+    if wrong_order is not None:
+        rows.append(("accepted out of their group's order", wrong_order, wrong_order > 0))
+    for name, count, wrong in rows:
         table.add_row(name, f"{count:,}", style="bold red" if wrong else None)
     return table
