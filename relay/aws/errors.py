@@ -96,6 +96,9 @@ _STALE = (
     boto.SSOError,
 )
 _UNKNOWN_SELF = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.NoAuthTokenError)
+_SKEWED = ("Signature expired", "Signature not yet current")
+"""How AWS begins to say of a signature, by the code of a wrong key, that its time is wrong."""
+
 _VARIABLES: dict[type[Exception], str] = {
     boto.NoRegionError: "AWS_REGION",
     boto.InvalidRegionError: "AWS_REGION",
@@ -139,8 +142,10 @@ def answered(code: str, detail: str, status: int, action: str, subject: str) -> 
         action: the permission that the call needs, such as `sqs:ReceiveMessage`.
         subject: what the call was about, a queue's URL for instance.
     """
-    kind = kind_of(code, status)
-    advice = _FIXES[kind].format(what=f"{action} on {subject}", permission=action)
+    kind, what = kind_of(code, status), f"{action} on {subject}"
+    advice = _FIXES[kind].format(what=what, permission=action)
+    if code == "RequestTimeTooSkewed" or detail.startswith(_SKEWED):
+        kind, advice = "misconfigured", f"{what} is refused because this machine's clock is wrong"
     return QueueError(code, kind, f"{advice} ({code}: {detail or 'no details'})")
 
 

@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # th
 from botocore.credentials import Credentials  # type: ignore[import-untyped]  # the same
 
 from relay.aws.checksums import attributes_md5
-from relay.aws.errors import QueueError
+from relay.aws.errors import QueueError, answered
 from relay.aws.references import arn_of
 from relay.aws.session import Session, open_session
 from relay.aws.signing import Signer
@@ -75,6 +75,22 @@ async def test_every_failure_is_one_exception_with_a_kind_and_a_sentence(
     with pytest.raises(QueueError, match=named) as caught:
         await queue.receive(wait=0)
     assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("InvalidSignatureException", "Signature expired: 20260101T000000Z is now earlier than"),
+        ("SignatureDoesNotMatch", "Signature not yet current: 20260101T000000Z is still later"),
+        ("RequestTimeTooSkewed", "The difference between the request time and the current time"),
+    ],
+)
+def test_a_clock_that_is_wrong_is_not_taken_for_a_missing_permission(code: str, told: str) -> None:
+    error = answered(code, told, 403, "sqs:ReceiveMessage", "main")
+    assert error.kind == "misconfigured"
+    assert "clock" in str(error)
+    assert told in str(error)
+    assert "grant" not in str(error)
 
 
 async def test_nobody_listening_is_a_connection_error(session: Session) -> None:
