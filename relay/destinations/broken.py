@@ -26,7 +26,7 @@ def broken(error: Exception, host: str, setting: str) -> Unavailable:
     if isinstance(error, NotConnected) and isinstance(error.__cause__, TimeoutError):
         return Unavailable(f"{host} lets nobody connect", proven=True, untaken=True)
     if isinstance(error, httpx.ConnectError | NotConnected):
-        return _unconnected(error, host, setting)
+        return unconnected(error, host, setting)
     if isinstance(error, httpx.PoolTimeout):
         return Unavailable("all connections are busy", untaken=True)
     return Unavailable(_half_way(error, host))
@@ -42,8 +42,8 @@ def _half_way(error: Exception, host: str) -> str:
     return f"the connection to {host} broke"
 
 
-def _unconnected(error: Exception, host: str, setting: str) -> Unavailable:
-    """Nothing was sent, and no event had a part in it."""
+def unconnected(error: Exception, host: str, setting: str) -> Unavailable:
+    """No connection was made: nothing was sent, and no event had a part in it."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
             reason = f"{host} offers no TLS that can be trusted: {cause.reason or 'unknown'}"

@@ -12,6 +12,7 @@ import logging
 from types import TracebackType
 from typing import Any, Self
 
+from relay.destinations.broken import unconnected
 from relay.destinations.codes import REFUSED
 from relay.destinations.content import Content, content
 from relay.destinations.keys import hashed
@@ -20,6 +21,9 @@ from relay.traits import Traits
 
 URL = "RELAY_BULLMQ_URL"
 NO_EVICTION = "noeviction"
+
+_CONNECTING = " connecting to "
+"""In the client's words for a connection that it could not make (observed)."""
 
 _log = logging.getLogger(__name__)
 
@@ -146,6 +150,8 @@ class BullMQ:
             return Unavailable(f"Redis takes nothing: {error}", proven=True, untaken=True)
         if isinstance(error, errors.ConnectionError | errors.TimeoutError):
             self._checked = False
+            if _CONNECTING in str(error):
+                return unconnected(error, "Redis", URL)
             return Unavailable(f"Redis gives no answer: {type(error).__name__}", proven=True)
         return Unavailable(f"Redis answers {str(error)[:200]}")
 

@@ -1,0 +1,60 @@
+"""BullMQ: what keeps Redis from being reached, and what Redis is warned about."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AsyncExitStack
+
+import pytest
+
+from relay.local.free_port import free_port
+from relay.local.orchestrators.names import lacking
+from relay.local.orchestrators.redis_server import RedisServer
+from relay.message import Delivered, Event, Outcome, Reject, Unavailable
+from tests.conformance.sides import wired
+
+pytestmark = pytest.mark.skipif(lacking("bullmq") is not None, reason=str(lacking("bullmq")))
+
+EVENT = Event(id="e-1", name="order/placed", data=b"{}")
+
+
+async def sent(url: str, event: Event = EVENT) -> Outcome:
+    async with AsyncExitStack() as stack:
+        variables = {"RELAY_BULLMQ_URL": url, "RELAY_BULLMQ_QUEUE": "orders"}
+        destination, _ = await wired(stack, "bullmq", variables)
+        (outcome,) = await destination.send([event])
+        return outcome
+
+
+@pytest.mark.parametrize(
+    ("url", "told", "setting"),
+    [
+        (f"redis://127.0.0.1:{free_port()}/0", "refuses connections", None),
+        ("redis://nowhere.invalid:6379/0", "does not resolve", "RELAY_BULLMQ_URL"),
+        ("unix:///nowhere/redis.sock", "cannot be reached", None),
+    ],
+)
+async def test_a_redis_that_is_not_reached_has_taken_nothing(
+    url: str, told: str, setting: str | None
+) -> None:
+    with pytest.raises(Unavailable, match=told) as caught:
+        await sent(url)
+    assert caught.value.proven
+    assert caught.value.untaken
+    assert caught.value.setting == setting
+
+
+async def test_a_redis_that_forgets_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:
+    options = ("--appendonly", "no", "--maxmemory-policy", "allkeys-lru")
+    async with RedisServer(*options) as redis:
+        with caplog.at_level(logging.WARNING):
+            assert isinstance(await sent(f"redis://127.0.0.1:{redis.port}/0"), Delivered)
+    assert "maxmemory-policy allkeys-lru" in caplog.text
+    assert "no append-only file" in caplog.text
+
+
+async def test_a_number_that_json_on_node_cannot_read_is_rejected() -> None:
+    async with RedisServer() as redis:
+        event = Event(id="e-1", name="order/placed", data=b'{"n": 1e999}')
+        outcome = await sent(f"redis://127.0.0.1:{redis.port}/0", event)
+    assert isinstance(outcome, Reject)
