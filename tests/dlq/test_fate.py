@@ -15,6 +15,7 @@ from relay.message import Attribute, Message
 from relay.origin import ATTRIBUTE, Origin
 from relay.settings import Settings
 from relay.wiring.promises import promised
+from tests.dlq.conftest import QUICK, Place, Relay, event
 
 HOUR = 3_600.0
 DAY = 24 * HOUR
@@ -117,3 +118,26 @@ def test_a_rerun_runs_whatever_ran_before() -> None:
     again = alter(DOUBTFUL, rules=Rules(), edit=None, rerun=True)
     assert isinstance(again, Letter)
     assert of(again, Known(delivered_at=1.0), OLD) == "runs"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected", "meaning"),
+    [
+        ({"RELAY_DESTINATION": "argo"}, "runs", "known again and does not run twice"),
+        ({"RELAY_DESTINATION": "inngest"}, "ambiguous", "may run twice"),
+        (
+            {"RELAY_DESTINATION": "webhook", "RELAY_WEBHOOK_PRESET": "make"},
+            "repeats",
+            "its destination knows nothing again",
+        ),
+        ({"RELAY_ROUTES": "order/*=inngest"}, "rejected", "rejected again"),
+    ],
+)
+async def test_a_plan_is_made_for_the_destination_that_the_settings_name(
+    relay: Relay, place: Place, settings: dict[str, str], expected: str, meaning: str
+) -> None:
+    await place.send("main", event(1))
+    await place.bury()
+    told = (await relay("dlq", "redrive", *QUICK, **settings)).out
+    assert f"1 {expected}" in told
+    assert meaning in told
