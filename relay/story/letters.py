@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from relay.dlq.claims import claimed_id
 from relay.dlq.expiry import expiry
 from relay.dlq.letter import Letter
 from relay.dlq.snapshot import Unreadable
@@ -34,20 +35,36 @@ class Letters:
         Raises:
             Unreached: the snapshot is damaged.
         """
+        moments, sealed = list[Moment](), 0
         try:
-            moments = [m for letter in self.read() for m in self._of(letter, known)]
+            for letter in self.read():
+                moments += self._of(letter, known)
+                sealed += letter.sealed and not known.has_message(letter.message.message_id)
         except Unreadable as error:
             raise Unreached(str(error)) from error
-        gap = f"the queue held {self.left} more than could be looked at" if self.left else None
-        return Found(tuple(moments), gap)
+        return Found(tuple(moments), self._gap(sealed))
+
+    def _gap(self, sealed: int) -> str | None:
+        gaps = []
+        if self.left:
+            gaps.append(f"the queue held {self.left} more than could be looked at")
+        if sealed:
+            gaps.append(
+                f"the events of {sealed} messages are in S3, and `relay dlq show` reads them"
+            )
+        return "; ".join(gaps) or None
 
     def _of(self, letter: Letter, known: Known) -> Iterator[Moment]:
         message_id = letter.message.message_id
         whole = known.means(message_id) or known.means(letter.base_id)
         mine = [e for e in letter.events if whole or known.has_event(e.id)]
-        if not mine and not whole and not known.has_message(message_id):
+        claimed = any(known.means(own) for claim in letter.claims if (own := claimed_id(claim)))
+        if not (mine or whole or claimed or known.has_message(message_id)):
             return
         known.messages.add(message_id)
+        if claimed:
+            # No line of the log has what is in a payload, and its base id is its first MessageId.
+            known.messages.add(letter.base_id)
         known.events.update((event.name, event.id) for event in mine)
         details = _details(letter)
         if letter.first_sent_at is not None:

@@ -27,6 +27,7 @@ from relay.local.sqs import Fault as SqsFault
 from relay.local.sqs import SqsServer
 from relay.message import Message
 from relay.origin import Origin
+from relay.payloads import CLASSES
 from relay.settings import load
 from relay.story.telling import Story
 from relay.wiring.ledger import place
@@ -203,6 +204,29 @@ async def test_a_snapshot_tells_why_it_died_and_when_it_will_be_gone(
         "in dead as refused_by_destination: no such thing",
         "SQS deletes it from dead",
     ]
+
+
+async def test_a_message_that_was_refused_is_found_by_the_id_that_it_claims(
+    sqs: SqsServer, settings: Settings, log: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Nothing of a payload is in the log, so only the letter knows the producer's id."""
+    refused = replace(MESSAGE, body=b'{"name":"","id":"order-9"}', message_id="m-9")
+    await bury(refused)
+    path = await snapshot(tmp_path / "dead.jsonl.gz")
+    found = await story("order-9", settings, snapshots=[path], logs=[log(remark(refused, "lost"))])
+    assert "in dead as refused_by_destination: no such thing" in whats(found, "dlq")
+    assert "lost" in whats(found, "log")
+
+
+async def test_letters_whose_events_are_in_s3_are_a_gap(
+    sqs: SqsServer, settings: Settings, tmp_path: Path
+) -> None:
+    body = f'["{CLASSES[0]}", {{"s3BucketName": "b", "s3Key": "k"}}]'.encode()
+    await bury(replace(MESSAGE, body=body))
+    path = await snapshot(tmp_path / "dead.jsonl.gz")
+    [(_, gap)] = (await story("order-1", settings, snapshots=[path])).gaps
+    assert "in S3" in gap
+    assert (await story(MESSAGE.message_id, settings, snapshots=[path])).gaps == ()
 
 
 async def test_the_queue_itself_is_looked_at_only_when_asked_to_and_released(
