@@ -42,11 +42,20 @@ async def of_identity(
 def _credentials(found: Caller) -> Finding:
     if found.error is None:
         return ok("aws.credentials", f"{found.arn}; what follows holds for it and for nobody else")
+    why = "without credentials that AWS takes nothing can be received or dead-lettered"
+    if found.error.kind == "connection":
+        # A network without a way to STS may have one to all that the relay needs.
+        return unchecked(
+            "aws.credentials",
+            "AWS STS cannot be reached from here to be asked whose they are",
+            why=why,
+            fix="see what SQS says of the queue",
+        )
     return Finding(
         check="aws.credentials",
         state="fail",
         found=found.error.sentence,
-        why="without credentials that AWS takes nothing can be received or dead-lettered",
+        why=why,
         fix="run this where the relay runs, with its role, or set AWS_PROFILE",
     )
 

@@ -65,6 +65,15 @@ async def test_no_region_and_no_credentials_are_told(
     assert found["clock"].state == "not checked"
 
 
+async def test_credentials_are_not_called_wrong_where_nobody_can_be_asked_about_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
+    found = await world.look()
+    assert found["aws.credentials"].state == "not checked"
+    assert found["queue.exists"].state == "ok"
+
+
 async def test_a_profile_that_does_not_exist_is_told(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
