@@ -60,7 +60,7 @@ def _measure(extent: Extent, out: Path | None) -> None:
     results["peers"] |= skipped
     found = targets(results)
     results["targets"] = [{**asdict(one), "met": one.met} for one in found]
-    told(results, found, Console(width=160, highlight=False))
+    told(results, Console(width=160, highlight=False))
     line = json.dumps(results)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)

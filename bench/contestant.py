@@ -18,9 +18,6 @@ HERE = Path(__file__).parent
 BUILD = HERE.parent / "build" / "bench"
 """Where packages for Node and what contestants write go; removed by `make clean`."""
 
-LOG = BUILD / "contestants.log"
-"""What the contestants of the last course printed."""
-
 RELAY = {
     "RELAY_INNGEST_EVENT_KEY": "bench",
     "RELAY_CONFIRM": "off",
@@ -142,11 +139,11 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def started(
-    contestant: Contestant, *, sqs: str, queue: str, url: str, cpu: int | None
+    contestant: Contestant, *, sqs: str, queue: str, url: str, cpu: int | None, log: Path
 ) -> AsyncIterator[Running]:
     """The contestant at work on this queue and event API for as long as the block runs."""
     port = free_port()
-    with LOG.open("ab") as output, on_cpu(cpu):
+    with log.open("ab") as output, on_cpu(cpu):
         process = await asyncio.create_subprocess_exec(
             *contestant.command,
             cwd=contestant.directory,

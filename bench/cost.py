@@ -1,6 +1,7 @@
 """What a million messages cost: measured figures times public prices, the arithmetic shown.
 
-Prices are AWS's list prices for us-east-1 in US dollars. Each line states what it assumes.
+Prices are AWS's list prices for us-east-1 in US dollars, without free tiers, as docs/deploy.md has
+them. What every way costs alike is left out: producers' sends, traffic, logs.
 """
 
 from __future__ import annotations
@@ -13,33 +14,34 @@ MILLION = 1_000_000
 SQS_REQUEST = 0.40 / MILLION
 """Standard queues, each request of up to 64 KB (SQS pricing)."""
 
-INSTANCE_HOUR = 0.0084
-"""t4g.small, on demand; two vCPUs (EC2 pricing)."""
-CORES = 2
-BUSY = 0.4
-"""The share of the instance's CPU that is meant to be used: peaks and neighbours need the rest."""
+INSTANCE_HOUR = 0.0208
+"""t3.small, on demand (EC2 pricing)."""
+CORES = 2 * 0.2
+"""What a t3.small may use for ever: two vCPUs, each to its baseline of 20 % (EC2 user guide)."""
+MONTH = 730
+"""Hours."""
 
 LAMBDA_REQUEST = 0.20 / MILLION
 LAMBDA_GB_SECOND = 0.0000133334
 """On arm64 (Lambda pricing)."""
 LAMBDA_GB = 0.25
 LAMBDA_SECONDS = 0.05
-"""A batch of ten, one POST: 20 ms of network and as much again for the rest."""
+"""A batch of ten, one POST: 20 ms of network and somewhat more for the rest."""
 LAMBDA_BATCH = 10
 
 PIPES_REQUEST = 0.40 / MILLION
 API_DESTINATION_CALL = 0.20 / MILLION
 """EventBridge Pipes counts each event of up to 64 KB; its target calls the API for each."""
 
-PUSH_REQUESTS = 1.1
-"""sqsd receives in tens and deletes one by one; it does so outside of the relay."""
+BUSY_REQUESTS = 0.2
+"""A receive and a delete for ten, which is what sqsd, Lambda and Pipes need at best."""
 
 
 def costs(pull: Mapping[str, float], push: Mapping[str, float]) -> list[dict[str, Any]]:
     """A line for each way: dollars a million messages, and how they come about."""
     return [
         _ours("relay poll", pull["requests"], pull["cpu"]),
-        _ours("relay serve, with sqsd", PUSH_REQUESTS, push["cpu"]),
+        _ours("relay serve, behind sqsd", BUSY_REQUESTS, push["cpu"]),
         _lambda(),
         _pipes(),
     ]
@@ -47,45 +49,45 @@ def costs(pull: Mapping[str, float], push: Mapping[str, float]) -> list[dict[str
 
 def _ours(name: str, requests: float, cpu: float) -> dict[str, Any]:
     sqs = requests * MILLION * SQS_REQUEST
-    hours = cpu / 1e6 * MILLION / 3_600
-    instance = hours / (CORES * BUSY) * INSTANCE_HOUR
+    hours = cpu / 3_600
+    instance = hours / CORES * INSTANCE_HOUR
+    month = INSTANCE_HOUR * MONTH
     return {
         "way": name,
         "dollars": sqs + instance,
         "how": (
-            f"{requests:.2f} SQS requests x $0.40/M = ${sqs:.3f}; {cpu:.0f} us of CPU = "
-            f"{hours:.3f} core hours / ({CORES} cores x {BUSY:.0%}) x ${INSTANCE_HOUR}/h = "
-            f"${instance:.4f} (an instance that idles costs the same: ${INSTANCE_HOUR * 730:.2f} "
-            "a month)"
+            f"{requests:.2f} SQS requests x $0.40 = ${sqs:.3f}; {cpu:.0f} µs of CPU x 1 M = "
+            f"{hours:.3f} core hours ÷ {CORES:.1f} cores x ${INSTANCE_HOUR} = ${instance:.4f} "
+            f"(the instance is ${month:.2f} a month, however little it does)"
         ),
     }
 
 
 def _lambda() -> dict[str, Any]:
     calls = MILLION / LAMBDA_BATCH
-    sqs = calls * 2 * SQS_REQUEST
+    sqs = MILLION * BUSY_REQUESTS * SQS_REQUEST
     asked = calls * LAMBDA_REQUEST
     ran = calls * LAMBDA_SECONDS * LAMBDA_GB * LAMBDA_GB_SECOND
     return {
         "way": "Lambda, batches of ten",
         "dollars": sqs + asked + ran,
         "how": (
-            f"0.2 SQS requests x $0.40/M = ${sqs:.3f}; {calls:,.0f} calls x $0.20/M = "
-            f"${asked:.3f}; x {LAMBDA_SECONDS * 1e3:.0f} ms x {LAMBDA_GB} GB x "
-            f"${LAMBDA_GB_SECOND * 1e6:.4f}/M GB-s = ${ran:.3f}"
+            f"{BUSY_REQUESTS} SQS requests x $0.40 = ${sqs:.3f}; 0.1 calls x $0.20 = "
+            f"${asked:.3f}; 0.1 calls x {LAMBDA_SECONDS * 1e3:.0f} ms x {LAMBDA_GB} GB x "
+            f"${LAMBDA_GB_SECOND * 1e6:.4f} = ${ran:.3f} (the time is an assumption)"
         ),
     }
 
 
 def _pipes() -> dict[str, Any]:
-    sqs = MILLION / 10 * 2 * SQS_REQUEST
+    sqs = MILLION * BUSY_REQUESTS * SQS_REQUEST
     pipes = MILLION * PIPES_REQUEST
     calls = MILLION * API_DESTINATION_CALL
     return {
         "way": "EventBridge Pipes to an API destination",
         "dollars": sqs + pipes + calls,
         "how": (
-            f"0.2 SQS requests x $0.40/M = ${sqs:.3f}; 1 M events x $0.40/M = ${pipes:.3f}; "
-            f"1 M calls x $0.20/M = ${calls:.3f}"
+            f"{BUSY_REQUESTS} SQS requests x $0.40 = ${sqs:.3f}; 1 event x $0.40 = "
+            f"${pipes:.3f}; 1 call x $0.20 = ${calls:.3f}"
         ),
     }

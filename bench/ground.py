@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
-from bench.contestant import LOG, Contestant, Running, started
+from bench.contestant import Contestant, Running, started
 from bench.failure import Failed
 from bench.servant import Servant
 
@@ -18,11 +19,19 @@ LAST = 2_000
 
 
 class Ground:
-    """Where everybody runs. `sqs` and `sink` are what all contestants talk to."""
+    """Where everybody runs.
 
-    def __init__(self, sqs: Servant, sink: Servant, cpu: int | None) -> None:
+    Args:
+        sqs: what all contestants consume.
+        sink: what all contestants post to.
+        cpu: the CPU that they run on; None where they may choose.
+        log: a file for what the contestants of a course print.
+    """
+
+    def __init__(self, sqs: Servant, sink: Servant, cpu: int | None, log: Path) -> None:
         self.sqs = sqs
         self.sink = sink
+        self._log = log
         self._cpu = cpu
         self._queues = 0
 
@@ -31,21 +40,29 @@ class Ground:
         """A contestant that is ready, the name of its queue and the queue's URL.
 
         Raises:
-            Failed: it does not get ready.
+            Failed: it does not get ready. What fails inside the block gets its last words added.
         """
         self._queues += 1
         name = f"bench-{self._queues}"
         url = await self.sqs.ask("queue", name=name, dead=f"{name}-dead")
-        LOG.write_bytes(b"")  # a line a message: only the last course's are worth their disk
-        async with self.running(contestant, url) as running:
-            await self._ready(contestant, running)
-            yield name, url, running
+        self._log.write_bytes(b"")  # a line a message: only the last course's are worth their disk
+        try:
+            async with self.running(contestant, url) as running:
+                await self._ready(contestant, running)
+                yield name, url, running
+        except Failed as error:
+            raise Failed(f"{error}{self._last_words()}") from error
 
     @contextlib.asynccontextmanager
     async def running(self, contestant: Contestant, queue: str) -> AsyncIterator[Running]:
         """One more contestant on a queue."""
         async with started(
-            contestant, sqs=self.sqs.ready, queue=queue, url=self.sink.ready, cpu=self._cpu
+            contestant,
+            sqs=self.sqs.ready,
+            queue=queue,
+            url=self.sink.ready,
+            cpu=self._cpu,
+            log=self._log,
         ) as running:
             yield running
 
@@ -63,7 +80,7 @@ class Ground:
                 check(one)
             if not await waiting:
                 names = ", ".join(one.name for one in all_)
-                raise Failed(f"{names} left messages after {WITHIN:.0f} s{_last_words()}")
+                raise Failed(f"{names} left messages after {WITHIN:.0f} s")
         finally:
             for task in (waiting, *ends):
                 task.cancel()
@@ -77,7 +94,7 @@ class Ground:
                 while not await self._is_ready(contestant, running, before):  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.02)
         except TimeoutError as error:
-            raise Failed(f"{running.name} is not ready{_last_words()}") from error
+            raise Failed(f"{running.name} is not ready") from error
 
     async def _is_ready(self, contestant: Contestant, running: Running, before: int) -> bool:
         check(running)
@@ -93,6 +110,10 @@ class Ground:
         seen: dict[str, int] = await self.sqs.ask("seen")
         return seen.get("ReceiveMessage", 0)
 
+    def _last_words(self) -> str:
+        printed = self._log.read_text(errors="replace").strip()[-LAST:]
+        return f"; the last that it printed, from {self._log}:\n{printed}" if printed else ""
+
 
 def check(running: Running) -> None:
     """Look whether it still runs.
@@ -102,9 +123,4 @@ def check(running: Running) -> None:
     """
     code = running.process.returncode
     if code is not None:
-        raise Failed(f"{running.name} has ended with exit code {code}{_last_words()}")
-
-
-def _last_words() -> str:
-    printed = LOG.read_text(errors="replace").strip()[-LAST:]
-    return f"; the last that it printed, from {LOG}:\n{printed}" if printed else ", silently"
+        raise Failed(f"{running.name} has ended with exit code {code}")

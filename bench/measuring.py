@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Self
 
 from bench import contestant, cost, growth, idle, memory, plan, start
-from bench.contestant import Contestant
+from bench.contestant import BUILD, Contestant
 from bench.ground import Ground
 from bench.rounds import contests, say
 from bench.servant import Servant, cpus
+
+LOG = BUILD / "contestants.log"
+"""What the contestants of the last course printed."""
 
 GROWTH_IN_HAND = 5_000
 GROWTH_RELAYS = 10_000
@@ -48,7 +53,7 @@ async def measured(extent: Extent, peers: Sequence[Contestant]) -> dict[str, Any
         Servant("bench.queue_server", cpu=servers) as sqs,
         Servant("bench.sink", cpu=servers) as sink,
     ):
-        results = await _on(Ground(sqs, sink, under_test), extent, peers)
+        results = await _on(Ground(sqs, sink, under_test, LOG), extent, peers)
     results["cost"] = cost.costs(
         results["pull"]["saturation"]["relay poll"], results["push"]["small"]["relay serve"]
     )
@@ -77,9 +82,16 @@ async def _on(ground: Ground, extent: Extent, peers: Sequence[Contestant]) -> di
 
 def _machine() -> str:
     return (
-        f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}, "
+        f"{_model()}, {os.cpu_count()} CPUs, {platform.system()}, "
         f"Python {platform.python_version()}"
     )
+
+
+def _model() -> str:
+    """The CPU's own name where the system tells it, else its kind."""
+    told = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.+)", told.read_text()) if told.exists() else None
+    return f"{found[1]} ({platform.machine()})" if found else platform.machine()
 
 
 async def _idle(ground: Ground, count: int) -> dict[str, tuple[float, float]]:

@@ -80,7 +80,7 @@ async def answering(port: int, process: Process) -> None:
 
 @contextlib.asynccontextmanager
 async def relay(*command: str, sink: str, output: Path, **settings: str) -> AsyncIterator[Process]:
-    """The relay as shipped, but for its servers; killed in the end, for nothing is left to do."""
+    """The relay as shipped, but for its servers; killed in the end if it still runs."""
     with output.open("ab") as printed:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -102,7 +102,6 @@ async def relay(*command: str, sink: str, output: Path, **settings: str) -> Asyn
         )
     try:
         yield process
-        assert process.returncode is None, "it has ended, see its output"
     finally:
         if process.returncode is None:
             process.kill()

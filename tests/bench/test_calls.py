@@ -11,7 +11,7 @@ WARM_UP = 600
 MESSAGES = 1_000
 
 MOST = 250
-"""A twentieth above what is counted on Python 3.11, within 1 % each time; 3.12 and 3.13 make fewer."""
+"""A twentieth above what is counted on Python 3.11, within 1 % each time; newer ones make fewer."""
 
 
 async def test_a_message_costs_few_function_calls(tmp_path: Path) -> None:
