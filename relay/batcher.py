@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from msgspec import Struct
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -20,15 +22,12 @@ class WrongCount(RuntimeError):
     """`send` came back with more or fewer results than it was given items: none can be told."""
 
 
-class _Entry(Generic[T, R]):
+class _Entry(Struct, Generic[T, R], eq=False):
     """An item, its size and the caller that waits for its result."""
 
-    __slots__ = ("item", "result", "size")
-
-    def __init__(self, item: T, size: int, result: asyncio.Future[R]) -> None:
-        self.item = item
-        self.size = size
-        self.result = result
+    item: T
+    size: int
+    result: asyncio.Future[R]
 
 
 class Batcher(Generic[T, R]):
@@ -100,12 +99,14 @@ class Batcher(Generic[T, R]):
         if self._closed:
             raise BatcherClosed
         size = 0 if self._size is None else self._size(item)
-        result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[R] = loop.create_future()
         entry = _Entry(item, size, result)
         self._waiting[entry] = None
         self._waiting_size += size
         self._idle.clear()
-        self.wake()
+        if not self._woken:
+            self._wake(loop)
         try:
             return await result
         except asyncio.CancelledError:
@@ -115,8 +116,7 @@ class Batcher(Generic[T, R]):
     def wake(self) -> None:
         """Look for batches to send, after the callbacks that are already due: they may submit."""
         if not self._woken:
-            self._woken = True
-            asyncio.get_running_loop().call_soon(self._dispatch)
+            self._wake(asyncio.get_running_loop())
 
     def dismiss(self, result: R, *, sent: bool = False) -> None:
         """Give all waiting items this result without a send; with `sent` those under way too.
@@ -151,6 +151,10 @@ class Batcher(Generic[T, R]):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._woken = True
+        loop.call_soon(self._dispatch)
 
     def _leave(self, entry: _Entry[T, R]) -> None:
         if entry in self._waiting:

@@ -6,23 +6,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
+from msgspec import Struct
+
 from relay.message import Message, Outcome
 
 T = TypeVar("T")
 
 
-class Holding:
+class Holding(Struct, eq=False):
     """One message in hand. `waiting` while it waits for somebody else and may be cut short."""
 
-    __slots__ = ("expired", "message", "since", "task", "waiters", "waiting")
-
-    def __init__(self, message: Message, since: float) -> None:
-        self.message = message
-        self.since = since
-        self.task: asyncio.Task[Any] | None = None
-        self.waiters = 0
-        self.waiting = False
-        self.expired = False
+    message: Message
+    since: float
+    task: asyncio.Task[Any] | None = None
+    waiters: int = 0
+    waiting: bool = False
+    expired: bool = False
 
     def expire(self) -> None:
         """End the wait, now and for good: the queue is about to delete the message."""

@@ -8,6 +8,9 @@ from typing import Any
 
 from relay.message import Attribute, Message
 
+# A copy is made in a third of the time: a new one asks OpenSSL for the algorithm by its name.
+_EMPTY = hashlib.md5(usedforsecurity=False)
+
 
 def intact(message: Message, raw: Mapping[str, Any]) -> bool:
     """Whether body and attributes are what SQS hashed; a hash that is absent proves nothing."""
@@ -34,4 +37,6 @@ def attributes_md5(attributes: Mapping[str, Attribute]) -> str:
 
 
 def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+    digest = _EMPTY.copy()
+    digest.update(data)
+    return digest.hexdigest()

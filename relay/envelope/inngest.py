@@ -69,7 +69,7 @@ def draft(found: Document) -> Draft:
         v=fields.version(value.get("v")),
         data=fields.payload(value.get("data"), found.text("data")),
         user=fields.user(value.get("user"), found.text("user")),
-        notices=found.notices if value.keys() <= OWN else found.notices + _unknown(value),
+        notices=found.notices if OWN.issuperset(value) else found.notices + _unknown(value),
     )
 
 

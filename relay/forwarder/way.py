@@ -71,12 +71,14 @@ class Way:
         """One more event is in hand."""
         self._in_hand += 1
         self._probes = 0
-        self._look()
+        if not self._breaker.closed:
+            self._look()
 
     def go(self) -> None:
         """An event left, whatever became of it."""
         self._in_hand -= 1
-        self._look()
+        if not self._breaker.closed:
+            self._look()
 
     def probed(self) -> None:
         """An event was chosen for a probe."""

@@ -224,5 +224,7 @@ class Deliveries:
 
 
 def _size(message: Message) -> int:
+    if not message.attributes:
+        return len(message.body)
     attributes = message.attributes.items()
     return len(message.body) + sum(len(name) + len(one.value) for name, one in attributes)
