@@ -14,7 +14,10 @@ _SHOWN = ("attempts", "batch_events", "receive_count", "seconds", "age")
 
 
 class Reading:
-    """Collects the moments of many lines; each message's sending is told once."""
+    """Collects the moments of many lines; each message's sending is told once.
+
+    `unread` counts lines that hold a name that is known, and are not JSON.
+    """
 
     def __init__(self, known: Known) -> None:
         self._known = known
@@ -22,6 +25,7 @@ class Reading:
         self._words: tuple[str, ...] = ()
         self._words_of = -1
         self.moments: list[Moment] = []
+        self.unread = 0
 
     def read(self, lines: Iterable[str]) -> None:
         """Take from the lines what belongs to the story; others and text are passed over."""
@@ -34,7 +38,9 @@ class Reading:
 
     def _take(self, line: str) -> None:
         fields = _fields(line)
-        if fields is not None:
+        if fields is None:
+            self.unread += 1
+        else:
             self.moments += self._of(fields)
 
     def _of(self, fields: Mapping[str, Any]) -> Iterator[Moment]:

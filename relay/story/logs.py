@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import shutil
 import tempfile
+import zlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,23 +29,21 @@ class LogFiles:
         self._paths = paths
 
     async def find(self, known: Known) -> Found:
-        """Read every file once more: what is known now may be on lines passed over before.
-
-        Raises:
-            Unreached: one of them cannot be read.
-        """
+        """Read every file once more: what is known now may be on lines passed over before."""
         return await asyncio.to_thread(self._read, known)
 
     def _read(self, known: Known) -> Found:
-        reading = Reading(known)
+        reading, gaps = Reading(known), list[str]()
         for path in self._paths:
             try:
                 with _opened(path) as lines:
                     reading.read(lines)
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, zlib.error) as error:
                 reason = getattr(error, "strerror", None) or error
-                raise Unreached(f"{path} cannot be read: {reason}") from error
-        return Found(tuple(reading.moments))
+                gaps.append(f"{path} cannot be read: {reason}")
+        if reading.unread and not reading.moments:
+            gaps.append(f"{reading.unread} lines that speak of it are not the relay's JSON")
+        return Found(tuple(reading.moments), "; ".join(gaps) or None)
 
 
 class LogGroup:

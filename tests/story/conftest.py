@@ -15,9 +15,12 @@ from relay.facts import Settled
 from relay.local.inngest import Function, InngestServer
 from relay.local.sqs import SqsServer
 from relay.message import Delivered, Event, Message, Outcome, Reject, Retry
+from relay.settings import load
+from relay.story.telling import Story
 from relay.telemetry.attempts import Attempts
 from relay.telemetry.form import Json
 from relay.telemetry.message_fields import lines_of
+from relay.wiring.story import Wanted, story_of
 from tests.doctor.conftest import aws, models, moto  # noqa: F401 - fixtures of the same world
 
 NOW = 1_780_000_000.0
@@ -113,3 +116,13 @@ def log(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+async def story(asked: str, settings: dict[str, str], **wanted: Any) -> Story:
+    loaded = load(settings)
+    assert not loaded.mistakes
+    return await story_of(asked, loaded.settings, Wanted(**wanted))
+
+
+def whats(found: Story, source: str | None = None) -> list[str]:
+    return [m.what for m in found.moments if source in (None, m.source)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import time
@@ -11,50 +10,24 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import pytest
-from msgspec.structs import replace
-
 from relay.aws.dynamodb import open_table
-from relay.aws.session import open_session
-from relay.aws.sqs import open_queue
-from relay.aws.values import Outgoing
-from relay.dead_letter import dead_letter
-from relay.dlq.pulling import pull
-from relay.dlq.snapshot import Head
 from relay.ledger import Access, Records
 from relay.local.inngest import Fault, InngestServer, Rule
-from relay.local.sqs import Fault as SqsFault
-from relay.local.sqs import SqsServer
-from relay.message import Message
-from relay.origin import Origin
-from relay.payloads import CLASSES
 from relay.settings import load
-from relay.story.telling import Story
 from relay.wiring.ledger import place
 from relay.wiring.session import SharedSession
-from relay.wiring.story import Wanted, story_of
 from tests.story.conftest import (
     EVENT,
     MESSAGE,
-    NOW,
-    REJECT,
     delivered,
     remark,
     retried,
+    story,
+    whats,
 )
 
 Settings = dict[str, str]
 ULID = "01JQJ00000000000000000000Z"
-
-
-async def story(asked: str, settings: Settings, **wanted: Any) -> Story:
-    loaded = load(settings)
-    assert not loaded.mistakes
-    return await story_of(asked, loaded.settings, Wanted(**wanted))
-
-
-def whats(found: Story, source: str | None = None) -> list[str]:
-    return [m.what for m in found.moments if source in (None, m.source)]
 
 
 async def test_a_reference_in_the_log_leads_to_the_event_and_its_run(
@@ -134,10 +107,20 @@ async def test_the_cloud_without_a_signing_key_is_a_gap() -> None:
     assert found.gaps[0][0] == "inngest"
 
 
-async def test_log_files_that_cannot_be_read_are_a_gap(settings: Settings, tmp_path: Path) -> None:
+async def test_log_files_that_cannot_be_read_are_a_gap_and_the_others_are_told(
+    settings: Settings, log: Callable[..., Path], tmp_path: Path
+) -> None:
     absent = tmp_path / "absent.log"
-    found = await story("order-1", settings, logs=[absent])
+    found = await story("order-1", settings, logs=[absent, log(delivered(ULID))])
+    assert f"delivered as {ULID}" in whats(found, "log")
     assert found.gaps == (("log files", f"{absent} cannot be read: No such file or directory"),)
+
+
+async def test_lines_in_the_form_for_people_are_a_gap(
+    settings: Settings, log: Callable[..., Path]
+) -> None:
+    found = await story("order-1", settings, logs=[log("10:15:00 delivered shop/paid order-1")])
+    assert found.gaps == (("log files", "3 lines that speak of it are not the relay's JSON"),)
 
 
 async def test_packed_logs_are_read(settings: Settings, tmp_path: Path) -> None:
@@ -165,90 +148,6 @@ async def test_a_log_group_is_searched_for_every_name_that_is_found(
     assert f"delivered as {ULID}" in whats(found, "log")
     missing = await story("order-1", settings, log_group="absent")
     assert "log group" in dict(missing.gaps)
-
-
-async def bury(message: Message) -> None:
-    """Put the message into the dead-letter queue as the relay does."""
-    origin = Origin(
-        id=message.message_id,
-        hops=1,
-        sent_at=message.sent_at,
-        source="events",
-        code=REJECT.code,
-        reason=REJECT.reason,
-    )
-    copy = dead_letter(message, origin, 1_048_576)
-    async with open_session() as session, open_queue(session, "dead") as queue:
-        await queue.send([Outgoing(body=copy.body, attributes=copy.attributes)])
-
-
-async def snapshot(path: Path) -> Path:
-    head = Head(queue="dead", arn="arn", taken_at=NOW, retention=1_209_600.0, fifo=False)
-    async with open_session() as session, open_queue(session, "dead") as queue:
-        await pull(
-            queue, path, head, waiting=1, wait=0.0, stop=asyncio.Event(), progress=lambda _: None
-        )
-    return path
-
-
-@pytest.mark.parametrize("asked", ["order-1", MESSAGE.message_id])
-async def test_a_snapshot_tells_why_it_died_and_when_it_will_be_gone(
-    sqs: SqsServer, settings: Settings, tmp_path: Path, asked: str
-) -> None:
-    await bury(MESSAGE)
-    await bury(replace(MESSAGE, body=b'{"name":"n","id":"another"}', message_id="m-2"))
-    path = await snapshot(tmp_path / "dead.jsonl.gz")
-    found = await story(asked, settings, snapshots=[path])
-    assert whats(found, "dlq") == [
-        "sent to events",
-        "in dead as refused_by_destination: no such thing",
-        "SQS deletes it from dead",
-    ]
-
-
-async def test_a_message_that_was_refused_is_found_by_the_id_that_it_claims(
-    sqs: SqsServer, settings: Settings, log: Callable[..., Path], tmp_path: Path
-) -> None:
-    """Nothing of a payload is in the log, so only the letter knows the producer's id."""
-    refused = replace(MESSAGE, body=b'{"name":"","id":"order-9"}', message_id="m-9")
-    await bury(refused)
-    path = await snapshot(tmp_path / "dead.jsonl.gz")
-    found = await story("order-9", settings, snapshots=[path], logs=[log(remark(refused, "lost"))])
-    assert "in dead as refused_by_destination: no such thing" in whats(found, "dlq")
-    assert "lost" in whats(found, "log")
-
-
-async def test_letters_whose_events_are_in_s3_are_a_gap(
-    sqs: SqsServer, settings: Settings, tmp_path: Path
-) -> None:
-    body = f'["{CLASSES[0]}", {{"s3BucketName": "b", "s3Key": "k"}}]'.encode()
-    await bury(replace(MESSAGE, body=body))
-    path = await snapshot(tmp_path / "dead.jsonl.gz")
-    [(_, gap)] = (await story("order-1", settings, snapshots=[path])).gaps
-    assert "in S3" in gap
-    assert (await story(MESSAGE.message_id, settings, snapshots=[path])).gaps == ()
-
-
-async def test_the_queue_itself_is_looked_at_only_when_asked_to_and_released(
-    sqs: SqsServer, settings: Settings
-) -> None:
-    await bury(MESSAGE)
-    settings = {**settings, "RELAY_DLQ_URL": "dead"}
-    assert not whats(await story("order-1", settings), "dlq")
-    assert sqs.requests["ReceiveMessage"] == 0
-    found = await story("order-1", settings, peek=True, poll=0.0)
-    assert "in dead as refused_by_destination: no such thing" in whats(found, "dlq")
-    assert sqs.queues["dead"].counts() == (1, 0, 0)
-
-
-async def test_a_dead_letter_queue_that_cannot_be_looked_at_is_a_gap(
-    sqs: SqsServer, settings: Settings
-) -> None:
-    unknown = await story("order-1", settings, peek=True, poll=0.0)
-    assert "RELAY_DLQ_URL" in dict(unknown.gaps)["dlq"]
-    sqs.faults.add(SqsFault(action="ReceiveMessage", error="AccessDenied", times=None))
-    denied = await story("order-1", {**settings, "RELAY_DLQ_URL": "dead"}, peek=True, poll=0.0)
-    assert "sqs:ReceiveMessage" in dict(denied.gaps)["dlq"]
 
 
 async def test_the_ledger_is_asked_by_the_name_that_another_source_knows(
