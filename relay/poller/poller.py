@@ -6,28 +6,29 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from relay.aws.errors import QueueError
 from relay.aws.sqs import Queue
-from relay.aws.values import QueueAttributes
+from relay.aws.values import QueueAttributes, Received
 from relay.facts import HandlerRaised, Observe, ignore
 from relay.message import Message, Outcome, Retry
 from relay.poller.deliveries import Deliveries
 from relay.poller.extender import Extender
 from relay.poller.fairness import FairLine
 from relay.poller.groups import GroupLine
-from relay.poller.intake import AlwaysOpen, Intake, Receive, Way
+from relay.poller.intake import Accept, AlwaysOpen, Intake, Receive, Way
+from relay.poller.last_call import LastCall
 from relay.poller.lease import now
-from relay.poller.line import Line
 from relay.poller.room import Room
 from relay.poller.settling import Settler
 from relay.poller.way_in import WayIn
 
 EXPIRING = 0.9
-"""The part of the retention after which a parked group goes on: order is worth less than loss."""
+"""The part of the retention after which a parked group goes on, and messages are taken although the
+way is closed: order and receives are worth less than a loss."""
 
 USUAL_VISIBILITY = 30.0
 """Seconds asked for where the queue's own timeout is 0, with which nothing could be handled."""
@@ -156,9 +157,12 @@ class Poller:
             return
         visibility = attributes.visibility or USUAL_VISIBILITY
         room = Room(self._limits.in_hand, self._limits.in_hand_bytes, attributes.maximum_size)
+        expiring = self._expiring(attributes.retention)
         self._deliveries = Deliveries(
             self._handled,
-            self._line(attributes),
+            GroupLine(park=self._limits.park, expiring=expiring)
+            if self._queue.fifo
+            else FairLine(),
             room,
             self._settler,
             way=self._way,
@@ -166,11 +170,12 @@ class Poller:
             slots=self._limits.handling or self._limits.in_hand,
             clock=self._clock,
         )
+        last_call = LastCall(self._way, expiring)
         intake = Intake(
             self._receive(visibility),
             room,
-            self._deliveries.accept,
-            way=self._way,
+            _accepting(self._deliveries, last_call),
+            way=last_call,
             way_in=self._way_in,
             visibility=visibility,
             receivers=self._limits.receivers,
@@ -251,15 +256,13 @@ class Poller:
                 self._way_in.passed("attributes")
                 return attributes
 
-    def _line(self, attributes: QueueAttributes) -> Line:
-        if not self._queue.fifo:
-            return FairLine()
-        oldest = EXPIRING * attributes.retention
+    def _expiring(self, retention: float) -> Callable[[Message], bool]:
+        oldest = EXPIRING * retention
 
         def expiring(message: Message) -> bool:
             return message.sent_at is not None and self._wall() - message.sent_at >= oldest
 
-        return GroupLine(park=self._limits.park, expiring=expiring)
+        return expiring
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
         task = asyncio.ensure_future(work)
@@ -275,3 +278,11 @@ class Poller:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _accepting(deliveries: Deliveries, last_call: LastCall) -> Accept:
+    def accept(batch: Sequence[Received], asked_at: float, places: int) -> None:
+        last_call.came(batch)
+        deliveries.accept(batch, asked_at, places)
+
+    return accept

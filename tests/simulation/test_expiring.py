@@ -59,6 +59,27 @@ def test_past_nine_tenths_of_the_retention_a_message_becomes_a_dead_letter(
     run(main)
 
 
+@pytest.mark.parametrize("outage", [REFUSED, SILENT], ids=["refused", "silent"])
+def test_pull_mode_tells_of_what_it_had_not_taken_when_the_outage_began(outage: Outage) -> None:
+    async def main() -> None:
+        world = World()
+        world.orchestrator.outage = outage
+        await world.publish(1_500)
+        await asyncio.sleep(LIMIT - HOUR)
+        await world.publish(20)
+        async with world.pulling():
+            await asyncio.sleep(0.9 * HOUR)
+            assert not world.dead.messages()
+            await asyncio.sleep(0.5 * HOUR)
+            assert set(world.letters) == set(world.ids[:1_500])
+            assert world.most_receives <= 1
+            world.orchestrator.outage = None
+            await world.empty(within=clocks.VISIBILITY_TIMEOUT)
+        assert set(world.orchestrator.accepted) == set(world.ids[1_500:])
+
+    run(main)
+
+
 @MODES
 def test_a_copy_says_that_it_may_have_run_where_an_attempt_had_an_unknown_end(
     *, push: bool
