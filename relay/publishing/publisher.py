@@ -16,7 +16,7 @@ FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 3.0
 
 # Errors of kind "connection" in which no byte of the request was sent.
-_UNSENT = {"EndpointConnectionError", "ConnectTimeoutError"}
+_UNSENT = {"NotConnected", "EndpointConnectionError", "ConnectTimeoutError"}
 
 
 class Sends(Protocol):
@@ -30,8 +30,8 @@ class Sends(Protocol):
 class Publisher:
     """Sends messages to a queue until each has its result.
 
-    `doubtful` counts sends whose answer was lost and that were repeated: such a message may be in
-    the queue twice, unless it is a FIFO queue, which knows it again by its deduplication id.
+    `doubtful` counts messages whose answer was lost and that were sent again: one may be in the
+    queue twice, unless it is a FIFO queue, which knows it again by its deduplication id.
     `stopped` is the error after which nothing more can be sent, or None; what was not sent because
     of it has a `Failed` with its code.
     """
@@ -76,17 +76,23 @@ class Publisher:
         """One batch, as often as it takes."""
         results: list[Sent | Failed] = [Failed("NotSent", "it was not sent")] * len(batch)
         waiting = list(range(len(batch)))
+        doubted = set[int]()
         for attempt in range(1, ATTEMPTS + 1):
-            answers = await self._attempt([batch[i] for i in waiting], last=attempt == ATTEMPTS)
+            sending = [batch[i] for i in waiting]
+            answers = await self._attempt(sending, doubted, last=attempt == ATTEMPTS)
             for index, answer in zip(waiting, answers, strict=True):
                 results[index] = answer
             waiting = [i for i in waiting if _again(results[i])]
             if not waiting or self.stopped or attempt == ATTEMPTS:
                 break
             await self._sleep(self._chance() * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**attempt))
+        self.doubtful += len(doubted)
         return results
 
-    async def _attempt(self, batch: Sequence[Outgoing], *, last: bool) -> Sequence[Sent | Failed]:
+    async def _attempt(
+        self, batch: Sequence[Outgoing], doubted: set[int], *, last: bool
+    ) -> Sequence[Sent | Failed]:
+        """One try. What may have arrived without an answer is added to `doubted`, once."""
         if self.stopped:
             return [_failed(self.stopped)] * len(batch)
         try:
@@ -97,7 +103,7 @@ class Publisher:
             if last or not error.transient:
                 self.stopped = error
             elif error.kind == "connection" and error.code not in _UNSENT and not self._ordered:
-                self.doubtful += len(batch)
+                doubted.update(map(id, batch))
             return [_failed(error)] * len(batch)
 
     async def _one_by_one(

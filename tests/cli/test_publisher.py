@@ -9,7 +9,7 @@ from relay.aws.errors import QueueError
 from relay.aws.values import Failed, Outgoing, Sent
 from relay.publishing.publisher import ATTEMPTS, Publisher
 
-REFUSED = QueueError("EndpointConnectionError", "connection", "refused")
+REFUSED = QueueError("NotConnected", "connection", "refused")
 LOST = QueueError("ReadTimeoutError", "connection", "no answer")
 THROTTLED = QueueError("RequestThrottled", "throttled", "slow down")
 DENIED = QueueError("AccessDenied", "denied", "grant sqs:SendMessage")
@@ -82,6 +82,12 @@ async def test_after_a_stop_nothing_is_sent() -> None:
     await sending.publish(messages(5))
     assert queue.calls == 1
     assert sending.stopped is DENIED
+
+
+async def test_a_message_whose_answer_is_lost_again_and_again_counts_once() -> None:
+    sending = publisher(ScriptedQueue(*[LOST] * ATTEMPTS))
+    await sending.publish(messages(4))
+    assert sending.doubtful == 4
 
 
 async def test_a_lost_answer_counts_as_doubtful_but_not_on_a_fifo_queue() -> None:
