@@ -85,6 +85,19 @@ async def test_tls_that_does_not_come_about_sends_nothing(
         assert not front.starts.started
 
 
+async def test_a_certificate_that_has_gone_halts_and_a_renewed_one_is_used(tmp_path: Path) -> None:
+    made = certificates.made(tmp_path)
+    async with _secured(made) as front, destination_of(front, **_ours(made)) as destination:
+        kept = made.client.key.read_bytes()
+        made.client.key.unlink()
+        with pytest.raises(Unavailable) as caught:
+            await destination.send([event("e-1", "o-1")])
+        assert caught.value.setting == "RELAY_TEMPORAL_PRIVATE_KEY"
+        assert caught.value.untaken
+        made.client.key.write_bytes(kept)
+        assert isinstance((await destination.send([event("e-1", "o-1")]))[0], Delivered)
+
+
 async def test_tls_with_a_server_that_talks_none_halts(tmp_path: Path) -> None:
     made = certificates.made(tmp_path)
     async with Frontend() as front, destination_of(front, **_ours(made)) as destination:

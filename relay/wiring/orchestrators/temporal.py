@@ -10,7 +10,7 @@ from typing import Any
 import jmespath  # type: ignore[import-untyped] # it ships no types
 
 from relay.destinations.temporal import Client, Signal, Temporal, connect, traits
-from relay.message import Event
+from relay.message import Event, Unavailable
 from relay.settings import Settings
 from relay.wiring.kept_secret import KeptSecret, Learn
 from relay.wiring.orchestrators.started import Started
@@ -44,7 +44,7 @@ class KeyedClient:
         """The client with the key as it is now.
 
         Raises:
-            Unavailable: the key cannot be looked up.
+            Unavailable: the key cannot be looked up, or a certificate's file cannot be read.
         """
         key = await self._key.value()
         if self._client is None or self._client[0] != key:
@@ -58,14 +58,15 @@ class KeyedClient:
 
     async def _connect(self, key: str) -> Client:
         settings = self._settings
-        certificate, private = settings.temporal_certificate, settings.temporal_private_key
+        certificate = _read(settings, "temporal_certificate")
+        private_key = _read(settings, "temporal_private_key")
         return await connect(
             settings.temporal_address or "",
             settings.temporal_namespace,
             api_key=key,
             tls=settings.temporal_tls,
-            certificate=(_bytes(certificate), _bytes(private)) if certificate and private else None,
-            authority=_bytes(settings.temporal_authority) if settings.temporal_authority else None,
+            certificate=(certificate, private_key) if certificate and private_key else None,
+            authority=_read(settings, "temporal_authority"),
         )
 
 
@@ -86,5 +87,17 @@ def _entity(path: str) -> Callable[[Event], str | None]:
     return found
 
 
-def _bytes(path: str) -> bytes:
-    return Path(path).read_bytes()
+def _read(settings: Settings, name: str) -> bytes | None:
+    """The file that the setting names, None where it names none. It may have been renewed."""
+    path = getattr(settings, name)
+    if path is None:
+        return None
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise Unavailable(
+            f"{path} cannot be read: {error.strerror}",
+            setting=f"RELAY_{name.upper()}",
+            proven=True,
+            untaken=True,
+        ) from error
