@@ -99,7 +99,7 @@ class Publisher:
             return await self._queue.send(batch)
         except QueueError as error:
             if error.kind == "other":
-                return await self._one_by_one(batch, error, last=last)
+                return await self._one_by_one(batch, error, doubted, last=last)
             if last or not error.transient:
                 self.stopped = error
             elif error.kind == "connection" and error.code not in _UNSENT and not self._ordered:
@@ -107,14 +107,14 @@ class Publisher:
             return [_failed(error)] * len(batch)
 
     async def _one_by_one(
-        self, batch: Sequence[Outgoing], error: QueueError, *, last: bool
+        self, batch: Sequence[Outgoing], error: QueueError, doubted: set[int], *, last: bool
     ) -> list[Sent | Failed]:
         """SQS refuses some faults of one message for its whole batch: find out which it is."""
         if len(batch) == 1:
             return [Failed(error.code, error.sentence, sender_fault=True)]
         results: list[Sent | Failed] = []
         for message in batch:
-            results += await self._attempt([message], last=last)
+            results += await self._attempt([message], doubted, last=last)
         return results
 
 
