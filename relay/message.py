@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from json.encoder import encode_basestring  # what `dumps` calls, without making an encoder first
 from typing import Protocol, TypeAlias
 
@@ -75,7 +74,7 @@ class Message(Struct, frozen=True, kw_only=True):
         return None
 
 
-class Event(Struct, frozen=True, dict=True):
+class Event(Struct, frozen=True):
     """One event of a message, ready to be sent.
 
     `data` and `user` are the producer's own JSON text, byte for byte, or None where it sent none.
@@ -94,9 +93,12 @@ class Event(Struct, frozen=True, dict=True):
     message_id: str = ""
     trace: str | None = None
 
-    @cached_property
+    @property
     def wire(self) -> bytes:
-        """The event as one JSON object, the same bytes at each delivery of the same message."""
+        """The event as one JSON object, the same bytes at each delivery of the same message.
+
+        Made anew each time: with thousands in hand, keeping it would hold their payloads twice.
+        """
         parts = [b'{"id":', _text(self.id), b',"name":', _text(self.name)]
         for key, raw in ((b"data", self.data), (b"user", self.user)):
             if raw is not None:

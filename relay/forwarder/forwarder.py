@@ -159,7 +159,7 @@ class Forwarder:
 
     async def _settle(self, event: Event) -> Outcome:
         step: Step = Again()
-        failures = 0
+        failures, size = 0, len(event.wire)
         while True:
             if isinstance(step, Alone):
                 failures += 1
@@ -170,7 +170,7 @@ class Forwarder:
             elif self._stopping:
                 return STOPPING
             else:
-                step = await self._lanes.submit(Parcel(event, step.company, step.named))
+                step = await self._lanes.submit(Parcel(event, size, step.company, step.named))
 
     async def _hear(self, event: Event, alone: Alone, failures: int) -> Step:
         """It failed alone: its own fault once another event passes, else it is tried again."""
@@ -198,7 +198,7 @@ class Forwarder:
             if permit.probe and self._breaker.setting is not None:
                 await self._before_probe()
             with self._judge.sending(parcels):
-                outcomes = await self._post([parcel.event for parcel in parcels])
+                outcomes = await self._post(parcels)
         except Unavailable as error:
             return self._judge.unavailable(permit, parcels, error)
         except Refused as error:
@@ -211,7 +211,8 @@ class Forwarder:
         finally:
             self._turn()
 
-    async def _post(self, events: Sequence[Event]) -> Sequence[Outcome]:
+    async def _post(self, parcels: Sequence[Parcel]) -> Sequence[Outcome]:
+        events = [parcel.event for parcel in parcels]
         start, error = self._clock(), "cut off"
         try:
             outcomes = await self._destination.send(events)
@@ -222,7 +223,7 @@ class Forwarder:
             error = failure.reason
             raise
         finally:
-            size = sum(len(event.wire) for event in events)
+            size = sum(parcel.size for parcel in parcels)
             seconds = self._clock() - start
             self._observe(
                 Forwarded(

@@ -15,12 +15,13 @@ ALL = sys.maxsize
 
 
 class Parcel(Struct, frozen=True):
-    """An event on its way, and how many may travel with it, itself included.
+    """An event on its way, its bytes on the wire, and how many may travel with it, itself included.
 
     `named` is True for one that the destination's last answer pointed at.
     """
 
     event: Event
+    size: int
     company: int = ALL
     named: bool = False
 

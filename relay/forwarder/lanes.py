@@ -98,4 +98,4 @@ class Lanes:
 
 def _size(parcel: Parcel) -> int:
     # The comma after it, or the brackets around a lone one, count too.
-    return len(parcel.event.wire) + 2
+    return parcel.size + 2

@@ -33,6 +33,7 @@ async def sent(url: str, event: Event = EVENT) -> Outcome:
         ("redis://nowhere.invalid:6379/0", "does not resolve", "RELAY_BULLMQ_URL"),
         ("unix:///nowhere/redis.sock", "cannot be reached", None),
     ],
+    ids=["closed port", "unknown name", "missing socket"],
 )
 async def test_a_redis_that_is_not_reached_has_taken_nothing(
     url: str, told: str, setting: str | None
