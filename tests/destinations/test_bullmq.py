@@ -29,7 +29,7 @@ async def sent(url: str, event: Event = EVENT) -> Outcome:
 @pytest.mark.parametrize(
     ("url", "told", "setting"),
     [
-        (f"redis://127.0.0.1:{free_port()}/0", "refuses connections", None),
+        ("redis://127.0.0.1:{port}/0", "refuses connections", None),
         ("redis://nowhere.invalid:6379/0", "does not resolve", "RELAY_BULLMQ_URL"),
         ("unix:///nowhere/redis.sock", "cannot be reached", None),
     ],
@@ -39,7 +39,7 @@ async def test_a_redis_that_is_not_reached_has_taken_nothing(
     url: str, told: str, setting: str | None
 ) -> None:
     with pytest.raises(Unavailable, match=told) as caught:
-        await sent(url)
+        await sent(url.format(port=free_port()))
     assert caught.value.proven
     assert caught.value.untaken
     assert caught.value.setting == setting
