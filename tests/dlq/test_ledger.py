@@ -44,7 +44,9 @@ class Table:
 
 
 def records(table: Any, where: tuple[str, str] = WHERE) -> Records:
-    return Records(table, Access(), destination=where[0], environment=where[1], kept=1e6)
+    return Records(
+        table, Access(patience=20.0), destination=where[0], environment=where[1], kept=1e6
+    )
 
 
 async def at_once(_seconds: float) -> None:
