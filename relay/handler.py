@@ -232,13 +232,16 @@ class Handler:
     ) -> Origin:
         """The message's past with this hop added."""
         past = _past(message) or Origin(
-            id=decoded.base_id if decoded else message.message_id,
+            id=message.message_id,
+            undecoded=True,
             sent_at=message.sent_at,
             source=message.queue,
             task=(message.task.name, message.task.scheduled_at) if message.task else None,
         )
         return replace(
             past,
+            id=decoded.base_id if decoded and past.undecoded else past.id,
+            undecoded=past.undecoded and decoded is None,
             pending=pending if decoded else past.pending,
             hops=past.hops + 1,
             code=reject.code,

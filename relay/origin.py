@@ -24,6 +24,8 @@ class Origin:
 
     Attributes:
         id: the base id of the first delivery; the ids of its events follow from it for ever.
+        undecoded: nothing of it was ever read. What names the message itself counts before `id`,
+            which is the MessageId that it had first.
         pending: positions of the events still to be delivered; None means all of them.
         hops: how often it has gone through a dead-letter queue.
         sent_at: when the first message was sent, epoch seconds.
@@ -38,6 +40,7 @@ class Origin:
     """
 
     id: str
+    undecoded: bool = False
     pending: tuple[int, ...] | None = None
     hops: int = 0
     sent_at: float | None = None
@@ -127,6 +130,7 @@ def _time(value: Any) -> bool:
 
 _POSSIBLE: dict[str, Callable[[Any], bool]] = {
     "id": _text,
+    "undecoded": lambda value: isinstance(value, bool),
     "pending": lambda value: _all(value, int) and all(i >= 0 for i in value),
     "hops": _count,
     "sent_at": _time,

@@ -134,14 +134,16 @@ def read_letter(
     source = _source(message, origin)
     first = _as_it_was(message, source or main, origin, moved=moved)
     decoded = partial(_found, first, rules, payload)
-    if origin is None:
+    base_id, undecoded = origin.id if origin else message.message_id, False
+    if origin is None or origin.undecoded:
         found = decoded()
         decoded = partial(_known, found)
-        base_id = found.base_id if isinstance(found, Decoded) else message.message_id
-    else:
-        base_id = origin.id
+        base_id = found.base_id if isinstance(found, Decoded) else base_id
+        undecoded = not isinstance(found, Decoded)
     code, reason = _why(message, origin, damage, moved=moved)
     past = None if damage else _past(first, origin, base_id, source or main, (code, reason))
+    if past is not None and origin is None:
+        past = replace(past, undecoded=undecoded)
     return Letter(
         message=message,
         past=past,

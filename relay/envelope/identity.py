@@ -24,15 +24,19 @@ def base_id(
     """The message's id and the notices about it.
 
     In this order: what an earlier delivery called it, the configured attribute, the configured
-    path, the deduplication id if opted in, the envelope's own id, SQS's MessageId.
+    path, the deduplication id if opted in, the envelope's own id, SQS's first MessageId.
     """
-    if past is not None:
+    if past is not None and not past.undecoded:
         return fitted(past.id), ()
-    configured = _configured(message, letter, rules)
+    # A copy of a message that nobody could read has another queue and deduplication id.
+    queue = (past.source if past else None) or message.queue
+    dedup_id = message.dedup_id if past is None and rules.fifo_dedup_id else None
+    configured = _configured(message, letter, rules) or dedup_id
     if configured is not None:
-        return fitted(f"{message.queue}:{configured}"), ()
+        return fitted(f"{queue}:{configured}"), ()
     wanted = rules.id_attribute is not None or rules.id_path is not None
-    return fitted(letter.id or message.message_id), (NOT_FOUND,) if wanted else ()
+    first = past.id if past else message.message_id
+    return fitted(letter.id or first), (NOT_FOUND,) if wanted else ()
 
 
 def event_id(draft: Draft, letter: Letter, base: str, index: int, generation: int) -> str:
@@ -77,4 +81,4 @@ def _configured(message: Message, letter: Letter, rules: Rules) -> str | None:
         named = id_path.found(rules.id_path, letter.content)
         if named is not None:
             return named
-    return message.dedup_id if rules.fifo_dedup_id else None
+    return None

@@ -291,3 +291,18 @@ def test_progress_is_json_lines_where_nobody_watches(capsys: pytest.CaptureFixtu
     told = json.loads(line)
     assert (told["progress"], told["done"], told["of"], told["deleted"]) == ("brought", 20, 100, 19)
     assert (told["rate"], told["seconds_left"]) == (16.7, 4.8)
+
+
+def test_a_letter_that_died_unread_goes_by_the_id_of_what_is_in_it() -> None:
+    past = Origin(id="first", source="main", hops=1, code="wrong_envelope", undecoded=True)
+    body = '{"detail-type":"order/placed","detail":{},"id":"eb-1","source":"shop"}'
+    assert letter(body, past).base_id == "eb-1"
+    assert letter(past=past).base_id == "first"
+
+
+def test_a_letter_that_nobody_can_read_is_asked_for_its_id_when_it_comes_back() -> None:
+    unread, read = letter('{"data":{}}').past, letter().past
+    assert unread is not None
+    assert unread.undecoded
+    assert read is not None
+    assert not read.undecoded

@@ -219,6 +219,34 @@ async def test_a_second_rejection_adds_a_hop_and_keeps_the_first_id() -> None:
     assert (past.id, past.hops, past.sent_at, past.source) == ("m-1", 2, NOW - 9, "main")
 
 
+async def test_what_died_unread_is_asked_for_its_own_id_when_it_comes_back() -> None:
+    bench = Bench()
+    wrong = Handler(
+        lambda m: decode(m, Rules(envelope="sns")),
+        bench.script,
+        bench.dead_letters,
+        guard=RejectGuard(),
+    )
+    body = {"detail-type": "order/placed", "detail": {}, "id": "eb-1", "source": "shop"}
+    await wrong.handle(message(body))
+    (copy,) = bench.shelf.copies
+    again = message(copy.body.encode(), "m-2", attributes=copy.attributes)
+    assert isinstance(await bench.handler.handle(again), Delivered)
+    assert bench.script.sent == ["eb-1"]
+
+
+async def test_what_died_unread_and_has_no_own_id_keeps_its_first_one() -> None:
+    bench = Bench({"m-1": Reject("no", "never")})
+    await bench.dead_letters.put(
+        message(event()), Origin(id="m-1", hops=1, undecoded=True), Reject("odd", "odd")
+    )
+    again = message(event(), "m-2", attributes=bench.shelf.copies[0].attributes)
+    await bench.handler.handle(again)
+    assert bench.script.sent == ["m-1"]
+    past = origin(bench.shelf.copies[1])
+    assert (past.id, past.hops, past.undecoded) == ("m-1", 2, False)
+
+
 async def test_a_dead_lettered_periodic_task_is_the_same_task_when_redriven() -> None:
     bench = Bench({"main:nightly@2026-01-02T00:00:00Z": Reject("no", "never")})
     task = PeriodicTask("nightly", "2026-01-02T00:00:00Z")
