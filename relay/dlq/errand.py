@@ -28,7 +28,8 @@ class Errand:
         read: reads a message; raises `QueueError` where its payload cannot be had now.
         meant: whether a letter is meant.
         alter: edits it, or says why that cannot be.
-        limit: the most letters to bring; None for all.
+        limit: the most letters to bring in the whole run, those that its journal knows included;
+            None for all.
         max_hops: letters with so many are left.
         each: whether every message counts for itself, copies of one event too.
         expected: MessageIds that should be met: those that are not are missing.

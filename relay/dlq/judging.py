@@ -58,7 +58,8 @@ class Judge(Generic[L]):
         self._journal = journal
         self._road = road
         self._fifo = fifo
-        self._taken = 0
+        # What its canary or a run before brought counts: the limit is that of the whole run.
+        self._taken = len(journal.twins)
         self._under_way: set[str] = set()
         self._blocked: set[str | None] = set()
 

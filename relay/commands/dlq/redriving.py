@@ -101,7 +101,7 @@ class Redriving:
         if not (plan.goes or kept.brought or course.stop.is_set()):
             # Nothing is there to go first, so what turns up later does not go either.
             return Tally(met=plan.met, out_of_reach=plan.unseen, why="no canary could be chosen")
-        ids = choose(plan, self._wish.canary or 0) - kept.brought
+        ids = self._left(kept, choose(plan, self._wish.canary or 0) - kept.brought)
         if not ids or course.stop.is_set():
             return None
         events: list[Event] = []
@@ -116,6 +116,12 @@ class Redriving:
             return tally
         typer.echo(f"relay: all {len(ids)} of the canary were delivered", err=True)
         return None
+
+    def _left(self, kept: Journal, ids: frozenset[str]) -> frozenset[str]:
+        """As many of the canary as the limit leaves to a run that is taken up."""
+        limit = self._wish.limit
+        left = None if limit is None else max(0, limit - len(kept.twins))
+        return frozenset(sorted(ids)[:left])
 
     @asynccontextmanager
     async def _road(
@@ -153,7 +159,7 @@ class Redriving:
             read=found.read,
             meant=meant,
             alter=altered,
-            limit=wish.limit if ids is None else len(ids),
+            limit=wish.limit,
             max_hops=wish.max_hops,
             expected=(self._among or frozenset()) if ids is None else frozenset(),
         )
