@@ -130,7 +130,8 @@ async def ended(going: Awaitable[Tally], tally: Tally, kept: Journal) -> Tally:
 
 def conclude(tally: Tally, kept: Journal, *, as_json: bool, done: str) -> None:
     """Say what became of all, and exit with the code for it."""
-    if as_json or not sys.stdout.isatty():
+    machine = as_json or not sys.stdout.isatty()
+    if machine:
         line = {"end": done, "journal": str(kept.directory), **tally.as_json()}
         typer.echo(json.dumps(line))
     else:
@@ -142,7 +143,7 @@ def conclude(tally: Tally, kept: Journal, *, as_json: bool, done: str) -> None:
         typer.echo(f"relay: stopped: {tally.stopped}", err=True)
         raise typer.Exit(STOPPED)
     if not tally.complete:
-        _complain(tally)
+        _complain(tally, reasons=machine)
         if tally.owed or tally.interrupted:
             _resume(kept)
         raise typer.Exit(PARTIAL)
@@ -185,7 +186,8 @@ def _tell(tally: Tally, kept: Journal, done: str) -> None:
     typer.echo(f"journal and backup: {kept.directory}")
 
 
-def _complain(tally: Tally) -> None:
+def _complain(tally: Tally, *, reasons: bool) -> None:
+    """Say what is left, with the reasons why letters stay where they have not been told."""
     if tally.owed:
         typer.echo(
             f"relay: {tally.owed} are brought and not deleted yet: SQS did not agree, or the lease"
@@ -200,7 +202,7 @@ def _complain(tally: Tally) -> None:
         )
     if tally.out_of_reach:
         typer.echo(f"relay: {tally.out_of_reach} were not to be had: {tally.why}", err=True)
-    for code, reason in tally.as_json()["reasons"].items():
+    for code, reason in tally.as_json()["reasons"].items() if reasons else ():
         typer.echo(f"relay: {tally.stays[code]} stay, {code}: {reason}", err=True)
 
 
