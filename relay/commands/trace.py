@@ -91,6 +91,9 @@ def command(  # noqa: PLR0913 - a parameter for each option
     )
     story = _told(ident, settings, wanted)
     typer.echo(json.dumps(story.as_json(), indent=2)) if as_json else _print(story)
+    unasked = () if story.moments else _unasked(wanted)
+    if unasked:
+        typer.echo(f"relay: not asked were {' and '.join(unasked)}", err=True)
     raise typer.Exit(0 if story.moments else FAILED)
 
 
@@ -119,6 +122,16 @@ def _told(ident: str, settings: Settings, wanted: Wanted) -> Story:
             return asyncio.run(story_of(ident, settings, replace(wanted, logs=logs)))
         except Unreadable as error:
             fail(str(error), code=USAGE)
+
+
+def _unasked(wanted: Wanted) -> tuple[str, ...]:
+    """Who may know more, and which option asks them."""
+    letters = wanted.peek or wanted.snapshots
+    logs = wanted.logs or wanted.log_group
+    return (
+        *(() if letters else ("the dead letters (--peek, --snapshot)",)),
+        *(() if logs else ("the log (--log, --log-group)",)),
+    )
 
 
 def _print(story: Story) -> None:
