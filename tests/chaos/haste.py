@@ -7,10 +7,12 @@ knows. Whoever shares an origin and a speed agrees about the time of day.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import selectors
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 
@@ -44,6 +46,9 @@ class Haste:
         time.monotonic = lambda: monotonic() * speed
         time.clock_gettime = lambda clock: gettime(clock) * speed
         setattr(selectors, "DefaultSelector", _hasty(selectors.DefaultSelector, speed))  # noqa: B010 - mypy forbids assigning to a type
+        with contextlib.suppress(ImportError):  # there is none for Windows
+            uvloop = import_module("uvloop")
+            setattr(uvloop, "new_event_loop", _hasty_loop(uvloop.Loop, speed))  # noqa: B010 - as above
 
 
 def _hasty(kind: type[Any], speed: float) -> Callable[[], selectors.BaseSelector]:
@@ -52,6 +57,22 @@ def _hasty(kind: type[Any], speed: float) -> Callable[[], selectors.BaseSelector
             return super().select(timeout if timeout is None else timeout / speed)
 
     return Selector
+
+
+def _hasty_loop(kind: type[Any], speed: float) -> type[asyncio.AbstractEventLoop]:
+    """The loop that has its own timers: the system's selectors know nothing of them."""
+
+    class Loop(kind):  # type: ignore[misc] # as above
+        def time(self) -> float:
+            return float(super().time() * speed)
+
+        def call_later(self, delay: float, callback: Any, *args: Any, **more: Any) -> Any:
+            return super().call_later(delay / speed, callback, *args, **more)
+
+        def call_at(self, when: float, callback: Any, *args: Any, **more: Any) -> Any:
+            return self.call_later(when - self.time(), callback, *args, **more)
+
+    return Loop
 
 
 _time = time.time
