@@ -47,15 +47,20 @@ def _about(fact: Settled, now: float) -> dict[str, Any]:
         "message_id": message.message_id,
         "queue": message.queue,
         "receive_count": message.receive_count,
-        "seconds": round(fact.seconds, 3),
+        "seconds": _to_milliseconds(fact.seconds),
     }
     if message.sent_at is not None:
-        fields["age"] = round(now - message.sent_at, 3)
+        fields["age"] = _to_milliseconds(now - message.sent_at)
     if message.group_id is not None:
         fields["group_id"] = message.group_id
     if fact.notices:
         fields["notices"] = fact.notices
     return fields
+
+
+def _to_milliseconds(seconds: float) -> float:
+    """Seconds with three decimals. `round` goes through the digits, a tenth of a line's work."""
+    return int(seconds * 1_000 + 0.5) / 1_000
 
 
 def _alone(fact: Settled, attempts: Attempts, now: float, *, payload: bool) -> dict[str, Any]:

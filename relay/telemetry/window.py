@@ -25,7 +25,7 @@ def rounded(value: float) -> float:
         return LARGEST if value >= LARGEST else 0.0
     place = bisect_right(_POWERS, value)
     up, down = _UPWARDS[place], _DOWNWARDS[place]
-    return round(value * up / down) / up * down
+    return int(value * up / down + 0.5) / up * down  # `round` goes through the digits
 
 
 @dataclass(slots=True)
