@@ -44,8 +44,8 @@ class Json:
             utc=True,
             log_record_order=["timestamp", "level", "service", "message"],
         )
-        self._second = -1
-        self._date = ""
+        self._at = -1
+        self._stamp = ""
         self._heads = {
             outcome: _head(logging.getLevelName(level), service, f"message {outcome}")
             for outcome, level in LEVELS.items()
@@ -63,11 +63,12 @@ class Json:
         return f'{{"timestamp":"{self._time(at)}",{self._heads[fields["outcome"]]}{rest[1:]}'
 
     def _time(self, at: float) -> str:
-        second = int(at)
-        if second != self._second:
-            self._second = second
-            self._date = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._date}.{int((at - second) * 1_000):03d}+00:00"
+        milliseconds = int(at * 1_000)
+        if milliseconds != self._at:  # under load several lines have the same
+            self._at = milliseconds
+            moment = datetime.fromtimestamp(milliseconds / 1_000, UTC)
+            self._stamp = moment.isoformat(timespec="milliseconds")
+        return self._stamp
 
 
 def _head(level: str, service: str, message: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from relay.facts import Settled
@@ -23,11 +23,16 @@ _TRACE_ID = slice(3, 35)
 
 def lines_of(
     fact: Settled, attempts: Attempts, now: float, *, payload: bool
-) -> Iterator[dict[str, Any]]:
+) -> Sequence[dict[str, Any]]:
     """The fields of the message's line, or of its lines where it held very many events."""
     if not fact.rejects and len(fact.results) <= 1:
-        yield _alone(fact, attempts, now, payload=payload)
-        return
+        return (_alone(fact, attempts, now, payload=payload),)
+    return tuple(_several(fact, attempts, now, payload=payload))
+
+
+def _several(
+    fact: Settled, attempts: Attempts, now: float, *, payload: bool
+) -> Iterator[dict[str, Any]]:
     entries = [
         *(_entry(event, outcome, attempts, payload=payload) for event, outcome in fact.results),
         *({"index": index, **_verdict(reject, {})} for index, reject in fact.rejects),
