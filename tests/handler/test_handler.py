@@ -5,128 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
-from typing import TypeAlias
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from relay.dead_letter import MAX_BYTES, DeadLetter
 from relay.dead_letter_queue import REMEMBERED_FOR, STANDS_FOR, DeadLetterQueue, NotStored
 from relay.envelope import Decoded, Rules, decode
-from relay.facts import DeadLettered, Fact, Received, Settled
+from relay.facts import DeadLettered, Received, Settled
 from relay.guard import ENOUGH, RejectGuard
-from relay.handler import EXPIRING, GRACE, Handler
+from relay.handler import Handler
 from relay.message import (
     Attribute,
     Delivered,
-    Event,
-    Message,
-    Outcome,
     PeriodicTask,
     Reject,
     Retry,
 )
-from relay.origin import ATTRIBUTE, Origin, unpack
-from relay.payloads import CLASSES, NotFetched, Payloads
-
-NOW = 1_767_225_600.0
-DAY = 86_400.0
-Answer: TypeAlias = Outcome | Callable[[Event], Outcome] | None
-
-
-class Script:
-    """A forwarder that answers by event id; None keeps the event waiting for ever."""
-
-    def __init__(self, answers: dict[str, Answer] | None = None) -> None:
-        self.answers = answers or {}
-        self.sent: list[str] = []
-        self.withdrawn: list[str] = []
-        self.ambiguous: set[str] = set()
-
-    async def submit(self, event: Event) -> Outcome:
-        self.sent.append(event.id)
-        answer = self.answers.get(event.id, Delivered(f"ref-{event.id}"))
-        if answer is None:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                self.withdrawn.append(event.id)
-                raise
-        assert answer is not None
-        return answer(event) if callable(answer) else answer
-
-    def may_have_run(self, event_id: str) -> bool:
-        return event_id in self.ambiguous
-
-
-class Shelf:
-    """A dead-letter queue in memory that can be broken."""
-
-    def __init__(self) -> None:
-        self.copies: list[DeadLetter] = []
-        self.trouble: NotStored | None = None
-        self.started = asyncio.Event()
-        self.silent: asyncio.Event | None = None
-
-    async def limit(self) -> int:
-        return MAX_BYTES
-
-    async def put(self, copy: DeadLetter) -> None:
-        self.started.set()
-        await asyncio.sleep(0)
-        if self.silent is not None:
-            await self.silent.wait()
-        if self.trouble is not None:
-            raise self.trouble
-        self.copies.append(copy)
-
-
-class Bench:
-    """A handler with scripted neighbours and a clock that is moved by hand."""
-
-    def __init__(self, answers: dict[str, Answer] | None = None, *, guard: bool = True) -> None:
-        self.now = NOW
-        self.facts: list[Fact] = []
-        self.script = Script(answers)
-        self.shelf = Shelf()
-        self.woken = asyncio.Event()
-        self.dead_letters = DeadLetterQueue(
-            self.shelf, observe=self.facts.append, clock=lambda: self.now, sleep=self._sleep
-        )
-        self.handler = Handler(
-            lambda message: decode(message, Rules()),
-            self.script,
-            self.dead_letters,
-            guard=RejectGuard(enabled=guard),
-            retention=10 * DAY,
-            observe=self.facts.append,
-            clock=lambda: self.now,
-        )
-
-    async def _sleep(self, _seconds: float) -> None:
-        await self.woken.wait()
-        self.woken.clear()
-
-
-def message(body: object, message_id: str = "m-1", **more: object) -> Message:
-    text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Message(body=text, message_id=message_id, queue="main", **more)  # type: ignore[arg-type]
-
-
-def event(**more: object) -> dict[str, object]:
-    return {"name": "a/b", "data": {}, **more}
-
-
-async def turns(count: int = 20) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-def origin(copy: DeadLetter) -> Origin:
-    return unpack(copy.attributes[ATTRIBUTE].value)
+from relay.origin import ATTRIBUTE, Origin
+from tests.handler.bench import (
+    NOW,
+    Answer,
+    Bench,
+    Shelf,
+    event,
+    message,
+    origin,
+    turns,
+)
 
 
 async def test_a_delivered_event_may_be_acknowledged() -> None:
@@ -374,136 +281,6 @@ async def test_what_sqs_cannot_hold_with_its_reason_is_left_to_its_own_redrive()
     assert letters
 
 
-@pytest.mark.parametrize("ambiguous", [False, True])
-async def test_a_wait_ends_before_the_queue_deletes_the_message(ambiguous: bool) -> None:
-    bench = Bench({"m-1": None})
-    if ambiguous:
-        bench.script.ambiguous.add("m-1")
-    task = asyncio.create_task(
-        bench.handler.handle(message(event(), sent_at=NOW - 10 * DAY * EXPIRING + 100))
-    )
-    await turns()
-    bench.handler.expire()
-    await turns()
-    assert not task.done()
-    bench.now += 101 + GRACE
-    bench.handler.expire()
-    outcome = await task
-    assert isinstance(outcome, Reject)
-    assert outcome.code == "expiring"
-    assert origin(bench.shelf.copies[0]).may_have_run is ambiguous
-
-
-@pytest.mark.parametrize(
-    ("receives", "doubtful"),
-    [([1], False), ([1, 1, 2, 3], False), ([2], True), ([1, 3], True), ([3, 3], True)],
-)
-async def test_what_another_process_may_have_sent_before_may_have_run(
-    receives: list[int], doubtful: bool
-) -> None:
-    bench = Bench({"m-1": Retry("later")})
-    for count in receives[:-1]:
-        await bench.handler.handle(message(event(), sent_at=NOW, receive_count=count))
-    bench.now += 9.5 * DAY
-    await bench.handler.handle(message(event(), sent_at=NOW, receive_count=receives[-1]))
-    assert origin(bench.shelf.copies[0]).may_have_run is doubtful
-
-
-async def test_an_array_of_which_some_was_delivered_before_it_expired_may_have_run() -> None:
-    bench = Bench({"m-1.1": None})
-    task = asyncio.create_task(bench.handler.handle(message([event(), event()], sent_at=NOW)))
-    await turns()
-    task.cancel()  # the hold is over; the message comes again during an outage that goes on
-    await asyncio.gather(task, return_exceptions=True)
-    bench.script.answers["m-1.0"] = bench.script.answers["m-1.1"] = Retry("later")
-    bench.now += 9.5 * DAY
-    again = message([event(), event()], sent_at=NOW, receive_count=2)
-    await bench.handler.handle(again)
-    assert origin(bench.shelf.copies[0]).pending == (1,)
-    assert origin(bench.shelf.copies[0]).may_have_run
-
-
-async def test_what_was_delivered_but_comes_again_and_expires_may_have_run() -> None:
-    bench = Bench()
-    await bench.handler.handle(message(event(), sent_at=NOW))
-    bench.script.answers["m-1"] = Retry("later")
-    bench.now += 9.5 * DAY
-    await bench.handler.handle(message(event(), sent_at=NOW, receive_count=2))
-    assert origin(bench.shelf.copies[0]).may_have_run
-
-
-async def test_the_rest_of_an_array_that_expires_was_not_run_for_its_neighbour() -> None:
-    bench = Bench({"m-1.1": Retry("later")})
-    old = message([event(), event()], sent_at=NOW - 9.5 * DAY)
-    await bench.handler.handle(old)
-    assert origin(bench.shelf.copies[0]).pending == (1,)
-    assert not origin(bench.shelf.copies[0]).may_have_run
-
-
-async def test_an_array_that_expires_is_not_kept_by_the_guard() -> None:
-    bench = Bench({"m-1.1": None})
-    flood = [
-        asyncio.create_task(bench.handler.handle(message({"data": {}}, f"bad-{n}")))
-        for n in range(60)
-    ]
-    await turns(400)
-    assert bench.handler.status.problem is not None
-    before = len(bench.shelf.copies)
-    body = [{"data": {}}, event()]
-    task = asyncio.create_task(bench.handler.handle(message(body, sent_at=NOW - 9.5 * DAY)))
-    await turns()
-    bench.now += 1 + GRACE
-    bench.handler.expire()
-    await turns()
-    assert len(bench.shelf.copies) == before + 1
-    for one in (task, *flood):
-        one.cancel()
-    await asyncio.gather(task, *flood, return_exceptions=True)
-
-
-@pytest.mark.parametrize(("receives", "doubtful"), [(1, False), (2, True)])
-async def test_a_payload_that_is_gone_may_have_been_there_for_another_process(
-    receives: int, doubtful: bool
-) -> None:
-    async def gone(bucket: str, key: str, limit: int) -> bytes:
-        raise NotFetched("there is no such object", "payload_missing")
-
-    bench = Bench()
-    handler = Handler(
-        lambda m: decode(m, Rules()),
-        bench.script,
-        bench.dead_letters,
-        guard=RejectGuard(),
-        payloads=Payloads(gone, buckets=frozenset({"large"})),
-    )
-    pointer = [CLASSES[0], {"s3BucketName": "large", "s3Key": "k"}]
-    await handler.handle(message(pointer, receive_count=receives))
-    assert origin(bench.shelf.copies[0]).may_have_run is doubtful
-
-
-async def test_a_payload_that_is_gone_after_an_attempt_of_unknown_end_may_have_run() -> None:
-    stored = [json.dumps(event()).encode()]
-
-    async def fetch(bucket: str, key: str, limit: int) -> bytes:
-        if not stored:
-            raise NotFetched("there is no such object", "payload_missing")
-        return stored.pop()
-
-    bench = Bench({"m-1": Retry("no answer")})
-    bench.script.ambiguous.add("m-1")
-    handler = Handler(
-        lambda m: decode(m, Rules()),
-        bench.script,
-        bench.dead_letters,
-        guard=RejectGuard(),
-        payloads=Payloads(fetch, buckets=frozenset({"large"})),
-    )
-    pointer = [CLASSES[0], {"s3BucketName": "large", "s3Key": "k"}]
-    assert isinstance(await handler.handle(message(pointer)), Retry)
-    await handler.handle(message(pointer, receive_count=2))
-    assert origin(bench.shelf.copies[0]).may_have_run
-
-
 @pytest.mark.parametrize(("receives", "doubtful"), [(1, False), (2, True)])
 async def test_what_is_refused_for_a_setting_may_have_been_sent_under_another_one(
     receives: int, doubtful: bool
@@ -537,53 +314,6 @@ async def test_an_event_that_is_refused_for_a_setting_may_have_been_sent_under_a
     assert (past.code, past.pending, past.may_have_run) == ("event_too_large", (1,), doubtful)
 
 
-async def test_where_nobody_tells_when_a_message_was_sent_its_first_receive_counts() -> None:
-    bench = Bench({"m-1": Retry("later")})
-    first = NOW - 9.5 * DAY
-    outcome = await bench.handler.handle(message(event(), first_received_at=first))
-    assert isinstance(outcome, Reject)
-    assert outcome.code == "expiring"
-
-
-async def test_what_the_guard_holds_takes_no_other_payloads_place() -> None:
-    async def fetch(bucket: str, key: str, limit: int) -> bytes:
-        return b"nonsense" if key == "bad" else json.dumps(event()).encode()
-
-    bench = Bench()
-    handler = Handler(
-        lambda m: decode(m, Rules()),
-        bench.script,
-        bench.dead_letters,
-        guard=RejectGuard(),
-        payloads=Payloads(fetch, buckets=frozenset({"large"}), at_once=1),
-    )
-
-    def pointing(key: str, message_id: str) -> Message:
-        return message([CLASSES[0], {"s3BucketName": "large", "s3Key": key}], message_id)
-
-    flood = [
-        asyncio.create_task(handler.handle(pointing("bad", f"m-{n}"))) for n in range(2 * ENOUGH)
-    ]
-    await turns(800)
-    assert handler.status.problem is not None
-    good = asyncio.create_task(handler.handle(pointing("good", "good")))
-    await turns(800)
-    assert good.done()
-    for one in flood:
-        one.cancel()
-    await asyncio.gather(*flood, return_exceptions=True)
-    assert isinstance(await good, Delivered)
-
-
-async def test_an_old_message_gets_one_honest_try_and_then_expires_instead_of_waiting() -> None:
-    old = NOW - 9.5 * DAY
-    bench = Bench({"bad": Retry("later")})
-    assert isinstance(await bench.handler.handle(message(event(), sent_at=old)), Delivered)
-    outcome = await bench.handler.handle(message(event(id="bad"), "m-2", sent_at=old))
-    assert isinstance(outcome, Reject)
-    assert outcome.code == "expiring"
-
-
 async def test_the_guard_holds_a_flood_of_one_code() -> None:
     bench = Bench()
     tasks = [
@@ -595,22 +325,6 @@ async def test_the_guard_holds_a_flood_of_one_code() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def test_what_the_guard_holds_is_dead_lettered_before_the_queue_deletes_it() -> None:
-    bench = Bench()
-    tasks = [
-        asyncio.create_task(
-            bench.handler.handle(message(b"hello", f"m-{n}", sent_at=NOW - 8.9 * DAY))
-        )
-        for n in range(60)
-    ]
-    await turns(400)
-    assert len(bench.shelf.copies) < ENOUGH
-    bench.now += DAY
-    bench.handler.expire()
-    await asyncio.gather(*tasks)
-    assert len(bench.shelf.copies) == 60
 
 
 async def test_an_s3_test_event_is_acknowledged_and_noticed() -> None:
