@@ -115,9 +115,14 @@ class Session:
             except BotoCoreError as error:
                 raise translate(error, f"opening {service}", key[1] or "AWS") from error
             except ValueError as error:
-                raise unusable(error, f"AWS_ENDPOINT_URL_{service.upper()}") from error
+                raise unusable(error, await self._endpoint_variable(service)) from error
             self._clients[key] = client
         return self._clients[key]
+
+    async def _endpoint_variable(self, service: str) -> str:
+        """The variable of its endpoint, which has the service's id and not the client's name."""
+        model = await self.aio.get_service_model(service)
+        return f"AWS_ENDPOINT_URL_{model.service_id.replace(' ', '_').upper()}"
 
 
 @asynccontextmanager
