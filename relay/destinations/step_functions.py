@@ -54,6 +54,7 @@ def traits(*, express: bool) -> Traits:
 _GONE = ("StateMachineDoesNotExist", "StateMachineDeleting", "InvalidArn", "ResourceNotFound")
 _FULL = ("ExecutionLimitExceeded",)
 _BAD_INPUT = ("InvalidExecutionInput",)
+_HALTING = ("denied", "missing", "kms", "misconfigured")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,17 @@ class Execution:
 
 
 class StatesError(Exception):
-    """AWS did not do it. `kind` is one of `relay.aws.errors`; `code` the service's own."""
+    """AWS did not do it. `kind` is one of `relay.aws.errors`; `code` the service's own.
 
-    def __init__(self, code: str, kind: str, sentence: str) -> None:
+    `variable` is what to look at where this machine has set something up wrong, if that is known.
+    """
+
+    def __init__(self, code: str, kind: str, sentence: str, *, variable: str | None = None) -> None:
         super().__init__(sentence)
         self.code = code
         self.kind = kind
         self.sentence = sentence
+        self.variable = variable
 
 
 class StateMachine(Protocol):
@@ -192,8 +197,9 @@ def _not_express(*, untaken: bool) -> Unavailable:
 def _failed(error: StatesError) -> Outcome:
     if error.code in _BAD_INPUT:
         return Reject(REFUSED, error.sentence)
-    if error.code in _GONE or error.kind in ("denied", "missing", "kms"):
-        raise Unavailable(error.sentence, setting=ARN, proven=True, untaken=True)
+    if error.code in _GONE or error.kind in _HALTING:
+        setting = error.variable or ARN
+        raise Unavailable(error.sentence, setting=setting, proven=True, untaken=True)
     if error.code in _FULL or error.kind == "throttled":
         raise Unavailable(error.sentence, proven=True, untaken=True)
     raise Unavailable(error.sentence, proven=error.kind == "expired-credentials")

@@ -35,7 +35,9 @@ async def _translated(call: Awaitable[T]) -> T:
     try:
         return await call
     except QueueError as error:
-        raise StatesError(error.code, error.kind, error.sentence) from error
+        raise StatesError(
+            error.code, error.kind, error.sentence, variable=error.variable
+        ) from error
 
 
 def _execution(started: StartedExecution) -> Execution:

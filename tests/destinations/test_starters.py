@@ -105,6 +105,7 @@ async def test_who_may_not_look_still_knows_a_duplicate() -> None:
     [
         ("StateMachineDoesNotExist", "other", "RELAY_STEP_FUNCTIONS_ARN", True),
         ("AccessDeniedException", "denied", "RELAY_STEP_FUNCTIONS_ARN", True),
+        ("RequestTimeTooSkewed", "misconfigured", "RELAY_STEP_FUNCTIONS_ARN", True),
         ("ExecutionLimitExceeded", "other", None, True),
         ("ThrottlingException", "throttled", None, True),
         ("ServiceUnavailable", "connection", None, False),
