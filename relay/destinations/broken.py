@@ -13,6 +13,10 @@ from relay.message import Unavailable
 
 _MISTAKES = (httpx.InvalidURL, httpx.UnsupportedProtocol)
 
+_HUNG_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError, ssl.SSLWantReadError)
+_TROUBLE = ("ALERT_INTERNAL_ERROR", "ALERT_BAD_RECORD_MAC", "DECRYPTION_FAILED_OR_BAD_RECORD_MAC")
+"""How OpenSSL's names of what no setting can cause end: the server's own fault, or the wire's."""
+
 
 def broken(error: Exception, host: str, setting: str) -> Unavailable:
     """The client's error as ours. `host` is safe to print, `setting` is where it comes from.
@@ -46,14 +50,24 @@ def unconnected(error: Exception, host: str, setting: str) -> Unavailable:
     """No connection was made: nothing was sent, and no event had a part in it."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
-            reason = f"{host} offers no TLS that can be trusted: {cause.reason or 'unknown'}"
-            return Unavailable(reason, setting=setting, proven=True, untaken=True)
+            return _without_tls(cause, host, setting)
         if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME:
             reason = f"the name of {host} does not resolve"
             return Unavailable(reason, setting=setting, proven=True, untaken=True)
         if isinstance(cause, ConnectionRefusedError):
             return Unavailable(f"{host} refuses connections", proven=True, untaken=True)
     return Unavailable(f"{host} cannot be reached", proven=True, untaken=True)
+
+
+def _without_tls(error: ssl.SSLError, host: str, setting: str) -> Unavailable:
+    """A server that breaks off is in trouble; one with another certificate or protocol is wrong."""
+    told = error.reason or "unknown"
+    if not isinstance(error, _HUNG_UP) and not told.endswith(_TROUBLE):
+        reason = f"{host} offers no TLS that can be trusted: {told}"
+        return Unavailable(reason, setting=setting, proven=True, untaken=True)
+    # Some servers have an internal error for every name that they have no certificate for.
+    reason = f"{host} breaks off the TLS handshake: {told}; if it goes on doing so, see {setting}"
+    return Unavailable(reason, proven=True, untaken=True)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
