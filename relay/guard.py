@@ -1,14 +1,16 @@
 """The reject guard: stops a misconfiguration from emptying the queue into the dead-letter queue.
 
-Poison is rare. When most of the last couple of hundred distinct messages would be rejected with one
-code, far above that code's usual rate, the fault is more likely ours (a wrongly pinned envelope, a
-limit set too low) or a producer's new release, and a person should look before anything is moved.
+Poison is rare. When most of the last couple of hundred distinct messages would be rejected with
+codes that are far above their usual rates, the fault is more likely ours (a wrongly pinned
+envelope, a limit set too low) or a producer's new release, and a person should look before anything
+is moved. One wrong setting can show in several codes, so it is their share together that counts.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from relay.message import Reject
@@ -17,15 +19,18 @@ WINDOW = 200
 ENOUGH = 20
 SHARE = 0.5
 ABOVE_USUAL = 3.0
+FEW = 5
+"""Messages of a code in the window; fewer are honest poison, as far as anybody can tell."""
+
 HISTORY = 2_000
 """Messages after which the usual rate has mostly forgotten an older habit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    """Why the guard holds: the code, how many of the last messages had it, and one of them."""
+    """Why the guard holds: the codes, how many of the last messages had them, and one reason."""
 
-    code: str
+    codes: tuple[str, ...]
     count: int
     seen: int
     sample: str
@@ -33,17 +38,17 @@ class Suspicion:
     def __str__(self) -> str:
         """One sentence for a person, with what to do."""
         return (
-            f"{self.count} of the last {self.seen} messages would be rejected as {self.code}"
-            f" ({self.sample}). Nothing more is dead-lettered for it. Check RELAY_ENVELOPE and the"
-            " limits against what producers send; if it is right to reject these, set"
-            " RELAY_REJECT_GUARD=off"
+            f"{self.count} of the last {self.seen} messages would be rejected as"
+            f" {' and '.join(self.codes)} ({self.sample}). Nothing more is dead-lettered for it."
+            " Check RELAY_ENVELOPE and the limits against what producers send; if it is right to"
+            " reject these, set RELAY_REJECT_GUARD=off"
         )
 
 
 class RejectGuard:
-    """Judges each message's end and holds rejects of a code that became common overnight.
+    """Judges each message's end and holds rejects of codes that became common overnight.
 
-    Messages without that code go on; as soon as they are the majority again, the held ones are
+    Messages without those codes go on; as soon as they are the majority again, the held ones are
     let go. Bounded: remembers `WINDOW` message ids and one rate for each code.
     """
 
@@ -65,7 +70,7 @@ class RejectGuard:
             return
         self._count(message_id, reject.code)
         self._suspect(reject)
-        while self.suspicion is not None and self.suspicion.code == reject.code:
+        while self.suspicion is not None and reject.code in self.suspicion.codes:
             await self._released.wait()
 
     def _count(self, message_id: str, code: str | None) -> None:
@@ -87,7 +92,7 @@ class RejectGuard:
         """What leaves the window becomes the usual, unless it was held: no habit comes of that."""
         if code is not None:
             self._counts[code] -= 1
-        if self.suspicion is not None and self.suspicion.code == code:
+        if self.suspicion is not None and code in self.suspicion.codes:
             return
         if code is not None:
             self._usual.setdefault(code, 0.0)
@@ -95,16 +100,35 @@ class RejectGuard:
             self._usual[known] = rate + ((known == code) - rate) / HISTORY
 
     def _suspect(self, reject: Reject) -> None:
-        count, seen = self._counts[reject.code], len(self._ends)
-        if self.suspicion is None and count >= ENOUGH and self._unusual(reject.code):
-            self.suspicion = Suspicion(reject.code, count, seen, reject.reason)
+        codes = self._risen()
+        if reject.code not in codes:
+            return
+        count, seen = self._total(codes), len(self._ends)
+        if self.suspicion is not None:
+            if reject.code not in self.suspicion.codes:
+                codes = (*self.suspicion.codes, reject.code)
+                self.suspicion = Suspicion(codes, self._total(codes), seen, self.suspicion.sample)
+        elif count >= ENOUGH and count > SHARE * seen:
+            self.suspicion = Suspicion(codes, count, seen, reject.reason)
             self._released.clear()
+
+    def _risen(self) -> tuple[str, ...]:
+        """The codes that are neither rare nor usual, the most common first."""
+        return tuple(
+            code
+            for code, count in self._counts.most_common()
+            if count >= FEW and self._unusual(code)
+        )
 
     def _unusual(self, code: str) -> bool:
         share = self._counts[code] / max(1, len(self._ends))
-        return share > SHARE and share >= ABOVE_USUAL * self._usual.get(code, 0.0)
+        return share >= ABOVE_USUAL * self._usual.get(code, 0.0)
+
+    def _total(self, codes: Iterable[str]) -> int:
+        return sum(self._counts[code] for code in codes)
 
     def _relent(self) -> None:
-        if self.suspicion is not None and not self._unusual(self.suspicion.code):
-            self.suspicion = None
-            self._released.set()
+        if self.suspicion is None or self._total(self._risen()) > SHARE * len(self._ends):
+            return
+        self.suspicion = None
+        self._released.set()

@@ -92,8 +92,8 @@ class Settings(Orchestrators):
     dlq_url: QueueReference | None = None
     """Its dead-letter queue, by URL, ARN or name; else found in the queue's redrive policy."""
     reject_guard: bool = True
-    """Halt when most of the recent messages are rejected with one code, instead of moving the whole
-    queue into the dead-letter queue."""
+    """Halt when most of the recent messages are rejected, far more than usual, instead of moving
+    the whole queue into the dead-letter queue."""
     ledger_table: str | None = None
     """The DynamoDB table that remembers what was delivered; without one there is no ledger."""
 

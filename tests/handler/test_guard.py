@@ -43,7 +43,7 @@ async def test_halts_when_everything_is_rejected_with_one_code() -> None:
     async with waiting(guard, "last", BAD) as task:
         assert not task.done()
         assert guard.suspicion is not None
-        assert guard.suspicion.code == "not_json"
+        assert guard.suspicion.codes == ("not_json",)
         assert "RELAY_ENVELOPE" in str(guard.suspicion)
 
 
