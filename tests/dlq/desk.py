@@ -25,7 +25,7 @@ from relay.dlq.snapshot import Head
 from relay.dlq.tally import Tally
 from relay.envelope import Rules
 from relay.message import Message
-from tests.dlq.conftest import Place
+from tests.dlq.place import Place
 
 RULES = Rules()
 

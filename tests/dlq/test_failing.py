@@ -8,7 +8,8 @@ import pytest
 
 from relay.dlq.durable import DurableLines
 from relay.local.sqs import Fault
-from tests.dlq.conftest import QUICK, Place, Relay, event, noted
+from tests.dlq.conftest import QUICK, Relay
+from tests.dlq.place import Place, event, noted
 from tests.dlq.process import ended, start
 
 LIMIT = 40_000

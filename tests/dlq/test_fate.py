@@ -15,7 +15,8 @@ from relay.message import Attribute, Message
 from relay.origin import ATTRIBUTE, Origin
 from relay.settings import Settings
 from relay.wiring.promises import promised
-from tests.dlq.conftest import QUICK, Place, Relay, event
+from tests.dlq.conftest import QUICK, Relay
+from tests.dlq.place import Place, event
 
 HOUR = 3_600.0
 DAY = 24 * HOUR

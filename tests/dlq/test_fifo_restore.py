@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from relay.local.sqs import Fault
-from tests.dlq.conftest import QUICK, Place, Relay, event, noted
+from tests.dlq.conftest import QUICK, Relay
+from tests.dlq.place import Place, event, noted
 
 
 async def test_what_sqs_refuses_is_overtaken_by_none_of_its_group(

@@ -10,7 +10,8 @@ import pytest
 from relay.dlq.journal import JOURNAL, Journal, OtherRun
 from relay.dlq.snapshot import Head
 from relay.local.sqs import Fault, Request
-from tests.dlq.conftest import QUICK, Place, Relay, event, noted
+from tests.dlq.conftest import QUICK, Relay
+from tests.dlq.place import Place, event, noted
 from tests.dlq.process import ended, start
 
 COUNT = 12

@@ -18,7 +18,8 @@ from relay.message import Event
 from relay.settings import Settings
 from relay.wiring.ledger import place as place_of
 from relay.wiring.ledger_memory import LedgerMemory
-from tests.dlq.conftest import QUICK, Place, Relay, event, noted
+from tests.dlq.conftest import QUICK, Relay
+from tests.dlq.place import Place, event, noted
 
 Item = Mapping[str, str | float]
 WHERE = ("inngest here", "")

@@ -6,7 +6,8 @@ import pytest
 
 from relay.local.inngest import InngestServer
 from relay.local.sqs import Fault
-from tests.dlq.conftest import QUICK, Place, Relay, event, noted
+from tests.dlq.conftest import QUICK, Relay
+from tests.dlq.place import Place, event, noted
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ import pytest
 from relay.dlq.snapshot import Snapshot, Unreadable
 from relay.local.sqs import Fault
 from relay.message import Attribute
-from tests.dlq.conftest import QUICK, Place, Relay, event, noted
+from tests.dlq.conftest import QUICK, Relay
+from tests.dlq.place import Place, event, noted
 
 
 async def test_a_pull_takes_everything_and_releases_it(

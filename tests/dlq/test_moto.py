@@ -9,7 +9,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from relay.origin import ATTRIBUTE, Origin
-from tests.dlq.conftest import QUICK, Relay, event
+from tests.dlq.conftest import QUICK, Relay
+from tests.dlq.place import event
 
 REGION = "eu-north-1"
 """Nobody else's here: moto's queues outlive its servers."""

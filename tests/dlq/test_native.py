@@ -9,7 +9,8 @@ from relay.aws.errors import QueueError
 from relay.aws.move_tasks import MoveTasks, open_move_tasks
 from relay.aws.session import open_session
 from relay.dlq.moving import follow
-from tests.dlq.conftest import QUICK, Place, Relay, event, noted
+from tests.dlq.conftest import QUICK, Relay
+from tests.dlq.place import Place, event, noted
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from relay.payloads import CLASSES
-from tests.dlq.conftest import QUICK, Ended, Relay, noted
+from tests.dlq.conftest import QUICK, Ended, Relay
+from tests.dlq.place import noted
 
 REGION = "eu-west-3"
 """Nobody else's here: moto's state outlives its servers."""

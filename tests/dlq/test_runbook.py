@@ -9,7 +9,8 @@ import pytest
 
 from relay.local.inngest import InngestServer
 from relay.origin import ATTRIBUTE
-from tests.dlq.conftest import QUICK, Place, Relay, noted
+from tests.dlq.conftest import QUICK, Relay
+from tests.dlq.place import Place, noted
 
 DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "runbook.md").read_text()

@@ -7,7 +7,7 @@ from typing import Any
 from relay.aws.sqs import Queue
 from relay.aws.values import QueueAttributes
 from relay.dlq.scan import Reach, Scan
-from tests.dlq.conftest import Place, event, noted
+from tests.dlq.place import Place, event, noted
 
 COUNT = 12
 

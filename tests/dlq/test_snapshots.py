@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.dlq.conftest import QUICK, Place, Relay, event, noted
+from tests.dlq.conftest import QUICK, Relay
+from tests.dlq.place import Place, event, noted
 
 
 def sent_ago(place: Place, seconds: float) -> None:

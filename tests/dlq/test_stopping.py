@@ -8,7 +8,8 @@ import pytest
 
 from relay.local.inngest import InngestServer
 from relay.local.sqs import Fault, Request
-from tests.dlq.conftest import QUICK, Place, event, noted
+from tests.dlq.conftest import QUICK
+from tests.dlq.place import Place, event, noted
 from tests.dlq.process import ended, start
 
 

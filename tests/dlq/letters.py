@@ -1,0 +1,20 @@
+"""Letters made by hand, which no queue has held."""
+
+from typing import Any
+
+from relay.dlq.letter import Letter, read_letter
+from relay.envelope import Rules
+from relay.message import Attribute, Message
+from relay.origin import ATTRIBUTE, Origin
+
+DAY = 86_400.0
+
+
+def message(body: str = '{"name":"shop/order"}', **more: Any) -> Message:
+    return Message(body=body.encode(), message_id="m-1", queue="dead", **more)
+
+
+def letter(body: str = '{"name":"shop/order"}', past: Origin | None = None, **more: Any) -> Letter:
+    if past is not None:
+        more["attributes"] = {ATTRIBUTE: Attribute("String", past.pack())}
+    return read_letter(message(body, **more), Rules(), "main")

@@ -1,0 +1,42 @@
+"""Records: a message as a line of a file, whole or found to be damaged."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.dlq.record import Damaged, of_message, read_record, to_message, write_record
+from relay.message import Attribute, Message
+from tests.dlq.letters import message
+
+values = st.one_of(st.text(min_size=1), st.binary(min_size=1))
+attributes = st.dictionaries(
+    st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1),
+    values.map(lambda v: Attribute("Binary.x" if isinstance(v, bytes) else "String", v)),
+    max_size=10,
+)
+
+
+@given(st.binary(), attributes, st.floats(0, 1e10), st.none() | st.text())
+def test_a_record_holds_a_message_whole(
+    body: bytes, given_attributes: dict[str, Attribute], at: float, group: str | None
+) -> None:
+    before = Message(
+        body=body,
+        message_id="m",
+        queue="q",
+        attributes=given_attributes,
+        sent_at=at,
+        group_id=group,
+        receive_count=3,
+    )
+    line = write_record(of_message(before))
+    assert b"\n" not in line
+    assert to_message(read_record(line)) == before
+
+
+def test_a_record_that_was_altered_anywhere_is_found_out() -> None:
+    line = write_record(of_message(message()))
+    for i in range(len(line)):
+        altered = line[:i] + bytes([line[i] ^ 1]) + line[i + 1 :]
+        with pytest.raises(Damaged):
+            read_record(altered)
