@@ -156,6 +156,13 @@ def unusable(error: Exception, variable: str) -> QueueError:
     return QueueError(type(error).__name__, "misconfigured", sentence, variable=variable)
 
 
+def senseless(action: str, subject: str, lacks: str) -> QueueError:
+    """The error for a success that says nothing: somebody else answers at the service's address."""
+    advice = _FIXES["connection"].format(what=f"{action} on {subject}")
+    sentence = f"{advice}: {lacks} is in it; see AWS_ENDPOINT_URL"
+    return QueueError("Senseless", "connection", sentence, variable="AWS_ENDPOINT_URL")
+
+
 def kind_of(code: str, status: int = 400) -> Kind:
     """What kind of trouble a service's error code stands for."""
     short = code.removeprefix("com.amazonaws.sqs#").removeprefix("AWS.SimpleQueueService.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from relay.aws.errors import QueueError, translate
+from relay.aws.errors import QueueError, senseless, translate
 from relay.aws.session import Session
 
 
@@ -31,9 +31,12 @@ async def caller(session: Session) -> Caller:
     try:
         answer = await client.get_caller_identity()
     except Exception as error:  # noqa: BLE001 - whatever it is becomes a value
-        told = getattr(error, "response", {})
+        # Of a request that was never sent the attribute is there, and None.
+        told = getattr(error, "response", None) or {}
         about = translate(error, "sts:GetCallerIdentity", "AWS STS")
         return Caller(date=_date(told), error=about)
+    if "Arn" not in answer:
+        return Caller(error=senseless("sts:GetCallerIdentity", "AWS STS", "no ARN"))
     return Caller(arn=answer["Arn"], account=answer["Account"], date=_date(answer))
 
 

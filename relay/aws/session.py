@@ -132,14 +132,15 @@ async def open_session(
     """An AWS session for as long as the block runs. It calls nobody until a client is used.
 
     Raises:
-        QueueError: the profile does not exist.
+        QueueError: the profile does not exist, or AWS's files cannot be read.
     """
     async with AsyncExitStack() as stack:
         try:
             session = AioSession(profile=profile)
-            session.get_config_variable("region")
+            # Nothing else looks the profile up where the environment has region and endpoint.
+            session.get_scoped_config()
         except BotoCoreError as error:
-            raise unusable(error, "AWS_PROFILE") from error
+            raise translate(error, "opening a session", "this machine") from error
         yield Session(session, stack, region)
 
 

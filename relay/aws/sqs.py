@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from relay.aws.batches import BATCH_ENTRIES, by_size, sort_out, tens
 from relay.aws.checksums import intact
-from relay.aws.errors import QueueError, translate
+from relay.aws.errors import QueueError, senseless, translate
 from relay.aws.references import Place, arn_of, parse_reference
 from relay.aws.session import Session
 from relay.aws.values import (
@@ -50,7 +50,9 @@ class Queue:
     async def attributes(self) -> QueueAttributes:
         """The queue's settings and counts as they are now."""
         answer = await self._call("GetQueueAttributes", AttributeNames=["All"])
-        return read_attributes(answer.get("Attributes", {}))
+        if not answer.get("Attributes"):
+            raise senseless("sqs:GetQueueAttributes", self.url, "no attribute")
+        return read_attributes(answer["Attributes"])
 
     async def receive(
         self,
@@ -157,6 +159,8 @@ async def _look_up(client: Any, place: Place) -> str:
         answer = await client.get_queue_url(**request)
     except Exception as error:
         raise translate(error, "sqs:GetQueueUrl", place.name) from error
+    if not answer.get("QueueUrl"):
+        raise senseless("sqs:GetQueueUrl", place.name, "no URL")
     return str(answer["QueueUrl"])
 
 
