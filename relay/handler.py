@@ -21,9 +21,7 @@ from relay.in_hand import Holding, InHand
 from relay.message import Delivered, Event, Message, Outcome, Reject, Retry
 from relay.origin import ATTRIBUTE, Origin, UnreadableOrigin, origin_of
 from relay.payloads import Payloads
-
-EXPIRING = 0.9
-"""The part of the queue's retention after which waiting ends and a person is told."""
+from relay.retention import Retention
 
 GRACE = 60.0
 """Seconds. What arrives when it is almost too late still gets one honest try."""
@@ -55,7 +53,7 @@ class Handler:
 
     `handle` returns `Delivered` when all of its events were accepted (or there was nothing to
     send), `Reject` when its copy is safely in the dead-letter queue, and `Retry` otherwise. The
-    first two may be acknowledged, the last never.
+    first two may be acknowledged, the last never. `retention` is the queue's, and may change.
     """
 
     def __init__(
@@ -74,7 +72,7 @@ class Handler:
         self._forward = forward
         self._dead_letters = dead_letters
         self._guard = guard
-        self._retention = retention
+        self.retention = Retention(retention, clock=clock)
         self._observe = observe
         self._clock = clock
         self._payloads = payloads
@@ -109,7 +107,7 @@ class Handler:
     def expire(self) -> None:
         """End the wait of what the queue is about to delete. Called now and then by a timer."""
         for holding in self._in_hand:
-            if self._expiring(holding.message) and self._clock() - holding.since >= GRACE:
+            if self.retention.expiring(holding.message) and self._clock() - holding.since >= GRACE:
                 holding.expire()
 
     async def _work(self, holding: Holding) -> Outcome:
@@ -130,7 +128,7 @@ class Handler:
         """Deliver or dead-letter what was read. The dead letter has the body as it came."""
         message = holding.message
         if isinstance(decoded, Retry):
-            if not self._expiring(message):
+            if not self.retention.expiring(message):
                 self._settled(message, decoded, start)
                 return decoded
             decoded = Reject("expiring", decoded.reason)
@@ -159,7 +157,7 @@ class Handler:
                 self._first_hand.forget(holding.message)
             if len(events) > 1:
                 self._accepted.note(events, results)
-        late = self._expiring(holding.message)
+        late = self.retention.expiring(holding.message)
         return [
             self._expired(event)
             if result is None or (late and isinstance(result, Retry))
@@ -248,11 +246,6 @@ class Handler:
             reason=reject.reason,
             may_have_run=past.may_have_run or reject.may_have_run,
         )
-
-    def _expiring(self, message: Message) -> bool:
-        if self._retention is None or message.began is None:
-            return False
-        return self._clock() - message.began >= EXPIRING * self._retention
 
     def _settled(
         self,

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from relay.aws.errors import QueueError
 from relay.aws.sqs import Queue
-from relay.aws.values import QueueAttributes, Received
+from relay.aws.values import Received
 from relay.facts import HandlerRaised, Observe, ignore
 from relay.message import Message, Outcome, Retry
 from relay.poller.deliveries import Deliveries
@@ -22,13 +20,11 @@ from relay.poller.groups import GroupLine
 from relay.poller.intake import Accept, AlwaysOpen, Intake, Receive, Way
 from relay.poller.last_call import LastCall
 from relay.poller.lease import now
+from relay.poller.retained import attributes_of, follow
 from relay.poller.room import Room
 from relay.poller.settling import Settler
 from relay.poller.way_in import WayIn
-
-EXPIRING = 0.9
-"""The part of the retention after which a parked group goes on, and messages are taken although the
-way is closed: order and receives are worth less than a loss."""
+from relay.retention import Retention
 
 USUAL_VISIBILITY = 30.0
 """Seconds asked for where the queue's own timeout is 0, with which nothing could be handled."""
@@ -97,7 +93,8 @@ class Poller:
         observe: is told what happens.
         clock: seconds; leases are counted by it.
         sleep: waits on that clock.
-        wall: seconds since the epoch; tells how old messages are.
+        retention: tells when a parked group goes on, and messages are taken although the way is
+            closed: order and receives are worth less than a loss. The poller keeps it up to date.
     """
 
     def __init__(
@@ -110,7 +107,7 @@ class Poller:
         observe: Observe = ignore,
         clock: Callable[[], float] = now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        wall: Callable[[], float] = time.time,
+        retention: Retention | None = None,
     ) -> None:
         self._queue = queue
         self._handle = handle
@@ -119,7 +116,7 @@ class Poller:
         self._observe = observe
         self._clock = clock
         self._sleep = sleep
-        self._wall = wall
+        self._retention = retention or Retention()
         self._way_in = WayIn(observe=observe, clock=clock, sleep=sleep)
         self._settler = Settler(
             queue,
@@ -152,12 +149,13 @@ class Poller:
 
     async def run(self) -> None:
         """Consume until stopped. Returns when nothing is in hand any more. Once per poller."""
-        attributes = await self._unless_stopped(self._attributes())
+        attributes = await self._unless_stopped(attributes_of(self._queue, self._way_in))
         if attributes is None:
             return
+        self._retention.seconds = attributes.retention
         visibility = attributes.visibility or USUAL_VISIBILITY
         room = Room(self._limits.in_hand, self._limits.in_hand_bytes, attributes.maximum_size)
-        expiring = self._expiring(attributes.retention)
+        expiring = self._retention.expiring
         self._deliveries = Deliveries(
             self._handled,
             GroupLine(park=self._limits.park, expiring=expiring)
@@ -197,11 +195,14 @@ class Poller:
             async with deliveries, asyncio.TaskGroup() as tasks:
                 extending = tasks.create_task(extender.run(), name="extender")
                 receiving = tasks.create_task(intake.run(), name="intake")
+                following = follow(self._retention, self._queue, self._sleep)
+                reading = tasks.create_task(following, name="retention")
                 await self._stopping.wait()
                 intake.stop()
                 deliveries.stop()
                 await self._wind_up(deliveries, receiving)
                 extending.cancel()
+                reading.cancel()
         finally:
             await self._settler.aclose()
             # Nothing is left here after an orderly stop; a cancelled or broken run still lets go.
@@ -243,26 +244,6 @@ class Poller:
             _log.exception("the handler raised for message %s", message.message_id)
             self._observe(HandlerRaised(message, error))
             return Retry(f"the handler raised {type(error).__name__}")
-
-    async def _attributes(self) -> QueueAttributes:
-        """The queue's own figures, asked for until SQS tells them."""
-        while True:
-            await self._way_in.clear()
-            try:
-                attributes = await self._queue.attributes()
-            except QueueError as error:
-                self._way_in.failed("attributes", error)
-            else:
-                self._way_in.passed("attributes")
-                return attributes
-
-    def _expiring(self, retention: float) -> Callable[[Message], bool]:
-        oldest = EXPIRING * retention
-
-        def expiring(message: Message) -> bool:
-            return message.sent_at is not None and self._wall() - message.sent_at >= oldest
-
-        return expiring
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
         task = asyncio.ensure_future(work)

@@ -65,6 +65,7 @@ async def poll(settings: Settings) -> None:
             way=core.forwarder,
             limits=_limits(settings),
             observe=telemetry.observe,
+            retention=core.handler.retention,
         )
         pollers.append(poller)
         _tell(telemetry, answers, lambda: poller.status)

@@ -7,12 +7,13 @@ import asyncio
 import pytest
 
 from relay.guard import ENOUGH
-from relay.handler import EXPIRING, GRACE
+from relay.handler import GRACE
 from relay.message import (
     Delivered,
     Reject,
     Retry,
 )
+from relay.retention import EXPIRING
 from tests.handler.bench import (
     DAY,
     NOW,

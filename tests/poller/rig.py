@@ -16,6 +16,7 @@ from relay.local.sqs.queue import Queue as Inside
 from relay.local.sqs.server import SqsServer
 from relay.message import Delivered, Message, Outcome
 from relay.poller import Limits, Poller
+from relay.retention import Retention
 
 PATIENCE = 20.0
 
@@ -133,8 +134,7 @@ class Rig:
             observe=self.facts.append,
             clock=self.clock.time,
             sleep=self.clock.sleep,
-            wall=self.clock.time,
-            **options,
+            **{"retention": Retention(clock=self.clock.time), **options},
         )
 
     @asynccontextmanager

@@ -192,7 +192,7 @@ class World:
                 way=forwarder,
                 observe=self.facts.append,
                 clock=now,
-                wall=self.clock.time,
+                retention=handler.retention,
             )
             tasks.create_task(poller.run())
             yield
