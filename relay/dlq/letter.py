@@ -81,6 +81,8 @@ class Letter:
         """The objects in it that the relay would reject again."""
         if self.sealed:
             return ()
+        if isinstance(self.payload, bytes):
+            return claims(self.payload, None, self.found)
         return claims(self.message.body, self.past.encoding if self.past else None, self.found)
 
     @property
