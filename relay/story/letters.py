@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from relay.dlq.claims import claimed_id
 from relay.dlq.expiry import expiry
 from relay.dlq.letter import Letter
 from relay.dlq.snapshot import Unreadable
+from relay.message import Message, Reject
+from relay.payloads import Pointer, pointer_of
 from relay.story.known import Found, Known, Moment, Unreached
 
 SOURCE = "dlq"
 
 
-@dataclass(frozen=True, slots=True)
 class Letters:
     """Letters of one queue.
 
-    `read` gives them anew each time and may raise `Unreadable`; `retention` is the queue's, in
-    seconds; `left` is how many it held besides, out of reach.
+    Args:
+        name: what the source is called.
+        messages: gives them anew each time, and may raise `Unreadable`.
+        read: reads one, with its payload in S3 if that can be had.
+        retention: the queue's, in seconds.
+        unread: why payloads could not be had, by MessageId, as far as `read` was asked.
+        fifo: whether the queue keeps an order.
+        left: how many it held besides, out of reach.
     """
 
-    name: str
-    read: Callable[[], Iterable[Letter]]
-    retention: float
-    fifo: bool = False
-    left: int = 0
+    def __init__(
+        self,
+        name: str,
+        messages: Iterable[Message],
+        read: Callable[[Message], Awaitable[Letter]],
+        retention: float,
+        *,
+        unread: Mapping[str, str] | None = None,
+        fifo: bool = False,
+        left: int = 0,
+    ) -> None:
+        self.name = name
+        self._messages = messages
+        self._read = read
+        self._retention = retention
+        self._unread = {} if unread is None else unread
+        self._fifo = fifo
+        self._left = left
+        self._gone: dict[str, str] = {}
+        self._names: dict[str, frozenset[str]] = {}
 
     async def find(self, known: Known) -> Found:
         """The letters that belong to the story.
@@ -35,23 +56,41 @@ class Letters:
         Raises:
             Unreached: the snapshot is damaged.
         """
-        moments, sealed = list[Moment](), 0
+        moments = list[Moment]()
         try:
-            for letter in self.read():
-                moments += self._of(letter, known)
-                sealed += letter.sealed and not known.has_message(letter.message.message_id)
+            for message in self._messages:
+                if not self._passes(message, known):
+                    letter = await self._opened(message)
+                    moments += self._of(letter, known)
         except Unreadable as error:
             raise Unreached(str(error)) from error
-        return Found(tuple(moments), self._gap(sealed))
+        return Found(tuple(moments), self._gap(known))
 
-    def _gap(self, sealed: int) -> str | None:
+    def _passes(self, message: Message, known: Known) -> bool:
+        """Whether its payload was asked for before, and what is in it is still not of the story."""
+        names = self._names.get(message.message_id)
+        if names is None or known.has_message(message.message_id):
+            return False
+        return not any(known.has_event(name) for name in names)
+
+    async def _opened(self, message: Message) -> Letter:
+        letter = await self._read(message)
+        if isinstance(pointer_of(message.body), Pointer):
+            claimed = (own for claim in letter.claims if (own := claimed_id(claim)))
+            ids = (event.id for event in letter.events)
+            self._names[message.message_id] = frozenset((letter.base_id, *ids, *claimed))
+        if isinstance(letter.payload, Reject):
+            self._gone[message.message_id] = letter.payload.reason
+        return letter
+
+    def _gap(self, known: Known) -> str | None:
         gaps = []
-        if self.left:
-            gaps.append(f"the queue held {self.left} more than could be looked at")
-        if sealed:
-            gaps.append(
-                f"the events of {sealed} messages are in S3, and `relay dlq show` reads them"
-            )
+        if self._left:
+            gaps.append(f"the queue held {self._left} more than could be looked at")
+        without = {**self._gone, **self._unread}
+        why = [reason for one, reason in without.items() if not known.has_message(one)]
+        if why:
+            gaps.append(f"the events of {len(why)} messages are in S3 and were not read: {why[0]}")
         return "; ".join(gaps) or None
 
     def _of(self, letter: Letter, known: Known) -> Iterator[Moment]:
@@ -83,7 +122,7 @@ class Letters:
             what=f"in {letter.message.queue} as {letter.code}: {letter.reason}{doubt}",
             details=details,
         )
-        ends = expiry(letter.message, self.retention, fifo=self.fifo)
+        ends = expiry(letter.message, self._retention, fifo=self._fifo)
         if ends is not None:
             what = f"SQS deletes it from {letter.message.queue}" + (
                 "" if ends.exact else " or later"

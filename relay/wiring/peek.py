@@ -4,35 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 from relay.aws.errors import QueueError
 from relay.aws.session import Session
 from relay.aws.sqs import Queue, open_queue
-from relay.dlq.letter import Letter, read_letter
 from relay.dlq.pulling import pull
 from relay.dlq.snapshot import Head, Snapshot
 from relay.settings import Settings
 from relay.story.known import Found, Known, Unreached
 from relay.story.letters import SOURCE, Letters
-from relay.wiring.rules import rules
+from relay.wiring.letters import Reading
 from relay.wiring.session import SharedSession
 
 
-def letters_of(settings: Settings, path: Path, name: str | None = None, left: int = 0) -> Letters:
+def letters_of(
+    settings: Settings,
+    session: SharedSession,
+    path: Path,
+    name: str | None = None,
+    left: int = 0,
+) -> Letters:
     """The letters of a snapshot, read as the relay reads messages.
 
     Raises:
         relay.dlq.snapshot.Unreadable: it is none.
     """
     snapshot = Snapshot(path)
+    reading = Reading(settings, session, snapshot.head.main)
     return Letters(
         name or path.name,
-        partial(_read, settings, snapshot),
+        snapshot,
+        reading.read,
         snapshot.head.retention,
+        unread=reading.unread,
         fifo=snapshot.head.fifo,
         left=left,
     )
@@ -91,7 +98,7 @@ class Peek:
                 stop=asyncio.Event(),
                 progress=_silent,
             )
-        return letters_of(self._settings, self._path, SOURCE, end.left)
+        return letters_of(self._settings, self._session, self._path, SOURCE, end.left)
 
 
 @asynccontextmanager
@@ -109,11 +116,6 @@ async def _dead_letter_queue(
         raise Unreached("no dead-letter queue is known: set RELAY_DLQ_URL or RELAY_QUEUE_URL")
     async with open_queue(session, reference) as queue:
         yield queue, main
-
-
-def _read(settings: Settings, snapshot: Snapshot) -> Iterable[Letter]:
-    reading, main = rules(settings), snapshot.head.main
-    return (read_letter(message, reading, main) for message in snapshot)
 
 
 def _silent(_count: int) -> None:

@@ -55,7 +55,7 @@ async def story_of(asked: str, settings: Settings, wanted: Wanted) -> Story:
         if wanted.log_group is not None:
             search = partial(_search, session, wanted.log_group, wanted.since)
             sources.append(LogGroup(search))
-        sources += [letters_of(settings, path) for path in wanted.snapshots]
+        sources += [letters_of(settings, session, path) for path in wanted.snapshots]
         if wanted.peek:
             directory = tempfile.TemporaryDirectory(prefix="relay-trace-")
             path = Path(stack.enter_context(directory))
