@@ -9,29 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.batcher import Batcher, BatcherClosed, WrongCount
+from relay.batcher import Batcher, WrongCount
+from tests.forwarder.sender import Sender
 from tests.forwarder.virtual_time import now, run
-
-
-class Sender:
-    """Takes a second for each batch and answers each item with itself."""
-
-    def __init__(self, seconds: float = 1.0) -> None:
-        self.batches: list[list[int]] = []
-        self.started: list[float] = []
-        self.under_way = self.most_under_way = 0
-        self.seconds = seconds
-
-    async def __call__(self, items: Sequence[int]) -> list[str]:
-        self.batches.append(list(items))
-        self.started.append(now())
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
-        try:
-            await asyncio.sleep(self.seconds)
-        finally:
-            self.under_way -= 1
-        return [f"r{item}" for item in items]
 
 
 def test_one_item_is_sent_at_once() -> None:
@@ -194,58 +174,6 @@ def test_a_wrong_count_of_results_settles_nobody() -> None:
             *(batcher.submit(i) for i in range(2)), return_exceptions=True
         )
         assert [type(result) for result in results] == [WrongCount] * 2
-
-    run(main)
-
-
-def test_drain_finishes_what_was_submitted_and_takes_nothing_new() -> None:
-    async def main() -> None:
-        send = Sender()
-        batcher = Batcher(send, max_items=2, linger=50, in_flight=1)
-        tasks = [asyncio.create_task(batcher.submit(i)) for i in range(5)]
-        await asyncio.sleep(0)
-        await batcher.drain()
-        assert [task.result() for task in tasks] == [f"r{i}" for i in range(5)]
-        with pytest.raises(BatcherClosed):
-            await batcher.submit(6)
-
-    run(main)
-
-
-def test_closing_cancels_the_callers_and_the_sends() -> None:
-    async def main() -> None:
-        send = Sender(seconds=1000)
-        batcher = Batcher(send, max_items=2, in_flight=1)
-        tasks = [asyncio.create_task(batcher.submit(i)) for i in range(5)]
-        await asyncio.sleep(1)
-        await batcher.aclose()
-        await asyncio.wait(tasks)
-        assert all(task.cancelled() for task in tasks)
-        assert (send.under_way, batcher.running, batcher.waiting) == (0, 0, 0)
-
-    run(main)
-
-
-def test_dismissed_items_get_the_given_result_and_those_sent_their_own() -> None:
-    async def main() -> None:
-        send = Sender()
-        batcher = Batcher(send, max_items=2, in_flight=1)
-        tasks = [asyncio.create_task(batcher.submit(i)) for i in range(4)]
-        await asyncio.sleep(0.5)
-        batcher.dismiss("later")
-        assert await asyncio.gather(*tasks) == ["r0", "r1", "later", "later"]
-
-    run(main)
-
-
-def test_dismissing_sent_items_too_answers_them_at_once() -> None:
-    async def main() -> None:
-        batcher = Batcher(Sender(), max_items=2, in_flight=1)
-        tasks = [asyncio.create_task(batcher.submit(i)) for i in range(3)]
-        await asyncio.sleep(0.5)
-        batcher.dismiss("later", sent=True)
-        assert await asyncio.gather(*tasks) == ["later"] * 3
-        assert now() == 0.5
 
     run(main)
 

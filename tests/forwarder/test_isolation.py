@@ -3,57 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.message import Delivered, Event, Limits, Outcome, Refused, Reject, Retry, Unavailable
+from relay.message import Delivered, Event, Limits, Outcome, Refused, Reject
 from tests.forwarder.scripted import (
     LATENCY,
-    Failure,
     Relay,
     Scripted,
     bad_gateway,
     event,
-    refused_connection,
 )
+from tests.forwarder.strict import NAMES, Hint, Strict
 from tests.forwarder.virtual_time import run
-
-NAMES = [f"e-{i:02}" for i in range(40)]
-
-Hint = Callable[[Sequence[Event], int], int | None]
-
-
-def honest(events: Sequence[Event], offender: int) -> int | None:
-    return offender
-
-
-class Strict(Scripted):
-    """Refuses requests with an event of `bad`, and points where `hint` says.
-
-    As Inngest does, it stores what comes before the event at fault, or only `stored` of it.
-    """
-
-    def __init__(self, bad: set[str], hint: Hint = honest, *, max_events: int = 100) -> None:
-        super().__init__(max_events=max_events)
-        self.bad = bad
-        self.hint = hint
-        self.stored: set[str] = set()
-        self.answer = self.refuse
-
-    async def refuse(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        await asyncio.sleep(LATENCY)
-        offender = next((i for i, e in enumerate(events) if e.id in self.bad), None)
-        if offender is None:
-            self.stored.update(e.id for e in events)
-            return [Delivered() for _ in events]
-        self.stored.update(e.id for e in events[:offender])
-        if len(events) == 1:
-            return [Reject("refused_by_destination", "event name is empty")]
-        raise Refused("event name is empty", suspect=self.hint(events, offender))
 
 
 def test_the_suspect_goes_alone_and_all_others_go_again_together() -> None:
@@ -149,59 +115,6 @@ def test_a_request_that_is_too_large_is_split_and_an_event_too_large_is_rejected
         assert [isinstance(o, Delivered) for o in outcomes] == [n != "e-11" for n in NAMES]
         assert outcomes[11] == Reject("too_large_for_destination", "413", may_have_run=False)
         assert max(destination.sizes[1:]) <= 20
-
-    run(main)
-
-
-def test_a_reject_after_an_attempt_of_unknown_end_may_have_run() -> None:
-    async def main() -> None:
-        destination = Strict({"e-00"})
-        relay = Relay(destination)
-        ends = iter([Unavailable("no answer"), None])
-
-        async def first_unknown(events: Sequence[Event]) -> Sequence[Outcome]:
-            if error := next(ends):
-                raise error
-            return await destination.refuse(events)
-
-        destination.answer = first_unknown
-        outcome = await relay.forwarder.submit(event("e-00"))
-        assert isinstance(outcome, Reject)
-        assert outcome.may_have_run
-
-    run(main)
-
-
-def test_an_event_that_the_destination_wants_later_may_have_run_until_it_is_delivered() -> None:
-    async def main() -> None:
-        destination = Scripted()
-        relay = Relay(destination)
-
-        async def later(_events: Sequence[Event]) -> Sequence[Outcome]:
-            return [Retry("accepted, but not seen among the stored events in time")]
-
-        destination.answer = later
-        assert isinstance(await relay.forwarder.submit(event("e")), Retry)
-        assert relay.forwarder.may_have_run("e")
-        destination.answer = destination.honest
-        assert isinstance(await relay.forwarder.submit(event("e")), Delivered)
-        assert not relay.forwarder.may_have_run("e")
-
-    run(main)
-
-
-def test_an_event_stored_before_the_offender_is_in_doubt_until_it_is_delivered() -> None:
-    async def main() -> None:
-        destination = Strict({"e-05"})
-        relay = Relay(destination)
-        tasks = relay.submit(*NAMES[:10])
-        await asyncio.sleep(LATENCY / 2)
-        destination.answer, destination.down = destination.honest, Failure(refused_connection)
-        await relay.change()  # what goes again is not taken, so that nothing is on the wire now
-        assert [relay.forwarder.may_have_run(n) for n in NAMES[:10]] == [True] * 5 + [False] * 5
-        destination.answer = destination.refuse
-        await asyncio.gather(*tasks)
-        assert not any(relay.forwarder.may_have_run(n) for n in NAMES)
 
     run(main)
 
