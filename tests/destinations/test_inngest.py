@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import socket
-import struct
-from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 
 import pytest
 
 from relay.destinations.inngest import Inngest
-from relay.message import Delivered, Event, Limits, Refused, Reject, Unavailable
-from tests.destinations.wire import Answering, Wire, api, http, listening
-
-KEY = "evt-secret-4711"
-NOW = 1_800_000_000.0
-URL = "RELAY_INNGEST_URL"
-EVENT_KEY = "RELAY_INNGEST_EVENT_KEY"
-ULIDS = ["01J0000000000000000000000A", "01J0000000000000000000000B", "01J0000000000000000000000C"]
-
-
-def events(count: int) -> list[Event]:
-    return [Event(id=f"e-{i}", name="app/happened", data=b'{"n": 1.10}') for i in range(count)]
-
-
-async def key() -> str:
-    return KEY
-
-
-def destination(
-    wire: Wire, timeout: float = 10.0, key: Callable[[], Awaitable[str]] = key, path: str = ""
-) -> Inngest:
-    return Inngest(wire.url + path, key, env="branch", timeout=timeout, clock=lambda: NOW)
-
-
-async def fails(
-    answer: bytes = b"", count: int = 2, behave: Answering | None = None, timeout: float = 10.0
-) -> Unavailable:
-    async with listening(answer, behave) as wire, destination(wire, timeout) as inngest:
-        with pytest.raises(Unavailable) as caught:
-            await inngest.send(events(count))
-    assert KEY not in repr(caught.value)
-    assert caught.value.__cause__ is None
-    return caught.value
+from relay.message import Delivered, Limits, Refused, Reject, Unavailable
+from tests.destinations.inngest_wire import (
+    EVENT_KEY,
+    KEY,
+    NOW,
+    ULIDS,
+    URL,
+    destination,
+    events,
+    fails,
+    key,
+)
+from tests.destinations.wire import api, http, listening
 
 
 async def test_it_posts_an_array_to_the_key_and_takes_a_strict_success() -> None:
@@ -186,126 +162,6 @@ async def test_a_400_for_an_unknown_reason_proves_nothing_even_alone(sentence: s
     assert sentence in error.reason
 
 
-async def test_a_refused_connection_is_proof_and_took_nothing() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        async with Inngest(f"http://127.0.0.1:{unused.getsockname()[1]}", key) as inngest:
-            with pytest.raises(Unavailable, match="refuses connections") as caught:
-                await inngest.send(events(1))
-    error = caught.value
-    assert (error.proven, error.untaken, error.setting) == (True, True, None)
-
-
-async def test_a_name_that_does_not_resolve_speaks_of_the_url() -> None:
-    async with Inngest("http://nowhere.invalid", key) as inngest:
-        with pytest.raises(Unavailable) as caught:
-            await inngest.send(events(1))
-    assert (caught.value.proven, caught.value.untaken) == (True, True)
-
-
-async def is_plain(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read(1)
-    writer.write(http(400))
-    await writer.drain()
-
-
-async def test_a_handshake_that_never_ends_is_an_outage() -> None:
-    async with (
-        listening(behave=is_silent) as wire,
-        Inngest(wire.url.replace("http:", "https:"), key, timeout=0.3) as inngest,
-    ):
-        with pytest.raises(Unavailable) as caught:
-            await inngest.send(events(1))
-    assert caught.value.setting is None
-
-
-async def test_a_server_without_tls_behind_https_speaks_of_the_url() -> None:
-    async with (
-        listening(behave=is_plain) as wire,
-        Inngest(wire.url.replace("http:", "https:"), key) as inngest,
-    ):
-        with pytest.raises(Unavailable, match="TLS") as caught:
-            await inngest.send(events(1))
-    error = caught.value
-    assert (error.proven, error.untaken, error.setting) == (True, True, URL)
-
-
-async def closes(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await wire.read(reader)
-
-
-async def resets(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await wire.read(reader)
-    linger = struct.pack("ii", 1, 0)
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-
-
-async def cuts(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await wire.read(reader)
-    writer.write(api(200, ids=ULIDS[:2])[:-10])
-    await writer.drain()
-
-
-async def babbles(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await wire.read(reader)
-    writer.write(b"220 this is a mail server\r\n\r\n")
-    await writer.drain()
-
-
-@pytest.mark.parametrize("behave", [closes, resets, cuts, babbles])
-async def test_a_connection_that_breaks_after_the_request_leaves_its_end_unknown(
-    behave: Answering,
-) -> None:
-    error = await fails(behave=behave)
-    assert (error.setting, error.proven, error.untaken) == (None, False, False)
-
-
-async def is_silent(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await wire.read(reader)
-    await reader.read()
-
-
-async def trickles(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await wire.read(reader)
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-    while not reader.at_eof():
-        writer.write(b" ")
-        await asyncio.sleep(0.02)
-
-
-@pytest.mark.parametrize("behave", [is_silent, trickles])
-async def test_the_timeout_is_for_the_whole_request(behave: Answering) -> None:
-    error = await fails(behave=behave, timeout=0.3)
-    assert (error.setting, error.proven, error.untaken) == (None, False, False)
-
-
-async def pours(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await wire.read(reader)
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
-    written = 0
-    try:
-        while written < 1_000_000_000:
-            writer.write(b"<p>" * 20_000)
-            written += 60_000
-            await writer.drain()
-    finally:
-        wire.answer = str(written).encode()
-
-
-async def test_a_huge_answer_is_not_read_to_its_end() -> None:
-    async with listening(behave=pours) as wire, destination(wire) as inngest:
-        with pytest.raises(Unavailable):
-            await inngest.send(events(1))
-    assert int(wire.answer or b"0") < 20_000_000
-
-
-async def test_a_large_success_is_read_to_its_end() -> None:
-    ids = [f"01J{i:023}" for i in range(5_000)]
-    async with listening(api(200, ids=ids)) as wire, destination(wire) as inngest:
-        outcomes = await inngest.send(events(5_000))
-    assert [o.reference for o in outcomes if isinstance(o, Delivered)] == ids
-
-
 async def test_the_key_is_asked_for_with_each_request_and_freed_of_blanks() -> None:
     keys = iter([" first \n", "second/with a slash"])
 
@@ -331,18 +187,6 @@ async def test_without_a_key_nothing_is_sent() -> None:
             await inngest.send(events(1))
     assert wire.requests == []
     assert (caught.value.setting, caught.value.proven) == (EVENT_KEY, True)
-
-
-async def test_cancelling_a_send_leaves_the_client_usable() -> None:
-    async with listening(behave=is_silent) as wire, destination(wire) as inngest:
-        task = asyncio.create_task(inngest.send(events(1)))
-        while not wire.requests:  # noqa: ASYNC110 - the condition is the server's
-            await asyncio.sleep(0.01)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        wire.behave, wire.answer = None, api(200, ids=ULIDS[:1])
-        assert await inngest.send(events(1)) == [Delivered(ULIDS[0])]
 
 
 async def test_it_says_what_fits_into_a_request() -> None:
