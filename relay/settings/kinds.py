@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -9,6 +10,10 @@ from urllib.parse import urlsplit
 import jmespath  # type: ignore[import-untyped] # it ships no types
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
+
+_SECRET = re.compile(
+    r"(arn:[\w-]+:(secretsmanager|ssm):[\w-]*:\d*:[^\s#]+|(ssm:)?[\w/+=.@-]+)(#[^#]+)?", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,12 @@ def _key(value: SecretStr) -> SecretStr:
     return SecretStr(text)
 
 
+def _secret_reference(value: str) -> str:
+    if not _SECRET.fullmatch(value) or value.startswith("signkey-"):
+        raise ValueError("no place of a secret")
+    return value
+
+
 def _emf_target(value: str) -> str:
     if "://" not in value:
         return value
@@ -107,9 +118,22 @@ HeaderText = Annotated[
 QueueReference = Annotated[
     str,
     Field(
-        pattern=r"^(https?://[^/\s]+/(\S+/)?[\w.-]+/?|arn:[\w-]+:sqs:[\w-]*:\d*:[\w.-]+|[\w-]{1,80}(\.fifo)?)$"
+        # Neither a user nor a query: AWS has none, and what they hold would be shown.
+        pattern=r"^(https?://[^/\s@?#]+/([^\s@?#]+/)?[\w.-]+/?|arn:[\w-]+:sqs:[\w-]*:\d*:[\w.-]+|[\w-]{1,80}(\.fifo)?)$"
     ),
     Expected("a queue's URL, ARN or name"),
+]
+TableName = Annotated[
+    str,
+    Field(pattern=r"^(arn:[\w-]+:dynamodb:[\w-]+:\d{12}:table/)?[A-Za-z0-9_.-]{3,255}$"),
+    Expected("the name or ARN of a DynamoDB table, such as relay-ledger"),
+]
+SecretReference = Annotated[
+    str,
+    AfterValidator(_secret_reference),
+    Expected(
+        "the name or ARN of a secret, or ssm: and a parameter's name, and not the secret itself"
+    ),
 ]
 PathExpression = Annotated[
     str,

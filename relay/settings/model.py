@@ -22,7 +22,9 @@ from relay.settings.kinds import (
     PortNumber,
     QueueReference,
     Seconds,
+    SecretReference,
     Size,
+    TableName,
     UpTo100,
     UpTo1000,
     UpTo5000,
@@ -60,12 +62,12 @@ class Settings(Orchestrators):
     """Inngest's event API without the part from `/e/` on: the Cloud's, or a server of your own."""
     inngest_event_key: Key | None = None
     """The event key. The Cloud needs one; a dev server takes any."""
-    inngest_event_key_secret: str | None = None
+    inngest_event_key_secret: SecretReference | None = None
     """Where to look the event key up at run time instead: a Secrets Manager ARN or name, or `ssm:`
     and a parameter's name; `#field` at the end picks a field of a JSON secret."""
     inngest_signing_key: Key | None = None
     """The signing key, with which the server lets events be read back."""
-    inngest_signing_key_secret: str | None = None
+    inngest_signing_key_secret: SecretReference | None = None
     """Where to look the signing key up at run time instead, written like the event key's."""
     inngest_env: HeaderText | None = None
     """The Cloud's branch environment, sent as `x-inngest-env`."""
@@ -94,7 +96,7 @@ class Settings(Orchestrators):
     reject_guard: bool = True
     """Halt when most of the recent messages are rejected, far more than usual, instead of moving
     the whole queue into the dead-letter queue."""
-    ledger_table: str | None = None
+    ledger_table: TableName | None = None
     """The DynamoDB table that remembers what was delivered; without one there is no ledger."""
 
     envelope: Literal["auto", "inngest", "sns", "eventbridge", "s3", "cloudevents", "task"] = "auto"

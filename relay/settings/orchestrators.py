@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from relay.settings.kinds import Count, PathExpression, Seconds, UpTo100, Wait
+from relay.settings.kinds import Count, PathExpression, Seconds, SecretReference, UpTo100, Wait
 from relay.settings.orchestrator_kinds import (
     ApiAddress,
     Credential,
@@ -72,7 +72,7 @@ class Orchestrators(BaseSettings):
     """For how long the namespace retains closed workflows, and with them their ids."""
     temporal_api_key: Credential | None = None
     """The API key of a Cloud namespace."""
-    temporal_api_key_secret: str | None = None
+    temporal_api_key_secret: SecretReference | None = None
     """Where to look the API key up at run time instead, written like the event key's."""
     temporal_tls: bool = False
     """Talk TLS; with an API key or a certificate it is talked anyway."""
@@ -91,7 +91,7 @@ class Orchestrators(BaseSettings):
     """The flow's parameter that gets the event."""
     prefect_api_key: Credential | None = None
     """The Cloud's API key; `user:password` is sent as basic authentication."""
-    prefect_api_key_secret: str | None = None
+    prefect_api_key_secret: SecretReference | None = None
     """Where to look the API key up at run time instead, written like the event key's."""
 
     argo_url: ApiAddress | None = None
@@ -106,14 +106,14 @@ class Orchestrators(BaseSettings):
     """The workflow's parameter that gets the event, as JSON text."""
     argo_token: Credential | None = None
     """The token, with or without `Bearer`."""
-    argo_token_secret: str | None = None
+    argo_token_secret: SecretReference | None = None
     """Where to look the token up at run time instead, written like the event key's."""
     argo_authority: str | None = None
     """The file with the authority that signed the server's certificate, PEM."""
 
     webhook_url: HookAddress | None = None
     """The whole URL. It is kept out of logs and errors, because it often is a secret."""
-    webhook_url_secret: str | None = None
+    webhook_url_secret: SecretReference | None = None
     """Where to look the URL up at run time instead, written like the event key's."""
     webhook_preset: Literal["generic", "zapier", "make", "argo-events"] = "generic"
     """Whose webhook it is."""

@@ -1,0 +1,72 @@
+"""Names and addresses of what is elsewhere: a slip is told here, not at each message."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay.settings import load
+
+PLANTED = "s3cr3t-5c1e"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"http://user:{PLANTED}@127.0.0.1:9324/000000000000/relay",
+        f"https://sqs.eu-west-1.amazonaws.com/1/relay?token={PLANTED}",
+        f"https://sqs.eu-west-1.amazonaws.com/?token={PLANTED}/relay",
+    ],
+)
+@pytest.mark.parametrize("variable", ["RELAY_QUEUE_URL", "RELAY_DLQ_URL"])
+def test_a_queue_has_no_password_that_could_be_shown(variable: str, value: str) -> None:
+    loaded = load({variable: value})
+    (mistake,) = loaded.mistakes
+    assert mistake.startswith(variable)
+    assert PLANTED not in f"{mistake}{loaded.settings.queue_url}{loaded.settings.dlq_url}"
+
+
+@pytest.mark.parametrize("value", ["a table", "x", "http://table", "täble", "a" * 256])
+def test_a_ledger_of_no_possible_name_is_a_mistake(value: str) -> None:
+    assert "DynamoDB table" in load({"RELAY_LEDGER_TABLE": value}).mistakes[0]
+
+
+@pytest.mark.parametrize(
+    "value", ["relay-ledger", "arn:aws:dynamodb:eu-west-1:123456789012:table/relay-ledger"]
+)
+def test_a_ledger_goes_by_name_or_arn(value: str) -> None:
+    assert load({"RELAY_LEDGER_TABLE": value}).settings.ledger_table == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("RELAY_INNGEST_SIGNING_KEY_SECRET", f"signkey-prod-{PLANTED}"),
+        ("RELAY_INNGEST_EVENT_KEY_SECRET", f"a key with blanks {PLANTED}"),
+        ("RELAY_WEBHOOK_URL_SECRET", f"https://hooks.example.com/{PLANTED}"),
+        ("RELAY_ARGO_TOKEN_SECRET", f"Bearer {PLANTED}"),
+        ("RELAY_PREFECT_API_KEY_SECRET", f"user:{PLANTED}"),
+    ],
+)
+def test_a_secret_put_where_its_place_belongs_is_a_mistake_and_not_shown(
+    variable: str, value: str
+) -> None:
+    loaded = load({variable: value})
+    assert f"{variable} must be the name or ARN of a secret" in loaded.mistakes[0]
+    assert PLANTED not in f"{loaded.mistakes}{loaded.settings}"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "relay/event-key",
+        "relay/keys#event_key",
+        "ssm:/relay/event-key",
+        "ssm:relay.key#of field",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:relay/key-AbCdEf#event_key",
+        "arn:aws-us-gov:ssm:us-gov-west-1:123456789012:parameter/relay/key",
+    ],
+)
+def test_the_place_of_a_secret_is_a_name_an_arn_or_a_parameter(value: str) -> None:
+    loaded = load({"RELAY_INNGEST_EVENT_KEY_SECRET": value})
+    assert loaded.mistakes == ()
+    assert loaded.settings.inngest_event_key_secret == value
