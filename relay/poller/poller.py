@@ -32,6 +32,9 @@ USUAL_VISIBILITY = 30.0
 MARGIN = 2.0
 """Seconds that a long poll ends before the drain's deadline does."""
 
+LAST_POLL = 1.0
+"""Seconds that a stop in a hurry waits for polls in flight, whose answers would be lost."""
+
 FLUSH = 5.0
 """Seconds after the drain's deadline for the last deletes and releases."""
 
@@ -216,6 +219,12 @@ class Poller:
             self._sleep(self._limits.drain),
             self._hurrying.wait(),
         )
+        if self._hurrying.is_set():
+            # A poll that is cut off may still be given what is released then, and hide it. One that
+            # is open brings it back at once, and it is released again.
+            deliveries.withdraw()
+            deliveries.release()
+            await self._first_of(asyncio.wait({receiving}), self._sleep(LAST_POLL))
         receiving.cancel()
         await asyncio.wait({receiving})
         deliveries.withdraw()
