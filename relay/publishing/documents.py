@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -70,27 +71,50 @@ def _rest_of_lines(first: Document, lines: Iterator[Document]) -> Iterator[Docum
 
 def _elements(text: bytes) -> Iterator[Document]:
     body = text.strip(b" \t\r\n")
-    try:
-        if not body.startswith(b"["):
-            msgspec.json.decode(body)
-            yield Document("the document", body)
-            return
-        elements = msgspec.json.decode(body, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError) as error:
+    if not _is_json(body):
         raise Unreadable(
-            f"the input is neither JSON nor JSON lines ({error}): mend it, or send each line as it"
-            " is with --lines, or all of it as one message with --whole"
-        ) from error
-    for index, element in enumerate(elements, 1):
+            f"the input is neither JSON nor JSON lines ({_mistake(body)}): mend it, or send each line"
+            " as it is with --lines, or all of it as one message with --whole"
+        )
+    if not body.startswith(b"["):
+        yield Document("the document", body)
+        return
+    for index, element in enumerate(_taken_apart(body), 1):
         yield Document(f"element {index}", bytes(element))
 
 
+def _taken_apart(body: bytes) -> list[msgspec.Raw]:
+    try:
+        return msgspec.json.decode(body, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Unreadable(
+            f"the array cannot be taken apart ({error}): give each element a line of its own, or"
+            " send all of it as one message with --whole"
+        ) from error
+
+
 def _is_json(text: bytes) -> bool:
+    """Whether this is one value, as loosely as the relay reads: what is wrong in it is told later.
+
+    That is NaN, an escape for half of a surrogate pair, and what is nested too deeply.
+    """
+    if _mistake(text) is None:
+        return True
+    try:
+        json.loads(text.decode())
+    except ValueError:
+        return False
+    except RecursionError:
+        return True
+    return True
+
+
+def _mistake(text: bytes) -> str | None:
     try:
         msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return True
+    except (msgspec.DecodeError, RecursionError) as error:
+        return str(error)
+    return None
 
 
 def _unmarked(text: bytes) -> bytes:

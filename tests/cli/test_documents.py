@@ -23,6 +23,8 @@ def read(text: bytes, form: Form = "auto") -> list[tuple[str, bytes]]:
         (b'[{"a":1},{"b":2}]\n', [("element 1", b'{"a":1}'), ("element 2", b'{"b":2}')]),
         (b"[1]\n[2]\n", [("line 1", b"[1]"), ("line 2", b"[2]")]),
         (b'{"a":1}\n{broken\n', [("line 1", b'{"a":1}'), ("line 2", b"{broken")]),
+        (b'{"a":"\\ud800"}', [("the document", b'{"a":"\\ud800"}')]),
+        (b'{"a":NaN}\n{"b":2}', [("line 1", b'{"a":NaN}'), ("line 2", b'{"b":2}')]),
         (b"[]", []),
         (b"7", [("the document", b"7")]),
     ],
@@ -48,6 +50,16 @@ def test_what_is_neither_json_nor_json_lines_is_refused(text: bytes) -> None:
 def test_a_deep_document_is_refused_not_fatal() -> None:
     with pytest.raises(Unreadable):
         read(b"[" * 200_000 + b"\n")
+
+
+def test_a_deep_object_is_a_document_for_whoever_checks_it() -> None:
+    text = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
+    assert read(text) == [("the document", text)]
+
+
+def test_an_array_that_cannot_be_taken_apart_may_have_its_elements_on_lines() -> None:
+    with pytest.raises(Unreadable, match="a line of its own"):
+        read(b'[{"a":"\\ud800"}]')
 
 
 def test_lines_are_read_as_they_are_asked_for() -> None:
