@@ -25,24 +25,6 @@ from relay.local.sqs.parameters import AttributeValue
 from relay.origin import ATTRIBUTE, Origin
 
 
-def test_the_books_balance_and_the_last_line_is_json() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "relay", "demo", "--messages", "300"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    books = json.loads(done.stdout.splitlines()[-1])
-    assert books["unique"] == books["ran"] + books["dead_lettered"]
-    assert (books["lost"], books["ran_twice"], books["in_queue"]) == (0, 0, 0)
-    assert books["published"] > books["unique"] > 300
-    assert books["dead_lettered"] > 0
-    assert "goes down" in done.stdout
-    assert "SIGKILL" in done.stdout
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_nothing_running(number: signal.Signals, tmp_path: Path) -> None:
     demo = subprocess.Popen(
@@ -160,18 +142,6 @@ def test_the_order_of_groups_is_told_only_where_it_was_promised(*, ordered: bool
     balance = reconcile(published(), [stored()], [run()], [HEARD], [DEAD], 0, ordered=ordered)
     Show(Console(file=told), lambda: 0.0).books(balance)
     assert ("their group's order" in told.getvalue()) is ordered
-
-
-@pytest.mark.parametrize("options", [["--pull"], ["--pull", "--fifo"]])
-def test_pull_mode_balances_its_books(options: list[str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "relay", "demo", "--messages", "200", *options],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
