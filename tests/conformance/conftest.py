@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,8 @@ from tests.conformance.prefect_server import prefect, prefect_process
 from tests.conformance.real_sides import VARIABLES, real
 
 LIGHT = ("inngest", "webhook", "prefect", "argo", "step-functions")
+PREFECT = (pytest.mark.heavy, pytest.mark.xdist_group("Prefect"))
+"""One server for all of its tests: its start costs more than all of them."""
 OPTIONAL = {"temporal": "temporalio", "bullmq": "bullmq"}
 
 
@@ -28,18 +31,24 @@ def moto() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def prefect_itself(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with prefect_process(tmp_path_factory.mktemp("prefect")) as (url, _):
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server of the next fixture keeps its database."""
+    return tmp_path_factory.mktemp("prefect")
+
+
+@pytest.fixture(scope="session")
+def prefect_itself(prefect_home: Path) -> Iterator[str]:
+    with prefect_process(prefect_home) as (url, _):
         yield url
 
 
 @pytest.fixture(
     params=[
         *LIGHT,
-        "step-functions on moto",
+        pytest.param("step-functions on moto", marks=pytest.mark.xdist_group("moto's states")),
         "temporal",
         "bullmq",
-        pytest.param("prefect itself", marks=pytest.mark.heavy),
+        pytest.param("prefect itself", marks=PREFECT),
         *(pytest.param(f"real {name}", marks=_named(at)) for name, at in VARIABLES.items()),
     ]
 )

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from subprocess import DEVNULL, Popen
 from time import monotonic, sleep
@@ -60,6 +61,15 @@ def prefect_process(home: Path) -> Iterator[tuple[str, Popen[bytes]]]:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def settle_in(home: Path, like: Path) -> None:
+    """Copy the database of another server, which saves a new one the making of its tables."""
+    with (
+        closing(sqlite3.connect(like / "prefect.db")) as made,
+        closing(sqlite3.connect(home / "prefect.db")) as empty,
+    ):
+        made.backup(empty)
 
 
 def _environment(home: Path) -> Mapping[str, str]:

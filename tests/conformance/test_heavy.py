@@ -12,7 +12,7 @@ import pytest
 from relay.destinations.content import json_string
 from relay.destinations.prefect import TRAITS
 from relay.message import Delivered, Event
-from tests.conformance.prefect_server import deployment, prefect, prefect_process, runs
+from tests.conformance.prefect_server import deployment, prefect, prefect_process, runs, settle_in
 
 ROOT = Path(__file__).parents[2]
 NODE = ROOT / ".heavy" / "node"
@@ -32,6 +32,7 @@ def event(event_id: str, data: str = '{"n": 1.5}') -> Event:
     return Event(id=event_id, name="order/placed", data=data.encode())
 
 
+@pytest.mark.xdist_group("Prefect")
 async def test_prefect_itself_renders_no_template_and_takes_the_largest_event(
     prefect_itself: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,9 +49,12 @@ async def test_prefect_itself_renders_no_template_and_takes_the_largest_event(
     assert by_id["template"]["data"] == json.loads(template)
 
 
+@pytest.mark.xdist_group("Prefect")
+@pytest.mark.usefixtures("prefect_itself")
 async def test_what_prefect_has_started_survives_its_crash(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prefect_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settle_in(tmp_path, like=prefect_home)
     with prefect_process(tmp_path) as (url, process):
         async with prefect(url, "orders", monkeypatch) as side:
             for number in range(10):
