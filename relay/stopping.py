@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Coroutine, Iterator
+from types import FrameType
 from typing import Any, TypeVar
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -27,6 +29,28 @@ def on_stop_signal(asked: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def interrupted_at_once() -> Iterator[None]:
+    """Have SIGINT raise `KeyboardInterrupt` wherever the program is.
+
+    asyncio's own handler cancels a task instead, which a read that waits for a person in the
+    loop's thread never notices. Outside of the main thread signals cannot be had, and nothing is
+    done.
+    """
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 async def unless(asked: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

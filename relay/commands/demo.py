@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from relay.commands.configured import configured
-from relay.commands.failure import FAILED, fail
+from relay.commands.failure import FAILED, INTERRUPTED, USAGE, fail
 from relay.local.demo.books import Balance
 from relay.local.demo.performance import Programme, TookTooLong, perform
 from relay.local.demo.show import Show
@@ -50,9 +50,9 @@ def command(
     """
     configured(env_file=None)  # the demo uses none of them, but a mistake should not wait for it
     if fifo and not pull:
-        fail("--fifo needs --pull: sqsd keeps no order within a group", code=2)
+        fail("--fifo needs --pull: sqsd keeps no order within a group", code=USAGE)
     if destination not in DESTINATIONS:
-        fail(f"--destination must be one of {', '.join(DESTINATIONS)}", code=2)
+        fail(f"--destination must be one of {', '.join(DESTINATIONS)}", code=USAGE)
     lacks = lacking(destination)
     if lacks is not None:
         fail(lacks)
@@ -72,7 +72,7 @@ def command(
         except (TookTooLong, RelayFailed, OSError) as error:
             fail(str(error))
     if balance is None:
-        fail("interrupted; nothing is left running", code=130)
+        fail("interrupted; nothing is left running", code=INTERRUPTED)
     show.books(balance)
     typer.echo(balance.summary(show.seconds))
     raise typer.Exit(0 if balance.balanced else FAILED)

@@ -8,6 +8,7 @@ import typer
 
 FAILED = 1
 USAGE = 2
+INTERRUPTED = 130
 
 
 def fail(*sentences: str, code: int = FAILED) -> NoReturn:

@@ -17,13 +17,14 @@ from relay.aws.errors import QueueError
 from relay.aws.session import open_session
 from relay.aws.sqs import Queue, open_queue
 from relay.commands.configured import EnvFile, configured
-from relay.commands.failure import FAILED, USAGE, fail
+from relay.commands.failure import FAILED, INTERRUPTED, USAGE, fail
 from relay.commands.sending_report import Report
 from relay.envelope.id_path import compiled
 from relay.publishing.documents import Document, Form, Unreadable, read_documents
 from relay.publishing.drafts import Draft
 from relay.publishing.publisher import Publisher
 from relay.publishing.sending import Sending, Tally
+from relay.stopping import interrupted_at_once
 from relay.wiring.rules import rules
 
 EXIT_CODES = (
@@ -90,8 +91,13 @@ def command(  # noqa: PLR0913 - a parameter for each option
         group_id=group_id,
         dedup_path=_path(dedup_id_from),
     )
-    with _opened(source) as stream:
-        tally = asyncio.run(_send(read_documents(stream, form), reference, draft))
+    report = Report(monotonic())
+    try:
+        with _opened(source) as stream, interrupted_at_once():
+            tally = asyncio.run(_send(read_documents(stream, form), reference, draft, report))
+    except KeyboardInterrupt:
+        report.interrupted()
+        raise typer.Exit(INTERRUPTED) from None
     if not tally.complete:
         raise typer.Exit(FAILED)
 
@@ -121,10 +127,9 @@ def _opened(source: str) -> AbstractContextManager[BinaryIO]:
 
 
 async def _send(
-    documents: Iterable[Document], reference: str, draft: Callable[..., Draft]
+    documents: Iterable[Document], reference: str, draft: Callable[..., Draft], report: Report
 ) -> Tally:
     """Send and report. Ends the command where the queue or the input cannot be used at all."""
-    report = Report(monotonic())
     try:
         async with open_session() as session, open_queue(session, reference) as queue:
             whole = draft(queue=queue.name, fifo=queue.fifo)

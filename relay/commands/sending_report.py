@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import typer
 
-from relay.publishing.sending import Tally
+from relay.publishing.sending import WINDOW_MESSAGES, Tally
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -24,6 +24,7 @@ class Report:
         self._started = started
         self._complaints = 0
         self._bar: Progress | None = None
+        self._last = Tally()
 
     def __enter__(self) -> Self:
         """Start the progress display, on a terminal."""
@@ -50,8 +51,18 @@ class Report:
 
     def progress(self, tally: Tally) -> None:
         """Show the counts so far."""
+        self._last = tally
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=tally.sent)
+
+    def interrupted(self) -> None:
+        """Say how far it came; what was on its way then may have arrived or not."""
+        known, after = self._last, f" after {self._last.reached}" if self._last.reached else ""
+        typer.echo(
+            f"relay: interrupted{after}: {known.sent} messages are in the queue, and up to"
+            f" {WINDOW_MESSAGES} of those that follow may be",
+            err=True,
+        )
 
     def end(self, tally: Tally, queue: str, now: float) -> None:
         """Say what became of all."""

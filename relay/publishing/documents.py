@@ -73,8 +73,8 @@ def _elements(text: bytes) -> Iterator[Document]:
     body = text.strip(b" \t\r\n")
     if not _is_json(body):
         raise Unreadable(
-            f"the input is neither JSON nor JSON lines ({_mistake(body)}): mend it, or send each line"
-            " as it is with --lines, or all of it as one message with --whole"
+            f"the input is neither JSON nor JSON lines ({_mistake(body)}): mend it, or send each"
+            " line as it is with --lines, or all of it as one message with --whole"
         )
     if not body.startswith(b"["):
         yield Document("the document", body)

@@ -22,7 +22,8 @@ class Tally:
     """What became of the documents so far.
 
     `refused` are not fit to be sent, `failed` are not in the queue for another reason. `stopped` is
-    why the input from `stopped_at` on was left alone, or None.
+    why the input from `stopped_at` on was left alone, or None. `reached` is where in the input the
+    last document is of which anything is known.
     """
 
     sent: int = 0
@@ -31,6 +32,7 @@ class Tally:
     doubtful: int = 0
     stopped: QueueError | None = None
     stopped_at: str = ""
+    reached: str = ""
 
     @property
     def complete(self) -> bool:
@@ -71,6 +73,7 @@ class Sending:
         return self.tally
 
     def _account(self, where: str, result: Sent | Failed) -> None:
+        self.tally.reached = where
         if isinstance(result, Sent):
             self.tally.sent += 1
             return
