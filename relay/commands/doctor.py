@@ -31,6 +31,9 @@ _STYLES: dict[State, str] = {
 _WIDTH = 140
 """Columns where there is no terminal to ask."""
 
+_ROOMY = 120
+"""Columns from which on the names of the checks have one of their own."""
+
 
 def command(
     *,
@@ -57,7 +60,7 @@ def command(
 def _document(findings: Sequence[Finding]) -> dict[str, object]:
     return {
         "healthy": not failed(findings),
-        "counts": Counter(finding.state for finding in findings),
+        "counts": _counts(findings),
         "findings": [finding.as_json() for finding in findings],
     }
 
@@ -65,15 +68,34 @@ def _document(findings: Sequence[Finding]) -> dict[str, object]:
 def _print(findings: Sequence[Finding]) -> None:
     terminal = sys.stdout.isatty()
     console = Console(file=sys.stdout, width=None if terminal else _WIDTH, highlight=False)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("", "check", "found, why it matters, what to do"):
-        table.add_column(title, overflow="fold", no_wrap=title != "" and title == "check")
-    for finding in findings:
-        table.add_row(
-            Text(finding.state, style=_STYLES[finding.state]), finding.check, _told(finding)
-        )
-    console.print(table)
+    console.print(_wide(findings) if console.width >= _ROOMY else _narrow(findings))
     console.print(_summary(findings))
+
+
+def _wide(findings: Sequence[Finding]) -> Table:
+    table = _table("", "check", "found, why it matters, what to do")
+    for finding in findings:
+        table.add_row(_state(finding), finding.check, _told(finding))
+    return table
+
+
+def _narrow(findings: Sequence[Finding]) -> Table:
+    """The check above what was found, which beside it would have a few columns left."""
+    table = _table("", "check, what was found, why it matters, what to do")
+    for finding in findings:
+        table.add_row(_state(finding), Text(f"{finding.check}\n", style="bold") + _told(finding))
+    return table
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in titles:
+        table.add_column(title, overflow="fold", no_wrap=title in ("", "check"))
+    return table
+
+
+def _state(finding: Finding) -> Text:
+    return Text(finding.state, style=_STYLES[finding.state])
 
 
 def _told(finding: Finding) -> Text:
@@ -87,5 +109,10 @@ def _told(finding: Finding) -> Text:
 
 
 def _summary(findings: Sequence[Finding]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in _counts(findings).items())
+
+
+def _counts(findings: Sequence[Finding]) -> dict[State, int]:
+    """How many there are in each state, 0 included."""
     counts = Counter(finding.state for finding in findings)
-    return ", ".join(f"{counts[state]} {state}" for state in _STYLES)
+    return {state: counts[state] for state in _STYLES}

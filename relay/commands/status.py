@@ -45,7 +45,8 @@ def command(
     """Show what waits in the queues, what the relay does with it, and why not if it does nothing.
 
     On a terminal it goes on until Ctrl-C, with rates over the last seconds; elsewhere it looks
-    once. `relay poll` listens only with RELAY_METRICS=prometheus; its queue is shown all the same.
+    once. `relay poll` listens only with PORT set or RELAY_METRICS=prometheus; its queue is shown
+    all the same.
     """
     settings = configured(env_file)
     urls = [url.rstrip("/") for url in relay or [f"http://{settings.host}:{settings.port}"]]

@@ -30,7 +30,8 @@ async def ask(client: httpx.AsyncClient, url: str) -> RelaySample:
         return RelaySample(
             url=url,
             ready=bool(told.get("ready")),
-            circuit=_text(told.get("circuit")),
+            # What halts by itself, such as the reject guard, leaves the circuit as it is.
+            circuit="halted" if told.get("halted") is True else _text(told.get("circuit")),
             reason=_text(told.get("reason")),
             setting=_text(told.get("setting")),
             in_hand=told.get("in_hand") if isinstance(told.get("in_hand"), int) else None,

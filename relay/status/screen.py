@@ -24,7 +24,7 @@ def screen(sample: Sample, rates: Rates) -> RenderableType:
     if sample.queues:
         parts += [Text(), _queues(sample.queues)]
     if sample.relays:
-        parts += [Text(), _relays(sample.relays, rates)]
+        parts += [Text(), _relays(sample.relays), Text(), _counts(sample.relays, rates)]
     words = [*_words(sample)]
     return Group(*parts, *([Text(), *words] if words else []))
 
@@ -37,18 +37,22 @@ def _queues(queues: tuple[QueueSample, ...]) -> Table:
     return table
 
 
-def _relays(relays: tuple[RelaySample, ...], rates: Rates) -> Table:
-    unit = "/s" if rates else ""
-    table = _table("relay", "circuit", "in hand", *(f"{_spaced(name)}{unit}" for name in RATED))
+def _relays(relays: tuple[RelaySample, ...]) -> Table:
+    table = _table("relay", "circuit", "in hand")
     for relay in relays:
         state = relay.circuit or ("unknown" if relay.problem is None else "-")
+        in_hand = "-" if relay.in_hand is None else f"{relay.in_hand:,}"
+        table.add_row(relay.url, Text(state, style=_COLOURS.get(state, "")), in_hand)
+    return table
+
+
+def _counts(relays: tuple[RelaySample, ...], rates: Rates) -> Table:
+    """A table of its own: beside the state it would be wider than a terminal is."""
+    title = "per second" if rates else "since its start"
+    table = _table(title, *(_spaced(name) for name in RATED))
+    for relay in relays:
         told = rates.get(relay.url, {}) if rates else relay.counters
-        table.add_row(
-            relay.url,
-            Text(state, style=_COLOURS.get(state, "")),
-            "-" if relay.in_hand is None else f"{relay.in_hand:,}",
-            *(_number(told.get(name), rate=bool(rates)) for name in RATED),
-        )
+        table.add_row(relay.url, *(_number(told.get(name), rate=bool(rates)) for name in RATED))
     return table
 
 
@@ -71,7 +75,7 @@ def _line(text: str, style: str) -> Text:
 
 
 def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for index, title in enumerate(titles):
         table.add_column(title, justify="left" if index == 0 else "right", no_wrap=True)
     return table
