@@ -31,7 +31,8 @@ async def test_extensions_go_in_tens(rig: Rig) -> None:
     rig.handler.hold(*bodies)
     async with rig.running():
         await until(lambda: len(rig.handler.running) == 30)
-        end = rig.clock.time() + 185  # past the latest time that jitter allows
+        # Past the latest time that jitter allows, and before any of them can be due again.
+        end = rig.clock.time() + 183
         await rig.pass_time(lambda: rig.clock.time() >= end, step=61)
         extended = [fact.count for fact in rig.facts if isinstance(fact, Extended)]
         assert sum(extended) == 30
@@ -104,7 +105,7 @@ async def test_an_extension_without_an_answer_delays_none_of_the_others(rig: Rig
         await rig.send(["late"])
         await until(lambda: "late" in rig.handler.running)
         rig.clock.advance(20)
-        await until(lambda: rig.server.requests["ChangeMessageVisibilityBatch"] == 2)
+        await until(lambda: rig.server.requests["ChangeMessageVisibilityBatch"] > 1)
         await until(lambda: rig.counts["Extended"])
         rig.handler.free()
         rig.clock.advance(HOURS)
@@ -112,9 +113,11 @@ async def test_an_extension_without_an_answer_delays_none_of_the_others(rig: Rig
 
 
 async def test_a_lost_message_that_has_not_started_is_not_started(rig: Rig) -> None:
-    await rig.send(["first", "second"])
+    await rig.send(["first"])
     rig.handler.hold("first")
     async with rig.running(limits={"handling": 1}) as poller:
+        await until(lambda: rig.handler.running)
+        await rig.send(["second"])
         await until(lambda: poller.status.in_hand == 2)
         rig.clock.advance(31)  # at one stroke: a suspended process extends nothing
         await until(lambda: rig.counts["LeaseLost"] == 2)
