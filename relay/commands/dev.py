@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,9 @@ from relay.local.inngest import Function
 from relay.local.relay_process import RelayFailed
 from relay.local.stage import REGION, Plan, Stage, staged
 from relay.stopping import on_stop_signal
+
+_ADDRESSES = ("RELAY_QUEUE_URL", "RELAY_DLQ_URL", "RELAY_INNGEST_URL")
+"""A shell that looks after a real relay has these, and its queue would be polled from here."""
 
 EXIT_CODES = "Exit codes: 0 stopped as asked, 1 something failed, 2 wrong usage."
 
@@ -47,7 +51,8 @@ def command(
     """Run SQS, the worker daemon, an Inngest event API and the relay on loopback.
 
     Prints where everything listens and runs until Ctrl-C. `RELAY_*` variables of this shell reach
-    the relay. Nothing is kept: the queues are empty at each start.
+    the relay, but for the addresses of queues and of Inngest: those are the local ones. Nothing is
+    kept: the queues are empty at each start.
     """
     if fifo and not pull:
         fail("--fifo needs --pull: sqsd keeps no order within a group", code=USAGE)
@@ -61,7 +66,7 @@ def command(
             inngest_port=inngest_port,
             relay_port=relay_port,
             inngest_url=inngest_url,
-            settings={k: v for k, v in os.environ.items() if k.startswith("RELAY_")},
+            settings=_settings(os.environ, terminal=sys.stderr.isatty(), listens=not pull),
         )
         try:
             asyncio.run(_run(plan))
@@ -69,6 +74,15 @@ def command(
             fail(f"a server could not be started ({error.strerror or error}): choose other ports")
         except RelayFailed as error:
             fail(str(error))
+
+
+def _settings(environ: Mapping[str, str], *, terminal: bool, listens: bool) -> dict[str, str]:
+    """What the relay gets beside the addresses of this stage."""
+    own = {"RELAY_LOG_FORMAT": "console" if terminal else "json"}
+    if listens:
+        own["RELAY_METRICS"] = "prometheus"  # which is where `relay status` has its counts from
+    given = {k: v for k, v in environ.items() if k.startswith("RELAY_") and k not in _ADDRESSES}
+    return own | given
 
 
 def _function(text: str) -> Function:

@@ -93,7 +93,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
     typer.echo(json.dumps(story.as_json(), indent=2)) if as_json else _print(story)
     unasked = () if story.moments else _unasked(wanted)
     if unasked:
-        typer.echo(f"relay: not asked were {' and '.join(unasked)}", err=True)
+        typer.echo(f"relay: not asked: {', '.join(unasked)}", err=True)
     raise typer.Exit(0 if story.moments else FAILED)
 
 

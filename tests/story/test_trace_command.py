@@ -48,7 +48,7 @@ async def test_nothing_known_is_exit_code_1_and_the_gaps_are_told(
     code, out, err = ended.code, ended.out, ended.err
     assert (code, out) == (1, "Nothing is known about absent.\n")
     assert err.startswith("relay: inngest: it wants another signing key")
-    assert "not asked were the dead letters (--peek, --snapshot) and the log (--log" in err
+    assert "not asked: the dead letters (--peek, --snapshot), the log (--log" in err
 
 
 async def test_a_time_that_is_none_is_wrong_usage(settings: dict[str, str]) -> None:
