@@ -14,8 +14,6 @@ from tests.conformance.prefect_server import prefect, prefect_process
 from tests.conformance.real_sides import VARIABLES, real
 
 LIGHT = ("inngest", "webhook", "prefect", "argo", "step-functions")
-PREFECT = (pytest.mark.heavy, pytest.mark.xdist_group("Prefect"))
-"""One server for all of its tests: its start costs more than all of them."""
 OPTIONAL = {"temporal": "temporalio", "bullmq": "bullmq"}
 
 
@@ -45,10 +43,10 @@ def prefect_itself(prefect_home: Path) -> Iterator[str]:
 @pytest.fixture(
     params=[
         *LIGHT,
-        pytest.param("step-functions on moto", marks=pytest.mark.xdist_group("moto's states")),
+        "step-functions on moto",
         "temporal",
         "bullmq",
-        pytest.param("prefect itself", marks=PREFECT),
+        pytest.param("prefect itself", marks=pytest.mark.heavy),
         *(pytest.param(f"real {name}", marks=_named(at)) for name, at in VARIABLES.items()),
     ]
 )

@@ -32,7 +32,6 @@ def event(event_id: str, data: str = '{"n": 1.5}') -> Event:
     return Event(id=event_id, name="order/placed", data=data.encode())
 
 
-@pytest.mark.xdist_group("Prefect")
 async def test_prefect_itself_renders_no_template_and_takes_the_largest_event(
     prefect_itself: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,7 +48,6 @@ async def test_prefect_itself_renders_no_template_and_takes_the_largest_event(
     assert by_id["template"]["data"] == json.loads(template)
 
 
-@pytest.mark.xdist_group("Prefect")
 @pytest.mark.usefixtures("prefect_itself")
 async def test_what_prefect_has_started_survives_its_crash(
     prefect_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
