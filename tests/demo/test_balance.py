@@ -5,28 +5,31 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 import pytest
 
 from relay.local.orchestrators.names import lacking
 
-pytestmark = pytest.mark.xdist_group("demonstrations")
+Running: TypeAlias = Mapping[str, subprocess.Popen[str]]
 
-INNGEST = {
+MODES = {
     "push": ("--messages", "300"),
     "pull": ("--messages", "200", "--pull"),
     "FIFO": ("--messages", "200", "--pull", "--fifo"),
 }
-OTHERS = {
+ORCHESTRATORS = {
     name: ("--messages", "100", "--pull", "--destination", name)
     for name in ("step-functions", "temporal", "bullmq")
+    if lacking(name) is None
 }
 
 
-@pytest.fixture(scope="module")
-def demonstrations() -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """All of them at once: each waits for most of its time, for leases to lapse."""
+@contextmanager
+def at_once(demonstrations: Mapping[str, tuple[str, ...]]) -> Iterator[Running]:
+    """Each waits for most of its time, for leases to lapse."""
     running = {
         name: subprocess.Popen(
             [sys.executable, "-m", "relay", "demo", *options],
@@ -34,34 +37,57 @@ def demonstrations() -> Iterator[dict[str, subprocess.Popen[str]]]:
             stderr=subprocess.PIPE,
             text=True,
         )
-        for name, options in (INNGEST | OTHERS).items()
-        if name in INNGEST or lacking(name) is None
+        for name, options in demonstrations.items()
     }
-    yield running
-    for demo in running.values():
-        demo.terminate()
-        demo.communicate(timeout=60)
+    try:
+        yield running
+    finally:
+        for demo in running.values():
+            demo.terminate()
+            demo.communicate(timeout=60)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *INNGEST,
-        "step-functions",
-        pytest.param("temporal", marks=pytest.mark.heavy),
-        pytest.param("bullmq", marks=pytest.mark.heavy),
-    ],
-)
-def test_the_books_balance(name: str, demonstrations: dict[str, subprocess.Popen[str]]) -> None:
-    if name in OTHERS and (lacks := lacking(name)):
-        pytest.skip(lacks)
-    told, complaints = demonstrations[name].communicate(timeout=120)
-    assert demonstrations[name].returncode == 0, told + complaints
-    books = json.loads(told.splitlines()[-1])
+@pytest.fixture(scope="module")
+def modes() -> Iterator[Running]:
+    with at_once(MODES) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def orchestrators() -> Iterator[Running]:
+    with at_once(ORCHESTRATORS) as running:
+        yield running
+
+
+def balanced(demo: subprocess.Popen[str]) -> Mapping[str, Any]:
+    """The books of a demonstration with an outage and a crash."""
+    told, complaints = demo.communicate(timeout=180)
+    assert demo.returncode == 0, told + complaints
+    books: dict[str, Any] = json.loads(told.splitlines()[-1])
     assert books["unique"] == books["ran"] + books["dead_lettered"]
     assert (books["lost"], books["ran_twice"], books["in_queue"]) == (0, 0, 0)
     assert books["dead_lettered"] > 0
     assert "goes down" in told
     assert "SIGKILL" in told
-    if name == "push":
+    return books
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_books_balance_in_each_mode(mode: str, modes: Running) -> None:
+    books = balanced(modes[mode])
+    if mode == "push":
         assert books["published"] > books["unique"] > 300
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "step-functions",
+        pytest.param("temporal", marks=pytest.mark.heavy),
+        pytest.param("bullmq", marks=pytest.mark.heavy),
+    ],
+)
+def test_the_books_balance_with_another_orchestrator(name: str, orchestrators: Running) -> None:
+    if name not in orchestrators:
+        pytest.skip(str(lacking(name)))
+    balanced(orchestrators[name])
