@@ -38,6 +38,8 @@ check: $(STAMP) ## Lint and check types
 	$(BIN)/ruff check .
 	$(BIN)/mypy -n auto
 
+# Hundreds of processes are started: without it each would compile what it imports once more.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(STAMP) ## Run every test
 	$(BIN)/pytest -n auto
 
