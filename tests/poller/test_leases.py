@@ -100,8 +100,10 @@ async def test_an_extension_without_an_answer_delays_none_of_the_others(rig: Rig
     rig.server.faults.add(hanging)
     async with rig.running():
         await until(lambda: "early" in rig.handler.running)
+        await until(lambda: rig.server.requests["ReceiveMessage"] == 2)
         rig.clock.advance(20)
         await until(lambda: rig.server.requests["ChangeMessageVisibilityBatch"] == 1)
+        await until(lambda: rig.server.requests["ReceiveMessage"] == 3)  # a lease of its own time
         await rig.send(["late"])
         await until(lambda: "late" in rig.handler.running)
         rig.clock.advance(20)
