@@ -16,7 +16,7 @@ from relay.telemetry.sinks.otlp import otlp_name
 from relay.telemetry.sinks.prometheus import prometheus_name
 from tests.telemetry.insights import BUILT_IN, Query
 from tests.telemetry.samples import TRACE, event, message, settled
-from tests.telemetry.test_log import written
+from tests.telemetry.written import written
 
 DOCS = Path(__file__).parents[2] / "docs"
 LOGS = (DOCS / "logs.md").read_text(encoding="utf-8")

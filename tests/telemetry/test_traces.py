@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -22,6 +20,7 @@ from relay.message import Attribute, Delivered, Event, Limits, Outcome, Retry, U
 from relay.telemetry.carrying import Carrying
 from relay.telemetry.spans import Spans
 from relay.traceparent import carried, from_x_ray, headers, within
+from tests.telemetry.collector import collecting
 from tests.telemetry.samples import TRACE, event, message
 
 OTHER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
@@ -181,28 +180,15 @@ class TestSpans:
         """The spans that were received, over real HTTP."""
         spans: list[Span] = []
 
-        class Receiver(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                    for scope in resource.scope_spans:
-                        spans.extend(scope.spans)
-                self.send_response(200 if self.path == "/v1/traces" else 404)
-                self.send_header("content-length", "0")
-                self.end_headers()
+        def take(path: str, body: bytes) -> int:
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                for scope in resource.scope_spans:
+                    spans.extend(scope.spans)
+            return 200 if path == "/v1/traces" else 404
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        port = server.server_address[1]
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
-        yield spans
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        with collecting(take) as url:
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+            yield spans
 
     async def test_a_batch_is_one_span_with_links_to_its_messages(
         self, receiver: list[Span]

@@ -1,0 +1,119 @@
+"""CloudWatch's own API, as moto has it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3  # type: ignore[import-untyped] # it ships no types
+import pytest
+from moto.server import ThreadedMotoServer
+
+from relay.aws.cloudwatch import has_credentials, put_metrics
+from relay.aws.errors import QueueError
+from relay.aws.session import open_session
+from relay.telemetry import table
+from relay.telemetry.report import State
+from relay.telemetry.sinks.cloudwatch import CloudWatchSink
+from tests.telemetry.busy import busy
+from tests.telemetry.samples import DIMENSIONS, NOW, report
+
+AWS = {
+    "AWS_ACCESS_KEY_ID": "any",
+    "AWS_SECRET_ACCESS_KEY": "any",
+    "AWS_REGION": "us-east-1",
+}
+
+
+class TestCloudWatch:
+    @pytest.fixture
+    def url(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        host, port = server.get_host_and_port()
+        for name, value in AWS.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        yield f"http://{host}:{port}"
+        server.stop()
+
+    @staticmethod
+    def statistics(url: str, name: str, **kinds: Any) -> dict[str, Any]:
+        client = boto3.client(
+            "cloudwatch",
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id="any",
+            aws_secret_access_key="any",
+        )
+        at = datetime.fromtimestamp(NOW, UTC)
+        found = client.get_metric_statistics(
+            Namespace=table.NAMESPACE,
+            MetricName=name,
+            Dimensions=[{"Name": n, "Value": v} for n, v in DIMENSIONS.items()],
+            StartTime=at - timedelta(hours=1),
+            EndTime=at + timedelta(hours=1),
+            Period=7_200,
+            **kinds,
+        )
+        client.close()
+        (point,) = found["Datapoints"]
+        return dict(point)
+
+    async def test_it_has_every_metric_under_our_dimensions(self, url: str) -> None:
+        async with open_session() as session:
+
+            async def put(namespace: str, entries: Any) -> None:
+                await put_metrics(session, namespace, entries)
+
+            await CloudWatchSink(put).put(report(busy(), State(in_hand=5, circuit="open")))
+        sums = {
+            name: await asyncio.to_thread(self.statistics, url, name, Statistics=["Sum"])
+            for name in ("Received", "Delivered", "Rejected", "Ambiguous", "CircuitState")
+        }
+        assert {name: point["Sum"] for name, point in sums.items()} == {
+            "Received": 200.0,
+            "Delivered": 200.0,
+            "Rejected": 3.0,
+            "Ambiguous": 0.0,
+            "CircuitState": 2.0,
+        }
+        age = await asyncio.to_thread(
+            self.statistics,
+            url,
+            "EndToEndAge",
+            Statistics=["SampleCount", "Minimum", "Maximum", "Sum"],
+        )
+        assert age["SampleCount"] == 200.0
+        assert (age["Minimum"], age["Maximum"]) == (0.0, 200.0)
+        assert age["Sum"] == pytest.approx(sum(range(200)), rel=0.02)
+
+    async def test_a_percentile_survives(self) -> None:
+        sent: list[dict[str, Any]] = []
+
+        async def put(_namespace: str, entries: Any) -> None:
+            sent.extend(entries)
+
+        await CloudWatchSink(put).put(report(busy()))
+        ages = [entry for entry in sent if entry["MetricName"] == "EndToEndAge"]
+        assert all(len(entry["Values"]) <= 150 for entry in sent if "Values" in entry)
+        values = [
+            value
+            for entry in ages
+            for value, count in zip(entry["Values"], entry["Counts"], strict=True)
+            for _ in range(int(count))
+        ]
+        assert sorted(values)[int(0.95 * len(values))] == pytest.approx(190, rel=0.05)
+
+    async def test_an_error_of_aws_is_a_sentence_with_the_permission(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in AWS.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        async with open_session() as session:
+            assert await has_credentials(session)
+            with pytest.raises(QueueError, match="cloudwatch:PutMetricData"):
+                await put_metrics(session, "Relay", [{"MetricName": "x", "Value": 1.0}])

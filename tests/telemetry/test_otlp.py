@@ -1,0 +1,80 @@
+"""OTLP, to a receiver over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+
+from relay.telemetry import table
+from relay.telemetry.report import NotTaken, State
+from relay.telemetry.sinks.otlp import OtlpSink, otlp_name
+from tests.telemetry.busy import busy
+from tests.telemetry.collector import collecting
+from tests.telemetry.samples import recorder, report
+
+
+class TestOtlp:
+    @pytest.fixture
+    def refusals(self) -> list[int]:
+        """Statuses for the first requests; 200 comes after them."""
+        return []
+
+    @pytest.fixture
+    def receiver(
+        self, monkeypatch: pytest.MonkeyPatch, refusals: list[int]
+    ) -> Iterator[list[bytes]]:
+        bodies: list[bytes] = []
+
+        def take(path: str, body: bytes) -> int:
+            bodies.append(body)
+            right = 200 if path == "/v1/metrics" else 404
+            return refusals.pop(0) if refusals else right
+
+        with collecting(take) as url:
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+            yield bodies
+
+    async def test_a_receiver_gets_totals(self, receiver: list[bytes]) -> None:
+        sink = OtlpSink("relay")
+        await sink.put(report(busy()))
+        await sink.put(report(busy(), State(circuit="halted")))
+        await sink.aclose()
+        request = ExportMetricsServiceRequest.FromString(receiver[-1])
+        (resource,) = request.resource_metrics
+        assert {a.key: a.value.string_value for a in resource.resource.attributes}[
+            "service.name"
+        ] == "relay"
+        metrics = {m.name: m for m in resource.scope_metrics[0].metrics}
+        assert metrics.keys() == {otlp_name(metric) for metric in table.METRICS}
+        (delivered,) = metrics["relay.delivered"].sum.data_points
+        assert delivered.as_int == 400
+        assert metrics["relay.delivered"].sum.is_monotonic
+        codes = {
+            {a.key: a.value.string_value for a in p.attributes}["code"]: p.as_int
+            for p in metrics["relay.rejected"].sum.data_points
+        }
+        assert codes == {"not_json": 4, "empty_name": 2}
+        (age,) = metrics["relay.end_to_end_age"].histogram.data_points
+        assert (age.count, sum(age.bucket_counts)) == (400, 400)
+        assert metrics["relay.circuit_state"].gauge.data_points[0].as_double == 3.0
+
+    async def test_a_report_that_got_lost_is_in_the_next_and_not_twice(
+        self, receiver: list[bytes], refusals: list[int]
+    ) -> None:
+        refusals.append(400)
+        sink = OtlpSink("relay")
+        lost = report(busy())
+        with pytest.raises(NotTaken, match="OTEL_EXPORTER_OTLP_ENDPOINT"):
+            await sink.put(lost)
+        later = report(recorder())
+        later.window.add(lost.window)
+        await sink.put(later)
+        await sink.aclose()
+        assert len(receiver) == 2
+        request = ExportMetricsServiceRequest.FromString(receiver[-1])
+        metrics = {m.name: m for m in request.resource_metrics[0].scope_metrics[0].metrics}
+        assert metrics["relay.delivered"].sum.data_points[0].as_int == 200

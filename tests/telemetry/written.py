@@ -1,0 +1,29 @@
+"""Facts, as the lines of the log that they become."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+from relay.facts import (
+    Fact,
+)
+from relay.message import Reject
+from relay.telemetry.log import open_log
+from relay.telemetry.log_observer import LogObserver
+from relay.telemetry.redaction import Redactor
+from relay.telemetry.sampling import chosen
+from tests.telemetry.samples import NOW
+
+POISON = Reject("not_json", "the body is not JSON")
+
+
+def written(*facts: Fact, messages: str = "all", payload: bool = False) -> list[dict[str, Any]]:
+    """The lines of JSON that these facts become."""
+    screen = io.StringIO()
+    with open_log(service="orders", redactor=Redactor(), screen=screen) as log:
+        observer = LogObserver(log, chosen=chosen(messages), payload=payload, clock=lambda: NOW)
+        for fact in facts:
+            observer.observe(fact)
+    return [json.loads(line) for line in screen.getvalue().splitlines()]
