@@ -17,7 +17,11 @@ from relay.commands.failure import USAGE, fail
 from relay.local.inngest import Function
 from relay.local.relay_process import RelayFailed
 from relay.local.stage import REGION, Plan, Stage, staged
+from relay.settings import load
+from relay.settings.describing import expected
 from relay.stopping import on_stop_signal
+
+_PORTS = 65_535
 
 _ADDRESSES = ("RELAY_QUEUE_URL", "RELAY_DLQ_URL", "RELAY_INNGEST_URL")
 """A shell that looks after a real relay has these, and its queue would be polled from here."""
@@ -27,11 +31,15 @@ EXIT_CODES = "Exit codes: 0 stopped as asked, 1 something failed, 2 wrong usage.
 
 def command(
     *,
-    sqs_port: Annotated[int, typer.Option(help="Where SQS listens; 0 is any.")] = 9324,
+    sqs_port: Annotated[
+        int, typer.Option(min=0, max=_PORTS, help="Where SQS listens; 0 is any.")
+    ] = 9324,
     inngest_port: Annotated[
-        int, typer.Option(help="Where the event API listens; 0 is any.")
+        int, typer.Option(min=0, max=_PORTS, help="Where the event API listens; 0 is any.")
     ] = 8288,
-    relay_port: Annotated[int, typer.Option(help="Where the relay listens; 0 is any.")] = 8000,
+    relay_port: Annotated[
+        int, typer.Option(min=0, max=_PORTS, help="Where the relay listens; 0 is any.")
+    ] = 8000,
     inngest_url: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Send to this Inngest server instead of the local one."),
@@ -65,7 +73,7 @@ def command(
             sqs_port=sqs_port,
             inngest_port=inngest_port,
             relay_port=relay_port,
-            inngest_url=inngest_url,
+            inngest_url=_address(inngest_url),
             settings=_settings(os.environ, terminal=sys.stderr.isatty(), listens=not pull),
         )
         try:
@@ -74,6 +82,12 @@ def command(
             fail(f"a server could not be started ({error.strerror or error}): choose other ports")
         except RelayFailed as error:
             fail(str(error))
+
+
+def _address(url: str | None) -> str | None:
+    if url is not None and load({"RELAY_INNGEST_URL": url}).settings.inngest_url != url.rstrip("/"):
+        fail(f"--inngest-url must be {expected('inngest_url')}", code=USAGE)
+    return url
 
 
 def _settings(environ: Mapping[str, str], *, terminal: bool, listens: bool) -> dict[str, str]:
