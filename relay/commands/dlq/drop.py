@@ -23,7 +23,7 @@ from relay.commands.dlq.working import audit, carry_out, conclude, journal
 from relay.commands.failure import USAGE, fail
 from relay.dlq.errand import Course, Errand
 from relay.dlq.filters import Filter
-from relay.dlq.plan import Planner
+from relay.dlq.plan import Plan, Planner
 from relay.dlq.roads import Nowhere
 from relay.settings import Settings
 from relay.wiring.promises import promised
@@ -90,7 +90,10 @@ class Dropping:
                     each=True,
                 )
                 looked_at = time.time()
-                await self._show(desk, errand, looked_at)
+                plan = await self._show(desk, errand, looked_at)
+                if confirmed is None and not (plan.goes or plan.copies or plan.unseen):
+                    typer.echo("relay: nothing passes the filters: nothing was dropped", err=True)
+                    return
                 _confirm(desk.queue.name, confirmed)
                 options = filter_options(self._meant)
                 # What comes after the look was not shown, so it is not what was confirmed.
@@ -101,7 +104,7 @@ class Dropping:
                     audit(self._settings, kept, "drop", options, tally)
                     conclude(tally, kept, as_json=self._as_json, done="dropped")
 
-    async def _show(self, desk: Desk, errand: Errand, now: float) -> None:
+    async def _show(self, desk: Desk, errand: Errand, now: float) -> Plan:
         with stoppable() as stop:
             async with pictured(desk, None, self._pass["wait"], stop) as picture:
                 planner = Planner(
@@ -117,6 +120,7 @@ class Dropping:
             if stop.is_set():
                 fail("stopped: nothing was dropped", code=PARTIAL)
         planning.show_drop(plan, desk.queue.name)
+        return plan
 
 
 def _confirm(name: str, given: str | None) -> None:

@@ -119,8 +119,8 @@ def chosen(
             codes=tuple(codes or ()),
             ids=tuple(ids or ()),
             sources=tuple(sources or ()),
-            since=None if since is None else moment(since, now),
-            until=None if until is None else moment(until, now),
+            since=_moment("--since", since, now),
+            until=_moment("--until", until, now),
             attributes=tuple(_pair(text) for text in attributes or ()),
             where=where,
         )
@@ -131,6 +131,13 @@ def chosen(
 def one_line(error: ValueError) -> str:
     """Its text as one sentence; a JMESPath's error comes with a drawing."""
     return " ".join(str(error).split())
+
+
+def _moment(option: str, text: str | None, now: float) -> float | None:
+    try:
+        return None if text is None else moment(text, now)
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from error
 
 
 def _pair(text: str) -> tuple[str, str]:
