@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from relay.aws.errors import QueueError
 from relay.aws.session import Session, open_session
@@ -16,15 +15,6 @@ from relay.aws.sqs import Queue, open_queue
 from relay.aws.values import Failed, Outgoing, RedrivePolicy, Sent
 from relay.local.sqs.server import SqsServer
 from relay.message import Attribute
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture(params=["embedded", "moto"])

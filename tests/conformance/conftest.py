@@ -23,12 +23,6 @@ def _named(variable: str) -> pytest.MarkDecorator:
 
 
 @pytest.fixture(scope="session")
-def moto() -> Iterator[str]:
-    with moto_states.moto() as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
 def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the server of the next fixture keeps its database."""
     return tmp_path_factory.mktemp("prefect")

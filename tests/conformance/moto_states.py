@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import boto3  # type: ignore[import-untyped] # it ships no types
-from moto.server import ThreadedMotoServer
 
 from relay.local.orchestrators import Server
 from tests.conformance.sides import Side, behind, passing_on
@@ -17,17 +16,6 @@ REGION = "us-east-1"
 ROLE = "arn:aws:iam::123456789012:role/states"
 WAITING = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 9_999, "End": True}}}
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
-
-
-@contextmanager
-def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
 
 
 def client(url: str) -> Any:

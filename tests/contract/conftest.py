@@ -13,7 +13,6 @@ from typing import Any
 import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 from botocore.config import Config  # type: ignore[import-untyped] # it ships no types
-from moto.server import ThreadedMotoServer
 
 from relay.local.sqs import SqsServer
 
@@ -91,13 +90,8 @@ def embedded_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def moto_url() -> Iterator[str]:
-    """moto's server."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+def moto_url(moto: str) -> str:
+    return moto
 
 
 @pytest.fixture(scope="session", params=["embedded", "moto"])

@@ -8,7 +8,6 @@ from typing import Any
 
 import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
-from moto.server import ThreadedMotoServer
 
 from relay.message import Delivered, Event, Unavailable
 from relay.settings import load
@@ -21,18 +20,14 @@ REGION = "us-east-1"
 
 
 @pytest.fixture
-def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
+def secrets(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_REGION", REGION)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", f"http://{host}:{port}")
-    client = boto3.client("secretsmanager", REGION, endpoint_url=f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", moto)
+    client = boto3.client("secretsmanager", REGION, endpoint_url=moto)
     yield client
     client.close()
-    server.stop()
 
 
 async def test_a_url_that_cannot_be_looked_up_halts_and_a_changed_one_is_followed(

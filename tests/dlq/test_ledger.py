@@ -1,13 +1,12 @@
 """The ledger, asked about dead letters."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
 import boto3  # type: ignore[import-untyped]  # it ships no types
 import pytest
-from moto.server import ThreadedMotoServer
 
 from relay.aws.dynamodb import open_table
 from relay.aws.errors import QueueError
@@ -87,16 +86,12 @@ async def test_a_passing_failure_is_repeated_and_a_lasting_one_told() -> None:
 
 @pytest.fixture
 def dynamodb(
-    environ: dict[str, str], place: Place, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
+    moto: str, environ: dict[str, str], place: Place, monkeypatch: pytest.MonkeyPatch
+) -> str:
     """A ledger's table on moto's server."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    environ["AWS_ENDPOINT_URL_DYNAMODB"] = url
-    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
-    client = boto3.client("dynamodb", endpoint_url=url, region_name="us-east-1")
+    environ["AWS_ENDPOINT_URL_DYNAMODB"] = moto
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", moto)
+    client = boto3.client("dynamodb", endpoint_url=moto, region_name="us-east-1")
     name = f"ledger-{uuid4().hex}"  # moto's tables outlive its servers
     client.create_table(
         TableName=name,
@@ -104,8 +99,7 @@ def dynamodb(
         AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    yield name
-    server.stop()
+    return name
 
 
 async def test_a_plan_tells_what_the_ledger_knows(

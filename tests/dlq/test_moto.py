@@ -1,12 +1,10 @@
 """The same commands on an independent SQS, where it can what they need."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]  # it ships no types
 import pytest
-from moto.server import ThreadedMotoServer
 
 from relay.origin import ATTRIBUTE, Origin
 from tests.dlq.conftest import QUICK, Relay
@@ -17,12 +15,9 @@ REGION = "eu-north-1"
 
 
 @pytest.fixture
-def sqs(environ: dict[str, str]) -> Iterator[Any]:
+def sqs(moto: str, environ: dict[str, str]) -> Any:
     """A client of moto's server with the queues `main` and `dead`."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    environ["AWS_ENDPOINT_URL"] = f"http://{host}:{port}"
+    environ["AWS_ENDPOINT_URL"] = moto
     environ["RELAY_QUEUE_URL"] = "main"
     environ["AWS_REGION"] = REGION
     client = boto3.client(
@@ -36,8 +31,7 @@ def sqs(environ: dict[str, str]) -> Iterator[Any]:
     told = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
     policy = {"deadLetterTargetArn": told["Attributes"]["QueueArn"], "maxReceiveCount": 1}
     client.create_queue(QueueName="main", Attributes={"RedrivePolicy": json.dumps(policy)})
-    yield client
-    server.stop()
+    return client
 
 
 def url(sqs: Any, name: str) -> str:

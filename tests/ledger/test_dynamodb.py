@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
-from moto.server import ThreadedMotoServer
 
 from relay.aws.dynamodb import ItemTable, open_table
 from relay.aws.errors import QueueError
@@ -25,15 +24,6 @@ LOOKS = 400
 SUBJECT = Subject("hash", "digest")
 
 
-@pytest.fixture(scope="module")
-def moto() -> Iterator[int]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    yield port
-    server.stop()
-
-
 @pytest.fixture(autouse=True)
 def identity(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -43,18 +33,18 @@ def identity(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def wire(moto: int, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FaultyWire]:
-    async with in_front_of(moto) as wire:
+async def wire(moto: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FaultyWire]:
+    async with in_front_of(int(moto.rpartition(":")[2])) as wire:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{wire.port}")
         yield wire
 
 
 @pytest.fixture
-def name(moto: int) -> str:
+def name(moto: str) -> str:
     name = f"ledger-{uuid.uuid4().hex}"
     client = boto3.client(
         "dynamodb",
-        endpoint_url=f"http://127.0.0.1:{moto}",
+        endpoint_url=moto,
         region_name=REGION,
         aws_access_key_id="test",
         aws_secret_access_key="test",

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
-from moto.server import ThreadedMotoServer
 
 from relay.aws.dynamodb import open_table
 from relay.aws.session import Session, open_session
@@ -27,7 +26,7 @@ from relay.wiring.core import Core, running
 from relay.wiring.ledger import place
 from relay.wiring.telemetry import Telemetry
 from tests.ledger.scripted import HOUR, event
-from tests.telemetry.test_log import written
+from tests.telemetry.written import written
 
 REGION = "us-east-1"
 TRIES = 20
@@ -44,15 +43,6 @@ class Letters:
 
     async def put(self, copy: DeadLetter) -> None:
         self.copies.append(copy)
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture

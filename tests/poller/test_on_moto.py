@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from relay import Poller
 from relay.aws.session import open_session
@@ -18,17 +16,12 @@ from tests.poller.rig import Script, until
 
 
 @pytest.fixture
-def moto(aws: pytest.MonkeyPatch) -> Iterator[None]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    aws.setenv("AWS_ENDPOINT_URL_SQS", f"http://{host}:{port}")
-    yield
-    server.stop()
+def on_moto(moto: str, aws: pytest.MonkeyPatch) -> None:
+    aws.setenv("AWS_ENDPOINT_URL_SQS", moto)
 
 
 @pytest.mark.parametrize("suffix", ["", ".fifo"])
-@pytest.mark.usefixtures("moto")
+@pytest.mark.usefixtures("on_moto")
 async def test_messages_are_delivered_rejected_retried_and_released(suffix: str) -> None:
     async with open_session() as session:
         client = await session.client("sqs")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 from relay.aws.errors import QueueError
 from relay.aws.s3 import read_object
@@ -87,15 +86,6 @@ async def test_only_so_many_payloads_are_in_memory_at_a_time() -> None:
 @given(st.one_of(st.binary(), st.binary().map(lambda tail: f'["{CLASSES[0]}"'.encode() + tail)))
 def test_reading_a_pointer_never_raises(body: bytes) -> None:
     assert isinstance(pointer_of(body), Pointer | Reject | None)
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture

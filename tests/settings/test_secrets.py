@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped] # the same
-from moto.server import ThreadedMotoServer
 
 from relay.aws.errors import QueueError, answered
 from relay.aws.secrets import Secret, SecretPlace, _translated, parse_secret, read_store
@@ -133,16 +132,13 @@ def test_a_reference_says_which_store_and_where(
 
 
 @pytest.fixture(scope="module")
-def stores() -> Iterator[Callable[[str], str]]:
+def stores(moto: str) -> Iterator[Callable[[str], str]]:
     """AWS's stores as moto plays them; returns how to put a secret into a new one."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "test")
         patch.setenv("AWS_REGION", "eu-central-1")
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ENDPOINT_URL", moto)
         secrets = boto3.client("secretsmanager", region_name="eu-central-1")
         count = iter(range(100))
 
@@ -150,7 +146,6 @@ def stores() -> Iterator[Callable[[str], str]]:
             return str(secrets.create_secret(Name=f"s{next(count)}", SecretString=text)["ARN"])
 
         yield put
-    server.stop()
 
 
 def test_a_secret_is_read_by_its_arn(stores: Callable[[str], str]) -> None:

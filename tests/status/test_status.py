@@ -36,7 +36,6 @@ from relay.wiring.status import looking
 from tests.doctor.conftest import (
     aws,  # noqa: F401 - a fixture
     models,  # noqa: F401 - a fixture
-    moto,  # noqa: F401 - a fixture
     run,
 )
 

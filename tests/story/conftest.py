@@ -21,7 +21,7 @@ from relay.telemetry.attempts import Attempts
 from relay.telemetry.form import Json
 from relay.telemetry.message_fields import lines_of
 from relay.wiring.story import Wanted, story_of
-from tests.doctor.conftest import aws, models, moto  # noqa: F401 - fixtures of the same world
+from tests.doctor.conftest import aws, models  # noqa: F401 - fixtures of the same world
 
 NOW = 1_780_000_000.0
 SIGNING_KEY = "00ff00ff00ff00ff"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
-from moto.server import ThreadedMotoServer
 
 from relay.aws.cloudwatch import has_credentials, put_metrics
 from relay.aws.errors import QueueError
@@ -29,15 +27,11 @@ AWS = {
 
 class TestCloudWatch:
     @pytest.fixture
-    def url(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
-        host, port = server.get_host_and_port()
+    def url(self, moto: str, monkeypatch: pytest.MonkeyPatch) -> str:
         for name, value in AWS.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        yield f"http://{host}:{port}"
-        server.stop()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
+        return moto
 
     @staticmethod
     def statistics(url: str, name: str, **kinds: Any) -> dict[str, Any]:
