@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import uuid4
 
-import boto3  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from relay.aws.dynamodb import open_table
@@ -19,6 +17,7 @@ from relay.wiring.ledger import place as place_of
 from relay.wiring.ledger_memory import LedgerMemory
 from tests.dlq.conftest import QUICK, Relay
 from tests.dlq.place import Place, event, noted
+from tests.ledger.tables import new_table
 
 Item = Mapping[str, str | float]
 WHERE = ("inngest here", "")
@@ -91,15 +90,7 @@ def dynamodb(
     """A ledger's table on moto's server."""
     environ["AWS_ENDPOINT_URL_DYNAMODB"] = moto
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", moto)
-    client = boto3.client("dynamodb", endpoint_url=moto, region_name="us-east-1")
-    name = f"ledger-{uuid4().hex}"  # moto's tables outlive its servers
-    client.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return name
+    return new_table(moto, "us-east-1")
 
 
 async def test_a_plan_tells_what_the_ledger_knows(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
-import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 
 from relay.aws.dynamodb import ItemTable, open_table
@@ -18,6 +16,7 @@ from relay.ledger.note import EXPIRES, KEY, Item
 from relay.wiring.session import SharedSession
 from tests.aws.answering import answering
 from tests.ledger.faulty_wire import FaultyWire, in_front_of
+from tests.ledger.tables import new_table
 
 REGION = "us-east-1"
 LOOKS = 400
@@ -41,22 +40,7 @@ async def wire(moto: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Faul
 
 @pytest.fixture
 def name(moto: str) -> str:
-    name = f"ledger-{uuid.uuid4().hex}"
-    client = boto3.client(
-        "dynamodb",
-        endpoint_url=moto,
-        region_name=REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    client.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    client.close()
-    return name
+    return new_table(moto, REGION)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from relay.wiring.core import Core, running
 from relay.wiring.ledger import place
 from relay.wiring.telemetry import Telemetry
 from tests.ledger.scripted import HOUR, event
+from tests.ledger.tables import new_table
 from tests.telemetry.written import written
 
 REGION = "us-east-1"
@@ -51,16 +52,7 @@ def table(moto: str, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", moto)
-    name = f"ledger-{uuid.uuid4().hex}"
-    client = boto3.client("dynamodb", endpoint_url=moto, region_name=REGION)
-    client.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    client.close()
-    return name
+    return new_table(moto, REGION)
 
 
 @pytest.fixture
