@@ -31,6 +31,14 @@ class _Server(uvicorn.Server):
         self.listening.set()
 
 
+class CannotListen(OSError):
+    """The address cannot be bound. `reason` says which and why, for a person."""
+
+    def __init__(self, number: int | None, reason: str) -> None:
+        super().__init__(number, reason)
+        self.reason = reason
+
+
 @contextlib.asynccontextmanager
 async def serving(
     app: Callable[..., Any], *, host: str = "127.0.0.1", port: int = 0, grace: float = 5.0
@@ -40,9 +48,9 @@ async def serving(
     Leaving stops accepting, waits up to `grace` seconds for the answers under way, and closes.
 
     Raises:
-        OSError: the address cannot be bound.
+        CannotListen: the address cannot be bound.
     """
-    bound = socket.create_server((host, port), backlog=2_048)
+    bound = _bound(host, port)
     server = _Server(_config(app, grace))
     task = asyncio.create_task(server.serve(sockets=[bound]), name=f"http server {host}:{port}")
     try:
@@ -54,6 +62,15 @@ async def serving(
             await task
         finally:
             bound.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=2_048)
+    except OSError as error:
+        # The library appends the address, in its own notation.
+        why = (error.strerror or str(error)).partition(" (while ")[0]
+        raise CannotListen(error.errno, f"cannot listen on {host}:{port}: {why}") from error
 
 
 def _config(app: Callable[..., Any], grace: float) -> uvicorn.Config:

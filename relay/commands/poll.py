@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from relay.commands.configured import EnvFile, configured
 from relay.commands.failure import USAGE, fail
+from relay.http_server import CannotListen
 from relay.settings import missing
 from relay.wiring.event_loop import run
 from relay.wiring.pull import poll
@@ -35,5 +36,5 @@ def command(*, env_file: EnvFile = None) -> None:
         fail(*wrong, code=USAGE)
     try:
         run(poll(settings))
-    except OSError as error:
-        fail(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")
+    except CannotListen as error:
+        fail(f"{error.reason}: set RELAY_HOST and PORT to what is free on this machine")

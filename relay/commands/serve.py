@@ -6,6 +6,7 @@ import typer
 
 from relay.commands.configured import EnvFile
 from relay.commands.failure import fail
+from relay.http_server import CannotListen
 from relay.settings import load
 from relay.wiring.event_loop import run
 from relay.wiring.push import serve
@@ -25,8 +26,7 @@ def command(*, env_file: EnvFile = None) -> None:
     loaded = load(env_file=env_file)
     for warning in loaded.warnings:
         typer.echo(f"relay: {warning}", err=True)
-    settings = loaded.settings
     try:
         run(serve(loaded, loaded.wrong))
-    except OSError as error:
-        fail(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")
+    except CannotListen as error:
+        fail(f"{error.reason}: set RELAY_HOST and PORT to what is free on this machine")
