@@ -6,23 +6,19 @@ know what telling costs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from relay.cli import main
-from relay.facts import Fact, Observe
+from relay.facts import Fact
+from relay.telemetry.observers import Observers
 from relay.wiring import telemetry
 
 
-def nobody(*_observers: Observe, failed: Callable[[], None]) -> Observe:
-    """Stands in for `all_of`: an observer that listens to nothing."""
-    del failed
-    return _ignore
+class Nobody(Observers):
+    """Stands in for those who observe: listens to nothing."""
 
-
-def _ignore(_fact: Fact) -> None:
-    """Do nothing with it."""
+    def observe(self, fact: Fact) -> None:
+        """Do nothing with it."""
 
 
 if __name__ == "__main__":
-    telemetry.all_of = nobody  # type: ignore[attr-defined]  # where the wiring looks for it
+    telemetry.Observers = Nobody  # type: ignore[attr-defined]  # where the wiring looks for it
     main()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from secrets import token_hex
+from typing import NamedTuple
 
 from relay.facts import Forwarded
 
@@ -12,8 +12,7 @@ REMEMBERED = 50_000
 """Events. Those that never settle here, because their message was withdrawn, are forgotten."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """The last request that an event was in: its batch's name and size, and the count so far."""
 
     number: int
@@ -21,8 +20,8 @@ class Attempt:
     batch_events: int
 
 
-class Attempts:
-    """Remembers the attempts of events until they are taken.
+class Attempts(dict[str, Attempt]):
+    """The attempts of events, by the events' ids. Whoever tells of one takes it out.
 
     Args:
         prefix: makes what batches of different processes and starts differ in.
@@ -32,24 +31,19 @@ class Attempts:
     def __init__(
         self, prefix: Callable[[], str] = lambda: token_hex(3), *, limit: int = REMEMBERED
     ) -> None:
+        super().__init__()
         self._prefix = prefix()
         self._limit = limit
         self._batches = 0
-        self._attempts: dict[str, Attempt] = {}
 
     def note(self, fact: Forwarded) -> None:
         """A request ended."""
         self._batches += 1
         name = f"{self._prefix}-{self._batches}"
-        first = Attempt(1, name, fact.events)
-        for event in fact.sent:
-            known = self._attempts.pop(event.id, None)
-            self._attempts[event.id] = (
-                first if known is None else Attempt(known.number + 1, name, fact.events)
-            )
-        while len(self._attempts) > self._limit:
-            del self._attempts[next(iter(self._attempts))]
-
-    def take(self, event_id: str) -> Attempt | None:
-        """What is known about the event, which is forgotten with this."""
-        return self._attempts.pop(event_id, None)
+        ids = [event.id for event in fact.sent]
+        again = {known: self.pop(known).number for known in self.keys() & ids}
+        self.update(dict.fromkeys(ids, Attempt(1, name, fact.events)))
+        for event_id, number in again.items():
+            self[event_id] = Attempt(number + 1, name, fact.events)
+        while len(self) > self._limit:
+            del self[next(iter(self))]

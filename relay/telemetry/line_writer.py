@@ -8,8 +8,9 @@ from collections.abc import Callable
 LIMIT = 8 * 1_048_576
 """Characters that may wait. At 500 each that is 16,000 lines, seconds of the heaviest traffic."""
 
-GATHER = 0.01
-"""Seconds between two writes under load: one call for many lines. So much a crash may lose."""
+GATHER = 0.1
+"""Seconds between two writes under load: one call for many lines, since waking a thread costs as
+much as several lines. So much a crash may lose."""
 
 
 class LineWriter:
@@ -37,7 +38,8 @@ class LineWriter:
         self._failing = False
         self._limit = limit
         self._lock = threading.Lock()
-        self._lines: list[str] = []
+        self._texts: list[str] = []
+        self._lines = 0
         self._size = 0
         self._lost = 0
         self._wanted = threading.Event()
@@ -45,14 +47,15 @@ class LineWriter:
         self._thread = threading.Thread(target=self._run, name="log lines", daemon=True)
         self._thread.start()
 
-    def line(self, text: str) -> None:
-        """Take one line, without its end."""
+    def take(self, text: str, lines: int = 1) -> None:
+        """Take a text of so many lines, without the last one's end."""
         with self._lock:
             if self._size + len(text) > self._limit or self._closing.is_set():
-                self._lost += 1
+                self._lost += lines
                 return
-            self._lines.append(text)
+            self._texts.append(text)
             self._size += len(text)
+            self._lines += lines
         if not self._wanted.is_set():
             self._wanted.set()
 
@@ -80,15 +83,16 @@ class LineWriter:
 
     def _write_all(self) -> None:
         with self._lock:
-            lines, self._lines, self._size = self._lines, [], 0
-        if not lines:
+            texts, self._texts, self._size = self._texts, [], 0
+            lines, self._lines = self._lines, 0
+        if not texts:
             return
-        lines.append("")
+        texts.append("")
         try:
-            self._write("\n".join(lines))
+            self._write("\n".join(texts))
         except (OSError, ValueError) as error:  # a closed stream is a ValueError
             with self._lock:
-                self._lost += len(lines) - 1
+                self._lost += lines
             self._tell(getattr(error, "strerror", None) or str(error))
         else:
             self._tell(None)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from relay.telemetry.form import LEVELS, Console, Form, Json
+from relay.telemetry.form import Console, Form, Json
 from relay.telemetry.line_writer import LineWriter
 from relay.telemetry.log_file import LogFile
+from relay.telemetry.message_line import LEVELS, Line
 from relay.telemetry.redaction import Redactor
 
 OURS = "relay"
@@ -43,11 +44,13 @@ class Log:
     def __init__(
         self,
         *,
+        service: str,
         screen: tuple[LineWriter, Form],
         file: tuple[LineWriter, Form] | None,
         redactor: Redactor,
         level: int,
     ) -> None:
+        self.service = service
         self._screen = screen
         self._file = file
         self._redactor = redactor
@@ -56,21 +59,21 @@ class Log:
     def record(self, record: logging.LogRecord) -> None:
         """Write a record of the logging machinery."""
         for writer, form in filter(None, (self._screen, self._file)):
-            writer.line(self._redactor.hide(form.record(record)))
+            writer.take(self._redactor.hide(form.record(record)))
 
-    def message(self, fields: Mapping[str, Any], at: float, *, foreign: bool) -> None:
-        """Write a message's line. `foreign` fields hold words that are not the relay's own."""
-        if LEVELS[fields["outcome"]] < self._level:
-            return
-        writer, form = self._file or self._screen
-        line = form.message(fields, at)
-        hide = self._redactor.hide if foreign else self._redactor.hide_from_ours
-        writer.line(hide(line))
+    def messages(self, lines: Sequence[Line], at: float, *, foreign: bool) -> None:
+        """Write messages' lines. `foreign` ones hold words that are not the relay's own."""
+        if self._level > logging.INFO:
+            lines = [line for line in lines if LEVELS[line.outcome] >= self._level]
+        if lines:
+            writer, form = self._file or self._screen
+            hide = self._redactor.hide if foreign else self._redactor.hide_from_ours
+            writer.take(hide(form.messages(lines, at)), len(lines))
 
     def metrics(self, text: str) -> None:
         """Write lines to the screen as they are, for who reads metrics there."""
         for line in text.splitlines():
-            self._screen[0].line(line)
+            self._screen[0].take(line)
 
     def take_lost(self) -> int:
         """How many lines found no place since the last call."""
@@ -110,7 +113,7 @@ def open_log(
             told = partial(_complain, file)
             kept = (stack.enter_context(_writing(log_file.write, told)), Json(service))
         number = logging.getLevelNamesMapping()[level.upper()]
-        log = Log(screen=(out, shown), file=kept, redactor=redactor, level=number)
+        log = Log(service=service, screen=(out, shown), file=kept, redactor=redactor, level=number)
         stack.enter_context(_installed(_Handler(log.record), number))
         yield log
 

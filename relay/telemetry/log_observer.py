@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from relay.facts import (
-    CircuitChanged,
     DeadLettered,
-    DeletedLate,
-    DeleteFailed,
     Fact,
     Forwarded,
-    IdReused,
-    IntakeChanged,
-    LeaseLost,
-    LedgerChanged,
-    ReleaseFailed,
     Settled,
 )
 from relay.message import Delivered
 from relay.telemetry.attempts import Attempts
 from relay.telemetry.log import Log
-from relay.telemetry.message_fields import lines_of
+from relay.telemetry.message_line import Line, MessageLines, stamp
+from relay.telemetry.remarks import REMARKS, see
 from relay.telemetry.report import State
 from relay.telemetry.sampling import Chosen
 from relay.telemetry.window import Window
@@ -58,27 +51,37 @@ class LogObserver:
         self._payload = payload
         self._clock = clock
         self._attempts = Attempts()
+        self._make = MessageLines(log.service, self._attempts, payload=payload).of
+        self._lines: list[Line] = []
+        self._now = 0.0
+        self._stamp = ""
         self._problem: str | None = None
         self._letters: dict[str, tuple[float, DeadLettered]] = {}
         self._ways: Mapping[type, Callable[[Any], None]] = {
             Settled: self._settled,
             Forwarded: self._attempts.note,
             DeadLettered: self._dead_lettered,
-            CircuitChanged: _circuit_changed,
-            IntakeChanged: _intake_changed,
-            LedgerChanged: _ledger_changed,
-            IdReused: _id_reused,
-            DeletedLate: _deleted_late,
-            DeleteFailed: _delete_failed,
-            LeaseLost: _lease_lost,
-            ReleaseFailed: _release_failed,
+            **dict.fromkeys(REMARKS, self._remark),
         }
 
-    def observe(self, fact: Fact) -> None:
-        """Write what the fact says, if it is anything for the log."""
-        way = self._ways.get(type(fact))
-        if way is not None:
-            way(fact)
+    def hear(self, facts: Iterator[Fact]) -> None:
+        """Write what the facts say, if it is anything for the log."""
+        ways = self._ways
+        for fact in facts:
+            way = ways.get(type(fact))
+            if way is not None:
+                way(fact)
+        self._write()
+
+    def _write(self) -> None:
+        """Write the lines of the messages that came to their end."""
+        if self._lines:
+            lines, self._lines = self._lines, []
+            self._log.messages(lines, self._now, foreign=False)
+
+    def _remark(self, fact: Fact) -> None:
+        self._write()  # lines stand in the order of what they tell of
+        REMARKS[type(fact)](fact)
 
     def tell(self, window: Window, state: State) -> None:
         """Write the last minute's summary, if anything happened in it, and a halt that began."""
@@ -98,21 +101,29 @@ class LogObserver:
                 _log.warning("no longer halted")
             else:
                 fields = {"setting": state.setting or ""}
-                _log.error("halted%s: %s", _see(state.setting), state.problem, extra=fields)
+                _log.error("halted%s: %s", see(state.setting), state.problem, extra=fields)
         self._problem = state.problem
 
     def _settled(self, fact: Settled) -> None:
-        letter = self._letters.pop(fact.message.message_id, None)
+        letter = self._letters.pop(fact.message.message_id, None) if self._letters else None
         if not self._chosen(fact):
             for event, _ in fact.results:
-                self._attempts.take(event.id)
+                self._attempts.pop(event.id, None)
             return
-        now = self._clock()
-        foreign = self._payload or not isinstance(fact.outcome, Delivered)
-        for fields in lines_of(fact, self._attempts, now, payload=self._payload):
-            if letter is not None and not letter[1].complete:
-                fields["stand_in"] = True
-            self._log.message(fields, now, foreign=foreign)
+        if not self._lines:
+            self._now = self._clock()
+            self._stamp = stamp(self._now)
+        lines = self._make(fact, self._now, self._stamp)
+        if letter is not None and not letter[1].complete:
+            for line in lines:
+                line.stand_in = True
+        if self._payload or not isinstance(fact.outcome, Delivered):
+            self._write()
+            # Alone: payloads of a round might be more than may wait, and a server's words, which
+            # a reason may be, take long to be searched for what looks like a secret.
+            self._log.messages(lines, self._now, foreign=True)
+        else:
+            self._lines += lines
 
     def _dead_lettered(self, fact: DeadLettered) -> None:
         self._letters[fact.message.message_id] = self._clock(), fact
@@ -135,62 +146,3 @@ def _summary(window: Window) -> dict[str, int]:
         for (name, label), count in sorted(window.counters.items())
         if count and name != "Heartbeat"
     }
-
-
-def _see(setting: str | None) -> str:
-    return f", see {setting}" if setting else ""
-
-
-def _circuit_changed(fact: CircuitChanged) -> None:
-    fields = {"circuit": fact.state, "seconds": round(fact.seconds, 1)}
-    if fact.state == "closed":
-        _log.warning("delivering again after %.0f s: %s", fact.seconds, fact.reason, extra=fields)
-    elif fact.state == "halted":
-        fields |= {"setting": fact.setting or ""}
-        _log.error("halted%s: %s", _see(fact.setting), fact.reason, extra=fields)
-    else:
-        _log.warning("holding, the destination is away: %s", fact.reason, extra=fields)
-
-
-def _intake_changed(fact: IntakeChanged) -> None:
-    fields = {"intake": fact.state, "seconds": round(fact.seconds, 1)}
-    if fact.state == "open":
-        _log.warning("receiving again after %.0f s", fact.seconds, extra=fields)
-    elif fact.state == "halted":
-        _log.error("halted, nothing can be received: %s", fact.reason, extra=fields)
-    else:
-        _log.warning("backing off from the queue: %s", fact.reason, extra=fields)
-
-
-def _ledger_changed(fact: LedgerChanged) -> None:
-    fields = {"seconds": round(fact.seconds, 1)}
-    if fact.away:
-        _log.warning("delivering without the ledger: %s", fact.reason, extra=fields)
-    else:
-        _log.warning("using the ledger again after %.0f s", fact.seconds, extra=fields)
-
-
-def _id_reused(fact: IdReused) -> None:
-    event = fact.event
-    fields = {"code": "id_reused", "message_id": event.message_id, "event_id": event.id}
-    _log.warning("the id came before with another content, and counts as the same", extra=fields)
-
-
-def _deleted_late(fact: DeletedLate) -> None:
-    fields = {"message_id": fact.message_id}
-    _log.warning("deleted after its lease had run out: it may come once more", extra=fields)
-
-
-def _delete_failed(fact: DeleteFailed) -> None:
-    fields = {"message_id": fact.message_id}
-    _log.warning("not deleted, it comes again: %s", fact.reason, extra=fields)
-
-
-def _lease_lost(fact: LeaseLost) -> None:
-    fields = {"message_id": fact.message_id}
-    _log.warning("its lease was lost: somebody else may have it too", extra=fields)
-
-
-def _release_failed(fact: ReleaseFailed) -> None:
-    fields = {"message_id": fact.message_id}
-    _log.warning("not released, it comes at its lease's end: %s", fact.reason, extra=fields)

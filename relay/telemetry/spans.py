@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from relay.message import Delivered, Destination, Event, Limits, Outcome, Refused, Unavailable
-from relay.telemetry.message_fields import WORDS
+from relay.telemetry.message_line import WORDS
 from relay.telemetry.quiet import quiet
 from relay.traceparent import carried, shared
 

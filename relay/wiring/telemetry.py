@@ -25,7 +25,7 @@ from relay.telemetry.extra import ExtraMissing, needing_otlp
 from relay.telemetry.flusher import Flusher, gauges
 from relay.telemetry.log import Log, open_log
 from relay.telemetry.log_observer import LogObserver
-from relay.telemetry.observers import all_of
+from relay.telemetry.observers import Observers
 from relay.telemetry.recorder import Recorder
 from relay.telemetry.redaction import Redactor
 from relay.telemetry.report import Sink, State
@@ -72,13 +72,14 @@ async def telling(settings: Settings) -> AsyncIterator[Telemetry]:
         log = stack.enter_context(_log_of(settings, redactor))
         recorder = Recorder(slo=settings.slo)
         lines = LogObserver(log, chosen=chosen(settings.log_messages), payload=settings.log_payload)
-        observe = all_of(
-            recorder.observe,
-            lines.observe,
+        observers = Observers(
+            recorder,
+            lines,
+            soon=asyncio.get_running_loop().call_soon,
             failed=lambda: recorder.count(table.TELEMETRY_FAILURES),
         )
         telemetry = Telemetry(
-            observe=observe, around=Carrying, beside=lambda app: app, learn=redactor.learn
+            observe=observers.observe, around=Carrying, beside=lambda app: app, learn=redactor.learn
         )
 
         def state() -> State:
@@ -101,6 +102,7 @@ async def telling(settings: Settings) -> AsyncIterator[Telemetry]:
         if prometheus:
             telemetry.beside = asked.beside
         await stack.enter_async_context(_flushing(flusher))
+        stack.callback(observers.tell)
         if settings.traces == "otlp":
             await _trace(settings, telemetry, recorder, stack)
         yield telemetry

@@ -27,6 +27,7 @@ from relay.wiring.ledger import place
 from relay.wiring.telemetry import Telemetry
 from tests.ledger.scripted import HOUR, event
 from tests.ledger.tables import new_table
+from tests.telemetry.samples import tell
 from tests.telemetry.written import written
 
 REGION = "us-east-1"
@@ -70,7 +71,7 @@ class Watched:
 
     def observe(self, fact: Fact) -> None:
         self.facts.append(fact)
-        self.recorder.observe(fact)
+        tell(self.recorder, fact)
 
     def telemetry(self) -> Telemetry:
         return Telemetry(observe=self.observe, around=lambda end: end, beside=lambda app: app)
@@ -195,8 +196,7 @@ def test_misses_and_reused_ids_are_counted_and_logged() -> None:
         LedgerChanged(away=False, reason="", seconds=30.0),
         IdReused(event("e")),
     ]
-    for fact in facts:
-        recorder.observe(fact)
+    tell(recorder, *facts)
     counters = recorder.window.counters
     assert (counters["LedgerMisses", ""], counters["IdsReused", ""]) == (42, 1)
     away, back, reused = written(*facts)

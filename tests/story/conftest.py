@@ -19,7 +19,7 @@ from relay.settings import load
 from relay.story.telling import Story
 from relay.telemetry.attempts import Attempts
 from relay.telemetry.form import Json
-from relay.telemetry.message_fields import lines_of
+from relay.telemetry.message_line import MessageLines, stamp
 from relay.wiring.story import Wanted, story_of
 from tests.doctor.conftest import aws, models  # noqa: F401 - fixtures of the same world
 
@@ -39,8 +39,8 @@ RETRY, REJECT = Retry("the destination is away"), Reject("refused_by_destination
 def line(message: Message, outcome: Outcome, *results: tuple[Event, Outcome], at: float) -> str:
     """The line that the relay writes about a message at its end."""
     fact = Settled(message=message, outcome=outcome, seconds=1.5, results=results)
-    (fields,) = lines_of(fact, Attempts(), at, payload=False)
-    return Json("relay").message(fields, at)
+    lines = MessageLines("relay", Attempts()).of(fact, at, stamp(at))
+    return Json("relay").messages(lines, at)
 
 
 def remark(message: Message, text: str) -> str:

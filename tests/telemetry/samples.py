@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from relay.facts import Settled
+from relay.facts import Fact, Settled
 from relay.message import Delivered, Event, Message, Outcome
 from relay.telemetry.flusher import gauges
+from relay.telemetry.observers import Observer
 from relay.telemetry.recorder import Recorder
 from relay.telemetry.report import Report, State
 
@@ -54,6 +55,11 @@ def settled(
 
 def recorder(**fields: Any) -> Recorder:
     return Recorder(clock=lambda: NOW, **fields)
+
+
+def tell(observer: Observer, *facts: Fact) -> None:
+    """Tell an observer a round of facts."""
+    observer.hear(iter(facts))
 
 
 def report(counted: Recorder, state: State | None = None, at: float = NOW) -> Report:

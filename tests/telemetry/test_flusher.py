@@ -8,13 +8,12 @@ from collections.abc import Callable
 
 import pytest
 
-from relay.facts import Fact, Received
+from relay.facts import Received
 from relay.telemetry import table
 from relay.telemetry.flusher import Flusher
-from relay.telemetry.observers import all_of
 from relay.telemetry.report import NotTaken, Report, State
 from relay.telemetry.window import Window
-from tests.telemetry.samples import NOW, message, recorder
+from tests.telemetry.samples import NOW, message, recorder, tell
 
 
 class Scripted:
@@ -35,7 +34,7 @@ async def flushed(sink: Scripted, times: int) -> None:
     counted = recorder()
     flusher = Flusher(counted, sink, service="relay", clock=lambda: NOW)
     for _ in range(times):
-        counted.observe(Received(message()))
+        tell(counted, Received(message()))
         await flusher.flush()
 
 
@@ -86,7 +85,7 @@ async def test_the_queue_is_named_by_the_settings_else_by_the_first_message() ->
     counted = recorder()
     unnamed = Flusher(counted, Scripted(), service="relay")
     assert unnamed.dimensions == {"service": "relay", "queue": "unknown"}
-    counted.observe(Received(message()))
+    tell(counted, Received(message()))
     assert unnamed.dimensions == {"service": "relay", "queue": "orders"}
     named = Flusher(counted, Scripted(), service="relay", queue="events")
     assert named.dimensions["queue"] == "events"
@@ -95,31 +94,16 @@ async def test_the_queue_is_named_by_the_settings_else_by_the_first_message() ->
 async def test_each_report_is_told_once_whatever_becomes_of_it() -> None:
     told: list[tuple[int, int]] = []
 
-    def tell(window: Window, state: State) -> None:
+    def told_of(window: Window, state: State) -> None:
         told.append((window.total("Received"), state.in_hand))
 
     counted = recorder()
     sink = Scripted(NotTaken("no"))
-    flusher = Flusher(counted, sink, service="relay", tell=tell, state=lambda: State(in_hand=7))
-    counted.observe(Received(message()))
+    flusher = Flusher(counted, sink, service="relay", tell=told_of, state=lambda: State(in_hand=7))
+    tell(counted, Received(message()))
     await flusher.flush()
     await flusher.flush()
     assert told == [(1, 7), (0, 7)]
-
-
-def test_an_observer_that_raises_is_counted_and_harms_nobody(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    failures, seen = list[int](), list[Fact]()
-
-    def broken(_fact: Fact) -> None:
-        raise KeyError("a bug")
-
-    observe = all_of(broken, seen.append, failed=lambda: failures.append(1))
-    observe(Received(message()))
-    observe(Received(message()))
-    assert (len(failures), len(seen)) == (2, 2)
-    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize(

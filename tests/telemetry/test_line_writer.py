@@ -12,7 +12,7 @@ def test_lines_come_in_order_and_many_at_a_time() -> None:
     texts: list[str] = []
     writer = LineWriter(texts.append)
     for number in range(5_000):
-        writer.line(str(number))
+        writer.take(str(number))
     writer.close()
     assert "".join(texts).splitlines() == [str(number) for number in range(5_000)]
     assert len(texts) < 500
@@ -28,10 +28,10 @@ def test_a_pipe_that_nobody_reads_costs_lines_beyond_the_limit_and_no_time() -> 
         texts.append(text)
 
     writer = LineWriter(write, limit=100)
-    writer.line("first")
+    writer.take("first")
     reached.wait()
     for _ in range(50):
-        writer.line("0123456789")
+        writer.take("0123456789")
     assert writer.take_lost() == 40
     assert writer.take_lost() == 0
     stuck.set()
@@ -48,12 +48,12 @@ def test_a_disk_that_fails_costs_the_lines_of_that_time_and_is_told_once() -> No
         texts.append(text)
 
     writer = LineWriter(write, told=told.append)
-    writer.line("a")
+    writer.take("a")
     lost = _until(writer.take_lost)
-    writer.line("a")
+    writer.take("a")
     lost += _until(writer.take_lost)
     failing[0] = False
-    writer.line("b")
+    writer.take("b")
     writer.close()
     assert (lost, texts, told) == (2, ["b\n"], ["No space left on device", None])
 
@@ -61,7 +61,7 @@ def test_a_disk_that_fails_costs_the_lines_of_that_time_and_is_told_once() -> No
 def test_nothing_is_taken_after_the_end() -> None:
     writer = LineWriter(lambda _text: None)
     writer.close()
-    writer.line("late")
+    writer.take("late")
     assert writer.take_lost() == 1
 
 

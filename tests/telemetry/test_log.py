@@ -25,7 +25,7 @@ from relay.telemetry.redaction import Redactor
 from relay.telemetry.report import State
 from relay.telemetry.sampling import chosen
 from relay.telemetry.window import Window
-from tests.telemetry.samples import NOW, TRACE, event, message, settled
+from tests.telemetry.samples import NOW, TRACE, event, message, settled, tell
 from tests.telemetry.written import POISON, written
 
 
@@ -145,7 +145,7 @@ def test_a_copy_whose_message_was_withdrawn_is_told_in_the_end() -> None:
     screen, now = io.StringIO(), [NOW]
     with open_log(service="orders", redactor=Redactor(), screen=screen) as log:
         observer = LogObserver(log, chosen=chosen("all"), clock=lambda: now[0])
-        observer.observe(DeadLettered(message=message(), code="not_json", reason="no"))
+        tell(observer, DeadLettered(message=message(), code="not_json", reason="no"))
         observer.tell(Window(), State())
         now[0] += PROMPT
         observer.tell(Window(), State())
@@ -222,3 +222,19 @@ def test_a_summary_tells_what_moved() -> None:
     (line,) = map(json.loads, screen.getvalue().splitlines())
     assert line["counts"] == {"Delivered": 12, "Rejected.not_json": 1}
     assert (line["in_hand"], line["circuit"]) == (3, "closed")
+
+
+def test_lines_stand_in_the_order_of_what_they_tell_of() -> None:
+    lines = written(
+        settled(about=message("m-1")),
+        settled(POISON, [], message("m-2")),
+        settled(about=message("m-3")),
+        LeaseLost("m-4"),
+        settled(about=message("m-5")),
+    )
+    assert [line["message_id"] for line in lines] == ["m-1", "m-2", "m-3", "m-4", "m-5"]
+
+
+def test_a_name_that_utf_8_cannot_hold_costs_no_line() -> None:
+    lines = written(settled(), settled(results=[(event("e-\udce4"), Delivered())]))
+    assert [line["event_id"] for line in lines] == ["e-1", "e-\udce4"]

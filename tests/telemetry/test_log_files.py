@@ -20,7 +20,7 @@ from relay.telemetry.log_file import LogFile
 from relay.telemetry.log_observer import LogObserver
 from relay.telemetry.redaction import Redactor
 from relay.telemetry.sampling import chosen
-from tests.telemetry.samples import event, settled
+from tests.telemetry.samples import event, settled, tell
 from tests.telemetry.written import POISON
 
 
@@ -34,8 +34,8 @@ class TestFiles:
     def test_with_a_file_the_screen_has_all_but_the_messages(self, tmp_path: Path) -> None:
         screen, path = io.StringIO(), tmp_path / "audit.log"
         with self.told(screen, file=path) as observer:
-            observer.observe(settled(POISON, []))
-            observer.observe(CircuitChanged(state="open", reason="refused", seconds=1.0))
+            tell(observer, settled(POISON, []))
+            tell(observer, CircuitChanged(state="open", reason="refused", seconds=1.0))
         assert "refused" in screen.getvalue()
         assert "m-1" not in screen.getvalue()
         lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -44,17 +44,17 @@ class TestFiles:
     def test_the_level_is_that_of_messages_too(self) -> None:
         screen = io.StringIO()
         with self.told(screen, level="warning") as observer:
-            observer.observe(settled())
-            observer.observe(settled(POISON, []))
+            tell(observer, settled())
+            tell(observer, settled(POISON, []))
         assert len(screen.getvalue().splitlines()) == 1
 
     def test_people_get_short_lines(self) -> None:
         screen = io.StringIO()
         with self.told(screen, form="console") as observer:
-            observer.observe(settled())
-            observer.observe(settled(POISON, []))
-            observer.observe(settled(results=[(event("a"), Delivered())] * 2))
-            observer.observe(CircuitChanged(state="open", reason="refused", seconds=1.0))
+            tell(observer, settled())
+            tell(observer, settled(POISON, []))
+            tell(observer, settled(results=[(event("a"), Delivered())] * 2))
+            tell(observer, CircuitChanged(state="open", reason="refused", seconds=1.0))
             logging.getLogger("relay.test").error("oh", exc_info=ValueError("why"))
         lines = screen.getvalue().splitlines()
         assert lines[0][8:] == " delivered shop/paid e-1 seconds=0.25"
@@ -110,7 +110,7 @@ class TestFiles:
             screen=screen,
             file=tmp_path / "missing" / "audit.log",
         ) as log:
-            LogObserver(log, chosen=chosen("all")).observe(settled())
+            tell(LogObserver(log, chosen=chosen("all")), settled())
             _until(lambda: log.take_lost() == 1)
 
 

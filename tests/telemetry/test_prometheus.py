@@ -15,7 +15,7 @@ from relay.telemetry.flusher import gauges
 from relay.telemetry.report import State
 from relay.telemetry.sinks.prometheus import PrometheusSink, prometheus_name
 from tests.telemetry.busy import busy
-from tests.telemetry.samples import DIMENSIONS, message, report
+from tests.telemetry.samples import DIMENSIONS, message, report, tell
 
 
 class TestPrometheus:
@@ -25,7 +25,7 @@ class TestPrometheus:
             counted, lambda: gauges(State(in_hand=4)), lambda: {**DIMENSIONS, "queue": 'o"\\\n'}
         )
         await sink.put(report(counted))
-        counted.observe(Received(message()))
+        tell(counted, Received(message()))
         async with (
             serving(sink.beside(_not_found)) as port,
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,

@@ -22,7 +22,7 @@ from relay.origin import ATTRIBUTE, Origin
 from relay.telemetry import table
 from relay.telemetry.recorder import Recorder
 from relay.telemetry.window import Window, buckets, rounded
-from tests.telemetry.samples import NOW, event, message, recorder, settled
+from tests.telemetry.samples import NOW, event, message, recorder, settled, tell
 
 
 def counts(counted: Recorder) -> dict[str, int]:
@@ -37,50 +37,49 @@ def dead(sent_at: float | None = NOW - 9_000.0) -> Message:
 
 def test_a_delivered_event_counts_with_its_age() -> None:
     counted = recorder()
-    counted.observe(Received(message()))
-    counted.observe(settled(results=[(event(ts=int((NOW - 7.0) * 1_000)), Delivered())]))
+    tell(counted, Received(message()))
+    tell(counted, settled(results=[(event(ts=int((NOW - 7.0) * 1_000)), Delivered())]))
     assert counted.window.histograms[table.END_TO_END_AGE.name] == {7.0: 1}
     assert counts(counted) == {"Received": 1, "Delivered": 1, "DeliveredInSlo": 1}
 
 
 def test_the_objective_goes_by_the_first_sending_and_not_by_the_producers_time() -> None:
     counted = recorder(slo=60.0)
-    counted.observe(
-        settled(about=message(sent_at=NOW - 61.0), results=[(event(ts=1), Delivered())])
-    )
-    counted.observe(settled(about=dead(sent_at=NOW - 100.0)))
-    counted.observe(settled(about=message(sent_at=NOW - 59.0)))
+    tell(counted, settled(about=message(sent_at=NOW - 61.0), results=[(event(ts=1), Delivered())]))
+    tell(counted, settled(about=dead(sent_at=NOW - 100.0)))
+    tell(counted, settled(about=message(sent_at=NOW - 59.0)))
     assert counts(counted) == {"Delivered": 3, "DeliveredLate": 2, "DeliveredInSlo": 1}
 
 
 def test_an_unreadable_past_leaves_the_messages_own_time() -> None:
     counted = recorder()
     odd = message(attributes={ATTRIBUTE: Attribute("String", "nonsense")})
-    counted.observe(settled(about=odd))
+    tell(counted, settled(about=odd))
     assert counts(counted)["DeliveredInSlo"] == 1
 
 
 def test_a_message_of_unknown_age_is_in_time_for_nobody() -> None:
     counted = recorder()
-    counted.observe(settled(about=message(sent_at=None)))
+    tell(counted, settled(about=message(sent_at=None)))
     assert counts(counted) == {"Delivered": 1}
 
 
 def test_a_duplicate_is_delivered_and_says_nothing_about_lateness() -> None:
     counted = recorder()
-    counted.observe(settled(Delivered(duplicate=True)))
+    tell(counted, settled(Delivered(duplicate=True)))
     assert counts(counted) == {"Delivered": 1, "Duplicates": 1}
 
 
 def test_the_events_of_an_array_count_one_by_one() -> None:
     counted = recorder()
     poison, late = Reject("fails_alone", "no"), Reject("not_an_event", "no")
-    counted.observe(
+    tell(
+        counted,
         settled(
             poison,
             results=[(event("a"), Delivered()), (event("b"), poison)],
             rejects=((2, late), (3, late)),
-        )
+        ),
     )
     window = counted.take()
     assert window.by_label("Rejected") == {"fails_alone": 1, "not_an_event": 2}
@@ -90,39 +89,39 @@ def test_the_events_of_an_array_count_one_by_one() -> None:
 def test_a_refused_event_is_not_rejected_before_its_message_is() -> None:
     counted = recorder()
     waits, poison = Retry("held"), Reject("fails_alone", "no")
-    counted.observe(settled(waits, results=[(event("a"), waits), (event("b"), poison)]))
+    tell(counted, settled(waits, results=[(event("a"), waits), (event("b"), poison)]))
     assert counts(counted) == {"Retried": 2}
 
 
 def test_a_message_that_cannot_be_read_counts_as_one_event() -> None:
     counted = recorder()
-    counted.observe(settled(Reject("not_json", "no"), results=[]))
-    counted.observe(settled(Retry("the dead-letter queue is away"), results=[]))
-    counted.observe(settled(Delivered(), results=[]))
+    tell(counted, settled(Reject("not_json", "no"), results=[]))
+    tell(counted, settled(Retry("the dead-letter queue is away"), results=[]))
+    tell(counted, settled(Delivered(), results=[]))
     assert counts(counted) == {"Rejected": 1, "Retried": 1}
 
 
 def test_an_ambiguous_event_is_counted_as_such_too() -> None:
     counted = recorder()
-    counted.observe(settled(Reject("ambiguous", "perhaps", may_have_run=True)))
+    tell(counted, settled(Reject("ambiguous", "perhaps", may_have_run=True)))
     assert counts(counted) == {"Rejected": 1, "Ambiguous": 1}
 
 
 def test_a_redriven_message_counts_once_however_often_it_comes() -> None:
     counted = recorder()
-    counted.observe(Received(dead()))
-    counted.observe(Received(replace(dead(), receive_count=2)))
+    tell(counted, Received(dead()))
+    tell(counted, Received(replace(dead(), receive_count=2)))
     assert counts(counted) == {"Received": 2, "Redriven": 1}
 
 
 def test_requests_leases_and_dead_letters_are_counted() -> None:
     counted = recorder()
-    counted.observe(Forwarded(events=40, size=1, seconds=0.0213))
-    counted.observe(Forwarded(events=1, size=1, seconds=31.0, error="away"))
-    counted.observe(Extended(count=10, failed=1))
-    counted.observe(DeletedLate("m-1"))
-    counted.observe(DeadLettered(message=message(), code="not_json", reason="no"))
-    counted.observe(HandlerRaised(message(), ValueError()))
+    tell(counted, Forwarded(events=40, size=1, seconds=0.0213))
+    tell(counted, Forwarded(events=1, size=1, seconds=31.0, error="away"))
+    tell(counted, Extended(count=10, failed=1))
+    tell(counted, DeletedLate("m-1"))
+    tell(counted, DeadLettered(message=message(), code="not_json", reason="no"))
+    tell(counted, HandlerRaised(message(), ValueError()))
     assert counted.window.histograms["BatchSize"] == {40.0: 1, 1.0: 1}
     assert counted.window.histograms["ForwardLatency"] == {0.021: 1, 31.0: 1}
     assert counts(counted) == {"VisibilityExtensions": 10, "LateDeletes": 1, "DeadLettered": 1}

@@ -14,7 +14,7 @@ from relay.telemetry.log import open_log
 from relay.telemetry.log_observer import LogObserver
 from relay.telemetry.redaction import Redactor
 from relay.telemetry.sampling import chosen
-from tests.telemetry.samples import NOW
+from tests.telemetry.samples import NOW, tell
 
 POISON = Reject("not_json", "the body is not JSON")
 
@@ -24,6 +24,5 @@ def written(*facts: Fact, messages: str = "all", payload: bool = False) -> list[
     screen = io.StringIO()
     with open_log(service="orders", redactor=Redactor(), screen=screen) as log:
         observer = LogObserver(log, chosen=chosen(messages), payload=payload, clock=lambda: NOW)
-        for fact in facts:
-            observer.observe(fact)
+        tell(observer, *facts)
     return [json.loads(line) for line in screen.getvalue().splitlines()]
