@@ -45,4 +45,6 @@ async def main(reference: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:  # noqa: PLR2004 - the program and its one argument
+        sys.exit("name the queue: python examples/consume.py orders")
     asyncio.run(main(sys.argv[1]))
