@@ -37,7 +37,7 @@ def main() -> int:
     """Synthesize into `CDK_OUTDIR`, or `cdk.out`; 2 for a context value that cannot be."""
     app = checked_app()
     try:
-        add_stack(app, from_context(app.node.try_get_context))
+        add_stack(app, from_context(app.node.get_all_context()))
     except BadOption as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
+
+from relay.settings import load
 
 PLATFORM = "Python 3.13 running on 64bit Amazon Linux 2023/4.9.0"
 """A platform as `aws elasticbeanstalk list-platform-versions` ends its ARNs. A version stays usable
@@ -103,13 +106,18 @@ class Options:
         return ".fifo" if self.fifo else ""
 
 
-def from_context(look_up: Callable[[str], Any]) -> Options:
+def from_context(context: Mapping[str, Any]) -> Options:
     """Options from context values, which are text on the command line and JSON in `cdk.json`.
 
     Raises:
-        BadOption: a value is not what it must be.
+        BadOption: a value is not what it must be, or there is no option of its name.
     """
-    given = {f.name: look_up(f.name) for f in fields(Options)}
+    names = [f.name for f in fields(Options)]
+    for name in context:
+        # The CDK's own values have colons, hyphens or an @ in their names.
+        if re.fullmatch("[A-Za-z_]+", name) and name not in names:
+            raise BadOption(f"{name} is no option: {_advice(name, names)}")
+    given = {name: context.get(name) for name in names}
     defaults = Options()
     return Options(
         **{
@@ -118,6 +126,11 @@ def from_context(look_up: Callable[[str], Any]) -> Options:
             if value not in (None, "")
         }
     )
+
+
+def _advice(name: str, names: Sequence[str]) -> str:
+    near = get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
 
 
 def _converted(name: str, value: Any, default: Any) -> Any:
@@ -130,8 +143,15 @@ def _converted(name: str, value: Any, default: Any) -> Any:
     if isinstance(default, Path):
         return Path(value)
     if isinstance(default, dict):
-        return {k: str(v) for k, v in _mapping(name, value).items()}
+        return _settings({k: str(v) for k, v in _mapping(name, value).items()})
     return str(value)
+
+
+def _settings(given: dict[str, str]) -> dict[str, str]:
+    """Refuse variables that the relay would ignore on the instances."""
+    for sentence in load(given).warnings:
+        raise BadOption(f"settings: {sentence}")
+    return given
 
 
 def _text(value: Any) -> bool:

@@ -11,7 +11,7 @@ from cdk.options import BadOption, Options, from_context
 
 
 def chosen(**context: Any) -> Options:
-    return from_context(context.get)
+    return from_context(context)
 
 
 def test_nothing_chosen_is_the_default() -> None:
