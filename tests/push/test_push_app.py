@@ -52,7 +52,9 @@ async def client(
     )
     async with (
         serving(app.asgi()) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False
+        ) as http,
     ):
         yield http, app
 

@@ -92,7 +92,7 @@ async def sqs() -> AsyncIterator[Sqs]:
     clock = ManualClock()
     async with (
         SqsServer(clock=clock) as server,
-        httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as http,
+        httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT, verify=False) as http,
     ):
         yield Sqs(server, clock, http)
 

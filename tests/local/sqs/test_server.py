@@ -88,7 +88,7 @@ async def test_its_own_process_ends_cleanly_when_told_to() -> None:
     assert process.stdout is not None
     url = (await process.stdout.readline()).decode().strip()
     headers = {"x-amz-target": "AmazonSQS.CreateQueue"}
-    async with httpx.AsyncClient(base_url=url) as http:
+    async with httpx.AsyncClient(base_url=url, verify=False) as http:
         await http.post("/", json={"QueueName": "q"}, headers=headers)
         poll = asyncio.create_task(
             http.post(
@@ -131,7 +131,7 @@ async def test_everything_can_be_seen_without_a_receive(sqs: Sqs) -> None:
 async def test_too_many_in_flight_is_an_error_or_silence() -> None:
     async with (
         SqsServer(in_flight_limit=2) as server,
-        httpx.AsyncClient(base_url=server.url) as http,
+        httpx.AsyncClient(base_url=server.url, verify=False) as http,
     ):
         sqs = Sqs(server, None, http)  # type: ignore[arg-type] # time plays no part
         await sqs.queue()
