@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
@@ -30,7 +30,8 @@ class Loaded:
 
     `settings` are always valid: a value with a mistake is left at its default, so that `serve` can
     listen, hold and say `mistakes`. Nothing else may run with any. `warnings` name variables that
-    look like ours and are not. `sources` has an entry for each field.
+    look like ours and are not, and lines of the file that say nothing. `sources` has an entry for
+    each field.
     """
 
     settings: Settings
@@ -59,28 +60,35 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
     wrong is in `Loaded.mistakes`, one sentence each, free of the values, which may be secret.
     """
     given = os.environ if environ is None else environ
-    filed, unreadable = _read(env_file)
+    filed, unreadable, ignored = _read(env_file)
     values, sources = _layer({"file": filed, "environment": given})
     settings, mistakes, refused = _validate(values)
     sources |= dict.fromkeys(refused, REFUSED)
     return Loaded(
         settings=settings,
         mistakes=(*unreadable, *mistakes),
-        warnings=tuple(_unknown({**filed, **given})),
+        warnings=(*ignored, *_unknown({**filed, **given})),
         sources={name: sources.get(name, "default") for name in names()},
     )
 
 
-def _read(env_file: Path | None) -> tuple[dict[str, str], tuple[str, ...]]:
+def _read(env_file: Path | None) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
+    """The file's variables, why it cannot be read, and which of its lines say nothing."""
     if env_file is None:
-        return {}, ()
+        return {}, (), ()
     try:
         with env_file.open(encoding="utf-8") as stream:
-            text = dotenv_values(stream=stream, interpolate=False)
+            lines = tuple(parse_stream(stream))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        return {}, (f"the settings file {env_file} cannot be read ({why}): name one that can",)
-    return {name: value for name, value in text.items() if value is not None}, ()
+        return {}, (f"the settings file {env_file} cannot be read ({why}): name one that can",), ()
+    ignored = tuple(
+        f"line {line.original.line} of {env_file} is no NAME=value and was ignored"
+        for line in lines
+        if line.error
+    )
+    found = {line.key: line.value for line in lines if line.key and line.value is not None}
+    return found, (), ignored
 
 
 def _layer(
