@@ -7,6 +7,7 @@ import json
 import sys
 from collections import deque
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -50,11 +51,20 @@ def command(
     """
     settings = configured(env_file)
     urls = [url.rstrip("/") for url in relay or [f"http://{settings.host}:{settings.port}"]]
-    if not all(url.startswith(("http://", "https://")) for url in urls):
-        fail("--relay takes an address such as http://127.0.0.1:8000", code=USAGE)
+    if not all(map(_bare, urls)):
+        fail("--relay takes an address such as http://127.0.0.1:8000, and no user", code=USAGE)
     live = sys.stdout.isatty() and not (once or as_json)
     last = asyncio.run(_live(settings, urls, every) if live else _once(settings, urls, as_json))
     raise typer.Exit(FAILED if last is None or last.empty else 0)
+
+
+def _bare(url: str) -> bool:
+    """Whether it is an address, and nothing that should not be shown."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in url
+    except ValueError:
+        return False
 
 
 async def _once(settings: Settings, urls: list[str], as_json: bool) -> Sample:  # noqa: FBT001 - a flag of the command

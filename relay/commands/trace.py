@@ -81,6 +81,8 @@ def command(  # noqa: PLR0913 - a parameter for each option
     the settings name them; it says which could not be. Only --peek leaves a trace of its own.
     """
     settings = configured(env_file)
+    if not ident.strip():
+        fail("the id is empty, and everything has that in it: name one", code=USAGE)
     wanted = Wanted(
         name=name,
         since=_since(since),

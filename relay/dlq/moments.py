@@ -13,12 +13,14 @@ _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 def moment(text: str, now: float) -> float:
     """Epoch seconds of `2026-05-04T10:00` (UTC unless it names a zone) or of `36h`, which is ago.
 
+    Longer ago than 1970 is 1970: calendars end before what people can type does.
+
     Raises:
         ValueError: it is neither.
     """
     ago = _AGO.fullmatch(text.strip())
     if ago:
-        return now - float(ago[1]) * _SECONDS[ago[2]]
+        return max(0.0, now - float(ago[1]) * _SECONDS[ago[2]])
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError as error:
