@@ -160,7 +160,8 @@ def _action(scope: Scope) -> str:
             if action in ACTIONS:
                 return str(action)
     raise SqsError(
-        "UnknownOperationException", "Name an action of SQS in X-Amz-Target, as AmazonSQS.Action."
+        "UnknownOperationException",
+        "This is a local SQS, and no other service of AWS: X-Amz-Target must be AmazonSQS.Action.",
     )
 
 
