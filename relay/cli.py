@@ -27,7 +27,10 @@ The module `relay.commands.<name>` holds it as `command`: a function for typer, 
 in `EXIT_CODES`, or a `typer.Typer` with commands of its own.
 """
 
-EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage or settings. A command's help says more."
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. A command's help says"
+    " more."
+)
 
 
 def main() -> None:
