@@ -28,8 +28,8 @@ in `EXIT_CODES`, or a `typer.Typer` with commands of its own.
 """
 
 EXIT_CODES = (
-    "Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. A command's help says"
-    " more."
+    "Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. A command's help"
+    " says more."
 )
 
 
