@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,11 +99,15 @@ def _relation(relation: Relation, problem: str | None, real: Mapping[str, float]
     if unread:
         return unchecked(
             relation.check,
-            f"adds up by the settings; {', '.join(unread)} could not be read here",
+            f"adds up by the settings; {_variables(unread)} could not be compared here",
             why=relation.why,
             fix=f"compare: {'; '.join(dict.fromkeys(HOW[name] for name in unread))}",
         )
     return ok(relation.check, "adds up")
+
+
+def _variables(names: Sequence[str]) -> str:
+    return ", ".join(f"RELAY_{name.upper()}" for name in names)
 
 
 def _stated(name: str, told: float, real: float) -> Finding:
@@ -112,6 +116,6 @@ def _stated(name: str, told: float, real: float) -> Finding:
         f"{duration(real)}, the settings say {duration(told)}",
         holds=told == real,
         why="the relay reckons with another figure than the true one",
-        fix=f"set RELAY_{name.upper()} to {real:g}, or the other to {told:g}",
+        fix=f"set {_variables([name])} to {real:g}, or the other to {told:g}",
         otherwise="warn",
     )
