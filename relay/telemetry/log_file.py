@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
@@ -33,5 +34,6 @@ class LogFile:
         self._handler.stream.flush()
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._handler.close()
+        """Let go of the file. What a full disk took none of has been told and counted by then."""
+        with contextlib.suppress(OSError):
+            self._handler.close()

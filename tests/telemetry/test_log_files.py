@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from relay.facts import (
-    CircuitChanged,
-)
+import pytest
+
+from relay.facts import CircuitChanged
 from relay.message import Delivered
 from relay.telemetry.log import open_log
 from relay.telemetry.log_file import LogFile
@@ -22,6 +22,8 @@ from relay.telemetry.redaction import Redactor
 from relay.telemetry.sampling import chosen
 from tests.telemetry.samples import event, settled, tell
 from tests.telemetry.written import POISON
+
+FULL = Path("/dev/full")
 
 
 class TestFiles:
@@ -101,6 +103,13 @@ class TestFiles:
         assert all(path.stat().st_size <= 1_000 for path in found)
         numbers = [int(line) for path in found for line in path.read_text().splitlines()]
         assert numbers == list(range(60))
+
+    @pytest.mark.skipif(not FULL.exists(), reason="this system has no device that is always full")
+    def test_a_disk_that_stays_full_does_not_keep_the_file_from_being_closed(self) -> None:
+        file = LogFile(FULL)
+        with pytest.raises(OSError, match="space"):
+            file.write("a line\n")
+        file.close()
 
     def test_a_directory_that_is_missing_costs_lines_and_nothing_else(self, tmp_path: Path) -> None:
         screen = io.StringIO()
