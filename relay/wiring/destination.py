@@ -93,6 +93,7 @@ class _Key:
     ) -> None:
         reference: str | None = getattr(settings, f"inngest_{kind}_key_secret")
         self._kind = kind
+        self._variable = f"RELAY_INNGEST_{kind.upper()}_KEY_SECRET"
         self._learn = learn
         self._given = given.get_secret_value() if given else None
         self._secret = Secret(reference, max_age=settings.secret_max_age) if reference else None
@@ -121,7 +122,7 @@ class _Key:
         except QueueError as error:
             raise Unavailable(
                 f"the {self._kind} key cannot be looked up: {error.sentence}",
-                setting=f"RELAY_INNGEST_{self._kind.upper()}_KEY_SECRET",
+                setting=None if error.transient else error.variable or self._variable,
                 proven=True,
                 untaken=True,
             ) from error

@@ -58,7 +58,7 @@ class KeptSecret:
         except QueueError as error:
             raise Unavailable(
                 f"a secret cannot be looked up: {error.sentence}",
-                setting=self._variable,
+                setting=None if error.transient else error.variable or self._variable,
                 proven=True,
                 untaken=True,
             ) from error

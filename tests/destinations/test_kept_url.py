@@ -1,4 +1,4 @@
-"""A webhook's URL that is kept in Secrets Manager: looked up when it is needed, and again."""
+"""Secrets in Secrets Manager: looked up when they are needed, again, and waited for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from relay.message import Delivered, Event, Unavailable
 from relay.settings import load
+from relay.wiring.destination import open_destination
 from relay.wiring.orchestrators import open_orchestrator
 from relay.wiring.session import SharedSession
 from tests.destinations.wire import http, listening
@@ -28,6 +29,26 @@ def secrets(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     client = boto3.client("secretsmanager", REGION, endpoint_url=moto)
     yield client
     client.close()
+
+
+@pytest.fixture
+def nobody(secrets: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that does not answer."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1")
+
+
+@pytest.mark.usefixtures("nobody")
+async def test_a_store_that_is_away_is_waited_for_and_halts_nothing() -> None:
+    hook = load({"RELAY_DESTINATION": "webhook", "RELAY_WEBHOOK_URL_SECRET": "prod/hook"})
+    inngest = load({"RELAY_INNGEST_EVENT_KEY_SECRET": "prod/key", "RELAY_CONFIRM": "off"})
+    async with AsyncExitStack() as stack:
+        opening = open_orchestrator("webhook", hook.settings, SharedSession(stack), print, print)
+        first, _ = await stack.enter_async_context(opening)
+        second = await stack.enter_async_context(open_destination(inngest.settings, print))
+        for destination in (first, second.destination):
+            with pytest.raises(Unavailable, match="cannot be looked up") as caught:
+                await destination.send([EVENT])
+            assert (caught.value.setting, caught.value.untaken) == (None, True)
 
 
 async def test_a_url_that_cannot_be_looked_up_halts_and_a_changed_one_is_followed(
