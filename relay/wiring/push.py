@@ -13,7 +13,7 @@ from relay.stopping import on_stop_signal
 from relay.telemetry.report import State
 from relay.wiring.core import running
 from relay.wiring.garbage import tame_garbage_collector
-from relay.wiring.readiness import misconfigured, readiness
+from relay.wiring.readiness import misconfigured, named, readiness
 from relay.wiring.telemetry import Telemetry, telling
 
 ANSWERING = 5.0
@@ -64,7 +64,9 @@ async def _halted(
     for mistake in mistakes:
         _log.error("halted: %s", mistake)
     held = _Held()
-    telemetry.state = lambda: State(in_hand=len(held), problem=mistakes[0])
+    telemetry.state = lambda: State(
+        in_hand=len(held), problem=mistakes[0], setting=named(mistakes[0])
+    )
     app = PushApp(held, hold=settings.hold, ready=misconfigured(mistakes, held))
     async with serving(
         telemetry.beside(app.asgi()), host=settings.host, port=settings.port, grace=ANSWERING

@@ -60,6 +60,12 @@ def receiving(told: Readiness, intake: Callable[[], Intake]) -> Readiness:
     return both
 
 
+def named(mistake: str) -> str | None:
+    """The setting that a mistake's sentence begins with, if it is about one."""
+    word = mistake.split(maxsplit=1)[0]
+    return word if word.startswith("RELAY_") else None
+
+
 def misconfigured(mistakes: Sequence[str], held: Sized) -> Readiness:
     """The answer of a relay that cannot run with its settings: it holds, and names them."""
 
@@ -68,7 +74,7 @@ def misconfigured(mistakes: Sequence[str], held: Sized) -> Readiness:
             "circuit": "halted",
             "halted": True,
             "reason": "; ".join(mistakes),
-            "setting": None,
+            "setting": named(mistakes[0]),
             "in_hand": len(held),
             "last_error": None,
         }

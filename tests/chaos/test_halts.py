@@ -167,6 +167,7 @@ async def test_a_mistake_in_the_settings_holds_every_message(
         await made.publish(*map(honest, range(MESSAGES)))
         told = await halted(made)
         assert "RELAY_HOLD" in told["reason"]
+        assert told["setting"] == "RELAY_HOLD"
         await made.haste.sleep(40)
         assert untouched(made)
         assert (await made.ready())[1]["in_hand"] == MESSAGES
