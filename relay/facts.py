@@ -25,11 +25,12 @@ class Settled(Struct, frozen=True, kw_only=True):
 
     `outcome` is the message's: `Delivered` and `Reject` may be acknowledged (a `Reject` is in the
     dead-letter queue), `Retry` stays. `results` pairs each event that was tried with its outcome;
-    `rejects` are the events of an array that were not even tried, by position.
+    `rejects` are the events of an array that were not even tried, by position. `at` is when.
     """
 
     message: Message
     outcome: Outcome
+    at: float
     seconds: float
     results: tuple[tuple[Event, Outcome], ...] = ()
     rejects: tuple[tuple[int, Reject], ...] = ()

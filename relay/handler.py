@@ -255,12 +255,13 @@ class Handler:
         decoded: Decoded | None = None,
         results: Sequence[Outcome] = (),
     ) -> None:
-        events = decoded.events if decoded else ()
+        events, now = decoded.events if decoded else (), self._clock()
         self._observe(
             Settled(
                 message=message,
                 outcome=outcome,
-                seconds=self._clock() - start,
+                at=now,
+                seconds=now - start,
                 results=tuple(zip(events, results, strict=True)),
                 rejects=decoded.rejects if decoded else (),
                 notices=decoded.notices if decoded else (),

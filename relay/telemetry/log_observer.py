@@ -111,9 +111,9 @@ class LogObserver:
                 self._attempts.pop(event.id, None)
             return
         if not self._lines:
-            self._now = self._clock()
-            self._stamp = stamp(self._now)
-        lines = self._make(fact, self._now, self._stamp)
+            self._now = fact.at
+            self._stamp = stamp(fact.at)
+        lines = self._make(fact, self._stamp)
         if letter is not None and not letter[1].complete:
             for line in lines:
                 line.stand_in = True

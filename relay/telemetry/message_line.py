@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypeVar
 
 from msgspec import Struct
@@ -108,14 +109,14 @@ class MessageLines:
         self._attempts = attempts
         self._payload = payload
 
-    def of(self, fact: Settled, now: float, stamp: str) -> Sequence[Line]:
+    def of(self, fact: Settled, stamp: str) -> Sequence[Line]:
         """The message's line, or its lines where it held very many events.
 
-        `now` is seconds since the epoch, `stamp` the same as it is written.
+        `stamp` is the time as it is written.
         """
         if fact.rejects or len(fact.results) > 1:
-            return tuple(self._several(fact, now, stamp))
-        line = self._about(fact, now, stamp)
+            return tuple(self._several(fact, stamp))
+        line = self._about(fact, stamp)
         for event, _ in fact.results:
             line.event_id, line.event_name = event.id, event.name
             self._sending(event, line)
@@ -123,7 +124,7 @@ class MessageLines:
             line.body = fact.message.body.decode(errors="replace")
         return (line,)
 
-    def _several(self, fact: Settled, now: float, stamp: str) -> Iterator[Line]:
+    def _several(self, fact: Settled, stamp: str) -> Iterator[Line]:
         entries = [
             *(self._entry(event, outcome) for event, outcome in fact.results),
             *(
@@ -133,14 +134,14 @@ class MessageLines:
         ]
         parts = range(0, len(entries), EVENTS)
         for number, start in enumerate(parts, 1):
-            line = self._about(fact, now, stamp)
+            line = self._about(fact, stamp)
             line.event_count = len(entries)
             if len(parts) > 1:
                 line.part, line.parts = number, len(parts)
             line.events = entries[start : start + EVENTS]
             yield line
 
-    def _about(self, fact: Settled, now: float, stamp: str) -> Line:
+    def _about(self, fact: Settled, stamp: str) -> Line:
         # What the message came to counts: a refusal that found no place is to be tried again.
         # Times have three decimals, without `round`, which goes through their digits.
         message, outcome, sent = fact.message, fact.outcome, fact.message.sent_at
@@ -155,7 +156,7 @@ class MessageLines:
             queue=message.queue,
             receive_count=message.receive_count,
             seconds=(fact.seconds * 1_000 + 0.5) // 1 / 1_000,
-            age=None if sent is None else ((now - sent) * 1_000 + 0.5) // 1 / 1_000,
+            age=None if sent is None else ((fact.at - sent) * 1_000 + 0.5) // 1 / 1_000,
             group_id=message.group_id,
             notices=fact.notices,
         )
@@ -184,7 +185,13 @@ class MessageLines:
 
 def stamp(at: float) -> str:
     """A time as it is written in a line: UTC, with milliseconds."""
-    return datetime.fromtimestamp(int(at * 1_000) / 1_000, UTC).isoformat(timespec="milliseconds")
+    second, milliseconds = divmod(int(at * 1_000), 1_000)
+    return f"{_to_the_second(second)}.{milliseconds:03}+00:00"
+
+
+@lru_cache(maxsize=2)
+def _to_the_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _explained(told: _Told, outcome: Retry | Reject) -> _Told:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -48,14 +47,10 @@ class Recorder:
 
     Args:
         slo: seconds from a message's first sending within which an event is in time.
-        clock: seconds since the epoch.
     """
 
-    def __init__(
-        self, *, slo: float = table.SLO_SECONDS, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, *, slo: float = table.SLO_SECONDS) -> None:
         self._slo = slo
-        self._clock = clock
         self._window = Window()
         self.circuit = "closed"
         self.intake = "open"
@@ -63,7 +58,6 @@ class Recorder:
         # By the metric's name, and by milliseconds: what each event adds to.
         self._plain: defaultdict[str, int] = defaultdict(int)
         self._ages: defaultdict[int, int] = defaultdict(int)
-        self._now = 0.0
         self._ways: Mapping[type, Callable[[Any], None]] = {
             Received: self._received,
             Settled: self._settled,
@@ -79,7 +73,6 @@ class Recorder:
 
     def hear(self, facts: Iterator[Fact]) -> None:
         """Count what the facts say, if it is anything that is counted."""
-        self._now = self._clock()
         ways = self._ways
         for fact in facts:
             way = ways.get(type(fact))
@@ -115,7 +108,7 @@ class Recorder:
 
     def _settled(self, fact: Settled) -> None:
         # Called for every message: it looks up and calls as little as it can.
-        message, plain, now = fact.message, self._plain, self._now
+        message, plain, now = fact.message, self._plain, fact.at
         sent = _first_sent(message) if message.attributes else message.sent_at
         if sent is None:
             sent = message.first_received_at

@@ -168,7 +168,7 @@ def test_a_dead_letter_is_noted_with_its_code() -> None:
             (event("b"), Reject("fails_alone", "it fails")),
         )
         life.ledger.told(
-            Settled(message=message, outcome=results[1][1], seconds=0, results=results)
+            Settled(message=message, outcome=results[1][1], at=0, seconds=0, results=results)
         )
         await life.ledger.drain()
         (item,) = table.items.values()
@@ -187,7 +187,7 @@ def test_a_message_that_could_not_be_dead_lettered_leaves_no_note_of_it() -> Non
         message = Message(body=b"", message_id="m", queue="q")
         results = ((event("b"), Reject("fails_alone", "it fails")),)
         life.ledger.told(
-            Settled(message=message, outcome=Retry("later"), seconds=0, results=results)
+            Settled(message=message, outcome=Retry("later"), at=0, seconds=0, results=results)
         )
         await life.ledger.drain()
         assert table.items == {}

@@ -47,6 +47,7 @@ def settled(
     return Settled(
         message=about or message(),
         outcome=outcome,
+        at=NOW,
         seconds=0.25,
         results=tuple(results),
         **fields,
@@ -54,7 +55,7 @@ def settled(
 
 
 def recorder(**fields: Any) -> Recorder:
-    return Recorder(clock=lambda: NOW, **fields)
+    return Recorder(**fields)
 
 
 def tell(observer: Observer, *facts: Fact) -> None:
