@@ -75,25 +75,27 @@ def relay_serve(messages: int = 10_000) -> Contestant:
     )
 
 
-def problems_only() -> Contestant:
-    """Our pull mode without log lines for what simply went through."""
+def problems_only(mode: str) -> Contestant:
+    """Ours without log lines for what simply went through; `mode` is `poll` or `serve`."""
     return Contestant(
-        name="relay poll, problems only",
-        command=(*_python("relay"), "poll"),
+        name=f"relay {mode}, problems only",
+        command=(*_python("relay"), mode),
         messages=10_000,
         about="RELAY_LOG_MESSAGES=problems: metrics counted, no log line where all went well",
         settings=RELAY | {"RELAY_LOG_MESSAGES": "problems"},
+        pushed=mode == "serve",
     )
 
 
-def unobserved() -> Contestant:
-    """Our pull mode with nobody listening."""
+def unobserved(mode: str) -> Contestant:
+    """Ours with nobody listening; `mode` is `poll` or `serve`."""
     return Contestant(
-        name="relay poll, unobserved",
-        command=(*_python("bench.unobserved"), "poll"),
+        name=f"relay {mode}, unobserved",
+        command=(*_python("bench.unobserved"), mode),
         messages=10_000,
         about="nothing counted and nothing logged, which no setting offers",
         settings=RELAY | {"RELAY_METRICS": "none"},
+        pushed=mode == "serve",
     )
 
 

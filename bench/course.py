@@ -61,11 +61,11 @@ async def run(ground: Ground, contestant: Contestant, work: Work, shrink: int = 
     count = _count(contestant, work) // shrink
     await ground.sink.ask("wait", seconds=work.latency)
     async with ground.course(contestant) as (queue, url, running):
-        await _consume(ground, contestant, running, queue, url, work, min(WARM_UP, count))
+        await consume(ground, contestant, running, queue, url, work, min(WARM_UP, count))
         await asyncio.sleep(0.2)  # the last deletes of the warm-up
         await ground.sqs.ask("held")
         before = await _state(ground, running)
-        held = await _consume(ground, contestant, running, queue, url, work, count)
+        held = await consume(ground, contestant, running, queue, url, work, count)
         after = await _state(ground, running)
         return _figures(before, after, count, held, peak_bytes(running.process.pid))
 
@@ -94,7 +94,7 @@ async def _state(ground: Ground, running: Running) -> _State:
     )
 
 
-async def _consume(
+async def consume(
     ground: Ground,
     contestant: Contestant,
     running: Running,
@@ -103,7 +103,11 @@ async def _consume(
     work: Work,
     count: int,
 ) -> Sequence[float]:
-    """Have so many messages done; for how long each was in hand."""
+    """Have so many messages done; for how long each was in hand.
+
+    Raises:
+        Failed: the contestant ends, refuses or takes too long.
+    """
     if contestant.pushed:
         return await deliver(running, url, bodies(count, work.size, work.poison), CONNECTIONS)
     await ground.sqs.ask("fill", name=queue, count=count, size=work.size, poison=work.poison)

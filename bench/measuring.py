@@ -15,8 +15,10 @@ from typing import Any, Self
 from bench import contestant, cost, growth, idle, memory, plan, start
 from bench.contestant import BUILD, Contestant
 from bench.ground import Ground
+from bench.plan import Plan
 from bench.rounds import contests, say
 from bench.servant import Servant, cpus
+from bench.turns import turns
 
 LOG = BUILD / "contestants.log"
 """What the contestants of the last course printed."""
@@ -72,12 +74,21 @@ async def _on(ground: Ground, extent: Extent, peers: Sequence[Contestant]) -> di
         "peers": plan.contestants(*everything),
         "pull": await contests(ground, pull, extent.rounds, extent.shrink),
         "push": await contests(ground, push, extent.rounds, extent.shrink),
-        "telemetry": (await contests(ground, telemetry, extent.telemetry)).get("small", {}),
+        "telemetry": await _telemetry(ground, telemetry, extent.telemetry),
         "idle": await _idle(ground, extent.idle),
         "memory": await _memory(ground, extent.messages),
         "start": await _start(ground, extent.rounds),
         "growth": await _growth(ground) if extent.growth else {},
     }
+
+
+async def _telemetry(ground: Ground, plan: Plan, count: int) -> dict[str, Any]:
+    """Each mode's contestants."""
+    found: dict[str, Any] = {}
+    for work, contestants in plan:
+        say(f"{count} rounds of turns: {', '.join(one.name for one in contestants)}")
+        found |= await turns(ground, work, contestants, count)
+    return found
 
 
 def _machine() -> str:

@@ -46,9 +46,11 @@ def push(*, quick: bool) -> Plan:
 
 
 def telemetry() -> Plan:
-    """Pull mode with more and less telemetry, where everything else costs least."""
+    """Each mode with more and less telemetry, where everything else costs least."""
+    poll, serve = contestant.relay_poll(), contestant.relay_serve()
     return (
-        (SMALL, (contestant.relay_poll(), contestant.problems_only(), contestant.unobserved())),
+        (SMALL, (poll, contestant.problems_only("poll"), contestant.unobserved("poll"))),
+        (SMALL, (serve, contestant.problems_only("serve"), contestant.unobserved("serve"))),
     )
 
 

@@ -38,11 +38,23 @@ def telemetry(results: Results) -> list[Table]:
     found = results["telemetry"]
     if not found:
         return []
-    rows = [
-        (results["peers"][name], _micro(one["cpu"]), _spread(one), f"{overhead(found, name):+.1%}")
-        for name, one in found.items()
+    return [
+        Table(
+            f"{mode}, events of 300 B",
+            ("", "CPU µs", "rounds", "added"),
+            [
+                (
+                    results["peers"][name],
+                    _micro(one["cpu"]),
+                    _spread(one),
+                    f"{overhead(found, name):+.1%}",
+                )
+                for name, one in found.items()
+                if name.startswith(mode)
+            ],
+        )
+        for mode in OURS
     ]
-    return [Table("events of 300 B", ("", "CPU µs", "rounds", "added"), rows)]
 
 
 def growth(results: Results) -> list[Table]:

@@ -62,23 +62,23 @@ def _push(push: Mapping[str, Any]) -> Iterator[Target]:
 
 def _telemetry(telemetry: Mapping[str, Any]) -> Iterator[Target]:
     if telemetry:
-        for name, what in (
-            ("relay poll, problems only", "metrics"),
-            ("relay poll", "metrics and a log line a message"),
-        ):
-            found = overhead(telemetry, name) * 100
-            yield Target(f"telemetry: CPU added by {what}", found, 5, " %")
+        for mode, name in (("pull", "relay poll"), ("push", "relay serve")):
+            for which, what in (
+                (f"{name}, problems only", "metrics"),
+                (name, "metrics and a log line a message"),
+            ):
+                found = overhead(telemetry, which) * 100
+                yield Target(f"telemetry: CPU added by {what}, {mode}", found, 5, " %")
 
 
 def overhead(telemetry: Mapping[str, Any], name: str) -> float:
     """The share of CPU that this one takes above the unobserved one.
 
-    It is the median over pairs of one round, which ran side by side: what a machine does in the
-    background changes slower than that.
+    It is the mean over pairs of one round, which took turns with each other.
     """
-    without = telemetry["relay poll, unobserved"]["rounds"]
+    without = telemetry[f"{name.split(',', maxsplit=1)[0]}, unobserved"]["rounds"]
     pairs = zip(telemetry[name]["rounds"], without, strict=True)
-    return float(statistics.median(one / other - 1 for one, other in pairs))
+    return statistics.fmean(one / other - 1 for one, other in pairs)
 
 
 def _rest(results: Mapping[str, Any]) -> Iterator[Target]:
