@@ -8,7 +8,7 @@ from collections.abc import Callable
 LIMIT = 8 * 1_048_576
 """Characters that may wait. At 500 each that is 16,000 lines, seconds of the heaviest traffic."""
 
-GATHER = 0.1
+GATHER = 0.02
 """Seconds between two writes under load: one call for many lines, since waking a thread costs as
 much as several lines. So much a crash may lose."""
 
