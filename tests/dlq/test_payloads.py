@@ -15,7 +15,7 @@ from tests.dlq.place import noted
 REGION = "eu-west-3"
 """Nobody else's here: moto's state outlives its servers."""
 
-BUCKET = "large"
+BUCKET = "dead-letters-payloads"
 ALLOWED = {"RELAY_PAYLOAD_BUCKETS": BUCKET}
 PAYLOAD = json.dumps({"name": "shop/film", "id": "film-1", "data": {"cut": 7}})
 NAMELESS = json.dumps({"name": "shop/film", "data": {"cut": 8}})
@@ -54,7 +54,7 @@ class World:
     def end(self) -> None:
         for name in ("main", "dead"):
             self.sqs.delete_queue(QueueUrl=self.url(name))
-        if self.s3.list_buckets()["Buckets"]:
+        if BUCKET in {bucket["Name"] for bucket in self.s3.list_buckets()["Buckets"]}:
             self.lose_bucket()
 
     def received(self, name: str) -> list[dict[str, Any]]:
