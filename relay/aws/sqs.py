@@ -52,7 +52,11 @@ class Queue:
         answer = await self._call("GetQueueAttributes", AttributeNames=["All"])
         if not answer.get("Attributes"):
             raise senseless("sqs:GetQueueAttributes", self.url, "no attribute")
-        return read_attributes(answer["Attributes"])
+        try:
+            return read_attributes(answer["Attributes"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            # Whoever asks now and then must not end for one such answer.
+            raise senseless("sqs:GetQueueAttributes", self.url, "no readable figure") from error
 
     async def receive(
         self,

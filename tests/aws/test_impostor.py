@@ -41,6 +41,28 @@ async def test_a_queue_without_attributes_is_no_empty_queue(
                 await queue.attributes()
 
 
+@pytest.mark.parametrize(
+    "figures",
+    [
+        b'{"MessageRetentionPeriod":"soon"}',
+        b'{"MessageRetentionPeriod":null}',
+        b'{"RedrivePolicy":"{"}',
+        b'{"RedrivePolicy":"{}"}',
+        b'{"RedrivePolicy":"[]"}',
+        b'["MessageRetentionPeriod"]',
+    ],
+)
+async def test_figures_that_are_none_are_an_error_and_do_not_end_who_asks(
+    figures: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = b'{"Attributes":' + figures + b"}"
+    async with answering(200, answer) as url, open_session() as session:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        async with open_queue(session, f"{url}/1/main") as queue:
+            with pytest.raises(QueueError, match="see AWS_ENDPOINT_URL"):
+                await queue.attributes()
+
+
 async def test_an_identity_without_a_name_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = b"<GetCallerIdentityResponse/>"
     async with answering(200, answer) as url, open_session() as session:
