@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from relay.facts import (
     DeadLettered,
@@ -17,6 +16,7 @@ from relay.message import Delivered
 from relay.telemetry.attempts import Attempts
 from relay.telemetry.log import Log
 from relay.telemetry.message_line import Line, MessageLines, stamp
+from relay.telemetry.observers import Ways, spread
 from relay.telemetry.remarks import REMARKS, see
 from relay.telemetry.report import State
 from relay.telemetry.sampling import Chosen
@@ -57,7 +57,7 @@ class LogObserver:
         self._stamp = ""
         self._problem: str | None = None
         self._letters: dict[str, tuple[float, DeadLettered]] = {}
-        self._ways: Mapping[type, Callable[[Any], None]] = {
+        self._ways: Ways = {
             Settled: self._settled,
             Forwarded: self._attempts.note,
             DeadLettered: self._dead_lettered,
@@ -66,11 +66,7 @@ class LogObserver:
 
     def hear(self, facts: Iterator[Fact]) -> None:
         """Write what the facts say, if it is anything for the log."""
-        ways = self._ways
-        for fact in facts:
-            way = ways.get(type(fact))
-            if way is not None:
-                way(fact)
+        spread(facts, self._ways)
         self._write()
 
     def _write(self) -> None:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol, TypeAlias
 
 from relay.facts import Fact
 
 _log = logging.getLogger(__name__)
+
+
+Ways: TypeAlias = Mapping[type, Callable[[Any], None]]
+"""What takes the facts of each kind. Those of no kind in it are passed over."""
+
+
+def spread(facts: Iterable[Fact], ways: Ways) -> None:
+    """Give each fact to what takes its kind."""
+    for fact in facts:
+        way = ways.get(type(fact))
+        if way is not None:
+            way(fact)
 
 
 class Observer(Protocol):

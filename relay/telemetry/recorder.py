@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from relay.facts import (
     CircuitChanged,
@@ -22,6 +21,7 @@ from relay.facts import (
 from relay.message import Delivered, Message, Outcome, Reject, Retry
 from relay.origin import ATTRIBUTE, UnreadableOrigin, origin_of
 from relay.telemetry import table
+from relay.telemetry.observers import Ways, spread
 from relay.telemetry.window import Window, rounded
 
 AMBIGUOUS = "ambiguous"
@@ -58,7 +58,7 @@ class Recorder:
         # By the metric's name, and by milliseconds: what each event adds to.
         self._plain: defaultdict[str, int] = defaultdict(int)
         self._ages: defaultdict[int, int] = defaultdict(int)
-        self._ways: Mapping[type, Callable[[Any], None]] = {
+        self._ways: Ways = {
             Received: self._received,
             Settled: self._settled,
             Forwarded: self._forwarded,
@@ -73,11 +73,7 @@ class Recorder:
 
     def hear(self, facts: Iterator[Fact]) -> None:
         """Count what the facts say, if it is anything that is counted."""
-        ways = self._ways
-        for fact in facts:
-            way = ways.get(type(fact))
-            if way is not None:
-                way(fact)
+        spread(facts, self._ways)
         if len(self._ages) > AGES:
             self._add_up()
 

@@ -18,8 +18,8 @@ _DOWNWARDS = [10.0 ** max(0, power - 1) for power in range(-6, 9)]
 def rounded(value: float) -> float:
     """The value with two significant digits: at most 5 % away, exact for whole numbers up to 99.
 
-    What is below 0 counts as 0. Called for every event: formatting to text and back takes twice as
-    long.
+    What is below 0 counts as 0. Called for every request: formatting to text and back takes twice
+    as long.
     """
     if not 0.0 < value < LARGEST:
         return LARGEST if value >= LARGEST else 0.0
