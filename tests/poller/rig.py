@@ -71,6 +71,7 @@ class Gate:
     """A way that a test opens and closes."""
 
     def __init__(self, *, accepting: bool = True) -> None:
+        self.waiting = 0
         self._open = asyncio.Event()
         self.set(accepting=accepting)
 
@@ -79,7 +80,11 @@ class Gate:
         return self._open.is_set()
 
     async def wait_accepting(self) -> None:
-        await self._open.wait()
+        self.waiting += 1
+        try:
+            await self._open.wait()
+        finally:
+            self.waiting -= 1
 
     def set(self, *, accepting: bool) -> None:
         if accepting:

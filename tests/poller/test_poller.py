@@ -121,7 +121,7 @@ async def test_nothing_is_received_while_the_way_is_closed_and_then_one_at_first
             asked.append(request.payload["MaxNumberOfMessages"])
 
     async with rig.running(way=way, limits={"receivers": 1}):
-        await rig.pass_time(lambda: rig.clock.asleep, step=0.1)
+        await until(lambda: way.waiting)
         assert rig.server.requests["ReceiveMessage"] == 0
         rig.server._app._faults = note
         way.set(accepting=True)
