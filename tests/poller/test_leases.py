@@ -101,6 +101,7 @@ async def test_an_extension_without_an_answer_delays_none_of_the_others(rig: Rig
     async with rig.running():
         await until(lambda: "early" in rig.handler.running)
         await until(lambda: rig.server.requests["ReceiveMessage"] == 2)
+        await rig.clock.until_asleep(3)  # the extender, the reader of the retention and the poll
         rig.clock.advance(20)
         await until(lambda: rig.server.requests["ChangeMessageVisibilityBatch"] == 1)
         await until(lambda: rig.server.requests["ReceiveMessage"] == 3)  # a lease of its own time
@@ -190,6 +191,7 @@ async def test_the_last_word_on_visibility_is_not_undone_by_an_extension_under_w
         rig.clock.advance(20)
         await until(lambda: rig.server.requests["ChangeMessageVisibilityBatch"] == 1)
         rig.handler.free()
+        await rig.clock.until_asleep(4)  # the extender, the reader of the retention and two answers
         rig.clock.advance(5)
         await until(lambda: poller.status.in_hand == 0)
         (stored,) = rig.inside.messages()
