@@ -40,10 +40,9 @@ class Attempts(dict[str, Attempt]):
         """A request ended."""
         self._batches += 1
         name = f"{self._prefix}-{self._batches}"
-        ids = [event.id for event in fact.sent]
-        again = {known: self.pop(known).number for known in self.keys() & ids}
-        self.update(dict.fromkeys(ids, Attempt(1, name, fact.events)))
-        for event_id, number in again.items():
-            self[event_id] = Attempt(number + 1, name, fact.events)
+        sent = dict.fromkeys([event.id for event in fact.sent], Attempt(1, name, fact.events))
+        for known in self.keys() & sent:
+            sent[known] = Attempt(self.pop(known).number + 1, name, fact.events)
+        self.update(sent)
         while len(self) > self._limit:
             del self[next(iter(self))]

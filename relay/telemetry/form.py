@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
-from relay.telemetry.message_line import LEVELS, Line
+from relay.telemetry.message_line import LEVELS, Line, LongLine
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -24,8 +24,8 @@ class Form(Protocol):
         """Any record of the logging machinery."""
         ...
 
-    def messages(self, lines: Sequence[Line], at: float) -> str:
-        """Lines about messages, as text of one line or more without the last one's end."""
+    def messages(self, lines: Sequence[Line], at: float) -> bytes:
+        """Lines about messages, as UTF-8 text of one line or more without the last one's end."""
         ...
 
 
@@ -50,13 +50,13 @@ class Json:
         told = {name: value for name, value in vars(record).items() if name != "taskName"}
         return self._formatter.format(logging.makeLogRecord(told))
 
-    def messages(self, lines: Sequence[Line], at: float) -> str:
+    def messages(self, lines: Sequence[Line], at: float) -> bytes:
         """The lines, which know their time."""
         del at
         try:
-            return _encode_lines(lines).decode()[:-1]
+            return _encode_lines(lines)[:-1]
         except UnicodeEncodeError:  # a lone surrogate has no UTF-8; its escape has
-            return "\n".join(json.dumps(msgspec.to_builtins(line)) for line in lines)
+            return "\n".join(json.dumps(msgspec.to_builtins(line)) for line in lines).encode()
 
 
 class Console:
@@ -84,25 +84,31 @@ class Console:
             text = f"{text}\n{self._traceback(record.exc_info)}"
         return self._line(record.created, record.levelno, record.levelname.lower(), text)
 
-    def messages(self, lines: Sequence[Line], at: float) -> str:
+    def messages(self, lines: Sequence[Line], at: float) -> bytes:
         """What became of which event, for each message."""
-        return "\n".join(self._message(line, at) for line in lines)
+        return utf_8("\n".join(self._message(line, at) for line in lines))
 
     def _message(self, line: Line, at: float) -> str:
-        what = (
-            f"{line.event_name or 'a message'} {line.event_id or line.message_id}"
-            if line.event_count is None
-            else f"{line.event_count} events in {line.message_id}"
-        )
-        why = "" if line.reason is None else f": {line.reason}"
-        told = {"code": line.code, "attempts": line.attempts, "seconds": line.seconds}
+        what = f"{line.event_name or 'a message'} {line.event_id or line.message_id}"
+        told: dict[str, Any] = {"attempts": line.attempts, "seconds": line.seconds}
+        if isinstance(line, LongLine):
+            if line.event_count is not None:
+                what = f"{line.event_count} events in {line.message_id}"
+            if line.reason is not None:
+                what += f": {line.reason}"
+            told = {"code": line.code, **told}
         pairs = _pairs({key: value for key, value in told.items() if value is not None})
-        return self._line(at, LEVELS[line.outcome], line.outcome, f"{what}{why}{pairs}")
+        return self._line(at, LEVELS[line.outcome], line.outcome, f"{what}{pairs}")
 
     def _line(self, at: float, level: int, word: str, text: str) -> str:
         line = f"{time.strftime('%H:%M:%S', self._local(at))} {word:<9} {text}"
         colour = self._COLOURS.get(level, "")
         return f"{colour}{line}\x1b[0m" if self._colour and colour else line
+
+
+def utf_8(text: str) -> bytes:
+    """The text as it is written; what has no UTF-8 is written as its escape."""
+    return text.encode(errors="backslashreplace")
 
 
 def _pairs(fields: Mapping[str, Any]) -> str:

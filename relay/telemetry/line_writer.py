@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 
 LIMIT = 8 * 1_048_576
-"""Characters that may wait. At 500 each that is 16,000 lines, seconds of the heaviest traffic."""
+"""Bytes that may wait. At 500 each that is 16,000 lines, seconds of the heaviest traffic."""
 
-GATHER = 0.02
+GATHER = 0.05
 """Seconds between two writes under load: one call for many lines, since waking a thread costs as
 much as several lines. So much a crash may lose."""
 
@@ -21,14 +21,14 @@ class LineWriter:
     written by it, if `close` is given the time.
 
     Args:
-        write: writes a text of whole lines; may block, may raise `OSError` or `ValueError`.
-        limit: characters that may wait.
+        write: writes whole lines; may block, may raise `OSError` or `ValueError`.
+        limit: bytes that may wait.
         told: hears in that thread why lines are lost, and None once they are written again.
     """
 
     def __init__(
         self,
-        write: Callable[[str], None],
+        write: Callable[[bytes], None],
         *,
         limit: int = LIMIT,
         told: Callable[[str | None], None] = lambda _why: None,
@@ -38,7 +38,7 @@ class LineWriter:
         self._failing = False
         self._limit = limit
         self._lock = threading.Lock()
-        self._texts: list[str] = []
+        self._texts: list[bytes] = []
         self._lines = 0
         self._size = 0
         self._lost = 0
@@ -47,7 +47,7 @@ class LineWriter:
         self._thread = threading.Thread(target=self._run, name="log lines", daemon=True)
         self._thread.start()
 
-    def take(self, text: str, lines: int = 1) -> None:
+    def take(self, text: bytes, lines: int = 1) -> None:
         """Take a text of so many lines, without the last one's end."""
         with self._lock:
             if self._size + len(text) > self._limit or self._closing.is_set():
@@ -87,9 +87,9 @@ class LineWriter:
             lines, self._lines = self._lines, 0
         if not texts:
             return
-        texts.append("")
+        texts.append(b"")
         try:
-            self._write("\n".join(texts))
+            self._write(b"\n".join(texts))
         except (OSError, ValueError) as error:  # a closed stream is a ValueError
             with self._lock:
                 self._lost += lines

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from relay.telemetry.form import Console, Form, Json
+from relay.telemetry.form import Console, Form, Json, utf_8
 from relay.telemetry.line_writer import LineWriter
 from relay.telemetry.log_file import LogFile
 from relay.telemetry.message_line import LEVELS, Line
@@ -59,7 +59,7 @@ class Log:
     def record(self, record: logging.LogRecord) -> None:
         """Write a record of the logging machinery."""
         for writer, form in filter(None, (self._screen, self._file)):
-            writer.take(self._redactor.hide(form.record(record)))
+            writer.take(utf_8(self._redactor.hide(form.record(record))))
 
     def messages(self, lines: Sequence[Line], at: float, *, foreign: bool) -> None:
         """Write messages' lines. `foreign` ones hold words that are not the relay's own."""
@@ -67,13 +67,17 @@ class Log:
             lines = [line for line in lines if LEVELS[line.outcome] >= self._level]
         if lines:
             writer, form = self._file or self._screen
-            hide = self._redactor.hide if foreign else self._redactor.hide_from_ours
-            writer.take(hide(form.messages(lines, at)), len(lines))
+            text = form.messages(lines, at)
+            if foreign:
+                text = self._redactor.hide(text.decode()).encode()
+            else:
+                text = self._redactor.hide_from_ours(text)
+            writer.take(text, len(lines))
 
     def metrics(self, text: str) -> None:
         """Write lines to the screen as they are, for who reads metrics there."""
         for line in text.splitlines():
-            self._screen[0].take(line)
+            self._screen[0].take(line.encode())
 
     def take_lost(self) -> int:
         """How many lines found no place since the last call."""
@@ -120,7 +124,7 @@ def open_log(
 
 @contextlib.contextmanager
 def _writing(
-    write: Callable[[str], None], told: Callable[[str | None], None] = lambda _why: None
+    write: Callable[[bytes], None], told: Callable[[str | None], None] = lambda _why: None
 ) -> Iterator[LineWriter]:
     writer = LineWriter(write, told=told)
     try:
@@ -136,12 +140,19 @@ def _complain(file: Path, why: str | None) -> None:
         sys.stderr.write(f"relay: the log file {file} {state}\n")
 
 
-def _to(stream: TextIO) -> Callable[[str], None]:
-    def write(text: str) -> None:
-        stream.write(text)
+def _to(stream: TextIO) -> Callable[[bytes], None]:
+    """Writes to the stream, or to the bytes below it where it has some."""
+
+    def write(text: bytes) -> None:
+        stream.flush()  # what was printed before comes first
+        stream.buffer.write(text)
+        stream.buffer.flush()
+
+    def write_text(text: bytes) -> None:
+        stream.write(text.decode())
         stream.flush()
 
-    return write
+    return write if hasattr(stream, "buffer") else write_text
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TextIO
+from typing import Any, BinaryIO
 
 LARGEST = 50_000_000
 """Bytes. An agent that follows the file has read long before its name goes to the next one."""
@@ -18,18 +18,18 @@ class LogFile:
 
     def __init__(self, path: Path, *, largest: int = LARGEST, kept: int = KEPT) -> None:
         # Only the turning is of use here: its own `emit` formats every line twice.
-        self._handler = RotatingFileHandler(path, backupCount=kept, encoding="utf-8", delay=True)
+        self._handler: Any = RotatingFileHandler(path, backupCount=kept, delay=True)
         self._largest = largest
         self._path = path
 
-    def write(self, text: str) -> None:
+    def write(self, text: bytes) -> None:
         """Add lines. Raises `OSError`; the next call tries again."""
-        stream: TextIO | None = self._handler.stream
+        stream: BinaryIO | None = self._handler.stream
         if stream is not None and stream.tell() + len(text) > self._largest:
             self._handler.doRollover()
         if self._handler.stream is None:
             # Opened late, so that a missing directory costs lines and not the start.
-            self._handler.stream = self._path.open("a", encoding="utf-8")
+            self._handler.stream = self._path.open("ab")
         self._handler.stream.write(text)
         self._handler.stream.flush()
 

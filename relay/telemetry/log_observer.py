@@ -16,10 +16,10 @@ from relay.message import Delivered
 from relay.telemetry.attempts import Attempts
 from relay.telemetry.log import Log
 from relay.telemetry.message_line import Line, MessageLines, stamp
-from relay.telemetry.observers import Ways, spread
+from relay.telemetry.observers import Ways, each
 from relay.telemetry.remarks import REMARKS, see
 from relay.telemetry.report import State
-from relay.telemetry.sampling import Chosen
+from relay.telemetry.sampling import Chosen, everything
 from relay.telemetry.window import Window
 
 PROMPT = 5.0
@@ -51,29 +51,30 @@ class LogObserver:
         self._payload = payload
         self._clock = clock
         self._attempts = Attempts()
-        self._make = MessageLines(log.service, self._attempts, payload=payload).of
+        self._make = MessageLines(log.service, self._attempts, payload=payload)
         self._lines: list[Line] = []
         self._now = 0.0
         self._stamp = ""
         self._problem: str | None = None
         self._letters: dict[str, tuple[float, DeadLettered]] = {}
-        self._ways: Ways = {
-            Settled: self._settled,
-            Forwarded: self._attempts.note,
-            DeadLettered: self._dead_lettered,
-            **dict.fromkeys(REMARKS, self._remark),
+        self.ways: Ways = {
+            # Payloads of a round might be more than may wait.
+            Settled: each(self._alone) if payload else self._settled,
+            Forwarded: each(self._attempts.note),
+            DeadLettered: each(self._dead_lettered),
+            **dict.fromkeys(REMARKS, each(self._remark)),
         }
 
-    def hear(self, facts: Iterator[Fact]) -> None:
-        """Write what the facts say, if it is anything for the log."""
-        spread(facts, self._ways)
+    def end_round(self) -> None:
+        """Write the lines of the messages that came to their end in it."""
         self._write()
 
     def _write(self) -> None:
-        """Write the lines of the messages that came to their end."""
         if self._lines:
-            lines, self._lines = self._lines, []
-            self._log.messages(lines, self._now, foreign=False)
+            try:
+                self._log.messages(self._lines, self._now, foreign=False)
+            finally:
+                self._lines.clear()
 
     def _remark(self, fact: Fact) -> None:
         self._write()  # lines stand in the order of what they tell of
@@ -100,26 +101,38 @@ class LogObserver:
                 _log.error("halted%s: %s", see(state.setting), state.problem, extra=fields)
         self._problem = state.problem
 
-    def _settled(self, fact: Settled) -> None:
-        letter = self._letters.pop(fact.message.message_id, None) if self._letters else None
+    def _settled(self, facts: Iterator[Settled]) -> None:
+        chosen, make, lines = self._chosen, self._make.of, self._lines
+        every = chosen is everything  # and need not be asked about each
+        for fact in facts:
+            if type(fact.outcome) is not Delivered or len(fact.results) != 1 or self._letters:
+                self._alone(fact)
+            elif every or chosen(fact):
+                if not lines:
+                    self._now = fact.at
+                    self._stamp = stamp(fact.at)
+                lines.append(make(fact, fact.results[0][0], self._stamp, Line))
+            else:
+                self._attempts.pop(fact.results[0][0].id, None)
+
+    def _alone(self, fact: Settled) -> None:
+        """Tell of a message that did not simply go through, or whose lines may be long.
+
+        A server's words, which a reason may be, take long to be searched for what looks like a
+        secret.
+        """
+        letter = self._letters.pop(fact.message.message_id, None)
         if not self._chosen(fact):
             for event, _ in fact.results:
                 self._attempts.pop(event.id, None)
             return
-        if not self._lines:
-            self._now = fact.at
-            self._stamp = stamp(fact.at)
-        lines = self._make(fact, self._stamp)
+        lines = self._make.all_of(fact, stamp(fact.at))
         if letter is not None and not letter[1].complete:
             for line in lines:
                 line.stand_in = True
-        if self._payload or not isinstance(fact.outcome, Delivered):
-            self._write()
-            # Alone: payloads of a round might be more than may wait, and a server's words, which
-            # a reason may be, take long to be searched for what looks like a secret.
-            self._log.messages(lines, self._now, foreign=True)
-        else:
-            self._lines += lines
+        self._write()
+        foreign = self._payload or not isinstance(fact.outcome, Delivered)
+        self._log.messages(lines, fact.at, foreign=foreign)
 
     def _dead_lettered(self, fact: DeadLettered) -> None:
         self._letters[fact.message.message_id] = self._clock(), fact

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import floor
 from typing import TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from relay.facts import Settled
 from relay.message import Delivered, Event, Outcome, Reject, Retry
@@ -31,6 +33,7 @@ _HEADS = {
     for kind, word in WORDS.items()
 }
 _TRACE_ID = slice(3, 35)
+_UNSENT = (None, None, None)
 
 
 class Entry(Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -53,10 +56,10 @@ class Entry(Struct, kw_only=True, omit_defaults=True, gc=False):
     after: float | None = None
 
 
-class Line(Struct, kw_only=True, omit_defaults=True, gc=False):
-    """The fields of a line, in the order in which they are written. Those not set are left out.
+class Line(Struct, omit_defaults=True, gc=False):
+    """The fields of a line about a message that simply went through, in the order of writing.
 
-    `docs/logs.md` says what each of them means.
+    Those that are not set are left out. `docs/logs.md` says what each of them means.
     """
 
     timestamp: str
@@ -77,10 +80,13 @@ class Line(Struct, kw_only=True, omit_defaults=True, gc=False):
     batch: str | None = None
     batch_events: int | None = None
     trace_id: str | None = None
-    data: str | None = None
-    body: str | None = None
     reference: str | None = None
     duplicate: bool = False
+
+
+class LongLine(Line, omit_defaults=True, gc=False):
+    """The fields of any line: fewer are quicker to write."""
+
     reason: str | None = None
     code: str | None = None
     may_have_run: bool = False
@@ -90,9 +96,12 @@ class Line(Struct, kw_only=True, omit_defaults=True, gc=False):
     parts: int | None = None
     events: Sequence[Entry] = ()
     stand_in: bool = False
+    data: str | None = None
+    body: str | None = None
 
 
-_Told = TypeVar("_Told", Line, Entry)
+_Line = TypeVar("_Line", Line, LongLine)
+_Told = TypeVar("_Told", LongLine, Entry)
 
 
 class MessageLines:
@@ -109,22 +118,62 @@ class MessageLines:
         self._attempts = attempts
         self._payload = payload
 
-    def of(self, fact: Settled, stamp: str) -> Sequence[Line]:
-        """The message's line, or its lines where it held very many events.
+    def of(self, fact: Settled, event: Event | None, stamp: str, kind: type[_Line]) -> _Line:
+        """The line about the message and its only event, if it has one.
 
-        `stamp` is the time as it is written.
+        It is all that is to be told if the event was delivered: that is a `Line`. `stamp` is the
+        time as it is written.
         """
-        if fact.rejects or len(fact.results) > 1:
-            return tuple(self._several(fact, stamp))
-        line = self._about(fact, stamp)
-        for event, _ in fact.results:
-            line.event_id, line.event_name = event.id, event.name
-            self._sending(event, line)
-        if self._payload and not fact.results:
-            line.body = fact.message.body.decode(errors="replace")
-        return (line,)
+        message, outcome, sent = fact.message, fact.outcome, fact.message.sent_at
+        event_id = name = trace = attempts = batch = batch_events = reference = None
+        duplicate = False
+        if event is not None:
+            event_id, name, trace = event.id, event.name, event.trace
+            attempts, batch, batch_events = self._attempts.pop(event_id, _UNSENT)
+        if type(outcome) is Delivered:
+            reference, duplicate = outcome.reference, outcome.duplicate
+        # What the message came to counts: a refusal that found no place is to be tried again.
+        word, level, sentence = _HEADS[type(outcome)]
+        # The fields in their order, for by name or one after the other they take twice as long.
+        # Times have three decimals, without `round`, which goes through their digits.
+        return kind(
+            stamp,
+            level,
+            self._service,
+            sentence,
+            word,
+            message.message_id,
+            message.queue,
+            message.receive_count,
+            floor(fact.seconds * 1_000 + 0.5) / 1_000,
+            None if sent is None else floor((fact.at - sent) * 1_000 + 0.5) / 1_000,
+            message.group_id,
+            fact.notices,
+            event_id,
+            name,
+            attempts,
+            batch,
+            batch_events,
+            None if trace is None else trace[_TRACE_ID],
+            reference,
+            duplicate,
+        )
 
-    def _several(self, fact: Settled, stamp: str) -> Iterator[Line]:
+    def all_of(self, fact: Settled, stamp: str) -> Sequence[LongLine]:
+        """Whatever there is to tell of the message: several lines if it held very many events."""
+        many = fact.rejects or len(fact.results) > 1
+        event = fact.results[0][0] if fact.results and not many else None
+        line = self.of(fact, event, stamp, LongLine)
+        if not isinstance(fact.outcome, Delivered):
+            _explained(line, fact.outcome)
+        if many:
+            return list(self._parts(line, fact))
+        if self._payload:
+            line.body = _text(fact.message.body) if event is None else None
+            line.data = _text(event.data) if event is not None else None
+        return [line]
+
+    def _parts(self, line: LongLine, fact: Settled) -> Iterator[LongLine]:
         entries = [
             *(self._entry(event, outcome) for event, outcome in fact.results),
             *(
@@ -132,55 +181,24 @@ class MessageLines:
                 for index, reject in fact.rejects
             ),
         ]
+        line.event_count = len(entries)
         parts = range(0, len(entries), EVENTS)
         for number, start in enumerate(parts, 1):
-            line = self._about(fact, stamp)
-            line.event_count = len(entries)
             if len(parts) > 1:
                 line.part, line.parts = number, len(parts)
-            line.events = entries[start : start + EVENTS]
-            yield line
-
-    def _about(self, fact: Settled, stamp: str) -> Line:
-        # What the message came to counts: a refusal that found no place is to be tried again.
-        # Times have three decimals, without `round`, which goes through their digits.
-        message, outcome, sent = fact.message, fact.outcome, fact.message.sent_at
-        word, level, sentence = _HEADS[type(outcome)]
-        line = Line(
-            timestamp=stamp,
-            level=level,
-            service=self._service,
-            message=sentence,
-            outcome=word,
-            message_id=message.message_id,
-            queue=message.queue,
-            receive_count=message.receive_count,
-            seconds=(fact.seconds * 1_000 + 0.5) // 1 / 1_000,
-            age=None if sent is None else ((fact.at - sent) * 1_000 + 0.5) // 1 / 1_000,
-            group_id=message.group_id,
-            notices=fact.notices,
-        )
-        if not isinstance(outcome, Delivered):
-            return _explained(line, outcome)
-        line.reference, line.duplicate = outcome.reference, outcome.duplicate
-        return line
+            yield replace(line, events=entries[start : start + EVENTS])
 
     def _entry(self, event: Event, outcome: Outcome) -> Entry:
         entry = Entry(id=event.id, name=event.name, outcome=WORDS[type(outcome)])
-        self._sending(event, entry)
+        entry.attempts, entry.batch, entry.batch_events = self._attempts.pop(event.id, _UNSENT)
+        if event.trace is not None:
+            entry.trace_id = event.trace[_TRACE_ID]
+        if self._payload:
+            entry.data = _text(event.data)
         if not isinstance(outcome, Delivered):
             return _explained(entry, outcome)
         entry.reference, entry.duplicate = outcome.reference, outcome.duplicate
         return entry
-
-    def _sending(self, event: Event, told: Line | Entry) -> None:
-        attempt = self._attempts.pop(event.id, None)
-        if attempt is not None:
-            told.attempts, told.batch, told.batch_events = attempt
-        if event.trace is not None:
-            told.trace_id = event.trace[_TRACE_ID]
-        if self._payload and event.data is not None:
-            told.data = event.data.decode(errors="replace")
 
 
 def stamp(at: float) -> str:
@@ -192,6 +210,10 @@ def stamp(at: float) -> str:
 @lru_cache(maxsize=2)
 def _to_the_second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _text(data: bytes | None) -> str | None:
+    return None if data is None else data.decode(errors="replace")
 
 
 def _explained(told: _Told, outcome: Retry | Reject) -> _Told:

@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, Protocol, TypeAlias
 
 from relay.facts import Fact
 
 _log = logging.getLogger(__name__)
 
+Way: TypeAlias = Callable[[Iterator[Any]], None]
+"""Takes facts of one kind that came in a row. May raise: it is given those behind its mistake."""
 
-Ways: TypeAlias = Mapping[type, Callable[[Any], None]]
+Ways: TypeAlias = Mapping[type, Way]
 """What takes the facts of each kind. Those of no kind in it are passed over."""
-
-
-def spread(facts: Iterable[Fact], ways: Ways) -> None:
-    """Give each fact to what takes its kind."""
-    for fact in facts:
-        way = ways.get(type(fact))
-        if way is not None:
-            way(fact)
 
 
 class Observer(Protocol):
     """Hears facts."""
 
-    def hear(self, facts: Iterator[Fact]) -> None:
-        """Take facts in their order until there are no more.
+    ways: Ways
 
-        May raise: it is called again for those behind the one that it failed at.
-        """
+    def end_round(self) -> None:
+        """Nothing more is told now."""
         ...
+
+
+def each(take: Callable[[Any], None]) -> Way:
+    """Takes facts in a row, one after the other."""
+
+    def way(facts: Iterator[Any]) -> None:
+        for fact in facts:
+            take(fact)
+
+    return way
 
 
 class Observers:
@@ -70,20 +74,30 @@ class Observers:
     def tell(self) -> None:
         """Tell what was taken since the last time."""
         facts, self._facts = self._facts, []
+        for kind, alike in groupby(facts, type):
+            row = list(alike)
+            for observer in self._observers:
+                way = observer.ways.get(kind)
+                if way is not None:
+                    self._give(row, way)
         for observer in self._observers:
-            rest = iter(facts)
-            for _mistakes in range(len(facts) + 1):
-                if self._heard(observer, rest):
-                    break
+            try:
+                observer.end_round()
+            except Exception as error:  # noqa: BLE001 - said above
+                self._mistaken(error)
 
-    def _heard(self, observer: Observer, facts: Iterator[Fact]) -> bool:
-        """Whether it heard them to the end; if not, those behind its mistake are left."""
-        try:
-            observer.hear(facts)
-        except Exception as error:  # noqa: BLE001 - said above
-            self._failed()
-            if type(error) not in self._known:
-                self._known.add(type(error))
-                _log.exception("a fact was not told")
-            return False
-        return True
+    def _give(self, row: Sequence[Fact], way: Way) -> None:
+        rest = iter(row)
+        for _mistakes in range(len(row) + 1):
+            try:
+                way(rest)
+            except Exception as error:  # noqa: BLE001 - said above
+                self._mistaken(error)
+            else:
+                return
+
+    def _mistaken(self, error: Exception) -> None:
+        self._failed()
+        if type(error) not in self._known:
+            self._known.add(type(error))
+            _log.error("a fact was not told", exc_info=error)

@@ -32,6 +32,7 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._forms: tuple[str, ...] = ()
+        self._raw: tuple[bytes, ...] = ()
         for secret in secrets:
             self.learn(secret)
 
@@ -43,24 +44,21 @@ class Redactor:
         if len(secret) >= SHORTEST:
             forms = {*self._forms, secret, quote(secret, safe="")}
             self._forms = tuple(sorted(forms, key=len, reverse=True))
+            self._raw = tuple(form.encode(errors="replace") for form in self._forms)
 
     def hide(self, text: str) -> str:
         """The text without secrets."""
-        text = self._hide_known(text)
+        for form in self._forms:
+            text = text.replace(form, HIDDEN)
         small = text.lower()
         for mark, pattern, replacement in _PATTERNS:
             if mark in small:
                 text = pattern.sub(replacement, text)
         return text
 
-    def hide_from_ours(self, text: str) -> str:
+    def hide_from_ours(self, text: bytes) -> bytes:
         """The same for lines of our own making: cheaper, for only ids can hold an address."""
-        if ("?" in text or "@" in text) and "://" in text:
-            return self.hide(text)
-        return self._hide_known(text)
-
-    def _hide_known(self, text: str) -> str:
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, HIDDEN)
+        doubtful = (b"?" in text or b"@" in text) and b"://" in text
+        if doubtful or any(map(text.__contains__, self._raw)):
+            return self.hide(text.decode()).encode()
         return text

@@ -39,8 +39,8 @@ RETRY, REJECT = Retry("the destination is away"), Reject("refused_by_destination
 def line(message: Message, outcome: Outcome, *results: tuple[Event, Outcome], at: float) -> str:
     """The line that the relay writes about a message at its end."""
     fact = Settled(message=message, outcome=outcome, at=at, seconds=1.5, results=results)
-    lines = MessageLines("relay", Attempts()).of(fact, stamp(at))
-    return Json("relay").messages(lines, at)
+    lines = MessageLines("relay", Attempts()).all_of(fact, stamp(at))
+    return Json("relay").messages(lines, at).decode()
 
 
 def remark(message: Message, text: str) -> str:

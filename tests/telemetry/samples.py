@@ -8,7 +8,7 @@ from typing import Any
 from relay.facts import Fact, Settled
 from relay.message import Delivered, Event, Message, Outcome
 from relay.telemetry.flusher import gauges
-from relay.telemetry.observers import Observer
+from relay.telemetry.observers import Observer, Observers
 from relay.telemetry.recorder import Recorder
 from relay.telemetry.report import Report, State
 
@@ -60,7 +60,12 @@ def recorder(**fields: Any) -> Recorder:
 
 def tell(observer: Observer, *facts: Fact) -> None:
     """Tell an observer a round of facts."""
-    observer.hear(iter(facts))
+    mistakes: list[None] = []
+    observers = Observers(observer, soon=lambda _: None, failed=lambda: mistakes.append(None))
+    for fact in facts:
+        observers.observe(fact)
+    observers.tell()
+    assert not mistakes
 
 
 def report(counted: Recorder, state: State | None = None, at: float = NOW) -> Report:

@@ -91,7 +91,7 @@ class TestFiles:
     ) -> None:
         file = LogFile(tmp_path / "audit.log", largest=1_000, kept=3)
         for number in range(60):
-            file.write(f"{number:049}\n")
+            file.write(b"%049d\n" % number)
         file.close()
         found = sorted(tmp_path.iterdir(), key=lambda path: path.name, reverse=True)
         assert [path.name for path in found] == [
@@ -108,7 +108,7 @@ class TestFiles:
     def test_a_disk_that_stays_full_does_not_keep_the_file_from_being_closed(self) -> None:
         file = LogFile(FULL)
         with pytest.raises(OSError, match="space"):
-            file.write("a line\n")
+            file.write(b"a line\n")
         file.close()
 
     def test_a_directory_that_is_missing_costs_lines_and_nothing_else(self, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from relay.facts import DeletedLate, Fact, LeaseLost, Received
-from relay.telemetry.observers import Observers
+from relay.telemetry.observers import Observers, Ways
 from tests.telemetry.samples import message
 
 
@@ -16,18 +16,34 @@ class Hearing:
 
     def __init__(self) -> None:
         self.facts: list[Fact] = []
+        self.rounds = 0
+        self.ways: Ways = {
+            Received: self.hear,
+            DeletedLate: self.hear,
+            LeaseLost: self.fail,
+        }
 
     def hear(self, facts: Iterator[Fact]) -> None:
-        for fact in facts:
-            if isinstance(fact, LeaseLost):
-                raise KeyError("a bug")
-            self.facts.append(fact)
+        self.facts.extend(facts)
+
+    def fail(self, facts: Iterator[Fact]) -> None:
+        for _ in facts:
+            raise KeyError("a bug")
+
+    def end_round(self) -> None:
+        self.rounds += 1
 
 
 class Deaf:
     """Never gets as far as to hear a fact."""
 
+    def __init__(self) -> None:
+        self.ways: Ways = {DeletedLate: self.hear}
+
     def hear(self, facts: Iterator[Fact]) -> None:
+        raise OSError("a disk")
+
+    def end_round(self) -> None:
         raise OSError("a disk")
 
 
@@ -55,6 +71,7 @@ def test_every_fact_is_told_in_order_when_its_round_ends() -> None:
     assert first.facts == []
     turns.turn()
     assert first.facts == second.facts == facts
+    assert first.rounds == second.rounds == 1
 
 
 def test_a_round_is_asked_for_once_and_again_after_it() -> None:
