@@ -27,6 +27,16 @@ RELAY = {
 """The shipped settings otherwise: the event API here keeps nothing that could be read back, and
 CloudWatch is not there, so metrics go to a file."""
 
+HEARING = {
+    "all": "as shipped: metrics counted, one log line a message, to files",
+    "problems": "RELAY_LOG_MESSAGES=problems: metrics counted, no log line where all went well",
+    "nothing": "nothing counted and nothing logged, which no setting offers",
+}
+"""What those who observe ours may listen to."""
+
+HEARING_FILE = BUILD / "hearing"
+"""Tells it to who is `observed`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
@@ -58,7 +68,7 @@ def relay_poll(messages: int = 10_000, **settings: str) -> Contestant:
         name="relay poll",
         command=(*_python("relay"), "poll"),
         messages=messages,
-        about="as shipped: metrics counted, one log line a message, to files",
+        about=HEARING["all"],
         settings=RELAY | settings,
     )
 
@@ -69,32 +79,20 @@ def relay_serve(messages: int = 10_000) -> Contestant:
         name="relay serve",
         command=(*_python("relay"), "serve"),
         messages=messages,
-        about="as shipped: metrics counted, one log line a message, to files",
+        about=HEARING["all"],
         settings=RELAY,
         pushed=True,
     )
 
 
-def problems_only(mode: str) -> Contestant:
-    """Ours without log lines for what simply went through; `mode` is `poll` or `serve`."""
+def observed(mode: str) -> Contestant:
+    """Ours, that can be told while it runs what to listen to; `mode` is `poll` or `serve`."""
     return Contestant(
-        name=f"relay {mode}, problems only",
-        command=(*_python("relay"), mode),
+        name=f"relay {mode}",
+        command=(*_python("bench.observed"), mode),
         messages=10_000,
-        about="RELAY_LOG_MESSAGES=problems: metrics counted, no log line where all went well",
-        settings=RELAY | {"RELAY_LOG_MESSAGES": "problems"},
-        pushed=mode == "serve",
-    )
-
-
-def unobserved(mode: str) -> Contestant:
-    """Ours with nobody listening; `mode` is `poll` or `serve`."""
-    return Contestant(
-        name=f"relay {mode}, unobserved",
-        command=(*_python("bench.unobserved"), mode),
-        messages=10_000,
-        about="nothing counted and nothing logged, which no setting offers",
-        settings=RELAY | {"RELAY_METRICS": "none"},
+        about=HEARING["all"],
+        settings=RELAY | {"BENCH_HEARING": str(HEARING_FILE)},
         pushed=mode == "serve",
     )
 

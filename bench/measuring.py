@@ -83,11 +83,12 @@ async def _on(ground: Ground, extent: Extent, peers: Sequence[Contestant]) -> di
 
 
 async def _telemetry(ground: Ground, plan: Plan, count: int) -> dict[str, Any]:
-    """Each mode's contestants."""
+    """Each mode's figures by what those who observe it listen to."""
     found: dict[str, Any] = {}
     for work, contestants in plan:
-        say(f"{count} rounds of turns: {', '.join(one.name for one in contestants)}")
-        found |= await turns(ground, work, contestants, count)
+        for one in contestants:
+            say(f"{count} rounds of turns: {one.name} with more and less telemetry")
+            found[one.name] = await turns(ground, work, one, count)
     return found
 
 

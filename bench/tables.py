@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from bench.contestant import HEARING
 from bench.targets import overhead
 
 MEGABYTE = 1_000_000
@@ -35,25 +37,21 @@ def push(results: Results) -> list[Table]:
 
 def telemetry(results: Results) -> list[Table]:
     """What metrics and log lines add."""
-    found = results["telemetry"]
-    if not found:
-        return []
     return [
         Table(
-            f"{mode}, events of 300 B",
-            ("", "CPU µs", "rounds", "added"),
+            f"{name}, events of 300 B",
+            ("", "CPU µs", "half of the turns", "added"),
             [
                 (
-                    results["peers"][name],
+                    HEARING[hearing],
                     _micro(one["cpu"]),
-                    _spread(one),
-                    f"{overhead(found, name):+.1%}",
+                    _middle(one["turns"]),
+                    f"{overhead(found, hearing):+.1%}",
                 )
-                for name, one in found.items()
-                if name.startswith(mode)
+                for hearing, one in found.items()
             ],
         )
-        for mode in OURS
+        for name, found in results["telemetry"].items()
     ]
 
 
@@ -165,6 +163,12 @@ def _contest(title: str, contestants: Mapping[str, Any]) -> Table:
 def _spread(one: Mapping[str, Any]) -> str:
     """From the least to the most of all rounds."""
     return f"{min(one['rounds']):,.0f} to {max(one['rounds']):,.0f}"
+
+
+def _middle(turns: Sequence[float]) -> str:
+    """What half of them were between."""
+    low, _, high = statistics.quantiles(turns, n=4)
+    return f"{low:,.0f} to {high:,.0f}"
 
 
 def _micro(value: float) -> str:

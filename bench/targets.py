@@ -61,24 +61,22 @@ def _push(push: Mapping[str, Any]) -> Iterator[Target]:
 
 
 def _telemetry(telemetry: Mapping[str, Any]) -> Iterator[Target]:
-    if telemetry:
-        for mode, name in (("pull", "relay poll"), ("push", "relay serve")):
-            for which, what in (
-                (f"{name}, problems only", "metrics"),
-                (name, "metrics and a log line a message"),
-            ):
-                found = overhead(telemetry, which) * 100
-                yield Target(f"telemetry: CPU added by {what}, {mode}", found, 5, " %")
+    names = {"relay poll": "pull", "relay serve": "push"}
+    meant = {"problems": "metrics", "all": "metrics and a log line a message"}
+    for name, found in telemetry.items():
+        for hearing, what in meant.items():
+            added = overhead(found, hearing) * 100
+            yield Target(f"telemetry: CPU added by {what}, {names[name]}", added, 5, " %")
 
 
-def overhead(telemetry: Mapping[str, Any], name: str) -> float:
-    """The share of CPU that this one takes above the unobserved one.
+def overhead(found: Mapping[str, Any], hearing: str) -> float:
+    """The share of CPU that hearing so much adds to hearing nothing.
 
-    It is the mean over pairs of one round, which took turns with each other.
+    It is the median over neighbouring turns: some are disturbed, by far more than this share.
     """
-    without = telemetry[f"{name.split(',', maxsplit=1)[0]}, unobserved"]["rounds"]
-    pairs = zip(telemetry[name]["rounds"], without, strict=True)
-    return statistics.fmean(one / other - 1 for one, other in pairs)
+    pairs = zip(found[hearing]["turns"], found["nothing"]["turns"], strict=True)
+    added: float = statistics.median(one / without - 1 for one, without in pairs)
+    return added
 
 
 def _rest(results: Mapping[str, Any]) -> Iterator[Target]:

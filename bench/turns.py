@@ -1,64 +1,75 @@
-"""Turns: contestants that differ by little all run, and do a little work each, one after the other.
+"""Turns: one process that is told to listen to more and less, and does a little work each time.
 
-What a machine does beside it changes within seconds, by more than they differ: a turn takes less
-than one, so that neighbours in time are compared. Two processes of the same program differ too, by
-a few percent, for they lie differently in memory: each round starts all of them anew.
+What a machine does beside it changes within seconds, by more than listening costs: a turn takes
+less than one, so that neighbours in time are compared. Processes of the same program differ too, by
+a few percent, for they lie differently in memory: each round has a new one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import statistics
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Mapping
 from typing import Any
 
 from bench.accounting import cpu_seconds
-from bench.contestant import Contestant, Running
+from bench.contestant import HEARING, HEARING_FILE, Contestant, Running
 from bench.course import WARM_UP, Work, consume
-from bench.ground import Ground
+from bench.failure import Failed
+from bench.ground import WITHIN, Ground, check
 
 MESSAGES = 1_000
 """Of a turn."""
 
-TURNS = 4
-"""Of a round."""
+TURNS = 16
+"""Of a round, with each hearing."""
 
 QUIET = 0.05
 """Seconds after a turn in which the last deletes and the log's last lines are done with."""
 
 
 async def turns(
-    ground: Ground, work: Work, contestants: Sequence[Contestant], rounds: int
+    ground: Ground, work: Work, contestant: Contestant, rounds: int
 ) -> dict[str, dict[str, Any]]:
-    """By contestant: the CPU in µs a message in each round, and the median of that.
+    """By hearing: the CPU in µs a message of each turn, and the median of that.
 
     Raises:
-        Failed: one of them ends, refuses or takes too long.
+        Failed: the contestant ends, refuses or takes too long.
     """
-    found: dict[str, list[float]] = {one.name: [] for one in contestants}
+    found: dict[str, list[float]] = {hearing: [] for hearing in HEARING}
     await ground.sink.ask("wait", seconds=work.latency)
     for _ in range(rounds):
-        for name, cpu in (await _round(ground, work, contestants)).items():
-            found[name].append(cpu)
-    return {name: {"cpu": statistics.median(all_), "rounds": all_} for name, all_ in found.items()}
+        await _round(ground, work, contestant, found)
+    return {one: {"cpu": statistics.median(all_), "turns": all_} for one, all_ in found.items()}
 
 
-async def _round(ground: Ground, work: Work, contestants: Sequence[Contestant]) -> dict[str, float]:
-    """Each one's mean over its turns."""
-    found: dict[str, list[float]] = {one.name: [] for one in contestants}
-    async with AsyncExitStack() as stack:
-        entered = [
-            (one, *await stack.enter_async_context(ground.course(one))) for one in contestants
-        ]
-        for one, queue, url, running in entered:
-            await consume(ground, one, running, queue, url, work, WARM_UP)
-        for number in range(TURNS):
-            for one, queue, url, running in entered[:: -1 if number % 2 else 1]:
+async def _round(
+    ground: Ground, work: Work, contestant: Contestant, found: Mapping[str, list[float]]
+) -> None:
+    order = tuple(HEARING)
+    async with ground.course(contestant) as (queue, url, running):
+        await consume(ground, contestant, running, queue, url, work, WARM_UP)
+        for _ in range(TURNS):
+            for hearing in order:
+                await _listen(running, hearing)
                 before = cpu_seconds(running.process.pid)
-                await consume(ground, one, running, queue, url, work, MESSAGES)
-                found[one.name].append(await _spent(running, before))
-    return {name: statistics.fmean(all_) for name, all_ in found.items()}
+                await consume(ground, contestant, running, queue, url, work, MESSAGES)
+                found[hearing].append(await _spent(running, before))
+            order = order[::-1]
+
+
+async def _listen(running: Running, hearing: str) -> None:
+    """Have it listen to this from now on."""
+    HEARING_FILE.write_text(hearing)
+    running.process.send_signal(signal.SIGUSR1)
+    try:
+        async with asyncio.timeout(WITHIN):
+            while HEARING_FILE.exists():
+                check(running)
+                await asyncio.sleep(0.005)
+    except TimeoutError as error:
+        raise Failed(f"{running.name} does not take up what it is to listen to") from error
 
 
 async def _spent(running: Running, before: float) -> float:

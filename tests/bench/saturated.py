@@ -123,7 +123,7 @@ class Pulling:
 
 
 @contextlib.asynccontextmanager
-async def pulling(*command: str, output: Path) -> AsyncIterator[Pulling]:
+async def pulling(*command: str, output: Path, **settings: str) -> AsyncIterator[Pulling]:
     """A relay that was started with this module and arguments, and its servers."""
     async with SqsServer() as server:
         shop = Shop(server)
@@ -135,9 +135,9 @@ async def pulling(*command: str, output: Path) -> AsyncIterator[Pulling]:
             return in_flight >= IN_HAND or not visible
 
         sink = PatientSink(full)
-        urls = {"AWS_ENDPOINT_URL": server.url, "RELAY_QUEUE_URL": url}
+        settings |= {"AWS_ENDPOINT_URL": server.url, "RELAY_QUEUE_URL": url}
         async with (
             listening(sink) as api,
-            relay(*command, sink=api, output=output, **urls) as process,
+            relay(*command, sink=api, output=output, **settings) as process,
         ):
             yield Pulling(shop, sink, process)
