@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from math import floor
 from typing import TypeVar
 
 from msgspec import Struct
@@ -34,6 +33,10 @@ _HEADS = {
 }
 _TRACE_ID = slice(3, 35)
 _UNSENT = (None, None, None)
+
+_WHOLE = 1.5 * 2.0**52
+"""Adding this to a number and taking it off again leaves a whole one, by how floats are made.
+`floor` takes four times as long, and `round` longer still."""
 
 
 class Entry(Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -115,7 +118,7 @@ class MessageLines:
 
     def __init__(self, service: str, attempts: Attempts, *, payload: bool = False) -> None:
         self._service = service
-        self._attempts = attempts
+        self._attempt_of = attempts.pop
         self._payload = payload
 
     def of(self, fact: Settled, event: Event | None, stamp: str, kind: type[_Line]) -> _Line:
@@ -129,13 +132,13 @@ class MessageLines:
         duplicate = False
         if event is not None:
             event_id, name, trace = event.id, event.name, event.trace
-            attempts, batch, batch_events = self._attempts.pop(event_id, _UNSENT)
+            attempts, batch, batch_events = self._attempt_of(event_id, _UNSENT)
         if type(outcome) is Delivered:
             reference, duplicate = outcome.reference, outcome.duplicate
         # What the message came to counts: a refusal that found no place is to be tried again.
         word, level, sentence = _HEADS[type(outcome)]
         # The fields in their order, for by name or one after the other they take twice as long.
-        # Times have three decimals, without `round`, which goes through their digits.
+        # Times have three decimals.
         return kind(
             stamp,
             level,
@@ -145,8 +148,8 @@ class MessageLines:
             message.message_id,
             message.queue,
             message.receive_count,
-            floor(fact.seconds * 1_000 + 0.5) / 1_000,
-            None if sent is None else floor((fact.at - sent) * 1_000 + 0.5) / 1_000,
+            (fact.seconds * 1_000 + _WHOLE - _WHOLE) / 1_000,
+            None if sent is None else ((fact.at - sent) * 1_000 + _WHOLE - _WHOLE) / 1_000,
             message.group_id,
             fact.notices,
             event_id,
@@ -190,7 +193,7 @@ class MessageLines:
 
     def _entry(self, event: Event, outcome: Outcome) -> Entry:
         entry = Entry(id=event.id, name=event.name, outcome=WORDS[type(outcome)])
-        entry.attempts, entry.batch, entry.batch_events = self._attempts.pop(event.id, _UNSENT)
+        entry.attempts, entry.batch, entry.batch_events = self._attempt_of(event.id, _UNSENT)
         if event.trace is not None:
             entry.trace_id = event.trace[_TRACE_ID]
         if self._payload:
