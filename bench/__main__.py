@@ -27,7 +27,7 @@ from bench.report import told
 from bench.rounds import say
 from bench.targets import targets
 
-FULL = Extent(rounds=3, telemetry=4, shrink=1, idle=100, messages=200_000, growth=True)
+FULL = Extent(rounds=3, telemetry=6, shrink=1, idle=100, messages=200_000, growth=True)
 QUICK = Extent(rounds=1, telemetry=0, shrink=5, idle=30, messages=10_000, growth=False)
 
 INTERRUPTED = 130

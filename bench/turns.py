@@ -25,8 +25,9 @@ MESSAGES = 1_000
 TURNS = 16
 """Of a round, with each hearing."""
 
-QUIET = 0.05
-"""Seconds after a turn in which the last deletes and the log's last lines are done with."""
+QUIET = 0.1
+"""Seconds after a turn: the last deletes and the log's last lines, which gather for half as long,
+are done with then."""
 
 
 async def turns(
