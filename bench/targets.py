@@ -72,11 +72,10 @@ def _telemetry(telemetry: Mapping[str, Any]) -> Iterator[Target]:
 def overhead(found: Mapping[str, Any], hearing: str) -> float:
     """The share of CPU that hearing so much adds to hearing nothing.
 
-    It is the median over neighbouring turns: some are disturbed, by far more than this share.
+    It compares the geometric means of the turns: what disturbs some of them multiplies their CPU.
     """
-    pairs = zip(found[hearing]["turns"], found["nothing"]["turns"], strict=True)
-    added: float = statistics.median(one / without - 1 for one, without in pairs)
-    return added
+    mean = statistics.geometric_mean
+    return mean(found[hearing]["turns"]) / mean(found["nothing"]["turns"]) - 1
 
 
 def _rest(results: Mapping[str, Any]) -> Iterator[Target]:

@@ -41,8 +41,9 @@ class Attempts(dict[str, Attempt]):
         self._batches += 1
         name = f"{self._prefix}-{self._batches}"
         sent = dict.fromkeys([event.id for event in fact.sent], Attempt(1, name, fact.events))
-        for known in self.keys() & sent:
-            sent[known] = Attempt(self.pop(known).number + 1, name, fact.events)
+        if not self.keys().isdisjoint(sent):
+            for again in self.keys() & sent:
+                sent[again] = Attempt(self.pop(again).number + 1, name, fact.events)
         self.update(sent)
         while len(self) > self._limit:
             del self[next(iter(self))]
