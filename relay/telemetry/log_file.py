@@ -25,8 +25,10 @@ class LogFile:
     def write(self, text: bytes) -> None:
         """Add lines. Raises `OSError`; the next call tries again."""
         stream: BinaryIO | None = self._handler.stream
-        if stream is not None and stream.tell() + len(text) > self._largest:
-            self._handler.doRollover()
+        if stream is not None:
+            stream.flush()  # what a full disk did not take is still to be written, before turning
+            if stream.tell() + len(text) > self._largest:
+                self._handler.doRollover()
         if self._handler.stream is None:
             # Opened late, so that a missing directory costs lines and not the start.
             self._handler.stream = self._path.open("ab")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import resource
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -110,6 +112,27 @@ class TestFiles:
         with pytest.raises(OSError, match="space"):
             file.write(b"a line\n")
         file.close()
+
+    def test_a_disk_that_was_full_when_the_file_was_to_be_turned_is_written_again(
+        self, tmp_path: Path
+    ) -> None:
+        file, line = LogFile(tmp_path / "audit.log", largest=100, kept=3), b"%039d\n" % 7
+        file.write(line)
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60, before[1]))
+        try:
+            for _ in range(4):
+                with pytest.raises(OSError, match="large"):
+                    file.write(line)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, ignored)
+        file.write(line)
+        file.close()
+        found = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        assert found.endswith(line)
+        assert (tmp_path / "audit.log.1").exists()
 
     def test_a_directory_that_is_missing_costs_lines_and_nothing_else(self, tmp_path: Path) -> None:
         screen = io.StringIO()
