@@ -141,7 +141,7 @@ def _complain(file: Path, why: str | None) -> None:
 
 
 def _to(stream: TextIO) -> Callable[[bytes], None]:
-    """Writes to the stream, or to the bytes below it where it has some."""
+    """Writes to the bytes below the stream where it has some: UTF-8 whatever its encoding is."""
 
     def write(text: bytes) -> None:
         stream.flush()  # what was printed before comes first

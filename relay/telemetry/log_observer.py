@@ -109,30 +109,38 @@ class LogObserver:
                 self._alone(fact)
             elif every or chosen(fact):
                 if not lines:
-                    self._now = fact.at
-                    self._stamp = stamp(fact.at)
+                    self._begin(fact.at)
                 lines.append(make(fact, fact.results[0][0], self._stamp, Line))
             else:
                 self._attempts.pop(fact.results[0][0].id, None)
 
-    def _alone(self, fact: Settled) -> None:
-        """Tell of a message that did not simply go through, or whose lines may be long.
+    def _begin(self, at: float) -> None:
+        """The lines from here on are of this time."""
+        self._now = at
+        self._stamp = stamp(at)
 
-        A server's words, which a reason may be, take long to be searched for what looks like a
-        secret.
-        """
+    def _alone(self, fact: Settled) -> None:
+        """Tell of a message of which more is to be told than that its event was delivered."""
         letter = self._letters.pop(fact.message.message_id, None)
         if not self._chosen(fact):
             for event, _ in fact.results:
                 self._attempts.pop(event.id, None)
             return
-        lines = self._make.all_of(fact, stamp(fact.at))
+        foreign = self._payload or not isinstance(fact.outcome, Delivered)
+        if foreign:
+            self._write()
+        if not self._lines:
+            self._begin(fact.at)
+        lines = self._make.all_of(fact, self._stamp)
         if letter is not None and not letter[1].complete:
             for line in lines:
                 line.stand_in = True
-        self._write()
-        foreign = self._payload or not isinstance(fact.outcome, Delivered)
-        self._log.messages(lines, fact.at, foreign=foreign)
+        if foreign:
+            # A server's words, which a reason may be, take long to be searched for what looks like
+            # a secret.
+            self._log.messages(lines, self._now, foreign=True)
+        else:
+            self._lines += lines
 
     def _dead_lettered(self, fact: DeadLettered) -> None:
         self._letters[fact.message.message_id] = self._clock(), fact
