@@ -33,7 +33,7 @@ are done with then."""
 async def turns(
     ground: Ground, work: Work, contestant: Contestant, rounds: int
 ) -> dict[str, dict[str, Any]]:
-    """By hearing: the CPU in µs a message of each turn, and the median of that.
+    """By hearing: the CPU in µs a message of each turn, and their mean.
 
     Raises:
         Failed: the contestant ends, refuses or takes too long.
@@ -42,7 +42,9 @@ async def turns(
     await ground.sink.ask("wait", seconds=work.latency)
     for _ in range(rounds):
         await _round(ground, work, contestant, found)
-    return {one: {"cpu": statistics.median(all_), "turns": all_} for one, all_ in found.items()}
+    return {
+        one: {"cpu": statistics.geometric_mean(all_), "turns": all_} for one, all_ in found.items()
+    }
 
 
 async def _round(
