@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from urllib.parse import quote
@@ -40,9 +41,10 @@ class Redactor:
         return f"Redactor({HIDDEN})"
 
     def learn(self, secret: str) -> None:
-        """Hide this from now on, plain or as it is quoted in an address."""
+        """Hide this from now on, plain or as it is quoted in an address or in JSON."""
         if len(secret) >= SHORTEST:
-            forms = {*self._forms, secret, quote(secret, safe="")}
+            in_json = (json.dumps(secret, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False))
+            forms = {*self._forms, secret, quote(secret, safe=""), *in_json}
             self._forms = tuple(sorted(forms, key=len, reverse=True))
             self._raw = tuple(form.encode(errors="replace") for form in self._forms)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import msgspec
 import pytest
 
 from relay.telemetry.redaction import Redactor
@@ -38,6 +41,14 @@ def test_what_is_no_secret_by_its_length_stays_a_word() -> None:
 
 def test_a_longer_secret_is_hidden_before_one_that_is_part_of_it() -> None:
     assert Redactor(["planted-1", "planted-1-and-more"]).hide("planted-1-and-more") == "***"
+
+
+@pytest.mark.parametrize("secret", ['pla"nted\\key', "geheimer-schlüssel"])
+def test_a_secret_is_hidden_as_json_writes_it(secret: str) -> None:
+    redactor = Redactor([secret])
+    for text in (json.dumps([secret]), msgspec.json.encode([secret]).decode()):
+        assert redactor.hide(text) == '["***"]'
+        assert redactor.hide_from_ours(text.encode()) == b'["***"]'
 
 
 def test_it_shows_nothing_of_itself() -> None:
