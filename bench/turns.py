@@ -1,8 +1,8 @@
 """Turns: one process that is told to listen to more and less, and does a little work each time.
 
 What a machine does beside it changes within seconds, by more than listening costs: a turn takes
-less than one, so that neighbours in time are compared. Processes of the same program differ too, by
-a few percent, for they lie differently in memory: each round has a new one.
+less than one, so that each hearing has its share of that. Processes of the same program differ too,
+by a few percent, for they lie differently in memory: each round has a new one.
 """
 
 from __future__ import annotations
