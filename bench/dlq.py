@@ -25,23 +25,20 @@ from urllib.request import urlopen
 
 from relay.aws.session import open_session
 from relay.aws.sqs import Queue, open_queue
-from relay.aws.values import Outgoing
-from relay.dlq.deletion import Deletion
-from relay.dlq.errand import Course, Errand
-from relay.dlq.growth import Growth
-from relay.dlq.holding import Holding
+from relay.aws.sqs_values import Outgoing
+from relay.dlq.dead_letter import Letter, read_letter
 from relay.dlq.journal import Journal
-from relay.dlq.letter import Letter, read_letter
-from relay.dlq.pace import Pace
-from relay.dlq.queue_road import QueueRoad
-from relay.dlq.routes import Target
+from relay.dlq.leases import Deletion, Holding
+from relay.dlq.queue_target import QueueRoad
 from relay.dlq.run import Run
+from relay.dlq.safeguards import Growth, Pace
 from relay.dlq.scan import Scan
+from relay.dlq.selection import Course, Errand, Tally
 from relay.dlq.snapshot import Head
-from relay.dlq.tally import Tally
+from relay.dlq.targets import Target
 from relay.envelope import Rules
-from relay.message import Attribute, Message
-from relay.origin import ATTRIBUTE, Origin
+from relay.model.message import Attribute, Message
+from relay.model.origin import ATTRIBUTE, Origin
 
 SIZE = 2_048
 LEASE = 600.0

@@ -14,12 +14,11 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from relay.app import telemetry
 from relay.cli import main
-from relay.facts import Fact
-from relay.telemetry.log_observer import LogObserver
+from relay.model.facts import Fact
+from relay.telemetry.log_observer import LogObserver, chosen
 from relay.telemetry.observers import Observers
-from relay.telemetry.sampling import chosen
-from relay.wiring import telemetry
 
 
 class Nobody(Observers):

@@ -10,10 +10,10 @@ from typing import Any
 from bench.payload import bodies
 from bench.servant import obey
 from relay.local.sqs import SqsServer
-from relay.local.sqs.intake import accept
 from relay.local.sqs.parameters import Draft
 from relay.local.sqs.queue import Queue
 from relay.local.sqs.stored import Stored
+from relay.local.sqs.validation import accept
 
 LOOK = 0.002
 """Seconds between looks whether a queue is empty."""

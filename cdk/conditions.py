@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from cdk.watch import MINUTE, Watched, formula
-from relay import clocks
-from relay.telemetry import table
+from relay.settings import clocks
+from relay.telemetry import metrics
 
 RUNBOOK = "docs/runbook.md"
 
@@ -94,7 +94,7 @@ def _of_dead_letters(watched: Watched) -> Iterator[Condition]:
 def _of_the_relay(watched: Watched) -> Iterator[Condition]:
     yield Condition(
         name="heartbeat-missing",
-        metric=watched.relay(table.HEARTBEAT, "Sum"),
+        metric=watched.relay(metrics.HEARTBEAT, "Sum"),
         threshold=1,
         comparison=BELOW,
         missing=MISSING_IS_BAD,
@@ -104,7 +104,7 @@ def _of_the_relay(watched: Watched) -> Iterator[Condition]:
     )
     yield Condition(
         name="halted",
-        metric=watched.relay(table.HALTED, "Maximum"),
+        metric=watched.relay(metrics.HALTED, "Maximum"),
         threshold=1,
         comparison=AT_LEAST,
         periods=1,
@@ -117,11 +117,11 @@ def _of_the_destination(watched: Watched) -> Iterator[Condition]:
     yield Condition(
         name="circuit-open",
         metric=formula(
-            f"IF(state >= {table.CIRCUIT_STATES['half-open']}"
-            f" AND state < {table.CIRCUIT_STATES['halted']}, 1, 0)",
+            f"IF(state >= {metrics.CIRCUIT_STATES['half-open']}"
+            f" AND state < {metrics.CIRCUIT_STATES['halted']}, 1, 0)",
             "Circuit not closed",
             MINUTE,
-            state=watched.relay(table.CIRCUIT_STATE, "Maximum"),
+            state=watched.relay(metrics.CIRCUIT_STATE, "Maximum"),
         ),
         threshold=1,
         comparison=AT_LEAST,
@@ -135,8 +135,8 @@ def _of_the_destination(watched: Watched) -> Iterator[Condition]:
             f"IF(rejected >= {REJECTED_LEAST}, rejected / (rejected + FILL(delivered, 0)), 0)",
             "Share of events rejected",
             5 * MINUTE,
-            rejected=watched.relay(table.REJECTED, "Sum", 5 * MINUTE),
-            delivered=watched.relay(table.DELIVERED, "Sum", 5 * MINUTE),
+            rejected=watched.relay(metrics.REJECTED, "Sum", 5 * MINUTE),
+            delivered=watched.relay(metrics.DELIVERED, "Sum", 5 * MINUTE),
         ),
         threshold=REJECTED_SHARE,
         periods=1,
@@ -149,9 +149,9 @@ def _of_the_backlog(watched: Watched) -> Iterator[Condition]:
     yield Condition(
         name="queue-age",
         metric=watched.queue("ApproximateAgeOfOldestMessage", "Maximum"),
-        threshold=table.SLO_SECONDS,
+        threshold=metrics.SLO_SECONDS,
         periods=5,
-        means=f"The oldest message has waited for more than {table.SLO_SECONDS:g} s.",
+        means=f"The oldest message has waited for more than {metrics.SLO_SECONDS:g} s.",
         first="see whether the backlog shrinks on the dashboard.",
         symptom=True,
     )
@@ -177,8 +177,8 @@ def _of_the_backlog(watched: Watched) -> Iterator[Condition]:
             "Nothing moves",
             STALLED_PERIOD,
             visible=watched.queue("ApproximateNumberOfMessagesVisible", "Minimum", STALLED_PERIOD),
-            delivered=watched.relay(table.DELIVERED, "Sum", STALLED_PERIOD),
-            given_up=watched.relay(table.DEAD_LETTERED, "Sum", STALLED_PERIOD),
+            delivered=watched.relay(metrics.DELIVERED, "Sum", STALLED_PERIOD),
+            given_up=watched.relay(metrics.DEAD_LETTERED, "Sum", STALLED_PERIOD),
         ),
         threshold=1,
         comparison=AT_LEAST,
@@ -193,12 +193,12 @@ def _of_the_backlog(watched: Watched) -> Iterator[Condition]:
             "IF(late > 0, late / (late + FILL(intime, 0)), 0)",
             "Share of events late",
             60 * MINUTE,
-            late=watched.relay(table.DELIVERED_LATE, "Sum", 60 * MINUTE),
-            intime=watched.relay(table.DELIVERED_IN_SLO, "Sum", 60 * MINUTE),
+            late=watched.relay(metrics.DELIVERED_LATE, "Sum", 60 * MINUTE),
+            intime=watched.relay(metrics.DELIVERED_IN_SLO, "Sum", 60 * MINUTE),
         ),
-        threshold=round(BURN_RATE * (1 - table.SLO_SHARE), 6),
+        threshold=round(BURN_RATE * (1 - metrics.SLO_SHARE), 6),
         periods=1,
-        means=f"So many events are late that {table.SLO_SHARE:.1%} in time is out of reach.",
+        means=f"So many events are late that {metrics.SLO_SHARE:.1%} in time is out of reach.",
         first="see on the dashboard when EndToEndAge rose, and what else changed then.",
         symptom=True,
     )

@@ -8,8 +8,8 @@ from constructs import Construct
 from cdk.alarms import Alarms
 from cdk.options import Options
 from cdk.watch import Watched
-from relay.telemetry import table
-from relay.telemetry.table import Metric
+from relay.telemetry import metrics
+from relay.telemetry.metrics import Metric
 
 FULL_WIDTH = 24
 COLUMN = 8
@@ -25,7 +25,7 @@ def dashboard(scope: Construct, options: Options, alarms: Alarms) -> cloudwatch.
         )
     )
     board.add_widgets(
-        _sums(watched, "Flow", table.RECEIVED, table.DELIVERED, table.RETRIED),
+        _sums(watched, "Flow", metrics.RECEIVED, metrics.DELIVERED, metrics.RETRIED),
         _lateness(watched),
         _backlog(watched),
     )
@@ -34,11 +34,11 @@ def dashboard(scope: Construct, options: Options, alarms: Alarms) -> cloudwatch.
         _sums(
             watched,
             "Given up or sent twice",
-            table.REJECTED,
-            table.DEAD_LETTERED,
-            table.AMBIGUOUS,
-            table.DUPLICATES,
-            table.REDRIVEN,
+            metrics.REJECTED,
+            metrics.DEAD_LETTERED,
+            metrics.AMBIGUOUS,
+            metrics.DUPLICATES,
+            metrics.REDRIVEN,
         ),
         _hands(watched),
     )
@@ -52,7 +52,7 @@ def _sums(watched: Watched, title: str, *metrics: Metric) -> cloudwatch.GraphWid
 def _lateness(watched: Watched) -> cloudwatch.GraphWidget:
     return _graph(
         "From first sent to accepted, s",
-        *(watched.relay(table.END_TO_END_AGE, stat) for stat in ("p50", "p95", "p99")),
+        *(watched.relay(metrics.END_TO_END_AGE, stat) for stat in ("p50", "p95", "p99")),
     )
 
 
@@ -68,18 +68,18 @@ def _backlog(watched: Watched) -> cloudwatch.GraphWidget:
 def _destination(watched: Watched) -> cloudwatch.GraphWidget:
     return _graph(
         "The destination: latency s, circuit",
-        *(watched.relay(table.FORWARD_LATENCY, stat) for stat in ("p50", "p99")),
-        watched.relay(table.CIRCUIT_STATE, "Maximum"),
+        *(watched.relay(metrics.FORWARD_LATENCY, stat) for stat in ("p50", "p99")),
+        watched.relay(metrics.CIRCUIT_STATE, "Maximum"),
     )
 
 
 def _hands(watched: Watched) -> cloudwatch.GraphWidget:
     return _graph(
         "In hand, batch size",
-        watched.relay(table.IN_HAND, "Average"),
-        watched.relay(table.BATCH_SIZE, "Average"),
-        watched.relay(table.LATE_DELETES, "Sum"),
-        watched.relay(table.TELEMETRY_FAILURES, "Sum"),
+        watched.relay(metrics.IN_HAND, "Average"),
+        watched.relay(metrics.BATCH_SIZE, "Average"),
+        watched.relay(metrics.LATE_DELETES, "Sum"),
+        watched.relay(metrics.TELEMETRY_FAILURES, "Sum"),
     )
 
 

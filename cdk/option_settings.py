@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cdk.options import Options
-from relay import clocks
+from relay.settings import clocks
 
 Settings = Mapping[str, Mapping[str, str]]
 """Values by namespace and name. Elastic Beanstalk takes text only."""

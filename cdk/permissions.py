@@ -10,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
 from cdk.encryption import SEND
-from relay.telemetry import table
+from relay.telemetry import metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def of_relay(resources: Resources) -> Iterator[iam.PolicyStatement]:
         sid="Metrics",
         actions=["cloudwatch:PutMetricData"],
         resources=["*"],
-        conditions={"StringEquals": {"cloudwatch:namespace": table.NAMESPACE}},
+        conditions={"StringEquals": {"cloudwatch:namespace": metrics.NAMESPACE}},
     )
     # The agent's part: the group exists already, only streams are made in it.
     yield _allow(

@@ -10,7 +10,7 @@ from constructs import Construct
 
 from cdk.encryption import own_account, principal
 from cdk.options import Options
-from relay import clocks
+from relay.settings import clocks
 
 MAX_MESSAGE_BYTES = 1_048_576
 LONG_POLL = 20.0

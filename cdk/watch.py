@@ -8,8 +8,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from cdk.options import Options
-from relay.telemetry import table
-from relay.telemetry.table import Metric
+from relay.telemetry import metrics
+from relay.telemetry.metrics import Metric
 
 MINUTE = 60.0
 
@@ -23,10 +23,10 @@ class Watched:
     def relay(self, metric: Metric, stat: str, period: float = MINUTE) -> cloudwatch.Metric:
         """A metric of the table, under the dimensions that the emitter gives it."""
         values = dict(
-            zip(table.DIMENSIONS, (self.options.name, self.options.queue_name), strict=True)
+            zip(metrics.DIMENSIONS, (self.options.name, self.options.queue_name), strict=True)
         )
         return cloudwatch.Metric(
-            namespace=table.NAMESPACE,
+            namespace=metrics.NAMESPACE,
             metric_name=metric.name,
             dimensions_map=values,
             statistic=stat,

@@ -1,8 +1,10 @@
-"""CloudWatch: metrics go there."""
+"""Readings of CloudWatch: what AWS itself measures about a queue."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from relay.aws.errors import translate
@@ -34,3 +36,74 @@ async def has_credentials(session: Session) -> bool:
         return await session.aio.get_credentials() is not None
     except Exception as error:
         raise translate(error, "looking for credentials", "this machine") from error
+
+
+BACK = 600.0
+"""Seconds to look back: SQS's metrics come a few minutes late."""
+
+
+async def oldest(session: Session, queues: Sequence[str], now: float) -> dict[str, float]:
+    """The age of the oldest message of each queue, seconds, as far as CloudWatch knows one.
+
+    Args:
+        session: of AWS.
+        queues: their names.
+        now: epoch seconds.
+
+    Raises:
+        QueueError: CloudWatch did not answer.
+    """
+    client = await session.client("cloudwatch")
+    end = datetime.fromtimestamp(now, UTC)
+    try:
+        answer = await client.get_metric_data(
+            MetricDataQueries=[_query(i, name) for i, name in enumerate(queues)],
+            StartTime=end - timedelta(seconds=BACK),
+            EndTime=end + timedelta(seconds=60),
+            ScanBy="TimestampDescending",
+        )
+    except Exception as error:
+        raise translate(error, "cloudwatch:GetMetricData", "AWS/SQS") from error
+    values = {int(one["Id"][1:]): one["Values"] for one in answer["MetricDataResults"]}
+    return {name: float(values[i][0]) for i, name in enumerate(queues) if values.get(i)}
+
+
+def _query(index: int, name: str) -> dict[str, object]:
+    metric = {
+        "Namespace": "AWS/SQS",
+        "MetricName": "ApproximateAgeOfOldestMessage",
+        "Dimensions": [{"Name": "QueueName", "Value": name}],
+    }
+    return {"Id": f"q{index}", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Maximum"}}
+
+
+PAGES = 200
+"""A page can be empty and still have a next one: CloudWatch searches a part of the group a page."""
+
+
+async def search_logs(
+    session: Session, group: str, word: str, since: float, *, pages: int = PAGES
+) -> tuple[list[str], bool]:
+    """The lines since then (epoch seconds) that hold the word, and whether all were looked at.
+
+    Raises:
+        QueueError: there is no such group, or it may not be read.
+    """
+    client = await session.client("logs")
+    # In quotes a pattern is a piece of text, whatever is in it.
+    request: dict[str, Any] = {
+        "logGroupName": group,
+        "filterPattern": json.dumps(word, ensure_ascii=False),
+        "startTime": int(since * 1_000),
+    }
+    lines: list[str] = []
+    for _ in range(pages):
+        try:
+            answer = await client.filter_log_events(**request)
+        except Exception as error:
+            raise translate(error, "logs:FilterLogEvents", group) from error
+        lines += [str(event["message"]) for event in answer.get("events", ())]
+        if not answer.get("nextToken"):
+            return lines, True
+        request["nextToken"] = answer["nextToken"]
+    return lines, False

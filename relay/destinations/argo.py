@@ -12,15 +12,12 @@ from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import quote
 
-from relay.destinations.codes import REFUSED, TOO_LARGE
-from relay.destinations.content import Content, content, json_string
-from relay.destinations.http_peer import HttpAnswer, HttpPeer
-from relay.destinations.http_verdict import unavailable
-from relay.destinations.keys import hashed
-from relay.message import Delivered, Event, Outcome, Reject, Unavailable
-from relay.traits import LIVES, Traits
+from relay.destinations.http_peer import HttpAnswer, HttpPeer, unavailable
+from relay.destinations.one_by_one import REFUSED, TOO_LARGE, Content, content, hashed, json_string
+from relay.model.message import Delivered, Event, Outcome, Reject, Unavailable
+from relay.model.traits import LIVES, Traits
 
-URL = "RELAY_ARGO_URL"
+ARGO_URL = "RELAY_ARGO_URL"
 TOKEN = "RELAY_ARGO_TOKEN"  # noqa: S105 - a setting's name
 TEMPLATE = "RELAY_ARGO_TEMPLATE"
 
@@ -136,7 +133,7 @@ class Argo:
                 after=refusal.after,
                 untaken=True,
             )
-        raise unavailable(answer, address=URL, key=TOKEN)
+        raise unavailable(answer, address=ARGO_URL, key=TOKEN)
 
     def _value(self, answer: HttpAnswer) -> Any:
         spec = answer.fields.get("spec") or {}
@@ -157,4 +154,4 @@ def _refused(answer: HttpAnswer) -> Outcome:
         if template:
             raise Unavailable(f"Argo answers {answer.shown}", setting=TEMPLATE, untaken=True)
         return Reject(REFUSED, f"Argo refuses the workflow: {answer.shown}")
-    raise unavailable(answer, address=TEMPLATE if template else URL, key=TOKEN)
+    raise unavailable(answer, address=TEMPLATE if template else ARGO_URL, key=TOKEN)

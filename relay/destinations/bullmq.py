@@ -12,12 +12,10 @@ import logging
 from types import TracebackType
 from typing import Any, Self
 
-from relay.destinations.broken import unconnected
-from relay.destinations.codes import REFUSED
-from relay.destinations.content import Content, content
-from relay.destinations.keys import hashed
-from relay.message import Delivered, Event, Outcome, Reject, Unavailable
-from relay.traits import Traits
+from relay.destinations.http_errors import unconnected
+from relay.destinations.one_by_one import REFUSED, Content, content, hashed
+from relay.model.message import Delivered, Event, Outcome, Reject, Unavailable
+from relay.model.traits import Traits
 
 URL = "RELAY_BULLMQ_URL"
 NO_EVICTION = "noeviction"

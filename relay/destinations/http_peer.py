@@ -8,17 +8,17 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
 
-from relay.destinations.broken import broken
+from relay.destinations.http_errors import broken, retry_after
 from relay.destinations.redaction import HIDDEN, Redaction
-from relay.destinations.retry_after import retry_after
-from relay.message import Unavailable
-from relay.traceparent import headers as trace_headers
+from relay.model.message import Unavailable
+from relay.model.trace_context import headers as trace_headers
 from relay.version import version
 
 ANSWER_LIMIT = 1_048_576
@@ -182,3 +182,43 @@ class HttpPeer:
         text = self._redaction.hide(b"".join(read).decode(errors="replace"))
         after = retry_after(response.headers.get("retry-after"), self._clock())
         return HttpAnswer(response.status_code, text, after)
+
+
+_UNTAKEN = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.GONE,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
+_SLOWER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def unavailable(answer: HttpAnswer, *, address: str, key: str | None) -> Unavailable:
+    """The answer as an error of the destination as a whole.
+
+    `address` and `key` are the settings to look at. A 401 is about nobody but us, and a 429 or a
+    503 that says how long to wait about nobody but the destination; all else needs a second
+    witness, for a proxy's rule may dislike one event's content.
+    """
+    status = answer.status
+    plea = status in _SLOWER and (status == _SLOWER[0] or answer.after is not None)
+    return Unavailable(
+        f"the destination answers {answer.shown}",
+        after=answer.after,
+        setting=_setting(status, address, key),
+        proven=plea or status == HTTPStatus.UNAUTHORIZED,
+        untaken=status in _UNTAKEN,
+    )
+
+
+def _setting(status: int, address: str, key: str | None) -> str | None:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return key or address
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE):
+        return address
+    # A redirect, or a success that is none: something else than the destination listens there.
+    return address if status < HTTPStatus.BAD_REQUEST else None

@@ -3,12 +3,74 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import re
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
-from relay.destinations.codes import TOO_LARGE
-from relay.message import Delivered, Event, Limits, Outcome, Refused, Reject, Retry, Unavailable
-from relay.traits import Traits
+from relay.model.message import (
+    Delivered,
+    Event,
+    Limits,
+    Outcome,
+    Refused,
+    Reject,
+    Retry,
+    Unavailable,
+)
+from relay.model.traits import Traits
+
+REFUSED = "refused_by_destination"
+TOO_LARGE = "too_large_for_destination"
+
+
+PREFIX = "relay"
+DIGITS = 40
+"""Hex digits of SHA-256 that are kept, 160 bits."""
+
+_HEADER = re.compile(r"[!-~]([ -~]{0,254}[!-~])?")
+_TEXT_BYTES = 255
+
+
+def hashed(event_id: str) -> str:
+    """46 lowercase letters, digits and one hyphen: a Kubernetes name, a Step Functions name."""
+    digest = hashlib.sha256(event_id.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{PREFIX}-{digest[:DIGITS]}"
+
+
+def as_text(event_id: str) -> str:
+    """The id itself where every system takes it as text, of 255 bytes at most; else its hash.
+
+    An id that begins like a hash is hashed too, so that no two ids have one key.
+    """
+    encoded = event_id.encode("utf-8", "surrogatepass")
+    plain = event_id.isprintable() and 0 < len(encoded) <= _TEXT_BYTES
+    return event_id if plain and not event_id.startswith(f"{PREFIX}-") else hashed(event_id)
+
+
+def as_header(event_id: str) -> str:
+    """The id itself where it can be an HTTP header's value, else its hash."""
+    fits = _HEADER.fullmatch(event_id)
+    return event_id if fits and not event_id.startswith(f"{PREFIX}-") else hashed(event_id)
+
+
+Content: TypeAlias = Literal["event", "data"]
+
+
+def content(event: Event, what: Content) -> bytes:
+    """JSON, the same bytes at each delivery: no receive count and no clock of the relay's in it."""
+    if what == "event":
+        return event.wire
+    return b"{}" if event.data is None else event.data
+
+
+def json_string(text: bytes) -> bytes:
+    """JSON text as a JSON string, for interfaces whose parameters are text."""
+    # The rest of it is legal in a string as it is: JSON text holds no raw control characters but
+    # those between its tokens.
+    for raw, escaped in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n"), (b"\r", b"\\r")):
+        text = text.replace(raw, escaped)
+    return b'"' + text.replace(b"\t", b"\\t") + b'"'
 
 
 class Starter(Protocol):

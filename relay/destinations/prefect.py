@@ -14,15 +14,12 @@ from http import HTTPStatus
 from urllib.parse import quote
 from uuid import UUID
 
-from relay.destinations.codes import REFUSED, TOO_LARGE
-from relay.destinations.content import Content, content, json_string
-from relay.destinations.http_peer import HttpAnswer, HttpPeer
-from relay.destinations.http_verdict import unavailable
-from relay.destinations.keys import hashed
-from relay.message import Delivered, Event, Outcome, Reject, Unavailable
-from relay.traits import LIVES, Traits
+from relay.destinations.http_peer import HttpAnswer, HttpPeer, unavailable
+from relay.destinations.one_by_one import REFUSED, TOO_LARGE, Content, content, hashed, json_string
+from relay.model.message import Delivered, Event, Outcome, Reject, Unavailable
+from relay.model.traits import LIVES, Traits
 
-URL = "RELAY_PREFECT_API_URL"
+PREFECT_URL = "RELAY_PREFECT_API_URL"
 KEY = "RELAY_PREFECT_API_KEY"
 DEPLOYMENT = "RELAY_PREFECT_DEPLOYMENT"
 
@@ -127,7 +124,7 @@ class Prefect:
                 proven=True,
                 untaken=True,
             )
-        raise unavailable(answer, address=URL, key=KEY)
+        raise unavailable(answer, address=PREFECT_URL, key=KEY)
 
 
 def _outcome(answer: HttpAnswer) -> Outcome:
@@ -139,7 +136,7 @@ def _outcome(answer: HttpAnswer) -> Outcome:
     if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return Reject(TOO_LARGE, f"the event is too large for Prefect: {answer.shown}")
     own_words = answer.status == HTTPStatus.NOT_FOUND and answer.fields
-    raise unavailable(answer, address=DEPLOYMENT if own_words else URL, key=KEY)
+    raise unavailable(answer, address=DEPLOYMENT if own_words else PREFECT_URL, key=KEY)
 
 
 def _as_id(text: str) -> str | None:

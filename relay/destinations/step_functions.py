@@ -13,11 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from relay.destinations.codes import REFUSED
-from relay.destinations.content import Content, content
-from relay.destinations.keys import hashed
-from relay.message import Delivered, Event, Outcome, Reject, Unavailable
-from relay.traits import Traits
+from relay.destinations.one_by_one import REFUSED, Content, content, hashed
+from relay.model.message import Delivered, Event, Outcome, Reject, Unavailable
+from relay.model.traits import Traits
 
 ARN = "RELAY_STEP_FUNCTIONS_ARN"
 EXPRESS = "RELAY_STEP_FUNCTIONS_EXPRESS"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from relay.envelope import Decoded
-from relay.message import Reject
-from relay.stand_in import original
+from relay.model.encoded_body import original
+from relay.model.message import Message, PeriodicTask, Reject
 
 _NAMES = ("name", "detail-type", "type")
 
@@ -57,3 +59,72 @@ def _unwrapped(value: dict[str, Any]) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return value
     return found if isinstance(found, dict) else value
+
+
+_TASK_NAME = "beanstalk.sqsd.task_name"
+_SCHEDULED_TIME = "beanstalk.sqsd.scheduled_time"
+
+
+def firing(message: Message) -> PeriodicTask | None:
+    """The firing that this message is, told as the daemon's headers tell it, so with the same id.
+
+    None for every other message.
+    """
+    name, scheduled = (_text(message, key) for key in (_TASK_NAME, _SCHEDULED_TIME))
+    if not name or not scheduled:
+        return None
+    return PeriodicTask(name, _iso(scheduled))
+
+
+def _text(message: Message, name: str) -> str:
+    found = message.attributes.get(name)
+    return found.value if found is not None and isinstance(found.value, str) else ""
+
+
+def _iso(scheduled: str) -> str:
+    try:
+        moment = datetime.fromisoformat(scheduled.removesuffix(" UTC"))
+    except ValueError:
+        return scheduled
+    seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+_LONGEST = 100
+_DEPTH = 3
+
+
+def shape(body: bytes, encoding: str | None = None) -> str:
+    """A short text that bodies of the same structure share, whatever their values are."""
+    try:
+        body = original(body, encoding)
+    except ValueError:
+        return "a damaged stand-in"
+    if not body.strip():
+        return "empty"
+    try:
+        return _cut(_of(msgspec.json.decode(body), _DEPTH))
+    except (msgspec.DecodeError, RecursionError):
+        return _not_json(body)
+
+
+def _not_json(body: bytes) -> str:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return "not UTF-8"
+    return "text"
+
+
+def _of(value: Any, depth: int) -> str:
+    if isinstance(value, dict):
+        if not depth:
+            return "{…}"
+        return "{" + ",".join(f"{k}:{_of(value[k], depth - 1)}" for k in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + "|".join(sorted({_of(item, depth - 1) for item in value[:50]})) + "]"
+    return "null" if value is None else type(value).__name__
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -12,15 +12,15 @@ from typing import Any, TypeAlias
 from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]  # ships no types
 from msgspec import structs
 
-from relay.dlq.letter import Letter, read_letter
-from relay.dlq.stays import Stays
+from relay.dlq.dead_letter import Letter, read_letter
+from relay.dlq.selection import Stays
 from relay.envelope import Decoded, Rules
-from relay.envelope.document import elements
-from relay.envelope.id_path import compiled
-from relay.envelope.unfit import Unfit
-from relay.message import Attribute
-from relay.origin import ATTRIBUTE, Origin
-from relay.stand_in import original
+from relay.envelope.ids import compiled
+from relay.envelope.json_document import elements
+from relay.envelope.opened import Unfit
+from relay.model.encoded_body import original
+from relay.model.message import Attribute
+from relay.model.origin import ATTRIBUTE, Origin
 
 Edit: TypeAlias = Callable[[Any], Any]
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relay.dlq.durable import DurableLines
-from relay.dlq.identity import Identity, Twin
-from relay.dlq.record import Damaged, of_message, read_record, write_record
+from relay.dlq.duplicates import Identity, Twin
+from relay.dlq.records import Damaged, DurableLines, of_message, read_record, write_record
 from relay.dlq.snapshot import Head, head_fields
-from relay.message import Message
+from relay.model.message import Message
 
 FORMAT = 1
 JOURNAL, BACKUP = "journal.jsonl", "backup.jsonl"

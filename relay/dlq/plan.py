@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
-from relay.dlq.errand import Errand
-from relay.dlq.fate import Fate, Known, Memory, Promised, fate
-from relay.dlq.identity import Identity, identify
-from relay.dlq.letter import Letter
-from relay.dlq.queue_road import Load
-from relay.dlq.roads import Road
+from relay.dlq.dead_letter import Letter
+from relay.dlq.duplicates import Identity, identify
+from relay.dlq.prediction import Fate, Known, Memory, Promised, fate
+from relay.dlq.queue_target import Load
+from relay.dlq.selection import FILTERED, LIMIT, Errand, Stays
 from relay.dlq.statistics import name_of
-from relay.dlq.stays import FILTERED, LIMIT, Stays
-from relay.message import Event, Message
+from relay.dlq.targets import Road
+from relay.model.message import Event, Message
 
 T = TypeVar("T")
 

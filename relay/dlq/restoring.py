@@ -7,15 +7,13 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from relay.aws.batches import BATCH_ENTRIES
-from relay.dlq.errand import UNREAD, Errand, without_id
-from relay.dlq.identity import Identity
+from relay.aws.sqs_values import BATCH_ENTRIES
+from relay.dlq.dead_letter import Letter
+from relay.dlq.duplicates import Identity
 from relay.dlq.journal import Brought, Journal
-from relay.dlq.letter import Letter
-from relay.dlq.queue_road import Load, QueueRoad
-from relay.dlq.stays import BLOCKED, FILTERED, Stays
-from relay.dlq.tally import Tally
-from relay.message import Message
+from relay.dlq.queue_target import Load, QueueRoad
+from relay.dlq.selection import BLOCKED, FILTERED, UNREAD, Errand, Stays, Tally, without_id
+from relay.model.message import Message
 
 WINDOW = 4 * BATCH_ENTRIES
 """Letters under way at a time."""

@@ -10,20 +10,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Generic
 
-from relay.aws.batches import tens
 from relay.aws.errors import QueueError
 from relay.aws.sqs import Queue
-from relay.dlq.deletion import Deletion
-from relay.dlq.errand import Course, Errand
-from relay.dlq.growth import Growth
-from relay.dlq.holding import Leased
+from relay.aws.sqs_values import tens
 from relay.dlq.journal import Brought, Journal
-from relay.dlq.judging import BEYOND, RETURNED, Copy, Judge, Later, Parcel
-from relay.dlq.pace import Pace
-from relay.dlq.roads import L, Result, Road
+from relay.dlq.leases import Deletion, Leased
+from relay.dlq.safeguards import Growth, Pace
 from relay.dlq.scan import Scan
-from relay.dlq.stays import ARRIVED, Stays
-from relay.dlq.tally import Tally
+from relay.dlq.selection import ARRIVED, Course, Errand, Stays, Tally
+from relay.dlq.sorting import BEYOND, RETURNED, Copy, Judge, Later, Parcel
+from relay.dlq.targets import L, Result, Road
 
 AT_ONCE = 2
 """Rounds of receives whose letters are under way at a time."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from relay.aws.errors import QueueError
 from relay.aws.sqs import Queue
-from relay.aws.values import Received
-from relay.dlq.holding import Leased
-from relay.poller.lease import now
+from relay.aws.sqs_values import Received
+from relay.dlq.leases import Leased
+from relay.sources.poller.lease import now
 
 QUIET = 3
 """Long polls in a row that must bring nothing new before the counters are believed."""

@@ -7,10 +7,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.dlq.expiry import Expiry, expiry
-from relay.dlq.letter import Letter
-from relay.dlq.moments import hour
-from relay.dlq.shape import shape
+from relay.dlq.claims import shape
+from relay.dlq.dead_letter import Letter
+from relay.dlq.filters import hour
+from relay.model.message import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """The moment, epoch seconds. Where it is not `exact`, it is no earlier than that."""
+
+    at: float
+    exact: bool = True
+
+
+def expiry(message: Message, retention: float, *, fifo: bool) -> Expiry | None:
+    """When SQS deletes this message of a dead-letter queue; None where its age is not told.
+
+    SQS counts the retention from the enqueue time. What it moves to a standard dead-letter queue
+    keeps the time of its first queue, so a letter of one day in a queue that keeps four has three
+    days left. A move to a FIFO queue starts the count anew without telling when. The relay's own
+    copy is a new message: it counts from the copy (Amazon SQS developer guide, "Dead-letter queue
+    retention").
+    """
+    if message.sent_at is None:
+        return None
+    moved = message.dead_letter_source is not None
+    return Expiry(message.sent_at + retention, exact=not (moved and fifo))
+
 
 NO_EVENT = "(no event)"
 """Stands for the name of what the relay would reject again."""

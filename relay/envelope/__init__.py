@@ -1,7 +1,6 @@
 """Envelopes: what producers and AWS put around events, and how the events come out."""
 
-from relay.envelope.decoded import Decoded
-from relay.envelope.decoding import decode
-from relay.envelope.rules import KINDS, Rules
+from relay.envelope.decoding import Decoded, decode
+from relay.envelope.ids import KINDS, Rules
 
 __all__ = ["KINDS", "Decoded", "Rules", "decode"]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from relay.envelope import fields, moment
-from relay.envelope.document import Document
+from relay.envelope import fields
 from relay.envelope.inngest import unknown
-from relay.envelope.letter import Draft, Letter
-from relay.envelope.unfit import Unfit
+from relay.envelope.json_document import Document
+from relay.envelope.opened import Draft, Letter, Unfit
 
 _KNOWN = frozenset(
     {"specversion", "id", "source", "type", "data", "time", "subject"}
@@ -40,7 +39,7 @@ def letter(found: Document) -> Letter:
         kind="cloudevents",
         drafts=(drafted,),
         id=_identity(source, own_id),
-        ts=moment.of_text(value.get("time")),
+        ts=fields.of_text(value.get("time")),
         trace=trace if isinstance(trace, str) else None,
         content=value,
     )

@@ -4,16 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from relay import traceparent
-from relay.envelope import identity, moment, task
-from relay.envelope.decoded import Decoded
-from relay.envelope.letter import Draft, Letter
-from relay.envelope.opening import opened
-from relay.envelope.rules import Rules
-from relay.envelope.unfit import Unfit
-from relay.message import Event, Message, PeriodicTask, Reject
-from relay.origin import Origin, UnreadableOrigin, origin_of
-from relay.stand_in import original
+from msgspec import Struct
+
+from relay.envelope import aws, fields, ids
+from relay.envelope.detection import opened
+from relay.envelope.ids import Rules
+from relay.envelope.opened import Draft, Letter, Unfit
+from relay.model import trace_context
+from relay.model.encoded_body import original
+from relay.model.message import Event, Message, PeriodicTask, Reject
+from relay.model.origin import Origin, UnreadableOrigin, origin_of
+
+
+class Decoded(Struct, frozen=True, kw_only=True):
+    """The events of one message that are still to be delivered.
+
+    Attributes:
+        envelope: which kind it was; of an SNS notification, the kind inside it.
+        base_id: what the ids of events without an own one are made of, without any generation.
+        events: the good ones, each with its position when first seen.
+        rejects: the bad ones of an array, as (position, why).
+        total: how many events the body holds, pending or not.
+        notices: stable words for what was accepted but is worth knowing.
+        acknowledge: why the message may be acknowledged although it holds nothing to send.
+    """
+
+    envelope: str
+    base_id: str
+    events: tuple[Event, ...]
+    rejects: tuple[tuple[int, Reject], ...] = ()
+    total: int
+    notices: tuple[str, ...] = ()
+    acknowledge: str | None = None
+
 
 NOTHING_PENDING = "nothing-pending"
 """Why a redriven message without a pending event may be acknowledged."""
@@ -37,7 +60,7 @@ def decode(message: Message, rules: Rules) -> Decoded | Reject:
 def _decoded(message: Message, rules: Rules) -> Decoded | Reject:
     past = _past(message)
     letter = _letter(message, past, rules)
-    base, notices = identity.base_id(message, past, letter, rules)
+    base, notices = ids.base_id(message, past, letter, rules)
     drafts = _pending(letter, past)
     made = _maker(message, past, letter, base, inside=rules.trace_in_data)
     events, rejects = _sorted(drafts, made, rules.max_event_bytes)
@@ -64,7 +87,7 @@ def _past(message: Message) -> Origin | None:
 def _letter(message: Message, past: Origin | None, rules: Rules) -> Letter:
     firing = message.task or (PeriodicTask(*past.task) if past and past.task else None)
     if firing is not None:
-        return task.letter(firing, message.queue, rules.task_prefix)
+        return aws.periodic_task(firing, message.queue, rules.task_prefix)
     try:
         body = original(message.body, past.encoding) if past else message.body
     except ValueError as error:
@@ -89,16 +112,16 @@ def _maker(
 
     `inside` puts the trace into the data as well.
     """
-    sent = moment.of_seconds(past.sent_at) if past else None
-    ts = letter.ts or sent or moment.of_seconds(message.sent_at)
+    sent = fields.of_seconds(past.sent_at) if past else None
+    ts = letter.ts or sent or fields.of_seconds(message.sent_at)
     trace = _trace(message, letter)
     generation = past.generation if past else 0
 
     def made(index: int, draft: Draft) -> Event:
         return Event(
-            id=identity.event_id(draft, letter, base, index, generation),
+            id=ids.event_id(draft, letter, base, index, generation),
             name=draft.name,
-            data=traceparent.within(draft.data, trace) if inside else draft.data,
+            data=trace_context.within(draft.data, trace) if inside else draft.data,
             ts=draft.ts or ts,
             v=draft.v,
             user=draft.user,
@@ -139,8 +162,8 @@ def _fits(event: Event, max_bytes: int) -> bool:
 
 def _trace(message: Message, letter: Letter) -> str | None:
     """The producer's W3C trace parent, where it is well formed; else what AWS's own header says."""
-    told = identity.attribute(message, letter, traceparent.NAME) or letter.trace
-    return traceparent.well_formed(told) or traceparent.from_x_ray(message.trace_header)
+    told = ids.attribute(message, letter, trace_context.NAME) or letter.trace
+    return trace_context.well_formed(told) or trace_context.from_x_ray(message.trace_header)
 
 
 def _notices(

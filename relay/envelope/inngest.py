@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable
 
 from relay.envelope import fields
-from relay.envelope.document import Document, document, elements
-from relay.envelope.letter import Draft, Letter
-from relay.envelope.unfit import Unfit
-from relay.message import Reject
+from relay.envelope.json_document import Document, document, elements
+from relay.envelope.opened import Draft, Letter, Unfit
+from relay.model.message import Reject
 
 OWN = frozenset({"id", "name", "data", "ts", "v", "user"})
 """An event's fields. The event API drops all others without a word."""

@@ -13,9 +13,9 @@ from dotenv.parser import parse_stream
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
-from relay.settings.describing import expected, names, variable
+from relay.settings.checks import missing
 from relay.settings.model import Settings
-from relay.settings.relations import missing
+from relay.settings.reference import expected, names, variable
 
 PREFIX = "RELAY_"
 _FIELDS = {str(f.validation_alias): name for name, f in Settings.model_fields.items()}

@@ -8,9 +8,10 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from relay import clocks
-from relay.routing import parse_routes
-from relay.settings import relations
+from relay.forwarding.routing import parse_routes
+from relay.settings import checks, clocks
+from relay.settings.destination_kinds import Destination
+from relay.settings.destinations import Orchestrators
 from relay.settings.kinds import (
     Count,
     EmfTarget,
@@ -32,9 +33,7 @@ from relay.settings.kinds import (
     WebAddress,
     Words,
 )
-from relay.settings.orchestrator_kinds import Destination
-from relay.settings.orchestrators import Orchestrators
-from relay.telemetry import table
+from relay.telemetry.metrics import SLO_SECONDS
 
 
 class Settings(Orchestrators):
@@ -180,7 +179,7 @@ class Settings(Orchestrators):
     CloudWatch agent's port, which is 25888."""
     emf_log_group: str = "/relay/metrics"
     """The log group that emf names to the CloudWatch agent."""
-    slo: Seconds = table.SLO_SECONDS
+    slo: Seconds = SLO_SECONDS
     """Seconds from a message's first sending within which an event counts as delivered in time."""
     traces: Literal["none", "otlp"] = "none"
     """Where spans go: a span for each request to the destination, linked to its events' traces."""
@@ -197,12 +196,12 @@ class Settings(Orchestrators):
     @property
     def clocks(self) -> clocks.Clocks:
         """The clocks among the settings."""
-        return clocks.Clocks(**{name: getattr(self, name) for name in relations.CLOCKS})
+        return clocks.Clocks(**{name: getattr(self, name) for name in checks.CLOCKS})
 
     @property
     def cloud(self) -> bool:
         """Whether events go to Inngest's Cloud and not to a server of one's own."""
-        return relations.is_cloud(self.inngest_url)
+        return checks.is_cloud(self.inngest_url)
 
     @property
     def confirms(self) -> bool:
@@ -223,7 +222,7 @@ class Settings(Orchestrators):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        found = tuple(relations.conflicts(self))
+        found = tuple(checks.conflicts(self))
         if found:
             text = "; ".join(problem.sentence for problem in found)
             # As a value and not in the text: sentences hold braces and per cent signs.

@@ -7,10 +7,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from relay.telemetry import table
+from relay.telemetry import metrics
 from relay.telemetry.recorder import Recorder
-from relay.telemetry.report import NotTaken, Report, Sink, State
-from relay.telemetry.window import Window
+from relay.telemetry.report import NotTaken, Report, Sink, State, Window
 
 PATIENCE = 10.0
 """Seconds for a sink to take a report. At the end it delays the exit by as much, at most."""
@@ -62,12 +61,12 @@ class Flusher:
     async def run(self) -> None:
         """Flush once a minute until cancelled."""
         while True:
-            await self._sleep(table.FLUSH_SECONDS)
+            await self._sleep(metrics.FLUSH_SECONDS)
             await self.flush()
 
     async def flush(self) -> None:
         """Deliver what was counted since the last time. Never raises for the sink's sake."""
-        self._recorder.count(table.HEARTBEAT)
+        self._recorder.count(metrics.HEARTBEAT)
         window, state = self._recorder.take(), self._state()
         self._tell(window, state)
         self._owed.add(window)
@@ -96,7 +95,7 @@ class Flusher:
             self._trouble = None
 
     def _failed(self, reason: str) -> None:
-        self._recorder.count(table.TELEMETRY_FAILURES)
+        self._recorder.count(metrics.TELEMETRY_FAILURES)
         if self._trouble is None:
             _log.warning("metrics are not taken and will be sent with the next ones: %s", reason)
         self._trouble = reason
@@ -105,14 +104,14 @@ class Flusher:
     def dimensions(self) -> Mapping[str, str]:
         """The values of the dimensions."""
         queue = self._queue or self._recorder.queue or UNNAMED
-        return dict(zip(table.DIMENSIONS, (self._service, queue), strict=True))
+        return dict(zip(metrics.DIMENSIONS, (self._service, queue), strict=True))
 
 
 def gauges(state: State) -> Mapping[str, float]:
     """The value of each gauge, by its metric's name."""
     return {
-        table.HALTED.name: float(state.halted),
-        table.IN_HAND.name: float(state.in_hand),
-        table.CONCURRENCY.name: float(state.concurrency),
-        table.CIRCUIT_STATE.name: float(table.CIRCUIT_STATES[state.circuit]),
+        metrics.HALTED.name: float(state.halted),
+        metrics.IN_HAND.name: float(state.in_hand),
+        metrics.CONCURRENCY.name: float(state.concurrency),
+        metrics.CIRCUIT_STATE.name: float(metrics.CIRCUIT_STATES[state.circuit]),
     }

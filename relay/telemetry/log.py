@@ -10,9 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from relay.telemetry.form import Console, Form, Json, utf_8
-from relay.telemetry.line_writer import LineWriter
-from relay.telemetry.log_file import LogFile
+from relay.telemetry.log_format import Console, Form, Json, utf_8
+from relay.telemetry.log_writer import LineWriter, LogFile
 from relay.telemetry.message_line import LEVELS, Line
 from relay.telemetry.redaction import Redactor
 

@@ -3,24 +3,53 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
+from zlib import crc32
 
-from relay.facts import (
-    DeadLettered,
-    Fact,
-    Forwarded,
-    Settled,
-)
-from relay.message import Delivered
-from relay.telemetry.attempts import Attempts
+from relay.model.facts import DeadLettered, Fact, Forwarded, Settled
+from relay.model.message import Delivered
 from relay.telemetry.log import Log
-from relay.telemetry.message_line import Line, MessageLines, stamp
+from relay.telemetry.log_records import REMARKS, see
+from relay.telemetry.message_line import Attempts, Line, MessageLines, stamp
 from relay.telemetry.observers import Ways, each
-from relay.telemetry.remarks import REMARKS, see
-from relay.telemetry.report import State
-from relay.telemetry.sampling import Chosen, everything
-from relay.telemetry.window import Window
+from relay.telemetry.report import State, Window
+
+Chosen: TypeAlias = Callable[[Settled], bool]
+
+_SHARE = re.compile(r"1/([1-9][0-9]{0,8})", re.ASCII)
+
+
+def chosen(written: str) -> Chosen:
+    """What `all`, `problems` or `1/N` chooses; a message with a problem is chosen by each.
+
+    One in N goes by the message's id, so that a message is told at all of its receives or at none.
+
+    Raises:
+        ValueError: it is none of the three.
+    """
+    if written == "all":
+        return everything
+    if written == "problems":
+        return problem
+    share = _SHARE.fullmatch(written)
+    if share is None:
+        raise ValueError(f"{written!r} is neither all, problems nor 1/N")
+    every = int(share[1])
+    return lambda s: crc32(s.message.message_id.encode()) % every == 0 or problem(s)
+
+
+def everything(_settled: Settled) -> bool:
+    """Yes."""
+    return True
+
+
+def problem(settled: Settled) -> bool:
+    """Whether the message did not simply go through."""
+    return not isinstance(settled.outcome, Delivered)
+
 
 PROMPT = 5.0
 """Seconds within which a message's end follows its copy, if it follows at all."""

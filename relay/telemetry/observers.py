@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Protocol, TypeAlias
 
-from relay.facts import Fact
+from relay.model.facts import Fact
 
 _log = logging.getLogger(__name__)
 

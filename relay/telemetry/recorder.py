@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from relay.facts import (
+from relay.model.facts import (
     CircuitChanged,
     DeadLettered,
     DeletedLate,
@@ -17,11 +17,11 @@ from relay.facts import (
     Received,
     Settled,
 )
-from relay.message import Delivered, Message, Outcome, Reject, Retry
-from relay.origin import ATTRIBUTE, UnreadableOrigin, origin_of
-from relay.telemetry import table
+from relay.model.message import Delivered, Message, Outcome, Reject, Retry
+from relay.model.origin import ATTRIBUTE, UnreadableOrigin, origin_of
+from relay.telemetry import metrics
 from relay.telemetry.observers import Ways, each
-from relay.telemetry.window import Window, rounded
+from relay.telemetry.report import Window, rounded
 
 AMBIGUOUS = "ambiguous"
 """The code of an event that may have run and that nobody remembers."""
@@ -40,7 +40,7 @@ class Recorder:
         slo: seconds from a message's first sending within which an event is in time.
     """
 
-    def __init__(self, *, slo: float = table.SLO_SECONDS) -> None:
+    def __init__(self, *, slo: float = metrics.SLO_SECONDS) -> None:
         self._slo = slo
         self._window = Window()
         self.circuit = "closed"
@@ -67,7 +67,7 @@ class Recorder:
         if len(self._ages) > AGES:
             self._add_up()
 
-    def count(self, metric: table.Metric, many: int = 1) -> None:
+    def count(self, metric: metrics.Metric, many: int = 1) -> None:
         """Add to a counter."""
         self._window.counters[metric.name, ""] += many
 
@@ -100,7 +100,7 @@ class Recorder:
         self.queue = self.queue or message.queue or None
         # A later receive of the same message is no second return.
         if message.receive_count == 1 and message.attribute(ATTRIBUTE):
-            self.count(table.REDRIVEN)
+            self.count(metrics.REDRIVEN)
 
     def _count_settled(self, facts: Iterator[Settled]) -> None:
         accepted = duplicates = late = undated = 0
@@ -137,7 +137,7 @@ class Recorder:
             self._rejected(outcome)
         else:
             # A refusal that could not be dead-lettered yet comes again, whole.
-            self.count(table.RETRIED)
+            self.count(metrics.RETRIED)
 
     def _untried(self, fact: Settled) -> None:
         """Events that were never read, and a message that was never taken apart."""
@@ -153,25 +153,25 @@ class Recorder:
         if isinstance(outcome, Reject):
             self._rejected(outcome)
         elif isinstance(outcome, Retry):
-            self.count(table.RETRIED)
+            self.count(metrics.RETRIED)
 
     def _rejected(self, reject: Reject) -> None:
-        self._window.counters[table.REJECTED.name, reject.code] += 1
+        self._window.counters[metrics.REJECTED.name, reject.code] += 1
         if reject.code == AMBIGUOUS:
-            self.count(table.AMBIGUOUS)
+            self.count(metrics.AMBIGUOUS)
 
     def _forwarded(self, fact: Forwarded) -> None:
-        self._measure(table.FORWARD_LATENCY.name, fact.seconds)
-        self._measure(table.BATCH_SIZE.name, fact.events)
+        self._measure(metrics.FORWARD_LATENCY.name, fact.seconds)
+        self._measure(metrics.BATCH_SIZE.name, fact.events)
 
     def _dead_lettered(self, fact: DeadLettered) -> None:
-        self._window.counters[table.DEAD_LETTERED.name, fact.code] += 1
+        self._window.counters[metrics.DEAD_LETTERED.name, fact.code] += 1
 
     def _extended(self, fact: Extended) -> None:
-        self.count(table.VISIBILITY_EXTENSIONS, fact.count)
+        self.count(metrics.VISIBILITY_EXTENSIONS, fact.count)
 
     def _deleted_late(self, _fact: DeletedLate) -> None:
-        self.count(table.LATE_DELETES)
+        self.count(metrics.LATE_DELETES)
 
     def _circuit_changed(self, fact: CircuitChanged) -> None:
         self.circuit = fact.state
@@ -180,19 +180,19 @@ class Recorder:
         self.intake = fact.state
 
     def _ledger_missed(self, fact: LedgerMissed) -> None:
-        self.count(table.LEDGER_MISSES, fact.count)
+        self.count(metrics.LEDGER_MISSES, fact.count)
 
     def _id_reused(self, _fact: IdReused) -> None:
-        self.count(table.IDS_REUSED)
+        self.count(metrics.IDS_REUSED)
 
     def _add_up(self) -> None:
         """Bring what messages added to into the window."""
         for metric, many in (
-            (table.RECEIVED, self._received),
-            (table.DELIVERED, self._accepted + self._duplicates),
-            (table.DUPLICATES, self._duplicates),
-            (table.DELIVERED_IN_SLO, self._accepted - self._late - self._undated),
-            (table.DELIVERED_LATE, self._late),
+            (metrics.RECEIVED, self._received),
+            (metrics.DELIVERED, self._accepted + self._duplicates),
+            (metrics.DUPLICATES, self._duplicates),
+            (metrics.DELIVERED_IN_SLO, self._accepted - self._late - self._undated),
+            (metrics.DELIVERED_LATE, self._late),
         ):
             if many:
                 self.count(metric, many)
@@ -202,7 +202,7 @@ class Recorder:
         while start < len(ages):
             value = rounded(ages[start])
             end = bisect_right(ages, value, start, key=rounded)
-            self._window.histograms[table.END_TO_END_AGE.name][value] += end - start
+            self._window.histograms[metrics.END_TO_END_AGE.name][value] += end - start
             start = end
 
     def _measure(self, name: str, value: float) -> None:

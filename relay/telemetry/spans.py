@@ -17,10 +17,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from relay.message import Delivered, Destination, Event, Limits, Outcome, Refused, Unavailable
+from relay.model.message import Delivered, Destination, Event, Limits, Outcome, Refused, Unavailable
+from relay.model.trace_context import carried, shared
 from relay.telemetry.message_line import WORDS
-from relay.telemetry.quiet import quiet
-from relay.traceparent import carried, shared
+from relay.telemetry.opentelemetry import quiet
 
 TIMEOUT = 5.0
 LINKS = 1_000

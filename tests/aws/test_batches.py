@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.aws.batches import BATCH_BYTES, by_size, sort_out, tens
 from relay.aws.errors import QueueError
 from relay.aws.references import Place, arn_of, parse_reference
-from relay.aws.values import Failed, Outgoing
+from relay.aws.sqs_values import BATCH_BYTES, Failed, Outgoing, by_size, sort_out, tens
 
 
 @given(st.lists(st.integers(1, BATCH_BYTES + 10), max_size=40))

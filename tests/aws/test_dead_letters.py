@@ -9,11 +9,10 @@ from contextlib import AsyncExitStack
 import aiohttp
 import pytest
 
-from relay.dead_letter import DeadLetter
-from relay.dead_letter_queue import NotStored
+from relay.app.messages import SharedSession
+from relay.delivery.dead_letter_queue import DeadLetter, NotStored
+from relay.delivery.dead_letter_store import SqsDeadLetters
 from relay.local.sqs import Fault, SqsServer
-from relay.wiring.dead_letters import SqsDeadLetters
-from relay.wiring.session import SharedSession
 
 
 def _open() -> int:

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from relay.aws.errors import QueueError
+from relay.aws.json_protocol import open_wire
 from relay.aws.session import open_session
-from relay.aws.wire import open_wire
 
 ENDPOINT = "http://sqs.us-east-1.amazonaws.com"
 

@@ -12,9 +12,9 @@ import pytest
 from relay.aws.errors import QueueError
 from relay.aws.session import Session, open_session
 from relay.aws.sqs import Queue, open_queue
-from relay.aws.values import Failed, Outgoing, RedrivePolicy, Sent
+from relay.aws.sqs_values import Failed, Outgoing, RedrivePolicy, Sent
 from relay.local.sqs.server import SqsServer
-from relay.message import Attribute
+from relay.model.message import Attribute
 
 
 @pytest.fixture(params=["embedded", "moto"])

@@ -12,17 +12,15 @@ from botocore.auth import SigV4Auth  # type: ignore[import-untyped]  # ships no 
 from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # the same
 from botocore.credentials import Credentials  # type: ignore[import-untyped]  # the same
 
-from relay.aws.checksums import attributes_md5
 from relay.aws.errors import QueueError, answered
+from relay.aws.json_protocol import open_wire
 from relay.aws.references import arn_of
-from relay.aws.session import Session, open_session
-from relay.aws.signing import Signer
-from relay.aws.sqs import Queue
-from relay.aws.values import Failed, Outgoing, Sent
-from relay.aws.wire import open_wire
+from relay.aws.session import Session, Signer, open_session
+from relay.aws.sqs import Queue, attributes_md5
+from relay.aws.sqs_values import Failed, Outgoing, Sent
 from relay.local.sqs.faults import Fault
 from relay.local.sqs.server import SqsServer
-from relay.message import Attribute
+from relay.model.message import Attribute
 from tests.aws.answering import answering
 
 

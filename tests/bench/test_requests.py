@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.payload import bodies
 from bench.poster import Caller
-from relay.local.free_port import free_port
+from relay.local.processes import free_port
 from tests.bench.saturated import PATIENCE, PatientSink, answering, listening, pulling, relay
 
 CONNECTIONS = 50

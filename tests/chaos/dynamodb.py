@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from aiohttp import web
 
-from relay.ledger.note import KEY
+from relay.delivery.ledger.table import KEY
 
 Mood: TypeAlias = Literal["well", "throttled", "half", "silent", "gone"]
 _THROTTLED = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from relay.local.demo.publication import Publication
+from relay.local.demo.samples import Publication
 from tests.chaos.haste import Haste
 from tests.chaos.processes import Zygote
 from tests.chaos.proxy import Exchange, Look, Moment, Spoil

@@ -8,12 +8,12 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
-from relay.aws.values import Failed, Outgoing, Sent
-from relay.handler import Handler
-from relay.message import Delivered, Message, Outcome
-from relay.origin import Origin
-from relay.wiring import core
-from relay.wiring.dead_letters import SqsDeadLetters
+from relay.app import core
+from relay.aws.sqs_values import Failed, Outgoing, Sent
+from relay.delivery.dead_letter_store import SqsDeadLetters
+from relay.delivery.handler import Handler
+from relay.model.message import Delivered, Message, Outcome
+from relay.model.origin import Origin
 
 
 class Hasty(Handler):

@@ -9,8 +9,8 @@ from typing import Any
 
 import aiohttp
 
-from relay.local.demo.books import Published
-from relay.local.demo.publication import Publication
+from relay.local.demo.reconciliation import Published
+from relay.local.demo.samples import Publication
 
 BATCH = 10
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from relay.guard import ENOUGH
+from relay.delivery.reject_guard import ENOUGH
 from relay.local.inngest import Fault, Rule
 from relay.local.sqs.faults import Fault as SqsFault
 from tests.chaos.haste import Haste

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.clocks import EXPIRING_SHARE, QUEUE_RETENTION
 from relay.local.demo import samples
 from relay.local.inngest import Fault, Rule
+from relay.settings.clocks import EXPIRING_SHARE, QUEUE_RETENTION
 from tests.chaos.haste import Haste
 from tests.chaos.processes import Relay, Zygote
 from tests.chaos.run import judged

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 from relay.local.demo import samples
-from relay.local.demo.publication import Publication
+from relay.local.demo.samples import Publication
 
 GROUPS = 6
 HONEST = (

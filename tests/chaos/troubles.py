@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from typing import TypeAlias
 
-from relay.clocks import EXPIRING_SHARE, QUEUE_RETENTION
 from relay.local.inngest import Fault, Rule
 from relay.local.sqs.faults import Fault as SqsFault
+from relay.settings.clocks import EXPIRING_SHARE, QUEUE_RETENTION
 from tests.chaos.dynamodb import Mood
 from tests.chaos.proxy import Exchange, Moment, Spoil
 from tests.chaos.world import VISIBILITY, World

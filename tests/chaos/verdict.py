@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from relay.local.demo.books import Published
+from relay.local.demo.reconciliation import Published
 from relay.local.inngest import Function, Run, StoredEvent
 from relay.local.sqs import Stored
 

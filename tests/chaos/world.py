@@ -12,13 +12,13 @@ from typing import Any, Literal, TypeAlias
 
 import aiohttp
 
-from relay.clocks import DLQ_RETENTION, MAX_RECEIVE_COUNT, QUEUE_RETENTION
-from relay.local.demo.publication import Publication
-from relay.local.free_port import free_port
+from relay.local.demo.samples import Publication
 from relay.local.inngest import Function, InngestServer, Lags
+from relay.local.processes import free_port
 from relay.local.sqs import SqsServer, Stored
 from relay.local.sqs.queue import Queue
 from relay.local.sqsd import Sqsd, SqsdOptions
+from relay.settings.clocks import DLQ_RETENTION, MAX_RECEIVE_COUNT, QUEUE_RETENTION
 from tests.chaos.dynamodb import DynamoDb
 from tests.chaos.haste import Haste
 from tests.chaos.processes import Relay, Zygote

@@ -19,10 +19,10 @@ from typing import Any, NoReturn
 from tests.chaos.haste import Haste
 
 MODULES = (
-    "relay.commands.serve",
-    "relay.commands.poll",
-    "relay.commands.dlq",
-    "relay.wiring.destination",
+    "relay.cli.serve",
+    "relay.cli.poll",
+    "relay.cli.dlq",
+    "relay.app.destinations.inngest",
     "tests.chaos.mutants",
 )
 

@@ -40,7 +40,7 @@ async def test_an_unknown_command_is_told_the_nearest_one(process: Relay) -> Non
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_a_command_says_in_its_help_what_its_exit_codes_mean(name: str) -> None:
-    module = import_module(f"relay.commands.{name}")
+    module = import_module(f"relay.cli.{name}")
     if not isinstance(module.command, typer.Typer):
         assert module.EXIT_CODES.startswith("Exit codes: 0 ")
         assert module.command.__doc__

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from relay.settings.describing import MASK, reference
+from relay.settings.reference import MASK, reference
 from tests.cli.conftest import Relay
 
 SECRET = "evt-91b2f7"

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from relay.publishing.documents import Document, Form, Unreadable, read_documents
+from relay.ops.documents import Document, Form, Unreadable, read_documents
 
 
 def read(text: bytes, form: Form = "auto") -> list[tuple[str, bytes]]:

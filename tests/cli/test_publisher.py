@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.aws.errors import QueueError
-from relay.aws.values import Failed, Outgoing, Sent
-from relay.publishing.publisher import ATTEMPTS, Publisher
+from relay.aws.publisher import ATTEMPTS, Publisher
+from relay.aws.sqs_values import Failed, Outgoing, Sent
 
 REFUSED = QueueError("NotConnected", "connection", "refused")
 LOST = QueueError("ReadTimeoutError", "connection", "no answer")

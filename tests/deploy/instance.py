@@ -12,12 +12,11 @@ from typing import Any
 
 import boto3  # type: ignore[import-untyped] # it ships no types
 
-from relay import clocks
-from relay.local.free_port import free_port
 from relay.local.inngest import Function, InngestServer
-from relay.local.relay_process import RelayProcess
+from relay.local.processes import RelayProcess, free_port
 from relay.local.sqs import SqsServer
 from relay.local.sqsd import Sqsd, SqsdOptions
+from relay.settings import clocks
 from tests.deploy.platform_nginx import PlatformNginx
 
 REGION = "us-east-1"

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from relay.local.free_port import free_port
+from relay.local.processes import free_port
 
 HERE = Path(__file__).parent
 OURS = HERE.parents[1] / ".platform" / "nginx"

@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from relay import clocks
-from relay.telemetry import table
+from relay.settings import clocks
+from relay.telemetry import metrics
 from tests.deploy.template import Template, metrics_of
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
@@ -54,15 +54,15 @@ def test_all_alarms_are_there(default: Template, pull: Template) -> None:
 
 
 def test_every_metric_of_ours_is_in_the_table_under_its_dimensions(chosen: Template) -> None:
-    ours = [m for m in chosen.metrics() if m["namespace"] == table.NAMESPACE]
-    assert {m["name"] for m in ours} <= {m.name for m in table.METRICS}
+    ours = [m for m in chosen.metrics() if m["namespace"] == metrics.NAMESPACE]
+    assert {m["name"] for m in ours} <= {m.name for m in metrics.METRICS}
     for metric in ours:
         assert metric["dimensions"] == {"service": "orders", "queue": "orders-events.fifo"}
-        assert tuple(sorted(metric["dimensions"])) == tuple(sorted(table.DIMENSIONS))
+        assert tuple(sorted(metric["dimensions"])) == tuple(sorted(metrics.DIMENSIONS))
 
 
 def test_every_other_metric_is_one_of_the_stacks_queues(chosen: Template) -> None:
-    others = [m for m in chosen.metrics() if m["namespace"] != table.NAMESPACE]
+    others = [m for m in chosen.metrics() if m["namespace"] != metrics.NAMESPACE]
     assert {m["namespace"] for m in others} == {"AWS/SQS"}
     assert {m["name"] for m in others} <= SQS_METRICS
     queues = {m["dimensions"]["QueueName"] for m in others}
@@ -137,10 +137,10 @@ def test_the_dashboard_shows_metrics_of_the_table_only(default: Template) -> Non
     text = "".join(part for part in body["Fn::Join"][1] if isinstance(part, str))
     shown = set(re.findall(r'\["Relay","(\w+)"', text))
     assert shown
-    assert shown <= {m.name for m in table.METRICS}
+    assert shown <= {m.name for m in metrics.METRICS}
 
 
 def test_names_in_the_table_are_unique_and_described() -> None:
-    names = [m.name for m in table.METRICS]
+    names = [m.name for m in metrics.METRICS]
     assert len(names) == len(set(names))
-    assert all(m.description.endswith(".") for m in table.METRICS)
+    assert all(m.description.endswith(".") for m in metrics.METRICS)

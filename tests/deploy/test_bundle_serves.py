@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from cdk import bundle
-from relay.local.free_port import free_port
 from relay.local.inngest import InngestServer
+from relay.local.processes import free_port
 from relay.local.sqs import SqsServer
 
 INSTALLING = 240.0

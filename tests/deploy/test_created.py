@@ -13,12 +13,11 @@ from typing import Any
 import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 
-from relay.local.free_port import free_port
 from relay.local.inngest import InngestServer
-from relay.local.relay_process import RelayProcess
+from relay.local.processes import RelayProcess, free_port
 from relay.local.sqsd import Sqsd, SqsdOptions
-from relay.origin import ATTRIBUTE, unpack
-from relay.telemetry import table
+from relay.model.origin import ATTRIBUTE, unpack
+from relay.telemetry import metrics
 from tests.deploy.conftest import ROOT
 from tests.deploy.template import Template
 
@@ -119,7 +118,7 @@ async def test_the_environments_own_settings_deliver(
                 await inngest.until(lambda: len(inngest.events) == 20)
             assert {event.name for event in inngest.events} == {"shop/order"}, relay.output()
     emitted = await asyncio.to_thread(told, aws)
-    alarmed = [m for m in default.metrics() if m["namespace"] == table.NAMESPACE]
+    alarmed = [m for m in default.metrics() if m["namespace"] == metrics.NAMESPACE]
     assert [m for m in alarmed if m not in emitted] == []
     assert letter["Body"] == "poison"
     assert unpack(letter["MessageAttributes"][ATTRIBUTE]["StringValue"]).source == "relay-events"

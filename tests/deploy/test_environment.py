@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from relay.settings.describing import variable
 from relay.settings.model import Settings
+from relay.settings.reference import variable
 from tests.deploy.shipped import extensions
 from tests.deploy.template import Template
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from cdk.option_settings import DEPLOYMENT, HEALTH, LOGS, SQSD
-from relay import clocks, sqsd
-from relay.clocks import Clocks
+from relay.settings import clocks
+from relay.settings.clocks import Clocks
 from relay.settings.model import Settings
+from relay.sources import sqsd
 from tests.deploy.shipped import EXTENSIONS, extensions, loaded, nginx
 from tests.deploy.template import Template
 

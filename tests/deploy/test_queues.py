@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from relay import clocks
+from relay.settings import clocks
 from tests.deploy.template import Template, listed
 
 RETAINED = {

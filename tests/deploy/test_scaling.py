@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relay.telemetry import table
+from relay.telemetry import metrics
 from tests.deploy.shipped import EXTENSIONS, extensions, loaded
 from tests.deploy.template import Template
 
@@ -39,16 +39,16 @@ def test_it_counts_messages_waiting_and_in_flight_for_each_instance() -> None:
 
 def test_while_the_circuit_is_open_it_is_exactly_on_target() -> None:
     for state in ("half-open", "open", "halted"):
-        value = table.CIRCUIT_STATES[state]
+        value = metrics.CIRCUIT_STATES[state]
         figure = backlog(circuit=value, waiting=10**6, inflight=0, instances=2)
         assert figure == target()["TargetValue"]
 
 
 def test_the_circuits_metric_is_the_tables_under_its_dimensions() -> None:
     metric = queries()["circuit"]["MetricStat"]["Metric"]
-    assert metric["Namespace"] == table.NAMESPACE
-    assert metric["MetricName"] == table.CIRCUIT_STATE.name
-    assert tuple(d["Name"] for d in metric["Dimensions"]) == table.DIMENSIONS
+    assert metric["Namespace"] == metrics.NAMESPACE
+    assert metric["MetricName"] == metrics.CIRCUIT_STATE.name
+    assert tuple(d["Name"] for d in metric["Dimensions"]) == metrics.DIMENSIONS
 
 
 def test_no_metric_is_summed_over_a_period() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from relay.destinations.inngest import Inngest
-from relay.message import Event, Unavailable
+from relay.destinations.inngest.event_api import Inngest
+from relay.model.message import Event, Unavailable
 from tests.destinations.wire import Answering, Wire, listening
 
 KEY = "evt-secret-4711"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from relay.local.orchestrators import STAND_INS, Server
-from relay.message import Delivered, Event
-from tests.conformance.sides import wired
+from relay.model.message import Delivered, Event
+from tests.destinations.conformance.sides import wired
 
 models: Any = pytest.importorskip(
     "hera.workflows.models", reason="Hera, which has Argo's models, is not installed"

@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from relay.local.free_port import free_port
-from relay.local.orchestrators.names import lacking
-from relay.local.orchestrators.redis_server import RedisServer
-from relay.message import Delivered, Event, Outcome, Reject, Unavailable
-from tests.conformance.sides import wired
+from relay.local.orchestrators.apis import lacking
+from relay.local.orchestrators.bullmq import RedisServer
+from relay.local.processes import free_port
+from relay.model.message import Delivered, Event, Outcome, Reject, Unavailable
+from tests.destinations.conformance.sides import wired
 
 pytestmark = pytest.mark.skipif(lacking("bullmq") is not None, reason=str(lacking("bullmq")))
 

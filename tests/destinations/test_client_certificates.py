@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from relay.message import Delivered, Destination, Event, Unavailable
-from tests.conformance.sides import wired
+from relay.model.message import Delivered, Destination, Event, Unavailable
 from tests.destinations import certificates
 from tests.destinations.certificates import Certificates
+from tests.destinations.conformance.sides import wired
 from tests.destinations.wire import Wire, http, listening
 
 EVENT = Event(id="e-1", name="order/placed", data=b"{}")

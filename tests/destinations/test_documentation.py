@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from relay.settings import load
-from relay.settings.orchestrator_kinds import Destination
+from relay.settings.destination_kinds import Destination
 
 PAGES = Path(__file__).parents[2] / "docs" / "destinations"
 BLOCK = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)

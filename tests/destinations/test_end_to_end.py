@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from relay.backoff import Backoff
-from relay.breaker import Breaker
-from relay.destinations.inngest import Inngest
-from relay.facts import CircuitChanged, Fact
-from relay.forwarder import Forwarder
+from relay.destinations.inngest.event_api import Inngest
+from relay.forwarding import Forwarder
+from relay.forwarding.circuit_breaker import Backoff, Breaker
 from relay.local.inngest import InngestServer, Request
-from relay.local.inngest.fault import Fault, Rule
-from relay.message import Delivered, Event, Outcome, Reject, Retry
+from relay.local.inngest.faults import Fault, Rule
+from relay.model.facts import CircuitChanged, Fact
+from relay.model.message import Delivered, Event, Outcome, Reject, Retry
 
 QUICK = Backoff(0.02, 0.1)
 NAMES = [f"e-{i}" for i in range(30)]

@@ -7,8 +7,8 @@ from email.utils import formatdate
 
 import pytest
 
-from relay.destinations.inngest import Inngest
-from relay.message import Delivered, Limits, Refused, Reject, Unavailable
+from relay.destinations.inngest.event_api import Inngest
+from relay.model.message import Delivered, Limits, Refused, Reject, Unavailable
 from tests.destinations.inngest_wire import (
     EVENT_KEY,
     KEY,

@@ -8,17 +8,9 @@ import struct
 
 import pytest
 
-from relay.destinations.inngest import Inngest
-from relay.message import Delivered, Unavailable
-from tests.destinations.inngest_wire import (
-    ULIDS,
-    URL,
-    destination,
-    events,
-    fails,
-    is_silent,
-    key,
-)
+from relay.destinations.inngest.event_api import Inngest
+from relay.model.message import Delivered, Unavailable
+from tests.destinations.inngest_wire import ULIDS, URL, destination, events, fails, is_silent, key
 from tests.destinations.wire import Answering, Wire, api, http, listening
 
 

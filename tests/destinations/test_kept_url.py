@@ -9,11 +9,11 @@ from typing import Any
 import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 
-from relay.message import Delivered, Event, Unavailable
+from relay.app.destinations import open_orchestrator
+from relay.app.destinations.inngest import open_destination
+from relay.app.messages import SharedSession
+from relay.model.message import Delivered, Event, Unavailable
 from relay.settings import load
-from relay.wiring.destination import open_destination
-from relay.wiring.orchestrators import open_orchestrator
-from relay.wiring.session import SharedSession
 from tests.destinations.wire import http, listening
 
 EVENT = Event(id="e-1", name="order/placed", data=b"{}")

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from relay.destinations.inngest import Inngest
+from relay.destinations.inngest.event_api import Inngest
 from relay.destinations.redaction import LOGGERS, Redaction
-from relay.message import Event, Refused, Unavailable
+from relay.model.message import Event, Refused, Unavailable
 from tests.destinations.wire import api, http, listening
 
 KEY = "evt/secret 4711"

@@ -10,12 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.destinations.content import json_string
-from relay.destinations.keys import as_header, as_text, hashed
-from relay.destinations.one_by_one import OneByOne
+from relay.destinations.one_by_one import OneByOne, as_header, as_text, hashed, json_string
 from relay.destinations.step_functions import Execution, StatesError, StepFunctions
-from relay.message import Delivered, Event, Outcome, Reject, Retry, Unavailable
-from relay.traits import LIVES, Traits, warnings
+from relay.model.message import Delivered, Event, Outcome, Reject, Retry, Unavailable
+from relay.model.traits import LIVES, Traits, warnings
 
 EVENT = Event(id="e-1", name="order/placed", data=b'{"n": 1.10}')
 

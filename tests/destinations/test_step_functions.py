@@ -9,8 +9,8 @@ import pytest
 
 from relay.local.orchestrators import Server
 from relay.local.orchestrators.server import Answer, Asked
-from relay.message import Event, Unavailable
-from tests.conformance.sides import wired
+from relay.model.message import Event, Unavailable
+from tests.destinations.conformance.sides import wired
 
 ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:orders"
 EVENT = Event(id="e-1", name="order/placed", data=b"{}")

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from relay.local.orchestrators.names import lacking
+from relay.local.orchestrators.apis import lacking
 from relay.local.orchestrators.temporal import Frontend
-from relay.message import Delivered, Destination, Event, Reject, Unavailable
-from tests.conformance.sides import wired
+from relay.model.message import Delivered, Destination, Event, Reject, Unavailable
 from tests.destinations import certificates
+from tests.destinations.conformance.sides import wired
 
 pytestmark = pytest.mark.skipif(lacking("temporal") is not None, reason=str(lacking("temporal")))
 

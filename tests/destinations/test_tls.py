@@ -11,8 +11,8 @@ from typing import TypeAlias
 import pytest
 
 from relay.destinations.http_peer import HttpPeer
-from relay.destinations.inngest import Inngest
-from relay.message import Event, Unavailable
+from relay.destinations.inngest.event_api import Inngest
+from relay.model.message import Event, Unavailable
 from tests.destinations import certificates
 from tests.destinations.certificates import Certificates
 from tests.destinations.wire import Answering, Wire, listening

@@ -8,23 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from relay.aws.sqs import Queue
-from relay.dlq.deletion import Deletion
+from relay.dlq.dead_letter import Letter, read_letter
 from relay.dlq.edit import Edit, alter
-from relay.dlq.errand import MAX_HOPS, Course, Errand
 from relay.dlq.filters import Filter
-from relay.dlq.growth import Growth
-from relay.dlq.holding import Holding
 from relay.dlq.journal import Journal
-from relay.dlq.letter import Letter, read_letter
-from relay.dlq.pace import Pace
-from relay.dlq.queue_road import QueueRoad
-from relay.dlq.routes import Routes
+from relay.dlq.leases import Deletion, Holding
+from relay.dlq.queue_target import QueueRoad
 from relay.dlq.run import Run
+from relay.dlq.safeguards import Growth, Pace
 from relay.dlq.scan import Scan
+from relay.dlq.selection import MAX_HOPS, Course, Errand, Tally
 from relay.dlq.snapshot import Head
-from relay.dlq.tally import Tally
+from relay.dlq.targets import Routes
 from relay.envelope import Rules
-from relay.message import Message
+from relay.model.message import Message
 from tests.dlq.place import Place
 
 RULES = Rules()

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from relay.dlq.letter import Letter, read_letter
+from relay.dlq.dead_letter import Letter, read_letter
 from relay.envelope import Rules
-from relay.message import Attribute, Message
-from relay.origin import ATTRIBUTE, Origin
+from relay.model.message import Attribute, Message
+from relay.model.origin import ATTRIBUTE, Origin
 
 DAY = 86_400.0
 

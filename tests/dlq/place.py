@@ -8,16 +8,16 @@ from typing import Any
 import msgspec
 
 from relay.aws.errors import QueueError
+from relay.aws.json_protocol import open_wire
 from relay.aws.session import Session
 from relay.aws.sqs import Queue
-from relay.aws.wire import open_wire
 from relay.local.clock import ManualClock
 from relay.local.sqs import Fault, Request, SqsServer, Stored
 from relay.local.sqs import Queue as StoredQueue
-from relay.local.sqs.intake import accept
 from relay.local.sqs.parameters import AttributeValue, Draft
-from relay.message import Attribute
-from relay.origin import ATTRIBUTE, Origin
+from relay.local.sqs.validation import accept
+from relay.model.message import Attribute
+from relay.model.origin import ATTRIBUTE, Origin
 
 
 def event(number: int = 0, **more: Any) -> str:

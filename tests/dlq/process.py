@@ -11,7 +11,7 @@ from pathlib import Path
 from relay.cli import application
 
 _context = get_context("forkserver")
-_context.set_forkserver_preload(["relay.commands.dlq", "tests.dlq.process"])
+_context.set_forkserver_preload(["relay.cli.dlq", "tests.dlq.process"])
 
 
 def start(

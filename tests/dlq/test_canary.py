@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from relay.dlq.canary import awaited, choose
-from relay.dlq.fate import Known
 from relay.dlq.plan import Part, Plan
+from relay.dlq.prediction import Known
+from relay.dlq.safeguards import awaited, choose
 from relay.local.clock import ManualClock
-from relay.message import Event
+from relay.model.message import Event
 
 
 def test_a_canary_has_one_of_each_group_at_least() -> None:

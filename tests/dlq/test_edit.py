@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from relay.dlq.dead_letter import Letter, read_letter
 from relay.dlq.edit import alter, load_edit
-from relay.dlq.letter import Letter, read_letter
-from relay.dlq.stays import Stays
+from relay.dlq.selection import Stays
 from relay.envelope import Rules
-from relay.message import Attribute, Message
-from relay.origin import ATTRIBUTE, Origin
+from relay.model.message import Attribute, Message
+from relay.model.origin import ATTRIBUTE, Origin
 
 
 def letter(body: str = '{"name":"shop/order"}', origin: Origin | None = None) -> Letter:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.dlq.durable import DurableLines
+from relay.dlq.records import DurableLines
 from relay.local.sqs import Fault
 from tests.dlq.conftest import QUICK, Relay
 from tests.dlq.place import Place, event, noted

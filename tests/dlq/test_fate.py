@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from relay.app.destinations.traits import promised
+from relay.dlq.dead_letter import Letter, read_letter
 from relay.dlq.edit import alter
-from relay.dlq.fate import Fate, Known, fate
-from relay.dlq.letter import Letter, read_letter
+from relay.dlq.prediction import Fate, Known, fate
 from relay.envelope import Rules
-from relay.message import Attribute, Message
-from relay.origin import ATTRIBUTE, Origin
+from relay.model.message import Attribute, Message
+from relay.model.origin import ATTRIBUTE, Origin
 from relay.settings import Settings
-from relay.wiring.promises import promised
 from tests.dlq.conftest import QUICK, Relay
 from tests.dlq.place import Place, event
 

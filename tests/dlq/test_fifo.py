@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.aws.values import Outgoing
+from relay.aws.sqs_values import Outgoing
 from relay.dlq.filters import Filter
 from relay.local.sqs import Fault
 from tests.dlq.desk import Desk

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from relay.dlq.filters import Filter
-from relay.origin import Origin
+from relay.model.origin import Origin
 from tests.dlq.letters import letter
 
 NOTED = letter(

@@ -1,6 +1,6 @@
 """A dead-letter queue that grows while it is emptied stops the run; lagging counters do not."""
 
-from relay.dlq.growth import Growth
+from relay.dlq.safeguards import Growth
 from relay.local.clock import ManualClock
 
 

@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
+from relay.app.dlq import LedgerMemory
+from relay.app.ledger import place as place_of
 from relay.aws.dynamodb import open_table
 from relay.aws.errors import QueueError
 from relay.aws.session import open_session
-from relay.ledger import Access, Records
-from relay.ledger.note import KEY
-from relay.message import Event
+from relay.delivery.ledger import Access, Records
+from relay.delivery.ledger.table import KEY
+from relay.model.message import Event
 from relay.settings import Settings
-from relay.wiring.ledger import place as place_of
-from relay.wiring.ledger_memory import LedgerMemory
+from tests.delivery.ledger.tables import new_table
 from tests.dlq.conftest import QUICK, Relay
 from tests.dlq.place import Place, event, noted
-from tests.ledger.tables import new_table
 
 Item = Mapping[str, str | float]
 WHERE = ("inngest here", "")

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from relay.dlq.expiry import Expiry, expiry
-from relay.dlq.letter import read_letter
+from relay.dlq.dead_letter import read_letter
+from relay.dlq.statistics import Expiry, expiry
 from relay.envelope import Rules
-from relay.origin import Origin
+from relay.model.origin import Origin
 from tests.dlq.letters import DAY, letter, message
 
 ARN = "arn:aws:sqs:us-east-1:0:main"

@@ -8,7 +8,7 @@ import pytest
 
 from relay.dlq.snapshot import Snapshot, Unreadable
 from relay.local.sqs import Fault
-from relay.message import Attribute
+from relay.model.message import Attribute
 from tests.dlq.conftest import QUICK, Relay
 from tests.dlq.place import Place, event, noted
 

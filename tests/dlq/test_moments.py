@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.dlq.moments import moment, span
+from relay.dlq.filters import moment, span
 from tests.dlq.letters import DAY
 
 

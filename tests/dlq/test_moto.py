@@ -6,7 +6,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from relay.origin import ATTRIBUTE, Origin
+from relay.model.origin import ATTRIBUTE, Origin
 from tests.dlq.conftest import QUICK, Relay
 from tests.dlq.place import event
 

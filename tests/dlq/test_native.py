@@ -8,7 +8,7 @@ import pytest
 from relay.aws.errors import QueueError
 from relay.aws.move_tasks import MoveTasks, open_move_tasks
 from relay.aws.session import open_session
-from relay.dlq.moving import follow
+from relay.cli.dlq.native import follow
 from tests.dlq.conftest import QUICK, Relay
 from tests.dlq.place import Place, event, noted
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from relay.dlq.pace import Pace
+from relay.dlq.safeguards import Pace
 from relay.local.clock import ManualClock
 
 

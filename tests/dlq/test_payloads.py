@@ -8,7 +8,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from relay.payloads import CLASSES
+from relay.delivery.payloads import CLASSES
 from tests.dlq.conftest import QUICK, Ended, Relay
 from tests.dlq.place import noted
 

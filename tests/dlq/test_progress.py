@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from relay.commands.dlq.progress import Progress
+from relay.cli.dlq.output import Progress
 from relay.local.clock import ManualClock
 
 

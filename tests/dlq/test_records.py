@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.dlq.record import Damaged, of_message, read_record, to_message, write_record
-from relay.message import Attribute, Message
+from relay.dlq.records import Damaged, of_message, read_record, to_message, write_record
+from relay.model.message import Attribute, Message
 from tests.dlq.letters import message
 
 values = st.one_of(st.text(min_size=1), st.binary(min_size=1))

@@ -4,7 +4,7 @@ import base64
 
 from relay.dlq.filters import Filter
 from relay.dlq.snapshot import Snapshot
-from relay.message import Attribute
+from relay.model.message import Attribute
 from tests.dlq.conftest import QUICK, Relay
 from tests.dlq.desk import Desk
 from tests.dlq.place import Place, event, letters, noted

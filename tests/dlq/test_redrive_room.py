@@ -1,6 +1,6 @@
 """What barely fits into a message or a request comes back, and what does not stays for a person."""
 
-from relay.message import Attribute
+from relay.model.message import Attribute
 from tests.dlq.desk import Desk
 from tests.dlq.place import Place, event, noted
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay.local.inngest import InngestServer
-from relay.origin import ATTRIBUTE
+from relay.model.origin import ATTRIBUTE
 from tests.dlq.conftest import QUICK, Relay
 from tests.dlq.place import Place, noted
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from relay.aws.sqs import Queue
-from relay.aws.values import QueueAttributes
+from relay.aws.sqs_values import QueueAttributes
 from relay.dlq.scan import Reach, Scan
 from tests.dlq.place import Place, event, noted
 

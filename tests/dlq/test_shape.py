@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.dlq.shape import shape
+from relay.dlq.claims import shape
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.dlq.waves import waves
+from relay.dlq.targets import waves
 
 
 @given(st.lists(st.sampled_from(["a", "b", None]), max_size=12))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from relay.message import Message
+from relay.model.message import Message
 
 SAMPLES = Path(__file__).parent / "samples"
 SENT_AT = 1_751_971_000.25

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from relay.envelope import Decoded, Rules, decode
-from relay.message import Attribute, Message, PeriodicTask, Reject
+from relay.model.message import Attribute, Message, PeriodicTask, Reject
 
 AUTO = Rules()
 PULLED = Callable[..., Message]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from relay.envelope import fields, identity, text
+from relay.envelope import detection, fields, ids
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "message.md").read_text()
@@ -36,5 +36,5 @@ def test_each_notice_is_documented_and_no_other() -> None:
 
 
 def test_the_limits_of_the_code_are_documented() -> None:
-    for limit in (text.MAX_DEPTH, fields.MAX_NAME, identity.MAX_LENGTH):
+    for limit in (detection.MAX_DEPTH, fields.MAX_NAME, ids.MAX_LENGTH):
         assert f" {limit} " in PAGE

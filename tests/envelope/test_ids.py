@@ -10,9 +10,9 @@ import pytest
 from msgspec.structs import replace
 
 from relay.envelope import Decoded, Rules, decode
-from relay.envelope.identity import fitted
-from relay.message import Attribute, Message
-from relay.origin import ATTRIBUTE, Origin
+from relay.envelope.ids import fitted
+from relay.model.message import Attribute, Message
+from relay.model.origin import ATTRIBUTE, Origin
 
 AUTO = Rules()
 PLAIN = b'{"name":"a","data":{"order":{"id":"o-1","number":17}}}'

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from relay.envelope import Decoded, Rules, decode
-from relay.message import Attribute, Message, PeriodicTask, Reject
+from relay.model.message import Attribute, Message, PeriodicTask, Reject
 
 AUTO = Rules()
 PULLED = Callable[..., Message]

@@ -12,11 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.envelope import KINDS, Decoded, Rules, decode
-from relay.envelope.document import document
-from relay.envelope.scan import members, scanned
-from relay.envelope.unfit import Unfit
-from relay.message import Attribute, Message, PeriodicTask, Reject
-from relay.origin import ATTRIBUTE, Origin
+from relay.envelope.json_document import document, scan, scanned_members
+from relay.envelope.opened import Unfit
+from relay.model.message import Attribute, Message, PeriodicTask, Reject
+from relay.model.origin import ATTRIBUTE, Origin
 
 PULLED = Callable[..., Message]
 
@@ -148,10 +147,10 @@ def test_any_object_survives_an_sns_notification(data: str, pulled: PULLED) -> N
 @example(text='{"a:":1,"a\\u003a":"::"}')
 def test_the_fast_reader_says_what_the_careful_one_says(text: str) -> None:
     def careful() -> Any:
-        found = scanned(text)
+        found = scan(text)
         if not isinstance(found.value, dict):
             return "not_an_object"
-        return found.value, members(text), found.notices, found.repeated
+        return found.value, scanned_members(text), found.notices, found.repeated
 
     def fast() -> Any:
         found = document(text.encode())

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from relay import clocks
-from relay.clocks import Clocks
+from relay.settings import clocks
+from relay.settings.clocks import Clocks
 
 
 def test_the_shipped_clocks_agree() -> None:

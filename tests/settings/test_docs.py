@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.clocks import Clocks
 from relay.settings import Settings
-from relay.settings.describing import meaning, reference, variable
+from relay.settings.clocks import Clocks
+from relay.settings.reference import meaning, reference, variable
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
 

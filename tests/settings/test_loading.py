@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from relay.settings import Settings, load, missing
-from relay.settings.describing import MASK, expected, shown, variable
+from relay.settings.reference import MASK, expected, shown, variable
 
 SECRET = "sig-3fd1a0c4"
 VARIABLES = sorted(variable(name) for name in Settings.model_fields)

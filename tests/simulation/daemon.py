@@ -9,14 +9,10 @@ from typing import Any
 
 from relay.local.clock import Clock
 from relay.local.sqsd import Counters, SqsdOptions
-from relay.local.sqsd.backlog import Backlog
-from relay.local.sqsd.connection import Connection, Silent
-from relay.local.sqsd.deletes import Deletes
-from relay.local.sqsd.delivery import Delivery
-from relay.local.sqsd.pollers import Pollers
-from relay.local.sqsd.queue import Queue
+from relay.local.sqsd.application import Connection, Silent, Target
+from relay.local.sqsd.deliveries import Backlog, Deletes, Delivery
+from relay.local.sqsd.queue import Pollers, Queue
 from relay.local.sqsd.request import Received
-from relay.local.sqsd.target import Target
 from relay.local.sqsd.tasks import Failure, Tasks
 
 App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]

@@ -12,8 +12,8 @@ from typing import Any, Self
 import msgspec
 
 from relay.aws.errors import answered
+from relay.aws.json_protocol import Wire
 from relay.aws.sqs import Queue
-from relay.aws.wire import Wire
 from relay.local.clock import START
 from relay.local.sqs.account import Account
 from relay.local.sqs.actions import ACTIONS

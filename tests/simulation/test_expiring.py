@@ -7,8 +7,8 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from relay import clocks
-from tests.forwarder.virtual_time import run
+from relay.settings import clocks
+from tests.forwarding.virtual_time import run
 from tests.simulation.world import REFUSED, SILENT, Outage, World
 
 LIMIT = clocks.EXPIRING_SHARE * clocks.QUEUE_RETENTION

@@ -9,18 +9,10 @@ from typing import Any
 
 import pytest
 
-from relay import clocks
 from relay.local.sqsd import SqsdOptions
-from tests.forwarder.virtual_time import run
-from tests.simulation.world import (
-    BAD_GATEWAY,
-    FORBIDDEN,
-    REFUSED,
-    SHIPPED,
-    SILENT,
-    Outage,
-    World,
-)
+from relay.settings import clocks
+from tests.forwarding.virtual_time import run
+from tests.simulation.world import BAD_GATEWAY, FORBIDDEN, REFUSED, SHIPPED, SILENT, Outage, World
 
 HOUR = 3_600.0
 FEW = replace(SHIPPED, http_connections=10)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from relay.poller.retained import READ_EVERY
-from tests.forwarder.virtual_time import run
+from relay.sources.poller.expiring import READ_EVERY
+from tests.forwarding.virtual_time import run
 from tests.simulation.world import REFUSED, World
 
 HOUR = 3_600.0

@@ -10,25 +10,24 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from relay import clocks
+from relay.app.core import EXPIRY_EVERY
 from relay.aws.sqs import Queue
-from relay.aws.values import Failed, Outgoing
-from relay.breaker import Breaker
-from relay.dead_letter import DeadLetter
-from relay.dead_letter_queue import DeadLetterQueue, NotStored
+from relay.aws.sqs_values import Failed, Outgoing
+from relay.delivery.dead_letter_queue import DeadLetter, DeadLetterQueue, NotStored
+from relay.delivery.handler import Handler
+from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import Rules, decode
-from relay.facts import CircuitChanged, Fact
-from relay.forwarder import Forwarder
-from relay.guard import RejectGuard
-from relay.handler import Handler
+from relay.forwarding import Forwarder
+from relay.forwarding.circuit_breaker import Breaker
 from relay.local.sqs import Stored
 from relay.local.sqsd import SqsdOptions
-from relay.message import Delivered, Event, Limits, Outcome, Unavailable
-from relay.origin import ATTRIBUTE, Origin, unpack
-from relay.poller import Poller
-from relay.sqsd import PushApp
-from relay.wiring.core import EXPIRY_EVERY
-from tests.forwarder.virtual_time import now
+from relay.model.facts import CircuitChanged, Fact
+from relay.model.message import Delivered, Event, Limits, Outcome, Unavailable
+from relay.model.origin import ATTRIBUTE, Origin, unpack
+from relay.settings import clocks
+from relay.sources.poller import Poller
+from relay.sources.sqsd import PushApp
+from tests.forwarding.virtual_time import now
 from tests.simulation.daemon import Daemon
 from tests.simulation.memory_sqs import LoopClock, MemorySqs
 

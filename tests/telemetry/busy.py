@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from relay.facts import Forwarded, Received
-from relay.message import Delivered, Reject
+from relay.model.facts import Forwarded, Received
+from relay.model.message import Delivered, Reject
 from relay.telemetry.recorder import Recorder
 from tests.telemetry.samples import NOW, event, message, recorder, settled, tell
 

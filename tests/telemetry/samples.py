@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from relay.facts import Fact, Settled
-from relay.message import Delivered, Event, Message, Outcome
+from relay.model.facts import Fact, Settled
+from relay.model.message import Delivered, Event, Message, Outcome
 from relay.telemetry.flusher import gauges
 from relay.telemetry.observers import Observer, Observers
 from relay.telemetry.recorder import Recorder

@@ -12,9 +12,9 @@ import pytest
 from relay.aws.cloudwatch import has_credentials, put_metrics
 from relay.aws.errors import QueueError
 from relay.aws.session import open_session
-from relay.telemetry import table
+from relay.telemetry import metrics
+from relay.telemetry.cloudwatch import CloudWatchSink
 from relay.telemetry.report import State
-from relay.telemetry.sinks.cloudwatch import CloudWatchSink
 from tests.telemetry.busy import busy
 from tests.telemetry.samples import DIMENSIONS, NOW, report
 
@@ -44,7 +44,7 @@ class TestCloudWatch:
         )
         at = datetime.fromtimestamp(NOW, UTC)
         found = client.get_metric_statistics(
-            Namespace=table.NAMESPACE,
+            Namespace=metrics.NAMESPACE,
             MetricName=name,
             Dimensions=[{"Name": n, "Value": v} for n, v in DIMENSIONS.items()],
             StartTime=at - timedelta(hours=1),

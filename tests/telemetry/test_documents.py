@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from relay.facts import CircuitChanged, Forwarded, IntakeChanged
-from relay.message import Delivered, Reject, Retry
-from relay.telemetry import table
-from relay.telemetry.describing import reference
-from relay.telemetry.sinks.otlp import otlp_name
-from relay.telemetry.sinks.prometheus import prometheus_name
+from relay.model.facts import CircuitChanged, Forwarded, IntakeChanged
+from relay.model.message import Delivered, Reject, Retry
+from relay.telemetry import metrics
+from relay.telemetry.metrics_page import reference
+from relay.telemetry.otlp import otlp_name
+from relay.telemetry.prometheus import prometheus_name
 from tests.telemetry.insights import BUILT_IN, Query
 from tests.telemetry.samples import TRACE, event, message, settled
 from tests.telemetry.written import written
@@ -68,7 +68,7 @@ def test_the_table_of_metrics_is_the_one_in_the_code() -> None:
 
 
 def test_opentelemetrys_names_are_as_described() -> None:
-    for metric in table.METRICS:
+    for metric in metrics.METRICS:
         bare = prometheus_name(metric).removeprefix("relay_")
         assert otlp_name(metric) == "relay." + re.sub(r"_total$|_seconds$", "", bare)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from relay.telemetry import table
+from relay.telemetry import metrics
+from relay.telemetry.cloudwatch import EmfAgent, EmfLines, append_to
 from relay.telemetry.report import NotTaken
-from relay.telemetry.sinks.emf import EmfAgent, EmfLines, append_to
 from tests.telemetry.busy import busy
 from tests.telemetry.samples import DIMENSIONS, recorder, report
 
@@ -22,7 +22,7 @@ class TestEmf:
         """The document, held to the format's rules."""
         found: dict[str, Any] = json.loads(line)
         (directive,) = found["_aws"]["CloudWatchMetrics"]
-        assert directive["Namespace"] == table.NAMESPACE
+        assert directive["Namespace"] == metrics.NAMESPACE
         assert directive["Dimensions"] == [["service", "queue"]]
         assert len(directive["Metrics"]) <= 100
         assert len(line.encode()) < 262_144

@@ -8,11 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from relay.facts import Received
-from relay.telemetry import table
+from relay.model.facts import Received
+from relay.telemetry import metrics
 from relay.telemetry.flusher import Flusher
-from relay.telemetry.report import NotTaken, Report, State
-from relay.telemetry.window import Window
+from relay.telemetry.report import NotTaken, Report, State, Window
 from tests.telemetry.samples import NOW, message, recorder, tell
 
 
@@ -27,7 +26,7 @@ class Scripted:
         error = self.errors.pop(0) if self.errors else None
         if error is not None:
             raise error
-        self.taken.append({m.name: report.window.total(m.name) for m in table.METRICS})
+        self.taken.append({m.name: report.window.total(m.name) for m in metrics.METRICS})
 
 
 async def flushed(sink: Scripted, times: int) -> None:
@@ -64,7 +63,7 @@ async def test_a_zero_is_sent_too_so_that_nothing_is_not_no_data() -> None:
     sink = Scripted()
     flusher = Flusher(recorder(), sink, service="relay")
     await flusher.flush()
-    assert sink.taken == [{m.name: int(m.name == "Heartbeat") for m in table.METRICS}]
+    assert sink.taken == [{m.name: int(m.name == "Heartbeat") for m in metrics.METRICS}]
 
 
 async def test_it_flushes_once_a_minute() -> None:
@@ -77,7 +76,7 @@ async def test_it_flushes_once_a_minute() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await Flusher(recorder(), sink, service="relay", sleep=sleep).run()
-    assert pauses == [table.FLUSH_SECONDS] * 4
+    assert pauses == [metrics.FLUSH_SECONDS] * 4
     assert len(sink.taken) == 3
 
 
@@ -129,4 +128,4 @@ async def test_the_gauges_say_what_the_relay_is_doing(
     await Flusher(recorder(), Keeping(), service="relay", state=lambda: state).flush()
     gauges = found[0].gauges
     assert (gauges["Halted"], gauges["CircuitState"]) == (halted, circuit)
-    assert {m.name for m in table.METRICS if m.kind is table.Kind.GAUGE} == set(gauges)
+    assert {m.name for m in metrics.METRICS if m.kind is metrics.Kind.GAUGE} == set(gauges)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from relay.telemetry.line_writer import LineWriter
+from relay.telemetry.log_writer import LineWriter
 
 
 def test_lines_come_in_order_and_many_at_a_time() -> None:

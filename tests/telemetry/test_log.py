@@ -6,7 +6,7 @@ import io
 import json
 import logging
 
-from relay.facts import (
+from relay.model.facts import (
     CircuitChanged,
     DeadLettered,
     DeletedLate,
@@ -17,14 +17,12 @@ from relay.facts import (
     Received,
     ReleaseFailed,
 )
-from relay.message import Delivered, Reject, Retry
-from relay.telemetry.form import Json
+from relay.model.message import Delivered, Reject, Retry
 from relay.telemetry.log import open_log
-from relay.telemetry.log_observer import PROMPT, LogObserver
+from relay.telemetry.log_format import Json
+from relay.telemetry.log_observer import PROMPT, LogObserver, chosen
 from relay.telemetry.redaction import Redactor
-from relay.telemetry.report import State
-from relay.telemetry.sampling import chosen
-from relay.telemetry.window import Window
+from relay.telemetry.report import State, Window
 from tests.telemetry.samples import NOW, TRACE, event, message, settled, tell
 from tests.telemetry.written import POISON, written
 

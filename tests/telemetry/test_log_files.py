@@ -15,13 +15,12 @@ from typing import Any
 
 import pytest
 
-from relay.facts import CircuitChanged
-from relay.message import Delivered
+from relay.model.facts import CircuitChanged
+from relay.model.message import Delivered
 from relay.telemetry.log import open_log
-from relay.telemetry.log_file import LogFile
-from relay.telemetry.log_observer import LogObserver
+from relay.telemetry.log_observer import LogObserver, chosen
+from relay.telemetry.log_writer import LogFile
 from relay.telemetry.redaction import Redactor
-from relay.telemetry.sampling import chosen
 from tests.telemetry.samples import event, settled, tell
 from tests.telemetry.written import POISON
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from relay.message import Retry
-from relay.telemetry.sampling import chosen
+from relay.model.message import Retry
+from relay.telemetry.log_observer import chosen
 from tests.telemetry.samples import message, settled
 from tests.telemetry.written import POISON, written
 

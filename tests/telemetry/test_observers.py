@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from relay.facts import DeletedLate, Fact, LeaseLost, Received
+from relay.model.facts import DeletedLate, Fact, LeaseLost, Received
 from relay.telemetry.observers import Observers, Ways
 from tests.telemetry.samples import message
 

@@ -9,9 +9,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 
-from relay.telemetry import table
+from relay.telemetry.metrics import METRICS
+from relay.telemetry.otlp import OtlpSink, otlp_name
 from relay.telemetry.report import NotTaken, State
-from relay.telemetry.sinks.otlp import OtlpSink, otlp_name
 from tests.telemetry.busy import busy
 from tests.telemetry.collector import collecting
 from tests.telemetry.samples import recorder, report
@@ -49,7 +49,7 @@ class TestOtlp:
             "service.name"
         ] == "relay"
         metrics = {m.name: m for m in resource.scope_metrics[0].metrics}
-        assert metrics.keys() == {otlp_name(metric) for metric in table.METRICS}
+        assert metrics.keys() == {otlp_name(metric) for metric in METRICS}
         (delivered,) = metrics["relay.delivered"].sum.data_points
         assert delivered.as_int == 400
         assert metrics["relay.delivered"].sum.is_monotonic

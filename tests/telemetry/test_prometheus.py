@@ -8,12 +8,12 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from relay.facts import Received
-from relay.http_server import serving
-from relay.telemetry import table
+from relay.http.server import serving
+from relay.model.facts import Received
+from relay.telemetry import metrics
 from relay.telemetry.flusher import gauges
+from relay.telemetry.prometheus import PrometheusSink, prometheus_name
 from relay.telemetry.report import State
-from relay.telemetry.sinks.prometheus import PrometheusSink, prometheus_name
 from tests.telemetry.busy import busy
 from tests.telemetry.samples import DIMENSIONS, message, report, tell
 
@@ -36,7 +36,7 @@ class TestPrometheus:
         assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
         families = {f.name: f for f in text_string_to_metric_families(answer.text)}
         assert {
-            prometheus_name(metric).removesuffix("_total") for metric in table.METRICS
+            prometheus_name(metric).removesuffix("_total") for metric in metrics.METRICS
         } == families.keys()
         (received,) = families["relay_received"].samples
         assert (received.value, received.labels["queue"]) == (201.0, 'o"\\\n')

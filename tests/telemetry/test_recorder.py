@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from relay.facts import (
+from relay.model.facts import (
     DeadLettered,
     DeletedLate,
     Extended,
@@ -17,17 +17,17 @@ from relay.facts import (
     HandlerRaised,
     Received,
 )
-from relay.message import Attribute, Delivered, Message, Reject, Retry
-from relay.origin import ATTRIBUTE, Origin
-from relay.telemetry import table
+from relay.model.message import Attribute, Delivered, Message, Reject, Retry
+from relay.model.origin import ATTRIBUTE, Origin
+from relay.telemetry import metrics
 from relay.telemetry.recorder import Recorder
-from relay.telemetry.window import Window, buckets, rounded
+from relay.telemetry.report import Window, buckets, rounded
 from tests.telemetry.samples import NOW, event, message, recorder, settled, tell
 
 
 def counts(counted: Recorder) -> dict[str, int]:
     window = counted.take()
-    return {m.name: window.total(m.name) for m in table.METRICS if window.total(m.name)}
+    return {m.name: window.total(m.name) for m in metrics.METRICS if window.total(m.name)}
 
 
 def dead(sent_at: float | None = NOW - 9_000.0) -> Message:
@@ -39,7 +39,7 @@ def test_a_delivered_event_counts_with_its_age() -> None:
     counted = recorder()
     tell(counted, Received(message()))
     tell(counted, settled(results=[(event(ts=int((NOW - 7.0) * 1_000)), Delivered())]))
-    assert counted.window.histograms[table.END_TO_END_AGE.name] == {7.0: 1}
+    assert counted.window.histograms[metrics.END_TO_END_AGE.name] == {7.0: 1}
     assert counts(counted) == {"Received": 1, "Delivered": 1, "DeliveredInSlo": 1}
 
 

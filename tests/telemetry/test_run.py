@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 
-from relay.local.demo.books import Balance, Published, reconcile
-from relay.local.demo.publication import Publication, own
-from relay.local.demo.publisher import Publisher
-from relay.local.demo.traffic import traffic
+from relay.local.demo.publisher import Publisher, traffic
+from relay.local.demo.reconciliation import Balance, Published, reconcile
+from relay.local.demo.samples import Publication, own
+from relay.local.environment import Plan, Stage, staged
 from relay.local.inngest import Function
-from relay.local.stage import Plan, Stage, staged
-from relay.telemetry import table
+from relay.telemetry import metrics
 
 PLANTED = "pl4nted-s3cret"
 MESSAGES = 250
@@ -67,7 +66,7 @@ class Run:
 
     def sums(self) -> Counter[str]:
         """Each counter over all reports."""
-        counters = {m.name for m in table.METRICS if m.kind is table.Kind.COUNTER}
+        counters = {m.name for m in metrics.METRICS if m.kind is metrics.Kind.COUNTER}
         found = Counter[str]()
         for document in self.lines("emf.jsonl"):
             found.update({name: document[name] for name in counters if name in document})

@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from relay.destinations.inngest import Inngest
+from relay.destinations.inngest.event_api import Inngest
 from relay.envelope import Decoded, Rules, decode
 from relay.local.inngest import InngestServer
-from relay.message import Attribute, Delivered, Event, Limits, Outcome, Retry, Unavailable
-from relay.telemetry.carrying import Carrying
+from relay.model.message import Attribute, Delivered, Event, Limits, Outcome, Retry, Unavailable
+from relay.model.trace_context import Carrying, carried, from_x_ray, headers, within
 from relay.telemetry.spans import Spans
-from relay.traceparent import carried, from_x_ray, headers, within
 from tests.telemetry.collector import collecting
 from tests.telemetry.samples import TRACE, event, message
 

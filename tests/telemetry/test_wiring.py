@@ -13,15 +13,14 @@ from typing import Any
 import httpx
 import pytest
 
-from relay.facts import Received
-from relay.message import Message
+from relay.app.messages import SharedSession
+from relay.app.poll import answering
+from relay.app.telemetry import Nowhere, WithCredentials, telling
+from relay.model.facts import Received
+from relay.model.message import Message
 from relay.settings import Settings
-from relay.telemetry.extra import ExtraMissing, needing_otlp
+from relay.telemetry.opentelemetry import ExtraMissing, needing_otlp
 from relay.telemetry.report import State
-from relay.wiring.answering import answering
-from relay.wiring.session import SharedSession
-from relay.wiring.sink import Nowhere, WithCredentials
-from relay.wiring.telemetry import telling
 from tests.telemetry.samples import message, recorder, report, settled
 
 EXTRA = "sqs-relay\\[otlp\\]"
@@ -32,7 +31,7 @@ def without_opentelemetry(monkeypatch: pytest.MonkeyPatch) -> None:
     """An installation without the extra."""
     for module in [name for name in sys.modules if name.startswith("opentelemetry")]:
         monkeypatch.delitem(sys.modules, module)
-    for module in ("relay.telemetry.spans", "relay.telemetry.sinks.otlp"):
+    for module in ("relay.telemetry.spans", "relay.telemetry.otlp"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
 

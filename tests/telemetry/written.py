@@ -6,14 +6,11 @@ import io
 import json
 from typing import Any
 
-from relay.facts import (
-    Fact,
-)
-from relay.message import Reject
+from relay.model.facts import Fact
+from relay.model.message import Reject
 from relay.telemetry.log import open_log
-from relay.telemetry.log_observer import LogObserver
+from relay.telemetry.log_observer import LogObserver, chosen
 from relay.telemetry.redaction import Redactor
-from relay.telemetry.sampling import chosen
 from tests.telemetry.samples import NOW, tell
 
 POISON = Reject("not_json", "the body is not JSON")

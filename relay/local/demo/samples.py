@@ -4,9 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from relay.local.demo.publication import Publication, by_message, own
+Naming = Callable[[str], str]
+"""Gives an event's id from the MessageId that SQS gave its message."""
+
+
+def own(event_id: str) -> Naming:
+    """An id that the body itself names, whatever message it travels in."""
+    return lambda _message_id: event_id
+
+
+def by_message(suffix: str = "") -> Naming:
+    """An id that follows from the message."""
+    return lambda message_id: message_id + suffix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """One message to publish. Every event of it is in `runs` or in `dies`, by its naming.
+
+    `code` is the expected reason of the dead letter. `kind` is for the table that people read.
+    """
+
+    kind: str
+    body: str
+    runs: tuple[Naming, ...] = ()
+    dies: tuple[Naming, ...] = ()
+    code: str | None = None
+    group: str | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
+
 
 Sample: TypeAlias = Callable[[str, int], Publication]
 """Makes the message with this event name and number."""

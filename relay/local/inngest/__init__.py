@@ -28,7 +28,7 @@ faults appends; a POST of functions replaces.
 """
 
 from relay.local.inngest.exchange import Request
-from relay.local.inngest.fault import Fault, Faults, FaultScript, Rule
+from relay.local.inngest.faults import Fault, Faults, FaultScript, Rule
 from relay.local.inngest.records import Function, Lags, Run, StoredEvent
 from relay.local.inngest.server import DEFAULT_PORT, InngestServer
 

@@ -9,10 +9,9 @@ from typing import Literal, TypeAlias
 
 from relay.local.clock import Clock
 from relay.local.inngest.exchange import HTML, JSON, Reply, Request, as_json
-from relay.local.inngest.fault import Fault
+from relay.local.inngest.faults import Fault
 from relay.local.inngest.pipeline import Pipeline
-from relay.local.inngest.records import StoredEvent
-from relay.local.inngest.ulid import read_seed, ulid
+from relay.local.inngest.records import StoredEvent, read_seed, ulid
 
 Mode: TypeAlias = Literal["dev", "start"]
 

@@ -12,16 +12,13 @@ from types import TracebackType
 from typing import Self
 
 from relay.local.clock import Clock, SystemClock
-from relay.local.inngest.control import Control
-from relay.local.inngest.disk import Disk, Persistence
+from relay.local.inngest.connection import Listener
 from relay.local.inngest.event_api import EventApi, Mode
 from relay.local.inngest.exchange import Reply, Request
-from relay.local.inngest.fault import Faults, FaultScript, spoiled
-from relay.local.inngest.listener import Listener
-from relay.local.inngest.pipeline import Pipeline
+from relay.local.inngest.faults import Control, Faults, FaultScript, spoiled
+from relay.local.inngest.pipeline import Disk, Persistence, Pipeline
 from relay.local.inngest.read_back import ReadBack
-from relay.local.inngest.records import Function, Lags, Run, StoredEvent
-from relay.local.inngest.ulid import ulid
+from relay.local.inngest.records import Function, Lags, Run, StoredEvent, ulid
 
 DEFAULT_PORT = 8288
 KEPT_REQUESTS = 100

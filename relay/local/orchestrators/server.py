@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -14,7 +14,25 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from relay.http_server import serving
+from relay.http.server import serving
+
+
+@dataclass
+class Starts:
+    """What was started, by key, in the order of its first time; `asked` counts every request.
+
+    Contents are the events as they were sent.
+    """
+
+    started: dict[str, bytes] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
+
+    def start(self, key: str, content: bytes) -> bool:
+        """Start it unless it was; whether it was not."""
+        self.asked[key] += 1
+        new = key not in self.started
+        self.started.setdefault(key, content)
+        return new
 
 
 @dataclass(frozen=True, kw_only=True)

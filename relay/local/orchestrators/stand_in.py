@@ -12,10 +12,9 @@ from typing import Any, Protocol, Self
 import msgspec
 
 from relay.local.inngest import Function, Run, StoredEvent
-from relay.local.orchestrators.job_queue import JobQueue
-from relay.local.orchestrators.server import Server
-from relay.local.orchestrators.stand_ins import STAND_INS
-from relay.local.orchestrators.starts import Starts
+from relay.local.orchestrators.apis import STAND_INS
+from relay.local.orchestrators.bullmq import JobQueue
+from relay.local.orchestrators.server import Server, Starts
 from relay.local.orchestrators.temporal import Frontend
 
 _NOTHING = msgspec.Raw(b"null")

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import NAMESPACE_URL, uuid5
 
-from relay.local.orchestrators.starts import Starts
+from relay.local.orchestrators.server import Starts
 
 SERVICE = "temporal.api.workflowservice.v1.WorkflowService"
 NAMESPACE = "orders"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any, TypeAlias, TypeVar
 from uuid import uuid4
 
@@ -13,10 +13,46 @@ import msgspec
 from relay.local.sqs.account import Account
 from relay.local.sqs.actions import ACTIONS
 from relay.local.sqs.actions.call import Call
+from relay.local.sqs.actions.messages import system_attributes
+from relay.local.sqs.actions.queues import described
 from relay.local.sqs.errors import SqsError, missing
 from relay.local.sqs.faults import NO_FAULT, Fault, Faults, FaultScript, Request
 from relay.local.sqs.moves import MoveTasks
-from relay.local.sqs.state import state_of
+from relay.local.sqs.stored import Stored
+
+
+def state_of(account: Account, requests: Mapping[str, int]) -> dict[str, Any]:
+    """All queues with all messages, received by nobody, and how often each action was called.
+
+    A message has its `MessageId`, `Body`, `MessageAttributes`, system `Attributes`, its `State`
+    (`visible`, `in_flight` or `delayed`) and, unless visible, `VisibleAt` in seconds.
+    """
+    return {
+        "Queues": [
+            {
+                "QueueName": queue.name,
+                "QueueUrl": account.url_of(queue),
+                "Attributes": described(queue),
+                "Messages": [_shown(stored, account.id) for stored in queue.messages()],
+            }
+            for queue in account.queues.values()
+        ],
+        "Requests": dict(requests),
+    }
+
+
+def _shown(stored: Stored, sender: str) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "MessageId": stored.message_id,
+        "Body": stored.body,
+        "MessageAttributes": stored.attributes,
+        "Attributes": system_attributes(stored, sender),
+        "State": stored.state,
+    }
+    if stored.state != "visible":
+        shown["VisibleAt"] = stored.visible_at
+    return shown
+
 
 T = TypeVar("T")
 Scope: TypeAlias = MutableMapping[str, Any]

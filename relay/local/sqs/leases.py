@@ -2,10 +2,44 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+from typing import NamedTuple
+
 from relay.local.sqs.errors import SqsError, bad_handle, invalid, invalid_value
-from relay.local.sqs.handle import Handle, read_handle
 from relay.local.sqs.queue import Queue
 from relay.local.sqs.stored import Stored
+
+_PARTS = 4
+
+
+class Handle(NamedTuple):
+    """What a receipt handle says: which queue, which copy of a message, which receive of it."""
+
+    queue: str
+    serial: int
+    receipt: int
+    message_id: str
+
+    def __str__(self) -> str:
+        text = f"{self.queue}/{self.serial}/{self.receipt}/{self.message_id}"
+        return base64.b64encode(text.encode()).decode()
+
+
+def read_handle(text: str) -> Handle:
+    """Take a handle apart.
+
+    Raises:
+        SqsError: ReceiptHandleIsInvalid, when no queue of ours made it.
+    """
+    try:
+        parts = base64.b64decode(text, validate=True).decode().split("/")
+        if len(parts) != _PARTS:
+            raise bad_handle()
+        return Handle(parts[0], int(parts[1]), int(parts[2]), parts[3])
+    except (binascii.Error, ValueError) as error:
+        raise bad_handle() from error
+
 
 MAX_VISIBILITY = 43_200  # seconds from the receive, extensions included
 

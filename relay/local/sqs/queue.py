@@ -7,14 +7,11 @@ import itertools
 from collections.abc import Callable
 
 from relay.local.clock import Clock
-from relay.local.sqs.attempts import Attempts
 from relay.local.sqs.attributes import QueueAttributes
-from relay.local.sqs.dedup import Memory
 from relay.local.sqs.errors import SqsError, no_queue
-from relay.local.sqs.line import FifoLine, Line, StandardLine
-from relay.local.sqs.schedule import Schedule
+from relay.local.sqs.fifo import Attempts, Memory
+from relay.local.sqs.order import FifoLine, Line, Schedule, StandardLine, Waiters
 from relay.local.sqs.stored import Stored
-from relay.local.sqs.waiters import Waiters
 
 IN_FLIGHT_LIMIT = 120_000
 _FIRST_SEQUENCE = 10**19  # sequence numbers have twenty digits

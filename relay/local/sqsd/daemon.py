@@ -9,17 +9,13 @@ from types import TracebackType
 from typing import Self
 
 from relay.local.clock import Clock, SystemClock
-from relay.local.sqsd.backlog import Backlog
-from relay.local.sqsd.counters import Counters
+from relay.local.sqsd.application import Target
 from relay.local.sqsd.cron import Crontab, CronTask
-from relay.local.sqsd.deletes import Deletes
-from relay.local.sqsd.delivery import Delivery
+from relay.local.sqsd.deliveries import Backlog, Deletes, Delivery
 from relay.local.sqsd.options import SqsdOptions
-from relay.local.sqsd.pollers import Pollers
-from relay.local.sqsd.queue import Queue, QueueTrouble
+from relay.local.sqsd.queue import Pollers, Queue, QueueTrouble
 from relay.local.sqsd.request import Received
-from relay.local.sqsd.target import Target
-from relay.local.sqsd.tasks import Failure, Tasks
+from relay.local.sqsd.tasks import Counters, Failure, Tasks
 
 PAUSE = 1.0
 """Seconds until the next receive after one that failed."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from relay.message import Attribute
+from relay.model.message import Attribute
 
 USER_AGENT = "aws-sqsd/3.0.4"
 RESERVED = "beanstalk.sqsd."

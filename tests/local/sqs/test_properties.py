@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from relay.local.clock import ManualClock
 from relay.local.sqs import Queue, leases
 from relay.local.sqs.attributes import QueueAttributes
-from relay.local.sqs.intake import accept
+from relay.local.sqs.order import Schedule
 from relay.local.sqs.parameters import Draft
-from relay.local.sqs.schedule import Schedule
 from relay.local.sqs.stored import Stored
+from relay.local.sqs.validation import accept
 
 GROUPS = "ab"
 VISIBILITY = 10.0

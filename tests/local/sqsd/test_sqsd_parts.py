@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from relay.local.sqsd.pollers import Pollers
+from relay.local.sqsd.queue import Pollers
 from relay.local.sqsd.request import Received
 from relay.local.sqsd.tasks import Failure, Tasks
 

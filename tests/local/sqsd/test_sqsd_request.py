@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relay.local.sqsd.request import Received, RequestForm
-from relay.message import Attribute
+from relay.model.message import Attribute
 
 FORM = RequestForm("localhost", "main", "/", "application/json")
 TASK = {

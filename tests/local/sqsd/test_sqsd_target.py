@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from relay.local.clock import ManualClock
-from relay.local.sqsd.connection import Closed, Connection, NoAnswer, Silent
-from relay.local.sqsd.target import Target
+from relay.local.sqsd.application import Closed, Connection, NoAnswer, Silent, Target
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

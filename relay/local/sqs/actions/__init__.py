@@ -8,10 +8,9 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import msgspec
 
 from relay.local.sqs import parameters as p
-from relay.local.sqs.actions import configure, move, queues, settle
+from relay.local.sqs.actions import messages, queues
 from relay.local.sqs.actions.call import Call
-from relay.local.sqs.actions.receive import receive_message
-from relay.local.sqs.actions.send import send_message, send_message_batch
+from relay.local.sqs.actions.messages import receive_message, send_message, send_message_batch
 
 T = TypeVar("T")
 Answer: TypeAlias = dict[str, Any] | None
@@ -32,29 +31,29 @@ class Action(Generic[T]):
 
 
 ACTIONS: dict[str, Action[Any]] = {
-    "AddPermission": Action(p.AddPermission, configure.add_permission),
-    "CancelMessageMoveTask": Action(p.CancelMessageMoveTask, move.cancel_move),
-    "ChangeMessageVisibility": Action(p.ChangeMessageVisibility, settle.change_visibility),
+    "AddPermission": Action(p.AddPermission, queues.add_permission),
+    "CancelMessageMoveTask": Action(p.CancelMessageMoveTask, queues.cancel_move),
+    "ChangeMessageVisibility": Action(p.ChangeMessageVisibility, messages.change_visibility),
     "ChangeMessageVisibilityBatch": Action(
-        p.ChangeMessageVisibilityBatch, settle.change_visibility_batch
+        p.ChangeMessageVisibilityBatch, messages.change_visibility_batch
     ),
     "CreateQueue": Action(p.CreateQueue, queues.create_queue),
-    "DeleteMessage": Action(p.DeleteMessage, settle.delete_message),
-    "DeleteMessageBatch": Action(p.DeleteMessageBatch, settle.delete_message_batch),
+    "DeleteMessage": Action(p.DeleteMessage, messages.delete_message),
+    "DeleteMessageBatch": Action(p.DeleteMessageBatch, messages.delete_message_batch),
     "DeleteQueue": Action(p.OfQueue, queues.delete_queue),
-    "GetQueueAttributes": Action(p.GetQueueAttributes, configure.get_attributes),
+    "GetQueueAttributes": Action(p.GetQueueAttributes, queues.get_attributes),
     "GetQueueUrl": Action(p.GetQueueUrl, queues.get_queue_url),
     "ListDeadLetterSourceQueues": Action(p.ListDeadLetterSourceQueues, queues.list_sources),
-    "ListMessageMoveTasks": Action(p.ListMessageMoveTasks, move.list_moves),
+    "ListMessageMoveTasks": Action(p.ListMessageMoveTasks, queues.list_moves),
     "ListQueues": Action(p.ListQueues, queues.list_queues),
-    "ListQueueTags": Action(p.OfQueue, configure.list_tags),
+    "ListQueueTags": Action(p.OfQueue, queues.list_tags),
     "PurgeQueue": Action(p.OfQueue, queues.purge_queue),
     "ReceiveMessage": Action(p.ReceiveMessage, receive_message),
-    "RemovePermission": Action(p.RemovePermission, configure.remove_permission),
+    "RemovePermission": Action(p.RemovePermission, queues.remove_permission),
     "SendMessage": Action(p.SendMessage, send_message),
     "SendMessageBatch": Action(p.SendMessageBatch, send_message_batch),
-    "SetQueueAttributes": Action(p.SetQueueAttributes, configure.set_attributes),
-    "StartMessageMoveTask": Action(p.StartMessageMoveTask, move.start_move),
-    "TagQueue": Action(p.TagQueue, configure.tag_queue),
-    "UntagQueue": Action(p.UntagQueue, configure.untag_queue),
+    "SetQueueAttributes": Action(p.SetQueueAttributes, queues.set_attributes),
+    "StartMessageMoveTask": Action(p.StartMessageMoveTask, queues.start_move),
+    "TagQueue": Action(p.TagQueue, queues.tag_queue),
+    "UntagQueue": Action(p.UntagQueue, queues.untag_queue),
 }

@@ -1,0 +1,58 @@
+"""Opens the destination of a name."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+from relay.app.destinations import starters, temporal, webhook
+from relay.app.destinations.parts import Conflict, Learn, Started, unlearned
+from relay.app.messages import SharedSession
+from relay.destinations.one_by_one import OneByOne
+from relay.settings import Settings
+
+
+@contextlib.asynccontextmanager
+async def open_orchestrator(
+    name: str,
+    settings: Settings,
+    session: SharedSession,
+    conflict: Conflict,
+    learn: Learn = unlearned,
+) -> AsyncIterator[tuple[OneByOne, Callable[[], Awaitable[None]]]]:
+    """The destination and what a probe looks up again, for as long as the block runs.
+
+    `conflict` hears of an event whose id was used for another content, `learn` each secret that was
+    looked up.
+
+    Raises:
+        OSError: a certificate's file cannot be read.
+    """
+    async with AsyncExitStack() as stack:
+        started = await _started(name, settings, stack, session, conflict, learn)
+        yield OneByOne(started.starter, settings.concurrency), started.refresh
+
+
+async def _started(
+    name: str,
+    settings: Settings,
+    stack: AsyncExitStack,
+    session: SharedSession,
+    conflict: Conflict,
+    learn: Learn,
+) -> Started:
+    match name:
+        case "step-functions":
+            return starters.step_functions(settings, session, conflict)
+        case "temporal":
+            return temporal.started(settings, learn)
+        case "prefect":
+            return await starters.prefect(settings, stack, learn)
+        case "argo":
+            return await starters.argo(settings, stack, conflict, learn)
+        case "webhook":
+            return webhook.started(settings, stack, learn)
+        case "bullmq":
+            return await starters.bullmq(settings, stack)
+    raise AssertionError(f"no destination is called {name}")

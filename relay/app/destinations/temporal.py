@@ -1,0 +1,102 @@
+"""Temporal, wired: the client that follows its key, and the entity that a signal is for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jmespath  # type: ignore[import-untyped] # it ships no types
+
+from relay.app.destinations.parts import KeptSecret, Learn, Started
+from relay.destinations.temporal import Client, Signal, Temporal, connect, traits
+from relay.model.message import Event, Unavailable
+from relay.settings import Settings
+
+
+def started(settings: Settings, learn: Learn) -> Started:
+    """Starts or signals the workflows that the settings name."""
+    client = KeyedClient(settings, KeptSecret(settings, "temporal_api_key", learn))
+    signal = _signal(settings)
+    starter = Temporal(
+        client.connected,
+        settings.temporal_workflow or "",
+        settings.temporal_task_queue or "",
+        traits=traits(settings.temporal_retention, signals=signal is not None),
+        signal=signal,
+        what=settings.content,
+        timeout=settings.request_timeout,
+    )
+    return Started(starter, client.refresh)
+
+
+class KeyedClient:
+    """The client, made at the first call, and anew after its key was looked up again."""
+
+    def __init__(self, settings: Settings, key: KeptSecret) -> None:
+        self._settings = settings
+        self._key = key
+        self._client: tuple[str, Client] | None = None
+
+    async def connected(self) -> Client:
+        """The client with the key as it is now.
+
+        Raises:
+            Unavailable: the key cannot be looked up, or a certificate's file cannot be read.
+        """
+        key = await self._key.value()
+        if self._client is None or self._client[0] != key:
+            self._client = key, await self._connect(key)
+        return self._client[1]
+
+    async def refresh(self) -> None:
+        """Look the key up again; connections are made anew."""
+        await self._key.refresh()
+        self._client = None
+
+    async def _connect(self, key: str) -> Client:
+        settings = self._settings
+        certificate = _read(settings, "temporal_certificate")
+        private_key = _read(settings, "temporal_private_key")
+        return await connect(
+            settings.temporal_address or "",
+            settings.temporal_namespace,
+            api_key=key,
+            tls=settings.temporal_tls,
+            certificate=(certificate, private_key) if certificate and private_key else None,
+            authority=_read(settings, "temporal_authority"),
+        )
+
+
+def _signal(settings: Settings) -> Signal | None:
+    name, path = settings.temporal_signal, settings.temporal_entity_path
+    return Signal(name=name, entity=_entity(path)) if name and path else None
+
+
+def _entity(path: str) -> Callable[[Event], str | None]:
+    compiled: Any = jmespath.compile(path)
+
+    def found(event: Event) -> str | None:
+        value = compiled.search(json.loads(event.wire))
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        return value if isinstance(value, str) else None
+
+    return found
+
+
+def _read(settings: Settings, name: str) -> bytes | None:
+    """The file that the setting names, None where it names none. It may have been renewed."""
+    path = getattr(settings, name)
+    if path is None:
+        return None
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise Unavailable(
+            f"{path} cannot be read: {error.strerror}",
+            setting=f"RELAY_{name.upper()}",
+            proven=True,
+            untaken=True,
+        ) from error

@@ -1,0 +1,159 @@
+"""The ledger as the tools for dead letters ask it: read only, and with patience."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from itertools import islice
+
+from relay.app.core import running
+from relay.app.ledger import place
+from relay.app.messages import SharedSession, payloads, rules
+from relay.app.telemetry import Telemetry
+from relay.aws.dynamodb import open_table
+from relay.aws.errors import QueueError
+from relay.aws.sqs import Queue
+from relay.delivery.ledger import Subject, Table
+from relay.delivery.ledger.records import READS
+from relay.delivery.ledger.table import KEY, Item, Step, read_note
+from relay.delivery.payloads import NOT_ALLOWED
+from relay.dlq.dead_letter import Letter, read_letter
+from relay.dlq.destination_target import DEADLINE, Ends, NoCopies, StraightRoad
+from relay.dlq.prediction import Known, Memory
+from relay.model.message import Event, Message, Reject, Retry
+from relay.settings import Settings
+
+
+class Reading:
+    """Reads the letters of one queue. A payload that cannot be had here leaves its letter sealed.
+
+    Args:
+        settings: how messages are read, and which buckets may be.
+        session: of AWS, opened when the first payload is read.
+        main: name of the queue that the letters come from, where they do not tell.
+
+    Attributes:
+        unread: why the payload of a letter was not read, by MessageId.
+    """
+
+    def __init__(self, settings: Settings, session: SharedSession, main: str | None) -> None:
+        self.unread: dict[str, str] = {}
+        self._opening = payloads(settings, session)
+        self._rules = rules(settings)
+        self._main = main
+
+    async def read(self, message: Message) -> Letter:
+        """The letter, with its payload if it can be had."""
+        if not self._opening.concern(message):
+            return read_letter(message, self._rules, self._main)
+        async with self._opening.opened(message) as found:
+            payload = self._payload(message, found)
+            return read_letter(message, self._rules, self._main, payload)
+
+    def _payload(self, message: Message, found: Message | Reject | Retry) -> bytes | Reject | None:
+        if isinstance(found, Message):
+            return found.body
+        # That this machine may not read the bucket says nothing about the relay.
+        if isinstance(found, Reject) and found.code != NOT_ALLOWED:
+            return found
+        self.unread[message.message_id] = found.reason
+        return None
+
+
+TRIES = 6
+FIRST_PAUSE = 0.1
+_STEPS: tuple[Step, ...] = ("sending", "delivered", "dead-lettered")
+
+
+class LedgerMemory:
+    """Recalls events from the table of notes; `where` is the destination and its environment."""
+
+    def __init__(
+        self,
+        table: Table,
+        where: tuple[str, str],
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._table = table
+        self._where = where
+        self._clock = clock
+        self._sleep = sleep
+
+    async def recall(self, events: Sequence[Event]) -> Sequence[Known | None]:
+        """What is known of each, in order.
+
+        Raises:
+            QueueError: the table does not answer.
+        """
+        subjects = [Subject.of(event, *self._where) for event in events]
+        keys = iter(dict.fromkeys(s.key(step) for s in subjects for step in _STEPS))
+        found: dict[str, Item] = {}
+        while some := list(islice(keys, READS)):
+            found |= await self._read(some)
+        return [self._known(subject, found) for subject in subjects]
+
+    async def _read(self, keys: Sequence[str]) -> dict[str, Item]:
+        found: dict[str, Item] = {}
+        left = list(keys)
+        for attempt in range(1, TRIES + 1):
+            try:
+                items, rest = await self._table.read(left)
+                found.update((str(item[KEY]), item) for item in items)
+                left = list(rest)
+            except QueueError as error:
+                if not error.transient or attempt == TRIES:
+                    raise
+            if not left:
+                return found
+            await self._sleep(FIRST_PAUSE * 2.0**attempt)
+        raise QueueError("Unprocessed", "throttled", "the ledger's table is throttled: try again")
+
+    def _known(self, subject: Subject, found: Mapping[str, Item]) -> Known:
+        now = self._clock()
+        notes = {
+            step: read_note(step, found[key], now)
+            for step in _STEPS
+            if (key := subject.key(step)) in found
+        }
+        at = {step: note.at for step, note in notes.items() if note is not None}
+        return Known(at.get("sending"), at.get("delivered"), at.get("dead-lettered"))
+
+
+@contextlib.asynccontextmanager
+async def ledger_memory(settings: Settings) -> AsyncIterator[Memory | None]:
+    """What the ledger knows, None where the settings name none. Nobody is called yet."""
+    if settings.ledger_table is None:
+        yield None
+        return
+    async with AsyncExitStack() as stack:
+        opening = open_table(SharedSession(stack), settings.ledger_table, key=KEY)
+        yield LedgerMemory(await stack.enter_async_context(opening), place(settings))
+
+
+LAST = 5.0
+"""Seconds for what is on the wire when the road is left."""
+
+
+@contextlib.asynccontextmanager
+async def straight(
+    settings: Settings, dead: Queue, max_bytes: int, deadline: float = DEADLINE
+) -> AsyncIterator[StraightRoad]:
+    """The road, for as long as the block runs.
+
+    What a letter was dead-lettered for is known: no guard holds it back, and its age is no reason.
+    """
+    ends = Ends()
+    lenient = settings.model_copy(update={"queue_retention": math.inf, "reject_guard": False})
+    unheard = Telemetry(observe=ends.observe, around=lambda way: way, beside=lambda app: app)
+    async with running(lenient, unheard, NoCopies()) as core:
+        road = StraightRoad(core.handler.handle, ends, dead, max_bytes=max_bytes, deadline=deadline)
+        try:
+            yield road
+        finally:
+            await core.stop(LAST)

@@ -1,0 +1,155 @@
+"""The ways to the destinations: a forwarder for each that the settings name, paced and routed."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from msgspec.structs import replace
+
+from relay.app.destinations import open_orchestrator
+from relay.app.destinations.inngest import open_destination
+from relay.app.destinations.parts import Learn, unlearned
+from relay.app.destinations.traits import traits_of
+from relay.app.messages import SharedSession
+from relay.destinations.webhook_rules import PRESETS
+from relay.forwarding import Forwarder
+from relay.forwarding.adaptive_limit import AdaptiveLimit
+from relay.forwarding.pacing import Paced, TokenBucket, parse_rates, rate_of
+from relay.forwarding.routing import Router, RouteTable, parse_routes
+from relay.model.facts import CircuitChanged, Fact, IdReused, Observe
+from relay.model.message import Destination
+from relay.model.traits import Traits, warnings
+from relay.settings import Settings
+
+Way: TypeAlias = Forwarder | Router
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The way, and how many requests to all destinations there may be at once for now."""
+
+    way: Way
+    concurrency: Callable[[], int]
+
+
+PUSHED_ROUTES = (
+    "with several destinations in push mode, messages for one that is down keep coming back and"
+    " hold connections that the others need: give each destination a queue of its own, or use"
+    " `relay poll`"
+)
+
+_log = logging.getLogger(__name__)
+
+
+async def open_way(
+    settings: Settings,
+    stack: AsyncExitStack,
+    session: SharedSession,
+    around: Callable[[Destination], Destination],
+    observe: Observe,
+    *,
+    pushed: bool,
+    learn: Learn = unlearned,
+) -> Opened:
+    """The way, for as long as the stack is open. Nobody is called yet.
+
+    `around` wraps each destination before it is paced. `pushed` is for push mode, where nobody can
+    choose which messages come. `learn` hears each secret that was looked up.
+    """
+    several = len(settings.destinations) > 1
+    branches = dict[str, Forwarder]()
+    limits = list[Destination]()
+    for name in settings.destinations:
+        _warn(traits_of(settings, name), settings)
+        destination, refresh = await _opened(name, settings, stack, session, observe, learn)
+        asked = paced(around(destination), name, settings)
+        limits.append(asked)
+        branches[name] = Forwarder(
+            asked,
+            before_probe=refresh,
+            observe=_naming(name, observe) if several else observe,
+        )
+    if several and pushed:
+        _log.warning("%s", PUSHED_ROUTES)
+    way = _routed(settings, branches, pushed=pushed)
+    return Opened(way, lambda: sum(_concurrency(one) for one in limits))
+
+
+def _concurrency(destination: Destination) -> int:
+    if isinstance(destination, Paced):
+        return destination.concurrency
+    return destination.limits.in_flight
+
+
+def _routed(settings: Settings, branches: dict[str, Forwarder], *, pushed: bool) -> Way:
+    if not settings.routes:
+        return branches[settings.destination]
+    return Router(
+        RouteTable(parse_routes(settings.routes)),
+        branches,
+        held=settings.route_held,
+        release=settings.route_release,
+        delay=settings.route_delay if pushed else 0.0,
+    )
+
+
+def rate_for(name: str, settings: Settings) -> float | None:
+    """Most events a second to the destination of this name; None for no limit."""
+    rate = rate_of(parse_rates(settings.rate), name)
+    if rate is None and name == "webhook":
+        return PRESETS[settings.webhook_preset].rate
+    return rate
+
+
+def paced(destination: Destination, name: str, settings: Settings) -> Destination:
+    """The destination at the rate that is set, and at the concurrency that it bears."""
+    rate = rate_for(name, settings)
+    most = destination.limits.in_flight
+    if rate is None and name == "inngest":
+        return destination
+    return Paced(
+        destination,
+        bucket=None if rate is None else TokenBucket(rate),
+        limit=None if name == "inngest" else AdaptiveLimit(most, first=most),
+    )
+
+
+async def _opened(
+    name: str,
+    settings: Settings,
+    stack: AsyncExitStack,
+    session: SharedSession,
+    observe: Observe,
+    learn: Learn,
+) -> tuple[Destination, Callable[[], Awaitable[None]]]:
+    if name == "inngest":
+        opened = await stack.enter_async_context(open_destination(settings, learn))
+        return opened.destination, opened.refresh
+    opening = open_orchestrator(
+        name, settings, session, lambda event: observe(IdReused(event)), learn
+    )
+    return await stack.enter_async_context(opening)
+
+
+def _warn(traits: Traits, settings: Settings) -> None:
+    if math.isinf(settings.queue_retention):
+        return  # an operator's own errand, whose relay has warned at its start
+    ledger = settings.ledger_table is not None
+    for sentence in warnings(traits, 0.0 if ledger else settings.queue_retention):
+        _log.warning("%s", sentence)
+
+
+def _naming(name: str, observe: Observe) -> Observe:
+    """Tell which of several destinations a fact is about."""
+
+    def told(fact: Fact) -> None:
+        if isinstance(fact, CircuitChanged):
+            fact = replace(fact, reason=f"{name}: {fact.reason}")
+        observe(fact)
+
+    return told

@@ -1,0 +1,66 @@
+"""One AWS session for all parts, opened when the first of them needs it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from relay.aws.errors import QueueError
+from relay.aws.s3 import read_object
+from relay.aws.session import Session, open_session
+from relay.delivery.payloads import NotFetched, Payloads
+from relay.envelope import Rules
+from relay.settings import Settings
+
+
+class SharedSession:
+    """Opens the session at the first call, and again at the next one if that failed.
+
+    So nothing that AWS lacks (a profile, a region) keeps the relay from starting and saying so.
+    """
+
+    def __init__(self, resources: AsyncExitStack) -> None:
+        self._resources = resources
+        self._opening = asyncio.Lock()
+        self._session: Session | None = None
+
+    async def __call__(self) -> Session:
+        """The session.
+
+        Raises:
+            QueueError: it cannot be opened.
+        """
+        async with self._opening:
+            if self._session is None:
+                self._session = await self._resources.enter_async_context(open_session())
+        return self._session
+
+
+def payloads(settings: Settings, session: SharedSession) -> Payloads:
+    """Opens pointers into the buckets that the settings name."""
+
+    async def fetch(bucket: str, key: str, limit: int) -> bytes:
+        try:
+            body = await read_object(await session(), bucket, key, limit)
+        except QueueError as error:
+            gone = error.code in ("NoSuchKey", "404")
+            raise NotFetched(error.sentence, "payload_missing" if gone else None) from error
+        if body is None:
+            raise NotFetched(f"the payload has over {limit} bytes", "payload_too_large")
+        return body
+
+    return Payloads(fetch, buckets=frozenset(settings.payload_buckets))
+
+
+def rules(settings: Settings) -> Rules:
+    """How messages are read."""
+    return Rules(
+        envelope=settings.envelope,
+        id_attribute=settings.id_attribute,
+        id_path=settings.id_path,
+        fifo_dedup_id=settings.fifo_dedup_id,
+        max_events=settings.max_events,
+        max_event_bytes=settings.max_event_bytes,
+        task_prefix=settings.task_prefix,
+        trace_in_data=settings.trace_in_data,
+    )

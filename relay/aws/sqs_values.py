@@ -1,0 +1,231 @@
+"""The values that go to SQS and come from it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from relay.aws.errors import kind_of
+from relay.model.message import Attribute, Message
+
+
+class Received(Struct, frozen=True):
+    """A message and the handle of this one receive of it; each receive gives another handle."""
+
+    message: Message
+    handle: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message to send. `delay` is in whole seconds, and FIFO queues take none."""
+
+    body: str
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    group_id: str | None = None
+    dedup_id: str | None = None
+    delay: int | None = None
+    trace_header: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that count against SQS's limits: body and attributes, not the trace header."""
+        return len(self.body.encode("utf-8", "surrogatepass")) + sum(
+            len(name.encode()) + len(attribute.data_type.encode()) + len(_bytes(attribute.value))
+            for name, attribute in self.attributes.items()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """SQS has the message, under this id. On FIFO queues it may be an earlier one's (dedup)."""
+
+    message_id: str
+    sequence_number: str | None = None
+
+
+class Failed(Struct, frozen=True):
+    """One entry of a batch was refused. `sender_fault` is SQS's own opinion whose fault it is."""
+
+    code: str
+    sentence: str
+    sender_fault: bool = False
+
+    @property
+    def permanent(self) -> bool:
+        """Whether repeating is in vain. A throttled sender is at fault, but not for ever."""
+        return self.sender_fault and kind_of(self.code) == "other"
+
+
+@dataclass(frozen=True, slots=True)
+class RedrivePolicy:
+    """Where SQS moves a message at its receive number `max_receive_count` + 1."""
+
+    target_arn: str
+    max_receive_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueAttributes:
+    """A queue as SQS describes it. Durations are seconds, sizes bytes; counts are approximate."""
+
+    arn: str
+    visibility: float
+    retention: float
+    delay: float
+    wait: float
+    maximum_size: int
+    fifo: bool
+    content_dedup: bool
+    visible: int
+    in_flight: int
+    delayed: int
+    redrive: RedrivePolicy | None
+    kms_key: str | None
+    policy: str | None
+    raw: Mapping[str, str]
+
+
+def read_attributes(raw: Mapping[str, str]) -> QueueAttributes:
+    """What `GetQueueAttributes` answered; what an emulator leaves out has SQS's default."""
+    return QueueAttributes(
+        arn=raw.get("QueueArn", ""),
+        visibility=float(raw.get("VisibilityTimeout", 30)),
+        retention=float(raw.get("MessageRetentionPeriod", 345_600)),
+        delay=float(raw.get("DelaySeconds", 0)),
+        wait=float(raw.get("ReceiveMessageWaitTimeSeconds", 0)),
+        maximum_size=int(raw.get("MaximumMessageSize", 1_048_576)),
+        fifo=raw.get("FifoQueue") == "true",
+        content_dedup=raw.get("ContentBasedDeduplication") == "true",
+        visible=int(raw.get("ApproximateNumberOfMessages", 0)),
+        in_flight=int(raw.get("ApproximateNumberOfMessagesNotVisible", 0)),
+        delayed=int(raw.get("ApproximateNumberOfMessagesDelayed", 0)),
+        redrive=_redrive(raw.get("RedrivePolicy")),
+        kms_key=raw.get("KmsMasterKeyId") or None,
+        policy=raw.get("Policy") or None,
+        raw=dict(raw),
+    )
+
+
+def read_message(raw: Mapping[str, Any], queue: str) -> Message:
+    """One entry of `ReceiveMessage`, its binary values in base64."""
+    system: Mapping[str, str] = raw.get("Attributes") or {}
+    return Message(
+        # SQS allows no lone surrogate; a stranger's emulator may, and decoding then says so.
+        body=raw.get("Body", "").encode("utf-8", "surrogatepass"),
+        message_id=raw["MessageId"],
+        queue=queue,
+        attributes={
+            name: _read_attribute(value)
+            for name, value in (raw.get("MessageAttributes") or {}).items()
+        },
+        receive_count=int(system.get("ApproximateReceiveCount", 1)),
+        sent_at=_seconds(system.get("SentTimestamp")),
+        first_received_at=_seconds(system.get("ApproximateFirstReceiveTimestamp")),
+        group_id=system.get("MessageGroupId"),
+        dedup_id=system.get("MessageDeduplicationId"),
+        sequence_number=system.get("SequenceNumber"),
+        trace_header=system.get("AWSTraceHeader"),
+        dead_letter_source=system.get("DeadLetterQueueSourceArn"),
+    )
+
+
+def write_entry(index: int, message: Outgoing) -> dict[str, Any]:
+    """One entry of `SendMessageBatch`. Its id is its index: the same message may come twice."""
+    entry: dict[str, Any] = {"Id": str(index), "MessageBody": message.body}
+    if message.attributes:
+        entry["MessageAttributes"] = {
+            name: {"DataType": attribute.data_type, **_write_value(attribute.value)}
+            for name, attribute in message.attributes.items()
+        }
+    if message.trace_header is not None:
+        entry["MessageSystemAttributes"] = {
+            "AWSTraceHeader": {"DataType": "String", "StringValue": message.trace_header}
+        }
+    optional = {
+        "MessageGroupId": message.group_id,
+        "MessageDeduplicationId": message.dedup_id,
+        "DelaySeconds": message.delay,
+    }
+    entry.update((key, value) for key, value in optional.items() if value is not None)
+    return entry
+
+
+def _read_attribute(raw: Mapping[str, Any]) -> Attribute:
+    binary = raw.get("BinaryValue")
+    value = raw.get("StringValue", "") if binary is None else base64.b64decode(binary)
+    return Attribute(raw["DataType"], value)
+
+
+def _write_value(value: str | bytes) -> dict[str, str | bytes]:
+    return {"StringValue": value} if isinstance(value, str) else {"BinaryValue": value}
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+
+
+def _seconds(milliseconds: str | None) -> float | None:
+    return None if milliseconds is None else int(milliseconds) / 1_000
+
+
+def _redrive(raw: str | None) -> RedrivePolicy | None:
+    if not raw:
+        return None
+    policy = json.loads(raw)
+    return RedrivePolicy(policy["deadLetterTargetArn"], int(policy["maxReceiveCount"]))
+
+
+BATCH_ENTRIES = 10
+BATCH_BYTES = 1_048_576
+"""AWS quota for one message and for all of a batch, since August 2025."""
+
+_PLACES = {str(place): place for place in range(BATCH_ENTRIES)}
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def tens(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The items in order, at most ten at a time."""
+    for start in range(0, len(items), BATCH_ENTRIES):
+        yield items[start : start + BATCH_ENTRIES]
+
+
+def by_size(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
+    """The messages in order, in batches that SQS takes; one too big for any goes alone."""
+    batch: list[Outgoing] = []
+    total = 0
+    for message in messages:
+        size = message.size
+        if batch and (len(batch) == BATCH_ENTRIES or total + size > BATCH_BYTES):
+            yield batch
+            batch, total = [], 0
+        batch.append(message)
+        total += size
+    if batch:
+        yield batch
+
+
+def sort_out(
+    answer: Mapping[str, Any], count: int, read: Callable[[Mapping[str, Any]], R]
+) -> list[R | Failed]:
+    """Each entry's own result by its index. An entry that the answer forgot has failed."""
+    results: dict[int, R | Failed] = {}
+    for raw in answer.get("Successful") or ():
+        results[_place(raw)] = read(raw)
+    for raw in answer.get("Failed") or ():
+        code, fault = str(raw.get("Code", "Unknown")), bool(raw.get("SenderFault"))
+        results[_place(raw)] = Failed(code, str(raw.get("Message") or code), fault)
+    forgotten = Failed("Unanswered", "SQS answered nothing for it")
+    return [results.get(place, forgotten) for place in range(count)]
+
+
+def _place(raw: Mapping[str, Any]) -> int:
+    """Which entry a result belongs to; -1 where to none of ours."""
+    return _PLACES.get(raw.get("Id", ""), -1)

@@ -1,0 +1,61 @@
+"""`relay config`: the settings in effect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from relay.cli.startup import USAGE, EnvFile, fail
+from relay.settings import Loaded, load
+from relay.settings.reference import reference, shown, variable
+
+EXIT_CODES = "Exit codes: 0 the relay can run with these settings, 2 it cannot: see standard error."
+
+
+def command(
+    *,
+    env_file: EnvFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print what each setting means, as Markdown.")
+    ] = False,
+) -> None:
+    """Show the settings in effect, where each comes from, and what is wrong with them.
+
+    Secrets are masked. Region, profile, credentials and endpoints are not among them: they come
+    from AWS's own variables and files.
+    """
+    if markdown:
+        typer.echo(reference())
+        return
+    loaded = load(env_file=env_file)
+    wrong = loaded.wrong
+    typer.echo(_json(loaded, wrong) if as_json else "\n".join(_table(loaded)))
+    for warning in loaded.warnings:
+        typer.echo(f"relay: {warning}", err=True)
+    if wrong:
+        fail(*wrong, code=USAGE)
+
+
+def _rows(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
+    for name, source in loaded.sources.items():
+        yield variable(name), shown(getattr(loaded.settings, name)), source
+
+
+def _table(loaded: Loaded) -> Iterator[str]:
+    rows = [("variable", "value", "source"), *_rows(loaded)]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for name, value, source in rows:
+        yield f"{name:<{widths[0]}}  {value or '-':<{widths[1]}}  {source}"
+
+
+def _json(loaded: Loaded, wrong: tuple[str, ...]) -> str:
+    settings = {
+        name: {"value": value or None, "source": source} for name, value, source in _rows(loaded)
+    }
+    return json.dumps(
+        {"settings": settings, "mistakes": wrong, "warnings": loaded.warnings}, indent=2
+    )

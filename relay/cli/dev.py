@@ -1,0 +1,161 @@
+"""`relay dev`: the whole road on this machine, until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relay.cli.startup import USAGE, fail
+from relay.local.environment import REGION, Plan, Stage, staged
+from relay.local.inngest import Function
+from relay.local.processes import RelayFailed
+from relay.process import on_stop_signal
+from relay.settings import load
+from relay.settings.reference import expected
+
+_PORTS = 65_535
+
+_ADDRESSES = ("RELAY_QUEUE_URL", "RELAY_DLQ_URL", "RELAY_INNGEST_URL")
+"""A shell that looks after a real relay has these, and its queue would be polled from here."""
+
+EXIT_CODES = "Exit codes: 0 stopped as asked, 1 something failed, 2 wrong usage."
+
+
+def command(
+    *,
+    sqs_port: Annotated[
+        int, typer.Option(min=0, max=_PORTS, help="Where SQS listens; 0 is any.")
+    ] = 9324,
+    inngest_port: Annotated[
+        int, typer.Option(min=0, max=_PORTS, help="Where the event API listens; 0 is any.")
+    ] = 8288,
+    relay_port: Annotated[
+        int, typer.Option(min=0, max=_PORTS, help="Where the relay listens; 0 is any.")
+    ] = 8000,
+    inngest_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Send to this Inngest server instead of the local one."),
+    ] = None,
+    function: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=EVENT",
+            help="A function that listens to an event name (`*` at its end: a prefix); repeatable.",
+        ),
+    ] = None,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Use `relay poll` instead of sqsd and `relay serve`.")
+    ] = False,
+    fifo: Annotated[bool, typer.Option("--fifo", help="Use FIFO queues; with --pull.")] = False,
+) -> None:
+    """Run SQS, the worker daemon, an Inngest event API and the relay on loopback.
+
+    Prints where everything listens and runs until Ctrl-C. `RELAY_*` variables of this shell reach
+    the relay, but for the addresses of queues and of Inngest: those are the local ones. Nothing is
+    kept: the queues are empty at each start.
+    """
+    if fifo and not pull:
+        fail("--fifo needs --pull: sqsd keeps no order within a group", code=USAGE)
+    with tempfile.TemporaryDirectory(prefix="relay-dev-") as directory:
+        plan = Plan(
+            directory=Path(directory),
+            functions=[_function(text) for text in function or ["log-everything=*"]],
+            fifo=fifo,
+            poll=pull,
+            sqs_port=sqs_port,
+            inngest_port=inngest_port,
+            relay_port=relay_port,
+            inngest_url=_address(inngest_url),
+            settings=_settings(os.environ, terminal=sys.stderr.isatty(), listens=not pull),
+        )
+        try:
+            asyncio.run(_run(plan))
+        except OSError as error:
+            fail(f"a server could not be started ({error.strerror or error}): choose other ports")
+        except RelayFailed as error:
+            fail(str(error))
+
+
+def _address(url: str | None) -> str | None:
+    if url is not None and load({"RELAY_INNGEST_URL": url}).settings.inngest_url != url.rstrip("/"):
+        fail(f"--inngest-url must be {expected('inngest_url')}", code=USAGE)
+    return url
+
+
+def _settings(environ: Mapping[str, str], *, terminal: bool, listens: bool) -> dict[str, str]:
+    """What the relay gets beside the addresses of this stage."""
+    own = {"RELAY_LOG_FORMAT": "console" if terminal else "json"}
+    if listens:
+        own["RELAY_METRICS"] = "prometheus"  # which is where `relay status` has its counts from
+    given = {k: v for k, v in environ.items() if k.startswith("RELAY_") and k not in _ADDRESSES}
+    return own | given
+
+
+def _function(text: str) -> Function:
+    name, separator, event = text.partition("=")
+    if not (name and separator and event):
+        fail(f"--function {text!r} is not NAME=EVENT", code=USAGE)
+    return Function(name=name, on=event)
+
+
+async def _run(plan: Plan) -> None:
+    stop = asyncio.Event()
+    with on_stop_signal(stop.set):
+        async with staged(plan) as stage, _followed(stage, plan.directory):
+            typer.echo(_welcome(stage))
+            await stop.wait()
+            typer.echo("Stopping.")
+
+
+def _welcome(stage: Stage) -> str:
+    listening = "`relay poll`" if stage.relay_url is None else stage.relay_url
+    runs = f"\n  Runs          {stage.inngest.url}/_runs" if stage.inngest else ""
+    return f"""\
+Everything is running. Ctrl-C stops it.
+
+  SQS           {stage.sqs.url}
+  Queue         {stage.queue_url}
+  Dead letters  {stage.dlq_url}
+  Relay         {listening}
+  Event API     {stage.inngest_url}{runs}
+
+Publish an event:
+
+  export AWS_ENDPOINT_URL={stage.sqs.url} AWS_DEFAULT_REGION={REGION}
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
+  echo '{{"name": "media/uploaded", "data": {{"key": "a.wav"}}}}' |
+    relay send --queue {stage.queue_url} -
+
+See it arrive:
+
+  curl {stage.inngest_url}/v1/events
+"""
+
+
+@contextlib.asynccontextmanager
+async def _followed(stage: Stage, directory: Path) -> AsyncIterator[None]:
+    """Print what the relay prints, and say so if it ends by itself."""
+    following = asyncio.create_task(_follow(stage, directory / "relay.log"))
+    try:
+        yield
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+
+
+async def _follow(stage: Stage, log: Path) -> None:
+    with log.open(errors="replace") as lines:
+        while stage.relay.running:
+            for line in lines:
+                typer.echo(line, nl=False, err=True)
+            await asyncio.sleep(0.2)
+    typer.echo(f"The relay ended by itself:\n{stage.relay.output()}", err=True)

@@ -1,0 +1,30 @@
+"""`relay dlq`: see what died and why, and bring it back safely."""
+
+from __future__ import annotations
+
+import typer
+
+from relay.cli.dlq import drop, listing, pull, redrive, restore, show, stats
+
+EXIT_CODES = (
+    "Exit codes: 0 all done, 1 failed, 2 wrong usage or settings, 3 done in part, 4 stopped by its"
+    " own guard or by a canary."
+)
+
+command = typer.Typer(
+    no_args_is_help=True,
+    epilog=EXIT_CODES,
+    rich_markup_mode="markdown",
+    help="See what died and why, and bring it back safely.",
+)
+_COMMANDS = {
+    "pull": pull,
+    "stats": stats,
+    "list": listing,
+    "show": show,
+    "redrive": redrive,
+    "drop": drop,
+    "restore": restore,
+}
+for name, module in _COMMANDS.items():
+    command.command(name, epilog=EXIT_CODES)(module.command)

@@ -1,0 +1,101 @@
+"""Finding the dead-letter queue and what is known about it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import typer
+
+from relay.aws.errors import QueueError
+from relay.aws.session import Session, open_session
+from relay.aws.sqs import Queue, open_queue
+from relay.aws.sqs_values import QueueAttributes
+from relay.cli.startup import USAGE, fail
+from relay.dlq.snapshot import Head
+from relay.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The dead-letter queue that a command works on, and the main queue where one is named."""
+
+    session: Session
+    queue: Queue
+    attributes: QueueAttributes
+    main: Queue | None
+
+    @property
+    def head(self) -> Head:
+        """What a snapshot of it taken now says first."""
+        return Head(
+            queue=self.queue.name,
+            arn=self.queue.arn,
+            taken_at=time.time(),
+            retention=self.attributes.retention,
+            fifo=self.queue.fifo,
+            main=self.main.name if self.main else None,
+        )
+
+    @property
+    def count(self) -> int:
+        """About how many messages it holds, hidden ones too."""
+        counts = self.attributes
+        return counts.visible + counts.in_flight + counts.delayed
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings, dlq: str | None, main: str | None) -> AsyncIterator[Desk]:
+    """The queues, for as long as the block runs. Ends the command where AWS does not let us.
+
+    What the options name wins over the settings, and what is named over the redrive policy.
+    """
+    source = main or settings.queue_url
+    named = dlq or (settings.dlq_url if main is None else None)
+    if named is None and source is None:
+        fail("no queue is named: use --dlq or --queue, or set RELAY_QUEUE_URL", code=USAGE)
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            session = await stack.enter_async_context(open_session())
+            first = None
+            if source is not None:
+                first = await stack.enter_async_context(open_queue(session, source))
+            reference = named or await _target(first)
+            queue = await stack.enter_async_context(open_queue(session, reference))
+            attributes = await queue.attributes()
+            _check(first, queue, attributes)
+            if first is not None and dlq is not None and main is None:
+                # A queue that only the settings name may have nothing to do with this one.
+                first = first if await feeds(first, queue) else None
+            yield Desk(session, queue, attributes, first)
+    except QueueError as error:
+        fail(error.sentence)
+
+
+def _check(first: Queue | None, queue: Queue, attributes: QueueAttributes) -> None:
+    """End the command on the main queue itself: its messages are not dead, and each look counts."""
+    if first is not None and first.arn == queue.arn:
+        fail(f"{queue.name} is the main queue itself: name its dead-letter queue", code=USAGE)
+    if attributes.redrive is not None:
+        target = attributes.redrive.target_arn.rpartition(":")[2]
+        typer.echo(
+            f"relay: {queue.name} has a dead-letter queue of its own, {target}: is it the right"
+            " one? Whatever is received from it here is hidden from others and counted",
+            err=True,
+        )
+
+
+async def feeds(source: Queue, queue: Queue) -> bool:
+    """Whether the source's redrive policy names the queue."""
+    policy = (await source.attributes()).redrive
+    return policy is not None and policy.target_arn == queue.arn
+
+
+async def _target(queue: Queue | None) -> str:
+    policy = (await queue.attributes()).redrive if queue else None
+    if queue is None or policy is None:
+        name = queue.name if queue else "it"
+        fail(f"the queue {name} has no redrive policy: name its dead-letter queue with --dlq")
+    return policy.target_arn

@@ -1,0 +1,144 @@
+"""`relay dlq redrive`: bring dead letters back."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relay.cli.dlq import native
+from relay.cli.dlq import options as o
+from relay.cli.dlq.options import Wish
+from relay.cli.dlq.redriving import Redriving
+from relay.cli.startup import USAGE, EnvFile, configured, fail
+from relay.dlq.edit import Edit, load_edit
+from relay.dlq.selection import MAX_HOPS
+from relay.settings import Settings, missing
+
+
+def command(  # noqa: PLR0913 - a parameter for each option
+    *,
+    names: o.Names = None,
+    codes: o.Codes = None,
+    ids: o.Ids = None,
+    sources: o.Sources = None,
+    since: o.Since = None,
+    until: o.Until = None,
+    attributes: o.Attributes = None,
+    where: o.Where = None,
+    snapshot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Only what is in this snapshot, too; it is not pulled."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many messages.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.01, help="At most so many messages a second.")
+    ] = None,
+    canary: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="First so many, at least one of each event and code, straight to the destination;"
+            " the rest only if all of them are delivered.",
+        ),
+    ] = None,
+    canary_through_queue: Annotated[
+        bool,
+        typer.Option(help="Send the canary by the queue and ask the ledger; it must be set."),
+    ] = False,
+    canary_deadline: Annotated[
+        float, typer.Option(min=1, help="Seconds for a canary to be delivered.")
+    ] = 120.0,
+    to: Annotated[
+        str | None, typer.Option(metavar="QUEUE", help="Send all to this queue instead.")
+    ] = None,
+    straight: Annotated[
+        bool,
+        typer.Option("--straight", help="Past the queue, by this relay, to the destination."),
+    ] = False,
+    edit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JMESPATH|FILE.py",
+            help="Change each body, of an array each pending event; a file defines edit(value).",
+        ),
+    ] = None,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Run again what ran before, under new ids.")
+    ] = False,
+    max_hops: Annotated[int, typer.Option(min=2, help="Leave what has died so often.")] = MAX_HOPS,
+    yes: o.Yes = False,
+    journal_directory: o.JournalDirectory = None,
+    native_task: Annotated[
+        bool, typer.Option("--native", help="Let SQS move all messages, with what that loses.")
+    ] = False,
+    allow_new_ids: Annotated[
+        bool,
+        typer.Option("--allow-new-ids", help="With --native: although some run under new ids."),
+    ] = False,
+    as_json: o.AsJson = False,
+    dlq: o.Dlq = None,
+    queue: o.Main = None,
+    wait: o.Wait = 1.0,
+    lease: o.Lease = 120.0,
+    env_file: EnvFile = None,
+) -> None:
+    """Bring dead letters back to the queue that they came from, under the ids that they had.
+
+    Without --yes nothing is touched and the plan is shown. Each message is backed up before it is
+    sent and deleted only after SQS has taken it; the journal lets a second run finish what a kill
+    interrupted. Ctrl-C finishes the batch in hand and says how to go on.
+    """
+    settings = configured(env_file)
+    meant = o.chosen(names, codes, ids, sources, since, until, attributes, where)
+    if straight and to is not None:
+        fail("--straight and --to exclude each other: choose one", code=USAGE)
+    if yes and (straight or canary is not None) and not canary_through_queue:
+        _ready(settings)
+    if canary_through_queue and (straight or not settings.ledger_table):
+        fail("--canary-through-queue needs RELAY_LEDGER_TABLE and no --straight", code=USAGE)
+    if native_task:
+        only = (limit, canary, edit, snapshot, journal_directory)
+        if not meant.empty or straight or rerun or any(value is not None for value in only):
+            fail("--native moves everything as it is: it takes --to, --rate and --yes", code=USAGE)
+        order = native.Order(to=to, rate=rate, wait=wait, yes=yes, allow_new_ids=allow_new_ids)
+        native.run(settings, dlq, queue, order)
+        return
+    wish = Wish(
+        meant=meant,
+        snapshot=snapshot,
+        limit=limit,
+        rate=rate,
+        canary=canary,
+        canary_through_queue=canary_through_queue,
+        canary_deadline=canary_deadline,
+        to=to,
+        straight=straight,
+        edit_text=edit,
+        edit=_edit(edit),
+        rerun=rerun,
+        max_hops=max_hops,
+        wait=wait,
+        lease=lease,
+        as_json=as_json,
+    )
+    work = Redriving(settings, wish)
+    asyncio.run(work.do(dlq, queue, journal_directory) if yes else work.show(dlq, queue))
+
+
+def _ready(settings: Settings) -> None:
+    """End the command where nothing could be delivered from here: a canary would only time out."""
+    lacking = missing(settings)
+    if lacking:
+        fail(*lacking, code=USAGE)
+
+
+def _edit(text: str | None) -> Edit | None:
+    if text is None:
+        return None
+    try:
+        return load_edit(text)
+    except ValueError as error:
+        fail(f"--edit: {o.one_line(error)}", code=USAGE)

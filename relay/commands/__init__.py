@@ -1,1 +1,0 @@
-"""The commands of `relay`, one module each, imported when called."""

@@ -1,0 +1,129 @@
+"""The dead-letter queue in SQS, found when it is first needed so that starting waits for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+
+from relay.aws.errors import QueueError, kind_of
+from relay.aws.session import Session
+from relay.aws.sqs import Queue, open_queue
+from relay.aws.sqs_values import Failed, Outgoing, Sent
+from relay.delivery.dead_letter_queue import DeadLetter, NotStored
+from relay.forwarding.batcher import Batcher
+
+BATCH = 10
+"""Amazon SQS quota: entries in a batch."""
+
+_PASSING = frozenset({"throttled", "connection", "expired-credentials", "other"})
+
+
+class SqsDeadLetters:
+    """Stores copies in the queue that the settings name or the main queue's redrive policy does.
+
+    Args:
+        session: gives the AWS session; asked when the first copy is to be stored.
+        queue: the main queue by URL, ARN or name, asked for its redrive policy.
+        dead_letter_queue: the dead-letter queue by URL, ARN or name; the policy is not asked then.
+        resources: closes what is opened here, when the caller closes it.
+    """
+
+    def __init__(
+        self,
+        session: Callable[[], Awaitable[Session]],
+        resources: AsyncExitStack,
+        *,
+        queue: str | None,
+        dead_letter_queue: str | None,
+    ) -> None:
+        self._session = session
+        self._resources = resources
+        self._references = (queue, dead_letter_queue)
+        self._found: Queue | None = None
+        self._limit = 0
+        self._finding = asyncio.Lock()
+        self._batcher: Batcher[Outgoing, Sent | Failed] = Batcher(
+            self._send, max_items=BATCH, max_size=1_048_576, size=lambda entry: entry.size
+        )
+
+    async def limit(self) -> int:
+        """The queue's MaximumMessageSize; queues made before August 2025 keep 256 KiB."""
+        await self._queue()
+        return self._limit
+
+    async def put(self, copy: DeadLetter) -> None:
+        """Send the copy, in one batch with others that are waiting."""
+        queue = await self._queue()
+        try:
+            result = await self._batcher.submit(_entry(copy, fifo=queue.fifo))
+        except QueueError as error:
+            if error.kind == "missing" and self._found is queue:
+                self._found = None  # the redrive policy may name another one by now
+            raise _refused(error) from error
+        if isinstance(result, Failed):
+            raise _not_stored(result.code, kind_of(result.code), result.sentence)
+
+    async def _send(self, entries: Sequence[Outgoing]) -> list[Sent | Failed]:
+        return await (await self._queue()).send(entries)
+
+    async def _queue(self) -> Queue:
+        async with self._finding:
+            if self._found is None:
+                try:
+                    self._found = await self._find()
+                except QueueError as error:
+                    raise _refused(error) from error
+        return self._found
+
+    async def _find(self) -> Queue:
+        main, named = self._references
+        reference = named or await self._policy_target(main)
+        async with AsyncExitStack() as trying:
+            opening = open_queue(await self._session(), reference)
+            queue = await trying.enter_async_context(opening)
+            self._limit = (await queue.attributes()).maximum_size
+            self._resources.push_async_exit(trying.pop_all())
+        return queue
+
+    async def _policy_target(self, main: str | None) -> str:
+        if main is None:
+            raise NotStored(
+                "no dead-letter queue is known: set RELAY_DLQ_URL, or RELAY_QUEUE_URL to a queue"
+                " with a redrive policy",
+                setting="RELAY_DLQ_URL",
+            )
+        async with open_queue(await self._session(), main) as queue:
+            policy = (await queue.attributes()).redrive
+        if policy is None:
+            raise NotStored(
+                f"the queue {queue.name} has no redrive policy: give it one, or set RELAY_DLQ_URL",
+                setting="RELAY_DLQ_URL",
+            )
+        return policy.target_arn
+
+
+def _entry(copy: DeadLetter, *, fifo: bool) -> Outgoing:
+    # Where the source told no group, no order is known that could be kept.
+    group = copy.group_id or copy.dedup_id if fifo else copy.group_id
+    return Outgoing(
+        body=copy.body,
+        attributes=copy.attributes,
+        group_id=group,
+        dedup_id=copy.dedup_id if fifo else None,
+        trace_header=copy.trace_header,
+    )
+
+
+def _refused(error: QueueError) -> NotStored:
+    return _not_stored(error.code, error.kind, error.sentence, error.variable)
+
+
+def _not_stored(code: str, kind: str, sentence: str, variable: str | None = None) -> NotStored:
+    """What only a person can mend names the setting to look at; the rest is tried again."""
+    passing = kind in _PASSING
+    told = sentence if code in sentence else f"{sentence} ({code})"
+    return NotStored(
+        f"the dead-letter queue did not take a message: {told}",
+        setting=None if passing else variable or "RELAY_DLQ_URL",
+    )

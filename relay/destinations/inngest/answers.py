@@ -1,0 +1,166 @@
+"""What an answer of Inngest's event API means.
+
+Measured on self-hosted servers: a 400 stands for every error after the key was checked, theirs
+included, a wrong path answers 200 with a web page, and an array that was cut answers 200 for its
+first part. So only one shape of answer is a success, and only sentences that can have no other
+cause reject an event.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from relay.destinations.http_errors import retry_after
+from relay.model.message import Delivered, Outcome, Refused, Reject, Unavailable
+
+URL = "RELAY_INNGEST_URL"
+KEY = "RELAY_INNGEST_EVENT_KEY"
+
+REFUSED = "refused_by_destination"
+TOO_LARGE = "too_large_for_destination"
+
+_TOO_LARGE = re.compile(r"event is over the max size", re.IGNORECASE)
+_INVALID = re.compile(
+    r"event name is (empty|reserved)|timestamp is (before|after) |json: cannot unmarshal ",
+    re.IGNORECASE,
+)
+_SHOWN = 200
+
+_UNTAKEN = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
+"""Answers that are given before any event is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer; `text` holds no secret, and is cut where it was too long to be an API's."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str]
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The body's JSON object; empty where it is none."""
+        try:
+            value = json.loads(self.text)
+        except (ValueError, RecursionError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def error(self) -> str:
+        """The API's own sentence about what went wrong, or an empty one."""
+        error = self.fields.get("error")
+        return " ".join(error.split())[:_SHOWN] if isinstance(error, str) else ""
+
+
+def read(answer: Answer, count: int, now: float) -> Sequence[Outcome]:
+    """The outcomes of the `count` events that were sent; `now` is the time of day for dates.
+
+    Raises:
+        Unavailable: the answer is not one to these events, or not proven to be.
+        Refused: one of several events, or their size, is at fault.
+    """
+    after = retry_after(answer.headers.get("retry-after"), now)
+    match answer.status:
+        case HTTPStatus.OK:
+            return _accepted(answer, count)
+        case HTTPStatus.BAD_REQUEST:
+            return _bad_request(answer, count, after)
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return _too_large(answer, count)
+    raise _unavailable(answer, after)
+
+
+def _accepted(answer: Answer, count: int) -> list[Outcome]:
+    fields = answer.fields
+    ids = fields.get("ids")
+    if not fields:
+        raise _unlike("200 with a body that is not the event API's")
+    if fields.get("status") != HTTPStatus.OK or fields.get("error"):
+        raise _unlike(f"200 and an error in the body: {answer.error or 'none told'}")
+    if not isinstance(ids, list) or len(ids) != count:
+        raise _unlike(f"200 for {len(ids) if isinstance(ids, list) else 'no'} events of {count}")
+    if not all(isinstance(one, str) and one for one in ids):
+        raise _unlike("200 without an id for each event")
+    return [Delivered(one) for one in ids]
+
+
+def _bad_request(answer: Answer, count: int, after: float | None) -> list[Outcome]:
+    error = answer.error
+    if not error:
+        # A proxy's 400, such as for plain HTTP on a port for TLS, comes without the API's body.
+        raise Unavailable("400 that is not the event API's", setting=URL, after=after)
+    if count > 1:
+        raise Refused(f"400: {error}", suspect=_suspect(answer.fields.get("ids"), count))
+    if _TOO_LARGE.search(error):
+        return [Reject(TOO_LARGE, f"Inngest refuses the event for its size: {error}")]
+    if _INVALID.search(error):
+        return [Reject(REFUSED, f"Inngest refuses the event: {error}")]
+    raise Unavailable(f"400: {error}", after=after)
+
+
+def _suspect(ids: Any, count: int) -> int | None:
+    """The event after those that the answer says to have stored."""
+    if not isinstance(ids, list):
+        return None
+    stored = sum(bool(one) for one in ids)
+    return stored if stored < count else None
+
+
+def _too_large(answer: Answer, count: int) -> list[Outcome]:
+    if count > 1:
+        raise Refused("413: the request is too large", untaken=True)
+    detail = f": {answer.error}" if answer.error else ""
+    return [Reject(TOO_LARGE, f"the event alone is too large a request for Inngest{detail}")]
+
+
+def _unavailable(answer: Answer, after: float | None) -> Unavailable:
+    """Every other status: nobody was told anything about an event of his."""
+    error = answer.error or "not in the event API's own words"
+    return Unavailable(
+        f"{answer.status}: {error}",
+        after=after,
+        setting=_setting(answer),
+        proven=_proven(answer),
+        untaken=answer.status in _UNTAKEN,
+    )
+
+
+def _setting(answer: Answer) -> str | None:
+    """What to look at, for an answer that speaks of a misconfiguration."""
+    about_keys = "key" in answer.error.lower()
+    if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return KEY
+    if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+        return KEY if about_keys else URL
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return KEY if about_keys else None
+    return URL if answer.status < HTTPStatus.BAD_REQUEST else None
+
+
+def _proven(answer: Answer) -> bool:
+    """Whether no event can be the cause."""
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        # Besides, taking a batch apart would answer a plea for fewer requests with more of them.
+        return True
+    own_words = bool(answer.error) and answer.fields.get("status") == answer.status
+    return answer.status == HTTPStatus.UNAUTHORIZED and own_words
+
+
+def _unlike(reason: str) -> Unavailable:
+    # Something took the request, so that some event may be stored all the same.
+    return Unavailable(reason, setting=URL)

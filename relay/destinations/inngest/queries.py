@@ -1,0 +1,136 @@
+"""Questions to an Inngest server that change nothing: is the key known, what is stored and ran."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from relay.destinations.http_errors import broken
+from relay.destinations.inngest.answers import URL, Answer
+from relay.destinations.redaction import HIDDEN, Redaction
+from relay.model.message import Unavailable
+
+CLOUD_API = "https://api.inngest.com"
+"""Where the Cloud answers what was stored; `inn.gs` only takes events."""
+
+ANSWER_LIMIT = 32 * 1_048_576
+"""Bytes of an answer, of which more is not read: a page of 51 events can be large."""
+
+
+class Questions:
+    """A server that is asked and never sent an event; owns its connections while it is entered.
+
+    Args:
+        url: the base URL of its event API.
+        event_key: for `knock`; in the URL, and so kept out of everything that prints one.
+        signing_key: for `ask`; None where the server wants none.
+        cloud: whether it is Inngest's own.
+        env: name of a branch environment of the Cloud.
+        timeout: seconds for one question and its whole answer.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        event_key: str = "relay",
+        signing_key: str | None = None,
+        cloud: bool = False,
+        env: str | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._reading = CLOUD_API if cloud else self._url
+        self._host = urlsplit(url).netloc.rpartition("@")[2]
+        self._event_key = event_key
+        self._signing_key = signing_key
+        self._timeout = timeout
+        self._redaction = Redaction()
+        for secret in (event_key, signing_key):
+            self._redaction.learn(secret or "")
+        self._client = httpx.AsyncClient(
+            headers={"accept-encoding": "identity", **({"x-inngest-env": env} if env else {})},
+            timeout=timeout,
+            # Reading the certificates takes longer than all of a local server's answers.
+            verify=self._reading.startswith("https:"),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        self._redaction.__enter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.aclose()
+        self._redaction.__exit__(kind, error, trace)
+
+    async def knock(self) -> Answer:
+        """Post an array of no events: stores nothing, and tells whether the key is known.
+
+        Raises:
+            Unavailable: there was no answer.
+        """
+        target = f"{urlsplit(self._url).path}/e/{quote(self._event_key, safe='')}".encode()
+        return await self._answer(
+            self._client.build_request(
+                "POST",
+                f"{self._url}/e/{HIDDEN}",
+                content=b"[]",
+                headers={"content-type": "application/json"},
+                extensions={"target": target},
+            )
+        )
+
+    async def ask(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+        """GET a path below `/v1`, with the signing key.
+
+        Raises:
+            Unavailable: there was no answer.
+        """
+        signed = {"authorization": f"Bearer {self._signing_key}"} if self._signing_key else {}
+        url = f"{self._reading}{path}"
+        return await self._answer(
+            self._client.build_request("GET", url, params=query, headers=signed)
+        )
+
+    async def look(self, path: str) -> Answer:
+        """GET a path of the server with no key at all.
+
+        Raises:
+            Unavailable: there was no answer.
+        """
+        return await self._answer(self._client.build_request("GET", f"{self._url}{path}"))
+
+    async def _answer(self, request: httpx.Request) -> Answer:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._exchange(request)
+        except TimeoutError:
+            raise Unavailable(f"{self._host} gave no answer in {self._timeout:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise broken(error, self._host, URL) from None
+
+    async def _exchange(self, request: httpx.Request) -> Answer:
+        response = await self._client.send(request, stream=True)
+        parts, size = list[bytes](), 0
+        try:
+            async for part in response.aiter_raw():
+                parts.append(part)
+                size += len(part)
+                if size > ANSWER_LIMIT:
+                    break
+        finally:
+            await response.aclose()
+        text = self._redaction.hide(b"".join(parts).decode(errors="replace"))
+        return Answer(response.status_code, text, response.headers)

@@ -1,5 +1,0 @@
-"""The forwarder: batches, holds, probes and isolates, and gives each event its own outcome."""
-
-from relay.forwarder.forwarder import STOPPING, Forwarder, ForwarderState
-
-__all__ = ["STOPPING", "Forwarder", "ForwarderState"]

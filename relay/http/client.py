@@ -1,0 +1,144 @@
+"""The client of one server: a few connections, kept open between requests."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from aiohappyeyeballs import start_connection
+
+from relay.http.connection import Answer, Connection, NotConnected
+
+PORTS = {"http": 80, "https": 443}
+
+NEXT_ADDRESS = 0.25
+"""Seconds until the next address of a name is tried too (RFC 8305)."""
+
+
+class HttpClient:
+    """POSTs to one server. Close it with `aclose`; until the first request it opens nothing.
+
+    Args:
+        url: the server; only its scheme, host and port count.
+        headers: sent with each request, beside `host` and `content-length`.
+        connections: the most at a time; who finds none waits for one.
+        keep_alive: seconds that an unused connection is kept. Below the server's own, lest it
+            closes one just as it is used.
+        connect_timeout: seconds for a connection, TLS included.
+        tls: for https; the system's certificates are trusted where there is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        connections: int,
+        keep_alive: float,
+        connect_timeout: float,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        parts = urlsplit(url)
+        self._secure = parts.scheme == "https"
+        self._host = parts.hostname or ""
+        self._port = parts.port or PORTS[parts.scheme]
+        self._head = _lines({"host": parts.netloc.rpartition("@")[2], **headers})
+        self._keep_alive = keep_alive
+        self._connect_timeout = connect_timeout
+        self._tls = tls
+        self._places = asyncio.Semaphore(connections)
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+
+    async def post(
+        self, target: str, body: bytes, headers: Mapping[str, str], *, limit: int
+    ) -> Answer:
+        """The answer to one POST, its body cut where it is longer than `limit` bytes.
+
+        Cancelling it closes the connection; the request may have arrived.
+
+        Raises:
+            NotConnected: nothing was sent.
+            Interrupted: there was no whole answer.
+            ValueError: a header or the target holds what would end its line.
+        """
+        head = _encoded([f"POST {target} HTTP/1.1\r\n"]) + self._head + _lines(headers)
+        request = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+        async with self._places:
+            connection = self._reuse() or await self._connect()
+            try:
+                return await connection.exchange(request, limit)
+            except BaseException:
+                connection.close()
+                raise
+            finally:
+                self._put_back(connection)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for connection in self._open:
+            connection.close()
+        self._open.clear()
+        self._idle.clear()
+        # A closed transport lets go of its socket one turn of the loop later.
+        await asyncio.sleep(0)
+
+    def _reuse(self) -> Connection | None:
+        oldest = asyncio.get_running_loop().time() - self._keep_alive
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.since >= oldest and connection.usable:
+                return connection
+            self._drop(connection)
+        return None
+
+    def _put_back(self, connection: Connection) -> None:
+        if connection.open:
+            connection.since = asyncio.get_running_loop().time()
+            self._idle.append(connection)
+        else:
+            self._drop(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        connection.close()
+        self._open.discard(connection)
+
+    async def _connect(self) -> Connection:
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                connection = await self._opened(asyncio.get_running_loop())
+        except (OSError, UnicodeError) as error:  # a name too long for DNS is a UnicodeError
+            raise NotConnected(f"no connection to {self._host}: {error}") from error
+        self._open.add(connection)
+        return connection
+
+    async def _opened(self, loop: asyncio.AbstractEventLoop) -> Connection:
+        found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        # The loop's own race between addresses loses a socket when it is cancelled.
+        wire = await start_connection(found, happy_eyeballs_delay=NEXT_ADDRESS)
+        _, connection = await loop.create_connection(
+            Connection,
+            sock=wire,
+            ssl=self._context() if self._secure else None,
+            server_hostname=self._host if self._secure else None,
+        )
+        return connection
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return self._tls
+
+
+def _lines(headers: Mapping[str, str]) -> bytes:
+    return _encoded([f"{name}: {value}\r\n" for name, value in headers.items()])
+
+
+def _encoded(lines: Sequence[str]) -> bytes:
+    text = "".join(lines)
+    if text.count("\r") > len(lines) or text.count("\n") > len(lines):
+        raise ValueError("a line break in a header would make two of it")
+    return text.encode("latin-1")

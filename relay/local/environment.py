@@ -1,0 +1,173 @@
+"""Everything on loopback, wired together: queues, the worker daemon, an event API and the relay."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # ships no types
+from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # ships no types
+
+from relay.local.inngest import Function, InngestServer
+from relay.local.orchestrators.stand_in import StandIn
+from relay.local.processes import RelayProcess, free_port
+from relay.local.sqs import SqsServer
+from relay.local.sqsd import Sqsd, SqsdOptions
+from relay.settings.clocks import DLQ_RETENTION, MAX_RECEIVE_COUNT, QUEUE_RETENTION
+
+REGION = "us-east-1"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+"""The embedded SQS takes any; SDKs insist on some."""
+
+DAEMON = SqsdOptions(
+    visibility_timeout=1_080,
+    inactivity_timeout=900,
+    error_visibility_timeout=2,
+    retention_period=1_209_600,
+    drain_timeout=5,
+)
+"""The shipped options but one: a message that a killed relay had comes back in 2 s, not in 300."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to set up. Ports are free ones where they are 0.
+
+    `inngest_url` names a server that is there already, instead of the embedded one; `destination`
+    a stand-in of another orchestrator in its place. `poll` starts
+    `relay poll` in place of the daemon and `relay serve`.
+    """
+
+    directory: Path
+    functions: Sequence[Function] = ()
+    fifo: bool = False
+    poll: bool = False
+    visibility: int = 60
+    sqs_port: int = 0
+    inngest_port: int = 0
+    relay_port: int = 0
+    inngest_url: str | None = None
+    destination: str = "inngest"
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What is running. `client` is for publishers.
+
+    `inngest` is None where a server was given or there is a `stand_in`.
+    """
+
+    sqs: SqsServer
+    inngest: InngestServer | None
+    stand_in: StandIn | None
+    daemon: Sqsd | None
+    relay: RelayProcess
+    client: Any
+    queue_url: str
+    dlq_url: str
+    inngest_url: str
+    relay_url: str | None
+
+
+@contextlib.asynccontextmanager
+async def staged(plan: Plan) -> AsyncIterator[Stage]:
+    """Start it all in order and stop it in reverse.
+
+    Raises:
+        OSError: a port is taken.
+        RelayFailed: the relay does not start.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        sqs = await stack.enter_async_context(SqsServer(port=plan.sqs_port, region=REGION))
+        client = await stack.enter_async_context(_client(sqs.url))
+        queue_url, dlq_url = await _queues(client, plan)
+        inngest, stand_in = None, None
+        if plan.destination != "inngest":
+            stand_in = await stack.enter_async_context(StandIn(plan.destination))
+        elif plan.inngest_url is None:
+            inngest = InngestServer(plan.inngest_port, plan.functions)
+            await stack.enter_async_context(inngest)
+        inngest_url = plan.inngest_url or (inngest.url if inngest else "")
+        port = None if plan.poll else plan.relay_port or free_port()
+        chosen = stand_in.settings if stand_in else {}
+        relay = RelayProcess(
+            "poll" if plan.poll else "serve",
+            settings=_settings(sqs.url, queue_url, inngest_url, port) | chosen | plan.settings,
+            output=plan.directory / "relay.log",
+            port=port,
+        )
+        await stack.enter_async_context(relay)
+        relay_url = None if port is None else f"http://127.0.0.1:{port}"
+        daemon = None
+        if relay_url is not None:
+            daemon = Sqsd(queue_url, relay_url, DAEMON, endpoint_url=sqs.url, region=REGION)
+            await stack.enter_async_context(daemon)
+        yield Stage(
+            sqs=sqs,
+            inngest=inngest,
+            stand_in=stand_in,
+            daemon=daemon,
+            relay=relay,
+            client=client,
+            queue_url=queue_url,
+            dlq_url=dlq_url,
+            inngest_url=inngest_url,
+            relay_url=relay_url,
+        )
+
+
+def _client(endpoint: str) -> Any:
+    """A client of its own, so that what the publisher says never leans on the relay's code."""
+    return AioSession().create_client(
+        "sqs",
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        config=AioConfig(retries={"total_max_attempts": 1}, max_pool_connections=20),
+    )
+
+
+async def _queues(client: Any, plan: Plan) -> tuple[str, str]:
+    """The main queue and its dead-letter queue, with the attributes that the stack gives them."""
+    suffix, fifo = (".fifo", {"FifoQueue": "true"}) if plan.fifo else ("", {})
+    dlq = await client.create_queue(
+        QueueName=f"relay-dlq{suffix}",
+        Attributes={"MessageRetentionPeriod": str(int(DLQ_RETENTION)), **fifo},
+    )
+    target = await client.get_queue_attributes(
+        QueueUrl=dlq["QueueUrl"], AttributeNames=["QueueArn"]
+    )
+    policy = {
+        "deadLetterTargetArn": target["Attributes"]["QueueArn"],
+        "maxReceiveCount": MAX_RECEIVE_COUNT,
+    }
+    main = await client.create_queue(
+        QueueName=f"relay{suffix}",
+        Attributes={
+            "MessageRetentionPeriod": str(int(QUEUE_RETENTION)),
+            "VisibilityTimeout": str(plan.visibility),
+            "RedrivePolicy": json.dumps(policy),
+            **fifo,
+        },
+    )
+    return main["QueueUrl"], dlq["QueueUrl"]
+
+
+def _settings(sqs_url: str, queue_url: str, inngest_url: str, port: int | None) -> dict[str, str]:
+    settings = {
+        **CREDENTIALS,
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": sqs_url,
+        "RELAY_QUEUE_URL": queue_url,
+        "RELAY_INNGEST_URL": inngest_url,
+        "RELAY_INNGEST_EVENT_KEY": "local",
+        # There are credentials, and no CloudWatch that takes them.
+        "RELAY_METRICS": "none",
+    }
+    return settings if port is None else {**settings, "PORT": str(port)}

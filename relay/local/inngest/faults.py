@@ -1,0 +1,192 @@
+"""Faults of the event API, told per request, and the script that decides which request gets one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import msgspec
+
+from relay.local.inngest.exchange import HTML, JSON, TEXT, End, Reply, Request, as_json
+from relay.local.inngest.records import Function, Run, StoredEvent
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens to one request instead of the usual.
+
+    | wanted | fault |
+    |---|---|
+    | connection closed before anything is read | `end="refuse"`, whatever the rule |
+    | reset or close, nothing accepted | `accept=0, end="reset"` or `"close"` |
+    | accepted, then no answer | `end="reset"` or `"close"` |
+    | slow answer | `delay=30.0` |
+    | cut body | `end="cut"` |
+    | any answer, nothing accepted | `accept=0, status=429, headers={"Retry-After": "3"}` |
+    | any answer, all accepted | `status=502` |
+    | HTML with 200 | `accept=0, status=200, body="<html>…"` |
+    | a prefix accepted, another one told | `accept=3, claim=1, status=400, error="…"` |
+    | acknowledged and forgotten | `forget=True` |
+
+    Attributes:
+        accept: how many valid events of the request are accepted, from the first; None for all.
+        forget: accepted events are acknowledged and lost.
+        delay: seconds on the server's clock between accepting and answering.
+        end: how the exchange ends.
+        status: of the answer; None leaves the server's own answer as it is.
+        headers: added to the answer's.
+        body: of the answer, as it is.
+        claim: without a body, the answer lists this many ids, true ones first.
+        error: without a body, the answer's `error`.
+    """
+
+    accept: int | None = None
+    forget: bool = False
+    delay: float = 0.0
+    end: End = "answer"
+    status: int | None = None
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    body: str | None = None
+    claim: int | None = None
+    error: str | None = None
+
+
+def spoiled(reply: Reply, fault: Fault) -> Reply:
+    """The reply as the fault wants it."""
+    content_type, body = reply.content_type, reply.body
+    if fault.body is not None:
+        body = fault.body.encode()
+        content_type = HTML if fault.body.startswith("<") else TEXT
+    headers = {**reply.headers, **fault.headers}
+    return Reply(fault.status or reply.status, body, content_type, headers, fault.end)
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A fault and the requests that it is for.
+
+    Attributes:
+        fault: what happens to them.
+        times: to how many of them, None for all.
+        ids: only requests that carry one of these event ids; none given, any.
+        names: only requests that carry an event of one of these names; none given, any.
+        path: only requests whose path starts so.
+    """
+
+    fault: Fault
+    times: int | None = 1
+    ids: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+    path: str = "/e/"
+
+    def matches(self, request: Request) -> bool:
+        """Whether the request is one that the rule is for."""
+        return (
+            request.path.startswith(self.path)
+            and (not self.ids or not self.ids.isdisjoint(request.ids))
+            and (not self.names or not self.names.isdisjoint(request.names))
+        )
+
+
+Faults: TypeAlias = Callable[[Request], Fault | None]
+"""Asked for each request with its parsed ids and names; None lets it through."""
+
+
+@dataclass
+class FaultScript:
+    """Rules in order; the first that matches a request and is not used up decides."""
+
+    rules: list[Rule] = field(default_factory=list)
+
+    def add(self, *rules: Rule) -> None:
+        """Append rules."""
+        self.rules.extend(rules)
+
+    def clear(self) -> None:
+        """Forget all rules."""
+        self.rules.clear()
+
+    def __call__(self, request: Request) -> Fault | None:
+        """The fault for this request, used up by one."""
+        return self._take(
+            rule for rule in self.rules if rule.fault.end != "refuse" and rule.matches(request)
+        )
+
+    def refuses(self) -> bool:
+        """Whether the connection that was just opened is to be closed unread."""
+        return self._take(rule for rule in self.rules if rule.fault.end == "refuse") is not None
+
+    def _take(self, rules: Iterable[Rule]) -> Fault | None:
+        rule = next(iter(rules), None)
+        if rule is None:
+            return None
+        if rule.times is not None:
+            at = self.rules.index(rule)
+            left = msgspec.structs.replace(rule, times=rule.times - 1)
+            self.rules[at : at + 1] = [left] if left.times else []
+        return rule.fault
+
+
+class Control:
+    """Answers the server's own endpoints.
+
+    Args:
+        script: the faults that can be set.
+        functions: the current list, changed in place.
+        runs: tells every run so far.
+        events: tells every stored event and how often each id was acknowledged.
+    """
+
+    def __init__(
+        self,
+        script: FaultScript,
+        functions: list[Function],
+        runs: Callable[[], list[Run]],
+        events: Callable[[], tuple[list[StoredEvent], dict[str, int]]],
+    ) -> None:
+        self._script = script
+        self._functions = functions
+        self._runs = runs
+        self._events = events
+
+    def answer(self, request: Request) -> Reply | None:
+        """The reply; None for a path that is none of its own."""
+        route = {
+            ("GET", "/_runs"): self._list_runs,
+            ("GET", "/_events"): self._list_events,
+            ("GET", "/_faults"): self._list_faults,
+            ("POST", "/_faults"): self._add_faults,
+            ("DELETE", "/_faults"): self._clear_faults,
+            ("GET", "/_functions"): self._list_functions,
+            ("POST", "/_functions"): self._set_functions,
+        }.get((request.method, request.path))
+        if route is None:
+            return None
+        try:
+            return as_json(route(request.body), content_type=JSON)
+        except msgspec.MsgspecError as error:
+            return as_json({"error": str(error)}, 400, JSON)
+
+    def _list_runs(self, _: bytes) -> Any:
+        return {"runs": self._runs()}
+
+    def _list_events(self, _: bytes) -> Any:
+        stored, acknowledged = self._events()
+        return {"stored": stored, "acknowledged": acknowledged}
+
+    def _list_faults(self, _: bytes) -> Any:
+        return {"faults": self._script.rules}
+
+    def _add_faults(self, body: bytes) -> Any:
+        self._script.add(*msgspec.json.decode(body, type=list[Rule]))
+        return self._list_faults(b"")
+
+    def _clear_faults(self, _: bytes) -> Any:
+        self._script.clear()
+        return self._list_faults(b"")
+
+    def _list_functions(self, _: bytes) -> Any:
+        return {"functions": self._functions}
+
+    def _set_functions(self, body: bytes) -> Any:
+        self._functions[:] = msgspec.json.decode(body, type=list[Function])
+        return self._list_functions(b"")

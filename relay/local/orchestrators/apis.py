@@ -1,0 +1,180 @@
+"""What each orchestrator answers: enough of its API to start things, and to know them again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from relay.local.orchestrators.bullmq import PROGRAM
+from relay.local.orchestrators.server import Answer, Asked, Starts
+
+ACCOUNT = "arn:aws:states:us-east-1:123456789012"
+MACHINE = f"{ACCOUNT}:stateMachine:orders"
+DEPLOYMENT = str(uuid5(NAMESPACE_URL, "deployment"))
+
+
+@dataclass(kw_only=True)
+class Api:
+    """One orchestrator's API.
+
+    Attributes:
+        settings: what a relay needs besides the URL, which is in `url_setting`.
+        respond: answers a request.
+        starts: what was started.
+    """
+
+    url_setting: str
+    path: str
+    settings: Mapping[str, str]
+    respond: Callable[[Asked], Answer]
+    starts: Starts
+
+
+def webhook() -> Api:
+    """A receiver that knows an Idempotency-Key again."""
+    starts = Starts()
+
+    def respond(asked: Asked) -> Answer:
+        starts.start(asked.headers.get("idempotency-key", ""), asked.body)
+        return Answer()
+
+    return Api(
+        url_setting="RELAY_WEBHOOK_URL",
+        path="/hook/secret-of-it",
+        settings={"RELAY_WEBHOOK_PRIVATE": "true"},
+        respond=respond,
+        starts=starts,
+    )
+
+
+def prefect() -> Api:
+    """A Prefect server with one deployment, `orders/main`."""
+    starts = Starts()
+
+    def respond(asked: Asked) -> Answer:
+        if asked.method == "GET" and asked.path == "/api/deployments/name/orders/main":
+            return _json(200, id=DEPLOYMENT)
+        if asked.path != f"/api/deployments/{DEPLOYMENT}/create_flow_run":
+            return _json(404, detail="Deployment not found")
+        told = json.loads(asked.body)
+        key = told["idempotency_key"]
+        new = starts.start(key, told["parameters"]["event"]["value"].encode())
+        return _json(201 if new else 200, id=str(uuid5(NAMESPACE_URL, key)))
+
+    return Api(
+        url_setting="RELAY_PREFECT_API_URL",
+        path="/api",
+        settings={"RELAY_PREFECT_DEPLOYMENT": "orders/main"},
+        respond=respond,
+        starts=starts,
+    )
+
+
+def argo() -> Api:
+    """An Argo server with a template of the name `orders`."""
+    starts = Starts()
+    base = "/api/v1/workflows/argo"
+
+    def respond(asked: Asked) -> Answer:
+        if asked.method == "GET":
+            name = asked.path.removeprefix(f"{base}/")
+            known = name in starts.started
+            return _workflow(name, starts.started[name]) if known else _json(404, code=5)
+        told = json.loads(asked.body)["workflow"]
+        name, spec = told["metadata"]["name"], told["spec"]
+        if spec["workflowTemplateRef"]["name"] != "orders":
+            return _json(404, code=5, message="workflow template not found")
+        content = spec["arguments"]["parameters"][0]["value"].encode()
+        if not starts.start(name, content):
+            return _json(409, code=6, message=f'workflows.argoproj.io "{name}" already exists')
+        return _workflow(name, content)
+
+    return Api(
+        url_setting="RELAY_ARGO_URL",
+        path="",
+        settings={"RELAY_ARGO_TEMPLATE": "orders", "RELAY_ARGO_TOKEN": "token-of-argo"},
+        respond=respond,
+        starts=starts,
+    )
+
+
+def step_functions() -> Api:
+    """A STANDARD state machine whose executions go on for ever."""
+    starts = Starts()
+
+    def respond(asked: Asked) -> Answer:
+        told = json.loads(asked.body)
+        match asked.headers.get("x-amz-target", "").rpartition(".")[2]:
+            case "DescribeStateMachine":
+                return _json(200, type="STANDARD", stateMachineArn=MACHINE, name="orders")
+            case "DescribeExecution":
+                name = told["executionArn"].rpartition(":")[2]
+                return _execution(name, input=starts.started[name].decode())
+        name, content = told["name"], told["input"].encode()
+        if starts.start(name, content) or starts.started[name] == content:
+            return _execution(name)
+        return _json(400, __type="ExecutionAlreadyExists", message="it exists")
+
+    return Api(
+        url_setting="AWS_ENDPOINT_URL_SFN",
+        path="",
+        settings={"RELAY_STEP_FUNCTIONS_ARN": MACHINE},
+        respond=respond,
+        starts=starts,
+    )
+
+
+STAND_INS: dict[str, Callable[[], Api]] = {
+    "webhook": webhook,
+    "prefect": prefect,
+    "argo": argo,
+    "step-functions": step_functions,
+}
+
+
+def _json(status: int, **fields: Any) -> Answer:
+    return Answer(status=status, body=json.dumps(fields).encode())
+
+
+def _workflow(name: str, content: bytes) -> Answer:
+    parameters = [{"name": "event", "value": content.decode()}]
+    return _json(200, metadata={"name": name}, spec={"arguments": {"parameters": parameters}})
+
+
+def _execution(name: str, **more: str) -> Answer:
+    arn = f"{ACCOUNT}:execution:orders:{name}"
+    return _json(200, executionArn=arn, startDate=1_800_000_000.0, **more)
+
+
+NAMES = (*STAND_INS, "temporal", "bullmq")
+
+_LIBRARIES = {"temporal": ("temporalio", "grpc"), "bullmq": ("bullmq", "redis")}
+_INSTALLED_WITH = {
+    "temporal": "pip install 'sqs-relay[temporal]' grpcio",
+    "bullmq": "pip install 'sqs-relay[bullmq]'",
+}
+
+
+def lacking(
+    name: str,
+    *,
+    library: Callable[[str], object] = find_spec,
+    program: Callable[[str], object] = shutil.which,
+) -> str | None:
+    """What is missing here for a stand-in of the name, and how to get it; None for nothing.
+
+    `library` and `program` find one by its name, or None.
+    """
+    if any(library(needed) is None for needed in _LIBRARIES.get(name, ())):
+        return f"{name} needs libraries that are not installed: {_INSTALLED_WITH[name]}"
+    if name == "bullmq" and program(PROGRAM) is None:
+        return (
+            f"bullmq needs the program {PROGRAM}, which is not on the PATH: install Redis, on"
+            " Debian and Ubuntu with apt-get install redis-server"
+        )
+    return None

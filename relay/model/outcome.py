@@ -1,0 +1,37 @@
+"""The outcome of a message from those of its events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from relay.model.message import Delivered, Outcome, Reject, Retry
+
+
+def waiting(results: Sequence[Outcome]) -> Retry | None:
+    """The message's wait while any event must wait, for the longest time asked for."""
+    found = [result for result in results if isinstance(result, Retry)]
+    if not found:
+        return None
+    asked = (retry.after for retry in found if retry.after is not None)
+    return Retry(found[0].reason, max(asked, default=None))
+
+
+def rejected(rejects: Mapping[int, Reject]) -> Reject:
+    """One reject for the message: that of its first event, saying how many there are."""
+    first = rejects[min(rejects)]
+    if len(rejects) == 1:
+        return first
+    more = len(rejects) - 1
+    return Reject(
+        first.code,
+        f"{first.reason} (and {more} more of its events)",
+        may_have_run=any(reject.may_have_run for reject in rejects.values()),
+    )
+
+
+def delivered(results: Sequence[Outcome]) -> Delivered:
+    """The message's acceptance once nothing of it waits or was rejected."""
+    accepted = [result for result in results if isinstance(result, Delivered)]
+    if len(accepted) == 1:
+        return accepted[0]
+    return Delivered(duplicate=bool(accepted) and all(result.duplicate for result in accepted))

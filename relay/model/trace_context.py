@@ -1,0 +1,92 @@
+"""W3C trace contexts: taken from a message, carried into requests and, if wanted, into the data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+
+from relay.model.message import Destination, Event, Limits, Outcome
+
+NAME = "traceparent"
+"""The header's and the attribute's name (W3C Trace Context, level 1)."""
+
+carried: ContextVar[str | None] = ContextVar("carried", default=None)
+"""The trace parent of the request that is being sent, for whoever writes its headers."""
+
+_W3C = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII
+)
+_ROOT = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})", re.ASCII)
+
+
+def well_formed(text: str | None) -> str | None:
+    """The text if it is a trace parent, else None."""
+    return text if text is not None and _W3C.fullmatch(text) else None
+
+
+def from_x_ray(header: str | None) -> str | None:
+    """The trace parent that AWS's own trace header stands for, or None.
+
+    `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1` has the same two
+    ids in another spelling (X-Ray developer guide, tracing header). One without a parent names no
+    span to go on from, and W3C has no word for that.
+    """
+    if not header:
+        return None
+    parts = dict(part.strip().partition("=")[::2] for part in header.split(";"))
+    root = _ROOT.fullmatch(parts.get("Root", ""))
+    if root is None:
+        return None
+    sampled = "01" if parts.get("Sampled") == "1" else "00"
+    return well_formed(f"00-{root[1]}{root[2]}-{parts.get('Parent')}-{sampled}")
+
+
+def shared(events: Sequence[Event]) -> str | None:
+    """The trace parent that all events have in common; a request of several traces has none."""
+    found = {event.trace for event in events}
+    return found.pop() if len(found) == 1 else None
+
+
+def headers() -> Mapping[str, str]:
+    """What to add to the headers of the request that is being sent."""
+    parent = carried.get()
+    return {} if parent is None else {NAME: parent}
+
+
+def within(data: bytes | None, trace: str | None) -> bytes | None:
+    """The JSON object with the trace parent as its first member, all else byte for byte.
+
+    Where the producer has a member of that name, it comes later and wins. Without a trace, or where
+    the data is no object, nothing is changed.
+    """
+    if trace is None:
+        return data
+    text = (data or b"null").strip()
+    if text == b"null":
+        return b'{"%b":"%b"}' % (NAME.encode(), trace.encode())
+    if not text.startswith(b"{"):
+        return data
+    rest = text[1:]
+    comma = b"" if rest.lstrip().startswith(b"}") else b","
+    return b'{"%b":"%b"%b%b' % (NAME.encode(), trace.encode(), comma, rest)
+
+
+class Carrying:
+    """A destination whose requests bear the trace parent that their events have in common."""
+
+    def __init__(self, destination: Destination) -> None:
+        self._destination = destination
+
+    @property
+    def limits(self) -> Limits:
+        """The destination's own."""
+        return self._destination.limits
+
+    async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        """As the destination does."""
+        before = carried.set(shared(events))
+        try:
+            return await self._destination.send(events)
+        finally:
+            carried.reset(before)

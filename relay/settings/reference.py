@@ -1,0 +1,107 @@
+"""The settings as text: variables, defaults, meanings and what a value must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from relay.settings.destinations import Orchestrators
+from relay.settings.kinds import Expected
+from relay.settings.model import Settings
+
+SECTIONS = {
+    "destination": "Destination",
+    "queue_url": "Queues",
+    "envelope": "Messages",
+    "host": "Push mode and its clocks",
+    "in_hand": "Pull mode",
+    "service": "What is told",
+    "content": "Any destination but Inngest, and routes",
+    "step_functions_arn": "Step Functions",
+    "temporal_address": "Temporal",
+    "prefect_api_url": "Prefect",
+    "argo_url": "Argo Workflows",
+    "webhook_url": "Webhooks",
+    "bullmq_url": "BullMQ",
+}
+"""Title of each section, by its first setting."""
+
+MASK = "********"
+
+
+def names() -> list[str]:
+    """The settings in the order in which people read them: what only some need comes last."""
+    later = Orchestrators.model_fields
+    return [*(name for name in Settings.model_fields if name not in later), *later]
+
+
+def variable(name: str) -> str:
+    """The environment variable of a field, which may be given by its alias as well."""
+    field = Settings.model_fields.get(name)
+    alias = field.validation_alias if field else name
+    return alias if isinstance(alias, str) else f"RELAY_{name.upper()}"
+
+
+def expected(name: str) -> str:
+    """What a value must be, for a sentence that begins with "RELAY_X must be"."""
+    field = next(f for n, f in Settings.model_fields.items() if name in (n, f.validation_alias))
+    words = [item.words for item in _marks(field) if isinstance(item, Expected)]
+    return words[0] if words else _by_type(field.annotation)
+
+
+def shown(value: Any) -> str:
+    """A value for people, the way it would be written in the environment; secrets are masked."""
+    if value is None or value == ():
+        return ""
+    if isinstance(value, SecretStr):
+        return MASK
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(value)
+    # Not :g, which would write a million with an exponent.
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def meaning(name: str) -> str:
+    """What the setting does, in one paragraph without line breaks."""
+    return " ".join((Settings.model_fields[name].description or "").split())
+
+
+def reference() -> str:
+    """All settings as Markdown: a table for each section. `docs/settings.md` holds this text."""
+    return "\n".join(_reference_lines())
+
+
+def _reference_lines() -> Iterator[str]:
+    for name in names():
+        field = Settings.model_fields[name]
+        if name in SECTIONS:
+            yield from ("", f"### {SECTIONS[name]}", "")
+            yield from ("| variable | default | meaning |", "|---|---|---|")
+        default = shown(field.default)
+        cell = f"`{default}`" if default else "not set"
+        choices = _choices(field.annotation)
+        values = f" One of {', '.join(f'`{c}`' for c in choices)}." if len(choices) > 1 else ""
+        yield f"| `{variable(name)}` | {cell} | {meaning(name)}{values} |"
+
+
+def _marks(field: FieldInfo) -> Iterable[Any]:
+    # In an optional field the marks are on the union's member.
+    for member in get_args(field.annotation):
+        yield from get_args(member)
+    yield from field.metadata
+
+
+def _by_type(annotation: Any) -> str:
+    choices = _choices(annotation)
+    if choices:
+        return f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0]
+    return "true or false" if annotation is bool else "text"
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    return get_args(annotation) if get_origin(annotation) is Literal else ()

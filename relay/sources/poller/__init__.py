@@ -1,0 +1,6 @@
+"""Pull mode: an SQS consumer with leases, settling, FIFO groups and a two-phase stop."""
+
+from relay.sources.poller.poller import Limits, Poller, PollerStatus
+from relay.sources.poller.receiver import Way
+
+__all__ = ["Limits", "Poller", "PollerStatus", "Way"]

@@ -1,0 +1,177 @@
+"""Metrics in CloudWatch's embedded metric format: pure JSON lines.
+
+CloudWatch extracts them from log events that are nothing but JSON: from a container's standard
+output, from a file that the agent follows, or from the agent's own port. Not from standard output
+on Elastic Beanstalk, where the platform puts a prefix before each line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from relay.telemetry import metrics
+from relay.telemetry.metrics import Kind, Metric
+from relay.telemetry.report import NotTaken, Report, buckets
+
+VALUES = 150
+"""Amazon CloudWatch quota: different values of a metric in one entry."""
+
+Put: TypeAlias = Callable[[str, Sequence[dict[str, Any]]], Awaitable[None]]
+"""Calls PutMetricData with a namespace and entries; raises `NotTaken`."""
+
+
+class CloudWatchSink:
+    """One call a report: at most a few dozen entries, far below the quota of 1,000 and 1 MB."""
+
+    def __init__(self, put: Put) -> None:
+        self._put = put
+
+    async def put(self, report: Report) -> None:
+        """Send the report."""
+        await self._put(metrics.NAMESPACE, list(_entries(report)))
+
+
+def _entries(report: Report) -> Iterator[dict[str, Any]]:
+    about = {
+        "Dimensions": [{"Name": name, "Value": v} for name, v in report.dimensions.items()],
+        "Timestamp": datetime.fromtimestamp(report.at, UTC),
+    }
+    for metric in metrics.METRICS:
+        for values in _values(metric, report):
+            yield {"MetricName": metric.name, "Unit": metric.unit, **about, **values}
+
+
+def _values(metric: Metric, report: Report) -> Iterator[dict[str, Any]]:
+    if metric.kind is Kind.COUNTER:
+        yield {"Value": float(report.window.total(metric.name))}
+    elif metric.kind is Kind.GAUGE:
+        yield {"Value": report.gauges[metric.name]}
+    else:
+        for values, counts in buckets(report.window.histograms[metric.name], VALUES):
+            yield {"Values": values, "Counts": [float(count) for count in counts]}
+
+
+LINE_VALUES = 100
+"""CloudWatch quota: different values of a metric in one log event."""
+
+REJECTED_BY_CODE = "RejectedByCode"
+"""A field beside the metrics. Fields cost no metric and can be queried."""
+
+
+class EmfLines:
+    """Hands each report's lines to `write`, which may block and runs in a thread."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+
+    async def put(self, report: Report) -> None:
+        """Write the report."""
+        text = "".join(f"{line}\n" for line in lines(report))
+        try:
+            await asyncio.to_thread(self._write, text)
+        except OSError as error:
+            raise NotTaken(f"it cannot be written: {error.strerror or error}") from error
+
+
+class EmfAgent:
+    """Sends each report to the CloudWatch agent's TCP port, over a connection of its own."""
+
+    def __init__(self, host: str, port: int, log_group: str) -> None:
+        self._host = host
+        self._port = port
+        self._log_group = log_group
+
+    async def put(self, report: Report) -> None:
+        """Send the report."""
+        text = "".join(f"{line}\n" for line in lines(report, self._log_group))
+        try:
+            _, writer = await asyncio.open_connection(self._host, self._port)
+            try:
+                writer.write(text.encode())
+                await writer.drain()
+            finally:
+                writer.close()
+            await writer.wait_closed()
+        except OSError as error:
+            raise NotTaken(
+                f"the CloudWatch agent at {self._host}:{self._port} does not listen: "
+                f"{error.strerror or error}"
+            ) from error
+
+
+def append_to(path: Path) -> Callable[[str], None]:
+    """What writes lines to the end of this file, opened anew each time so that it may rotate."""
+
+    def write(text: str) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    return write
+
+
+def lines(report: Report, log_group: str | None = None) -> Iterator[str]:
+    """The report as JSON documents: one, or more where a histogram has too many values for one."""
+    for number, histograms in enumerate(_histograms(report)):
+        members: dict[str, Any] = {} if number else _single_values(report)
+        yield json.dumps(_document(report, members | histograms, log_group))
+
+
+def _document(report: Report, members: dict[str, Any], log_group: str | None) -> dict[str, Any]:
+    units = {metric.name: metric.unit for metric in metrics.METRICS}
+    about = {
+        "Timestamp": int(report.at * 1_000),
+        "CloudWatchMetrics": [
+            {
+                "Namespace": metrics.NAMESPACE,
+                "Dimensions": [list(report.dimensions)],
+                "Metrics": [{"Name": name, "Unit": units[name]} for name in members],
+            }
+        ],
+    }
+    if log_group is not None:
+        about["LogGroupName"] = log_group
+    codes = report.window.by_label(metrics.REJECTED.name)
+    rest = {REJECTED_BY_CODE: codes} if codes and metrics.REJECTED.name in members else {}
+    return {"_aws": about, **report.dimensions, **members, **rest}
+
+
+def _single_values(report: Report) -> dict[str, Any]:
+    counters = {
+        metric.name: report.window.total(metric.name)
+        for metric in metrics.METRICS
+        if metric.kind is Kind.COUNTER
+    }
+    return counters | dict(report.gauges)
+
+
+def _histograms(report: Report) -> Iterator[dict[str, Any]]:
+    """The members for the first document, the second, …; the first is there in any case."""
+    parts = [
+        [
+            (metric.name, part)
+            for part in buckets(report.window.histograms[metric.name], LINE_VALUES)
+        ]
+        for metric in metrics.METRICS
+        if metric.kind is Kind.HISTOGRAM
+    ]
+    yield from (
+        {name: _statistics(*part) for name, part in filter(None, row)}
+        for row in (list(zip_longest(*parts)) or [()])
+    )
+
+
+def _statistics(values: list[float], counts: list[int]) -> dict[str, Any]:
+    return {
+        "Values": values,
+        "Counts": counts,
+        "Max": values[-1],
+        "Min": values[0],
+        "Count": sum(counts),
+        "Sum": sum(value * count for value, count in zip(values, counts, strict=True)),
+    }

@@ -1,0 +1,166 @@
+"""The ledger's table on a real server, over real sockets, with and without faults between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from relay.app.messages import SharedSession
+from relay.aws.dynamodb import ItemTable, open_table
+from relay.aws.errors import QueueError
+from relay.delivery.ledger import Access, Known, Records, Subject
+from relay.delivery.ledger.table import EXPIRES, KEY, Item
+from relay.model.facts import Fact, LedgerChanged, LedgerMissed
+from tests.aws.answering import answering
+from tests.delivery.ledger.faulty_wire import FaultyWire, in_front_of
+from tests.delivery.ledger.tables import new_table
+
+REGION = "us-east-1"
+LOOKS = 400
+SUBJECT = Subject("hash", "digest")
+
+
+@pytest.fixture(autouse=True)
+def identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+async def wire(moto: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FaultyWire]:
+    async with in_front_of(int(moto.rpartition(":")[2])) as wire:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{wire.port}")
+        yield wire
+
+
+@pytest.fixture
+def name(moto: str) -> str:
+    return new_table(moto, REGION)
+
+
+@pytest.fixture
+async def stack(wire: FaultyWire) -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+async def _table(stack: AsyncExitStack, name: str) -> ItemTable:
+    return await stack.enter_async_context(open_table(SharedSession(stack), name, key=KEY))
+
+
+async def _records(
+    stack: AsyncExitStack, name: str, facts: list[Fact], patience: float = 10
+) -> Records:
+    table = await _table(stack, name)
+    await table.read(["opens the client"])
+    records = Records(
+        table,
+        Access(observe=facts.append, patience=patience),
+        destination="inngest",
+        environment="",
+        kept=1_000,
+        observe=facts.append,
+    )
+    stack.push_async_callback(records.aclose)
+    return records
+
+
+async def test_items_come_back_as_they_were_put(
+    wire: FaultyWire, name: str, stack: AsyncExitStack
+) -> None:
+    table = await _table(stack, name)
+    items: list[Item] = [
+        {KEY: f"k{i}", "at": 1_790_000_000.123456, EXPIRES: 1_790_001_000} for i in range(25)
+    ]
+    assert await table.write(items, []) == []
+    found, left = await table.read([f"k{i}" for i in range(30)])
+    assert sorted(found, key=lambda item: str(item[KEY])) == sorted(
+        items, key=lambda item: str(item[KEY])
+    )
+    assert left == []
+    assert await table.write([], ["k0", "k1"]) == []
+    assert len((await table.read(["k0", "k1", "k2"]))[0]) == 1
+
+
+async def test_a_table_that_does_not_exist_is_an_error_that_names_it(
+    wire: FaultyWire, stack: AsyncExitStack
+) -> None:
+    table = await _table(stack, "no-such-table")
+    with pytest.raises(QueueError, match="no-such-table") as error:
+        await table.read(["k"])
+    assert error.value.kind == "missing"
+
+
+async def test_notes_are_kept_found_and_withdrawn(
+    wire: FaultyWire, name: str, stack: AsyncExitStack
+) -> None:
+    facts: list[Fact] = []
+    records = await _records(stack, name, facts)
+    assert await records.note("sending", SUBJECT)
+    assert await records.note("delivered", SUBJECT, "ref")
+    known = await records.look_up(SUBJECT)
+    assert known is not None
+    assert known.delivered is not None
+    assert known.delivered.told == "ref"
+    assert known.sending is not None
+    assert known.sending.subject == SUBJECT
+    assert await records.withdraw(SUBJECT)
+    known = await records.look_up(SUBJECT)
+    assert known is not None
+    assert known.sending is None
+    assert facts == []
+
+
+@pytest.mark.parametrize("mode", ["hang", "cut"])
+async def test_a_table_out_of_reach_is_missed_in_time_and_found_again(
+    mode: str, wire: FaultyWire, name: str, stack: AsyncExitStack
+) -> None:
+    facts: list[Fact] = []
+    records = await _records(stack, name, facts, patience=0.3)
+    wire.mode = "hang" if mode == "hang" else "cut"
+    assert await records.look_up(SUBJECT) is None
+    assert not await records.note("delivered", SUBJECT)
+    assert [type(fact) for fact in facts] == [LedgerChanged, LedgerMissed, LedgerMissed]
+    wire.mode = "pass"
+    for _ in range(LOOKS):
+        if await records.look_up(SUBJECT) == Known():
+            break
+        await asyncio.sleep(0.05)
+    assert [fact.away for fact in facts if isinstance(fact, LedgerChanged)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"Responses":[]}',
+        b'{"Responses":{"t":[{"a":{"N":"x"}}]}}',
+        b'{"Responses":{},"UnprocessedKeys":{"t":{}}}',
+    ],
+)
+async def test_an_answer_that_is_no_tables_is_not_taken_for_nothing_found(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with answering(200, body) as url, AsyncExitStack() as stack:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
+        async with open_table(SharedSession(stack), "t", key=KEY) as table:
+            with pytest.raises(QueueError) as caught:
+                await table.read(["a"])
+    assert caught.value.transient
+
+
+async def test_an_answer_to_a_write_that_is_no_tables_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = b'{"UnprocessedItems":{"t":[{"PutRequest":{}}]}}'
+    async with answering(200, body) as url, AsyncExitStack() as stack:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
+        async with open_table(SharedSession(stack), "t", key=KEY) as table:
+            with pytest.raises(QueueError) as caught:
+                await table.write([], ["a"])
+    assert caught.value.transient

@@ -1,0 +1,121 @@
+"""Notes travel in batches, and what the table does not get to is repeated within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+from relay.aws.errors import QueueError
+from relay.delivery.ledger import Known, Subject
+from relay.model.facts import LedgerChanged, LedgerMissed
+from tests.delivery.ledger.scripted import Life, MemoryTable, Orchestrator, throttled
+from tests.forwarding.virtual_time import now, run
+
+
+def subjects(count: int) -> list[Subject]:
+    return [Subject(f"hash-{i}", "digest") for i in range(count)]
+
+
+def test_a_hundred_keys_are_read_and_twenty_five_items_written_at_once() -> None:
+    async def main() -> None:
+        table = MemoryTable()
+        records = Life(table, Orchestrator()).records
+        many = subjects(100)
+        assert all(await asyncio.gather(*(records.note("sending", one) for one in many)))
+        found = await asyncio.gather(*map(records.look_up, many))
+        assert [len(keys) for keys in table.writes] == [25] * 4
+        assert [len(keys) for keys in table.reads] == [100] * 2
+        assert all(known is not None and known.sending is not None for known in found)
+
+    run(main)
+
+
+def test_equal_keys_in_a_batch_are_asked_and_written_once() -> None:
+    async def main() -> None:
+        table = MemoryTable()
+        records = Life(table, Orchestrator()).records
+        same = subjects(1) * 3
+        assert all(await asyncio.gather(*(records.note("sending", one) for one in same)))
+        found = await asyncio.gather(*map(records.look_up, same))
+        assert [len(keys) for keys in (*table.writes, *table.reads)] == [1, 2]
+        assert len(found) == 3
+
+    run(main)
+
+
+def test_what_the_table_did_not_get_to_is_asked_again() -> None:
+    async def main() -> None:
+        table = MemoryTable()
+        records = Life(table, Orchestrator()).records
+        left = iter([15, 5])
+        table.troubles = lambda _call: next(left, 0)
+        notes = (records.note("delivered", one) for one in subjects(20))
+        assert all(await asyncio.gather(*notes))
+        assert [len(keys) for keys in table.writes] == [20, 15, 5]
+        assert len(table.items) == 20
+
+    run(main)
+
+
+def test_what_stays_undone_is_missed_and_the_rest_counts() -> None:
+    async def main() -> None:
+        table = MemoryTable()
+        life = Life(table, Orchestrator())
+        table.troubles = lambda _call: 3
+        notes = (life.records.note("delivered", one) for one in subjects(20))
+        kept = await asyncio.gather(*notes)
+        assert (kept.count(True), len(table.writes)) == (17, 4)
+        (missed,) = life.of(LedgerMissed)
+        assert isinstance(missed, LedgerMissed)
+        assert (missed.step, missed.count) == ("delivered", 3)
+        assert life.of(LedgerChanged) == []
+
+    run(main)
+
+
+def test_a_look_up_is_missed_unless_all_its_keys_were_read() -> None:
+    async def main() -> None:
+        table = MemoryTable()
+        life = Life(table, Orchestrator())
+        table.troubles = lambda _call: 1
+        first, last = await asyncio.gather(*map(life.records.look_up, subjects(2)))
+        assert (first, last) == (Known(), None)
+
+    run(main)
+
+
+def test_a_throttled_table_is_asked_four_times_and_then_left_alone() -> None:
+    async def main() -> None:
+        table = MemoryTable()
+        life = Life(table, Orchestrator())
+        table.troubles = lambda _call: throttled()
+        assert await life.records.look_up(subjects(1)[0]) is None
+        assert len(table.reads) == 4
+        assert now() <= 1
+        assert await life.records.look_up(subjects(1)[0]) is None
+        assert len(table.reads) == 4
+
+    run(main)
+
+
+def test_one_broken_connection_costs_a_second_try_and_nothing_else() -> None:
+    async def main() -> None:
+        table = MemoryTable()
+        life = Life(table, Orchestrator())
+        broken: Iterator[Exception] = iter([QueueError("ClientOSError", "connection", "reset")])
+        table.troubles = lambda _call: next(broken, None)
+        assert await life.records.look_up(subjects(1)[0]) == Known()
+        assert life.facts == []
+
+    run(main)
+
+
+def test_after_the_end_everything_is_missed_and_nothing_raised() -> None:
+    async def main() -> None:
+        life = Life(MemoryTable(), Orchestrator())
+        await life.records.aclose()
+        assert await life.records.look_up(subjects(1)[0]) is None
+        assert not await life.records.note("sending", subjects(1)[0])
+        assert len(life.of(LedgerMissed)) == 2
+
+    run(main)

@@ -1,0 +1,211 @@
+"""The relay with a ledger, wired from its settings, on real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import boto3  # type: ignore[import-untyped] # it ships no types
+import pytest
+
+from relay.app.core import Core, running
+from relay.app.ledger import place
+from relay.app.telemetry import Telemetry
+from relay.aws.dynamodb import open_table
+from relay.aws.session import Session, open_session
+from relay.delivery.dead_letter_queue import DeadLetter
+from relay.delivery.ledger import Access, Records
+from relay.delivery.ledger.table import KEY
+from relay.local.inngest import Fault, Function, InngestServer, Rule
+from relay.local.orchestrators import STAND_INS, Server
+from relay.model.facts import Fact, IdReused, LedgerChanged, LedgerMissed
+from relay.model.message import Delivered, Event, Message, Outcome, Reject
+from relay.settings import Settings
+from relay.telemetry.recorder import Recorder
+from tests.delivery.ledger.scripted import HOUR, event
+from tests.delivery.ledger.tables import new_table
+from tests.telemetry.samples import tell
+from tests.telemetry.written import written
+
+REGION = "us-east-1"
+TRIES = 20
+
+
+@dataclass
+class Letters:
+    """A dead-letter queue in memory."""
+
+    copies: list[DeadLetter] = field(default_factory=list)
+
+    async def limit(self) -> int:
+        return 1_048_576
+
+    async def put(self, copy: DeadLetter) -> None:
+        self.copies.append(copy)
+
+
+@pytest.fixture
+def table(moto: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", moto)
+    return new_table(moto, REGION)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[InngestServer]:
+    async with InngestServer(functions=[Function(name="index", on="*")]) as server:
+        yield server
+
+
+class Watched:
+    """Telemetry that counts."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+        self.recorder = Recorder()
+
+    def observe(self, fact: Fact) -> None:
+        self.facts.append(fact)
+        tell(self.recorder, fact)
+
+    def telemetry(self) -> Telemetry:
+        return Telemetry(observe=self.observe, around=lambda end: end, beside=lambda app: app)
+
+    def take(self) -> list[Fact]:
+        taken, self.facts = self.facts, []
+        return taken
+
+
+async def _handled(core: Core, watched: Watched, body: bytes) -> Outcome:
+    """The outcome of a message about which the ledger missed nothing: a busy machine is slow."""
+    for _ in range(TRIES):
+        outcome = await core.handler.handle(
+            Message(body=body, message_id=uuid.uuid4().hex, queue="events")
+        )
+        if not any(isinstance(fact, LedgerMissed) for fact in watched.take()):
+            return outcome
+        await asyncio.sleep(0.5)
+    raise AssertionError("the ledger never answered")
+
+
+async def test_what_an_earlier_relay_delivered_is_acknowledged_without_a_request(
+    table: str, server: InngestServer
+) -> None:
+    settings, watched = Settings(inngest_url=server.url, ledger_table=table), Watched()
+    body = b'{"id":"e","name":"a/b"}'
+    async with running(settings, watched.telemetry(), Letters()) as core:
+        first = await _handled(core, watched, body)
+        await core.stop(5)
+    posts = server.acknowledged["e"]
+    async with running(settings, watched.telemetry(), Letters()) as core:
+        second = await _handled(core, watched, body)
+        await core.stop(5)
+    assert isinstance(first, Delivered)
+    assert isinstance(second, Delivered)
+    assert (second.duplicate, second.reference) == (True, first.reference)
+    assert server.acknowledged["e"] == posts
+
+
+async def test_what_is_dead_lettered_is_noted_by_the_time_the_relay_stops(
+    table: str, server: InngestServer, moto: str
+) -> None:
+    settings, watched, letters = (
+        Settings(inngest_url=server.url, ledger_table=table),
+        Watched(),
+        Letters(),
+    )
+    fault = Fault(accept=0, status=400, error="event name is reserved")
+    server.script.add(Rule(fault=fault, times=None))
+    async with running(settings, watched.telemetry(), letters) as core:
+        outcome = await _handled(core, watched, b'{"id":"e","name":"a/b"}')
+        await core.stop(5)
+    assert isinstance(outcome, Reject)
+    assert letters.copies
+    client = boto3.client("dynamodb", endpoint_url=moto, region_name=REGION)
+    items = client.scan(TableName=table)["Items"]
+    client.close()
+    assert [item["told"]["S"] for item in items] == ["refused_by_destination"]
+
+
+@pytest.mark.parametrize("age", [22 * HOUR, 30 * HOUR])
+async def test_how_long_an_unknown_end_is_sent_again_is_up_to_its_destination(
+    table: str, server: InngestServer, age: float
+) -> None:
+    argo = STAND_INS["argo"]()
+    async with Server(argo.respond) as other:
+        settings = Settings(
+            inngest_url=server.url,
+            argo_url=other.url,
+            argo_template="orders",
+            routes=("order/*=argo", "user/*=inngest"),
+            ledger_table=table,
+        )
+        names = ("order/placed", "user/left")
+        await _began(settings, table, [Event(id="e", name=name) for name in names], age)
+        watched = Watched()
+        async with running(settings, watched.telemetry(), Letters()) as core:
+            bodies = [b'{"id":"e","name":"%b"}' % name.encode() for name in names]
+            found = [await _handled(core, watched, body) for body in bodies]
+            await core.stop(5)
+    assert isinstance(found[0], Delivered)
+    assert isinstance(found[1], Delivered if age < 23 * HOUR else Reject)
+    assert len(argo.starts.started) == 1
+
+
+async def _began(settings: Settings, name: str, events: list[Event], age: float) -> None:
+    """Note attempts at these events, so many seconds ago, whose end nobody knows."""
+    async with open_session() as session:
+
+        async def same() -> Session:
+            return session
+
+        async with open_table(same, name, key=KEY) as table:
+            destination, environment = place(settings)
+            records = Records(
+                table,
+                Access(patience=20.0),
+                destination=destination,
+                environment=environment,
+                kept=27 * 24 * HOUR,
+                clock=lambda: time.time() - age,
+            )
+            for event in events:
+                assert await records.note("sending", records.subject(event))
+
+
+async def test_without_a_table_there_is_no_ledger_and_no_fact_of_it(server: InngestServer) -> None:
+    watched = Watched()
+    async with running(Settings(inngest_url=server.url), watched.telemetry(), Letters()) as core:
+        message = Message(body=b'{"name":"a/b"}', message_id="m", queue="q")
+        assert isinstance(await core.handler.handle(message), Delivered)
+        await core.stop(5)
+    assert not any(isinstance(fact, LedgerMissed) for fact in watched.facts)
+
+
+def test_misses_and_reused_ids_are_counted_and_logged() -> None:
+    recorder = Recorder()
+    facts: list[Fact] = [
+        LedgerMissed(step="look-up", count=40, reason="away"),
+        LedgerMissed(step="delivered", count=2, reason="away"),
+        LedgerChanged(away=True, reason="the table is throttled", seconds=1.0),
+        LedgerChanged(away=False, reason="", seconds=30.0),
+        IdReused(event("e")),
+    ]
+    tell(recorder, *facts)
+    counters = recorder.window.counters
+    assert (counters["LedgerMisses", ""], counters["IdsReused", ""]) == (42, 1)
+    away, back, reused = written(*facts)
+    assert "the table is throttled" in away["message"]
+    assert "after 30 s" in back["message"]
+    assert (reused["code"], reused["event_id"], reused["message_id"]) == ("id_reused", "e", "m")
+
+
+def test_two_places_share_a_table_and_no_note() -> None:
+    one = Settings(inngest_url="http://127.0.0.1:1")
+    other = Settings(inngest_url="http://127.0.0.1:2")
+    assert len({place(one), place(other), place(Settings(inngest_env="branch"))}) == 3

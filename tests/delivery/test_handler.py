@@ -1,0 +1,170 @@
+"""The path of a message: what it must never do is lose one, or acknowledge one that must wait."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from relay.delivery.dead_letter_queue import NotStored
+from relay.delivery.reject_guard import ENOUGH
+from relay.envelope import Decoded, Rules, decode
+from relay.model.facts import Received, Settled
+from relay.model.message import Attribute, Delivered, Reject, Retry
+from tests.delivery.bench import Answer, Bench, event, message, origin, turns
+
+
+async def test_a_delivered_event_may_be_acknowledged() -> None:
+    bench = Bench()
+    assert await bench.handler.handle(message(event())) == Delivered("ref-m-1")
+    assert isinstance(bench.facts[0], Received)
+    settled = bench.facts[-1]
+    assert isinstance(settled, Settled)
+    assert [(e.id, o) for e, o in settled.results] == [("m-1", Delivered("ref-m-1"))]
+
+
+async def test_while_one_event_must_wait_the_message_stays() -> None:
+    bench = Bench({"m-1.1": Retry("later", 7.0), "m-1.2": Reject("no", "never")})
+    outcome = await bench.handler.handle(message([event(), event(), event()]))
+    assert outcome == Retry("later", 7.0)
+    assert bench.shelf.copies == []
+
+
+async def test_what_was_accepted_of_a_message_that_stays_is_not_sent_again() -> None:
+    bench = Bench({"m-1.1": Retry("later"), "m-1.2": None})
+    body = [event(), event(), event()]
+    held = asyncio.create_task(bench.handler.handle(message(body)))
+    await turns()
+    held.cancel()
+    await asyncio.gather(held, return_exceptions=True)
+    bench.script.answers = {"m-1.1": Retry("later")}
+    assert isinstance(await bench.handler.handle(message(body, receive_count=2)), Retry)
+    bench.script.answers = {}
+    outcome = await bench.handler.handle(message(body, receive_count=3))
+    assert isinstance(outcome, Delivered)
+    assert bench.script.sent == ["m-1.0", "m-1.1", "m-1.2", "m-1.1", "m-1.2", "m-1.1"]
+    settled = bench.facts[-1]
+    assert isinstance(settled, Settled)
+    again = [isinstance(one, Delivered) and one.duplicate for _, one in settled.results]
+    assert again == [True, False, True]
+
+
+async def test_when_none_waits_only_the_rejected_events_are_pending() -> None:
+    bench = Bench({"m-1.1": Reject("no", "never")})
+    body = [event(), event(), {"name": ""}, event()]
+    outcome = await bench.handler.handle(message(body))
+    assert isinstance(outcome, Reject)
+    (copy,) = bench.shelf.copies
+    assert json.loads(copy.body) == body
+    assert origin(copy).pending == (1, 2)
+
+
+async def test_two_deliveries_of_one_message_share_its_outcome() -> None:
+    bench = Bench({"m-1": None})
+    first = asyncio.create_task(bench.handler.handle(message(event())))
+    await turns()
+    second = asyncio.create_task(bench.handler.handle(message(event(), receive_count=2)))
+    await turns()
+    assert bench.script.sent == ["m-1"]
+    first.cancel()
+    await turns()
+    assert bench.script.withdrawn == []
+    second.cancel()
+    await turns()
+    assert bench.script.withdrawn == ["m-1"]
+    assert bench.handler.status.in_hand == 0
+
+
+async def test_a_delivery_right_after_the_last_one_left_starts_anew() -> None:
+    bench = Bench({"m-1": None})
+    first = asyncio.create_task(bench.handler.handle(message(event())))
+    await turns()
+    first.cancel()
+    await turns(1)
+    bench.script.answers.clear()
+    assert isinstance(await bench.handler.handle(message(event())), Delivered)
+
+
+async def test_the_guard_holds_a_flood_of_one_code() -> None:
+    bench = Bench()
+    tasks = [
+        asyncio.create_task(bench.handler.handle(message(b"hello", f"m-{n}"))) for n in range(100)
+    ]
+    await turns(400)
+    assert len(bench.shelf.copies) < ENOUGH
+    assert bench.handler.status.setting == "RELAY_ENVELOPE"
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_an_s3_test_event_is_acknowledged_and_noticed() -> None:
+    bench = Bench()
+    body = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "media"}
+    assert isinstance(await bench.handler.handle(message(body)), Delivered)
+    assert bench.script.sent == []
+
+
+answers = st.sampled_from(
+    [Delivered("r"), Retry("later"), Retry("soon", 3.0), Reject("no", "never"), None]
+)
+
+
+@given(
+    bodies=st.lists(st.lists(answers, min_size=1, max_size=4), min_size=1, max_size=5),
+    trouble=st.sampled_from([None, NotStored("throttled")]),
+    cancelled=st.sets(st.integers(0, 4)),
+)
+def test_no_message_is_lost_for_any_script(
+    bodies: list[list[Answer]], trouble: NotStored | None, cancelled: set[int]
+) -> None:
+    asyncio.run(_script(bodies, trouble, cancelled))
+
+
+async def _script(
+    bodies: list[list[Answer]], trouble: NotStored | None, cancelled: set[int]
+) -> None:
+    answers: dict[str, Answer] = {
+        f"m-{m}.{e}": answer for m, body in enumerate(bodies) for e, answer in enumerate(body)
+    }
+    bench = Bench(answers)
+    bench.shelf.trouble = trouble
+    tasks = [
+        asyncio.create_task(bench.handler.handle(message([event() for _ in body], f"m-{m}")))
+        for m, body in enumerate(bodies)
+    ]
+    await turns(60)
+    for number, task in enumerate(tasks):
+        if number in cancelled or None in bodies[number]:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+    stored = {origin(copy).id: origin(copy).pending for copy in bench.shelf.copies}
+    for number, (task, body) in enumerate(zip(tasks, bodies, strict=True)):
+        if task.cancelled():
+            continue
+        outcome = task.result()
+        rejected = [e for e, answer in enumerate(body) if isinstance(answer, Reject)]
+        if isinstance(outcome, Delivered):
+            assert all(isinstance(answer, Delivered) for answer in body)
+        elif isinstance(outcome, Reject):
+            expected = None if len(body) == 1 else tuple(rejected)
+            assert not any(isinstance(answer, Retry) for answer in body)
+            assert stored[f"m-{number}"] in (expected, tuple(rejected))
+        else:
+            assert trouble or any(isinstance(answer, Retry) for answer in body)
+    await bench.dead_letters.drain()
+
+
+def test_an_attribute_in_any_case_is_found() -> None:
+    attribute = Attribute("String", "x")
+    assert message({}, attributes={"Order-Id": attribute}).attribute("order-id") == attribute
+    assert replace(message({}), attributes={}).attribute("order-id") is None
+
+
+def test_decoded_is_what_decode_gives() -> None:
+    assert isinstance(decode(message(event()), Rules()), Decoded)

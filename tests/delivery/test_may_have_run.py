@@ -1,0 +1,177 @@
+"""What may have run: a dead letter never claims that an event of it did not, when it did."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+
+from relay.delivery.dead_letter_queue import MAX_BYTES, DeadLetter, DeadLetterQueue, NotStored
+from relay.delivery.handler import Handler
+from relay.delivery.reject_guard import RejectGuard
+from relay.envelope import Rules, decode
+from relay.forwarding import Forwarder
+from relay.model.message import (
+    Delivered,
+    Event,
+    Limits,
+    Message,
+    Outcome,
+    Refused,
+    Reject,
+    Retry,
+    Unavailable,
+)
+from relay.model.origin import ATTRIBUTE, Origin, unpack
+from tests.forwarding.virtual_time import now, run
+
+RETENTION = 4_000.0
+OUTAGE = 1_500.0
+"""When the last outage begins. It outlives every message."""
+MOODS = ("up", "up", "lost", "502", "down", "halted")
+
+
+class Moody:
+    """A destination that accepts, refuses, falls silent after accepting, and in the end is gone."""
+
+    limits = Limits(max_events=5)
+
+    def __init__(self, random: Random, bad: set[str]) -> None:
+        self._random = random
+        self._bad = bad
+        self.accepted: set[str] = set()
+
+    async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        await asyncio.sleep(self._random.choice([0, 0.01, 0.5, 5, 25]))
+        mood = self._random.choice(MOODS) if now() < OUTAGE else "down"
+        ids = [event.id for event in events]
+        offenders = [place for place, one in enumerate(ids) if one in self._bad]
+        if mood in ("down", "halted"):
+            setting = "RELAY_INNGEST_EVENT_KEY" if mood == "halted" else None
+            raise Unavailable(mood, setting=setting, proven=True, untaken=True)
+        if mood == "502":
+            raise Unavailable(mood)
+        self.accepted.update(ids[: offenders[0]] if offenders else ids)
+        if mood == "lost":
+            raise Unavailable("no answer")
+        if offenders and len(events) > 1:
+            raise Refused("bad", suspect=self._random.choice([offenders[0], None]))
+        return [Reject("bad", "bad")] if offenders else [Delivered(one) for one in ids]
+
+
+class Shelf:
+    """A dead-letter queue that sometimes takes nothing."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self.copies: list[DeadLetter] = []
+
+    async def limit(self) -> int:
+        return MAX_BYTES
+
+    async def put(self, copy: DeadLetter) -> None:
+        await asyncio.sleep(0.1)
+        if self._random.random() < 0.1:
+            raise NotStored("later")
+        self.copies.append(copy)
+
+
+class World:
+    """One relay, and messages whose deliveries are cut short, doubled and not acknowledged."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)
+        self._bodies = {f"m-{n}": self._body() for n in range(12)}
+        ids = [one for message_id in self._bodies for one in self.ids(message_id)]
+        bad = {one for one in ids if self._random.random() < 0.05}
+        self.destination = Moody(self._random, bad)
+        self.shelf = Shelf(self._random)
+        self.ends: dict[str, Outcome] = {}
+        self._handler = Handler(
+            lambda message: decode(message, Rules()),
+            Forwarder(self.destination, clock=now, random=self._random.random),
+            DeadLetterQueue(self.shelf, clock=now),
+            guard=RejectGuard(enabled=False),
+            retention=RETENTION,
+            clock=now,
+        )
+
+    def ids(self, message_id: str) -> list[str]:
+        """The ids of the message's events."""
+        count = len(self._bodies[message_id])
+        return [f"{message_id}.{place}" for place in range(count)]
+
+    def letters(self) -> list[Origin]:
+        """The past of each dead letter."""
+        return [unpack(copy.attributes[ATTRIBUTE].value) for copy in self.shelf.copies]
+
+    async def run(self) -> None:
+        """Until each message was acknowledged."""
+        ticking = asyncio.create_task(self._tick())
+        await asyncio.gather(*(self._live(message_id) for message_id in self._bodies))
+        ticking.cancel()
+        await asyncio.sleep(60)  # what is on the wire still comes to its end
+        assert self._handler.status.in_hand == 0
+
+    def _body(self) -> list[dict[str, str]]:
+        events = [{"name": "a/b"} for _ in range(self._random.choice([1, 1, 2, 4]))]
+        return [*events, {}] if self._random.random() < 0.2 else events
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(30)
+            self._handler.expire()
+
+    async def _live(self, message_id: str) -> None:
+        await asyncio.sleep(self._random.uniform(0, OUTAGE))
+        sent, receives = now(), 0
+        while message_id not in self.ends:
+            assert now() - sent < RETENTION, "the queue has deleted it"
+            receives += 1
+            message = Message(
+                body=json.dumps(self._bodies[message_id]).encode(),
+                message_id=message_id,
+                queue="q",
+                receive_count=receives,
+                sent_at=sent,
+            )
+            await self._deliver(message)
+            await asyncio.sleep(self._random.choice([0, 1, 50]))
+
+    async def _deliver(self, message: Message) -> None:
+        """One receive: maybe posted twice, held for a while, and its delete may get lost."""
+        posts = [
+            asyncio.create_task(self._handler.handle(message))
+            for _ in range(self._random.choice([1, 1, 2]))
+        ]
+        held, _ = await asyncio.wait(posts, timeout=self._random.choice([0.02, 1, 100, 500]))
+        outcomes = [post.result() for post in held]
+        for post in posts:
+            post.cancel()
+        await asyncio.gather(*posts, return_exceptions=True)
+        settled = [outcome for outcome in outcomes if not isinstance(outcome, Retry)]
+        if settled and self._random.random() < 0.7:
+            self.ends[message.message_id] = settled[0]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_dead_letter_claims_of_what_ran_that_it_did_not(seed: int) -> None:
+    async def main() -> None:
+        world = World(seed)
+        await world.run()
+        for message_id, end in world.ends.items():
+            if isinstance(end, Delivered):
+                assert world.destination.accepted.issuperset(world.ids(message_id))
+        dead = [one for one in world.letters() if isinstance(world.ends[one.id], Reject)]
+        assert {one.id for one in dead} == {
+            message_id for message_id, end in world.ends.items() if isinstance(end, Reject)
+        }
+        for letter in dead:
+            ids = world.ids(letter.id)
+            pending = ids if letter.pending is None else [ids[place] for place in letter.pending]
+            assert letter.may_have_run or world.destination.accepted.isdisjoint(pending)
+
+    run(main)

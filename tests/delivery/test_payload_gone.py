@@ -1,0 +1,69 @@
+"""Messages whose body lies elsewhere: what is lost there, and what is held for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from relay.delivery.payloads import CLASSES, NotFetched, Payloads
+from relay.delivery.reject_guard import ENOUGH
+from relay.model.message import Delivered, Message, Retry
+from tests.delivery.bench import Bench, event, message, origin, turns
+
+
+def pointing(key: str = "k", message_id: str = "m-1", receive_count: int = 1) -> Message:
+    """A message whose body is the object of this key."""
+    body = [CLASSES[0], {"s3BucketName": "large", "s3Key": key}]
+    return message(body, message_id, receive_count=receive_count)
+
+
+@pytest.mark.parametrize(("receives", "doubtful"), [(1, False), (2, True)])
+async def test_a_payload_that_is_gone_may_have_been_there_for_another_process(
+    receives: int, doubtful: bool
+) -> None:
+    async def gone(bucket: str, key: str, limit: int) -> bytes:
+        raise NotFetched("there is no such object", "payload_missing")
+
+    bench = Bench(payloads=Payloads(gone, buckets=frozenset({"large"})))
+    await bench.handler.handle(pointing(receive_count=receives))
+    assert origin(bench.shelf.copies[0]).may_have_run is doubtful
+
+
+async def test_a_payload_that_is_gone_after_an_attempt_of_unknown_end_may_have_run() -> None:
+    stored = [json.dumps(event()).encode()]
+
+    async def fetch(bucket: str, key: str, limit: int) -> bytes:
+        if not stored:
+            raise NotFetched("there is no such object", "payload_missing")
+        return stored.pop()
+
+    bench = Bench(
+        {"m-1": Retry("no answer")}, payloads=Payloads(fetch, buckets=frozenset({"large"}))
+    )
+    bench.script.ambiguous.add("m-1")
+    assert isinstance(await bench.handler.handle(pointing()), Retry)
+    await bench.handler.handle(pointing(receive_count=2))
+    assert origin(bench.shelf.copies[0]).may_have_run
+
+
+async def test_what_the_guard_holds_takes_no_other_payloads_place() -> None:
+    async def fetch(bucket: str, key: str, limit: int) -> bytes:
+        return b"nonsense" if key == "bad" else json.dumps(event()).encode()
+
+    bench = Bench(payloads=Payloads(fetch, buckets=frozenset({"large"}), at_once=1))
+
+    flood = [
+        asyncio.create_task(bench.handler.handle(pointing("bad", f"m-{n}")))
+        for n in range(2 * ENOUGH)
+    ]
+    await turns(800)
+    assert bench.handler.status.problem is not None
+    good = asyncio.create_task(bench.handler.handle(pointing("good", "good")))
+    await turns(800)
+    assert good.done()
+    for one in flood:
+        one.cancel()
+    await asyncio.gather(*flood, return_exceptions=True)
+    assert isinstance(await good, Delivered)

@@ -1,0 +1,101 @@
+"""Orchestrators' own software: Prefect's server, and a worker of BullMQ on Node."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from relay.destinations.one_by_one import json_string
+from relay.destinations.prefect import TRAITS
+from relay.model.message import Delivered, Event
+from tests.destinations.conformance.prefect_server import (
+    deployment,
+    prefect,
+    prefect_process,
+    runs,
+    settle_in,
+)
+
+ROOT = Path(__file__).parents[3]
+NODE = ROOT / ".heavy" / "node"
+pytestmark = pytest.mark.heavy
+
+WORKER = """
+const { Worker } = require("bullmq");
+const connection = { host: "127.0.0.1", port: Number(process.argv[2]), password: process.argv[3] };
+const worker = new Worker("orders", async (job) => {
+  console.log(JSON.stringify({ id: job.id, name: job.name, data: job.data }));
+}, { connection, removeOnComplete: { count: 0 } });
+worker.on("ready", () => console.log("ready"));
+"""
+
+
+def event(event_id: str, data: str = '{"n": 1.5}') -> Event:
+    return Event(id=event_id, name="order/placed", data=data.encode())
+
+
+async def test_prefect_itself_renders_no_template_and_takes_the_largest_event(
+    prefect_itself: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = '{"__prefect_kind": "jinja", "template": "{{ 1 + 1 }}"}'
+    empty = json_string(event("large", data='{"x":""}').wire)
+    room = (TRAITS.event_bytes or 0) - len(empty)
+    async with prefect(prefect_itself, "literal", monkeypatch) as side:
+        (literal,) = await side.destination.send([event("template", data=template)])
+        (large,) = await side.destination.send([event("large", data=f'{{"x":"{"x" * room}"}}')])
+    assert isinstance(literal, Delivered)
+    assert isinstance(large, Delivered)
+    told = runs(prefect_itself, deployment(prefect_itself, "literal"))
+    by_id = {run["parameters"]["event"]["id"]: run["parameters"]["event"] for run in told}
+    assert by_id["template"]["data"] == json.loads(template)
+
+
+@pytest.mark.usefixtures("prefect_itself")
+async def test_what_prefect_has_started_survives_its_crash(
+    prefect_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle_in(tmp_path, like=prefect_home)
+    with prefect_process(tmp_path) as (url, process):
+        async with prefect(url, "orders", monkeypatch) as side:
+            for number in range(10):
+                await side.destination.send([event(f"e-{number}")])
+            process.kill()
+    with prefect_process(tmp_path) as (url, _):
+        assert len(runs(url, deployment(url, "orders"))) == 10
+
+
+async def test_a_worker_on_node_gets_each_job_once_whatever_it_says_about_removal(
+    tmp_path: Path,
+) -> None:
+    node = shutil.which("node")
+    if node is None or not (NODE / "node_modules" / "bullmq").exists():
+        pytest.skip("BullMQ is not installed for Node: make heavy")
+    pytest.importorskip("bullmq", reason="the extra bullmq is not installed")
+    from tests.destinations.conformance.redis_side import PASSWORD, bullmq  # noqa: PLC0415 - needs the extra
+
+    async with bullmq() as side:
+        assert side.port is not None
+        worker = await asyncio.create_subprocess_exec(
+            *(node, "-e", WORKER, "worker", str(side.port), PASSWORD),
+            cwd=NODE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert worker.stdout is not None
+        try:
+            assert await worker.stdout.readline() == b"ready\n"
+            for number in (1, 2, 1, 2, 3):
+                await side.destination.send([event(f"e-{number}")])
+            jobs = [json.loads(await worker.stdout.readline()) for _ in range(3)]
+            # What was done is known again, although the worker would remove it.
+            await side.destination.send([event("e-1")])
+            await side.destination.send([event("e-4")])
+            jobs.append(json.loads(await worker.stdout.readline()))
+        finally:
+            worker.kill()
+            await worker.wait()
+    assert [job["data"]["id"] for job in jobs] == ["e-1", "e-2", "e-3", "e-4"]
+    assert {job["name"] for job in jobs} == {"order/placed"}

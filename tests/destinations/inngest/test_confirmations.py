@@ -1,0 +1,202 @@
+"""Look-ups are shared, cost no more requests than they must, and end for everybody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from relay.destinations.inngest.confirmations import (
+    LONGEST,
+    Confirmations,
+    ReadLag,
+    above,
+    milliseconds,
+)
+from relay.destinations.inngest.read_back import PAGE, Stored, TooLong
+from relay.local.inngest.records import ulid
+from relay.model.message import Unavailable
+from tests.forwarding.virtual_time import now, run
+
+SECOND = 1_000
+
+
+def name(at: float, position: int = 0) -> str:
+    """The internal id of an event that was accepted at this second."""
+    return ulid(int((1_790_000_000 + at) * SECOND), position.to_bytes(10, "big"))
+
+
+class Server:
+    """Stores each event so many seconds after the test began."""
+
+    def __init__(self, **stored_at: float) -> None:
+        self.stored_at = stored_at
+        self.calls: list[str] = []
+        self.trouble: Exception | None = None
+        self.descending = True
+
+    def _all(self) -> list[str]:
+        there = [each for each, at in self.stored_at.items() if at <= now()]
+        return sorted(there, reverse=self.descending)
+
+    async def one(self, internal_id: str) -> bool:
+        self.calls.append("one")
+        await asyncio.sleep(0.01)
+        return internal_id in self._all()
+
+    async def page(
+        self, after: float, *, below: str = "", name: str = "", limit: int = PAGE
+    ) -> Sequence[Stored]:
+        self.calls.append("page")
+        await asyncio.sleep(0.01)
+        if self.trouble is not None:
+            raise self.trouble
+        found = [each for each in self._all() if not below or each < below]
+        return [Stored(each) for each in found[:limit] if milliseconds(each) / 1_000 >= after]
+
+
+def test_a_pass_for_a_batch_takes_a_page_for_fifty_one_of_them() -> None:
+    async def main() -> None:
+        names = [name(0, position) for position in range(100)]
+        server = Server(**dict.fromkeys(names, 0.0))
+        async with Confirmations(server, deadline=60, clock=now) as confirmations:
+            assert set(await confirmations.stored(names, 100_000)) == set(names)
+        assert server.calls == ["page"] * 2
+
+    run(main)
+
+
+def test_what_lies_far_apart_is_not_walked_through() -> None:
+    async def main() -> None:
+        between = {name(1, position): 0.0 for position in range(5_000)}
+        ends = [name(0), name(2)]
+        server = Server(**between, **dict.fromkeys(ends, 0.0))
+        async with Confirmations(server, deadline=60, clock=now) as confirmations:
+            assert set(await confirmations.stored(ends, 100)) == set(ends)
+        assert server.calls == ["page"] * 2
+
+    run(main)
+
+
+def test_what_is_not_stored_yet_costs_one_page_for_all_of_it() -> None:
+    async def main() -> None:
+        old = {name(0, position): 0.0 for position in range(300)}
+        names = [name(1, position) for position in range(100)]
+        server = Server(**old, **dict.fromkeys(names, 3.0))
+        async with Confirmations(server, deadline=60, clock=now) as confirmations:
+            assert set(await confirmations.stored(names, 100)) == set(names)
+        assert len(server.calls) < 40
+        assert 3.0 <= now() < 3.7
+
+    run(main)
+
+
+def test_those_who_wait_together_are_looked_for_together() -> None:
+    async def main() -> None:
+        names = [name(0, position) for position in range(40)]
+        server = Server(**dict.fromkeys(names, 0.0))
+        async with Confirmations(server, deadline=60, clock=now) as confirmations:
+            await asyncio.gather(
+                *(confirmations.stored(names[at : at + 10], 100) for at in range(0, 40, 10))
+            )
+        assert server.calls == ["page"]
+
+    run(main)
+
+
+@pytest.mark.parametrize("why", ["another order", "too long"])
+def test_where_pages_are_of_no_use_events_are_asked_for_one_by_one(why: str) -> None:
+    async def main() -> None:
+        names = [name(0, position) for position in range(5)]
+        server = Server(**dict.fromkeys(names, 0.0))
+        server.descending = why != "another order"
+        server.trouble = TooLong() if why == "too long" else None
+        async with Confirmations(server, deadline=60, clock=now) as confirmations:
+            assert set(await confirmations.stored(names, 100)) == set(names)
+        assert server.calls == ["page", *["one"] * 5]
+
+    run(main)
+
+
+def test_what_is_not_seen_by_the_deadline_is_given_up_and_no_longer_looked_for() -> None:
+    async def main() -> None:
+        names = [name(0, position) for position in range(3)]
+        server = Server(**{names[0]: 0.0, names[1]: 1.0})
+        async with Confirmations(server, deadline=10, clock=now) as confirmations:
+            assert set(await confirmations.stored(names, 100)) == set(names[:2])
+            assert 10 <= now() < 11
+            calls = len(server.calls)
+            await asyncio.sleep(100)
+            assert len(server.calls) <= calls + 1
+
+    run(main)
+
+
+def test_a_failure_that_speaks_of_the_whole_server_ends_the_wait_of_all() -> None:
+    async def main() -> None:
+        server = Server()
+        async with Confirmations(server, deadline=600, clock=now) as confirmations:
+            waits = [
+                asyncio.create_task(confirmations.stored([name(0, n), name(1, n)], 100))
+                for n in range(3)
+            ]
+            await asyncio.sleep(1)
+            server.trouble = Unavailable("401", setting="RELAY_INNGEST_SIGNING_KEY", proven=True)
+            results = await asyncio.gather(*waits, return_exceptions=True)
+            assert all(isinstance(result, Unavailable) for result in results)
+            assert now() < 2
+
+    run(main)
+
+
+def test_a_plea_for_fewer_requests_is_heard() -> None:
+    async def main() -> None:
+        names = [name(0), name(1)]
+        server = Server(**dict.fromkeys(names, 0.0))
+        server.trouble = Unavailable("429", after=7)
+        async with Confirmations(server, deadline=60, clock=now) as confirmations:
+            waiting = asyncio.create_task(confirmations.stored(names, 100))
+            await asyncio.sleep(1)
+            server.trouble = None
+            assert len(await waiting) == 2
+            assert 7 <= now() < 8
+            assert len(server.calls) == 2
+
+    run(main)
+
+
+def test_a_mistake_of_ours_reaches_who_waits_and_is_not_for_ever() -> None:
+    async def main() -> None:
+        names = [name(0), name(1)]
+        server = Server(**dict.fromkeys(names, 0.0))
+        server.trouble = ZeroDivisionError()
+        async with Confirmations(server, deadline=60, clock=now) as confirmations:
+            with pytest.raises(ZeroDivisionError):
+                await confirmations.stored(names, 100)
+            server.trouble = None
+            assert len(await confirmations.stored(names, 100)) == 2
+
+    run(main)
+
+
+def test_the_first_look_is_learned_from_what_was_seen() -> None:
+    lag = ReadLag()
+    for _ in range(50):
+        age, missed = lag.next_look(0.0), 0.0
+        while age < 1.5:
+            missed, age = age, lag.next_look(age)
+        lag.learn(missed, age)
+    assert 1.0 < lag.next_look(0.0) < 2.0
+    for _ in range(50):
+        lag.learn(0.0, lag.next_look(0.0))
+    assert lag.next_look(0.0) < 0.05
+    lag.learn(1_000.0, 2_000.0)
+    assert lag.next_look(0.0) <= LONGEST
+
+
+def test_the_id_above_is_the_next_one() -> None:
+    assert above("01ARZ3NDEKTSV4RRFFQ69G5FAV") == "01ARZ3NDEKTSV4RRFFQ69G5FAW"
+    assert above("01ARZ3NDEKTSV4RRFFQ69G5FAZ") == "01ARZ3NDEKTSV4RRFFQ69G5FB0"
+    assert milliseconds(ulid(1_790_000_000_123, bytes(10))) == 1_790_000_000_123
+    assert milliseconds("no ulid") == 0

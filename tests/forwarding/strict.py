@@ -1,0 +1,43 @@
+"""A destination that refuses some events and points at one of them, rightly or not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from relay.model.message import Delivered, Event, Outcome, Refused, Reject
+from tests.forwarding.scripted import LATENCY, Scripted
+
+NAMES = [f"e-{i:02}" for i in range(40)]
+
+
+Hint = Callable[[Sequence[Event], int], int | None]
+
+
+def honest(events: Sequence[Event], offender: int) -> int | None:
+    return offender
+
+
+class Strict(Scripted):
+    """Refuses requests with an event of `bad`, and points where `hint` says.
+
+    As Inngest does, it stores what comes before the event at fault, or only `stored` of it.
+    """
+
+    def __init__(self, bad: set[str], hint: Hint = honest, *, max_events: int = 100) -> None:
+        super().__init__(max_events=max_events)
+        self.bad = bad
+        self.hint = hint
+        self.stored: set[str] = set()
+        self.answer = self.refuse
+
+    async def refuse(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        await asyncio.sleep(LATENCY)
+        offender = next((i for i, e in enumerate(events) if e.id in self.bad), None)
+        if offender is None:
+            self.stored.update(e.id for e in events)
+            return [Delivered() for _ in events]
+        self.stored.update(e.id for e in events[:offender])
+        if len(events) == 1:
+            return [Reject("refused_by_destination", "event name is empty")]
+        raise Refused("event name is empty", suspect=self.hint(events, offender))

@@ -1,0 +1,213 @@
+"""Isolation: a refused request is taken apart, and a hint about the event at fault is no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from relay.model.message import Delivered, Event, Limits, Outcome, Refused, Reject
+from tests.forwarding.scripted import LATENCY, Relay, Scripted, bad_gateway, event
+from tests.forwarding.strict import NAMES, Hint, Strict
+from tests.forwarding.virtual_time import run
+
+
+def test_the_suspect_goes_alone_and_all_others_go_again_together() -> None:
+    async def main() -> None:
+        destination = Strict({"e-07"})
+        relay = Relay(destination)
+        outcomes = await asyncio.gather(*relay.submit(*NAMES))
+        assert [isinstance(o, Delivered) for o in outcomes] == [n != "e-07" for n in NAMES]
+        assert isinstance(outcomes[7], Reject)
+        assert not outcomes[7].may_have_run
+        assert sorted(destination.sizes) == [1, 39, 40]
+        assert relay.changes == []
+
+    run(main)
+
+
+def test_several_offenders_are_taken_out_one_by_one() -> None:
+    async def main() -> None:
+        destination = Strict({"e-03", "e-20", "e-39"})
+        outcomes = await asyncio.gather(*Relay(destination).submit(*NAMES))
+        assert {n for n, o in zip(NAMES, outcomes, strict=True) if isinstance(o, Reject)} == {
+            "e-03",
+            "e-20",
+            "e-39",
+        }
+        assert len(destination.requests) == 7
+
+    run(main)
+
+
+LIES: dict[str, Hint] = {
+    "always the first": lambda _events, _offender: 0,
+    "always the last": lambda events, _offender: len(events) - 1,
+    "the one before": lambda _events, offender: max(0, offender - 1),
+    "nobody": lambda _events, _offender: None,
+    "one that is not there": lambda _events, _offender: 10_000,
+    "a negative one": lambda _events, _offender: -1,
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_destination_that_lies_about_the_prefix_loses_nothing(lie: str) -> None:
+    async def main() -> None:
+        destination = Strict({"e-17"}, LIES[lie])
+        outcomes = await asyncio.gather(*Relay(destination).submit(*NAMES))
+        assert [isinstance(o, Delivered) for o in outcomes] == [n != "e-17" for n in NAMES]
+        assert set(NAMES) - destination.stored == {"e-17"}
+        assert len(destination.requests) < 30
+
+    run(main)
+
+
+def test_what_an_event_was_said_to_be_stored_as_is_never_believed() -> None:
+    """The prefix is claimed and not stored: only a request's own success settles an event."""
+
+    async def main() -> None:
+        destination = Strict({"e-17"})
+        claimed: set[str] = set()
+
+        async def forgetful(events: Sequence[Event]) -> Sequence[Outcome]:
+            try:
+                return await destination.refuse(events)
+            except Refused as error:
+                claimed.update(e.id for e in events[: error.suspect])
+                destination.stored.clear()
+                raise
+
+        destination.answer = forgetful
+        outcomes = await asyncio.gather(*Relay(destination).submit(*NAMES))
+        assert claimed
+        delivered = {n for n, o in zip(NAMES, outcomes, strict=True) if isinstance(o, Delivered)}
+        assert delivered == destination.stored == set(NAMES) - {"e-17"}
+
+    run(main)
+
+
+def test_a_request_that_is_too_large_is_split_and_an_event_too_large_is_rejected() -> None:
+    async def main() -> None:
+        destination = Scripted()
+
+        async def small_requests_only(events: Sequence[Event]) -> Sequence[Outcome]:
+            await asyncio.sleep(LATENCY)
+            if len(events) > 6:
+                raise Refused("413", untaken=True)
+            if any(e.id == "e-11" for e in events):
+                if len(events) == 1:
+                    return [Reject("too_large_for_destination", "413")]
+                raise Refused("413", untaken=True)
+            return [Delivered() for _ in events]
+
+        destination.answer = small_requests_only
+        outcomes = await asyncio.gather(*Relay(destination).submit(*NAMES))
+        assert [isinstance(o, Delivered) for o in outcomes] == [n != "e-11" for n in NAMES]
+        assert outcomes[11] == Reject("too_large_for_destination", "413", may_have_run=False)
+        assert max(destination.sizes[1:]) <= 20
+
+    run(main)
+
+
+def test_a_refusal_of_a_lone_event_is_taken_as_no_answer() -> None:
+    async def main() -> None:
+        destination = Scripted()
+
+        async def confused(events: Sequence[Event]) -> Sequence[Outcome]:
+            raise Refused("one of one", suspect=0)
+
+        destination.answer = confused
+        relay = Relay(destination)
+        task = relay.submit("lonely")[0]
+        await asyncio.sleep(10)
+        assert not task.done()
+        destination.answer = destination.honest
+        assert isinstance(await task, Delivered)
+
+    run(main)
+
+
+def test_requests_keep_within_the_limits_of_the_destination() -> None:
+    async def main() -> None:
+        destination = Scripted()
+        destination._limits = Limits(max_events=10, max_bytes=200)
+        relay = Relay(destination)
+        await asyncio.gather(*relay.submit(*NAMES))
+        assert all(fact.size <= 200 for fact in relay.forwarded)
+        assert sum(fact.events for fact in relay.forwarded) == len(NAMES)
+        assert max(fact.events for fact in relay.forwarded) > 1
+
+    run(main)
+
+
+def test_each_request_is_stated_with_its_error() -> None:
+    async def main() -> None:
+        destination = Strict({"e-01"})
+        relay = Relay(destination)
+        await asyncio.gather(*relay.submit(*NAMES[:3]))
+        told = [(fact.events, fact.error) for fact in relay.forwarded]
+        assert sorted(told, key=str) == [(1, None), (2, None), (3, "event name is empty")]
+        assert all(fact.seconds > 0.01 for fact in relay.forwarded)
+        assert all(fact.size == fact.events * len(event("e-00").wire) for fact in relay.forwarded)
+
+    run(main)
+
+
+def test_a_bug_in_a_destination_reaches_the_callers_and_blocks_nobody_else() -> None:
+    async def main() -> None:
+        destination = Scripted()
+
+        async def short(events: Sequence[Event]) -> Sequence[Outcome]:
+            return []
+
+        destination.answer = short
+        relay = Relay(destination)
+        results = await asyncio.gather(*relay.submit("a", "b"), return_exceptions=True)
+        assert all(isinstance(result, RuntimeError) for result in results)
+        destination.answer = destination.honest
+        assert isinstance(await relay.forwarder.submit(event("c")), Delivered)
+        assert relay.forwarder.state.in_hand == 0
+
+    run(main)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    bad=st.sets(st.sampled_from(NAMES), max_size=6),
+    seed=st.integers(0, 2**32),
+    max_events=st.integers(2, 50),
+    flaky=st.integers(0, 6),
+)
+def test_whatever_it_points_at_the_good_are_delivered_and_the_bad_are_not(
+    bad: set[str], seed: int, max_events: int, flaky: int
+) -> None:
+    async def main() -> None:
+        def anything(events: Sequence[Event], offender: int) -> int | None:
+            anywhere: list[int | None] = [None, offender, *range(-1, len(events) + 1)]
+            return chance.choice(anywhere)
+
+        destination = Strict(bad, anything, max_events=max_events)
+        left, chance = [flaky], Random(seed)
+
+        async def sometimes_broken(events: Sequence[Event]) -> Sequence[Outcome]:
+            if left[0] and chance.random() < 0.3:
+                left[0] -= 1
+                raise bad_gateway()
+            return await destination.refuse(events)
+
+        destination.answer = sometimes_broken
+        outcomes = await asyncio.gather(*Relay(destination).submit(*NAMES))
+        for name, outcome in zip(NAMES, outcomes, strict=True):
+            if name in bad:
+                assert not isinstance(outcome, Delivered)
+            elif isinstance(outcome, Delivered):
+                assert name in destination.stored
+            else:
+                # It was the one that the broken server hit alone while others passed.
+                assert not isinstance(outcome, Reject)
+
+    run(main)

@@ -1,0 +1,96 @@
+"""What may have run: told of each event whose last word nobody heard, and of no other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from relay.model.message import Delivered, Event, Outcome, Reject, Retry, Unavailable
+from tests.forwarding.scripted import LATENCY, Failure, Relay, Scripted, event, refused_connection
+from tests.forwarding.strict import NAMES, Strict
+from tests.forwarding.virtual_time import run
+
+
+def test_a_reject_after_an_attempt_of_unknown_end_may_have_run() -> None:
+    async def main() -> None:
+        destination = Strict({"e-00"})
+        relay = Relay(destination)
+        ends = iter([Unavailable("no answer"), None])
+
+        async def first_unknown(events: Sequence[Event]) -> Sequence[Outcome]:
+            if error := next(ends):
+                raise error
+            return await destination.refuse(events)
+
+        destination.answer = first_unknown
+        outcome = await relay.forwarder.submit(event("e-00"))
+        assert isinstance(outcome, Reject)
+        assert outcome.may_have_run
+
+    run(main)
+
+
+def test_an_event_that_the_destination_wants_later_may_have_run_until_it_is_delivered() -> None:
+    async def main() -> None:
+        destination = Scripted()
+        relay = Relay(destination)
+
+        async def later(_events: Sequence[Event]) -> Sequence[Outcome]:
+            return [Retry("accepted, but not seen among the stored events in time")]
+
+        destination.answer = later
+        assert isinstance(await relay.forwarder.submit(event("e")), Retry)
+        assert relay.forwarder.may_have_run("e")
+        destination.answer = destination.honest
+        assert isinstance(await relay.forwarder.submit(event("e")), Delivered)
+        assert not relay.forwarder.may_have_run("e")
+
+    run(main)
+
+
+def test_an_event_stored_before_the_offender_is_in_doubt_until_it_is_delivered() -> None:
+    async def main() -> None:
+        destination = Strict({"e-05"})
+        relay = Relay(destination)
+        tasks = relay.submit(*NAMES[:10])
+        await asyncio.sleep(LATENCY / 2)
+        destination.answer, destination.down = destination.honest, Failure(refused_connection)
+        await relay.change()  # what goes again is not taken, so that nothing is on the wire now
+        assert [relay.forwarder.may_have_run(n) for n in NAMES[:10]] == [True] * 5 + [False] * 5
+        destination.answer = destination.refuse
+        await asyncio.gather(*tasks)
+        assert not any(relay.forwarder.may_have_run(n) for n in NAMES)
+
+    run(main)
+
+
+def test_what_was_accepted_after_its_waiter_left_may_have_run_until_somebody_hears_of_it() -> None:
+    async def main() -> None:
+        destination = Scripted()
+        relay = Relay(destination)
+        (task,) = relay.submit("left")
+        await asyncio.sleep(LATENCY / 2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert relay.forwarder.may_have_run("left"), "on the wire"
+        await asyncio.sleep(LATENCY)
+        assert destination.accepted == {"left"}
+        assert relay.forwarder.may_have_run("left"), "accepted, and nobody was told"
+        await asyncio.gather(*relay.submit("left"))
+        assert not relay.forwarder.may_have_run("left")
+
+    run(main)
+
+
+def test_what_no_byte_was_sent_of_has_not_run() -> None:
+    async def main() -> None:
+        destination = Scripted()
+        destination.down = Failure(refused_connection)
+        relay = Relay(destination)
+        (task,) = relay.submit("held")
+        await relay.change()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert not relay.forwarder.may_have_run("held")
+
+    run(main)

@@ -1,0 +1,115 @@
+"""Routing: the first route that fits decides, and one outage holds up its own events only."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from relay.forwarding import ForwarderState
+from relay.forwarding.routing import Router, RouteTable, parse_routes
+from relay.model.message import Delivered, Event, Outcome, Reject, Retry
+
+
+def event(name: str, event_id: str = "e") -> Event:
+    return Event(id=event_id, name=name)
+
+
+class Branch:
+    """A forwarder whose way opens when told."""
+
+    def __init__(self, name: str, *, is_open: bool = True) -> None:
+        self.name = name
+        self.opened = asyncio.Event()
+        if is_open:
+            self.opened.set()
+        self.stopped: float | None = None
+
+    @property
+    def state(self) -> ForwarderState:
+        closed = "closed" if self.opened.is_set() else "open"
+        return ForwarderState(
+            circuit=closed,
+            reason="" if closed == "closed" else "down",
+            setting=None,
+            seconds=1.0,
+            in_hand=1,
+            last_error=None,
+        )
+
+    @property
+    def accepting(self) -> bool:
+        return self.opened.is_set()
+
+    async def wait_accepting(self) -> None:
+        await self.opened.wait()
+
+    async def submit(self, event: Event) -> Outcome:
+        await self.opened.wait()
+        return Delivered(self.name)
+
+    def may_have_run(self, event_id: str) -> bool:
+        return event_id == self.name
+
+    async def stop(self, deadline: float) -> None:
+        self.stopped = deadline
+
+
+def router(*branches: Branch, held: int = 2) -> Router:
+    routes = parse_routes(["order/*=a", "user/?=b", "*/late=b"])
+    by_name = {branch.name: branch for branch in branches}
+    return Router(RouteTable(routes), by_name, held=held, release=900.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "destination"),
+    [("order/placed", "a"), ("order/late", "a"), ("user/x", "b"), ("x/late", "b")],
+)
+async def test_the_first_route_that_fits_decides(name: str, destination: str) -> None:
+    outcome = await router(Branch("a"), Branch("b")).submit(event(name))
+    assert outcome == Delivered(destination)
+
+
+@pytest.mark.parametrize("name", ["Order/placed", "user/xy", "other", "prefix-order/x"])
+async def test_an_event_that_fits_no_route_is_rejected(name: str) -> None:
+    outcome = await router(Branch("a"), Branch("b")).submit(event(name))
+    assert isinstance(outcome, Reject)
+    assert outcome.code == "no_route"
+
+
+@pytest.mark.parametrize("text", ["order/*", "=a", "order/*=", ""])
+def test_what_is_no_route_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a route"):
+        parse_routes([text])
+
+
+async def test_an_outage_holds_so_many_of_its_own_and_nobody_elses() -> None:
+    down = Branch("a", is_open=False)
+    way = router(down, Branch("b"))
+    held = [asyncio.ensure_future(way.submit(event("order/x", str(i)))) for i in range(2)]
+    await asyncio.sleep(0)
+    assert await way.submit(event("order/x", "past")) == Retry(
+        "a is unavailable and enough waits for it", 900.0
+    )
+    assert await way.submit(event("user/x")) == Delivered("b")
+    assert way.accepting
+    assert way.state.circuit == "open"
+    assert way.state.reason == "a: down"
+    assert way.state.in_hand == 2
+    down.opened.set()
+    assert await asyncio.gather(*held) == [Delivered("a")] * 2
+    assert await way.submit(event("order/x", "later")) == Delivered("a")
+
+
+async def test_with_all_of_them_down_it_waits_for_the_first_that_is_back() -> None:
+    a, b = Branch("a", is_open=False), Branch("b", is_open=False)
+    way = router(a, b)
+    assert not way.accepting
+    waiting = asyncio.ensure_future(way.wait_accepting())
+    await asyncio.sleep(0)
+    b.opened.set()
+    await waiting
+    assert way.may_have_run("b")
+    assert not way.may_have_run("c")
+    await way.stop(3.0)
+    assert (a.stopped, b.stopped) == (3.0, 3.0)

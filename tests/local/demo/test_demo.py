@@ -1,0 +1,170 @@
+"""The demonstration, run as a newcomer runs it, and the judge that must not be fooled."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from relay.local.demo.progress import Show
+from relay.local.demo.publisher import traffic
+from relay.local.demo.reconciliation import Balance, Published, reconcile
+from relay.local.demo.samples import Publication, by_message, own
+from relay.local.inngest import Function, Run, StoredEvent
+from relay.local.sqs import Stored
+from relay.local.sqs.parameters import AttributeValue
+from relay.model.origin import ATTRIBUTE, Origin
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_nothing_running(number: signal.Signals, tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "relay", "demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "published" in line:
+            break
+    children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
+    assert len(children) == 1
+    demo.send_signal(number)
+    _, told = demo.communicate(timeout=60)
+    assert (demo.returncode, told) == (130, "relay: interrupted; nothing is left running\n")
+    assert not Path(f"/proc/{children[0]}").exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_fifo_needs_pull() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "relay", "demo", "--fifo"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--pull" in done.stderr
+
+
+def test_the_same_seed_is_the_same_traffic() -> None:
+    assert [p.body for p in traffic(200, 7, pushed=True)] == [
+        p.body for p in traffic(200, 7, pushed=True)
+    ]
+    kinds = {p.kind for p in traffic(2_000, 1, pushed=True)}
+    assert {"event", "array", "SNS", "EventBridge", "CloudEvents", "S3", "periodic task"} <= kinds
+    assert sum(kind.startswith("poison") for kind in kinds) == 22
+
+
+HEARD = Function(name="f", on="a/b")
+
+
+def published() -> Published:
+    record = Published()
+    record.enter(Publication(kind="event", body="", runs=(own("e1"),)), "m1")
+    record.enter(Publication(kind="poison", body="", dies=(by_message(),), code="not_json"), "m2")
+    return record
+
+
+def stored(event_id: str = "e1") -> StoredEvent:
+    raw = msgspec.Raw(b"{}")
+    return StoredEvent(
+        internal_id="01A", id=event_id, name="a/b", data=raw, user=raw, ts=1, received_at=1.0
+    )
+
+
+def run(event_id: str = "e1") -> Run:
+    return Run(
+        run_id="r",
+        function="f",
+        event_id=event_id,
+        event_name="a/b",
+        internal_id="01A",
+        data=msgspec.Raw(b"{}"),
+        ts=1,
+        at=1.0,
+    )
+
+
+def letter(origin: Origin) -> Stored:
+    packed = AttributeValue(data_type="String", string_value=origin.pack())
+    return Stored(
+        serial=1,
+        message_id="dead",
+        body="x",
+        md5_of_body="",
+        size=1,
+        sent_at=1.0,
+        attributes={ATTRIBUTE: packed},
+    )
+
+
+DEAD = letter(Origin(id="m2", code="not_json"))
+
+
+def judged(
+    events: list[StoredEvent], runs: list[Run], dead: list[Stored], in_queue: int = 0
+) -> Balance:
+    return reconcile(published(), events, runs, [HEARD], dead, in_queue)
+
+
+def test_honest_books_balance() -> None:
+    balance = judged([stored()], [run()], [DEAD])
+    assert balance.balanced
+    assert json.loads(balance.summary(1.0))["ran"] == 1
+
+
+def test_the_judge_finds_a_group_out_of_order() -> None:
+    record = Published()
+    for name in ("a", "b", "c"):
+        record.enter(Publication(kind="event", body="", runs=(own(name),), group="g"), f"m-{name}")
+    events = [stored(name) for name in ("a", "c", "b")]
+    runs = [run(name) for name in ("a", "c", "b")]
+    assert reconcile(record, events, runs, [HEARD], [], 0).balanced
+    assert reconcile(record, events, runs, [HEARD], [], 0, ordered=True).out_of_order == 1
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_the_order_of_groups_is_told_only_where_it_was_promised(*, ordered: bool) -> None:
+    told = io.StringIO()
+    balance = reconcile(published(), [stored()], [run()], [HEARD], [DEAD], 0, ordered=ordered)
+    Show(Console(file=told), lambda: 0.0).books(balance)
+    assert ("their group's order" in told.getvalue()) is ordered
+
+
+@pytest.mark.parametrize(
+    ("what", "balance"),
+    [
+        ("an event that never arrived", judged([], [], [DEAD])),
+        ("a dead letter that vanished", judged([stored()], [run()], [])),
+        ("an accepted event that a listener never ran", judged([stored()], [], [DEAD])),
+        ("a second run", judged([stored()], [run(), run()], [DEAD])),
+        ("a message left over", judged([stored()], [run()], [DEAD], 1)),
+        ("an event under another id", judged([stored("x")], [run("x")], [DEAD])),
+        ("poison that was accepted", judged([stored(), stored("m2")], [run(), run("m2")], [])),
+        (
+            "a dead letter that ran too",
+            judged([stored()], [run()], [DEAD, letter(Origin(id="e1", code="not_json"))]),
+        ),
+        (
+            "the wrong reason",
+            judged([stored()], [run()], [letter(Origin(id="m2", code="too_deep"))]),
+        ),
+        ("a copy without its id", judged([stored()], [run()], [replace(DEAD, attributes={})])),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_judge_finds(what: str, balance: Balance) -> None:
+    assert not balance.balanced, what

@@ -1,0 +1,107 @@
+"""`relay dev` and the README's own snippets, as a stranger would run them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+README = Path(__file__).parents[3] / "README.md"
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def dev() -> Iterator[dict[str, str]]:
+    """`relay dev` on free ports; the addresses that it prints."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relay", "dev"]
+        + [f"--{name}-port=0" for name in ("sqs", "inngest", "relay")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RELAY_"))},
+    )
+    assert process.stdout is not None
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if "/v1/events" in line:
+            break
+    with process.stdout:
+        yield dict(re.findall(r"^  (SQS|Queue|Relay|Event API) +(http\S+)$", printed, re.MULTILINE))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+@pytest.fixture
+def shell(dev: dict[str, str]) -> dict[str, str]:
+    """The environment that the README asks for."""
+    return {
+        **os.environ,
+        "AWS_ENDPOINT_URL": dev["SQS"],
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+    }
+
+
+def snippet(name: str) -> str:
+    """The code block after the marker of this name."""
+    found = re.search(rf"<!-- test: {name} -->\n```\w+\n(.*?)```", README.read_text(), re.DOTALL)
+    assert found, f"the README has no snippet {name}"
+    return found[1]
+
+
+def arrived(dev: dict[str, str], event_id: str, seconds: float = 20.0) -> dict[str, object]:
+    """The event as the event API lists it, once it is there."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        listed = httpx.get(f"{dev['Event API']}/v1/events", trust_env=False).json()
+        for event in listed["data"]:
+            if event["id"] == event_id:
+                return dict(event)
+        time.sleep(0.05)
+    raise AssertionError(f"{event_id} did not arrive")
+
+
+def test_the_boto3_snippet_publishes_an_event_that_arrives(
+    dev: dict[str, str], shell: dict[str, str]
+) -> None:
+    subprocess.run([sys.executable, "-c", snippet("producer-boto3")], env=shell, check=True)
+    assert arrived(dev, "upload-4711")["name"] == "media/uploaded"
+
+
+def test_the_aws_command_line_snippet_publishes_an_event_that_arrives(
+    dev: dict[str, str], shell: dict[str, str]
+) -> None:
+    subprocess.run(
+        ["bash", "-euc", snippet("producer-aws-cli")], env=shell, check=True, capture_output=True
+    )
+    assert arrived(dev, "upload-4712")["name"] == "media/uploaded"
+
+
+def test_relay_send_publishes_from_a_file(
+    dev: dict[str, str], shell: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text('{"id": "sent-1", "name": "a/b"}\n{"id": "sent-2", "name": "a/b"}\n')
+    subprocess.run(
+        [sys.executable, "-m", "relay", "send", str(file), "--queue", dev["Queue"]],
+        env=shell,
+        check=True,
+        capture_output=True,
+    )
+    assert arrived(dev, "sent-2")
+
+
+def test_the_relay_says_that_it_is_ready(dev: dict[str, str]) -> None:
+    ready = httpx.get(f"{dev['Relay']}/ready", trust_env=False)
+    assert (ready.status_code, ready.json()["circuit"]) == (200, "closed")

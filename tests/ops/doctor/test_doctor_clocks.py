@@ -1,0 +1,173 @@
+"""The clocks with the figures that are truly set: on the instance, and at the queues."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from relay.ops.doctor.clocks import of_clocks
+from relay.ops.doctor.finding import Finding
+from relay.ops.doctor.platform import of_platform, read_platform
+from relay.settings.clocks import Clocks
+
+ROOT = Path(__file__).parents[3]
+SHIPPED_CLOCKS = Clocks()
+SQSD = """\
+---
+http_connections: 50
+inactivity_timeout: {inactivity}
+queue_url: https://sqs.eu-central-1.amazonaws.com/123456789012/events
+retention: {retention}
+error_visibility_timeout: {error}
+visibility_timeout: {visibility}
+"""
+SHIPPED = {"inactivity": 900, "retention": 1_209_600, "error": 300, "visibility": 1_080}
+QUEUES = {"max_receive_count": 1_000, "queue_retention": 1_123_200.0, "dlq_retention": 1_209_600.0}
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """An instance of the worker tier with the figures that are shipped."""
+    (tmp_path / "opt/elasticbeanstalk").mkdir(parents=True)
+    sqsd = tmp_path / "etc/aws-sqsd.d/default.yaml"
+    sqsd.parent.mkdir(parents=True)
+    sqsd.write_text(SQSD.format(**SHIPPED))
+    nginx = tmp_path / "etc/nginx/conf.d/relay.conf"
+    nginx.parent.mkdir(parents=True)
+    nginx.write_text((ROOT / ".platform/nginx/conf.d/relay.conf").read_text())
+    return tmp_path
+
+
+def findings(
+    machine: Path, told: Clocks = SHIPPED_CLOCKS, real: Mapping[str, float] = QUEUES
+) -> dict[str, Finding]:
+    platform = read_platform(machine)
+    clocks = of_clocks(told, {**platform.figures, **QUEUES, **real}, pull=False)
+    return {finding.check: finding for finding in (*of_platform(platform), *clocks)}
+
+
+def test_what_is_shipped_adds_up_and_is_all_read(machine: Path) -> None:
+    found = findings(machine)
+    assert {finding.state for finding in found.values()} == {"ok"}
+    assert len(found) == 4 + 6 + 5
+    assert read_platform(machine).queue_url == (
+        "https://sqs.eu-central-1.amazonaws.com/123456789012/events"
+    )
+
+
+@pytest.mark.parametrize(
+    ("check", "changed"),
+    [
+        ("clocks.hold", {"inactivity": 299, "visibility": 900}),
+        ("clocks.visibility", {"visibility": 300}),
+        ("clocks.nginx", {"inactivity": 2_000, "visibility": 4_000}),
+        ("clocks.outage", {"error": 2}),
+        ("clocks.sqsd-retention", {"retention": 345_600}),
+    ],
+)
+def test_the_daemons_true_figures_break_a_relation(
+    machine: Path, check: str, changed: dict[str, int]
+) -> None:
+    text = SQSD.format(**{**SHIPPED, **changed})
+    (machine / "etc/aws-sqsd.d/default.yaml").write_text(text)
+    finding = findings(machine)[check]
+    assert finding.state == "fail"
+    assert finding.why
+
+
+@pytest.mark.parametrize(
+    ("check", "real"),
+    [
+        ("clocks.outage", {"max_receive_count": 5}),
+        ("clocks.dlq-retention", {"dlq_retention": 345_600.0}),
+        ("clocks.sqsd-retention", {"queue_retention": 1_209_601.0}),
+    ],
+)
+def test_the_queues_true_figures_break_a_relation(
+    machine: Path, check: str, real: dict[str, float]
+) -> None:
+    assert findings(machine, real=real)[check].state == "fail"
+
+
+@pytest.mark.parametrize(
+    ("check", "option", "value"),
+    [
+        ("figures.sqsd-inactivity-timeout", "inactivity", 950),
+        ("figures.sqsd-visibility-timeout", "visibility", 2_000),
+        ("figures.sqsd-error-visibility-timeout", "error", 600),
+        ("figures.sqsd-retention", "retention", 1_209_500),
+    ],
+)
+def test_a_figure_that_adds_up_and_differs_from_the_settings_is_a_warning(
+    machine: Path, check: str, option: str, value: int
+) -> None:
+    text = SQSD.format(**{**SHIPPED, option: value})
+    (machine / "etc/aws-sqsd.d/default.yaml").write_text(text)
+    finding = findings(machine)[check]
+    assert finding.state == "warn"
+    assert "RELAY_SQSD_" in finding.fix
+
+
+def test_the_settings_themselves_can_be_what_does_not_add_up(machine: Path) -> None:
+    assert findings(machine, Clocks(hold=3_000.0))["clocks.hold"].state == "fail"
+
+
+@pytest.mark.parametrize(
+    ("check", "state", "old", "new"),
+    [
+        ("clocks.nginx", "fail", "proxy_read_timeout 960s", "proxy_read_timeout 15m"),
+        ("clocks.nginx", "fail", "proxy_read_timeout 960s;", ""),
+        ("figures.nginx-read-timeout", "warn", "960s", "1h"),
+        ("nginx.underscores-in-headers", "fail", "underscores_in_headers on", ""),
+        ("nginx.ignore-invalid-headers", "fail", "ignore_invalid_headers off", ""),
+        ("nginx.large-client-header-buffers", "warn", "4 1100k", "4 8k"),
+        (
+            "nginx.client-max-body-size",
+            "fail",
+            "client_max_body_size 2m",
+            "client_max_body_size 1k",
+        ),
+    ],
+)
+def test_what_nginx_is_set_to_is_read_and_judged(
+    machine: Path, check: str, state: str, old: str, new: str
+) -> None:
+    file = machine / "etc/nginx/conf.d/relay.conf"
+    file.write_text(file.read_text().replace(old, new))
+    assert findings(machine)[check].state == state
+
+
+def test_without_the_files_it_says_how_to_read_them(tmp_path: Path) -> None:
+    platform = read_platform(tmp_path)
+    found = {f.check: f for f in (*of_platform(platform), *of_clocks(Clocks(), {}, pull=False))}
+    assert {finding.state for finding in found.values()} == {"not checked"}
+    assert "default.yaml" in found["clocks.hold"].fix
+    assert "nginx -T" in found["clocks.nginx"].fix
+    assert "as root" in found["sqsd"].fix
+
+
+def test_another_machines_nginx_is_not_looked_at(machine: Path) -> None:
+    (machine / "opt/elasticbeanstalk").rmdir()
+    assert read_platform(machine).nginx is None
+
+
+@pytest.mark.parametrize(
+    ("queue", "state"),
+    [
+        ("events", "ok"),
+        ("arn:aws:sqs:eu-central-1:123456789012:events", "ok"),
+        ("https://sqs.eu-central-1.amazonaws.com/123456789012/others", "fail"),
+    ],
+)
+def test_the_daemon_and_the_settings_must_name_the_same_queue(
+    machine: Path, queue: str, state: str
+) -> None:
+    found = {finding.check: finding for finding in of_platform(read_platform(machine), queue)}
+    assert found["sqsd.queue"].state == state
+
+
+def test_pull_mode_has_none_of_the_daemons_clocks() -> None:
+    (finding,) = of_clocks(Clocks(sqsd_retention=60.0), QUEUES, pull=True)
+    assert (finding.check, finding.state) == ("clocks.dlq-retention", "ok")

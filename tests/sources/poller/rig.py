@@ -1,0 +1,177 @@
+"""A queue on a real socket with a clock moved by hand, and a poller on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from relay.aws.sqs import Queue
+from relay.aws.sqs_values import Outgoing, Sent
+from relay.delivery.retention import Retention
+from relay.local.clock import ManualClock
+from relay.local.sqs.queue import Queue as Inside
+from relay.local.sqs.server import SqsServer
+from relay.model.facts import Fact
+from relay.model.message import Delivered, Message, Outcome
+from relay.sources.poller import Limits, Poller
+
+PATIENCE = 20.0
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return when the condition holds; fails after `PATIENCE` real seconds."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - the condition is at another socket's end
+            await asyncio.sleep(0.005)
+
+
+class Script:
+    """A handler that does what it is told for each body, `Delivered` by default."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.cancelled: list[str] = []
+        self.running: list[str] = []
+        self.answers: dict[str, Outcome | BaseException] = {}
+        self.gates: dict[str, asyncio.Event] = {}
+        self.most = 0
+
+    async def __call__(self, message: Message) -> Outcome:
+        body = message.body.decode()
+        self.started.append(body)
+        self.running.append(body)
+        self.most = max(self.most, len(self.running))
+        try:
+            if body in self.gates:
+                await self.gates[body].wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(body)
+            raise
+        finally:
+            self.running.remove(body)
+        answer = self.answers.get(body, Delivered())
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def hold(self, *bodies: str) -> None:
+        """Keep these from ending until `free`."""
+        self.gates.update({body: asyncio.Event() for body in bodies})
+
+    def free(self, *bodies: str) -> None:
+        """Let these go on, all of them if none is named."""
+        for body in bodies or tuple(self.gates):
+            self.gates.pop(body).set()
+
+
+class Gate:
+    """A way that a test opens and closes."""
+
+    def __init__(self, *, accepting: bool = True) -> None:
+        self.waiting = 0
+        self._open = asyncio.Event()
+        self.set(accepting=accepting)
+
+    @property
+    def accepting(self) -> bool:
+        return self._open.is_set()
+
+    async def wait_accepting(self) -> None:
+        self.waiting += 1
+        try:
+            await self._open.wait()
+        finally:
+            self.waiting -= 1
+
+    def set(self, *, accepting: bool) -> None:
+        if accepting:
+            self._open.set()
+        else:
+            self._open.clear()
+
+
+class Rig:
+    """Everything that a scenario needs."""
+
+    def __init__(self, server: SqsServer, clock: ManualClock, queue: Queue) -> None:
+        self.server = server
+        self.clock = clock
+        self.queue = queue
+        self.wire = queue._wire
+        self.facts: list[Fact] = []
+        self.calls = 0  # under way, receives not counted
+        self.handler = Script()
+
+    @property
+    def inside(self) -> Inside:
+        """The queue as it is in the server."""
+        return self.server.queues[self.queue.name]
+
+    @property
+    def states(self) -> dict[str, str]:
+        """Where each message is, by its body."""
+        return {stored.body: stored.state for stored in self.inside.messages()}
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many facts of each kind were stated."""
+        return Counter(type(fact).__name__ for fact in self.facts)
+
+    async def send(self, bodies: Iterable[str], group: str | None = None) -> None:
+        entries = [
+            Outgoing(body=body, group_id=group, dedup_id=body if self.queue.fifo else None)
+            for body in bodies
+        ]
+        assert all(isinstance(result, Sent) for result in await self.queue.send(entries))
+
+    async def change(self, **attributes: str) -> None:
+        """Set attributes of the queue."""
+        await self.queue._call("SetQueueAttributes", Attributes=attributes)
+
+    def poller(self, **options: Any) -> Poller:
+        return Poller(
+            self.queue,
+            options.pop("handle", self.handler),
+            limits=Limits(**{"linger": 0.0, **options.pop("limits", {})}),
+            observe=self.facts.append,
+            clock=self.clock.time,
+            sleep=self.clock.sleep,
+            **{"retention": Retention(clock=self.clock.time), **options},
+        )
+
+    @asynccontextmanager
+    async def running(self, **options: Any) -> AsyncIterator[Poller]:
+        """A poller that runs for the block and is stopped in order at its end."""
+        poller = self.poller(**options)
+        async with asyncio.TaskGroup() as tasks:
+            run = tasks.create_task(poller.run())
+            yield poller
+            poller.stop()
+            await self.pass_time(run.done)
+
+    async def pass_time(self, condition: Callable[[], object], step: float = 1.0) -> None:
+        """Let the clock run, step by step, until the condition holds."""
+        async with asyncio.timeout(PATIENCE):
+            while not condition():
+                self.clock.advance(step)
+                await asyncio.sleep(0.002)  # who has been woken calls, and polls are answered
+                while self.calls:  # noqa: ASYNC110 - the answers come over a socket
+                    await asyncio.sleep(0.001)
+
+    def count_calls(self) -> None:
+        """Let `pass_time` know what is under way: no time passes during a call."""
+        call = self.queue._call
+
+        async def counted(action: str, **request: Any) -> Any:
+            if action == "ReceiveMessage":
+                return await call(action, **request)
+            self.calls += 1
+            try:
+                return await call(action, **request)
+            finally:
+                self.calls -= 1
+
+        self.queue._call = counted  # type: ignore[method-assign] # observed, not replaced

@@ -1,0 +1,84 @@
+"""No message is lost, whatever the handler, the queue and the operator do in whatever order."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import pytest
+
+from relay.local.sqs.faults import Fault, Request
+from relay.model.message import Delivered, Message, Outcome, Reject, Retry
+from tests.sources.poller.rig import Rig
+
+BODIES = [f"m{i}" for i in range(60)]
+FAULTS = (
+    Fault(refuse=True),
+    Fault(drop=True),
+    Fault(error="RequestThrottled", status=403),
+    Fault(error="InternalError", status=500),
+    Fault(entries={0: "InternalError", 3: "InternalError"}),
+    Fault(stale=True),
+)
+
+
+class Chaos:
+    """Ends each message at last, after any number of other outcomes."""
+
+    def __init__(self, rig: Rig, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.rig = rig
+        self.ended: set[str] = set()
+        self.calm = False
+
+    def fault(self, request: Request) -> Fault | None:
+        hits = not self.calm and self.random.random() < 0.15
+        return self.random.choice(FAULTS) if hits else None
+
+    def over(self, end: float) -> Callable[[], bool]:
+        """Whether a life is over: by the clock, in a calm one when the queue is empty."""
+        return lambda: not self.rig.states or (not self.calm and self.rig.clock.time() > end)
+
+    async def handle(self, message: Message) -> Outcome:
+        body = message.body.decode()
+        await self.rig.clock.sleep(self.random.choice([0, 0, 1, 50]))
+        dice = 1.0 if self.calm else self.random.random()
+        if dice < 0.2:
+            raise RuntimeError("as drawn")
+        if dice < 0.4:
+            return Retry("as drawn", after=self.random.choice([None, 0.0, 40.0]))
+        self.ended.add(body)
+        return Reject("bad", "as drawn") if dice < 0.5 else Delivered()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_a_standard_queue_loses_nothing(rig: Rig, seed: int) -> None:
+    await live_through(rig, seed)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+async def test_a_fifo_queue_loses_nothing(fifo: Rig, seed: int) -> None:
+    await live_through(fifo, seed)
+
+
+async def live_through(rig: Rig, seed: int) -> None:
+    """Four lives of faults and a calm one; at each moment all has ended or is in the queue."""
+    chaos = Chaos(rig, seed)
+    for number, body in enumerate(BODIES):
+        await rig.send([body], group=f"g{number % 7}")
+    rig.server._app._faults = chaos.fault
+    for life in range(5):
+        chaos.calm = life == 4
+        poller = rig.poller(handle=chaos.handle, limits={"in_hand": 20, "handling": 12})
+        run = asyncio.create_task(poller.run())
+        await rig.pass_time(chaos.over(rig.clock.time() + 120))
+        assert chaos.ended | rig.states.keys() >= set(BODIES)
+        if chaos.random.random() < 0.5:
+            run.cancel()
+        else:
+            poller.stop()
+        await rig.pass_time(run.done)
+        assert run.cancelled() or run.exception() is None
+    assert chaos.ended == set(BODIES)
+    assert not rig.states

@@ -1,0 +1,112 @@
+"""Messages that only point to their payload."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.aws.errors import QueueError
+from relay.aws.s3 import read_object
+from relay.aws.session import Session, open_session
+from relay.delivery.payloads import CLASSES, NotFetched, Payloads, Pointer, pointer_of
+from relay.model.message import Message, Reject, Retry
+
+
+def pointing(bucket: str = "large", key: str = "k", name: str = CLASSES[0]) -> Message:
+    body = json.dumps([name, {"s3BucketName": bucket, "s3Key": key}]).encode()
+    return Message(body=body, message_id="m", queue="q")
+
+
+async def open_(payloads: Payloads, message: Message) -> Message | Reject | Retry:
+    async with payloads.opened(message) as opened:
+        return opened
+
+
+async def fetched(bucket: str, key: str, limit: int) -> bytes:
+    return f"{bucket}/{key}/{limit}".encode()
+
+
+@pytest.mark.parametrize("name", CLASSES)
+async def test_a_pointer_of_either_class_is_replaced_by_its_payload(name: str) -> None:
+    payloads = Payloads(fetched, buckets=frozenset({"large"}), limit=7)
+    opened = await open_(payloads, pointing(name=name))
+    assert isinstance(opened, Message)
+    assert (opened.body, opened.message_id) == (b"large/k/7", "m")
+
+
+async def test_other_messages_are_left_alone() -> None:
+    message = Message(body=b'[{"name": "x"}]', message_id="m", queue="q")
+    assert await open_(Payloads(fetched), message) is message
+
+
+async def test_only_buckets_on_the_list_are_read() -> None:
+    opened = await open_(Payloads(fetched, buckets=frozenset({"other"})), pointing())
+    assert isinstance(opened, Reject)
+    assert opened.code == "payload_bucket_not_allowed"
+
+
+@pytest.mark.parametrize("place", ["{}", '{"s3BucketName": "large"}', "[]", '{"s3Key": ""}'])
+async def test_a_broken_pointer_is_rejected(place: str) -> None:
+    body = f'["{CLASSES[0]}", {place}]'.encode()
+    opened = await open_(Payloads(fetched), Message(body=body, message_id="m", queue="q"))
+    assert isinstance(opened, Reject)
+    assert opened.code == "bad_payload_pointer"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (NotFetched("gone", "payload_missing"), Reject("payload_missing", "gone")),
+        (NotFetched("grant s3:GetObject"), Retry("grant s3:GetObject")),
+    ],
+)
+async def test_what_can_be_mended_waits_and_what_cannot_is_rejected(
+    error: NotFetched, expected: Reject | Retry
+) -> None:
+    async def fetch(bucket: str, key: str, limit: int) -> bytes:
+        raise error
+
+    assert await open_(Payloads(fetch, buckets=frozenset({"large"})), pointing()) == expected
+
+
+async def test_only_so_many_payloads_are_in_memory_at_a_time() -> None:
+    payloads = Payloads(fetched, buckets=frozenset({"large"}), at_once=2)
+    async with payloads.opened(pointing()), payloads.opened(pointing()):
+        third = asyncio.create_task(open_(payloads, pointing()))
+        await asyncio.sleep(0)
+        assert not third.done()
+    assert isinstance(await third, Message)
+
+
+@given(st.one_of(st.binary(), st.binary().map(lambda tail: f'["{CLASSES[0]}"'.encode() + tail)))
+def test_reading_a_pointer_never_raises(body: bytes) -> None:
+    assert isinstance(pointer_of(body), Pointer | Reject | None)
+
+
+@pytest.fixture
+async def session(moto: str, aws: pytest.MonkeyPatch) -> AsyncIterator[Session]:
+    aws.setenv("AWS_ENDPOINT_URL_S3", moto)
+    async with open_session() as session:
+        client = await session.client("s3")
+        await client.create_bucket(Bucket="large")
+        await client.put_object(Bucket="large", Key="k", Body=b"0123456789")
+        yield session
+
+
+async def test_an_object_is_read_whole_up_to_its_limit(session: Session) -> None:
+    assert await read_object(session, "large", "k", 10) == b"0123456789"
+    assert await read_object(session, "large", "k", 9) is None
+
+
+async def test_a_missing_object_is_told_from_a_missing_bucket(session: Session) -> None:
+    with pytest.raises(QueueError) as no_key:
+        await read_object(session, "large", "nothing", 10)
+    with pytest.raises(QueueError) as no_bucket:
+        await read_object(session, "nowhere", "k", 10)
+    assert (no_key.value.code, no_bucket.value.code) == ("NoSuchKey", "NoSuchBucket")
+    assert no_key.value.kind == no_bucket.value.kind == "missing"

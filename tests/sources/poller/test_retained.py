@@ -1,0 +1,24 @@
+"""The queue's retention, read again while the poller runs."""
+
+from __future__ import annotations
+
+from relay.delivery.retention import Retention
+from relay.local.sqs.faults import Fault
+from relay.sources.poller.expiring import READ_EVERY
+from tests.sources.poller.rig import Rig
+
+
+async def test_a_reading_that_fails_leaves_the_last_one_and_the_next_one_counts(rig: Rig) -> None:
+    retention = Retention(clock=rig.clock.time)
+    async with rig.running(retention=retention):
+        await rig.pass_time(lambda: retention.seconds is not None)
+        first, asked = retention.seconds, rig.server.requests["GetQueueAttributes"]
+        await rig.change(MessageRetentionPeriod="600")
+        rig.server.faults.add(
+            Fault(action="GetQueueAttributes", error="AccessDeniedException", status=400)
+        )
+        rig.clock.advance(READ_EVERY)
+        await rig.pass_time(lambda: rig.server.requests["GetQueueAttributes"] == asked + 1)
+        assert retention.seconds == first
+        rig.clock.advance(READ_EVERY)
+        await rig.pass_time(lambda: retention.seconds == 600)

@@ -1,0 +1,156 @@
+"""A stop takes no more, finishes what it can and leaves nothing locked."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from relay.local.sqs.faults import Fault
+from relay.model.message import Retry
+from relay.sources.poller.deliveries import Deliveries
+from relay.sources.poller.receive_health import WayIn
+from relay.sources.poller.receiver import Room
+from relay.sources.poller.scheduler import FairLine
+from relay.sources.poller.settling import Settler
+from tests.sources.poller.rig import PATIENCE, Gate, Rig, until
+
+
+async def test_what_is_in_hand_is_finished_and_the_rest_is_released(rig: Rig) -> None:
+    bodies = [f"m{i}" for i in range(10)]
+    await rig.send(bodies)
+    rig.handler.hold(*bodies)
+    async with rig.running(limits={"handling": 4}) as poller:
+        await until(lambda: poller.status.in_hand == 10 and len(rig.handler.running) == 4)
+        poller.stop()
+        await rig.pass_time(lambda: poller.status.in_hand == 4)
+        rig.handler.free()
+        await until(lambda: poller.status.in_hand == 0)
+        assert list(rig.states.values()) == ["visible"] * 6
+    assert len(rig.handler.started) == 4
+
+
+async def test_what_is_not_finished_by_the_deadline_is_withdrawn_and_released(rig: Rig) -> None:
+    await rig.send(["stuck"])
+    rig.handler.hold("stuck")
+    start = rig.clock.time()
+    async with rig.running(limits={"drain": 25.0}):
+        await until(lambda: rig.handler.running)
+    assert 25 <= rig.clock.time() - start <= 32
+    assert rig.handler.cancelled == ["stuck"]
+    assert rig.states == {"stuck": "visible"}
+
+
+async def test_a_long_poll_ends_before_a_stop_must(rig: Rig) -> None:
+    # One that is cut off may still be given what is released just then.
+    waits: list[int] = []
+    call = rig.queue._call
+
+    async def seen(action: str, **request: Any) -> Any:
+        if action == "ReceiveMessage":
+            waits.append(request["WaitTimeSeconds"])
+        return await call(action, **request)
+
+    rig.queue._call = seen  # type: ignore[method-assign] # observed, not replaced
+    async with rig.running(limits={"drain": 5.0}):
+        await until(lambda: waits)
+    assert 1 <= waits[0] < 5
+
+
+async def test_a_second_stop_releases_at_once(rig: Rig) -> None:
+    bodies = [f"m{i}" for i in range(12)]
+    await rig.send(bodies)
+    rig.handler.hold(*bodies)
+    async with rig.running(limits={"in_hand": 12}) as poller:
+        await until(lambda: len(rig.handler.running) == 12)
+        poller.stop()
+        poller.stop()
+        await until(lambda: set(rig.states.values()) == {"visible"})
+    assert len(rig.handler.cancelled) == 12
+
+
+async def test_what_is_withdrawn_before_it_could_start_is_released_too(rig: Rig) -> None:
+    await rig.send(["m"])
+    room = Room(count=10, size=10_000_000, largest=1_048_576)
+    settler = Settler(rig.queue, WayIn(clock=rig.clock.time), linger=0.0, clock=rig.clock.time)
+    deliveries = Deliveries(
+        rig.handler,
+        FairLine(),
+        room,
+        settler,
+        way=Gate(),
+        visibility=60.0,
+        slots=10,
+        clock=rig.clock.time,
+    )
+    async with deliveries:
+        places = room.take(10)
+        deliveries.accept(await rig.queue.receive(1, 0), rig.clock.time(), places)
+        deliveries.withdraw()
+        async with asyncio.timeout(PATIENCE):
+            await deliveries.emptied()
+    assert rig.handler.started == []
+    assert (deliveries.handling, room.taken) == (0, 0)
+    assert rig.states == {"m": "visible"}
+
+
+async def test_the_poll_in_flight_is_awaited_and_what_it_brings_is_released(rig: Rig) -> None:
+    async with rig.running() as poller:
+        await until(lambda: rig.server.requests["ReceiveMessage"] == 1)
+        poller.stop()
+        await rig.send(["late"])
+        await until(lambda: rig.server.requests["ChangeMessageVisibilityBatch"] == 1)
+        await until(lambda: rig.states == {"late": "visible"})
+        assert poller.status.state == "stopping"
+    assert rig.handler.started == []
+    assert rig.server.requests["ReceiveMessage"] == 1
+
+
+async def test_what_must_wait_while_stopping_is_left_to_others_at_once(rig: Rig) -> None:
+    await rig.send(["m"])
+    rig.handler.hold("m")
+    rig.handler.answers["m"] = Retry("stopping")
+    async with rig.running() as poller:
+        await until(lambda: rig.handler.running)
+        poller.stop()
+        rig.handler.free()
+        await rig.pass_time(lambda: rig.states == {"m": "visible"})
+
+
+async def test_a_stop_does_not_wait_for_a_closed_way_or_a_halted_queue(rig: Rig) -> None:
+    rig.server.faults.add(
+        Fault(action="ReceiveMessage", error="AccessDeniedException", status=400, times=None)
+    )
+    poller = rig.poller()
+    run = asyncio.create_task(poller.run())
+    await until(lambda: poller.status.state == "halted")
+    poller.stop()
+    await until(run.done)
+    closed = rig.poller(way=Gate(accepting=False))
+    run = asyncio.create_task(closed.run())
+    await until(lambda: rig.server.requests["GetQueueAttributes"] == 2)
+    closed.stop()
+    await until(run.done)
+
+
+async def test_a_cancelled_run_releases_what_it_has(rig: Rig) -> None:
+    bodies = [f"m{i}" for i in range(12)]
+    await rig.send(bodies)
+    rig.handler.hold(*bodies)
+    poller = rig.poller(limits={"handling": 5, "in_hand": 12})
+    run = asyncio.create_task(poller.run())
+    await until(lambda: poller.status.in_hand == 12)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert set(rig.states.values()) == {"visible"}
+
+
+async def test_deletes_that_are_due_are_flushed(rig: Rig) -> None:
+    await rig.send(["m"])
+    async with rig.running(limits={"linger": 0.1}) as poller:
+        await until(lambda: rig.handler.started)
+        poller.stop()
+        await until(lambda: poller.status.in_hand == 0)
+    assert rig.states == {}

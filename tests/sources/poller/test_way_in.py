@@ -1,0 +1,146 @@
+"""What goes wrong between the queue and us."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay.aws.errors import QueueError
+from relay.local.sqs.faults import Fault
+from relay.model.facts import Fact, IntakeChanged
+from relay.sources.poller.receive_health import HALTED_FOR, WayIn
+from tests.sources.poller.rig import Rig, until
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(action="ReceiveMessage", error="RequestThrottled", times=3),
+        Fault(action="ReceiveMessage", error="ServiceUnavailable", status=503, times=3),
+        Fault(action="ReceiveMessage", error="KmsThrottled", times=3),
+        Fault(action="ReceiveMessage", error="ExpiredToken", times=3),
+        Fault(action="ReceiveMessage", refuse=True, times=3),
+    ],
+)
+async def test_passing_trouble_is_waited_out_and_stated_at_its_start_and_end(
+    rig: Rig, fault: Fault
+) -> None:
+    await rig.send(["m"])
+    rig.server.faults.add(fault)
+    async with rig.running():
+        await rig.pass_time(lambda: not rig.states, step=0.2)
+    told = [fact.state for fact in rig.facts if isinstance(fact, IntakeChanged)]
+    assert told == ["backing-off", "open"]
+
+
+@pytest.mark.parametrize(
+    ("code", "named"),
+    [
+        ("AccessDeniedException", "sqs:ReceiveMessage"),
+        ("KmsAccessDenied", "kms:Decrypt"),
+        ("QueueDoesNotExist", "main"),
+    ],
+)
+async def test_what_a_person_must_mend_halts_names_it_and_recovers_by_itself(
+    rig: Rig, code: str, named: str
+) -> None:
+    await rig.send(["m"])
+    rig.server.faults.add(Fault(action="ReceiveMessage", error=code, status=400, times=2))
+    start = rig.clock.time()
+    async with rig.running() as poller:
+        await until(lambda: poller.status.state == "halted")
+        assert named in poller.status.reason
+        await rig.pass_time(lambda: not rig.states)
+        assert poller.status.state == "open"
+    assert rig.server.requests["ReceiveMessage"] <= 5
+    assert rig.clock.time() - start >= 2 * 0.8 * HALTED_FOR
+
+
+async def test_the_queue_is_read_until_it_answers(rig: Rig) -> None:
+    await rig.send(["m"])
+    rig.server.faults.add(
+        Fault(action="GetQueueAttributes", error="AccessDeniedException", status=400)
+    )
+    async with rig.running() as poller:
+        await until(lambda: poller.status.state == "halted")
+        assert "sqs:GetQueueAttributes" in poller.status.reason
+        await rig.pass_time(lambda: not rig.states)
+
+
+async def test_what_may_not_be_deleted_is_not_taken_either(rig: Rig) -> None:
+    await rig.change(VisibilityTimeout="600")
+    await rig.send(["first"])
+    rig.server.faults.add(
+        Fault(action="DeleteMessageBatch", error="AccessDeniedException", status=400, times=None)
+    )
+    async with rig.running() as poller:
+        await until(lambda: poller.status.state == "halted")
+        assert "sqs:DeleteMessage" in poller.status.reason
+        await rig.send(["second"])
+        rig.server.faults.clear()
+        await rig.pass_time(lambda: not rig.states)
+        await rig.pass_time(lambda: poller.status.state == "open")
+
+
+async def test_a_lost_answer_of_a_fifo_queue_is_asked_for_again(fifo: Rig) -> None:
+    await fifo.send(["a", "b", "c"], group="g")
+    fifo.server.faults.add(Fault(action="ReceiveMessage", drop=True))
+    start = fifo.clock.time()
+    async with fifo.running():
+        await fifo.pass_time(lambda: not fifo.states, step=0.2)
+        assert fifo.clock.time() - start < 15  # the same messages, not those of a lapsed lease
+    assert fifo.handler.started == ["a", "b", "c"]
+
+
+async def test_a_lost_answer_of_a_standard_queue_delays_and_loses_nothing(rig: Rig) -> None:
+    await rig.send(["a", "b", "c"])
+    rig.server.faults.add(Fault(action="ReceiveMessage", drop=True))
+    async with rig.running():
+        await rig.pass_time(lambda: not rig.states)
+    assert sorted(rig.handler.started) == ["a", "b", "c"]
+
+
+def test_a_change_is_told_once_with_the_length_of_what_it_ended() -> None:
+    facts: list[Fact] = []
+    time = [100.0]
+    way_in = WayIn(observe=facts.append, clock=lambda: time[0])
+    throttled = QueueError("RequestThrottled", "throttled", "AWS throttles us")
+    denied = QueueError("AccessDenied", "denied", "grant sqs:DeleteMessage")
+    for error in (throttled, throttled):
+        way_in.failed("receive", error)
+    time[0] = 110.0
+    way_in.failed("delete", denied)
+    time[0] = 130.0
+    way_in.passed("receive")
+    way_in.passed("delete")
+    assert [(f.state, f.seconds) for f in facts if isinstance(f, IntakeChanged)] == [
+        ("backing-off", 0.0),
+        ("halted", 10.0),
+        ("open", 20.0),
+    ]
+
+
+def test_passing_trouble_of_a_call_that_nobody_repeats_is_over_when_another_is_answered() -> None:
+    facts: list[Fact] = []
+    time = [100.0]
+    way_in = WayIn(observe=facts.append, clock=lambda: time[0])
+    way_in.failed("change visibility", QueueError("Interrupted", "connection", "no answer"))
+    way_in.passed("receive")
+    assert way_in.state == "backing-off", "it was asked for before its pause was over"
+    time[0] = 200.0
+    way_in.passed("receive")
+    assert way_in.state == "open"
+    assert [fact.state for fact in facts if isinstance(fact, IntakeChanged)] == [
+        "backing-off",
+        "open",
+    ]
+
+
+def test_what_a_person_must_mend_stands_until_the_same_call_is_answered() -> None:
+    time = [100.0]
+    way_in = WayIn(clock=lambda: time[0])
+    way_in.failed("delete", QueueError("AccessDenied", "denied", "grant sqs:DeleteMessage"))
+    time[0] = 200.0
+    way_in.passed("receive")
+    assert way_in.state == "halted"
+    way_in.passed("delete")
+    assert way_in.state == "open"
