@@ -10,12 +10,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from relay.settings import load
+from relay.settings.loading import load
 
 PLATFORM = "Python 3.13 running on 64bit Amazon Linux 2023/4.9.0"
 """A platform as `aws elasticbeanstalk list-platform-versions` ends its ARNs. A version stays usable
 when newer ones are out; managed updates take the environment onward within its minor versions."""
-
 BUNDLE = Path(__file__).parents[1] / "dist" / "relay.zip"
 
 

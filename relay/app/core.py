@@ -17,7 +17,7 @@ from relay.delivery.dead_letter_store import SqsDeadLetters
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import decode
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 EXPIRY_EVERY = 30.0
 """Seconds between looks for messages that the queue is about to delete; it counts in days."""

@@ -25,7 +25,7 @@ from relay.dlq.dead_letter import Letter, read_letter
 from relay.dlq.destination_target import DEADLINE, Ends, NoCopies, StraightRoad
 from relay.dlq.prediction import Known, Memory
 from relay.model.message import Event, Message, Reject, Retry
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 
 class Reading:

@@ -19,7 +19,8 @@ from relay.ops.doctor.identity import of_identity, of_settings
 from relay.ops.doctor.pair import Pair, find_pair
 from relay.ops.doctor.platform import Platform, read_platform
 from relay.ops.doctor.stores import of_secret
-from relay.settings import Loaded, Settings
+from relay.settings.loading import Loaded
+from relay.settings.model import Settings
 from relay.telemetry import metrics
 
 REACH = 10.0

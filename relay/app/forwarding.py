@@ -24,7 +24,7 @@ from relay.forwarding.routing import Router, RouteTable, parse_routes
 from relay.model.facts import CircuitChanged, Fact, IdReused, Observe
 from relay.model.message import Destination
 from relay.model.traits import Traits, warnings
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 Way: TypeAlias = Forwarder | Router
 

@@ -16,7 +16,7 @@ from relay.delivery.ledger import Access, Attempts, Ledger, Noting, Records
 from relay.delivery.ledger.table import KEY
 from relay.model.facts import Fact, Observe
 from relay.model.message import Destination, Event
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 OPENING = 5.0
 """Seconds that the start waits for credentials and client at most."""

@@ -10,7 +10,7 @@ from relay.aws.s3 import read_object
 from relay.aws.session import Session, open_session
 from relay.delivery.payloads import NotFetched, Payloads
 from relay.envelope import Rules
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 
 class SharedSession:

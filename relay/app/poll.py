@@ -21,7 +21,7 @@ from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import QueueAttributes
 from relay.http.server import Readiness, health_routes, serving
 from relay.process import on_stop_signal, tame_garbage_collector, unless
-from relay.settings import Settings
+from relay.settings.model import Settings
 from relay.sources.poller import Limits, Poller
 from relay.sources.poller.receive_health import WayIn
 
@@ -30,7 +30,6 @@ FLUSH = 2.0
 
 HANDLED_SHARE = 0.8
 """Of what is in hand; the rest waits, so that fairness between tenants has a choice."""
-
 _log = logging.getLogger(__name__)
 
 

@@ -11,13 +11,13 @@ from relay.app.telemetry import Telemetry, telling
 from relay.http.server import serving
 from relay.model.message import Message, Outcome
 from relay.process import on_stop_signal, tame_garbage_collector
-from relay.settings import Loaded, Settings
+from relay.settings.loading import Loaded
+from relay.settings.model import Settings
 from relay.sources.sqsd import PushApp
 from relay.telemetry.report import State
 
 ANSWERING = 5.0
 """Seconds that the last answers may take on their way out."""
-
 _log = logging.getLogger(__name__)
 
 

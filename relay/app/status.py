@@ -15,7 +15,7 @@ from relay.aws.cloudwatch import oldest
 from relay.aws.errors import QueueError
 from relay.aws.sqs import Queue, open_queue
 from relay.ops.status import PATIENCE, QueueSample, Sample, ask
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 AGE_EVERY = 60.0
 """Seconds between two questions for ages: they are measured once a minute, and cost."""

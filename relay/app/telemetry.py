@@ -25,7 +25,7 @@ from relay.delivery.handler import Handler
 from relay.model.facts import Observe
 from relay.model.message import Destination
 from relay.model.trace_context import Carrying
-from relay.settings import Settings
+from relay.settings.model import Settings
 from relay.telemetry import metrics
 from relay.telemetry.cloudwatch import CloudWatchSink, EmfAgent, EmfLines, append_to
 from relay.telemetry.flusher import Flusher, gauges

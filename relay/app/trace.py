@@ -29,7 +29,7 @@ from relay.ops.trace.inngest import INNGEST, Stored
 from relay.ops.trace.ledger import Notes
 from relay.ops.trace.logs import LogFiles, LogGroup
 from relay.ops.trace.timeline import Found, Known, Source, Story, Unreached, tell
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 REACH = 10.0
 """Seconds for one question."""

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from relay.cli.startup import USAGE, EnvFile, fail
-from relay.settings import Loaded, load
+from relay.settings.loading import Loaded, load
 from relay.settings.reference import reference, shown, variable
 
 EXIT_CODES = "Exit codes: 0 the relay can run with these settings, 2 it cannot: see standard error."

@@ -18,11 +18,10 @@ from relay.local.environment import REGION, Plan, Stage, staged
 from relay.local.inngest import Function
 from relay.local.processes import RelayFailed
 from relay.process import on_stop_signal
-from relay.settings import load
+from relay.settings.loading import load
 from relay.settings.reference import expected
 
 _PORTS = 65_535
-
 _ADDRESSES = ("RELAY_QUEUE_URL", "RELAY_DLQ_URL", "RELAY_INNGEST_URL")
 """A shell that looks after a real relay has these, and its queue would be polled from here."""
 

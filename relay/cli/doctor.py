@@ -17,7 +17,7 @@ from rich.text import Text
 from relay.app.doctor import examine
 from relay.cli.startup import FAILED, EnvFile
 from relay.ops.doctor.finding import Finding, State, failed
-from relay.settings import load
+from relay.settings.loading import load
 
 EXIT_CODES = "Exit codes: 0 nothing failed, 1 something did, 2 wrong usage."
 

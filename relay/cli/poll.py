@@ -6,7 +6,7 @@ from relay.app.poll import poll
 from relay.cli.startup import USAGE, EnvFile, configured, fail
 from relay.http.server import CannotListen
 from relay.process import run
-from relay.settings import missing
+from relay.settings.checks import missing
 
 EXIT_CODES = (
     "Exit codes: 0 stopped as asked, 1 the address of its endpoints cannot be listened on,"

@@ -8,7 +8,7 @@ from relay.app.serve import serve
 from relay.cli.startup import EnvFile, fail
 from relay.http.server import CannotListen
 from relay.process import run
-from relay.settings import load
+from relay.settings.loading import load
 
 EXIT_CODES = "Exit codes: 0 stopped as asked, 1 the address cannot be listened on."
 

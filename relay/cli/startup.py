@@ -7,7 +7,8 @@ from typing import Annotated, NoReturn, TypeAlias
 
 import typer
 
-from relay.settings import Settings, load
+from relay.settings.loading import load
+from relay.settings.model import Settings
 
 EnvFile: TypeAlias = Annotated[
     Path | None,

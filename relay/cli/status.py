@@ -18,7 +18,7 @@ from relay.cli.startup import FAILED, USAGE, EnvFile, configured, fail
 from relay.ops.status import WINDOW, Sample, rates
 from relay.ops.status_screen import screen
 from relay.process import on_stop_signal
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 EXIT_CODES = "Exit codes: 0 something was seen, 1 nothing was, 2 wrong usage or settings."
 

@@ -23,7 +23,7 @@ from relay.dlq.filters import moment, span
 from relay.dlq.snapshot import Unreadable
 from relay.ops.trace.logs import kept
 from relay.ops.trace.timeline import Moment, Story
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 EXIT_CODES = "Exit codes: 0 something is known, 1 nothing is, 2 wrong usage or settings."
 

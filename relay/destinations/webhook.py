@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,43 +10,9 @@ from http import HTTPStatus
 from relay.destinations.http_peer import HttpAnswer, HttpPeer, unavailable
 from relay.destinations.one_by_one import REFUSED, TOO_LARGE, Content, as_header, content
 from relay.destinations.webhook_rules import Preset, Rule, Verdict, verdict
+from relay.destinations.webhook_signature import signed_headers
 from relay.model.message import Delivered, Event, Outcome, Reject, Retry, Unavailable
 from relay.model.traits import Traits
-
-PREFIX = "whsec_"
-
-
-def signing_key(secret: str) -> bytes:
-    """The key in `whsec_…`, or in plain base64.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    try:
-        key = base64.b64decode(secret.strip().removeprefix(PREFIX), validate=True)
-    except binascii.Error:
-        raise ValueError("the signing key is no base64") from None
-    if not key:
-        raise ValueError("the signing key is empty")
-    return key
-
-
-def signature(webhook_id: str, timestamp: int, body: bytes, keys: Sequence[bytes]) -> str:
-    """One signature for each key, the newest first."""
-    signed = b"%b.%d.%b" % (webhook_id.encode(), timestamp, body)
-    macs = (hmac.digest(key, signed, "sha256") for key in keys)
-    return " ".join(f"v1,{base64.b64encode(mac).decode()}" for mac in macs)
-
-
-def signed_headers(
-    webhook_id: str, timestamp: int, body: bytes, keys: Sequence[bytes]
-) -> Mapping[str, str]:
-    """The three headers of the standard; the last of them only where there is a key."""
-    headers = {"webhook-id": webhook_id, "webhook-timestamp": str(timestamp)}
-    if keys:
-        headers["webhook-signature"] = signature(webhook_id, timestamp, body, keys)
-    return headers
-
 
 URL = "RELAY_WEBHOOK_URL"
 STATUSES = "RELAY_WEBHOOK_STATUSES"

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
-from relay.destinations.webhook import signing_key
 from relay.destinations.webhook_rules import parse_rules
+from relay.destinations.webhook_signature import signing_key
 from relay.forwarding.pacing import parse_rates
 from relay.forwarding.routing import parse_routes
 from relay.settings.kinds import Expected

@@ -9,8 +9,8 @@ from typing import get_args
 
 import pytest
 
-from relay.settings import load
 from relay.settings.destination_kinds import Destination
+from relay.settings.loading import load
 
 PAGES = Path(__file__).parents[2] / "docs" / "destinations"
 BLOCK = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)

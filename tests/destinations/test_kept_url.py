@@ -13,7 +13,7 @@ from relay.app.destinations import open_orchestrator
 from relay.app.destinations.inngest import open_destination
 from relay.app.messages import SharedSession
 from relay.model.message import Delivered, Event, Unavailable
-from relay.settings import load
+from relay.settings.loading import load
 from tests.destinations.wire import http, listening
 
 EVENT = Event(id="e-1", name="order/placed", data=b"{}")

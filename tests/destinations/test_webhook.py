@@ -14,8 +14,9 @@ import pytest
 
 from relay.destinations.http_clients import OnlyPublic, is_public
 from relay.destinations.http_peer import HttpPeer
-from relay.destinations.webhook import Webhook, signing_key
+from relay.destinations.webhook import Webhook
 from relay.destinations.webhook_rules import PRESETS, parse_rules
+from relay.destinations.webhook_signature import signing_key
 from relay.model.message import Delivered, Event, Outcome, Reject, Retry, Unavailable
 from tests.destinations.wire import Wire, http, listening
 

@@ -14,7 +14,7 @@ from relay.dlq.prediction import Fate, Known, fate
 from relay.envelope import Rules
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
-from relay.settings import Settings
+from relay.settings.model import Settings
 from tests.dlq.conftest import QUICK, Relay
 from tests.dlq.place import Place, event
 

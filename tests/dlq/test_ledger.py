@@ -14,7 +14,7 @@ from relay.aws.session import open_session
 from relay.delivery.ledger import Access, Records
 from relay.delivery.ledger.table import KEY
 from relay.model.message import Event
-from relay.settings import Settings
+from relay.settings.model import Settings
 from tests.delivery.ledger.tables import new_table
 from tests.dlq.conftest import QUICK, Relay
 from tests.dlq.place import Place, event, noted

@@ -14,7 +14,8 @@ from relay.app.messages import SharedSession
 from relay.local.orchestrators import STAND_INS, Server
 from relay.model.facts import CircuitChanged, Fact
 from relay.model.message import Delivered, Event, Reject, Retry
-from relay.settings import load, missing
+from relay.settings.checks import missing
+from relay.settings.loading import load
 
 ROUTES = "order/*=argo,user/*=webhook"
 

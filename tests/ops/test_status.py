@@ -27,7 +27,7 @@ from relay.local.sqs import Fault, SqsServer
 from relay.model.message import Message, Outcome, Retry
 from relay.ops.status import QueueSample, RelaySample, Sample, ask, rates
 from relay.ops.status_screen import screen
-from relay.settings import load
+from relay.settings.loading import load
 from relay.sources.sqsd import PushApp
 from relay.telemetry import metrics
 from relay.telemetry.prometheus import PrometheusSink

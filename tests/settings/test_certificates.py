@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.settings import load, missing
+from relay.settings.checks import missing
+from relay.settings.loading import load
 from tests.destinations import certificates
 from tests.destinations.certificates import Certificates
 

@@ -58,7 +58,7 @@ def test_an_outage_of_a_thousand_holds_ends_after_a_message_expires() -> None:
 
 
 def test_the_table_needs_nothing_but_the_standard_library() -> None:
-    code = "import sys, relay.clocks; print([m for m in sys.modules if 'pydantic' in m])"
+    code = "import sys, relay.settings.clocks; print([m for m in sys.modules if 'pydantic' in m])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

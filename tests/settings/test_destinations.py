@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.settings import load
+from relay.settings.loading import load
 
 
 def wrong(**variables: str) -> list[str]:

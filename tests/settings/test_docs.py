@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.settings import Settings
 from relay.settings.clocks import Clocks
+from relay.settings.model import Settings
 from relay.settings.reference import meaning, reference, variable
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from relay.settings import load
+from relay.settings.loading import load
 
 PLANTED = "s3cr3t-11ne"
 

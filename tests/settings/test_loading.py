@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from relay.settings import Settings, load, missing
+from relay.settings.checks import missing
+from relay.settings.loading import load
+from relay.settings.model import Settings
 from relay.settings.reference import MASK, expected, shown, variable
 
 SECRET = "sig-3fd1a0c4"

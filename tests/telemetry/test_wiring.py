@@ -18,7 +18,7 @@ from relay.app.poll import answering
 from relay.app.telemetry import Nowhere, WithCredentials, telling
 from relay.model.facts import Received
 from relay.model.message import Message
-from relay.settings import Settings
+from relay.settings.model import Settings
 from relay.telemetry.opentelemetry import ExtraMissing, needing_otlp
 from relay.telemetry.report import State
 from tests.telemetry.samples import message, recorder, report, settled

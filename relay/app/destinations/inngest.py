@@ -17,7 +17,7 @@ from relay.destinations.inngest.confirmations import Confirmations
 from relay.destinations.inngest.event_api import Inngest
 from relay.destinations.inngest.read_back import ReadBack
 from relay.model.message import Destination, Limits, Unavailable
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 READING = 10.0
 """Seconds for one look-up of what is stored."""

@@ -10,7 +10,7 @@ from relay.app.destinations import starters, temporal, webhook
 from relay.app.destinations.parts import Conflict, Learn, Started, unlearned
 from relay.app.messages import SharedSession
 from relay.destinations.one_by_one import OneByOne
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 
 @contextlib.asynccontextmanager

@@ -17,7 +17,7 @@ from relay.destinations.http_clients import OnlyPublic
 from relay.destinations.http_peer import HttpPeer
 from relay.destinations.one_by_one import Starter
 from relay.model.message import Event, Unavailable
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 Learn: TypeAlias = Callable[[str], None]
 """Hears each secret that was looked up, to keep it out of what is told."""

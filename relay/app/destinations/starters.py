@@ -14,7 +14,7 @@ from relay.destinations.argo import ARGO_URL, Argo
 from relay.destinations.bullmq import BullMQ
 from relay.destinations.prefect import PREFECT_URL, Prefect
 from relay.destinations.step_functions import Execution, StatesError, StepFunctions
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 
 async def argo(

@@ -12,7 +12,7 @@ import jmespath  # type: ignore[import-untyped] # it ships no types
 from relay.app.destinations.parts import KeptSecret, Learn, Started
 from relay.destinations.temporal import Client, Signal, Temporal, connect, traits
 from relay.model.message import Event, Unavailable
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 
 def started(settings: Settings, learn: Learn) -> Started:

@@ -8,7 +8,7 @@ from relay.destinations import argo, bullmq, prefect, step_functions, temporal, 
 from relay.destinations.webhook_rules import PRESETS
 from relay.forwarding.routing import RouteTable, parse_routes
 from relay.model.traits import Traits
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 
 def promised(settings: Settings) -> Callable[[str], Traits | None]:

@@ -9,12 +9,13 @@ from relay.app.destinations.parts import KeptSecret, Learn, Started, peer, tls
 from relay.destinations.http_clients import OnlyPublic
 from relay.destinations.http_peer import HttpPeer
 from relay.destinations.one_by_one import content
-from relay.destinations.webhook import URL, Webhook, signing_key, traits
+from relay.destinations.webhook import URL, Webhook, traits
 from relay.destinations.webhook_rules import PRESETS, parse_rules
+from relay.destinations.webhook_signature import signing_key
 from relay.model.message import Event, Outcome
 from relay.model.traits import Traits
-from relay.settings import Settings
 from relay.settings.destination_kinds import parsed_headers
+from relay.settings.model import Settings
 
 
 def started(settings: Settings, stack: AsyncExitStack, learn: Learn) -> Started:

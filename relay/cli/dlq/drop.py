@@ -23,7 +23,7 @@ from relay.dlq.filters import Filter
 from relay.dlq.plan import Plan, Planner
 from relay.dlq.selection import Course, Errand
 from relay.dlq.targets import Nowhere
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 
 def command(  # noqa: PLR0913 - a parameter for each option

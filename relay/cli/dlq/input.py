@@ -26,7 +26,7 @@ from relay.dlq.filters import Filter
 from relay.dlq.snapshot import Head, Snapshot, Unreadable
 from relay.dlq.statistics import expiry
 from relay.model.message import Message
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 Read: TypeAlias = Callable[[Message], Awaitable[Letter]]
 

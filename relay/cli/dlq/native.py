@@ -21,7 +21,7 @@ from relay.cli.dlq.queues import Desk, opened
 from relay.cli.startup import USAGE, fail
 from relay.dlq.dead_letter import read_letter
 from relay.dlq.snapshot import Snapshot
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from relay.cli.startup import FAILED, USAGE, EnvFile, configured, fail
 from relay.dlq.pull import pull
 from relay.dlq.scan import Reach
 from relay.dlq.snapshot import End
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 
 def command(

@@ -15,7 +15,7 @@ from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import QueueAttributes
 from relay.cli.startup import USAGE, fail
 from relay.dlq.snapshot import Head
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from relay.cli.dlq.redriving import Redriving
 from relay.cli.startup import USAGE, EnvFile, configured, fail
 from relay.dlq.edit import Edit, load_edit
 from relay.dlq.selection import MAX_HOPS
-from relay.settings import Settings, missing
+from relay.settings.checks import missing
+from relay.settings.model import Settings
 
 
 def command(  # noqa: PLR0913 - a parameter for each option

@@ -35,7 +35,7 @@ from relay.dlq.safeguards import awaited, choose
 from relay.dlq.selection import Course, Errand, Stays, Tally
 from relay.dlq.targets import Nowhere, Road, Routes
 from relay.model.message import Event
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from relay.dlq.restoring import Restoring
 from relay.dlq.selection import Errand
 from relay.dlq.snapshot import Snapshot, Unreadable
 from relay.dlq.targets import Target
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 
 def command(  # noqa: PLR0913 - a parameter for each option

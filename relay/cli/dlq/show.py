@@ -23,7 +23,7 @@ from relay.dlq.filters import Filter, event_fields, shown
 from relay.dlq.records import of_message
 from relay.dlq.snapshot import Head
 from relay.model.message import Reject
-from relay.settings import Settings
+from relay.settings.model import Settings
 
 
 def command(

@@ -28,7 +28,7 @@ from relay.dlq.safeguards import FEW, Growth, Pace
 from relay.dlq.scan import Scan
 from relay.dlq.selection import Course, Errand, Tally
 from relay.dlq.targets import Road
-from relay.settings import Settings
+from relay.settings.model import Settings
 from relay.telemetry.log import open_log
 from relay.telemetry.redaction import Redactor
 

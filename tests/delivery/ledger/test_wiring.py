@@ -23,7 +23,7 @@ from relay.local.inngest import Fault, Function, InngestServer, Rule
 from relay.local.orchestrators import STAND_INS, Server
 from relay.model.facts import Fact, IdReused, LedgerChanged, LedgerMissed
 from relay.model.message import Delivered, Event, Message, Outcome, Reject
-from relay.settings import Settings
+from relay.settings.model import Settings
 from relay.telemetry.recorder import Recorder
 from tests.delivery.ledger.scripted import HOUR, event
 from tests.delivery.ledger.tables import new_table

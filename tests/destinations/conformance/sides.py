@@ -20,7 +20,8 @@ from relay.local.orchestrators import STAND_INS, Fault, Server
 from relay.local.orchestrators.server import Answer, Asked
 from relay.model.message import Destination, Event
 from relay.model.traits import Traits
-from relay.settings import Settings, load
+from relay.settings.loading import load
+from relay.settings.model import Settings
 
 TIMEOUT = 20.0
 """Seconds for a request. Nothing here takes as long."""

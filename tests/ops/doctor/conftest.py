@@ -27,7 +27,8 @@ from relay.http.server import serving
 from relay.local.inngest import InngestServer
 from relay.local.sqs import SqsServer
 from relay.ops.doctor.finding import Finding
-from relay.settings import clocks, load
+from relay.settings import clocks
+from relay.settings.loading import load
 
 REGION = "us-east-1"
 ARN = f"arn:aws:sqs:{REGION}:000000000000:"

@@ -17,7 +17,7 @@ from relay.local.sqs import SqsServer
 from relay.model.facts import Settled
 from relay.model.message import Delivered, Event, Message, Outcome, Reject, Retry
 from relay.ops.trace.timeline import Story
-from relay.settings import load
+from relay.settings.loading import load
 from relay.telemetry.log_format import Json
 from relay.telemetry.message_line import Attempts, MessageLines, stamp
 from tests.ops.doctor.conftest import aws, models  # noqa: F401 - fixtures of the same world

@@ -15,7 +15,7 @@ from relay.app.messages import SharedSession
 from relay.aws.dynamodb import open_table
 from relay.delivery.ledger import Access, Records
 from relay.local.inngest import Fault, InngestServer, Rule
-from relay.settings import load
+from relay.settings.loading import load
 from tests.ops.trace.conftest import EVENT, MESSAGE, delivered, remark, retried, story, whats
 
 Settings = dict[str, str]
