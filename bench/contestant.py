@@ -22,7 +22,7 @@ RELAY = {
     "RELAY_INNGEST_EVENT_KEY": "bench",
     "RELAY_CONFIRM": "off",
     "RELAY_METRICS": "emf",
-    "RELAY_EMF_TO": str(BUILD / "metrics.emf"),
+    "RELAY_EMF_TARGET": str(BUILD / "metrics.emf"),
 }
 """The shipped settings otherwise: the event API here keeps nothing that could be read back, and
 CloudWatch is not there, so metrics go to a file."""

@@ -26,16 +26,16 @@ from urllib.request import urlopen
 from relay.aws.session import open_session
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import Outgoing
-from relay.dlq.dead_letter import Letter, read_letter
+from relay.dlq.dead_letter import DeadLetter, read_dead_letter
 from relay.dlq.journal import Journal
-from relay.dlq.leases import Deletion, Holding
-from relay.dlq.queue_target import QueueRoad
+from relay.dlq.leases import Deleter, Leases
+from relay.dlq.queue_target import QueueTarget
 from relay.dlq.run import Run
-from relay.dlq.safeguards import Growth, Pace
+from relay.dlq.safeguards import GrowthGuard, RateLimit
 from relay.dlq.scan import Scan
-from relay.dlq.selection import Course, Errand, Tally
+from relay.dlq.selection import Counts, RunControl, Selection
 from relay.dlq.snapshot import Head
-from relay.dlq.targets import Target
+from relay.dlq.targets import TargetQueue
 from relay.envelope import Rules
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
@@ -109,32 +109,32 @@ async def bare(dead: Queue, main: Queue) -> int:
 async def redrive(dead: Queue, main: Queue, directory: Path) -> int:
     """The same by the tool: read, filtered, backed up, journaled, guarded."""
 
-    async def read(message: Message) -> Letter:
-        return read_letter(message, RULES, "main")
+    async def read(message: Message) -> DeadLetter:
+        return read_dead_letter(message, RULES, "main")
 
-    async def route(_letter: Letter) -> Target:
-        return Target(main, 1_048_576)
+    async def route(_letter: DeadLetter) -> TargetQueue:
+        return TargetQueue(main, 1_048_576)
 
     head = Head(queue="dead", arn=dead.arn, taken_at=0.0, retention=1e6, fifo=False)
     journal = Journal(directory, head, {})
-    holding = Holding(dead, LEASE)
-    course = Course(asyncio.Event())
-    errand = Errand(read=read, meant=lambda _: True, alter=lambda letter: letter)
-    scan = Scan(dead, lease=LEASE, wait=0, ours=lambda: len(holding), stop=course.ended)
+    leases = Leases(dead, LEASE)
+    control = RunControl(asyncio.Event())
+    selection = Selection(read=read, meant=lambda _: True, modify=lambda letter: letter)
+    scan = Scan(dead, lease=LEASE, wait=0, held_count=lambda: len(leases), stop=control.ended)
     run = Run(
         dead,
         scan,
-        Deletion(dead, holding, journal),
+        Deleter(dead, leases, journal),
         journal,
-        QueueRoad(route, journal.id),
-        errand,
-        course,
-        Growth((await dead.attributes()).visible),
+        QueueTarget(route, journal.id),
+        selection,
+        control,
+        GrowthGuard((await dead.attributes()).visible),
     )
-    tally: Tally = await run.carry_out(Pace(None), lambda _: None)
+    counts: Counts = await run.execute(RateLimit(None), lambda _: None)
     journal.close()
-    assert tally.complete, tally
-    return tally.deleted
+    assert counts.complete, counts
+    return counts.deleted
 
 
 @contextlib.asynccontextmanager

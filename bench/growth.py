@@ -12,20 +12,20 @@ from bench.contestant import Running, relay_poll
 from bench.course import WARM_UP, Work, run
 from bench.ground import Ground
 
-IN_HAND = (1, 10, 100, 1_000)
+IN_FLIGHT = (1, 10, 100, 1_000)
 RELAYS = (1, 2, 4)
 
 
-async def in_hand(ground: Ground, work: Work, messages: int) -> list[dict[str, Any]]:
+async def in_flight(ground: Ground, work: Work, messages: int) -> list[dict[str, Any]]:
     """CPU, requests and POSTs a message by the most that may be in hand."""
     found = []
-    for count in IN_HAND:
+    for count in IN_FLIGHT:
         # One at a time is a round trip for each message: fewer of them tell as much.
         some = min(messages, count * 100)
-        figures = await run(ground, relay_poll(some, RELAY_IN_HAND=str(count)), work)
+        figures = await run(ground, relay_poll(some, RELAY_MAX_IN_FLIGHT=str(count)), work)
         found.append(
             {
-                "in_hand": count,
+                "in_flight": count,
                 "cpu": figures.cpu,
                 "requests": figures.requests,
                 "posts": figures.posts,

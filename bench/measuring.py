@@ -135,6 +135,6 @@ async def _start(ground: Ground, rounds: int) -> dict[str, float]:
 async def _growth(ground: Ground) -> dict[str, Any]:
     say("growth")
     return {
-        "in_hand": await growth.in_hand(ground, plan.SATURATION, GROWTH_IN_HAND),
+        "in_flight": await growth.in_flight(ground, plan.SATURATION, GROWTH_IN_HAND),
         "relays": await growth.relays(ground, plan.SATURATION, GROWTH_RELAYS),
     }

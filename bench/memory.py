@@ -9,7 +9,7 @@ from bench.accounting import peak_bytes, resident_bytes
 from bench.contestant import relay_poll
 from bench.ground import WITHIN, Ground, check
 
-IN_HAND = 1_000
+IN_FLIGHT = 1_000
 SIZE = 10_000
 
 LONG = 3.0
@@ -33,12 +33,12 @@ async def memory(ground: Ground, messages: int) -> Memory:
 
 
 async def _full(ground: Ground) -> int:
-    relay = relay_poll(RELAY_IN_HAND=str(IN_HAND))
+    relay = relay_poll(RELAY_MAX_IN_FLIGHT=str(IN_FLIGHT))
     await ground.sink.ask("wait", seconds=LONG)
     async with ground.course(relay) as (queue, _, running):
-        await ground.sqs.ask("fill", name=queue, count=IN_HAND, size=SIZE)
+        await ground.sqs.ask("fill", name=queue, count=IN_FLIGHT, size=SIZE)
         async with asyncio.timeout(WITHIN):
-            while await _held(ground, queue) < IN_HAND:
+            while await _held(ground, queue) < IN_FLIGHT:
                 check(running)
                 await asyncio.sleep(0.05)
         await ground.sink.ask("wait", seconds=0.0)

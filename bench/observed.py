@@ -17,7 +17,7 @@ from typing import Any
 from relay.app import telemetry
 from relay.cli import main
 from relay.model.facts import Fact
-from relay.telemetry.log_observer import LogObserver, chosen
+from relay.telemetry.log_observer import LogObserver, message_filter
 from relay.telemetry.observers import Observers
 
 
@@ -37,7 +37,7 @@ class Switched(LogObserver):
 
     def choose(self, written: str) -> None:
         """Take this for `RELAY_LOG_MESSAGES` from now on."""
-        self._chosen = chosen(written)
+        self._message_filter = message_filter(written)
 
 
 observers: list[Switched] = []

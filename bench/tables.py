@@ -61,21 +61,21 @@ def growth(results: Results) -> list[Table]:
     if not found:
         return []
     columns = ("in hand", "CPU µs", "SQS requests", "POSTs", "messages/s")
-    in_hand = [
+    in_flight = [
         (
-            f"{one['in_hand']:,}",
+            f"{one['in_flight']:,}",
             _micro(one["cpu"]),
             f"{one['requests']:.3f}",
             f"{one['posts']:.4f}",
             f"{one['rate']:,.0f}",
         )
-        for one in found["in_hand"]
+        for one in found["in_flight"]
     ]
     relays = [
         (str(one["relays"]), _micro(one["cpu"]), f"{one['rate']:,.0f}") for one in found["relays"]
     ]
     return [
-        Table("the most in hand", columns, in_hand),
+        Table("the most in hand", columns, in_flight),
         Table("relays on one queue", ("relays", "CPU µs", "messages/s"), relays),
     ]
 

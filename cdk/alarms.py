@@ -15,7 +15,7 @@ from constructs import Construct
 from cdk.conditions import Condition, conditions, describe
 from cdk.encryption import CLOUDWATCH, own_account
 from cdk.options import Options
-from cdk.watch import Watched, whole
+from cdk.watch import DeploymentMetrics, whole
 
 EXPLANATION = "circuit-open"
 """The alarm that explains the symptoms and silences what gathers them."""
@@ -55,7 +55,9 @@ class Alarms(Construct):
         return topic
 
     def _alarms(self, options: Options) -> Mapping[str, cloudwatch.Alarm]:
-        found = {c.name: (c, self._alarm(options, c)) for c in conditions(Watched(options))}
+        found = {
+            c.name: (c, self._alarm(options, c)) for c in conditions(DeploymentMetrics(options))
+        }
         for condition, alarm in found.values():
             if not condition.symptom:
                 alarm.add_alarm_action(self._notify)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 
-from cdk.watch import MINUTE, Watched, formula
+from cdk.watch import MINUTE, DeploymentMetrics, formula
 from relay.settings import clocks
 from relay.telemetry import metrics
 
@@ -64,18 +64,18 @@ def describe(name: str, means: str, first: str) -> str:
     return f"{means} First: {first} Runbook: {RUNBOOK}#{name}"
 
 
-def conditions(watched: Watched) -> Iterator[Condition]:
+def conditions(deployment: DeploymentMetrics) -> Iterator[Condition]:
     """All conditions of one deployment, causes before symptoms."""
-    yield from _of_dead_letters(watched)
-    yield from _of_the_relay(watched)
-    yield from _of_the_destination(watched)
-    yield from _of_the_backlog(watched)
+    yield from _of_dead_letters(deployment)
+    yield from _of_the_relay(deployment)
+    yield from _of_the_destination(deployment)
+    yield from _of_the_backlog(deployment)
 
 
-def _of_dead_letters(watched: Watched) -> Iterator[Condition]:
+def _of_dead_letters(deployment: DeploymentMetrics) -> Iterator[Condition]:
     yield Condition(
         name="dlq-not-empty",
-        metric=watched.dead_letters("ApproximateNumberOfMessagesVisible", "Maximum"),
+        metric=deployment.dead_letters("ApproximateNumberOfMessagesVisible", "Maximum"),
         threshold=0,
         periods=1,
         means="Messages were given up; each carries its reason.",
@@ -83,7 +83,7 @@ def _of_dead_letters(watched: Watched) -> Iterator[Condition]:
     )
     yield Condition(
         name="dlq-age",
-        metric=watched.dead_letters("ApproximateAgeOfOldestMessage", "Maximum", 5 * MINUTE),
+        metric=deployment.dead_letters("ApproximateAgeOfOldestMessage", "Maximum", 5 * MINUTE),
         threshold=clocks.DLQ_RETENTION - DLQ_MARGIN,
         periods=1,
         means="Dead letters will soon be past the queue's retention and lost.",
@@ -91,10 +91,10 @@ def _of_dead_letters(watched: Watched) -> Iterator[Condition]:
     )
 
 
-def _of_the_relay(watched: Watched) -> Iterator[Condition]:
+def _of_the_relay(deployment: DeploymentMetrics) -> Iterator[Condition]:
     yield Condition(
         name="heartbeat-missing",
-        metric=watched.relay(metrics.HEARTBEAT, "Sum"),
+        metric=deployment.relay(metrics.HEARTBEAT, "Sum"),
         threshold=1,
         comparison=BELOW,
         missing=MISSING_IS_BAD,
@@ -104,7 +104,7 @@ def _of_the_relay(watched: Watched) -> Iterator[Condition]:
     )
     yield Condition(
         name="halted",
-        metric=watched.relay(metrics.HALTED, "Maximum"),
+        metric=deployment.relay(metrics.HALTED, "Maximum"),
         threshold=1,
         comparison=AT_LEAST,
         periods=1,
@@ -113,7 +113,7 @@ def _of_the_relay(watched: Watched) -> Iterator[Condition]:
     )
 
 
-def _of_the_destination(watched: Watched) -> Iterator[Condition]:
+def _of_the_destination(deployment: DeploymentMetrics) -> Iterator[Condition]:
     yield Condition(
         name="circuit-open",
         metric=formula(
@@ -121,7 +121,7 @@ def _of_the_destination(watched: Watched) -> Iterator[Condition]:
             f" AND state < {metrics.CIRCUIT_STATES['halted']}, 1, 0)",
             "Circuit not closed",
             MINUTE,
-            state=watched.relay(metrics.CIRCUIT_STATE, "Maximum"),
+            state=deployment.relay(metrics.CIRCUIT_STATE, "Maximum"),
         ),
         threshold=1,
         comparison=AT_LEAST,
@@ -135,8 +135,8 @@ def _of_the_destination(watched: Watched) -> Iterator[Condition]:
             f"IF(rejected >= {REJECTED_LEAST}, rejected / (rejected + FILL(delivered, 0)), 0)",
             "Share of events rejected",
             5 * MINUTE,
-            rejected=watched.relay(metrics.REJECTED, "Sum", 5 * MINUTE),
-            delivered=watched.relay(metrics.DELIVERED, "Sum", 5 * MINUTE),
+            rejected=deployment.relay(metrics.REJECTED, "Sum", 5 * MINUTE),
+            delivered=deployment.relay(metrics.DELIVERED, "Sum", 5 * MINUTE),
         ),
         threshold=REJECTED_SHARE,
         periods=1,
@@ -145,10 +145,10 @@ def _of_the_destination(watched: Watched) -> Iterator[Condition]:
     )
 
 
-def _of_the_backlog(watched: Watched) -> Iterator[Condition]:
+def _of_the_backlog(deployment: DeploymentMetrics) -> Iterator[Condition]:
     yield Condition(
         name="queue-age",
-        metric=watched.queue("ApproximateAgeOfOldestMessage", "Maximum"),
+        metric=deployment.queue("ApproximateAgeOfOldestMessage", "Maximum"),
         threshold=metrics.SLO_SECONDS,
         periods=5,
         means=f"The oldest message has waited for more than {metrics.SLO_SECONDS:g} s.",
@@ -161,8 +161,8 @@ def _of_the_backlog(watched: Watched) -> Iterator[Condition]:
             "IF(deleted > 0, visible / (deleted / PERIOD(deleted)), 0)",
             "Seconds to drain",
             5 * MINUTE,
-            visible=watched.queue("ApproximateNumberOfMessagesVisible", "Average", 5 * MINUTE),
-            deleted=watched.queue("NumberOfMessagesDeleted", "Sum", 5 * MINUTE),
+            visible=deployment.queue("ApproximateNumberOfMessagesVisible", "Average", 5 * MINUTE),
+            deleted=deployment.queue("NumberOfMessagesDeleted", "Sum", 5 * MINUTE),
         ),
         threshold=DRAIN_LIMIT,
         periods=3,
@@ -176,9 +176,11 @@ def _of_the_backlog(watched: Watched) -> Iterator[Condition]:
             "IF(visible > 0 AND FILL(delivered, 0) + FILL(given_up, 0) == 0, 1, 0)",
             "Nothing moves",
             STALLED_PERIOD,
-            visible=watched.queue("ApproximateNumberOfMessagesVisible", "Minimum", STALLED_PERIOD),
-            delivered=watched.relay(metrics.DELIVERED, "Sum", STALLED_PERIOD),
-            given_up=watched.relay(metrics.DEAD_LETTERED, "Sum", STALLED_PERIOD),
+            visible=deployment.queue(
+                "ApproximateNumberOfMessagesVisible", "Minimum", STALLED_PERIOD
+            ),
+            delivered=deployment.relay(metrics.DELIVERED, "Sum", STALLED_PERIOD),
+            given_up=deployment.relay(metrics.DEAD_LETTERED, "Sum", STALLED_PERIOD),
         ),
         threshold=1,
         comparison=AT_LEAST,
@@ -188,13 +190,13 @@ def _of_the_backlog(watched: Watched) -> Iterator[Condition]:
         symptom=True,
     )
     yield Condition(
-        name="objective-burning",
+        name="slo-burn-rate",
         metric=formula(
             "IF(late > 0, late / (late + FILL(intime, 0)), 0)",
             "Share of events late",
             60 * MINUTE,
-            late=watched.relay(metrics.DELIVERED_LATE, "Sum", 60 * MINUTE),
-            intime=watched.relay(metrics.DELIVERED_IN_SLO, "Sum", 60 * MINUTE),
+            late=deployment.relay(metrics.DELIVERED_LATE, "Sum", 60 * MINUTE),
+            intime=deployment.relay(metrics.DELIVERED_IN_SLO, "Sum", 60 * MINUTE),
         ),
         threshold=round(BURN_RATE * (1 - metrics.SLO_SHARE), 6),
         periods=1,

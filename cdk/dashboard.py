@@ -7,7 +7,7 @@ from constructs import Construct
 
 from cdk.alarms import Alarms
 from cdk.options import Options
-from cdk.watch import Watched
+from cdk.watch import DeploymentMetrics
 from relay.telemetry import metrics
 from relay.telemetry.metrics import Metric
 
@@ -17,7 +17,7 @@ COLUMN = 8
 
 def dashboard(scope: Construct, options: Options, alarms: Alarms) -> cloudwatch.Dashboard:
     """Alarms on top, then flow, lateness, the destination, and what went wrong."""
-    watched = Watched(options)
+    deployment = DeploymentMetrics(options)
     board = cloudwatch.Dashboard(scope, "Dashboard", dashboard_name=options.name)
     board.add_widgets(
         cloudwatch.AlarmStatusWidget(
@@ -25,14 +25,14 @@ def dashboard(scope: Construct, options: Options, alarms: Alarms) -> cloudwatch.
         )
     )
     board.add_widgets(
-        _sums(watched, "Flow", metrics.RECEIVED, metrics.DELIVERED, metrics.RETRIED),
-        _lateness(watched),
-        _backlog(watched),
+        _sums(deployment, "Flow", metrics.RECEIVED, metrics.DELIVERED, metrics.RETRIED),
+        _lateness(deployment),
+        _backlog(deployment),
     )
     board.add_widgets(
-        _destination(watched),
+        _destination(deployment),
         _sums(
-            watched,
+            deployment,
             "Given up or sent twice",
             metrics.REJECTED,
             metrics.DEAD_LETTERED,
@@ -40,46 +40,46 @@ def dashboard(scope: Construct, options: Options, alarms: Alarms) -> cloudwatch.
             metrics.DUPLICATES,
             metrics.REDRIVEN,
         ),
-        _hands(watched),
+        _hands(deployment),
     )
     return board
 
 
-def _sums(watched: Watched, title: str, *metrics: Metric) -> cloudwatch.GraphWidget:
-    return _graph(title, *(watched.relay(metric, "Sum") for metric in metrics))
+def _sums(deployment: DeploymentMetrics, title: str, *metrics: Metric) -> cloudwatch.GraphWidget:
+    return _graph(title, *(deployment.relay(metric, "Sum") for metric in metrics))
 
 
-def _lateness(watched: Watched) -> cloudwatch.GraphWidget:
+def _lateness(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
     return _graph(
         "From first sent to accepted, s",
-        *(watched.relay(metrics.END_TO_END_AGE, stat) for stat in ("p50", "p95", "p99")),
+        *(deployment.relay(metrics.END_TO_END_AGE, stat) for stat in ("p50", "p95", "p99")),
     )
 
 
-def _backlog(watched: Watched) -> cloudwatch.GraphWidget:
+def _backlog(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
     return _graph(
         "Messages waiting, in flight, dead",
-        watched.queue("ApproximateNumberOfMessagesVisible", "Average"),
-        watched.queue("ApproximateNumberOfMessagesNotVisible", "Average"),
-        watched.dead_letters("ApproximateNumberOfMessagesVisible", "Maximum"),
+        deployment.queue("ApproximateNumberOfMessagesVisible", "Average"),
+        deployment.queue("ApproximateNumberOfMessagesNotVisible", "Average"),
+        deployment.dead_letters("ApproximateNumberOfMessagesVisible", "Maximum"),
     )
 
 
-def _destination(watched: Watched) -> cloudwatch.GraphWidget:
+def _destination(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
     return _graph(
         "The destination: latency s, circuit",
-        *(watched.relay(metrics.FORWARD_LATENCY, stat) for stat in ("p50", "p99")),
-        watched.relay(metrics.CIRCUIT_STATE, "Maximum"),
+        *(deployment.relay(metrics.FORWARD_LATENCY, stat) for stat in ("p50", "p99")),
+        deployment.relay(metrics.CIRCUIT_STATE, "Maximum"),
     )
 
 
-def _hands(watched: Watched) -> cloudwatch.GraphWidget:
+def _hands(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
     return _graph(
         "In hand, batch size",
-        watched.relay(metrics.IN_HAND, "Average"),
-        watched.relay(metrics.BATCH_SIZE, "Average"),
-        watched.relay(metrics.LATE_DELETES, "Sum"),
-        watched.relay(metrics.TELEMETRY_FAILURES, "Sum"),
+        deployment.relay(metrics.IN_FLIGHT, "Average"),
+        deployment.relay(metrics.BATCH_SIZE, "Average"),
+        deployment.relay(metrics.LATE_DELETES, "Sum"),
+        deployment.relay(metrics.TELEMETRY_FAILURES, "Sum"),
     )
 
 

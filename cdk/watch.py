@@ -15,7 +15,7 @@ MINUTE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class DeploymentMetrics:
     """The metrics of one deployment."""
 
     options: Options

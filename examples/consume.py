@@ -38,7 +38,7 @@ async def handle(message: Message) -> Outcome:
 async def main(reference: str) -> None:
     """Consume until told to stop; a second signal leaves at once."""
     async with open_session() as session, open_queue(session, reference) as queue:
-        poller = Poller(queue, handle, limits=Limits(in_hand=100, drain=20))
+        poller = Poller(queue, handle, limits=Limits(max_in_flight=100, drain=20))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, poller.stop)
         await poller.run()

@@ -55,7 +55,7 @@ def interrupted_at_once() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-async def unless(asked: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+async def unless_stopped(asked: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
     """The work's result, None where a stop was asked for before it came; it is cancelled then."""
     doing = asyncio.create_task(work)
     stopping = asyncio.create_task(asked.wait())
@@ -82,7 +82,7 @@ YOUNG = 50_000
 """Objects made and not freed until the collector looks: a few megabytes, should all be garbage."""
 
 
-def tame_garbage_collector() -> None:
+def tune_garbage_collector() -> None:
     """Leave out for good what is there now, and look at the rest more rarely."""
     gc.collect()
     gc.freeze()

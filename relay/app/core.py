@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from relay.app.forwarding import Way, open_way
+from relay.app.forwarding import EventForwarder, open_forwarder
 from relay.app.ledger import Bookkeeping, bookkeeping
 from relay.app.messages import SharedSession, payloads, rules
-from relay.app.telemetry import Telemetry, state_of
-from relay.delivery.dead_letter_queue import DeadLetterQueue, Store
-from relay.delivery.dead_letter_store import SqsDeadLetters
+from relay.app.telemetry import Telemetry, relay_state
+from relay.delivery.dead_letter_queue import DeadLetterQueue, DeadLetterStore
+from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import decode
@@ -31,7 +31,7 @@ class Core:
     """What both modes run on."""
 
     handler: Handler
-    forwarder: Way
+    forwarder: EventForwarder
     dead_letters: DeadLetterQueue
     session: SharedSession
     ledger: Bookkeeping
@@ -47,10 +47,10 @@ class Core:
 
 
 @contextlib.asynccontextmanager
-async def running(
+async def open_core(
     settings: Settings,
     telemetry: Telemetry,
-    letters: Store | None = None,
+    letters: DeadLetterStore | None = None,
     *,
     pushed: bool = False,
 ) -> AsyncIterator[Core]:
@@ -62,17 +62,17 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         session = SharedSession(stack)
         ledger = await stack.enter_async_context(bookkeeping(settings, session, observe))
-        opened = await open_way(
+        opened = await open_forwarder(
             settings,
             stack,
             session,
-            lambda destination: ledger.around(telemetry.around(destination)),
+            lambda destination: ledger.wrap(telemetry.wrap(destination)),
             observe,
             pushed=pushed,
-            learn=telemetry.learn,
+            register_secret=telemetry.register_secret,
         )
-        forwarder = opened.way
-        store = letters or SqsDeadLetters(
+        forwarder = opened.forwarder
+        store = letters or SqsDeadLetterStore(
             session, stack, queue=settings.queue_url, dead_letter_queue=settings.dlq_url
         )
         dead_letters = DeadLetterQueue(store, observe=observe)
@@ -85,7 +85,7 @@ async def running(
             observe=ledger.observe,
             payloads=payloads(settings, session),
         )
-        telemetry.state = partial(state_of, forwarder, handler, opened.concurrency)
+        telemetry.state = partial(relay_state, forwarder, handler, opened.concurrency)
         await stack.enter_async_context(_every(EXPIRY_EVERY, handler.expire))
         yield Core(
             handler=handler,

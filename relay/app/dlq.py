@@ -10,25 +10,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack
 from itertools import islice
 
-from relay.app.core import running
-from relay.app.ledger import place
+from relay.app.core import open_core
+from relay.app.ledger import ledger_scope
 from relay.app.messages import SharedSession, payloads, rules
 from relay.app.telemetry import Telemetry
 from relay.aws.dynamodb import open_table
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
 from relay.delivery.ledger import Subject, Table
-from relay.delivery.ledger.records import READS
-from relay.delivery.ledger.table import KEY, Item, Step, read_note
-from relay.delivery.payloads import NOT_ALLOWED
-from relay.dlq.dead_letter import Letter, read_letter
-from relay.dlq.destination_target import DEADLINE, Ends, NoCopies, StraightRoad
-from relay.dlq.prediction import Known, Memory
+from relay.delivery.ledger.records import MAX_READ_KEYS
+from relay.delivery.ledger.table import KEY, Item, Step, read_entry
+from relay.delivery.payloads import BUCKET_NOT_ALLOWED
+from relay.dlq.dead_letter import DeadLetter, read_dead_letter
+from relay.dlq.destination_target import DEADLINE, DestinationTarget, NoDeadLetters, OutcomeObserver
+from relay.dlq.prediction import LedgerReader, LedgerState
 from relay.model.message import Event, Message, Reject, Retry
 from relay.settings.model import Settings
 
 
-class Reading:
+class DeadLetterReader:
     """Reads the letters of one queue. A payload that cannot be had here leaves its letter sealed.
 
     Args:
@@ -46,19 +46,19 @@ class Reading:
         self._rules = rules(settings)
         self._main = main
 
-    async def read(self, message: Message) -> Letter:
+    async def read(self, message: Message) -> DeadLetter:
         """The letter, with its payload if it can be had."""
         if not self._opening.concern(message):
-            return read_letter(message, self._rules, self._main)
+            return read_dead_letter(message, self._rules, self._main)
         async with self._opening.opened(message) as found:
             payload = self._payload(message, found)
-            return read_letter(message, self._rules, self._main, payload)
+            return read_dead_letter(message, self._rules, self._main, payload)
 
     def _payload(self, message: Message, found: Message | Reject | Retry) -> bytes | Reject | None:
         if isinstance(found, Message):
             return found.body
         # That this machine may not read the bucket says nothing about the relay.
-        if isinstance(found, Reject) and found.code != NOT_ALLOWED:
+        if isinstance(found, Reject) and found.code != BUCKET_NOT_ALLOWED:
             return found
         self.unread[message.message_id] = found.reason
         return None
@@ -69,7 +69,7 @@ FIRST_PAUSE = 0.1
 _STEPS: tuple[Step, ...] = ("sending", "delivered", "dead-lettered")
 
 
-class LedgerMemory:
+class LedgerTableReader:
     """Recalls events from the table of notes; `where` is the destination and its environment."""
 
     def __init__(
@@ -85,16 +85,16 @@ class LedgerMemory:
         self._clock = clock
         self._sleep = sleep
 
-    async def recall(self, events: Sequence[Event]) -> Sequence[Known | None]:
+    async def look_up(self, events: Sequence[Event]) -> Sequence[LedgerState | None]:
         """What is known of each, in order.
 
         Raises:
-            QueueError: the table does not answer.
+            AwsError: the table does not answer.
         """
         subjects = [Subject.of(event, *self._where) for event in events]
         keys = iter(dict.fromkeys(s.key(step) for s in subjects for step in _STEPS))
         found: dict[str, Item] = {}
-        while some := list(islice(keys, READS)):
+        while some := list(islice(keys, MAX_READ_KEYS)):
             found |= await self._read(some)
         return [self._known(subject, found) for subject in subjects]
 
@@ -106,34 +106,34 @@ class LedgerMemory:
                 items, rest = await self._table.read(left)
                 found.update((str(item[KEY]), item) for item in items)
                 left = list(rest)
-            except QueueError as error:
+            except AwsError as error:
                 if not error.transient or attempt == TRIES:
                     raise
             if not left:
                 return found
             await self._sleep(FIRST_PAUSE * 2.0**attempt)
-        raise QueueError("Unprocessed", "throttled", "the ledger's table is throttled: try again")
+        raise AwsError("Unprocessed", "throttled", "the ledger's table is throttled: try again")
 
-    def _known(self, subject: Subject, found: Mapping[str, Item]) -> Known:
+    def _known(self, subject: Subject, found: Mapping[str, Item]) -> LedgerState:
         now = self._clock()
         notes = {
-            step: read_note(step, found[key], now)
+            step: read_entry(step, found[key], now)
             for step in _STEPS
             if (key := subject.key(step)) in found
         }
         at = {step: note.at for step, note in notes.items() if note is not None}
-        return Known(at.get("sending"), at.get("delivered"), at.get("dead-lettered"))
+        return LedgerState(at.get("sending"), at.get("delivered"), at.get("dead-lettered"))
 
 
 @contextlib.asynccontextmanager
-async def ledger_memory(settings: Settings) -> AsyncIterator[Memory | None]:
+async def open_ledger_reader(settings: Settings) -> AsyncIterator[LedgerReader | None]:
     """What the ledger knows, None where the settings name none. Nobody is called yet."""
     if settings.ledger_table is None:
         yield None
         return
     async with AsyncExitStack() as stack:
         opening = open_table(SharedSession(stack), settings.ledger_table, key=KEY)
-        yield LedgerMemory(await stack.enter_async_context(opening), place(settings))
+        yield LedgerTableReader(await stack.enter_async_context(opening), ledger_scope(settings))
 
 
 LAST = 5.0
@@ -141,18 +141,22 @@ LAST = 5.0
 
 
 @contextlib.asynccontextmanager
-async def straight(
+async def destination_target(
     settings: Settings, dead: Queue, max_bytes: int, deadline: float = DEADLINE
-) -> AsyncIterator[StraightRoad]:
+) -> AsyncIterator[DestinationTarget]:
     """The road, for as long as the block runs.
 
     What a letter was dead-lettered for is known: no guard holds it back, and its age is no reason.
     """
-    ends = Ends()
+    ends = OutcomeObserver()
     lenient = settings.model_copy(update={"queue_retention": math.inf, "reject_guard": False})
-    unheard = Telemetry(observe=ends.observe, around=lambda way: way, beside=lambda app: app)
-    async with running(lenient, unheard, NoCopies()) as core:
-        road = StraightRoad(core.handler.handle, ends, dead, max_bytes=max_bytes, deadline=deadline)
+    unheard = Telemetry(
+        observe=ends.observe, wrap=lambda way: way, add_metrics_route=lambda app: app
+    )
+    async with open_core(lenient, unheard, NoDeadLetters()) as core:
+        road = DestinationTarget(
+            core.handler.handle, ends, dead, max_bytes=max_bytes, deadline=deadline
+        )
         try:
             yield road
         finally:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from relay.app.destinations import open_orchestrator
 from relay.app.destinations.inngest import open_destination
-from relay.app.destinations.parts import Learn, unlearned
+from relay.app.destinations.parts import RegisterSecret, ignore_secret
 from relay.app.destinations.traits import traits_of
 from relay.app.messages import SharedSession
 from relay.destinations.webhook_rules import PRESETS
@@ -26,14 +26,14 @@ from relay.model.message import Destination
 from relay.model.traits import Traits, warnings
 from relay.settings.model import Settings
 
-Way: TypeAlias = Forwarder | Router
+EventForwarder: TypeAlias = Forwarder | Router
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """The way, and how many requests to all destinations there may be at once for now."""
 
-    way: Way
+    forwarder: EventForwarder
     concurrency: Callable[[], int]
 
 
@@ -46,15 +46,15 @@ PUSHED_ROUTES = (
 _log = logging.getLogger(__name__)
 
 
-async def open_way(
+async def open_forwarder(
     settings: Settings,
     stack: AsyncExitStack,
     session: SharedSession,
-    around: Callable[[Destination], Destination],
+    wrap: Callable[[Destination], Destination],
     observe: Observe,
     *,
     pushed: bool,
-    learn: Learn = unlearned,
+    register_secret: RegisterSecret = ignore_secret,
 ) -> Opened:
     """The way, for as long as the stack is open. Nobody is called yet.
 
@@ -66,8 +66,10 @@ async def open_way(
     limits = list[Destination]()
     for name in settings.destinations:
         _warn(traits_of(settings, name), settings)
-        destination, refresh = await _opened(name, settings, stack, session, observe, learn)
-        asked = paced(around(destination), name, settings)
+        destination, refresh = await _opened(
+            name, settings, stack, session, observe, register_secret
+        )
+        asked = paced(wrap(destination), name, settings)
         limits.append(asked)
         branches[name] = Forwarder(
             asked,
@@ -76,8 +78,8 @@ async def open_way(
         )
     if several and pushed:
         _log.warning("%s", PUSHED_ROUTES)
-    way = _routed(settings, branches, pushed=pushed)
-    return Opened(way, lambda: sum(_concurrency(one) for one in limits))
+    forwarder = _routed(settings, branches, pushed=pushed)
+    return Opened(forwarder, lambda: sum(_concurrency(one) for one in limits))
 
 
 def _concurrency(destination: Destination) -> int:
@@ -86,21 +88,21 @@ def _concurrency(destination: Destination) -> int:
     return destination.limits.in_flight
 
 
-def _routed(settings: Settings, branches: dict[str, Forwarder], *, pushed: bool) -> Way:
+def _routed(settings: Settings, branches: dict[str, Forwarder], *, pushed: bool) -> EventForwarder:
     if not settings.routes:
         return branches[settings.destination]
     return Router(
         RouteTable(parse_routes(settings.routes)),
         branches,
-        held=settings.route_held,
-        release=settings.route_release,
-        delay=settings.route_delay if pushed else 0.0,
+        held=settings.route_max_held,
+        release=settings.route_poll_backoff,
+        delay=settings.route_serve_backoff if pushed else 0.0,
     )
 
 
 def rate_for(name: str, settings: Settings) -> float | None:
     """Most events a second to the destination of this name; None for no limit."""
-    rate = rate_of(parse_rates(settings.rate), name)
+    rate = rate_of(parse_rates(settings.rate_limit), name)
     if rate is None and name == "webhook":
         return PRESETS[settings.webhook_preset].rate
     return rate
@@ -125,13 +127,13 @@ async def _opened(
     stack: AsyncExitStack,
     session: SharedSession,
     observe: Observe,
-    learn: Learn,
+    register_secret: RegisterSecret,
 ) -> tuple[Destination, Callable[[], Awaitable[None]]]:
     if name == "inngest":
-        opened = await stack.enter_async_context(open_destination(settings, learn))
+        opened = await stack.enter_async_context(open_destination(settings, register_secret))
         return opened.destination, opened.refresh
     opening = open_orchestrator(
-        name, settings, session, lambda event: observe(IdReused(event)), learn
+        name, settings, session, lambda event: observe(IdReused(event)), register_secret
     )
     return await stack.enter_async_context(opening)
 

@@ -7,12 +7,12 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Callable
 
-from relay.app.destinations.traits import promised
+from relay.app.destinations.traits import traits_lookup
 from relay.app.messages import SharedSession
 from relay.aws.dynamodb import open_table
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.delivery.handler import Forward
-from relay.delivery.ledger import Access, Attempts, Ledger, Noting, Records
+from relay.delivery.ledger import Attempts, Ledger, LedgerEntries, Noting, TableAccess
 from relay.delivery.ledger.table import KEY
 from relay.model.facts import Fact, Observe
 from relay.model.message import Destination, Event
@@ -22,7 +22,7 @@ OPENING = 5.0
 """Seconds that the start waits for credentials and client at most."""
 
 
-def place(settings: Settings) -> tuple[str, str]:
+def ledger_scope(settings: Settings) -> tuple[str, str]:
     """What the ledger calls the destination and its environment; whoever reads its notes too.
 
     With routes it is all destinations together: an event that was delivered to one of them is not
@@ -62,7 +62,7 @@ class Bookkeeping:
     """What the other parts are given: themselves, where there is no ledger."""
 
     def __init__(
-        self, records: Records | None, memory: Callable[[Event], float], observe: Observe
+        self, records: LedgerEntries | None, memory: Callable[[Event], float], observe: Observe
     ) -> None:
         self._records = records
         self._memory = memory
@@ -70,7 +70,7 @@ class Bookkeeping:
         self._attempts = Attempts()
         self._ledger: Ledger | None = None
 
-    def around(self, destination: Destination) -> Destination:
+    def wrap(self, destination: Destination) -> Destination:
         """The destination, its requests noted."""
         if self._records is None:
             return destination
@@ -89,7 +89,7 @@ class Bookkeeping:
         """Tell the observer, and note what was dead-lettered."""
         self._observe(fact)
         if self._ledger is not None:
-            self._ledger.told(fact)
+            self._ledger.detail(fact)
 
     async def drain(self) -> None:
         """Wait for the last notes; that is seconds at most."""
@@ -106,14 +106,14 @@ async def bookkeeping(
     if settings.ledger_table is None:
         yield Bookkeeping(None, memory, observe)
         return
-    destination, environment = place(settings)
+    destination, environment = ledger_scope(settings)
     async with open_table(session, settings.ledger_table, key=KEY) as table:
         # What comes first after a crash is what the ledger is for: it should not miss that.
-        with contextlib.suppress(QueueError, TimeoutError):
+        with contextlib.suppress(AwsError, TimeoutError):
             await asyncio.wait_for(table.ready(), OPENING)
-        records = Records(
+        records = LedgerEntries(
             table,
-            Access(observe=observe),
+            TableAccess(observe=observe),
             destination=destination,
             environment=environment,
             kept=settings.queue_retention + settings.dlq_retention,
@@ -127,10 +127,10 @@ async def bookkeeping(
 
 def _memory(settings: Settings) -> Callable[[Event], float]:
     """For how many seconds an event's destination surely knows it again."""
-    find = promised(settings)
+    find = traits_lookup(settings)
 
     def of(event: Event) -> float:
         traits = find(event.name)
-        return 0.0 if traits is None else traits.surely
+        return 0.0 if traits is None else traits.safe_repeat_window
 
     return of

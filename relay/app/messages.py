@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.s3 import read_object
 from relay.aws.session import Session, open_session
 from relay.delivery.payloads import NotFetched, Payloads
@@ -28,7 +28,7 @@ class SharedSession:
         """The session.
 
         Raises:
-            QueueError: it cannot be opened.
+            AwsError: it cannot be opened.
         """
         async with self._opening:
             if self._session is None:
@@ -42,7 +42,7 @@ def payloads(settings: Settings, session: SharedSession) -> Payloads:
     async def fetch(bucket: str, key: str, limit: int) -> bytes:
         try:
             body = await read_object(await session(), bucket, key, limit)
-        except QueueError as error:
+        except AwsError as error:
             gone = error.code in ("NoSuchKey", "404")
             raise NotFetched(error.sentence, "payload_missing" if gone else None) from error
         if body is None:

@@ -12,18 +12,18 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from relay.app.core import running
-from relay.app.readiness import Intake, readiness, receiving
-from relay.app.telemetry import Telemetry, telling
-from relay.aws.errors import QueueError
+from relay.app.core import open_core
+from relay.app.readiness import ReceiveStatus, poller_readiness, readiness
+from relay.app.telemetry import Telemetry, start_telemetry
+from relay.aws.errors import AwsError
 from relay.aws.session import open_session
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import QueueAttributes
 from relay.http.server import Readiness, health_routes, serving
-from relay.process import on_stop_signal, tame_garbage_collector, unless
+from relay.process import on_stop_signal, tune_garbage_collector, unless_stopped
 from relay.settings.model import Settings
 from relay.sources.poller import Limits, Poller
-from relay.sources.poller.receive_health import WayIn
+from relay.sources.poller.receive_health import ReceiveHealth
 
 FLUSH = 2.0
 """Seconds for the last copies to the dead-letter queue, after the poller has left."""
@@ -49,22 +49,22 @@ async def poll(settings: Settings) -> None:
 
     async with AsyncExitStack() as stack:
         stack.enter_context(on_stop_signal(stop))
-        telemetry = await stack.enter_async_context(telling(settings))
+        telemetry = await stack.enter_async_context(start_telemetry(settings))
         answers = await stack.enter_async_context(answering(settings, telemetry))
-        way_in = WayIn(observe=telemetry.observe)
-        _tell(telemetry, answers, lambda: way_in)
-        found = await unless(asked, _found(settings, stack, way_in))
+        receive_health = ReceiveHealth(observe=telemetry.observe)
+        _tell(telemetry, answers, lambda: receive_health)
+        found = await unless_stopped(asked, _found(settings, stack, receive_health))
         if found is None:
             return
         queue, attributes = found
         # The queue's own retention is what ends a wait, whatever the settings were told.
         real = settings.model_copy(update={"queue_retention": attributes.retention})
-        core = await stack.enter_async_context(running(real, telemetry))
+        core = await stack.enter_async_context(open_core(real, telemetry))
         answers.ready = readiness(core.forwarder, core.handler)
         poller = Poller(
             queue,
-            core.handler.handle_own,
-            way=core.forwarder,
+            core.handler.handle_exclusive,
+            gate=core.forwarder,
             limits=_limits(settings),
             observe=telemetry.observe,
             retention=core.handler.retention,
@@ -74,46 +74,47 @@ async def poll(settings: Settings) -> None:
         _log.info("polling %s", queue.url)
         if asked.is_set():
             poller.stop()
-        tame_garbage_collector()
+        tune_garbage_collector()
         await poller.run()
         await core.stop(FLUSH)
 
 
-def _tell(telemetry: Telemetry, answers: Answering, intake: Callable[[], Intake]) -> None:
+def _tell(telemetry: Telemetry, answers: Answering, receiving: Callable[[], ReceiveStatus]) -> None:
     """Let metrics and `/ready` show what the way in from the queue is."""
     state, ready = telemetry.state, answers.ready
-    telemetry.state = lambda: replace(state(), intake=intake().state)
-    answers.ready = receiving(ready, intake)
+    telemetry.state = lambda: replace(state(), receiving=receiving().state)
+    answers.ready = poller_readiness(ready, receiving)
 
 
 async def _found(
-    settings: Settings, stack: AsyncExitStack, way_in: WayIn
+    settings: Settings, stack: AsyncExitStack, receive_health: ReceiveHealth
 ) -> tuple[Queue, QueueAttributes]:
     """The queue, looked for until SQS answers: what is wrong may get mended."""
     while True:
-        await way_in.clear()
+        await receive_health.clear()
         trying = AsyncExitStack()
         try:
             session = await trying.enter_async_context(open_session())
             queue = await trying.enter_async_context(open_queue(session, settings.queue_url or ""))
             attributes = await queue.attributes()
-        except QueueError as error:
+        except AwsError as error:
             await trying.aclose()
-            way_in.failed("find", error)
+            receive_health.failed("find", error)
         else:
             await stack.enter_async_context(trying)
-            way_in.passed("find")
+            receive_health.passed("find")
             return queue, attributes
 
 
 def _limits(settings: Settings) -> Limits:
     return Limits(
-        in_hand=settings.in_hand,
-        in_hand_bytes=settings.in_hand_bytes,
-        handling=settings.handling or max(1, int(settings.in_hand * HANDLED_SHARE)),
+        max_in_flight=settings.max_in_flight,
+        max_in_flight_bytes=settings.max_in_flight_bytes,
+        handler_concurrency=settings.handler_concurrency
+        or max(1, int(settings.max_in_flight * HANDLED_SHARE)),
         receivers=settings.receivers,
         drain=settings.drain_deadline,
-        park=settings.fifo_park,
+        park=settings.fifo_stop_on_reject,
     )
 
 
@@ -147,5 +148,5 @@ async def answering(settings: Settings, telemetry: Telemetry) -> AsyncIterator[A
         yield answers
         return
     app = Starlette(routes=health_routes(answers.now))
-    async with serving(telemetry.beside(app), host=settings.host, port=settings.port):
+    async with serving(telemetry.add_metrics_route(app), host=settings.host, port=settings.port):
         yield answers

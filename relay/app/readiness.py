@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Any, Protocol
 
-from relay.app.forwarding import Way
+from relay.app.forwarding import EventForwarder
 from relay.delivery.handler import Handler
 from relay.http.server import Readiness
 
 
-class Intake(Protocol):
+class ReceiveStatus(Protocol):
     """The way in from the queue: its state, and why it is not open."""
 
     @property
@@ -24,7 +24,7 @@ class Intake(Protocol):
         ...
 
 
-def readiness(forwarder: Way, handler: Handler) -> Readiness:
+def readiness(forwarder: EventForwarder, handler: Handler) -> Readiness:
     """The answer of a relay that runs: ready while the circuit is closed and nothing halts."""
 
     def told() -> tuple[bool, Mapping[str, Any]]:
@@ -36,25 +36,25 @@ def readiness(forwarder: Way, handler: Handler) -> Readiness:
             "reason": held.problem or way.reason or None,
             "setting": held.setting if held.problem else way.setting,
             "seconds": round(way.seconds, 1),
-            "in_hand": held.in_hand,
+            "in_flight": held.in_flight,
             "last_error": way.last_error,
         }
 
     return told
 
 
-def receiving(told: Readiness, intake: Callable[[], Intake]) -> Readiness:
+def poller_readiness(told: Readiness, receiving: Callable[[], ReceiveStatus]) -> Readiness:
     """The same of a relay that receives for itself: not ready while nothing can be received."""
 
     def both() -> tuple[bool, Mapping[str, Any]]:
         well, fields = told()
-        now = intake()
+        now = receiving()
         reasons = [reason for reason in (fields["reason"], now.reason) if reason]
         return well and now.state in ("open", "stopping"), {
             **fields,
             "halted": fields["halted"] or now.state == "halted",
             "reason": "; ".join(reasons) or None,
-            "intake": now.state,
+            "receiving": now.state,
         }
 
     return both
@@ -75,7 +75,7 @@ def misconfigured(mistakes: Sequence[str], held: Sized) -> Readiness:
             "halted": True,
             "reason": "; ".join(mistakes),
             "setting": named(mistakes[0]),
-            "in_hand": len(held),
+            "in_flight": len(held),
             "last_error": None,
         }
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from relay.app.core import running
+from relay.app.core import open_core
 from relay.app.readiness import misconfigured, named, readiness
-from relay.app.telemetry import Telemetry, telling
+from relay.app.telemetry import Telemetry, start_telemetry
 from relay.http.server import serving
 from relay.model.message import Message, Outcome
-from relay.process import on_stop_signal, tame_garbage_collector
+from relay.process import on_stop_signal, tune_garbage_collector
 from relay.settings.loading import Loaded
 from relay.settings.model import Settings
 from relay.sources.sqsd import PushApp
@@ -29,7 +29,7 @@ async def serve(loaded: Loaded, mistakes: tuple[str, ...]) -> None:
     """
     stop = asyncio.Event()
     with on_stop_signal(stop.set):
-        async with telling(loaded.settings) as telemetry:
+        async with start_telemetry(loaded.settings) as telemetry:
             if mistakes:
                 await _halted(loaded.settings, mistakes, telemetry, stop)
             else:
@@ -37,18 +37,21 @@ async def serve(loaded: Loaded, mistakes: tuple[str, ...]) -> None:
 
 
 async def _running(settings: Settings, telemetry: Telemetry, stop: asyncio.Event) -> None:
-    async with running(settings, telemetry, pushed=True) as core:
+    async with open_core(settings, telemetry, pushed=True) as core:
         app = PushApp(
             core.handler.handle,
-            hold=settings.clocks.patience,
+            hold=settings.clocks.outcome_timeout,
             ready=readiness(core.forwarder, core.handler),
             task_paths=frozenset(settings.task_paths),
         )
         async with serving(
-            telemetry.beside(app.asgi()), host=settings.host, port=settings.port, grace=ANSWERING
+            telemetry.add_metrics_route(app.asgi()),
+            host=settings.host,
+            port=settings.port,
+            grace=ANSWERING,
         ) as port:
             _log.info("listening on %s:%s", settings.host, port)
-            tame_garbage_collector()
+            tune_garbage_collector()
             await stop.wait()
             _log.info("stopping: finishing what is on the wire")
             app.stop()
@@ -64,11 +67,14 @@ async def _halted(
         _log.error("halted: %s", mistake)
     held = _Held()
     telemetry.state = lambda: State(
-        in_hand=len(held), problem=mistakes[0], setting=named(mistakes[0])
+        in_flight=len(held), problem=mistakes[0], setting=named(mistakes[0])
     )
     app = PushApp(held, hold=settings.hold, ready=misconfigured(mistakes, held))
     async with serving(
-        telemetry.beside(app.asgi()), host=settings.host, port=settings.port, grace=ANSWERING
+        telemetry.add_metrics_route(app.asgi()),
+        host=settings.host,
+        port=settings.port,
+        grace=ANSWERING,
     ):
         await stop.wait()
         app.stop()

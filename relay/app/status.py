@@ -11,17 +11,17 @@ from contextlib import AsyncExitStack
 import httpx
 
 from relay.app.messages import SharedSession
-from relay.aws.cloudwatch import oldest
-from relay.aws.errors import QueueError
+from relay.aws.cloudwatch import oldest_message_ages
+from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue, open_queue
-from relay.ops.status import PATIENCE, QueueSample, Sample, ask
+from relay.ops.status import RELAY_TIMEOUT, QueueStatus, StatusReport, fetch_relay_status
 from relay.settings.model import Settings
 
 AGE_EVERY = 60.0
 """Seconds between two questions for ages: they are measured once a minute, and cost."""
 
 
-class Looking:
+class StatusCollector:
     """Looks at everything again and again; what failed is tried anew each time.
 
     `last` is the last look, None before the first.
@@ -45,28 +45,29 @@ class Looking:
         self._ages: dict[str, float] = {}
         self._aged_at = float("-inf")
         self._no_age: str | None = None
-        self.last: Sample | None = None
+        self.last: StatusReport | None = None
 
-    async def look(self) -> Sample:
+    async def collect(self) -> StatusReport:
         """One look at all of it."""
         queues, relays = await asyncio.gather(
-            self._of_queues(), asyncio.gather(*(ask(self._client, url) for url in self._urls))
+            self._of_queues(),
+            asyncio.gather(*(fetch_relay_status(self._client, url) for url in self._urls)),
         )
         found, gaps = queues
-        self.last = Sample(at=self._clock(), queues=found, relays=tuple(relays), gaps=gaps)
+        self.last = StatusReport(at=self._clock(), queues=found, relays=tuple(relays), gaps=gaps)
         return self.last
 
-    async def _of_queues(self) -> tuple[tuple[QueueSample, ...], tuple[str, ...]]:
+    async def _of_queues(self) -> tuple[tuple[QueueStatus, ...], tuple[str, ...]]:
         if self._settings.queue_url is None and self._settings.dlq_url is None:
             return (), ("no queue is named: set RELAY_QUEUE_URL to see it",)
         try:
             await self._find()
             counts = [await queue.attributes() for queue in self._queues]
-        except QueueError as error:
+        except AwsError as error:
             return (), (error.sentence,)
         await self._age()
         samples = tuple(
-            QueueSample(
+            QueueStatus(
                 name=queue.name,
                 visible=count.visible,
                 in_flight=count.in_flight,
@@ -100,21 +101,24 @@ class Looking:
         self._aged_at = now
         names = [queue.name for queue in self._queues]
         try:
-            self._ages, self._no_age = await oldest(await self._session(), names, now), None
-        except QueueError as error:
+            self._ages, self._no_age = (
+                await oldest_message_ages(await self._session(), names, now),
+                None,
+            )
+        except AwsError as error:
             self._no_age = f"no ages: {error.sentence}"
 
 
 @contextlib.asynccontextmanager
-async def looking(settings: Settings, urls: Sequence[str]) -> AsyncIterator[Looking]:
+async def open_collector(settings: Settings, urls: Sequence[str]) -> AsyncIterator[StatusCollector]:
     """What looks, for as long as the block runs."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
             httpx.AsyncClient(
-                timeout=PATIENCE,
+                timeout=RELAY_TIMEOUT,
                 trust_env=False,
                 # Reading the certificates takes longer than a relay's answer.
                 verify=any(url.startswith("https:") for url in urls),
             )
         )
-        yield Looking(settings, urls, stack, client)
+        yield StatusCollector(settings, urls, stack, client)

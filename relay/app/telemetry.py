@@ -15,28 +15,28 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from relay.app.destinations.parts import Learn, unlearned
-from relay.app.forwarding import Way
+from relay.app.destinations.parts import RegisterSecret, ignore_secret
+from relay.app.forwarding import EventForwarder
 from relay.app.messages import SharedSession
 from relay.aws.cloudwatch import has_credentials, put_metrics
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.references import parse_reference
 from relay.delivery.handler import Handler
 from relay.model.facts import Observe
 from relay.model.message import Destination
-from relay.model.trace_context import Carrying
+from relay.model.trace_context import TracedDestination
 from relay.settings.model import Settings
 from relay.telemetry import metrics
-from relay.telemetry.cloudwatch import CloudWatchSink, EmfAgent, EmfLines, append_to
+from relay.telemetry.cloudwatch import CloudWatchSink, EmfAgentSink, EmfLineSink, append_to
 from relay.telemetry.flusher import Flusher, gauges
 from relay.telemetry.log import Log, open_log
-from relay.telemetry.log_observer import LogObserver, chosen
+from relay.telemetry.log_observer import LogObserver, message_filter
 from relay.telemetry.observers import Observers
-from relay.telemetry.opentelemetry import ExtraMissing, needing_otlp
+from relay.telemetry.opentelemetry import ExtraMissing, import_otlp
 from relay.telemetry.prometheus import App, PrometheusSink
 from relay.telemetry.recorder import Recorder
 from relay.telemetry.redaction import Redactor
-from relay.telemetry.report import NotTaken, Report, Sink, State, Window
+from relay.telemetry.report import Report, Sink, SinkError, State, Window
 
 _logger = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ class WithCredentials:
     async def _choose(self) -> Sink:
         try:
             found = await has_credentials(await self._session())
-        except QueueError as error:
-            raise NotTaken(error.sentence) from error
+        except AwsError as error:
+            raise SinkError(error.sentence) from error
         if not found:
             _logger.info("no AWS credentials, so metrics go nowhere: see RELAY_METRICS")
         return _cloudwatch(self._session) if found else Nowhere()
@@ -84,7 +84,7 @@ def sink(settings: Settings, session: SharedSession, screen: Callable[[str], Non
     if settings.metrics == "emf":
         return _emf(settings, screen)
     if settings.metrics == "otlp":
-        make = needing_otlp("relay.telemetry.otlp", "OtlpSink", "RELAY_METRICS=otlp")
+        make = import_otlp("relay.telemetry.otlp", "OtlpSink", "RELAY_METRICS=otlp")
         made: Sink = make(settings.service)
         return made
     return Nowhere()
@@ -94,19 +94,19 @@ def _cloudwatch(session: SharedSession) -> Sink:
     async def put(namespace: str, entries: Sequence[dict[str, Any]]) -> None:
         try:
             await put_metrics(await session(), namespace, entries)
-        except QueueError as error:
-            raise NotTaken(error.sentence) from error
+        except AwsError as error:
+            raise SinkError(error.sentence) from error
 
     return CloudWatchSink(put)
 
 
 def _emf(settings: Settings, screen: Callable[[str], None]) -> Sink:
-    if settings.emf_to == "stdout":
-        return EmfLines(screen)
-    if "://" not in settings.emf_to:
-        return EmfLines(append_to(Path(settings.emf_to)))
-    parts = urlsplit(settings.emf_to)
-    return EmfAgent(parts.hostname or "", parts.port or 0, settings.emf_log_group)
+    if settings.emf_target == "stdout":
+        return EmfLineSink(screen)
+    if "://" not in settings.emf_target:
+        return EmfLineSink(append_to(Path(settings.emf_target)))
+    parts = urlsplit(settings.emf_target)
+    return EmfAgentSink(parts.hostname or "", parts.port or 0, settings.emf_log_group)
 
 
 AWS_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -127,14 +127,14 @@ class Telemetry:
     """
 
     observe: Observe
-    around: Callable[[Destination], Destination]
-    beside: Callable[[App], App]
+    wrap: Callable[[Destination], Destination]
+    add_metrics_route: Callable[[App], App]
     state: Callable[[], State] = State
-    learn: Learn = unlearned
+    register_secret: RegisterSecret = ignore_secret
 
 
 @contextlib.asynccontextmanager
-async def telling(settings: Settings) -> AsyncIterator[Telemetry]:
+async def start_telemetry(settings: Settings) -> AsyncIterator[Telemetry]:
     """Logs, metrics and traces as the settings want them, for as long as the block runs.
 
     Leaving sends what was counted last and writes what was logged last.
@@ -143,7 +143,9 @@ async def telling(settings: Settings) -> AsyncIterator[Telemetry]:
         redactor = _redactor(settings)
         log = stack.enter_context(_log_of(settings, redactor))
         recorder = Recorder(slo=settings.slo)
-        lines = LogObserver(log, chosen=chosen(settings.log_messages), payload=settings.log_payload)
+        lines = LogObserver(
+            log, message_filter=message_filter(settings.log_messages), payload=settings.log_payload
+        )
         observers = Observers(
             recorder,
             lines,
@@ -151,7 +153,10 @@ async def telling(settings: Settings) -> AsyncIterator[Telemetry]:
             failed=lambda: recorder.count(metrics.TELEMETRY_FAILURES),
         )
         telemetry = Telemetry(
-            observe=observers.observe, around=Carrying, beside=lambda app: app, learn=redactor.learn
+            observe=observers.observe,
+            wrap=TracedDestination,
+            add_metrics_route=lambda app: app,
+            register_secret=redactor.register_secret,
         )
 
         def state() -> State:
@@ -172,7 +177,7 @@ async def telling(settings: Settings) -> AsyncIterator[Telemetry]:
             tell=tell,
         )
         if prometheus:
-            telemetry.beside = asked.beside
+            telemetry.add_metrics_route = asked.add_metrics_route
         await stack.enter_async_context(_flushing(flusher))
         stack.callback(observers.tell)
         if settings.traces == "otlp":
@@ -180,11 +185,13 @@ async def telling(settings: Settings) -> AsyncIterator[Telemetry]:
         yield telemetry
 
 
-def state_of(forwarder: Way, handler: Handler, concurrency: Callable[[], int]) -> State:
+def relay_state(
+    forwarder: EventForwarder, handler: Handler, concurrency: Callable[[], int]
+) -> State:
     """What the relay is doing."""
     held = handler.status
     return State(
-        in_hand=held.in_hand,
+        in_flight=held.in_flight,
         concurrency=concurrency(),
         circuit=forwarder.state.circuit,
         problem=held.problem,
@@ -202,7 +209,7 @@ def _log_of(settings: Settings, redactor: Redactor) -> contextlib.AbstractContex
     return open_log(
         service=settings.service,
         level=settings.log_level,
-        form=settings.log_format,
+        log_format=settings.log_format,
         file=Path(settings.log_file) if settings.log_file else None,
         redactor=redactor,
     )
@@ -220,7 +227,7 @@ async def _trace(
     settings: Settings, telemetry: Telemetry, recorder: Recorder, stack: AsyncExitStack
 ) -> None:
     try:
-        make = needing_otlp("relay.telemetry.spans", "Spans", "RELAY_TRACES=otlp")
+        make = import_otlp("relay.telemetry.spans", "Spans", "RELAY_TRACES=otlp")
     except ExtraMissing as error:
         _log.warning("no traces: %s", error)
         return
@@ -229,7 +236,7 @@ async def _trace(
     # Exports end in a thread, and counting is not for threads.
     spans = make(settings.service, lambda: loop.call_soon_threadsafe(recorder.count, count))
     stack.push_async_callback(spans.aclose)
-    telemetry.around = spans.around
+    telemetry.wrap = spans.wrap
 
 
 @contextlib.asynccontextmanager
@@ -248,5 +255,5 @@ def _queue_name(settings: Settings) -> str | None:
         return None
     try:
         return parse_reference(settings.queue_url).name
-    except QueueError:
+    except AwsError:
         return None

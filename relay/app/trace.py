@@ -11,31 +11,38 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from relay.app.dlq import Reading
-from relay.app.ledger import place
+from relay.app.dlq import DeadLetterReader
+from relay.app.ledger import ledger_scope
 from relay.app.messages import SharedSession
 from relay.aws.cloudwatch import search_logs
 from relay.aws.dynamodb import open_table
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.secrets import Secret
 from relay.aws.session import Session
 from relay.aws.sqs import Queue, open_queue
 from relay.delivery.ledger.table import KEY
-from relay.destinations.inngest.queries import Questions
+from relay.destinations.inngest.queries import InngestQueries
 from relay.dlq.pull import pull
 from relay.dlq.snapshot import Head, Snapshot
-from relay.ops.trace.dead_letters import DEAD_LETTERS, Letters
-from relay.ops.trace.inngest import INNGEST, Stored
-from relay.ops.trace.ledger import Notes
-from relay.ops.trace.logs import LogFiles, LogGroup
-from relay.ops.trace.timeline import Found, Known, Source, Story, Unreached, tell
+from relay.ops.trace.dead_letters import DEAD_LETTERS, DeadLetterSource
+from relay.ops.trace.inngest import INNGEST, InngestSource
+from relay.ops.trace.ledger import LedgerSource
+from relay.ops.trace.logs import LogFileSource, LogGroupSource
+from relay.ops.trace.timeline import (
+    KnownIds,
+    Source,
+    SourceResult,
+    SourceUnavailable,
+    Trace,
+    build_trace,
+)
 from relay.settings.model import Settings
 
 REACH = 10.0
 """Seconds for one question."""
 
 
-async def reading(settings: Settings) -> Questions:
+async def reading(settings: Settings) -> InngestQueries:
     """The server that events go to, to be asked what it stored.
 
     Raises:
@@ -46,11 +53,11 @@ async def reading(settings: Settings) -> Questions:
     if settings.inngest_signing_key_secret is not None:
         try:
             secret = await Secret(settings.inngest_signing_key_secret).value()
-        except QueueError as error:
-            raise Unreached(error.sentence) from error
+        except AwsError as error:
+            raise SourceUnavailable(error.sentence) from error
     if secret is None and settings.cloud:
-        raise Unreached("the Cloud tells nothing without RELAY_INNGEST_SIGNING_KEY: set it")
-    return Questions(
+        raise SourceUnavailable("the Cloud tells nothing without RELAY_INNGEST_SIGNING_KEY: set it")
+    return InngestQueries(
         settings.inngest_url,
         signing_key=secret,
         cloud=settings.cloud,
@@ -59,21 +66,21 @@ async def reading(settings: Settings) -> Questions:
     )
 
 
-def letters_of(
+def snapshot_source(
     settings: Settings,
     session: SharedSession,
     path: Path,
     name: str | None = None,
     left: int = 0,
-) -> Letters:
+) -> DeadLetterSource:
     """The letters of a snapshot, read as the relay reads messages.
 
     Raises:
         relay.dlq.snapshot.Unreadable: it is none.
     """
     snapshot = Snapshot(path)
-    reading = Reading(settings, session, snapshot.head.main)
-    return Letters(
+    reading = DeadLetterReader(settings, session, snapshot.head.main)
+    return DeadLetterSource(
         name or path.name,
         snapshot,
         reading.read,
@@ -84,7 +91,7 @@ def letters_of(
     )
 
 
-class Peek:
+class LiveDeadLetterSource:
     """The dead-letter queue as it is now: received once into a file, and released.
 
     Args:
@@ -103,9 +110,9 @@ class Peek:
         self._session = session
         self._path = directory / "now.jsonl"
         self._poll = poll
-        self._letters: Letters | None = None
+        self._letters: DeadLetterSource | None = None
 
-    async def find(self, known: Known) -> Found:
+    async def find(self, known: KnownIds) -> SourceResult:
         """The letters of the story; the queue is gone through at the first call only.
 
         Raises:
@@ -113,11 +120,11 @@ class Peek:
         """
         try:
             self._letters = self._letters or await self._taken()
-        except QueueError as error:
-            raise Unreached(error.sentence) from error
+        except AwsError as error:
+            raise SourceUnavailable(error.sentence) from error
         return await self._letters.find(known)
 
-    async def _taken(self) -> Letters:
+    async def _taken(self) -> DeadLetterSource:
         async with _dead_letter_queue(self._settings, await self._session()) as (queue, main):
             counts = await queue.attributes()
             head = Head(
@@ -137,7 +144,7 @@ class Peek:
                 stop=asyncio.Event(),
                 progress=_silent,
             )
-        return letters_of(self._settings, self._session, self._path, DEAD_LETTERS, end.left)
+        return snapshot_source(self._settings, self._session, self._path, DEAD_LETTERS, end.left)
 
 
 @asynccontextmanager
@@ -152,7 +159,9 @@ async def _dead_letter_queue(
             reference = reference or (policy.target_arn if policy else None)
             main = source.name
     if reference is None:
-        raise Unreached("no dead-letter queue is known: set RELAY_DLQ_URL or RELAY_QUEUE_URL")
+        raise SourceUnavailable(
+            "no dead-letter queue is known: set RELAY_DLQ_URL or RELAY_QUEUE_URL"
+        )
     async with open_queue(session, reference) as queue:
         yield queue, main
 
@@ -162,7 +171,7 @@ def _silent(_count: int) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class TraceOptions:
     """Where to look. `since` is in epoch seconds.
 
     `peek` receives the dead letters once, in polls that wait `poll` seconds each.
@@ -173,37 +182,37 @@ class Wanted:
     logs: Sequence[Path] = ()
     log_group: str | None = None
     snapshots: Sequence[Path] = ()
-    peek: bool = False
+    scan_dlq: bool = False
     poll: float = 1.0
 
 
-async def story_of(asked: str, settings: Settings, wanted: Wanted) -> Story:
+async def trace_event(asked: str, settings: Settings, wanted: TraceOptions) -> Trace:
     """The story of what is asked for.
 
     Raises:
         relay.dlq.snapshot.Unreadable: a snapshot is none.
     """
-    known = Known(asked)
+    known = KnownIds(asked)
     if wanted.name is not None:
         known.events.add((wanted.name, asked))
     async with AsyncExitStack() as stack:
         session = SharedSession(stack)
-        sources: list[Source] = [LogFiles(wanted.logs)] if wanted.logs else []
+        sources: list[Source] = [LogFileSource(wanted.logs)] if wanted.logs else []
         if wanted.log_group is not None:
             search = partial(_search, session, wanted.log_group, wanted.since)
-            sources.append(LogGroup(search))
-        sources += [letters_of(settings, session, path) for path in wanted.snapshots]
-        if wanted.peek:
+            sources.append(LogGroupSource(search))
+        sources += [snapshot_source(settings, session, path) for path in wanted.snapshots]
+        if wanted.scan_dlq:
             directory = tempfile.TemporaryDirectory(prefix="relay-trace-")
             path = Path(stack.enter_context(directory))
-            sources.append(Peek(settings, session, path, wanted.poll))
+            sources.append(LiveDeadLetterSource(settings, session, path, wanted.poll))
         if settings.ledger_table is not None:
             opening = open_table(session, settings.ledger_table, key=KEY)
             table = await stack.enter_async_context(opening)
-            sources.append(Notes(table, *place(settings)))
+            sources.append(LedgerSource(table, *ledger_scope(settings)))
         if settings.destination == "inngest":
             sources.append(_Server(settings, wanted.since, stack))
-        return await tell(known, sources)
+        return await build_trace(known, sources)
 
 
 async def _search(
@@ -221,11 +230,11 @@ class _Server:
         self._settings = settings
         self._since = since
         self._stack = stack
-        self._stored: Stored | None = None
+        self._stored: InngestSource | None = None
 
-    async def find(self, known: Known) -> Found:
+    async def find(self, known: KnownIds) -> SourceResult:
         """What it stored and ran."""
         if self._stored is None:
             questions = await self._stack.enter_async_context(await reading(self._settings))
-            self._stored = Stored(questions, since=self._since)
+            self._stored = InngestSource(questions, since=self._since)
         return await self._stored.find(known)

@@ -17,7 +17,7 @@ async def put_metrics(session: Session, namespace: str, entries: Sequence[dict[s
     """One PutMetricData call.
 
     Raises:
-        QueueError: CloudWatch did not take them.
+        AwsError: CloudWatch did not take them.
     """
     try:
         client = await session.client("cloudwatch")
@@ -30,7 +30,7 @@ async def has_credentials(session: Session) -> bool:
     """Whether AWS credentials can be found, wherever AWS's own tools look for them.
 
     Raises:
-        QueueError: looking for them failed.
+        AwsError: looking for them failed.
     """
     try:
         return await session.aio.get_credentials() is not None
@@ -42,7 +42,9 @@ BACK = 600.0
 """Seconds to look back: SQS's metrics come a few minutes late."""
 
 
-async def oldest(session: Session, queues: Sequence[str], now: float) -> dict[str, float]:
+async def oldest_message_ages(
+    session: Session, queues: Sequence[str], now: float
+) -> dict[str, float]:
     """The age of the oldest message of each queue, seconds, as far as CloudWatch knows one.
 
     Args:
@@ -51,7 +53,7 @@ async def oldest(session: Session, queues: Sequence[str], now: float) -> dict[st
         now: epoch seconds.
 
     Raises:
-        QueueError: CloudWatch did not answer.
+        AwsError: CloudWatch did not answer.
     """
     client = await session.client("cloudwatch")
     end = datetime.fromtimestamp(now, UTC)
@@ -87,7 +89,7 @@ async def search_logs(
     """The lines since then (epoch seconds) that hold the word, and whether all were looked at.
 
     Raises:
-        QueueError: there is no such group, or it may not be read.
+        AwsError: there is no such group, or it may not be read.
     """
     client = await session.client("logs")
     # In quotes a pattern is a piece of text, whatever is in it.

@@ -11,7 +11,7 @@ from typing import Any
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # ships no types
 
 from relay.aws.errors import translate
-from relay.aws.json_protocol import DYNAMODB, Wire, open_wire
+from relay.aws.json_protocol import DYNAMODB, JsonClient, open_json_client
 from relay.aws.session import Session
 
 
@@ -27,13 +27,13 @@ class ItemTable:
         self._name = name
         self._key = key
         self._resources = AsyncExitStack()
-        self._opening: asyncio.Task[Wire] | None = None
+        self._opening: asyncio.Task[JsonClient] | None = None
 
     async def ready(self) -> None:
         """Prepare the first call; nobody is asked but for credentials.
 
         Raises:
-            QueueError: there is no session to be had. The next call tries again.
+            AwsError: there is no session to be had. The next call tries again.
         """
         await self._wire()
 
@@ -43,7 +43,7 @@ class ItemTable:
         Every write that was answered before is seen.
 
         Raises:
-            QueueError: nothing was read.
+            AwsError: nothing was read.
         """
         asked = {"Keys": [{self._key: {"S": key}} for key in keys], "ConsistentRead": True}
         answer = await self._call("BatchGetItem", asked)
@@ -65,7 +65,7 @@ class ItemTable:
         Returns the keys that were not got to.
 
         Raises:
-            QueueError: nothing is known to be written.
+            AwsError: nothing is known to be written.
         """
         requests: list[Mapping[str, Any]] = [{"PutRequest": {"Item": _write(i)}} for i in items]
         requests += [{"DeleteRequest": {"Key": {self._key: {"S": key}}}} for key in deletes]
@@ -105,18 +105,18 @@ class ItemTable:
         )
         return answer
 
-    async def _wire(self) -> Wire:
+    async def _wire(self) -> JsonClient:
         if self._opening is None or _failed(self._opening):
             self._opening = asyncio.get_running_loop().create_task(self._open())
             self._opening.add_done_callback(_failed)
         return await asyncio.shield(self._opening)
 
-    async def _open(self) -> Wire:
+    async def _open(self) -> JsonClient:
         session = await self._session()
         await session.credentials()
         # Only to find where the service is.
         meta = (await session.client("dynamodb")).meta
-        opening = open_wire(session, meta.endpoint_url, meta.region_name, DYNAMODB)
+        opening = open_json_client(session, meta.endpoint_url, meta.region_name, DYNAMODB)
         return await self._resources.enter_async_context(opening)
 
 
@@ -155,20 +155,20 @@ def _write(item: Mapping[str, str | float]) -> dict[str, dict[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TableDescription:
     """A table: its key's attributes with their types (`S`, `N`, `B`), and what expires items."""
 
     arn: str
     status: str
     key: tuple[tuple[str, str], ...]
-    expires: str | None
+    ttl_attribute: str | None
 
 
-async def describe_table(session: Session, name: str) -> Table:
+async def describe_table(session: Session, name: str) -> TableDescription:
     """The table of this name.
 
     Raises:
-        QueueError: there is none, or it may not be described.
+        AwsError: there is none, or it may not be described.
     """
     client = await session.client("dynamodb")
     action = "dynamodb:DescribeTable"
@@ -181,6 +181,6 @@ async def describe_table(session: Session, name: str) -> Table:
     types = {one["AttributeName"]: one["AttributeType"] for one in told["AttributeDefinitions"]}
     key = tuple((one["AttributeName"], types[one["AttributeName"]]) for one in told["KeySchema"])
     works = expiry.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
-    return Table(
+    return TableDescription(
         told["TableArn"], told["TableStatus"], key, expiry.get("AttributeName") if works else None
     )

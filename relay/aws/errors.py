@@ -107,7 +107,7 @@ _VARIABLES: dict[type[Exception], str] = {
 }
 
 
-class QueueError(Exception):
+class AwsError(Exception):
     """AWS could not or would not answer. The text is a sentence for a person.
 
     Attributes:
@@ -132,7 +132,7 @@ class QueueError(Exception):
         return self.kind in ("throttled", "connection", "expired-credentials")
 
 
-def answered(code: str, detail: str, status: int, action: str, subject: str) -> QueueError:
+def error_from_response(code: str, detail: str, status: int, action: str, subject: str) -> AwsError:
     """The error for an answer with an error code.
 
     Args:
@@ -146,21 +146,21 @@ def answered(code: str, detail: str, status: int, action: str, subject: str) -> 
     advice = _FIXES[kind].format(what=what, permission=action)
     if code == "RequestTimeTooSkewed" or detail.startswith(_SKEWED):
         kind, advice = "misconfigured", f"{what} is refused because this machine's clock is wrong"
-    return QueueError(code, kind, f"{advice} ({code}: {detail or 'no details'})")
+    return AwsError(code, kind, f"{advice} ({code}: {detail or 'no details'})")
 
 
-def unusable(error: Exception, variable: str) -> QueueError:
+def unusable(error: Exception, variable: str) -> AwsError:
     """The error for what this machine has set up wrong; `variable` is where to look."""
     # The library ends its own sentences in both ways.
     sentence = f"{str(error).rstrip('.')}; see {variable}"
-    return QueueError(type(error).__name__, "misconfigured", sentence, variable=variable)
+    return AwsError(type(error).__name__, "misconfigured", sentence, variable=variable)
 
 
-def senseless(action: str, subject: str, lacks: str) -> QueueError:
+def senseless(action: str, subject: str, lacks: str) -> AwsError:
     """The error for a success that says nothing: somebody else answers at the service's address."""
     advice = _FIXES["connection"].format(what=f"{action} on {subject}")
     sentence = f"{advice}: {lacks} is in it; see AWS_ENDPOINT_URL"
-    return QueueError("Senseless", "connection", sentence, variable="AWS_ENDPOINT_URL")
+    return AwsError("Senseless", "connection", sentence, variable="AWS_ENDPOINT_URL")
 
 
 def kind_of(code: str, status: int = 400) -> Kind:
@@ -173,18 +173,18 @@ def kind_of(code: str, status: int = 400) -> Kind:
     return "throttled" if status == 429 else "connection" if status >= 500 else "other"  # noqa: PLR2004 - HTTP's numbers
 
 
-def translate(error: Exception, action: str, subject: str) -> QueueError:
+def translate(error: Exception, action: str, subject: str) -> AwsError:
     """Whatever a call to AWS raised, as the one exception of this package."""
-    if isinstance(error, QueueError):
+    if isinstance(error, AwsError):
         return error
     if isinstance(error, boto.ClientError):
         told = error.response.get("Error", {})
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400))
         code = str(told.get("Code", "Unknown"))
-        return answered(code, str(told.get("Message", "")), status, action, subject)
+        return error_from_response(code, str(told.get("Message", "")), status, action, subject)
     name = type(error).__name__
     if isinstance(error, _UNKNOWN_SELF):
-        return QueueError(name, "denied", f"no usable AWS credentials were found: {error}")
+        return AwsError(name, "denied", f"no usable AWS credentials were found: {error}")
     if type(error) in _VARIABLES:
         return unusable(error, _VARIABLES[type(error)])
     if isinstance(error, _STALE):
@@ -192,4 +192,4 @@ def translate(error: Exception, action: str, subject: str) -> QueueError:
     else:
         kind = "connection" if isinstance(error, _AWAY) else "other"
     advice = _FIXES[kind].format(what=f"{action} on {subject}", permission=action)
-    return QueueError(name, kind, f"{advice} ({name}: {error})")
+    return AwsError(name, kind, f"{advice} ({name}: {error})")

@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from relay.aws.errors import QueueError, senseless, translate
+from relay.aws.errors import AwsError, senseless, translate
 from relay.aws.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class CallerIdentity:
     """The answer of STS. `date` is AWS's time of day in epoch seconds, also where it refused."""
 
     arn: str | None = None
     account: str | None = None
     date: float | None = None
-    error: QueueError | None = None
+    error: AwsError | None = None
 
 
-async def caller(session: Session) -> Caller:
+async def caller_identity(session: Session) -> CallerIdentity:
     """Ask STS whose credentials these are. Needs no permission. Never raises for its answer.
 
     Raises:
-        QueueError: no client can be opened (no region, no such profile).
+        AwsError: no client can be opened (no region, no such profile).
     """
     client = await session.client("sts")
     try:
@@ -34,10 +34,10 @@ async def caller(session: Session) -> Caller:
         # Of a request that was never sent the attribute is there, and None.
         told = getattr(error, "response", None) or {}
         about = translate(error, "sts:GetCallerIdentity", "AWS STS")
-        return Caller(date=_date(told), error=about)
+        return CallerIdentity(date=_date(told), error=about)
     if "Arn" not in answer:
-        return Caller(error=senseless("sts:GetCallerIdentity", "AWS STS", "no ARN"))
-    return Caller(arn=answer["Arn"], account=answer["Account"], date=_date(answer))
+        return CallerIdentity(error=senseless("sts:GetCallerIdentity", "AWS STS", "no ARN"))
+    return CallerIdentity(arn=answer["Arn"], account=answer["Account"], date=_date(answer))
 
 
 def _date(answer: Mapping[str, Any]) -> float | None:
@@ -49,33 +49,33 @@ def _date(answer: Mapping[str, Any]) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class KmsKey:
     """A key as KMS describes it. `shared` keys are AWS's own of this account, one a service."""
 
     arn: str
     state: str
-    shared: bool
+    aws_managed: bool
 
 
-async def describe_key(session: Session, key: str, region: str | None = None) -> Key:
+async def describe_key(session: Session, key: str, region: str | None = None) -> KmsKey:
     """The key of this id, ARN or alias.
 
     Raises:
-        QueueError: there is none, or it may not be described.
+        AwsError: there is none, or it may not be described.
     """
     client = await session.client("kms", region)
     try:
         told = (await client.describe_key(KeyId=key))["KeyMetadata"]
     except Exception as error:
         raise translate(error, "kms:DescribeKey", key) from error
-    return Key(told["Arn"], told.get("KeyState", ""), told.get("KeyManager") == "AWS")
+    return KmsKey(told["Arn"], told.get("KeyState", ""), told.get("KeyManager") == "AWS")
 
 
 async def try_key(session: Session, key: str, region: str | None = None) -> None:
     """Make a data key and decrypt it, the two things that SQS asks for. Nothing is kept.
 
     Raises:
-        QueueError: one of them is refused; the sentence names the permission.
+        AwsError: one of them is refused; the sentence names the permission.
     """
     client = await session.client("kms", region)
     action = "kms:GenerateDataKey"

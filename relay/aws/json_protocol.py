@@ -23,7 +23,7 @@ import msgspec
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # ships no types
 from botocore.utils import get_environ_proxies  # type: ignore[import-untyped]  # the same
 
-from relay.aws.errors import QueueError, answered, translate
+from relay.aws.errors import AwsError, error_from_response, translate
 from relay.aws.session import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, Session, Signer
 from relay.http import Answer, HttpClient
 
@@ -118,8 +118,8 @@ class Posting(Protocol):
         ...
 
 
-class Wire:
-    """One endpoint of a service. Every failure is a `QueueError`."""
+class JsonClient:
+    """One endpoint of a service. Every failure is a `AwsError`."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class Wire:
             about: the queue or table, for the sentence of an error.
 
         Raises:
-            QueueError: there was no answer, or it was an error.
+            AwsError: there was no answer, or it was an error.
         """
         # The batch actions of SQS have no permission of their own.
         permission = f"{self._service.name}:{action.removesuffix('Batch')}"
@@ -172,18 +172,18 @@ class Wire:
 
     def _refused(
         self, code: str, answer: Mapping[str, Any], status: int, permission: str, about: str
-    ) -> QueueError:
+    ) -> AwsError:
         told = answer.get("message") or answer.get("Message")
-        error = answered(code, str(told or ""), status, permission, about)
+        error = error_from_response(code, str(told or ""), status, permission, about)
         if error.kind == "expired-credentials":
             self._session.forget_credentials()
         return error
 
 
 @contextlib.asynccontextmanager
-async def open_wire(
+async def open_json_client(
     session: Session, endpoint: str, region: str, service: Service = SQS
-) -> AsyncIterator[Wire]:
+) -> AsyncIterator[JsonClient]:
     """Connections to an endpoint for as long as the block runs.
 
     A proxy that the environment names is gone through, by a client that can.
@@ -195,7 +195,7 @@ async def open_wire(
         secure = session.trusted()
     if proxy is not None:
         async with Proxied(endpoint, proxy, _HEADERS, secure) as proxied:
-            yield Wire(proxied, session, endpoint, region, service=service)
+            yield JsonClient(proxied, session, endpoint, region, service=service)
         return
     http = HttpClient(
         endpoint,
@@ -206,7 +206,7 @@ async def open_wire(
         tls=secure,
     )
     try:
-        yield Wire(http, session, endpoint, region, service=service)
+        yield JsonClient(http, session, endpoint, region, service=service)
     finally:
         await http.aclose()
 

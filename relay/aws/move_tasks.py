@@ -27,7 +27,7 @@ class MoveTask:
 
 
 class MoveTasks:
-    """The tasks of one dead-letter queue; SQS runs one at a time. All calls raise `QueueError`."""
+    """The tasks of one dead-letter queue; SQS runs one at a time. All calls raise `AwsError`."""
 
     def __init__(self, client: Any, queue: Queue) -> None:
         self._client = client

@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.sqs_values import Failed, Outgoing, Sent, by_size
 
 ATTEMPTS = 6
@@ -22,7 +22,7 @@ class Sends(Protocol):
     """The part of a queue that is needed here."""
 
     async def send(self, entries: Sequence[Outgoing]) -> list[Sent | Failed]:
-        """Send all, in order; the results have the same order. Raises `QueueError`."""
+        """Send all, in order; the results have the same order. Raises `AwsError`."""
         ...
 
 
@@ -47,8 +47,8 @@ class Publisher:
         self._ordered = ordered
         self._sleep = sleep
         self._chance = chance
-        self.doubtful = 0
-        self.stopped: QueueError | None = None
+        self.possible_duplicates = 0
+        self.stopped: AwsError | None = None
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[Sent | Failed]:
         """Send all and return their results in their order.
@@ -66,7 +66,7 @@ class Publisher:
             results += await self._settle(batch)
             failed = next((r for r in results if isinstance(r, Failed)), None)
             if failed is not None and self.stopped is None:
-                self.stopped = QueueError(
+                self.stopped = AwsError(
                     failed.code, "other", "stopped so that no message overtakes the one that failed"
                 )
         return results
@@ -85,7 +85,7 @@ class Publisher:
             if not waiting or self.stopped or attempt == ATTEMPTS:
                 break
             await self._sleep(self._chance() * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**attempt))
-        self.doubtful += len(doubted)
+        self.possible_duplicates += len(doubted)
         return results
 
     async def _attempt(
@@ -96,7 +96,7 @@ class Publisher:
             return [_failed(self.stopped)] * len(batch)
         try:
             return await self._queue.send(batch)
-        except QueueError as error:
+        except AwsError as error:
             if error.kind == "other":
                 return await self._one_by_one(batch, error, doubted, last=last)
             if last or not error.transient:
@@ -106,7 +106,7 @@ class Publisher:
             return [_failed(error)] * len(batch)
 
     async def _one_by_one(
-        self, batch: Sequence[Outgoing], error: QueueError, doubted: set[int], *, last: bool
+        self, batch: Sequence[Outgoing], error: AwsError, doubted: set[int], *, last: bool
     ) -> list[Sent | Failed]:
         """SQS refuses some faults of one message for its whole batch: find out which it is."""
         if len(batch) == 1:
@@ -117,7 +117,7 @@ class Publisher:
         return results
 
 
-def _failed(error: QueueError) -> Failed:
+def _failed(error: AwsError) -> Failed:
     return Failed(error.code, error.sentence)
 
 

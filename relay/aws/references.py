@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 
 _ARN_PARTS = 6
 
@@ -25,7 +25,7 @@ def parse_reference(reference: str) -> Place:
     """Read a URL, an ARN or a name.
 
     Raises:
-        QueueError: it is none of them.
+        AwsError: it is none of them.
     """
     if reference.startswith(("http://", "https://")):
         parts = urlsplit(reference)
@@ -38,7 +38,7 @@ def parse_reference(reference: str) -> Place:
             return Place(name=fields[5], arn=reference, region=fields[3], account=fields[4])
     elif reference and "/" not in reference and ":" not in reference:
         return Place(name=reference)
-    raise QueueError(
+    raise AwsError(
         "InvalidAddress", "missing", f"{reference!r} is neither a queue's URL nor its ARN or name"
     )
 

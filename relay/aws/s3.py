@@ -10,7 +10,7 @@ async def read_object(session: Session, bucket: str, key: str, limit: int) -> by
     """The object's bytes, None where it has more than `limit` of them.
 
     Raises:
-        QueueError: of kind `missing` where there is no such bucket or object. Without permission to
+        AwsError: of kind `missing` where there is no such bucket or object. Without permission to
             list the bucket S3 says `denied` for a missing object too.
     """
     client = await session.client("s3")

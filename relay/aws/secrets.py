@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from relay.aws.errors import QueueError, answered, translate
+from relay.aws.errors import AwsError, error_from_response, translate
 
 PARAMETER = "ssm:"
 CONNECT_TIMEOUT = 3.0
@@ -75,7 +75,7 @@ class Secret:
         unless `fresh` was asked for.
 
         Raises:
-            QueueError: it cannot be looked up; the sentence names the permission, and no value.
+            AwsError: it cannot be looked up; the sentence names the permission, and no value.
         """
         asked = self._clock()
         async with self._lock:
@@ -84,7 +84,7 @@ class Secret:
                 return self._value
             try:
                 self._value = await asyncio.to_thread(self._look_up, self._place)
-            except QueueError as error:
+            except AwsError as error:
                 if self._value is None or fresh or not error.transient:
                     raise
             self._known_at = self._clock()
@@ -98,7 +98,7 @@ def read_store(place: SecretPlace) -> str:
     """Read the secret from AWS. Blocks.
 
     Raises:
-        QueueError: the store did not give it, or gave something that cannot be a key.
+        AwsError: the store did not give it, or gave something that cannot be a key.
     """
     # Most relays have no secret to look up, and these take long to load.
     from aws_lambda_powertools.utilities.parameters.exceptions import (  # noqa: PLC0415 - as said
@@ -137,11 +137,11 @@ def _get(place: SecretPlace) -> str:
     return found.decode() if isinstance(found, bytes) else str(found)
 
 
-def _translated(error: Exception, place: SecretPlace) -> QueueError:
+def _translated(error: Exception, place: SecretPlace) -> AwsError:
     told = (getattr(error, "response", None) or {}).get("Error", {})
     code, message = str(told.get("Code", "")), str(told.get("Message", ""))
     if "KMS" in message or code in ("DecryptionFailure", "InvalidKeyId"):
-        return answered(f"KMS.{code}", message, 400, place.permission, place.name)
+        return error_from_response(f"KMS.{code}", message, 400, place.permission, place.name)
     return translate(error, place.permission, place.name)
 
 
@@ -163,5 +163,5 @@ def _key(text: str, place: SecretPlace) -> str:
     return value.strip()
 
 
-def _unusable(what: str) -> QueueError:
-    return QueueError("SecretUnusable", "other", f"the secret {what}")
+def _unusable(what: str) -> AwsError:
+    return AwsError("SecretUnusable", "other", f"the secret {what}")

@@ -17,7 +17,7 @@ from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # sh
 from botocore.exceptions import BotoCoreError, NoCredentialsError  # type: ignore[import-untyped]  # ships no types
 from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  # ships no types
 
-from relay.aws.errors import QueueError, translate, unusable
+from relay.aws.errors import AwsError, translate, unusable
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 
@@ -121,7 +121,7 @@ class Session:
         """What servers must prove to be, by those certificates.
 
         Raises:
-            QueueError: there are none in the file.
+            AwsError: there are none in the file.
         """
         try:
             return ssl.create_default_context(cafile=get_cert_path(self.verify))
@@ -132,7 +132,7 @@ class Session:
         """The credentials to sign with now, refreshed where they have an end.
 
         Raises:
-            QueueError: there are none, or they could not be had.
+            AwsError: there are none, or they could not be had.
         """
         try:
             return await self._frozen()
@@ -140,7 +140,7 @@ class Session:
             # What botocore raises for credentials that are expired after they were refreshed.
             self._credentials = None
             sentence = f"the AWS credentials have expired ({error})"
-            raise QueueError("Expired", "expired-credentials", sentence) from error
+            raise AwsError("Expired", "expired-credentials", sentence) from error
         except Exception as error:  # a credential process can fail in any way
             raise translate(error, "finding credentials", "this machine") from error
 
@@ -161,7 +161,7 @@ class Session:
         """The aiobotocore client of this service, the same one at each call.
 
         Raises:
-            QueueError: no region is known, or profile, endpoint or certificates cannot be used.
+            AwsError: no region is known, or profile, endpoint or certificates cannot be used.
         """
         key = (service, region or self.region)
         if key not in self._clients:
@@ -200,7 +200,7 @@ async def open_session(
     """An AWS session for as long as the block runs. It calls nobody until a client is used.
 
     Raises:
-        QueueError: the profile does not exist, or AWS's files cannot be read.
+        AwsError: the profile does not exist, or AWS's files cannot be read.
     """
     async with AsyncExitStack() as stack:
         try:

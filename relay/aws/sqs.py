@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from relay.aws.errors import QueueError, senseless, translate
-from relay.aws.json_protocol import Wire, open_wire
+from relay.aws.errors import AwsError, senseless, translate
+from relay.aws.json_protocol import JsonClient, open_json_client
 from relay.aws.references import Place, arn_of, parse_reference
 from relay.aws.session import Session
 from relay.aws.sqs_values import (
@@ -17,7 +17,7 @@ from relay.aws.sqs_values import (
     Failed,
     Outgoing,
     QueueAttributes,
-    Received,
+    ReceivedMessage,
     Sent,
     by_size,
     read_attributes,
@@ -72,13 +72,13 @@ _log = logging.getLogger(__name__)
 class Queue:
     """A queue of SQS. A batch of any size may be given; it is split as SQS needs it.
 
-    Every call raises `QueueError` where SQS answered for no entry at all. Where some calls of a
+    Every call raises `AwsError` where SQS answered for no entry at all. Where some calls of a
     split batch were answered and a later one was not, its entries come back as `Failed` with the
     error's code: the earlier results are not lost. After an error of kind `connection` an entry may
     have been carried out all the same.
     """
 
-    def __init__(self, wire: Wire, url: str, arn: str) -> None:
+    def __init__(self, wire: JsonClient, url: str, arn: str) -> None:
         self.url = url
         self.arn = arn
         self.name = url.rstrip("/").rpartition("/")[2]
@@ -102,7 +102,7 @@ class Queue:
         wait: float = LONGEST_WAIT,
         visibility: float | None = None,
         attempt_id: str | None = None,
-    ) -> list[Received]:
+    ) -> list[ReceivedMessage]:
         """Up to ten messages, after at most `wait` seconds. Empty does not mean an empty queue.
 
         A message whose MD5 does not match is left out and comes again. `attempt_id` (FIFO only)
@@ -135,9 +135,9 @@ class Queue:
             "ChangeMessageVisibilityBatch", tens(changes), _write_visibility, _agreed
         )
 
-    def _read(self, raw: Mapping[str, Any]) -> Received | None:
+    def _read(self, raw: Mapping[str, Any]) -> ReceivedMessage | None:
         try:
-            received = Received(read_message(raw, self.name), raw["ReceiptHandle"])
+            received = ReceivedMessage(read_message(raw, self.name), raw["ReceiptHandle"])
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             # An emulator's, and it must not stop the others.
             _log.warning("a message that cannot be read is left to come again: %r", error)
@@ -161,7 +161,7 @@ class Queue:
             entries = [write(index, item) for index, item in enumerate(chunk)]
             try:
                 answer = await self._call(action, Entries=entries)
-            except QueueError as error:
+            except AwsError as error:
                 if not results:
                     raise
                 results += [Failed(error.code, error.sentence)] * len(chunk)
@@ -183,13 +183,13 @@ async def open_queue(session: Session, reference: str) -> AsyncIterator[Queue]:
     account. A queue of another region is reached in its own region.
 
     Raises:
-        QueueError: there is no such queue, or it may not be looked up.
+        AwsError: there is no such queue, or it may not be looked up.
     """
     place = parse_reference(reference)
     client = await session.client("sqs", place.region)
     url = place.url or await _look_up(client, place)
     region = place.region or client.meta.region_name
-    async with open_wire(session, client.meta.endpoint_url, region) as wire:
+    async with open_json_client(session, client.meta.endpoint_url, region) as wire:
         yield Queue(wire, url, place.arn or arn_of(url, region))
 
 

@@ -14,7 +14,7 @@ from relay.aws.errors import kind_of
 from relay.model.message import Attribute, Message
 
 
-class Received(Struct, frozen=True):
+class ReceivedMessage(Struct, frozen=True):
     """A message and the handle of this one receive of it; each receive gives another handle."""
 
     message: Message

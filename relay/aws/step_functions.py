@@ -18,14 +18,14 @@ class StartedExecution:
     """An execution: its ARN, when it began (epoch seconds), its input where it was asked for."""
 
     arn: str
-    began: float
+    started_at: float
     text: str | None = None
 
 
-class Machine:
+class StateMachineClient:
     """One state machine by its ARN, which may name a version or an alias.
 
-    Each call is one request and raises `QueueError` for whatever else than an answer it gets.
+    Each call is one request and raises `AwsError` for whatever else than an answer it gets.
     """
 
     def __init__(self, session: Callable[[], Awaitable[Session]], arn: str) -> None:

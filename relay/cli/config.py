@@ -32,7 +32,7 @@ def command(
         typer.echo(reference())
         return
     loaded = load(env_file=env_file)
-    wrong = loaded.wrong
+    wrong = loaded.problems
     typer.echo(_json(loaded, wrong) if as_json else "\n".join(_table(loaded)))
     for warning in loaded.warnings:
         typer.echo(f"relay: {warning}", err=True)

@@ -12,15 +12,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from relay.cli.startup import FAILED, INTERRUPTED, USAGE, configured, fail
-from relay.local.demo.progress import Show
-from relay.local.demo.reconciliation import Balance
-from relay.local.demo.scenario import Programme, TookTooLong, perform
-from relay.local.orchestrators.apis import NAMES, lacking
+from relay.cli.startup import FAILED, INTERRUPTED, USAGE, fail, load_settings
+from relay.local.demo.progress import Display
+from relay.local.demo.reconciliation import Reconciliation
+from relay.local.demo.scenario import Scenario, ScenarioTimeout, run_scenario
+from relay.local.orchestrators.apis import EMULATED, missing_dependency
 from relay.local.processes import RelayFailed
-from relay.process import on_stop_signal, unless
+from relay.process import on_stop_signal, unless_stopped
 
-DESTINATIONS = ("inngest", *NAMES)
+DESTINATIONS = ("inngest", *EMULATED)
 
 EXIT_CODES = "Exit codes: 0 the books balance, 1 they do not or something failed, 2 wrong usage."
 
@@ -47,18 +47,18 @@ def command(
     are published; the orchestrator goes down for a while; the relay is killed once. Then three
     independent records are compared. The last line is JSON.
     """
-    configured(env_file=None)  # the demo uses none of them, but a mistake should not wait for it
+    load_settings(env_file=None)  # the demo uses none of them, but a mistake should not wait for it
     if fifo and not pull:
         fail("--fifo needs --pull: sqsd keeps no order within a group", code=USAGE)
     if destination not in DESTINATIONS:
         fail(f"--destination must be one of {', '.join(DESTINATIONS)}", code=USAGE)
-    lacks = lacking(destination)
+    lacks = missing_dependency(destination)
     if lacks is not None:
         fail(lacks)
     console = Console(file=sys.stdout)
-    show = Show(console, monotonic)
+    display = Display(console, monotonic)
     with tempfile.TemporaryDirectory(prefix="relay-demo-") as directory:
-        programme = Programme(
+        scenario = Scenario(
             directory=Path(directory),
             messages=messages,
             seed=seed,
@@ -67,18 +67,18 @@ def command(
             destination=destination,
         )
         try:
-            balance = asyncio.run(_performed(programme, show))
-        except (TookTooLong, RelayFailed, OSError) as error:
+            reconciliation = asyncio.run(_performed(scenario, display))
+        except (ScenarioTimeout, RelayFailed, OSError) as error:
             fail(str(error))
-    if balance is None:
+    if reconciliation is None:
         fail("interrupted; nothing is left running", code=INTERRUPTED)
-    show.books(balance)
-    typer.echo(balance.summary(show.seconds))
-    raise typer.Exit(0 if balance.balanced else FAILED)
+    display.result(reconciliation)
+    typer.echo(reconciliation.summary(display.seconds))
+    raise typer.Exit(0 if reconciliation.consistent else FAILED)
 
 
-async def _performed(programme: Programme, show: Show) -> Balance | None:
+async def _performed(scenario: Scenario, display: Display) -> Reconciliation | None:
     """The balance, None after a signal. The relay is a process that would outlive this one."""
     stop = asyncio.Event()
     with on_stop_signal(stop.set):
-        return await unless(stop, perform(programme, show))
+        return await unless_stopped(stop, run_scenario(scenario, display))

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from relay.cli.startup import USAGE, fail
-from relay.local.environment import REGION, Plan, Stage, staged
+from relay.local.environment import REGION, Environment, Plan, local_environment
 from relay.local.inngest import Function
 from relay.local.processes import RelayFailed
 from relay.process import on_stop_signal
@@ -108,41 +108,41 @@ def _function(text: str) -> Function:
 async def _run(plan: Plan) -> None:
     stop = asyncio.Event()
     with on_stop_signal(stop.set):
-        async with staged(plan) as stage, _followed(stage, plan.directory):
-            typer.echo(_welcome(stage))
+        async with local_environment(plan) as environment, _followed(environment, plan.directory):
+            typer.echo(_welcome(environment))
             await stop.wait()
             typer.echo("Stopping.")
 
 
-def _welcome(stage: Stage) -> str:
-    listening = "`relay poll`" if stage.relay_url is None else stage.relay_url
-    runs = f"\n  Runs          {stage.inngest.url}/_runs" if stage.inngest else ""
+def _welcome(environment: Environment) -> str:
+    listening = "`relay poll`" if environment.relay_url is None else environment.relay_url
+    runs = f"\n  Runs          {environment.inngest.url}/_runs" if environment.inngest else ""
     return f"""\
 Everything is running. Ctrl-C stops it.
 
-  SQS           {stage.sqs.url}
-  Queue         {stage.queue_url}
-  Dead letters  {stage.dlq_url}
+  SQS           {environment.sqs.url}
+  Queue         {environment.queue_url}
+  Dead letters  {environment.dlq_url}
   Relay         {listening}
-  Event API     {stage.inngest_url}{runs}
+  Event API     {environment.inngest_url}{runs}
 
 Publish an event:
 
-  export AWS_ENDPOINT_URL={stage.sqs.url} AWS_DEFAULT_REGION={REGION}
+  export AWS_ENDPOINT_URL={environment.sqs.url} AWS_DEFAULT_REGION={REGION}
   export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
   echo '{{"name": "media/uploaded", "data": {{"key": "a.wav"}}}}' |
-    relay send --queue {stage.queue_url} -
+    relay send --queue {environment.queue_url} -
 
 See it arrive:
 
-  curl {stage.inngest_url}/v1/events
+  curl {environment.inngest_url}/v1/events
 """
 
 
 @contextlib.asynccontextmanager
-async def _followed(stage: Stage, directory: Path) -> AsyncIterator[None]:
+async def _followed(environment: Environment, directory: Path) -> AsyncIterator[None]:
     """Print what the relay prints, and say so if it ends by itself."""
-    following = asyncio.create_task(_follow(stage, directory / "relay.log"))
+    following = asyncio.create_task(_follow(environment, directory / "relay.log"))
     try:
         yield
     finally:
@@ -151,10 +151,10 @@ async def _followed(stage: Stage, directory: Path) -> AsyncIterator[None]:
             await following
 
 
-async def _follow(stage: Stage, log: Path) -> None:
+async def _follow(environment: Environment, log: Path) -> None:
     with log.open(errors="replace") as lines:
-        while stage.relay.running:
+        while environment.relay.running:
             for line in lines:
                 typer.echo(line, nl=False, err=True)
             await asyncio.sleep(0.2)
-    typer.echo(f"The relay ended by itself:\n{stage.relay.output()}", err=True)
+    typer.echo(f"The relay ended by itself:\n{environment.relay.output()}", err=True)

@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from relay.app.doctor import examine
+from relay.app.doctor import run_checks
 from relay.cli.startup import FAILED, EnvFile
-from relay.ops.doctor.finding import Finding, State, failed
+from relay.ops.doctor.finding import CheckResult, CheckStatus, failed
 from relay.settings.loading import load
 
 EXIT_CODES = "Exit codes: 0 nothing failed, 1 something did, 2 wrong usage."
 
-_STYLES: dict[State, str] = {
+_STYLES: dict[CheckStatus, str] = {
     "ok": "green",
     "warn": "yellow",
     "fail": "bold red",
@@ -48,7 +48,7 @@ def command(
     message is received and no event sent. Where only that would tell, it says "not checked", and
     which statement the role needs.
     """
-    findings = asyncio.run(examine(load(env_file=env_file), pull=pull))
+    findings = asyncio.run(run_checks(load(env_file=env_file), pull=pull))
     if as_json:
         typer.echo(json.dumps(_document(findings), indent=2))
     else:
@@ -56,7 +56,7 @@ def command(
     raise typer.Exit(FAILED if failed(findings) else 0)
 
 
-def _document(findings: Sequence[Finding]) -> dict[str, object]:
+def _document(findings: Sequence[CheckResult]) -> dict[str, object]:
     return {
         "healthy": not failed(findings),
         "counts": _counts(findings),
@@ -64,21 +64,21 @@ def _document(findings: Sequence[Finding]) -> dict[str, object]:
     }
 
 
-def _print(findings: Sequence[Finding]) -> None:
+def _print(findings: Sequence[CheckResult]) -> None:
     terminal = sys.stdout.isatty()
     console = Console(file=sys.stdout, width=None if terminal else _WIDTH, highlight=False)
     console.print(_wide(findings) if console.width >= _ROOMY else _narrow(findings))
     console.print(_summary(findings))
 
 
-def _wide(findings: Sequence[Finding]) -> Table:
+def _wide(findings: Sequence[CheckResult]) -> Table:
     table = _table("", "check", "found, why it matters, what to do")
     for finding in findings:
         table.add_row(_state(finding), finding.check, _told(finding))
     return table
 
 
-def _narrow(findings: Sequence[Finding]) -> Table:
+def _narrow(findings: Sequence[CheckResult]) -> Table:
     """The check above what was found, which beside it would have a few columns left."""
     table = _table("", "check, what was found, why it matters, what to do")
     for finding in findings:
@@ -93,11 +93,11 @@ def _table(*titles: str) -> Table:
     return table
 
 
-def _state(finding: Finding) -> Text:
+def _state(finding: CheckResult) -> Text:
     return Text(finding.state, style=_STYLES[finding.state])
 
 
-def _told(finding: Finding) -> Text:
+def _told(finding: CheckResult) -> Text:
     text = Text(finding.found)
     for sentence in (finding.why, finding.fix and f"→ {finding.fix}"):
         if sentence:
@@ -107,11 +107,11 @@ def _told(finding: Finding) -> Text:
     return text
 
 
-def _summary(findings: Sequence[Finding]) -> str:
+def _summary(findings: Sequence[CheckResult]) -> str:
     return ", ".join(f"{count} {state}" for state, count in _counts(findings).items())
 
 
-def _counts(findings: Sequence[Finding]) -> dict[State, int]:
+def _counts(findings: Sequence[CheckResult]) -> dict[CheckStatus, int]:
     """How many there are in each state, 0 included."""
     counts = Counter(finding.state for finding in findings)
     return {state: counts[state] for state in _STYLES}

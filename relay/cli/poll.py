@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay.app.poll import poll
-from relay.cli.startup import USAGE, EnvFile, configured, fail
+from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.http.server import CannotListen
 from relay.process import run
 from relay.settings.checks import missing
@@ -27,7 +27,7 @@ def command(*, env_file: EnvFile = None) -> None:
     half minute. SIGTERM takes no more, finishes what is in hand within RELAY_DRAIN_DEADLINE,
     releases the rest and leaves. A second SIGTERM releases everything at once.
     """
-    settings = configured(env_file)
+    settings = load_settings(env_file)
     wrong = missing(settings)
     if settings.queue_url is None:
         wrong.append("RELAY_QUEUE_URL is not set: set it to the queue's URL, ARN or name")

@@ -15,14 +15,20 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Self
 import typer
 
 from relay.app.messages import rules
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.publisher import Publisher
 from relay.aws.session import open_session
 from relay.aws.sqs import Queue, open_queue
-from relay.cli.startup import FAILED, INTERRUPTED, USAGE, EnvFile, configured, fail
-from relay.envelope.ids import compiled
-from relay.ops.documents import Document, Draft, Form, Unreadable, read_documents
-from relay.ops.sending import WINDOW_MESSAGES, Sending, Tally
+from relay.cli.startup import FAILED, INTERRUPTED, USAGE, EnvFile, fail, load_settings
+from relay.envelope.ids import compile_path
+from relay.ops.documents import (
+    Document,
+    InputFormat,
+    MessageTemplate,
+    UnreadableInput,
+    read_documents,
+)
+from relay.ops.sending import WINDOW_MESSAGES, SendCounts, Sender
 from relay.process import interrupted_at_once
 
 EXIT_CODES = (
@@ -75,15 +81,15 @@ def command(  # noqa: PLR0913 - a parameter for each option
     may be in the queue twice: events with an id of their own run once all the same. On a FIFO queue
     nothing is sent after a message that failed.
     """
-    settings = configured(env_file)
+    settings = load_settings(env_file)
     if lines and whole:
         fail("--lines and --whole exclude each other: choose one", code=USAGE)
-    form: Form = "lines" if lines else "whole" if whole else "auto"
+    form: InputFormat = "lines" if lines else "whole" if whole else "auto"
     reference = queue or settings.queue_url
     if reference is None:
         fail("no queue is named: use --queue, or set RELAY_QUEUE_URL", code=USAGE)
     draft = partial(
-        Draft,
+        MessageTemplate,
         rules=rules(settings) if check else None,
         attributes=_attributes(attribute or ()),
         group_id=group_id,
@@ -110,7 +116,7 @@ def _attributes(given: Sequence[str]) -> dict[str, str]:
 
 def _path(text: str | None) -> str | None:
     try:
-        return text and compiled(text) and text
+        return text and compile_path(text) and text
     except ValueError as error:
         fail(f"--dedup-id-from: {error}", code=USAGE)
 
@@ -125,8 +131,11 @@ def _opened(source: str) -> AbstractContextManager[BinaryIO]:
 
 
 async def _send(
-    documents: Iterable[Document], reference: str, draft: Callable[..., Draft], report: Report
-) -> Tally:
+    documents: Iterable[Document],
+    reference: str,
+    draft: Callable[..., MessageTemplate],
+    report: Report,
+) -> SendCounts:
     """Send and report. Ends the command where the queue or the input cannot be used at all."""
     try:
         async with open_session() as session, open_queue(session, reference) as queue:
@@ -134,16 +143,16 @@ async def _send(
             _check_kind(queue, whole)
             with report:
                 publisher = Publisher(queue, ordered=queue.fifo)
-                tally = await Sending(whole, publisher, report).run(documents)
-    except QueueError as error:
+                tally = await Sender(whole, publisher, report).run(documents)
+    except AwsError as error:
         fail(error.sentence)
-    except Unreadable as error:
+    except UnreadableInput as error:
         fail(str(error), code=USAGE)
     report.end(tally, queue.name, monotonic())
     return tally
 
 
-def _check_kind(queue: Queue, draft: Draft) -> None:
+def _check_kind(queue: Queue, draft: MessageTemplate) -> None:
     if queue.fifo and draft.group_id is None:
         fail(f"{queue.name} is a FIFO queue: name the group with --group-id", code=USAGE)
     if draft.dedup_path is not None and not queue.fifo:
@@ -164,7 +173,7 @@ class Report:
         self._started = started
         self._complaints = 0
         self._bar: Progress | None = None
-        self._last = Tally()
+        self._last = SendCounts()
 
     def __enter__(self) -> Self:
         """Start the progress display, on a terminal."""
@@ -189,7 +198,7 @@ class Report:
         if self._complaints <= COMPLAINTS:
             typer.echo(f"relay: {where} was not sent: {why}", err=True)
 
-    def progress(self, tally: Tally) -> None:
+    def progress(self, tally: SendCounts) -> None:
         """Show the counts so far."""
         self._last = tally
         if self._bar is not None:
@@ -204,23 +213,23 @@ class Report:
             err=True,
         )
 
-    def end(self, tally: Tally, queue: str, now: float) -> None:
+    def end(self, tally: SendCounts, queue: str, now: float) -> None:
         """Say what became of all."""
         if self._complaints > COMPLAINTS:
             typer.echo(f"relay: and {self._complaints - COMPLAINTS} more like these", err=True)
         if tally.stopped:
             place = f"from {tally.stopped_at} on" if tally.stopped_at else "what follows"
             typer.echo(f"relay: stopped, {place} is not sent: {tally.stopped.sentence}", err=True)
-        if tally.doubtful:
+        if tally.possible_duplicates:
             typer.echo(
-                f"relay: {tally.doubtful} messages may be in the queue twice, for an answer was"
+                f"relay: {tally.possible_duplicates} messages may be in the queue twice, for an answer was"
                 " lost; events with an id of their own run once all the same",
                 err=True,
             )
         typer.echo(f"{_counts(tally, queue)} in {now - self._started:.1f} s")
 
 
-def _counts(tally: Tally, queue: str) -> str:
+def _counts(tally: SendCounts, queue: str) -> str:
     others = {"refused here": tally.refused, "failed": tally.failed}
     told = [f"{count} {what}" for what, count in others.items() if count]
     return ", ".join((f"{tally.sent} sent to {queue}", *told))

@@ -26,6 +26,6 @@ def command(*, env_file: EnvFile = None) -> None:
     for warning in loaded.warnings:
         typer.echo(f"relay: {warning}", err=True)
     try:
-        run(serve(loaded, loaded.wrong))
+        run(serve(loaded, loaded.problems))
     except CannotListen as error:
         fail(f"{error.reason}: set RELAY_HOST and PORT to what is free on this machine")

@@ -21,7 +21,7 @@ EnvFile: TypeAlias = Annotated[
 """The option of every command that reads settings."""
 
 
-def configured(env_file: Path | None) -> Settings:
+def load_settings(env_file: Path | None) -> Settings:
     """The settings in effect; with a mistake among them, all are named and the command ends."""
     loaded = load(env_file=env_file)
     for warning in loaded.warnings:

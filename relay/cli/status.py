@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from relay.app.status import Looking, looking
-from relay.cli.startup import FAILED, USAGE, EnvFile, configured, fail
-from relay.ops.status import WINDOW, Sample, rates
-from relay.ops.status_screen import screen
+from relay.app.status import StatusCollector, open_collector
+from relay.cli.startup import FAILED, USAGE, EnvFile, fail, load_settings
+from relay.ops.status import WINDOW, StatusReport, rates
+from relay.ops.status_screen import render_status
 from relay.process import on_stop_signal
 from relay.settings.model import Settings
 
@@ -36,7 +36,7 @@ def command(
         ),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Look once, as without a terminal.")] = False,
-    every: Annotated[
+    interval: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.5, help="How long between two looks.")
     ] = 2.0,
     as_json: Annotated[bool, typer.Option("--json", help="Look once and print JSON.")] = False,
@@ -48,12 +48,12 @@ def command(
     once. `relay poll` listens only with PORT set or RELAY_METRICS=prometheus; its queue is shown
     all the same.
     """
-    settings = configured(env_file)
+    settings = load_settings(env_file)
     urls = [url.rstrip("/") for url in relay or [f"http://{settings.host}:{settings.port}"]]
     if not all(map(_bare, urls)):
         fail("--relay takes an address such as http://127.0.0.1:8000, and no user", code=USAGE)
     live = sys.stdout.isatty() and not (once or as_json)
-    last = asyncio.run(_live(settings, urls, every) if live else _once(settings, urls, as_json))
+    last = asyncio.run(_live(settings, urls, interval) if live else _once(settings, urls, as_json))
     raise typer.Exit(FAILED if last is None or last.empty else 0)
 
 
@@ -66,23 +66,23 @@ def _bare(url: str) -> bool:
         return False
 
 
-async def _once(settings: Settings, urls: list[str], as_json: bool) -> Sample:  # noqa: FBT001 - a flag of the command
-    async with looking(settings, urls) as eyes:
-        sample = await eyes.look()
+async def _once(settings: Settings, urls: list[str], as_json: bool) -> StatusReport:  # noqa: FBT001 - a flag of the command
+    async with open_collector(settings, urls) as eyes:
+        sample = await eyes.collect()
     if as_json:
         typer.echo(json.dumps(sample.as_json({}), indent=2))
     else:
         width = None if sys.stdout.isatty() else _WIDTH
-        Console(file=sys.stdout, width=width, highlight=False).print(screen(sample, {}))
+        Console(file=sys.stdout, width=width, highlight=False).print(render_status(sample, {}))
     return sample
 
 
-async def _live(settings: Settings, urls: list[str], every: float) -> Sample | None:
+async def _live(settings: Settings, urls: list[str], interval: float) -> StatusReport | None:
     """Look until a signal; the last look stays on the screen."""
     stop = asyncio.Event()
     with on_stop_signal(stop.set):
-        async with looking(settings, urls) as eyes:
-            watching = asyncio.create_task(_watch(eyes, every))
+        async with open_collector(settings, urls) as eyes:
+            watching = asyncio.create_task(_watch(eyes, interval))
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
             for task in (watching, stopping):
@@ -93,10 +93,10 @@ async def _live(settings: Settings, urls: list[str], every: float) -> Sample | N
     return eyes.last
 
 
-async def _watch(eyes: Looking, every: float) -> None:
-    samples: deque[Sample] = deque(maxlen=max(2, round(WINDOW / every) + 1))
+async def _watch(eyes: StatusCollector, interval: float) -> None:
+    samples: deque[StatusReport] = deque(maxlen=max(2, round(WINDOW / interval) + 1))
     with Live(console=Console(highlight=False), auto_refresh=False) as live:
         while True:
-            samples.append(await eyes.look())
-            live.update(screen(samples[-1], rates(samples)), refresh=True)
-            await asyncio.sleep(every)
+            samples.append(await eyes.collect())
+            live.update(render_status(samples[-1], rates(samples)), refresh=True)
+            await asyncio.sleep(interval)

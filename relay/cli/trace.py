@@ -17,12 +17,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from relay.app.trace import Wanted, story_of
-from relay.cli.startup import FAILED, USAGE, EnvFile, configured, fail
-from relay.dlq.filters import moment, span
+from relay.app.trace import TraceOptions, trace_event
+from relay.cli.startup import FAILED, USAGE, EnvFile, fail, load_settings
+from relay.dlq.filters import format_duration, parse_time
 from relay.dlq.snapshot import Unreadable
-from relay.ops.trace.logs import kept
-from relay.ops.trace.timeline import Moment, Story
+from relay.ops.trace.logs import spooled
+from relay.ops.trace.timeline import TimelineEntry, Trace
 from relay.settings.model import Settings
 
 EXIT_CODES = "Exit codes: 0 something is known, 1 nothing is, 2 wrong usage or settings."
@@ -54,7 +54,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
         list[Path] | None,
         typer.Option(metavar="FILE", help="A snapshot of `relay dlq pull`. Repeatable."),
     ] = None,
-    peek: Annotated[
+    scan_dlq: Annotated[
         bool,
         typer.Option(
             "--peek",
@@ -78,16 +78,16 @@ def command(  # noqa: PLR0913 - a parameter for each option
     Log lines, dead letters, the ledger and the orchestrator are asked, as far as the options and
     the settings name them; it says which could not be. Only --peek leaves a trace of its own.
     """
-    settings = configured(env_file)
+    settings = load_settings(env_file)
     if not ident.strip():
         fail("the id is empty, and everything has that in it: name one", code=USAGE)
-    wanted = Wanted(
+    wanted = TraceOptions(
         name=name,
         since=_since(since),
         logs=log or _of_settings(settings),
         log_group=log_group,
         snapshots=snapshot or (),
-        peek=peek,
+        scan_dlq=scan_dlq,
     )
     story = _told(ident, settings, wanted)
     typer.echo(json.dumps(story.as_json(), indent=2)) if as_json else _print(story)
@@ -99,7 +99,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
 
 def _since(text: str) -> float:
     try:
-        return moment(text, time.time())
+        return parse_time(text, time.time())
     except ValueError as error:
         fail(f"--since: {error}", code=USAGE)
 
@@ -112,21 +112,21 @@ def _of_settings(settings: Settings) -> list[Path]:
     return sorted(path.parent.glob(f"{path.name}*"), reverse=True)
 
 
-def _told(ident: str, settings: Settings, wanted: Wanted) -> Story:
+def _told(ident: str, settings: Settings, wanted: TraceOptions) -> Trace:
     with contextlib.ExitStack() as stack:
         logs = [
-            stack.enter_context(kept(sys.stdin)) if str(path) == "-" else path
+            stack.enter_context(spooled(sys.stdin)) if str(path) == "-" else path
             for path in wanted.logs
         ]
         try:
-            return asyncio.run(story_of(ident, settings, replace(wanted, logs=logs)))
+            return asyncio.run(trace_event(ident, settings, replace(wanted, logs=logs)))
         except Unreadable as error:
             fail(str(error), code=USAGE)
 
 
-def _unasked(wanted: Wanted) -> tuple[str, ...]:
+def _unasked(wanted: TraceOptions) -> tuple[str, ...]:
     """Who may know more, and which option asks them."""
-    letters = wanted.peek or wanted.snapshots
+    letters = wanted.scan_dlq or wanted.snapshots
     logs = wanted.logs or wanted.log_group
     return (
         *(() if letters else ("the dead letters (--peek, --snapshot)",)),
@@ -134,7 +134,7 @@ def _unasked(wanted: Wanted) -> tuple[str, ...]:
     )
 
 
-def _print(story: Story) -> None:
+def _print(story: Trace) -> None:
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     for line in _lines(story):
         console.print(line)
@@ -144,7 +144,7 @@ def _print(story: Story) -> None:
         typer.echo(f"relay: {source}: {reason}", err=True)
 
 
-def _lines(story: Story) -> Iterator[Text]:
+def _lines(story: Trace) -> Iterator[Text]:
     for kind, names in (
         ("event", [f"{name or '?'} {ident}" for name, ident in sorted(story.known.events)]),
         ("message", sorted(story.known.messages)),
@@ -156,7 +156,7 @@ def _lines(story: Story) -> Iterator[Text]:
         yield _line(one, first)
 
 
-def _line(one: Moment, first: float | None) -> Text:
+def _line(one: TimelineEntry, first: float | None) -> Text:
     when, after = "time not known", ""
     if one.at is not None:
         when = datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
@@ -169,4 +169,4 @@ def _line(one: Moment, first: float | None) -> Text:
 
 
 def _after(seconds: float) -> str:
-    return f"+{seconds:.3f} s" if abs(seconds) < _FINE else f"+{span(seconds)}"
+    return f"+{seconds:.3f} s" if abs(seconds) < _FINE else f"+{format_duration(seconds)}"

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from relay.model.encoded_body import forms, holdable
+from relay.model.encoded_body import encoding_candidates, sqs_accepts
 from relay.model.facts import DeadLettered, Observe, ignore
 from relay.model.message import Attribute, Message, Reject, Retry
 from relay.model.origin import ATTRIBUTE, Origin
@@ -23,7 +23,7 @@ MAX_BYTES = 1_048_576
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetter:
+class DeadLetterCopy:
     """What is sent to the dead-letter queue. `complete` is False where something was lost.
 
     `group_id` is the original one, if known; `dedup_id` counts on a FIFO queue only, where SQS may
@@ -42,7 +42,9 @@ class TooLarge(Exception):
     """No form of the message fits into SQS together with its reason."""
 
 
-def dead_letter(message: Message, origin: Origin, max_bytes: int = MAX_BYTES) -> DeadLetter:
+def dead_letter_copy(
+    message: Message, origin: Origin, max_bytes: int = MAX_BYTES
+) -> DeadLetterCopy:
     """The copy of the message that SQS can hold, losing as little as can be.
 
     The body goes unchanged where SQS can hold it, else as a stand-in that `origin.encoding` names.
@@ -53,13 +55,13 @@ def dead_letter(message: Message, origin: Origin, max_bytes: int = MAX_BYTES) ->
     """
     others = {k: v for k, v in message.attributes.items() if k.casefold() != ATTRIBUTE}
     kept_whole = {k: v for k, v in others.items() if _holdable(v)}
-    for body, encoding in forms(message.body, origin.encoding):
+    for body, encoding in encoding_candidates(message.body, origin.encoding):
         for kept in _choices(kept_whole):
             lost = tuple(sorted(set(others) - set(kept)))
             told = replace(origin, encoding=encoding, lost=_merged(origin.lost, lost))
             attributes = {**kept, ATTRIBUTE: Attribute("String", told.pack())}
             if _size(body, attributes) <= max_bytes:
-                return DeadLetter(
+                return DeadLetterCopy(
                     body=body,
                     attributes=attributes,
                     group_id=message.group_id,
@@ -79,7 +81,7 @@ def _choices(attributes: Mapping[str, Attribute]) -> list[dict[str, Attribute]]:
 def _holdable(attribute: Attribute) -> bool:
     """Whether SQS takes the value: one that came as an HTTP header may have been garbled."""
     value = attribute.value
-    return bool(value) and (isinstance(value, bytes) or holdable(value))
+    return bool(value) and (isinstance(value, bytes) or sqs_accepts(value))
 
 
 def _cost(name: str, attribute: Attribute) -> int:
@@ -130,14 +132,14 @@ class NotStored(Exception):
         self.setting = setting
 
 
-class Store(Protocol):
+class DeadLetterStore(Protocol):
     """The queue itself. Both methods raise `NotStored`."""
 
     async def limit(self) -> int:
         """The most bytes that a message of the queue may have, its attributes among them."""
         ...
 
-    async def put(self, copy: DeadLetter) -> None:
+    async def put(self, copy: DeadLetterCopy) -> None:
         """Return once SQS has the copy."""
         ...
 
@@ -147,7 +149,7 @@ class DeadLetterQueue:
 
     def __init__(
         self,
-        store: Store,
+        store: DeadLetterStore,
         *,
         observe: Observe = ignore,
         clock: Callable[[], float] = time.time,
@@ -216,7 +218,7 @@ class DeadLetterQueue:
         return self._trouble is not None and self._clock() - self._trouble[0] < STANDS_FOR
 
     async def _send(self, message: Message, origin: Origin, reject: Reject) -> None:
-        copy = dead_letter(message, origin, await self._store.limit())
+        copy = dead_letter_copy(message, origin, await self._store.limit())
         task = asyncio.create_task(self._stored(message, copy, reject))
         self._sending.add(task)
         task.add_done_callback(self._sent)
@@ -227,7 +229,7 @@ class DeadLetterQueue:
         if not task.cancelled():
             task.exception()  # retrieved: the caller may have left
 
-    async def _stored(self, message: Message, copy: DeadLetter, reject: Reject) -> None:
+    async def _stored(self, message: Message, copy: DeadLetterCopy, reject: Reject) -> None:
         await self._store.put(copy)
         self._trouble = None
         self._remember(message.message_id, reject)

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
-from relay.aws.errors import QueueError, kind_of
+from relay.aws.errors import AwsError, kind_of
 from relay.aws.session import Session
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import Failed, Outgoing, Sent
-from relay.delivery.dead_letter_queue import DeadLetter, NotStored
+from relay.delivery.dead_letter_queue import DeadLetterCopy, NotStored
 from relay.forwarding.batcher import Batcher
 
 BATCH = 10
@@ -19,7 +19,7 @@ BATCH = 10
 _PASSING = frozenset({"throttled", "connection", "expired-credentials", "other"})
 
 
-class SqsDeadLetters:
+class SqsDeadLetterStore:
     """Stores copies in the queue that the settings name or the main queue's redrive policy does.
 
     Args:
@@ -52,12 +52,12 @@ class SqsDeadLetters:
         await self._queue()
         return self._limit
 
-    async def put(self, copy: DeadLetter) -> None:
+    async def put(self, copy: DeadLetterCopy) -> None:
         """Send the copy, in one batch with others that are waiting."""
         queue = await self._queue()
         try:
             result = await self._batcher.submit(_entry(copy, fifo=queue.fifo))
-        except QueueError as error:
+        except AwsError as error:
             if error.kind == "missing" and self._found is queue:
                 self._found = None  # the redrive policy may name another one by now
             raise _refused(error) from error
@@ -72,7 +72,7 @@ class SqsDeadLetters:
             if self._found is None:
                 try:
                     self._found = await self._find()
-                except QueueError as error:
+                except AwsError as error:
                     raise _refused(error) from error
         return self._found
 
@@ -103,7 +103,7 @@ class SqsDeadLetters:
         return policy.target_arn
 
 
-def _entry(copy: DeadLetter, *, fifo: bool) -> Outgoing:
+def _entry(copy: DeadLetterCopy, *, fifo: bool) -> Outgoing:
     # Where the source told no group, no order is known that could be kept.
     group = copy.group_id or copy.dedup_id if fifo else copy.group_id
     return Outgoing(
@@ -115,7 +115,7 @@ def _entry(copy: DeadLetter, *, fifo: bool) -> Outgoing:
     )
 
 
-def _refused(error: QueueError) -> NotStored:
+def _refused(error: AwsError) -> NotStored:
     return _not_stored(error.code, error.kind, error.sentence, error.variable)
 
 

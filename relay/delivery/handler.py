@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from relay.delivery.dead_letter_queue import DeadLetterQueue
-from relay.delivery.in_flight import Holding, InHand
+from relay.delivery.in_flight import Holding, InFlight
 from relay.delivery.payloads import Payloads
 from relay.delivery.redelivery import Accepted, FirstHand, doubted
 from relay.delivery.reject_guard import RejectGuard
@@ -42,7 +42,7 @@ class Forward(Protocol):
 class Status:
     """How many messages are in hand and what keeps some from being settled, if anything does."""
 
-    in_hand: int
+    in_flight: int
     problem: str | None = None
     setting: str | None = None
 
@@ -75,7 +75,7 @@ class Handler:
         self._observe = observe
         self._clock = clock
         self._payloads = payloads
-        self._in_hand = InHand()
+        self._in_hand = InFlight()
         self._first_hand = FirstHand()
         self._accepted = Accepted()
 
@@ -95,7 +95,7 @@ class Handler:
         self._first_hand.note(message)
         return await self._in_hand.join(message, self._work, self._clock())
 
-    async def handle_own(self, message: Message) -> Outcome:
+    async def handle_exclusive(self, message: Message) -> Outcome:
         """The same for a source that hands each message to one caller at a time, as leases do."""
         known = self._dead_letters.known(message.message_id)
         if known is not None:

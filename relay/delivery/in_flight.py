@@ -43,7 +43,7 @@ class Holding(Struct, eq=False):
             self.waiting = False
 
 
-class InHand:
+class InFlight:
     """Joins deliveries of one message. Bounded by its callers: each waiter is a delivery."""
 
     def __init__(self) -> None:

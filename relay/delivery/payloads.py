@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from relay.model.message import Message, Reject, Retry
 
-CLASSES = (
+POINTER_CLASSES = (
     "software.amazon.payloadoffloading.PayloadS3Pointer",
     "com.amazon.sqs.javamessaging.MessageS3Pointer",
 )
@@ -28,13 +28,13 @@ LIMIT = 8 * 1_048_576
 AT_ONCE = 8
 """Objects in memory at the same time; with the limit it bounds what they take."""
 
-NOT_ALLOWED = "payload_bucket_not_allowed"
+BUCKET_NOT_ALLOWED = "payload_bucket_not_allowed"
 """The code of a pointer into a bucket that the settings do not name."""
 
 Fetch = Callable[[str, str, int], Awaitable[bytes]]
 """Reads bucket and key up to so many bytes. Raises `NotFetched`."""
 
-_STARTS = tuple(f'["{name}"'.encode() for name in CLASSES)
+_STARTS = tuple(f'["{name}"'.encode() for name in POINTER_CLASSES)
 
 
 class NotFetched(Exception):
@@ -93,14 +93,14 @@ class Payloads:
 
         `Reject` where it can never be had, `Retry` where somebody can still mend it.
         """
-        pointer = pointer_of(message.body)
+        pointer = parse_pointer(message.body)
         if pointer is None:
             yield message
         elif isinstance(pointer, Reject):
             yield pointer
         elif pointer.bucket not in self._buckets:
             yield Reject(
-                NOT_ALLOWED,
+                BUCKET_NOT_ALLOWED,
                 f"the payload is in the bucket {pointer.bucket!r}, which RELAY_PAYLOAD_BUCKETS does"
                 " not name",
             )
@@ -116,7 +116,7 @@ class Payloads:
         return replace(message, body=body)
 
 
-def pointer_of(body: bytes) -> Pointer | Reject | None:
+def parse_pointer(body: bytes) -> Pointer | Reject | None:
     """The pointer that the body is, None where it is none, `Reject` where it is a broken one."""
     text = body.lstrip()
     if not text.startswith(_STARTS):

@@ -7,7 +7,7 @@ from typing import overload
 
 from msgspec.structs import replace
 
-from relay.model.lru import Memory
+from relay.model.lru import LruCache
 from relay.model.message import Delivered, Event, Message, Outcome, Reject
 
 REMEMBERED_MESSAGES = 50_000
@@ -38,7 +38,7 @@ class FirstHand:
     """
 
     def __init__(self, limit: int = REMEMBERED_MESSAGES) -> None:
-        self._seen: Memory[int] = Memory(limit)
+        self._seen: LruCache[int] = LruCache(limit)
 
     def note(self, message: Message) -> None:
         """A delivery of the message has come; one that is posted again counts as the same."""
@@ -80,7 +80,7 @@ class Accepted:
     """
 
     def __init__(self, limit: int = REMEMBERED_EVENTS) -> None:
-        self._ends: Memory[Delivered] = Memory(limit)
+        self._ends: LruCache[Delivered] = LruCache(limit)
 
     def of(self, event: Event) -> Delivered | None:
         """That it was accepted at an earlier delivery of its message."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from relay.model.message import Reject
 
 WINDOW = 200
-ENOUGH = 20
+MIN_REJECTS = 20
 SHARE = 0.5
 ABOVE_USUAL = 3.0
 FEW = 5
@@ -108,7 +108,7 @@ class RejectGuard:
             if reject.code not in self.suspicion.codes:
                 codes = (*self.suspicion.codes, reject.code)
                 self.suspicion = Suspicion(codes, self._total(codes), seen, self.suspicion.sample)
-        elif count >= ENOUGH and count > SHARE * seen:
+        elif count >= MIN_REJECTS and count > SHARE * seen:
             self.suspicion = Suspicion(codes, count, seen, reject.reason)
             self._released.clear()
 

@@ -26,6 +26,6 @@ class Retention:
 
     def expiring(self, message: Message) -> bool:
         """Whether the last tenth of its time has begun; never where its age is not known."""
-        if self.seconds is None or message.began is None:
+        if self.seconds is None or message.sent_or_received_at is None:
             return False
-        return self._clock() - message.began >= EXPIRING * self.seconds
+        return self._clock() - message.sent_or_received_at >= EXPIRING * self.seconds

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from relay.destinations.http_peer import HttpAnswer, HttpPeer, unavailable
 from relay.destinations.one_by_one import REFUSED, TOO_LARGE, Content, content, hashed, json_string
 from relay.model.message import Delivered, Event, Outcome, Reject, Unavailable
-from relay.model.traits import LIVES, Traits
+from relay.model.traits import WHILE_IT_EXISTS, Traits
 
 ARGO_URL = "RELAY_ARGO_URL"
 TOKEN = "RELAY_ARGO_TOKEN"  # noqa: S105 - a setting's name
@@ -24,9 +24,9 @@ TEMPLATE = "RELAY_ARGO_TEMPLATE"
 TRAITS = Traits(
     name="Argo Workflows",
     recognised_by="the workflow's name",
-    remembered=LIVES,
+    dedup_window=WHILE_IT_EXISTS,
     durable=True,
-    tells_duplicates=True,
+    reports_duplicates=True,
     # etcd takes 1.5 MiB for the whole object, in which Argo keeps its own notes as well.
     event_bytes=1_000_000,
 )
@@ -109,7 +109,7 @@ class Argo:
 
     async def _headers(self) -> Mapping[str, str]:
         credential = await self._credential()
-        self._peer.learn(credential.rpartition(" ")[2])
+        self._peer.register_secret(credential.rpartition(" ")[2])
         given = {"authorization": credential} if credential else {}
         return {"content-type": "application/json", "accept": "application/json", **given}
 
@@ -131,7 +131,7 @@ class Argo:
             raise Unavailable(
                 f"Argo says that {name} exists and does not know it: {refusal.shown}",
                 after=refusal.after,
-                untaken=True,
+                not_accepted=True,
             )
         raise unavailable(answer, address=ARGO_URL, key=TOKEN)
 
@@ -152,6 +152,6 @@ def _refused(answer: HttpAnswer) -> Outcome:
     template = "template" in str(answer.fields.get("message", "")).lower()
     if answer.status == HTTPStatus.BAD_REQUEST and answer.fields.get("code") == _INVALID:
         if template:
-            raise Unavailable(f"Argo answers {answer.shown}", setting=TEMPLATE, untaken=True)
+            raise Unavailable(f"Argo answers {answer.shown}", setting=TEMPLATE, not_accepted=True)
         return Reject(REFUSED, f"Argo refuses the workflow: {answer.shown}")
     raise unavailable(answer, address=TEMPLATE if template else ARGO_URL, key=TOKEN)

@@ -31,7 +31,7 @@ def traits(kept: float) -> Traits:
     return Traits(
         name="BullMQ",
         recognised_by="the job's id" if kept else None,
-        remembered=kept,
+        dedup_window=kept,
         # Even with an append-only file Redis writes it once a second.
         durable=False,
         event_bytes=16_777_216,
@@ -141,11 +141,11 @@ class BullMQ:
                 f"Redis refuses the user or password, or what it may do: {error}",
                 setting=URL,
                 proven=True,
-                untaken=True,
+                not_accepted=True,
             )
         full = isinstance(error, errors.OutOfMemoryError | errors.ReadOnlyError)
         if full or isinstance(error, errors.BusyLoadingError | errors.MasterDownError):
-            return Unavailable(f"Redis takes nothing: {error}", proven=True, untaken=True)
+            return Unavailable(f"Redis takes nothing: {error}", proven=True, not_accepted=True)
         if isinstance(error, errors.ConnectionError | errors.TimeoutError):
             self._checked = False
             if _CONNECTING in str(error):

@@ -68,14 +68,17 @@ class OnlyPublic:
         except socket.gaierror as error:
             wrong = self._setting if error.errno == socket.EAI_NONAME else None
             raise Unavailable(
-                f"the name of {host} does not resolve", setting=wrong, proven=True, untaken=True
+                f"the name of {host} does not resolve",
+                setting=wrong,
+                proven=True,
+                not_accepted=True,
             ) from None
         if not found or not all(self._permitted(address) for address in found):
             raise Unavailable(
-                f"{host} is a private address, and RELAY_WEBHOOK_PRIVATE does not allow that",
+                f"{host} is a private address, and RELAY_WEBHOOK_ALLOW_PRIVATE does not allow that",
                 setting=self._setting,
                 proven=True,
-                untaken=True,
+                not_accepted=True,
             )
         return found[0]
 

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from relay.http import Interrupted, NotConnected
+from relay.http import IncompleteResponse, NotConnected
 from relay.model.message import Unavailable
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
@@ -44,22 +44,22 @@ def broken(error: Exception, host: str, setting: str) -> Unavailable:
     Raise it `from None`: what the client prints holds the request.
     """
     if isinstance(error, _MISTAKES):
-        return Unavailable("the URL is none", setting=setting, proven=True, untaken=True)
+        return Unavailable("the URL is none", setting=setting, proven=True, not_accepted=True)
     if isinstance(error, httpx.ConnectTimeout):
-        return Unavailable(f"{host} lets nobody connect", proven=True, untaken=True)
+        return Unavailable(f"{host} lets nobody connect", proven=True, not_accepted=True)
     if isinstance(error, NotConnected) and isinstance(error.__cause__, TimeoutError):
-        return Unavailable(f"{host} lets nobody connect", proven=True, untaken=True)
+        return Unavailable(f"{host} lets nobody connect", proven=True, not_accepted=True)
     if isinstance(error, httpx.ConnectError | NotConnected):
         return unconnected(error, host, setting)
     if isinstance(error, httpx.PoolTimeout):
-        return Unavailable("all connections are busy", untaken=True)
+        return Unavailable("all connections are busy", not_accepted=True)
     return Unavailable(_half_way(error, host))
 
 
 def _half_way(error: Exception, host: str) -> str:
     if isinstance(error, httpx.TimeoutException):
         return f"{host} stopped answering"
-    if isinstance(error, Interrupted):
+    if isinstance(error, IncompleteResponse):
         return f"{host} {error.reason}"
     if isinstance(error, httpx.RemoteProtocolError):
         return f"{host} closed the connection without a whole answer"
@@ -73,10 +73,10 @@ def unconnected(error: Exception, host: str, setting: str) -> Unavailable:
             return _without_tls(cause, host, setting)
         if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME:
             reason = f"the name of {host} does not resolve"
-            return Unavailable(reason, setting=setting, proven=True, untaken=True)
+            return Unavailable(reason, setting=setting, proven=True, not_accepted=True)
         if isinstance(cause, ConnectionRefusedError):
-            return Unavailable(f"{host} refuses connections", proven=True, untaken=True)
-    return Unavailable(f"{host} cannot be reached", proven=True, untaken=True)
+            return Unavailable(f"{host} refuses connections", proven=True, not_accepted=True)
+    return Unavailable(f"{host} cannot be reached", proven=True, not_accepted=True)
 
 
 def _without_tls(error: ssl.SSLError, host: str, setting: str) -> Unavailable:
@@ -84,10 +84,10 @@ def _without_tls(error: ssl.SSLError, host: str, setting: str) -> Unavailable:
     told = error.reason or "unknown"
     if not isinstance(error, _HUNG_UP) and not told.endswith(_TROUBLE):
         reason = f"{host} offers no TLS that can be trusted: {told}"
-        return Unavailable(reason, setting=setting, proven=True, untaken=True)
+        return Unavailable(reason, setting=setting, proven=True, not_accepted=True)
     # Some servers have an internal error for every name that they have no certificate for.
     reason = f"{host} breaks off the TLS handshake: {told}; if it goes on doing so, see {setting}"
-    return Unavailable(reason, proven=True, untaken=True)
+    return Unavailable(reason, proven=True, not_accepted=True)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

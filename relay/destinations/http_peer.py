@@ -18,7 +18,7 @@ import httpx
 from relay.destinations.http_errors import broken, retry_after
 from relay.destinations.redaction import HIDDEN, Redaction
 from relay.model.message import Unavailable
-from relay.model.trace_context import headers as trace_headers
+from relay.model.trace_context import traceparent_headers
 from relay.version import version
 
 ANSWER_LIMIT = 1_048_576
@@ -97,7 +97,7 @@ class HttpPeer:
         self._clock = clock
         self._redaction = Redaction()
         if hide_path:
-            self._redaction.learn(f"{parts.path}{self._query}")
+            self._redaction.register_secret(f"{parts.path}{self._query}")
         self._client = httpx.AsyncClient(
             headers={"user-agent": f"sqs-relay/{version()}", "accept-encoding": "identity"},
             timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout / 2)),
@@ -127,9 +127,9 @@ class HttpPeer:
         await self._client.aclose()
         self._redaction.__exit__(kind, error, trace)
 
-    def learn(self, secret: str) -> None:
+    def register_secret(self, secret: str) -> None:
         """Never print this."""
-        self._redaction.learn(secret)
+        self._redaction.register_secret(secret)
 
     async def ask(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes = b""
@@ -164,7 +164,7 @@ class HttpPeer:
             method,
             f"{parts.scheme}://{place}/{HIDDEN}",
             content=body or None,
-            headers={"host": self.host, **trace_headers(), **headers},
+            headers={"host": self.host, **traceparent_headers(), **headers},
             extensions=extensions,
         )
 
@@ -211,7 +211,7 @@ def unavailable(answer: HttpAnswer, *, address: str, key: str | None) -> Unavail
         after=answer.after,
         setting=_setting(status, address, key),
         proven=plea or status == HTTPStatus.UNAUTHORIZED,
-        untaken=status in _UNTAKEN,
+        not_accepted=status in _UNTAKEN,
     )
 
 

@@ -17,7 +17,7 @@ from uuid import UUID
 from relay.destinations.http_peer import HttpAnswer, HttpPeer, unavailable
 from relay.destinations.one_by_one import REFUSED, TOO_LARGE, Content, content, hashed, json_string
 from relay.model.message import Delivered, Event, Outcome, Reject, Unavailable
-from relay.model.traits import LIVES, Traits
+from relay.model.traits import WHILE_IT_EXISTS, Traits
 
 PREFECT_URL = "RELAY_PREFECT_API_URL"
 KEY = "RELAY_PREFECT_API_KEY"
@@ -26,9 +26,9 @@ DEPLOYMENT = "RELAY_PREFECT_DEPLOYMENT"
 TRAITS = Traits(
     name="Prefect",
     recognised_by="the flow run's idempotency key",
-    remembered=LIVES,
+    dedup_window=WHILE_IT_EXISTS,
     durable=True,
-    tells_duplicates=True,
+    reports_duplicates=True,
     # The server's limit is on the parameters, 524,288 bytes; they hold a name beside the event.
     event_bytes=524_288 - 256,
 )
@@ -99,7 +99,7 @@ class Prefect:
 
     async def _headers(self) -> Mapping[str, str]:
         credential = await self._credential()
-        self._peer.learn(credential.rpartition(" ")[2])
+        self._peer.register_secret(credential.rpartition(" ")[2])
         given = {"authorization": credential} if credential else {}
         return {"content-type": "application/json", "accept": "application/json", **given}
 
@@ -122,7 +122,7 @@ class Prefect:
                 f"Prefect knows no deployment {self._deployment!r}",
                 setting=DEPLOYMENT,
                 proven=True,
-                untaken=True,
+                not_accepted=True,
             )
         raise unavailable(answer, address=PREFECT_URL, key=KEY)
 

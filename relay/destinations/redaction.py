@@ -44,7 +44,7 @@ class Redaction(logging.Filter):
         for name in LOGGERS:
             logging.getLogger(name).removeFilter(self)
 
-    def learn(self, secret: str) -> None:
+    def register_secret(self, secret: str) -> None:
         """Hide this from now on."""
         if secret and secret not in self._secrets:
             self._secrets = [*self._secrets[1 - _KEPT :], secret]

@@ -18,7 +18,7 @@ from relay.model.message import Delivered, Event, Outcome, Reject, Unavailable
 from relay.model.traits import Traits
 
 ARN = "RELAY_STEP_FUNCTIONS_ARN"
-EXPRESS = "RELAY_STEP_FUNCTIONS_EXPRESS"
+EXPRESS = "RELAY_STEP_FUNCTIONS_ALLOW_EXPRESS"
 
 NAMED_FOR = 90 * 86_400.0
 INPUT_BYTES = 262_144
@@ -30,15 +30,15 @@ OLD = 60.0
 STANDARD = Traits(
     name="Step Functions",
     recognised_by="the execution's name",
-    remembered=NAMED_FOR,
+    dedup_window=NAMED_FOR,
     durable=True,
-    tells_duplicates=True,
+    reports_duplicates=True,
     event_bytes=INPUT_BYTES,
 )
 EXPRESS_TRAITS = Traits(
     name="Step Functions (EXPRESS)",
     recognised_by=None,
-    remembered=0.0,
+    dedup_window=0.0,
     durable=True,
     event_bytes=INPUT_BYTES,
 )
@@ -174,21 +174,21 @@ class StepFunctions:
                 raise
             express = False  # the ARN of the first execution tells it too
         if express:
-            raise _not_express(untaken=True)
+            raise _not_express(not_accepted=True)
         self._checked = True
 
     def _refuse_arn(self, arn: str) -> None:
         if ":express:" in arn and not self._express:
             self._checked = False
-            raise _not_express(untaken=False)
+            raise _not_express(not_accepted=False)
 
 
-def _not_express(*, untaken: bool) -> Unavailable:
+def _not_express(*, not_accepted: bool) -> Unavailable:
     return Unavailable(
         f"the state machine is EXPRESS, which runs a repeated event twice; {EXPRESS} allows it",
         setting=ARN,
         proven=True,
-        untaken=untaken,
+        not_accepted=not_accepted,
     )
 
 
@@ -197,7 +197,7 @@ def _failed(error: StatesError) -> Outcome:
         return Reject(REFUSED, error.sentence)
     if error.code in _GONE or error.kind in _HALTING:
         setting = error.variable or ARN
-        raise Unavailable(error.sentence, setting=setting, proven=True, untaken=True)
+        raise Unavailable(error.sentence, setting=setting, proven=True, not_accepted=True)
     if error.code in _FULL or error.kind == "throttled":
-        raise Unavailable(error.sentence, proven=True, untaken=True)
+        raise Unavailable(error.sentence, proven=True, not_accepted=True)
     raise Unavailable(error.sentence, proven=error.kind == "expired-credentials")

@@ -22,8 +22,8 @@ NAMESPACE = "RELAY_TEMPORAL_NAMESPACE"
 KEY = "RELAY_TEMPORAL_API_KEY"
 WORKFLOW = "RELAY_TEMPORAL_WORKFLOW"
 TLS = "RELAY_TEMPORAL_TLS"
-CERTIFICATE = "RELAY_TEMPORAL_CERTIFICATE"
-AUTHORITY = "RELAY_TEMPORAL_AUTHORITY"
+CERTIFICATE = "RELAY_TEMPORAL_CERT_FILE"
+AUTHORITY = "RELAY_TEMPORAL_CA_FILE"
 
 _HALTS = {
     "UNAUTHENTICATED": KEY,
@@ -66,7 +66,7 @@ def refused(status: str, message: str) -> Outcome:
         sentence,
         setting=setting,
         proven=setting is not None or status in _ABOUT_SERVER,
-        untaken=setting is not None or status == "RESOURCE_EXHAUSTED",
+        not_accepted=setting is not None or status == "RESOURCE_EXHAUSTED",
     )
 
 
@@ -80,7 +80,7 @@ def unconnected(error: Exception) -> Unavailable:
         f"Temporal cannot be reached: {meaning}",
         setting=setting,
         proven=True,
-        untaken=_CONNECTING in told,
+        not_accepted=_CONNECTING in told,
     )
 
 
@@ -89,7 +89,7 @@ def _invalid(message: str, sentence: str) -> Outcome:
         return Reject(TOO_LARGE, sentence)
     if "orkflow" in message and ("Id" in message or "id" in message.split()):
         return Reject(REFUSED, sentence)
-    raise Unavailable(sentence, setting=WORKFLOW, untaken=True)
+    raise Unavailable(sentence, setting=WORKFLOW, not_accepted=True)
 
 
 PAYLOAD_BYTES = 2_000_000
@@ -101,9 +101,9 @@ def traits(retention: float, *, signals: bool) -> Traits:
     return Traits(
         name="Temporal (signals)" if signals else "Temporal",
         recognised_by=None if signals else "the workflow's id",
-        remembered=0.0 if signals else retention,
+        dedup_window=0.0 if signals else retention,
         durable=True,
-        tells_duplicates=not signals,
+        reports_duplicates=not signals,
         event_bytes=PAYLOAD_BYTES,
     )
 

@@ -15,18 +15,18 @@ from relay.model.message import Delivered, Event, Outcome, Reject, Retry, Unavai
 from relay.model.traits import Traits
 
 URL = "RELAY_WEBHOOK_URL"
-STATUSES = "RELAY_WEBHOOK_STATUSES"
+STATUSES = "RELAY_WEBHOOK_STATUS_RULES"
 
 
-def traits(preset: Preset, remembered: float | None) -> Traits:
+def traits(preset: Preset, dedup_window: float | None) -> Traits:
     """What a receiver promises that is said to know a key again for so many seconds, 0 for never.
 
     None, or a preset that knows nothing again, leaves it at what the preset says.
     """
-    if remembered is None or preset.traits.recognised_by is None:
+    if dedup_window is None or preset.traits.recognised_by is None:
         return preset.traits
-    known = preset.traits.recognised_by if remembered else None
-    return replace(preset.traits, recognised_by=known, remembered=remembered)
+    known = preset.traits.recognised_by if dedup_window else None
+    return replace(preset.traits, recognised_by=known, dedup_window=dedup_window)
 
 
 class Webhook:
@@ -52,7 +52,7 @@ class Webhook:
         keys: Sequence[bytes] = (),
         headers: Mapping[str, str] | None = None,
         what: Content = "event",
-        remembered: float | None = None,
+        dedup_window: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._peer = peer
@@ -61,7 +61,7 @@ class Webhook:
         self._headers = dict(headers or {})
         self._what = what
         self._clock = clock
-        self._traits = traits(preset, remembered)
+        self._traits = traits(preset, dedup_window)
 
     @property
     def traits(self) -> Traits:

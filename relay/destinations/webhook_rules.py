@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from relay.model.traits import LIVES, Traits
+from relay.model.traits import WHILE_IT_EXISTS, Traits
 
 Verdict: TypeAlias = Literal["delivered", "duplicate", "reject", "retry", "unavailable", "halt"]
 
@@ -96,7 +96,7 @@ PRESETS = {
         traits=Traits(
             name="the webhook",
             recognised_by="the header Idempotency-Key",
-            remembered=LIVES,
+            dedup_window=WHILE_IT_EXISTS,
             durable=True,
         ),
         rules=parse_rules(STANDARD),
@@ -105,7 +105,7 @@ PRESETS = {
         traits=Traits(
             name="Zapier",
             recognised_by=None,
-            remembered=0.0,
+            dedup_window=0.0,
             durable=True,
             event_bytes=10_000_000,
         ),
@@ -118,7 +118,7 @@ PRESETS = {
         traits=Traits(
             name="Make",
             recognised_by=None,
-            remembered=0.0,
+            dedup_window=0.0,
             durable=True,
             event_bytes=5_242_880,
         ),
@@ -129,7 +129,7 @@ PRESETS = {
         traits=Traits(
             name="Argo Events",
             recognised_by=None,
-            remembered=0.0,
+            dedup_window=0.0,
             durable=True,
             event_bytes=1_048_576,
         ),

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from relay.envelope import Decoded
-from relay.model.encoded_body import original
+from relay.model.encoded_body import decode_body
 from relay.model.message import Message, PeriodicTask, Reject
 
 _NAMES = ("name", "detail-type", "type")
@@ -23,7 +23,7 @@ def claims(
     if isinstance(found, Decoded) and not found.rejects:
         return ()
     try:
-        value = msgspec.json.decode(original(body, encoding))
+        value = msgspec.json.decode(decode_body(body, encoding))
     except (ValueError, RecursionError):
         return ()
     return tuple(_objects(value, found))
@@ -97,7 +97,7 @@ _DEPTH = 3
 def shape(body: bytes, encoding: str | None = None) -> str:
     """A short text that bodies of the same structure share, whatever their values are."""
     try:
-        body = original(body, encoding)
+        body = decode_body(body, encoding)
     except ValueError:
         return "a damaged stand-in"
     if not body.strip():

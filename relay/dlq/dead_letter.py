@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import structs
 
-from relay.delivery.payloads import Pointer, pointer_of
+from relay.delivery.payloads import Pointer, parse_pointer
 from relay.dlq.claims import claimed_name, claims, firing
 from relay.envelope import Decoded, Rules, decode
 from relay.model.message import Event, Message, Reject
@@ -23,7 +23,7 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Letter:
+class DeadLetter:
     """One message of a dead-letter queue, read with the rules of the relay as it is now.
 
     Its events are decoded when they are first asked for: much can be done with what is noted.
@@ -46,7 +46,7 @@ class Letter:
     """
 
     message: Message
-    past: Origin | None
+    origin: Origin | None
     decoded: Callable[[], Decoded | Reject] = field(repr=False)
     base_id: str
     source: str | None
@@ -82,27 +82,27 @@ class Letter:
             return ()
         if isinstance(self.payload, bytes):
             return claims(self.payload, None, self.found)
-        return claims(self.message.body, self.past.encoding if self.past else None, self.found)
+        return claims(self.message.body, self.origin.encoding if self.origin else None, self.found)
 
     @property
     def pointer(self) -> Pointer | None:
         """Where in S3 its events are; None where they are in its body."""
-        found = pointer_of(self.message.body)
+        found = parse_pointer(self.message.body)
         return found if isinstance(found, Pointer) else None
 
     @property
     def hops(self) -> int:
         """How often it has gone through a dead-letter queue, this time included."""
-        return self.past.hops if self.past else 0
+        return self.origin.hops if self.origin else 0
 
     @property
     def first_sent_at(self) -> float | None:
         """When a producer sent it, epoch seconds."""
-        told = self.past.sent_at if self.past else None
+        told = self.origin.sent_at if self.origin else None
         return told if told is not None else self.message.sent_at
 
     @property
-    def moved(self) -> bool:
+    def moved_by_sqs(self) -> bool:
         """Whether SQS moved it here by itself, with its MessageId and, if standard, its age."""
         return self.message.dead_letter_source is not None
 
@@ -119,44 +119,47 @@ class Letter:
 SEALED = Reject("payload_not_fetched", "its events are in an object in S3, which was not read")
 
 
-def read_letter(
+def read_dead_letter(
     message: Message,
     rules: Rules,
     main: str | None = None,
     payload: bytes | Reject | None = None,
-) -> Letter:
+) -> DeadLetter:
     """Read a message of a dead-letter queue. Never raises.
 
     `main` is the name of the queue that it came from, where the message itself does not tell.
     `payload` is what the body points to, if that was looked for: see `relay.delivery.payloads`.
     """
-    origin, damage = _origin(message)
-    moved = message.dead_letter_source is not None
-    source = _source(message, origin)
-    first = _as_it_was(message, source or main, origin, moved=moved)
+    stored, damage = _origin(message)
+    moved_by_sqs = message.dead_letter_source is not None
+    source = _source(message, stored)
+    first = _as_it_was(message, source or main, stored, moved_by_sqs=moved_by_sqs)
     decoded = partial(_found, first, rules, payload)
-    base_id, undecoded = origin.id if origin else message.message_id, False
-    if origin is None or origin.undecoded:
+    base_id, undecoded = stored.id if stored else message.message_id, False
+    if stored is None or stored.undecoded:
         found = decoded()
         decoded = partial(_known, found)
         base_id = found.base_id if isinstance(found, Decoded) else base_id
         undecoded = not isinstance(found, Decoded)
-    code, reason = _why(message, origin, damage, moved=moved)
-    past = None if damage else _past(first, origin, base_id, source or main, (code, reason))
-    if past is not None and origin is None:
-        past = replace(past, undecoded=undecoded)
-    return Letter(
+    code, reason = _why(message, stored, damage, moved_by_sqs=moved_by_sqs)
+    origin = None if damage else _past(first, stored, base_id, source or main, (code, reason))
+    if origin is not None and stored is None:
+        origin = replace(origin, undecoded=undecoded)
+    return DeadLetter(
         message=message,
-        past=past,
+        origin=origin,
         decoded=decoded,
         base_id=base_id,
         source=source,
         code=code,
         reason=reason,
-        noted=origin is not None or damage is not None,
-        id_lost=moved and origin is None and rules.fifo_dedup_id and message.group_id is not None,
+        noted=stored is not None or damage is not None,
+        id_lost=moved_by_sqs
+        and stored is None
+        and rules.fifo_dedup_id
+        and message.group_id is not None,
         payload=payload,
-        sealed=payload is None and isinstance(pointer_of(message.body), Pointer),
+        sealed=payload is None and isinstance(parse_pointer(message.body), Pointer),
     )
 
 
@@ -169,7 +172,7 @@ def _found(first: Message, rules: Rules, payload: bytes | Reject | None) -> Deco
         return payload
     if payload is not None:
         return decode(structs.replace(first, body=payload), rules)
-    pointer = pointer_of(first.body)
+    pointer = parse_pointer(first.body)
     if pointer is None:
         return decode(first, rules)
     return pointer if isinstance(pointer, Reject) else SEALED
@@ -182,44 +185,44 @@ def _origin(message: Message) -> tuple[Origin | None, str | None]:
         return None, str(error)
 
 
-def _source(message: Message, origin: Origin | None) -> str | None:
+def _source(message: Message, stored: Origin | None) -> str | None:
     if message.dead_letter_source:
         return message.dead_letter_source.rpartition(":")[2]
-    return origin.source if origin else None
+    return stored.source if stored else None
 
 
 def _as_it_was(
-    message: Message, source: str | None, origin: Origin | None, *, moved: bool
+    message: Message, source: str | None, stored: Origin | None, *, moved_by_sqs: bool
 ) -> Message:
     """The message as the relay saw it in its own queue, whose name is part of configured ids."""
-    if origin is not None:
+    if stored is not None:
         return message  # what is noted decides
     return structs.replace(
         message,
         queue=source or message.queue,
         # SQS put the MessageId in its place, and a wrong id is worse than none.
-        dedup_id=None if moved else message.dedup_id,
+        dedup_id=None if moved_by_sqs else message.dedup_id,
         task=firing(message),
     )
 
 
 def _why(
-    message: Message, origin: Origin | None, damage: str | None, *, moved: bool
+    message: Message, stored: Origin | None, damage: str | None, *, moved_by_sqs: bool
 ) -> tuple[str, str]:
-    if moved:
+    if moved_by_sqs:
         # The looks at the dead-letter queue are counted too, this one among them.
         times = message.receive_count - 1
         most = f" after {times} deliveries at the most" if times else ""
         return MOVED_BY_SQS, f"SQS moved it by the queue's redrive policy{most}"
-    if origin is not None:
-        return origin.code or UNKNOWN, origin.reason or "no reason is noted"
+    if stored is not None:
+        return stored.code or UNKNOWN, stored.reason or "no reason is noted"
     return UNKNOWN, damage or "it was put here by neither the relay nor a redrive policy"
 
 
 def _past(
-    first: Message, origin: Origin | None, base_id: str, source: str | None, why: tuple[str, str]
+    first: Message, stored: Origin | None, base_id: str, source: str | None, why: tuple[str, str]
 ) -> Origin:
-    if origin is None:
+    if stored is None:
         return Origin(
             id=base_id,
             hops=1,
@@ -230,6 +233,6 @@ def _past(
             task=(first.task.name, first.task.scheduled_at) if first.task else None,
         )
     if first.dead_letter_source is None:
-        return origin
+        return stored
     # The redrive policy counts nothing: its hop is added here.
-    return replace(origin, hops=origin.hops + 1, code=why[0], reason=why[1])
+    return replace(stored, hops=stored.hops + 1, code=why[0], reason=why[1])

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from relay.dlq.dead_letter import Letter
+from relay.dlq.dead_letter import DeadLetter
 
 MARGIN = 1.0
 """Seconds between SQS's own clocks that prove nothing."""
@@ -27,7 +27,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
+class Redriven:
     """A letter that was brought back: what it said and how often it had died.
 
     At `seen_at` it was surely still there, by SQS's own clock.
@@ -38,7 +38,7 @@ class Twin:
     hops: int = 0
 
 
-class Kinship(Enum):
+class Relation(Enum):
     """What a letter is to one with the same events that was brought back before."""
 
     COPY = auto()
@@ -46,35 +46,37 @@ class Kinship(Enum):
     OTHER = auto()
 
 
-def identify(letter: Letter) -> Identity:
+def identify(letter: DeadLetter) -> Identity:
     """The letter's identity, short whatever its size."""
     return Identity(_short("\n".join(_about(letter)).encode()), _short(letter.message.body))
 
 
-def _about(letter: Letter) -> Iterable[str]:
+def _about(letter: DeadLetter) -> Iterable[str]:
     """What tells its events from others; decoded only where they may have ids of their own."""
-    past = letter.past
-    plain = past is not None and past.encoding is None and _ID not in letter.message.body
-    if letter.noted and past is not None and plain:
-        return (letter.base_id, f"{past.pending} {past.generation}")
+    origin = letter.origin
+    plain = origin is not None and origin.encoding is None and _ID not in letter.message.body
+    if letter.noted and origin is not None and plain:
+        return (letter.base_id, f"{origin.pending} {origin.generation}")
     return sorted(event.id for event in letter.events) or (letter.base_id,)
 
 
-def kinship(letter: Letter, identity: Identity, twin: Twin, began_at: float) -> Kinship:
+def relation_to(
+    letter: DeadLetter, identity: Identity, twin: Redriven, began_at: float
+) -> Relation:
     """What the letter is to its twin, which was brought back in a run that began then.
 
     Only a letter that was surely there beside its twin, by SQS's own clock and with the same text,
     is a copy that may go. A later one may be the twin come back, and deleting it would lose it.
     """
     if letter.hops > twin.hops:
-        return Kinship.RETURNED
+        return Relation.RETURNED
     sent, seen = letter.message.sent_at, twin.seen_at
     if sent is None or seen is None:
-        return Kinship.RETURNED
+        return Relation.RETURNED
     if sent > seen:
-        return Kinship.RETURNED if sent > began_at - SKEW else Kinship.OTHER
+        return Relation.RETURNED if sent > began_at - SKEW else Relation.OTHER
     beside = sent <= seen - MARGIN
-    return Kinship.COPY if beside and identity.text == twin.text else Kinship.OTHER
+    return Relation.COPY if beside and identity.text == twin.text else Relation.OTHER
 
 
 def _short(data: bytes) -> str:

@@ -12,13 +12,13 @@ from typing import Any, TypeAlias
 from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]  # ships no types
 from msgspec import structs
 
-from relay.dlq.dead_letter import Letter, read_letter
-from relay.dlq.selection import Stays
+from relay.dlq.dead_letter import DeadLetter, read_dead_letter
+from relay.dlq.selection import Skipped
 from relay.envelope import Decoded, Rules
-from relay.envelope.ids import compiled
-from relay.envelope.json_document import elements
-from relay.envelope.opened import Unfit
-from relay.model.encoded_body import original
+from relay.envelope.ids import compile_path
+from relay.envelope.json_document import split_array
+from relay.envelope.opened import InvalidContent
+from relay.model.encoded_body import decode_body
 from relay.model.message import Attribute
 from relay.model.origin import ATTRIBUTE, Origin
 
@@ -33,11 +33,13 @@ def load_edit(text: str) -> Edit:
     """
     if text.endswith(".py"):
         return _from_file(Path(text))
-    search: Edit = compiled(text).search
+    search: Edit = compile_path(text).search
     return search
 
 
-def alter(letter: Letter, rules: Rules, *, edit: Edit | None, rerun: bool) -> Letter | Stays:
+def modify(
+    letter: DeadLetter, rules: Rules, *, edit: Edit | None, rerun: bool
+) -> DeadLetter | Skipped:
     """The letter with its body edited and, with `rerun`, under a new generation of its ids.
 
     Of an array only the pending events are edited, one by one, so that positions stay. The ids of
@@ -45,20 +47,20 @@ def alter(letter: Letter, rules: Rules, *, edit: Edit | None, rerun: bool) -> Le
     """
     if edit is None and not rerun:
         return letter
-    past = letter.past
-    if past is None:
-        return Stays("bad_origin", "what the relay noted on it cannot be read, nor can its ids")
+    origin = letter.origin
+    if origin is None:
+        return Skipped("bad_origin", "what the relay noted on it cannot be read, nor can its ids")
     body = letter.message.body
     if edit is not None:
-        found = _edited(letter, past, edit)
-        if isinstance(found, Stays):
+        found = _edited(letter, origin, edit)
+        if isinstance(found, Skipped):
             return found
-        body, past = found, replace(past, encoding=None)
-    now = replace(past, generation=past.generation + rerun)
-    changed = _with(letter, body, past if edit is not None else now, rules)
+        body, origin = found, replace(origin, encoding=None)
+    now = replace(origin, generation=origin.generation + rerun)
+    changed = _with(letter, body, origin if edit is not None else now, rules)
     problem = _problem(letter, changed) if edit is not None else None
     if problem is not None:
-        return Stays("edit_failed", problem)
+        return Skipped("edit_failed", problem)
     return _with(letter, body, now, rules)
 
 
@@ -74,26 +76,26 @@ def _from_file(path: Path) -> Edit:
     return edit
 
 
-def _edited(letter: Letter, past: Origin, edit: Edit) -> bytes | Stays:
+def _edited(letter: DeadLetter, origin: Origin, edit: Edit) -> bytes | Skipped:
     if letter.pointer is not None:
-        return Stays("edit_failed", "its events are in S3, where nothing is edited")
-    if past.task is not None:
-        return Stays("edit_failed", "its events are not in its body")
+        return Skipped("edit_failed", "its events are in S3, where nothing is edited")
+    if origin.task is not None:
+        return Skipped("edit_failed", "its events are not in its body")
     try:
-        body = original(letter.message.body, past.encoding)
-        return _of_array(body, past, edit) if body.lstrip().startswith(b"[") else _one(body, edit)
+        body = decode_body(letter.message.body, origin.encoding)
+        return _of_array(body, origin, edit) if body.lstrip().startswith(b"[") else _one(body, edit)
     except JMESPathError as error:
-        return Stays("edit_failed", f"the path cannot judge it: {error}")
+        return Skipped("edit_failed", f"the path cannot judge it: {error}")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - an operator's code may fail in any way
-        return Stays("edit_failed", f"the edit raised {type(error).__name__}: {error}")
+        return Skipped("edit_failed", f"the edit raised {type(error).__name__}: {error}")
 
 
-def _of_array(body: bytes, past: Origin, edit: Edit) -> bytes:
+def _of_array(body: bytes, origin: Origin, edit: Edit) -> bytes:
     try:
-        parts = elements(body)
-    except Unfit:
+        parts = split_array(body)
+    except InvalidContent:
         return _one(body, edit)
-    pending = range(len(parts)) if past.pending is None else past.pending
+    pending = range(len(parts)) if origin.pending is None else origin.pending
     for index in pending:
         parts[index] = _one(parts[index], edit)
     return b"[" + b",".join(parts) + b"]"
@@ -111,24 +113,24 @@ def _one(text: bytes, edit: Edit) -> bytes:
     return json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _with(letter: Letter, body: bytes, past: Origin, rules: Rules) -> Letter:
+def _with(letter: DeadLetter, body: bytes, origin: Origin, rules: Rules) -> DeadLetter:
     attributes = {k: v for k, v in letter.message.attributes.items() if k.casefold() != ATTRIBUTE}
-    attributes[ATTRIBUTE] = Attribute("String", past.pack())
+    attributes[ATTRIBUTE] = Attribute("String", origin.pack())
     # As its own queue's relay will see it: with what is noted, and moved by nobody.
     seen = structs.replace(
         letter.message, body=body, attributes=attributes, dead_letter_source=None, task=None
     )
-    read = read_letter(seen, rules, payload=letter.payload)
+    read = read_dead_letter(seen, rules, payload=letter.payload)
     return replace(
         letter,
         message=structs.replace(letter.message, body=body),
-        past=past,
+        origin=origin,
         decoded=read.decoded,
         altered=True,
     )
 
 
-def _problem(before: Letter, after: Letter) -> str | None:
+def _problem(before: DeadLetter, after: DeadLetter) -> str | None:
     """Why the edited letter must not be sent, or None."""
     if not isinstance(after.found, Decoded):
         return f"the relay would reject the edited one: {after.found.reason}"

@@ -13,8 +13,8 @@ from typing import Any
 from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]  # ships no types
 
 from relay.dlq.claims import claimed_id, claimed_name
-from relay.dlq.dead_letter import Letter
-from relay.envelope.ids import compiled
+from relay.dlq.dead_letter import DeadLetter
+from relay.envelope.ids import compile_path
 from relay.model.message import Event
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
@@ -22,7 +22,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
-def moment(text: str, now: float) -> float:
+def parse_time(text: str, now: float) -> float:
     """Epoch seconds of `2026-05-04T10:00` (UTC unless it names a zone) or of `36h`, which is ago.
 
     Longer ago than 1970 is 1970: calendars end before what people can type does.
@@ -42,14 +42,14 @@ def moment(text: str, now: float) -> float:
     return found.replace(tzinfo=found.tzinfo or UTC).timestamp()
 
 
-def shown(at: float | None) -> str:
+def format_time(at: float | None) -> str:
     """A moment for people, in UTC."""
     if at is None:
         return "-"
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A duration for people: `3.2 d`, `41 min`, `12 s`."""
     for size, unit in _STEPS:
         if abs(seconds) >= size:
@@ -57,7 +57,7 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def hour(at: float | None) -> str:
+def format_hour(at: float | None) -> str:
     """The hour that a moment is in."""
     return "-" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %Hh")
 
@@ -96,7 +96,7 @@ class Filter:
             ValueError: it is no JMESPath.
         """
         if self.where is not None:
-            compiled(self.where)
+            compile_path(self.where)
         object.__setattr__(self, "_ids", frozenset(self.ids))
 
     @property
@@ -104,7 +104,7 @@ class Filter:
         """Whether every letter passes."""
         return self == Filter()
 
-    def matches(self, letter: Letter) -> bool:
+    def matches(self, letter: DeadLetter) -> bool:
         """Whether the letter is meant."""
         return (
             (not self.codes or _any(self.codes, letter.code))
@@ -140,23 +140,23 @@ def _any(patterns: Sequence[str], text: str) -> bool:
     return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
-def _names_of(letter: Letter) -> Iterator[str]:
+def _names_of(letter: DeadLetter) -> Iterator[str]:
     yield from (event.name for event in letter.events)
     yield from (name for claim in letter.claims if (name := claimed_name(claim)))
 
 
-def _ids_of(letter: Letter) -> set[str]:
+def _ids_of(letter: DeadLetter) -> set[str]:
     claimed = (own for claim in letter.claims if (own := claimed_id(claim)))
     events = (event.id for event in letter.events)
     return {letter.message.message_id, letter.base_id, *events, *claimed}
 
 
-def _contents(letter: Letter) -> Iterator[Mapping[str, Any]]:
+def _contents(letter: DeadLetter) -> Iterator[Mapping[str, Any]]:
     yield from map(event_fields, letter.events)
     yield from letter.claims
 
 
-def _has(letter: Letter, name: str, pattern: str) -> bool:
+def _has(letter: DeadLetter, name: str, pattern: str) -> bool:
     found = letter.message.attribute(name)
     return found is not None and isinstance(found.value, str) and fnmatchcase(found.value, pattern)
 
@@ -164,7 +164,7 @@ def _has(letter: Letter, name: str, pattern: str) -> bool:
 def _true(path: str, content: Mapping[str, Any]) -> bool:
     """Whether the path leads to something that JMESPath calls true."""
     try:
-        value = compiled(path).search(content)
+        value = compile_path(path).search(content)
     # Its functions meet whatever types a producer sent: what they cannot judge does not match.
     except (JMESPathError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return False

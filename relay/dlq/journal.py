@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relay.dlq.duplicates import Identity, Twin
+from relay.dlq.duplicates import Identity, Redriven
 from relay.dlq.records import Damaged, DurableLines, of_message, read_record, write_record
 from relay.dlq.snapshot import Head, head_fields
 from relay.model.message import Message
@@ -20,12 +20,12 @@ FORMAT = 1
 JOURNAL, BACKUP = "journal.jsonl", "backup.jsonl"
 
 
-class OtherRun(Exception):
+class JournalConflict(Exception):
     """The directory holds the journal of another run. The text is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
+class JournalEntry:
     """A letter that is safely where it was to go, and may be deleted from the queue."""
 
     message_id: str
@@ -63,7 +63,7 @@ class Journal:
         self.directory = directory
         self.brought: set[str] = set()
         self.deleted: set[str] = set()
-        self.twins: dict[str, Twin] = {}
+        self.twins: dict[str, Redriven] = {}
         self._journal = _locked(directory / JOURNAL)
         try:
             self._begin(head, options, clock)
@@ -94,7 +94,7 @@ class Journal:
             self._begun = True
         await self._backup.commit()
 
-    def note_brought(self, letters: Iterable[Brought]) -> None:
+    def note_brought(self, letters: Iterable[JournalEntry]) -> None:
         """Note that these are where they were to go; a kill does not undo it."""
         rows = []
         for letter in letters:
@@ -134,12 +134,12 @@ class Journal:
 
     def _learn(self, record: Mapping[str, Any]) -> None:
         for message_id, about, text, *told in record.get("brought", ()):
-            self._bring(Brought(message_id, Identity(about, text), *told))
+            self._bring(JournalEntry(message_id, Identity(about, text), *told))
         self.deleted.update(record.get("deleted", ()))
 
-    def _bring(self, letter: Brought) -> None:
+    def _bring(self, letter: JournalEntry) -> None:
         self.brought.add(letter.message_id)
-        twin = Twin(letter.identity.text, letter.seen_at, letter.hops)
+        twin = Redriven(letter.identity.text, letter.seen_at, letter.hops)
         self.twins.setdefault(letter.identity.about, twin)
 
 
@@ -147,7 +147,7 @@ def _locked(path: Path) -> DurableLines:
     try:
         return DurableLines(path)
     except BlockingIOError as error:
-        raise OtherRun(f"another process is at work with the journal {path}") from error
+        raise JournalConflict(f"another process is at work with the journal {path}") from error
 
 
 def _records(path: Path) -> Iterable[dict[str, Any]]:
@@ -160,7 +160,7 @@ def _records(path: Path) -> Iterable[dict[str, Any]]:
                 yield read_record(line.rstrip(b"\n"))
             except Damaged as error:
                 if line.endswith(b"\n"):
-                    raise OtherRun(f"{path} is damaged: {error}") from error
+                    raise JournalConflict(f"{path} is damaged: {error}") from error
 
 
 def _start(head: Head, options: Mapping[str, Any], now: float) -> dict[str, Any]:
@@ -178,13 +178,13 @@ def _check(
     directory: Path, start: Mapping[str, Any], head: Head, options: Mapping[str, Any]
 ) -> None:
     if start.get("journal") != FORMAT:
-        raise OtherRun(f"{directory} holds no journal that this version knows")
+        raise JournalConflict(f"{directory} holds no journal that this version knows")
     if start["queue"] != head.arn:
-        raise OtherRun(f"{directory} is the journal of a run on {start['queue']}")
+        raise JournalConflict(f"{directory} is the journal of a run on {start['queue']}")
     before, now = dict(start["options"]), dict(options)
     other = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if other:
-        raise OtherRun(
+        raise JournalConflict(
             f"{directory} is the journal of a run with other options ({', '.join(other)}): repeat"
             " them to finish it, or name another directory"
         )

@@ -7,12 +7,12 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import BATCH_ENTRIES
 from relay.dlq.journal import Journal
 from relay.model.message import Message
-from relay.sources.poller.lease import LONGEST, MARGIN, now
+from relay.sources.poller.lease import MAX_VISIBILITY, VISIBILITY_MARGIN, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class _Held:
     deadline: float
 
 
-class Holding:
+class Leases:
     """Every message received and neither deleted nor released, by MessageId.
 
     Args:
@@ -102,11 +102,14 @@ class Holding:
 
     async def _extend(self, late: list[tuple[str, _Held]]) -> None:
         at = self._clock()
-        asked = [(h, min(self._lease, h.taken_at + LONGEST - MARGIN - at)) for _, h in late]
+        asked = [
+            (h, min(self._lease, h.taken_at + MAX_VISIBILITY - VISIBILITY_MARGIN - at))
+            for _, h in late
+        ]
         asked = [(held, seconds) for held, seconds in asked if seconds >= 1]
         try:
             results = await self._queue.change_visibility([(h.handle, s) for h, s in asked])
-        except QueueError:
+        except AwsError:
             return  # tried again soon; with a lapsed lease nothing is deleted
         for (held, seconds), failed in zip(asked, results, strict=True):
             if failed is None:
@@ -120,7 +123,7 @@ async def release(queue: Queue, handles: Iterable[str]) -> int:
         chunk = wanted[start : start + BATCH_ENTRIES]
         try:
             results = await queue.change_visibility([(handle, 0.0) for handle in chunk])
-        except QueueError as error:
+        except AwsError as error:
             if not error.transient:
                 raise
             continue
@@ -132,7 +135,7 @@ ATTEMPTS = 4
 FIRST_PAUSE = 0.2
 
 
-class Deletion:
+class Deleter:
     """Deletes by the newest handle. A lapsed lease proves nothing: then the letter comes again.
 
     `count` is what SQS agreed to, `holding` what is in hand.
@@ -141,13 +144,13 @@ class Deletion:
     def __init__(
         self,
         queue: Queue,
-        holding: Holding,
+        leases: Leases,
         journal: Journal,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._queue = queue
-        self.holding = holding
+        self.leases = leases
         self._journal = journal
         self._sleep = sleep
         self._owed: set[str] = set()
@@ -162,7 +165,7 @@ class Deletion:
         """Delete these; what SQS refuses is owed.
 
         Raises:
-            QueueError: it refuses all, and will again.
+            AwsError: it refuses all, and will again.
         """
         left = list(message_ids)
         if not left:
@@ -181,18 +184,18 @@ class Deletion:
 
     async def _try(self, message_ids: Sequence[str]) -> list[str]:
         """Those that are left."""
-        ours = [(i, handle) for i in message_ids if (handle := self.holding.handle(i))]
+        ours = [(i, handle) for i in message_ids if (handle := self.leases.handle(i))]
         if not ours:
             return []
         try:
             results = await self._queue.delete([handle for _, handle in ours])
-        except QueueError as error:
+        except AwsError as error:
             if not error.transient:
                 raise
             return [message_id for message_id, _ in ours]
         done = {i for (i, _), failed in zip(ours, results, strict=True) if failed is None}
         for message_id in done:
-            self.holding.let_go(message_id)
+            self.leases.let_go(message_id)
         self._owed -= done
         self.count += len(done)
         self._journal.note_deleted(done)

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
-from relay.dlq.dead_letter import Letter
+from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.duplicates import Identity, identify
-from relay.dlq.prediction import Fate, Known, Memory, Promised, fate
-from relay.dlq.queue_target import Load
-from relay.dlq.selection import FILTERED, LIMIT, Errand, Stays
+from relay.dlq.prediction import LedgerReader, LedgerState, Prediction, Promised, predict
+from relay.dlq.queue_target import AddressedMessage
+from relay.dlq.selection import FILTERED, LIMIT, Selection, Skipped
 from relay.dlq.statistics import name_of
-from relay.dlq.targets import Road
+from relay.dlq.targets import Target
 from relay.model.message import Event, Message
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class Part:
     goes: int = 0
     events: int = 0
     targets: Counter[str] = field(default_factory=Counter)
-    fates: Counter[Fate] = field(default_factory=Counter)
+    fates: Counter[Prediction] = field(default_factory=Counter)
     stays: Counter[str] = field(default_factory=Counter)
     first: list[str] = field(default_factory=list)
 
@@ -83,7 +83,7 @@ class Plan:
 class _Going:
     """A letter as it would go, where to, and the part that it is counted in."""
 
-    letter: Letter
+    letter: DeadLetter
     target: str
     part: Part
 
@@ -104,9 +104,9 @@ class Planner:
 
     def __init__(
         self,
-        errand: Errand,
-        road: Road[Any],
-        memory: Memory | None,
+        selection: Selection,
+        road: Target[Any],
+        memory: LedgerReader | None,
         promised: Promised,
         *,
         now: float,
@@ -114,7 +114,7 @@ class Planner:
         sample: int = 0,
         elsewhere: str = "",
     ) -> None:
-        self._errand = errand
+        self._errand = selection
         self._road = road
         self._memory = memory
         self._promised = promised
@@ -129,14 +129,14 @@ class Planner:
         """What a run over these messages would do.
 
         Raises:
-            QueueError: that cannot be told now.
+            AwsError: that cannot be told now.
         """
         for some in _chunks(messages, _AT_ONCE):
             found = [await self._judge(await self._errand.read(message)) for message in some]
             await self._foretell([going for going in found if going is not None])
         return self._plan
 
-    async def _judge(self, letter: Letter) -> _Going | None:
+    async def _judge(self, letter: DeadLetter) -> _Going | None:
         """The letter as it would go; None where it stays."""
         self._plan.met += 1
         stays = self._errand.choose(letter, self._began_at)
@@ -148,7 +148,7 @@ class Planner:
             return None
         part = self._plan.parts.setdefault((name_of(letter), letter.code), Part())
         going = stays or await self._ready(letter, part)
-        if isinstance(going, Stays):
+        if isinstance(going, Skipped):
             part.stays[going.code] += 1
             self._plan.reasons.setdefault(going.code, going.reason)
             return None
@@ -156,16 +156,16 @@ class Planner:
         self._count(part, letter)
         return going
 
-    async def _ready(self, letter: Letter, part: Part) -> _Going | Stays:
-        altered = self._errand.alter(letter)
-        if isinstance(altered, Stays):
+    async def _ready(self, letter: DeadLetter, part: Part) -> _Going | Skipped:
+        altered = self._errand.modify(letter)
+        if isinstance(altered, Skipped):
             return altered
         load = await self._road.ready(altered)
-        if isinstance(load, Stays):
+        if isinstance(load, Skipped):
             return load
         if self._full():
-            return Stays(LIMIT, "the limit was reached")
-        target = load.target.queue.name if isinstance(load, Load) else self._elsewhere
+            return Skipped(LIMIT, "the limit was reached")
+        target = load.target.queue.name if isinstance(load, AddressedMessage) else self._elsewhere
         return _Going(altered, target, part)
 
     def _is_copy(self, identity: Identity) -> bool:
@@ -175,7 +175,7 @@ class Planner:
         limit = self._errand.limit
         return limit is not None and self._plan.goes >= limit
 
-    def _count(self, part: Part, letter: Letter) -> None:
+    def _count(self, part: Part, letter: DeadLetter) -> None:
         self._plan.goes += 1
         part.goes += 1
         part.events += len(letter.events)
@@ -189,12 +189,12 @@ class Planner:
             mine = list(islice(known, len(one.letter.events)))
             told = mine if self._memory is not None else None
             one.part.targets[one.target] += 1
-            one.part.fates[fate(one.letter, told, self._now, self._promised)] += 1
+            one.part.fates[predict(one.letter, told, self._now, self._promised)] += 1
 
-    async def _recall(self, events: Sequence[Event]) -> Sequence[Known | None]:
+    async def _recall(self, events: Sequence[Event]) -> Sequence[LedgerState | None]:
         if self._memory is None or not events:
             return [None] * len(events)
-        return await self._memory.recall(events)
+        return await self._memory.look_up(events)
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterable[list[T]]:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-from relay.dlq.dead_letter import Letter
+from relay.dlq.dead_letter import DeadLetter
 from relay.envelope import Decoded
 from relay.model.message import Event
-from relay.model.traits import LIVES, Traits
+from relay.model.traits import WHILE_IT_EXISTS, Traits
 
-Fate: TypeAlias = Literal["runs", "swallowed", "ambiguous", "repeats", "rejected", "unknown"]
-MEANING: dict[Fate, str] = {
+Prediction: TypeAlias = Literal["runs", "swallowed", "ambiguous", "repeats", "rejected", "unknown"]
+MEANING: dict[Prediction, str] = {
     "runs": "will run; what ran already after all is known again and does not run twice",
     "swallowed": "was accepted before and will not run again",
     "ambiguous": "may have run, and nobody remembers: it may run twice, and a relay with a ledger"
@@ -21,14 +21,14 @@ MEANING: dict[Fate, str] = {
     "rejected": "would be rejected again",
     "unknown": "its payload was not read",
 }
-_WORST_FIRST: tuple[Fate, ...] = ("rejected", "ambiguous", "repeats", "runs", "swallowed")
+_WORST_FIRST: tuple[Prediction, ...] = ("rejected", "ambiguous", "repeats", "runs", "swallowed")
 
 Promised: TypeAlias = Callable[[str], Traits | None]
 """What the destination of events of a name promises; None where they have none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class LedgerState:
     """What the ledger knows of an event, in epoch seconds; None where it has no note of it."""
 
     sending_at: float | None = None
@@ -36,17 +36,17 @@ class Known:
     dead_lettered_at: float | None = None
 
 
-class Memory(Protocol):
+class LedgerReader(Protocol):
     """The ledger, as far as it is asked here."""
 
-    async def recall(self, events: Sequence[Event]) -> Sequence[Known | None]:
+    async def look_up(self, events: Sequence[Event]) -> Sequence[LedgerState | None]:
         """What is known of each, in order; None where the ledger could not tell."""
         ...
 
 
-def fate(
-    letter: Letter, known: Sequence[Known | None] | None, now: float, promised: Promised
-) -> Fate:
+def predict(
+    letter: DeadLetter, known: Sequence[LedgerState | None] | None, now: float, promised: Promised
+) -> Prediction:
     """The letter's fate, the worst of its events'. `known` is None where there is no ledger."""
     if letter.sealed:
         return "unknown"
@@ -60,10 +60,12 @@ def fate(
     return next((worst for worst in _WORST_FIRST if worst in fates), "swallowed")
 
 
-def _of_event(letter: Letter, traits: Traits | None, known: Known | None, now: float) -> Fate:
+def _of_event(
+    letter: DeadLetter, traits: Traits | None, known: LedgerState | None, now: float
+) -> Prediction:
     if traits is None:
         return "rejected"
-    if letter.altered and letter.past is not None and letter.past.generation:
+    if letter.altered and letter.origin is not None and letter.origin.generation:
         return "runs"
     if letter.id_lost:
         return "ambiguous"
@@ -74,21 +76,23 @@ def _of_event(letter: Letter, traits: Traits | None, known: Known | None, now: f
     return "runs" if known.sending_at is None else _doubtful(traits, now - known.sending_at)
 
 
-def _untold(letter: Letter, traits: Traits, now: float) -> Fate:
+def _untold(letter: DeadLetter, traits: Traits, now: float) -> Prediction:
     """Without a ledger: whether an attempt with an unknown end is still remembered by its id.
 
     What SQS moved by itself had deliveries that nobody told the end of.
     """
-    if not letter.moved and not (letter.past is not None and letter.past.may_have_run):
+    if not letter.moved_by_sqs and not (letter.origin is not None and letter.origin.may_have_run):
         return "runs"
     first = letter.first_sent_at
     return _doubtful(traits, None if first is None else now - first)
 
 
-def _doubtful(traits: Traits, age: float | None) -> Fate:
+def _doubtful(traits: Traits, age: float | None) -> Prediction:
     """The fate of what may have been accepted so many seconds ago; None where nobody knows."""
-    if not traits.surely:
+    if not traits.safe_repeat_window:
         return "repeats"
-    if traits.surely == LIVES or (age is not None and age < traits.surely):
+    if traits.safe_repeat_window == WHILE_IT_EXISTS or (
+        age is not None and age < traits.safe_repeat_window
+    ):
         return "runs"
     return "ambiguous"

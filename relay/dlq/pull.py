@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
 from relay.dlq.leases import release
 from relay.dlq.scan import Reach, Scan
@@ -79,7 +79,7 @@ async def pull(
     ended as incomplete.
 
     Raises:
-        QueueError: the queue cannot be read; no snapshot is left behind.
+        AwsError: the queue cannot be read; no snapshot is left behind.
         FileExistsError: the path is taken.
     """
     lease = min(LONGEST_LEASE, SHORTEST_LEASE + waiting / SLOWEST)
@@ -87,7 +87,7 @@ async def pull(
         handles = Handles(file)
         count = 0
         taken = 0
-        scan = Scan(queue, lease=lease, wait=wait, ours=lambda: taken, stop=stop.is_set)
+        scan = Scan(queue, lease=lease, wait=wait, held_count=lambda: taken, stop=stop.is_set)
         try:
             async for batch in scan:
                 handles.add(leased.handle for leased, _ in batch)
@@ -98,7 +98,7 @@ async def pull(
                 taken = count
                 progress(count)
         except BaseException:
-            with suppress(QueueError, OSError):  # the first error is the one to tell
+            with suppress(AwsError, OSError):  # the first error is the one to tell
                 await _release(queue, handles)
             raise
         await _release(queue, handles)

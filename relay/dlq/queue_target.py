@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from relay.aws.publisher import Publisher
 from relay.aws.sqs_values import Failed, Outgoing, Sent
-from relay.delivery.dead_letter_queue import MAX_BYTES, DeadLetter, TooLarge, dead_letter
-from relay.dlq.dead_letter import Letter
-from relay.dlq.selection import BLOCKED, Stays
-from relay.dlq.targets import Carried, Result, Target, waves
+from relay.delivery.dead_letter_queue import MAX_BYTES, DeadLetterCopy, TooLarge, dead_letter_copy
+from relay.dlq.dead_letter import DeadLetter
+from relay.dlq.selection import BLOCKED, Skipped
+from relay.dlq.targets import Accepted, Result, TargetQueue, group_rounds
 from relay.model.message import Message
 from relay.model.origin import ATTRIBUTE, Origin
 
 
-def readdress(letter: Letter, *, fifo: bool, run: str, max_bytes: int) -> Outgoing | Stays:
+def readdress(letter: DeadLetter, *, fifo: bool, run: str, max_bytes: int) -> Outgoing | Skipped:
     """The message to send: body, attributes, group and trace header as they were.
 
     What the letter's ids hang on goes along in our one attribute. Where that finds no place, the
@@ -33,11 +33,11 @@ def readdress(letter: Letter, *, fifo: bool, run: str, max_bytes: int) -> Outgoi
     """
     dedup_id = _dedup(letter, run) if fifo else None
     as_it_is = _as_it_is(letter.message, dedup_id)
-    past = letter.past
-    if past is None or (letter.noted and not letter.altered and not letter.moved):
+    origin = letter.origin
+    if origin is None or (letter.noted and not letter.altered and not letter.moved_by_sqs):
         fits = max_bytes >= MAX_BYTES or as_it_is.size <= max_bytes
         return as_it_is if fits else _no_room(letter, as_it_is, max_bytes)
-    copy = _copy(letter.message, past, max_bytes)
+    copy = _copy(letter.message, origin, max_bytes)
     if copy is not None:
         return _outgoing(copy, letter.message, dedup_id)
     if letter.altered or letter.rootless or as_it_is.size > max_bytes:
@@ -45,17 +45,17 @@ def readdress(letter: Letter, *, fifo: bool, run: str, max_bytes: int) -> Outgoi
     return as_it_is
 
 
-def _copy(message: Message, past: Origin, max_bytes: int) -> DeadLetter | None:
+def _copy(message: Message, origin: Origin, max_bytes: int) -> DeadLetterCopy | None:
     """The message with its past noted; None where something would be lost for it."""
     try:
-        copy = dead_letter(message, past, max_bytes)
+        copy = dead_letter_copy(message, origin, max_bytes)
     except TooLarge:
         return None
     others = {name for name in message.attributes if name.casefold() != ATTRIBUTE}
     return copy if others <= set(copy.attributes) else None
 
 
-def _outgoing(copy: DeadLetter, message: Message, dedup_id: str | None) -> Outgoing:
+def _outgoing(copy: DeadLetterCopy, message: Message, dedup_id: str | None) -> Outgoing:
     return Outgoing(
         body=copy.body,
         attributes=copy.attributes,
@@ -80,31 +80,31 @@ def _group(message: Message, dedup_id: str | None) -> str | None:
     return message.group_id or dedup_id
 
 
-def _dedup(letter: Letter, run: str) -> str:
+def _dedup(letter: DeadLetter, run: str) -> str:
     key = f"{run}\n{letter.message.message_id}\n{letter.hops}"
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def _no_room(letter: Letter, as_it_is: Outgoing, max_bytes: int) -> Stays:
+def _no_room(letter: DeadLetter, as_it_is: Outgoing, max_bytes: int) -> Skipped:
     if as_it_is.size > max_bytes:
-        return Stays("no_room", f"the queue takes no more than {max_bytes} bytes")
+        return Skipped("no_room", f"the queue takes no more than {max_bytes} bytes")
     what = "its attributes are ten" if len(letter.message.attributes) >= 10 else "it is as large"  # noqa: PLR2004 - SQS's quota
-    return Stays(
+    return Skipped(
         "no_room",
         f"{what} as SQS allows, and its ids would change without our attribute: bring it back"
-        " with --straight, which needs no room",
+        " with --direct, which needs no room",
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class AddressedMessage:
     """A message and the queue that it goes to."""
 
-    target: Target
+    target: TargetQueue
     message: Outgoing
 
 
-class QueueRoad:
+class QueueTarget:
     """Sends each letter to the queue that `route` tells; `run` is the id of the run.
 
     Of a FIFO queue a batch holds one message of a group: of several SQS may take a later one and
@@ -113,7 +113,7 @@ class QueueRoad:
 
     def __init__(
         self,
-        route: Callable[[Letter], Awaitable[Target | Stays]],
+        route: Callable[[DeadLetter], Awaitable[TargetQueue | Skipped]],
         run: str,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -123,17 +123,17 @@ class QueueRoad:
         self._sleep = sleep
         self._publishers: dict[str, Publisher] = {}
 
-    async def ready(self, letter: Letter) -> Load | Stays:
+    async def ready(self, letter: DeadLetter) -> AddressedMessage | Skipped:
         """The message that would be sent."""
         target = await self._route(letter)
-        if isinstance(target, Stays):
+        if isinstance(target, Skipped):
             return target
         message = readdress(
             letter, fifo=target.queue.fifo, run=self._run, max_bytes=target.max_bytes
         )
-        return message if isinstance(message, Stays) else Load(target, message)
+        return message if isinstance(message, Skipped) else AddressedMessage(target, message)
 
-    async def carry(self, loads: Sequence[Load]) -> Sequence[Result]:
+    async def carry(self, loads: Sequence[AddressedMessage]) -> Sequence[Result]:
         """Send all, again what SQS refuses for now."""
         results: list[Result] = [BLOCKED] * len(loads)
         for arn in dict.fromkeys(load.target.queue.arn for load in loads):
@@ -142,7 +142,7 @@ class QueueRoad:
                 results[i] = result
         return results
 
-    async def _send(self, loads: Sequence[Load]) -> list[Result]:
+    async def _send(self, loads: Sequence[AddressedMessage]) -> list[Result]:
         """Loads of one queue, in order."""
         queue = loads[0].target.queue
         publisher = self._publishers.get(queue.arn)
@@ -151,7 +151,9 @@ class QueueRoad:
         results: list[Result] = [BLOCKED] * len(loads)
         every = list(range(len(loads)))
         blocked: set[str | None] = set()
-        for wave in waves([load.message.group_id for load in loads]) if queue.fifo else [every]:
+        for wave in (
+            group_rounds([load.message.group_id for load in loads]) if queue.fifo else [every]
+        ):
             free = [i for i in wave if loads[i].message.group_id not in blocked]
             answers = await publisher.publish([loads[i].message for i in free])
             for i, answer in zip(free, answers, strict=True):
@@ -159,7 +161,7 @@ class QueueRoad:
                 if queue.fifo and isinstance(answer, Failed):
                     blocked.add(loads[i].message.group_id)
             if publisher.stopped is not None:
-                if not any(isinstance(result, Carried) for result in results):
+                if not any(isinstance(result, Accepted) for result in results):
                     raise publisher.stopped
                 break
         return results
@@ -167,5 +169,5 @@ class QueueRoad:
 
 def _result(answer: Sent | Failed) -> Result:
     if isinstance(answer, Sent):
-        return Carried(answer.message_id)
-    return Stays("not_sent", answer.sentence)
+        return Accepted(answer.message_id)
+    return Skipped("not_sent", answer.sentence)

@@ -10,16 +10,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Generic
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import tens
-from relay.dlq.journal import Brought, Journal
-from relay.dlq.leases import Deletion, Leased
-from relay.dlq.safeguards import Growth, Pace
+from relay.dlq.journal import Journal, JournalEntry
+from relay.dlq.leases import Deleter, Leased
+from relay.dlq.safeguards import GrowthGuard, RateLimit
 from relay.dlq.scan import Scan
-from relay.dlq.selection import ARRIVED, Course, Errand, Stays, Tally
-from relay.dlq.sorting import BEYOND, RETURNED, Copy, Judge, Later, Parcel
-from relay.dlq.targets import L, Result, Road
+from relay.dlq.selection import ARRIVED, Counts, RunControl, Selection, Skipped
+from relay.dlq.sorting import BEYOND, RETURNED, Deferred, Duplicate, Prepared, Triage
+from relay.dlq.targets import L, Result, Target
 
 AT_ONCE = 2
 """Rounds of receives whose letters are under way at a time."""
@@ -46,34 +46,34 @@ class Run(Generic[L]):
         self,
         queue: Queue,
         scan: Scan,
-        deletion: Deletion,
+        deletion: Deleter,
         journal: Journal,
-        road: Road[L],
-        errand: Errand,
-        course: Course,
-        guard: Growth,
+        road: Target[L],
+        selection: Selection,
+        control: RunControl,
+        guard: GrowthGuard,
     ) -> None:
         self._queue = queue
         self._scan = scan
-        self._deletion, self._holding = deletion, deletion.holding
+        self._deletion, self._holding = deletion, deletion.leases
         self._journal = journal
         self._road = road
-        self._expected = errand.expected
-        self._judge = Judge(errand, journal, road, fifo=queue.fifo)
-        self._course = course
+        self._expected = selection.expected
+        self._judge = Triage(selection, journal, road, fifo=queue.fifo)
+        self._course = control
         self._guard = guard
         self._came = 0
         self._count_at = COUNT_EVERY
         self._later: list[Leased] = []
         self._sending = asyncio.Lock()
-        self._error: QueueError | OSError | None = None
-        self.tally = Tally()
+        self._error: AwsError | OSError | None = None
+        self.counts = Counts()
 
-    async def carry_out(self, pace: Pace, progress: Callable[[Tally], None]) -> Tally:
+    async def execute(self, pace: RateLimit, progress: Callable[[Counts], None]) -> Counts:
         """Go through the queue once, bring away what is meant and release the rest.
 
         Raises:
-            QueueError: SQS refuses something that cannot be done without.
+            AwsError: SQS refuses something that cannot be done without.
             OSError: the journal or the backup cannot be written.
         """
         try:
@@ -87,10 +87,10 @@ class Run(Generic[L]):
                 await self._deletion.finish()
         finally:
             self._conclude()
-            progress(self.tally)
-        return self.tally
+            progress(self.counts)
+        return self.counts
 
-    async def _go_through(self, pace: Pace, progress: Callable[[Tally], None]) -> None:
+    async def _go_through(self, pace: RateLimit, progress: Callable[[Counts], None]) -> None:
         """The pass. An error ends it only after what is under way has come to its end."""
         places = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as group:
@@ -100,35 +100,35 @@ class Run(Generic[L]):
                     task = group.create_task(self._one(batch, pace, progress, places))
                     if self._queue.fifo:
                         await task  # until then SQS hands out no more of these groups
-            except QueueError as error:
+            except AwsError as error:
                 self._error = error
 
     @property
     def _halted(self) -> bool:
         """Whether nothing more may be sent, not even what was chosen."""
-        stopped = self._course.stop.is_set() or self.tally.stopped is not None
+        stopped = self._course.stop.is_set() or self.counts.stopped is not None
         return stopped or self._error is not None
 
     async def _one(
         self,
         batch: Sequence[tuple[Leased, bool]],
-        pace: Pace,
-        progress: Callable[[Tally], None],
+        pace: RateLimit,
+        progress: Callable[[Counts], None],
         places: asyncio.Semaphore,
     ) -> None:
         """A batch. Its failure ends the pass, and lets the others under way come to their end."""
         try:
-            self.tally.met += sum(not again for _, again in batch)
+            self.counts.met += sum(not again for _, again in batch)
             await self._batch(batch, pace)
             await self._look_around()
-            progress(self.tally)
-        except (QueueError, OSError) as error:
+            progress(self.counts)
+        except (AwsError, OSError) as error:
             self._error = self._error or error
             self._course.enough = True
         finally:
             places.release()
 
-    async def _batch(self, batch: Sequence[tuple[Leased, bool]], pace: Pace) -> None:
+    async def _batch(self, batch: Sequence[tuple[Leased, bool]], pace: RateLimit) -> None:
         for leased, _ in batch:
             self._holding.take(leased)
         brought = self._journal.brought
@@ -138,9 +138,9 @@ class Run(Generic[L]):
         fresh = [leased for leased, again in batch if not again]
         await self._work([item for item in fresh if item.message.message_id not in brought], pace)
 
-    async def _work(self, fresh: Sequence[Leased], pace: Pace) -> None:
-        parcels: list[Parcel[L]] = []
-        copies: list[Copy] = []
+    async def _work(self, fresh: Sequence[Leased], pace: RateLimit) -> None:
+        parcels: list[Prepared[L]] = []
+        copies: list[Duplicate] = []
         try:
             for leased in fresh:
                 self._sort(await self._judge.judge(leased, ended=self._halted), parcels, copies)
@@ -152,42 +152,42 @@ class Run(Generic[L]):
 
     def _sort(
         self,
-        verdict: Parcel[L] | Copy | Later | Stays,
-        parcels: list[Parcel[L]],
-        copies: list[Copy],
+        verdict: Prepared[L] | Duplicate | Deferred | Skipped,
+        parcels: list[Prepared[L]],
+        copies: list[Duplicate],
     ) -> None:
-        if isinstance(verdict, Parcel):
+        if isinstance(verdict, Prepared):
             parcels.append(verdict)
-        elif isinstance(verdict, Copy):
+        elif isinstance(verdict, Duplicate):
             copies.append(verdict)
-        elif isinstance(verdict, Later):
+        elif isinstance(verdict, Deferred):
             self._later.append(verdict.leased)
         else:
             self._stay(verdict)
 
-    def _stay(self, stays: Stays) -> None:
-        self.tally.stay(stays)
+    def _stay(self, stays: Skipped) -> None:
+        self.counts.stay(stays)
         self._came += stays.code in (ARRIVED, RETURNED.code)
         self._course.enough = self._course.enough or self._judge.full
 
     async def _bring(
-        self, parcels: Sequence[Parcel[L]], copies: Sequence[Copy], pace: Pace
+        self, parcels: Sequence[Prepared[L]], copies: Sequence[Duplicate], pace: RateLimit
     ) -> list[str]:
         """Back up, send and note. Returns the MessageIds that may be deleted now."""
         if not parcels and not copies:
             return []
-        both: list[Parcel[Any] | Copy] = [*parcels, *copies]
+        both: list[Prepared[Any] | Duplicate] = [*parcels, *copies]
         await self._journal.back_up(item.leased.message for item in both)
         done = [_brought(copy, None) for copy in copies]
         self._journal.note_brought(done)
-        self.tally.copies += len(copies)
+        self.counts.copies += len(copies)
         for some in tens(parcels):
             await pace.turn(len(some))
             done += await self._send(some)
         await self._journal.commit()
         return [letter.message_id for letter in done]
 
-    async def _send(self, parcels: Sequence[Parcel[L]]) -> list[Brought]:
+    async def _send(self, parcels: Sequence[Prepared[L]]) -> list[JournalEntry]:
         # One at a time between the send and its note: no more than a batch is ever repeated.
         async with self._sending:
             if self._halted:
@@ -200,36 +200,36 @@ class Run(Generic[L]):
             self._journal.note_brought(noted)
         return noted
 
-    def _account(self, parcel: Parcel[L], result: Result) -> Brought | None:
-        if isinstance(result, Stays):
+    def _account(self, parcel: Prepared[L], result: Result) -> JournalEntry | None:
+        if isinstance(result, Skipped):
             self._stay(self._judge.stay(parcel.letter, result))
             return None
         if result.rest is not None:
-            self.tally.stay(result.rest)
+            self.counts.stay(result.rest)
         else:
-            self.tally.brought += 1
+            self.counts.brought += 1
         return _brought(parcel, result.reference)
 
     async def _look_around(self) -> None:
         """Every now and then, see whether the queue fills up again behind us."""
-        self.tally.deleted = self._deletion.count
+        self.counts.deleted = self._deletion.count
         held = 0
-        if self.tally.met >= self._count_at:
-            self._count_at = self.tally.met + COUNT_EVERY
+        if self.counts.met >= self._count_at:
+            self._count_at = self.counts.met + COUNT_EVERY
             counts = await self._queue.attributes()
             held = counts.visible + counts.in_flight + counts.delayed
-        problem = self._guard.problem(held, self._deletion.count, self.tally.brought, self._came)
-        if problem is not None and self.tally.stopped is None:
-            self.tally.stopped = problem
+        problem = self._guard.problem(held, self._deletion.count, self.counts.brought, self._came)
+        if problem is not None and self.counts.stopped is None:
+            self.counts.stopped = problem
             self._course.enough = True
 
     def _conclude(self) -> None:
-        tally, reach = self.tally, self._scan.reach
-        tally.deleted, tally.owed = self._deletion.count, self._deletion.owed
-        tally.interrupted = self._course.stop.is_set()
+        counts, reach = self.counts, self._scan.reach
+        counts.deleted, counts.owed = self._deletion.count, self._deletion.owed
+        counts.interrupted = self._course.stop.is_set()
         if not (self._course.ended() or self._error):
-            tally.out_of_reach, tally.why = reach.left, reach.why
-            tally.missing = 0 if reach.left else self._missing()
+            counts.out_of_reach, counts.why = reach.left, reach.why
+            counts.missing = 0 if reach.left else self._missing()
 
     def _missing(self) -> int:
         """How many of the expected were not there, nor brought by this run before."""
@@ -237,9 +237,9 @@ class Run(Generic[L]):
         return sum(not self._scan.met(message_id) for message_id in left)
 
 
-def _brought(item: Parcel[Any] | Copy, reference: str | None) -> Brought:
+def _brought(item: Prepared[Any] | Duplicate, reference: str | None) -> JournalEntry:
     message = item.leased.message
-    return Brought(
+    return JournalEntry(
         message.message_id,
         item.identity,
         message.first_received_at,

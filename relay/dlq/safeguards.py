@@ -10,15 +10,15 @@ from itertools import zip_longest
 from typing import Any
 
 from relay.dlq.plan import Plan
-from relay.dlq.prediction import Known, Memory
+from relay.dlq.prediction import LedgerReader, LedgerState
 from relay.model.message import Event
-from relay.process import unless
+from relay.process import unless_stopped
 
 POLL = 2.0
 """Seconds between two questions to the ledger."""
 
 
-def choose(plan: Plan, count: int) -> frozenset[str]:
+def choose_canary(plan: Plan, count: int) -> frozenset[str]:
     """MessageIds of so many letters that would go, and at least one of each group."""
     ranks = zip_longest(*(part.first for _, part in plan.largest()))
     in_turn = [one for rank in ranks for one in rank if one is not None]
@@ -26,8 +26,8 @@ def choose(plan: Plan, count: int) -> frozenset[str]:
     return frozenset(in_turn[: max(count, groups)])
 
 
-async def awaited(
-    memory: Memory,
+async def await_canary(
+    memory: LedgerReader,
     events: Sequence[Event],
     *,
     since: float,
@@ -42,7 +42,7 @@ async def awaited(
     """
     end = clock() + deadline
     while True:
-        known = await memory.recall(events)
+        known = await memory.look_up(events)
         dead = [e for e, k in zip(events, known, strict=True) if _dead(k, since)]
         if dead:
             return f"{len(dead)} of the canary's events died again, such as {dead[0].id}"
@@ -57,11 +57,11 @@ async def awaited(
         await sleep(POLL)
 
 
-def _delivered(known: Known | None) -> bool:
+def _delivered(known: LedgerState | None) -> bool:
     return known is not None and known.delivered_at is not None
 
 
-def _dead(known: Known | None, since: float) -> bool:
+def _dead(known: LedgerState | None, since: float) -> bool:
     at = known.dead_lettered_at if known is not None else None
     return at is not None and at >= since and not _delivered(known)
 
@@ -74,7 +74,7 @@ SHARE = 0.1
 """So many, or this share of what was brought, may come back before a person should look."""
 
 
-class Growth:
+class GrowthGuard:
     """Compares what the queue holds with what it would hold if nothing had come.
 
     Args:
@@ -121,7 +121,7 @@ class Growth:
         )
 
 
-class Pace:
+class RateLimit:
     """Lets batches go so that their sum keeps to a rate; None is as fast as it goes.
 
     Once `stop` is set nobody waits: what is not to go any more is not held up either.
@@ -149,4 +149,4 @@ class Pace:
         start = max(now, self._next)
         self._next = start + count / self._rate
         if start > now:
-            await unless(self._stop, self._sleep(start - now))
+            await unless_stopped(self._stop, self._sleep(start - now))

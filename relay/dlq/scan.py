@@ -8,9 +8,9 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
-from relay.aws.sqs_values import Received
+from relay.aws.sqs_values import ReceivedMessage
 from relay.dlq.leases import Leased
 from relay.sources.poller.lease import now
 
@@ -63,7 +63,7 @@ class Scan:
         *,
         lease: float,
         wait: float,
-        ours: Callable[[], int],
+        held_count: Callable[[], int],
         stop: Callable[[], bool],
         deleted: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = now,
@@ -72,7 +72,7 @@ class Scan:
         self._queue = queue
         self._lease = lease
         self._wait = wait
-        self._ours = ours
+        self._ours = held_count
         self._stop = stop
         self._deleted = deleted
         self._clock = clock
@@ -96,7 +96,7 @@ class Scan:
         """What some receives at a time brought: messages, and whether each was met before.
 
         Raises:
-            QueueError: the queue cannot be received from.
+            AwsError: the queue cannot be received from.
         """
         quiet, width = 0, 1
         while not self._stop() and not self._full:
@@ -119,10 +119,10 @@ class Scan:
             self.reach = replace(self.reach, complete=False, why=FULL)
 
     async def _ended(self, quiet: int) -> bool:
-        ours = self._ours()
+        held_count = self._ours()
         counts = await self._queue.attributes()
         # A delete that was under way meanwhile was counted or not.
-        others = max(0, counts.in_flight - max(ours, self._ours()))
+        others = max(0, counts.in_flight - max(held_count, self._ours()))
         waiting = counts.visible + counts.delayed
         if quiet < self._patience(waiting, others):
             return False
@@ -144,7 +144,7 @@ class Scan:
             taken_at = self._clock()
             try:
                 found = await self._queue.receive(wait=self._wait, visibility=self._lease)
-            except QueueError as error:
+            except AwsError as error:
                 if error.code == "OverLimit":
                     self._full = True
                     return []
@@ -155,7 +155,7 @@ class Scan:
                 return [self._leased(received, taken_at) for received in found]
         raise AssertionError  # the last attempt raises
 
-    def _leased(self, received: Received, taken_at: float) -> Leased:
+    def _leased(self, received: ReceivedMessage, taken_at: float) -> Leased:
         return Leased(received.message, received.handle, taken_at, taken_at + int(self._lease))
 
 

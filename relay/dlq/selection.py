@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.dlq.dead_letter import Letter
+from relay.dlq.dead_letter import DeadLetter
 from relay.model.message import Message
 
 FILTERED = "filtered"
@@ -19,32 +19,32 @@ AS_WISHED = frozenset({FILTERED, ARRIVED, LIMIT})
 
 
 @dataclass(frozen=True, slots=True)
-class Stays:
+class Skipped:
     """It stays in the dead-letter queue. `code` is stable, `reason` a sentence for a person."""
 
     code: str
     reason: str
 
 
-BLOCKED = Stays("blocked", "one before it in its group stays, and none may overtake it")
+BLOCKED = Skipped("blocked", "one before it in its group stays, and none may overtake it")
 
 
 MAX_HOPS = 5
 """A letter that has died so often has a reason that another round does not mend."""
 
 
-UNREAD = Stays(
+UNREAD = Skipped(
     "payload",
     "its ids hang on an object in S3 that was not read: name its bucket in RELAY_PAYLOAD_BUCKETS",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
+class Selection:
     """What an operator asked for.
 
     Attributes:
-        read: reads a message; raises `QueueError` where its payload cannot be had now.
+        read: reads a message; raises `AwsError` where its payload cannot be had now.
         meant: whether a letter is meant.
         alter: edits it, or says why that cannot be.
         limit: the most letters to bring in the whole run, those that its journal knows included;
@@ -54,38 +54,38 @@ class Errand:
         expected: MessageIds that should be met: those that are not are missing.
     """
 
-    read: Callable[[Message], Awaitable[Letter]]
-    meant: Callable[[Letter], bool]
-    alter: Callable[[Letter], Letter | Stays]
+    read: Callable[[Message], Awaitable[DeadLetter]]
+    meant: Callable[[DeadLetter], bool]
+    modify: Callable[[DeadLetter], DeadLetter | Skipped]
     limit: int | None = None
     max_hops: int = MAX_HOPS
     each: bool = False
     expected: frozenset[str] = frozenset()
 
-    def choose(self, letter: Letter, began_at: float) -> Stays | None:
+    def choose(self, letter: DeadLetter, began_at: float) -> Skipped | None:
         """Why the letter is not to be touched, or None."""
         if not self.meant(letter):
-            return Stays(FILTERED, "it does not pass the filters")
+            return Skipped(FILTERED, "it does not pass the filters")
         sent = letter.message.sent_at
         if sent is not None and sent > began_at:
-            return Stays(ARRIVED, "it came after the run began")
+            return Skipped(ARRIVED, "it came after the run began")
         if without_id(letter):
             return UNREAD
         if letter.hops >= self.max_hops:
-            return Stays(
+            return Skipped(
                 "max_hops",
                 f"it has died {letter.hops} times: see why, and raise --max-hops to try again",
             )
         return None
 
 
-def without_id(letter: Letter) -> bool:
+def without_id(letter: DeadLetter) -> bool:
     """Whether the ids of its events hang on what was not read, so that they would change."""
     return letter.sealed and not letter.noted
 
 
 @dataclass(slots=True)
-class Course:
+class RunControl:
     """A run's way: `stop` is asked for from outside, `enough` is known inside."""
 
     stop: asyncio.Event
@@ -97,7 +97,7 @@ class Course:
 
 
 @dataclass(slots=True)
-class Tally:
+class Counts:
     """Counts of letters.
 
     Attributes:
@@ -127,7 +127,7 @@ class Tally:
     out_of_reach: int = 0
     why: str = ""
 
-    def stay(self, stays: Stays) -> None:
+    def stay(self, stays: Skipped) -> None:
         """One more stays."""
         self.stays[stays.code] += 1
         self.reasons.setdefault(stays.code, stays.reason)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relay.dlq.claims import shape
-from relay.dlq.dead_letter import Letter
-from relay.dlq.filters import hour
+from relay.dlq.dead_letter import DeadLetter
+from relay.dlq.filters import format_hour
 from relay.model.message import Message
 
 
@@ -44,7 +44,7 @@ _MANY = 1_000
 _OTHERS = "(others)"
 
 
-def name_of(letter: Letter) -> str:
+def name_of(letter: DeadLetter) -> str:
     """The name of its first pending event, or `NO_EVENT`."""
     return letter.name or NO_EVENT
 
@@ -84,7 +84,7 @@ class Statistics:
         default_factory=lambda: {name: Counter() for name in GROUPINGS}
     )
 
-    def add(self, letter: Letter) -> None:
+    def add(self, letter: DeadLetter) -> None:
         """Count one more."""
         self.count += 1
         self.events += len(letter.events)
@@ -99,7 +99,7 @@ class Statistics:
             counter = self.counts[grouping]
             counter[key if key in counter or len(counter) < _MANY else _OTHERS] += 1
 
-    def _group(self, letter: Letter, ends: Expiry | None) -> None:
+    def _group(self, letter: DeadLetter, ends: Expiry | None) -> None:
         key = (name_of(letter), letter.code)
         if key not in self.groups and len(self.groups) >= _MANY:
             key = (_OTHERS, _OTHERS)
@@ -134,13 +134,13 @@ class Statistics:
         return sorted(self.groups.items(), key=lambda item: (-item[1].count, item[0]))
 
 
-def _keys(letter: Letter) -> Mapping[str, str]:
-    encoding = letter.past.encoding if letter.past else None
+def _keys(letter: DeadLetter) -> Mapping[str, str]:
+    encoding = letter.origin.encoding if letter.origin else None
     return {
         "name": name_of(letter),
         "code": letter.code,
         "source": letter.source or "(unknown)",
-        "hour": hour(letter.message.sent_at),
+        "hour": format_hour(letter.message.sent_at),
         "shape": shape(letter.message.body, encoding),
     }
 

@@ -6,35 +6,35 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
-from relay.dlq.dead_letter import Letter
-from relay.dlq.selection import Stays
+from relay.dlq.dead_letter import DeadLetter
+from relay.dlq.selection import Skipped
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class Accepted:
     """It is safely there, so the dead letter may be deleted. `reference` is its name there.
 
     `rest` says why some of its events are not: they are a new dead letter in its place.
     """
 
     reference: str | None = None
-    rest: Stays | None = None
+    rest: Skipped | None = None
 
 
-Result: TypeAlias = Carried | Stays
+Result: TypeAlias = Accepted | Skipped
 L = TypeVar("L")
 
 
-class Road(Protocol[L]):
+class Target(Protocol[L]):
     """The seam between a run and where letters go."""
 
-    async def ready(self, letter: Letter) -> L | Stays:
+    async def ready(self, letter: DeadLetter) -> L | Skipped:
         """The letter as it would go, or why it cannot. Nothing is sent.
 
         Raises:
-            QueueError: that cannot be told now.
+            AwsError: that cannot be told now.
         """
         ...
 
@@ -42,24 +42,24 @@ class Road(Protocol[L]):
         """Bring all there; one result for each, in order.
 
         Raises:
-            QueueError: no more can be brought there at all.
+            AwsError: no more can be brought there at all.
         """
         ...
 
 
-class Nowhere:
+class NoTarget:
     """The road of letters that are dropped: they go nowhere, and their backup is what remains."""
 
-    async def ready(self, letter: Letter) -> Letter | Stays:
+    async def ready(self, letter: DeadLetter) -> DeadLetter | Skipped:
         """Anything can go nowhere."""
         return letter
 
-    async def carry(self, loads: Sequence[Letter]) -> Sequence[Result]:
+    async def carry(self, loads: Sequence[DeadLetter]) -> Sequence[Result]:
         """Nothing is sent."""
-        return [Carried()] * len(loads)
+        return [Accepted()] * len(loads)
 
 
-def waves(groups: Sequence[str | None]) -> Iterator[list[int]]:
+def group_rounds(groups: Sequence[str | None]) -> Iterator[list[int]]:
     """Positions: the first of each group, then the second of each, and so on."""
     left = list(range(len(groups)))
     while left:
@@ -74,7 +74,7 @@ def waves(groups: Sequence[str | None]) -> Iterator[list[int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetQueue:
     """A queue and the most bytes that a message of it may have."""
 
     queue: Queue
@@ -90,7 +90,7 @@ class Routes:
 
     Args:
         dead: the dead-letter queue, which nothing is sent to.
-        open_queue: opens a queue by ARN or name; raises `QueueError`.
+        open_queue: opens a queue by ARN or name; raises `AwsError`.
         main: where letters go that do not tell, and what is sure to be theirs.
         fixed: the one for all.
     """
@@ -107,13 +107,13 @@ class Routes:
         self._open = open_queue
         self._main = main
         self._fixed = fixed
-        self._known: dict[str, Target | Stays] = {}
+        self._known: dict[str, TargetQueue | Skipped] = {}
 
-    async def of(self, letter: Letter) -> Target | Stays:
+    async def of(self, letter: DeadLetter) -> TargetQueue | Skipped:
         """Where the letter goes.
 
         Raises:
-            QueueError: a queue cannot be asked now, and may be later.
+            AwsError: a queue cannot be asked now, and may be later.
         """
         if self._fixed is not None:
             return await self._to(self._fixed.arn, self._fixed)
@@ -123,31 +123,31 @@ class Routes:
         if self._main is not None and letter.source in (None, self._main.name):
             return await self._to(self._main.arn, self._main)
         if letter.source is None:
-            return Stays("no_route", "nothing tells which queue it is from: name one with --to")
+            return Skipped("no_route", "nothing tells which queue it is from: name one with --to")
         return await self._to(letter.source)
 
-    async def _to(self, reference: str, queue: Queue | None = None) -> Target | Stays:
+    async def _to(self, reference: str, queue: Queue | None = None) -> TargetQueue | Skipped:
         if reference not in self._known:
             self._known[reference] = await self._find(reference, queue)
         return self._known[reference]
 
-    async def _find(self, reference: str, queue: Queue | None) -> Target | Stays:
+    async def _find(self, reference: str, queue: Queue | None) -> TargetQueue | Skipped:
         try:
             found = queue or await self._open(reference)
             attributes = await found.attributes()
-        except QueueError as error:
+        except AwsError as error:
             # One letter's odd source must not keep the others from going.
             if queue is None and not error.transient:
-                return Stays("no_route", f"{error.sentence}: name another queue with --to")
+                return Skipped("no_route", f"{error.sentence}: name another queue with --to")
             raise
         if found.arn == self._dead.arn:
-            return Stays("no_route", "it would be sent to the dead-letter queue itself")
+            return Skipped("no_route", "it would be sent to the dead-letter queue itself")
         by_name = queue is None and not reference.startswith("arn:")
         policy = attributes.redrive
         if by_name and (policy is None or policy.target_arn != self._dead.arn):
-            return Stays(
+            return Skipped(
                 "no_route",
                 f"the noted queue {found.name} does not send its dead letters here: if it is right,"
                 " name it with --to",
             )
-        return Target(found, attributes.maximum_size)
+        return TargetQueue(found, attributes.maximum_size)

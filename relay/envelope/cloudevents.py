@@ -7,7 +7,7 @@ from typing import Any
 from relay.envelope import fields
 from relay.envelope.inngest import unknown
 from relay.envelope.json_document import Document
-from relay.envelope.opened import Draft, Letter, Unfit
+from relay.envelope.opened import EventDraft, InvalidContent, OpenedEnvelope
 
 _KNOWN = frozenset(
     {"specversion", "id", "source", "type", "data", "time", "subject"}
@@ -15,27 +15,29 @@ _KNOWN = frozenset(
 )
 
 
-def letter(found: Document) -> Letter:
+def letter(found: Document) -> OpenedEnvelope:
     """One event: `type` is its name, `time` its time, `source` and `id` together its id.
 
     Raises:
-        Unfit: `bad_cloudevent`, `binary_data`, or a rule for names or data is broken.
+        InvalidContent: `bad_cloudevent`, `binary_data`, or a rule for names or data is broken.
     """
     value = found.value
     if value.get("specversion") != "1.0":
-        raise Unfit("bad_cloudevent", "the CloudEvent's specversion is not 1.0")
+        raise InvalidContent("bad_cloudevent", "the CloudEvent's specversion is not 1.0")
     if found.repeated & _KNOWN:
-        raise Unfit("duplicate_key", "the CloudEvent has one of its attributes twice")
+        raise InvalidContent("duplicate_key", "the CloudEvent has one of its attributes twice")
     trace = value.get("traceparent")
     source, own_id, kind = (_required(value, name) for name in ("source", "id", "type"))
     if "data_base64" in value:
-        raise Unfit("binary_data", "the CloudEvent's data is binary: send a JSON object as data")
-    drafted = Draft(
+        raise InvalidContent(
+            "binary_data", "the CloudEvent's data is binary: send a JSON object as data"
+        )
+    drafted = EventDraft(
         name=fields.name(kind),
         data=fields.payload(value.get("data"), found.text("data")),
         notices=found.notices + unknown(sorted(value.keys() - _KNOWN)),
     )
-    return Letter(
+    return OpenedEnvelope(
         kind="cloudevents",
         drafts=(drafted,),
         id=_identity(source, own_id),
@@ -53,5 +55,5 @@ def _identity(source: str, own_id: str) -> str:
 def _required(value: dict[str, Any], name: str) -> str:
     text = value.get(name)
     if not isinstance(text, str) or not text:
-        raise Unfit("bad_cloudevent", f"the CloudEvent has no text as its {name}")
+        raise InvalidContent("bad_cloudevent", f"the CloudEvent has no text as its {name}")
     return text

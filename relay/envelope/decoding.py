@@ -9,9 +9,9 @@ from msgspec import Struct
 from relay.envelope import aws, fields, ids
 from relay.envelope.detection import opened
 from relay.envelope.ids import Rules
-from relay.envelope.opened import Draft, Letter, Unfit
+from relay.envelope.opened import EventDraft, InvalidContent, OpenedEnvelope
 from relay.model import trace_context
-from relay.model.encoded_body import original
+from relay.model.encoded_body import decode_body
 from relay.model.message import Event, Message, PeriodicTask, Reject
 from relay.model.origin import Origin, UnreadableOrigin, origin_of
 
@@ -53,7 +53,7 @@ def decode(message: Message, rules: Rules) -> Decoded | Reject:
     """
     try:
         return _decoded(message, rules)
-    except Unfit as unfit:
+    except InvalidContent as unfit:
         return unfit.reject
 
 
@@ -81,33 +81,37 @@ def _past(message: Message) -> Origin | None:
     try:
         return origin_of(message)
     except UnreadableOrigin as error:
-        raise Unfit("bad_origin", str(error)) from None
+        raise InvalidContent("bad_origin", str(error)) from None
 
 
-def _letter(message: Message, past: Origin | None, rules: Rules) -> Letter:
+def _letter(message: Message, past: Origin | None, rules: Rules) -> OpenedEnvelope:
     firing = message.task or (PeriodicTask(*past.task) if past and past.task else None)
     if firing is not None:
         return aws.periodic_task(firing, message.queue, rules.task_prefix)
     try:
-        body = original(message.body, past.encoding) if past else message.body
+        body = decode_body(message.body, past.encoding) if past else message.body
     except ValueError as error:
-        raise Unfit("bad_origin", f"the dead letter's body cannot be restored: {error}") from None
+        raise InvalidContent(
+            "bad_origin", f"the dead letter's body cannot be restored: {error}"
+        ) from None
     return opened(body, rules.envelope, rules.max_events)
 
 
-def _pending(letter: Letter, past: Origin | None) -> list[tuple[int, Draft | Reject]]:
+def _pending(letter: OpenedEnvelope, past: Origin | None) -> list[tuple[int, EventDraft | Reject]]:
     """The drafts still to be delivered, with their positions."""
     if past is None or past.pending is None:
         return list(enumerate(letter.drafts))
     total = len(letter.drafts)
     if any(index >= total for index in past.pending):
-        raise Unfit("bad_origin", f"the message waits for events that its {total} do not include")
+        raise InvalidContent(
+            "bad_origin", f"the message waits for events that its {total} do not include"
+        )
     return [(index, letter.drafts[index]) for index in sorted(set(past.pending))]
 
 
 def _maker(
-    message: Message, past: Origin | None, letter: Letter, base: str, *, inside: bool
-) -> Callable[[int, Draft], Event]:
+    message: Message, past: Origin | None, letter: OpenedEnvelope, base: str, *, inside: bool
+) -> Callable[[int, EventDraft], Event]:
     """What makes a draft an event, with all that is the same for each event of the message.
 
     `inside` puts the trace into the data as well.
@@ -117,11 +121,11 @@ def _maker(
     trace = _trace(message, letter)
     generation = past.generation if past else 0
 
-    def made(index: int, draft: Draft) -> Event:
+    def made(index: int, draft: EventDraft) -> Event:
         return Event(
             id=ids.event_id(draft, letter, base, index, generation),
             name=draft.name,
-            data=trace_context.within(draft.data, trace) if inside else draft.data,
+            data=trace_context.with_traceparent(draft.data, trace) if inside else draft.data,
             ts=draft.ts or ts,
             v=draft.v,
             user=draft.user,
@@ -134,8 +138,8 @@ def _maker(
 
 
 def _sorted(
-    drafts: Sequence[tuple[int, Draft | Reject]],
-    made: Callable[[int, Draft], Event],
+    drafts: Sequence[tuple[int, EventDraft | Reject]],
+    made: Callable[[int, EventDraft], Event],
     max_bytes: int,
 ) -> tuple[list[Event], list[tuple[int, Reject]]]:
     """The good ones and the bad ones."""
@@ -160,21 +164,21 @@ def _fits(event: Event, max_bytes: int) -> bool:
     return most <= max_bytes or len(event.wire) <= max_bytes
 
 
-def _trace(message: Message, letter: Letter) -> str | None:
+def _trace(message: Message, letter: OpenedEnvelope) -> str | None:
     """The producer's W3C trace parent, where it is well formed; else what AWS's own header says."""
-    told = ids.attribute(message, letter, trace_context.NAME) or letter.trace
-    return trace_context.well_formed(told) or trace_context.from_x_ray(message.trace_header)
+    told = ids.attribute(message, letter, trace_context.TRACEPARENT) or letter.trace
+    return trace_context.valid_traceparent(told) or trace_context.from_x_ray(message.trace_header)
 
 
 def _notices(
-    letter: Letter,
-    drafts: Sequence[tuple[int, Draft | Reject]],
+    letter: OpenedEnvelope,
+    drafts: Sequence[tuple[int, EventDraft | Reject]],
     events: Sequence[Event],
     first: tuple[str, ...],
 ) -> tuple[str, ...]:
     found = [*first, *letter.notices]
     for _, draft in drafts:
-        if isinstance(draft, Draft):
+        if isinstance(draft, EventDraft):
             found += draft.notices
     if len(events) > 1 and len({event.id for event in events}) < len(events):
         found.append("repeated-id")

@@ -6,7 +6,7 @@ from typing import Any
 
 from relay.envelope import aws, cloudevents, inngest
 from relay.envelope.json_document import Document, document
-from relay.envelope.opened import Letter, Unfit
+from relay.envelope.opened import InvalidContent, OpenedEnvelope
 
 MAX_DEPTH = 100
 """Levels of objects and arrays, the body's outermost included: far below what any parser on any
@@ -23,25 +23,31 @@ def checked_text(body: bytes) -> bytes:
     """The body without the blanks around it.
 
     Raises:
-        Unfit: `empty_body`, `byte_order_mark`, `invalid_utf8` or `too_deep`.
+        InvalidContent: `empty_body`, `byte_order_mark`, `invalid_utf8` or `too_deep`.
     """
     text = body.strip(_BLANK)
     if not text:
-        raise Unfit("empty_body", "the body is empty")
+        raise InvalidContent("empty_body", "the body is empty")
     if not body.isascii():
         _check_encoding(body)
     if len(text.translate(None, _NOT_OPENING)) > MAX_DEPTH and _too_deep(text):
-        raise Unfit("too_deep", f"the body nests objects or arrays deeper than {MAX_DEPTH} levels")
+        raise InvalidContent(
+            "too_deep", f"the body nests objects or arrays deeper than {MAX_DEPTH} levels"
+        )
     return text
 
 
 def _check_encoding(body: bytes) -> None:
     if body.startswith(_BOMS):
-        raise Unfit("byte_order_mark", "the body starts with a byte order mark: send plain UTF-8")
+        raise InvalidContent(
+            "byte_order_mark", "the body starts with a byte order mark: send plain UTF-8"
+        )
     try:
         body.decode()
     except UnicodeDecodeError as error:
-        raise Unfit("invalid_utf8", f"the body is not UTF-8 at byte {error.start}") from None
+        raise InvalidContent(
+            "invalid_utf8", f"the body is not UTF-8 at byte {error.start}"
+        ) from None
 
 
 def _too_deep(text: bytes) -> bool:
@@ -60,11 +66,11 @@ def _too_deep(text: bytes) -> bool:
     return brackets.count(b"[") > MAX_DEPTH or (b"[]" in brackets)
 
 
-def opened(body: bytes, pinned: str, max_events: int) -> Letter:
+def opened(body: bytes, pinned: str, max_events: int) -> OpenedEnvelope:
     """The letter in this body, of the pinned kind unless that is `auto`.
 
     Raises:
-        Unfit: it is bad as a whole, or holds one event only and that is bad.
+        InvalidContent: it is bad as a whole, or holds one event only and that is bad.
     """
     found = _found(body)
     if not isinstance(found, Document):
@@ -91,14 +97,14 @@ def detected(value: dict[str, Any]) -> str:
     return "inngest"
 
 
-def _unwrapped(body: bytes, max_events: int) -> Letter:
+def _unwrapped(body: bytes, max_events: int) -> OpenedEnvelope:
     """What SNS had around it; one notification in another is nothing that SNS makes."""
     found = _found(body)
     if not isinstance(found, Document):
         return inngest.array(found, max_events)
     kind = detected(found.value)
     if kind == "sns":
-        raise Unfit("nested_sns", "the SNS notification holds another one")
+        raise InvalidContent("nested_sns", "the SNS notification holds another one")
     return _plain(found, kind, max_events)
 
 
@@ -108,7 +114,7 @@ def _found(body: bytes) -> Document | bytes:
     return checked if checked.startswith(b"[") else document(checked)
 
 
-def _plain(found: Document, kind: str, max_events: int) -> Letter:
+def _plain(found: Document, kind: str, max_events: int) -> OpenedEnvelope:
     if kind == "inngest":
         return inngest.single(found)
     if kind == "eventbridge":
@@ -129,4 +135,6 @@ def _kind(value: dict[str, Any], pinned: str) -> str:
 
 def _check_pin(pinned: str, kind: str) -> None:
     if pinned not in ("auto", kind):
-        raise Unfit("wrong_envelope", f"the envelope is set to {pinned}, the body is of {kind}")
+        raise InvalidContent(
+            "wrong_envelope", f"the envelope is set to {pinned}, the body is of {kind}"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from relay.envelope.opened import Unfit
+from relay.envelope.opened import InvalidContent
 
 EARLIEST = 315_532_800_000
 """1980-01-01. Inngest refuses what is earlier, seconds among it (measured)."""
@@ -49,18 +49,24 @@ def name(value: Any) -> str:
     """The event's name.
 
     Raises:
-        Unfit: it is missing, no text, empty, reserved or too long.
+        InvalidContent: it is missing, no text, empty, reserved or too long.
     """
     if value is None:
-        raise Unfit("missing_name", "the event has no name, and no known envelope is around it")
+        raise InvalidContent(
+            "missing_name", "the event has no name, and no known envelope is around it"
+        )
     if not isinstance(value, str) or not writable(value):
-        raise Unfit("name_not_text", "the event's name is no text")
+        raise InvalidContent("name_not_text", "the event's name is no text")
     if not value:
-        raise Unfit("empty_name", "the event's name is empty")
+        raise InvalidContent("empty_name", "the event's name is empty")
     if value[: len(RESERVED)].lower() == RESERVED:
-        raise Unfit("reserved_name", f"names that start with {RESERVED} belong to the orchestrator")
+        raise InvalidContent(
+            "reserved_name", f"names that start with {RESERVED} belong to the orchestrator"
+        )
     if len(value) > MAX_NAME:
-        raise Unfit("name_too_long", f"the event's name is longer than {MAX_NAME} characters")
+        raise InvalidContent(
+            "name_too_long", f"the event's name is longer than {MAX_NAME} characters"
+        )
     return value
 
 
@@ -68,10 +74,10 @@ def identifier(value: Any) -> str | None:
     """The event's own id; null and the empty text count as none.
 
     Raises:
-        Unfit: `id_not_text`.
+        InvalidContent: `id_not_text`.
     """
     if value is not None and (not isinstance(value, str) or not writable(value)):
-        raise Unfit("id_not_text", "the event's id is no text: put a number in quotes")
+        raise InvalidContent("id_not_text", "the event's id is no text: put a number in quotes")
     return value or None
 
 
@@ -79,10 +85,10 @@ def version(value: Any) -> str | None:
     """The version of the event's shape.
 
     Raises:
-        Unfit: `v_not_text`.
+        InvalidContent: `v_not_text`.
     """
     if value is not None and (not isinstance(value, str) or not writable(value)):
-        raise Unfit("v_not_text", "the event's v is no text: put a number in quotes")
+        raise InvalidContent("v_not_text", "the event's v is no text: put a number in quotes")
     return value
 
 
@@ -90,17 +96,19 @@ def moment(value: Any) -> int | None:
     """The event's time in milliseconds; null and 0 count as none.
 
     Raises:
-        Unfit: `ts_not_integer`, `ts_in_seconds` or `ts_out_of_range`.
+        InvalidContent: `ts_not_integer`, `ts_in_seconds` or `ts_out_of_range`.
     """
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
-        raise Unfit("ts_not_integer", "the event's ts is no whole number of milliseconds")
+        raise InvalidContent("ts_not_integer", "the event's ts is no whole number of milliseconds")
     if value == 0 or EARLIEST <= value < LATEST:
         return value or None
     if EARLIEST <= value * 1_000 < LATEST:
-        raise Unfit("ts_in_seconds", f"the event's ts {value} is in seconds: send milliseconds")
-    raise Unfit(
+        raise InvalidContent(
+            "ts_in_seconds", f"the event's ts {value} is in seconds: send milliseconds"
+        )
+    raise InvalidContent(
         "ts_out_of_range", "the event's ts is not between 1980 and 2100 in milliseconds since 1970"
     )
 
@@ -109,10 +117,10 @@ def payload(value: Any, text: bytes | None) -> bytes | None:
     """The text of the event's data, an object or null, where there is any.
 
     Raises:
-        Unfit: `data_not_object`.
+        InvalidContent: `data_not_object`.
     """
     if type(value) is not dict and value is not None:
-        raise Unfit("data_not_object", "the event's data is no object: put it into one")
+        raise InvalidContent("data_not_object", "the event's data is no object: put it into one")
     return text
 
 
@@ -120,10 +128,10 @@ def user(value: Any, text: bytes | None) -> bytes | None:
     """The text of the event's user, an object or null, where there is any.
 
     Raises:
-        Unfit: `user_not_object`.
+        InvalidContent: `user_not_object`.
     """
     if type(value) is not dict and value is not None:
-        raise Unfit("user_not_object", "the event's user is no object")
+        raise InvalidContent("user_not_object", "the event's user is no object")
     return text
 
 

@@ -11,13 +11,13 @@ import jmespath  # type: ignore[import-untyped] # it ships no types
 from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped] # the same
 
 from relay.envelope.fields import writable
-from relay.envelope.opened import Draft, Letter
+from relay.envelope.opened import EventDraft, OpenedEnvelope
 from relay.model.message import Message
 from relay.model.origin import Origin
 
 
 @lru_cache(maxsize=16)
-def compiled(path: str) -> Any:
+def compile_path(path: str) -> Any:
     """The parsed expression.
 
     Raises:
@@ -29,10 +29,10 @@ def compiled(path: str) -> Any:
         raise ValueError(f"{path!r} is no JMESPath: {error}") from error
 
 
-def found(path: str, content: Any) -> str | None:
+def search(path: str, content: Any) -> str | None:
     """The text or integer that the path leads to, as text; None where it leads to nothing such."""
     try:
-        value = compiled(path).search(content)
+        value = compile_path(path).search(content)
     # Its functions meet whatever types a producer sent; a body may not break the relay.
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return None
@@ -78,7 +78,7 @@ class Rules:
         if self.envelope not in KINDS:
             raise ValueError(f"{self.envelope!r} is no envelope: choose one of {', '.join(KINDS)}")
         if self.id_path is not None:
-            compiled(self.id_path)
+            compile_path(self.id_path)
 
 
 MAX_LENGTH = 256
@@ -89,7 +89,7 @@ NOT_FOUND = "id-not-found"
 
 
 def base_id(
-    message: Message, past: Origin | None, letter: Letter, rules: Rules
+    message: Message, past: Origin | None, letter: OpenedEnvelope, rules: Rules
 ) -> tuple[str, tuple[str, ...]]:
     """The message's id and the notices about it.
 
@@ -109,7 +109,9 @@ def base_id(
     return fitted(letter.id or first), (NOT_FOUND,) if wanted else ()
 
 
-def event_id(draft: Draft, letter: Letter, base: str, index: int, generation: int) -> str:
+def event_id(
+    draft: EventDraft, letter: OpenedEnvelope, base: str, index: int, generation: int
+) -> str:
     """The id of the event at this position; `.r<generation>` is a deliberate new run."""
     if draft.id is not None:
         name = fitted(draft.id)
@@ -127,7 +129,7 @@ def fitted(text: str) -> str:
     return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
-def attribute(message: Message, letter: Letter, name: str) -> str | None:
+def attribute(message: Message, letter: OpenedEnvelope, name: str) -> str | None:
     """A text attribute of the message, or of the SNS message in it, without blanks around it.
 
     Binary ones are no candidates and blanks don't count: push mode loses both on the way.
@@ -142,13 +144,13 @@ def attribute(message: Message, letter: Letter, name: str) -> str | None:
     return None
 
 
-def _configured(message: Message, letter: Letter, rules: Rules) -> str | None:
+def _configured(message: Message, letter: OpenedEnvelope, rules: Rules) -> str | None:
     if rules.id_attribute is not None:
         named = attribute(message, letter, rules.id_attribute)
         if named is not None:
             return named
     if rules.id_path is not None:
-        named = found(rules.id_path, letter.content)
+        named = search(rules.id_path, letter.content)
         if named is not None:
             return named
     return None

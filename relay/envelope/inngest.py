@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 
 from relay.envelope import fields
-from relay.envelope.json_document import Document, document, elements
-from relay.envelope.opened import Draft, Letter, Unfit
+from relay.envelope.json_document import Document, document, split_array
+from relay.envelope.opened import EventDraft, InvalidContent, OpenedEnvelope
 from relay.model.message import Reject
 
 OWN = frozenset({"id", "name", "data", "ts", "v", "user"})
@@ -16,20 +16,20 @@ OWN = frozenset({"id", "name", "data", "ts", "v", "user"})
 _ODD = re.compile(r"[^A-Za-z0-9_.-]")
 
 
-def single(found: Document) -> Letter:
+def single(found: Document) -> OpenedEnvelope:
     """One event."""
-    return Letter(kind="inngest", drafts=(draft(found),), content=found.value)
+    return OpenedEnvelope(kind="inngest", drafts=(draft(found),), content=found.value)
 
 
-def array(text: bytes, max_events: int) -> Letter:
+def array(text: bytes, max_events: int) -> OpenedEnvelope:
     """Several events, the bad ones among them as their rejects.
 
     Raises:
-        Unfit: `not_json`, `empty_array` or `too_many_events`: it is bad as a whole.
+        InvalidContent: `not_json`, `empty_array` or `too_many_events`: it is bad as a whole.
     """
-    parts = counted(elements(text), max_events)
+    parts = counted(split_array(text), max_events)
     read = [_one(part) for part in parts]
-    return Letter(
+    return OpenedEnvelope(
         kind="inngest",
         drafts=tuple(drafted for _, drafted in read),
         array=True,
@@ -41,27 +41,27 @@ def counted(parts: list[bytes], max_events: int) -> list[bytes]:
     """The parts, if they are neither none nor too many.
 
     Raises:
-        Unfit: `empty_array` or `too_many_events`.
+        InvalidContent: `empty_array` or `too_many_events`.
     """
     if not parts:
-        raise Unfit("empty_array", "the array holds no event")
+        raise InvalidContent("empty_array", "the array holds no event")
     if len(parts) > max_events:
-        raise Unfit(
+        raise InvalidContent(
             "too_many_events", f"{len(parts)} events in one message, more than {max_events}"
         )
     return parts
 
 
-def draft(found: Document) -> Draft:
+def draft(found: Document) -> EventDraft:
     """The event in this object.
 
     Raises:
-        Unfit: one of its fields is not as it must be.
+        InvalidContent: one of its fields is not as it must be.
     """
     value = found.value
     if repeated := found.repeated & OWN:
-        raise Unfit("duplicate_key", f"the event has two fields named {min(repeated)}")
-    return Draft(
+        raise InvalidContent("duplicate_key", f"the event has two fields named {min(repeated)}")
+    return EventDraft(
         name=fields.name(value.get("name")),
         id=fields.identifier(value.get("id")),
         ts=fields.moment(value.get("ts")),
@@ -81,14 +81,14 @@ def _unknown(value: Iterable[str]) -> tuple[str, ...]:
     return unknown(name for name in value if name not in OWN)
 
 
-def _one(text: bytes) -> tuple[object, Draft | Reject]:
+def _one(text: bytes) -> tuple[object, EventDraft | Reject]:
     try:
         found = document(text)
-    except Unfit as unfit:
+    except InvalidContent as unfit:
         if unfit.reject.code == "not_json":
             raise
         return None, unfit.reject
     try:
         return found.value, draft(found)
-    except Unfit as unfit:
+    except InvalidContent as unfit:
         return found.value, unfit.reject

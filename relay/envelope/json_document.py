@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import Raw, Struct
 
-from relay.envelope.opened import Unfit
+from relay.envelope.opened import InvalidContent
 
 EXACT = 2**53
 """Integers up to here survive a JSON parser that knows doubles only."""
@@ -33,7 +33,7 @@ def scan(text: str) -> Scanned:
     """Read a whole text.
 
     Raises:
-        Unfit: `not_json`, `not_finite` or `number_too_large`.
+        InvalidContent: `not_json`, `not_finite` or `number_too_large`.
     """
     reader = _Reader()
     value = reader.read(text)
@@ -53,7 +53,7 @@ def scanned_elements(text: str) -> list[bytes]:
     """The elements of an array, byte for byte, NaN and such among them.
 
     Raises:
-        Unfit: `not_json`.
+        InvalidContent: `not_json`.
     """
     _Reader().read(text)
     return [value.encode() for value in _items(text)]
@@ -65,7 +65,7 @@ class _Reader:
     def __init__(self) -> None:
         self.notices: dict[str, None] = {}
         self.repeated: set[str] = set()
-        self.fault: Unfit | None = None
+        self.fault: InvalidContent | None = None
 
     def read(self, text: str) -> Any:
         decoder = json.JSONDecoder(
@@ -111,11 +111,11 @@ class _Reader:
         return 0.0
 
     def _note(self, code: str, reason: str) -> None:
-        self.fault = self.fault or Unfit(code, reason)
+        self.fault = self.fault or InvalidContent(code, reason)
 
 
 def _refuse(error: json.JSONDecodeError) -> NoReturn:
-    raise Unfit(
+    raise InvalidContent(
         "not_json", f"the body is not JSON: {error.msg} at line {error.lineno} column {error.colno}"
     ) from None
 
@@ -180,25 +180,25 @@ def document(text: bytes) -> Document:
     """Read an object. The text is UTF-8 and not too deep.
 
     Raises:
-        Unfit: `not_json`, `not_an_object`, `not_finite` or `number_too_large`.
+        InvalidContent: `not_json`, `not_an_object`, `not_finite` or `number_too_large`.
     """
     value = _ordinary(text)
     if value is not None:
         return Document(value, _members(text))
     scanned = scan(text.decode())
     if not isinstance(scanned.value, dict):
-        raise Unfit("not_an_object", "a message is a JSON object or an array of them")
+        raise InvalidContent("not_an_object", "a message is a JSON object or an array of them")
     members = scanned_members(text.decode())
     return Document(scanned.value, members, scanned.notices, scanned.repeated)
 
 
-def elements(text: bytes) -> list[bytes]:
+def split_array(text: bytes) -> list[bytes]:
     """The elements of an array, byte for byte. The text is UTF-8 and not too deep.
 
     What is wrong inside one element does not matter yet, except what makes it no JSON.
 
     Raises:
-        Unfit: `not_json`.
+        InvalidContent: `not_json`.
     """
     try:
         return [bytes(raw) for raw in _elements(text)]

@@ -10,7 +10,7 @@ from msgspec import Struct
 from relay.model.message import Reject
 
 
-class Unfit(Exception):
+class InvalidContent(Exception):
     """Raised inside this package only; `decode` and the reader of arrays turn it into `reject`."""
 
     def __init__(self, code: str, reason: str) -> None:
@@ -18,7 +18,7 @@ class Unfit(Exception):
         self.reject = Reject(code, reason)
 
 
-class Draft(Struct, frozen=True, kw_only=True):
+class EventDraft(Struct, frozen=True, kw_only=True):
     """An event that has passed every check but that of its size, before it has its final id.
 
     `id` is the producer's own and wins over everything. `native` is what the envelope calls this
@@ -35,7 +35,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     notices: tuple[str, ...] = ()
 
 
-class Letter(Struct, frozen=True, kw_only=True):
+class OpenedEnvelope(Struct, frozen=True, kw_only=True):
     """What one envelope of any kind holds.
 
     `id` and `ts` are the envelope's own, for events that have none. `content` is the parsed body
@@ -43,7 +43,7 @@ class Letter(Struct, frozen=True, kw_only=True):
     """
 
     kind: str
-    drafts: tuple[Draft | Reject, ...] = ()
+    drafts: tuple[EventDraft | Reject, ...] = ()
     array: bool = False
     id: str | None = None
     ts: int | None = None

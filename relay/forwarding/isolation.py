@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from relay.model.lru import Memory
+from relay.model.lru import LruCache
 from relay.model.message import Event, Outcome
 
 FIRST = 2
@@ -188,7 +188,7 @@ class Suspects:
     """Remembers by event id, so that a redelivered suspect goes alone from the start."""
 
     def __init__(self, limit: int = REMEMBERED) -> None:
-        self._records: Memory[Record] = Memory(limit)
+        self._records: LruCache[Record] = LruCache(limit)
 
     def __contains__(self, event_id: str) -> bool:
         return event_id in self._records

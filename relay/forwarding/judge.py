@@ -22,7 +22,7 @@ from relay.forwarding.isolation import (
     Step,
     Suspects,
 )
-from relay.model.lru import Memory
+from relay.model.lru import LruCache
 from relay.model.message import Delivered, Event, Outcome, Refused, Reject, Unavailable
 
 DOUBTS = 50_000
@@ -53,7 +53,7 @@ class Judge:
         self._clock = clock
         self._hints = Hints()
         self._evidence = Evidence()
-        self._doubts: Memory[None] = Memory(DOUBTS)
+        self._doubts: LruCache[None] = LruCache(DOUBTS)
         self._under_way: Counter[str] = Counter()
         self.last_error: str | None = None
 
@@ -106,7 +106,7 @@ class Judge:
         if len(parcels) == 1:
             return self.unavailable(permit, parcels, Unavailable(error.reason))
         self.last_error = error.reason
-        if not error.untaken:
+        if not error.not_accepted:
             self._doubt(parcel.event for parcel in parcels[: error.suspect])
         return list(self._hints.split(parcels, error.suspect))
 
@@ -115,7 +115,7 @@ class Judge:
     ) -> list[Step]:
         """Nobody got an answer of his own."""
         self.last_error = error.reason
-        if not error.untaken:
+        if not error.not_accepted:
             self._doubt(parcel.event for parcel in parcels)
         again: list[Step] = [Again(parcel.company) for parcel in parcels]
         if not self._breaker.current(permit):

@@ -189,6 +189,10 @@ class Paced:
             if not turn.done():
                 turn.set_exception(
                     Unavailable(
-                        AHEAD, after=error.after, setting=error.setting, proven=True, untaken=True
+                        AHEAD,
+                        after=error.after,
+                        setting=error.setting,
+                        proven=True,
+                        not_accepted=True,
                     )
                 )

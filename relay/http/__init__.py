@@ -5,6 +5,6 @@ A general client costs three to thirty times the CPU; see docs/performance.md.
 """
 
 from relay.http.client import HttpClient
-from relay.http.connection import Answer, Interrupted, NotConnected
+from relay.http.connection import Answer, IncompleteResponse, NotConnected
 
-__all__ = ["Answer", "HttpClient", "Interrupted", "NotConnected"]
+__all__ = ["Answer", "HttpClient", "IncompleteResponse", "NotConnected"]

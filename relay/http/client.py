@@ -62,7 +62,7 @@ class HttpClient:
 
         Raises:
             NotConnected: nothing was sent.
-            Interrupted: there was no whole answer.
+            IncompleteResponse: there was no whole answer.
             ValueError: a header or the target holds what would end its line.
         """
         head = _encoded([f"POST {target} HTTP/1.1\r\n"]) + self._head + _lines(headers)

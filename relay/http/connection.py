@@ -28,7 +28,7 @@ class NotConnected(ConnectionError):
     """No connection came about, so that nothing was sent; `__cause__` says why."""
 
 
-class Interrupted(ConnectionError):
+class IncompleteResponse(ConnectionError):
     """The connection ended, or spoke no HTTP, before a whole answer: the request may have arrived.
 
     Args:
@@ -81,10 +81,10 @@ class Connection(asyncio.Protocol):
         A caller that is cancelled must close the connection.
 
         Raises:
-            Interrupted: there was no whole answer.
+            IncompleteResponse: there was no whole answer.
         """
         if self._transport is None:
-            raise Interrupted("closed the connection")
+            raise IncompleteResponse("closed the connection")
         self._limit = limit
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
     def _fail(self, reason: str, cause: BaseException | None = None) -> None:
         waiting = self._waiting()
         if waiting is not None:
-            waiting.set_exception(Interrupted(reason, cause))
+            waiting.set_exception(IncompleteResponse(reason, cause))
         self.close()
 
     def _waiting(self) -> asyncio.Future[Answer] | None:

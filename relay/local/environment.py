@@ -13,7 +13,7 @@ from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # ship
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # ships no types
 
 from relay.local.inngest import Function, InngestServer
-from relay.local.orchestrators.stand_in import StandIn
+from relay.local.orchestrators.emulator import Emulator
 from relay.local.processes import RelayProcess, free_port
 from relay.local.sqs import SqsServer
 from relay.local.sqsd import Sqsd, SqsdOptions
@@ -56,7 +56,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class Environment:
     """What is running. `client` is for publishers.
 
     `inngest` is None where a server was given or there is a `stand_in`.
@@ -64,7 +64,7 @@ class Stage:
 
     sqs: SqsServer
     inngest: InngestServer | None
-    stand_in: StandIn | None
+    emulator: Emulator | None
     daemon: Sqsd | None
     relay: RelayProcess
     client: Any
@@ -75,7 +75,7 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def staged(plan: Plan) -> AsyncIterator[Stage]:
+async def local_environment(plan: Plan) -> AsyncIterator[Environment]:
     """Start it all in order and stop it in reverse.
 
     Raises:
@@ -86,15 +86,15 @@ async def staged(plan: Plan) -> AsyncIterator[Stage]:
         sqs = await stack.enter_async_context(SqsServer(port=plan.sqs_port, region=REGION))
         client = await stack.enter_async_context(_client(sqs.url))
         queue_url, dlq_url = await _queues(client, plan)
-        inngest, stand_in = None, None
+        inngest, emulator = None, None
         if plan.destination != "inngest":
-            stand_in = await stack.enter_async_context(StandIn(plan.destination))
+            emulator = await stack.enter_async_context(Emulator(plan.destination))
         elif plan.inngest_url is None:
             inngest = InngestServer(plan.inngest_port, plan.functions)
             await stack.enter_async_context(inngest)
         inngest_url = plan.inngest_url or (inngest.url if inngest else "")
         port = None if plan.poll else plan.relay_port or free_port()
-        chosen = stand_in.settings if stand_in else {}
+        chosen = emulator.settings if emulator else {}
         relay = RelayProcess(
             "poll" if plan.poll else "serve",
             settings=_settings(sqs.url, queue_url, inngest_url, port) | chosen | plan.settings,
@@ -107,10 +107,10 @@ async def staged(plan: Plan) -> AsyncIterator[Stage]:
         if relay_url is not None:
             daemon = Sqsd(queue_url, relay_url, DAEMON, endpoint_url=sqs.url, region=REGION)
             await stack.enter_async_context(daemon)
-        yield Stage(
+        yield Environment(
             sqs=sqs,
             inngest=inngest,
-            stand_in=stand_in,
+            emulator=emulator,
             daemon=daemon,
             relay=relay,
             client=client,

@@ -19,7 +19,7 @@ UNPACKED_LIMIT = 16 * 1_048_576
 """Bytes; far above what SQS can have brought, far below what would fill a machine."""
 
 
-def forms(body: bytes, encoding: str | None) -> Iterator[tuple[str, str | None]]:
+def encoding_candidates(body: bytes, encoding: str | None) -> Iterator[tuple[str, str | None]]:
     """The body in the forms to try, best first, each with the name of its encoding.
 
     `encoding` is what the body already is a stand-in by; such a body stays as it is.
@@ -34,7 +34,7 @@ def forms(body: bytes, encoding: str | None) -> Iterator[tuple[str, str | None]]
         yield _base64(gzip.compress(body, mtime=0)), "gzip+base64"
 
 
-def original(body: bytes, encoding: str | None) -> bytes:
+def decode_body(body: bytes, encoding: str | None) -> bytes:
     """The body as it first was.
 
     Raises:
@@ -51,7 +51,7 @@ def original(body: bytes, encoding: str | None) -> bytes:
     raise ValueError(f"the body's encoding {encoding!r} is unknown")
 
 
-def holdable(text: str) -> bool:
+def sqs_accepts(text: str) -> bool:
     """Whether SQS takes every character of the text."""
     return not _FORBIDDEN.search(text)
 
@@ -61,7 +61,7 @@ def _text(body: bytes) -> str | None:
         text = body.decode()
     except UnicodeDecodeError:
         return None
-    return text if holdable(text) else None
+    return text if sqs_accepts(text) else None
 
 
 def _base64(body: bytes) -> str:

@@ -112,7 +112,7 @@ class HandlerRaised(Struct, frozen=True):
     error: Exception
 
 
-class IntakeChanged(Struct, frozen=True, kw_only=True):
+class ReceivingChanged(Struct, frozen=True, kw_only=True):
     """Pull mode's way in from the queue changed.
 
     `state` is `open`, `backing-off` or `halted`; `reason` is a sentence, `seconds` how long the
@@ -124,7 +124,7 @@ class IntakeChanged(Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-class LedgerMissed(Struct, frozen=True, kw_only=True):
+class LedgerFailed(Struct, frozen=True, kw_only=True):
     """The ledger was not asked, or not told, about some events; they are delivered all the same.
 
     `step` is `look-up`, `sending`, `withdrawal`, `delivered` or `dead-lettered`; `count` is events.
@@ -138,7 +138,7 @@ class LedgerMissed(Struct, frozen=True, kw_only=True):
 class LedgerChanged(Struct, frozen=True, kw_only=True):
     """The ledger went away or came back. `seconds` is how long the last state lasted."""
 
-    away: bool
+    unavailable: bool
     reason: str
     seconds: float
 
@@ -161,8 +161,8 @@ Fact: TypeAlias = (
     | LeaseLost
     | ReleaseFailed
     | HandlerRaised
-    | IntakeChanged
-    | LedgerMissed
+    | ReceivingChanged
+    | LedgerFailed
     | LedgerChanged
     | IdReused
 )

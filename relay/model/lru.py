@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 V = TypeVar("V")
 
 
-class Memory(Generic[V]):
+class LruCache(Generic[V]):
     """Values by id, at most `limit` of them."""
 
     def __init__(self, limit: int) -> None:

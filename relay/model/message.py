@@ -56,7 +56,7 @@ class Message(Struct, frozen=True, kw_only=True):
     task: PeriodicTask | None = None
 
     @property
-    def began(self) -> float | None:
+    def sent_or_received_at(self) -> float | None:
         """When it was sent; where the source does not tell, when it was first received."""
         return self.first_received_at if self.sent_at is None else self.sent_at
 
@@ -162,7 +162,7 @@ class Unavailable(Exception):
             destination is merely down. A misconfiguration halts, an outage opens the circuit.
         proven: the answer is unmistakably about the destination and no second witness is needed
             (a refused connection, Inngest's own 401). False where one event could be the cause.
-        untaken: True where nothing of the request can have been accepted: no byte of it arrived,
+        not_accepted: True where nothing of the request can have been accepted: no byte of it arrived,
             or the answer rules it out.
     """
 
@@ -173,30 +173,32 @@ class Unavailable(Exception):
         after: float | None = None,
         setting: str | None = None,
         proven: bool = False,
-        untaken: bool = False,
+        not_accepted: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.after = after
         self.setting = setting
         self.proven = proven
-        self.untaken = untaken
+        self.not_accepted = not_accepted
 
 
 class Refused(Exception):
     """The destination refused a request of several events because of one of them, or of their size.
 
     `suspect` is the position of the event that the answer points at, a hint and no evidence, or
-    None. Those before it may have been stored, and any where it is None; none with `untaken`.
+    None. Those before it may have been stored, and any where it is None; none with `not_accepted`.
     Raised for requests of two events or more only: one alone that can never pass is a `Reject`, and
     one that is refused for a reason nobody knows is `Unavailable` and not `proven`.
     """
 
-    def __init__(self, reason: str, *, suspect: int | None = None, untaken: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, suspect: int | None = None, not_accepted: bool = False
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.suspect = suspect
-        self.untaken = untaken
+        self.not_accepted = not_accepted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +228,7 @@ class Destination(Protocol):
         Cancelling it leaves the end of the attempt unknown.
 
         Raises:
-            Unavailable: nothing is known to be accepted; any event may be, unless it is `untaken`.
+            Unavailable: nothing is known to be accepted; any event may be, unless it is `not_accepted`.
             Refused: the request failed for one of its several events.
         """
         ...

@@ -8,10 +8,10 @@ from contextvars import ContextVar
 
 from relay.model.message import Destination, Event, Limits, Outcome
 
-NAME = "traceparent"
+TRACEPARENT = "traceparent"
 """The header's and the attribute's name (W3C Trace Context, level 1)."""
 
-carried: ContextVar[str | None] = ContextVar("carried", default=None)
+current_traceparent: ContextVar[str | None] = ContextVar("carried", default=None)
 """The trace parent of the request that is being sent, for whoever writes its headers."""
 
 _W3C = re.compile(
@@ -20,7 +20,7 @@ _W3C = re.compile(
 _ROOT = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})", re.ASCII)
 
 
-def well_formed(text: str | None) -> str | None:
+def valid_traceparent(text: str | None) -> str | None:
     """The text if it is a trace parent, else None."""
     return text if text is not None and _W3C.fullmatch(text) else None
 
@@ -39,22 +39,22 @@ def from_x_ray(header: str | None) -> str | None:
     if root is None:
         return None
     sampled = "01" if parts.get("Sampled") == "1" else "00"
-    return well_formed(f"00-{root[1]}{root[2]}-{parts.get('Parent')}-{sampled}")
+    return valid_traceparent(f"00-{root[1]}{root[2]}-{parts.get('Parent')}-{sampled}")
 
 
-def shared(events: Sequence[Event]) -> str | None:
+def common_traceparent(events: Sequence[Event]) -> str | None:
     """The trace parent that all events have in common; a request of several traces has none."""
     found = {event.trace for event in events}
     return found.pop() if len(found) == 1 else None
 
 
-def headers() -> Mapping[str, str]:
+def traceparent_headers() -> Mapping[str, str]:
     """What to add to the headers of the request that is being sent."""
-    parent = carried.get()
-    return {} if parent is None else {NAME: parent}
+    parent = current_traceparent.get()
+    return {} if parent is None else {TRACEPARENT: parent}
 
 
-def within(data: bytes | None, trace: str | None) -> bytes | None:
+def with_traceparent(data: bytes | None, trace: str | None) -> bytes | None:
     """The JSON object with the trace parent as its first member, all else byte for byte.
 
     Where the producer has a member of that name, it comes later and wins. Without a trace, or where
@@ -64,15 +64,15 @@ def within(data: bytes | None, trace: str | None) -> bytes | None:
         return data
     text = (data or b"null").strip()
     if text == b"null":
-        return b'{"%b":"%b"}' % (NAME.encode(), trace.encode())
+        return b'{"%b":"%b"}' % (TRACEPARENT.encode(), trace.encode())
     if not text.startswith(b"{"):
         return data
     rest = text[1:]
     comma = b"" if rest.lstrip().startswith(b"}") else b","
-    return b'{"%b":"%b"%b%b' % (NAME.encode(), trace.encode(), comma, rest)
+    return b'{"%b":"%b"%b%b' % (TRACEPARENT.encode(), trace.encode(), comma, rest)
 
 
-class Carrying:
+class TracedDestination:
     """A destination whose requests bear the trace parent that their events have in common."""
 
     def __init__(self, destination: Destination) -> None:
@@ -85,8 +85,8 @@ class Carrying:
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """As the destination does."""
-        before = carried.set(shared(events))
+        before = current_traceparent.set(common_traceparent(events))
         try:
             return await self._destination.send(events)
         finally:
-            carried.reset(before)
+            current_traceparent.reset(before)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from relay.model.message import Destination, Limits
 
-LIVES = math.inf
+WHILE_IT_EXISTS = math.inf
 """An id is remembered for as long as what it started exists there."""
 
 MARGIN = 3_600.0
@@ -40,28 +40,28 @@ class Traits:
 
     name: str
     recognised_by: str | None
-    remembered: float
+    dedup_window: float
     durable: bool
-    tells_duplicates: bool = False
+    reports_duplicates: bool = False
     atomic: bool = True
-    largest_batch: int = 1
+    max_batch_events: int = 1
     event_bytes: int | None = None
     batch_bytes: int | None = None
 
     def limits(self, in_flight: int) -> Limits:
         """What one request may hold, with so many of them under way at once."""
         size = Limits().max_bytes if self.batch_bytes is None else self.batch_bytes
-        return Limits(max_events=self.largest_batch, max_bytes=size, in_flight=in_flight)
+        return Limits(max_events=self.max_batch_events, max_bytes=size, in_flight=in_flight)
 
     @property
-    def surely(self) -> float:
+    def safe_repeat_window(self) -> float:
         """Seconds after a first attempt in which another is surely known again; 0 where none is.
 
         The margin, a quarter of a short memory, covers clocks that differ and requests under way.
         """
         if self.recognised_by is None:
             return 0.0
-        return self.remembered - min(MARGIN, self.remembered / 4)
+        return self.dedup_window - min(MARGIN, self.dedup_window / 4)
 
 
 class Described(Destination, Protocol):
@@ -83,9 +83,9 @@ def warnings(traits: Traits, kept: float) -> Iterator[str]:
             f"{traits.name} knows no event again: one whose answer got lost on the way is started"
             " twice, so what it starts must be able to bear that"
         )
-    elif traits.remembered < kept:
+    elif traits.dedup_window < kept:
         yield (
-            f"{traits.name} remembers an id for {_days(traits.remembered)} and the queue keeps"
+            f"{traits.name} remembers an id for {_days(traits.dedup_window)} and the queue keeps"
             f" messages for {_days(kept)}: what comes back later than the former may run twice,"
             " unless RELAY_LEDGER_TABLE names a ledger"
         )

@@ -13,10 +13,10 @@ import msgspec
 
 from relay.aws.sqs_values import Outgoing
 from relay.envelope import Rules, decode
-from relay.envelope.ids import found
+from relay.envelope.ids import search
 from relay.model.message import Attribute, Message, Reject
 
-Form: TypeAlias = Literal["auto", "lines", "whole"]
+InputFormat: TypeAlias = Literal["auto", "lines", "whole"]
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -29,11 +29,11 @@ class Document:
     body: bytes
 
 
-class Unreadable(Exception):
+class UnreadableInput(Exception):
     """The file as a whole is not what it should be. The text is a sentence for a person."""
 
 
-def read_documents(stream: BinaryIO, form: Form = "auto") -> Iterator[Document]:
+def read_documents(stream: BinaryIO, form: InputFormat = "auto") -> Iterator[Document]:
     """The documents of a file, in order; JSON lines are read as they are asked for.
 
     `auto` takes a file for JSON lines when its first line is a whole JSON value and another line
@@ -50,7 +50,7 @@ def read_documents(stream: BinaryIO, form: Form = "auto") -> Iterator[Document]:
     lines = _lines(stream)
     first = next(lines, None)
     if first is None:
-        raise Unreadable("there is nothing to send: the input is empty")
+        raise UnreadableInput("there is nothing to send: the input is empty")
     if form == "lines":
         yield from chain((first,), lines)
     elif _is_json(first.body):
@@ -78,7 +78,7 @@ def _rest_of_lines(first: Document, lines: Iterator[Document]) -> Iterator[Docum
 def _elements(text: bytes) -> Iterator[Document]:
     body = text.strip(b" \t\r\n")
     if not _is_json(body):
-        raise Unreadable(
+        raise UnreadableInput(
             f"the input is neither JSON nor JSON lines ({_mistake(body)}): mend it, or send each"
             " line as it is with --lines, or all of it as one message with --whole"
         )
@@ -93,7 +93,7 @@ def _taken_apart(body: bytes) -> list[msgspec.Raw]:
     try:
         return msgspec.json.decode(body, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Unreadable(
+        raise UnreadableInput(
             f"the array cannot be taken apart ({error}): give each element a line of its own, or"
             " send all of it as one message with --whole"
         ) from error
@@ -127,12 +127,12 @@ def _unmarked(text: bytes) -> bytes:
     return text.removeprefix(_BOM)
 
 
-class Unfit(Exception):
+class InvalidDocument(Exception):
     """The document cannot be a message. The text is a sentence for a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class MessageTemplate:
     """What messages of one sending have in common.
 
     Attributes:
@@ -165,7 +165,7 @@ class Draft:
         try:
             body = document.body.decode()
         except UnicodeDecodeError as error:
-            raise Unfit("it is not UTF-8 text, and SQS takes nothing else") from error
+            raise InvalidDocument("it is not UTF-8 text, and SQS takes nothing else") from error
         return Outgoing(
             body=body,
             attributes=attributes,
@@ -179,16 +179,18 @@ class Draft:
         try:
             content = msgspec.json.decode(body)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise Unfit("it is not JSON and so has no deduplication id") from error
-        dedup_id = found(self.dedup_path, content)
+            raise InvalidDocument("it is not JSON and so has no deduplication id") from error
+        dedup_id = search(self.dedup_path, content)
         if dedup_id is None:
-            raise Unfit(f"it has no text or whole number at {self.dedup_path}")
+            raise InvalidDocument(f"it has no text or whole number at {self.dedup_path}")
         return dedup_id
 
 
 def _check(message: Message, rules: Rules) -> None:
     decoded = decode(message, rules)
     if isinstance(decoded, Reject):
-        raise Unfit(f"the relay would reject it as {decoded.code}: {decoded.reason}")
+        raise InvalidDocument(f"the relay would reject it as {decoded.code}: {decoded.reason}")
     for index, reject in decoded.rejects:
-        raise Unfit(f"the relay would reject its event {index} as {reject.code}: {reject.reason}")
+        raise InvalidDocument(
+            f"the relay would reject its event {index} as {reject.code}: {reject.reason}"
+        )

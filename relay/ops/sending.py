@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.publisher import Publisher
 from relay.aws.sqs_values import Failed, Outgoing, Sent
-from relay.ops.documents import Document, Draft, Unfit
+from relay.ops.documents import Document, InvalidDocument, MessageTemplate
 
 WINDOW_MESSAGES = 80
 WINDOW_BYTES = 8 * 1_048_576
@@ -17,7 +17,7 @@ WINDOW_BYTES = 8 * 1_048_576
 
 
 @dataclass(slots=True)
-class Tally:
+class SendCounts:
     """What became of the documents so far.
 
     `refused` are not fit to be sent, `failed` are not in the queue for another reason. `stopped` is
@@ -28,8 +28,8 @@ class Tally:
     sent: int = 0
     refused: int = 0
     failed: int = 0
-    doubtful: int = 0
-    stopped: QueueError | None = None
+    possible_duplicates: int = 0
+    stopped: AwsError | None = None
     stopped_at: str = ""
     reached: str = ""
 
@@ -39,33 +39,35 @@ class Tally:
         return not (self.refused or self.failed or self.stopped)
 
 
-class Observer(Protocol):
+class SendObserver(Protocol):
     """Whoever is told how it goes."""
 
     def complain(self, where: str, why: str) -> None:
         """Hear that the document there is not in the queue."""
 
-    def progress(self, tally: Tally) -> None:
+    def progress(self, tally: SendCounts) -> None:
         """Hear what became of the documents so far."""
 
 
-class Sending:
+class Sender:
     """Carries documents to a queue, in order and in windows, so that memory is bounded."""
 
-    def __init__(self, draft: Draft, publisher: Publisher, observer: Observer) -> None:
+    def __init__(
+        self, draft: MessageTemplate, publisher: Publisher, observer: SendObserver
+    ) -> None:
         self._draft = draft
         self._publisher = publisher
         self._observer = observer
-        self.tally = Tally()
+        self.tally = SendCounts()
 
-    async def run(self, documents: Iterable[Document]) -> Tally:
+    async def run(self, documents: Iterable[Document]) -> SendCounts:
         """Send all. Stops early where nothing more can be sent."""
         for window in _windows(self._fit(documents)):
             results = await self._publisher.publish([message for _, message in window])
             self.tally.stopped = self._publisher.stopped
             for (where, _), result in zip(window, results, strict=True):
                 self._account(where, result)
-            self.tally.doubtful = self._publisher.doubtful
+            self.tally.possible_duplicates = self._publisher.possible_duplicates
             self._observer.progress(self.tally)
             if self.tally.stopped:
                 break
@@ -87,7 +89,7 @@ class Sending:
         for document in documents:
             try:
                 yield document.where, self._draft.message(document)
-            except Unfit as error:
+            except InvalidDocument as error:
                 self.tally.refused += 1
                 self._observer.complain(document.where, str(error))
 

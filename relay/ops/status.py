@@ -16,14 +16,14 @@ from relay.telemetry.metrics import (
     DEAD_LETTERED,
     DELIVERED,
     HALTED,
-    IN_HAND,
+    IN_FLIGHT,
     RECEIVED,
     REJECTED,
     RETRIED,
 )
 from relay.telemetry.prometheus import prometheus_name
 
-RATED = {
+COUNTERS = {
     metric.name: prometheus_name(metric)
     for metric in (
         RECEIVED,
@@ -40,7 +40,7 @@ WINDOW = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueueSample:
+class QueueStatus:
     """A queue's approximate counts; `oldest` is in seconds, None where CloudWatch did not tell."""
 
     name: str
@@ -51,7 +51,7 @@ class QueueSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RelaySample:
+class RelayStatus:
     """One relay's own words. `problem` says why there are none; `counters` are since its start."""
 
     url: str
@@ -60,18 +60,18 @@ class RelaySample:
     circuit: str | None = None
     reason: str | None = None
     setting: str | None = None
-    in_hand: int | None = None
+    in_flight: int | None = None
     last_error: str | None = None
     counters: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class StatusReport:
     """One look at everything, at a time in epoch seconds; `gaps` are sentences."""
 
     at: float
-    queues: tuple[QueueSample, ...] = ()
-    relays: tuple[RelaySample, ...] = ()
+    queues: tuple[QueueStatus, ...] = ()
+    relays: tuple[RelayStatus, ...] = ()
     gaps: tuple[str, ...] = ()
 
     @property
@@ -86,7 +86,7 @@ class Sample:
         return {"at": self.at, "queues": queues, "relays": relays, "gaps": list(self.gaps)}
 
 
-def rates(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
+def rates(samples: Sequence[StatusReport]) -> dict[str, dict[str, float]]:
     """Events or messages a second, by relay and counter, over the samples of the window.
 
     A counter that went back is of a relay that was started anew: its count begins at 0.
@@ -111,46 +111,46 @@ def _grown(old: float, new: float) -> float:
     return new - old if new >= old else new
 
 
-PATIENCE = 3.0
+RELAY_TIMEOUT = 3.0
 """Seconds. A relay answers at once, also while it holds or is halted."""
 
 _LINE = re.compile(r"^([a-z_]+)(?:\{[^}]*\})?\s+(\S+)$", re.MULTILINE)
 _CIRCUITS = {float(value): state for state, value in CIRCUIT_STATES.items()}
 
 
-async def ask(client: httpx.AsyncClient, url: str) -> RelaySample:
+async def fetch_relay_status(client: httpx.AsyncClient, url: str) -> RelayStatus:
     """What the relay at this address says of itself; never raises for its silence."""
     ready = await _get(client, f"{url}/ready")
     metrics = await _get(client, f"{url}/metrics")
     counters = _counters(metrics)
     told = _told(ready)
     if told is not None:
-        return RelaySample(
+        return RelayStatus(
             url=url,
             ready=bool(told.get("ready")),
             # What halts by itself, such as the reject guard, leaves the circuit as it is.
             circuit="halted" if told.get("halted") is True else _text(told.get("circuit")),
             reason=_text(told.get("reason")),
             setting=_text(told.get("setting")),
-            in_hand=told.get("in_hand") if isinstance(told.get("in_hand"), int) else None,
+            in_flight=told.get("in_flight") if isinstance(told.get("in_flight"), int) else None,
             last_error=_text(told.get("last_error")),
-            counters={name: counters[key] for name, key in RATED.items() if key in counters},
+            counters={name: counters[key] for name, key in COUNTERS.items() if key in counters},
         )
-    if prometheus_name(IN_HAND) in counters:
+    if prometheus_name(IN_FLIGHT) in counters:
         return _of_metrics(url, counters)
-    return RelaySample(url=url, problem=_silence(ready))
+    return RelayStatus(url=url, problem=_silence(ready))
 
 
-def _of_metrics(url: str, counters: Mapping[str, float]) -> RelaySample:
+def _of_metrics(url: str, counters: Mapping[str, float]) -> RelayStatus:
     """`relay poll` says of itself what its metrics say."""
     circuit = _CIRCUITS.get(counters.get(prometheus_name(CIRCUIT_STATE), -1.0))
     halted = counters.get(prometheus_name(HALTED), 0.0) > 0
-    return RelaySample(
+    return RelayStatus(
         url=url,
         ready=circuit == "closed" and not halted,
         circuit="halted" if halted else circuit,
-        in_hand=int(counters[prometheus_name(IN_HAND)]),
-        counters={name: counters[key] for name, key in RATED.items() if key in counters},
+        in_flight=int(counters[prometheus_name(IN_FLIGHT)]),
+        counters={name: counters[key] for name, key in COUNTERS.items() if key in counters},
     )
 
 

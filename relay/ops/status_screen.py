@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from relay.ops.status import RATED, QueueSample, RelaySample, Sample
+from relay.ops.status import COUNTERS, QueueStatus, RelayStatus, StatusReport
 
 _COLOURS = {"closed": "green", "half-open": "yellow", "open": "yellow", "halted": "bold red"}
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
@@ -17,7 +17,7 @@ _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 Rates = Mapping[str, Mapping[str, float]]
 
 
-def screen(sample: Sample, rates: Rates) -> RenderableType:
+def render_status(sample: StatusReport, rates: Rates) -> RenderableType:
     """One look as a person sees it. Without rates the relays' counts since their start stand."""
     when = datetime.fromtimestamp(sample.at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     parts: list[RenderableType] = [Text(f"relay status, {when}", style="bold")]
@@ -29,7 +29,7 @@ def screen(sample: Sample, rates: Rates) -> RenderableType:
     return Group(*parts, *([Text(), *words] if words else []))
 
 
-def _queues(queues: tuple[QueueSample, ...]) -> Table:
+def _queues(queues: tuple[QueueStatus, ...]) -> Table:
     table = _table("queue", "visible", "in flight", "delayed", "oldest")
     for queue in queues:
         counts = (queue.visible, queue.in_flight, queue.delayed)
@@ -37,26 +37,26 @@ def _queues(queues: tuple[QueueSample, ...]) -> Table:
     return table
 
 
-def _relays(relays: tuple[RelaySample, ...]) -> Table:
+def _relays(relays: tuple[RelayStatus, ...]) -> Table:
     table = _table("relay", "circuit", "in hand")
     for relay in relays:
         state = relay.circuit or ("unknown" if relay.problem is None else "-")
-        in_hand = "-" if relay.in_hand is None else f"{relay.in_hand:,}"
-        table.add_row(relay.url, Text(state, style=_COLOURS.get(state, "")), in_hand)
+        in_flight = "-" if relay.in_flight is None else f"{relay.in_flight:,}"
+        table.add_row(relay.url, Text(state, style=_COLOURS.get(state, "")), in_flight)
     return table
 
 
-def _counts(relays: tuple[RelaySample, ...], rates: Rates) -> Table:
+def _counts(relays: tuple[RelayStatus, ...], rates: Rates) -> Table:
     """A table of its own: beside the state it would be wider than a terminal is."""
     title = "per second" if rates else "since its start"
-    table = _table(title, *(_spaced(name) for name in RATED))
+    table = _table(title, *(_spaced(name) for name in COUNTERS))
     for relay in relays:
         told = rates.get(relay.url, {}) if rates else relay.counters
-        table.add_row(relay.url, *(_number(told.get(name), rate=bool(rates)) for name in RATED))
+        table.add_row(relay.url, *(_number(told.get(name), rate=bool(rates)) for name in COUNTERS))
     return table
 
 
-def _words(sample: Sample) -> Iterator[Text]:
+def _words(sample: StatusReport) -> Iterator[Text]:
     for relay in sample.relays:
         setting = f" (see {relay.setting})" if relay.setting else ""
         if relay.problem:

@@ -27,34 +27,34 @@ def unusable(settings: Settings) -> Iterator[str]:
 
 
 def _authority(settings: Settings, user: str) -> Iterator[str]:
-    path = getattr(settings, f"{user}_authority")
+    path = getattr(settings, f"{user}_ca_file")
     if path is None:
         return
     try:
         ssl.create_default_context(cafile=path)
     except OSError as error:
         yield (
-            f"RELAY_{user.upper()}_AUTHORITY is no file with certificates that can be read"
+            f"RELAY_{user.upper()}_CA_FILE is no file with certificates that can be read"
             f" ({_why(error)}): name one, PEM"
         )
 
 
 def _pair(settings: Settings, user: str) -> Iterator[str]:
     certificate, key = (
-        getattr(settings, f"{user}_{part}", None) for part in ("certificate", "private_key")
+        getattr(settings, f"{user}_{part}", None) for part in ("cert_file", "key_file")
     )
     if not certificate and not key:
         return
     name = f"RELAY_{user.upper()}"
     if not certificate or not key:
-        yield f"{name}_CERTIFICATE and {name}_PRIVATE_KEY go together: set both, or neither"
+        yield f"{name}_CERT_FILE and {name}_KEY_FILE go together: set both, or neither"
         return
     try:
         # With a password nobody is asked for one on a terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key, password="")
     except OSError as error:
         yield (
-            f"{name}_CERTIFICATE and {name}_PRIVATE_KEY are no files of a certificate and its key"
+            f"{name}_CERT_FILE and {name}_KEY_FILE are no files of a certificate and its key"
             f" ({_why(error)}): name a pair, PEM and without a password"
         )
 
@@ -90,9 +90,9 @@ def needed(settings: Settings) -> Iterator[str]:
                 f"the destination {destination} needs a library that is not installed:"
                 f" pip install 'sqs-relay[{destination}]'"
             )
-    if bool(settings.temporal_signal) != bool(settings.temporal_entity_path):
+    if bool(settings.temporal_signal) != bool(settings.temporal_workflow_id_path):
         yield (
-            "RELAY_TEMPORAL_SIGNAL and RELAY_TEMPORAL_ENTITY_PATH go together: set both, or neither"
+            "RELAY_TEMPORAL_SIGNAL and RELAY_TEMPORAL_WORKFLOW_ID_PATH go together: set both, or neither"
         )
     yield from unusable(settings)
 

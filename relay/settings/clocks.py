@@ -90,7 +90,7 @@ class Clocks:
         return self.hold + self.request_timeout + self.confirm_deadline
 
     @property
-    def patience(self) -> float:
+    def outcome_timeout(self) -> float:
         """Seconds for which `serve` waits for a message's outcome: `hold`, with room for a try."""
         shortest = max(SHORTEST_HOLD, self.request_timeout + self.confirm_deadline)
         return max(self.hold, min(shortest, self.sqsd_inactivity_timeout - ANSWER_MARGIN))

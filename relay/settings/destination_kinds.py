@@ -94,11 +94,11 @@ def _rules(value: str) -> str:
 
 
 def _headers(value: SecretStr) -> SecretStr:
-    parsed_headers(value.get_secret_value())
+    parse_headers(value.get_secret_value())
     return value
 
 
-def parsed_headers(text: str) -> dict[str, str]:
+def parse_headers(text: str) -> dict[str, str]:
     """The headers in a text of them, each on its own line or behind a semicolon.
 
     Raises:

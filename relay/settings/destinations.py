@@ -24,7 +24,7 @@ from relay.settings.destination_kinds import (
 from relay.settings.kinds import Count, PathExpression, Seconds, SecretReference, UpTo100, Wait
 
 
-class Orchestrators(BaseSettings):
+class DestinationSettings(BaseSettings):
     """What a person can set for each destination. Part of `Settings`."""
 
     model_config = SettingsConfigDict(use_attribute_docstrings=True)
@@ -32,27 +32,27 @@ class Orchestrators(BaseSettings):
     content: Literal["event", "data"] = "event"
     """What is sent of an event to a destination that is not Inngest: the whole event with its id
     and name, or its data alone."""
-    concurrency: UpTo100 = 16
+    request_concurrency: UpTo100 = 16
     """The most requests at once to a destination that takes one event a request. How many there are
     really follows its latency and its errors."""
-    rate: Rates = ()
+    rate_limit: Rates = ()
     """The most events a second that are sent to each destination, or to those that are named, as in
     `webhook=20,step-functions=300`; else the preset's for Zapier and Make, and no limit for others.
     """
     routes: Routes = ()
     """Which destination an event goes to by its name: patterns with destinations, separated by
     commas, the first that fits decides. Without any, all go to the destination."""
-    route_held: Count = 100
+    route_max_held: Count = 100
     """The most events that wait for one destination of several while it is unavailable; those past
     it are given back to the queue, so that the others flow on."""
-    route_release: Wait = 900.0
+    route_poll_backoff: Wait = 900.0
     """Seconds for which `relay poll` hides what it gives back for that reason."""
-    route_delay: Wait = 20.0
+    route_serve_backoff: Wait = 20.0
     """Seconds after which `relay serve` gives it back: sqsd would post it again at once."""
 
     step_functions_arn: MachineArn | None = None
     """The state machine, or a version or alias of it."""
-    step_functions_express: bool = False
+    step_functions_allow_express: bool = False
     """Allow an EXPRESS state machine, which runs a repeated event twice."""
 
     temporal_address: Endpoint | None = None
@@ -66,7 +66,7 @@ class Orchestrators(BaseSettings):
     temporal_signal: str | None = None
     """Signal a workflow of this entity with this signal instead of starting one for each event.
     An event may then arrive twice; its id is in it."""
-    temporal_entity_path: PathExpression | None = None
+    temporal_workflow_id_path: PathExpression | None = None
     """A JMESPath into the event for the id of the workflow to signal, such as `data.orderId`."""
     temporal_retention: Seconds = 259_200.0
     """For how long the namespace retains closed workflows, and with them their ids."""
@@ -76,11 +76,11 @@ class Orchestrators(BaseSettings):
     """Where to look the API key up at run time instead, written like the event key's."""
     temporal_tls: bool = False
     """Talk TLS; with an API key or a certificate it is talked anyway."""
-    temporal_certificate: str | None = None
+    temporal_cert_file: str | None = None
     """The file with the client's certificate, PEM."""
-    temporal_private_key: str | None = None
+    temporal_key_file: str | None = None
     """The file with its private key, PEM."""
-    temporal_authority: str | None = None
+    temporal_ca_file: str | None = None
     """The file with the authority that signed the server's certificate, PEM."""
 
     prefect_api_url: ApiAddress | None = None
@@ -108,7 +108,7 @@ class Orchestrators(BaseSettings):
     """The token, with or without `Bearer`."""
     argo_token_secret: SecretReference | None = None
     """Where to look the token up at run time instead, written like the event key's."""
-    argo_authority: str | None = None
+    argo_ca_file: str | None = None
     """The file with the authority that signed the server's certificate, PEM."""
 
     webhook_url: HookAddress | None = None
@@ -123,17 +123,17 @@ class Orchestrators(BaseSettings):
     """The key before it, which signs too while receivers change over."""
     webhook_headers: Headers | None = None
     """Headers added to each request, separated by semicolons."""
-    webhook_statuses: Statuses = ""
+    webhook_status_rules: Statuses = ""
     """What answers mean, where the preset's rules are not right."""
-    webhook_remembers: Wait = 86_400.0
+    webhook_dedup_window: Wait = 86_400.0
     """Seconds for which the receiver knows an `Idempotency-Key` again; 0 if it knows none."""
-    webhook_private: bool = False
+    webhook_allow_private: bool = False
     """Allow private and link-local addresses."""
-    webhook_certificate: str | None = None
+    webhook_cert_file: str | None = None
     """The file with the client's certificate, PEM."""
-    webhook_private_key: str | None = None
+    webhook_key_file: str | None = None
     """The file with its private key, PEM."""
-    webhook_authority: str | None = None
+    webhook_ca_file: str | None = None
     """The file with the authority that signed the server's certificate, PEM."""
 
     bullmq_url: RedisAddress | None = None
@@ -144,6 +144,6 @@ class Orchestrators(BaseSettings):
     """The prefix of its keys, as its workers have it."""
     bullmq_attempts: Count = 1
     """How often a worker tries a job."""
-    bullmq_kept: Wait = 1_209_600.0
+    bullmq_job_retention: Wait = 1_209_600.0
     """Seconds for which finished jobs are kept, and with them their ids; 0 removes them at once,
     and nothing is known again."""

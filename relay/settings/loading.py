@@ -40,7 +40,7 @@ class Loaded:
     sources: Mapping[str, Source]
 
     @property
-    def lacking(self) -> tuple[str, ...]:
+    def missing_settings(self) -> tuple[str, ...]:
         """What the destinations still need, where that is known: not of a value with a mistake."""
         mistaken = {sentence.split()[0] for sentence in self.mistakes}
         if mistaken & {"RELAY_DESTINATION", "RELAY_ROUTES"}:
@@ -48,9 +48,9 @@ class Loaded:
         return tuple(s for s in missing(self.settings) if s.split()[0] not in mistaken)
 
     @property
-    def wrong(self) -> tuple[str, ...]:
+    def problems(self) -> tuple[str, ...]:
         """Everything that keeps the relay from running."""
-        return (*self.mistakes, *self.lacking)
+        return (*self.mistakes, *self.missing_settings)
 
 
 def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Loaded:

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from relay.forwarding.routing import parse_routes
 from relay.settings import checks, clocks
 from relay.settings.destination_kinds import Destination
-from relay.settings.destinations import Orchestrators
+from relay.settings.destinations import DestinationSettings
 from relay.settings.kinds import (
     Count,
     EmfTarget,
@@ -36,7 +36,7 @@ from relay.settings.kinds import (
 from relay.telemetry.metrics import SLO_SECONDS
 
 
-class Settings(Orchestrators):
+class Settings(DestinationSettings):
     """What a person can set. Durations are seconds, sizes are bytes.
 
     The constructor reads no environment: `relay.settings.load` does. Whatever it builds holds the
@@ -141,17 +141,17 @@ class Settings(Orchestrators):
     dlq_retention: Seconds = clocks.DLQ_RETENTION
     """The dead-letter queue's retention, above the queue's."""
 
-    in_hand: Count = 500
+    max_in_flight: Count = 500
     """The most messages that `relay poll` has in hand."""
-    handling: Count | None = None
+    handler_concurrency: Count | None = None
     """The most messages that `relay poll` handles at a time, four fifths of those in hand if not
     set. The others wait, so that a free place can go to the tenant with the fewest: on a standard
     queue a message's group id is its tenant."""
-    in_hand_bytes: Size = 67_108_864
+    max_in_flight_bytes: Size = 67_108_864
     """The most bytes of messages that `relay poll` has in hand; one message is always taken."""
     receivers: UpTo100 = 4
     """The most concurrent receives of `relay poll`; one while the queue is idle."""
-    fifo_park: bool = False
+    fifo_stop_on_reject: bool = False
     """After a rejected message of a FIFO group, hold the group back instead of going on with it."""
     payload_buckets: Words = ()
     """The S3 buckets that large payloads may be fetched from; none if not set."""
@@ -174,7 +174,7 @@ class Settings(Orchestrators):
     """Write the events' data into the log too."""
     metrics: Literal["auto", "cloudwatch", "emf", "prometheus", "otlp", "none"] = "auto"
     """Where metrics go; `auto` is cloudwatch where there are AWS credentials, else none."""
-    emf_to: EmfTarget = "stdout"
+    emf_target: EmfTarget = "stdout"
     """Where emf writes its lines: `stdout`, the path of a file, or `tcp://host:port` for the
     CloudWatch agent's port, which is 25888."""
     emf_log_group: str = "/relay/metrics"

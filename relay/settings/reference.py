@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from relay.settings.destinations import Orchestrators
+from relay.settings.destinations import DestinationSettings
 from relay.settings.kinds import Expected
 from relay.settings.model import Settings
 
@@ -17,7 +17,7 @@ SECTIONS = {
     "queue_url": "Queues",
     "envelope": "Messages",
     "host": "Push mode and its clocks",
-    "in_hand": "Pull mode",
+    "max_in_flight": "Pull mode",
     "service": "What is told",
     "content": "Any destination but Inngest, and routes",
     "step_functions_arn": "Step Functions",
@@ -34,7 +34,7 @@ MASK = "********"
 
 def names() -> list[str]:
     """The settings in the order in which people read them: what only some need comes last."""
-    later = Orchestrators.model_fields
+    later = DestinationSettings.model_fields
     return [*(name for name in Settings.model_fields if name not in later), *later]
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from relay.telemetry import metrics
 from relay.telemetry.metrics import Kind, Metric
-from relay.telemetry.report import NotTaken, Report, buckets
+from relay.telemetry.report import Report, SinkError, buckets
 
 VALUES = 150
 """Amazon CloudWatch quota: different values of a metric in one entry."""
@@ -64,7 +64,7 @@ REJECTED_BY_CODE = "RejectedByCode"
 """A field beside the metrics. Fields cost no metric and can be queried."""
 
 
-class EmfLines:
+class EmfLineSink:
     """Hands each report's lines to `write`, which may block and runs in a thread."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
@@ -76,10 +76,10 @@ class EmfLines:
         try:
             await asyncio.to_thread(self._write, text)
         except OSError as error:
-            raise NotTaken(f"it cannot be written: {error.strerror or error}") from error
+            raise SinkError(f"it cannot be written: {error.strerror or error}") from error
 
 
-class EmfAgent:
+class EmfAgentSink:
     """Sends each report to the CloudWatch agent's TCP port, over a connection of its own."""
 
     def __init__(self, host: str, port: int, log_group: str) -> None:
@@ -99,7 +99,7 @@ class EmfAgent:
                 writer.close()
             await writer.wait_closed()
         except OSError as error:
-            raise NotTaken(
+            raise SinkError(
                 f"the CloudWatch agent at {self._host}:{self._port} does not listen: "
                 f"{error.strerror or error}"
             ) from error

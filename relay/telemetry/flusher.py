@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from relay.telemetry import metrics
 from relay.telemetry.recorder import Recorder
-from relay.telemetry.report import NotTaken, Report, Sink, State, Window
+from relay.telemetry.report import Report, Sink, SinkError, State, Window
 
 PATIENCE = 10.0
 """Seconds for a sink to take a report. At the end it delays the exit by as much, at most."""
@@ -82,7 +82,7 @@ class Flusher:
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._sink.put(report)
-        except NotTaken as error:
+        except SinkError as error:
             self._failed(str(error))
         except TimeoutError:
             self._failed(f"no answer in {PATIENCE:g} s")
@@ -111,7 +111,7 @@ def gauges(state: State) -> Mapping[str, float]:
     """The value of each gauge, by its metric's name."""
     return {
         metrics.HALTED.name: float(state.halted),
-        metrics.IN_HAND.name: float(state.in_hand),
+        metrics.IN_FLIGHT.name: float(state.in_flight),
         metrics.CONCURRENCY.name: float(state.concurrency),
         metrics.CIRCUIT_STATE.name: float(metrics.CIRCUIT_STATES[state.circuit]),
     }

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from relay.telemetry.log_format import Console, Form, Json, utf_8
+from relay.telemetry.log_format import ConsoleFormat, JsonFormat, LineFormat, utf_8
 from relay.telemetry.log_writer import LineWriter, LogFile
 from relay.telemetry.message_line import LEVELS, Line
 from relay.telemetry.redaction import Redactor
@@ -44,8 +44,8 @@ class Log:
         self,
         *,
         service: str,
-        screen: tuple[LineWriter, Form],
-        file: tuple[LineWriter, Form] | None,
+        screen: tuple[LineWriter, LineFormat],
+        file: tuple[LineWriter, LineFormat] | None,
         redactor: Redactor,
         level: int,
     ) -> None:
@@ -57,16 +57,16 @@ class Log:
 
     def record(self, record: logging.LogRecord) -> None:
         """Write a record of the logging machinery."""
-        for writer, form in filter(None, (self._screen, self._file)):
-            writer.take(utf_8(self._redactor.hide(form.record(record))))
+        for writer, log_format in filter(None, (self._screen, self._file)):
+            writer.take(utf_8(self._redactor.hide(log_format.record(record))))
 
     def messages(self, lines: Sequence[Line], at: float, *, foreign: bool) -> None:
         """Write messages' lines. `foreign` ones hold words that are not the relay's own."""
         if self._level > logging.INFO:
             lines = [line for line in lines if LEVELS[line.outcome] >= self._level]
         if lines:
-            writer, form = self._file or self._screen
-            text = form.messages(lines, at)
+            writer, log_format = self._file or self._screen
+            text = log_format.messages(lines, at)
             if foreign:
                 text = self._redactor.hide(text.decode()).encode()
             else:
@@ -88,7 +88,7 @@ def open_log(
     *,
     service: str,
     level: str = "info",
-    form: str = "auto",
+    log_format: str = "auto",
     file: Path | None = None,
     redactor: Redactor,
     screen: TextIO | None = None,
@@ -105,8 +105,8 @@ def open_log(
     """
     screen = screen or sys.stdout
     terminal = screen.isatty()
-    people = form == "console" or (form == "auto" and terminal)
-    shown: Form = Console(colour=terminal) if people else Json(service)
+    people = log_format == "console" or (log_format == "auto" and terminal)
+    shown: LineFormat = ConsoleFormat(colour=terminal) if people else JsonFormat(service)
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(_writing(_to(screen)))
         kept = None
@@ -114,7 +114,7 @@ def open_log(
             log_file = LogFile(file)
             stack.callback(log_file.close)
             told = partial(_complain, file)
-            kept = (stack.enter_context(_writing(log_file.write, told)), Json(service))
+            kept = (stack.enter_context(_writing(log_file.write, told)), JsonFormat(service))
         number = logging.getLevelNamesMapping()[level.upper()]
         log = Log(service=service, screen=(out, shown), file=kept, redactor=redactor, level=number)
         stack.enter_context(_installed(_Handler(log.record), number))

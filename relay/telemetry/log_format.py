@@ -17,7 +17,7 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-class Form(Protocol):
+class LineFormat(Protocol):
     """How lines look."""
 
     def record(self, record: logging.LogRecord) -> str:
@@ -29,7 +29,7 @@ class Form(Protocol):
         ...
 
 
-class Json:
+class JsonFormat:
     """One JSON object a line.
 
     Records are formatted by powertools' formatter. Messages' lines have the same first fields, and
@@ -59,7 +59,7 @@ class Json:
             return "\n".join(json.dumps(msgspec.to_builtins(line)) for line in lines).encode()
 
 
-class Console:
+class ConsoleFormat:
     """One short line, coloured if wanted."""
 
     _COLOURS: Mapping[int, str] = {

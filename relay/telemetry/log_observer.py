@@ -13,7 +13,7 @@ from relay.model.facts import DeadLettered, Fact, Forwarded, Settled
 from relay.model.message import Delivered
 from relay.telemetry.log import Log
 from relay.telemetry.log_records import REMARKS, see
-from relay.telemetry.message_line import Attempts, Line, MessageLines, stamp
+from relay.telemetry.message_line import Attempts, Line, MessageLines, format_timestamp
 from relay.telemetry.observers import Ways, each
 from relay.telemetry.report import State, Window
 
@@ -22,7 +22,7 @@ Chosen: TypeAlias = Callable[[Settled], bool]
 _SHARE = re.compile(r"1/([1-9][0-9]{0,8})", re.ASCII)
 
 
-def chosen(written: str) -> Chosen:
+def message_filter(written: str) -> Chosen:
     """What `all`, `problems` or `1/N` chooses; a message with a problem is chosen by each.
 
     One in N goes by the message's id, so that a message is told at all of its receives or at none.
@@ -71,12 +71,12 @@ class LogObserver:
         self,
         log: Log,
         *,
-        chosen: Chosen,
+        message_filter: Chosen,
         payload: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._log = log
-        self._chosen = chosen
+        self._message_filter = message_filter
         self._payload = payload
         self._clock = clock
         self._attempts = Attempts()
@@ -114,10 +114,10 @@ class LogObserver:
         self._orphans()
         self._halts(state)
         counts = _summary(window)
-        if counts or state.in_hand or state.circuit != "closed":
+        if counts or state.in_flight or state.circuit != "closed":
             _log.info(
                 "summary",
-                extra={"counts": counts, "in_hand": state.in_hand, "circuit": state.circuit},
+                extra={"counts": counts, "in_flight": state.in_flight, "circuit": state.circuit},
             )
 
     def _halts(self, state: State) -> None:
@@ -131,12 +131,12 @@ class LogObserver:
         self._problem = state.problem
 
     def _settled(self, facts: Iterator[Settled]) -> None:
-        chosen, make, lines = self._chosen, self._make.of, self._lines
-        every = chosen is everything  # and need not be asked about each
+        message_filter, make, lines = self._message_filter, self._make.of, self._lines
+        every = message_filter is everything  # and need not be asked about each
         for fact in facts:
             if type(fact.outcome) is not Delivered or len(fact.results) != 1 or self._letters:
                 self._alone(fact)
-            elif every or chosen(fact):
+            elif every or message_filter(fact):
                 if not lines:
                     self._begin(fact.at)
                 lines.append(make(fact, fact.results[0][0], self._stamp, Line))
@@ -146,12 +146,12 @@ class LogObserver:
     def _begin(self, at: float) -> None:
         """The lines from here on are of this time."""
         self._now = at
-        self._stamp = stamp(at)
+        self._stamp = format_timestamp(at)
 
     def _alone(self, fact: Settled) -> None:
         """Tell of a message of which more is to be told than that its event was delivered."""
         letter = self._letters.pop(fact.message.message_id, None)
-        if not self._chosen(fact):
+        if not self._message_filter(fact):
             for event, _ in fact.results:
                 self._attempts.pop(event.id, None)
             return
@@ -160,10 +160,10 @@ class LogObserver:
             self._write()
         if not self._lines:
             self._begin(fact.at)
-        lines = self._make.all_of(fact, self._stamp)
+        lines = self._make.lines_of(fact, self._stamp)
         if letter is not None and not letter[1].complete:
             for line in lines:
-                line.stand_in = True
+                line.incomplete_copy = True
         if foreign:
             # A server's words, which a reason may be, take long to be searched for what looks like
             # a secret.

@@ -11,9 +11,9 @@ from relay.model.facts import (
     DeletedLate,
     DeleteFailed,
     IdReused,
-    IntakeChanged,
     LeaseLost,
     LedgerChanged,
+    ReceivingChanged,
     ReleaseFailed,
 )
 
@@ -36,8 +36,8 @@ def _circuit_changed(fact: CircuitChanged) -> None:
         _log.warning("holding, the destination is away: %s", fact.reason, extra=fields)
 
 
-def _intake_changed(fact: IntakeChanged) -> None:
-    fields = {"intake": fact.state, "seconds": round(fact.seconds, 1)}
+def _receiving_changed(fact: ReceivingChanged) -> None:
+    fields = {"receiving": fact.state, "seconds": round(fact.seconds, 1)}
     if fact.state == "open":
         _log.warning("receiving again after %.0f s", fact.seconds, extra=fields)
     elif fact.state == "halted":
@@ -48,7 +48,7 @@ def _intake_changed(fact: IntakeChanged) -> None:
 
 def _ledger_changed(fact: LedgerChanged) -> None:
     fields = {"seconds": round(fact.seconds, 1)}
-    if fact.away:
+    if fact.unavailable:
         _log.warning("delivering without the ledger: %s", fact.reason, extra=fields)
     else:
         _log.warning("using the ledger again after %.0f s", fact.seconds, extra=fields)
@@ -82,7 +82,7 @@ def _release_failed(fact: ReleaseFailed) -> None:
 
 REMARKS: Mapping[type, Callable[[Any], None]] = {
     CircuitChanged: _circuit_changed,
-    IntakeChanged: _intake_changed,
+    ReceivingChanged: _receiving_changed,
     LedgerChanged: _ledger_changed,
     IdReused: _id_reused,
     DeletedLate: _deleted_late,

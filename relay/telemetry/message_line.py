@@ -139,7 +139,7 @@ class LongLine(Line, omit_defaults=True, gc=False):
     part: int | None = None
     parts: int | None = None
     events: Sequence[Entry] = ()
-    stand_in: bool = False
+    incomplete_copy: bool = False
     data: str | None = None
     body: str | None = None
 
@@ -162,7 +162,9 @@ class MessageLines:
         self._attempt_of = attempts.pop
         self._payload = payload
 
-    def of(self, fact: Settled, event: Event | None, stamp: str, kind: type[_Line]) -> _Line:
+    def of(
+        self, fact: Settled, event: Event | None, format_timestamp: str, kind: type[_Line]
+    ) -> _Line:
         """The line about the message and its only event, if it has one.
 
         It is all that is to be told if the event was delivered: that is a `Line`. `stamp` is the
@@ -181,7 +183,7 @@ class MessageLines:
         # The fields in their order, for by name or one after the other they take twice as long.
         # Times have three decimals.
         return kind(
-            stamp,
+            format_timestamp,
             level,
             self._service,
             sentence,
@@ -203,11 +205,11 @@ class MessageLines:
             duplicate,
         )
 
-    def all_of(self, fact: Settled, stamp: str) -> Sequence[LongLine]:
+    def lines_of(self, fact: Settled, format_timestamp: str) -> Sequence[LongLine]:
         """Whatever there is to tell of the message: several lines if it held very many events."""
         many = fact.rejects or len(fact.results) > 1
         event = fact.results[0][0] if fact.results and not many else None
-        line = self.of(fact, event, stamp, LongLine)
+        line = self.of(fact, event, format_timestamp, LongLine)
         if not isinstance(fact.outcome, Delivered):
             _explained(line, fact.outcome)
         if many:
@@ -245,7 +247,7 @@ class MessageLines:
         return entry
 
 
-def stamp(at: float) -> str:
+def format_timestamp(at: float) -> str:
     """A time as it is written in a line: UTC, with milliseconds."""
     second, milliseconds = divmod(int(at * 1_000), 1_000)
     return f"{_to_the_second(second)}.{milliseconds:03}+00:00"

@@ -89,7 +89,7 @@ FORWARD_LATENCY = _histogram(
     "ForwardLatency", "Seconds", "One request to the destination, whether it succeeded or not."
 )
 BATCH_SIZE = _histogram("BatchSize", "Count", "Events in one request to the destination.")
-IN_HAND = _gauge("InHand", "Messages in hand.")
+IN_FLIGHT = _gauge("InFlight", "Messages in hand.")
 CONCURRENCY = _gauge(
     "Concurrency", "Most requests at once for now; it follows what the destination bears."
 )
@@ -107,8 +107,8 @@ DELIVERED_IN_SLO = _counter(
     "DeliveredInSlo", f"Events accepted within {SLO_SECONDS:g} s of the message's first sending."
 )
 DELIVERED_LATE = _counter("DeliveredLate", f"Events accepted later than {SLO_SECONDS:g} s.")
-LEDGER_MISSES = _counter(
-    "LedgerMisses", "Steps of events that the ledger did not take; delivery goes on without it."
+LEDGER_FAILURES = _counter(
+    "LedgerFailures", "Steps of events that the ledger did not take; delivery goes on without it."
 )
 IDS_REUSED = _counter(
     "IdsReused", "Events whose id came before with another content; taken for the same event."
@@ -134,7 +134,7 @@ METRICS = (
     END_TO_END_AGE,
     FORWARD_LATENCY,
     BATCH_SIZE,
-    IN_HAND,
+    IN_FLIGHT,
     CONCURRENCY,
     VISIBILITY_EXTENSIONS,
     LATE_DELETES,
@@ -142,7 +142,7 @@ METRICS = (
     HEARTBEAT,
     DELIVERED_IN_SLO,
     DELIVERED_LATE,
-    LEDGER_MISSES,
+    LEDGER_FAILURES,
     IDS_REUSED,
     TELEMETRY_FAILURES,
     LOG_LINES_LOST,

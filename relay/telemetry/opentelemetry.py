@@ -12,7 +12,7 @@ class ExtraMissing(Exception):
     """A setting needs libraries that are not installed; the sentence names the extra."""
 
 
-def needing_otlp(module: str, name: str, setting: str) -> Callable[..., Any]:
+def import_otlp(module: str, name: str, setting: str) -> Callable[..., Any]:
     """A class of one of our modules that imports OpenTelemetry.
 
     Raises:

@@ -16,7 +16,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from relay.telemetry.metrics import METRICS, Kind, Metric
 from relay.telemetry.opentelemetry import quiet
-from relay.telemetry.report import NotTaken, Report, Window, distribution
+from relay.telemetry.report import Report, SinkError, Window, distribution
 
 TIMEOUT = 5.0
 UNITS = {"Count": "1", "Seconds": "s", "None": "1"}
@@ -46,7 +46,7 @@ class OtlpSink:
         data = self._data(report)
         result = await asyncio.to_thread(self._exporter.export, data, TIMEOUT * 1_000)
         if result is not otel.MetricExportResult.SUCCESS:
-            raise NotTaken("the OTLP receiver did not take them: see OTEL_EXPORTER_OTLP_ENDPOINT")
+            raise SinkError("the OTLP receiver did not take them: see OTEL_EXPORTER_OTLP_ENDPOINT")
 
     async def aclose(self) -> None:
         """Let go of the connections."""

@@ -50,7 +50,7 @@ class PrometheusSink:
         shown.add(self._recorder.window)
         return "".join(f"{line}\n" for line in _lines(shown, self._gauges(), self._dimensions()))
 
-    def beside(self, app: App) -> App:
+    def add_metrics_route(self, app: App) -> App:
         """The application with `GET /metrics` added to it."""
 
         async def both(scope: Any, receive: Any, send: Any) -> None:

@@ -12,9 +12,9 @@ from relay.model.facts import (
     Extended,
     Forwarded,
     IdReused,
-    IntakeChanged,
-    LedgerMissed,
+    LedgerFailed,
     Received,
+    ReceivingChanged,
     Settled,
 )
 from relay.model.message import Delivered, Message, Outcome, Reject, Retry
@@ -33,7 +33,7 @@ AGES = 1_000
 class Recorder:
     """Observes facts and counts them until the next `take`.
 
-    `circuit` and `intake` are the states that were last told. `queue` is the name in the first
+    `circuit` and `receiving` are the states that were last told. `queue` is the name in the first
     message, None before it.
 
     Args:
@@ -44,7 +44,7 @@ class Recorder:
         self._slo = slo
         self._window = Window()
         self.circuit = "closed"
-        self.intake = "open"
+        self.receiving = "open"
         self.queue: str | None = None
         # What each message adds to, until somebody looks.
         self._received = self._accepted = self._duplicates = self._late = self._undated = 0
@@ -57,8 +57,8 @@ class Recorder:
             Extended: each(self._extended),
             DeletedLate: each(self._deleted_late),
             CircuitChanged: each(self._circuit_changed),
-            IntakeChanged: each(self._intake_changed),
-            LedgerMissed: each(self._ledger_missed),
+            ReceivingChanged: each(self._receiving_changed),
+            LedgerFailed: each(self._ledger_missed),
             IdReused: each(self._id_reused),
         }
 
@@ -176,11 +176,11 @@ class Recorder:
     def _circuit_changed(self, fact: CircuitChanged) -> None:
         self.circuit = fact.state
 
-    def _intake_changed(self, fact: IntakeChanged) -> None:
-        self.intake = fact.state
+    def _receiving_changed(self, fact: ReceivingChanged) -> None:
+        self.receiving = fact.state
 
-    def _ledger_missed(self, fact: LedgerMissed) -> None:
-        self.count(metrics.LEDGER_MISSES, fact.count)
+    def _ledger_missed(self, fact: LedgerFailed) -> None:
+        self.count(metrics.LEDGER_FAILURES, fact.count)
 
     def _id_reused(self, _fact: IdReused) -> None:
         self.count(metrics.IDS_REUSED)
@@ -217,4 +217,4 @@ def _first_sent(message: Message) -> float | None:
         past = None
     if past is not None and past.sent_at is not None:
         return past.sent_at
-    return message.began
+    return message.sent_or_received_at

@@ -35,12 +35,12 @@ class Redactor:
         self._forms: tuple[str, ...] = ()
         self._raw: tuple[bytes, ...] = ()
         for secret in secrets:
-            self.learn(secret)
+            self.register_secret(secret)
 
     def __repr__(self) -> str:
         return f"Redactor({HIDDEN})"
 
-    def learn(self, secret: str) -> None:
+    def register_secret(self, secret: str) -> None:
         """Hide this from now on, plain or as it is quoted in an address or in JSON."""
         if len(secret) >= SHORTEST:
             in_json = (json.dumps(secret, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False))

@@ -80,22 +80,22 @@ class State:
     """What a relay is doing at this moment.
 
     `concurrency` is how many requests there may be at once. `circuit` is one of
-    `table.CIRCUIT_STATES`, `intake` is a poller's way in from the queue: `open`, `backing-off`,
+    `table.CIRCUIT_STATES`, `receiving` is a poller's way in from the queue: `open`, `backing-off`,
     `halted` or `stopping`. `problem` is a sentence while a misconfiguration other than the
     circuit's keeps it from working, `setting` what to look at.
     """
 
-    in_hand: int = 0
+    in_flight: int = 0
     concurrency: int = 0
     circuit: str = "closed"
-    intake: str = "open"
+    receiving: str = "open"
     problem: str | None = None
     setting: str | None = None
 
     @property
     def halted(self) -> bool:
         """Whether a person has to mend something before events flow again."""
-        return "halted" in (self.circuit, self.intake) or self.problem is not None
+        return "halted" in (self.circuit, self.receiving) or self.problem is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,7 @@ class Report:
     gauges: Mapping[str, float]
 
 
-class NotTaken(Exception):
+class SinkError(Exception):
     """A sink did not take a report. The text is a sentence for a person, free of secrets."""
 
 

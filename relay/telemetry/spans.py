@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from relay.model.message import Delivered, Destination, Event, Limits, Outcome, Refused, Unavailable
-from relay.model.trace_context import carried, shared
+from relay.model.trace_context import common_traceparent, current_traceparent
 from relay.telemetry.message_line import WORDS
 from relay.telemetry.opentelemetry import quiet
 
@@ -48,7 +48,7 @@ class Spans:
         )
         self._provider.add_span_processor(BatchSpanProcessor(counting))
 
-    def around(self, destination: Destination) -> Destination:
+    def wrap(self, destination: Destination) -> Destination:
         """The destination with a span around each of its requests."""
         return Spanned(destination, self._provider.get_tracer("relay"))
 
@@ -80,21 +80,21 @@ class Spanned:
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
-            before = carried.set(_parent(span.get_span_context()))
+            before = current_traceparent.set(_parent(span.get_span_context()))
             try:
                 outcomes = await self._destination.send(events)
             except (Unavailable, Refused) as error:
                 span.set_status(trace.StatusCode.ERROR, error.reason)
                 raise
             finally:
-                carried.reset(before)
+                current_traceparent.reset(before)
             _describe(span, outcomes)
             return outcomes
 
 
 def _above(events: Sequence[Event]) -> Context:
     """Whose trace the span belongs to: that of its events, if they have one in common."""
-    parent = shared(events)
+    parent = common_traceparent(events)
     if parent is None:
         return Context()
     return trace.set_span_in_context(trace.NonRecordingSpan(_context(parent)), Context())

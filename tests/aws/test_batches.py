@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.references import Place, arn_of, parse_reference
 from relay.aws.sqs_values import BATCH_BYTES, Failed, Outgoing, by_size, sort_out, tens
 
@@ -80,7 +80,7 @@ def test_references_are_read(reference: str, place: Place) -> None:
 
 @pytest.mark.parametrize("reference", ["", "arn:aws:sns:eu-west-1:1:t", "a/b", "https://host"])
 def test_what_names_no_queue_is_refused(reference: str) -> None:
-    with pytest.raises(QueueError, match="neither a queue's URL"):
+    with pytest.raises(AwsError, match="neither a queue's URL"):
         parse_reference(reference)
 
 

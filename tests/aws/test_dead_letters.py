@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from relay.app.messages import SharedSession
-from relay.delivery.dead_letter_queue import DeadLetter, NotStored
-from relay.delivery.dead_letter_store import SqsDeadLetters
+from relay.delivery.dead_letter_queue import DeadLetterCopy, NotStored
+from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.local.sqs import Fault, SqsServer
 
 
@@ -30,7 +30,7 @@ async def test_looking_for_it_in_vain_leaves_nothing_open(monkeypatch: pytest.Mo
         client = await (await session()).client("sqs")
         url = (await client.create_queue(QueueName="dead"))["QueueUrl"]
         server.faults.add(Fault(action="GetQueueAttributes", times=5, error="AccessDenied"))
-        letters = SqsDeadLetters(session, stack, queue=None, dead_letter_queue=url)
+        letters = SqsDeadLetterStore(session, stack, queue=None, dead_letter_queue=url)
         before = _open()
         for _ in range(5):
             with pytest.raises(NotStored, match="sqs:GetQueueAttributes"):
@@ -56,13 +56,13 @@ async def test_one_that_took_its_place_is_found(monkeypatch: pytest.MonkeyPatch)
             await client.set_queue_attributes(QueueUrl=main, Attributes={"RedrivePolicy": policy})
             return url
 
-        letters = SqsDeadLetters(session, stack, queue=main, dead_letter_queue=None)
+        letters = SqsDeadLetterStore(session, stack, queue=main, dead_letter_queue=None)
         first = await point_to("first")
-        await letters.put(DeadLetter(body="a", attributes={}, dedup_id="a"))
+        await letters.put(DeadLetterCopy(body="a", attributes={}, dedup_id="a"))
         await point_to("second")
         await client.delete_queue(QueueUrl=first)
         with pytest.raises(NotStored) as caught:
-            await letters.put(DeadLetter(body="b", attributes={}, dedup_id="b"))
+            await letters.put(DeadLetterCopy(body="b", attributes={}, dedup_id="b"))
         assert caught.value.setting == "RELAY_DLQ_URL"
-        await letters.put(DeadLetter(body="b", attributes={}, dedup_id="b"))
+        await letters.put(DeadLetterCopy(body="b", attributes={}, dedup_id="b"))
         assert [one.body for one in server.queues["second"].messages()] == ["b"]

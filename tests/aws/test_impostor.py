@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from relay.aws.errors import QueueError
-from relay.aws.identity import caller
+from relay.aws.errors import AwsError
+from relay.aws.identity import caller_identity
 from relay.aws.session import open_session
 from relay.aws.sqs import open_queue
 from tests.aws.answering import answering
@@ -26,7 +26,7 @@ async def test_a_queue_by_name_is_an_error_and_not_a_crash(
 ) -> None:
     async with answering(200, body) as url, open_session() as session:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        with pytest.raises(QueueError, match="see AWS_ENDPOINT_URL"):
+        with pytest.raises(AwsError, match="see AWS_ENDPOINT_URL"):
             async with open_queue(session, "main"):
                 pass
 
@@ -37,7 +37,7 @@ async def test_a_queue_without_attributes_is_no_empty_queue(
     async with answering(200, b"{}") as url, open_session() as session:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         async with open_queue(session, f"{url}/1/main") as queue:
-            with pytest.raises(QueueError, match="see AWS_ENDPOINT_URL"):
+            with pytest.raises(AwsError, match="see AWS_ENDPOINT_URL"):
                 await queue.attributes()
 
 
@@ -59,7 +59,7 @@ async def test_figures_that_are_none_are_an_error_and_do_not_end_who_asks(
     async with answering(200, answer) as url, open_session() as session:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         async with open_queue(session, f"{url}/1/main") as queue:
-            with pytest.raises(QueueError, match="see AWS_ENDPOINT_URL"):
+            with pytest.raises(AwsError, match="see AWS_ENDPOINT_URL"):
                 await queue.attributes()
 
 
@@ -67,7 +67,7 @@ async def test_an_identity_without_a_name_is_an_error(monkeypatch: pytest.Monkey
     answer = b"<GetCallerIdentityResponse/>"
     async with answering(200, answer) as url, open_session() as session:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        assert (await caller(session)).error is not None
+        assert (await caller_identity(session)).error is not None
 
 
 async def test_an_address_with_a_password_tells_no_time_and_does_not_crash(
@@ -75,7 +75,7 @@ async def test_an_address_with_a_password_tells_no_time_and_does_not_crash(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://user:secret@127.0.0.1:1")
     async with open_session() as session:
-        found = await caller(session)
+        found = await caller_identity(session)
     assert found.error is not None
     assert found.date is None
     assert "secret" not in found.error.sentence
@@ -87,6 +87,6 @@ async def test_a_profile_that_does_not_exist_is_found_where_the_environment_has_
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(QueueError, match="AWS_PROFILE"):
+    with pytest.raises(AwsError, match="AWS_PROFILE"):
         async with open_session():
             pass

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from relay.aws.errors import QueueError
-from relay.aws.json_protocol import open_wire
+from relay.aws.errors import AwsError
+from relay.aws.json_protocol import open_json_client
 from relay.aws.session import open_session
 
 ENDPOINT = "http://sqs.us-east-1.amazonaws.com"
@@ -41,10 +41,10 @@ async def test_a_proxy_is_gone_through(
     async with (
         listener,
         open_session() as session,
-        open_wire(session, ENDPOINT, "us-east-1") as wire,
+        open_json_client(session, ENDPOINT, "us-east-1") as wire,
     ):
         if told is None:
-            with pytest.raises(QueueError) as caught:
+            with pytest.raises(AwsError) as caught:
                 await wire.call("ListQueues", {}, "queues")
             assert caught.value.kind == "connection"
         else:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.session import Session, open_session
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import Failed, Outgoing, RedrivePolicy, Sent
@@ -122,7 +122,7 @@ async def test_a_queue_is_found_by_name_url_and_arn(session: Session) -> None:
 
 
 async def test_a_queue_that_is_not_there_is_missing(session: Session) -> None:
-    with pytest.raises(QueueError, match="sqs:GetQueueUrl on nowhere") as caught:
+    with pytest.raises(AwsError, match="sqs:GetQueueUrl on nowhere") as caught:
         async with open_queue(session, "nowhere"):
             pass
     assert (caught.value.kind, caught.value.transient) == ("missing", False)
@@ -130,7 +130,7 @@ async def test_a_queue_that_is_not_there_is_missing(session: Session) -> None:
     async with open_queue(session, name) as queue:
         client = await session.client("sqs")
         await client.delete_queue(QueueUrl=queue.url)
-        with pytest.raises(QueueError) as caught:
+        with pytest.raises(AwsError) as caught:
             await queue.receive(wait=0)
         assert caught.value.kind == "missing"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.session import open_session
 from relay.aws.sqs import open_queue
 
@@ -52,7 +52,7 @@ async def test_what_a_person_must_set_is_named(
         monkeypatch.delenv(name, raising=False)
     for name, usable in {**USABLE, variable: value}.items():
         monkeypatch.setenv(name, usable)
-    with pytest.raises(QueueError, match=variable) as caught:
+    with pytest.raises(AwsError, match=variable) as caught:
         async with open_session() as session, open_queue(session, queue):
             pass
     assert caught.value.kind == "misconfigured"
@@ -73,7 +73,7 @@ async def test_credentials_that_stay_expired_are_this_packages_error(
         monkeypatch.setenv(name, usable)
     async with open_session() as session:
         session._credentials = Stale()
-        with pytest.raises(QueueError, match="still expired") as caught:
+        with pytest.raises(AwsError, match="still expired") as caught:
             await session.credentials()
         assert caught.value.kind == "expired-credentials"
         assert (await session.credentials()).access_key == "test", "found anew"

@@ -12,8 +12,8 @@ from botocore.auth import SigV4Auth  # type: ignore[import-untyped]  # ships no 
 from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # the same
 from botocore.credentials import Credentials  # type: ignore[import-untyped]  # the same
 
-from relay.aws.errors import QueueError, answered
-from relay.aws.json_protocol import open_wire
+from relay.aws.errors import AwsError, error_from_response
+from relay.aws.json_protocol import open_json_client
 from relay.aws.references import arn_of
 from relay.aws.session import Session, Signer, open_session
 from relay.aws.sqs import Queue, attributes_md5
@@ -42,7 +42,7 @@ async def session(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Session]:
 
 @pytest.fixture
 async def queue(server: SqsServer, session: Session) -> AsyncIterator[Queue]:
-    async with open_wire(session, server.url, "us-east-1") as wire:
+    async with open_json_client(session, server.url, "us-east-1") as wire:
         url = (await wire.call("CreateQueue", {"QueueName": "main"}, "main"))["QueueUrl"]
         yield Queue(wire, url, arn_of(url, "us-east-1"))
 
@@ -70,7 +70,7 @@ async def test_every_failure_is_one_exception_with_a_kind_and_a_sentence(
     queue: Queue, server: SqsServer, fault: Fault, kind: str, named: str
 ) -> None:
     server.faults.add(fault)
-    with pytest.raises(QueueError, match=named) as caught:
+    with pytest.raises(AwsError, match=named) as caught:
         await queue.receive(wait=0)
     assert caught.value.kind == kind
 
@@ -84,7 +84,7 @@ async def test_every_failure_is_one_exception_with_a_kind_and_a_sentence(
     ],
 )
 def test_a_clock_that_is_wrong_is_not_taken_for_a_missing_permission(code: str, told: str) -> None:
-    error = answered(code, told, 403, "sqs:ReceiveMessage", "main")
+    error = error_from_response(code, told, 403, "sqs:ReceiveMessage", "main")
     assert error.kind == "misconfigured"
     assert "clock" in str(error)
     assert told in str(error)
@@ -94,8 +94,8 @@ def test_a_clock_that_is_wrong_is_not_taken_for_a_missing_permission(code: str, 
 async def test_nobody_listening_is_a_connection_error(session: Session) -> None:
     async with SqsServer() as gone:
         url = gone.url
-    async with open_wire(session, url, "us-east-1") as wire:
-        with pytest.raises(QueueError) as caught:
+    async with open_json_client(session, url, "us-east-1") as wire:
+        with pytest.raises(AwsError) as caught:
             await Queue(wire, f"{url}/1/main", "arn").receive(wait=0)
     assert caught.value.kind == "connection"
 
@@ -116,12 +116,12 @@ async def test_expired_credentials_are_looked_up_again(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(keys))
-    async with open_wire(session, server.url, "us-east-1") as wire:
+    async with open_json_client(session, server.url, "us-east-1") as wire:
         await wire.call("CreateQueue", {"QueueName": "main"}, "main")
         keys.write_text("[default]\naws_access_key_id = new\naws_secret_access_key = s\n")
         assert (await session.credentials()).access_key == "old"
         server.faults.add(Fault(error="ExpiredToken", status=403))
-        with pytest.raises(QueueError):
+        with pytest.raises(AwsError):
             await wire.call("ListQueues", {}, "main")
         assert (await session.credentials()).access_key == "new"
 
@@ -134,7 +134,7 @@ async def test_no_credentials_at_all_are_named(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(QueueError, match="no usable AWS credentials") as caught:
+    with pytest.raises(AwsError, match="no usable AWS credentials") as caught:
         await session.credentials()
     assert caught.value.kind == "denied"
 
@@ -177,8 +177,8 @@ def test_the_signature_is_what_botocore_signs(token: str | None) -> None:
 async def test_an_answer_that_is_not_the_protocols_is_told_by_its_status(
     session: Session, status: int, body: bytes, kind: str, named: str
 ) -> None:
-    async with answering(status, body) as url, open_wire(session, url, "us-east-1") as wire:
-        with pytest.raises(QueueError, match=named) as caught:
+    async with answering(status, body) as url, open_json_client(session, url, "us-east-1") as wire:
+        with pytest.raises(AwsError, match=named) as caught:
             await Queue(wire, f"{url}/1/main", "arn").receive(wait=0)
     assert caught.value.kind == kind
 
@@ -187,7 +187,7 @@ async def test_results_that_belong_to_no_entry_leave_all_of_the_batch_unanswered
     session: Session,
 ) -> None:
     body = b'{"Successful":[{"Id":"7"},{"Id":"x"},{}],"Failed":[{"Id":"8"}]}'
-    async with answering(200, body) as url, open_wire(session, url, "us-east-1") as wire:
+    async with answering(200, body) as url, open_json_client(session, url, "us-east-1") as wire:
         (result,) = await Queue(wire, f"{url}/1/main", "arn").delete(["handle"])
     assert isinstance(result, Failed)
     assert not result.permanent
@@ -205,7 +205,7 @@ async def test_a_message_that_cannot_be_read_harms_none_of_its_neighbours(
         {"Body": "whole", "MessageId": "4", "ReceiptHandle": "h"},
     ]
     body = json.dumps({"Messages": odd}).encode()
-    async with answering(200, body) as url, open_wire(session, url, "us-east-1") as wire:
+    async with answering(200, body) as url, open_json_client(session, url, "us-east-1") as wire:
         received = await Queue(wire, f"{url}/1/main", "arn").receive(wait=0)
     assert [one.message.message_id for one in received] == ["3", "4"]
     assert caplog.text.count("cannot be read") == 3

@@ -17,7 +17,7 @@ from bench.queue_server import Shop
 from bench.sink import Connection, Sink
 from relay.local.sqs import SqsServer
 
-IN_HAND = 500
+IN_FLIGHT = 500
 """As shipped."""
 
 QUEUE = "main"
@@ -132,7 +132,7 @@ async def pulling(*command: str, output: Path, **settings: str) -> AsyncIterator
 
         def full() -> bool:
             visible, in_flight, *_ = queue.counts()
-            return in_flight >= IN_HAND or not visible
+            return in_flight >= IN_FLIGHT or not visible
 
         sink = PatientSink(full)
         settings |= {"AWS_ENDPOINT_URL": server.url, "RELAY_QUEUE_URL": url}

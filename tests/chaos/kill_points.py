@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from relay.local.demo.samples import Publication
+from relay.local.demo.samples import SampleMessage
 from tests.chaos.haste import Haste
 from tests.chaos.processes import Zygote
 from tests.chaos.proxy import Exchange, Look, Moment, Spoil
@@ -53,7 +53,7 @@ class Killing:
     log: str
 
 
-def script(size: int) -> list[Publication]:
+def script(size: int) -> list[SampleMessage]:
     """Messages on both roads: one whose events are delivered and dead-lettered, and plain ones."""
     return [mixed(n) if n % 3 == 0 else honest(n) for n in range(size)]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from relay.app import core
 from relay.aws.sqs_values import Failed, Outgoing, Sent
-from relay.delivery.dead_letter_store import SqsDeadLetters
+from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.handler import Handler
 from relay.model.message import Delivered, Message, Outcome
 from relay.model.origin import Origin
@@ -22,8 +22,8 @@ class Hasty(Handler):
     async def handle(self, message: Message) -> Outcome:
         return _later(super().handle(message))
 
-    async def handle_own(self, message: Message) -> Outcome:
-        return _later(super().handle_own(message))
+    async def handle_exclusive(self, message: Message) -> Outcome:
+        return _later(super().handle_exclusive(message))
 
 
 class Forgetful(Handler):
@@ -33,7 +33,7 @@ class Forgetful(Handler):
         return replace(super()._origin(*arguments), id=str(uuid.uuid4()))
 
 
-class Trusting(SqsDeadLetters):
+class Trusting(SqsDeadLetterStore):
     """Takes the answer of a batch for that of each entry."""
 
     async def _send(self, entries: Sequence[Outgoing]) -> list[Sent | Failed]:
@@ -57,6 +57,6 @@ def _wire(name: str, kind: type) -> Callable[[], None]:
 MUTANTS: dict[str, Callable[[], None]] = {
     "acknowledges before the check": _wire("Handler", Hasty),
     "drops the id at dead-lettering": _wire("Handler", Forgetful),
-    "ignores Failed[]": _wire("SqsDeadLetters", Trusting),
+    "ignores Failed[]": _wire("SqsDeadLetterStore", Trusting),
 }
 """By name, what wires it in place of the real part."""

@@ -57,7 +57,7 @@ class Zygote:
 async def zygote(haste: Haste) -> AsyncIterator[Zygote]:
     """A zygote for as long as the block runs. Its relays go with it."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.chaos.zygote", repr(haste.origin), repr(haste.speed)),
+        *(sys.executable, "-m", "tests.chaos.fork_server", repr(haste.origin), repr(haste.speed)),
         stdin=PIPE,
         stdout=PIPE,
         cwd=Path(__file__).parents[2],

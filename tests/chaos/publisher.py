@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from relay.local.demo.reconciliation import Published
-from relay.local.demo.samples import Publication
+from relay.local.demo.samples import SampleMessage
 
 BATCH = 10
 
@@ -43,9 +43,9 @@ class Books(Published):
 
     messages: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def enter(self, publication: Publication, message_id: str) -> None:
-        Published.enter(self, publication, message_id)
-        names = (*publication.runs, *publication.dies)
+    def add(self, publication: SampleMessage, message_id: str) -> None:
+        Published.add(self, publication, message_id)
+        names = (*publication.runs, *publication.rejected)
         self.messages[message_id] = tuple(name(message_id) for name in names)
 
 
@@ -59,7 +59,7 @@ class Publisher:
         self._fifo = fifo
         self._sent = 0
 
-    async def publish(self, script: Sequence[Publication]) -> None:
+    async def publish(self, script: Sequence[SampleMessage]) -> None:
         """Send all of it and write down what SQS took."""
         for at in range(0, len(script), BATCH):
             batch = script[at : at + BATCH]
@@ -69,10 +69,10 @@ class Publisher:
                 Entries=[self._entry(index, one) for index, one in enumerate(batch)],
             )
             for sent in answer["Successful"]:
-                self.books.enter(batch[int(sent["Id"])], sent["MessageId"])
+                self.books.add(batch[int(sent["Id"])], sent["MessageId"])
             assert len(answer["Successful"]) == len(batch)
 
-    def _entry(self, index: int, publication: Publication) -> dict[str, Any]:
+    def _entry(self, index: int, publication: SampleMessage) -> dict[str, Any]:
         self._sent += 1
         entry: dict[str, Any] = {"Id": str(index), "MessageBody": publication.body}
         if self._fifo:

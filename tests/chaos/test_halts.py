@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from relay.delivery.reject_guard import ENOUGH
+from relay.delivery.reject_guard import MIN_REJECTS
 from relay.local.inngest import Fault, Rule
 from relay.local.sqs.faults import Fault as SqsFault
 from tests.chaos.haste import Haste
@@ -142,14 +142,14 @@ async def test_a_dead_letter_queue_out_of_reach_halts_what_must_go_there_and_not
 async def test_a_pinned_envelope_that_fits_nothing_moves_almost_nothing(
     parent: tuple[Zygote, Haste], tmp_path: Path
 ) -> None:
-    count = 3 * ENOUGH
+    count = 3 * MIN_REJECTS
     async with stage(parent, tmp_path, settings={"RELAY_ENVELOPE": "sns"}) as made:
         await made.publish(*map(honest, range(count)))
         told = await halted(made)
         assert told["setting"] == "RELAY_ENVELOPE"
         await made.haste.sleep(40)
         moved = made.dead.messages()
-        assert len(moved) < ENOUGH
+        assert len(moved) < MIN_REJECTS
         assert len(made.main.messages()) + len(moved) == count
         for stored in moved:
             made.excuse(stored, "not_sns")
@@ -170,7 +170,7 @@ async def test_a_mistake_in_the_settings_holds_every_message(
         assert told["setting"] == "RELAY_HOLD"
         await made.haste.sleep(40)
         assert untouched(made)
-        assert (await made.ready())[1]["in_hand"] == MESSAGES
+        assert (await made.ready())[1]["in_flight"] == MESSAGES
         await made.relay.kill()
         made.relay.environment = {**made.relay.environment, "RELAY_HOLD": "100"}
         verdict = await conclude(made)

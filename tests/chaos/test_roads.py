@@ -89,7 +89,7 @@ def doubtful(attributes: object) -> bool:
 
 @ROADS
 @pytest.mark.parametrize("mode", ["pull", "fifo"])
-async def test_what_sqs_moved_by_itself_keeps_the_id_that_its_road_can_carry(
+async def test_what_sqs_moved_by_itself_keeps_the_id_that_survives_its_redrive(
     mode: Mode, road: str, parent: tuple[Zygote, Haste], tmp_path: Path
 ) -> None:
     async with world(mode, *parent, tmp_path, start=False) as made:

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 from relay.local.demo import samples
-from relay.local.demo.samples import Publication
+from relay.local.demo.samples import SampleMessage
 
 GROUPS = 6
 HONEST = (
@@ -25,22 +25,22 @@ RESERVED = (
 )
 
 
-def traffic(chance: random.Random, count: int, first: int = 0) -> list[Publication]:
+def traffic(chance: random.Random, count: int, first: int = 0) -> list[SampleMessage]:
     """So many messages, numbered from `first`."""
     return [_one(chance, first + number) for number in range(count)]
 
 
-def mixed(number: int) -> Publication:
+def mixed(number: int) -> SampleMessage:
     """An array in which one event is poison: it takes both roads, to the end and to the DLQ."""
     return replace(samples.half_bad(number), group=f"g{number % GROUPS}")
 
 
-def honest(number: int, name: str = samples.LISTENED[2]) -> Publication:
+def honest(number: int, name: str = samples.LISTENED[2]) -> SampleMessage:
     """An event that its producer named."""
     return replace(samples.plain(name, number), group=f"g{number % GROUPS}")
 
 
-def _one(chance: random.Random, number: int) -> Publication:
+def _one(chance: random.Random, number: int) -> SampleMessage:
     drawn = chance.random()
     if drawn < 0.05:
         made = samples.half_bad(number)

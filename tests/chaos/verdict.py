@@ -145,9 +145,9 @@ def _unexplained(
         yield f"{left} messages are left in the queue"
     for event_id in accepted.keys() - published.unique:
         yield f"{event_id} was accepted and never published"
-    for event_id in accepted.keys() & published.dies.keys():
+    for event_id in accepted.keys() & published.rejected.keys():
         yield f"{event_id} is poison and was accepted"
-    for event_id in published.dies.keys() - dead.keys():
+    for event_id in published.rejected.keys() - dead.keys():
         yield f"{event_id} is poison and no dead letter"
     for event_id, letter in dead.items():
         yield from _about(letter, event_id in accepted, published, excuses.get(event_id, set()))
@@ -159,7 +159,7 @@ def _about(
     name, code = letter.event_id, letter.code
     if name not in published.unique:
         yield f"{name} is a dead letter ({code}) and was never published"
-    elif code not in {*excused, published.dies.get(name)}:
-        yield f"{name} is a dead letter for {code}, not for {published.dies.get(name)}"
+    elif code not in {*excused, published.rejected.get(name)}:
+        yield f"{name} is a dead letter for {code}, not for {published.rejected.get(name)}"
     if accepted and not letter.may_have_run:
         yield f"{name} was accepted and is a dead letter that does not say so"

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import aiohttp
 
-from relay.local.demo.samples import Publication
+from relay.local.demo.samples import SampleMessage
 from relay.local.inngest import Function, InngestServer, Lags
 from relay.local.processes import free_port
 from relay.local.sqs import SqsServer, Stored
@@ -82,7 +82,7 @@ class World:
     def queue_url(self) -> str:
         return self.sqs.account.url_of(self.main)
 
-    async def publish(self, *script: Publication) -> None:
+    async def publish(self, *script: SampleMessage) -> None:
         """Send these and enter them in the publisher's books."""
         await self.publisher.publish(script)
 

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.zygote ORIGIN SPEED`: forks relays that need not import anything any more.
+"""`python -m tests.chaos.fork_server ORIGIN SPEED`: forks relays that need not import anything any more.
 
 Each line on stdin is an order, a JSON object with `arguments`, `environment`, `output` and
 `mutant`; each line on stdout tells of a process: `{"started": pid}` or `{"ended": pid, "code": n}`.

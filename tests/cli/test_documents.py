@@ -4,10 +4,10 @@ import io
 
 import pytest
 
-from relay.ops.documents import Document, Form, Unreadable, read_documents
+from relay.ops.documents import Document, InputFormat, UnreadableInput, read_documents
 
 
-def read(text: bytes, form: Form = "auto") -> list[tuple[str, bytes]]:
+def read(text: bytes, form: InputFormat = "auto") -> list[tuple[str, bytes]]:
     return [(found.where, found.body) for found in read_documents(io.BytesIO(text), form)]
 
 
@@ -43,12 +43,12 @@ def test_lines_can_be_messages_whatever_is_in_them() -> None:
 
 @pytest.mark.parametrize("text", [b"", b" \n\n", b"{broken", b"[1,2", b'{"a":\n1}\n{"b":2}'])
 def test_what_is_neither_json_nor_json_lines_is_refused(text: bytes) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableInput):
         read(text)
 
 
 def test_a_deep_document_is_refused_not_fatal() -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableInput):
         read(b"[" * 200_000 + b"\n")
 
 
@@ -58,7 +58,7 @@ def test_a_deep_object_is_a_document_for_whoever_checks_it() -> None:
 
 
 def test_an_array_that_cannot_be_taken_apart_may_have_its_elements_on_lines() -> None:
-    with pytest.raises(Unreadable, match="a line of its own"):
+    with pytest.raises(UnreadableInput, match="a line of its own"):
         read(b'[{"a":"\\ud800"}]')
 
 

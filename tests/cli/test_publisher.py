@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.publisher import ATTEMPTS, Publisher
 from relay.aws.sqs_values import Failed, Outgoing, Sent
 
-REFUSED = QueueError("NotConnected", "connection", "refused")
-LOST = QueueError("ReadTimeoutError", "connection", "no answer")
-THROTTLED = QueueError("RequestThrottled", "throttled", "slow down")
-DENIED = QueueError("AccessDenied", "denied", "grant sqs:SendMessage")
-ODD = QueueError("InvalidMessageContents", "other", "bad characters")
+REFUSED = AwsError("NotConnected", "connection", "refused")
+LOST = AwsError("ReadTimeoutError", "connection", "no answer")
+THROTTLED = AwsError("RequestThrottled", "throttled", "slow down")
+DENIED = AwsError("AccessDenied", "denied", "grant sqs:SendMessage")
+ODD = AwsError("InvalidMessageContents", "other", "bad characters")
 NOW_NOT = Failed("InternalError", "not now")
 NEVER = Failed("InvalidMessageContents", "never", sender_fault=True)
 
@@ -21,7 +21,7 @@ NEVER = Failed("InvalidMessageContents", "never", sender_fault=True)
 class ScriptedQueue:
     """Answers each call with the next of the script, and takes everything once it is over."""
 
-    def __init__(self, *script: QueueError | Callable[[str], Failed | None]) -> None:
+    def __init__(self, *script: AwsError | Callable[[str], Failed | None]) -> None:
         self.script = list(script)
         self.taken: list[str] = []
         self.calls = 0
@@ -29,7 +29,7 @@ class ScriptedQueue:
     async def send(self, entries: Sequence[Outgoing]) -> list[Sent | Failed]:
         self.calls += 1
         answer = self.script.pop(0) if self.script else None
-        if isinstance(answer, QueueError):
+        if isinstance(answer, AwsError):
             raise answer
         results = [
             (answer(entry.body) if answer else None) or Sent(entry.body) for entry in entries
@@ -71,7 +71,7 @@ async def test_a_refused_connection_is_tried_again_until_it_stops_everything() -
     results = await sending.publish(messages(3))
     assert queue.calls == ATTEMPTS
     assert sending.stopped is REFUSED
-    assert sending.doubtful == 0
+    assert sending.possible_duplicates == 0
     assert results == [Failed(REFUSED.code, REFUSED.sentence)] * 3
 
 
@@ -87,14 +87,14 @@ async def test_after_a_stop_nothing_is_sent() -> None:
 async def test_a_message_whose_answer_is_lost_again_and_again_counts_once() -> None:
     sending = publisher(ScriptedQueue(*[LOST] * ATTEMPTS))
     await sending.publish(messages(4))
-    assert sending.doubtful == 4
+    assert sending.possible_duplicates == 4
 
 
 async def test_a_lost_answer_counts_as_doubtful_but_not_on_a_fifo_queue() -> None:
     plain, ordered = publisher(ScriptedQueue(LOST)), publisher(ScriptedQueue(LOST), ordered=True)
     await plain.publish(messages(4))
     await ordered.publish(messages(4))
-    assert (plain.doubtful, ordered.doubtful) == (4, 0)
+    assert (plain.possible_duplicates, ordered.possible_duplicates) == (4, 0)
 
 
 async def test_only_what_was_refused_is_sent_again() -> None:
@@ -135,7 +135,7 @@ async def test_an_ordered_sending_stops_at_the_first_message_that_fails_for_good
     ordered=st.booleans(),
 )
 async def test_what_is_called_sent_was_taken_exactly_once_and_the_rest_never(
-    script: list[QueueError | Callable[[str], Failed | None]], *, ordered: bool
+    script: list[AwsError | Callable[[str], Failed | None]], *, ordered: bool
 ) -> None:
     queue = ScriptedQueue(*script)
     results = await publisher(queue, ordered=ordered).publish(messages(25))

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import TypeAlias
 
-from relay.delivery.dead_letter_queue import MAX_BYTES, DeadLetter, DeadLetterQueue, NotStored
+from relay.delivery.dead_letter_queue import MAX_BYTES, DeadLetterCopy, DeadLetterQueue, NotStored
 from relay.delivery.handler import Handler
 from relay.delivery.payloads import Payloads
 from relay.delivery.reject_guard import RejectGuard
@@ -54,7 +54,7 @@ class Shelf:
     """A dead-letter queue in memory that can be broken."""
 
     def __init__(self) -> None:
-        self.copies: list[DeadLetter] = []
+        self.copies: list[DeadLetterCopy] = []
         self.trouble: NotStored | None = None
         self.started = asyncio.Event()
         self.silent: asyncio.Event | None = None
@@ -62,7 +62,7 @@ class Shelf:
     async def limit(self) -> int:
         return MAX_BYTES
 
-    async def put(self, copy: DeadLetter) -> None:
+    async def put(self, copy: DeadLetterCopy) -> None:
         self.started.set()
         await asyncio.sleep(0)
         if self.silent is not None:
@@ -120,5 +120,5 @@ async def turns(count: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-def origin(copy: DeadLetter) -> Origin:
+def origin(copy: DeadLetterCopy) -> Origin:
     return unpack(copy.attributes[ATTRIBUTE].value)

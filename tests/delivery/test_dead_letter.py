@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.dead_letter_queue import MAX_BYTES, TooLarge, dead_letter
-from relay.model.encoded_body import original
+from relay.delivery.dead_letter_queue import MAX_BYTES, TooLarge, dead_letter_copy
+from relay.model.encoded_body import decode_body
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin, UnreadableOrigin, origin_of, unpack
 
@@ -22,7 +22,7 @@ def message(body: bytes = b"{}", **more: object) -> Message:
 
 def test_keeps_body_attributes_trace_and_tenant() -> None:
     attributes = {"a": Attribute("String", "1"), "b": Attribute("Binary.png", b"\x00\xff")}
-    copy = dead_letter(
+    copy = dead_letter_copy(
         message(b'{"x": 1.10}', attributes=attributes, trace_header="Root=1", group_id="tenant"),
         ORIGIN,
     )
@@ -35,14 +35,14 @@ def test_keeps_body_attributes_trace_and_tenant() -> None:
 
 def test_replaces_the_origin_that_a_push_mode_message_brought_in_lower_case() -> None:
     before = {ATTRIBUTE.upper(): Attribute("String", "{}")}
-    copy = dead_letter(message(attributes=before), ORIGIN)
+    copy = dead_letter_copy(message(attributes=before), ORIGIN)
     assert list(copy.attributes) == [ATTRIBUTE]
     assert copy.complete
 
 
 def test_names_the_attribute_that_finds_no_place() -> None:
     attributes = {f"a{n}": Attribute("String", "x" * (n + 1)) for n in range(10)}
-    copy = dead_letter(message(attributes=attributes), ORIGIN)
+    copy = dead_letter_copy(message(attributes=attributes), ORIGIN)
     assert len(copy.attributes) == 10
     assert unpack(copy.attributes[ATTRIBUTE].value).lost == ("a9",)
     assert not copy.complete
@@ -58,30 +58,30 @@ def test_names_the_attribute_that_finds_no_place() -> None:
     ],
 )
 def test_what_sqs_cannot_hold_becomes_a_stand_in(body: bytes, encoding: str) -> None:
-    copy = dead_letter(message(body), ORIGIN)
+    copy = dead_letter_copy(message(body), ORIGIN)
     assert unpack(copy.attributes[ATTRIBUTE].value).encoding == encoding
-    assert original(copy.body.encode(), encoding) == body
+    assert decode_body(copy.body.encode(), encoding) == body
 
 
 def test_a_stand_in_that_is_rejected_again_stays_what_it_is() -> None:
-    first = dead_letter(message(b"\xff"), ORIGIN)
+    first = dead_letter_copy(message(b"\xff"), ORIGIN)
     again = message(first.body.encode(), attributes=first.attributes)
     origin = origin_of(again)
     assert origin is not None
-    second = dead_letter(again, origin)
-    assert original(second.body.encode(), origin.encoding) == b"\xff"
+    second = dead_letter_copy(again, origin)
+    assert decode_body(second.body.encode(), origin.encoding) == b"\xff"
 
 
 def test_a_full_message_that_does_not_compress_is_left_to_sqs() -> None:
     noise = os.urandom(MAX_BYTES // 2).hex().encode()
     with pytest.raises(TooLarge):
-        dead_letter(message(noise * 2), ORIGIN, max_bytes=1_000)
+        dead_letter_copy(message(noise * 2), ORIGIN, max_bytes=1_000)
 
 
 def test_on_a_fifo_queue_it_keeps_the_group_and_is_only_swallowed_by_itself() -> None:
-    first = dead_letter(message(group_id="g", dedup_id="producer's"), ORIGIN)
-    same = dead_letter(message(group_id="g"), ORIGIN)
-    later = dead_letter(message(group_id="g"), Origin(id="base", hops=2))
+    first = dead_letter_copy(message(group_id="g", dedup_id="producer's"), ORIGIN)
+    same = dead_letter_copy(message(group_id="g"), ORIGIN)
+    later = dead_letter_copy(message(group_id="g"), Origin(id="base", hops=2))
     assert first.group_id == "g"
     assert first.dedup_id == same.dedup_id != later.dedup_id
     assert first.dedup_id != "producer's"
@@ -89,9 +89,9 @@ def test_on_a_fifo_queue_it_keeps_the_group_and_is_only_swallowed_by_itself() ->
 
 @given(st.binary(max_size=300))
 def test_every_body_comes_back_as_it_was(body: bytes) -> None:
-    copy = dead_letter(message(body), ORIGIN)
+    copy = dead_letter_copy(message(body), ORIGIN)
     encoding = unpack(copy.attributes[ATTRIBUTE].value).encoding
-    assert original(copy.body.encode(), encoding) == body
+    assert decode_body(copy.body.encode(), encoding) == body
 
 
 @given(

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from relay.delivery.reject_guard import ENOUGH, HISTORY, WINDOW, RejectGuard
+from relay.delivery.reject_guard import HISTORY, MIN_REJECTS, WINDOW, RejectGuard
 from relay.model.message import Reject
 
 BAD = Reject("not_json", "the body is not JSON")
@@ -31,14 +31,14 @@ async def waiting(
 
 async def test_lets_few_rejects_through() -> None:
     guard = RejectGuard()
-    for n in range(ENOUGH - 1):
+    for n in range(MIN_REJECTS - 1):
         await guard.admit(f"m{n}", BAD)
     assert guard.suspicion is None
 
 
 async def test_halts_when_everything_is_rejected_with_one_code() -> None:
     guard = RejectGuard()
-    for n in range(ENOUGH - 1):
+    for n in range(MIN_REJECTS - 1):
         await guard.admit(f"m{n}", BAD)
     async with waiting(guard, "last", BAD) as task:
         assert not task.done()
@@ -49,7 +49,7 @@ async def test_halts_when_everything_is_rejected_with_one_code() -> None:
 
 async def test_goes_on_with_other_codes_while_it_halts_one() -> None:
     guard = RejectGuard()
-    for n in range(ENOUGH - 1):
+    for n in range(MIN_REJECTS - 1):
         await guard.admit(f"m{n}", BAD)
     async with waiting(guard, "last", BAD):
         await guard.admit("other", OTHER)
@@ -57,10 +57,10 @@ async def test_goes_on_with_other_codes_while_it_halts_one() -> None:
 
 async def test_lets_the_held_ones_go_when_most_messages_pass_again() -> None:
     guard = RejectGuard()
-    for n in range(ENOUGH - 1):
+    for n in range(MIN_REJECTS - 1):
         await guard.admit(f"m{n}", BAD)
     async with waiting(guard, "last", BAD) as task:
-        for n in range(ENOUGH + 1):
+        for n in range(MIN_REJECTS + 1):
             guard.passed(f"good{n}")
         await task
         assert guard.suspicion is None
@@ -68,7 +68,7 @@ async def test_lets_the_held_ones_go_when_most_messages_pass_again() -> None:
 
 async def test_counts_a_message_once_however_often_it_comes() -> None:
     guard = RejectGuard()
-    for _ in range(10 * ENOUGH):
+    for _ in range(10 * MIN_REJECTS):
         await guard.admit("same", BAD)
     assert guard.suspicion is None
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from relay.delivery.reject_guard import ENOUGH, HISTORY, WINDOW, RejectGuard
+from relay.delivery.reject_guard import HISTORY, MIN_REJECTS, WINDOW, RejectGuard
 from relay.model.message import Reject
 
 CODES = tuple(Reject(code, f"why {code}") for code in ("not_json", "no_name", "bad_s3", "bad_sns"))
@@ -29,7 +29,7 @@ async def admitted(guard: RejectGuard, count: int, reject_of: Callable[[int], Re
 @pytest.mark.parametrize("kinds", [2, 3, 4])
 async def test_codes_that_take_turns_are_held_like_one(kinds: int) -> None:
     guard = RejectGuard()
-    assert await admitted(guard, WINDOW, lambda n: CODES[n % kinds]) < ENOUGH
+    assert await admitted(guard, WINDOW, lambda n: CODES[n % kinds]) < MIN_REJECTS
     assert guard.suspicion is not None
     assert set(guard.suspicion.codes) == {reject.code for reject in CODES[:kinds]}
 
@@ -43,19 +43,21 @@ async def test_a_flood_of_several_codes_after_good_days_is_held() -> None:
 
 async def test_another_code_that_becomes_common_meanwhile_is_held_too() -> None:
     guard = RejectGuard()
-    await admitted(guard, 2 * ENOUGH, lambda _: CODES[0])
-    few = await admitted(guard, ENOUGH, lambda _: CODES[1])
-    assert 0 < few < ENOUGH / 2
+    await admitted(guard, 2 * MIN_REJECTS, lambda _: CODES[0])
+    few = await admitted(guard, MIN_REJECTS, lambda _: CODES[1])
+    assert 0 < few < MIN_REJECTS / 2
     assert guard.suspicion is not None
     assert "not_json and no_name" in str(guard.suspicion)
 
 
 async def test_all_of_them_are_let_go_together() -> None:
     guard = RejectGuard()
-    tasks = [asyncio.create_task(guard.admit(f"bad{n}", CODES[n % 2])) for n in range(2 * ENOUGH)]
+    tasks = [
+        asyncio.create_task(guard.admit(f"bad{n}", CODES[n % 2])) for n in range(2 * MIN_REJECTS)
+    ]
     await asyncio.sleep(0)
     assert not all(task.done() for task in tasks)
-    for n in range(2 * ENOUGH):
+    for n in range(2 * MIN_REJECTS):
         guard.passed(f"good{n}")
     await asyncio.gather(*tasks)
     assert guard.suspicion is None

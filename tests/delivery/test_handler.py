@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from relay.delivery.dead_letter_queue import NotStored
-from relay.delivery.reject_guard import ENOUGH
+from relay.delivery.reject_guard import MIN_REJECTS
 from relay.envelope import Decoded, Rules, decode
 from relay.model.facts import Received, Settled
 from relay.model.message import Attribute, Delivered, Reject, Retry
@@ -76,7 +76,7 @@ async def test_two_deliveries_of_one_message_share_its_outcome() -> None:
     second.cancel()
     await turns()
     assert bench.script.withdrawn == ["m-1"]
-    assert bench.handler.status.in_hand == 0
+    assert bench.handler.status.in_flight == 0
 
 
 async def test_a_delivery_right_after_the_last_one_left_starts_anew() -> None:
@@ -95,7 +95,7 @@ async def test_the_guard_holds_a_flood_of_one_code() -> None:
         asyncio.create_task(bench.handler.handle(message(b"hello", f"m-{n}"))) for n in range(100)
     ]
     await turns(400)
-    assert len(bench.shelf.copies) < ENOUGH
+    assert len(bench.shelf.copies) < MIN_REJECTS
     assert bench.handler.status.setting == "RELAY_ENVELOPE"
     for task in tasks:
         task.cancel()

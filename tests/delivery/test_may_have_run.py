@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from relay.delivery.dead_letter_queue import MAX_BYTES, DeadLetter, DeadLetterQueue, NotStored
+from relay.delivery.dead_letter_queue import MAX_BYTES, DeadLetterCopy, DeadLetterQueue, NotStored
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import Rules, decode
@@ -51,7 +51,7 @@ class Moody:
         offenders = [place for place, one in enumerate(ids) if one in self._bad]
         if mood in ("down", "halted"):
             setting = "RELAY_INNGEST_EVENT_KEY" if mood == "halted" else None
-            raise Unavailable(mood, setting=setting, proven=True, untaken=True)
+            raise Unavailable(mood, setting=setting, proven=True, not_accepted=True)
         if mood == "502":
             raise Unavailable(mood)
         self.accepted.update(ids[: offenders[0]] if offenders else ids)
@@ -67,12 +67,12 @@ class Shelf:
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self.copies: list[DeadLetter] = []
+        self.copies: list[DeadLetterCopy] = []
 
     async def limit(self) -> int:
         return MAX_BYTES
 
-    async def put(self, copy: DeadLetter) -> None:
+    async def put(self, copy: DeadLetterCopy) -> None:
         await asyncio.sleep(0.1)
         if self._random.random() < 0.1:
             raise NotStored("later")
@@ -114,7 +114,7 @@ class World:
         await asyncio.gather(*(self._live(message_id) for message_id in self._bodies))
         ticking.cancel()
         await asyncio.sleep(60)  # what is on the wire still comes to its end
-        assert self._handler.status.in_hand == 0
+        assert self._handler.status.in_flight == 0
 
     def _body(self) -> list[dict[str, str]]:
         events = [{"name": "a/b"} for _ in range(self._random.choice([1, 1, 2, 4]))]

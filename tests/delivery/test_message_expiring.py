@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from relay.delivery.handler import GRACE
-from relay.delivery.reject_guard import ENOUGH
+from relay.delivery.reject_guard import MIN_REJECTS
 from relay.delivery.retention import EXPIRING
 from relay.model.message import Delivered, Reject, Retry
 from tests.delivery.bench import DAY, NOW, Bench, event, message, origin, turns
@@ -126,7 +126,7 @@ async def test_what_the_guard_holds_is_dead_lettered_before_the_queue_deletes_it
         for n in range(60)
     ]
     await turns(400)
-    assert len(bench.shelf.copies) < ENOUGH
+    assert len(bench.shelf.copies) < MIN_REJECTS
     bench.now += DAY
     bench.handler.expire()
     await asyncio.gather(*tasks)

@@ -7,15 +7,15 @@ import json
 
 import pytest
 
-from relay.delivery.payloads import CLASSES, NotFetched, Payloads
-from relay.delivery.reject_guard import ENOUGH
+from relay.delivery.payloads import POINTER_CLASSES, NotFetched, Payloads
+from relay.delivery.reject_guard import MIN_REJECTS
 from relay.model.message import Delivered, Message, Retry
 from tests.delivery.bench import Bench, event, message, origin, turns
 
 
 def pointing(key: str = "k", message_id: str = "m-1", receive_count: int = 1) -> Message:
     """A message whose body is the object of this key."""
-    body = [CLASSES[0], {"s3BucketName": "large", "s3Key": key}]
+    body = [POINTER_CLASSES[0], {"s3BucketName": "large", "s3Key": key}]
     return message(body, message_id, receive_count=receive_count)
 
 
@@ -56,7 +56,7 @@ async def test_what_the_guard_holds_takes_no_other_payloads_place() -> None:
 
     flood = [
         asyncio.create_task(bench.handler.handle(pointing("bad", f"m-{n}")))
-        for n in range(2 * ENOUGH)
+        for n in range(2 * MIN_REJECTS)
     ]
     await turns(800)
     assert bench.handler.status.problem is not None

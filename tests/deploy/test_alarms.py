@@ -22,7 +22,7 @@ EXPECTED = {
     "queue-age",
     "slow-drain",
     "stalled",
-    "objective-burning",
+    "slo-burn-rate",
     "behind",
 }
 
@@ -116,7 +116,7 @@ def test_symptoms_page_once_and_not_while_an_outage_explains_them(default: Templ
         "queue-age",
         "slow-drain",
         "stalled",
-        "objective-burning",
+        "slo-burn-rate",
     }
     assert all(name in rule for name in quiet)
     (suppressor,) = re.findall(r"Alarms\w+", json.dumps(behind["ActionsSuppressor"]))

@@ -81,7 +81,7 @@ async def test_a_hundred_connections_are_held_at_once(tmp_path: Path) -> None:
             await here.send({"name": "shop/order", "data": {"n": number}})
         async with here.daemon(), httpx.AsyncClient() as client:
             async with asyncio.timeout(PATIENCE):
-                while await in_hand(client, here) < 100:  # noqa: ASYNC110 - it can only be asked
+                while await in_flight(client, here) < 100:  # noqa: ASYNC110 - it can only be asked
                     await asyncio.sleep(0.05)
             await here.inngest.up()
             await until(lambda: here.left() == 0)
@@ -90,9 +90,9 @@ async def test_a_hundred_connections_are_held_at_once(tmp_path: Path) -> None:
         assert here.nginx.logged().count(" 200 ") >= 100
 
 
-async def in_hand(client: httpx.AsyncClient, here: Instance) -> int:
+async def in_flight(client: httpx.AsyncClient, here: Instance) -> int:
     answer = await client.get(f"{here.relay_url}/ready")
-    return int(answer.json()["in_hand"])
+    return int(answer.json()["in_flight"])
 
 
 async def test_a_deployment_under_traffic_loses_nothing_and_runs_nothing_twice(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relay.local.orchestrators import STAND_INS, Server
+from relay.local.orchestrators import APIS, Server
 from relay.model.message import Delivered, Event
 from tests.destinations.conformance.sides import wired
 
@@ -21,7 +21,7 @@ EVENT = Event(id="e-1", name="order/placed", data=b'{"n": 1.10, "text": "\\u00e9
 
 @pytest.mark.parametrize("cluster", ["true", "false"])
 async def test_a_workflow_is_made_in_argos_own_words(cluster: str) -> None:
-    api = STAND_INS["argo"]()
+    api = APIS["argo"]()
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(Server(api.respond))
         variables = {

@@ -7,13 +7,15 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from relay.local.orchestrators.apis import lacking
+from relay.local.orchestrators.apis import missing_dependency
 from relay.local.orchestrators.bullmq import RedisServer
 from relay.local.processes import free_port
 from relay.model.message import Delivered, Event, Outcome, Reject, Unavailable
 from tests.destinations.conformance.sides import wired
 
-pytestmark = pytest.mark.skipif(lacking("bullmq") is not None, reason=str(lacking("bullmq")))
+pytestmark = pytest.mark.skipif(
+    missing_dependency("bullmq") is not None, reason=str(missing_dependency("bullmq"))
+)
 
 EVENT = Event(id="e-1", name="order/placed", data=b"{}")
 
@@ -41,7 +43,7 @@ async def test_a_redis_that_is_not_reached_has_taken_nothing(
     with pytest.raises(Unavailable, match=told) as caught:
         await sent(url.format(port=free_port()))
     assert caught.value.proven
-    assert caught.value.untaken
+    assert caught.value.not_accepted
     assert caught.value.setting == setting
 
 

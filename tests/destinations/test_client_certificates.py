@@ -37,7 +37,7 @@ async def hooked(made: Certificates, *withheld: str) -> AsyncIterator[tuple[Wire
         wire = await stack.enter_async_context(listening(http(200), tls=context))
         variables = {
             "RELAY_WEBHOOK_URL": f"https://127.0.0.1:{wire.port}/hook",
-            "RELAY_WEBHOOK_PRIVATE": "true",
+            "RELAY_WEBHOOK_ALLOW_PRIVATE": "true",
             **{
                 f"RELAY_WEBHOOK_{name}": str(path)
                 for name, path in files.items()

@@ -31,7 +31,7 @@ def test_a_pages_settings_are_all_that_its_destination_needs(
     file.write_text("\n".join(re.findall(r"^RELAY_.*$", text, re.MULTILINE)), encoding="utf-8")
     loaded = load({}, file)
     assert loaded.settings.destinations == (destination,)
-    assert [one for one in loaded.wrong if not any(word in one for word in ELSEWHERE)] == []
+    assert [one for one in loaded.problems if not any(word in one for word in ELSEWHERE)] == []
     assert loaded.warnings == ()
 
 
@@ -55,7 +55,7 @@ def test_examples_of_statuses_rates_and_routes_are_taken() -> None:
         for page in ("README.md", "webhook.md")
         for _, body in blocks(page)
         for line in body.splitlines()
-        if line.startswith(("RELAY_ROUTES=", "RELAY_WEBHOOK_STATUSES="))
+        if line.startswith(("RELAY_ROUTES=", "RELAY_WEBHOOK_STATUS_RULES="))
     ]
     assert len(lines) == 2
     for line in lines:

@@ -61,11 +61,11 @@ async def test_it_posts_an_array_to_the_key_and_takes_a_strict_success() -> None
 )
 async def test_any_other_success_is_none_and_speaks_of_the_url(answer: bytes) -> None:
     error = await fails(answer)
-    assert (error.setting, error.proven, error.untaken) == (URL, False, False)
+    assert (error.setting, error.proven, error.not_accepted) == (URL, False, False)
 
 
 @pytest.mark.parametrize(
-    ("answer", "setting", "proven", "untaken"),
+    ("answer", "setting", "proven", "not_accepted"),
     [
         (api(401, message="", error="Event key not found"), EVENT_KEY, True, True),
         (http(401, "<html>"), EVENT_KEY, False, True),
@@ -89,11 +89,11 @@ async def test_any_other_success_is_none_and_speaks_of_the_url(answer: bytes) ->
     ],
 )
 async def test_every_other_status_is_classified(
-    answer: bytes, setting: str | None, *, proven: bool, untaken: bool
+    answer: bytes, setting: str | None, *, proven: bool, not_accepted: bool
 ) -> None:
     for count in (1, 2):
         error = await fails(answer, count)
-        assert (error.setting, error.proven, error.untaken) == (setting, proven, untaken)
+        assert (error.setting, error.proven, error.not_accepted) == (setting, proven, not_accepted)
         assert error.after is None
 
 
@@ -118,13 +118,13 @@ async def test_a_400_for_several_points_at_the_event_after_the_stored_ones(
     ids: list[str] | None, suspect: int | None
 ) -> None:
     error = await refused(api(400, ids=ids, error="event name is empty"))
-    assert (error.suspect, error.untaken) == (suspect, False)
+    assert (error.suspect, error.not_accepted) == (suspect, False)
     assert "event name is empty" in error.reason
 
 
 async def test_a_413_for_several_points_at_nobody_and_stored_nothing() -> None:
     error = await refused(http(413, "<html>"))
-    assert (error.suspect, error.untaken) == (None, True)
+    assert (error.suspect, error.not_accepted) == (None, True)
 
 
 @pytest.mark.parametrize(

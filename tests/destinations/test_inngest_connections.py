@@ -21,14 +21,14 @@ async def test_a_refused_connection_is_proof_and_took_nothing() -> None:
             with pytest.raises(Unavailable, match="refuses connections") as caught:
                 await inngest.send(events(1))
     error = caught.value
-    assert (error.proven, error.untaken, error.setting) == (True, True, None)
+    assert (error.proven, error.not_accepted, error.setting) == (True, True, None)
 
 
 async def test_a_name_that_does_not_resolve_speaks_of_the_url() -> None:
     async with Inngest("http://nowhere.invalid", key) as inngest:
         with pytest.raises(Unavailable) as caught:
             await inngest.send(events(1))
-    assert (caught.value.proven, caught.value.untaken) == (True, True)
+    assert (caught.value.proven, caught.value.not_accepted) == (True, True)
 
 
 async def is_plain(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,7 +55,7 @@ async def test_a_server_without_tls_behind_https_speaks_of_the_url() -> None:
         with pytest.raises(Unavailable, match="TLS") as caught:
             await inngest.send(events(1))
     error = caught.value
-    assert (error.proven, error.untaken, error.setting) == (True, True, URL)
+    assert (error.proven, error.not_accepted, error.setting) == (True, True, URL)
 
 
 async def closes(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -85,7 +85,7 @@ async def test_a_connection_that_breaks_after_the_request_leaves_its_end_unknown
     behave: Answering,
 ) -> None:
     error = await fails(behave=behave)
-    assert (error.setting, error.proven, error.untaken) == (None, False, False)
+    assert (error.setting, error.proven, error.not_accepted) == (None, False, False)
 
 
 async def trickles(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -99,7 +99,7 @@ async def trickles(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.Str
 @pytest.mark.parametrize("behave", [is_silent, trickles])
 async def test_the_timeout_is_for_the_whole_request(behave: Answering) -> None:
     error = await fails(behave=behave, timeout=0.3)
-    assert (error.setting, error.proven, error.untaken) == (None, False, False)
+    assert (error.setting, error.proven, error.not_accepted) == (None, False, False)
 
 
 async def pours(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

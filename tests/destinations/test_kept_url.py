@@ -48,7 +48,7 @@ async def test_a_store_that_is_away_is_waited_for_and_halts_nothing() -> None:
         for destination in (first, second.destination):
             with pytest.raises(Unavailable, match="cannot be looked up") as caught:
                 await destination.send([EVENT])
-            assert (caught.value.setting, caught.value.untaken) == (None, True)
+            assert (caught.value.setting, caught.value.not_accepted) == (None, True)
 
 
 async def test_a_url_that_cannot_be_looked_up_halts_and_a_changed_one_is_followed(
@@ -58,7 +58,7 @@ async def test_a_url_that_cannot_be_looked_up_halts_and_a_changed_one_is_followe
         {
             "RELAY_DESTINATION": "webhook",
             "RELAY_WEBHOOK_URL_SECRET": "prod/hook",
-            "RELAY_WEBHOOK_PRIVATE": "true",
+            "RELAY_WEBHOOK_ALLOW_PRIVATE": "true",
         }
     )
     assert loaded.mistakes == ()
@@ -73,7 +73,7 @@ async def test_a_url_that_cannot_be_looked_up_halts_and_a_changed_one_is_followe
         with pytest.raises(Unavailable) as caught:
             await destination.send([EVENT])
         assert caught.value.setting == "RELAY_WEBHOOK_URL_SECRET"
-        assert caught.value.untaken
+        assert caught.value.not_accepted
 
         secrets.create_secret(Name="prod/hook", SecretString=f"{first.url}/hook/one")
         assert await destination.send([EVENT]) == [Delivered()]

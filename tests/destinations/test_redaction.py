@@ -79,14 +79,14 @@ async def test_a_connection_error_does_not_show_the_key(
 
 def test_a_short_key_is_hidden_in_urls_only() -> None:
     redaction = Redaction()
-    redaction.learn("test")
+    redaction.register_secret("test")
     assert redaction.hide("POST /e/test: testing failed") == "POST /e/***: testing failed"
 
 
 def test_keys_of_before_a_rotation_stay_hidden() -> None:
     redaction = Redaction()
-    redaction.learn("first-secret-key")
-    redaction.learn("second-secret-key")
+    redaction.register_secret("first-secret-key")
+    redaction.register_secret("second-secret-key")
     assert redaction.hide("first-secret-key second-secret-key") == "*** ***"
 
 

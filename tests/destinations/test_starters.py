@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relay.destinations.one_by_one import OneByOne, as_header, as_text, hashed, json_string
 from relay.destinations.step_functions import Execution, StatesError, StepFunctions
 from relay.model.message import Delivered, Event, Outcome, Reject, Retry, Unavailable
-from relay.model.traits import LIVES, Traits, warnings
+from relay.model.traits import WHILE_IT_EXISTS, Traits, warnings
 
 EVENT = Event(id="e-1", name="order/placed", data=b'{"n": 1.10}')
 
@@ -137,7 +137,7 @@ async def test_a_machine_that_is_silent_is_given_up() -> None:
 class Fickle:
     """Starts what it knows, and has no answer for what it does not."""
 
-    traits = Traits(name="Fickle", recognised_by="x", remembered=LIVES, durable=True)
+    traits = Traits(name="Fickle", recognised_by="x", dedup_window=WHILE_IT_EXISTS, durable=True)
 
     def payload(self, event: Event) -> bytes:
         return event.wire
@@ -157,7 +157,7 @@ async def test_who_gets_no_answer_beside_others_that_do_waits_his_turn_again() -
 
 
 def test_what_a_person_gives_up_is_said() -> None:
-    forgetful = Traits(name="D", recognised_by="the id", remembered=86_400.0, durable=False)
+    forgetful = Traits(name="D", recognised_by="the id", dedup_window=86_400.0, durable=False)
     told = list(warnings(forgetful, 1_209_600.0))
     assert len(told) == 2
     assert "remembers an id for 1 day and the queue keeps messages for 14 days" in told[0]
@@ -169,13 +169,13 @@ def test_what_a_person_gives_up_is_said() -> None:
     [
         ("the id", 86_400.0, 82_800.0),
         ("the id", 3_600.0, 2_700.0),
-        ("the id", LIVES, LIVES),
+        ("the id", WHILE_IT_EXISTS, WHILE_IT_EXISTS),
         ("the id", 0.0, 0.0),
         (None, 86_400.0, 0.0),
     ],
 )
 def test_a_memory_is_relied_on_for_less_than_it_lasts(
-    known_by: str | None, remembered: float, surely: float
+    known_by: str | None, dedup_window: float, safe_repeat_window: float
 ) -> None:
-    traits = Traits(name="D", recognised_by=known_by, remembered=remembered, durable=True)
-    assert traits.surely == surely
+    traits = Traits(name="D", recognised_by=known_by, dedup_window=dedup_window, durable=True)
+    assert traits.safe_repeat_window == safe_repeat_window

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from relay.local.orchestrators import Server
-from relay.local.orchestrators.server import Answer, Asked
+from relay.local.orchestrators.server import Answer, ApiRequest
 from relay.model.message import Event, Unavailable
 from tests.destinations.conformance.sides import wired
 
@@ -43,11 +43,11 @@ async def test_what_aws_needs_of_this_machine_halts_and_is_named(
 ) -> None:
     error = await refusal(monkeypatch, **{variable: value})
     assert error.setting == variable
-    assert (error.proven, error.untaken) == (True, True)
+    assert (error.proven, error.not_accepted) == (True, True)
 
 
 async def test_a_clock_that_is_wrong_halts(monkeypatch: pytest.MonkeyPatch) -> None:
-    def skewed(_asked: Asked) -> Answer:
+    def skewed(_asked: ApiRequest) -> Answer:
         told = {
             "__type": "InvalidSignatureException",
             "message": "Signature expired: 20260101T000000Z is now earlier than 20260101T010000Z",
@@ -58,4 +58,4 @@ async def test_a_clock_that_is_wrong_halts(monkeypatch: pytest.MonkeyPatch) -> N
         error = await refusal(monkeypatch, AWS_ENDPOINT_URL_SFN=server.url)
     assert "clock" in error.reason
     assert error.setting == "RELAY_STEP_FUNCTIONS_ARN"
-    assert (error.proven, error.untaken) == (True, True)
+    assert (error.proven, error.not_accepted) == (True, True)

@@ -11,17 +11,19 @@ from typing import Any
 
 import pytest
 
-from relay.local.orchestrators.apis import lacking
+from relay.local.orchestrators.apis import missing_dependency
 from relay.local.orchestrators.temporal import Frontend
 from relay.model.message import Delivered, Destination, Event, Reject, Unavailable
 from tests.destinations import certificates
 from tests.destinations.conformance.sides import wired
 
-pytestmark = pytest.mark.skipif(lacking("temporal") is not None, reason=str(lacking("temporal")))
+pytestmark = pytest.mark.skipif(
+    missing_dependency("temporal") is not None, reason=str(missing_dependency("temporal"))
+)
 
 SIGNALS = {
     "RELAY_TEMPORAL_SIGNAL": "order-changed",
-    "RELAY_TEMPORAL_ENTITY_PATH": "data.orderId",
+    "RELAY_TEMPORAL_WORKFLOW_ID_PATH": "data.orderId",
 }
 
 
@@ -58,16 +60,16 @@ async def test_a_client_certificate_is_shown_and_the_servers_is_checked(tmp_path
 
 def _ours(made: certificates.Certificates) -> dict[str, str]:
     return {
-        "RELAY_TEMPORAL_CERTIFICATE": str(made.client.certificate),
-        "RELAY_TEMPORAL_PRIVATE_KEY": str(made.client.key),
-        "RELAY_TEMPORAL_AUTHORITY": str(made.authority),
+        "RELAY_TEMPORAL_CERT_FILE": str(made.client.certificate),
+        "RELAY_TEMPORAL_KEY_FILE": str(made.client.key),
+        "RELAY_TEMPORAL_CA_FILE": str(made.authority),
     }
 
 
 @pytest.mark.parametrize(
     ("withheld", "setting"),
     [
-        ("AUTHORITY", "RELAY_TEMPORAL_AUTHORITY"),
+        ("AUTHORITY", "RELAY_TEMPORAL_CA_FILE"),
         ("CERTIFICATE", None),
         ("", None),
     ],
@@ -82,7 +84,7 @@ async def test_tls_that_does_not_come_about_sends_nothing(
             await destination.send([event("e-1", "o-1")])
         assert caught.value.setting == setting
         assert caught.value.proven
-        assert caught.value.untaken
+        assert caught.value.not_accepted
         assert not front.starts.started
 
 
@@ -93,8 +95,8 @@ async def test_a_certificate_that_has_gone_halts_and_a_renewed_one_is_used(tmp_p
         made.client.key.unlink()
         with pytest.raises(Unavailable) as caught:
             await destination.send([event("e-1", "o-1")])
-        assert caught.value.setting == "RELAY_TEMPORAL_PRIVATE_KEY"
-        assert caught.value.untaken
+        assert caught.value.setting == "RELAY_TEMPORAL_KEY_FILE"
+        assert caught.value.not_accepted
         made.client.key.write_bytes(kept)
         assert isinstance((await destination.send([event("e-1", "o-1")]))[0], Delivered)
 
@@ -112,7 +114,7 @@ async def test_a_server_that_is_down_has_taken_nothing() -> None:
         await front.down()
         with pytest.raises(Unavailable, match="refuses connections") as caught:
             await destination.send([event("e-1", "o-1")])
-        assert caught.value.untaken
+        assert caught.value.not_accepted
         assert caught.value.setting is None
         await front.up()
         (outcome,) = await destination.send([event("e-1", "o-1")])
@@ -139,7 +141,7 @@ async def test_a_signal_whose_answer_got_lost_arrives_twice_with_the_id_to_know_
         front.faults.append(None)
         with pytest.raises(Unavailable) as caught:
             await destination.send([event("e-1", "o-1")])
-        assert not caught.value.untaken
+        assert not caught.value.not_accepted
         await destination.send([event("e-1", "o-1")])
         assert list(front.starts.started) == ["o-1"]
         assert [json.loads(content)["id"] for _, content in front.signals] == ["e-1", "e-1"]

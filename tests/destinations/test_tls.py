@@ -50,7 +50,7 @@ async def refusal(client: str, behave: Answering, timeout: float = 10.0) -> Unav
     async with listening(behave=behave) as wire:
         with pytest.raises(Unavailable) as caught:
             await sent(client, f"https://localhost:{wire.port}", timeout)
-    assert (caught.value.proven, caught.value.untaken) == (True, True)
+    assert (caught.value.proven, caught.value.not_accepted) == (True, True)
     return caught.value
 
 

@@ -164,7 +164,7 @@ async def test_a_name_with_a_private_address_among_others_is_refused() -> None:
     with pytest.raises(Unavailable, match="private address") as caught:
         await OnlyPublic("RELAY_WEBHOOK_URL", resolve=resolve)("rebinding.example.com", 443)
     assert caught.value.proven
-    assert caught.value.untaken
+    assert caught.value.not_accepted
     assert caught.value.setting == "RELAY_WEBHOOK_URL"
 
 

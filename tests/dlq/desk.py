@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from relay.aws.sqs import Queue
-from relay.dlq.dead_letter import Letter, read_letter
-from relay.dlq.edit import Edit, alter
+from relay.dlq.dead_letter import DeadLetter, read_dead_letter
+from relay.dlq.edit import Edit, modify
 from relay.dlq.filters import Filter
 from relay.dlq.journal import Journal
-from relay.dlq.leases import Deletion, Holding
-from relay.dlq.queue_target import QueueRoad
+from relay.dlq.leases import Deleter, Leases
+from relay.dlq.queue_target import QueueTarget
 from relay.dlq.run import Run
-from relay.dlq.safeguards import Growth, Pace
+from relay.dlq.safeguards import GrowthGuard, RateLimit
 from relay.dlq.scan import Scan
-from relay.dlq.selection import MAX_HOPS, Course, Errand, Tally
+from relay.dlq.selection import MAX_HOPS, Counts, RunControl, Selection
 from relay.dlq.snapshot import Head
 from relay.dlq.targets import Routes
 from relay.envelope import Rules
@@ -32,7 +32,7 @@ async def at_once(_seconds: float) -> None:
     await asyncio.sleep(0)
 
 
-def never(_tally: Tally) -> None:
+def never(_tally: Counts) -> None:
     """Nobody watches."""
 
 
@@ -57,17 +57,17 @@ class Desk:
         lease: float = 120.0,
         wait: float = 0.0,
         sleep: Callable[[float], Any] = at_once,
-        progress: Callable[[Tally], None] = never,
-    ) -> Tally:
+        progress: Callable[[Counts], None] = never,
+    ) -> Counts:
         """One pass."""
         dead, main = [await self.place.queue(name) for name in self.names]
         chosen = meant or Filter()
         clock = self.place.clock.time
         journal = Journal(self.directory, _head(dead, main), {"to": to}, clock=clock)
-        errand = Errand(
+        selection = Selection(
             read=partial(_read, main.name),
             meant=chosen.matches,
-            alter=partial(alter, rules=RULES, edit=edit, rerun=rerun),
+            modify=partial(modify, rules=RULES, edit=edit, rerun=rerun),
             limit=limit,
             max_hops=max_hops,
         )
@@ -76,26 +76,26 @@ class Desk:
 
             fixed = None if to is None else await self.place.queue(to)
             routes = Routes(dead, self.place.queue, main=main, fixed=fixed)
-            road = QueueRoad(routes.of, journal.id, sleep=sleep)
-            course = Course(self.stop)
-            holding = Holding(dead, lease)
+            road = QueueTarget(routes.of, journal.id, sleep=sleep)
+            control = RunControl(self.stop)
+            leases = Leases(dead, lease)
             scan = Scan(
                 dead,
                 lease=lease,
                 wait=wait,
-                ours=lambda: len(holding),
-                stop=course.ended,
+                held_count=lambda: len(leases),
+                stop=control.ended,
                 sleep=sleep,
             )
             counts = await dead.attributes()
-            guard = Growth(counts.visible + counts.in_flight, lag=0.0)
-            deletion = Deletion(dead, holding, journal, sleep=sleep)
-            run = Run(dead, scan, deletion, journal, road, errand, course, guard)
-            return await run.carry_out(Pace(None), progress)
+            guard = GrowthGuard(counts.visible + counts.in_flight, lag=0.0)
+            deletion = Deleter(dead, leases, journal, sleep=sleep)
+            run = Run(dead, scan, deletion, journal, road, selection, control, guard)
+            return await run.execute(RateLimit(None), progress)
 
 
-async def _read(main: str, message: Message) -> Letter:
-    return read_letter(message, RULES, main)
+async def _read(main: str, message: Message) -> DeadLetter:
+    return read_dead_letter(message, RULES, main)
 
 
 def _head(dead: Queue, main: Queue) -> Head:

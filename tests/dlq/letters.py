@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from relay.dlq.dead_letter import Letter, read_letter
+from relay.dlq.dead_letter import DeadLetter, read_dead_letter
 from relay.envelope import Rules
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
@@ -14,7 +14,9 @@ def message(body: str = '{"name":"shop/order"}', **more: Any) -> Message:
     return Message(body=body.encode(), message_id="m-1", queue="dead", **more)
 
 
-def letter(body: str = '{"name":"shop/order"}', past: Origin | None = None, **more: Any) -> Letter:
-    if past is not None:
-        more["attributes"] = {ATTRIBUTE: Attribute("String", past.pack())}
-    return read_letter(message(body, **more), Rules(), "main")
+def letter(
+    body: str = '{"name":"shop/order"}', origin: Origin | None = None, **more: Any
+) -> DeadLetter:
+    if origin is not None:
+        more["attributes"] = {ATTRIBUTE: Attribute("String", origin.pack())}
+    return read_dead_letter(message(body, **more), Rules(), "main")

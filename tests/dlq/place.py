@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from relay.aws.errors import QueueError
-from relay.aws.json_protocol import open_wire
+from relay.aws.errors import AwsError
+from relay.aws.json_protocol import open_json_client
 from relay.aws.session import Session
 from relay.aws.sqs import Queue
 from relay.local.clock import ManualClock
@@ -56,9 +56,9 @@ class Place:
         """The queue as the commands have it, by name or ARN."""
         name = name.rpartition(":")[2]
         if name not in self.sqs.queues:
-            raise QueueError("QueueDoesNotExist", "missing", f"there is no queue {name}")
+            raise AwsError("QueueDoesNotExist", "missing", f"there is no queue {name}")
         if name not in self.opened:
-            opening = open_wire(self.session, self.sqs.url, "us-east-1")
+            opening = open_json_client(self.session, self.sqs.url, "us-east-1")
             wire = await self.stack.enter_async_context(opening)
             queue = self.sqs.queues[name]
             self.opened[name] = Queue(wire, self.sqs.account.url_of(queue), queue.arn)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from relay.dlq.plan import Part, Plan
-from relay.dlq.prediction import Known
-from relay.dlq.safeguards import awaited, choose
+from relay.dlq.prediction import LedgerState
+from relay.dlq.safeguards import await_canary, choose_canary
 from relay.local.clock import ManualClock
 from relay.model.message import Event
 
@@ -18,18 +18,18 @@ def test_a_canary_has_one_of_each_group_at_least() -> None:
         ("c", "y"): Part(goes=0),
         ("d", "y"): Part(goes=1, first=["d1"]),
     }
-    assert choose(Plan(parts=parts), 1) == {"a1", "b1", "d1"}
-    assert choose(Plan(parts=parts), 5) == {"a1", "b1", "d1", "a2", "b2"}
-    assert choose(Plan(), 5) == frozenset()
+    assert choose_canary(Plan(parts=parts), 1) == {"a1", "b1", "d1"}
+    assert choose_canary(Plan(parts=parts), 5) == {"a1", "b1", "d1", "a2", "b2"}
+    assert choose_canary(Plan(), 5) == frozenset()
 
 
 class Scripted:
     """A ledger that tells one thing after the other."""
 
-    def __init__(self, *answers: Known | None) -> None:
+    def __init__(self, *answers: LedgerState | None) -> None:
         self._answers = list(answers)
 
-    async def recall(self, events: Sequence[Event]) -> Sequence[Known | None]:
+    async def look_up(self, events: Sequence[Event]) -> Sequence[LedgerState | None]:
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         return [answer] * len(events)
 
@@ -37,22 +37,22 @@ class Scripted:
 @pytest.mark.parametrize(
     ("answers", "problem"),
     [
-        ([Known(), Known(sending_at=9.0), Known(delivered_at=11.0)], None),
-        ([Known(dead_lettered_at=5.0), Known(delivered_at=11.0)], None),
-        ([Known(), Known(dead_lettered_at=12.0)], "died again"),
-        ([Known(sending_at=9.0)], "no outcome"),
+        ([LedgerState(), LedgerState(sending_at=9.0), LedgerState(delivered_at=11.0)], None),
+        ([LedgerState(dead_lettered_at=5.0), LedgerState(delivered_at=11.0)], None),
+        ([LedgerState(), LedgerState(dead_lettered_at=12.0)], "died again"),
+        ([LedgerState(sending_at=9.0)], "no outcome"),
         ([None], "no outcome"),
     ],
 )
 async def test_a_canary_in_the_queue_is_decided_by_the_ledger(
-    answers: list[Known | None], problem: str | None
+    answers: list[LedgerState | None], problem: str | None
 ) -> None:
     clock = ManualClock(10.0)
 
     async def sleep(seconds: float) -> None:
         clock.advance(seconds)
 
-    told = await awaited(
+    told = await await_canary(
         Scripted(*answers),
         [Event(id="e", name="n")],
         since=10.0,

@@ -85,7 +85,7 @@ async def test_a_straight_redrive_delivers_by_the_relays_own_handler(
 ) -> None:
     await letters(place, 12)
     async with inngest:
-        ended = await relay("dlq", "redrive", "--straight", *YES, RELAY_INNGEST_URL=inngest.url)
+        ended = await relay("dlq", "redrive", "--direct", *YES, RELAY_INNGEST_URL=inngest.url)
         assert ended.code == 0, ended
         assert {event.id for event in inngest.events} == {f"own-{i}" for i in range(12)}
     assert place.stored("dead") == ()
@@ -98,7 +98,7 @@ async def test_of_an_array_that_is_accepted_in_part_the_rest_stays(
     body = '[{"name":"good"},{"name":""},{"name":"fine"}]'
     await place.send("dead", body, attributes=noted("array"))
     async with inngest:
-        ended = await relay("dlq", "redrive", "--straight", *YES, RELAY_INNGEST_URL=inngest.url)
+        ended = await relay("dlq", "redrive", "--direct", *YES, RELAY_INNGEST_URL=inngest.url)
         assert {event.id for event in inngest.events} == {"array.0", "array.2"}
     assert ended.code == 3
     [origin] = place.origins("dead")
@@ -142,7 +142,7 @@ async def test_a_canary_without_an_outcome_says_what_is_wrong_with_the_destinati
     assert place.visible("dead") == 1
 
 
-@pytest.mark.parametrize("how", [("--canary", "1"), ("--straight",)])
+@pytest.mark.parametrize("how", [("--canary", "1"), ("--direct",)])
 async def test_what_this_machine_cannot_deliver_is_refused_at_once(
     relay: Relay, place: Place, how: tuple[str, ...]
 ) -> None:

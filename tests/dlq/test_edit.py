@@ -7,30 +7,30 @@ from typing import Any
 
 import pytest
 
-from relay.dlq.dead_letter import Letter, read_letter
-from relay.dlq.edit import alter, load_edit
-from relay.dlq.selection import Stays
+from relay.dlq.dead_letter import DeadLetter, read_dead_letter
+from relay.dlq.edit import load_edit, modify
+from relay.dlq.selection import Skipped
 from relay.envelope import Rules
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
 
 
-def letter(body: str = '{"name":"shop/order"}', origin: Origin | None = None) -> Letter:
+def letter(body: str = '{"name":"shop/order"}', origin: Origin | None = None) -> DeadLetter:
     attributes = {} if origin is None else {ATTRIBUTE: Attribute("String", origin.pack())}
     message = Message(
         body=body.encode(), message_id="m-1", queue="dead", sent_at=0.0, attributes=attributes
     )
-    return read_letter(message, Rules())
+    return read_dead_letter(message, Rules())
 
 
-def edited(found: Letter, edit: Any, *, rerun: bool = False) -> Letter | Stays:
-    return alter(found, Rules(), edit=edit, rerun=rerun)
+def edited(found: DeadLetter, edit: Any, *, rerun: bool = False) -> DeadLetter | Skipped:
+    return modify(found, Rules(), edit=edit, rerun=rerun)
 
 
 def test_an_edit_by_a_path_changes_the_body_and_no_id() -> None:
     path = "{name: 'shop/mended', data: data}"
     changed = edited(letter('{"name":"shop/order","data":{"a":1}}'), load_edit(path))
-    assert isinstance(changed, Letter)
+    assert isinstance(changed, DeadLetter)
     assert json.loads(changed.message.body) == {"name": "shop/mended", "data": {"a": 1}}
     assert [event.id for event in changed.events] == ["m-1"]
 
@@ -39,23 +39,23 @@ def test_an_edit_of_an_array_changes_pending_events_only_and_keeps_their_places(
     body = '[{"name":"a" },{"name":"b"},{"name":"c"}]'
     found = letter(body, Origin(id="x", pending=(1,)))
     changed = edited(found, lambda value: {**value, "name": value["name"].upper()})
-    assert isinstance(changed, Letter)
+    assert isinstance(changed, DeadLetter)
     assert changed.message.body == b'[{"name":"a" },{"name":"B"},{"name":"c"}]'
     assert [(event.index, event.id) for event in changed.events] == [(1, "x.1")]
 
 
 def test_an_edit_can_mend_what_is_no_json() -> None:
     changed = edited(letter('{"name":"a",}'), lambda text: text.replace(",}", "}"))
-    assert isinstance(changed, Letter)
+    assert isinstance(changed, DeadLetter)
     assert changed.name == "a"
 
 
 def test_an_edited_stand_in_is_a_plain_body_again() -> None:
     found = letter("eyJuYW1lIjoiYSJ9", Origin(id="x", encoding="base64"))
     changed = edited(found, lambda value: {**value, "data": {}})
-    assert isinstance(changed, Letter)
-    assert changed.past is not None
-    assert (changed.message.body, changed.past.encoding) == (b'{"name":"a","data":{}}', None)
+    assert isinstance(changed, DeadLetter)
+    assert changed.origin is not None
+    assert (changed.message.body, changed.origin.encoding) == (b'{"name":"a","data":{}}', None)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_an_edited_stand_in_is_a_plain_body_again() -> None:
 )
 def test_an_edit_that_would_do_harm_is_not_sent(edit: Any, told: str) -> None:
     stays = edited(letter('{"name":"a","id":"mine"}'), edit)
-    assert isinstance(stays, Stays)
+    assert isinstance(stays, Skipped)
     assert stays.code == "edit_failed"
     assert told in stays.reason
 
@@ -78,7 +78,7 @@ def test_an_edit_can_be_a_python_file(tmp_path: Path) -> None:
     file = tmp_path / "mend.py"
     file.write_text("def edit(value):\n    return {**value, 'v': '2'}\n")
     changed = edited(letter(), load_edit(str(file)))
-    assert isinstance(changed, Letter)
+    assert isinstance(changed, DeadLetter)
     assert changed.events[0].v == "2"
     file.write_text("x = 1\n")
     with pytest.raises(ValueError, match="defines no function"):
@@ -95,11 +95,11 @@ def test_an_edit_file_that_fails_is_refused_with_a_sentence(tmp_path: Path, text
 
 def test_an_edit_that_exits_fails_alone() -> None:
     stays = edited(letter(), lambda value: sys.exit())
-    assert isinstance(stays, Stays)
+    assert isinstance(stays, Skipped)
     assert (stays.code, "SystemExit" in stays.reason) == ("edit_failed", True)
 
 
 def test_a_rerun_changes_every_id() -> None:
     changed = edited(letter('{"name":"a","id":"mine"}'), None, rerun=True)
-    assert isinstance(changed, Letter)
+    assert isinstance(changed, DeadLetter)
     assert [event.id for event in changed.events] == ["mine.r1"]

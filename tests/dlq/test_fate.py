@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from relay.app.destinations.traits import promised
-from relay.dlq.dead_letter import Letter, read_letter
-from relay.dlq.edit import alter
-from relay.dlq.prediction import Fate, Known, fate
+from relay.app.destinations.traits import traits_lookup
+from relay.dlq.dead_letter import DeadLetter, read_dead_letter
+from relay.dlq.edit import modify
+from relay.dlq.prediction import LedgerState, Prediction, predict
 from relay.envelope import Rules
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
@@ -24,39 +24,41 @@ OLD = 23 * HOUR + 1.0
 ARN = "arn:aws:sqs:us-east-1:0:main"
 
 
-def letter(body: str = '{"name":"shop/order"}', past: Origin | None = None, **more: Any) -> Letter:
-    if past is not None:
-        more["attributes"] = {ATTRIBUTE: Attribute("String", past.pack())}
+def letter(
+    body: str = '{"name":"shop/order"}', origin: Origin | None = None, **more: Any
+) -> DeadLetter:
+    if origin is not None:
+        more["attributes"] = {ATTRIBUTE: Attribute("String", origin.pack())}
     message = Message(body=body.encode(), message_id="m-1", queue="dead", **more)
-    return read_letter(message, Rules(), "main")
+    return read_dead_letter(message, Rules(), "main")
 
 
-def of(found: Letter, known: Known | None, age: float, **settings: Any) -> Fate:
+def of(found: DeadLetter, known: LedgerState | None, age: float, **settings: Any) -> Prediction:
     """Its fate so many seconds after time began, with a ledger where something is known."""
     told = None if known is None else [known]
-    return fate(found, told, age, promised(Settings(**settings)))
+    return predict(found, told, age, traits_lookup(Settings(**settings)))
 
 
-DOUBTFUL = letter(past=Origin(id="a", may_have_run=True, sent_at=0.0))
-SENDING = Known(sending_at=0.0)
+DOUBTFUL = letter(origin=Origin(id="a", may_have_run=True, sent_at=0.0))
+SENDING = LedgerState(sending_at=0.0)
 
 
 @pytest.mark.parametrize(
     ("found", "known", "age", "expected"),
     [
-        (letter(past=Origin(id="a")), None, OLD, "runs"),
+        (letter(origin=Origin(id="a")), None, OLD, "runs"),
         (DOUBTFUL, None, 60.0, "runs"),
         (DOUBTFUL, None, OLD, "ambiguous"),
         (letter(dead_letter_source=ARN, sent_at=0.0), None, OLD, "ambiguous"),
         (letter("{"), None, 0.0, "rejected"),
-        (DOUBTFUL, Known(), OLD, "runs"),
+        (DOUBTFUL, LedgerState(), OLD, "runs"),
         (DOUBTFUL, SENDING, 60.0, "runs"),
         (DOUBTFUL, SENDING, OLD, "ambiguous"),
-        (DOUBTFUL, Known(sending_at=0.0, delivered_at=1.0), OLD, "swallowed"),
+        (DOUBTFUL, LedgerState(sending_at=0.0, delivered_at=1.0), OLD, "swallowed"),
     ],
 )
 def test_what_would_happen_follows_from_the_ledger_or_else_from_age(
-    found: Letter, known: Known | None, age: float, expected: Fate
+    found: DeadLetter, known: LedgerState | None, age: float, expected: Prediction
 ) -> None:
     assert of(found, known, age) == expected
 
@@ -66,39 +68,39 @@ def test_what_would_happen_follows_from_the_ledger_or_else_from_age(
     [
         ({"destination": "step-functions"}, 89 * DAY, "runs"),
         ({"destination": "step-functions"}, 90 * DAY, "ambiguous"),
-        ({"destination": "step-functions", "step_functions_express": True}, 60.0, "repeats"),
+        ({"destination": "step-functions", "step_functions_allow_express": True}, 60.0, "repeats"),
         ({"destination": "temporal", "temporal_retention": 3 * DAY}, 70 * HOUR, "runs"),
         ({"destination": "temporal", "temporal_retention": 3 * DAY}, 72 * HOUR, "ambiguous"),
         (
             {
                 "destination": "temporal",
                 "temporal_signal": "event",
-                "temporal_entity_path": "data.orderId",
+                "temporal_workflow_id_path": "data.orderId",
             },
             60.0,
             "repeats",
         ),
         ({"destination": "prefect"}, 400 * DAY, "runs"),
         ({"destination": "argo"}, 400 * DAY, "runs"),
-        ({"destination": "webhook", "webhook_remembers": 7 * DAY}, 6 * DAY, "runs"),
-        ({"destination": "webhook", "webhook_remembers": 7 * DAY}, 7 * DAY, "ambiguous"),
-        ({"destination": "webhook", "webhook_remembers": 0}, 60.0, "repeats"),
+        ({"destination": "webhook", "webhook_dedup_window": 7 * DAY}, 6 * DAY, "runs"),
+        ({"destination": "webhook", "webhook_dedup_window": 7 * DAY}, 7 * DAY, "ambiguous"),
+        ({"destination": "webhook", "webhook_dedup_window": 0}, 60.0, "repeats"),
         ({"destination": "webhook", "webhook_preset": "zapier"}, 60.0, "repeats"),
-        ({"destination": "bullmq", "bullmq_kept": DAY}, 22 * HOUR, "runs"),
-        ({"destination": "bullmq", "bullmq_kept": DAY}, 24 * HOUR, "ambiguous"),
-        ({"destination": "bullmq", "bullmq_kept": 0}, 60.0, "repeats"),
+        ({"destination": "bullmq", "bullmq_job_retention": DAY}, 22 * HOUR, "runs"),
+        ({"destination": "bullmq", "bullmq_job_retention": DAY}, 24 * HOUR, "ambiguous"),
+        ({"destination": "bullmq", "bullmq_job_retention": 0}, 60.0, "repeats"),
     ],
 )
 def test_an_unknown_end_is_judged_by_what_its_destination_promises(
-    settings: dict[str, Any], age: float, expected: Fate
+    settings: dict[str, Any], age: float, expected: Prediction
 ) -> None:
     assert of(DOUBTFUL, None, age, **settings) == expected
     assert of(DOUBTFUL, SENDING, age, **settings) == expected
-    assert of(letter(past=Origin(id="a")), None, age, **settings) == "runs"
+    assert of(letter(origin=Origin(id="a")), None, age, **settings) == "runs"
 
 
 def test_a_destination_that_never_forgets_needs_no_age() -> None:
-    unaged = letter(past=Origin(id="a", may_have_run=True))
+    unaged = letter(origin=Origin(id="a", may_have_run=True))
     assert of(unaged, None, math.inf, destination="argo") == "runs"
     assert of(unaged, None, math.inf) == "ambiguous"
 
@@ -106,19 +108,19 @@ def test_a_destination_that_never_forgets_needs_no_age() -> None:
 def test_each_event_of_a_letter_is_judged_by_its_own_route() -> None:
     routes = ("order/*=step-functions", "user/*=inngest", "hook/*=webhook")
     both = '[{"name":"order/x"},{"name":"user/x"}]'
-    past = Origin(id="a", may_have_run=True, sent_at=0.0)
-    judge = promised(Settings(routes=routes, webhook_preset="make"))
+    origin = Origin(id="a", may_have_run=True, sent_at=0.0)
+    judge = traits_lookup(Settings(routes=routes, webhook_preset="make"))
     found = [
-        fate(letter(body, past=past), None, 2 * DAY, judge)
+        predict(letter(body, origin=origin), None, 2 * DAY, judge)
         for body in ('{"name":"order/x"}', both, '{"name":"hook/x"}', '{"name":"nowhere"}')
     ]
     assert found == ["runs", "ambiguous", "repeats", "rejected"]
 
 
 def test_a_rerun_runs_whatever_ran_before() -> None:
-    again = alter(DOUBTFUL, rules=Rules(), edit=None, rerun=True)
-    assert isinstance(again, Letter)
-    assert of(again, Known(delivered_at=1.0), OLD) == "runs"
+    again = modify(DOUBTFUL, rules=Rules(), edit=None, rerun=True)
+    assert isinstance(again, DeadLetter)
+    assert of(again, LedgerState(delivered_at=1.0), OLD) == "runs"
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ def order(place: Place, name: str = MAIN) -> dict[str, list[int]]:
 
 async def test_interleaved_groups_come_back_in_their_order(desk: Desk, place: Place) -> None:
     await interleaved(place, 45)
-    tally = await desk.redrive()
-    assert tally.complete, tally
+    counts = await desk.redrive()
+    assert counts.complete, counts
     assert order(place) == {g: list(range(i, 45, 3)) for i, g in enumerate("abc")}
     assert place.stored(DEAD) == ()
 
@@ -63,10 +63,10 @@ async def test_a_failed_entry_blocks_the_rest_of_its_group_and_no_other(
             sender_fault=True,
         )
     )
-    tally = await desk.redrive()
+    counts = await desk.redrive()
     assert order(place) == {"a": [0], "b": [1, 4, 7], "c": [2, 5, 8]}
     assert order(place, DEAD) == {"a": [3, 6]}
-    assert tally.stays == {"not_sent": 1, "blocked": 1}
+    assert counts.stays == {"not_sent": 1, "blocked": 1}
     assert place.visible(DEAD) == 2
     assert (await desk.redrive()).complete
     assert order(place)["a"] == [0, 3, 6]
@@ -82,16 +82,16 @@ async def test_a_letter_that_must_stay_is_overtaken_by_none_of_its_group(
         await queue.send(
             [Outgoing(body=body, group_id="g", dedup_id=str(i), attributes=attributes)]
         )
-    tally = await desk.redrive()
+    counts = await desk.redrive()
     assert order(place) == {"g": [0]}
-    assert tally.stays == {"max_hops": 1, "blocked": 1}
+    assert counts.stays == {"max_hops": 1, "blocked": 1}
 
 
 async def test_what_is_not_meant_may_be_overtaken(desk: Desk, place: Place) -> None:
     await interleaved(place, 4, "a")
-    tally = await desk.redrive(meant=Filter(ids=("a-1", "a-3")))
+    counts = await desk.redrive(meant=Filter(ids=("a-1", "a-3")))
     assert order(place) == {"a": [1, 3]}
-    assert tally.stays == {"filtered": 2}
+    assert counts.stays == {"filtered": 2}
 
 
 async def test_a_redrive_within_five_minutes_of_another_loses_nothing(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.dlq.journal import JOURNAL, Journal, OtherRun
+from relay.dlq.journal import JOURNAL, Journal, JournalConflict
 from relay.dlq.snapshot import Head
 from relay.local.sqs import Fault, Request
 from tests.dlq.conftest import QUICK, Relay
@@ -136,7 +136,7 @@ async def test_a_stop_signal_finishes_the_batch_and_says_how_to_go_on(
 def test_one_process_at_a_time_works_with_a_journal(tmp_path: Path) -> None:
     head = Head(queue="dead", arn="arn:aws:sqs:r:0:dead", taken_at=0.0, retention=1.0, fifo=False)
     journal = Journal(tmp_path / "run", head, {})
-    with pytest.raises(OtherRun, match="at work"):
+    with pytest.raises(JournalConflict, match="at work"):
         Journal(tmp_path / "run", head, {})
     journal.close()
     Journal(tmp_path / "run", head, {}).close()

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from relay.app.dlq import LedgerMemory
-from relay.app.ledger import place as place_of
+from relay.app.dlq import LedgerTableReader
+from relay.app.ledger import ledger_scope as place_of
 from relay.aws.dynamodb import open_table
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.session import open_session
-from relay.delivery.ledger import Access, Records
+from relay.delivery.ledger import LedgerEntries, TableAccess
 from relay.delivery.ledger.table import KEY
 from relay.model.message import Event
 from relay.settings.model import Settings
@@ -29,7 +29,7 @@ class Table:
     def __init__(self) -> None:
         self.items: dict[str, Item] = {}
         self.at_once = 100
-        self.failures: list[QueueError] = []
+        self.failures: list[AwsError] = []
 
     async def read(self, keys: Sequence[str]) -> tuple[list[Item], list[str]]:
         if self.failures:
@@ -42,9 +42,9 @@ class Table:
         return []
 
 
-def records(table: Any, where: tuple[str, str] = WHERE) -> Records:
-    return Records(
-        table, Access(patience=20.0), destination=where[0], environment=where[1], kept=1e6
+def records(table: Any, where: tuple[str, str] = WHERE) -> LedgerEntries:
+    return LedgerEntries(
+        table, TableAccess(patience=20.0), destination=where[0], environment=where[1], kept=1e6
     )
 
 
@@ -56,11 +56,11 @@ async def test_what_the_relay_noted_is_recalled_in_order() -> None:
     table = Table()
     events = [Event(id=f"e{i}", name="n") for i in range(150)]
     notes = records(table)
-    await notes.note("sending", notes.subject(events[3]))
-    await notes.note("delivered", notes.subject(events[3]), "ref")
-    await notes.note("dead-lettered", notes.subject(events[149]), "code")
+    await notes.record("sending", notes.subject(events[3]))
+    await notes.record("delivered", notes.subject(events[3]), "ref")
+    await notes.record("dead-lettered", notes.subject(events[149]), "code")
     table.at_once = 40
-    found = await LedgerMemory(table, WHERE, sleep=at_once).recall(events)
+    found = await LedgerTableReader(table, WHERE, sleep=at_once).look_up(events)
     assert len(found) == 150
     known = {i for i, k in enumerate(found) if k and (k.sending_at or k.dead_lettered_at)}
     assert known == {3, 149}
@@ -71,16 +71,16 @@ async def test_what_the_relay_noted_is_recalled_in_order() -> None:
 
 async def test_a_passing_failure_is_repeated_and_a_lasting_one_told() -> None:
     table = Table()
-    throttled = QueueError("ThrottlingException", "throttled", "slower")
+    throttled = AwsError("ThrottlingException", "throttled", "slower")
     table.failures = [throttled, throttled]
-    memory = LedgerMemory(table, WHERE, sleep=at_once)
-    assert len(await memory.recall([Event(id="e", name="n")])) == 1
-    table.failures = [QueueError("AccessDenied", "denied", "not permitted")]
-    with pytest.raises(QueueError, match="not permitted"):
-        await memory.recall([Event(id="e", name="n")])
+    memory = LedgerTableReader(table, WHERE, sleep=at_once)
+    assert len(await memory.look_up([Event(id="e", name="n")])) == 1
+    table.failures = [AwsError("AccessDenied", "denied", "not permitted")]
+    with pytest.raises(AwsError, match="not permitted"):
+        await memory.look_up([Event(id="e", name="n")])
     table.at_once = 0
-    with pytest.raises(QueueError, match="throttled"):
-        await memory.recall([Event(id="e", name="n")])
+    with pytest.raises(AwsError, match="throttled"):
+        await memory.look_up([Event(id="e", name="n")])
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ async def test_a_plan_tells_what_the_ledger_knows(
         async with open_table(same, dynamodb, key=KEY) as table:
             notes = records(table, place_of(Settings()))
             ran = Event(id="ran", name="ran", data=b'{"number":0}')
-            assert await notes.note("delivered", notes.subject(ran), "ref")
+            assert await notes.record("delivered", notes.subject(ran), "ref")
     ended = await relay("dlq", "redrive", *QUICK, RELAY_LEDGER_TABLE=dynamodb)
     assert ended.code == 0, ended
     rows = {line.split()[0]: line for line in ended.out.splitlines() if "fails_alone" in line}
@@ -132,7 +132,7 @@ async def test_a_canary_through_the_queue_waits_for_the_ledger(
             notes = records(table, place_of(Settings()))
             for name in ("one", "two"):
                 sent = Event(id=name, name="shop/order", data=b'{"number":0}')
-                await notes.note("delivered", notes.subject(sent), "ref")
+                await notes.record("delivered", notes.subject(sent), "ref")
     words = ("dlq", "redrive", "--canary", "1", "--canary-through-queue", "--yes", *QUICK)
     ended = await relay(*words, RELAY_LEDGER_TABLE=dynamodb)
     assert ended.code == 0, ended

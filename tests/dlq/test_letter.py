@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from relay.dlq.dead_letter import read_letter
+from relay.dlq.dead_letter import read_dead_letter
 from relay.dlq.statistics import Expiry, expiry
 from relay.envelope import Rules
 from relay.model.origin import Origin
@@ -31,8 +31,8 @@ def test_a_letter_expires_counted_from_its_enqueue_time(
 
 
 def test_the_first_sending_says_nothing_about_when_our_copy_expires() -> None:
-    past = Origin(id="a", sent_at=1 * DAY, hops=1)
-    copy = letter(past=past, sent_at=10 * DAY)
+    origin = Origin(id="a", sent_at=1 * DAY, hops=1)
+    copy = letter(origin=origin, sent_at=10 * DAY)
     assert copy.first_sent_at == 1 * DAY
     assert expiry(copy.message, 4 * DAY, fifo=False) == Expiry(14 * DAY)
 
@@ -41,23 +41,23 @@ def test_a_letter_that_points_into_s3_is_sealed_until_its_payload_is_read() -> N
     pointer = json.dumps(
         ["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": "b", "s3Key": "k"}]
     )
-    sealed = read_letter(message(pointer), Rules())
+    sealed = read_dead_letter(message(pointer), Rules())
     assert (sealed.sealed, sealed.events) == (True, ())
-    opened = read_letter(message(pointer), Rules(), None, b'{"name":"a","id":"mine"}')
+    opened = read_dead_letter(message(pointer), Rules(), None, b'{"name":"a","id":"mine"}')
     assert [event.id for event in opened.events] == ["mine"]
     assert opened.message.body.decode() == pointer
     assert not replace(opened).sealed
 
 
 def test_a_letter_that_died_unread_goes_by_the_id_of_what_is_in_it() -> None:
-    past = Origin(id="first", source="main", hops=1, code="wrong_envelope", undecoded=True)
+    origin = Origin(id="first", source="main", hops=1, code="wrong_envelope", undecoded=True)
     body = '{"detail-type":"order/placed","detail":{},"id":"eb-1","source":"shop"}'
-    assert letter(body, past).base_id == "eb-1"
-    assert letter(past=past).base_id == "first"
+    assert letter(body, origin).base_id == "eb-1"
+    assert letter(origin=origin).base_id == "first"
 
 
 def test_a_letter_that_nobody_can_read_is_asked_for_its_id_when_it_comes_back() -> None:
-    unread, read = letter('{"data":{}}').past, letter().past
+    unread, read = letter('{"data":{}}').origin, letter().origin
     assert unread is not None
     assert unread.undecoded
     assert read is not None

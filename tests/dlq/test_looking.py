@@ -170,7 +170,7 @@ async def test_one_letter_is_shown_whole(relay: Relay, place: Place) -> None:
         (("stats", "--dlq", "absent"), 1, "does not exist"),
         (("stats", "--queue", "dead"), 1, "no redrive policy"),
         (("stats", "--dlq", "main"), 2, "main is the main queue itself"),
-        (("redrive", "--straight", "--to", "x"), 2, "exclude each other"),
+        (("redrive", "--direct", "--to", "x"), 2, "exclude each other"),
         (("redrive", "--edit", "a..b"), 2, "no JMESPath"),
         (("redrive", "--canary-through-queue"), 2, "RELAY_LEDGER_TABLE"),
         (("redrive", "--native", "--limit", "1"), 2, "--native"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.dlq.filters import moment, span
+from relay.dlq.filters import format_duration, parse_time
 from tests.dlq.letters import DAY
 
 
@@ -16,8 +16,13 @@ from tests.dlq.letters import DAY
     ],
 )
 def test_a_moment_is_a_time_or_an_age(text: str, expected: float) -> None:
-    assert moment(text, 1_000.0) == expected
+    assert parse_time(text, 1_000.0) == expected
 
 
 def test_a_span_is_told_in_its_largest_unit() -> None:
-    assert [span(s) for s in (12, 90, 7_200, 3.5 * DAY)] == ["12 s", "1.5 min", "2 h", "3.5 d"]
+    assert [format_duration(s) for s in (12, 90, 7_200, 3.5 * DAY)] == [
+        "12 s",
+        "1.5 min",
+        "2 h",
+        "3.5 d",
+    ]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.move_tasks import MoveTasks, open_move_tasks
 from relay.aws.session import open_session
 from relay.cli.dlq.native import follow
@@ -63,7 +63,7 @@ async def test_a_task_that_fails_is_told(place: Place, tasks: MoveTasks) -> None
 async def test_a_refused_start_is_a_sentence(place: Place, tasks: MoveTasks) -> None:
     await place.send("dead", event(), attributes=noted("a"))
     await tasks.start(place.sqs.queues["main"].arn, rate=1)
-    with pytest.raises(QueueError, match="already a task running"):
+    with pytest.raises(AwsError, match="already a task running"):
         await tasks.start(place.sqs.queues["main"].arn)
 
 

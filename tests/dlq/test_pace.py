@@ -2,7 +2,7 @@
 
 import asyncio
 
-from relay.dlq.safeguards import Pace
+from relay.dlq.safeguards import RateLimit
 from relay.local.clock import ManualClock
 
 
@@ -12,7 +12,7 @@ async def test_a_pace_keeps_to_its_rate() -> None:
     async def sleep(seconds: float) -> None:
         clock.advance(seconds)
 
-    pace = Pace(20.0, clock=clock.time, sleep=sleep)
+    pace = RateLimit(20.0, clock=clock.time, sleep=sleep)
     for _ in range(5):
         await pace.turn(10)
     assert clock.time() == 2.0
@@ -20,7 +20,7 @@ async def test_a_pace_keeps_to_its_rate() -> None:
 
 async def test_a_stop_waits_for_no_pace() -> None:
     stop = asyncio.Event()
-    pace = Pace(0.01, stop=stop)
+    pace = RateLimit(0.01, stop=stop)
     await pace.turn(10)
     waiting = asyncio.create_task(pace.turn(10))
     await asyncio.sleep(0)

@@ -8,7 +8,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from relay.delivery.payloads import CLASSES
+from relay.delivery.payloads import POINTER_CLASSES
 from tests.dlq.conftest import QUICK, Ended, Relay
 from tests.dlq.place import noted
 
@@ -35,7 +35,7 @@ class World:
         """A dead letter that points to an object, which is there if it has a payload."""
         if payload is not None:
             self.s3.put_object(Bucket=BUCKET, Key=key, Body=payload.encode())
-        body = json.dumps([CLASSES[0], {"s3BucketName": BUCKET, "s3Key": key}])
+        body = json.dumps([POINTER_CLASSES[0], {"s3BucketName": BUCKET, "s3Key": key}])
         size = {"DataType": "Number", "StringValue": "300000"}
         attributes = {"ExtendedPayloadSize": size}
         if told is not None:

@@ -22,9 +22,9 @@ async def test_a_dry_run_is_the_default_and_touches_nothing(relay: Relay, place:
 async def test_letters_come_back_in_tens_and_are_gone(desk: Desk, place: Place) -> None:
     bodies = await letters(place, 42)
     place.sqs.requests.clear()
-    tally = await desk.redrive()
-    assert tally.complete
-    assert (tally.brought, tally.deleted) == (42, 42)
+    counts = await desk.redrive()
+    assert counts.complete
+    assert (counts.brought, counts.deleted) == (42, 42)
     assert sorted(place.bodies("main")) == sorted(bodies)
     assert place.stored("dead") == ()
     requests = place.sqs.requests
@@ -92,12 +92,12 @@ async def test_each_letter_goes_back_to_the_queue_that_it_is_from(desk: Desk, pl
     await place.send("dead", event(4), attributes=noted("d", source="gone"))
     await place.send("second", event(5))
     await place.bury("second")
-    tally = await desk.redrive()
+    counts = await desk.redrive()
     assert sorted(place.bodies("second")) == [event(1), event(5)]
     assert place.bodies("main") == [event(2)]
     assert place.bodies("stranger") == []
-    assert tally.stays == {"no_route": 2}
-    assert not tally.complete
+    assert counts.stays == {"no_route": 2}
+    assert not counts.complete
     assert (place.visible("dead"), len(place.stored("dead"))) == (2, 2)
 
 
@@ -112,10 +112,10 @@ async def test_only_what_is_meant_goes_and_the_rest_is_visible_again(
     desk: Desk, place: Place
 ) -> None:
     await letters(place, 12)
-    tally = await desk.redrive(meant=Filter(where="data.number >= `9`"))
+    counts = await desk.redrive(meant=Filter(where="data.number >= `9`"))
     assert sorted(place.bodies("main")) == sorted(event(i) for i in (9, 10, 11))
-    assert tally.complete
-    assert tally.stays == {"filtered": 9}
+    assert counts.complete
+    assert counts.stays == {"filtered": 9}
     assert place.visible("dead") == 9
 
 
@@ -123,8 +123,8 @@ async def test_a_limit_is_kept_and_what_was_received_beyond_it_is_visible_again(
     desk: Desk, place: Place
 ) -> None:
     await letters(place, 25)
-    tally = await desk.redrive(limit=7)
-    assert (tally.brought, tally.complete) == (7, True)
+    counts = await desk.redrive(limit=7)
+    assert (counts.brought, counts.complete) == (7, True)
     assert (len(place.bodies("main")), place.visible("dead")) == (7, 18)
 
 
@@ -149,8 +149,8 @@ async def test_an_edit_keeps_the_id_and_the_backup_keeps_the_original(
 ) -> None:
     [message_id] = await place.send("main", event(7))
     await place.bury()
-    tally = await desk.redrive(edit=lambda value: {**value, "name": "shop/mended"})
-    assert tally.complete
+    counts = await desk.redrive(edit=lambda value: {**value, "name": "shop/mended"})
+    assert counts.complete
     assert place.bodies("main") == [event(7).replace("shop/order", "shop/mended")]
     assert place.origins("main")[0]["id"] == message_id
     [kept] = Snapshot(desk.directory / "backup.jsonl")
@@ -160,8 +160,8 @@ async def test_an_edit_keeps_the_id_and_the_backup_keeps_the_original(
 async def test_letters_that_died_too_often_are_left(desk: Desk, place: Place) -> None:
     await place.send("dead", event(1), attributes=noted("a", hops=5))
     await place.send("dead", event(2), attributes=noted("b", hops=4))
-    tally = await desk.redrive()
-    assert (tally.brought, tally.stays) == (1, {"max_hops": 1})
+    counts = await desk.redrive()
+    assert (counts.brought, counts.stays) == (1, {"max_hops": 1})
     desk.directory = desk.directory.with_name("raised")
     assert (await desk.redrive(max_hops=9)).brought == 1
 

@@ -12,8 +12,8 @@ async def test_the_entries_of_a_send_that_fail_stay_and_only_they(desk: Desk, pl
     bodies = await letters(place, 10)
     refused = {3: "InvalidMessageContents", 7: "InvalidMessageContents"}
     place.sqs.faults.add(Fault(action="SendMessageBatch", entries=refused, sender_fault=True))
-    tally = await desk.redrive()
-    assert (tally.brought, tally.deleted, tally.stays) == (8, 8, {"not_sent": 2})
+    counts = await desk.redrive()
+    assert (counts.brought, counts.deleted, counts.stays) == (8, 8, {"not_sent": 2})
     assert sorted(place.bodies("main") + place.bodies("dead")) == sorted(bodies)
     assert place.visible("dead") == 2
 
@@ -37,8 +37,8 @@ async def test_the_entries_of_a_delete_that_fail_are_owed_and_paid_by_the_next_r
             action="DeleteMessageBatch", entries=dict.fromkeys(range(10), "InternalError"), times=9
         )
     )
-    tally = await desk.redrive()
-    assert (tally.brought, tally.owed, tally.complete) == (10, 10, False)
+    counts = await desk.redrive()
+    assert (counts.brought, counts.owed, counts.complete) == (10, 10, False)
     place.sqs.faults.clear()
     again = await desk.redrive()
     assert (again.brought, again.deleted, again.complete) == (0, 10, True)
@@ -60,8 +60,8 @@ async def test_a_release_that_fails_in_part_harms_nothing(desk: Desk, place: Pla
     place.sqs.faults.add(
         Fault(action="ChangeMessageVisibilityBatch", entries={1: "InternalError"}),
     )
-    tally = await desk.redrive(meant=Filter(ids=("id-0",)))
-    assert tally.brought == 1
+    counts = await desk.redrive(meant=Filter(ids=("id-0",)))
+    assert counts.brought == 1
     assert len(place.stored("dead")) == 4
     place.clock.advance(121)
     assert place.visible("dead") == 4
@@ -92,10 +92,10 @@ async def test_a_lease_that_lapses_leaves_the_letter_to_be_deleted_when_it_comes
 ) -> None:
     bodies = await letters(place, 10)
     place.sqs.faults.add(Fault(action="ReceiveMessage", stale=True))
-    tally = await desk.redrive()
+    counts = await desk.redrive()
     assert sorted(place.bodies("main")) == sorted(bodies)
     assert place.stored("dead") == ()
-    assert tally.brought == 10
+    assert counts.brought == 10
 
 
 async def test_a_pass_that_reaches_sqss_limit_in_flight_says_what_is_left(
@@ -103,9 +103,9 @@ async def test_a_pass_that_reaches_sqss_limit_in_flight_says_what_is_left(
 ) -> None:
     await letters(place, 30)
     place.sqs.faults.add(Fault(action="ReceiveMessage", skip=1, error="OverLimit", times=None))
-    tally = await desk.redrive(meant=Filter(ids=("nobody",)))
-    assert (tally.complete, tally.out_of_reach) == (False, 20)
-    assert "lends no more" in tally.why
+    counts = await desk.redrive(meant=Filter(ids=("nobody",)))
+    assert (counts.complete, counts.out_of_reach) == (False, 20)
+    assert "lends no more" in counts.why
 
 
 async def test_a_missing_permission_ends_the_run_with_everything_in_place(

@@ -37,9 +37,9 @@ async def test_ten_attributes_and_no_other_id_stay_for_a_person(desk: Desk, plac
     ten = {f"a{i}": Attribute("String", str(i)) for i in range(10)}
     await place.send("main", event(), attributes=ten)
     await place.bury()
-    tally = await desk.redrive()
-    assert tally.stays == {"no_room": 1}
-    assert "--straight" in tally.reasons["no_room"]
+    counts = await desk.redrive()
+    assert counts.stays == {"no_room": 1}
+    assert "--direct" in counts.reasons["no_room"]
     assert (place.visible("dead"), place.bodies("main")) == (1, [])
 
 

@@ -35,7 +35,7 @@ async def passed(place: Place, looks: int, deleted: int = 0, **stale: int) -> Re
         Behind(queue, looks, **stale),  # type: ignore[arg-type]  # all of it that a pass asks
         lease=120.0,
         wait=0.0,
-        ours=lambda: taken - gone,
+        held_count=lambda: taken - gone,
         stop=lambda: False,
         deleted=lambda: gone,
     )

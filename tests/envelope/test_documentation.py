@@ -19,7 +19,7 @@ def documented(heading: str) -> set[str]:
 
 
 def test_each_code_is_documented_and_no_other() -> None:
-    raised = set(re.findall(r'(?:Unfit|Reject|_note)\(\s*"(\w+)"', SOURCES))
+    raised = set(re.findall(r'(?:InvalidContent|Reject|_note)\(\s*"(\w+)"', SOURCES))
     assert documented("Codes") == raised
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from relay.envelope import KINDS, Decoded, Rules, decode
 from relay.envelope.json_document import document, scan, scanned_members
-from relay.envelope.opened import Unfit
+from relay.envelope.opened import InvalidContent
 from relay.model.message import Attribute, Message, PeriodicTask, Reject
 from relay.model.origin import ATTRIBUTE, Origin
 
@@ -163,7 +163,7 @@ def test_the_fast_reader_says_what_the_careful_one_says(text: str) -> None:
 def _answer(read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except Unfit as unfit:
+    except InvalidContent as unfit:
         return unfit.reject.code
 
 

@@ -33,7 +33,7 @@ class Failure:
 
 
 def forbidden() -> Exception:
-    return Unavailable("403", setting="RELAY_INNGEST_EVENT_KEY", untaken=True)
+    return Unavailable("403", setting="RELAY_INNGEST_EVENT_KEY", not_accepted=True)
 
 
 def html() -> Exception:
@@ -49,11 +49,11 @@ def timeout() -> Exception:
 
 
 def refused_connection() -> Exception:
-    return Unavailable("connection refused", proven=True, untaken=True)
+    return Unavailable("connection refused", proven=True, not_accepted=True)
 
 
 def key_not_found() -> Exception:
-    return Unavailable("401", setting="RELAY_INNGEST_EVENT_KEY", proven=True, untaken=True)
+    return Unavailable("401", setting="RELAY_INNGEST_EVENT_KEY", proven=True, not_accepted=True)
 
 
 POISONS = {

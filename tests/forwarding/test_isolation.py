@@ -97,11 +97,11 @@ def test_a_request_that_is_too_large_is_split_and_an_event_too_large_is_rejected
         async def small_requests_only(events: Sequence[Event]) -> Sequence[Outcome]:
             await asyncio.sleep(LATENCY)
             if len(events) > 6:
-                raise Refused("413", untaken=True)
+                raise Refused("413", not_accepted=True)
             if any(e.id == "e-11" for e in events):
                 if len(events) == 1:
                     return [Reject("too_large_for_destination", "413")]
-                raise Refused("413", untaken=True)
+                raise Refused("413", not_accepted=True)
             return [Delivered() for _ in events]
 
         destination.answer = small_requests_only

@@ -106,7 +106,9 @@ async def test_a_proven_failure_sends_those_that_wait_back_unsent() -> None:
     ends = await asyncio.gather(*sends, return_exceptions=True)
     assert all(isinstance(end, Unavailable) for end in ends)
     assert inner.sent == 1
-    assert [end.untaken for end in ends if isinstance(end, Unavailable)] == [False] + [True] * 4
+    assert [end.not_accepted for end in ends if isinstance(end, Unavailable)] == [False] + [
+        True
+    ] * 4
     inner.error = None
     assert await paced.send([event()]) == [Delivered()]
 

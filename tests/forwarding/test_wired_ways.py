@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from relay.app.forwarding import open_way, rate_for
+from relay.app.forwarding import open_forwarder, rate_for
 from relay.app.messages import SharedSession
-from relay.local.orchestrators import STAND_INS, Server
+from relay.local.orchestrators import APIS, Server
 from relay.model.facts import CircuitChanged, Fact
 from relay.model.message import Delivered, Event, Reject, Retry
 from relay.settings.checks import missing
@@ -33,7 +33,7 @@ def settings(**variables: str) -> Any:
 async def test_each_event_goes_to_its_own_and_an_outage_stays_where_it_is(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    argo, webhook = STAND_INS["argo"](), STAND_INS["webhook"]()
+    argo, webhook = APIS["argo"](), APIS["webhook"]()
     facts: list[CircuitChanged] = []
     changed = asyncio.Event()
 
@@ -47,7 +47,7 @@ async def test_each_event_goes_to_its_own_and_an_outage_stays_where_it_is(
         other = await stack.enter_async_context(Server(webhook.respond))
         chosen = settings(
             RELAY_ROUTES=ROUTES,
-            RELAY_ROUTE_HELD="2",
+            RELAY_ROUTE_MAX_HELD="2",
             RELAY_ARGO_URL=one.url,
             RELAY_WEBHOOK_URL=f"{other.url}/hook",
             **argo.settings,
@@ -55,22 +55,22 @@ async def test_each_event_goes_to_its_own_and_an_outage_stays_where_it_is(
         )
         assert missing(chosen) == []
         with caplog.at_level(logging.WARNING):
-            opened = await open_way(
+            opened = await open_forwarder(
                 chosen, stack, SharedSession(stack), lambda d: d, observe, pushed=True
             )
         assert "a queue of its own" in caplog.text
         assert opened.concurrency() == 32
-        way = opened.way
-        assert await way.submit(event("order/placed", "a")) == Delivered(
+        forwarder = opened.forwarder
+        assert await forwarder.submit(event("order/placed", "a")) == Delivered(
             next(iter(argo.starts.started))
         )
-        assert await way.submit(event("user/left", "b")) == Delivered()
-        assert isinstance(await way.submit(event("other", "c")), Reject)
+        assert await forwarder.submit(event("user/left", "b")) == Delivered()
+        assert isinstance(await forwarder.submit(event("other", "c")), Reject)
         await one.down()
-        held = [asyncio.ensure_future(way.submit(event("order/x", str(i)))) for i in range(2)]
+        held = [asyncio.ensure_future(forwarder.submit(event("order/x", str(i)))) for i in range(2)]
         await changed.wait()
-        assert await way.submit(event("user/left", "d")) == Delivered()
-        await way.stop(0)
+        assert await forwarder.submit(event("user/left", "d")) == Delivered()
+        await forwarder.stop(0)
         assert all(isinstance(outcome, Retry) for outcome in await asyncio.gather(*held))
     assert facts[0].reason.startswith("argo: ")
     assert len(webhook.starts.started) == 2
@@ -109,12 +109,12 @@ def test_routes_to_nowhere_are_a_mistake(routes: str) -> None:
 async def test_each_destination_has_a_rate_of_its_own(
     rate: str, webhook: float, argo: float | None
 ) -> None:
-    chosen = settings(RELAY_ROUTES=ROUTES, RELAY_RATE=rate, RELAY_WEBHOOK_PRESET="zapier")
+    chosen = settings(RELAY_ROUTES=ROUTES, RELAY_RATE_LIMIT=rate, RELAY_WEBHOOK_PRESET="zapier")
     assert rate_for("webhook", chosen) == webhook
     assert rate_for("argo", chosen) == argo
 
 
 @pytest.mark.parametrize("rate", ["0", "fast", "airplane=3", ",", "webhook=1,webhook=2"])
 def test_what_is_no_rate_is_a_mistake(rate: str) -> None:
-    (told,) = load({"RELAY_RATE": rate}).mistakes
-    assert told.startswith("RELAY_RATE must be a number of events a second")
+    (told,) = load({"RELAY_RATE_LIMIT": rate}).mistakes
+    assert told.startswith("RELAY_RATE_LIMIT must be a number of events a second")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from relay.http import Answer, HttpClient, Interrupted, NotConnected
+from relay.http import Answer, HttpClient, IncompleteResponse, NotConnected
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -187,7 +187,7 @@ async def test_what_is_no_whole_answer_is_an_interruption(answer: bytes) -> None
 
     async with serving(script) as server:
         client = server.client()
-        with pytest.raises(Interrupted):
+        with pytest.raises(IncompleteResponse):
             await post(client)
         await client.aclose()
 

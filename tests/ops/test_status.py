@@ -18,15 +18,15 @@ import httpx
 import pytest
 from rich.console import Console
 
-from relay.app.status import looking
+from relay.app.status import open_collector
 from relay.aws.session import open_session
 from relay.aws.sqs import open_queue
 from relay.aws.sqs_values import Outgoing
 from relay.http.server import serving
 from relay.local.sqs import Fault, SqsServer
 from relay.model.message import Message, Outcome, Retry
-from relay.ops.status import QueueSample, RelaySample, Sample, ask, rates
-from relay.ops.status_screen import screen
+from relay.ops.status import QueueStatus, RelayStatus, StatusReport, fetch_relay_status, rates
+from relay.ops.status_screen import render_status
 from relay.settings.loading import load
 from relay.sources.sqsd import PushApp
 from relay.telemetry import metrics
@@ -40,7 +40,7 @@ READY = {
     "reason": None,
     "setting": None,
     "seconds": 1.0,
-    "in_hand": 7,
+    "in_flight": 7,
     "last_error": None,
 }
 
@@ -67,7 +67,7 @@ async def relay() -> AsyncIterator[Relay]:
     gauges = {m.name: 0.0 for m in metrics.METRICS if m.kind is metrics.Kind.GAUGE}
     sink = PrometheusSink(found.recorder, lambda: gauges, lambda: {"service": "relay"})
     app = PushApp(never, hold=1.0, ready=found.ready)
-    async with serving(sink.beside(app.asgi())) as port:
+    async with serving(sink.add_metrics_route(app.asgi())) as port:
         found.url = f"http://127.0.0.1:{port}"
         yield found
 
@@ -96,15 +96,15 @@ async def publish(queue: str, count: int) -> None:
         await found.send([Outgoing(body="x")] * count)
 
 
-async def seen(urls: list[str], **settings: str) -> Sample:
-    async with looking(load(settings).settings, urls) as eyes:
-        return await eyes.look()
+async def seen(urls: list[str], **settings: str) -> StatusReport:
+    async with open_collector(load(settings).settings, urls) as eyes:
+        return await eyes.collect()
 
 
-def shown(sample: Sample, told: Mapping[str, Mapping[str, float]]) -> str:
+def shown(sample: StatusReport, told: Mapping[str, Mapping[str, float]]) -> str:
     console = Console(width=150, record=True, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115 - thrown away
     with console.file:
-        console.print(screen(sample, told))
+        console.print(render_status(sample, told))
     return console.export_text()
 
 
@@ -113,8 +113,8 @@ async def test_a_relay_that_is_well_tells_what_it_does(
 ) -> None:
     relay.recorder.count(metrics.DELIVERED, 41)
     relay.recorder.window.counters |= {("Rejected", "empty_name"): 2, ("Rejected", "not_json"): 3}
-    found = await ask(client, relay.url)
-    assert (found.ready, found.circuit, found.in_hand, found.problem) == (True, "closed", 7, None)
+    found = await fetch_relay_status(client, relay.url)
+    assert (found.ready, found.circuit, found.in_flight, found.problem) == (True, "closed", 7, None)
     assert found.counters["Delivered"] == 41
     assert found.counters["Rejected"] == 5
 
@@ -128,8 +128,8 @@ async def test_a_relay_that_is_halted_tells_why_and_what_to_look_at(
         "setting": "RELAY_INNGEST_EVENT_KEY",
         "last_error": "\x1b[2J503",
     }
-    found = await ask(client, relay.url)
-    text = shown(Sample(at=0.0, relays=(found,)), {})
+    found = await fetch_relay_status(client, relay.url)
+    text = shown(StatusReport(at=0.0, relays=(found,)), {})
     assert found.ready is False
     assert "halted" in text
     assert "401: Event key not found (see RELAY_INNGEST_EVENT_KEY)" in text
@@ -139,23 +139,25 @@ async def test_a_relay_that_is_halted_tells_why_and_what_to_look_at(
 async def test_a_polling_relay_is_known_by_its_metrics_alone(client: httpx.AsyncClient) -> None:
     recorder = Recorder()
     gauges = {m.name: 0.0 for m in metrics.METRICS if m.kind is metrics.Kind.GAUGE}
-    gauges |= {"InHand": 12.0, "CircuitState": 2.0}
+    gauges |= {"InFlight": 12.0, "CircuitState": 2.0}
     sink = PrometheusSink(recorder, lambda: gauges, dict)
 
     async def nothing(_scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 404, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    async with serving(sink.beside(nothing)) as port:
-        found = await ask(client, f"http://127.0.0.1:{port}")
-    assert (found.circuit, found.in_hand, found.ready) == ("open", 12, False)
+    async with serving(sink.add_metrics_route(nothing)) as port:
+        found = await fetch_relay_status(client, f"http://127.0.0.1:{port}")
+    assert (found.circuit, found.in_flight, found.ready) == ("open", 12, False)
 
 
 async def test_nobody_and_somebody_else_are_told_apart(
     client: httpx.AsyncClient, sqs: SqsServer
 ) -> None:
-    assert (await ask(client, "http://127.0.0.1:1")).problem == "nobody listens there"
-    stranger = await ask(client, sqs.url)
+    assert (
+        await fetch_relay_status(client, "http://127.0.0.1:1")
+    ).problem == "nobody listens there"
+    stranger = await fetch_relay_status(client, sqs.url)
     assert stranger.problem is not None
     assert "no relay's answer" in stranger.problem
 
@@ -209,13 +211,13 @@ async def test_what_cannot_be_seen_is_said_and_the_rest_shown(
 
 async def test_a_queue_that_was_away_is_looked_at_again(sqs: SqsServer) -> None:
     sqs.faults.add(Fault(action="GetQueueAttributes", error="ServiceUnavailable"))
-    async with looking(load({"RELAY_QUEUE_URL": "events"}).settings, []) as eyes:
-        assert not (await eyes.look()).queues
-        assert len((await eyes.look()).queues) == 2
+    async with open_collector(load({"RELAY_QUEUE_URL": "events"}).settings, []) as eyes:
+        assert not (await eyes.collect()).queues
+        assert len((await eyes.collect()).queues) == 2
 
 
-def relays(at: float, **counters: float) -> Sample:
-    return Sample(at=at, relays=(RelaySample(url="r", counters=counters),))
+def relays(at: float, **counters: float) -> StatusReport:
+    return StatusReport(at=at, relays=(RelayStatus(url="r", counters=counters),))
 
 
 def test_rates_are_taken_over_the_last_seconds() -> None:
@@ -230,10 +232,12 @@ def test_a_relay_that_was_started_anew_has_no_negative_rate() -> None:
 
 
 def test_the_screen_has_rates_where_there_are_some_and_counts_where_not() -> None:
-    sample = Sample(
+    sample = StatusReport(
         at=0.0,
-        queues=(QueueSample(name="events", visible=12_345, in_flight=1, delayed=0, oldest=90.0),),
-        relays=(RelaySample(url="r", circuit="closed", in_hand=3, counters={"Delivered": 1_000}),),
+        queues=(QueueStatus(name="events", visible=12_345, in_flight=1, delayed=0, oldest=90.0),),
+        relays=(
+            RelayStatus(url="r", circuit="closed", in_flight=3, counters={"Delivered": 1_000}),
+        ),
     )
     counted, rated = shown(sample, {}), shown(sample, {"r": {"Delivered": 2.5}})
     assert "12,345" in counted

@@ -36,10 +36,10 @@ def test_files_that_fit_are_not_mentioned(made: Certificates) -> None:
 
 def test_a_file_that_is_not_there_is_named_with_its_setting(made: Certificates) -> None:
     (authority,) = told(authority="/nowhere/ca.pem")
-    assert authority.startswith("RELAY_WEBHOOK_AUTHORITY is no file")
+    assert authority.startswith("RELAY_WEBHOOK_CA_FILE is no file")
     assert "no such file" in authority
     (pair,) = told(certificate=made.client.certificate, private_key="/nowhere/key.pem")
-    assert "RELAY_WEBHOOK_PRIVATE_KEY" in pair
+    assert "RELAY_WEBHOOK_KEY_FILE" in pair
 
 
 def test_files_that_are_no_pair_are_named(made: Certificates) -> None:
@@ -50,9 +50,9 @@ def test_files_that_are_no_pair_are_named(made: Certificates) -> None:
     (alone,) = told(certificate=made.client.certificate)
     assert "go together" in alone
     (garbage,) = told(authority=made.client.key)
-    assert "RELAY_WEBHOOK_AUTHORITY" in garbage
+    assert "RELAY_WEBHOOK_CA_FILE" in garbage
 
 
 def test_another_destinations_files_are_nobodys_business() -> None:
-    loaded = load({**NEEDED, "RELAY_TEMPORAL_AUTHORITY": "/nowhere/ca.pem"})
+    loaded = load({**NEEDED, "RELAY_TEMPORAL_CA_FILE": "/nowhere/ca.pem"})
     assert missing(loaded.settings) == []

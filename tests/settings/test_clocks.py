@@ -73,6 +73,6 @@ def test_the_table_needs_nothing_but_the_standard_library() -> None:
     ],
 )
 def test_a_request_waits_long_enough_for_an_attempt_however_short_the_hold(
-    clocks: Clocks, patience: float
+    clocks: Clocks, outcome_timeout: float
 ) -> None:
-    assert clocks.patience == patience
+    assert clocks.outcome_timeout == outcome_timeout

@@ -8,7 +8,7 @@ from relay.settings.loading import load
 
 
 def wrong(**variables: str) -> list[str]:
-    return list(load({f"RELAY_{name}": value for name, value in variables.items()}).wrong)
+    return list(load({f"RELAY_{name}": value for name, value in variables.items()}).problems)
 
 
 def test_a_value_with_a_mistake_is_not_said_to_be_missing_too() -> None:

@@ -7,7 +7,7 @@ import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped] # the same
 
-from relay.aws.errors import QueueError, answered
+from relay.aws.errors import AwsError, error_from_response
 from relay.aws.secrets import Secret, SecretPlace, _translated, parse_secret, read_store
 
 KEY = "key-7c1e55"
@@ -24,20 +24,22 @@ class ManualClock:
 class Store:
     """A store that answers as scripted and counts who asks."""
 
-    def __init__(self, *answers: str | QueueError) -> None:
+    def __init__(self, *answers: str | AwsError) -> None:
         self.answers = list(answers)
         self.asked = 0
 
     def __call__(self, place: SecretPlace) -> str:
         self.asked += 1
         answer = self.answers.pop(0)
-        if isinstance(answer, QueueError):
+        if isinstance(answer, AwsError):
             raise answer
         return answer
 
 
-DOWN = QueueError("ConnectTimeoutError", "connection", "no answer")
-DENIED = answered("AccessDeniedException", "no", 400, "secretsmanager:GetSecretValue", "relay/key")
+DOWN = AwsError("ConnectTimeoutError", "connection", "no answer")
+DENIED = error_from_response(
+    "AccessDeniedException", "no", 400, "secretsmanager:GetSecretValue", "relay/key"
+)
 
 
 async def test_a_value_is_looked_up_once_until_it_is_too_old() -> None:
@@ -76,17 +78,17 @@ async def test_an_old_value_is_good_while_the_store_is_out_of_reach() -> None:
     clock.now += 301
     assert await secret.value() == "old"
     clock.now += 1
-    with pytest.raises(QueueError):
+    with pytest.raises(AwsError):
         await secret.value(fresh=True)
     assert await secret.value(fresh=True) == "new"
 
 
 @pytest.mark.parametrize("error", [DOWN, DENIED])
 async def test_without_any_value_the_error_is_told_and_the_next_caller_asks_again(
-    error: QueueError,
+    error: AwsError,
 ) -> None:
     secret = Secret("relay/key", look_up=Store(error, "found"))
-    with pytest.raises(QueueError):
+    with pytest.raises(AwsError):
         await secret.value()
     assert await secret.value() == "found"
 
@@ -96,7 +98,7 @@ async def test_a_permission_that_was_taken_away_is_told_and_not_covered_by_an_ol
     secret = Secret("relay/key", clock=clock, look_up=Store("old", DENIED))
     await secret.value()
     clock.now += 301
-    with pytest.raises(QueueError, match="grant secretsmanager:GetSecretValue"):
+    with pytest.raises(AwsError, match="grant secretsmanager:GetSecretValue"):
         await secret.value()
 
 
@@ -170,7 +172,7 @@ def test_a_field_of_a_json_secret_is_read(stores: Callable[[str], str]) -> None:
 def test_a_secret_that_cannot_be_a_key_is_told_and_not_repeated(
     stores: Callable[[str], str], text: str, field: str, told: str
 ) -> None:
-    with pytest.raises(QueueError, match=told) as caught:
+    with pytest.raises(AwsError, match=told) as caught:
         read_store(parse_secret(f"{stores(text)}{field}"))
     assert KEY not in str(caught.value)
 
@@ -187,7 +189,7 @@ def test_a_secret_that_does_not_exist_is_missing(
 ) -> None:
     # The library double loads for longer than the relay would wait.
     boto3.client("ssm", region_name="eu-central-1").describe_parameters()
-    with pytest.raises(QueueError, match="absent/key") as caught:
+    with pytest.raises(AwsError, match="absent/key") as caught:
         read_store(parse_secret(reference))
     assert caught.value.kind == "missing"
 
@@ -196,7 +198,7 @@ def test_a_store_out_of_reach_is_transient(
     stores: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    with pytest.raises(QueueError) as caught:
+    with pytest.raises(AwsError) as caught:
         read_store(parse_secret("relay/key"))
     assert caught.value.transient
 

@@ -62,7 +62,7 @@ class Daemon:
 
     async def _carry(self, message: Received) -> None:
         self.posts.append((asyncio.get_running_loop().time(), message.message_id))
-        await self._delivery.carry(message)
+        await self._delivery.deliver(message)
         self._pollers.left()
 
 

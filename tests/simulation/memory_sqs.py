@@ -11,8 +11,8 @@ from typing import Any, Self
 
 import msgspec
 
-from relay.aws.errors import answered
-from relay.aws.json_protocol import Wire
+from relay.aws.errors import error_from_response
+from relay.aws.json_protocol import JsonClient
 from relay.aws.sqs import Queue
 from relay.local.clock import START
 from relay.local.sqs.account import Account
@@ -23,7 +23,7 @@ from relay.local.sqs.faults import NO_FAULT
 from relay.local.sqs.moves import MoveTasks
 from relay.local.sqs.queue import Queue as Inside
 from relay.local.sqsd.queue import Queue as DaemonQueue
-from relay.local.sqsd.queue import QueueTrouble
+from relay.local.sqsd.queue import QueueError
 
 LATENCY = 0.01
 
@@ -74,7 +74,7 @@ class MemorySqs:
         return _MemoryDaemonQueue(self, self.account.url_of(queue))
 
 
-class _MemoryWire(Wire):
+class _MemoryWire(JsonClient):
     def __init__(self, sqs: MemorySqs) -> None:
         self._sqs = sqs
 
@@ -82,7 +82,7 @@ class _MemoryWire(Wire):
         try:
             return await self._sqs.call(action, request)
         except SqsError as error:
-            raise answered(error.code, error.message, error.status, action, about) from error
+            raise error_from_response(error.code, error.message, error.status, action, about) from error
 
 
 class _MemoryDaemonQueue(DaemonQueue):
@@ -108,5 +108,5 @@ class _MemoryDaemonQueue(DaemonQueue):
                 name, {"QueueUrl": self.url} | arguments
             )
         except SqsError as error:
-            raise QueueTrouble(f"{name}: {error.code}") from error
+            raise QueueError(f"{name}: {error.code}") from error
         return answer

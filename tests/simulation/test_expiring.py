@@ -22,7 +22,7 @@ def test_the_shortest_hold_still_tells_a_person_before_the_queue_deletes() -> No
         world.orchestrator.outage = SILENT
         await world.publish(5)
         await asyncio.sleep(LIMIT + HOUR)
-        async with world.pushing(hold=clocks.Clocks(hold=0.0).patience):
+        async with world.pushing(hold=clocks.Clocks(hold=0.0).outcome_timeout):
             await asyncio.sleep(HOUR)
         assert set(world.letters) == set(world.ids)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from relay.app.core import EXPIRY_EVERY
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import Failed, Outgoing
-from relay.delivery.dead_letter_queue import DeadLetter, DeadLetterQueue, NotStored
+from relay.delivery.dead_letter_queue import DeadLetterCopy, DeadLetterQueue, NotStored
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import Rules, decode
@@ -49,11 +49,11 @@ class Outage:
     seconds: float
 
 
-REFUSED = Outage(lambda: Unavailable("refused", proven=True, untaken=True), 0.01)
+REFUSED = Outage(lambda: Unavailable("refused", proven=True, not_accepted=True), 0.01)
 SILENT = Outage(lambda: Unavailable("no answer in 30 s"), clocks.REQUEST_TIMEOUT)
 BAD_GATEWAY = Outage(lambda: Unavailable("502: not in the event API's own words"), 0.05)
 FORBIDDEN = Outage(
-    lambda: Unavailable("403", setting="RELAY_INNGEST_EVENT_KEY", untaken=True), 0.05
+    lambda: Unavailable("403", setting="RELAY_INNGEST_EVENT_KEY", not_accepted=True), 0.05
 )
 
 
@@ -87,7 +87,7 @@ class _Letters:
     async def limit(self) -> int:
         return 1_048_576
 
-    async def put(self, copy: DeadLetter) -> None:
+    async def put(self, copy: DeadLetterCopy) -> None:
         (result,) = await self._queue.send([Outgoing(body=copy.body, attributes=copy.attributes)])
         if isinstance(result, Failed):
             raise NotStored(result.sentence)
@@ -188,7 +188,7 @@ class World:
             poller = Poller(
                 self.sqs.client(self.main),
                 handler.handle,
-                way=forwarder,
+                gate=forwarder,
                 observe=self.facts.append,
                 clock=now,
                 retention=handler.retention,

@@ -10,7 +10,7 @@ import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 
 from relay.aws.cloudwatch import has_credentials, put_metrics
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.session import open_session
 from relay.telemetry import metrics
 from relay.telemetry.cloudwatch import CloudWatchSink
@@ -62,7 +62,7 @@ class TestCloudWatch:
             async def put(namespace: str, entries: Any) -> None:
                 await put_metrics(session, namespace, entries)
 
-            await CloudWatchSink(put).put(report(busy(), State(in_hand=5, circuit="open")))
+            await CloudWatchSink(put).put(report(busy(), State(in_flight=5, circuit="open")))
         sums = {
             name: await asyncio.to_thread(self.statistics, url, name, Statistics=["Sum"])
             for name in ("Received", "Delivered", "Rejected", "Ambiguous", "CircuitState")
@@ -109,5 +109,5 @@ class TestCloudWatch:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
         async with open_session() as session:
             assert await has_credentials(session)
-            with pytest.raises(QueueError, match="cloudwatch:PutMetricData"):
+            with pytest.raises(AwsError, match="cloudwatch:PutMetricData"):
                 await put_metrics(session, "Relay", [{"MetricName": "x", "Value": 1.0}])

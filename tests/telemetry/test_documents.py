@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relay.model.facts import CircuitChanged, Forwarded, IntakeChanged
+from relay.model.facts import CircuitChanged, Forwarded, ReceivingChanged
 from relay.model.message import Delivered, Reject, Retry
 from relay.telemetry import metrics
 from relay.telemetry.metrics_page import reference
@@ -57,7 +57,7 @@ def lines() -> list[dict[str, Any]]:
         settled(results=[(event(f"e-{n}"), Delivered()) for n in range(150)]),
         CircuitChanged(state="open", reason="refused", seconds=9.0),
         CircuitChanged(state="halted", reason="the key", seconds=1.0, setting="RELAY_X"),
-        IntakeChanged(state="open", reason="", seconds=1.0),
+        ReceivingChanged(state="open", reason="", seconds=1.0),
     )
     return [{**line, "batch": "fc10db-1"} if "batch" in line else line for line in found]
 
@@ -77,7 +77,15 @@ def test_every_field_of_a_real_line_is_documented_and_the_other_way_round() -> N
     real = {name for line in lines() for name in line}
     real |= {name for line in lines() for entry in line.get("events", ()) for name in entry}
     assert real - {"id", "name", "index"} <= documented()
-    elsewhere = {"stand_in", "data", "body", "counts", "in_hand", "exception", "stack_trace"}
+    elsewhere = {
+        "incomplete_copy",
+        "data",
+        "body",
+        "counts",
+        "in_flight",
+        "exception",
+        "stack_trace",
+    }
     assert documented() - elsewhere <= real
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from relay.telemetry import metrics
-from relay.telemetry.cloudwatch import EmfAgent, EmfLines, append_to
-from relay.telemetry.report import NotTaken
+from relay.telemetry.cloudwatch import EmfAgentSink, EmfLineSink, append_to
+from relay.telemetry.report import SinkError
 from tests.telemetry.busy import busy
 from tests.telemetry.samples import DIMENSIONS, recorder, report
 
@@ -33,7 +33,7 @@ class TestEmf:
         return found
 
     async def test_a_file_gets_pure_json_lines(self, tmp_path: Path) -> None:
-        sink = EmfLines(append_to(tmp_path / "emf"))
+        sink = EmfLineSink(append_to(tmp_path / "emf"))
         await sink.put(report(busy()))
         await sink.put(report(recorder()))
         first, second, third = map(self.checked, (tmp_path / "emf").read_text().splitlines())
@@ -46,8 +46,8 @@ class TestEmf:
         assert "EndToEndAge" not in third
 
     async def test_a_file_that_cannot_be_written_is_no_error_of_ours(self, tmp_path: Path) -> None:
-        with pytest.raises(NotTaken, match="No such file"):
-            await EmfLines(append_to(tmp_path / "missing" / "emf")).put(report(busy()))
+        with pytest.raises(SinkError, match="No such file"):
+            await EmfLineSink(append_to(tmp_path / "missing" / "emf")).put(report(busy()))
 
     async def test_the_agents_port_gets_lines_with_their_log_group(self) -> None:
         got = asyncio.Queue[bytes]()
@@ -58,12 +58,12 @@ class TestEmf:
 
         async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            await EmfAgent("127.0.0.1", port, "/relay/metrics").put(report(busy()))
+            await EmfAgentSink("127.0.0.1", port, "/relay/metrics").put(report(busy()))
             text = (await got.get()).decode()
         documents = [self.checked(line) for line in text.splitlines()]
         assert {d["_aws"]["LogGroupName"] for d in documents} == {"/relay/metrics"}
         assert documents[0]["Received"] == 200
 
     async def test_an_agent_that_is_not_there_is_no_error_of_ours(self) -> None:
-        with pytest.raises(NotTaken, match="does not listen"):
-            await EmfAgent("127.0.0.1", 1, "g").put(report(recorder()))
+        with pytest.raises(SinkError, match="does not listen"):
+            await EmfAgentSink("127.0.0.1", 1, "g").put(report(recorder()))

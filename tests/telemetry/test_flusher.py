@@ -11,7 +11,7 @@ import pytest
 from relay.model.facts import Received
 from relay.telemetry import metrics
 from relay.telemetry.flusher import Flusher
-from relay.telemetry.report import NotTaken, Report, State, Window
+from relay.telemetry.report import Report, SinkError, State, Window
 from tests.telemetry.samples import NOW, message, recorder, tell
 
 
@@ -38,7 +38,7 @@ async def flushed(sink: Scripted, times: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [NotTaken("no"), TimeoutError(), OSError("gone"), RuntimeError("a bug of a library")]
+    "error", [SinkError("no"), TimeoutError(), OSError("gone"), RuntimeError("a bug of a library")]
 )
 async def test_what_a_sink_does_not_take_comes_with_the_next_report(error: Exception) -> None:
     sink = Scripted(error, error, None, None)
@@ -52,7 +52,7 @@ async def test_the_trouble_is_told_at_its_start_and_at_its_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, logger="relay")
-    await flushed(Scripted(NotTaken("no room"), NotTaken("no room"), None, None), 4)
+    await flushed(Scripted(SinkError("no room"), SinkError("no room"), None, None), 4)
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2
     assert "no room" in told[0]
@@ -94,11 +94,13 @@ async def test_each_report_is_told_once_whatever_becomes_of_it() -> None:
     told: list[tuple[int, int]] = []
 
     def told_of(window: Window, state: State) -> None:
-        told.append((window.total("Received"), state.in_hand))
+        told.append((window.total("Received"), state.in_flight))
 
     counted = recorder()
-    sink = Scripted(NotTaken("no"))
-    flusher = Flusher(counted, sink, service="relay", tell=told_of, state=lambda: State(in_hand=7))
+    sink = Scripted(SinkError("no"))
+    flusher = Flusher(
+        counted, sink, service="relay", tell=told_of, state=lambda: State(in_flight=7)
+    )
     tell(counted, Received(message()))
     await flusher.flush()
     await flusher.flush()

@@ -12,15 +12,15 @@ from relay.model.facts import (
     DeletedLate,
     DeleteFailed,
     Forwarded,
-    IntakeChanged,
     LeaseLost,
     Received,
+    ReceivingChanged,
     ReleaseFailed,
 )
 from relay.model.message import Delivered, Reject, Retry
 from relay.telemetry.log import open_log
-from relay.telemetry.log_format import Json
-from relay.telemetry.log_observer import PROMPT, LogObserver, chosen
+from relay.telemetry.log_format import JsonFormat
+from relay.telemetry.log_observer import PROMPT, LogObserver, message_filter
 from relay.telemetry.redaction import Redactor
 from relay.telemetry.report import State, Window
 from tests.telemetry.samples import NOW, TRACE, event, message, settled, tell
@@ -136,13 +136,13 @@ def test_an_address_in_an_id_is_shown_without_its_query() -> None:
 def test_a_copy_that_lost_something_is_told_as_a_stand_in() -> None:
     letter = DeadLettered(message=message(), code="not_json", reason="no", complete=False)
     (line,) = written(letter, settled(POISON, []))
-    assert line["stand_in"]
+    assert line["incomplete_copy"]
 
 
 def test_a_copy_whose_message_was_withdrawn_is_told_in_the_end() -> None:
     screen, now = io.StringIO(), [NOW]
     with open_log(service="orders", redactor=Redactor(), screen=screen) as log:
-        observer = LogObserver(log, chosen=chosen("all"), clock=lambda: now[0])
+        observer = LogObserver(log, message_filter=message_filter("all"), clock=lambda: now[0])
         tell(observer, DeadLettered(message=message(), code="not_json", reason="no"))
         observer.tell(Window(), State())
         now[0] += PROMPT
@@ -156,8 +156,8 @@ def test_an_outage_is_two_lines_and_so_is_trouble_with_the_queue() -> None:
     lines = written(
         CircuitChanged(state="open", reason="refused", seconds=3_600.0),
         CircuitChanged(state="closed", reason="it answers again", seconds=421.0),
-        IntakeChanged(state="backing-off", reason="throttled", seconds=9.0),
-        IntakeChanged(state="open", reason="", seconds=2.0),
+        ReceivingChanged(state="backing-off", reason="throttled", seconds=9.0),
+        ReceivingChanged(state="open", reason="", seconds=2.0),
     )
     assert len(lines) == 4
     assert (lines[0]["circuit"], lines[1]["circuit"], lines[1]["seconds"]) == (
@@ -169,24 +169,24 @@ def test_an_outage_is_two_lines_and_so_is_trouble_with_the_queue() -> None:
 
 
 def test_a_halt_names_the_setting() -> None:
-    halted, intake = written(
+    halted, receiving = written(
         CircuitChanged(
             state="halted",
             reason="the key is wrong",
             seconds=1.0,
             setting="RELAY_INNGEST_EVENT_KEY",
         ),
-        IntakeChanged(state="halted", reason="sqs:ReceiveMessage is denied", seconds=1.0),
+        ReceivingChanged(state="halted", reason="sqs:ReceiveMessage is denied", seconds=1.0),
     )
-    assert halted["level"] == intake["level"] == "ERROR"
+    assert halted["level"] == receiving["level"] == "ERROR"
     assert halted["setting"] == "RELAY_INNGEST_EVENT_KEY"
-    assert "sqs:ReceiveMessage" in intake["message"]
+    assert "sqs:ReceiveMessage" in receiving["message"]
 
 
 def test_a_halt_that_no_fact_tells_of_is_two_lines_too() -> None:
     screen = io.StringIO()
     with open_log(service="orders", redactor=Redactor(), screen=screen) as log:
-        observer = LogObserver(log, chosen=chosen("all"))
+        observer = LogObserver(log, message_filter=message_filter("all"))
         for state in (State(), *[State(problem="most are poison", setting="RELAY_ENVELOPE")] * 3):
             observer.tell(Window(), state)
         observer.tell(Window(), State())
@@ -197,7 +197,7 @@ def test_a_halt_that_no_fact_tells_of_is_two_lines_too() -> None:
 
 def test_a_line_has_no_fields_that_depend_on_pythons_version() -> None:
     record = logging.makeLogRecord({"msg": "hello", "taskName": "Task-7", "setting": "RELAY_X"})
-    line = json.loads(Json("orders").record(record))
+    line = json.loads(JsonFormat("orders").record(record))
     assert line.keys() == {"timestamp", "level", "service", "message", "location", "setting"}
 
 
@@ -214,12 +214,12 @@ def test_a_summary_tells_what_moved() -> None:
     window.counters["Rejected", "not_json"] = 1
     window.counters["Heartbeat", ""] = 1
     with open_log(service="orders", redactor=Redactor(), screen=screen) as log:
-        observer = LogObserver(log, chosen=chosen("all"))
-        observer.tell(window, State(in_hand=3))
+        observer = LogObserver(log, message_filter=message_filter("all"))
+        observer.tell(window, State(in_flight=3))
         observer.tell(Window(), State())
     (line,) = map(json.loads, screen.getvalue().splitlines())
     assert line["counts"] == {"Delivered": 12, "Rejected.not_json": 1}
-    assert (line["in_hand"], line["circuit"]) == (3, "closed")
+    assert (line["in_flight"], line["circuit"]) == (3, "closed")
 
 
 def test_lines_stand_in_the_order_of_what_they_tell_of() -> None:

@@ -18,7 +18,7 @@ import pytest
 from relay.model.facts import CircuitChanged
 from relay.model.message import Delivered
 from relay.telemetry.log import open_log
-from relay.telemetry.log_observer import LogObserver, chosen
+from relay.telemetry.log_observer import LogObserver, message_filter
 from relay.telemetry.log_writer import LogFile
 from relay.telemetry.redaction import Redactor
 from tests.telemetry.samples import event, settled, tell
@@ -32,7 +32,7 @@ class TestFiles:
     @contextmanager
     def told(screen: io.StringIO, **options: Any) -> Iterator[LogObserver]:
         with open_log(service="orders", redactor=Redactor(), screen=screen, **options) as log:
-            yield LogObserver(log, chosen=chosen("all"))
+            yield LogObserver(log, message_filter=message_filter("all"))
 
     def test_with_a_file_the_screen_has_all_but_the_messages(self, tmp_path: Path) -> None:
         screen, path = io.StringIO(), tmp_path / "audit.log"
@@ -53,7 +53,7 @@ class TestFiles:
 
     def test_people_get_short_lines(self) -> None:
         screen = io.StringIO()
-        with self.told(screen, form="console") as observer:
+        with self.told(screen, log_format="console") as observer:
             tell(observer, settled())
             tell(observer, settled(POISON, []))
             tell(observer, settled(results=[(event("a"), Delivered())] * 2))
@@ -141,7 +141,7 @@ class TestFiles:
             screen=screen,
             file=tmp_path / "missing" / "audit.log",
         ) as log:
-            tell(LogObserver(log, chosen=chosen("all")), settled())
+            tell(LogObserver(log, message_filter=message_filter("all")), settled())
             _until(lambda: log.take_lost() == 1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relay.model.message import Retry
-from relay.telemetry.log_observer import chosen
+from relay.telemetry.log_observer import message_filter
 from tests.telemetry.samples import message, settled
 from tests.telemetry.written import POISON, written
 
@@ -28,4 +28,4 @@ class TestSampling:
     @pytest.mark.parametrize("wrong", ["", "some", "1/0", "2/3", "1/", "1/10000000000"])
     def test_anything_else_is_refused(self, wrong: str) -> None:
         with pytest.raises(ValueError, match="neither"):
-            chosen(wrong)
+            message_filter(wrong)

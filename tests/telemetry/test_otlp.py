@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from relay.telemetry.metrics import METRICS
 from relay.telemetry.otlp import OtlpSink, otlp_name
-from relay.telemetry.report import NotTaken, State
+from relay.telemetry.report import SinkError, State
 from tests.telemetry.busy import busy
 from tests.telemetry.collector import collecting
 from tests.telemetry.samples import recorder, report
@@ -68,7 +68,7 @@ class TestOtlp:
         refusals.append(400)
         sink = OtlpSink("relay")
         lost = report(busy())
-        with pytest.raises(NotTaken, match="OTEL_EXPORTER_OTLP_ENDPOINT"):
+        with pytest.raises(SinkError, match="OTEL_EXPORTER_OTLP_ENDPOINT"):
             await sink.put(lost)
         later = report(recorder())
         later.window.add(lost.window)

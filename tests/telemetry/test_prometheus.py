@@ -22,12 +22,12 @@ class TestPrometheus:
     async def test_a_parser_reads_the_answer(self) -> None:
         counted = busy()
         sink = PrometheusSink(
-            counted, lambda: gauges(State(in_hand=4)), lambda: {**DIMENSIONS, "queue": 'o"\\\n'}
+            counted, lambda: gauges(State(in_flight=4)), lambda: {**DIMENSIONS, "queue": 'o"\\\n'}
         )
         await sink.put(report(counted))
         tell(counted, Received(message()))
         async with (
-            serving(sink.beside(_not_found)) as port,
+            serving(sink.add_metrics_route(_not_found)) as port,
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
         ):
             answer = await client.get("/metrics")
@@ -42,7 +42,7 @@ class TestPrometheus:
         assert (received.value, received.labels["queue"]) == (201.0, 'o"\\\n')
         codes = {s.labels["code"]: s.value for s in families["relay_rejected"].samples}
         assert codes == {"not_json": 2.0, "empty_name": 1.0}
-        assert families["relay_in_hand"].samples[0].value == 4.0
+        assert families["relay_in_flight"].samples[0].value == 4.0
         age = {
             s.labels.get("le", s.name): s.value
             for s in families["relay_end_to_end_age_seconds"].samples

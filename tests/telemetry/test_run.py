@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from relay.local.demo.publisher import Publisher, traffic
-from relay.local.demo.reconciliation import Balance, Published, reconcile
-from relay.local.demo.samples import Publication, own
-from relay.local.environment import Plan, Stage, staged
+from relay.local.demo.reconciliation import Published, Reconciliation, reconcile
+from relay.local.demo.samples import SampleMessage, fixed_id
+from relay.local.environment import Environment, Plan, local_environment
 from relay.local.inngest import Function
 from relay.telemetry import metrics
 
@@ -24,7 +24,7 @@ MESSAGES = 250
 LIMIT = 60.0
 
 SECRETIVE = (
-    Publication(
+    SampleMessage(
         kind="secretive",
         body=json.dumps(
             {
@@ -34,11 +34,11 @@ SECRETIVE = (
                 "user": {"token": PLANTED},
             }
         ),
-        runs=(own("secretive-1"),),
+        runs=(fixed_id("secretive-1"),),
     ),
     *(
-        Publication(
-            kind="secretive poison", body=body, dies=(lambda message_id: message_id,), code=code
+        SampleMessage(
+            kind="secretive poison", body=body, rejected=(lambda message_id: message_id,), code=code
         )
         for body, code in (
             (f"{PLANTED} {{", "not_json"),
@@ -54,7 +54,7 @@ class Run:
     """What was left behind."""
 
     directory: Path
-    balance: Balance
+    reconciliation: Reconciliation
     published: Published
     letters: int
 
@@ -84,7 +84,7 @@ async def _run(directory: Path) -> Run:
         functions=[Function(name="all", on="*")],
         settings={
             "RELAY_METRICS": "emf",
-            "RELAY_EMF_TO": str(directory / "emf.jsonl"),
+            "RELAY_EMF_TARGET": str(directory / "emf.jsonl"),
             "RELAY_LOG_FILE": str(directory / "audit.log"),
             "RELAY_LOG_LEVEL": "debug",
             "RELAY_INNGEST_EVENT_KEY": f"{PLANTED}-event-key",
@@ -92,19 +92,19 @@ async def _run(directory: Path) -> Run:
             "AWS_SECRET_ACCESS_KEY": f"{PLANTED}-aws",
         },
     )
-    async with staged(plan) as stage:
-        publisher = Publisher(stage.client, stage.queue_url, fifo=False)
-        balance = await _perform(stage, publisher)
-        letters = len(stage.sqs.queues["relay-dlq"].messages())
-    return Run(directory, balance, publisher.record, letters)
+    async with local_environment(plan) as environment:
+        publisher = Publisher(environment.client, environment.queue_url, fifo=False)
+        reconciliation = await _perform(environment, publisher)
+        letters = len(environment.sqs.queues["relay-dlq"].messages())
+    return Run(directory, reconciliation, publisher.record, letters)
 
 
-async def _perform(stage: Stage, publisher: Publisher) -> Balance:
-    assert stage.inngest is not None
-    queue, dead = (stage.sqs.queues[name] for name in ("relay", "relay-dlq"))
+async def _perform(environment: Environment, publisher: Publisher) -> Reconciliation:
+    assert environment.inngest is not None
+    queue, dead = (environment.sqs.queues[name] for name in ("relay", "relay-dlq"))
     script = [*SECRETIVE, *traffic(MESSAGES, 11, pushed=True)]
     publishing = asyncio.create_task(publisher.publish(script))
-    inngest = stage.inngest
+    inngest = environment.inngest
     await _until(lambda: sum(inngest.acknowledged.values()) > MESSAGES / 4)
     await inngest.down()
     await asyncio.sleep(1.5)  # an outage has a length; nothing waits for this one
@@ -124,13 +124,13 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 
 def test_the_books_balance_to_begin_with(run: Run) -> None:
-    assert run.balance.balanced, run.balance.unexplained
+    assert run.reconciliation.consistent, run.reconciliation.unexplained
 
 
 def test_the_metrics_are_the_judges_counts_exactly(run: Run) -> None:
-    sums, judged = run.sums(), run.balance
+    sums, judged = run.sums(), run.reconciliation
     assert sums["Delivered"] == run.published.runs.total()
-    assert sums["Rejected"] == judged.dead_lettered == len(run.published.dies)
+    assert sums["Rejected"] == judged.dead_lettered == len(run.published.rejected)
     assert sums["Delivered"] + sums["Rejected"] == judged.published
     assert sums["DeadLettered"] == run.letters
     assert sums["Received"] == MESSAGES + len(SECRETIVE)
@@ -142,7 +142,7 @@ def test_each_codes_count_is_the_judges(run: Run) -> None:
     codes = Counter[str]()
     for document in run.lines("emf.jsonl"):
         codes.update(document.get("RejectedByCode", {}))
-    assert codes == run.balance.codes
+    assert codes == run.reconciliation.codes
 
 
 def test_every_message_has_one_line_with_its_end(run: Run) -> None:

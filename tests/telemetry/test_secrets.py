@@ -37,7 +37,7 @@ MISPLACED = {
     "RELAY_INNGEST_URL": f"https://user:{PLANTED}@inn.gs/e/{PLANTED}?key={PLANTED}",
     "RELAY_INNGEST_EVENT_KEY_SECRET": PLANTED,
     "RELAY_HOLD": PLANTED,
-    "RELAY_EMF_TO": f"tcp://user:{PLANTED}@host:1",
+    "RELAY_EMF_TARGET": f"tcp://user:{PLANTED}@host:1",
     "RELAY_LOG_MESSAGES": PLANTED,
     "RELAY_METRICS": PLANTED,
     "RELAY_UNKNOWN": PLANTED,

@@ -17,7 +17,13 @@ from relay.destinations.inngest.event_api import Inngest
 from relay.envelope import Decoded, Rules, decode
 from relay.local.inngest import InngestServer
 from relay.model.message import Attribute, Delivered, Event, Limits, Outcome, Retry, Unavailable
-from relay.model.trace_context import Carrying, carried, from_x_ray, headers, within
+from relay.model.trace_context import (
+    TracedDestination,
+    current_traceparent,
+    from_x_ray,
+    traceparent_headers,
+    with_traceparent,
+)
 from relay.telemetry.spans import Spans
 from tests.telemetry.collector import collecting
 from tests.telemetry.samples import TRACE, event, message
@@ -36,7 +42,7 @@ class Noting:
         self.noted: list[str | None] = []
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        self.noted.append(headers().get("traceparent"))
+        self.noted.append(traceparent_headers().get("traceparent"))
         answer = self.answers.pop(0) if self.answers else Delivered()
         if isinstance(answer, Exception):
             raise answer
@@ -99,16 +105,16 @@ class TestInTheData:
     def test_it_is_the_first_member_and_all_else_stays(
         self, data: bytes | None, found: bytes
     ) -> None:
-        assert within(data, TRACE) == found % TRACE.encode()
+        assert with_traceparent(data, TRACE) == found % TRACE.encode()
 
     def test_without_a_trace_nothing_changes(self) -> None:
-        assert within(b' {"a":1}', None) == b' {"a":1}'
+        assert with_traceparent(b' {"a":1}', None) == b' {"a":1}'
 
     @given(st.dictionaries(st.text(), st.integers() | st.text()))
     def test_what_a_function_reads_is_the_producers_data_and_the_trace(
         self, data: dict[str, Any]
     ) -> None:
-        put = within(json.dumps(data).encode(), TRACE)
+        put = with_traceparent(json.dumps(data).encode(), TRACE)
         assert json.loads(put or b"") == {"traceparent": TRACE, **data}
 
     @pytest.mark.parametrize("inside", [True, False])
@@ -132,12 +138,12 @@ class TestInTheData:
 class TestInTheRequest:
     async def test_a_request_of_one_trace_bears_it_and_of_several_none(self) -> None:
         noting = Noting()
-        way = Carrying(noting)
+        way = TracedDestination(noting)
         await way.send([event(trace=TRACE), event("b", trace=TRACE)])
         await way.send([event(trace=TRACE), event("b", trace=OTHER)])
         await way.send([event()])
         assert noting.noted == [TRACE, None, None]
-        assert carried.get() is None
+        assert current_traceparent.get() is None
 
     async def test_requests_under_way_at_once_do_not_mix(self) -> None:
         found: dict[str, str | None] = {}
@@ -146,10 +152,10 @@ class TestInTheRequest:
         class Meeting(Noting):
             async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
                 await gate.wait()
-                found[events[0].id] = headers().get("traceparent")
+                found[events[0].id] = traceparent_headers().get("traceparent")
                 return [Delivered()]
 
-        way = Carrying(Meeting())
+        way = TracedDestination(Meeting())
         await asyncio.gather(
             way.send([event("a", trace=TRACE)]), way.send([event("b", trace=OTHER)])
         )
@@ -169,7 +175,7 @@ class TestInTheRequest:
             port = server.sockets[0].getsockname()[1]
             async with Inngest(f"http://127.0.0.1:{port}", key) as inngest:
                 with pytest.raises(Unavailable):
-                    await Carrying(inngest).send([event(trace=TRACE)])
+                    await TracedDestination(inngest).send([event(trace=TRACE)])
             assert f"traceparent: {TRACE}".encode() in (await got.get()).lower()
 
 
@@ -194,7 +200,7 @@ class TestSpans:
     ) -> None:
         noting = Noting()
         spans = Spans("orders", lambda: None)
-        way = spans.around(noting)
+        way = spans.wrap(noting)
         assert way.limits is noting.limits
         events = [
             event("a", trace=TRACE, message_id="m-1"),
@@ -219,7 +225,7 @@ class TestSpans:
 
     async def test_a_batch_of_one_trace_belongs_to_it(self, receiver: list[Span]) -> None:
         spans = Spans("orders", lambda: None)
-        await spans.around(Noting()).send([event("a", trace=TRACE), event("b", trace=TRACE)])
+        await spans.wrap(Noting()).send([event("a", trace=TRACE), event("b", trace=TRACE)])
         await spans.aclose()
         (span,) = receiver
         assert span.trace_id.hex() == TRACE[3:35]
@@ -227,7 +233,7 @@ class TestSpans:
 
     async def test_a_failed_request_is_a_failed_span(self, receiver: list[Span]) -> None:
         spans = Spans("orders", lambda: None)
-        way = spans.around(Noting(Unavailable("the host is away"), Retry("later")))
+        way = spans.wrap(Noting(Unavailable("the host is away"), Retry("later")))
         with pytest.raises(Unavailable):
             await way.send([event()])
         await way.send([event()])
@@ -243,7 +249,7 @@ class TestSpans:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
         failures: list[int] = []
         spans = Spans("orders", lambda: failures.append(1), timeout=0.2)
-        assert await spans.around(Noting()).send([event()]) == [Delivered()]
+        assert await spans.wrap(Noting()).send([event()]) == [Delivered()]
         await spans.aclose()
         assert failures == [1]
 
@@ -258,6 +264,6 @@ async def test_the_whole_way_from_the_message_to_the_server() -> None:
         return "test"
 
     async with InngestServer() as server, Inngest(server.url, key) as inngest:
-        await Carrying(inngest).send(found.events)
+        await TracedDestination(inngest).send(found.events)
         await server.settled()
         assert json.loads(bytes(server.events[0].data or b"")) == {"traceparent": TRACE, "n": 1}

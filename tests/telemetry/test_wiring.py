@@ -15,11 +15,11 @@ import pytest
 
 from relay.app.messages import SharedSession
 from relay.app.poll import answering
-from relay.app.telemetry import Nowhere, WithCredentials, telling
+from relay.app.telemetry import Nowhere, WithCredentials, start_telemetry
 from relay.model.facts import Received
 from relay.model.message import Message
 from relay.settings.model import Settings
-from relay.telemetry.opentelemetry import ExtraMissing, needing_otlp
+from relay.telemetry.opentelemetry import ExtraMissing, import_otlp
 from relay.telemetry.report import State
 from tests.telemetry.samples import message, recorder, report, settled
 
@@ -47,12 +47,12 @@ def settings(tmp_path: Path, **given: Any) -> Settings:
 @pytest.mark.usefixtures("without_opentelemetry")
 def test_a_missing_extra_is_named() -> None:
     with pytest.raises(ExtraMissing, match=EXTRA):
-        needing_otlp("relay.telemetry.spans", "Spans", "RELAY_TRACES=otlp")
+        import_otlp("relay.telemetry.spans", "Spans", "RELAY_TRACES=otlp")
 
 
 @pytest.mark.usefixtures("without_opentelemetry")
 async def test_without_the_extra_the_relay_runs_and_says_what_to_install(tmp_path: Path) -> None:
-    async with telling(settings(tmp_path, metrics="otlp", traces="otlp")) as telemetry:
+    async with start_telemetry(settings(tmp_path, metrics="otlp", traces="otlp")) as telemetry:
         telemetry.observe(Received(message()))
     told = [str(line["message"]) for line in lines(tmp_path / "log")]
     assert sum("sqs-relay[otlp]" in text for text in told) == 2
@@ -60,11 +60,11 @@ async def test_without_the_extra_the_relay_runs_and_says_what_to_install(tmp_pat
 
 async def test_what_was_counted_last_is_sent_at_the_end(tmp_path: Path) -> None:
     emf = tmp_path / "emf"
-    async with telling(settings(tmp_path, metrics="emf", emf_to=str(emf))) as telemetry:
-        telemetry.state = lambda: State(in_hand=3, problem="no key", setting="RELAY_X")
+    async with start_telemetry(settings(tmp_path, metrics="emf", emf_target=str(emf))) as telemetry:
+        telemetry.state = lambda: State(in_flight=3, problem="no key", setting="RELAY_X")
         telemetry.observe(Received(message()))
     (document,) = lines(emf)
-    assert (document["Received"], document["InHand"], document["Halted"]) == (1, 3.0, 1.0)
+    assert (document["Received"], document["InFlight"], document["Halted"]) == (1, 3.0, 1.0)
     halted = [line for line in lines(tmp_path / "log") if line["level"] == "ERROR"]
     assert [line["setting"] for line in halted] == ["RELAY_X"]
 
@@ -72,7 +72,7 @@ async def test_what_was_counted_last_is_sent_at_the_end(tmp_path: Path) -> None:
 async def test_emf_on_standard_output_is_nothing_but_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with telling(settings(tmp_path, metrics="emf", queue_url="https://h/1/orders")):
+    async with start_telemetry(settings(tmp_path, metrics="emf", queue_url="https://h/1/orders")):
         pass
     documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [d["queue"] for d in documents if "_aws" in d] == ["orders"]
@@ -83,7 +83,7 @@ async def test_prometheus_is_answered_in_pull_mode_too(tmp_path: Path) -> None:
         port = probe.getsockname()[1]
     chosen = settings(tmp_path, metrics="prometheus", PORT=port)
     async with (
-        telling(chosen) as telemetry,
+        start_telemetry(chosen) as telemetry,
         answering(chosen, telemetry),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
     ):
@@ -98,7 +98,7 @@ async def test_a_poller_with_a_port_tells_its_health(tmp_path: Path) -> None:
         port = probe.getsockname()[1]
     chosen = settings(tmp_path, PORT=port)
     async with (
-        telling(chosen) as telemetry,
+        start_telemetry(chosen) as telemetry,
         answering(chosen, telemetry) as answers,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
     ):
@@ -110,7 +110,7 @@ async def test_a_poller_with_a_port_tells_its_health(tmp_path: Path) -> None:
 
 async def test_without_a_port_or_prometheus_nobody_listens(tmp_path: Path) -> None:
     chosen = settings(tmp_path, host="not an address")
-    async with telling(chosen) as telemetry, answering(chosen, telemetry):
+    async with start_telemetry(chosen) as telemetry, answering(chosen, telemetry):
         pass  # listening there would have failed
 
 
@@ -129,8 +129,8 @@ async def test_without_credentials_metrics_go_nowhere(
 
 
 async def test_a_secret_that_was_looked_up_is_hidden_from_then_on(tmp_path: Path) -> None:
-    async with telling(settings(tmp_path)) as telemetry:
-        telemetry.learn("looked-up-s3cret")
+    async with start_telemetry(settings(tmp_path)) as telemetry:
+        telemetry.register_secret("looked-up-s3cret")
         logging.getLogger("relay.x").warning("the server says: no looked-up-s3cret here")
     [line] = lines(tmp_path / "log")
     assert line["message"] == "the server says: no *** here"
@@ -140,7 +140,7 @@ async def test_a_log_file_that_cannot_be_written_is_told_and_harms_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     absent = tmp_path / "absent" / "log"
-    async with telling(settings(tmp_path, log_file=str(absent))) as telemetry:
+    async with start_telemetry(settings(tmp_path, log_file=str(absent))) as telemetry:
         telemetry.observe(settled())
     assert capsys.readouterr().err == (
         f"relay: the log file {absent} cannot be written, and its lines are lost: No such file or"

@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from relay.app.destinations.parts import Learn
-from relay.aws.errors import QueueError
+from relay.app.destinations.parts import RegisterSecret
+from relay.aws.errors import AwsError
 from relay.aws.secrets import Secret
 from relay.destinations.inngest.confirm import Confirmed
 from relay.destinations.inngest.confirmations import Confirmations
@@ -35,13 +35,17 @@ class Opened:
 
 
 @contextlib.asynccontextmanager
-async def open_destination(settings: Settings, learn: Learn) -> AsyncIterator[Opened]:
+async def open_destination(
+    settings: Settings, register_secret: RegisterSecret
+) -> AsyncIterator[Opened]:
     """The destination, for as long as the block runs. Nobody is called yet.
 
     `learn` hears each key that was looked up.
     """
     # A server of one's own takes any event key, and the path needs one.
-    event_key = _Key("event", settings.inngest_event_key or SecretStr("relay"), settings, learn)
+    event_key = _Key(
+        "event", settings.inngest_event_key or SecretStr("relay"), settings, register_secret
+    )
     inngest = Inngest(
         settings.inngest_url,
         event_key.sure,
@@ -55,7 +59,7 @@ async def open_destination(settings: Settings, learn: Learn) -> AsyncIterator[Op
         if not settings.confirms:
             yield Opened(inngest, event_key.refresh)
             return
-        signing_key = _Key("signing", settings.inngest_signing_key, settings, learn)
+        signing_key = _Key("signing", settings.inngest_signing_key, settings, register_secret)
 
         async def refresh() -> None:
             await event_key.refresh()
@@ -89,12 +93,12 @@ class _Key:
         kind: Literal["event", "signing"],
         given: SecretStr | None,
         settings: Settings,
-        learn: Learn,
+        register_secret: RegisterSecret,
     ) -> None:
         reference: str | None = getattr(settings, f"inngest_{kind}_key_secret")
         self._kind = kind
         self._variable = f"RELAY_INNGEST_{kind.upper()}_KEY_SECRET"
-        self._learn = learn
+        self._learn = register_secret
         self._given = given.get_secret_value() if given else None
         self._secret = Secret(reference, max_age=settings.secret_max_age) if reference else None
 
@@ -119,12 +123,12 @@ class _Key:
             return self._given
         try:
             found = await self._secret.value(fresh=fresh)
-        except QueueError as error:
+        except AwsError as error:
             raise Unavailable(
                 f"the {self._kind} key cannot be looked up: {error.sentence}",
                 setting=None if error.transient else error.variable or self._variable,
                 proven=True,
-                untaken=True,
+                not_accepted=True,
             ) from error
         self._learn(found)
         return found

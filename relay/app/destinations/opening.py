@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 from relay.app.destinations import starters, temporal, webhook
-from relay.app.destinations.parts import Conflict, Learn, Started, unlearned
+from relay.app.destinations.parts import Conflict, RegisterSecret, Started, ignore_secret
 from relay.app.messages import SharedSession
 from relay.destinations.one_by_one import OneByOne
 from relay.settings.model import Settings
@@ -19,7 +19,7 @@ async def open_orchestrator(
     settings: Settings,
     session: SharedSession,
     conflict: Conflict,
-    learn: Learn = unlearned,
+    register_secret: RegisterSecret = ignore_secret,
 ) -> AsyncIterator[tuple[OneByOne, Callable[[], Awaitable[None]]]]:
     """The destination and what a probe looks up again, for as long as the block runs.
 
@@ -30,8 +30,8 @@ async def open_orchestrator(
         OSError: a certificate's file cannot be read.
     """
     async with AsyncExitStack() as stack:
-        started = await _started(name, settings, stack, session, conflict, learn)
-        yield OneByOne(started.starter, settings.concurrency), started.refresh
+        started = await _started(name, settings, stack, session, conflict, register_secret)
+        yield OneByOne(started.starter, settings.request_concurrency), started.refresh
 
 
 async def _started(
@@ -40,19 +40,19 @@ async def _started(
     stack: AsyncExitStack,
     session: SharedSession,
     conflict: Conflict,
-    learn: Learn,
+    register_secret: RegisterSecret,
 ) -> Started:
     match name:
         case "step-functions":
             return starters.step_functions(settings, session, conflict)
         case "temporal":
-            return temporal.started(settings, learn)
+            return temporal.started(settings, register_secret)
         case "prefect":
-            return await starters.prefect(settings, stack, learn)
+            return await starters.prefect(settings, stack, register_secret)
         case "argo":
-            return await starters.argo(settings, stack, conflict, learn)
+            return await starters.argo(settings, stack, conflict, register_secret)
         case "webhook":
-            return webhook.started(settings, stack, learn)
+            return webhook.started(settings, stack, register_secret)
         case "bullmq":
             return await starters.bullmq(settings, stack)
     raise AssertionError(f"no destination is called {name}")

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import httpx
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.secrets import Secret
 from relay.destinations.http_clients import OnlyPublic
 from relay.destinations.http_peer import HttpPeer
@@ -19,19 +19,21 @@ from relay.destinations.one_by_one import Starter
 from relay.model.message import Event, Unavailable
 from relay.settings.model import Settings
 
-Learn: TypeAlias = Callable[[str], None]
+RegisterSecret: TypeAlias = Callable[[str], None]
 """Hears each secret that was looked up, to keep it out of what is told."""
 
 
-def unlearned(_secret: str) -> None:
+def ignore_secret(_secret: str) -> None:
     """Where nothing is told, nothing needs to be kept out of it."""
 
 
 class KeptSecret:
     """The secret of a setting, or of the one named like it with `_secret` behind."""
 
-    def __init__(self, settings: Settings, name: str, learn: Learn = unlearned) -> None:
-        self._learn = learn
+    def __init__(
+        self, settings: Settings, name: str, register_secret: RegisterSecret = ignore_secret
+    ) -> None:
+        self._learn = register_secret
         given = getattr(settings, name)
         reference = getattr(settings, f"{name}_secret")
         self._variable = f"RELAY_{name.upper()}_SECRET"
@@ -63,12 +65,12 @@ class KeptSecret:
             return self._given
         try:
             found = await self._secret.value(fresh=fresh)
-        except QueueError as error:
+        except AwsError as error:
             raise Unavailable(
                 f"a secret cannot be looked up: {error.sentence}",
                 setting=None if error.transient else error.variable or self._variable,
                 proven=True,
-                untaken=True,
+                not_accepted=True,
             ) from error
         for told in (found, authorization(found).partition(" ")[2], found.rpartition(":")[2]):
             self._learn(told)
@@ -115,7 +117,7 @@ async def peer(
         url,
         setting,
         timeout=settings.request_timeout,
-        in_flight=settings.concurrency,
+        in_flight=settings.request_concurrency,
         hide_path=hide_path,
         tls=tls,
         resolve=resolve,

@@ -6,10 +6,10 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
-from relay.app.destinations.parts import Conflict, KeptSecret, Learn, Started, peer, tls
+from relay.app.destinations.parts import Conflict, KeptSecret, RegisterSecret, Started, peer, tls
 from relay.app.messages import SharedSession
-from relay.aws.errors import QueueError
-from relay.aws.step_functions import Machine, StartedExecution
+from relay.aws.errors import AwsError
+from relay.aws.step_functions import StartedExecution, StateMachineClient
 from relay.destinations.argo import ARGO_URL, Argo
 from relay.destinations.bullmq import BullMQ
 from relay.destinations.prefect import PREFECT_URL, Prefect
@@ -18,11 +18,11 @@ from relay.settings.model import Settings
 
 
 async def argo(
-    settings: Settings, stack: AsyncExitStack, conflict: Conflict, learn: Learn
+    settings: Settings, stack: AsyncExitStack, conflict: Conflict, register_secret: RegisterSecret
 ) -> Started:
     """Makes workflows out of the template that the settings name."""
-    token = KeptSecret(settings, "argo_token", learn)
-    trust = tls(authority=settings.argo_authority)
+    token = KeptSecret(settings, "argo_token", register_secret)
+    trust = tls(authority=settings.argo_ca_file)
     starter = Argo(
         await peer(stack, settings, settings.argo_url or "", ARGO_URL, tls=trust),
         settings.argo_namespace,
@@ -36,9 +36,11 @@ async def argo(
     return Started(starter, token.refresh)
 
 
-async def prefect(settings: Settings, stack: AsyncExitStack, learn: Learn) -> Started:
+async def prefect(
+    settings: Settings, stack: AsyncExitStack, register_secret: RegisterSecret
+) -> Started:
     """Starts flow runs of the deployment that the settings name."""
-    key = KeptSecret(settings, "prefect_api_key", learn)
+    key = KeptSecret(settings, "prefect_api_key", register_secret)
     starter = Prefect(
         await peer(stack, settings, settings.prefect_api_url or "", PREFECT_URL),
         settings.prefect_deployment or "",
@@ -57,10 +59,10 @@ async def bullmq(settings: Settings, stack: AsyncExitStack) -> Started:
         settings.bullmq_queue or "",
         prefix=settings.bullmq_prefix,
         attempts=settings.bullmq_attempts,
-        kept=settings.bullmq_kept,
+        kept=settings.bullmq_job_retention,
         what=settings.content,
         timeout=settings.request_timeout,
-        in_flight=settings.concurrency,
+        in_flight=settings.request_concurrency,
     )
     return Started(await stack.enter_async_context(starter))
 
@@ -71,7 +73,7 @@ T = TypeVar("T")
 class StatesMachine:
     """AWS's answers and errors in the destination's own words."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: StateMachineClient) -> None:
         self._machine = machine
 
     async def is_express(self) -> bool:
@@ -90,22 +92,22 @@ class StatesMachine:
 async def _translated(call: Awaitable[T]) -> T:
     try:
         return await call
-    except QueueError as error:
+    except AwsError as error:
         raise StatesError(
             error.code, error.kind, error.sentence, variable=error.variable
         ) from error
 
 
 def _execution(started: StartedExecution) -> Execution:
-    return Execution(started.arn, started.began, started.text)
+    return Execution(started.arn, started.started_at, started.text)
 
 
 def step_functions(settings: Settings, session: SharedSession, conflict: Conflict) -> Started:
     """Starts executions of the state machine that the settings name."""
-    machine = StatesMachine(Machine(session, settings.step_functions_arn or ""))
+    machine = StatesMachine(StateMachineClient(session, settings.step_functions_arn or ""))
     starter = StepFunctions(
         machine,
-        express=settings.step_functions_express,
+        express=settings.step_functions_allow_express,
         timeout=settings.request_timeout,
         what=settings.content,
         conflict=conflict,

@@ -9,15 +9,15 @@ from typing import Any
 
 import jmespath  # type: ignore[import-untyped] # it ships no types
 
-from relay.app.destinations.parts import KeptSecret, Learn, Started
+from relay.app.destinations.parts import KeptSecret, RegisterSecret, Started
 from relay.destinations.temporal import Client, Signal, Temporal, connect, traits
 from relay.model.message import Event, Unavailable
 from relay.settings.model import Settings
 
 
-def started(settings: Settings, learn: Learn) -> Started:
+def started(settings: Settings, register_secret: RegisterSecret) -> Started:
     """Starts or signals the workflows that the settings name."""
-    client = KeyedClient(settings, KeptSecret(settings, "temporal_api_key", learn))
+    client = KeyedClient(settings, KeptSecret(settings, "temporal_api_key", register_secret))
     signal = _signal(settings)
     starter = Temporal(
         client.connected,
@@ -57,20 +57,20 @@ class KeyedClient:
 
     async def _connect(self, key: str) -> Client:
         settings = self._settings
-        certificate = _read(settings, "temporal_certificate")
-        private_key = _read(settings, "temporal_private_key")
+        certificate = _read(settings, "temporal_cert_file")
+        private_key = _read(settings, "temporal_key_file")
         return await connect(
             settings.temporal_address or "",
             settings.temporal_namespace,
             api_key=key,
             tls=settings.temporal_tls,
             certificate=(certificate, private_key) if certificate and private_key else None,
-            authority=_read(settings, "temporal_authority"),
+            authority=_read(settings, "temporal_ca_file"),
         )
 
 
 def _signal(settings: Settings) -> Signal | None:
-    name, path = settings.temporal_signal, settings.temporal_entity_path
+    name, path = settings.temporal_signal, settings.temporal_workflow_id_path
     return Signal(name=name, entity=_entity(path)) if name and path else None
 
 
@@ -98,5 +98,5 @@ def _read(settings: Settings, name: str) -> bytes | None:
             f"{path} cannot be read: {error.strerror}",
             setting=f"RELAY_{name.upper()}",
             proven=True,
-            untaken=True,
+            not_accepted=True,
         ) from error

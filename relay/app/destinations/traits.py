@@ -11,7 +11,7 @@ from relay.model.traits import Traits
 from relay.settings.model import Settings
 
 
-def promised(settings: Settings) -> Callable[[str], Traits | None]:
+def traits_lookup(settings: Settings) -> Callable[[str], Traits | None]:
     """What the destination of events of a name promises; None for a name that fits no route."""
     by_destination = {name: traits_of(settings, name) for name in settings.destinations}
     if not settings.routes:
@@ -35,26 +35,26 @@ def _inngest(settings: Settings) -> Traits:
     return Traits(
         name="Inngest",
         recognised_by="the event's id",
-        remembered=86_400.0,
+        dedup_window=86_400.0,
         durable=settings.cloud or settings.confirms,
         atomic=False,
-        largest_batch=settings.batch_events,
+        max_batch_events=settings.batch_events,
         event_bytes=settings.max_event_bytes,
         batch_bytes=settings.batch_bytes,
     )
 
 
 def _temporal(settings: Settings) -> Traits:
-    signals = bool(settings.temporal_signal and settings.temporal_entity_path)
+    signals = bool(settings.temporal_signal and settings.temporal_workflow_id_path)
     return temporal.traits(settings.temporal_retention, signals=signals)
 
 
 _TRAITS: Mapping[str, Callable[[Settings], Traits]] = {
     "inngest": _inngest,
-    "step-functions": lambda s: step_functions.traits(express=s.step_functions_express),
+    "step-functions": lambda s: step_functions.traits(express=s.step_functions_allow_express),
     "temporal": _temporal,
     "prefect": lambda _s: prefect.TRAITS,
     "argo": lambda _s: argo.TRAITS,
-    "webhook": lambda s: webhook.traits(PRESETS[s.webhook_preset], s.webhook_remembers),
-    "bullmq": lambda s: bullmq.traits(s.bullmq_kept),
+    "webhook": lambda s: webhook.traits(PRESETS[s.webhook_preset], s.webhook_dedup_window),
+    "bullmq": lambda s: bullmq.traits(s.bullmq_job_retention),
 }

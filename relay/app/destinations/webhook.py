@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from contextlib import AsyncExitStack
 
-from relay.app.destinations.parts import KeptSecret, Learn, Started, peer, tls
+from relay.app.destinations.parts import KeptSecret, RegisterSecret, Started, peer, tls
 from relay.destinations.http_clients import OnlyPublic
 from relay.destinations.http_peer import HttpPeer
 from relay.destinations.one_by_one import content
@@ -14,20 +14,18 @@ from relay.destinations.webhook_rules import PRESETS, parse_rules
 from relay.destinations.webhook_signature import signing_key
 from relay.model.message import Event, Outcome
 from relay.model.traits import Traits
-from relay.settings.destination_kinds import parsed_headers
+from relay.settings.destination_kinds import parse_headers
 from relay.settings.model import Settings
 
 
-def started(settings: Settings, stack: AsyncExitStack, learn: Learn) -> Started:
+def started(settings: Settings, stack: AsyncExitStack, register_secret: RegisterSecret) -> Started:
     """Starts what listens at the URL that the settings hold, or say where to look up.
 
     Raises:
         OSError: a certificate's file cannot be read.
     """
-    url = KeptSecret(settings, "webhook_url", learn)
-    trust = tls(
-        settings.webhook_certificate, settings.webhook_private_key, settings.webhook_authority
-    )
+    url = KeptSecret(settings, "webhook_url", register_secret)
+    trust = tls(settings.webhook_cert_file, settings.webhook_key_file, settings.webhook_ca_file)
     return Started(Hook(settings, url, trust, stack), url.refresh)
 
 
@@ -50,7 +48,7 @@ class Hook:
     @property
     def traits(self) -> Traits:
         """What the receiver is said to promise."""
-        return traits(PRESETS[self._settings.webhook_preset], self._settings.webhook_remembers)
+        return traits(PRESETS[self._settings.webhook_preset], self._settings.webhook_dedup_window)
 
     def payload(self, event: Event) -> bytes:
         """The body of the request."""
@@ -78,7 +76,7 @@ class Hook:
             URL,
             hide_path=True,
             tls=self._trust,
-            resolve=None if self._settings.webhook_private else OnlyPublic(URL),
+            resolve=None if self._settings.webhook_allow_private else OnlyPublic(URL),
         )
 
 
@@ -88,9 +86,9 @@ def _webhook(settings: Settings, at: HttpPeer) -> Webhook:
     return Webhook(
         at,
         PRESETS[settings.webhook_preset],
-        rules=parse_rules(settings.webhook_statuses),
+        rules=parse_rules(settings.webhook_status_rules),
         keys=[signing_key(key.get_secret_value()) for key in given if key is not None],
-        headers=parsed_headers(headers.get_secret_value()) if headers else None,
+        headers=parse_headers(headers.get_secret_value()) if headers else None,
         what=settings.content,
-        remembered=settings.webhook_remembers,
+        dedup_window=settings.webhook_dedup_window,
     )

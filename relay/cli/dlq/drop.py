@@ -10,19 +10,19 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.app.destinations.traits import promised
+from relay.app.destinations.traits import traits_lookup
 from relay.cli.dlq import options as o
 from relay.cli.dlq import output
 from relay.cli.dlq.input import pictured, reader
 from relay.cli.dlq.options import filter_options
 from relay.cli.dlq.output import PARTIAL, stoppable
-from relay.cli.dlq.queues import Desk, opened
-from relay.cli.dlq.working import audit, carry_out, conclude, journal
-from relay.cli.startup import USAGE, EnvFile, configured, fail
+from relay.cli.dlq.queues import QueuePair, opened
+from relay.cli.dlq.working import audit, conclude, execute, journal
+from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.dlq.filters import Filter
 from relay.dlq.plan import Plan, Planner
-from relay.dlq.selection import Course, Errand
-from relay.dlq.targets import Nowhere
+from relay.dlq.selection import RunControl, Selection
+from relay.dlq.targets import NoTarget
 from relay.settings.model import Settings
 
 
@@ -53,7 +53,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
     What would go is shown, and then the queue's name has to be typed. Each message is backed up
     before it is deleted; `relay dlq restore` puts it back. There is no command that deletes all.
     """
-    settings = configured(env_file)
+    settings = load_settings(env_file)
     meant = o.chosen(names, codes, ids, sources, since, until, attributes, where)
     if meant.empty:
         fail("say with a filter what to drop", code=USAGE)
@@ -79,15 +79,15 @@ class Dropping:
         async with opened(self._settings, dlq, main) as desk:
             name = desk.main.name if desk.main else None
             async with reader(self._settings, name) as read:
-                errand = Errand(
+                selection = Selection(
                     read=read,
                     meant=self._meant.matches,
-                    alter=lambda letter: letter,
+                    modify=lambda letter: letter,
                     max_hops=sys.maxsize,
                     each=True,
                 )
                 looked_at = time.time()
-                plan = await self._show(desk, errand, looked_at)
+                plan = await self._show(desk, selection, looked_at)
                 if confirmed is None and not (plan.goes or plan.copies or plan.unseen):
                     typer.echo("relay: nothing passes the filters: nothing was dropped", err=True)
                     return
@@ -96,19 +96,19 @@ class Dropping:
                 # What comes after the look was not shown, so it is not what was confirmed.
                 begun = journal(directory, desk, "drop", options, began_at=looked_at)
                 with begun as kept, stoppable() as stop:
-                    course = Course(stop)
-                    tally = await carry_out(desk, kept, Nowhere(), errand, course, **self._pass)
-                    audit(self._settings, kept, "drop", options, tally)
-                    conclude(tally, kept, as_json=self._as_json, done="dropped")
+                    control = RunControl(stop)
+                    counts = await execute(desk, kept, NoTarget(), selection, control, **self._pass)
+                    audit(self._settings, kept, "drop", options, counts)
+                    conclude(counts, kept, as_json=self._as_json, done="dropped")
 
-    async def _show(self, desk: Desk, errand: Errand, now: float) -> Plan:
+    async def _show(self, desk: QueuePair, selection: Selection, now: float) -> Plan:
         with stoppable() as stop:
             async with pictured(desk, None, self._pass["wait"], stop) as picture:
                 planner = Planner(
-                    errand,
-                    Nowhere(),
+                    selection,
+                    NoTarget(),
                     None,
-                    promised(self._settings),
+                    traits_lookup(self._settings),
                     now=now,
                     began_at=now,
                     elsewhere="nowhere",

@@ -15,20 +15,20 @@ from typing import TypeAlias
 
 import typer
 
-from relay.app.dlq import Reading
+from relay.app.dlq import DeadLetterReader
 from relay.app.messages import SharedSession
 from relay.cli.dlq.output import stoppable
 from relay.cli.dlq.pull import pulled
-from relay.cli.dlq.queues import Desk, opened
+from relay.cli.dlq.queues import QueuePair, opened
 from relay.cli.startup import USAGE, fail
-from relay.dlq.dead_letter import Letter
+from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.filters import Filter
 from relay.dlq.snapshot import Head, Snapshot, Unreadable
 from relay.dlq.statistics import expiry
 from relay.model.message import Message
 from relay.settings.model import Settings
 
-Read: TypeAlias = Callable[[Message], Awaitable[Letter]]
+Read: TypeAlias = Callable[[Message], Awaitable[DeadLetter]]
 
 
 @contextlib.asynccontextmanager
@@ -38,7 +38,7 @@ async def reader(settings: Settings, main: str | None) -> AsyncIterator[Read]:
     A payload that cannot be had here leaves its letter sealed, which is told at the end.
     """
     async with contextlib.AsyncExitStack() as stack:
-        reading = Reading(settings, SharedSession(stack), main)
+        reading = DeadLetterReader(settings, SharedSession(stack), main)
         try:
             yield reading.read
         finally:
@@ -68,7 +68,7 @@ class Letters:
         """Where and when they were taken."""
         return self.snapshot.head
 
-    async def __aiter__(self) -> AsyncIterator[Letter]:
+    async def __aiter__(self) -> AsyncIterator[DeadLetter]:
         """Each letter. A damaged file ends the command."""
         try:
             for message in self.snapshot:
@@ -113,7 +113,7 @@ async def _pull(
             await pulled(desk, path, wait, stop)
 
 
-def of_this_queue(path: Path, desk: Desk) -> Snapshot:
+def of_this_queue(path: Path, desk: QueuePair) -> Snapshot:
     """The snapshot; one that cannot be read or is of another queue ends the command."""
     snapshot = read_snapshot(path)
     if snapshot.head.arn != desk.queue.arn:
@@ -125,7 +125,9 @@ def of_this_queue(path: Path, desk: Desk) -> Snapshot:
     return snapshot
 
 
-async def among(path: Path | None, desk: Desk, read: Read, meant: Filter) -> frozenset[str] | None:
+async def among(
+    path: Path | None, desk: QueuePair, read: Read, meant: Filter
+) -> frozenset[str] | None:
     """MessageIds of what is meant in the snapshot; None where none is named.
 
     One that is damaged or of another queue ends the command.
@@ -152,7 +154,7 @@ class Picture:
 
 @asynccontextmanager
 async def pictured(
-    desk: Desk, path: Path | None, wait: float, stop: asyncio.Event
+    desk: QueuePair, path: Path | None, wait: float, stop: asyncio.Event
 ) -> AsyncIterator[Picture]:
     """The messages of the snapshot that are still there, or without one of the queue as it is now.
 
@@ -167,7 +169,7 @@ async def pictured(
         yield Picture(seen if path is None else _present(seen, desk), unseen)
 
 
-async def _pulled_now(desk: Desk, path: Path, wait: float, stop: asyncio.Event) -> int:
+async def _pulled_now(desk: QueuePair, path: Path, wait: float, stop: asyncio.Event) -> int:
     end, reach = await pulled(desk, path, wait, stop)
     if not (end.complete or stop.is_set()):
         typer.echo(
@@ -178,7 +180,7 @@ async def _pulled_now(desk: Desk, path: Path, wait: float, stop: asyncio.Event) 
     return end.left
 
 
-def _present(messages: Iterator[Message], desk: Desk) -> Iterator[Message]:
+def _present(messages: Iterator[Message], desk: QueuePair) -> Iterator[Message]:
     now, gone = time.time(), 0
     for message in messages:
         ends = expiry(message, desk.attributes.retention, fifo=desk.queue.fifo)

@@ -12,9 +12,9 @@ import typer
 from relay.cli.dlq import options as o
 from relay.cli.dlq.input import Letters, letters
 from relay.cli.dlq.output import clean
-from relay.cli.startup import EnvFile, configured
-from relay.dlq.dead_letter import Letter
-from relay.dlq.filters import Filter, shown
+from relay.cli.startup import EnvFile, load_settings
+from relay.dlq.dead_letter import DeadLetter
+from relay.dlq.filters import Filter, format_time
 from relay.dlq.snapshot import Head
 from relay.dlq.statistics import expiry, name_of
 
@@ -42,7 +42,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
     With --json each line is an object.
     """
     meant = o.chosen(names, codes, ids, sources, since, until, attributes, where)
-    found = letters(configured(env_file), snapshot, dlq, queue, wait)
+    found = letters(load_settings(env_file), snapshot, dlq, queue, wait)
     asyncio.run(_list(found, meant, as_json=as_json))
 
 
@@ -55,7 +55,7 @@ async def _list(
                 typer.echo(json.dumps(fields(letter, found.head)) if as_json else _line(letter))
 
 
-def fields(letter: Letter, head: Head) -> dict[str, Any]:
+def fields(letter: DeadLetter, head: Head) -> dict[str, Any]:
     """What is known about a letter, without its body, as JSON values."""
     ends = expiry(letter.message, head.retention, fifo=head.fifo)
     return {
@@ -69,15 +69,15 @@ def fields(letter: Letter, head: Head) -> dict[str, Any]:
         "first_sent_at": letter.first_sent_at,
         "sent_at": letter.message.sent_at,
         "expires_at": ends.at if ends else None,
-        "may_have_run": bool(letter.past and letter.past.may_have_run),
+        "may_have_run": bool(letter.origin and letter.origin.may_have_run),
         "group_id": letter.message.group_id,
     }
 
 
-def _line(letter: Letter) -> str:
+def _line(letter: DeadLetter) -> str:
     more = f" +{len(letter.events) - 1}" if len(letter.events) > 1 else ""
     columns = (
-        shown(letter.first_sent_at),
+        format_time(letter.first_sent_at),
         letter.message.message_id,
         clean(name_of(letter)) + more,
         letter.code,

@@ -12,14 +12,14 @@ from pathlib import Path
 import typer
 
 from relay.app.messages import rules
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.move_tasks import COMPLETED, RUNNING, MoveTasks, open_move_tasks
 from relay.aws.sqs import Queue, open_queue
 from relay.cli.dlq.output import PARTIAL, STOPPED, Progress, stoppable
 from relay.cli.dlq.pull import pulled
-from relay.cli.dlq.queues import Desk, opened
+from relay.cli.dlq.queues import QueuePair, opened
 from relay.cli.startup import USAGE, fail
-from relay.dlq.dead_letter import read_letter
+from relay.dlq.dead_letter import read_dead_letter
 from relay.dlq.snapshot import Snapshot
 from relay.settings.model import Settings
 
@@ -63,11 +63,11 @@ async def _run(settings: Settings, dlq: str | None, main: str | None, order: Ord
             handle = await tasks.start(target.arn, rate)
             with stoppable() as stop, Progress("moved", total=desk.count) as progress:
                 return await follow(tasks, handle, stop=stop, progress=progress.at)
-        except QueueError as error:
+        except AwsError as error:
             fail(error.sentence)
 
 
-async def _target(desk: Desk, to: str | None, stack: AsyncExitStack) -> Queue:
+async def _target(desk: QueuePair, to: str | None, stack: AsyncExitStack) -> Queue:
     """The named destination: a task without one fails at messages that were sent to the queue."""
     if to is None and desk.main is None:
         fail("nothing tells where to: name the queue with --to", code=USAGE)
@@ -75,18 +75,18 @@ async def _target(desk: Desk, to: str | None, stack: AsyncExitStack) -> Queue:
         return desk.main
     try:
         return await stack.enter_async_context(open_queue(desk.session, to or ""))
-    except QueueError as error:
+    except AwsError as error:
         fail(error.sentence)
 
 
-async def _check_ids(settings: Settings, desk: Desk, wait: float) -> None:
+async def _check_ids(settings: Settings, desk: QueuePair, wait: float) -> None:
     """End the command where an event would run under a new id, or where that cannot be told."""
     main = desk.main.name if desk.main else None
     with tempfile.TemporaryDirectory(prefix="relay-dlq-") as directory:
         path = Path(directory, "now.jsonl")
         with stoppable() as stop:
             end, reach = await pulled(desk, path, wait, stop)
-        letters = (read_letter(message, rules(settings), main) for message in Snapshot(path))
+        letters = (read_dead_letter(message, rules(settings), main) for message in Snapshot(path))
         found = [i.message.message_id for i in letters if i.rootless or (i.sealed and not i.noted)]
     if not end.complete:
         typer.echo(f"relay: not everything could be looked at: {reach.why}", err=True)
@@ -131,7 +131,7 @@ async def follow(
     """Wait for the newest task's end; a stop cancels it, and what was moved stays moved.
 
     Raises:
-        QueueError: SQS does not say how it goes; the task goes on without us.
+        AwsError: SQS does not say how it goes; the task goes on without us.
     """
     while True:
         task = await tasks.latest()

@@ -12,7 +12,7 @@ import typer
 
 from relay.cli.startup import USAGE, fail
 from relay.dlq.edit import Edit
-from relay.dlq.filters import Filter, moment
+from relay.dlq.filters import Filter, parse_time
 
 Dlq: TypeAlias = Annotated[
     str | None,
@@ -136,7 +136,7 @@ def one_line(error: ValueError) -> str:
 
 def _moment(option: str, text: str | None, now: float) -> float | None:
     try:
-        return None if text is None else moment(text, now)
+        return None if text is None else parse_time(text, now)
     except ValueError as error:
         raise ValueError(f"{option}: {error}") from error
 
@@ -149,7 +149,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class RedriveOptions:
     """What the options ask for; see the command's help."""
 
     meant: Filter
@@ -160,7 +160,7 @@ class Wish:
     canary_through_queue: bool
     canary_deadline: float
     to: str | None
-    straight: bool
+    direct: bool
     edit_text: str | None
     edit: Edit | None
     rerun: bool
@@ -172,7 +172,7 @@ class Wish:
     @property
     def options(self) -> dict[str, Any]:
         """What must be the same when the run is taken up again, as JSON values."""
-        names = ("limit", "to", "straight", "rerun", "max_hops")
+        names = ("limit", "to", "direct", "rerun", "max_hops")
         mine = {name: getattr(self, name) for name in names}
         return {**filter_options(self.meant), **mine, "edit": self.edit_text}
 

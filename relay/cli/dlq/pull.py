@@ -10,8 +10,8 @@ import typer
 
 from relay.cli.dlq.options import Dlq, Main, Wait
 from relay.cli.dlq.output import PARTIAL, Progress, stoppable
-from relay.cli.dlq.queues import Desk, opened
-from relay.cli.startup import FAILED, USAGE, EnvFile, configured, fail
+from relay.cli.dlq.queues import QueuePair, opened
+from relay.cli.startup import FAILED, USAGE, EnvFile, fail, load_settings
 from relay.dlq.pull import pull
 from relay.dlq.scan import Reach
 from relay.dlq.snapshot import End
@@ -34,7 +34,7 @@ def command(
     file: another receive would hide the queue's age and reorder it. The file is complete when the
     queue surely had nothing else; of a FIFO queue SQS shows only the first messages of each group.
     """
-    settings = configured(env_file)
+    settings = load_settings(env_file)
     end, reach = asyncio.run(_pull(settings, dlq, queue, snapshot, wait))
     typer.echo(f"{end.count} messages in {snapshot}")
     if not end.complete:
@@ -51,7 +51,9 @@ async def _pull(
             return await pulled(desk, path, wait, stop)
 
 
-async def pulled(desk: Desk, path: Path, wait: float, stop: asyncio.Event) -> tuple[End, Reach]:
+async def pulled(
+    desk: QueuePair, path: Path, wait: float, stop: asyncio.Event
+) -> tuple[End, Reach]:
     """A new snapshot at this path. A stop ends the pass early and releases everything."""
     with Progress("pulled", total=desk.count) as progress:
         try:

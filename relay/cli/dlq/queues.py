@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import typer
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.session import Session, open_session
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import QueueAttributes
@@ -19,7 +19,7 @@ from relay.settings.model import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class QueuePair:
     """The dead-letter queue that a command works on, and the main queue where one is named."""
 
     session: Session
@@ -47,7 +47,7 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings, dlq: str | None, main: str | None) -> AsyncIterator[Desk]:
+async def opened(settings: Settings, dlq: str | None, main: str | None) -> AsyncIterator[QueuePair]:
     """The queues, for as long as the block runs. Ends the command where AWS does not let us.
 
     What the options name wins over the settings, and what is named over the redrive policy.
@@ -69,8 +69,8 @@ async def opened(settings: Settings, dlq: str | None, main: str | None) -> Async
             if first is not None and dlq is not None and main is None:
                 # A queue that only the settings name may have nothing to do with this one.
                 first = first if await feeds(first, queue) else None
-            yield Desk(session, queue, attributes, first)
-    except QueueError as error:
+            yield QueuePair(session, queue, attributes, first)
+    except AwsError as error:
         fail(error.sentence)
 
 

@@ -10,9 +10,9 @@ import typer
 
 from relay.cli.dlq import native
 from relay.cli.dlq import options as o
-from relay.cli.dlq.options import Wish
+from relay.cli.dlq.options import RedriveOptions
 from relay.cli.dlq.redriving import Redriving
-from relay.cli.startup import USAGE, EnvFile, configured, fail
+from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.dlq.edit import Edit, load_edit
 from relay.dlq.selection import MAX_HOPS
 from relay.settings.checks import missing
@@ -41,7 +41,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
         int | None,
         typer.Option(
             min=1,
-            help="First so many, at least one of each event and code, straight to the destination;"
+            help="First so many, at least one of each event and code, directly to the destination;"
             " the rest only if all of them are delivered.",
         ),
     ] = None,
@@ -55,9 +55,9 @@ def command(  # noqa: PLR0913 - a parameter for each option
     to: Annotated[
         str | None, typer.Option(metavar="QUEUE", help="Send all to this queue instead.")
     ] = None,
-    straight: Annotated[
+    direct: Annotated[
         bool,
-        typer.Option("--straight", help="Past the queue, by this relay, to the destination."),
+        typer.Option("--direct", help="Past the queue, by this relay, to the destination."),
     ] = False,
     edit: Annotated[
         str | None,
@@ -92,22 +92,22 @@ def command(  # noqa: PLR0913 - a parameter for each option
     sent and deleted only after SQS has taken it; the journal lets a second run finish what a kill
     interrupted. Ctrl-C finishes the batch in hand and says how to go on.
     """
-    settings = configured(env_file)
+    settings = load_settings(env_file)
     meant = o.chosen(names, codes, ids, sources, since, until, attributes, where)
-    if straight and to is not None:
-        fail("--straight and --to exclude each other: choose one", code=USAGE)
-    if yes and (straight or canary is not None) and not canary_through_queue:
+    if direct and to is not None:
+        fail("--direct and --to exclude each other: choose one", code=USAGE)
+    if yes and (direct or canary is not None) and not canary_through_queue:
         _ready(settings)
-    if canary_through_queue and (straight or not settings.ledger_table):
-        fail("--canary-through-queue needs RELAY_LEDGER_TABLE and no --straight", code=USAGE)
+    if canary_through_queue and (direct or not settings.ledger_table):
+        fail("--canary-through-queue needs RELAY_LEDGER_TABLE and no --direct", code=USAGE)
     if native_task:
         only = (limit, canary, edit, snapshot, journal_directory)
-        if not meant.empty or straight or rerun or any(value is not None for value in only):
+        if not meant.empty or direct or rerun or any(value is not None for value in only):
             fail("--native moves everything as it is: it takes --to, --rate and --yes", code=USAGE)
         order = native.Order(to=to, rate=rate, wait=wait, yes=yes, allow_new_ids=allow_new_ids)
         native.run(settings, dlq, queue, order)
         return
-    wish = Wish(
+    wish = RedriveOptions(
         meant=meant,
         snapshot=snapshot,
         limit=limit,
@@ -116,7 +116,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
         canary_through_queue=canary_through_queue,
         canary_deadline=canary_deadline,
         to=to,
-        straight=straight,
+        direct=direct,
         edit_text=edit,
         edit=_edit(edit),
         rerun=rerun,

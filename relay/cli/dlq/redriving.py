@@ -13,27 +13,27 @@ from typing import Any
 
 import typer
 
-from relay.app.destinations.traits import promised
-from relay.app.dlq import ledger_memory, straight
+from relay.app.destinations.traits import traits_lookup
+from relay.app.dlq import destination_target, open_ledger_reader
 from relay.app.messages import rules
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue, open_queue
 from relay.cli.dlq import output
 from relay.cli.dlq.input import Read, among, pictured, reader
-from relay.cli.dlq.options import Wish
+from relay.cli.dlq.options import RedriveOptions
 from relay.cli.dlq.output import PARTIAL, stoppable
-from relay.cli.dlq.queues import Desk, opened
-from relay.cli.dlq.working import audit, carry_out, conclude, journal
+from relay.cli.dlq.queues import QueuePair, opened
+from relay.cli.dlq.working import audit, conclude, execute, journal
 from relay.cli.startup import fail
-from relay.dlq.dead_letter import Letter
-from relay.dlq.edit import alter
+from relay.dlq.dead_letter import DeadLetter
+from relay.dlq.edit import modify
 from relay.dlq.journal import Journal
 from relay.dlq.plan import Plan, Planner
-from relay.dlq.prediction import Memory
-from relay.dlq.queue_target import QueueRoad
-from relay.dlq.safeguards import awaited, choose
-from relay.dlq.selection import Course, Errand, Stays, Tally
-from relay.dlq.targets import Nowhere, Road, Routes
+from relay.dlq.prediction import LedgerReader
+from relay.dlq.queue_target import QueueTarget
+from relay.dlq.safeguards import await_canary, choose_canary
+from relay.dlq.selection import Counts, RunControl, Selection, Skipped
+from relay.dlq.targets import NoTarget, Routes, Target
 from relay.model.message import Event
 from relay.settings.model import Settings
 
@@ -42,10 +42,10 @@ from relay.settings.model import Settings
 class Tools:
     """What the work is done with, open for as long as it takes."""
 
-    desk: Desk
+    desk: QueuePair
     read: Read
     routes: Routes
-    memory: Memory | None
+    memory: LedgerReader | None
     stack: AsyncExitStack
 
 
@@ -58,18 +58,18 @@ async def tools(
         desk = await stack.enter_async_context(opened(settings, dlq, main))
         name = desk.main.name if desk.main else None
         read = await stack.enter_async_context(reader(settings, name))
-        memory = await stack.enter_async_context(ledger_memory(settings))
+        memory = await stack.enter_async_context(open_ledger_reader(settings))
         routes = await _routes(desk, to, stack)
         yield Tools(desk, read, routes, memory, stack)
 
 
-async def _routes(desk: Desk, to: str | None, stack: AsyncExitStack) -> Routes:
+async def _routes(desk: QueuePair, to: str | None, stack: AsyncExitStack) -> Routes:
     async def open_(reference: str) -> Queue:
         return await stack.enter_async_context(open_queue(desk.session, reference))
 
     try:
         fixed = None if to is None else await open_(to)
-    except QueueError as error:
+    except AwsError as error:
         fail(error.sentence)
     return Routes(desk.queue, open_, main=desk.main, fixed=fixed)
 
@@ -81,7 +81,7 @@ SAMPLES = 50
 class Redriving:
     """One redrive."""
 
-    def __init__(self, settings: Settings, wish: Wish) -> None:
+    def __init__(self, settings: Settings, wish: RedriveOptions) -> None:
         self._settings = settings
         self._wish = wish
         self._among: frozenset[str] | None = None
@@ -103,55 +103,63 @@ class Redriving:
         async with tools(self._settings, dlq, main, self._wish.to) as found:
             await self._limit(found)
             with journal(directory, found.desk, "redrive", options) as kept, stoppable() as stop:
-                tally = await self._bring(found, kept, Course(stop))
-                audit(self._settings, kept, "redrive", options, tally)
-                conclude(tally, kept, as_json=self._wish.as_json, done="brought back")
+                counts = await self._bring(found, kept, RunControl(stop))
+                audit(self._settings, kept, "redrive", options, counts)
+                conclude(counts, kept, as_json=self._wish.as_json, done="brought back")
 
-    async def _bring(self, found: Tools, kept: Journal, course: Course) -> Tally:
+    async def _bring(self, found: Tools, kept: Journal, control: RunControl) -> Counts:
         """The canary's tally where it forbids the rest, else that of the rest."""
         if self._wish.canary is not None:
-            tally = await self._try_canary(found, kept, course)
-            if tally is not None:
-                return tally
-        errand = self._errand(found)
-        return await self._go(found, kept, errand, course, straight_on=self._wish.straight)
+            counts = await self._try_canary(found, kept, control)
+            if counts is not None:
+                return counts
+        selection = self._errand(found)
+        return await self._go(found, kept, selection, control, direct=self._wish.direct)
 
     async def _go(
-        self, found: Tools, kept: Journal, errand: Errand, course: Course, *, straight_on: bool
-    ) -> Tally:
+        self,
+        found: Tools,
+        kept: Journal,
+        selection: Selection,
+        control: RunControl,
+        *,
+        direct: bool,
+    ) -> Counts:
         wish = self._wish
-        course.enough = False
-        async with self._road(found, kept, straight_on=straight_on) as road:
-            return await carry_out(
+        control.enough = False
+        async with self._road(found, kept, direct=direct) as road:
+            return await execute(
                 found.desk,
                 kept,
                 road,
-                errand,
-                course,
+                selection,
+                control,
                 wait=wish.wait,
                 lease=wish.lease,
                 rate=wish.rate,
             )
 
-    async def _try_canary(self, found: Tools, kept: Journal, course: Course) -> Tally | None:
+    async def _try_canary(self, found: Tools, kept: Journal, control: RunControl) -> Counts | None:
         """Bring a few. None where every one was surely delivered, else how it went."""
-        plan = await self._plan(found, kept.began_at, course.stop)
-        if not (plan.goes or kept.brought or course.stop.is_set()):
+        plan = await self._plan(found, kept.began_at, control.stop)
+        if not (plan.goes or kept.brought or control.stop.is_set()):
             # Nothing is there to go first, so what turns up later does not go either.
-            return Tally(met=plan.met, out_of_reach=plan.unseen, why="no canary could be chosen")
-        ids = self._left(kept, choose(plan, self._wish.canary or 0) - kept.brought)
-        if not ids or course.stop.is_set():
+            return Counts(met=plan.met, out_of_reach=plan.unseen, why="no canary could be chosen")
+        ids = self._left(kept, choose_canary(plan, self._wish.canary or 0) - kept.brought)
+        if not ids or control.stop.is_set():
             return None
         events: list[Event] = []
         since, through = time.time(), self._wish.canary_through_queue
-        errand = self._errand(found, ids, events)
-        tally = await self._go(found, kept, errand, course, straight_on=not through)
-        tally.stopped = _undelivered(tally, len(ids))
-        if tally.stopped is None and through and found.memory is not None:
+        selection = self._errand(found, ids, events)
+        counts = await self._go(found, kept, selection, control, direct=not through)
+        counts.stopped = _undelivered(counts, len(ids))
+        if counts.stopped is None and through and found.memory is not None:
             deadline = self._wish.canary_deadline
-            tally.stopped = await awaited(found.memory, events, since=since, deadline=deadline)
-        if tally.stopped is not None:
-            return tally
+            counts.stopped = await await_canary(
+                found.memory, events, since=since, deadline=deadline
+            )
+        if counts.stopped is not None:
+            return counts
         typer.echo(f"relay: all {len(ids)} of the canary were delivered", err=True)
         return None
 
@@ -163,14 +171,14 @@ class Redriving:
 
     @asynccontextmanager
     async def _road(
-        self, found: Tools, kept: Journal, *, straight_on: bool
-    ) -> AsyncIterator[Road[Any]]:
-        if not straight_on:
-            yield QueueRoad(found.routes.of, kept.id)
+        self, found: Tools, kept: Journal, *, direct: bool
+    ) -> AsyncIterator[Target[Any]]:
+        if not direct:
+            yield QueueTarget(found.routes.of, kept.id)
             return
         desk, deadline = found.desk, self._wish.canary_deadline
         size = desk.attributes.maximum_size
-        async with straight(self._settings, desk.queue, size, deadline) as road:
+        async with destination_target(self._settings, desk.queue, size, deadline) as road:
             yield road
 
     def _errand(
@@ -178,25 +186,25 @@ class Redriving:
         found: Tools,
         ids: frozenset[str] | None = None,
         events: list[Event] | None = None,
-    ) -> Errand:
+    ) -> Selection:
         """All that is wished, or of that only `ids`, whose events are then added to `events`."""
         wish, among = self._wish, self._among if ids is None else ids
-        changed = partial(alter, rules=rules(self._settings), edit=wish.edit, rerun=wish.rerun)
+        changed = partial(modify, rules=rules(self._settings), edit=wish.edit, rerun=wish.rerun)
 
-        def meant(letter: Letter) -> bool:
+        def meant(letter: DeadLetter) -> bool:
             known = among is None or letter.message.message_id in among
             return known and wish.meant.matches(letter)
 
-        def altered(letter: Letter) -> Letter | Stays:
+        def altered(letter: DeadLetter) -> DeadLetter | Skipped:
             result = changed(letter)
-            if events is not None and not isinstance(result, Stays):
+            if events is not None and not isinstance(result, Skipped):
                 events.extend(result.events)
             return result
 
-        return Errand(
+        return Selection(
             read=found.read,
             meant=meant,
-            alter=altered,
+            modify=altered,
             limit=wish.limit,
             max_hops=wish.max_hops,
             expected=(self._among or frozenset()) if ids is None else frozenset(),
@@ -213,9 +221,9 @@ class Redriving:
         async with pictured(found.desk, wish.snapshot, wish.wait, stop) as picture:
             planner = Planner(
                 self._errand(found),
-                Nowhere() if wish.straight else QueueRoad(found.routes.of, ""),
+                NoTarget() if wish.direct else QueueTarget(found.routes.of, ""),
                 found.memory,
-                promised(self._settings),
+                traits_lookup(self._settings),
                 now=time.time(),
                 began_at=began_at,
                 sample=max(SAMPLES, wish.canary or 0),
@@ -226,13 +234,13 @@ class Redriving:
         return plan
 
 
-def _undelivered(tally: Tally, count: int) -> str | None:
+def _undelivered(counts: Counts, count: int) -> str | None:
     """Why the canary forbids the rest, or None."""
-    if tally.brought + tally.copies >= count:
+    if counts.brought + counts.copies >= count:
         return None
-    reasons = tally.as_json()["reasons"]
+    reasons = counts.as_json()["reasons"]
     why = "; ".join(f"{code}: {reason}" for code, reason in reasons.items())
     return (
-        f"{count - tally.brought} of {count} canaries were not delivered"
+        f"{count - counts.brought} of {count} canaries were not delivered"
         f" ({why or 'they were not found in the queue'}), so the rest stays"
     )

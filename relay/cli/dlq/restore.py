@@ -9,23 +9,23 @@ from typing import Annotated
 
 import typer
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import QueueAttributes
 from relay.cli.dlq import options as o
 from relay.cli.dlq.input import of_this_queue, read_snapshot, reader
 from relay.cli.dlq.options import filter_options
 from relay.cli.dlq.output import Progress, stoppable
-from relay.cli.dlq.queues import Desk, opened
+from relay.cli.dlq.queues import QueuePair, opened
 from relay.cli.dlq.working import audit, conclude, ended, journal
-from relay.cli.startup import EnvFile, configured, fail
-from relay.dlq.dead_letter import Letter
+from relay.cli.startup import EnvFile, fail, load_settings
+from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.filters import Filter
-from relay.dlq.queue_target import QueueRoad
+from relay.dlq.queue_target import QueueTarget
 from relay.dlq.restoring import Restoring
-from relay.dlq.selection import Errand
+from relay.dlq.selection import Selection
 from relay.dlq.snapshot import Snapshot, Unreadable
-from relay.dlq.targets import Target
+from relay.dlq.targets import TargetQueue
 from relay.settings.model import Settings
 
 
@@ -56,7 +56,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
     What is still in the queue would be there twice. The whole file is checked before anything is
     sent.
     """
-    settings = configured(env_file)
+    settings = load_settings(env_file)
     meant = o.chosen(names, codes, ids, sources, since, until, attributes, where)
     work = _Restore(settings, _whole(snapshot), meant, to=to, as_json=as_json)
     asyncio.run(work.do(dlq, queue, journal_directory, yes=yes))
@@ -102,16 +102,20 @@ class _Restore:
         ):
             if dlq is None and self._to is None:
                 of_this_queue(self._snapshot.path, desk)
-            errand = Errand(read=read, meant=self._meant.matches, alter=lambda letter: letter)
+            selection = Selection(
+                read=read, meant=self._meant.matches, modify=lambda letter: letter
+            )
             queue = await _target(desk, self._to, stack)
             attributes = await queue.attributes()
             if yes:
-                await self._put(desk, directory, errand, Target(queue, attributes.maximum_size))
+                await self._put(
+                    desk, directory, selection, TargetQueue(queue, attributes.maximum_size)
+                )
             else:
-                await self._show(errand, queue, attributes)
+                await self._show(selection, queue, attributes)
 
-    async def _show(self, errand: Errand, queue: Queue, attributes: QueueAttributes) -> None:
-        letters = [errand.meant(await errand.read(message)) for message in self._snapshot]
+    async def _show(self, selection: Selection, queue: Queue, attributes: QueueAttributes) -> None:
+        letters = [selection.meant(await selection.read(message)) for message in self._snapshot]
         held = attributes.visible + attributes.in_flight + attributes.delayed
         typer.echo(
             f"{sum(letters)} of {len(letters)} messages would be put into {queue.name}, which holds"
@@ -120,9 +124,9 @@ class _Restore:
         typer.echo("relay: nothing was touched; --yes does it", err=True)
 
     async def _put(
-        self, desk: Desk, directory: Path | None, errand: Errand, target: Target
+        self, desk: QueuePair, directory: Path | None, selection: Selection, target: TargetQueue
     ) -> None:
-        async def route(_letter: Letter) -> Target:
+        async def route(_letter: DeadLetter) -> TargetQueue:
             return target
 
         options = {
@@ -135,17 +139,17 @@ class _Restore:
             stoppable() as stop,
             Progress("restored", total=0) as progress,
         ):
-            work = Restoring(kept, QueueRoad(route, kept.id), errand)
-            going = work.carry_out(self._snapshot, stop, lambda tally: progress.at(tally.brought))
-            tally = await ended(going, work.tally, kept)
-            audit(self._settings, kept, "restore", options, tally)
-            conclude(tally, kept, as_json=self._as_json, done="put back")
+            work = Restoring(kept, QueueTarget(route, kept.id), selection)
+            going = work.execute(self._snapshot, stop, lambda counts: progress.at(counts.brought))
+            counts = await ended(going, work.counts, kept)
+            audit(self._settings, kept, "restore", options, counts)
+            conclude(counts, kept, as_json=self._as_json, done="put back")
 
 
-async def _target(desk: Desk, to: str | None, stack: AsyncExitStack) -> Queue:
+async def _target(desk: QueuePair, to: str | None, stack: AsyncExitStack) -> Queue:
     if to is None:
         return desk.queue
     try:
         return await stack.enter_async_context(open_queue(desk.session, to))
-    except QueueError as error:
+    except AwsError as error:
         fail(error.sentence)

@@ -11,15 +11,15 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.app.dlq import ledger_memory
-from relay.aws.errors import QueueError
+from relay.app.dlq import open_ledger_reader
+from relay.aws.errors import AwsError
 from relay.cli.dlq import options as o
 from relay.cli.dlq.input import Letters, letters
 from relay.cli.dlq.listing import fields
 from relay.cli.dlq.output import printable
-from relay.cli.startup import EnvFile, configured, fail
-from relay.dlq.dead_letter import Letter
-from relay.dlq.filters import Filter, event_fields, shown
+from relay.cli.startup import EnvFile, fail, load_settings
+from relay.dlq.dead_letter import DeadLetter
+from relay.dlq.filters import Filter, event_fields, format_time
 from relay.dlq.records import of_message
 from relay.dlq.snapshot import Head
 from relay.model.message import Reject
@@ -43,7 +43,7 @@ def command(
     Its events as the relay reads them, why it is here, where it has been, and the message itself,
     byte for byte. Several may have one id.
     """
-    settings = configured(env_file)
+    settings = load_settings(env_file)
     found = letters(settings, snapshot, dlq, queue, wait)
     if not asyncio.run(_show(settings, found, wanted, as_json=as_json)):
         fail(f"no dead letter here has the id {wanted}")
@@ -68,29 +68,29 @@ async def _show(
     return count
 
 
-def described(letter: Letter, head: Head) -> dict[str, Any]:
+def described(letter: DeadLetter, head: Head) -> dict[str, Any]:
     """Everything that is known about a letter, as JSON values."""
-    past, pointer = letter.past, letter.pointer
+    origin, pointer = letter.origin, letter.pointer
     return {
         **fields(letter, head),
         "events": [event_fields(event) for event in letter.events],
         "would_be_rejected": _again(letter),
         "payload": f"s3://{pointer.bucket}/{pointer.key}" if pointer else None,
-        "pending": list(past.pending) if past and past.pending is not None else None,
-        "generation": past.generation if past else 0,
-        "lost": list(past.lost) if past else [],
+        "pending": list(origin.pending) if origin and origin.pending is not None else None,
+        "generation": origin.generation if origin else 0,
+        "lost": list(origin.lost) if origin else [],
         "message": of_message(letter.message),
     }
 
 
-async def _recalled(settings: Settings, letter: Letter) -> list[dict[str, Any]]:
+async def _recalled(settings: Settings, letter: DeadLetter) -> list[dict[str, Any]]:
     """What the ledger knows of each event; nothing where there is none or it does not answer."""
-    async with ledger_memory(settings) as memory:
+    async with open_ledger_reader(settings) as memory:
         if memory is None or not letter.events:
             return []
         try:
-            known = await memory.recall(letter.events)
-        except QueueError as error:
+            known = await memory.look_up(letter.events)
+        except AwsError as error:
             typer.echo(f"relay: the ledger was not asked: {error.sentence}", err=True)
             return []
     return [
@@ -101,11 +101,11 @@ async def _recalled(settings: Settings, letter: Letter) -> list[dict[str, Any]]:
 
 def _text(name: str, value: Any) -> str:
     if name in ("first_sent_at", "sent_at", "expires_at"):
-        return shown(value)
+        return format_time(value)
     return f"{value['code']}: {value['reason']}" if isinstance(value, dict) else str(value)
 
 
-def _again(letter: Letter) -> dict[str, str] | None:
+def _again(letter: DeadLetter) -> dict[str, str] | None:
     if letter.sealed or not isinstance(letter.found, Reject):
         return None
     return {"code": letter.found.code, "reason": letter.found.reason}
@@ -121,7 +121,9 @@ def _told(whole: dict[str, Any]) -> Iterator[str]:
         yield f"event {printable(event['id'])}"
         yield printable(json.dumps(event, indent=2, ensure_ascii=False))
     for known in whole["ledger"]:
-        steps = {n.removesuffix("_at"): shown(at) for n, at in known.items() if n != "id" and at}
+        steps = {
+            n.removesuffix("_at"): format_time(at) for n, at in known.items() if n != "id" and at
+        }
         told = ", ".join(f"{step} {at}" for step, at in steps.items()) or "nothing is known"
         yield f"ledger: {printable(known['id'])}: {told}"
     body = message.pop("body", None)

@@ -13,8 +13,8 @@ import typer
 from relay.cli.dlq.input import Letters, letters
 from relay.cli.dlq.options import AsJson, Dlq, Main, SnapshotFile, Wait
 from relay.cli.dlq.output import clean, table
-from relay.cli.startup import EnvFile, configured
-from relay.dlq.filters import shown, span
+from relay.cli.startup import EnvFile, load_settings
+from relay.dlq.filters import format_duration, format_time
 from relay.dlq.snapshot import Head
 from relay.dlq.statistics import Statistics
 
@@ -45,7 +45,7 @@ def command(
     Says when the queue will delete the first of them. The hour is that of SQS's own sent time: of
     the relay's copies when they were dead-lettered, of what SQS moved when it was first sent.
     """
-    found = letters(configured(env_file), snapshot, dlq, queue, wait)
+    found = letters(load_settings(env_file), snapshot, dlq, queue, wait)
     statistics, head = asyncio.run(_counted(found, time.time() if snapshot else None))
     if as_json:
         about = {"queue": head.queue, "taken_at": head.taken_at}
@@ -69,16 +69,16 @@ def _told(statistics: Statistics, head: Head) -> Iterator[str]:
     now = time.time()
     yield f"{statistics.count} messages with {statistics.events} events in {head.queue}"
     if now - head.taken_at >= _OLD:
-        yield f"seen {span(now - head.taken_at)} ago, {shown(head.taken_at)}"
+        yield f"seen {format_duration(now - head.taken_at)} ago, {format_time(head.taken_at)}"
     if statistics.gone:
         yield f"SQS has deleted {statistics.gone} of them since, as older than the queue keeps them"
     if statistics.oldest is not None:
-        yield f"the oldest was first sent {span(now - statistics.oldest)} ago"
+        yield f"the oldest was first sent {format_duration(now - statistics.oldest)} ago"
     first = statistics.first_expiry
     if first is not None:
         surely = "" if first.exact else " at the earliest"
-        when = f"in {span(first.at - now)}" if first.at > now else "any moment"
-        yield f"the first will be deleted by SQS {when}{surely}, {shown(first.at)}"
+        when = f"in {format_duration(first.at - now)}" if first.at > now else "any moment"
+        yield f"the first will be deleted by SQS {when}{surely}, {format_time(first.at)}"
     if statistics.count:
         yield ""
         yield from _groups(statistics)
@@ -90,7 +90,14 @@ def _told(statistics: Statistics, head: Head) -> Iterator[str]:
 
 def _groups(statistics: Statistics) -> Iterator[str]:
     rows = [
-        (name, code, group.count, shown(group.oldest), shown(group.newest), group.sample)
+        (
+            name,
+            code,
+            group.count,
+            format_time(group.oldest),
+            format_time(group.newest),
+            group.sample,
+        )
         for (name, code), group in statistics.largest()[:_MOST]
     ]
     yield from table(("event", "code", "messages", "oldest", "newest", "for example"), rows)

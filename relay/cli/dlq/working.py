@@ -17,17 +17,17 @@ from typing import Any, TypeVar
 
 import typer
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.cli.dlq.output import PARTIAL, STOPPED, Progress
-from relay.cli.dlq.queues import Desk
+from relay.cli.dlq.queues import QueuePair
 from relay.cli.startup import USAGE, fail
-from relay.dlq.journal import Journal, OtherRun, who
-from relay.dlq.leases import Deletion, Holding
+from relay.dlq.journal import Journal, JournalConflict, who
+from relay.dlq.leases import Deleter, Leases
 from relay.dlq.run import Run
-from relay.dlq.safeguards import FEW, Growth, Pace
+from relay.dlq.safeguards import FEW, GrowthGuard, RateLimit
 from relay.dlq.scan import Scan
-from relay.dlq.selection import Course, Errand, Tally
-from relay.dlq.targets import Road
+from relay.dlq.selection import Counts, RunControl, Selection
+from relay.dlq.targets import Target
 from relay.settings.model import Settings
 from relay.telemetry.log import open_log
 from relay.telemetry.redaction import Redactor
@@ -41,7 +41,7 @@ AUDIT = "relay.dlq.audit"
 @contextmanager
 def journal(
     directory: Path | None,
-    desk: Desk,
+    desk: QueuePair,
     kind: str,
     options: Mapping[str, Any],
     *,
@@ -56,7 +56,7 @@ def journal(
         begin = time.time() if began_at is None else began_at
         told = {"command": kind, **options}
         kept = Journal(directory, desk.head, told, clock=lambda: begin)
-    except OtherRun as error:
+    except JournalConflict as error:
         fail(str(error), code=USAGE)
     except OSError as error:
         fail(f"{directory} cannot be written: {error.strerror}", code=USAGE)
@@ -79,74 +79,74 @@ def _new_directory(stem: str) -> Path:
     return next(path for name in names if not (path := Path(f"{stem}-{name}")).exists())
 
 
-async def carry_out(
-    desk: Desk,
+async def execute(
+    desk: QueuePair,
     kept: Journal,
-    road: Road[L],
-    errand: Errand,
-    course: Course,
+    road: Target[L],
+    selection: Selection,
+    control: RunControl,
     *,
     wait: float,
     lease: float,
     rate: float | None = None,
-) -> Tally:
+) -> Counts:
     """One pass that does the errand, shown while it goes."""
-    holding = Holding(desk.queue, lease)
-    deletion = Deletion(desk.queue, holding, kept)
+    leases = Leases(desk.queue, lease)
+    deletion = Deleter(desk.queue, leases, kept)
     scan = Scan(
         desk.queue,
         lease=lease,
         wait=wait,
-        ours=lambda: len(holding),
-        stop=course.ended,
+        held_count=lambda: len(leases),
+        stop=control.ended,
         deleted=lambda: deletion.count,
     )
     # Nothing comes back because letters were dropped.
-    guard = Growth(desk.count, few=math.inf if errand.each else FEW)
-    run = Run(desk.queue, scan, deletion, kept, road, errand, course, guard)
-    total = min(desk.count, errand.limit or desk.count)
+    guard = GrowthGuard(desk.count, few=math.inf if selection.each else FEW)
+    run = Run(desk.queue, scan, deletion, kept, road, selection, control, guard)
+    total = min(desk.count, selection.limit or desk.count)
     with Progress("brought", total=total) as progress:
-        going = run.carry_out(
-            Pace(rate, stop=course.stop),
-            lambda tally: progress.at(tally.brought, deleted=tally.deleted),
+        going = run.execute(
+            RateLimit(rate, stop=control.stop),
+            lambda counts: progress.at(counts.brought, deleted=counts.deleted),
         )
-        return await ended(going, run.tally, kept)
+        return await ended(going, run.counts, kept)
 
 
-async def ended(going: Awaitable[Tally], tally: Tally, kept: Journal) -> Tally:
+async def ended(going: Awaitable[Counts], counts: Counts, kept: Journal) -> Counts:
     """How it went, with the sentence of what ended it early if anything did."""
     try:
         return await going
-    except QueueError as error:
-        tally.failed = error.sentence
+    except AwsError as error:
+        counts.failed = error.sentence
     except OSError as error:
-        tally.failed = _unwritten(kept, error)
-    return tally
+        counts.failed = _unwritten(kept, error)
+    return counts
 
 
-def conclude(tally: Tally, kept: Journal, *, as_json: bool, done: str) -> None:
+def conclude(counts: Counts, kept: Journal, *, as_json: bool, done: str) -> None:
     """Say what became of all, and exit with the code for it."""
     machine = as_json or not sys.stdout.isatty()
     if machine:
-        line = {"end": done, "journal": str(kept.directory), **tally.as_json()}
+        line = {"end": done, "journal": str(kept.directory), **counts.as_json()}
         typer.echo(json.dumps(line))
     else:
-        _tell(tally, kept, done)
-    if tally.failed is not None:
+        _tell(counts, kept, done)
+    if counts.failed is not None:
         _resume(kept)
-        fail(tally.failed)
-    if tally.stopped is not None:
-        typer.echo(f"relay: stopped: {tally.stopped}", err=True)
+        fail(counts.failed)
+    if counts.stopped is not None:
+        typer.echo(f"relay: stopped: {counts.stopped}", err=True)
         raise typer.Exit(STOPPED)
-    if not tally.complete:
-        _complain(tally, reasons=machine)
-        if tally.owed or tally.interrupted:
+    if not counts.complete:
+        _complain(counts, reasons=machine)
+        if counts.owed or counts.interrupted:
             _resume(kept)
         raise typer.Exit(PARTIAL)
 
 
 def audit(
-    settings: Settings, kept: Journal, kind: str, options: Mapping[str, Any], tally: Tally
+    settings: Settings, kept: Journal, kind: str, options: Mapping[str, Any], counts: Counts
 ) -> None:
     """Log who did what to which queue, when, and how it ended; the journal keeps it too."""
     line = {
@@ -156,13 +156,13 @@ def audit(
         "run": kept.id,
         "journal": str(kept.directory.resolve()),
         **{name: value for name, value in options.items() if value},
-        **tally.as_json(),
+        **counts.as_json(),
     }
     with suppress(OSError):  # a disk that is full has been told of
         kept.note(audit=line)
     with open_log(
         service=settings.service,
-        form=settings.log_format,
+        log_format=settings.log_format,
         file=Path(settings.log_file) if settings.log_file else None,
         redactor=Redactor(()),  # a line of our own making, with no secret in it
         screen=sys.stderr,
@@ -174,32 +174,32 @@ def _unwritten(kept: Journal, error: OSError) -> str:
     return f"the journal in {kept.directory} cannot be written: {error.strerror or error}"
 
 
-def _tell(tally: Tally, kept: Journal, done: str) -> None:
-    copies = f", {tally.copies} copies of them deleted" if tally.copies else ""
-    typer.echo(f"{tally.brought} {done}{copies}, {tally.deleted} gone from the queue")
-    for code, count in tally.stays.most_common():
-        typer.echo(f"{count} stay: {code}: {tally.reasons[code]}")
+def _tell(counts: Counts, kept: Journal, done: str) -> None:
+    copies = f", {counts.copies} copies of them deleted" if counts.copies else ""
+    typer.echo(f"{counts.brought} {done}{copies}, {counts.deleted} gone from the queue")
+    for code, count in counts.stays.most_common():
+        typer.echo(f"{count} stay: {code}: {counts.reasons[code]}")
     typer.echo(f"journal and backup: {kept.directory}")
 
 
-def _complain(tally: Tally, *, reasons: bool) -> None:
+def _complain(counts: Counts, *, reasons: bool) -> None:
     """Say what is left, with the reasons why letters stay where they have not been told."""
-    if tally.owed:
+    if counts.owed:
         typer.echo(
-            f"relay: {tally.owed} are brought and not deleted yet: SQS did not agree, or the lease"
+            f"relay: {counts.owed} are brought and not deleted yet: SQS did not agree, or the lease"
             " ran out; they come again and are then only deleted",
             err=True,
         )
-    if tally.missing:
+    if counts.missing:
         typer.echo(
-            f"relay: {tally.missing} of the messages in the snapshot are not in the queue: somebody"
+            f"relay: {counts.missing} of the messages in the snapshot are not in the queue: somebody"
             " brought them back or dropped them, or SQS deleted them",
             err=True,
         )
-    if tally.out_of_reach:
-        typer.echo(f"relay: {tally.out_of_reach} were not to be had: {tally.why}", err=True)
-    for code, reason in tally.as_json()["reasons"].items() if reasons else ():
-        typer.echo(f"relay: {tally.stays[code]} stay, {code}: {reason}", err=True)
+    if counts.out_of_reach:
+        typer.echo(f"relay: {counts.out_of_reach} were not to be had: {counts.why}", err=True)
+    for code, reason in counts.as_json()["reasons"].items() if reasons else ():
+        typer.echo(f"relay: {counts.stays[code]} stay, {code}: {reason}", err=True)
 
 
 def _resume(kept: Journal) -> None:

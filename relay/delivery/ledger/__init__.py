@@ -2,17 +2,17 @@
 
 from relay.delivery.ledger.attempts import Attempts, Noting
 from relay.delivery.ledger.ledger import Ledger
-from relay.delivery.ledger.records import Known, Records, Table
-from relay.delivery.ledger.table import Access, Note, Subject
+from relay.delivery.ledger.records import Known, LedgerEntries, Table
+from relay.delivery.ledger.table import LedgerEntry, Subject, TableAccess
 
 __all__ = [
-    "Access",
+    "TableAccess",
     "Attempts",
     "Known",
     "Ledger",
-    "Note",
+    "LedgerEntry",
     "Noting",
-    "Records",
+    "LedgerEntries",
     "Subject",
     "Table",
 ]

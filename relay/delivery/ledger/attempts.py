@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from relay.delivery.ledger.records import Known, Records
+from relay.delivery.ledger.records import Known, LedgerEntries
 from relay.delivery.ledger.table import Subject
 from relay.model.message import (
     Delivered,
@@ -108,7 +108,7 @@ class Noting:
     def __init__(
         self,
         destination: Destination,
-        records: Records,
+        records: LedgerEntries,
         attempts: Attempts,
         *,
         clock: Callable[[], float] = time.time,
@@ -130,7 +130,7 @@ class Noting:
         try:
             outcomes = await self._destination.send(events)
         except (Unavailable, Refused) as error:
-            await self._failed(attempts, untaken=error.untaken)
+            await self._failed(attempts, not_accepted=error.not_accepted)
             raise
         except BaseException:
             self._doubt(attempts)
@@ -151,10 +151,10 @@ class Noting:
         await asyncio.gather(*(self._note(attempt) for attempt in fresh if attempt.may_note))
 
     async def _note(self, attempt: Attempt) -> None:
-        attempt.noted = await self._records.note("sending", attempt.subject)
+        attempt.noted = await self._records.record("sending", attempt.subject)
 
-    async def _failed(self, attempts: Sequence[Attempt], *, untaken: bool) -> None:
-        if untaken:
+    async def _failed(self, attempts: Sequence[Attempt], *, not_accepted: bool) -> None:
+        if not_accepted:
             await asyncio.gather(*(self._clear(attempt) for attempt in attempts))
         else:
             self._doubt(attempts)
@@ -164,7 +164,7 @@ class Noting:
 
     async def _end(self, attempt: Attempt, outcome: Outcome) -> None:
         if isinstance(outcome, Delivered):
-            await self._records.note("delivered", attempt.subject, outcome.reference)
+            await self._records.record("delivered", attempt.subject, outcome.reference)
         elif isinstance(outcome, Reject) and not outcome.may_have_run:
             await self._clear(attempt)
         else:

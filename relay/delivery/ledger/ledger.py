@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from relay.delivery.handler import Forward
 from relay.delivery.ledger.attempts import Attempt, Attempts
-from relay.delivery.ledger.records import Known, Records
+from relay.delivery.ledger.records import Known, LedgerEntries
 from relay.delivery.ledger.table import Subject
-from relay.model.facts import Fact, IdReused, LedgerMissed, Observe, Settled, ignore
-from relay.model.lru import Memory
+from relay.model.facts import Fact, IdReused, LedgerFailed, Observe, Settled, ignore
+from relay.model.lru import LruCache
 from relay.model.message import Delivered, Event, Outcome, Reject
 
 DOUBTS = 50_000
@@ -45,7 +45,7 @@ class Ledger:
     def __init__(
         self,
         forward: Forward,
-        records: Records,
+        records: LedgerEntries,
         attempts: Attempts,
         *,
         memory: Callable[[Event], float],
@@ -58,7 +58,7 @@ class Ledger:
         self._memory = memory
         self._observe = observe
         self._clock = clock
-        self._doubts: Memory[None] = Memory(DOUBTS)
+        self._doubts: LruCache[None] = LruCache(DOUBTS)
         self._letters: set[asyncio.Task[bool]] = set()
 
     async def submit(self, event: Event) -> Outcome:
@@ -68,14 +68,14 @@ class Ledger:
         if known is not None:
             self._compare(event, subject, known)
             if known.delivered is not None:
-                return Delivered(known.delivered.told, duplicate=True)
+                return Delivered(known.delivered.detail, duplicate=True)
         return await self._follow(event, Attempt(subject, known, self._memory(event)))
 
     def may_have_run(self, event_id: str) -> bool:
         """Whether the destination may hold the event although no success was seen."""
         return event_id in self._doubts or self._forward.may_have_run(event_id)
 
-    def told(self, fact: Fact) -> None:
+    def detail(self, fact: Fact) -> None:
         """Observe: note events whose message is in the dead-letter queue because of them."""
         if isinstance(fact, Settled) and isinstance(fact.outcome, Reject):
             for event, outcome in fact.results:
@@ -117,16 +117,16 @@ class Ledger:
 
     def _compare(self, event: Event, subject: Subject, known: Known) -> None:
         notes = (known.delivered, known.sending)
-        if any(note is not None and note.subject.digest != subject.digest for note in notes):
+        if any(record is not None and record.subject.digest != subject.digest for record in notes):
             self._observe(IdReused(event))
 
     def _dead_lettered(self, event: Event, reject: Reject) -> None:
         if len(self._letters) >= LETTERS:
             reason = "too many dead letters are being noted already"
-            self._observe(LedgerMissed(step="dead-lettered", count=1, reason=reason))
+            self._observe(LedgerFailed(step="dead-lettered", count=1, reason=reason))
             return
         subject = self._records.subject(event)
-        noting = self._records.note("dead-lettered", subject, reject.code)
+        noting = self._records.record("dead-lettered", subject, reject.code)
         task = asyncio.get_running_loop().create_task(noting)
         self._letters.add(task)
         task.add_done_callback(self._letters.discard)

@@ -8,12 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from relay.delivery.ledger.table import KEY, Access, Item, Note, Step, Subject, read_note
+from relay.delivery.ledger.table import (
+    KEY,
+    Item,
+    LedgerEntry,
+    Step,
+    Subject,
+    TableAccess,
+    read_entry,
+)
 from relay.forwarding.batcher import Batcher, BatcherClosed
-from relay.model.facts import LedgerMissed, Observe, ignore
+from relay.model.facts import LedgerFailed, Observe, ignore
 from relay.model.message import Event
 
-READS = 100
+MAX_READ_KEYS = 100
 WRITES = 25
 """Amazon DynamoDB quotas: keys in a BatchGetItem, items in a BatchWriteItem."""
 
@@ -22,7 +30,7 @@ _LOOKED_AT: tuple[Step, ...] = ("sending", "delivered")
 
 
 class Table(Protocol):
-    """The table. One call each, no repetition; both raise `QueueError` where nothing was done."""
+    """The table. One call each, no repetition; both raise `AwsError` where nothing was done."""
 
     async def read(self, keys: Sequence[str]) -> tuple[Sequence[Item], Sequence[str]]:
         """The items that there are, as written by all before, and the keys it did not get to."""
@@ -37,8 +45,8 @@ class Table(Protocol):
 class Known:
     """What the ledger knows of an event that is to be sent."""
 
-    sending: Note | None = None
-    delivered: Note | None = None
+    sending: LedgerEntry | None = None
+    delivered: LedgerEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +57,10 @@ class _Withdrawn:
     step: Step = "sending"
 
 
-_Change: TypeAlias = Note | _Withdrawn
+_Change: TypeAlias = LedgerEntry | _Withdrawn
 
 
-class Records:
+class LedgerEntries:
     """Looks up, notes and withdraws. What cannot be done is stated as `LedgerMissed`, not raised.
 
     A look-up sees all that was written before. Notes overwrite their like: whoever notes `sending`
@@ -73,7 +81,7 @@ class Records:
     def __init__(
         self,
         table: Table,
-        access: Access,
+        access: TableAccess,
         *,
         destination: str,
         environment: str,
@@ -88,7 +96,7 @@ class Records:
         self._observe = observe
         self._clock = clock
         self._reads: Batcher[Subject, Known | None] = Batcher(
-            self._read, max_items=READS // len(_LOOKED_AT), in_flight=IN_FLIGHT
+            self._read, max_items=MAX_READ_KEYS // len(_LOOKED_AT), in_flight=IN_FLIGHT
         )
         self._writes: Batcher[_Change, bool] = Batcher(
             self._write, max_items=WRITES, in_flight=IN_FLIGHT
@@ -106,11 +114,11 @@ class Records:
             self._missed({"look-up": 1}, "the relay is stopping")
             return None
 
-    async def note(self, step: Step, subject: Subject, told: str | None = None) -> bool:
+    async def record(self, step: Step, subject: Subject, detail: str | None = None) -> bool:
         """Note that this happens now. Returns whether that is kept."""
         now = self._clock()
         return await self._change(
-            Note(step=step, subject=subject, at=now, expires=now + self._kept, told=told)
+            LedgerEntry(step=step, subject=subject, at=now, expires=now + self._kept, detail=detail)
         )
 
     async def withdraw(self, subject: Subject) -> bool:
@@ -153,7 +161,8 @@ class Records:
             return None
         now = self._clock()
         sending, delivered = (
-            read_note(step, found[key], now) if key in found else None for step, key in keys.items()
+            read_entry(step, found[key], now) if key in found else None
+            for step, key in keys.items()
         )
         return Known(sending, delivered)
 
@@ -163,7 +172,7 @@ class Records:
 
         async def write(keys: Sequence[str]) -> Sequence[str]:
             some = [by_key[key] for key in keys]
-            items = [change.item() for change in some if isinstance(change, Note)]
+            items = [change.item() for change in some if isinstance(change, LedgerEntry)]
             gone = [change.subject.key(change.step) for change in some if _is_gone(change)]
             return await self._table.write(items, gone)
 
@@ -177,7 +186,7 @@ class Records:
     def _missed(self, counts: Mapping[str, int], reason: str) -> None:
         for step, count in counts.items():
             if count:
-                self._observe(LedgerMissed(step=step, count=count, reason=reason))
+                self._observe(LedgerFailed(step=step, count=count, reason=reason))
 
 
 def _is_gone(change: _Change) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.forwarding.circuit_breaker import Backoff, Breaker
 from relay.model.facts import LedgerChanged, Observe, ignore
 from relay.model.message import Event
@@ -54,7 +54,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class LedgerEntry:
     """What happened to an event, at a time in seconds since the epoch.
 
     `told` is the destination's reference of a delivered event, the code of a dead-lettered one.
@@ -65,7 +65,7 @@ class Note:
     subject: Subject
     at: float
     expires: float
-    told: str | None = None
+    detail: str | None = None
 
     def item(self) -> Item:
         """The note as the table keeps it."""
@@ -76,23 +76,23 @@ class Note:
             # DynamoDB expires whole seconds only.
             EXPIRES: int(self.expires),
         }
-        if self.told is not None:
-            fields["told"] = self.told
+        if self.detail is not None:
+            fields["told"] = self.detail
         return fields
 
 
-def read_note(step: Step, item: Item, now: float) -> Note | None:
+def read_entry(step: Step, item: Item, now: float) -> LedgerEntry | None:
     """The note, or None where it has expired (the table deletes days late) or is none of ours."""
-    digest, told = item.get("digest"), item.get("told")
+    digest, detail = item.get("digest"), item.get("told")
     at, expires = _number(item.get("at")), _number(item.get(EXPIRES))
     if at is None or expires is None or expires <= now or not isinstance(digest, str):
         return None
-    return Note(
+    return LedgerEntry(
         step=step,
         subject=Subject(str(item[KEY]).partition("#")[2], digest),
         at=at,
         expires=expires,
-        told=told if isinstance(told, str) else None,
+        detail=detail if isinstance(detail, str) else None,
     )
 
 
@@ -121,7 +121,7 @@ class Done:
     reason: str = ""
 
 
-class Access:
+class TableAccess:
     """Repeats what the table did not get to, within bounds. Never raises for the table's sake.
 
     Args:
@@ -160,17 +160,17 @@ class Access:
         try:
             async with asyncio.timeout(self._patience):
                 await self._try(left, call)
-        except (QueueError, TimeoutError) as error:
+        except (AwsError, TimeoutError) as error:
             reason = str(error) or f"the table gave no answer in {self._patience:g} s"
             was_closed = self._breaker.closed
             if self._breaker.failed(permit, reason) and was_closed:
-                self._changed(reason, away=True)
+                self._changed(reason, unavailable=True)
             return Done(left, reason)
         except BaseException:
             self._breaker.release(permit)
             raise
         if self._breaker.answered(permit) and permit.probe:
-            self._changed("the table answers again", away=False)
+            self._changed("the table answers again", unavailable=False)
         return Done(left, "the table is throttled and did not get to it" if left else "")
 
     async def _try(
@@ -179,13 +179,13 @@ class Access:
         """Empty `left` in at most so many tries.
 
         Raises:
-            QueueError: the table did nothing at all.
+            AwsError: the table did nothing at all.
         """
         first = len(left)
         for attempt in range(1, TRIES + 1):
             try:
                 left[:] = await call(left)
-            except QueueError as error:
+            except AwsError as error:
                 if attempt == TRIES or not error.transient:
                     raise
             if not left:
@@ -193,9 +193,11 @@ class Access:
             if attempt < TRIES:
                 await self._sleep(PAUSE.delay(attempt, self._random))
         if len(left) == first:
-            raise QueueError("Unprocessed", "throttled", "the table is throttled and does nothing")
+            raise AwsError("Unprocessed", "throttled", "the table is throttled and does nothing")
 
-    def _changed(self, reason: str, *, away: bool) -> None:
+    def _changed(self, reason: str, *, unavailable: bool) -> None:
         now = self._clock()
-        self._observe(LedgerChanged(away=away, reason=reason, seconds=now - self._since))
+        self._observe(
+            LedgerChanged(unavailable=unavailable, reason=reason, seconds=now - self._since)
+        )
         self._since = now

@@ -123,7 +123,7 @@ def _suspect(ids: Any, count: int) -> int | None:
 
 def _too_large(answer: Answer, count: int) -> list[Outcome]:
     if count > 1:
-        raise Refused("413: the request is too large", untaken=True)
+        raise Refused("413: the request is too large", not_accepted=True)
     detail = f": {answer.error}" if answer.error else ""
     return [Reject(TOO_LARGE, f"the event alone is too large a request for Inngest{detail}")]
 
@@ -136,7 +136,7 @@ def _unavailable(answer: Answer, after: float | None) -> Unavailable:
         after=after,
         setting=_setting(answer),
         proven=_proven(answer),
-        untaken=answer.status in _UNTAKEN,
+        not_accepted=answer.status in _UNTAKEN,
     )
 
 

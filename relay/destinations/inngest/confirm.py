@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from relay.destinations.inngest.read_back import PAGE, Stored, TooLong
-from relay.model.lru import Memory
+from relay.model.lru import LruCache
 from relay.model.message import Delivered, Destination, Event, Limits, Outcome, Retry, Unavailable
 
 IN_FLIGHT = 24
@@ -77,7 +77,7 @@ class Confirmed:
         self._reading = reading
         self._patience = patience
         self._clock = clock
-        self._unheard: Memory[float] = Memory(UNHEARD)
+        self._unheard: LruCache[float] = LruCache(UNHEARD)
 
     @property
     def limits(self) -> Limits:
@@ -96,7 +96,7 @@ class Confirmed:
             outcomes = await self._destination.send(events)
             return await self._confirmed(events, outcomes, start)
         except Unavailable as error:
-            if error.untaken:
+            if error.not_accepted:
                 raise
             since = self._remember(events, start)
             found = {} if error.proven else await self._found(events, since)

@@ -21,9 +21,9 @@ from relay.destinations.http_clients import lean_client
 from relay.destinations.http_errors import broken
 from relay.destinations.inngest.answers import KEY, URL, Answer, read
 from relay.destinations.redaction import Redaction
-from relay.http import Interrupted, NotConnected
+from relay.http import IncompleteResponse, NotConnected
 from relay.model.message import Event, Limits, Outcome, Unavailable
-from relay.model.trace_context import headers
+from relay.model.trace_context import traceparent_headers
 
 HEADER = "x-inngest-event-id-seed"
 
@@ -119,8 +119,8 @@ class Inngest:
         """
         key = (await self._key()).strip()
         if not key:
-            raise Unavailable("there is no event key", setting=KEY, proven=True, untaken=True)
-        self._redaction.learn(key)
+            raise Unavailable("there is no event key", setting=KEY, proven=True, not_accepted=True)
+        self._redaction.register_secret(key)
         body = b"[" + b",".join(event.wire for event in events) + b"]"
         seed = {HEADER: seed_of(events[0])} if self._seed and len(events) == 1 else {}
         answer = await self._post(key, body, seed, ANSWER_LIMIT + ID_SIZE * len(events))
@@ -130,10 +130,12 @@ class Inngest:
         target = f"{self._path}/e/{quote(key, safe='')}"
         try:
             async with asyncio.timeout(self._timeout):
-                found = await self._client.post(target, body, {**headers(), **seed}, limit=limit)
+                found = await self._client.post(
+                    target, body, {**traceparent_headers(), **seed}, limit=limit
+                )
         except TimeoutError:
             raise Unavailable(f"{self._host} gave no answer in {self._timeout:g} s") from None
-        except (NotConnected, Interrupted) as error:
+        except (NotConnected, IncompleteResponse) as error:
             raise broken(error, self._host, URL) from None
         text = found.body.decode(errors="replace")
         return Answer(found.status, self._redaction.hide(text), found.headers)

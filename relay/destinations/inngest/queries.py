@@ -22,7 +22,7 @@ ANSWER_LIMIT = 32 * 1_048_576
 """Bytes of an answer, of which more is not read: a page of 51 events can be large."""
 
 
-class Questions:
+class InngestQueries:
     """A server that is asked and never sent an event; owns its connections while it is entered.
 
     Args:
@@ -52,7 +52,7 @@ class Questions:
         self._timeout = timeout
         self._redaction = Redaction()
         for secret in (event_key, signing_key):
-            self._redaction.learn(secret or "")
+            self._redaction.register_secret(secret or "")
         self._client = httpx.AsyncClient(
             headers={"accept-encoding": "identity", **({"x-inngest-env": env} if env else {})},
             timeout=timeout,
@@ -75,7 +75,7 @@ class Questions:
         await self._client.aclose()
         self._redaction.__exit__(kind, error, trace)
 
-    async def knock(self) -> Answer:
+    async def check_event_key(self) -> Answer:
         """Post an array of no events: stores nothing, and tells whether the key is known.
 
         Raises:
@@ -92,7 +92,7 @@ class Questions:
             )
         )
 
-    async def ask(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
         """GET a path below `/v1`, with the signing key.
 
         Raises:
@@ -104,7 +104,7 @@ class Questions:
             self._client.build_request("GET", url, params=query, headers=signed)
         )
 
-    async def look(self, path: str) -> Answer:
+    async def get_unsigned(self, path: str) -> Answer:
         """GET a path of the server with no key at all.
 
         Raises:

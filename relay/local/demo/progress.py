@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from relay.local.demo.reconciliation import Balance
+from relay.local.demo.reconciliation import Reconciliation
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Progress:
         )
 
 
-class Show:
+class Display:
     """Prints to `console`: a line that is redrawn on a terminal, a line a second elsewhere."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
@@ -58,7 +58,7 @@ class Show:
                 f"{self.seconds:5.1f} s  {progress}", highlight=False, soft_wrap=True
             )
 
-    def books(self, balance: Balance) -> None:
+    def result(self, balance: Reconciliation) -> None:
         """The tables at the end."""
         self._clear()
         self._console.print(_counted("Published", "kind", sorted(balance.kinds.items())))
@@ -83,7 +83,7 @@ def _counted(title: str, of: str, rows: Iterable[tuple[str, int]]) -> Table:
     return table
 
 
-def _books(balance: Balance) -> Table:
+def _books(balance: Reconciliation) -> Table:
     table = Table(title="The books, in events by id", title_justify="left")
     table.add_column("record")
     table.add_column("events", justify="right")

@@ -13,8 +13,8 @@ from relay.local.demo.samples import (
     HONEST,
     LISTENED,
     PUSHED,
-    Publication,
     Sample,
+    SampleMessage,
     half_bad,
     plain,
     poison,
@@ -27,7 +27,7 @@ HALF_BAD_SHARE = 0.01
 GROUPS = 40
 
 
-def traffic(messages: int, seed: int, *, pushed: bool) -> list[Publication]:
+def traffic(messages: int, seed: int, *, pushed: bool) -> list[SampleMessage]:
     """So many messages to publish, in order; the same for the same seed."""
     chance = random.Random(seed)  # noqa: S311 - a script to replay, not a secret
     honest = PUSHED if pushed else HONEST
@@ -35,7 +35,7 @@ def traffic(messages: int, seed: int, *, pushed: bool) -> list[Publication]:
     return [replace(p, group=f"group-{chance.randrange(GROUPS)}") for p in script]
 
 
-def _mixed(chance: random.Random, number: int, honest: Sequence[Sample]) -> Publication:
+def _mixed(chance: random.Random, number: int, honest: Sequence[Sample]) -> SampleMessage:
     draw = chance.random()
     if number == 0:
         return setup_notice("", number)
@@ -48,7 +48,7 @@ def _mixed(chance: random.Random, number: int, honest: Sequence[Sample]) -> Publ
     return chance.choice(honest)(chance.choice(LISTENED), number)
 
 
-def _repeat(chance: random.Random, number: int) -> Publication:
+def _repeat(chance: random.Random, number: int) -> SampleMessage:
     """A producer that heard no answer and published an earlier event again, under its id."""
     again = plain(chance.choice(LISTENED), chance.randrange(max(1, number)))
     return replace(again, kind="repeated by its producer")
@@ -69,11 +69,11 @@ class Publisher:
         self.record = Published()
         self.done = 0
 
-    async def publish(self, script: Sequence[Publication]) -> None:
+    async def publish(self, script: Sequence[SampleMessage]) -> None:
         """Publish all of it, a few batches at a time; in order on a FIFO queue."""
         gate = asyncio.Semaphore(1 if self._fifo else SENDERS)
 
-        async def send(batch: Sequence[tuple[int, Publication]]) -> None:
+        async def send(batch: Sequence[tuple[int, SampleMessage]]) -> None:
             async with gate:
                 await self._send(batch)
 
@@ -81,16 +81,16 @@ class Publisher:
             for batch in _batches(script):
                 group.create_task(send(batch))
 
-    async def _send(self, batch: Sequence[tuple[int, Publication]]) -> None:
+    async def _send(self, batch: Sequence[tuple[int, SampleMessage]]) -> None:
         answer = await self._client.send_message_batch(
             QueueUrl=self._queue_url, Entries=[self._entry(*item) for item in batch]
         )
         by_number = dict(batch)
         for sent in answer["Successful"]:
-            self.record.enter(by_number[int(sent["Id"])], sent["MessageId"])
+            self.record.add(by_number[int(sent["Id"])], sent["MessageId"])
         self.done += len(batch)
 
-    def _entry(self, number: int, publication: Publication) -> dict[str, Any]:
+    def _entry(self, number: int, publication: SampleMessage) -> dict[str, Any]:
         entry: dict[str, Any] = {"Id": str(number), "MessageBody": publication.body}
         if publication.attributes:
             entry["MessageAttributes"] = {
@@ -105,9 +105,9 @@ class Publisher:
         return entry
 
 
-def _batches(script: Sequence[Publication]) -> list[list[tuple[int, Publication]]]:
+def _batches(script: Sequence[SampleMessage]) -> list[list[tuple[int, SampleMessage]]]:
     """In tens, and fewer where the bodies would be too many bytes."""
-    batches: list[list[tuple[int, Publication]]] = [[]]
+    batches: list[list[tuple[int, SampleMessage]]] = [[]]
     size = 0
     for number, publication in enumerate(script):
         length = len(publication.body.encode())

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from relay.local.demo.samples import Publication
+from relay.local.demo.samples import SampleMessage
 from relay.local.inngest import Function, Run, StoredEvent
 from relay.local.sqs import Stored
 from relay.model.origin import ATTRIBUTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Balance:
+class Reconciliation:
     """The reconciled books. Counts are of events by id, except `published`, which counts each copy.
 
     `unexplained` are sentences, one for each thing that the promise does not allow. `out_of_order`
@@ -35,7 +35,7 @@ class Balance:
     unexplained: tuple[str, ...] = ()
 
     @property
-    def balanced(self) -> bool:
+    def consistent(self) -> bool:
         """Whether every event is where it belongs, once."""
         return (
             not (self.lost or self.ran_twice or self.in_queue or self.out_of_order)
@@ -55,23 +55,23 @@ class Published:
     """The publisher's own record: which ids must run and which must die. Nobody else writes it."""
 
     runs: Counter[str] = field(default_factory=Counter)
-    dies: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
     kinds: Counter[str] = field(default_factory=Counter)
     groups: dict[str, list[list[str]]] = field(default_factory=dict)
 
-    def enter(self, publication: Publication, message_id: str) -> None:
+    def add(self, publication: SampleMessage, message_id: str) -> None:
         """Record a message that SQS has accepted under this id."""
         self.kinds[publication.kind] += 1
         ids = [name(message_id) for name in publication.runs]
         self.runs.update(ids)
         self.groups.setdefault(publication.group or "", []).append(ids)
-        for name in publication.dies:
-            self.dies[name(message_id)] = publication.code or ""
+        for name in publication.rejected:
+            self.rejected[name(message_id)] = publication.code or ""
 
     @property
     def unique(self) -> set[str]:
         """Every event id that was published."""
-        return {*self.runs, *self.dies}
+        return {*self.runs, *self.rejected}
 
 
 def reconcile(
@@ -83,7 +83,7 @@ def reconcile(
     in_queue: int,
     *,
     ordered: bool = False,
-) -> Balance:
+) -> Reconciliation:
     """Hold three independent records against each other, and each group's order if `ordered`."""
     stored = list(stored)
     accepted = {event.id: event.name for event in stored}
@@ -91,13 +91,13 @@ def reconcile(
     ran, died = set(accepted), set(letters)
     complaints = [
         *(f"{i} was accepted and never published" for i in ran - published.unique),
-        *(f"{i} is poison and was accepted" for i in ran & set(published.dies)),
+        *(f"{i} is poison and was accepted" for i in ran & set(published.rejected)),
         *(f"{i} was accepted and is a dead letter too" for i in ran & died),
         *(f"{i} is a dead letter for {letters[i]}" for i in died & set(published.runs)),
         *_wrong_codes(published, letters),
     ]
-    return Balance(
-        published=published.runs.total() + len(published.dies),
+    return Reconciliation(
+        published=published.runs.total() + len(published.rejected),
         unique=len(published.unique),
         ran=len(ran & published.unique),
         dead_lettered=len(died & published.unique),
@@ -126,7 +126,7 @@ def _dead_ids(dead: Iterable[Stored]) -> Iterator[tuple[str, str]]:
 
 
 def _wrong_codes(published: Published, letters: Mapping[str, str]) -> Iterator[str]:
-    for event_id, code in published.dies.items():
+    for event_id, code in published.rejected.items():
         found = letters.get(event_id)
         if found is not None and found != code:
             yield f"{event_id} was rejected as {found}, not as {code}"

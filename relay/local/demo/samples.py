@@ -11,18 +11,18 @@ Naming = Callable[[str], str]
 """Gives an event's id from the MessageId that SQS gave its message."""
 
 
-def own(event_id: str) -> Naming:
+def fixed_id(event_id: str) -> Naming:
     """An id that the body itself names, whatever message it travels in."""
     return lambda _message_id: event_id
 
 
-def by_message(suffix: str = "") -> Naming:
+def message_id_plus(suffix: str = "") -> Naming:
     """An id that follows from the message."""
     return lambda message_id: message_id + suffix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
+class SampleMessage:
     """One message to publish. Every event of it is in `runs` or in `dies`, by its naming.
 
     `code` is the expected reason of the dead letter. `kind` is for the table that people read.
@@ -31,13 +31,13 @@ class Publication:
     kind: str
     body: str
     runs: tuple[Naming, ...] = ()
-    dies: tuple[Naming, ...] = ()
+    rejected: tuple[Naming, ...] = ()
     code: str | None = None
     group: str | None = None
     attributes: dict[str, str] = field(default_factory=dict)
 
 
-Sample: TypeAlias = Callable[[str, int], Publication]
+Sample: TypeAlias = Callable[[str, int], SampleMessage]
 """Makes the message with this event name and number."""
 
 LISTENED = ("demo/unheard", "demo/heard", "demo/popular")
@@ -53,28 +53,28 @@ def _event(name: str, number: int, *, event_id: str | None) -> str:
     return f'{{{named}"name": "{name}", "data": {{"n": {number}, "odd": {_ODD}}}}}'
 
 
-def plain(name: str, number: int) -> Publication:
+def plain(name: str, number: int) -> SampleMessage:
     """An event that its producer named."""
     event_id = f"order-{number}"
-    return Publication(
-        kind="event", body=_event(name, number, event_id=event_id), runs=(own(event_id),)
+    return SampleMessage(
+        kind="event", body=_event(name, number, event_id=event_id), runs=(fixed_id(event_id),)
     )
 
 
-def unnamed(name: str, number: int) -> Publication:
+def unnamed(name: str, number: int) -> SampleMessage:
     """An event without an id: it gets the message's."""
     body = _event(name, number, event_id=None)
-    return Publication(kind="event without id", body=body, runs=(by_message(),))
+    return SampleMessage(kind="event without id", body=body, runs=(message_id_plus(),))
 
 
-def array(name: str, number: int) -> Publication:
+def array(name: str, number: int) -> SampleMessage:
     """Three events in one message, one with an id of its own."""
     events = [_event(name, number, event_id=i) for i in (None, f"line-{number}", None)]
-    runs = (by_message(".0"), own(f"line-{number}"), by_message(".2"))
-    return Publication(kind="array", body=f"[{', '.join(events)}]", runs=runs)
+    runs = (message_id_plus(".0"), fixed_id(f"line-{number}"), message_id_plus(".2"))
+    return SampleMessage(kind="array", body=f"[{', '.join(events)}]", runs=runs)
 
 
-def notification(name: str, number: int) -> Publication:
+def notification(name: str, number: int) -> SampleMessage:
     """An SNS notification around an event."""
     message_id = f"5f3c1d2e-0000-4000-8000-{number:012d}"
     body = {
@@ -88,10 +88,10 @@ def notification(name: str, number: int) -> Publication:
         "SigningCertURL": "https://sns.eu-central-1.amazonaws.com/certificate.pem",
         "UnsubscribeURL": "https://sns.eu-central-1.amazonaws.com/?Action=Unsubscribe",
     }
-    return Publication(kind="SNS", body=json.dumps(body), runs=(own(message_id),))
+    return SampleMessage(kind="SNS", body=json.dumps(body), runs=(fixed_id(message_id),))
 
 
-def bus(name: str, number: int) -> Publication:
+def bus(name: str, number: int) -> SampleMessage:
     """An EventBridge event."""
     event_id = f"7bf73129-1428-4cd3-a780-{number:012d}"
     body = {
@@ -105,10 +105,10 @@ def bus(name: str, number: int) -> Publication:
         "resources": [],
         "detail": {"n": number},
     }
-    return Publication(kind="EventBridge", body=json.dumps(body), runs=(own(event_id),))
+    return SampleMessage(kind="EventBridge", body=json.dumps(body), runs=(fixed_id(event_id),))
 
 
-def cloud(name: str, number: int) -> Publication:
+def cloud(name: str, number: int) -> SampleMessage:
     """A CloudEvents event in structured JSON; its id is its source and its id."""
     source, event_id = "/shop/orders", f"A234-{number}"
     body = {
@@ -120,12 +120,12 @@ def cloud(name: str, number: int) -> Publication:
         "datacontenttype": "application/json",
         "data": {"n": number},
     }
-    return Publication(
-        kind="CloudEvents", body=json.dumps(body), runs=(own(f"{source}#{event_id}"),)
+    return SampleMessage(
+        kind="CloudEvents", body=json.dumps(body), runs=(fixed_id(f"{source}#{event_id}"),)
     )
 
 
-def stored_object(_name: str, number: int) -> Publication:
+def stored_object(_name: str, number: int) -> SampleMessage:
     """An S3 event notification of one new object."""
     key, sequencer = f"uploads/{number}.wav", f"{number:016X}"
     record = {
@@ -142,15 +142,17 @@ def stored_object(_name: str, number: int) -> Publication:
         },
     }
     event_id = f"media/{key}/{sequencer}/ObjectCreated:Put"
-    return Publication(kind="S3", body=json.dumps({"Records": [record]}), runs=(own(event_id),))
+    return SampleMessage(
+        kind="S3", body=json.dumps({"Records": [record]}), runs=(fixed_id(event_id),)
+    )
 
 
-def periodic(_name: str, number: int) -> Publication:
+def periodic(_name: str, number: int) -> SampleMessage:
     """A periodic task, as the worker daemon's leader puts it into the queue."""
-    return Publication(
+    return SampleMessage(
         kind="periodic task",
         body="elasticbeanstalk scheduled job",
-        runs=(own(f"relay:nightly-{number}@{SENT}"),),
+        runs=(fixed_id(f"relay:nightly-{number}@{SENT}"),),
         attributes={
             "beanstalk.sqsd.path": "/",
             "beanstalk.sqsd.task_name": f"nightly-{number}",
@@ -159,7 +161,7 @@ def periodic(_name: str, number: int) -> Publication:
     )
 
 
-def setup_notice(_name: str, _number: int) -> Publication:
+def setup_notice(_name: str, _number: int) -> SampleMessage:
     """What S3 sends when a notification is configured: nothing runs and nothing dies."""
     body = {
         "Service": "Amazon S3",
@@ -169,7 +171,7 @@ def setup_notice(_name: str, _number: int) -> Publication:
         "RequestId": "5582815E1AEA5ADF",
         "HostId": "8cLeGAmw098X5cv4Zkwcmo8vvZa3eH3eKxsPzbB9wrR+YstdA6Knx4Ip8EXAMPLE",
     }
-    return Publication(kind="S3 test", body=json.dumps(body))
+    return SampleMessage(kind="S3 test", body=json.dumps(body))
 
 
 HONEST: tuple[Sample, ...] = (
@@ -189,23 +191,25 @@ PUSHED = (*HONEST, periodic)
 """In push mode the daemon makes periodic tasks of such messages; nobody does in pull mode."""
 
 
-def half_bad(number: int) -> Publication:
+def half_bad(number: int) -> SampleMessage:
     """An array whose middle event is poison: its neighbours run, it dies with its position."""
     good = [_event("demo/heard", number, event_id=f"half-{number}-{n}") for n in (0, 2)]
     body = f'[{good[0]}, {{"name": "inngest/reserved", "data": {{}}}}, {good[1]}]'
-    return Publication(
+    return SampleMessage(
         kind="array with poison",
         body=body,
-        runs=(own(f"half-{number}-0"), own(f"half-{number}-2")),
-        dies=(by_message(".1"),),
+        runs=(fixed_id(f"half-{number}-0"), fixed_id(f"half-{number}-2")),
+        rejected=(message_id_plus(".1"),),
         code="reserved_name",
     )
 
 
-def poison(number: int) -> Publication:
+def poison(number: int) -> SampleMessage:
     """One of everything that must be rejected and can travel through SQS."""
     kind, body, code = _POISON[number % len(_POISON)]
-    return Publication(kind=f"poison: {kind}", body=body, dies=(by_message(),), code=code)
+    return SampleMessage(
+        kind=f"poison: {kind}", body=body, rejected=(message_id_plus(),), code=code
+    )
 
 
 def _named(event: str) -> str:

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from relay.local.demo.progress import Progress, Show
+from relay.local.demo.progress import Display, Progress
 from relay.local.demo.publisher import Publisher, traffic
-from relay.local.demo.reconciliation import Balance, reconcile
-from relay.local.demo.samples import LISTENED, Publication
-from relay.local.environment import Plan, Stage, staged
+from relay.local.demo.reconciliation import Reconciliation, reconcile
+from relay.local.demo.samples import LISTENED, SampleMessage
+from relay.local.environment import Environment, Plan, local_environment
 from relay.local.inngest import Function, InngestServer
-from relay.local.orchestrators.stand_in import StandIn
+from relay.local.orchestrators.emulator import Emulator
 from relay.local.sqs import Fault
 
 _UNHEARD, _HEARD, _POPULAR = LISTENED
@@ -39,12 +39,12 @@ REDELIVERED = 30
 _TICK = 0.05
 
 
-class TookTooLong(Exception):
+class ScenarioTimeout(Exception):
     """The queue was not empty in time. The text says what was left."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Programme:
+class Scenario:
     """How the demonstration goes. `limit` is in seconds."""
 
     directory: Path
@@ -56,7 +56,7 @@ class Programme:
     limit: float = 120.0
 
 
-async def perform(programme: Programme, show: Show) -> Balance:
+async def run_scenario(scenario: Scenario, display: Display) -> Reconciliation:
     """Publish, break things, wait until the queue is empty, and balance the books.
 
     Raises:
@@ -64,38 +64,40 @@ async def perform(programme: Programme, show: Show) -> Balance:
         RelayFailed: the relay ended by itself.
     """
     plan = Plan(
-        directory=programme.directory,
+        directory=scenario.directory,
         functions=FUNCTIONS,
-        fifo=programme.fifo,
-        poll=programme.poll,
+        fifo=scenario.fifo,
+        poll=scenario.poll,
         visibility=VISIBILITY,
-        destination=programme.destination,
+        destination=scenario.destination,
     )
-    async with staged(plan) as stage:
-        orchestrator = stage.stand_in or stage.inngest
+    async with local_environment(plan) as environment:
+        orchestrator = environment.emulator or environment.inngest
         assert orchestrator is not None  # noqa: S101 - the plan names no other server
-        mode = "relay poll" if programme.poll else "sqsd and relay serve"
-        show.say(f"queue {stage.queue_url}, {mode}, {programme.destination} at {orchestrator.url}")
-        return await _Performance(programme, show, stage, orchestrator).run()
+        mode = "relay poll" if scenario.poll else "sqsd and relay serve"
+        display.say(
+            f"queue {environment.queue_url}, {mode}, {scenario.destination} at {orchestrator.url}"
+        )
+        return await _Performance(scenario, display, environment, orchestrator).run()
 
 
 class _Performance:
     def __init__(
         self,
-        programme: Programme,
-        show: Show,
-        stage: Stage,
-        orchestrator: InngestServer | StandIn,
+        scenario: Scenario,
+        display: Display,
+        environment: Environment,
+        orchestrator: InngestServer | Emulator,
     ) -> None:
-        self._programme = programme
-        self._show = show
-        self._stage = stage
+        self._programme = scenario
+        self._show = display
+        self._stage = environment
         self._orchestrator = orchestrator
-        self._publisher = Publisher(stage.client, stage.queue_url, fifo=programme.fifo)
-        names = [url.rpartition("/")[2] for url in (stage.queue_url, stage.dlq_url)]
-        self._queue, self._dead = (stage.sqs.queues[name] for name in names)
+        self._publisher = Publisher(environment.client, environment.queue_url, fifo=scenario.fifo)
+        names = [url.rpartition("/")[2] for url in (environment.queue_url, environment.dlq_url)]
+        self._queue, self._dead = (environment.sqs.queues[name] for name in names)
 
-    async def run(self) -> Balance:
+    async def run(self) -> Reconciliation:
         """All acts in their order."""
         script = traffic(
             self._programme.messages, self._programme.seed, pushed=not self._programme.poll
@@ -120,7 +122,9 @@ class _Performance:
         )
 
     @contextlib.asynccontextmanager
-    async def _publishing(self, script: Sequence[Publication]) -> AsyncIterator[asyncio.Task[None]]:
+    async def _publishing(
+        self, script: Sequence[SampleMessage]
+    ) -> AsyncIterator[asyncio.Task[None]]:
         publishing = asyncio.create_task(self._publisher.publish(script))
         try:
             yield publishing
@@ -159,7 +163,7 @@ class _Performance:
         while not condition():
             if self._show.seconds > self._programme.limit:
                 left = len(self._queue.messages())
-                raise TookTooLong(
+                raise ScenarioTimeout(
                     f"{left} messages were left after {self._programme.limit:g} s; the relay's last"
                     f" words:\n{self._stage.relay.output()}"
                 )

@@ -1,6 +1,6 @@
 """Stand-ins for the orchestrators beside Inngest: real servers on loopback that count starts."""
 
-from relay.local.orchestrators.apis import STAND_INS, Api
+from relay.local.orchestrators.apis import APIS, Api
 from relay.local.orchestrators.server import Fault, Server
 
-__all__ = ["STAND_INS", "Api", "Fault", "Server"]
+__all__ = ["APIS", "Api", "Fault", "Server"]

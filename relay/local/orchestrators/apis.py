@@ -11,7 +11,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from relay.local.orchestrators.bullmq import PROGRAM
-from relay.local.orchestrators.server import Answer, Asked, Starts
+from relay.local.orchestrators.server import Answer, ApiRequest, Starts
 
 ACCOUNT = "arn:aws:states:us-east-1:123456789012"
 MACHINE = f"{ACCOUNT}:stateMachine:orders"
@@ -31,7 +31,7 @@ class Api:
     url_setting: str
     path: str
     settings: Mapping[str, str]
-    respond: Callable[[Asked], Answer]
+    respond: Callable[[ApiRequest], Answer]
     starts: Starts
 
 
@@ -39,14 +39,14 @@ def webhook() -> Api:
     """A receiver that knows an Idempotency-Key again."""
     starts = Starts()
 
-    def respond(asked: Asked) -> Answer:
+    def respond(asked: ApiRequest) -> Answer:
         starts.start(asked.headers.get("idempotency-key", ""), asked.body)
         return Answer()
 
     return Api(
         url_setting="RELAY_WEBHOOK_URL",
         path="/hook/secret-of-it",
-        settings={"RELAY_WEBHOOK_PRIVATE": "true"},
+        settings={"RELAY_WEBHOOK_ALLOW_PRIVATE": "true"},
         respond=respond,
         starts=starts,
     )
@@ -56,7 +56,7 @@ def prefect() -> Api:
     """A Prefect server with one deployment, `orders/main`."""
     starts = Starts()
 
-    def respond(asked: Asked) -> Answer:
+    def respond(asked: ApiRequest) -> Answer:
         if asked.method == "GET" and asked.path == "/api/deployments/name/orders/main":
             return _json(200, id=DEPLOYMENT)
         if asked.path != f"/api/deployments/{DEPLOYMENT}/create_flow_run":
@@ -80,7 +80,7 @@ def argo() -> Api:
     starts = Starts()
     base = "/api/v1/workflows/argo"
 
-    def respond(asked: Asked) -> Answer:
+    def respond(asked: ApiRequest) -> Answer:
         if asked.method == "GET":
             name = asked.path.removeprefix(f"{base}/")
             known = name in starts.started
@@ -107,7 +107,7 @@ def step_functions() -> Api:
     """A STANDARD state machine whose executions go on for ever."""
     starts = Starts()
 
-    def respond(asked: Asked) -> Answer:
+    def respond(asked: ApiRequest) -> Answer:
         told = json.loads(asked.body)
         match asked.headers.get("x-amz-target", "").rpartition(".")[2]:
             case "DescribeStateMachine":
@@ -129,7 +129,7 @@ def step_functions() -> Api:
     )
 
 
-STAND_INS: dict[str, Callable[[], Api]] = {
+APIS: dict[str, Callable[[], Api]] = {
     "webhook": webhook,
     "prefect": prefect,
     "argo": argo,
@@ -151,7 +151,7 @@ def _execution(name: str, **more: str) -> Answer:
     return _json(200, executionArn=arn, startDate=1_800_000_000.0, **more)
 
 
-NAMES = (*STAND_INS, "temporal", "bullmq")
+EMULATED = (*APIS, "temporal", "bullmq")
 
 _LIBRARIES = {"temporal": ("temporalio", "grpc"), "bullmq": ("bullmq", "redis")}
 _INSTALLED_WITH = {
@@ -160,7 +160,7 @@ _INSTALLED_WITH = {
 }
 
 
-def lacking(
+def missing_dependency(
     name: str,
     *,
     library: Callable[[str], object] = find_spec,

@@ -36,7 +36,7 @@ class Starts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class ApiRequest:
     """A request as a stand-in sees it."""
 
     method: str
@@ -73,12 +73,12 @@ class Server:
         port: 0 for any free one.
     """
 
-    def __init__(self, respond: Callable[[Asked], Answer], port: int = 0) -> None:
+    def __init__(self, respond: Callable[[ApiRequest], Answer], port: int = 0) -> None:
         self._respond = respond
         self._port = port
         self._serving: AbstractAsyncContextManager[int] | None = None
         self.faults: deque[Fault] = deque()
-        self.requests: deque[Asked] = deque(maxlen=1_000)
+        self.requests: deque[ApiRequest] = deque(maxlen=1_000)
 
     @property
     def url(self) -> str:
@@ -115,7 +115,7 @@ class Server:
         except ClientDisconnect:
             return Response(status_code=400)
         path = request.scope["raw_path"].decode()
-        asked = Asked(method=request.method, path=path, headers=request.headers, body=body)
+        asked = ApiRequest(method=request.method, path=path, headers=request.headers, body=body)
         self.requests.append(asked)
         fault = self.faults.popleft() if self.faults else None
         if fault is not None and fault.answer is not None:

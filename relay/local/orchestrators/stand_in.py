@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 import msgspec
 
 from relay.local.inngest import Function, Run, StoredEvent
-from relay.local.orchestrators.apis import STAND_INS
+from relay.local.orchestrators.apis import APIS
 from relay.local.orchestrators.bullmq import JobQueue
 from relay.local.orchestrators.server import Server, Starts
 from relay.local.orchestrators.temporal import Frontend
@@ -60,7 +60,7 @@ class _Parts:
     look: Callable[[], Awaitable[None]] = _nothing
 
 
-class StandIn:
+class Emulator:
     """One orchestrator, started fresh. Everything that it starts runs once, at once."""
 
     functions = (Function(name="started", on="*"),)
@@ -128,7 +128,7 @@ def _parts(name: str) -> _Parts:
         return _Parts(
             server=jobs, starts=jobs.starts, settings=lambda: jobs.settings, look=jobs.look
         )
-    api = STAND_INS[name]()
+    api = APIS[name]()
     server = Server(api.respond)
     return _Parts(
         server=server,
@@ -153,7 +153,7 @@ def _stored(key: str, content: bytes) -> StoredEvent:
 def _run(event: StoredEvent) -> Run:
     return Run(
         run_id=event.internal_id,
-        function=StandIn.functions[0].name,
+        function=Emulator.functions[0].name,
         event_id=event.id,
         event_name=event.name,
         internal_id=event.internal_id,

@@ -3,13 +3,13 @@
 from relay.local.sqsd.cron import CronTask, Schedule, cron_tasks
 from relay.local.sqsd.daemon import Sqsd
 from relay.local.sqsd.options import SqsdOptions
-from relay.local.sqsd.queue import QueueTrouble
+from relay.local.sqsd.queue import QueueError
 from relay.local.sqsd.tasks import Counters
 
 __all__ = [
     "Counters",
     "CronTask",
-    "QueueTrouble",
+    "QueueError",
     "Schedule",
     "Sqsd",
     "SqsdOptions",

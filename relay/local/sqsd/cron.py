@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from relay.local.clock import Clock
-from relay.local.sqsd.queue import QueueTrouble
+from relay.local.sqsd.queue import QueueError
 from relay.local.sqsd.request import PATH, SCHEDULED_TIME, TASK_BODY, TASK_NAME, scheduled_text
 from relay.local.sqsd.tasks import Tasks
 
@@ -152,7 +152,7 @@ class Crontab:
 
         Raises:
             KeyError: there is no such task.
-            QueueTrouble: SQS did not take it.
+            QueueError: SQS did not take it.
         """
         task = self._tasks[name]
         due = self._clock.time() if scheduled_at is None else scheduled_at
@@ -168,7 +168,7 @@ class Crontab:
             await self._clock.sleep(due - self._clock.time())
             try:
                 await self.fire(task.name, due)
-            except QueueTrouble as trouble:
+            except QueueError as trouble:
                 _log.warning("the periodic task %s is lost this once: %s", task.name, trouble)
 
 

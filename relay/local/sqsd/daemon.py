@@ -13,7 +13,7 @@ from relay.local.sqsd.application import Target
 from relay.local.sqsd.cron import Crontab, CronTask
 from relay.local.sqsd.deliveries import Backlog, Deletes, Delivery
 from relay.local.sqsd.options import SqsdOptions
-from relay.local.sqsd.queue import Pollers, Queue, QueueTrouble
+from relay.local.sqsd.queue import Pollers, Queue, QueueError
 from relay.local.sqsd.request import Received
 from relay.local.sqsd.tasks import Counters, Failure, Tasks
 
@@ -104,7 +104,7 @@ class Sqsd:
         self._troubled = False
 
     @property
-    def in_hand(self) -> int:
+    def in_flight(self) -> int:
         """Messages that were received and have not come to their end."""
         return len(self._backlog)
 
@@ -160,7 +160,7 @@ class Sqsd:
 
         Raises:
             KeyError: there is no such task.
-            QueueTrouble: SQS did not take it.
+            QueueError: SQS did not take it.
         """
         return await self._crontab.fire(name, scheduled_at)
 
@@ -183,7 +183,7 @@ class Sqsd:
     async def _receive(self, count: int) -> Sequence[Received]:
         try:
             received = await self._queue.receive(count, self.options.visibility_timeout)
-        except QueueTrouble as trouble:
+        except QueueError as trouble:
             if not self._troubled:
                 _log.warning("cannot receive: %s", trouble)
             self._troubled = True
@@ -196,5 +196,5 @@ class Sqsd:
         return received
 
     async def _carry(self, message: Received) -> None:
-        await self._delivery.carry(message)
+        await self._delivery.deliver(message)
         self._pollers.left()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from relay.local.clock import Clock
 from relay.local.sqsd.application import Closed, NoAnswer, Silent, Target
 from relay.local.sqsd.options import SqsdOptions
-from relay.local.sqsd.queue import Queue, QueueTrouble
+from relay.local.sqsd.queue import Queue, QueueError
 from relay.local.sqsd.request import Received, RequestForm
 from relay.local.sqsd.tasks import Counters, Tasks
 
@@ -75,7 +75,7 @@ class Deletes:
     async def _send(self, batch: list[str]) -> None:
         try:
             deleted = await self._delete(batch)
-        except QueueTrouble as trouble:
+        except QueueError as trouble:
             _logger.warning("up to %d messages come again: %s", len(batch), trouble)
         else:
             self._counters.deleted += deleted
@@ -106,7 +106,7 @@ class Delivery:
         self._clock = clock
         self._form = RequestForm(target.host, queue.name, options.http_path, options.mime_type)
 
-    async def carry(self, message: Received) -> None:
+    async def deliver(self, message: Received) -> None:
         """Take the message to its end."""
         if self._clock.time() > message.first_received_at + self._options.retention_period:
             self._counters.expired += 1
@@ -146,7 +146,7 @@ class Delivery:
     async def _give_back(self, message: Received) -> None:
         try:
             await self._queue.release(message.receipt, self._options.error_visibility_timeout)
-        except QueueTrouble as trouble:
+        except QueueError as trouble:
             _log.warning("message %s stays locked: %s", message.message_id, trouble)
         else:
             self._counters.returned += 1

@@ -36,7 +36,7 @@ SYSTEM_ATTRIBUTES = (
 _TROUBLES = (ClientError, BotoCoreError, ResponseParserError, aiohttp.ClientError, OSError)
 
 
-class QueueTrouble(Exception):
+class QueueError(Exception):
     """SQS did not answer, or answered with an error; the text says which."""
 
 
@@ -82,7 +82,7 @@ class Queue:
         """One long poll.
 
         Raises:
-            QueueTrouble: what may have been received comes back after its visibility timeout.
+            QueueError: what may have been received comes back after its visibility timeout.
         """
         answer = await self._call(
             "receive_message",
@@ -98,7 +98,7 @@ class Queue:
         """Delete up to ten; how many of them were deleted.
 
         Raises:
-            QueueTrouble: none is known to be deleted.
+            QueueError: none is known to be deleted.
         """
         entries = [{"Id": str(i), "ReceiptHandle": r} for i, r in enumerate(receipts)]
         answer = await self._call("delete_message_batch", Entries=entries)
@@ -108,7 +108,7 @@ class Queue:
         """Make the message visible again in so many seconds.
 
         Raises:
-            QueueTrouble: it becomes visible when its visibility timeout lapses.
+            QueueError: it becomes visible when its visibility timeout lapses.
         """
         await self._call(
             "change_message_visibility", ReceiptHandle=receipt, VisibilityTimeout=seconds
@@ -118,7 +118,7 @@ class Queue:
         """Send a message with String attributes; its id.
 
         Raises:
-            QueueTrouble: it may have been sent all the same.
+            QueueError: it may have been sent all the same.
         """
         typed = {
             name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
@@ -132,7 +132,7 @@ class Queue:
                 QueueUrl=self.url, **arguments
             )
         except _TROUBLES as error:
-            raise QueueTrouble(f"{action}: {error}") from error
+            raise QueueError(f"{action}: {error}") from error
         return answer
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from relay.ops.doctor.finding import Finding, duration, ok, rule, unchecked
+from relay.ops.doctor.finding import CheckResult, duration, not_checked, ok, rule
 from relay.settings.clocks import Clocks
 
 SQSD = (
@@ -72,7 +72,7 @@ BOTH = (
 )
 
 
-def of_clocks(told: Clocks, real: Mapping[str, float], *, pull: bool) -> Iterator[Finding]:
+def check_clocks(told: Clocks, real: Mapping[str, float], *, pull: bool) -> Iterator[CheckResult]:
     """Each relation with the figures that could be read; then those that differ from the settings.
 
     Args:
@@ -91,12 +91,12 @@ def of_clocks(told: Clocks, real: Mapping[str, float], *, pull: bool) -> Iterato
         yield _stated(name, getattr(told, name), real[name])
 
 
-def _relation(relation: Relation, problem: str | None, real: Mapping[str, float]) -> Finding:
+def _relation(relation: Relation, problem: str | None, real: Mapping[str, float]) -> CheckResult:
     unread = sorted(relation.fields - real.keys())
     if problem is not None:
-        return Finding(check=relation.check, state="fail", found=problem, why=relation.why)
+        return CheckResult(check=relation.check, state="fail", found=problem, why=relation.why)
     if unread:
-        return unchecked(
+        return not_checked(
             relation.check,
             f"adds up by the settings; {_variables(unread)} could not be compared here",
             why=relation.why,
@@ -109,7 +109,7 @@ def _variables(names: Sequence[str]) -> str:
     return ", ".join(f"RELAY_{name.upper()}" for name in names)
 
 
-def _stated(name: str, told: float, real: float) -> Finding:
+def _stated(name: str, told: float, real: float) -> CheckResult:
     return rule(
         f"figures.{name.replace('_', '-')}",
         f"{duration(real)}, the settings say {duration(told)}",

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-State: TypeAlias = Literal["ok", "warn", "fail", "not checked"]
+CheckStatus: TypeAlias = Literal["ok", "warn", "fail", "not checked"]
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class PolicyStatement:
     """The IAM statement that a role needs, to be pasted into its policy."""
 
     actions: tuple[str, ...]
@@ -22,7 +22,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class CheckResult:
     """The end of one check.
 
     Attributes:
@@ -35,11 +35,11 @@ class Finding:
     """
 
     check: str
-    state: State
+    state: CheckStatus
     found: str
     why: str = ""
     fix: str = ""
-    statement: Statement | None = None
+    statement: PolicyStatement | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The finding for machines; what is empty is left out."""
@@ -53,16 +53,21 @@ class Finding:
         }
 
 
-def ok(check: str, found: str) -> Finding:
+def ok(check: str, found: str) -> CheckResult:
     """All is well."""
-    return Finding(check=check, state="ok", found=found)
+    return CheckResult(check=check, state="ok", found=found)
 
 
-def unchecked(
-    check: str, found: str, *, why: str = "", fix: str = "", statement: Statement | None = None
-) -> Finding:
+def not_checked(
+    check: str,
+    found: str,
+    *,
+    why: str = "",
+    fix: str = "",
+    statement: PolicyStatement | None = None,
+) -> CheckResult:
     """Nobody knows, and how to find out."""
-    return Finding(
+    return CheckResult(
         check=check, state="not checked", found=found, why=why, fix=fix, statement=statement
     )
 
@@ -74,16 +79,18 @@ def rule(
     holds: bool,
     why: str,
     fix: str,
-    otherwise: State = "fail",
-    statement: Statement | None = None,
-) -> Finding:
+    otherwise: CheckStatus = "fail",
+    statement: PolicyStatement | None = None,
+) -> CheckResult:
     """`ok` where the rule holds, `otherwise` with reason and fix where it does not."""
     if holds:
         return ok(check, found)
-    return Finding(check=check, state=otherwise, found=found, why=why, fix=fix, statement=statement)
+    return CheckResult(
+        check=check, state=otherwise, found=found, why=why, fix=fix, statement=statement
+    )
 
 
-def failed(findings: Iterable[Finding]) -> bool:
+def failed(findings: Iterable[CheckResult]) -> bool:
     """Whether something will not work."""
     return any(finding.state == "fail" for finding in findings)
 

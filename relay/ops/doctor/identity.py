@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from relay.aws.errors import QueueError
-from relay.aws.identity import Caller, caller
+from relay.aws.errors import AwsError
+from relay.aws.identity import CallerIdentity, caller_identity
 from relay.aws.session import Session
-from relay.ops.doctor.finding import Finding, ok, rule, unchecked
+from relay.ops.doctor.finding import CheckResult, not_checked, ok, rule
 
 REFUSED = 300.0
 """Seconds. A signature that is further off is refused by AWS."""
@@ -17,9 +17,9 @@ NOTICED = 10.0
 """Seconds. Ages, expiries and the ledger's memory are off by as much."""
 
 
-async def of_identity(
+async def check_identity(
     session: Session, clock: Callable[[], float] = time.time
-) -> tuple[list[Finding], Caller]:
+) -> tuple[list[CheckResult], CallerIdentity]:
     """Region, credentials and clock; and who we are, for the statements of other groups."""
     region = session.region
     findings = [
@@ -32,26 +32,26 @@ async def of_identity(
         )
     ]
     try:
-        found = await caller(session)
-    except QueueError as error:
-        found = Caller(error=error)
+        found = await caller_identity(session)
+    except AwsError as error:
+        found = CallerIdentity(error=error)
     findings += [_credentials(found), _clock(found, clock())]
     return findings, found
 
 
-def _credentials(found: Caller) -> Finding:
+def _credentials(found: CallerIdentity) -> CheckResult:
     if found.error is None:
         return ok("aws.credentials", f"{found.arn}; what follows holds for it and for nobody else")
     why = "without credentials that AWS takes nothing can be received or dead-lettered"
     if found.error.kind == "connection":
         # A network without a way to STS may have one to all that the relay needs.
-        return unchecked(
+        return not_checked(
             "aws.credentials",
             "AWS STS cannot be reached from here to be asked whose they are",
             why=why,
             fix="see what SQS says of the queue",
         )
-    return Finding(
+    return CheckResult(
         check="aws.credentials",
         state="fail",
         found=found.error.sentence,
@@ -60,10 +60,10 @@ def _credentials(found: Caller) -> Finding:
     )
 
 
-def _clock(found: Caller, now: float) -> Finding:
+def _clock(found: CallerIdentity, now: float) -> CheckResult:
     fix = "let chrony or systemd-timesyncd set the clock: `timedatectl set-ntp true`"
     if found.date is None:
-        return unchecked("clock", "AWS told no time", why=_WHY, fix="compare it: `date -u`")
+        return not_checked("clock", "AWS told no time", why=_WHY, fix="compare it: `date -u`")
     off = now - found.date
     told = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} AWS"
     bad = abs(off) >= REFUSED
@@ -80,12 +80,12 @@ def _clock(found: Caller, now: float) -> Finding:
 _WHY = "AWS refuses what is signed five minutes off, and ages of messages are told by this clock"
 
 
-def of_settings(
+def check_settings(
     mistakes: tuple[str, ...], warnings: tuple[str, ...], missing: tuple[str, ...]
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """What is wrong with the settings before anything is asked."""
     for sentence in (*mistakes, *missing):
-        yield Finding(
+        yield CheckResult(
             check="settings",
             state="fail",
             found=sentence,
@@ -93,7 +93,7 @@ def of_settings(
             " stands in for it",
         )
     for sentence in warnings:
-        yield Finding(
+        yield CheckResult(
             check="settings", state="warn", found=sentence, why="it has no effect as it is"
         )
     if not (mistakes or missing):

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from http import HTTPStatus
 
 from relay.destinations.inngest.answers import Answer
-from relay.destinations.inngest.queries import Questions
+from relay.destinations.inngest.queries import InngestQueries
 from relay.model.message import Unavailable
-from relay.ops.doctor.finding import Finding, ok, rule, unchecked
+from relay.ops.doctor.finding import CheckResult, not_checked, ok, rule
 
 _SHUT = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _NO_KEYS = HTTPStatus.SERVICE_UNAVAILABLE
@@ -16,13 +16,13 @@ _HALTS = "the relay halts: messages wait in the queue until it is mended"
 _KEY_FIX = "set RELAY_INNGEST_EVENT_KEY, or the secret that it is kept in, to a key of this server"
 
 
-async def of_inngest(
-    questions: Questions, *, cloud: bool, confirms: bool, signed: bool
-) -> AsyncIterator[Finding]:
+async def check_inngest(
+    questions: InngestQueries, *, cloud: bool, confirms: bool, signed: bool
+) -> AsyncIterator[CheckResult]:
     """Ask the server. `signed` says that there is a signing key to read back with."""
     yield _worth(cloud=cloud, confirms=confirms)
     try:
-        answer = await questions.knock()
+        answer = await questions.check_event_key()
     except Unavailable as error:
         yield _unreachable(error)
         return
@@ -31,7 +31,7 @@ async def of_inngest(
     if confirms or signed:
         yield await _read_back(questions, confirms=confirms)
     if cloud:
-        yield unchecked(
+        yield not_checked(
             "orchestrator.event-size",
             "the Cloud does not tell your plan's limit, 256 KiB to 3 MiB an event",
             why="a larger event is refused, and becomes a dead letter",
@@ -41,7 +41,7 @@ async def of_inngest(
         yield _persistence(dev=dev)
 
 
-def _worth(*, cloud: bool, confirms: bool) -> Finding:
+def _worth(*, cloud: bool, confirms: bool) -> CheckResult:
     """What a 200 of this server proves."""
     if cloud:
         how = "read back all the same" if confirms else "and believed: nothing is read back"
@@ -58,8 +58,8 @@ def _worth(*, cloud: bool, confirms: bool) -> Finding:
     )
 
 
-def _unreachable(error: Unavailable) -> Finding:
-    return Finding(
+def _unreachable(error: Unavailable) -> CheckResult:
+    return CheckResult(
         check="orchestrator.reachable",
         state="fail",
         found=error.reason,
@@ -68,27 +68,27 @@ def _unreachable(error: Unavailable) -> Finding:
     )
 
 
-def _event_key(answer: Answer, *, dev: bool) -> Finding:
+def _event_key(answer: Answer, *, dev: bool) -> CheckResult:
     """What the server says to nothing, sent with the key."""
     check = "orchestrator.event-key"
     fields = answer.fields
     told = f"{answer.status}: {answer.error or 'no words of the event API'}"
     if answer.status in _SHUT or (answer.status == _NO_KEYS and "key" in answer.error.lower()):
-        return Finding(check=check, state="fail", found=told, why=_HALTS, fix=_KEY_FIX)
+        return CheckResult(check=check, state="fail", found=told, why=_HALTS, fix=_KEY_FIX)
     if answer.status == HTTPStatus.OK and isinstance(fields.get("ids"), list):
         return ok(check, "a dev server takes any key" if dev else "known to the server")
     if answer.status < HTTPStatus.BAD_REQUEST or answer.status in (
         HTTPStatus.NOT_FOUND,
         HTTPStatus.METHOD_NOT_ALLOWED,
     ):
-        return Finding(
+        return CheckResult(
             check="orchestrator.url",
             state="fail",
             found=f"{answer.status} with an answer that is not the event API's",
             why=_HALTS,
             fix="correct RELAY_INNGEST_URL: the server's address without /e/",
         )
-    return unchecked(
+    return not_checked(
         check,
         f"{told}: it does not tell without an event",
         why="a key that the server does not know halts the relay",
@@ -96,10 +96,10 @@ def _event_key(answer: Answer, *, dev: bool) -> Finding:
     )
 
 
-async def _read_back(questions: Questions, *, confirms: bool) -> Finding:
+async def _read_back(questions: InngestQueries, *, confirms: bool) -> CheckResult:
     check = "orchestrator.read-back"
     try:
-        answer = await questions.ask("/v1/events", {"limit": "1"})
+        answer = await questions.get("/v1/events", {"limit": "1"})
     except Unavailable as error:
         answer = Answer(0, "", {})
         told = error.reason
@@ -119,21 +119,21 @@ async def _read_back(questions: Questions, *, confirms: bool) -> Finding:
     )
 
 
-async def _is_dev(questions: Questions) -> bool | None:
+async def _is_dev(questions: InngestQueries) -> bool | None:
     """Whether it says that it is a dev server; None where it says nothing."""
     try:
-        fields = (await questions.look("/dev")).fields
+        fields = (await questions.get_unsigned("/dev")).fields
     except Unavailable:
         return None
     # `inngest dev` describes itself here; `inngest start` says otherwise, or nothing.
     return not fields.get("isSingleNodeService") if "startOpts" in fields else None
 
 
-def _persistence(*, dev: bool | None) -> Finding:
+def _persistence(*, dev: bool | None) -> CheckResult:
     check = "orchestrator.persistence"
     why = "what it has stored and not yet run is lost when it dies, and so is its memory of ids"
     if dev:
-        return Finding(
+        return CheckResult(
             check=check,
             state="warn",
             found="`inngest dev`: everything is in memory",
@@ -141,7 +141,7 @@ def _persistence(*, dev: bool | None) -> Finding:
             fix="use it on one machine only; else `inngest start` with --redis-uri and"
             " --postgres-uri",
         )
-    return unchecked(
+    return not_checked(
         check,
         "a server does not tell where its queue is",
         why=why,

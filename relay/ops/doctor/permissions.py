@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from relay.aws.errors import QueueError
-from relay.aws.identity import Key, describe_key, try_key
+from relay.aws.errors import AwsError
+from relay.aws.identity import KmsKey, describe_key, try_key
 from relay.aws.session import Session
 from relay.aws.sqs_values import Failed
-from relay.ops.doctor.finding import Finding, Statement, ok, unchecked
-from relay.ops.doctor.pair import Pair, Seen
+from relay.ops.doctor.finding import CheckResult, PolicyStatement, not_checked, ok
+from relay.ops.doctor.pair import OpenQueue, QueueLookup
 
 NO_HANDLE = "relay-doctor-no-receipt-handle"
 """No message has it, so that deleting or hiding "it" touches none."""
@@ -18,36 +18,36 @@ _UNTRIED = "no harmless call can tell"
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
 
 
-async def of_queues(pair: Pair) -> AsyncIterator[Finding]:
+async def check_queue_permissions(pair: QueueLookup) -> AsyncIterator[CheckResult]:
     """What sqsd or `relay poll` does to the queue, and the relay to its dead-letter queue."""
     if pair.main is not None:
         queue = pair.main.queue
         yield _counted("queue", queue.arn)
         yield await _tried(
-            Statement(("sqs:DeleteMessage",), queue.arn), lambda: queue.delete([NO_HANDLE])
+            PolicyStatement(("sqs:DeleteMessage",), queue.arn), lambda: queue.delete([NO_HANDLE])
         )
         yield await _tried(
-            Statement(("sqs:ChangeMessageVisibility",), queue.arn),
+            PolicyStatement(("sqs:ChangeMessageVisibility",), queue.arn),
             lambda: queue.change_visibility([(NO_HANDLE, 0.0)]),
         )
     if pair.dead is not None:
         yield untried(
-            Statement(("sqs:SendMessage",), pair.dead.queue.arn),
+            PolicyStatement(("sqs:SendMessage",), pair.dead.queue.arn),
             "without it the relay halts at the first message that it rejects",
         )
 
 
-def of_metrics(namespace: str, *, wanted: bool) -> list[Finding]:
+def check_metrics_permission(namespace: str, *, wanted: bool) -> list[CheckResult]:
     """The permission to write metrics, where they go to CloudWatch."""
     if not wanted:
         return []
     why = f"without it no alarm hears of the relay; limit it to the namespace {namespace}"
-    return [untried(Statement(("cloudwatch:PutMetricData",), "*"), why)]
+    return [untried(PolicyStatement(("cloudwatch:PutMetricData",), "*"), why)]
 
 
-def untried(statement: Statement, why: str) -> Finding:
+def untried(statement: PolicyStatement, why: str) -> CheckResult:
     """A permission that only its use would prove."""
-    return unchecked(
+    return not_checked(
         _check(statement),
         _UNTRIED,
         why=why,
@@ -56,29 +56,29 @@ def untried(statement: Statement, why: str) -> Finding:
     )
 
 
-def _counted(which: str, arn: str) -> Finding:
+def _counted(which: str, arn: str) -> CheckResult:
     why = f"a receive of ours would count against the {which}'s maxReceiveCount"
-    return untried(Statement(("sqs:ReceiveMessage",), arn), why)
+    return untried(PolicyStatement(("sqs:ReceiveMessage",), arn), why)
 
 
 async def _tried(
-    statement: Statement, call: Callable[[], Awaitable[list[Failed | None]]]
-) -> Finding:
+    statement: PolicyStatement, call: Callable[[], Awaitable[list[Failed | None]]]
+) -> CheckResult:
     """A call about a message that does not exist: past the permission it fails for its handle."""
     check = _check(statement)
     try:
         (failed,) = await call()
-    except QueueError as error:
+    except AwsError as error:
         return _refused(check, error.code, error.sentence, statement)
     if failed is not None and failed.code in _DENIED:
         return _refused(check, failed.code, failed.sentence, statement)
     return ok(check, "permitted")
 
 
-def _refused(check: str, code: str, sentence: str, statement: Statement) -> Finding:
+def _refused(check: str, code: str, sentence: str, statement: PolicyStatement) -> CheckResult:
     if code not in _DENIED:
-        return unchecked(check, sentence, fix="try again", statement=statement)
-    return Finding(
+        return not_checked(check, sentence, fix="try again", statement=statement)
+    return CheckResult(
         check=check,
         state="fail",
         found=sentence,
@@ -90,7 +90,7 @@ def _refused(check: str, code: str, sentence: str, statement: Statement) -> Find
     )
 
 
-def _check(statement: Statement) -> str:
+def _check(statement: PolicyStatement) -> str:
     return f"permission.{statement.actions[0]}"
 
 
@@ -99,7 +99,7 @@ USES = ("kms:GenerateDataKey", "kms:Decrypt")
 _LOCKED = "nothing can be received from an encrypted queue and nothing dead-lettered without it"
 
 
-async def of_encryption(session: Session, pair: Pair) -> AsyncIterator[Finding]:
+async def check_encryption(session: Session, pair: QueueLookup) -> AsyncIterator[CheckResult]:
     """Each queue's encryption, and each key once."""
     keys: dict[tuple[str, str], str] = {}
     for which, seen in (("queue", pair.main), ("dlq", pair.dead)):
@@ -114,42 +114,42 @@ async def of_encryption(session: Session, pair: Pair) -> AsyncIterator[Finding]:
             yield finding
 
 
-async def _key(session: Session, check: str, name: str, region: str) -> AsyncIterator[Finding]:
+async def _key(session: Session, check: str, name: str, region: str) -> AsyncIterator[CheckResult]:
     if name.startswith(AWSS_OWN):
         yield _shared(check, f"{name} is AWS's own")
         return
-    statement = Statement(USES, name if name.startswith("arn:") else "the key's ARN")
+    statement = PolicyStatement(USES, name if name.startswith("arn:") else "the key's ARN")
     try:
         key = await describe_key(session, name, region)
-    except QueueError as error:
+    except AwsError as error:
         if error.kind != "denied":
             yield _broken(check, error.sentence)
             return
-        yield unchecked(
+        yield not_checked(
             check,
             error.sentence,
             why="whether the key is enabled is not known",
             fix="look at its state in the console, or let somebody run this who may",
-            statement=Statement(("kms:DescribeKey",), statement.resource),
+            statement=PolicyStatement(("kms:DescribeKey",), statement.resource),
         )
     else:
         yield _state(check, key)
-        if key.shared or key.state != "Enabled":
+        if key.aws_managed or key.state != "Enabled":
             return
-        statement = Statement(USES, key.arn)
+        statement = PolicyStatement(USES, key.arn)
     yield await _use(session, f"{check}.use", name, region, statement)
 
 
-def _state(check: str, key: Key) -> Finding:
+def _state(check: str, key: KmsKey) -> CheckResult:
     if key.state != "Enabled":
         return _broken(check, f"{key.arn} is {key.state}")
-    if key.shared:
+    if key.aws_managed:
         return _shared(check, f"{key.arn} is AWS's own")
     return ok(check, f"{key.arn} is enabled")
 
 
-def _shared(check: str, found: str) -> Finding:
-    return Finding(
+def _shared(check: str, found: str) -> CheckResult:
+    return CheckResult(
         check=check,
         state="warn",
         found=found,
@@ -158,8 +158,8 @@ def _shared(check: str, found: str) -> Finding:
     )
 
 
-def _broken(check: str, found: str) -> Finding:
-    return Finding(
+def _broken(check: str, found: str) -> CheckResult:
+    return CheckResult(
         check=check,
         state="fail",
         found=found,
@@ -169,12 +169,12 @@ def _broken(check: str, found: str) -> Finding:
 
 
 async def _use(
-    session: Session, check: str, name: str, region: str, statement: Statement
-) -> Finding:
+    session: Session, check: str, name: str, region: str, statement: PolicyStatement
+) -> CheckResult:
     try:
         await try_key(session, name, region)
-    except QueueError as error:
-        return Finding(
+    except AwsError as error:
+        return CheckResult(
             check=check,
             state="warn" if error.kind == "denied" else "fail",
             found=error.sentence,
@@ -186,5 +186,5 @@ async def _use(
     return ok(check, "a data key was made and decrypted")
 
 
-def _region(seen: Seen) -> str:
+def _region(seen: OpenQueue) -> str:
     return seen.queue.arn.split(":")[3]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from relay.ops.doctor.finding import Finding, rule, size, unchecked
+from relay.ops.doctor.finding import CheckResult, not_checked, rule, size
 
 ROOT = Path("/")
 MARK = "opt/elasticbeanstalk"
@@ -74,7 +74,7 @@ def read_platform(root: Path = ROOT) -> Platform:
     )
 
 
-def of_platform(platform: Platform, queue: str | None = None) -> Iterator[Finding]:
+def check_platform(platform: Platform, queue: str | None = None) -> Iterator[CheckResult]:
     """What the daemon takes from, and the directives without which messages change on the way.
 
     `queue` is what the settings call the queue: its URL, ARN or name.
@@ -88,14 +88,14 @@ def of_platform(platform: Platform, queue: str | None = None) -> Iterator[Findin
             fix="let RELAY_QUEUE_URL and the environment's WorkerQueueURL name the same queue",
         )
     if platform.sqsd is None:
-        yield unchecked(
+        yield not_checked(
             "sqsd",
             f"/{SQSD_FILE} cannot be read here",
             why="its clocks decide whether an outage loses messages",
             fix="run this on an instance of the worker environment, as root",
         )
     if platform.nginx is None:
-        yield unchecked(
+        yield not_checked(
             "nginx",
             "/etc/nginx cannot be read here",
             why="by default it cuts requests off at 60 s and drops headers with _ or .",
@@ -105,7 +105,7 @@ def of_platform(platform: Platform, queue: str | None = None) -> Iterator[Findin
     yield from _nginx(platform.nginx)
 
 
-def _nginx(told: Mapping[str, str]) -> Iterator[Finding]:
+def _nginx(told: Mapping[str, str]) -> Iterator[CheckResult]:
     lost = "message attributes with _ or . in their name vanish without a word"
     for name, wanted, default in (
         ("underscores_in_headers", "on", "off"),

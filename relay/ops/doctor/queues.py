@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from relay.aws.sqs_values import QueueAttributes
-from relay.ops.doctor.finding import Finding, duration, ok, rule, size
+from relay.ops.doctor.finding import CheckResult, duration, ok, rule, size
 
 FULL_SIZE = 1_048_576
 """AWS quota since August 2025. A queue made before keeps its 256 KiB until it is set."""
@@ -18,7 +18,7 @@ LONGEST_LEASE = 1_800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Intended:
+class QueueExpectations:
     """What the settings say about the queues. Durations are seconds, sizes bytes.
 
     `longest_answer` is the latest answer to a push, `pull` says that `relay poll` receives.
@@ -32,7 +32,7 @@ class Intended:
     max_event_bytes: int
 
 
-def of_main(main: QueueAttributes, intended: Intended) -> Iterator[Finding]:
+def check_queue(main: QueueAttributes, intended: QueueExpectations) -> Iterator[CheckResult]:
     """The main queue by itself."""
     yield _retention(main, intended)
     yield _visibility(main, intended)
@@ -57,7 +57,9 @@ def of_main(main: QueueAttributes, intended: Intended) -> Iterator[Finding]:
         )
 
 
-def of_dead(dead: QueueAttributes, intended: Intended) -> Iterator[Finding]:
+def check_dead_letter_queue(
+    dead: QueueAttributes, intended: QueueExpectations
+) -> Iterator[CheckResult]:
     """The dead-letter queue by itself."""
     yield rule(
         "dlq.retention",
@@ -79,7 +81,9 @@ def of_dead(dead: QueueAttributes, intended: Intended) -> Iterator[Finding]:
     )
 
 
-def of_both(main: QueueAttributes, dead: QueueAttributes, intended: Intended) -> Iterator[Finding]:
+def check_queue_pair(
+    main: QueueAttributes, dead: QueueAttributes, intended: QueueExpectations
+) -> Iterator[CheckResult]:
     """The two queues together."""
     yield rule(
         "dlq.type",
@@ -106,7 +110,7 @@ def of_both(main: QueueAttributes, dead: QueueAttributes, intended: Intended) ->
     yield _allowed(main, dead)
 
 
-def _retention(main: QueueAttributes, intended: Intended) -> Finding:
+def _retention(main: QueueAttributes, intended: QueueExpectations) -> CheckResult:
     if intended.pull:
         return ok("queue.retention", f"{duration(main.retention)}, which `relay poll` goes by")
     shorter = main.retention < intended.queue_retention
@@ -123,7 +127,7 @@ def _retention(main: QueueAttributes, intended: Intended) -> Finding:
     )
 
 
-def _visibility(main: QueueAttributes, intended: Intended) -> Finding:
+def _visibility(main: QueueAttributes, intended: QueueExpectations) -> CheckResult:
     found = duration(main.visibility)
     if intended.pull:
         return rule(
@@ -146,7 +150,7 @@ def _visibility(main: QueueAttributes, intended: Intended) -> Finding:
     )
 
 
-def _size(which: str, real: int) -> Finding:
+def _size(which: str, real: int) -> CheckResult:
     return rule(
         f"{which}.maximum-size",
         size(real),
@@ -158,7 +162,9 @@ def _size(which: str, real: int) -> Finding:
     )
 
 
-def _redrive(main: QueueAttributes, dead: QueueAttributes, intended: Intended) -> Finding:
+def _redrive(
+    main: QueueAttributes, dead: QueueAttributes, intended: QueueExpectations
+) -> CheckResult:
     policy = main.redrive
     if policy is None:
         found, right = "the queue has none", False
@@ -184,7 +190,7 @@ def _redrive(main: QueueAttributes, dead: QueueAttributes, intended: Intended) -
     )
 
 
-def _allowed(main: QueueAttributes, dead: QueueAttributes) -> Finding:
+def _allowed(main: QueueAttributes, dead: QueueAttributes) -> CheckResult:
     policy = json.loads(dead.raw.get("RedriveAllowPolicy") or "{}")
     permission = policy.get("redrivePermission", "allowAll")
     named = main.arn in policy.get("sourceQueueArns", ())

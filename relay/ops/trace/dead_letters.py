@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from relay.delivery.payloads import Pointer, pointer_of
+from relay.delivery.payloads import Pointer, parse_pointer
 from relay.dlq.claims import claimed_id
-from relay.dlq.dead_letter import Letter
+from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.snapshot import Unreadable
 from relay.dlq.statistics import expiry
 from relay.model.message import Message, Reject
-from relay.ops.trace.timeline import Found, Known, Moment, Unreached
+from relay.ops.trace.timeline import KnownIds, SourceResult, SourceUnavailable, TimelineEntry
 
 DEAD_LETTERS = "dlq"
 
 
-class Letters:
+class DeadLetterSource:
     """Letters of one queue.
 
     Args:
@@ -33,7 +33,7 @@ class Letters:
         self,
         name: str,
         messages: Iterable[Message],
-        read: Callable[[Message], Awaitable[Letter]],
+        read: Callable[[Message], Awaitable[DeadLetter]],
         retention: float,
         *,
         unread: Mapping[str, str] | None = None,
@@ -50,32 +50,32 @@ class Letters:
         self._gone: dict[str, str] = {}
         self._names: dict[str, frozenset[str]] = {}
 
-    async def find(self, known: Known) -> Found:
+    async def find(self, known: KnownIds) -> SourceResult:
         """The letters that belong to the story.
 
         Raises:
             Unreached: the snapshot is damaged.
         """
-        moments = list[Moment]()
+        moments = list[TimelineEntry]()
         try:
             for message in self._messages:
                 if not self._passes(message, known):
                     letter = await self._opened(message)
                     moments += self._of(letter, known)
         except Unreadable as error:
-            raise Unreached(str(error)) from error
-        return Found(tuple(moments), self._gap(known))
+            raise SourceUnavailable(str(error)) from error
+        return SourceResult(tuple(moments), self._gap(known))
 
-    def _passes(self, message: Message, known: Known) -> bool:
+    def _passes(self, message: Message, known: KnownIds) -> bool:
         """Whether its payload was asked for before, and what is in it is still not of the story."""
         names = self._names.get(message.message_id)
         if names is None or known.has_message(message.message_id):
             return False
         return not any(known.has_event(name) for name in names)
 
-    async def _opened(self, message: Message) -> Letter:
+    async def _opened(self, message: Message) -> DeadLetter:
         letter = await self._read(message)
-        if isinstance(pointer_of(message.body), Pointer):
+        if isinstance(parse_pointer(message.body), Pointer):
             claimed = (own for claim in letter.claims if (own := claimed_id(claim)))
             ids = (event.id for event in letter.events)
             self._names[message.message_id] = frozenset((letter.base_id, *ids, *claimed))
@@ -83,7 +83,7 @@ class Letters:
             self._gone[message.message_id] = letter.payload.reason
         return letter
 
-    def _gap(self, known: Known) -> str | None:
+    def _gap(self, known: KnownIds) -> str | None:
         gaps = []
         if self._left:
             gaps.append(f"the queue held {self._left} more than could be looked at")
@@ -93,7 +93,7 @@ class Letters:
             gaps.append(f"the events of {len(why)} messages are in S3 and were not read: {why[0]}")
         return "; ".join(gaps) or None
 
-    def _of(self, letter: Letter, known: Known) -> Iterator[Moment]:
+    def _of(self, letter: DeadLetter, known: KnownIds) -> Iterator[TimelineEntry]:
         message_id = letter.message.message_id
         whole = known.means(message_id) or known.means(letter.base_id)
         mine = [e for e in letter.events if whole or known.has_event(e.id)]
@@ -107,16 +107,16 @@ class Letters:
         known.events.update((event.name, event.id) for event in mine)
         details = _details(letter)
         if letter.first_sent_at is not None:
-            yield Moment(
+            yield TimelineEntry(
                 at=letter.first_sent_at,
                 source=DEAD_LETTERS,
                 what=f"sent to {letter.source or 'its first queue'}",
                 details={"message_id": message_id},
             )
         # SQS's own move keeps the time of the first queue and tells none of its own.
-        at = None if letter.moved else letter.message.sent_at
+        at = None if letter.moved_by_sqs else letter.message.sent_at
         doubt = "; it may have run" if details.get("may_have_run") else ""
-        yield Moment(
+        yield TimelineEntry(
             at=at,
             source=DEAD_LETTERS,
             what=f"in {letter.message.queue} as {letter.code}: {letter.reason}{doubt}",
@@ -127,12 +127,12 @@ class Letters:
             what = f"SQS deletes it from {letter.message.queue}" + (
                 "" if ends.exact else " or later"
             )
-            yield Moment(
+            yield TimelineEntry(
                 at=ends.at, source=DEAD_LETTERS, what=what, details={"message_id": message_id}
             )
 
 
-def _details(letter: Letter) -> dict[str, Any]:
+def _details(letter: DeadLetter) -> dict[str, Any]:
     return {
         "message_id": letter.message.message_id,
         "base_id": letter.base_id,
@@ -140,5 +140,5 @@ def _details(letter: Letter) -> dict[str, Any]:
         "reason": letter.reason,
         "hops": letter.hops,
         "receive_count": letter.message.receive_count,
-        **({"may_have_run": True} if letter.past and letter.past.may_have_run else {}),
+        **({"may_have_run": True} if letter.origin and letter.origin.may_have_run else {}),
     }

@@ -9,9 +9,9 @@ from http import HTTPStatus
 from typing import Any
 
 from relay.destinations.inngest.answers import Answer
-from relay.destinations.inngest.queries import Questions
+from relay.destinations.inngest.queries import InngestQueries
 from relay.model.message import Unavailable
-from relay.ops.trace.timeline import Found, Known, Moment, Unreached
+from relay.ops.trace.timeline import KnownIds, SourceResult, SourceUnavailable, TimelineEntry
 
 INNGEST = "inngest"
 PAGE = 51
@@ -22,7 +22,7 @@ _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
 _RUNNING = frozenset({"Running", "Scheduled", "Queued"})
 
 
-class Stored:
+class InngestSource:
     """Looks events up by the server's own ids, and where none is known lists for the event's id.
 
     Args:
@@ -32,11 +32,11 @@ class Stored:
 
     name = INNGEST
 
-    def __init__(self, questions: Questions, *, since: float) -> None:
+    def __init__(self, questions: InngestQueries, *, since: float) -> None:
         self._questions = questions
         self._since = since
 
-    async def find(self, known: Known) -> Found:
+    async def find(self, known: KnownIds) -> SourceResult:
         """The events of the story, each stored copy, with their runs.
 
         Raises:
@@ -45,12 +45,12 @@ class Stored:
         try:
             return await self._look(known)
         except Unavailable as error:
-            raise Unreached(error.reason) from error
+            raise SourceUnavailable(error.reason) from error
 
-    async def _look(self, known: Known) -> Found:
+    async def _look(self, known: KnownIds) -> SourceResult:
         if _ULID.fullmatch(known.asked):
             known.references.add(known.asked)
-        gap, moments = None, list[Moment]()
+        gap, moments = None, list[TimelineEntry]()
         if not known.references:
             gap = await self._search(known)
         for reference in sorted(known.references):
@@ -63,9 +63,9 @@ class Stored:
             runs = await self._one(f"/v1/events/{reference}/runs")
             for run in runs if isinstance(runs, list) else ():
                 moments += _run(run)
-        return Found(tuple(moments), gap)
+        return SourceResult(tuple(moments), gap)
 
-    async def _search(self, known: Known) -> str | None:
+    async def _search(self, known: KnownIds) -> str | None:
         """Note the server's ids of events with the id that is asked for; what may be missed."""
         names = sorted({name for name, _ in known.events if name})
         after = datetime.fromtimestamp(self._since, UTC).isoformat()
@@ -89,14 +89,14 @@ class Stored:
 
     async def _one(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """The `data` of an answer; None for what is not there."""
-        answer = await self._questions.ask(path, query)
+        answer = await self._questions.get(path, query)
         fields = answer.fields
         if answer.status == HTTPStatus.OK and "data" in fields:
             # What is not found is a 200 as well, with the true status in the body.
             return fields["data"] if fields.get("status", 200) == HTTPStatus.OK else None
         if answer.status == HTTPStatus.NOT_FOUND and fields:
             return None
-        raise Unreached(_refused(answer))
+        raise SourceUnavailable(_refused(answer))
 
 
 def _refused(answer: Answer) -> str:
@@ -105,30 +105,30 @@ def _refused(answer: Answer) -> str:
     return f"{answer.status}: {answer.error or 'its answer is not that of the API'}"
 
 
-def _stored(event: Mapping[str, Any], reference: str) -> Moment:
+def _stored(event: Mapping[str, Any], reference: str) -> TimelineEntry:
     details = {"reference": reference, "id": event.get("id"), "name": event.get("name")}
     at = _time(event.get("received_at"))
-    return Moment(at=at, source=INNGEST, what=f"stored as {reference}", details=details)
+    return TimelineEntry(at=at, source=INNGEST, what=f"stored as {reference}", details=details)
 
 
-def _lost(reference: str) -> Moment:
+def _lost(reference: str) -> TimelineEntry:
     what = f"not stored: {reference} was accepted and is not there"
-    return Moment(at=None, source=INNGEST, what=what, details={"reference": reference})
+    return TimelineEntry(at=None, source=INNGEST, what=what, details={"reference": reference})
 
 
-def _run(run: Mapping[str, Any]) -> Iterator[Moment]:
+def _run(run: Mapping[str, Any]) -> Iterator[TimelineEntry]:
     function, status = run.get("function_id", "a function"), str(run.get("status", "unknown"))
     details = {"run_id": run.get("run_id"), "function": function, "status": status}
     started = _time(run.get("run_started_at"))
-    yield Moment(at=started, source=INNGEST, what=f"{function} started", details=details)
+    yield TimelineEntry(at=started, source=INNGEST, what=f"{function} started", details=details)
     ended = _time(run.get("ended_at"))
     if status in _RUNNING:
-        yield Moment(
+        yield TimelineEntry(
             at=None, source=INNGEST, what=f"{function} is {status.lower()}", details=details
         )
     else:
         what = f"{function} ended: {status.lower()}"
-        yield Moment(at=ended, source=INNGEST, what=what, details=details)
+        yield TimelineEntry(at=ended, source=INNGEST, what=what, details=details)
 
 
 def _time(text: Any) -> float | None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from relay.aws.errors import QueueError
-from relay.delivery.ledger.table import KEY, Item, Note, Step, Subject, read_note
+from relay.aws.errors import AwsError
+from relay.delivery.ledger.table import KEY, Item, LedgerEntry, Step, Subject, read_entry
 from relay.model.message import Event
-from relay.ops.trace.timeline import Found, Known, Moment, Unreached
+from relay.ops.trace.timeline import KnownIds, SourceResult, SourceUnavailable, TimelineEntry
 
 SOURCE = "ledger"
 STEPS: tuple[Step, ...] = ("sending", "delivered", "dead-lettered")
@@ -24,12 +24,12 @@ class Table(Protocol):
     """The ledger's table, which is only read."""
 
     async def read(self, keys: Sequence[str]) -> tuple[Sequence[Item], Sequence[str]]:
-        """The items that there are, and the keys it did not get to; raises `QueueError`."""
+        """The items that there are, and the keys it did not get to; raises `AwsError`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
+class LedgerSource:
     """The notes about events of known name and id, at this destination and environment."""
 
     table: Table
@@ -37,7 +37,7 @@ class Notes:
     environment: str
     name: str = SOURCE
 
-    async def find(self, known: Known) -> Found:
+    async def find(self, known: KnownIds) -> SourceResult:
         """The notes of every event whose name is known: the ledger is asked by name and id.
 
         Raises:
@@ -45,7 +45,7 @@ class Notes:
         """
         events = sorted((name, ident) for name, ident in known.events if name)
         if not events:
-            return Found(gap="it is asked by event name and id: give the name with --name")
+            return SourceResult(gap="it is asked by event name and id: give the name with --name")
         asked = {
             Subject.of(Event(ident, name), self.destination, self.environment).key(step): (
                 step,
@@ -56,18 +56,18 @@ class Notes:
         }
         try:
             items, left = await self._read(list(asked))
-        except QueueError as error:
-            raise Unreached(error.sentence) from error
+        except AwsError as error:
+            raise SourceUnavailable(error.sentence) from error
         moments = []
         for item in items:
             step, ident = asked[str(item[KEY])]
-            note = read_note(step, item, _NEVER)
+            note = read_entry(step, item, _NEVER)
             if note is not None:
                 moments.append(_moment(note, ident))
-                if step == "delivered" and note.told is not None:
-                    known.references.add(note.told)
+                if step == "delivered" and note.detail is not None:
+                    known.references.add(note.detail)
         gap = f"it did not get to {left} of its notes" if left else None
-        return Found(tuple(moments), gap)
+        return SourceResult(tuple(moments), gap)
 
     async def _read(self, keys: Sequence[str]) -> tuple[list[Item], int]:
         items, left = list[Item](), 0
@@ -78,11 +78,11 @@ class Notes:
         return items, left
 
 
-def _moment(note: Note, ident: str) -> Moment:
+def _moment(note: LedgerEntry, ident: str) -> TimelineEntry:
     what = {
         "sending": "being sent: the first attempt of which no end is known",
-        "delivered": "delivered" + (f" as {note.told}" if note.told else ""),
-        "dead-lettered": f"dead-lettered as {note.told or 'unknown'}",
+        "delivered": "delivered" + (f" as {note.detail}" if note.detail else ""),
+        "dead-lettered": f"dead-lettered as {note.detail or 'unknown'}",
     }[note.step]
     details = {"id": ident, "step": note.step, "digest": note.subject.digest}
-    return Moment(at=note.at, source=SOURCE, what=what, details=details)
+    return TimelineEntry(at=note.at, source=SOURCE, what=what, details=details)

@@ -14,25 +14,25 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from relay.aws.errors import QueueError
-from relay.ops.trace.timeline import Found, Known, Moment, Unreached
+from relay.aws.errors import AwsError
+from relay.ops.trace.timeline import KnownIds, SourceResult, SourceUnavailable, TimelineEntry
 
 SOURCE = "log"
 _SHOWN = ("attempts", "batch_events", "receive_count", "seconds", "age")
 
 
-class Reading:
+class LogScanner:
     """Collects the moments of many lines; each message's sending is told once.
 
     `unread` counts lines that hold a name that is known, and are not JSON.
     """
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: KnownIds) -> None:
         self._known = known
         self._sent: set[str] = set()
         self._words: tuple[str, ...] = ()
         self._words_of = -1
-        self.moments: list[Moment] = []
+        self.moments: list[TimelineEntry] = []
         self.unread = 0
 
     def read(self, lines: Iterable[str]) -> None:
@@ -51,7 +51,7 @@ class Reading:
         else:
             self.moments += self._of(fields)
 
-    def _of(self, fields: Mapping[str, Any]) -> Iterator[Moment]:
+    def _of(self, fields: Mapping[str, Any]) -> Iterator[TimelineEntry]:
         message_id = str(fields.get("message_id", ""))
         at = _moment(fields.get("timestamp"))
         if "outcome" not in fields:
@@ -79,7 +79,7 @@ class Reading:
 
     def _travel(
         self, fields: Mapping[str, Any], message_id: str, at: float | None
-    ) -> Iterator[Moment]:
+    ) -> Iterator[TimelineEntry]:
         """When it was sent and received, which the line at its end tells too."""
         if at is None:
             return
@@ -88,14 +88,14 @@ class Reading:
         if "age" in fields and message_id not in self._sent:
             self._sent.add(message_id)
             sent = at - float(fields["age"])
-            yield Moment(at=sent, source=SOURCE, what=f"sent to {queue}", details=told)
+            yield TimelineEntry(at=sent, source=SOURCE, what=f"sent to {queue}", details=told)
         count = fields.get("receive_count", 1)
         what = f"received from {queue}" + (f", the {_th(int(count))} time" if count != 1 else "")
         received = at - float(fields.get("seconds", 0.0))
-        yield Moment(at=received, source=SOURCE, what=what, details=told)
+        yield TimelineEntry(at=received, source=SOURCE, what=what, details=told)
 
 
-def _end(fields: Mapping[str, Any], entry: Mapping[str, Any], at: float | None) -> Moment:
+def _end(fields: Mapping[str, Any], entry: Mapping[str, Any], at: float | None) -> TimelineEntry:
     outcome = str(entry.get("outcome", fields["outcome"]))
     message_id = str(fields.get("message_id", ""))
     details = {key: fields[key] for key in _SHOWN if key in fields} | dict(entry)
@@ -106,7 +106,7 @@ def _end(fields: Mapping[str, Any], entry: Mapping[str, Any], at: float | None) 
         "retried": lambda e: f"not delivered, it comes again: {e.get('reason', '')}",
         "rejected": _rejected,
     }.get(outcome, lambda _: outcome)(entry)
-    return Moment(at=at, source=SOURCE, what=what, details=details)
+    return TimelineEntry(at=at, source=SOURCE, what=what, details=details)
 
 
 def _delivered(entry: Mapping[str, Any]) -> str:
@@ -123,9 +123,11 @@ def _rejected(entry: Mapping[str, Any]) -> str:
     return f"dead-lettered as {code}: {reason}{doubt}"
 
 
-def _remark(fields: Mapping[str, Any], at: float | None) -> Moment:
+def _remark(fields: Mapping[str, Any], at: float | None) -> TimelineEntry:
     what = str(fields.get("message", ""))
-    return Moment(at=at, source=SOURCE, what=what, details={"message_id": fields["message_id"]})
+    return TimelineEntry(
+        at=at, source=SOURCE, what=what, details={"message_id": fields["message_id"]}
+    )
 
 
 def _entries(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -162,10 +164,10 @@ def _th(count: int) -> str:
 
 
 Search = Callable[[str], Awaitable[tuple[Sequence[str], bool]]]
-"""The lines that hold a word, and whether all were looked at. Raises `QueueError`."""
+"""The lines that hold a word, and whether all were looked at. Raises `AwsError`."""
 
 
-class LogFiles:
+class LogFileSource:
     """Files of log lines, `.gz` ones among them."""
 
     name = "log files"
@@ -173,12 +175,12 @@ class LogFiles:
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
 
-    async def find(self, known: Known) -> Found:
+    async def find(self, known: KnownIds) -> SourceResult:
         """Read every file once more: what is known now may be on lines passed over before."""
         return await asyncio.to_thread(self._read, known)
 
-    def _read(self, known: Known) -> Found:
-        reading, gaps = Reading(known), list[str]()
+    def _read(self, known: KnownIds) -> SourceResult:
+        reading, gaps = LogScanner(known), list[str]()
         for path in self._paths:
             try:
                 with _opened(path) as lines:
@@ -188,10 +190,10 @@ class LogFiles:
                 gaps.append(f"{path} cannot be read: {reason}")
         if reading.unread and not reading.moments:
             gaps.append(f"{reading.unread} lines that speak of it are not the relay's JSON")
-        return Found(tuple(reading.moments), "; ".join(gaps) or None)
+        return SourceResult(tuple(reading.moments), "; ".join(gaps) or None)
 
 
-class LogGroup:
+class LogGroupSource:
     """A log group of CloudWatch, searched for each name by itself."""
 
     name = "log group"
@@ -201,7 +203,7 @@ class LogGroup:
         self._lines: dict[str, Sequence[str]] = {}
         self._whole = True
 
-    async def find(self, known: Known) -> Found:
+    async def find(self, known: KnownIds) -> SourceResult:
         """Search for the names that were not searched for yet.
 
         Raises:
@@ -211,16 +213,16 @@ class LogGroup:
             for word in sorted(known.words() - self._lines.keys()):
                 self._lines[word], whole = await self._search(word)
                 self._whole = self._whole and whole
-        except QueueError as error:
-            raise Unreached(error.sentence) from error
-        reading = Reading(known)
+        except AwsError as error:
+            raise SourceUnavailable(error.sentence) from error
+        reading = LogScanner(known)
         reading.read(dict.fromkeys(line for lines in self._lines.values() for line in lines))
         gap = None if self._whole else "there was more than could be searched: narrow it by --since"
-        return Found(tuple(reading.moments), gap)
+        return SourceResult(tuple(reading.moments), gap)
 
 
 @contextmanager
-def kept(stream: TextIO) -> Iterator[Path]:
+def spooled(stream: TextIO) -> Iterator[Path]:
     """What the stream holds, as a file that can be read more than once."""
     with tempfile.NamedTemporaryFile("w", suffix=".log", encoding="utf-8") as file:
         shutil.copyfileobj(stream, file)

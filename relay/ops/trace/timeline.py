@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
+class TimelineEntry:
     """Something that happened, or will: `at` is in epoch seconds, None where nobody noted when.
 
     `source` is who says so, `what` a phrase for people, `details` the same for machines.
@@ -23,19 +23,19 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SourceResult:
     """What a source told; `gap` says what it may have missed, None where it looked everywhere."""
 
-    moments: tuple[Moment, ...] = ()
+    moments: tuple[TimelineEntry, ...] = ()
     gap: str | None = None
 
 
-class Unreached(Exception):
+class SourceUnavailable(Exception):
     """A source could not be asked. The text is a sentence for a person."""
 
 
 @dataclass
-class Known:
+class KnownIds:
     """The names of what is traced. Sources add to them what they find out.
 
     Attributes:
@@ -86,7 +86,7 @@ class Source(Protocol):
         """What it is called in the story."""
         ...
 
-    async def find(self, known: Known) -> Found:
+    async def find(self, known: KnownIds) -> SourceResult:
         """Everything it knows about what is known so far; adds the names that it comes across.
 
         Raises:
@@ -100,11 +100,11 @@ ROUNDS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class Trace:
     """The moments in order, and what could not be reached or not wholly looked through."""
 
-    known: Known
-    moments: tuple[Moment, ...]
+    known: KnownIds
+    moments: tuple[TimelineEntry, ...]
     gaps: tuple[tuple[str, str], ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -121,9 +121,9 @@ class Story:
         }
 
 
-async def tell(known: Known, sources: Sequence[Source]) -> Story:
+async def build_trace(known: KnownIds, sources: Sequence[Source]) -> Trace:
     """The story of what is asked for, as far as these sources know it."""
-    found: dict[str, Found] = {}
+    found: dict[str, SourceResult] = {}
     asked_with: dict[str, int] = {}
     for _ in range(ROUNDS):
         due = [source for source in sources if asked_with.get(source.name) != known.size]
@@ -134,15 +134,15 @@ async def tell(known: Known, sources: Sequence[Source]) -> Story:
             found[source.name] = await _ask(source, known)
     moments = sorted((m for one in found.values() for m in one.moments), key=_order)
     gaps = tuple((name, one.gap) for name, one in found.items() if one.gap is not None)
-    return Story(known, tuple(moments), gaps)
+    return Trace(known, tuple(moments), gaps)
 
 
-async def _ask(source: Source, known: Known) -> Found:
+async def _ask(source: Source, known: KnownIds) -> SourceResult:
     try:
         return await source.find(known)
-    except Unreached as error:
-        return Found(gap=str(error))
+    except SourceUnavailable as error:
+        return SourceResult(gap=str(error))
 
 
-def _order(moment: Moment) -> tuple[bool, float]:
+def _order(moment: TimelineEntry) -> tuple[bool, float]:
     return moment.at is None, moment.at or 0.0

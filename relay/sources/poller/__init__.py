@@ -1,6 +1,6 @@
 """Pull mode: an SQS consumer with leases, settling, FIFO groups and a two-phase stop."""
 
 from relay.sources.poller.poller import Limits, Poller, PollerStatus
-from relay.sources.poller.receiver import Way
+from relay.sources.poller.receiver import Gate
 
-__all__ = ["Limits", "Poller", "PollerStatus", "Way"]
+__all__ = ["Limits", "Poller", "PollerStatus", "Gate"]

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from relay.aws.sqs_values import Received
+from relay.aws.sqs_values import ReceivedMessage
 from relay.model.message import Message, Outcome, Retry
 from relay.sources.poller.lease import Lease, Leases, Stage, now, renewal
-from relay.sources.poller.receiver import Room, Way
+from relay.sources.poller.receiver import Gate, Room
 from relay.sources.poller.scheduler import Line
 from relay.sources.poller.settling import Settler, backoff
 
@@ -42,18 +42,18 @@ class Deliveries:
         room: Room,
         settler: Settler,
         *,
-        way: Way,
+        gate: Gate,
         visibility: float,
         slots: int,
         clock: Callable[[], float] = now,
     ) -> None:
         self.leases = Leases()
-        self.handling = 0
+        self.handler_concurrency = 0
         self._handle = handle
         self._line = line
         self._room = room
         self._settler = settler
-        self._way = way
+        self._way = gate
         self._visibility = visibility
         self._slots = slots
         self._clock = clock
@@ -75,7 +75,7 @@ class Deliveries:
     ) -> None:
         await self._tasks.__aexit__(kind, error, trace)
 
-    def accept(self, batch: Sequence[Received], asked_at: float, places: int) -> None:
+    def accept(self, batch: Sequence[ReceivedMessage], asked_at: float, places: int) -> None:
         """Take in hand what a receive brought. Its leases count from before it was asked."""
         leases = [self._lease(received, asked_at) for received in batch]
         self._room.correct(places, [lease.size for lease in leases])
@@ -126,7 +126,7 @@ class Deliveries:
         waiting = self._line.drain()
         return [*waiting, *(lease for lease in self.leases if lease not in waiting)]
 
-    def _lease(self, received: Received, asked_at: float) -> Lease:
+    def _lease(self, received: ReceivedMessage, asked_at: float) -> Lease:
         message = received.message
         return Lease(
             message=message,
@@ -148,11 +148,11 @@ class Deliveries:
 
     def _start(self) -> None:
         """Fill the free slots."""
-        while self.handling < self._slots and not self._stopping:
+        while self.handler_concurrency < self._slots and not self._stopping:
             lease = self._line.take()
             if lease is None:
                 return
-            self.handling += 1
+            self.handler_concurrency += 1
             lease.stage = Stage.HANDLING
             self._tasks.create_task(self._deliver(lease))
 
@@ -160,7 +160,7 @@ class Deliveries:
         lease.task = asyncio.current_task()
         outcome = None if lease.withdrawn else await self._outcome(lease)
         lease.stage = Stage.SETTLING
-        self.handling -= 1
+        self.handler_concurrency -= 1
         later = self._line.end(lease, outcome)
         self._start()
         for other in later:

@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
-from relay.aws.sqs_values import QueueAttributes, Received
+from relay.aws.sqs_values import QueueAttributes, ReceivedMessage
 from relay.delivery.retention import Retention
 from relay.model.message import Message
-from relay.sources.poller.receive_health import WayIn
-from relay.sources.poller.receiver import Way
+from relay.sources.poller.receive_health import ReceiveHealth
+from relay.sources.poller.receiver import Gate
 
 READ_EVERY = 3_600.0
 """Seconds between readings of the retention, whose last tenth is as long for ten hours of it."""
@@ -20,16 +20,16 @@ READ_EVERY = 3_600.0
 _log = logging.getLogger(__name__)
 
 
-async def attributes_of(queue: Queue, way_in: WayIn) -> QueueAttributes:
+async def attributes_of(queue: Queue, receive_health: ReceiveHealth) -> QueueAttributes:
     """The queue's figures, asked for as often as the way in lets it until SQS tells them."""
     while True:
-        await way_in.clear()
+        await receive_health.clear()
         try:
             attributes = await queue.attributes()
-        except QueueError as error:
-            way_in.failed("attributes", error)
+        except AwsError as error:
+            receive_health.failed("attributes", error)
         else:
-            way_in.passed("attributes")
+            receive_health.passed("attributes")
             return attributes
 
 
@@ -43,7 +43,7 @@ async def follow(
         await sleep(READ_EVERY)
         try:
             seconds = (await queue.attributes()).retention
-        except QueueError as error:
+        except AwsError as error:
             _log.warning("the queue's retention is not read again: %s", error.sentence)
             continue
         if seconds != retention.seconds:
@@ -64,8 +64,8 @@ class LastCall:
         expiring: whether the queue will soon delete a message.
     """
 
-    def __init__(self, way: Way, expiring: Callable[[Message], bool]) -> None:
-        self._way = way
+    def __init__(self, gate: Gate, expiring: Callable[[Message], bool]) -> None:
+        self._way = gate
         self._expiring = expiring
         self._late = False
 
@@ -82,7 +82,7 @@ class LastCall:
         except TimeoutError:
             self._late = True
 
-    def came(self, batch: Sequence[Received]) -> None:
+    def came(self, batch: Sequence[ReceivedMessage]) -> None:
         """A receive has brought these."""
         self._late = not self._way.accepting and any(
             self._expiring(received.message) for received in batch

@@ -10,16 +10,16 @@ from enum import Enum, auto
 
 from msgspec import Struct, field
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import Failed, tens
 from relay.model.facts import Extended, LeaseLost, Observe, ignore
 from relay.model.message import Message
 
-LONGEST = 43_200.0
+MAX_VISIBILITY = 43_200.0
 """Amazon SQS quota: seconds that one receive may be hidden in total. Asking for more fails."""
 
-MARGIN = 5.0
+VISIBILITY_MARGIN = 5.0
 """Seconds kept off the quota, so that a slow call asks for no more than is left."""
 
 
@@ -59,7 +59,7 @@ class Lease(Struct, eq=False):
 
     def longest(self, at: float) -> float:
         """How many seconds SQS would still hide it for, 0 where there is nothing left to ask."""
-        return max(0.0, self.taken_at + LONGEST - MARGIN - at)
+        return max(0.0, self.taken_at + MAX_VISIBILITY - VISIBILITY_MARGIN - at)
 
     def withdraw(self) -> None:
         """End its handling without an outcome; does nothing where it has ended or still waits."""
@@ -218,7 +218,7 @@ class Extender:
         try:
             async with asyncio.timeout(patience):
                 return await self._queue.change_visibility(changes)
-        except QueueError as error:
+        except AwsError as error:
             return [Failed(error.code, error.sentence)] * len(changes)
         except TimeoutError:
             return [Failed("Unanswered", f"no answer in {patience:g} s")] * len(changes)

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from relay.aws.sqs import Queue
-from relay.aws.sqs_values import Received
+from relay.aws.sqs_values import ReceivedMessage
 from relay.delivery.retention import Retention
 from relay.model.facts import HandlerRaised, Observe, ignore
 from relay.model.message import Message, Outcome, Retry
 from relay.sources.poller.deliveries import Deliveries
 from relay.sources.poller.expiring import LastCall, attributes_of, follow
 from relay.sources.poller.lease import Extender, now
-from relay.sources.poller.receive_health import WayIn
-from relay.sources.poller.receiver import Accept, AlwaysOpen, Intake, Receive, Room, Way
+from relay.sources.poller.receive_health import ReceiveHealth
+from relay.sources.poller.receiver import Accept, AlwaysOpen, Gate, Receive, Receiver, Room
 from relay.sources.poller.scheduler import FairLine, GroupLine
 from relay.sources.poller.settling import Settler
 
@@ -43,8 +43,8 @@ class Limits:
     """What a poller may take. Durations are seconds, sizes bytes.
 
     Attributes:
-        in_hand: the most messages received and not yet settled.
-        in_hand_bytes: the most bytes of them; one message is always taken.
+        max_in_flight: the most messages received and not yet settled.
+        max_in_flight_bytes: the most bytes of them; one message is always taken.
         handling: the most handled at a time; None for all in hand.
         receivers: the most receives at a time; one while the queue is idle.
         wait: how long SQS waits for a message before it answers with none: at most 20, at most half
@@ -54,9 +54,9 @@ class Limits:
         park: on FIFO queues a rejected message stops its group instead of letting it go on.
     """
 
-    in_hand: int = 500
-    in_hand_bytes: int = 64 * 1_048_576
-    handling: int | None = None
+    max_in_flight: int = 500
+    max_in_flight_bytes: int = 64 * 1_048_576
+    handler_concurrency: int | None = None
     receivers: int = 4
     wait: float = 20.0
     drain: float = 25.0
@@ -70,8 +70,8 @@ class PollerStatus:
 
     state: str
     reason: str
-    in_hand: int
-    handling: int
+    max_in_flight: int
+    handler_concurrency: int
 
 
 class Poller:
@@ -101,7 +101,7 @@ class Poller:
         queue: Queue,
         handle: Callable[[Message], Awaitable[Outcome]],
         *,
-        way: Way | None = None,
+        gate: Gate | None = None,
         limits: Limits | None = None,
         observe: Observe = ignore,
         clock: Callable[[], float] = now,
@@ -110,13 +110,13 @@ class Poller:
     ) -> None:
         self._queue = queue
         self._handle = handle
-        self._way = way or AlwaysOpen()
+        self._way = gate or AlwaysOpen()
         self._limits = limits or Limits()
         self._observe = observe
         self._clock = clock
         self._sleep = sleep
         self._retention = retention or Retention()
-        self._way_in = WayIn(observe=observe, clock=clock, sleep=sleep)
+        self._way_in = ReceiveHealth(observe=observe, clock=clock, sleep=sleep)
         self._settler = Settler(
             queue,
             self._way_in,
@@ -136,8 +136,8 @@ class Poller:
         return PollerStatus(
             state=state,
             reason=self._way_in.reason,
-            in_hand=len(self._deliveries.leases) if self._deliveries else 0,
-            handling=self._deliveries.handling if self._deliveries else 0,
+            max_in_flight=len(self._deliveries.leases) if self._deliveries else 0,
+            handler_concurrency=self._deliveries.handler_concurrency if self._deliveries else 0,
         )
 
     def stop(self) -> None:
@@ -153,7 +153,9 @@ class Poller:
             return
         self._retention.seconds = attributes.retention
         visibility = attributes.visibility or USUAL_VISIBILITY
-        room = Room(self._limits.in_hand, self._limits.in_hand_bytes, attributes.maximum_size)
+        room = Room(
+            self._limits.max_in_flight, self._limits.max_in_flight_bytes, attributes.maximum_size
+        )
         expiring = self._retention.expiring
         self._deliveries = Deliveries(
             self._handled,
@@ -162,25 +164,25 @@ class Poller:
             else FairLine(),
             room,
             self._settler,
-            way=self._way,
+            gate=self._way,
             visibility=visibility,
-            slots=self._limits.handling or self._limits.in_hand,
+            slots=self._limits.handler_concurrency or self._limits.max_in_flight,
             clock=self._clock,
         )
         last_call = LastCall(self._way, expiring)
-        intake = Intake(
+        intake = Receiver(
             self._receive(visibility),
             room,
             _accepting(self._deliveries, last_call),
-            way=last_call,
-            way_in=self._way_in,
+            gate=last_call,
+            receive_health=self._way_in,
             visibility=visibility,
             receivers=self._limits.receivers,
             clock=self._clock,
         )
         await self._consume(self._deliveries, intake, visibility)
 
-    async def _consume(self, deliveries: Deliveries, intake: Intake, visibility: float) -> None:
+    async def _consume(self, deliveries: Deliveries, intake: Receiver, visibility: float) -> None:
         extender = Extender(
             self._queue,
             deliveries.leases,
@@ -267,7 +269,7 @@ class Poller:
 
 
 def _accepting(deliveries: Deliveries, last_call: LastCall) -> Accept:
-    def accept(batch: Sequence[Received], asked_at: float, places: int) -> None:
+    def accept(batch: Sequence[ReceivedMessage], asked_at: float, places: int) -> None:
         last_call.came(batch)
         deliveries.accept(batch, asked_at, places)
 

@@ -7,8 +7,8 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from relay.aws.errors import QueueError
-from relay.model.facts import IntakeChanged, Observe, ignore
+from relay.aws.errors import AwsError
+from relay.model.facts import Observe, ReceivingChanged, ignore
 from relay.sources.poller.lease import now
 
 HALTING = ("denied", "kms", "missing", "misconfigured")
@@ -23,7 +23,7 @@ LONGEST_PAUSE = 20.0
 
 @dataclass(slots=True)
 class _Trouble:
-    error: QueueError
+    error: AwsError
     until: float
     failures: int = 1
 
@@ -32,7 +32,7 @@ class _Trouble:
         return "halted" if self.error.kind in HALTING else "backing-off"
 
 
-class WayIn:
+class ReceiveHealth:
     """Remembers which calls fail and when the next receive may be tried.
 
     Nothing is received while any call that belongs to taking or settling messages is in trouble:
@@ -66,7 +66,7 @@ class WayIn:
         """Why it is not open, as a sentence."""
         return self._reason
 
-    def failed(self, call: str, error: QueueError) -> None:
+    def failed(self, call: str, error: AwsError) -> None:
         """This call failed; the next receive waits for it."""
         known = self._troubles.get(call)
         failures = known.failures + 1 if known else 1
@@ -99,7 +99,7 @@ class WayIn:
             return 0.0
         return max(trouble.until for trouble in self._troubles.values()) - self._clock()
 
-    def _pause(self, error: QueueError, failures: int) -> float:
+    def _pause(self, error: AwsError, failures: int) -> float:
         if error.kind in HALTING:
             return self._uniform(0.8, 1.2) * HALTED_FOR
         longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures, 16))
@@ -112,6 +112,6 @@ class WayIn:
         reason = worst.error.sentence if worst else ""
         if state != self._state:
             lasted = self._clock() - self._since
-            self._observe(IntakeChanged(state=state, reason=reason, seconds=lasted))
+            self._observe(ReceivingChanged(state=state, reason=reason, seconds=lasted))
             self._since = self._clock()
         self._state, self._reason = state, reason

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from relay.aws.errors import QueueError
-from relay.aws.sqs_values import BATCH_ENTRIES, Received
+from relay.aws.errors import AwsError
+from relay.aws.sqs_values import BATCH_ENTRIES, ReceivedMessage
 from relay.sources.poller.lease import now
-from relay.sources.poller.receive_health import WayIn
+from relay.sources.poller.receive_health import ReceiveHealth
 
 
 class Room:
@@ -83,14 +83,14 @@ class Room:
         self._waiting.clear()
 
 
-Receive = Callable[[int, str], Awaitable[Sequence[Received]]]
+Receive = Callable[[int, str], Awaitable[Sequence[ReceivedMessage]]]
 """Receives up to so many messages; the second argument names the attempt, for repeats of it."""
 
-Accept = Callable[[Sequence[Received], float, int], None]
+Accept = Callable[[Sequence[ReceivedMessage], float, int], None]
 """Takes what a receive brought: the messages, when it was asked for, and how many places it had."""
 
 
-class Way(Protocol):
+class Gate(Protocol):
     """The way on to where messages go. Nothing is received while it is closed."""
 
     @property
@@ -120,7 +120,7 @@ class _Attempt:
     asked_at: float
 
 
-class Intake:
+class Receiver:
     """Takes room, then receives, and hands over what came.
 
     Args:
@@ -140,8 +140,8 @@ class Intake:
         room: Room,
         accept: Accept,
         *,
-        way: Way,
-        way_in: WayIn,
+        gate: Gate,
+        receive_health: ReceiveHealth,
         visibility: float,
         receivers: int,
         clock: Callable[[], float] = now,
@@ -149,8 +149,8 @@ class Intake:
         self._ask = receive
         self._room = room
         self._accept = accept
-        self._way = way
-        self._way_in = way_in
+        self._way = gate
+        self._way_in = receive_health
         self._visibility = visibility
         self._most = receivers
         self._clock = clock
@@ -226,7 +226,7 @@ class Intake:
         self._polling.add(task)
         try:
             batch = await self._ask(asked, attempt.id)
-        except QueueError as error:
+        except AwsError as error:
             self._room.correct(asked, [])
             self._way_in.failed("receive", error)
             return 0, attempt if error.kind == "connection" else None

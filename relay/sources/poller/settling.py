@@ -6,13 +6,13 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import BATCH_ENTRIES, Failed
 from relay.forwarding.batcher import Batcher
 from relay.model.facts import DeletedLate, DeleteFailed, Observe, ReleaseFailed, ignore
 from relay.sources.poller.lease import Lease, now
-from relay.sources.poller.receive_health import WayIn
+from relay.sources.poller.receive_health import ReceiveHealth
 
 LINGER = 0.1
 """Seconds that a delete may wait for others: nine of ten requests are saved by it."""
@@ -55,7 +55,7 @@ class Settler:
     def __init__(
         self,
         queue: Queue,
-        way_in: WayIn,
+        receive_health: ReceiveHealth,
         *,
         linger: float = LINGER,
         observe: Observe = ignore,
@@ -64,7 +64,7 @@ class Settler:
         uniform: Uniform = random.uniform,
     ) -> None:
         self._queue = queue
-        self._way_in = way_in
+        self._way_in = receive_health
         self._observe = observe
         self._clock = clock
         self._sleep = sleep
@@ -159,7 +159,7 @@ class Settler:
     ) -> list[Failed | None]:
         try:
             results = await answers
-        except QueueError as error:
+        except AwsError as error:
             self._way_in.failed(call, error)
             return [Failed(error.code, error.sentence)] * count
         self._way_in.passed(call)

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from relay.aws.errors import QueueError
-from relay.delivery.ledger import Access, Attempts, Ledger, Noting, Records
+from relay.aws.errors import AwsError
+from relay.delivery.ledger import Attempts, Ledger, LedgerEntries, Noting, TableAccess
 from relay.delivery.ledger.table import KEY, Item
 from relay.forwarding import Forwarder
 from relay.model.facts import Fact
@@ -24,12 +24,12 @@ def event(name: str = "e", *, data: bytes = b'{"n":1}', message_id: str = "m") -
     return Event(id=name, name="app/happened", data=data, message_id=message_id)
 
 
-def denied() -> QueueError:
-    return QueueError("AccessDeniedException", "denied", "dynamodb:BatchGetItem is not permitted")
+def denied() -> AwsError:
+    return AwsError("AccessDeniedException", "denied", "dynamodb:BatchGetItem is not permitted")
 
 
-def throttled() -> QueueError:
-    return QueueError("ThrottlingException", "throttled", "AWS throttles the table")
+def throttled() -> AwsError:
+    return AwsError("ThrottlingException", "throttled", "AWS throttles the table")
 
 
 @dataclass
@@ -91,7 +91,7 @@ class Orchestrator:
         await asyncio.sleep(0.02)
         ending = next(self.script, "ok")
         if ending == "refused":
-            raise Unavailable("connection refused", after=300, proven=True, untaken=True)
+            raise Unavailable("connection refused", after=300, proven=True, not_accepted=True)
         if ending != "unheard":
             for each in events:
                 self._run(each.id)
@@ -114,9 +114,9 @@ class Life:
         self, table: MemoryTable, orchestrator: Orchestrator, memory: float = 23 * HOUR
     ) -> None:
         self.facts: list[Fact] = []
-        self.records = Records(
+        self.records = LedgerEntries(
             table,
-            Access(observe=self.facts.append, clock=now, random=lambda: 0.5),
+            TableAccess(observe=self.facts.append, clock=now, random=lambda: 0.5),
             destination="inngest https://inn.gs",
             environment="",
             kept=KEPT,

@@ -10,10 +10,10 @@ import pytest
 
 from relay.app.messages import SharedSession
 from relay.aws.dynamodb import ItemTable, open_table
-from relay.aws.errors import QueueError
-from relay.delivery.ledger import Access, Known, Records, Subject
+from relay.aws.errors import AwsError
+from relay.delivery.ledger import Known, LedgerEntries, Subject, TableAccess
 from relay.delivery.ledger.table import EXPIRES, KEY, Item
-from relay.model.facts import Fact, LedgerChanged, LedgerMissed
+from relay.model.facts import Fact, LedgerChanged, LedgerFailed
 from tests.aws.answering import answering
 from tests.delivery.ledger.faulty_wire import FaultyWire, in_front_of
 from tests.delivery.ledger.tables import new_table
@@ -55,12 +55,12 @@ async def _table(stack: AsyncExitStack, name: str) -> ItemTable:
 
 async def _records(
     stack: AsyncExitStack, name: str, facts: list[Fact], patience: float = 10
-) -> Records:
+) -> LedgerEntries:
     table = await _table(stack, name)
     await table.read(["opens the client"])
-    records = Records(
+    records = LedgerEntries(
         table,
-        Access(observe=facts.append, patience=patience),
+        TableAccess(observe=facts.append, patience=patience),
         destination="inngest",
         environment="",
         kept=1_000,
@@ -91,7 +91,7 @@ async def test_a_table_that_does_not_exist_is_an_error_that_names_it(
     wire: FaultyWire, stack: AsyncExitStack
 ) -> None:
     table = await _table(stack, "no-such-table")
-    with pytest.raises(QueueError, match="no-such-table") as error:
+    with pytest.raises(AwsError, match="no-such-table") as error:
         await table.read(["k"])
     assert error.value.kind == "missing"
 
@@ -101,12 +101,12 @@ async def test_notes_are_kept_found_and_withdrawn(
 ) -> None:
     facts: list[Fact] = []
     records = await _records(stack, name, facts)
-    assert await records.note("sending", SUBJECT)
-    assert await records.note("delivered", SUBJECT, "ref")
+    assert await records.record("sending", SUBJECT)
+    assert await records.record("delivered", SUBJECT, "ref")
     known = await records.look_up(SUBJECT)
     assert known is not None
     assert known.delivered is not None
-    assert known.delivered.told == "ref"
+    assert known.delivered.detail == "ref"
     assert known.sending is not None
     assert known.sending.subject == SUBJECT
     assert await records.withdraw(SUBJECT)
@@ -124,14 +124,14 @@ async def test_a_table_out_of_reach_is_missed_in_time_and_found_again(
     records = await _records(stack, name, facts, patience=0.3)
     wire.mode = "hang" if mode == "hang" else "cut"
     assert await records.look_up(SUBJECT) is None
-    assert not await records.note("delivered", SUBJECT)
-    assert [type(fact) for fact in facts] == [LedgerChanged, LedgerMissed, LedgerMissed]
+    assert not await records.record("delivered", SUBJECT)
+    assert [type(fact) for fact in facts] == [LedgerChanged, LedgerFailed, LedgerFailed]
     wire.mode = "pass"
     for _ in range(LOOKS):
         if await records.look_up(SUBJECT) == Known():
             break
         await asyncio.sleep(0.05)
-    assert [fact.away for fact in facts if isinstance(fact, LedgerChanged)] == [True, False]
+    assert [fact.unavailable for fact in facts if isinstance(fact, LedgerChanged)] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ async def test_an_answer_that_is_no_tables_is_not_taken_for_nothing_found(
     async with answering(200, body) as url, AsyncExitStack() as stack:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
         async with open_table(SharedSession(stack), "t", key=KEY) as table:
-            with pytest.raises(QueueError) as caught:
+            with pytest.raises(AwsError) as caught:
                 await table.read(["a"])
     assert caught.value.transient
 
@@ -161,6 +161,6 @@ async def test_an_answer_to_a_write_that_is_no_tables_is_an_error(
     async with answering(200, body) as url, AsyncExitStack() as stack:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
         async with open_table(SharedSession(stack), "t", key=KEY) as table:
-            with pytest.raises(QueueError) as caught:
+            with pytest.raises(AwsError) as caught:
                 await table.write([], ["a"])
     assert caught.value.transient

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from relay.delivery.ledger.table import Subject
-from relay.model.facts import IdReused, LedgerChanged, LedgerMissed, Settled
+from relay.model.facts import IdReused, LedgerChanged, LedgerFailed, Settled
 from relay.model.message import Delivered, Event, Message, Outcome, Reject, Retry
 from tests.delivery.ledger.scripted import DAY, KEPT, Life, MemoryTable, Orchestrator, denied, event
 from tests.forwarding.virtual_time import now, run
@@ -124,7 +124,7 @@ def test_a_table_that_is_away_delays_one_event_by_a_second_and_the_next_by_nothi
         assert await life.ledger.submit(event("b")) == Delivered("ref-b")
         assert first < 2.1
         assert now() - start < 0.1
-        steps = [fact.step for fact in life.facts if isinstance(fact, LedgerMissed)]
+        steps = [fact.step for fact in life.facts if isinstance(fact, LedgerFailed)]
         assert steps == ["look-up", "delivered"] * 2
         assert len(life.of(LedgerChanged)) == 1
 
@@ -143,8 +143,8 @@ def test_a_table_that_comes_back_is_used_again_and_both_ends_are_stated_once() -
         for name in "ijklmn":
             await life.ledger.submit(event(name))
             await asyncio.sleep(10)
-        told = [fact.away for fact in life.facts if isinstance(fact, LedgerChanged)]
-        assert told == [True, False]
+        detail = [fact.unavailable for fact in life.facts if isinstance(fact, LedgerChanged)]
+        assert detail == [True, False]
         assert table.steps()["delivered"] >= 3
 
     run(main)
@@ -159,7 +159,7 @@ def test_a_dead_letter_is_noted_with_its_code() -> None:
             (event("a"), Delivered("ref")),
             (event("b"), Reject("fails_alone", "it fails")),
         )
-        life.ledger.told(
+        life.ledger.detail(
             Settled(message=message, outcome=results[1][1], at=0, seconds=0, results=results)
         )
         await life.ledger.drain()
@@ -178,7 +178,7 @@ def test_a_message_that_could_not_be_dead_lettered_leaves_no_note_of_it() -> Non
         life = Life(table, Orchestrator())
         message = Message(body=b"", message_id="m", queue="q")
         results = ((event("b"), Reject("fails_alone", "it fails")),)
-        life.ledger.told(
+        life.ledger.detail(
             Settled(message=message, outcome=Retry("later"), at=0, seconds=0, results=results)
         )
         await life.ledger.drain()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.delivery.ledger import Known, Subject
-from relay.model.facts import LedgerChanged, LedgerMissed
+from relay.model.facts import LedgerChanged, LedgerFailed
 from tests.delivery.ledger.scripted import Life, MemoryTable, Orchestrator, throttled
 from tests.forwarding.virtual_time import now, run
 
@@ -21,7 +21,7 @@ def test_a_hundred_keys_are_read_and_twenty_five_items_written_at_once() -> None
         table = MemoryTable()
         records = Life(table, Orchestrator()).records
         many = subjects(100)
-        assert all(await asyncio.gather(*(records.note("sending", one) for one in many)))
+        assert all(await asyncio.gather(*(records.record("sending", one) for one in many)))
         found = await asyncio.gather(*map(records.look_up, many))
         assert [len(keys) for keys in table.writes] == [25] * 4
         assert [len(keys) for keys in table.reads] == [100] * 2
@@ -35,7 +35,7 @@ def test_equal_keys_in_a_batch_are_asked_and_written_once() -> None:
         table = MemoryTable()
         records = Life(table, Orchestrator()).records
         same = subjects(1) * 3
-        assert all(await asyncio.gather(*(records.note("sending", one) for one in same)))
+        assert all(await asyncio.gather(*(records.record("sending", one) for one in same)))
         found = await asyncio.gather(*map(records.look_up, same))
         assert [len(keys) for keys in (*table.writes, *table.reads)] == [1, 2]
         assert len(found) == 3
@@ -49,7 +49,7 @@ def test_what_the_table_did_not_get_to_is_asked_again() -> None:
         records = Life(table, Orchestrator()).records
         left = iter([15, 5])
         table.troubles = lambda _call: next(left, 0)
-        notes = (records.note("delivered", one) for one in subjects(20))
+        notes = (records.record("delivered", one) for one in subjects(20))
         assert all(await asyncio.gather(*notes))
         assert [len(keys) for keys in table.writes] == [20, 15, 5]
         assert len(table.items) == 20
@@ -62,11 +62,11 @@ def test_what_stays_undone_is_missed_and_the_rest_counts() -> None:
         table = MemoryTable()
         life = Life(table, Orchestrator())
         table.troubles = lambda _call: 3
-        notes = (life.records.note("delivered", one) for one in subjects(20))
+        notes = (life.records.record("delivered", one) for one in subjects(20))
         kept = await asyncio.gather(*notes)
         assert (kept.count(True), len(table.writes)) == (17, 4)
-        (missed,) = life.of(LedgerMissed)
-        assert isinstance(missed, LedgerMissed)
+        (missed,) = life.of(LedgerFailed)
+        assert isinstance(missed, LedgerFailed)
         assert (missed.step, missed.count) == ("delivered", 3)
         assert life.of(LedgerChanged) == []
 
@@ -102,7 +102,7 @@ def test_one_broken_connection_costs_a_second_try_and_nothing_else() -> None:
     async def main() -> None:
         table = MemoryTable()
         life = Life(table, Orchestrator())
-        broken: Iterator[Exception] = iter([QueueError("ClientOSError", "connection", "reset")])
+        broken: Iterator[Exception] = iter([AwsError("ClientOSError", "connection", "reset")])
         table.troubles = lambda _call: next(broken, None)
         assert await life.records.look_up(subjects(1)[0]) == Known()
         assert life.facts == []
@@ -115,7 +115,7 @@ def test_after_the_end_everything_is_missed_and_nothing_raised() -> None:
         life = Life(MemoryTable(), Orchestrator())
         await life.records.aclose()
         assert await life.records.look_up(subjects(1)[0]) is None
-        assert not await life.records.note("sending", subjects(1)[0])
-        assert len(life.of(LedgerMissed)) == 2
+        assert not await life.records.record("sending", subjects(1)[0])
+        assert len(life.of(LedgerFailed)) == 2
 
     run(main)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from relay.delivery.dead_letter_queue import dead_letter
-from relay.dlq.dead_letter import read_letter
+from relay.delivery.dead_letter_queue import dead_letter_copy
+from relay.dlq.dead_letter import read_dead_letter
 from relay.envelope import Decoded, Rules, decode
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
@@ -56,7 +56,7 @@ def buried(found: Message) -> Message:
     decoded = decode(found, RULES)
     assert isinstance(decoded, Decoded)
     origin = Origin(id=decoded.base_id, hops=1, source=found.queue, sent_at=found.sent_at)
-    copy = dead_letter(found, origin)
+    copy = dead_letter_copy(found, origin)
     return structs.replace(as_new(found), body=copy.body.encode(), attributes=copy.attributes)
 
 
@@ -69,9 +69,9 @@ def moved(found: Message) -> Message:
 
 def redriven(letter: Message, generation: int = 0) -> Message:
     """As `relay dlq redrive` sends what it found."""
-    past = read_letter(letter, RULES).past
-    assert past is not None
-    noted = Attribute("String", replace(past, generation=generation).pack())
+    origin = read_dead_letter(letter, RULES).origin
+    assert origin is not None
+    noted = Attribute("String", replace(origin, generation=generation).pack())
     return as_new(structs.replace(letter, attributes={**letter.attributes, ATTRIBUTE: noted}))
 
 

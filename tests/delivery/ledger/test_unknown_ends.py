@@ -7,7 +7,7 @@ import asyncio
 from msgspec.structs import replace
 
 from relay.model.message import Delivered, Reject
-from relay.model.traits import LIVES
+from relay.model.traits import WHILE_IT_EXISTS
 from tests.delivery.ledger.scripted import (
     DAY,
     HOUR,
@@ -163,7 +163,7 @@ def test_a_note_of_sending_is_written_only_where_a_look_up_showed_that_there_is_
 
 def test_a_destination_that_knows_ids_for_months_gets_an_old_unknown_end_again() -> None:
     async def main() -> None:
-        for memory in (90 * DAY - HOUR, LIVES):
+        for memory in (90 * DAY - HOUR, WHILE_IT_EXISTS):
             table, orchestrator = MemoryTable(), Orchestrator()
             await _crashed(table, orchestrator)
             await asyncio.sleep(KEPT - DAY)

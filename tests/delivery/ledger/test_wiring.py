@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 
-from relay.app.core import Core, running
-from relay.app.ledger import place
+from relay.app.core import Core, open_core
+from relay.app.ledger import ledger_scope
 from relay.app.telemetry import Telemetry
 from relay.aws.dynamodb import open_table
 from relay.aws.session import Session, open_session
-from relay.delivery.dead_letter_queue import DeadLetter
-from relay.delivery.ledger import Access, Records
+from relay.delivery.dead_letter_queue import DeadLetterCopy
+from relay.delivery.ledger import LedgerEntries, TableAccess
 from relay.delivery.ledger.table import KEY
 from relay.local.inngest import Fault, Function, InngestServer, Rule
-from relay.local.orchestrators import STAND_INS, Server
-from relay.model.facts import Fact, IdReused, LedgerChanged, LedgerMissed
+from relay.local.orchestrators import APIS, Server
+from relay.model.facts import Fact, IdReused, LedgerChanged, LedgerFailed
 from relay.model.message import Delivered, Event, Message, Outcome, Reject
 from relay.settings.model import Settings
 from relay.telemetry.recorder import Recorder
@@ -38,12 +38,12 @@ TRIES = 20
 class Letters:
     """A dead-letter queue in memory."""
 
-    copies: list[DeadLetter] = field(default_factory=list)
+    copies: list[DeadLetterCopy] = field(default_factory=list)
 
     async def limit(self) -> int:
         return 1_048_576
 
-    async def put(self, copy: DeadLetter) -> None:
+    async def put(self, copy: DeadLetterCopy) -> None:
         self.copies.append(copy)
 
 
@@ -74,7 +74,9 @@ class Watched:
         tell(self.recorder, fact)
 
     def telemetry(self) -> Telemetry:
-        return Telemetry(observe=self.observe, around=lambda end: end, beside=lambda app: app)
+        return Telemetry(
+            observe=self.observe, wrap=lambda end: end, add_metrics_route=lambda app: app
+        )
 
     def take(self) -> list[Fact]:
         taken, self.facts = self.facts, []
@@ -87,7 +89,7 @@ async def _handled(core: Core, watched: Watched, body: bytes) -> Outcome:
         outcome = await core.handler.handle(
             Message(body=body, message_id=uuid.uuid4().hex, queue="events")
         )
-        if not any(isinstance(fact, LedgerMissed) for fact in watched.take()):
+        if not any(isinstance(fact, LedgerFailed) for fact in watched.take()):
             return outcome
         await asyncio.sleep(0.5)
     raise AssertionError("the ledger never answered")
@@ -98,11 +100,11 @@ async def test_what_an_earlier_relay_delivered_is_acknowledged_without_a_request
 ) -> None:
     settings, watched = Settings(inngest_url=server.url, ledger_table=table), Watched()
     body = b'{"id":"e","name":"a/b"}'
-    async with running(settings, watched.telemetry(), Letters()) as core:
+    async with open_core(settings, watched.telemetry(), Letters()) as core:
         first = await _handled(core, watched, body)
         await core.stop(5)
     posts = server.acknowledged["e"]
-    async with running(settings, watched.telemetry(), Letters()) as core:
+    async with open_core(settings, watched.telemetry(), Letters()) as core:
         second = await _handled(core, watched, body)
         await core.stop(5)
     assert isinstance(first, Delivered)
@@ -121,7 +123,7 @@ async def test_what_is_dead_lettered_is_noted_by_the_time_the_relay_stops(
     )
     fault = Fault(accept=0, status=400, error="event name is reserved")
     server.script.add(Rule(fault=fault, times=None))
-    async with running(settings, watched.telemetry(), letters) as core:
+    async with open_core(settings, watched.telemetry(), letters) as core:
         outcome = await _handled(core, watched, b'{"id":"e","name":"a/b"}')
         await core.stop(5)
     assert isinstance(outcome, Reject)
@@ -136,7 +138,7 @@ async def test_what_is_dead_lettered_is_noted_by_the_time_the_relay_stops(
 async def test_how_long_an_unknown_end_is_sent_again_is_up_to_its_destination(
     table: str, server: InngestServer, age: float
 ) -> None:
-    argo = STAND_INS["argo"]()
+    argo = APIS["argo"]()
     async with Server(argo.respond) as other:
         settings = Settings(
             inngest_url=server.url,
@@ -148,7 +150,7 @@ async def test_how_long_an_unknown_end_is_sent_again_is_up_to_its_destination(
         names = ("order/placed", "user/left")
         await _began(settings, table, [Event(id="e", name=name) for name in names], age)
         watched = Watched()
-        async with running(settings, watched.telemetry(), Letters()) as core:
+        async with open_core(settings, watched.telemetry(), Letters()) as core:
             bodies = [b'{"id":"e","name":"%b"}' % name.encode() for name in names]
             found = [await _handled(core, watched, body) for body in bodies]
             await core.stop(5)
@@ -165,42 +167,42 @@ async def _began(settings: Settings, name: str, events: list[Event], age: float)
             return session
 
         async with open_table(same, name, key=KEY) as table:
-            destination, environment = place(settings)
-            records = Records(
+            destination, environment = ledger_scope(settings)
+            records = LedgerEntries(
                 table,
-                Access(patience=20.0),
+                TableAccess(patience=20.0),
                 destination=destination,
                 environment=environment,
                 kept=27 * 24 * HOUR,
                 clock=lambda: time.time() - age,
             )
             for event in events:
-                assert await records.note("sending", records.subject(event))
+                assert await records.record("sending", records.subject(event))
 
 
 async def test_without_a_table_there_is_no_ledger_and_no_fact_of_it(server: InngestServer) -> None:
     watched = Watched()
-    async with running(Settings(inngest_url=server.url), watched.telemetry(), Letters()) as core:
+    async with open_core(Settings(inngest_url=server.url), watched.telemetry(), Letters()) as core:
         message = Message(body=b'{"name":"a/b"}', message_id="m", queue="q")
         assert isinstance(await core.handler.handle(message), Delivered)
         await core.stop(5)
-    assert not any(isinstance(fact, LedgerMissed) for fact in watched.facts)
+    assert not any(isinstance(fact, LedgerFailed) for fact in watched.facts)
 
 
 def test_misses_and_reused_ids_are_counted_and_logged() -> None:
     recorder = Recorder()
     facts: list[Fact] = [
-        LedgerMissed(step="look-up", count=40, reason="away"),
-        LedgerMissed(step="delivered", count=2, reason="away"),
-        LedgerChanged(away=True, reason="the table is throttled", seconds=1.0),
-        LedgerChanged(away=False, reason="", seconds=30.0),
+        LedgerFailed(step="look-up", count=40, reason="away"),
+        LedgerFailed(step="delivered", count=2, reason="away"),
+        LedgerChanged(unavailable=True, reason="the table is throttled", seconds=1.0),
+        LedgerChanged(unavailable=False, reason="", seconds=30.0),
         IdReused(event("e")),
     ]
     tell(recorder, *facts)
     counters = recorder.window.counters
-    assert (counters["LedgerMisses", ""], counters["IdsReused", ""]) == (42, 1)
-    away, back, reused = written(*facts)
-    assert "the table is throttled" in away["message"]
+    assert (counters["LedgerFailures", ""], counters["IdsReused", ""]) == (42, 1)
+    unavailable, back, reused = written(*facts)
+    assert "the table is throttled" in unavailable["message"]
     assert "after 30 s" in back["message"]
     assert (reused["code"], reused["event_id"], reused["message_id"]) == ("id_reused", "e", "m")
 
@@ -208,4 +210,7 @@ def test_misses_and_reused_ids_are_counted_and_logged() -> None:
 def test_two_places_share_a_table_and_no_note() -> None:
     one = Settings(inngest_url="http://127.0.0.1:1")
     other = Settings(inngest_url="http://127.0.0.1:2")
-    assert len({place(one), place(other), place(Settings(inngest_env="branch"))}) == 3
+    assert (
+        len({ledger_scope(one), ledger_scope(other), ledger_scope(Settings(inngest_env="branch"))})
+        == 3
+    )

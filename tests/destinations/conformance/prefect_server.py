@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from relay.local.orchestrators import Server
-from relay.local.orchestrators.server import Answer, Asked
+from relay.local.orchestrators.server import Answer, ApiRequest
 from tests.destinations.conformance.sides import Side, behind, passing_on
 
 ROOT = Path(__file__).parents[3]
@@ -153,8 +153,8 @@ async def prefect(url: str, flow: str, monkeypatch: Any) -> AsyncIterator[Side]:
             yield side
 
 
-def _patient(respond: Callable[[Asked], Answer]) -> Callable[[Asked], Answer]:
-    def until_it_answers(question: Asked) -> Answer:
+def _patient(respond: Callable[[ApiRequest], Answer]) -> Callable[[ApiRequest], Answer]:
+    def until_it_answers(question: ApiRequest) -> Answer:
         end = monotonic() + PATIENCE
         while True:
             answer = respond(question)

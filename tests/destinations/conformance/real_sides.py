@@ -153,7 +153,7 @@ async def _argo() -> AsyncIterator[Server]:
         AUTHORITY="ARGO_AUTHORITY",
     )
     token = variables.get("RELAY_ARGO_TOKEN", "").removeprefix("Bearer ")
-    authority = variables.get("RELAY_ARGO_AUTHORITY")
+    authority = variables.get("RELAY_ARGO_CA_FILE")
     namespace = variables.get("RELAY_ARGO_NAMESPACE", "argo")
     async with httpx.AsyncClient(
         base_url=f"{variables['RELAY_ARGO_URL']}/api/v1/workflows/{namespace}/",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from relay.local.orchestrators.apis import lacking
+from relay.local.orchestrators.apis import missing_dependency
 from relay.local.orchestrators.bullmq import RedisServer
 from tests.destinations.conformance.sides import Side, wired
 
@@ -65,7 +65,7 @@ class Proxy:
 @asynccontextmanager
 async def bullmq(**variables: str) -> AsyncIterator[Side]:
     async with AsyncExitStack() as stack:
-        if lacking("bullmq"):
+        if missing_dependency("bullmq"):
             pytest.skip("there is no redis-server")
         server = await stack.enter_async_context(RedisServer("--requirepass", PASSWORD))
         port = server.port

@@ -16,8 +16,8 @@ from relay.app.messages import SharedSession
 from relay.destinations.inngest.event_api import Inngest
 from relay.local.inngest import Fault as InngestFault
 from relay.local.inngest import Function, InngestServer, Rule
-from relay.local.orchestrators import STAND_INS, Fault, Server
-from relay.local.orchestrators.server import Answer, Asked
+from relay.local.orchestrators import APIS, Fault, Server
+from relay.local.orchestrators.server import Answer, ApiRequest
 from relay.model.message import Destination, Event
 from relay.model.traits import Traits
 from relay.settings.loading import load
@@ -103,7 +103,7 @@ async def wired(
     environ = {
         "RELAY_DESTINATION": name,
         "RELAY_REQUEST_TIMEOUT": str(TIMEOUT),
-        "RELAY_CONCURRENCY": "20",
+        "RELAY_REQUEST_CONCURRENCY": "20",
         **variables,
     }
     loaded = load(environ)
@@ -117,7 +117,7 @@ async def wired(
 
 @asynccontextmanager
 async def stand_in(name: str, monkeypatch: Any) -> AsyncIterator[Side]:
-    api = STAND_INS[name]()
+    api = APIS[name]()
     async with Server(api.respond) as server:
         levers = (server, lambda: len(api.starts.started))
         where = {api.url_setting: f"{server.url}{api.path}", **api.settings}
@@ -174,11 +174,11 @@ async def behind(
         )
 
 
-def passing_on(url: str) -> Callable[[Asked], Answer]:
+def passing_on(url: str) -> Callable[[ApiRequest], Answer]:
     """Answers with what the server at the URL answers."""
     parts = urlsplit(url)
 
-    def respond(asked: Asked) -> Answer:
+    def respond(asked: ApiRequest) -> Answer:
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=30)
         try:
             kept = {k: v for k, v in asked.headers.items() if k not in ("connection", "host")}

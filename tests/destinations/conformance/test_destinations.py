@@ -43,7 +43,7 @@ async def test_an_id_with_another_content_starts_nothing_new(side: Side) -> None
     (again,) = await side.destination.send([event(data='{"n": 2}')])
     assert isinstance(again, Delivered)
     assert await side.started() == of_each_id(side, 2)
-    if side.traits.tells_duplicates:
+    if side.traits.reports_duplicates:
         assert again.duplicate
     if side.sees_conflicts:
         assert [one.id for one in side.conflicts] == ["e-1"]
@@ -61,7 +61,7 @@ async def test_outcomes_have_the_number_and_order_of_the_events(side: Side) -> N
     outcomes = await side.destination.send(events)
     assert len(outcomes) == 12
     assert await side.started() == 12
-    if side.traits.tells_duplicates:
+    if side.traits.reports_duplicates:
         alone = [(await side.destination.send([one]))[0] for one in events]
         assert [o.reference for o in alone if isinstance(o, Delivered)] == [
             o.reference for o in outcomes if isinstance(o, Delivered)
@@ -70,7 +70,7 @@ async def test_outcomes_have_the_number_and_order_of_the_events(side: Side) -> N
 
 async def test_what_is_too_large_is_refused_before_anybody_is_asked(side: Side) -> None:
     most = side.traits.event_bytes
-    if most is None or side.traits.largest_batch > 1:
+    if most is None or side.traits.max_batch_events > 1:
         pytest.skip("nobody knows of a limit here, or the decoder keeps to it")
     large = event("large", data='{"x":"' + "x" * most + '"}')
     outcomes = await side.destination.send([event("a"), large, event("b")])
@@ -103,7 +103,7 @@ async def test_a_lost_answer_leaves_it_open_and_a_second_try_starts_nothing_twic
     side.lose()
     with pytest.raises(Unavailable) as caught:
         await side.destination.send([event()])
-    assert not caught.value.untaken
+    assert not caught.value.not_accepted
     assert caught.value.setting is None
     (again,) = await side.destination.send([event()])
     assert isinstance(again, Delivered)

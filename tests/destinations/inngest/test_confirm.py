@@ -114,7 +114,7 @@ async def test_what_cannot_have_been_taken_is_not_looked_for() -> None:
         server.script.add(Rule(fault=Fault(accept=0, status=401, error="Event key not found")))
         with pytest.raises(Unavailable) as caught:
             await destination.send([event("e")])
-        assert caught.value.untaken
+        assert caught.value.not_accepted
         assert questions(server) == []
 
 
@@ -136,7 +136,7 @@ async def test_a_server_that_dies_after_its_answer_is_told_at_once_and_not_by_th
             await server.kill()
             with pytest.raises(Unavailable, match="refuses connections") as caught:
                 await sending
-        assert (caught.value.proven, caught.value.untaken) == (True, False)
+        assert (caught.value.proven, caught.value.not_accepted) == (True, False)
 
 
 async def test_nothing_is_lost_when_the_server_is_killed_with_all_of_it_in_memory() -> None:
@@ -183,7 +183,7 @@ async def test_a_signing_key_that_no_header_can_carry_halts_and_names_its_settin
         with pytest.raises(Unavailable) as caught:
             await destination.send([event("e")])
         error = caught.value
-        assert (error.setting, error.proven, error.untaken) == (
+        assert (error.setting, error.proven, error.not_accepted) == (
             "RELAY_INNGEST_SIGNING_KEY",
             True,
             False,
@@ -210,7 +210,7 @@ async def test_a_server_that_lets_nothing_be_read_back_halts(fault: Fault, setti
         with pytest.raises(Unavailable) as caught:
             await destination.send([event("e")])
         error = caught.value
-        assert (error.setting, error.proven, error.untaken) == (setting, True, False)
+        assert (error.setting, error.proven, error.not_accepted) == (setting, True, False)
 
 
 @pytest.mark.parametrize(

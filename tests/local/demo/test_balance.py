@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from relay.local.orchestrators.apis import lacking
+from relay.local.orchestrators.apis import missing_dependency
 
 Running: TypeAlias = Mapping[str, subprocess.Popen[str]]
 
@@ -23,7 +23,7 @@ MODES = {
 ORCHESTRATORS = {
     name: ("--messages", "100", "--pull", "--destination", name)
     for name in ("step-functions", "temporal", "bullmq")
-    if lacking(name) is None
+    if missing_dependency(name) is None
 }
 
 
@@ -89,5 +89,5 @@ def test_the_books_balance_in_each_mode(mode: str, modes: Running) -> None:
 )
 def test_the_books_balance_with_another_orchestrator(name: str, orchestrators: Running) -> None:
     if name not in orchestrators:
-        pytest.skip(str(lacking(name)))
+        pytest.skip(str(missing_dependency(name)))
     balanced(orchestrators[name])

@@ -15,10 +15,10 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from relay.local.demo.progress import Show
+from relay.local.demo.progress import Display
 from relay.local.demo.publisher import traffic
-from relay.local.demo.reconciliation import Balance, Published, reconcile
-from relay.local.demo.samples import Publication, by_message, own
+from relay.local.demo.reconciliation import Published, Reconciliation, reconcile
+from relay.local.demo.samples import SampleMessage, fixed_id, message_id_plus
 from relay.local.inngest import Function, Run, StoredEvent
 from relay.local.sqs import Stored
 from relay.local.sqs.parameters import AttributeValue
@@ -73,8 +73,10 @@ HEARD = Function(name="f", on="a/b")
 
 def published() -> Published:
     record = Published()
-    record.enter(Publication(kind="event", body="", runs=(own("e1"),)), "m1")
-    record.enter(Publication(kind="poison", body="", dies=(by_message(),), code="not_json"), "m2")
+    record.add(SampleMessage(kind="event", body="", runs=(fixed_id("e1"),)), "m1")
+    record.add(
+        SampleMessage(kind="poison", body="", rejected=(message_id_plus(),), code="not_json"), "m2"
+    )
     return record
 
 
@@ -116,23 +118,25 @@ DEAD = letter(Origin(id="m2", code="not_json"))
 
 def judged(
     events: list[StoredEvent], runs: list[Run], dead: list[Stored], in_queue: int = 0
-) -> Balance:
+) -> Reconciliation:
     return reconcile(published(), events, runs, [HEARD], dead, in_queue)
 
 
 def test_honest_books_balance() -> None:
     balance = judged([stored()], [run()], [DEAD])
-    assert balance.balanced
+    assert balance.consistent
     assert json.loads(balance.summary(1.0))["ran"] == 1
 
 
 def test_the_judge_finds_a_group_out_of_order() -> None:
     record = Published()
     for name in ("a", "b", "c"):
-        record.enter(Publication(kind="event", body="", runs=(own(name),), group="g"), f"m-{name}")
+        record.add(
+            SampleMessage(kind="event", body="", runs=(fixed_id(name),), group="g"), f"m-{name}"
+        )
     events = [stored(name) for name in ("a", "c", "b")]
     runs = [run(name) for name in ("a", "c", "b")]
-    assert reconcile(record, events, runs, [HEARD], [], 0).balanced
+    assert reconcile(record, events, runs, [HEARD], [], 0).consistent
     assert reconcile(record, events, runs, [HEARD], [], 0, ordered=True).out_of_order == 1
 
 
@@ -140,7 +144,7 @@ def test_the_judge_finds_a_group_out_of_order() -> None:
 def test_the_order_of_groups_is_told_only_where_it_was_promised(*, ordered: bool) -> None:
     told = io.StringIO()
     balance = reconcile(published(), [stored()], [run()], [HEARD], [DEAD], 0, ordered=ordered)
-    Show(Console(file=told), lambda: 0.0).books(balance)
+    Display(Console(file=told), lambda: 0.0).result(balance)
     assert ("their group's order" in told.getvalue()) is ordered
 
 
@@ -166,5 +170,5 @@ def test_the_order_of_groups_is_told_only_where_it_was_promised(*, ordered: bool
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_judge_finds(what: str, balance: Balance) -> None:
-    assert not balance.balanced, what
+def test_the_judge_finds(what: str, balance: Reconciliation) -> None:
+    assert not balance.consistent, what

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from relay.local.orchestrators.apis import NAMES, lacking
+from relay.local.orchestrators.apis import EMULATED, missing_dependency
 
 
 def test_an_orchestrator_that_nobody_knows_is_named() -> None:
@@ -21,9 +21,9 @@ def test_an_orchestrator_that_nobody_knows_is_named() -> None:
 
 
 def test_what_a_destination_lacks_here_is_named() -> None:
-    told = {name: lacking(name, library=lambda _name: None) for name in NAMES}
+    told = {name: missing_dependency(name, library=lambda _name: None) for name in EMULATED}
     assert {name for name, lacks in told.items() if lacks} == {"temporal", "bullmq"}
     assert "pip install 'sqs-relay[temporal]' grpcio" in str(told["temporal"])
-    nothing = lacking("bullmq", library=str, program=lambda _name: None)
+    nothing = missing_dependency("bullmq", library=str, program=lambda _name: None)
     assert "redis-server" in str(nothing)
-    assert lacking("bullmq", library=str, program=str) is None
+    assert missing_dependency("bullmq", library=str, program=str) is None

@@ -15,7 +15,7 @@ import pytest
 
 from relay.local.demo.publisher import Publisher, traffic
 from relay.local.demo.scenario import FUNCTIONS
-from relay.local.environment import Plan, staged
+from relay.local.environment import Plan, local_environment
 from relay.local.inngest import InngestServer
 
 DEV_URL = os.environ.get("INNGEST_DEV_URL")
@@ -38,14 +38,14 @@ async def listed(http: httpx.AsyncClient, since: datetime) -> AsyncIterator[dict
 async def carried(url: str, directory: Path) -> tuple[set[str], Counter[str], int]:
     """Publish, wait for an empty queue, and read back: ids stored, runs by function and id."""
     since = datetime.now(UTC)
-    async with staged(Plan(directory=directory, inngest_url=url)) as stage:
-        publisher = Publisher(stage.client, stage.queue_url, fifo=False)
+    async with local_environment(Plan(directory=directory, inngest_url=url)) as environment:
+        publisher = Publisher(environment.client, environment.queue_url, fifo=False)
         await publisher.publish(traffic(MESSAGES, 3, pushed=True))
-        queue = stage.sqs.queues["relay"]
+        queue = environment.sqs.queues["relay"]
         async with asyncio.timeout(60):
             while queue.messages():  # noqa: ASYNC110 - the server has no event for it
                 await asyncio.sleep(0.05)
-        dead = len(stage.sqs.queues["relay-dlq"].messages())
+        dead = len(environment.sqs.queues["relay-dlq"].messages())
     expected = set(publisher.record.runs)
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http:
         async with asyncio.timeout(60):
@@ -59,7 +59,7 @@ async def carried(url: str, directory: Path) -> tuple[set[str], Counter[str], in
             answer = await http.get(f"/v1/events/{event['internal_id']}/runs")
             for run in answer.json()["data"]:
                 runs[f"{run['function_id']} {event['id']}"] += 1
-    assert dead == len(publisher.record.dies)
+    assert dead == len(publisher.record.rejected)
     return {event["id"] for event in events}, runs, len(expected)
 
 

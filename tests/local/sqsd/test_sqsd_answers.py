@@ -133,7 +133,7 @@ async def test_a_200_deletes_within_two_seconds(stage: Stage) -> None:
     async with stage.sqsd() as sqsd:
         await until(lambda: stage.seen.requests)
         assert len(stage.messages()) == 1
-        await until(lambda: sqsd.in_hand == 0)
+        await until(lambda: sqsd.in_flight == 0)
         await pass_time(stage, 2)
         await until(lambda: sqsd.counters.deleted)
     assert not stage.messages()
@@ -239,7 +239,7 @@ async def test_what_was_first_received_too_long_ago_is_deleted_unposted(stage: S
         await until(lambda: sqsd.counters.returned)
         await pass_time(stage, 61)
         await until(lambda: sqsd.counters.expired)
-        await until(lambda: sqsd.in_hand == 0)
+        await until(lambda: sqsd.in_flight == 0)
         await pass_time(stage, 2)
         await until(lambda: sqsd.counters.deleted)
     assert len(stage.seen.requests) == 1

@@ -121,7 +121,7 @@ async def test_idle_it_keeps_one_long_poll(
     async with build() as sqsd:
         await until(lambda: sqs.requests["ReceiveMessage"] == 1)
         await send(sqs, 1)
-        await until(lambda: sqsd.counters.posted and sqsd.in_hand == 0)
+        await until(lambda: sqsd.counters.posted and sqsd.in_flight == 0)
         assert sqs.requests["ReceiveMessage"] == 2
 
 
@@ -130,7 +130,7 @@ async def test_it_prefetches_what_its_connections_cannot_take(
 ) -> None:
     await send(sqs, 30)
     async with build(http_connections=2, backlog=10) as sqsd:
-        await until(lambda: sqsd.in_hand == 12)
+        await until(lambda: sqsd.in_flight == 12)
         await until(lambda: len(application.requests) == 2)
         assert states(sqs).count("in_flight") == 12
         assert {m.visible_at for m in messages(sqs) if m.state == "in_flight"} == {START + 300}
@@ -145,7 +145,7 @@ async def test_without_a_backlog_it_takes_no_more_than_it_has_connections(
     await send(sqs, 5)
     async with build(http_connections=3, backlog=0) as sqsd:
         await until(lambda: len(application.requests) == 3)
-        assert (sqsd.counters.received, sqsd.in_hand) == (3, 3)
+        assert (sqsd.counters.received, sqsd.in_flight) == (3, 3)
         sqsd.kill()
     assert sqs.requests["ReceiveMessage"] == 1
 
@@ -198,7 +198,7 @@ async def test_a_stop_drains_what_is_in_hand(
     stop.set()
     application.let_go()
     await running
-    assert (sqsd.counters.deleted, sqsd.in_hand) == (5, 0)
+    assert (sqsd.counters.deleted, sqsd.in_flight) == (5, 0)
     assert not messages(sqs)
 
 
@@ -243,7 +243,7 @@ async def test_a_crash_repeats_what_was_answered_but_not_yet_deleted(
     application.let_go()
     await send(sqs, 1)
     async with build() as first:
-        await until(lambda: first.counters.posted and first.in_hand == 0)
+        await until(lambda: first.counters.posted and first.in_flight == 0)
         first.kill()
     clock.advance(300)
     async with build() as second:

@@ -21,12 +21,12 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from typer.testing import CliRunner
 
-from relay.app.doctor import examine, of_destination
+from relay.app.doctor import check_destinations, run_checks
 from relay.cli import application
 from relay.http.server import serving
 from relay.local.inngest import InngestServer
 from relay.local.sqs import SqsServer
-from relay.ops.doctor.finding import Finding
+from relay.ops.doctor.finding import CheckResult
 from relay.settings import clocks
 from relay.settings.loading import load
 
@@ -52,14 +52,14 @@ class World:
 
     async def look(
         self, *, pull: bool = False, clock: Callable[[], float] = time.time, **settings: str
-    ) -> dict[str, Finding]:
+    ) -> dict[str, CheckResult]:
         """The findings by their checks; of several of one check the worst."""
         loaded = load({**self.settings, **settings})
-        return _worst(await examine(loaded, pull=pull, root=self.root, clock=clock))
+        return _worst(await run_checks(loaded, pull=pull, root=self.root, clock=clock))
 
-    async def ask(self, **settings: str) -> dict[str, Finding]:
+    async def ask(self, **settings: str) -> dict[str, CheckResult]:
         """The findings about the orchestrator alone."""
-        return _worst(await of_destination(load({**self.settings, **settings}).settings))
+        return _worst(await check_destinations(load({**self.settings, **settings}).settings))
 
     def set(self, queue: str, **attributes: str) -> None:
         """Change a queue's attributes, to what SQS itself would refuse too."""
@@ -80,7 +80,7 @@ class World:
         self.set("relay", RedrivePolicy=json.dumps(policy))
 
 
-def _worst(found: list[Finding]) -> dict[str, Finding]:
+def _worst(found: list[CheckResult]) -> dict[str, CheckResult]:
     order = ("ok", "not checked", "warn", "fail")
     found.sort(key=lambda finding: order.index(finding.state))
     return {finding.check: finding for finding in found}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.ops.doctor.clocks import of_clocks
-from relay.ops.doctor.finding import Finding
-from relay.ops.doctor.platform import of_platform, read_platform
+from relay.ops.doctor.clocks import check_clocks
+from relay.ops.doctor.finding import CheckResult
+from relay.ops.doctor.platform import check_platform, read_platform
 from relay.settings.clocks import Clocks
 
 ROOT = Path(__file__).parents[3]
@@ -42,10 +42,10 @@ def machine(tmp_path: Path) -> Path:
 
 def findings(
     machine: Path, told: Clocks = SHIPPED_CLOCKS, real: Mapping[str, float] = QUEUES
-) -> dict[str, Finding]:
+) -> dict[str, CheckResult]:
     platform = read_platform(machine)
-    clocks = of_clocks(told, {**platform.figures, **QUEUES, **real}, pull=False)
-    return {finding.check: finding for finding in (*of_platform(platform), *clocks)}
+    clocks = check_clocks(told, {**platform.figures, **QUEUES, **real}, pull=False)
+    return {finding.check: finding for finding in (*check_platform(platform), *clocks)}
 
 
 def test_what_is_shipped_adds_up_and_is_all_read(machine: Path) -> None:
@@ -141,7 +141,9 @@ def test_what_nginx_is_set_to_is_read_and_judged(
 
 def test_without_the_files_it_says_how_to_read_them(tmp_path: Path) -> None:
     platform = read_platform(tmp_path)
-    found = {f.check: f for f in (*of_platform(platform), *of_clocks(Clocks(), {}, pull=False))}
+    found = {
+        f.check: f for f in (*check_platform(platform), *check_clocks(Clocks(), {}, pull=False))
+    }
     assert {finding.state for finding in found.values()} == {"not checked"}
     assert "default.yaml" in found["clocks.hold"].fix
     assert "nginx -T" in found["clocks.nginx"].fix
@@ -164,10 +166,10 @@ def test_another_machines_nginx_is_not_looked_at(machine: Path) -> None:
 def test_the_daemon_and_the_settings_must_name_the_same_queue(
     machine: Path, queue: str, state: str
 ) -> None:
-    found = {finding.check: finding for finding in of_platform(read_platform(machine), queue)}
+    found = {finding.check: finding for finding in check_platform(read_platform(machine), queue)}
     assert found["sqsd.queue"].state == state
 
 
 def test_pull_mode_has_none_of_the_daemons_clocks() -> None:
-    (finding,) = of_clocks(Clocks(sqsd_retention=60.0), QUEUES, pull=True)
+    (finding,) = check_clocks(Clocks(sqsd_retention=60.0), QUEUES, pull=True)
     assert (finding.check, finding.state) == ("clocks.dlq-retention", "ok")

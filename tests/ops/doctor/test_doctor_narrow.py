@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from relay.cli import doctor
-from relay.ops.doctor.finding import Finding, ok
+from relay.ops.doctor.finding import CheckResult, ok
 
 FINDINGS = [
     ok("settings", "no mistakes among them"),
-    Finding(
+    CheckResult(
         check="permission.sqs:ChangeMessageVisibility",
         state="fail",
         found="not permitted",

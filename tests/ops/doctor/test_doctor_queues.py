@@ -10,12 +10,17 @@ from relay.aws.sqs_values import QueueAttributes, read_attributes
 from relay.local.clock import ManualClock
 from relay.local.sqs.account import Account
 from relay.local.sqs.actions.queues import described
-from relay.ops.doctor.finding import Finding, failed
-from relay.ops.doctor.queues import Intended, of_both, of_dead, of_main
+from relay.ops.doctor.finding import CheckResult, failed
+from relay.ops.doctor.queues import (
+    QueueExpectations,
+    check_dead_letter_queue,
+    check_queue,
+    check_queue_pair,
+)
 from relay.settings import clocks
 
 ARN = "arn:aws:sqs:us-east-1:000000000000:"
-PUSH = Intended(
+PUSH = QueueExpectations(
     pull=False,
     max_receive_count=clocks.MAX_RECEIVE_COUNT,
     queue_retention=clocks.QUEUE_RETENTION,
@@ -23,7 +28,7 @@ PUSH = Intended(
     longest_answer=clocks.Clocks().longest_answer,
     max_event_bytes=3_145_728,
 )
-PULL = Intended(
+PULL = QueueExpectations(
     pull=True,
     max_receive_count=clocks.MAX_RECEIVE_COUNT,
     queue_retention=clocks.QUEUE_RETENTION,
@@ -34,7 +39,7 @@ PULL = Intended(
 VISIBILITY = {PUSH: "1080", PULL: "120"}
 
 
-def queues(intended: Intended) -> tuple[dict[str, str], dict[str, str]]:
+def queues(intended: QueueExpectations) -> tuple[dict[str, str], dict[str, str]]:
     """A good pair as SQS describes it."""
     account = Account("000000000000", "us-east-1", clock=ManualClock())
     dead = account.create("dead", {"MessageRetentionPeriod": "1209600"}, {})
@@ -52,15 +57,19 @@ def queues(intended: Intended) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def findings(
-    main: QueueAttributes, dead: QueueAttributes, intended: Intended = PUSH
-) -> dict[str, Finding]:
-    found = [*of_main(main, intended), *of_dead(dead, intended), *of_both(main, dead, intended)]
+    main: QueueAttributes, dead: QueueAttributes, intended: QueueExpectations = PUSH
+) -> dict[str, CheckResult]:
+    found = [
+        *check_queue(main, intended),
+        *check_dead_letter_queue(dead, intended),
+        *check_queue_pair(main, dead, intended),
+    ]
     assert len({finding.check for finding in found}) == len(found)
     return {finding.check: finding for finding in found}
 
 
 @pytest.mark.parametrize("intended", [PUSH, PULL], ids=["push", "pull"])
-def test_a_good_pair_of_queues_is_all_right(intended: Intended) -> None:
+def test_a_good_pair_of_queues_is_all_right(intended: QueueExpectations) -> None:
     main, dead = map(read_attributes, queues(intended))
     assert {finding.state for finding in findings(main, dead, intended).values()} == {"ok"}
 

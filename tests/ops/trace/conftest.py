@@ -11,15 +11,15 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from relay.app.trace import Wanted, story_of
+from relay.app.trace import TraceOptions, trace_event
 from relay.local.inngest import Function, InngestServer
 from relay.local.sqs import SqsServer
 from relay.model.facts import Settled
 from relay.model.message import Delivered, Event, Message, Outcome, Reject, Retry
-from relay.ops.trace.timeline import Story
+from relay.ops.trace.timeline import Trace
 from relay.settings.loading import load
-from relay.telemetry.log_format import Json
-from relay.telemetry.message_line import Attempts, MessageLines, stamp
+from relay.telemetry.log_format import JsonFormat
+from relay.telemetry.message_line import Attempts, MessageLines, format_timestamp
 from tests.ops.doctor.conftest import aws, models  # noqa: F401 - fixtures of the same world
 
 NOW = 1_780_000_000.0
@@ -38,8 +38,8 @@ RETRY, REJECT = Retry("the destination is away"), Reject("refused_by_destination
 def line(message: Message, outcome: Outcome, *results: tuple[Event, Outcome], at: float) -> str:
     """The line that the relay writes about a message at its end."""
     fact = Settled(message=message, outcome=outcome, at=at, seconds=1.5, results=results)
-    lines = MessageLines("relay", Attempts()).all_of(fact, stamp(at))
-    return Json("relay").messages(lines, at).decode()
+    lines = MessageLines("relay", Attempts()).lines_of(fact, format_timestamp(at))
+    return JsonFormat("relay").messages(lines, at).decode()
 
 
 def remark(message: Message, text: str) -> str:
@@ -47,7 +47,7 @@ def remark(message: Message, text: str) -> str:
     record = logging.makeLogRecord({"msg": text, "levelname": "WARNING", "levelno": 30})
     record.created = NOW - 20.0
     record.message_id = message.message_id
-    return Json("relay").record(record)
+    return JsonFormat("relay").record(record)
 
 
 def delivered(reference: str) -> str:
@@ -117,11 +117,11 @@ def log(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-async def story(asked: str, settings: dict[str, str], **wanted: Any) -> Story:
+async def story(asked: str, settings: dict[str, str], **wanted: Any) -> Trace:
     loaded = load(settings)
     assert not loaded.mistakes
-    return await story_of(asked, loaded.settings, Wanted(**wanted))
+    return await trace_event(asked, loaded.settings, TraceOptions(**wanted))
 
 
-def whats(found: Story, source: str | None = None) -> list[str]:
+def whats(found: Trace, source: str | None = None) -> list[str]:
     return [m.what for m in found.moments if source in (None, m.source)]

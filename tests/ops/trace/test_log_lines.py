@@ -6,17 +6,17 @@ import pytest
 from msgspec.structs import replace
 
 from relay.model.message import Delivered, Event
-from relay.ops.trace.logs import Reading
-from relay.ops.trace.timeline import Known
+from relay.ops.trace.logs import LogScanner
+from relay.ops.trace.timeline import KnownIds
 from tests.ops.trace.conftest import MESSAGE, NOW, REJECT, delivered, line, remark, retried
 
 Settings = dict[str, str]
 ULID = "01JQJ00000000000000000000Z"
 
 
-def read(asked: str, *lines: str) -> tuple[list[str], Known]:
-    known = Known(asked)
-    reading = Reading(known)
+def read(asked: str, *lines: str) -> tuple[list[str], KnownIds]:
+    known = KnownIds(asked)
+    reading = LogScanner(known)
     reading.read(lines)
     return [moment.what for moment in reading.moments], known
 
@@ -58,9 +58,9 @@ def test_other_lines_about_the_message_are_told_whatever_stands_before_them(pref
 
 @pytest.mark.parametrize("ident", ["orders:42", "42", "42.7", "orders:42.7.r2"])
 def test_the_producers_id_is_found_in_the_ids_that_are_made_from_it(ident: str) -> None:
-    assert Known("42").means(ident)
+    assert KnownIds("42").means(ident)
 
 
 @pytest.mark.parametrize("ident", ["142", "42x", "4242", "42.7.8"])
 def test_an_id_that_only_looks_alike_is_another(ident: str) -> None:
-    assert not Known("42").means(ident)
+    assert not KnownIds("42").means(ident)

@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from relay.app.ledger import place
+from relay.app.ledger import ledger_scope
 from relay.app.messages import SharedSession
 from relay.aws.dynamodb import open_table
-from relay.delivery.ledger import Access, Records
+from relay.delivery.ledger import LedgerEntries, TableAccess
 from relay.local.inngest import Fault, InngestServer, Rule
 from relay.settings.loading import load
 from tests.ops.trace.conftest import EVENT, MESSAGE, delivered, remark, retried, story, whats
@@ -154,15 +154,15 @@ async def test_the_ledger_is_asked_by_the_name_that_another_source_knows(
     async with AsyncExitStack() as stack:
         shared = SharedSession(stack)
         table = await stack.enter_async_context(open_table(shared, "ledger", key="key"))
-        destination, environment = place(load(settings).settings)
-        records = Records(
+        destination, environment = ledger_scope(load(settings).settings)
+        records = LedgerEntries(
             table,
-            Access(patience=30.0),
+            TableAccess(patience=30.0),
             destination=destination,
             environment=environment,
             kept=60.0,
         )
-        assert await records.note("delivered", records.subject(EVENT), ULID)
+        assert await records.record("delivered", records.subject(EVENT), ULID)
     settings = {**settings, "RELAY_LEDGER_TABLE": "ledger"}
     alone = await story("order-1", settings)
     assert "--name" in dict(alone.gaps)["ledger"]

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from relay.aws.session import open_session
 from relay.aws.sqs import open_queue
 from relay.aws.sqs_values import Outgoing
-from relay.delivery.dead_letter_queue import dead_letter
-from relay.delivery.payloads import CLASSES
+from relay.delivery.dead_letter_queue import dead_letter_copy
+from relay.delivery.payloads import POINTER_CLASSES
 from relay.dlq.pull import pull
 from relay.dlq.snapshot import Head
 from relay.local.sqs import Fault as SqsFault
@@ -35,7 +35,7 @@ async def bury(message: Message) -> None:
         code=REJECT.code,
         reason=REJECT.reason,
     )
-    copy = dead_letter(message, origin, 1_048_576)
+    copy = dead_letter_copy(message, origin, 1_048_576)
     async with open_session() as session, open_queue(session, "dead") as queue:
         await queue.send([Outgoing(body=copy.body, attributes=copy.attributes)])
 
@@ -79,7 +79,7 @@ async def test_a_message_that_was_refused_is_found_by_the_id_that_it_claims(
 async def test_letters_whose_events_are_in_s3_are_a_gap(
     sqs: SqsServer, settings: Settings, tmp_path: Path
 ) -> None:
-    body = f'["{CLASSES[0]}", {{"s3BucketName": "b", "s3Key": "k"}}]'.encode()
+    body = f'["{POINTER_CLASSES[0]}", {{"s3BucketName": "b", "s3Key": "k"}}]'.encode()
     await bury(replace(MESSAGE, body=body))
     path = await snapshot(tmp_path / "dead.jsonl.gz")
     [(_, gap)] = (await story("order-1", settings, snapshots=[path])).gaps
@@ -94,7 +94,7 @@ async def test_the_queue_itself_is_looked_at_only_when_asked_to_and_released(
     settings = {**settings, "RELAY_DLQ_URL": "dead"}
     assert not whats(await story("order-1", settings), "dlq")
     assert sqs.requests["ReceiveMessage"] == 0
-    found = await story("order-1", settings, peek=True, poll=0.0)
+    found = await story("order-1", settings, scan_dlq=True, poll=0.0)
     assert "in dead as refused_by_destination: no such thing" in whats(found, "dlq")
     assert sqs.queues["dead"].counts() == (1, 0, 0)
 
@@ -102,8 +102,8 @@ async def test_the_queue_itself_is_looked_at_only_when_asked_to_and_released(
 async def test_a_dead_letter_queue_that_cannot_be_looked_at_is_a_gap(
     sqs: SqsServer, settings: Settings
 ) -> None:
-    unknown = await story("order-1", settings, peek=True, poll=0.0)
+    unknown = await story("order-1", settings, scan_dlq=True, poll=0.0)
     assert "RELAY_DLQ_URL" in dict(unknown.gaps)["dlq"]
     sqs.faults.add(SqsFault(action="ReceiveMessage", error="AccessDenied", times=None))
-    denied = await story("order-1", {**settings, "RELAY_DLQ_URL": "dead"}, peek=True, poll=0.0)
+    denied = await story("order-1", {**settings, "RELAY_DLQ_URL": "dead"}, scan_dlq=True, poll=0.0)
     assert "sqs:ReceiveMessage" in dict(denied.gaps)["dlq"]

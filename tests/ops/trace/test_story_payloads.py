@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from relay.delivery.payloads import CLASSES
-from relay.dlq.dead_letter import Letter, read_letter
+from relay.delivery.payloads import POINTER_CLASSES
+from relay.dlq.dead_letter import DeadLetter, read_dead_letter
 from relay.envelope import Rules
 from relay.local.sqs import SqsServer
 from relay.model.message import Message
-from relay.ops.trace.dead_letters import Letters
-from relay.ops.trace.timeline import Known
+from relay.ops.trace.dead_letters import DeadLetterSource
+from relay.ops.trace.timeline import KnownIds
 from tests.ops.trace.conftest import MESSAGE, story, whats
 from tests.ops.trace.test_story_letters import bury, snapshot
 
@@ -27,7 +27,7 @@ DIED = "in dead as refused_by_destination: no such thing"
 
 
 def pointing(key: str, message_id: str = MESSAGE.message_id, bucket: str = BUCKET) -> Message:
-    body = json.dumps([CLASSES[0], {"s3BucketName": bucket, "s3Key": key}]).encode()
+    body = json.dumps([POINTER_CLASSES[0], {"s3BucketName": bucket, "s3Key": key}]).encode()
     return replace(MESSAGE, body=body, message_id=message_id)
 
 
@@ -57,7 +57,7 @@ async def test_the_events_of_a_payload_in_s3_are_found(
     assert found.known.events == {("shop/film", "film-1")}
     assert found.gaps == ()
     dead = {"RELAY_DLQ_URL": "dead"}
-    peeked = await story("film-1", settings | ALLOWED | dead, peek=True, poll=0.0)
+    peeked = await story("film-1", settings | ALLOWED | dead, scan_dlq=True, poll=0.0)
     assert DIED in whats(peeked, "dlq")
 
 
@@ -104,13 +104,13 @@ async def test_a_payload_is_read_once_unless_a_name_in_it_becomes_known() -> Non
     asked: list[str] = []
     messages = [pointing(key, f"m-{key}") for key in ("a", "b")]
 
-    async def read(message: Message) -> Letter:
+    async def read(message: Message) -> DeadLetter:
         asked.append(message.message_id)
         payload = json.dumps({"name": "n", "id": f"id-of-{message.message_id}"}).encode()
-        return read_letter(message, Rules(), payload=payload)
+        return read_dead_letter(message, Rules(), payload=payload)
 
-    letters = Letters("dlq", messages, read, 1_209_600.0)
-    known = Known("id-of-m-a")
+    letters = DeadLetterSource("dlq", messages, read, 1_209_600.0)
+    known = KnownIds("id-of-m-a")
     assert (await letters.find(known)).moments
     assert asked == ["m-a", "m-b"]
     await letters.find(known)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from relay.aws.json_protocol import open_wire
+from relay.aws.json_protocol import open_json_client
 from relay.aws.references import arn_of
 from relay.aws.session import open_session
 from relay.aws.sqs import Queue
@@ -36,7 +36,7 @@ async def open_rig(name: str, attributes: dict[str, str]) -> AsyncIterator[Rig]:
     async with (
         SqsServer(clock=clock) as server,
         open_session() as session,
-        open_wire(session, server.url, REGION) as wire,
+        open_json_client(session, server.url, REGION) as wire,
     ):
         request = {"QueueName": name, "Attributes": attributes}
         url = (await wire.call("CreateQueue", request, name))["QueueUrl"]

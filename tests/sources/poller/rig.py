@@ -67,7 +67,7 @@ class Script:
             self.gates.pop(body).set()
 
 
-class Gate:
+class ManualGate:
     """A way that a test opens and closes."""
 
     def __init__(self, *, accepting: bool = True) -> None:

@@ -70,7 +70,9 @@ async def live_through(rig: Rig, seed: int) -> None:
     rig.server._app._faults = chaos.fault
     for life in range(5):
         chaos.calm = life == 4
-        poller = rig.poller(handle=chaos.handle, limits={"in_hand": 20, "handling": 12})
+        poller = rig.poller(
+            handle=chaos.handle, limits={"max_in_flight": 20, "handler_concurrency": 12}
+        )
         run = asyncio.create_task(poller.run())
         await rig.pass_time(chaos.over(rig.clock.time() + 120))
         assert chaos.ended | rig.states.keys() >= set(BODIES)

@@ -54,7 +54,7 @@ async def test_a_held_group_is_released_in_reverse_with_its_head_last(fifo: Rig)
 
     fifo.server._app._faults = note
     async with fifo.running() as poller:
-        await until(lambda: fifo.handler.running and poller.status.in_hand == 4)
+        await until(lambda: fifo.handler.running and poller.status.max_in_flight == 4)
         assert poller._deliveries is not None
         serials.update({one.handle: one.message.body.decode() for one in poller._deliveries.leases})
         fifo.handler.free()
@@ -79,7 +79,7 @@ async def test_a_dead_lettered_head_parks_its_group_where_asked(fifo: Rig) -> No
         end = fifo.clock.time() + 2_000
         await fifo.pass_time(lambda: fifo.clock.time() >= end, step=5)
         assert fifo.states.keys() == {"a2"}
-        assert poller.status.in_hand == 0
+        assert poller.status.max_in_flight == 0
         assert [stored.receive_count for stored in fifo.inside.messages()] <= [4]
     assert fifo.handler.started.count("a2") == 0
 
@@ -89,11 +89,11 @@ async def test_a_stop_gives_groups_back_in_reverse(fifo: Rig) -> None:
     await fifo.send(bodies, group="g")
     fifo.handler.hold("m0")
     async with fifo.running() as poller:
-        await until(lambda: fifo.handler.running and poller.status.in_hand == 5)
+        await until(lambda: fifo.handler.running and poller.status.max_in_flight == 5)
         poller.stop()
-        await fifo.pass_time(lambda: poller.status.in_hand == 1)
+        await fifo.pass_time(lambda: poller.status.max_in_flight == 1)
         fifo.handler.free()
-        await until(lambda: poller.status.in_hand == 0)
+        await until(lambda: poller.status.max_in_flight == 0)
     async with fifo.running():
         await until(lambda: not fifo.states)
     assert fifo.handler.started == bodies

@@ -5,7 +5,7 @@ from __future__ import annotations
 from relay.local.sqs.faults import Fault
 from relay.model.facts import DeletedLate, Extended, LeaseLost
 from relay.model.message import Retry
-from tests.sources.poller.rig import Gate, Rig, until
+from tests.sources.poller.rig import ManualGate, Rig, until
 
 HOURS = 3_600.0
 
@@ -13,8 +13,8 @@ HOURS = 3_600.0
 async def test_what_is_in_hand_stays_hidden_for_as_long_as_it_takes(rig: Rig) -> None:
     await rig.send(["slow", "buffered"])
     rig.handler.hold("slow", "buffered")
-    async with rig.running(limits={"handling": 1}) as poller:
-        await until(lambda: poller.status.in_hand == 2)
+    async with rig.running(limits={"handler_concurrency": 1}) as poller:
+        await until(lambda: poller.status.max_in_flight == 2)
         end = rig.clock.time() + 200
         await rig.pass_time(lambda: rig.clock.time() >= end, step=2)
         assert [stored.receive_count for stored in rig.inside.messages()] == [1, 1]
@@ -118,10 +118,10 @@ async def test_an_extension_without_an_answer_delays_none_of_the_others(rig: Rig
 async def test_a_lost_message_that_has_not_started_is_not_started(rig: Rig) -> None:
     await rig.send(["first"])
     rig.handler.hold("first")
-    async with rig.running(limits={"handling": 1}) as poller:
+    async with rig.running(limits={"handler_concurrency": 1}) as poller:
         await until(lambda: rig.handler.running)
         await rig.send(["second"])
-        await until(lambda: poller.status.in_hand == 2)
+        await until(lambda: poller.status.max_in_flight == 2)
         rig.clock.advance(31)  # at one stroke: a suspended process extends nothing
         await until(lambda: rig.counts["LeaseLost"] == 2)
         assert rig.handler.started == ["first"]
@@ -140,7 +140,7 @@ async def test_a_process_that_was_suspended_notices_that_its_leases_ran_out(rig:
         await until(lambda: LeaseLost(stored.message_id) in rig.facts)
         # What is visible again comes to us as to anybody, and renews what is in hand.
         await rig.pass_time(lambda: rig.states == {"m": "in_flight"}, step=0.1)
-        assert poller.status.in_hand == 1
+        assert poller.status.max_in_flight == 1
         rig.handler.free()
         await rig.pass_time(lambda: not rig.states)
     assert rig.handler.started == ["m"]
@@ -149,14 +149,14 @@ async def test_a_process_that_was_suspended_notices_that_its_leases_ran_out(rig:
 async def test_a_lost_message_that_waits_for_a_closed_way_is_withdrawn(rig: Rig) -> None:
     await rig.send(["m"])
     rig.handler.hold("m")
-    way = Gate()
-    async with rig.running(way=way):
+    gate = ManualGate()
+    async with rig.running(gate=gate):
         await until(lambda: rig.handler.running)
-        way.set(accepting=False)
+        gate.set(accepting=False)
         rig.clock.advance(31)
         await until(lambda: rig.handler.cancelled)
         rig.handler.free()
-        way.set(accepting=True)
+        gate.set(accepting=True)
         await rig.pass_time(lambda: not rig.states)
     assert rig.handler.started == ["m", "m"]
 
@@ -166,14 +166,14 @@ async def test_an_outage_of_hours_costs_no_receive_of_what_is_in_hand(rig: Rig) 
     bodies = [f"m{i}" for i in range(20)]
     await rig.send(bodies)
     rig.handler.hold(*bodies)
-    way = Gate()
-    async with rig.running(way=way):
+    gate = ManualGate()
+    async with rig.running(gate=gate):
         await until(lambda: len(rig.handler.running) == 20)
-        way.set(accepting=False)
+        gate.set(accepting=False)
         end = rig.clock.time() + 6 * HOURS
         await rig.pass_time(lambda: rig.clock.time() >= end, step=120)
         assert {stored.receive_count for stored in rig.inside.messages()} == {1}
-        way.set(accepting=True)
+        gate.set(accepting=True)
         rig.handler.free()
         await rig.pass_time(lambda: not rig.states)
     assert len(rig.handler.started) == 20
@@ -193,6 +193,6 @@ async def test_the_last_word_on_visibility_is_not_undone_by_an_extension_under_w
         rig.handler.free()
         await rig.clock.until_asleep(4)  # the extender, the reader of the retention and two answers
         rig.clock.advance(5)
-        await until(lambda: poller.status.in_hand == 0)
+        await until(lambda: poller.status.max_in_flight == 0)
         (stored,) = rig.inside.messages()
         assert stored.visible_at - rig.clock.time() > 490

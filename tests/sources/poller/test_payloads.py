@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.aws.s3 import read_object
 from relay.aws.session import Session, open_session
-from relay.delivery.payloads import CLASSES, NotFetched, Payloads, Pointer, pointer_of
+from relay.delivery.payloads import POINTER_CLASSES, NotFetched, Payloads, Pointer, parse_pointer
 from relay.model.message import Message, Reject, Retry
 
 
-def pointing(bucket: str = "large", key: str = "k", name: str = CLASSES[0]) -> Message:
+def pointing(bucket: str = "large", key: str = "k", name: str = POINTER_CLASSES[0]) -> Message:
     body = json.dumps([name, {"s3BucketName": bucket, "s3Key": key}]).encode()
     return Message(body=body, message_id="m", queue="q")
 
@@ -31,7 +31,7 @@ async def fetched(bucket: str, key: str, limit: int) -> bytes:
     return f"{bucket}/{key}/{limit}".encode()
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", POINTER_CLASSES)
 async def test_a_pointer_of_either_class_is_replaced_by_its_payload(name: str) -> None:
     payloads = Payloads(fetched, buckets=frozenset({"large"}), limit=7)
     opened = await open_(payloads, pointing(name=name))
@@ -52,7 +52,7 @@ async def test_only_buckets_on_the_list_are_read() -> None:
 
 @pytest.mark.parametrize("place", ["{}", '{"s3BucketName": "large"}', "[]", '{"s3Key": ""}'])
 async def test_a_broken_pointer_is_rejected(place: str) -> None:
-    body = f'["{CLASSES[0]}", {place}]'.encode()
+    body = f'["{POINTER_CLASSES[0]}", {place}]'.encode()
     opened = await open_(Payloads(fetched), Message(body=body, message_id="m", queue="q"))
     assert isinstance(opened, Reject)
     assert opened.code == "bad_payload_pointer"
@@ -83,9 +83,11 @@ async def test_only_so_many_payloads_are_in_memory_at_a_time() -> None:
     assert isinstance(await third, Message)
 
 
-@given(st.one_of(st.binary(), st.binary().map(lambda tail: f'["{CLASSES[0]}"'.encode() + tail)))
+@given(
+    st.one_of(st.binary(), st.binary().map(lambda tail: f'["{POINTER_CLASSES[0]}"'.encode() + tail))
+)
 def test_reading_a_pointer_never_raises(body: bytes) -> None:
-    assert isinstance(pointer_of(body), Pointer | Reject | None)
+    assert isinstance(parse_pointer(body), Pointer | Reject | None)
 
 
 @pytest.fixture
@@ -104,9 +106,9 @@ async def test_an_object_is_read_whole_up_to_its_limit(session: Session) -> None
 
 
 async def test_a_missing_object_is_told_from_a_missing_bucket(session: Session) -> None:
-    with pytest.raises(QueueError) as no_key:
+    with pytest.raises(AwsError) as no_key:
         await read_object(session, "large", "nothing", 10)
-    with pytest.raises(QueueError) as no_bucket:
+    with pytest.raises(AwsError) as no_bucket:
         await read_object(session, "nowhere", "k", 10)
     assert (no_key.value.code, no_bucket.value.code) == ("NoSuchKey", "NoSuchBucket")
     assert no_key.value.kind == no_bucket.value.kind == "missing"

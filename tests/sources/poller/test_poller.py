@@ -7,7 +7,7 @@ import asyncio
 from relay.local.sqs.faults import Fault, Request
 from relay.model.facts import HandlerRaised
 from relay.model.message import Reject, Retry
-from tests.sources.poller.rig import Gate, Rig, until
+from tests.sources.poller.rig import ManualGate, Rig, until
 
 
 async def test_delivered_messages_leave_the_queue_in_tens(rig: Rig) -> None:
@@ -32,7 +32,7 @@ async def test_a_message_that_must_wait_comes_again_after_the_seconds_that_were_
     await rig.send(["later"])
     rig.handler.answers["later"] = Retry("not now", after=120.0)
     async with rig.running() as poller:
-        await until(lambda: rig.handler.started and poller.status.in_hand == 0)
+        await until(lambda: rig.handler.started and poller.status.max_in_flight == 0)
         (stored,) = rig.inside.messages()
         assert stored.visible_at == rig.clock.time() + 120
         rig.handler.answers.clear()
@@ -44,7 +44,7 @@ async def test_a_wait_that_nobody_named_is_short_at_first(rig: Rig) -> None:
     await rig.send(["later"])
     rig.handler.answers["later"] = Retry("not now")
     async with rig.running() as poller:
-        await until(lambda: rig.handler.started and poller.status.in_hand == 0)
+        await until(lambda: rig.handler.started and poller.status.max_in_flight == 0)
         (stored,) = rig.inside.messages()
         assert rig.clock.time() + 1 <= stored.visible_at <= rig.clock.time() + 2
 
@@ -53,7 +53,7 @@ async def test_a_handler_that_raises_keeps_its_message_and_harms_no_other(rig: R
     await rig.send(["bad", "good"])
     rig.handler.answers["bad"] = ValueError("of the handler's own")
     async with rig.running() as poller:
-        await until(lambda: poller.status.in_hand == 0 and len(rig.handler.started) == 2)
+        await until(lambda: poller.status.max_in_flight == 0 and len(rig.handler.started) == 2)
         assert list(rig.states) == ["bad"]
     assert [type(f.error) for f in rig.facts if isinstance(f, HandlerRaised)] == [ValueError]
 
@@ -62,10 +62,10 @@ async def test_a_place_is_taken_before_a_receive(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(10)]
     await rig.send(bodies)
     rig.handler.hold(*bodies)
-    async with rig.running(limits={"in_hand": 3}) as poller:
+    async with rig.running(limits={"max_in_flight": 3}) as poller:
         await until(lambda: len(rig.handler.running) == 3)
         assert sorted(rig.states.values()) == ["in_flight"] * 3 + ["visible"] * 7
-        assert poller.status.in_hand == 3
+        assert poller.status.max_in_flight == 3
         rig.handler.free()
         await until(lambda: not rig.states)
     assert rig.handler.most == 3
@@ -76,7 +76,7 @@ async def test_bytes_in_hand_are_bounded_before_anything_has_arrived(rig: Rig) -
     bodies = [f"{i}".zfill(4_000) for i in range(6)]
     await rig.send(bodies)
     rig.handler.hold(*bodies)
-    async with rig.running(limits={"in_hand_bytes": 20_000}):
+    async with rig.running(limits={"max_in_flight_bytes": 20_000}):
         # Two may arrive at their largest. Known to be small they leave room for one at a time,
         # until three take 12,000 bytes and another could have 10,000.
         await until(lambda: len(rig.handler.running) == 3)
@@ -112,7 +112,7 @@ async def test_nothing_is_received_while_the_way_is_closed_and_then_one_at_first
     rig: Rig,
 ) -> None:
     await rig.send([f"m{i}" for i in range(10)])
-    way = Gate(accepting=False)
+    gate = ManualGate(accepting=False)
     rig.handler.hold(*(f"m{i}" for i in range(10)))
     asked: list[int] = []
 
@@ -120,11 +120,11 @@ async def test_nothing_is_received_while_the_way_is_closed_and_then_one_at_first
         if request.action == "ReceiveMessage":
             asked.append(request.payload["MaxNumberOfMessages"])
 
-    async with rig.running(way=way, limits={"receivers": 1}):
-        await until(lambda: way.waiting)
+    async with rig.running(gate=gate, limits={"receivers": 1}):
+        await until(lambda: gate.waiting)
         assert rig.server.requests["ReceiveMessage"] == 0
         rig.server._app._faults = note
-        way.set(accepting=True)
+        gate.set(accepting=True)
         await until(lambda: len(rig.handler.running) == 10)
         assert asked[0] == 1
         rig.handler.free()
@@ -137,8 +137,8 @@ async def test_no_tenant_takes_more_than_its_share_while_others_wait(rig: Rig) -
     await rig.send(noisy, group="noisy")
     await rig.send(quiet, group="quiet")
     rig.handler.hold(*noisy, *quiet)
-    async with rig.running(limits={"handling": 8}) as poller:
-        await until(lambda: poller.status.in_hand == 24)
+    async with rig.running(limits={"handler_concurrency": 8}) as poller:
+        await until(lambda: poller.status.max_in_flight == 24)
         taken = list(rig.handler.running)
         rig.handler.free(*taken[:4])
         await until(lambda: len(rig.handler.started) == 12)
@@ -150,7 +150,7 @@ async def test_no_tenant_takes_more_than_its_share_while_others_wait(rig: Rig) -
 async def test_two_pollers_share_a_queue(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(100)]
     await rig.send(bodies)
-    async with rig.running(limits={"in_hand": 10}), rig.running(limits={"in_hand": 10}):
+    async with rig.running(limits={"max_in_flight": 10}), rig.running(limits={"max_in_flight": 10}):
         await until(lambda: not rig.states)
     assert sorted(rig.handler.started) == sorted(bodies)
 
@@ -162,7 +162,7 @@ async def test_a_second_delivery_of_what_is_in_hand_is_not_started_again(rig: Ri
     async with rig.running() as poller:
         await until(lambda: [s.state for s in rig.inside.messages()] == ["in_flight"] * 2)
         await asyncio.sleep(0)
-        assert poller.status.in_hand == 1
+        assert poller.status.max_in_flight == 1
         rig.handler.free()
         await until(lambda: not rig.states)
     assert rig.handler.started == ["twin"]

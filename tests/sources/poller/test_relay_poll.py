@@ -114,7 +114,7 @@ async def test_a_permission_that_is_missing_shows_in_ready_and_in_the_metric(
                 await asyncio.sleep(0.05)
         metrics = (await client.get("/metrics")).text
     assert not told["ready"]
-    assert told["intake"] == "halted"
+    assert told["receiving"] == "halted"
     assert f"sqs:{action}" in told["reason"]
     assert re.search(r"^relay_halted\{.*\} 1", metrics, re.MULTILINE)
 

@@ -69,7 +69,9 @@ async def test_a_visibility_change_that_fails_is_tried_again(rig: Rig) -> None:
         Fault(action="ChangeMessageVisibilityBatch", entries={0: "InternalError"}, times=3)
     )
     async with rig.running() as poller:
-        await rig.pass_time(lambda: rig.handler.started and poller.status.in_hand == 0, step=0.1)
+        await rig.pass_time(
+            lambda: rig.handler.started and poller.status.max_in_flight == 0, step=0.1
+        )
         (stored,) = rig.inside.messages()
         assert stored.visible_at - rig.clock.time() > 290
 
@@ -93,7 +95,7 @@ async def test_a_wait_beyond_the_twelve_hours_is_cut_to_what_is_left(rig: Rig) -
     await rig.send(["m"])
     rig.handler.answers["m"] = Retry("much later", after=1e6)
     async with rig.running() as poller:
-        await until(lambda: rig.handler.started and poller.status.in_hand == 0)
+        await until(lambda: rig.handler.started and poller.status.max_in_flight == 0)
         (stored,) = rig.inside.messages()
         assert 43_190 <= stored.visible_at - rig.clock.time() <= 43_200
     assert rig.counts["ReleaseFailed"] == 0

@@ -10,23 +10,23 @@ import pytest
 from relay.local.sqs.faults import Fault
 from relay.model.message import Retry
 from relay.sources.poller.deliveries import Deliveries
-from relay.sources.poller.receive_health import WayIn
+from relay.sources.poller.receive_health import ReceiveHealth
 from relay.sources.poller.receiver import Room
 from relay.sources.poller.scheduler import FairLine
 from relay.sources.poller.settling import Settler
-from tests.sources.poller.rig import PATIENCE, Gate, Rig, until
+from tests.sources.poller.rig import PATIENCE, ManualGate, Rig, until
 
 
 async def test_what_is_in_hand_is_finished_and_the_rest_is_released(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(10)]
     await rig.send(bodies)
     rig.handler.hold(*bodies)
-    async with rig.running(limits={"handling": 4}) as poller:
-        await until(lambda: poller.status.in_hand == 10 and len(rig.handler.running) == 4)
+    async with rig.running(limits={"handler_concurrency": 4}) as poller:
+        await until(lambda: poller.status.max_in_flight == 10 and len(rig.handler.running) == 4)
         poller.stop()
-        await rig.pass_time(lambda: poller.status.in_hand == 4)
+        await rig.pass_time(lambda: poller.status.max_in_flight == 4)
         rig.handler.free()
-        await until(lambda: poller.status.in_hand == 0)
+        await until(lambda: poller.status.max_in_flight == 0)
         assert list(rig.states.values()) == ["visible"] * 6
     assert len(rig.handler.started) == 4
 
@@ -62,7 +62,7 @@ async def test_a_second_stop_releases_at_once(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(12)]
     await rig.send(bodies)
     rig.handler.hold(*bodies)
-    async with rig.running(limits={"in_hand": 12}) as poller:
+    async with rig.running(limits={"max_in_flight": 12}) as poller:
         await until(lambda: len(rig.handler.running) == 12)
         poller.stop()
         poller.stop()
@@ -73,13 +73,15 @@ async def test_a_second_stop_releases_at_once(rig: Rig) -> None:
 async def test_what_is_withdrawn_before_it_could_start_is_released_too(rig: Rig) -> None:
     await rig.send(["m"])
     room = Room(count=10, size=10_000_000, largest=1_048_576)
-    settler = Settler(rig.queue, WayIn(clock=rig.clock.time), linger=0.0, clock=rig.clock.time)
+    settler = Settler(
+        rig.queue, ReceiveHealth(clock=rig.clock.time), linger=0.0, clock=rig.clock.time
+    )
     deliveries = Deliveries(
         rig.handler,
         FairLine(),
         room,
         settler,
-        way=Gate(),
+        gate=ManualGate(),
         visibility=60.0,
         slots=10,
         clock=rig.clock.time,
@@ -91,7 +93,7 @@ async def test_what_is_withdrawn_before_it_could_start_is_released_too(rig: Rig)
         async with asyncio.timeout(PATIENCE):
             await deliveries.emptied()
     assert rig.handler.started == []
-    assert (deliveries.handling, room.taken) == (0, 0)
+    assert (deliveries.handler_concurrency, room.taken) == (0, 0)
     assert rig.states == {"m": "visible"}
 
 
@@ -127,7 +129,7 @@ async def test_a_stop_does_not_wait_for_a_closed_way_or_a_halted_queue(rig: Rig)
     await until(lambda: poller.status.state == "halted")
     poller.stop()
     await until(run.done)
-    closed = rig.poller(way=Gate(accepting=False))
+    closed = rig.poller(gate=ManualGate(accepting=False))
     run = asyncio.create_task(closed.run())
     await until(lambda: rig.server.requests["GetQueueAttributes"] == 2)
     closed.stop()
@@ -138,9 +140,9 @@ async def test_a_cancelled_run_releases_what_it_has(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(12)]
     await rig.send(bodies)
     rig.handler.hold(*bodies)
-    poller = rig.poller(limits={"handling": 5, "in_hand": 12})
+    poller = rig.poller(limits={"handler_concurrency": 5, "max_in_flight": 12})
     run = asyncio.create_task(poller.run())
-    await until(lambda: poller.status.in_hand == 12)
+    await until(lambda: poller.status.max_in_flight == 12)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run
@@ -152,5 +154,5 @@ async def test_deletes_that_are_due_are_flushed(rig: Rig) -> None:
     async with rig.running(limits={"linger": 0.1}) as poller:
         await until(lambda: rig.handler.started)
         poller.stop()
-        await until(lambda: poller.status.in_hand == 0)
+        await until(lambda: poller.status.max_in_flight == 0)
     assert rig.states == {}

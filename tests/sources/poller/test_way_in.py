@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from relay.aws.errors import QueueError
+from relay.aws.errors import AwsError
 from relay.local.sqs.faults import Fault
-from relay.model.facts import Fact, IntakeChanged
-from relay.sources.poller.receive_health import HALTED_FOR, WayIn
+from relay.model.facts import Fact, ReceivingChanged
+from relay.sources.poller.receive_health import HALTED_FOR, ReceiveHealth
 from tests.sources.poller.rig import Rig, until
 
 
@@ -28,7 +28,7 @@ async def test_passing_trouble_is_waited_out_and_stated_at_its_start_and_end(
     rig.server.faults.add(fault)
     async with rig.running():
         await rig.pass_time(lambda: not rig.states, step=0.2)
-    told = [fact.state for fact in rig.facts if isinstance(fact, IntakeChanged)]
+    told = [fact.state for fact in rig.facts if isinstance(fact, ReceivingChanged)]
     assert told == ["backing-off", "open"]
 
 
@@ -102,17 +102,17 @@ async def test_a_lost_answer_of_a_standard_queue_delays_and_loses_nothing(rig: R
 def test_a_change_is_told_once_with_the_length_of_what_it_ended() -> None:
     facts: list[Fact] = []
     time = [100.0]
-    way_in = WayIn(observe=facts.append, clock=lambda: time[0])
-    throttled = QueueError("RequestThrottled", "throttled", "AWS throttles us")
-    denied = QueueError("AccessDenied", "denied", "grant sqs:DeleteMessage")
+    receive_health = ReceiveHealth(observe=facts.append, clock=lambda: time[0])
+    throttled = AwsError("RequestThrottled", "throttled", "AWS throttles us")
+    denied = AwsError("AccessDenied", "denied", "grant sqs:DeleteMessage")
     for error in (throttled, throttled):
-        way_in.failed("receive", error)
+        receive_health.failed("receive", error)
     time[0] = 110.0
-    way_in.failed("delete", denied)
+    receive_health.failed("delete", denied)
     time[0] = 130.0
-    way_in.passed("receive")
-    way_in.passed("delete")
-    assert [(f.state, f.seconds) for f in facts if isinstance(f, IntakeChanged)] == [
+    receive_health.passed("receive")
+    receive_health.passed("delete")
+    assert [(f.state, f.seconds) for f in facts if isinstance(f, ReceivingChanged)] == [
         ("backing-off", 0.0),
         ("halted", 10.0),
         ("open", 20.0),
@@ -122,14 +122,16 @@ def test_a_change_is_told_once_with_the_length_of_what_it_ended() -> None:
 def test_passing_trouble_of_a_call_that_nobody_repeats_is_over_when_another_is_answered() -> None:
     facts: list[Fact] = []
     time = [100.0]
-    way_in = WayIn(observe=facts.append, clock=lambda: time[0])
-    way_in.failed("change visibility", QueueError("Interrupted", "connection", "no answer"))
-    way_in.passed("receive")
-    assert way_in.state == "backing-off", "it was asked for before its pause was over"
+    receive_health = ReceiveHealth(observe=facts.append, clock=lambda: time[0])
+    receive_health.failed(
+        "change visibility", AwsError("IncompleteResponse", "connection", "no answer")
+    )
+    receive_health.passed("receive")
+    assert receive_health.state == "backing-off", "it was asked for before its pause was over"
     time[0] = 200.0
-    way_in.passed("receive")
-    assert way_in.state == "open"
-    assert [fact.state for fact in facts if isinstance(fact, IntakeChanged)] == [
+    receive_health.passed("receive")
+    assert receive_health.state == "open"
+    assert [fact.state for fact in facts if isinstance(fact, ReceivingChanged)] == [
         "backing-off",
         "open",
     ]
@@ -137,10 +139,10 @@ def test_passing_trouble_of_a_call_that_nobody_repeats_is_over_when_another_is_a
 
 def test_what_a_person_must_mend_stands_until_the_same_call_is_answered() -> None:
     time = [100.0]
-    way_in = WayIn(clock=lambda: time[0])
-    way_in.failed("delete", QueueError("AccessDenied", "denied", "grant sqs:DeleteMessage"))
+    receive_health = ReceiveHealth(clock=lambda: time[0])
+    receive_health.failed("delete", AwsError("AccessDenied", "denied", "grant sqs:DeleteMessage"))
     time[0] = 200.0
-    way_in.passed("receive")
-    assert way_in.state == "halted"
-    way_in.passed("delete")
-    assert way_in.state == "open"
+    receive_health.passed("receive")
+    assert receive_health.state == "halted"
+    receive_health.passed("delete")
+    assert receive_health.state == "open"
