@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from bench.servant import on_cpu
+from bench.server_process import on_cpu
 
 HERE = Path(__file__).parent
 BUILD = HERE.parent / "build" / "bench"

@@ -9,8 +9,8 @@ from typing import Any
 
 from bench.accounting import cpu_seconds
 from bench.contestant import Running, relay_poll
-from bench.course import WARM_UP, Work, run
-from bench.ground import Ground
+from bench.harness import Ground
+from bench.run import WARM_UP, Work, run
 
 IN_FLIGHT = (1, 10, 100, 1_000)
 RELAYS = (1, 2, 4)

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from bench.contestant import Contestant
-from bench.ground import Ground
+from bench.harness import Ground
 from bench.payload import bodies
 from bench.poster import Caller
 

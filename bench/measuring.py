@@ -14,10 +14,10 @@ from typing import Any, Self
 
 from bench import contestant, cost, growth, idle, memory, plan, start
 from bench.contestant import BUILD, Contestant
-from bench.ground import Ground
+from bench.harness import Ground
 from bench.plan import Plan
 from bench.rounds import contests, say
-from bench.servant import Servant, cpus
+from bench.server_process import Servant, cpus
 from bench.turns import turns
 
 LOG = BUILD / "contestants.log"

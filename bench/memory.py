@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.accounting import peak_bytes, resident_bytes
 from bench.contestant import relay_poll
-from bench.ground import WITHIN, Ground, check
+from bench.harness import WITHIN, Ground, check
 
 IN_FLIGHT = 1_000
 SIZE = 10_000

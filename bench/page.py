@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from bench.picture import picture
+from bench.chart import picture
 from bench.tables import SECTIONS, Results, Table
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from bench import contestant
 from bench.contestant import Contestant
-from bench.course import Work
+from bench.run import Work
 
 SMALL = Work(name="small", about="events of 300 B", size=300)
 MEDIUM = Work(name="medium", about="events of 2 KB", size=2_000)

@@ -12,7 +12,7 @@ from typing import Self
 
 from bench.contestant import Running
 from bench.failure import Failed
-from bench.ground import WITHIN
+from bench.harness import WITHIN
 
 _OK = b" 200 "
 

@@ -8,7 +8,7 @@ from collections import deque
 from typing import Any
 
 from bench.payload import bodies
-from bench.servant import obey
+from bench.server_process import obey
 from relay.local.sqs import SqsServer
 from relay.local.sqs.parameters import Draft
 from relay.local.sqs.queue import Queue

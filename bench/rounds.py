@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from bench.course import Figures, run
-from bench.ground import Ground
+from bench.harness import Ground
 from bench.plan import Plan
+from bench.run import Figures, run
 
 
 async def contests(

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from bench.payload import REFUSED
-from bench.servant import obey
+from bench.server_process import obey
 
 _HEAD = b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
 _WORDS = {200: b"OK", 400: b"Bad Request"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.accounting import cpu_seconds
 from bench.contestant import Contestant
-from bench.ground import Ground
+from bench.harness import Ground
 from bench.payload import bodies
 from bench.poster import deliver
 

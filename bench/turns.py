@@ -15,9 +15,9 @@ from typing import Any
 
 from bench.accounting import cpu_seconds
 from bench.contestant import HEARING, HEARING_FILE, Contestant, Running
-from bench.course import WARM_UP, Work, consume
 from bench.failure import Failed
-from bench.ground import WITHIN, Ground, check
+from bench.harness import WITHIN, Ground, check
+from bench.run import WARM_UP, Work, consume
 
 MESSAGES = 1_000
 """Of a turn."""

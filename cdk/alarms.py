@@ -12,10 +12,10 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from cdk.conditions import Condition, conditions, describe
+from cdk.alarm_definitions import Condition, conditions, describe
+from cdk.deployment_metrics import DeploymentMetrics, whole
 from cdk.encryption import CLOUDWATCH, own_account
 from cdk.options import Options
-from cdk.watch import DeploymentMetrics, whole
 
 EXPLANATION = "circuit-open"
 """The alarm that explains the symptoms and silences what gathers them."""

@@ -6,8 +6,8 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from cdk.alarms import Alarms
+from cdk.deployment_metrics import DeploymentMetrics
 from cdk.options import Options
-from cdk.watch import DeploymentMetrics
 from relay.telemetry import metrics
 from relay.telemetry.metrics import Metric
 

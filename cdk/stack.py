@@ -5,19 +5,57 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from cdk import roles
 from cdk.alarms import Alarms
 from cdk.dashboard import dashboard
 from cdk.encryption import key_of
-from cdk.ledger import ledger_table
 from cdk.options import Options
-from cdk.orchestrator_keys import empty_secret
 from cdk.permissions import Resources
 from cdk.queues import Queues
 from cdk.worker import Worker
+
+KEY = "key"
+EXPIRES = "expires"
+
+
+def ledger_table(scope: Construct, key: kms.IKey | None) -> dynamodb.Table:
+    """A table that costs nothing while idle, forgets by itself, and outlives the stack."""
+    customer = dynamodb.TableEncryption.CUSTOMER_MANAGED
+    return dynamodb.Table(
+        scope,
+        "Ledger",
+        partition_key=dynamodb.Attribute(name=KEY, type=dynamodb.AttributeType.STRING),
+        time_to_live_attribute=EXPIRES,
+        billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+        point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+            point_in_time_recovery_enabled=True
+        ),
+        encryption=customer if key else dynamodb.TableEncryption.DEFAULT,
+        encryption_key=key,
+        removal_policy=cdk.RemovalPolicy.RETAIN,
+    )
+
+
+def empty_secret(
+    scope: Construct, ident: str, description: str, key: kms.IKey | None
+) -> secretsmanager.CfnSecret:
+    """A secret without a value.
+
+    The higher construct would invent a random one, which looks set and is refused by the
+    orchestrator; with none the relay starts halted and says what is missing.
+    """
+    secret = secretsmanager.CfnSecret(
+        scope, ident, description=description, kms_key_id=key.key_arn if key else None
+    )
+    secret.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+    return secret
+
 
 AUDIT_RETENTION = logs.RetentionDays.THREE_MONTHS
 

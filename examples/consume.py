@@ -16,7 +16,8 @@ from typing import Any
 from relay import Poller
 from relay.aws.session import open_session
 from relay.aws.sqs import open_queue
-from relay.model.message import Delivered, Message, Outcome, Reject, Retry
+from relay.model.message import Message
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.sources.poller import Limits
 
 

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 
+from relay.app.decoding import payloads, rules
 from relay.app.forwarding import EventForwarder, open_forwarder
 from relay.app.ledger import Bookkeeping, bookkeeping
-from relay.app.messages import SharedSession, payloads, rules
 from relay.app.telemetry import Telemetry, relay_state
+from relay.aws.session import SharedSession
 from relay.delivery.dead_letter_queue import DeadLetterQueue, DeadLetterStore
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.handler import Handler

@@ -11,20 +11,23 @@ from contextlib import AsyncExitStack
 from itertools import islice
 
 from relay.app.core import open_core
+from relay.app.decoding import payloads, rules
 from relay.app.ledger import ledger_scope
-from relay.app.messages import SharedSession, payloads, rules
 from relay.app.telemetry import Telemetry
 from relay.aws.dynamodb import open_table
 from relay.aws.errors import AwsError
+from relay.aws.session import SharedSession
 from relay.aws.sqs import Queue
 from relay.delivery.ledger import Subject, Table
-from relay.delivery.ledger.records import MAX_READ_KEYS
+from relay.delivery.ledger.entries import MAX_READ_KEYS
 from relay.delivery.ledger.table import KEY, Item, Step, read_entry
 from relay.delivery.payloads import BUCKET_NOT_ALLOWED
 from relay.dlq.dead_letter import DeadLetter, read_dead_letter
 from relay.dlq.destination_target import DEADLINE, DestinationTarget, NoDeadLetters, OutcomeObserver
 from relay.dlq.prediction import LedgerReader, LedgerState
-from relay.model.message import Event, Message, Reject, Retry
+from relay.model.event import Event
+from relay.model.message import Message
+from relay.model.outcome import Reject, Retry
 from relay.settings.model import Settings
 
 

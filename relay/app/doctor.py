@@ -14,10 +14,10 @@ from relay.aws.session import Session, open_session
 from relay.destinations.inngest.queries import InngestQueries
 from relay.ops.doctor import inngest, permissions, platform, queues, stores
 from relay.ops.doctor.clocks import check_clocks
-from relay.ops.doctor.finding import CheckResult, not_checked
 from relay.ops.doctor.identity import check_identity, check_settings
-from relay.ops.doctor.pair import QueueLookup, look_up_queues
+from relay.ops.doctor.lookup import QueueLookup, look_up_queues
 from relay.ops.doctor.platform import Platform, read_platform
+from relay.ops.doctor.result import CheckResult, not_checked
 from relay.ops.doctor.stores import check_secret
 from relay.settings.loading import Loaded
 from relay.settings.model import Settings

@@ -12,17 +12,17 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from relay.app.destinations import open_orchestrator
+from relay.app.destinations.connections import RegisterSecret, ignore_secret
 from relay.app.destinations.inngest import open_destination
-from relay.app.destinations.parts import RegisterSecret, ignore_secret
 from relay.app.destinations.traits import traits_of
-from relay.app.messages import SharedSession
+from relay.aws.session import SharedSession
 from relay.destinations.webhook_rules import PRESETS
 from relay.forwarding import Forwarder
 from relay.forwarding.adaptive_limit import AdaptiveLimit
 from relay.forwarding.pacing import Paced, TokenBucket, parse_rates, rate_of
 from relay.forwarding.routing import Router, RouteTable, parse_routes
+from relay.model.destination import Destination
 from relay.model.facts import CircuitChanged, Fact, IdReused, Observe
-from relay.model.message import Destination
 from relay.model.traits import Traits, warnings
 from relay.settings.model import Settings
 

@@ -8,14 +8,15 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 
 from relay.app.destinations.traits import traits_lookup
-from relay.app.messages import SharedSession
 from relay.aws.dynamodb import open_table
 from relay.aws.errors import AwsError
+from relay.aws.session import SharedSession
 from relay.delivery.handler import Forward
 from relay.delivery.ledger import Attempts, Ledger, LedgerEntries, Noting, TableAccess
 from relay.delivery.ledger.table import KEY
+from relay.model.destination import Destination
+from relay.model.event import Event
 from relay.model.facts import Fact, Observe
-from relay.model.message import Destination, Event
 from relay.settings.model import Settings
 
 OPENING = 5.0

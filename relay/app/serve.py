@@ -9,7 +9,8 @@ from relay.app.core import open_core
 from relay.app.readiness import misconfigured, named, readiness
 from relay.app.telemetry import Telemetry, start_telemetry
 from relay.http.server import serving
-from relay.model.message import Message, Outcome
+from relay.model.message import Message
+from relay.model.outcome import Outcome
 from relay.process import on_stop_signal, tune_garbage_collector
 from relay.settings.loading import Loaded
 from relay.settings.model import Settings

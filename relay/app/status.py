@@ -10,9 +10,9 @@ from contextlib import AsyncExitStack
 
 import httpx
 
-from relay.app.messages import SharedSession
 from relay.aws.cloudwatch import oldest_message_ages
 from relay.aws.errors import AwsError
+from relay.aws.session import SharedSession
 from relay.aws.sqs import Queue, open_queue
 from relay.ops.status import RELAY_TIMEOUT, QueueStatus, StatusReport, fetch_relay_status
 from relay.settings.model import Settings

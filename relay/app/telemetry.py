@@ -15,15 +15,15 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from relay.app.destinations.parts import RegisterSecret, ignore_secret
+from relay.app.destinations.connections import RegisterSecret, ignore_secret
 from relay.app.forwarding import EventForwarder
-from relay.app.messages import SharedSession
 from relay.aws.cloudwatch import has_credentials, put_metrics
 from relay.aws.errors import AwsError
 from relay.aws.references import parse_reference
+from relay.aws.session import SharedSession
 from relay.delivery.handler import Handler
+from relay.model.destination import Destination
 from relay.model.facts import Observe
-from relay.model.message import Destination
 from relay.model.trace_context import TracedDestination
 from relay.settings.model import Settings
 from relay.telemetry import metrics
@@ -32,7 +32,7 @@ from relay.telemetry.flusher import Flusher, gauges
 from relay.telemetry.log import Log, open_log
 from relay.telemetry.log_observer import LogObserver, message_filter
 from relay.telemetry.observers import Observers
-from relay.telemetry.opentelemetry import ExtraMissing, import_otlp
+from relay.telemetry.otlp_extra import ExtraMissing, import_otlp
 from relay.telemetry.prometheus import App, PrometheusSink
 from relay.telemetry.recorder import Recorder
 from relay.telemetry.redaction import Redactor

@@ -13,12 +13,11 @@ from pathlib import Path
 
 from relay.app.dlq import DeadLetterReader
 from relay.app.ledger import ledger_scope
-from relay.app.messages import SharedSession
 from relay.aws.cloudwatch import search_logs
 from relay.aws.dynamodb import open_table
 from relay.aws.errors import AwsError
 from relay.aws.secrets import Secret
-from relay.aws.session import Session
+from relay.aws.session import Session, SharedSession
 from relay.aws.sqs import Queue, open_queue
 from relay.delivery.ledger.table import KEY
 from relay.destinations.inngest.queries import InngestQueries

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import os
@@ -221,3 +222,26 @@ def _check(endpoint: str) -> None:
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or parts.port == 0:
         raise ValueError(f"Invalid endpoint: {endpoint}")
+
+
+class SharedSession:
+    """Opens the session at the first call, and again at the next one if that failed.
+
+    So nothing that AWS lacks (a profile, a region) keeps the relay from starting and saying so.
+    """
+
+    def __init__(self, resources: AsyncExitStack) -> None:
+        self._resources = resources
+        self._opening = asyncio.Lock()
+        self._session: Session | None = None
+
+    async def __call__(self) -> Session:
+        """The session.
+
+        Raises:
+            AwsError: it cannot be opened.
+        """
+        async with self._opening:
+            if self._session is None:
+                self._session = await self._resources.enter_async_context(open_session())
+        return self._session

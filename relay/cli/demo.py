@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from relay.cli.startup import FAILED, INTERRUPTED, USAGE, fail, load_settings
-from relay.local.demo.progress import Display
+from relay.local.demo.display import Display
 from relay.local.demo.reconciliation import Reconciliation
 from relay.local.demo.scenario import Scenario, ScenarioTimeout, run_scenario
 from relay.local.orchestrators.apis import EMULATED, missing_dependency

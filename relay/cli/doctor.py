@@ -16,7 +16,7 @@ from rich.text import Text
 
 from relay.app.doctor import run_checks
 from relay.cli.startup import FAILED, EnvFile
-from relay.ops.doctor.finding import CheckResult, CheckStatus, failed
+from relay.ops.doctor.result import CheckResult, CheckStatus, failed
 from relay.settings.loading import load
 
 EXIT_CODES = "Exit codes: 0 nothing failed, 1 something did, 2 wrong usage."

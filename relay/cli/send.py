@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Self
 
 import typer
 
-from relay.app.messages import rules
+from relay.app.decoding import rules
 from relay.aws.errors import AwsError
 from relay.aws.publisher import Publisher
 from relay.aws.session import open_session
@@ -28,7 +28,7 @@ from relay.ops.documents import (
     UnreadableInput,
     read_documents,
 )
-from relay.ops.sending import WINDOW_MESSAGES, SendCounts, Sender
+from relay.ops.sender import WINDOW_MESSAGES, SendCounts, Sender
 from relay.process import interrupted_at_once
 
 EXIT_CODES = (
@@ -222,8 +222,8 @@ class Report:
             typer.echo(f"relay: stopped, {place} is not sent: {tally.stopped.sentence}", err=True)
         if tally.possible_duplicates:
             typer.echo(
-                f"relay: {tally.possible_duplicates} messages may be in the queue twice, for an answer was"
-                " lost; events with an id of their own run once all the same",
+                f"relay: {tally.possible_duplicates} messages may be in the queue twice, for an"
+                " answer was lost; events with an id of their own run once all the same",
                 err=True,
             )
         typer.echo(f"{_counts(tally, queue)} in {now - self._started:.1f} s")

@@ -16,7 +16,7 @@ from rich.live import Live
 from relay.app.status import StatusCollector, open_collector
 from relay.cli.startup import FAILED, USAGE, EnvFile, fail, load_settings
 from relay.ops.status import WINDOW, StatusReport, rates
-from relay.ops.status_screen import render_status
+from relay.ops.status_view import render_status
 from relay.process import on_stop_signal
 from relay.settings.model import Settings
 

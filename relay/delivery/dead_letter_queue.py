@@ -12,8 +12,9 @@ from typing import Protocol
 
 from relay.model.encoded_body import encoding_candidates, sqs_accepts
 from relay.model.facts import DeadLettered, Observe, ignore
-from relay.model.message import Attribute, Message, Reject, Retry
+from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
+from relay.model.outcome import Reject, Retry
 
 MAX_ATTRIBUTES = 10
 """Amazon SQS quota: message attributes in a message."""

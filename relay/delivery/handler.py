@@ -18,9 +18,11 @@ from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Decoded
 from relay.model import outcome
+from relay.model.event import Event
 from relay.model.facts import Observe, Received, Settled, ignore
-from relay.model.message import Delivered, Event, Message, Outcome, Reject, Retry
+from relay.model.message import Message
 from relay.model.origin import ATTRIBUTE, Origin, UnreadableOrigin, origin_of
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
 GRACE = 60.0
 """Seconds. What arrives when it is almost too late still gets one honest try."""

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from relay.model.message import Message, Outcome
+from relay.model.message import Message
+from relay.model.outcome import Outcome
 
 T = TypeVar("T")
 

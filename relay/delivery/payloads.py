@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
-from relay.model.message import Message, Reject, Retry
+from relay.model.message import Message
+from relay.model.outcome import Reject, Retry
 
 POINTER_CLASSES = (
     "software.amazon.payloadoffloading.PayloadS3Pointer",

@@ -7,8 +7,10 @@ from typing import overload
 
 from msgspec.structs import replace
 
+from relay.model.event import Event
 from relay.model.lru import LruCache
-from relay.model.message import Delivered, Event, Message, Outcome, Reject
+from relay.model.message import Message
+from relay.model.outcome import Delivered, Outcome, Reject
 
 REMEMBERED_MESSAGES = 50_000
 """Messages. A forgotten one counts as known to others, which is the careful answer."""

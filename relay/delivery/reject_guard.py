@@ -13,7 +13,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from relay.model.message import Reject
+from relay.model.outcome import Reject
 
 WINDOW = 200
 MIN_REJECTS = 20

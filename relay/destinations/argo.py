@@ -12,9 +12,18 @@ from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import quote
 
-from relay.destinations.http_peer import HttpAnswer, HttpPeer, unavailable
-from relay.destinations.one_by_one import REFUSED, TOO_LARGE, Content, content, hashed, json_string
-from relay.model.message import Delivered, Event, Outcome, Reject, Unavailable
+from relay.destinations.http_endpoint import HttpAnswer, HttpPeer, unavailable
+from relay.destinations.single_event import (
+    REFUSED,
+    TOO_LARGE,
+    Content,
+    content,
+    hashed,
+    json_string,
+)
+from relay.model.destination import Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome, Reject
 from relay.model.traits import WHILE_IT_EXISTS, Traits
 
 ARGO_URL = "RELAY_ARGO_URL"

@@ -13,8 +13,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from relay.destinations.http_errors import unconnected
-from relay.destinations.one_by_one import REFUSED, Content, content, hashed
-from relay.model.message import Delivered, Event, Outcome, Reject, Unavailable
+from relay.destinations.single_event import REFUSED, Content, content, hashed
+from relay.model.destination import Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome, Reject
 from relay.model.traits import Traits
 
 URL = "RELAY_BULLMQ_URL"

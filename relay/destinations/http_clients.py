@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 import httpx
 
 from relay.http import HttpClient
-from relay.model.message import Unavailable
+from relay.model.destination import Unavailable
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from relay.http import IncompleteResponse, NotConnected
-from relay.model.message import Unavailable
+from relay.model.destination import Unavailable
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
 

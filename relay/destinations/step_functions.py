@@ -13,8 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from relay.destinations.one_by_one import REFUSED, Content, content, hashed
-from relay.model.message import Delivered, Event, Outcome, Reject, Unavailable
+from relay.destinations.single_event import REFUSED, Content, content, hashed
+from relay.model.destination import Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome, Reject
 from relay.model.traits import Traits
 
 ARN = "RELAY_STEP_FUNCTIONS_ARN"

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from relay.destinations.one_by_one import REFUSED, TOO_LARGE, Content, as_text, content
-from relay.model.message import Delivered, Event, Outcome, Reject, Unavailable
+from relay.destinations.single_event import REFUSED, TOO_LARGE, Content, as_text, content
+from relay.model.destination import Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome, Reject
 from relay.model.traits import Traits
 
 ADDRESS = "RELAY_TEMPORAL_ADDRESS"

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 
-from relay.destinations.http_peer import HttpAnswer, HttpPeer, unavailable
-from relay.destinations.one_by_one import REFUSED, TOO_LARGE, Content, as_header, content
+from relay.destinations.http_endpoint import HttpAnswer, HttpPeer, unavailable
+from relay.destinations.single_event import REFUSED, TOO_LARGE, Content, as_header, content
 from relay.destinations.webhook_rules import Preset, Rule, Verdict, verdict
 from relay.destinations.webhook_signature import signed_headers
-from relay.model.message import Delivered, Event, Outcome, Reject, Retry, Unavailable
+from relay.model.destination import Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.model.traits import Traits
 
 URL = "RELAY_WEBHOOK_URL"

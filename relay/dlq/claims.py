@@ -11,7 +11,8 @@ import msgspec
 
 from relay.envelope import Decoded
 from relay.model.encoded_body import decode_body
-from relay.model.message import Message, PeriodicTask, Reject
+from relay.model.message import Message, PeriodicTask
+from relay.model.outcome import Reject
 
 _NAMES = ("name", "detail-type", "type")
 

@@ -12,8 +12,10 @@ from msgspec import structs
 from relay.delivery.payloads import Pointer, parse_pointer
 from relay.dlq.claims import claimed_name, claims, firing
 from relay.envelope import Decoded, Rules, decode
-from relay.model.message import Event, Message, Reject
+from relay.model.event import Event
+from relay.model.message import Message
 from relay.model.origin import Origin, UnreadableOrigin, origin_of
+from relay.model.outcome import Reject
 
 MOVED_BY_SQS = "moved_by_sqs"
 """The code of what the queue's own redrive policy dead-lettered: nobody noted a reason."""

@@ -17,8 +17,9 @@ from relay.dlq.selection import BLOCKED, Skipped
 from relay.dlq.targets import Accepted, Result, group_rounds
 from relay.envelope import Decoded
 from relay.model.facts import CircuitChanged, Fact, Forwarded, Settled
-from relay.model.message import Attribute, Delivered, Message, Outcome, Reject
+from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
+from relay.model.outcome import Delivered, Outcome, Reject
 
 DEADLINE = 120.0
 """Seconds for one letter: a destination that is away holds what is handled for as long as it is."""

@@ -17,7 +17,7 @@ from relay.dlq.selection import Skipped
 from relay.envelope import Decoded, Rules
 from relay.envelope.ids import compile_path
 from relay.envelope.json_document import split_array
-from relay.envelope.opened import InvalidContent
+from relay.envelope.opened_envelope import InvalidContent
 from relay.model.encoded_body import decode_body
 from relay.model.message import Attribute
 from relay.model.origin import ATTRIBUTE, Origin

@@ -15,7 +15,7 @@ from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]  #
 from relay.dlq.claims import claimed_id, claimed_name
 from relay.dlq.dead_letter import DeadLetter
 from relay.envelope.ids import compile_path
-from relay.model.message import Event
+from relay.model.event import Event
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}

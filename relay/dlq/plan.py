@@ -15,7 +15,8 @@ from relay.dlq.queue_target import AddressedMessage
 from relay.dlq.selection import FILTERED, LIMIT, Selection, Skipped
 from relay.dlq.statistics import name_of
 from relay.dlq.targets import Target
-from relay.model.message import Event, Message
+from relay.model.event import Event
+from relay.model.message import Message
 
 T = TypeVar("T")
 

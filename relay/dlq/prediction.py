@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from relay.dlq.dead_letter import DeadLetter
 from relay.envelope import Decoded
-from relay.model.message import Event
+from relay.model.event import Event
 from relay.model.traits import WHILE_IT_EXISTS, Traits
 
 Prediction: TypeAlias = Literal["runs", "swallowed", "ambiguous", "repeats", "rejected", "unknown"]

@@ -18,8 +18,8 @@ from relay.dlq.leases import Deleter, Leased
 from relay.dlq.safeguards import GrowthGuard, RateLimit
 from relay.dlq.scan import Scan
 from relay.dlq.selection import ARRIVED, Counts, RunControl, Selection, Skipped
-from relay.dlq.sorting import BEYOND, RETURNED, Deferred, Duplicate, Prepared, Triage
 from relay.dlq.targets import L, Result, Target
+from relay.dlq.triage import BEYOND, RETURNED, Deferred, Duplicate, Prepared, Triage
 
 AT_ONCE = 2
 """Rounds of receives whose letters are under way at a time."""

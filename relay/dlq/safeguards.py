@@ -11,7 +11,7 @@ from typing import Any
 
 from relay.dlq.plan import Plan
 from relay.dlq.prediction import LedgerReader, LedgerState
-from relay.model.message import Event
+from relay.model.event import Event
 from relay.process import unless_stopped
 
 POLL = 2.0

@@ -8,8 +8,9 @@ from typing import Any
 from relay.envelope import fields
 from relay.envelope.inngest import counted
 from relay.envelope.json_document import Document, split_array
-from relay.envelope.opened import EventDraft, InvalidContent, OpenedEnvelope
-from relay.model.message import PeriodicTask, Reject
+from relay.envelope.opened_envelope import EventDraft, InvalidContent, OpenedEnvelope
+from relay.model.message import PeriodicTask
+from relay.model.outcome import Reject
 
 
 def periodic_task(task: PeriodicTask, queue: str, prefix: str) -> OpenedEnvelope:

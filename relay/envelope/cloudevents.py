@@ -7,7 +7,7 @@ from typing import Any
 from relay.envelope import fields
 from relay.envelope.inngest import unknown
 from relay.envelope.json_document import Document
-from relay.envelope.opened import EventDraft, InvalidContent, OpenedEnvelope
+from relay.envelope.opened_envelope import EventDraft, InvalidContent, OpenedEnvelope
 
 _KNOWN = frozenset(
     {"specversion", "id", "source", "type", "data", "time", "subject"}

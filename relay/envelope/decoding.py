@@ -9,11 +9,13 @@ from msgspec import Struct
 from relay.envelope import aws, fields, ids
 from relay.envelope.detection import opened
 from relay.envelope.ids import Rules
-from relay.envelope.opened import EventDraft, InvalidContent, OpenedEnvelope
+from relay.envelope.opened_envelope import EventDraft, InvalidContent, OpenedEnvelope
 from relay.model import trace_context
 from relay.model.encoded_body import decode_body
-from relay.model.message import Event, Message, PeriodicTask, Reject
+from relay.model.event import Event
+from relay.model.message import Message, PeriodicTask
 from relay.model.origin import Origin, UnreadableOrigin, origin_of
+from relay.model.outcome import Reject
 
 
 class Decoded(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Any
 
 from relay.envelope import aws, cloudevents, inngest
 from relay.envelope.json_document import Document, document
-from relay.envelope.opened import InvalidContent, OpenedEnvelope
+from relay.envelope.opened_envelope import InvalidContent, OpenedEnvelope
 
 MAX_DEPTH = 100
 """Levels of objects and arrays, the body's outermost included: far below what any parser on any

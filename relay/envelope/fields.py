@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from relay.envelope.opened import InvalidContent
+from relay.envelope.opened_envelope import InvalidContent
 
 EARLIEST = 315_532_800_000
 """1980-01-01. Inngest refuses what is earlier, seconds among it (measured)."""

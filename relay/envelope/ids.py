@@ -11,7 +11,7 @@ import jmespath  # type: ignore[import-untyped] # it ships no types
 from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped] # the same
 
 from relay.envelope.fields import writable
-from relay.envelope.opened import EventDraft, OpenedEnvelope
+from relay.envelope.opened_envelope import EventDraft, OpenedEnvelope
 from relay.model.message import Message
 from relay.model.origin import Origin
 

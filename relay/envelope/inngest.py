@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from relay.envelope import fields
 from relay.envelope.json_document import Document, document, split_array
-from relay.envelope.opened import EventDraft, InvalidContent, OpenedEnvelope
-from relay.model.message import Reject
+from relay.envelope.opened_envelope import EventDraft, InvalidContent, OpenedEnvelope
+from relay.model.outcome import Reject
 
 OWN = frozenset({"id", "name", "data", "ts", "v", "user"})
 """An event's fields. The event API drops all others without a word."""

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import Raw, Struct
 
-from relay.envelope.opened import InvalidContent
+from relay.envelope.opened_envelope import InvalidContent
 
 EXACT = 2**53
 """Integers up to here survive a JSON parser that knows doubles only."""

@@ -8,14 +8,16 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from relay.forwarding.attribution import Judge
 from relay.forwarding.batcher import WrongCount
 from relay.forwarding.circuit_breaker import Backoff, Breaker, Permit
 from relay.forwarding.gate import Way
 from relay.forwarding.isolation import Again, Alone, Hearing, News, Parcel, Ramp, Step, Suspects
-from relay.forwarding.judge import Judge
 from relay.forwarding.lanes import Lanes
+from relay.model.destination import Destination, Refused, Unavailable
+from relay.model.event import Event
 from relay.model.facts import Forwarded, Observe, ignore
-from relay.model.message import Destination, Event, Outcome, Refused, Reject, Retry, Unavailable
+from relay.model.outcome import Outcome, Reject, Retry
 
 STOPPING = Retry("stopping")
 

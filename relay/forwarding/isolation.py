@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from relay.model.event import Event
 from relay.model.lru import LruCache
-from relay.model.message import Event, Outcome
+from relay.model.outcome import Outcome
 
 FIRST = 2
 """Events in the first request after a probe, which was one, has passed."""

@@ -8,7 +8,8 @@ from typing import TypeAlias
 from relay.forwarding.batcher import Batcher
 from relay.forwarding.circuit_breaker import Breaker
 from relay.forwarding.isolation import Again, Parcel, Ramp, Step, Suspects
-from relay.model.message import Limits, Outcome
+from relay.model.destination import Limits
+from relay.model.outcome import Outcome
 
 Lane: TypeAlias = Batcher[Parcel, Step]
 

@@ -9,7 +9,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from relay.forwarding.adaptive_limit import AdaptiveLimit
-from relay.model.message import Destination, Event, Limits, Outcome, Refused, Unavailable
+from relay.model.destination import Destination, Limits, Refused, Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Outcome
 
 
 class TokenBucket:

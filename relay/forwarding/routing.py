@@ -10,7 +10,8 @@ from fnmatch import translate
 from typing import Protocol
 
 from relay.forwarding import ForwarderState
-from relay.model.message import Event, Outcome, Reject, Retry
+from relay.model.event import Event
+from relay.model.outcome import Outcome, Reject, Retry
 
 NO_ROUTE = "no_route"
 

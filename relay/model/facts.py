@@ -11,7 +11,9 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from relay.model.message import Event, Message, Outcome, Reject
+from relay.model.event import Event
+from relay.model.message import Message
+from relay.model.outcome import Outcome, Reject
 
 
 class Received(Struct, frozen=True):

@@ -1,10 +1,44 @@
-"""The outcome of a message from those of its events."""
+"""The outcome of an event, and of a message from those of its events."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
-from relay.model.message import Delivered, Outcome, Reject, Retry
+from msgspec import Struct
+
+
+class Delivered(Struct, frozen=True):
+    """Accepted: the destination said so strictly, for a request that contained the event.
+
+    `reference` is the destination's own name for it. `duplicate` is True where it was known to have
+    been accepted before.
+    """
+
+    reference: str | None = None
+    duplicate: bool = False
+
+
+class Retry(Struct, frozen=True):
+    """Not now. The message stays in the queue and comes again, `after` seconds if given."""
+
+    reason: str
+    after: float | None = None
+
+
+class Reject(Struct, frozen=True):
+    """Never. `code` is stable and for machines, `reason` is a sentence for a person.
+
+    `may_have_run` is True where an earlier attempt had an unknown end, so that the destination may
+    hold the event all the same; the dead letter says so.
+    """
+
+    code: str
+    reason: str
+    may_have_run: bool = False
+
+
+Outcome: TypeAlias = Delivered | Retry | Reject
 
 
 def waiting(results: Sequence[Outcome]) -> Retry | None:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 
-from relay.model.message import Destination, Event, Limits, Outcome
+from relay.model.destination import Destination, Limits
+from relay.model.event import Event
+from relay.model.outcome import Outcome
 
 TRACEPARENT = "traceparent"
 """The header's and the attribute's name (W3C Trace Context, level 1)."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from relay.model.message import Destination, Limits
+from relay.model.destination import Destination, Limits
 
 WHILE_IT_EXISTS = math.inf
 """An id is remembered for as long as what it started exists there."""

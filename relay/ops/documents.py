@@ -14,7 +14,8 @@ import msgspec
 from relay.aws.sqs_values import Outgoing
 from relay.envelope import Rules, decode
 from relay.envelope.ids import search
-from relay.model.message import Attribute, Message, Reject
+from relay.model.message import Attribute, Message
+from relay.model.outcome import Reject
 
 InputFormat: TypeAlias = Literal["auto", "lines", "whole"]
 

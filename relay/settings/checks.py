@@ -92,7 +92,8 @@ def needed(settings: Settings) -> Iterator[str]:
             )
     if bool(settings.temporal_signal) != bool(settings.temporal_workflow_id_path):
         yield (
-            "RELAY_TEMPORAL_SIGNAL and RELAY_TEMPORAL_WORKFLOW_ID_PATH go together: set both, or neither"
+            "RELAY_TEMPORAL_SIGNAL and RELAY_TEMPORAL_WORKFLOW_ID_PATH go together: set both, or"
+            " neither"
         )
     yield from unusable(settings)
 

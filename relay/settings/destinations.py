@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from relay.settings.destination_kinds import (
+from relay.settings.destination_value_types import (
     ApiAddress,
     Credential,
     Deployment,
@@ -21,7 +21,14 @@ from relay.settings.destination_kinds import (
     SigningKey,
     Statuses,
 )
-from relay.settings.kinds import Count, PathExpression, Seconds, SecretReference, UpTo100, Wait
+from relay.settings.value_types import (
+    Count,
+    PathExpression,
+    Seconds,
+    SecretReference,
+    UpTo100,
+    Wait,
+)
 
 
 class DestinationSettings(BaseSettings):

@@ -10,9 +10,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from relay.forwarding.routing import parse_routes
 from relay.settings import checks, clocks
-from relay.settings.destination_kinds import Destination
+from relay.settings.destination_value_types import Destination
 from relay.settings.destinations import DestinationSettings
-from relay.settings.kinds import (
+from relay.settings.value_types import (
     Count,
     EmfTarget,
     HeaderText,

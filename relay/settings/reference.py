@@ -9,8 +9,8 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from relay.settings.destinations import DestinationSettings
-from relay.settings.kinds import Expected
 from relay.settings.model import Settings
+from relay.settings.value_types import Expected
 
 SECTIONS = {
     "destination": "Destination",

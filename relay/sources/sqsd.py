@@ -14,7 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from relay.http.server import Readiness, health_routes
-from relay.model.message import Attribute, Message, Outcome, PeriodicTask, Retry
+from relay.model.message import Attribute, Message, PeriodicTask
+from relay.model.outcome import Outcome, Retry
 
 _PREFIX = b"x-aws-sqsd-"
 _ATTRIBUTE = b"x-aws-sqsd-attr-"

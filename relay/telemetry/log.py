@@ -98,7 +98,7 @@ def open_log(
     Args:
         service: named in every line of JSON.
         level: the least severe that is written of our own.
-        form: `json`, `console`, or `auto`, which is for people on a terminal and JSON elsewhere.
+        log_format: `json`, `console`, or `auto`: console on a terminal, JSON elsewhere.
         file: the file for everything; none if None.
         redactor: hides secrets in every line.
         screen: standard output if None.

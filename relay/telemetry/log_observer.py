@@ -10,7 +10,7 @@ from typing import TypeAlias
 from zlib import crc32
 
 from relay.model.facts import DeadLettered, Fact, Forwarded, Settled
-from relay.model.message import Delivered
+from relay.model.outcome import Delivered
 from relay.telemetry.log import Log
 from relay.telemetry.log_records import REMARKS, see
 from relay.telemetry.message_line import Attempts, Line, MessageLines, format_timestamp

@@ -12,8 +12,9 @@ from typing import NamedTuple, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from relay.model.event import Event
 from relay.model.facts import Forwarded, Settled
-from relay.model.message import Delivered, Event, Outcome, Reject, Retry
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
 REMEMBERED = 50_000
 """Events. Those that never settle here, because their message was withdrawn, are forgotten."""

@@ -15,7 +15,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from relay.telemetry.metrics import METRICS, Kind, Metric
-from relay.telemetry.opentelemetry import quiet
+from relay.telemetry.otlp_extra import quiet
 from relay.telemetry.report import Report, SinkError, Window, distribution
 
 TIMEOUT = 5.0

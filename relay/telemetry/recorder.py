@@ -17,8 +17,9 @@ from relay.model.facts import (
     ReceivingChanged,
     Settled,
 )
-from relay.model.message import Delivered, Message, Outcome, Reject, Retry
+from relay.model.message import Message
 from relay.model.origin import ATTRIBUTE, UnreadableOrigin, origin_of
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.telemetry import metrics
 from relay.telemetry.observers import Ways, each
 from relay.telemetry.report import Window, rounded

@@ -17,10 +17,12 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from relay.model.message import Delivered, Destination, Event, Limits, Outcome, Refused, Unavailable
+from relay.model.destination import Destination, Limits, Refused, Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome
 from relay.model.trace_context import common_traceparent, current_traceparent
 from relay.telemetry.message_line import WORDS
-from relay.telemetry.opentelemetry import quiet
+from relay.telemetry.otlp_extra import quiet
 
 TIMEOUT = 5.0
 LINKS = 1_000

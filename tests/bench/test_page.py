@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from bench.chart import picture
 from bench.page import FIGURES, PAGE, PICTURE, UNMEASURED, filled
-from bench.picture import picture
 from bench.tables import SECTIONS
 from bench.targets import overhead, targets
 

@@ -20,13 +20,13 @@ from typing import Any, TypeAlias
 
 from relay.local.inngest import Lags
 from tests.chaos import kill_points
-from tests.chaos.haste import Haste
+from tests.chaos.accelerated_clock import Haste
+from tests.chaos.environment import MODES, SPEED, Mode
 from tests.chaos.kill_points import SIZES, Point, enumerate_points, kill_at
 from tests.chaos.preloading import remember_service_models
 from tests.chaos.processes import Zygote, zygote
 from tests.chaos.report import BROKEN, Row, summary, table
 from tests.chaos.run import Plan, run
-from tests.chaos.world import MODES, SPEED, Mode
 
 JOBS = 4
 KILLS = 8

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from tests.chaos.haste import Haste
+from tests.chaos.accelerated_clock import Haste
+from tests.chaos.environment import SPEED
 from tests.chaos.preloading import remember_service_models
 from tests.chaos.processes import Zygote, zygote
-from tests.chaos.world import SPEED
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

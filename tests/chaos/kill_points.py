@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from relay.local.demo.samples import SampleMessage
-from tests.chaos.haste import Haste
+from tests.chaos.accelerated_clock import Haste
+from tests.chaos.environment import DAEMON, Mode, World, world
+from tests.chaos.findings import Verdict
 from tests.chaos.processes import Zygote
 from tests.chaos.proxy import Exchange, Look, Moment, Spoil
 from tests.chaos.run import LEDGER, conclude
 from tests.chaos.traffic import honest, mixed
-from tests.chaos.verdict import Verdict
-from tests.chaos.world import DAEMON, Mode, World, world
 
 SIZES = (1, 10)
 SPEED = 8.0

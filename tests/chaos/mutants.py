@@ -12,8 +12,9 @@ from relay.app import core
 from relay.aws.sqs_values import Failed, Outgoing, Sent
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.handler import Handler
-from relay.model.message import Delivered, Message, Outcome
+from relay.model.message import Message
 from relay.model.origin import Origin
+from relay.model.outcome import Delivered, Outcome
 
 
 class Hasty(Handler):

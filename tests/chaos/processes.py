@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.haste import Haste
+from tests.chaos.accelerated_clock import Haste
 
 PATIENCE = 120.0
 """Real seconds after which a process that does not come up, or does not go, is given up."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.chaos.verdict import Verdict
+from tests.chaos.findings import Verdict
 
 BROKEN = ("lost", "ran_twice", "unexplained")
 _COLUMNS = ("what", "runs", "published", "ran", "dead", "repeats*", *BROKEN)

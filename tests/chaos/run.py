@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.chaos import troubles
-from tests.chaos.haste import Haste
+from tests.chaos import disruptions
+from tests.chaos.accelerated_clock import Haste
+from tests.chaos.disruptions import Trouble
+from tests.chaos.environment import Mode, World, world
+from tests.chaos.findings import Verdict, judge
 from tests.chaos.processes import Zygote
 from tests.chaos.proxy import untouched
 from tests.chaos.traffic import traffic
-from tests.chaos.troubles import Trouble
-from tests.chaos.verdict import Verdict, judge
-from tests.chaos.world import Mode, World, world
 
 LENGTH = 60.0
 """Seconds, of the world's, over which the traffic comes and the troubles begin."""
@@ -55,27 +55,32 @@ LEDGER = {"RELAY_LEDGER_TABLE": "ledger"}
 
 def catalogue(mode: Mode) -> dict[str, Trouble]:
     """Every trouble that this mode can have."""
-    found = {**troubles.ORCHESTRATOR, **troubles.CONFIRMED, **troubles.SQS, **troubles.WIRE}
-    found |= {**troubles.PROCESS, **troubles.LEDGER}
+    found = {
+        **disruptions.ORCHESTRATOR,
+        **disruptions.CONFIRMED,
+        **disruptions.SQS,
+        **disruptions.WIRE,
+    }
+    found |= {**disruptions.PROCESS, **disruptions.LEDGER}
     if mode == "push":
-        found |= troubles.DAEMON
-    return found if mode == "fifo" else {**found, **troubles.STANDARD}
+        found |= disruptions.DAEMON
+    return found if mode == "fifo" else {**found, **disruptions.STANDARD}
 
 
 def plan(mode: Mode, chance: random.Random, *, ledger: bool) -> Plan:
     """What goes wrong, and when."""
     found = catalogue(mode)
-    absences = ["it is down", *troubles.CONFIRMED, "messages age"]
-    processes = [name for name in troubles.PROCESS if name != "messages age"]
+    absences = ["it is down", *disruptions.CONFIRMED, "messages age"]
+    processes = [name for name in disruptions.PROCESS if name != "messages age"]
     if mode == "push":
         processes.append("sqsd dies")
-    in_turn = {*absences, *processes, *troubles.LEDGER, "401 for a while"}
+    in_turn = {*absences, *processes, *disruptions.LEDGER, "401 for a while"}
     apart = [name for name in found if name not in in_turn]
     alone = chance.choice([*absences, "401 for a while", None])
     lanes = [[(chance.uniform(0, LENGTH), name)] for name in chance.sample(apart, k=4)]
     lanes.append(_in_turn(chance, chance.sample(processes, k=chance.randint(1, 2))))
     if ledger:
-        lanes.append(_in_turn(chance, [chance.choice([*troubles.LEDGER])]))
+        lanes.append(_in_turn(chance, [chance.choice([*disruptions.LEDGER])]))
     if alone is not None:
         lanes.append(_in_turn(chance, [alone]))
     return Plan(lanes)
@@ -101,7 +106,7 @@ async def run(
 ) -> Result:
     """Play the seed, or the chosen troubles in its traffic, and judge what became of everything."""
     start = time.monotonic()
-    known = {**catalogue(mode), **troubles.UNPROMISED}
+    known = {**catalogue(mode), **disruptions.UNPROMISED}
     chance = random.Random(f"{mode} {seed}")
     ledger = chosen is None and seed % 2 == 0
     chosen = chosen or plan(mode, chance, ledger=ledger)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.haste import Haste
+from tests.chaos.accelerated_clock import Haste
+from tests.chaos.environment import MODES, Mode
 from tests.chaos.kill_points import Point, enumerate_points, kill_at
 from tests.chaos.processes import Zygote
 from tests.chaos.proxy import Moment
 from tests.chaos.run import run
-from tests.chaos.world import MODES, Mode
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SEED = 2

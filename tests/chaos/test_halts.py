@@ -13,13 +13,13 @@ import pytest
 from relay.delivery.reject_guard import MIN_REJECTS
 from relay.local.inngest import Fault, Rule
 from relay.local.sqs.faults import Fault as SqsFault
-from tests.chaos.haste import Haste
+from tests.chaos.accelerated_clock import Haste
+from tests.chaos.disruptions import HTML
+from tests.chaos.environment import Mode, World, world
 from tests.chaos.processes import Zygote
 from tests.chaos.run import conclude
 from tests.chaos.secret_store import SecretStore
 from tests.chaos.traffic import honest, mixed
-from tests.chaos.troubles import HTML
-from tests.chaos.world import Mode, World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 MESSAGES = 6

@@ -11,12 +11,12 @@ import pytest
 
 from relay.local.inngest import Fault, Rule
 from relay.local.sqs.faults import Fault as SqsFault
-from tests.chaos.haste import Haste
+from tests.chaos.accelerated_clock import Haste
+from tests.chaos.environment import MODES, Mode, World, world
+from tests.chaos.findings import Verdict
 from tests.chaos.processes import Zygote
 from tests.chaos.run import conclude
 from tests.chaos.traffic import honest, mixed
-from tests.chaos.verdict import Verdict
-from tests.chaos.world import MODES, Mode, World, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 COUNT = 12

@@ -11,8 +11,8 @@ from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import Rules, decode
 from relay.model.facts import DeadLettered
-from relay.model.message import Delivered, Reject, Retry
-from tests.delivery.bench import NOW, Bench, Shelf, event, message, origin, turns
+from relay.model.outcome import Delivered, Reject, Retry
+from tests.delivery.handler_rig import NOW, Bench, Shelf, event, message, origin, turns
 
 
 async def test_poison_is_dead_lettered_at_its_first_delivery_with_its_reason() -> None:

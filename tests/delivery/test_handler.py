@@ -14,8 +14,9 @@ from relay.delivery.dead_letter_queue import NotStored
 from relay.delivery.reject_guard import MIN_REJECTS
 from relay.envelope import Decoded, Rules, decode
 from relay.model.facts import Received, Settled
-from relay.model.message import Attribute, Delivered, Reject, Retry
-from tests.delivery.bench import Answer, Bench, event, message, origin, turns
+from relay.model.message import Attribute
+from relay.model.outcome import Delivered, Reject, Retry
+from tests.delivery.handler_rig import Answer, Bench, event, message, origin, turns
 
 
 async def test_a_delivered_event_may_be_acknowledged() -> None:

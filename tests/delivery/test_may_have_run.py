@@ -14,18 +14,11 @@ from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import Rules, decode
 from relay.forwarding import Forwarder
-from relay.model.message import (
-    Delivered,
-    Event,
-    Limits,
-    Message,
-    Outcome,
-    Refused,
-    Reject,
-    Retry,
-    Unavailable,
-)
+from relay.model.destination import Limits, Refused, Unavailable
+from relay.model.event import Event
+from relay.model.message import Message
 from relay.model.origin import ATTRIBUTE, Origin, unpack
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from tests.forwarding.virtual_time import now, run
 
 RETENTION = 4_000.0

@@ -9,8 +9,8 @@ import pytest
 from relay.delivery.handler import GRACE
 from relay.delivery.reject_guard import MIN_REJECTS
 from relay.delivery.retention import EXPIRING
-from relay.model.message import Delivered, Reject, Retry
-from tests.delivery.bench import DAY, NOW, Bench, event, message, origin, turns
+from relay.model.outcome import Delivered, Reject, Retry
+from tests.delivery.handler_rig import DAY, NOW, Bench, event, message, origin, turns
 
 
 @pytest.mark.parametrize("ambiguous", [False, True])

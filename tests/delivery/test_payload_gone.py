@@ -9,8 +9,9 @@ import pytest
 
 from relay.delivery.payloads import POINTER_CLASSES, NotFetched, Payloads
 from relay.delivery.reject_guard import MIN_REJECTS
-from relay.model.message import Delivered, Message, Retry
-from tests.delivery.bench import Bench, event, message, origin, turns
+from relay.model.message import Message
+from relay.model.outcome import Delivered, Retry
+from tests.delivery.handler_rig import Bench, event, message, origin, turns
 
 
 def pointing(key: str = "k", message_id: str = "m-1", receive_count: int = 1) -> Message:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import Rules, decode
-from relay.model.message import Attribute, Delivered, PeriodicTask, Reject
+from relay.model.message import Attribute, PeriodicTask
 from relay.model.origin import ATTRIBUTE, Origin
-from tests.delivery.bench import NOW, Bench, event, message, origin
+from relay.model.outcome import Delivered, Reject
+from tests.delivery.handler_rig import NOW, Bench, event, message, origin
 
 
 async def test_a_redriven_array_sends_only_what_was_pending_under_the_same_ids() -> None:

@@ -6,7 +6,7 @@ import json
 
 from relay.settings.model import Settings
 from relay.settings.reference import variable
-from tests.deploy.shipped import extensions
+from tests.deploy.bundle_files import extensions
 from tests.deploy.template import Template
 
 SQSD = "aws:elasticbeanstalk:sqsd"

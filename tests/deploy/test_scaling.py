@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from relay.telemetry import metrics
-from tests.deploy.shipped import EXTENSIONS, extensions, loaded
+from tests.deploy.bundle_files import EXTENSIONS, extensions, loaded
 from tests.deploy.template import Template
 
 SCALING = next(path for path in EXTENSIONS if "scaling" in path.name)

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from relay.destinations.inngest.event_api import Inngest
-from relay.model.message import Event, Unavailable
+from relay.model.destination import Unavailable
+from relay.model.event import Event
 from tests.destinations.wire import Answering, Wire, listening
 
 KEY = "evt-secret-4711"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from relay.local.orchestrators import APIS, Server
-from relay.model.message import Delivered, Event
+from relay.model.event import Event
+from relay.model.outcome import Delivered
 from tests.destinations.conformance.sides import wired
 
 models: Any = pytest.importorskip(

@@ -10,7 +10,9 @@ import pytest
 from relay.local.orchestrators.apis import missing_dependency
 from relay.local.orchestrators.bullmq import RedisServer
 from relay.local.processes import free_port
-from relay.model.message import Delivered, Event, Outcome, Reject, Unavailable
+from relay.model.destination import Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome, Reject
 from tests.destinations.conformance.sides import wired
 
 pytestmark = pytest.mark.skipif(

@@ -8,7 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from relay.model.message import Delivered, Destination, Event, Unavailable
+from relay.model.destination import Destination, Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered
 from tests.destinations import certificates
 from tests.destinations.certificates import Certificates
 from tests.destinations.conformance.sides import wired

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from relay.settings.destination_kinds import Destination
+from relay.settings.destination_value_types import Destination
 from relay.settings.loading import load
 
 PAGES = Path(__file__).parents[2] / "docs" / "destinations"

@@ -13,8 +13,9 @@ from relay.forwarding import Forwarder
 from relay.forwarding.circuit_breaker import Backoff, Breaker
 from relay.local.inngest import InngestServer, Request
 from relay.local.inngest.faults import Fault, Rule
+from relay.model.event import Event
 from relay.model.facts import CircuitChanged, Fact
-from relay.model.message import Delivered, Event, Outcome, Reject, Retry
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
 QUICK = Backoff(0.02, 0.1)
 NAMES = [f"e-{i}" for i in range(30)]

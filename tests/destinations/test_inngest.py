@@ -8,7 +8,8 @@ from email.utils import formatdate
 import pytest
 
 from relay.destinations.inngest.event_api import Inngest
-from relay.model.message import Delivered, Limits, Refused, Reject, Unavailable
+from relay.model.destination import Limits, Refused, Unavailable
+from relay.model.outcome import Delivered, Reject
 from tests.destinations.inngest_wire import (
     EVENT_KEY,
     KEY,

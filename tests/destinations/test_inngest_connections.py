@@ -9,7 +9,8 @@ import struct
 import pytest
 
 from relay.destinations.inngest.event_api import Inngest
-from relay.model.message import Delivered, Unavailable
+from relay.model.destination import Unavailable
+from relay.model.outcome import Delivered
 from tests.destinations.inngest_wire import ULIDS, URL, destination, events, fails, is_silent, key
 from tests.destinations.wire import Answering, Wire, api, http, listening
 

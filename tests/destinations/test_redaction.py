@@ -10,7 +10,8 @@ import pytest
 
 from relay.destinations.inngest.event_api import Inngest
 from relay.destinations.redaction import LOGGERS, Redaction
-from relay.model.message import Event, Refused, Unavailable
+from relay.model.destination import Refused, Unavailable
+from relay.model.event import Event
 from tests.destinations.wire import api, http, listening
 
 KEY = "evt/secret 4711"

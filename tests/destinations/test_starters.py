@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.destinations.one_by_one import OneByOne, as_header, as_text, hashed, json_string
+from relay.destinations.single_event import OneByOne, as_header, as_text, hashed, json_string
 from relay.destinations.step_functions import Execution, StatesError, StepFunctions
-from relay.model.message import Delivered, Event, Outcome, Reject, Retry, Unavailable
+from relay.model.destination import Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.model.traits import WHILE_IT_EXISTS, Traits, warnings
 
 EVENT = Event(id="e-1", name="order/placed", data=b'{"n": 1.10}')

@@ -9,7 +9,8 @@ import pytest
 
 from relay.local.orchestrators import Server
 from relay.local.orchestrators.server import Answer, ApiRequest
-from relay.model.message import Event, Unavailable
+from relay.model.destination import Unavailable
+from relay.model.event import Event
 from tests.destinations.conformance.sides import wired
 
 ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:orders"

@@ -13,7 +13,9 @@ import pytest
 
 from relay.local.orchestrators.apis import missing_dependency
 from relay.local.orchestrators.temporal import Frontend
-from relay.model.message import Delivered, Destination, Event, Reject, Unavailable
+from relay.model.destination import Destination, Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Reject
 from tests.destinations import certificates
 from tests.destinations.conformance.sides import wired
 

@@ -10,9 +10,10 @@ from typing import TypeAlias
 
 import pytest
 
-from relay.destinations.http_peer import HttpPeer
+from relay.destinations.http_endpoint import HttpPeer
 from relay.destinations.inngest.event_api import Inngest
-from relay.model.message import Event, Unavailable
+from relay.model.destination import Unavailable
+from relay.model.event import Event
 from tests.destinations import certificates
 from tests.destinations.certificates import Certificates
 from tests.destinations.wire import Answering, Wire, listening

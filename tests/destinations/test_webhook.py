@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from relay.destinations.http_clients import OnlyPublic, is_public
-from relay.destinations.http_peer import HttpPeer
+from relay.destinations.http_endpoint import HttpPeer
 from relay.destinations.webhook import Webhook
 from relay.destinations.webhook_rules import PRESETS, parse_rules
 from relay.destinations.webhook_signature import signing_key
-from relay.model.message import Delivered, Event, Outcome, Reject, Retry, Unavailable
+from relay.model.destination import Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from tests.destinations.wire import Wire, http, listening
 
 PATH = "/hooks/catch/123456/top-secret-part?x=1"

@@ -15,8 +15,8 @@ from relay.aws.session import Session
 from relay.cli import application
 from relay.local.clock import ManualClock
 from relay.local.sqs import Fault, Request, SqsServer
-from tests.dlq.desk import Desk
 from tests.dlq.place import Place
+from tests.dlq.redriver import Desk
 
 QUICK = ("--wait", "0")
 

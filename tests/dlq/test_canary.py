@@ -8,7 +8,7 @@ from relay.dlq.plan import Part, Plan
 from relay.dlq.prediction import LedgerState
 from relay.dlq.safeguards import await_canary, choose_canary
 from relay.local.clock import ManualClock
-from relay.model.message import Event
+from relay.model.event import Event
 
 
 def test_a_canary_has_one_of_each_group_at_least() -> None:

@@ -8,8 +8,8 @@ import pytest
 from relay.aws.sqs_values import Outgoing
 from relay.dlq.filters import Filter
 from relay.local.sqs import Fault
-from tests.dlq.desk import Desk
 from tests.dlq.place import Place, event, noted
+from tests.dlq.redriver import Desk
 
 DEAD, MAIN = "dead.fifo", "main.fifo"
 

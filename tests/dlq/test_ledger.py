@@ -13,7 +13,7 @@ from relay.aws.errors import AwsError
 from relay.aws.session import open_session
 from relay.delivery.ledger import LedgerEntries, TableAccess
 from relay.delivery.ledger.table import KEY
-from relay.model.message import Event
+from relay.model.event import Event
 from relay.settings.model import Settings
 from tests.delivery.ledger.tables import new_table
 from tests.dlq.conftest import QUICK, Relay

@@ -6,8 +6,8 @@ from relay.dlq.filters import Filter
 from relay.dlq.snapshot import Snapshot
 from relay.model.message import Attribute
 from tests.dlq.conftest import QUICK, Relay
-from tests.dlq.desk import Desk
 from tests.dlq.place import Place, event, letters, noted
+from tests.dlq.redriver import Desk
 
 
 async def test_a_dry_run_is_the_default_and_touches_nothing(relay: Relay, place: Place) -> None:

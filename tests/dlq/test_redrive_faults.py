@@ -4,8 +4,8 @@ import pytest
 
 from relay.dlq.filters import Filter
 from relay.local.sqs import Fault
-from tests.dlq.desk import Desk
 from tests.dlq.place import Place, letters
+from tests.dlq.redriver import Desk
 
 
 async def test_the_entries_of_a_send_that_fail_stay_and_only_they(desk: Desk, place: Place) -> None:

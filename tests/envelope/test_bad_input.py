@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from relay.envelope import Decoded, Rules, decode
-from relay.model.message import Attribute, Message, PeriodicTask, Reject
+from relay.model.message import Attribute, Message, PeriodicTask
+from relay.model.outcome import Reject
 
 AUTO = Rules()
 PULLED = Callable[..., Message]

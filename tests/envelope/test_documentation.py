@@ -26,7 +26,7 @@ def test_each_code_is_documented_and_no_other() -> None:
 def test_each_code_of_a_payload_and_of_time_is_documented_and_no_other() -> None:
     files = (
         "delivery/payloads.py",
-        "app/messages.py",
+        "app/decoding.py",
         "delivery/handler.py",
         "delivery/ledger/ledger.py",
     )

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from relay.envelope import KINDS, Decoded, Rules, decode
 from relay.envelope.json_document import document, scan, scanned_members
-from relay.envelope.opened import InvalidContent
-from relay.model.message import Attribute, Message, PeriodicTask, Reject
+from relay.envelope.opened_envelope import InvalidContent
+from relay.model.message import Attribute, Message, PeriodicTask
 from relay.model.origin import ATTRIBUTE, Origin
+from relay.model.outcome import Reject
 
 PULLED = Callable[..., Message]
 

@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from relay.forwarding import Forwarder
+from relay.model.destination import Limits, Unavailable
+from relay.model.event import Event
 from relay.model.facts import CircuitChanged, Fact, Forwarded
-from relay.model.message import Delivered, Event, Limits, Outcome, Unavailable
+from relay.model.outcome import Delivered, Outcome
 from tests.forwarding.virtual_time import now
 
 LATENCY = 0.02

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from relay.model.message import Delivered, Event, Outcome, Refused, Reject
+from relay.model.destination import Refused
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome, Reject
 from tests.forwarding.scripted import LATENCY, Scripted
 
 NAMES = [f"e-{i:02}" for i in range(40)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from relay.model.message import Delivered
+from relay.model.outcome import Delivered
 from tests.forwarding.scripted import (
     Failure,
     Relay,

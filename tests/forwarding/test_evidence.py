@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from relay.model.message import Delivered, Outcome, Reject, Retry
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from tests.forwarding.scripted import (
     POISONS,
     Failure,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from relay.model.message import Delivered, Unavailable
+from relay.model.destination import Unavailable
+from relay.model.outcome import Delivered
 from tests.forwarding.scripted import (
     Failure,
     Relay,

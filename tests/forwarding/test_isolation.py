@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.model.message import Delivered, Event, Limits, Outcome, Refused, Reject
+from relay.model.destination import Limits, Refused
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome, Reject
 from tests.forwarding.scripted import LATENCY, Relay, Scripted, bad_gateway, event
 from tests.forwarding.strict import NAMES, Hint, Strict
 from tests.forwarding.virtual_time import run

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from relay.model.message import Delivered, Event, Outcome, Reject, Retry, Unavailable
+from relay.model.destination import Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from tests.forwarding.scripted import LATENCY, Failure, Relay, Scripted, event, refused_connection
 from tests.forwarding.strict import NAMES, Strict
 from tests.forwarding.virtual_time import run

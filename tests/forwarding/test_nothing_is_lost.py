@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.model.message import Delivered, Event, Outcome, Reject, Retry
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from tests.forwarding.scripted import (
     POISONS,
     Failure,

@@ -9,7 +9,9 @@ import pytest
 
 from relay.forwarding.adaptive_limit import AdaptiveLimit
 from relay.forwarding.pacing import Paced, TokenBucket, parse_rates, rate_of
-from relay.model.message import Delivered, Event, Limits, Outcome, Unavailable
+from relay.model.destination import Limits, Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome
 
 
 class Clock:

@@ -8,7 +8,8 @@ import pytest
 
 from relay.forwarding import ForwarderState
 from relay.forwarding.routing import Router, RouteTable, parse_routes
-from relay.model.message import Delivered, Event, Outcome, Reject, Retry
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
 
 def event(name: str, event_id: str = "e") -> Event:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from relay.model.message import Delivered, Retry
+from relay.model.outcome import Delivered, Retry
 from tests.forwarding.scripted import Failure, Relay, Scripted, bad_gateway, event
 from tests.forwarding.strict import NAMES
 from tests.forwarding.virtual_time import now, run

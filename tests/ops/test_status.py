@@ -24,9 +24,10 @@ from relay.aws.sqs import open_queue
 from relay.aws.sqs_values import Outgoing
 from relay.http.server import serving
 from relay.local.sqs import Fault, SqsServer
-from relay.model.message import Message, Outcome, Retry
+from relay.model.message import Message
+from relay.model.outcome import Outcome, Retry
 from relay.ops.status import QueueStatus, RelayStatus, StatusReport, fetch_relay_status, rates
-from relay.ops.status_screen import render_status
+from relay.ops.status_view import render_status
 from relay.settings.loading import load
 from relay.sources.sqsd import PushApp
 from relay.telemetry import metrics

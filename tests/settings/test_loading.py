@@ -1,5 +1,7 @@
 """Reading settings: sources, every mistake at once, and nothing secret in what is said."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,21 @@ from relay.settings.checks import missing
 from relay.settings.loading import load
 from relay.settings.model import Settings
 from relay.settings.reference import MASK, expected, shown, variable
+
+PLANTED = "s3cr3t-11ne"
+
+
+def test_a_line_that_is_no_variable_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "relay.env"
+    file.write_text(f"RELAY_HOLD=60\nkey is {PLANTED}\n# a comment\nexport RELAY_SLO=9\n=\n")
+    loaded = load({}, file)
+    assert loaded.mistakes == ()
+    assert loaded.warnings == (
+        f"line 2 of {file} is no NAME=value and was ignored",
+        f"line 5 of {file} is no NAME=value and was ignored",
+    )
+    assert (loaded.settings.hold, loaded.settings.slo) == (60, 9)
+
 
 SECRET = "sig-3fd1a0c4"
 VARIABLES = sorted(variable(name) for name in Settings.model_fields)

@@ -82,7 +82,9 @@ class _MemoryWire(JsonClient):
         try:
             return await self._sqs.call(action, request)
         except SqsError as error:
-            raise error_from_response(error.code, error.message, error.status, action, about) from error
+            raise error_from_response(
+                error.code, error.message, error.status, action, about
+            ) from error
 
 
 class _MemoryDaemonQueue(DaemonQueue):

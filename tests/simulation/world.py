@@ -21,9 +21,11 @@ from relay.forwarding import Forwarder
 from relay.forwarding.circuit_breaker import Breaker
 from relay.local.sqs import Stored
 from relay.local.sqsd import SqsdOptions
+from relay.model.destination import Limits, Unavailable
+from relay.model.event import Event
 from relay.model.facts import CircuitChanged, Fact
-from relay.model.message import Delivered, Event, Limits, Outcome, Unavailable
 from relay.model.origin import ATTRIBUTE, Origin, unpack
+from relay.model.outcome import Delivered, Outcome
 from relay.settings import clocks
 from relay.sources.poller import Poller
 from relay.sources.sqsd import PushApp

@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Sequence
 from typing import Any
 
-from relay.model.facts import Fact, Settled
-from relay.model.message import Delivered, Event, Message, Outcome
+from relay.model.event import Event
+from relay.model.facts import Fact, Forwarded, Received, Settled
+from relay.model.message import Message
+from relay.model.outcome import Delivered, Outcome, Reject
 from relay.telemetry.flusher import gauges
+from relay.telemetry.log import open_log
+from relay.telemetry.log_observer import LogObserver, message_filter
 from relay.telemetry.observers import Observer, Observers
 from relay.telemetry.recorder import Recorder
+from relay.telemetry.redaction import Redactor
 from relay.telemetry.report import Report, State
+
+
+def busy() -> Recorder:
+    """Two hundred deliveries of as many ages, some refusals, a few requests."""
+    counted = recorder()
+    for number in range(200):
+        tell(counted, Received(message()))
+        ts = int((NOW - number) * 1_000)
+        tell(counted, settled(results=[(event(ts=ts), Delivered())]))
+    for code in ("not_json", "not_json", "empty_name"):
+        tell(counted, settled(Reject(code, "no"), results=[]))
+    for size in (1, 10, 100):
+        tell(counted, Forwarded(events=size, size=1, seconds=size / 1_000))
+    return counted
+
+
+POISON = Reject("not_json", "the body is not JSON")
+
+
+def written(*facts: Fact, messages: str = "all", payload: bool = False) -> list[dict[str, Any]]:
+    """The lines of JSON that these facts become."""
+    screen = io.StringIO()
+    with open_log(service="orders", redactor=Redactor(), screen=screen) as log:
+        observer = LogObserver(
+            log, message_filter=message_filter(messages), payload=payload, clock=lambda: NOW
+        )
+        tell(observer, *facts)
+    return [json.loads(line) for line in screen.getvalue().splitlines()]
+
 
 NOW = 1_760_000_000.0
 DIMENSIONS = {"service": "relay", "queue": "orders"}

@@ -17,14 +17,13 @@ from relay.model.facts import (
     ReceivingChanged,
     ReleaseFailed,
 )
-from relay.model.message import Delivered, Reject, Retry
+from relay.model.outcome import Delivered, Reject, Retry
 from relay.telemetry.log import open_log
 from relay.telemetry.log_format import JsonFormat
 from relay.telemetry.log_observer import PROMPT, LogObserver, message_filter
 from relay.telemetry.redaction import Redactor
 from relay.telemetry.report import State, Window
-from tests.telemetry.samples import NOW, TRACE, event, message, settled, tell
-from tests.telemetry.written import POISON, written
+from tests.telemetry.samples import NOW, POISON, TRACE, event, message, settled, tell, written
 
 
 def test_a_messages_line_tells_everything_about_it() -> None:

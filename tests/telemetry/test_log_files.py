@@ -16,13 +16,12 @@ from typing import Any
 import pytest
 
 from relay.model.facts import CircuitChanged
-from relay.model.message import Delivered
+from relay.model.outcome import Delivered
 from relay.telemetry.log import open_log
 from relay.telemetry.log_observer import LogObserver, message_filter
 from relay.telemetry.log_writer import LogFile
 from relay.telemetry.redaction import Redactor
-from tests.telemetry.samples import event, settled, tell
-from tests.telemetry.written import POISON
+from tests.telemetry.samples import POISON, event, settled, tell
 
 FULL = Path("/dev/full")
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from relay.model.message import Retry
+from relay.model.outcome import Retry
 from relay.telemetry.log_observer import message_filter
-from tests.telemetry.samples import message, settled
-from tests.telemetry.written import POISON, written
+from tests.telemetry.samples import POISON, message, settled, written
 
 
 class TestSampling:

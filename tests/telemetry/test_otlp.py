@@ -12,9 +12,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from relay.telemetry.metrics import METRICS
 from relay.telemetry.otlp import OtlpSink, otlp_name
 from relay.telemetry.report import SinkError, State
-from tests.telemetry.busy import busy
-from tests.telemetry.collector import collecting
-from tests.telemetry.samples import recorder, report
+from tests.telemetry.otlp_collector import collecting
+from tests.telemetry.samples import busy, recorder, report
 
 
 class TestOtlp:

@@ -14,8 +14,7 @@ from relay.telemetry import metrics
 from relay.telemetry.flusher import gauges
 from relay.telemetry.prometheus import PrometheusSink, prometheus_name
 from relay.telemetry.report import State
-from tests.telemetry.busy import busy
-from tests.telemetry.samples import DIMENSIONS, message, report, tell
+from tests.telemetry.samples import DIMENSIONS, busy, message, report, tell
 
 
 class TestPrometheus:

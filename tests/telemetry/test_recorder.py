@@ -17,8 +17,9 @@ from relay.model.facts import (
     HandlerRaised,
     Received,
 )
-from relay.model.message import Attribute, Delivered, Message, Reject, Retry
+from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
+from relay.model.outcome import Delivered, Reject, Retry
 from relay.telemetry import metrics
 from relay.telemetry.recorder import Recorder
 from relay.telemetry.report import Window, buckets, rounded

@@ -16,7 +16,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from relay.destinations.inngest.event_api import Inngest
 from relay.envelope import Decoded, Rules, decode
 from relay.local.inngest import InngestServer
-from relay.model.message import Attribute, Delivered, Event, Limits, Outcome, Retry, Unavailable
+from relay.model.destination import Limits, Unavailable
+from relay.model.event import Event
+from relay.model.message import Attribute
+from relay.model.outcome import Delivered, Outcome, Retry
 from relay.model.trace_context import (
     TracedDestination,
     current_traceparent,
@@ -25,7 +28,7 @@ from relay.model.trace_context import (
     with_traceparent,
 )
 from relay.telemetry.spans import Spans
-from tests.telemetry.collector import collecting
+from tests.telemetry.otlp_collector import collecting
 from tests.telemetry.samples import TRACE, event, message
 
 OTHER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"

@@ -9,14 +9,14 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from relay.app.destinations.parts import RegisterSecret
+from relay.app.destinations.connections import RegisterSecret
 from relay.aws.errors import AwsError
 from relay.aws.secrets import Secret
 from relay.destinations.inngest.confirm import Confirmed
 from relay.destinations.inngest.confirmations import Confirmations
 from relay.destinations.inngest.event_api import Inngest
 from relay.destinations.inngest.read_back import ReadBack
-from relay.model.message import Destination, Limits, Unavailable
+from relay.model.destination import Destination, Limits, Unavailable
 from relay.settings.model import Settings
 
 READING = 10.0

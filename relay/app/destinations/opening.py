@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 from relay.app.destinations import starters, temporal, webhook
-from relay.app.destinations.parts import Conflict, RegisterSecret, Started, ignore_secret
-from relay.app.messages import SharedSession
-from relay.destinations.one_by_one import OneByOne
+from relay.app.destinations.connections import Conflict, RegisterSecret, Started, ignore_secret
+from relay.aws.session import SharedSession
+from relay.destinations.single_event import OneByOne
 from relay.settings.model import Settings
 
 

@@ -6,9 +6,16 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
-from relay.app.destinations.parts import Conflict, KeptSecret, RegisterSecret, Started, peer, tls
-from relay.app.messages import SharedSession
+from relay.app.destinations.connections import (
+    Conflict,
+    KeptSecret,
+    RegisterSecret,
+    Started,
+    peer,
+    tls,
+)
 from relay.aws.errors import AwsError
+from relay.aws.session import SharedSession
 from relay.aws.step_functions import StartedExecution, StateMachineClient
 from relay.destinations.argo import ARGO_URL, Argo
 from relay.destinations.bullmq import BullMQ

@@ -9,9 +9,10 @@ from typing import Any
 
 import jmespath  # type: ignore[import-untyped] # it ships no types
 
-from relay.app.destinations.parts import KeptSecret, RegisterSecret, Started
+from relay.app.destinations.connections import KeptSecret, RegisterSecret, Started
 from relay.destinations.temporal import Client, Signal, Temporal, connect, traits
-from relay.model.message import Event, Unavailable
+from relay.model.destination import Unavailable
+from relay.model.event import Event
 from relay.settings.model import Settings
 
 

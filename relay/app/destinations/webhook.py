@@ -5,16 +5,17 @@ from __future__ import annotations
 import ssl
 from contextlib import AsyncExitStack
 
-from relay.app.destinations.parts import KeptSecret, RegisterSecret, Started, peer, tls
+from relay.app.destinations.connections import KeptSecret, RegisterSecret, Started, peer, tls
 from relay.destinations.http_clients import OnlyPublic
-from relay.destinations.http_peer import HttpPeer
-from relay.destinations.one_by_one import content
+from relay.destinations.http_endpoint import HttpPeer
+from relay.destinations.single_event import content
 from relay.destinations.webhook import URL, Webhook, traits
 from relay.destinations.webhook_rules import PRESETS, parse_rules
 from relay.destinations.webhook_signature import signing_key
-from relay.model.message import Event, Outcome
+from relay.model.event import Event
+from relay.model.outcome import Outcome
 from relay.model.traits import Traits
-from relay.settings.destination_kinds import parse_headers
+from relay.settings.destination_value_types import parse_headers
 from relay.settings.model import Settings
 
 

@@ -17,7 +17,7 @@ from relay.cli.dlq.input import pictured, reader
 from relay.cli.dlq.options import filter_options
 from relay.cli.dlq.output import PARTIAL, stoppable
 from relay.cli.dlq.queues import QueuePair, opened
-from relay.cli.dlq.working import audit, conclude, execute, journal
+from relay.cli.dlq.run import audit, conclude, execute, journal
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.dlq.filters import Filter
 from relay.dlq.plan import Plan, Planner

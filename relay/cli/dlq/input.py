@@ -16,7 +16,7 @@ from typing import TypeAlias
 import typer
 
 from relay.app.dlq import DeadLetterReader
-from relay.app.messages import SharedSession
+from relay.aws.session import SharedSession
 from relay.cli.dlq.output import stoppable
 from relay.cli.dlq.pull import pulled
 from relay.cli.dlq.queues import QueuePair, opened

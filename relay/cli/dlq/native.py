@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from relay.app.messages import rules
+from relay.app.decoding import rules
 from relay.aws.errors import AwsError
 from relay.aws.move_tasks import COMPLETED, RUNNING, MoveTasks, open_move_tasks
 from relay.aws.sqs import Queue, open_queue

@@ -11,7 +11,7 @@ import typer
 from relay.cli.dlq import native
 from relay.cli.dlq import options as o
 from relay.cli.dlq.options import RedriveOptions
-from relay.cli.dlq.redriving import Redriving
+from relay.cli.dlq.redrive_steps import Redriving
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.dlq.edit import Edit, load_edit
 from relay.dlq.selection import MAX_HOPS

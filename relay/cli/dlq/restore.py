@@ -17,12 +17,12 @@ from relay.cli.dlq.input import of_this_queue, read_snapshot, reader
 from relay.cli.dlq.options import filter_options
 from relay.cli.dlq.output import Progress, stoppable
 from relay.cli.dlq.queues import QueuePair, opened
-from relay.cli.dlq.working import audit, conclude, ended, journal
+from relay.cli.dlq.run import audit, conclude, ended, journal
 from relay.cli.startup import EnvFile, fail, load_settings
 from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.filters import Filter
 from relay.dlq.queue_target import QueueTarget
-from relay.dlq.restoring import Restoring
+from relay.dlq.restore import Restoring
 from relay.dlq.selection import Selection
 from relay.dlq.snapshot import Snapshot, Unreadable
 from relay.dlq.targets import TargetQueue

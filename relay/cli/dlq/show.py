@@ -22,7 +22,7 @@ from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.filters import Filter, event_fields, format_time
 from relay.dlq.records import of_message
 from relay.dlq.snapshot import Head
-from relay.model.message import Reject
+from relay.model.outcome import Reject
 from relay.settings.model import Settings
 
 

@@ -8,18 +8,11 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from relay.delivery.ledger.records import Known, LedgerEntries
+from relay.delivery.ledger.entries import Known, LedgerEntries
 from relay.delivery.ledger.table import Subject
-from relay.model.message import (
-    Delivered,
-    Destination,
-    Event,
-    Limits,
-    Outcome,
-    Refused,
-    Reject,
-    Unavailable,
-)
+from relay.model.destination import Destination, Limits, Refused, Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome, Reject
 
 
 class Attempt:

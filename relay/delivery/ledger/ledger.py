@@ -11,11 +11,12 @@ from msgspec.structs import replace
 
 from relay.delivery.handler import Forward
 from relay.delivery.ledger.attempts import Attempt, Attempts
-from relay.delivery.ledger.records import Known, LedgerEntries
+from relay.delivery.ledger.entries import Known, LedgerEntries
 from relay.delivery.ledger.table import Subject
+from relay.model.event import Event
 from relay.model.facts import Fact, IdReused, LedgerFailed, Observe, Settled, ignore
 from relay.model.lru import LruCache
-from relay.model.message import Delivered, Event, Outcome, Reject
+from relay.model.outcome import Delivered, Outcome, Reject
 
 DOUBTS = 50_000
 """Events that may have been taken. A forgotten one loses its mark, nothing else."""

@@ -13,8 +13,8 @@ from typing import Literal, TypeAlias, TypeVar
 
 from relay.aws.errors import AwsError
 from relay.forwarding.circuit_breaker import Backoff, Breaker
+from relay.model.event import Event
 from relay.model.facts import LedgerChanged, Observe, ignore
-from relay.model.message import Event
 
 Step: TypeAlias = Literal["sending", "delivered", "dead-lettered"]
 Item: TypeAlias = Mapping[str, str | float]

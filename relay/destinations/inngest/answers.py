@@ -16,7 +16,8 @@ from http import HTTPStatus
 from typing import Any
 
 from relay.destinations.http_errors import retry_after
-from relay.model.message import Delivered, Outcome, Refused, Reject, Unavailable
+from relay.model.destination import Refused, Unavailable
+from relay.model.outcome import Delivered, Outcome, Reject
 
 URL = "RELAY_INNGEST_URL"
 KEY = "RELAY_INNGEST_EVENT_KEY"

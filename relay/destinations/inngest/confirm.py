@@ -13,8 +13,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from relay.destinations.inngest.read_back import PAGE, Stored, TooLong
+from relay.model.destination import Destination, Limits, Unavailable
+from relay.model.event import Event
 from relay.model.lru import LruCache
-from relay.model.message import Delivered, Destination, Event, Limits, Outcome, Retry, Unavailable
+from relay.model.outcome import Delivered, Outcome, Retry
 
 IN_FLIGHT = 24
 """Requests under way at once: each waits for seconds, for the most part, until it is stored."""

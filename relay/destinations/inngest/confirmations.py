@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from relay.destinations.inngest.read_back import PAGE, Stored, TooLong
-from relay.model.message import Unavailable
+from relay.model.destination import Unavailable
 
 LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TIME = 10

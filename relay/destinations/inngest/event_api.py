@@ -22,7 +22,9 @@ from relay.destinations.http_errors import broken
 from relay.destinations.inngest.answers import KEY, URL, Answer, read
 from relay.destinations.redaction import Redaction
 from relay.http import IncompleteResponse, NotConnected
-from relay.model.message import Event, Limits, Outcome, Unavailable
+from relay.model.destination import Limits, Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Outcome
 from relay.model.trace_context import traceparent_headers
 
 HEADER = "x-inngest-event-id-seed"

@@ -13,7 +13,7 @@ import httpx
 from relay.destinations.http_errors import broken
 from relay.destinations.inngest.answers import URL, Answer
 from relay.destinations.redaction import HIDDEN, Redaction
-from relay.model.message import Unavailable
+from relay.model.destination import Unavailable
 
 CLOUD_API = "https://api.inngest.com"
 """Where the Cloud answers what was stored; `inn.gs` only takes events."""

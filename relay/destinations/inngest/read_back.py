@@ -21,7 +21,7 @@ import msgspec
 
 from relay.destinations.http_clients import http_client, start_of
 from relay.destinations.http_errors import broken, retry_after
-from relay.model.message import Unavailable
+from relay.model.destination import Unavailable
 
 CLOUD_API = "https://api.inngest.com"
 """Where the Cloud answers what was stored; `inn.gs` only takes events."""

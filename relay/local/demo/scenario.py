@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from relay.local.demo.progress import Display, Progress
+from relay.local.demo.display import Display, Progress
 from relay.local.demo.publisher import Publisher, traffic
 from relay.local.demo.reconciliation import Reconciliation, reconcile
 from relay.local.demo.samples import LISTENED, SampleMessage

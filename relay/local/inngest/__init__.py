@@ -27,9 +27,9 @@ The fields are those of `Run`, `StoredEvent`, `Rule` with its `Fault`, and `Func
 faults appends; a POST of functions replaces.
 """
 
-from relay.local.inngest.exchange import Request
 from relay.local.inngest.faults import Fault, Faults, FaultScript, Rule
 from relay.local.inngest.records import Function, Lags, Run, StoredEvent
+from relay.local.inngest.request import Request
 from relay.local.inngest.server import DEFAULT_PORT, InngestServer
 
 __all__ = [

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from http.client import responses
 
-from relay.local.inngest.exchange import Reply, Request, RequestReader
+from relay.local.inngest.request import Reply, Request, RequestReader
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 

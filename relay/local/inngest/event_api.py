@@ -8,10 +8,10 @@ from http.client import BAD_REQUEST, OK, responses
 from typing import Literal, TypeAlias
 
 from relay.local.clock import Clock
-from relay.local.inngest.exchange import HTML, JSON, Reply, Request, as_json
 from relay.local.inngest.faults import Fault
 from relay.local.inngest.pipeline import Pipeline
 from relay.local.inngest.records import StoredEvent, read_seed, ulid
+from relay.local.inngest.request import HTML, JSON, Reply, Request, as_json
 
 Mode: TypeAlias = Literal["dev", "start"]
 

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from relay.local.inngest.exchange import HTML, JSON, TEXT, End, Reply, Request, as_json
 from relay.local.inngest.records import Function, Run, StoredEvent
+from relay.local.inngest.request import HTML, JSON, TEXT, End, Reply, Request, as_json
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from relay.local.clock import Clock
-from relay.local.inngest.exchange import JSON, Reply, Request, as_json
 from relay.local.inngest.pipeline import Disk, Pipeline
 from relay.local.inngest.records import Job, Run, StoredEvent, is_ulid
+from relay.local.inngest.request import JSON, Reply, Request, as_json
 
 PAGE = 51
 """Events on a page, at most; asked for more, the server gives this many."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from relay.local.inngest.incoming import Incoming
+from relay.local.inngest.event import Incoming
 
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _LETTERS for second in _LETTERS]

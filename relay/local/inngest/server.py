@@ -14,11 +14,11 @@ from typing import Self
 from relay.local.clock import Clock, SystemClock
 from relay.local.inngest.connection import Listener
 from relay.local.inngest.event_api import EventApi, Mode
-from relay.local.inngest.exchange import Reply, Request
 from relay.local.inngest.faults import Control, Faults, FaultScript, spoiled
 from relay.local.inngest.pipeline import Disk, Persistence, Pipeline
 from relay.local.inngest.read_back import ReadBack
 from relay.local.inngest.records import Function, Lags, Run, StoredEvent, ulid
+from relay.local.inngest.request import Reply, Request
 
 DEFAULT_PORT = 8288
 KEPT_REQUESTS = 100

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from relay.ops.doctor.finding import CheckResult, duration, not_checked, ok, rule
+from relay.ops.doctor.result import CheckResult, duration, not_checked, ok, rule
 from relay.settings.clocks import Clocks
 
 SQSD = (

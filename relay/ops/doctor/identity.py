@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from relay.aws.errors import AwsError
 from relay.aws.identity import CallerIdentity, caller_identity
 from relay.aws.session import Session
-from relay.ops.doctor.finding import CheckResult, not_checked, ok, rule
+from relay.ops.doctor.result import CheckResult, not_checked, ok, rule
 
 REFUSED = 300.0
 """Seconds. A signature that is further off is refused by AWS."""

@@ -7,8 +7,8 @@ from http import HTTPStatus
 
 from relay.destinations.inngest.answers import Answer
 from relay.destinations.inngest.queries import InngestQueries
-from relay.model.message import Unavailable
-from relay.ops.doctor.finding import CheckResult, not_checked, ok, rule
+from relay.model.destination import Unavailable
+from relay.ops.doctor.result import CheckResult, not_checked, ok, rule
 
 _SHUT = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _NO_KEYS = HTTPStatus.SERVICE_UNAVAILABLE

@@ -8,8 +8,8 @@ from relay.aws.errors import AwsError
 from relay.aws.identity import KmsKey, describe_key, try_key
 from relay.aws.session import Session
 from relay.aws.sqs_values import Failed
-from relay.ops.doctor.finding import CheckResult, PolicyStatement, not_checked, ok
-from relay.ops.doctor.pair import OpenQueue, QueueLookup
+from relay.ops.doctor.lookup import OpenQueue, QueueLookup
+from relay.ops.doctor.result import CheckResult, PolicyStatement, not_checked, ok
 
 NO_HANDLE = "relay-doctor-no-receipt-handle"
 """No message has it, so that deleting or hiding "it" touches none."""

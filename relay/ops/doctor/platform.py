@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from relay.ops.doctor.finding import CheckResult, not_checked, rule, size
+from relay.ops.doctor.result import CheckResult, not_checked, rule, size
 
 ROOT = Path("/")
 MARK = "opt/elasticbeanstalk"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from relay.aws.sqs_values import QueueAttributes
-from relay.ops.doctor.finding import CheckResult, duration, ok, rule, size
+from relay.ops.doctor.result import CheckResult, duration, ok, rule, size
 
 FULL_SIZE = 1_048_576
 """AWS quota since August 2025. A queue made before keeps its 256 KiB until it is set."""

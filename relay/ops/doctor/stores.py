@@ -11,7 +11,7 @@ from relay.aws.s3 import read_object
 from relay.aws.secrets import Secret, parse_secret
 from relay.aws.session import Session
 from relay.delivery.ledger.table import EXPIRES, KEY
-from relay.ops.doctor.finding import CheckResult, PolicyStatement, not_checked, ok, rule
+from relay.ops.doctor.result import CheckResult, PolicyStatement, not_checked, ok, rule
 
 ABSENT_TABLE = "doctor#absent"
 """A key that no note has. Reading and deleting it is permitted or not, and changes nothing."""

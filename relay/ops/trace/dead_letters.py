@@ -10,7 +10,8 @@ from relay.dlq.claims import claimed_id
 from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.snapshot import Unreadable
 from relay.dlq.statistics import expiry
-from relay.model.message import Message, Reject
+from relay.model.message import Message
+from relay.model.outcome import Reject
 from relay.ops.trace.timeline import KnownIds, SourceResult, SourceUnavailable, TimelineEntry
 
 DEAD_LETTERS = "dlq"

@@ -10,7 +10,7 @@ from typing import Any
 
 from relay.destinations.inngest.answers import Answer
 from relay.destinations.inngest.queries import InngestQueries
-from relay.model.message import Unavailable
+from relay.model.destination import Unavailable
 from relay.ops.trace.timeline import KnownIds, SourceResult, SourceUnavailable, TimelineEntry
 
 INNGEST = "inngest"

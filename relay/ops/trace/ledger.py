@@ -8,7 +8,7 @@ from typing import Protocol
 
 from relay.aws.errors import AwsError
 from relay.delivery.ledger.table import KEY, Item, LedgerEntry, Step, Subject, read_entry
-from relay.model.message import Event
+from relay.model.event import Event
 from relay.ops.trace.timeline import KnownIds, SourceResult, SourceUnavailable, TimelineEntry
 
 SOURCE = "ledger"

@@ -3,4 +3,4 @@
 from relay.sources.poller.poller import Limits, Poller, PollerStatus
 from relay.sources.poller.receiver import Gate
 
-__all__ = ["Limits", "Poller", "PollerStatus", "Gate"]
+__all__ = ["Gate", "Limits", "Poller", "PollerStatus"]

@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import Self
 
 from relay.aws.sqs_values import ReceivedMessage
-from relay.model.message import Message, Outcome, Retry
+from relay.model.message import Message
+from relay.model.outcome import Outcome, Retry
 from relay.sources.poller.lease import Lease, Leases, Stage, now, renewal
 from relay.sources.poller.receiver import Gate, Room
 from relay.sources.poller.scheduler import Line

@@ -13,7 +13,8 @@ from relay.aws.sqs import Queue
 from relay.aws.sqs_values import ReceivedMessage
 from relay.delivery.retention import Retention
 from relay.model.facts import HandlerRaised, Observe, ignore
-from relay.model.message import Message, Outcome, Retry
+from relay.model.message import Message
+from relay.model.outcome import Outcome, Retry
 from relay.sources.poller.deliveries import Deliveries
 from relay.sources.poller.expiring import LastCall, attributes_of, follow
 from relay.sources.poller.lease import Extender, now

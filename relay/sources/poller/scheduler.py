@@ -6,7 +6,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Protocol
 
-from relay.model.message import Delivered, Message, Outcome, Reject
+from relay.model.message import Message
+from relay.model.outcome import Delivered, Outcome, Reject
 from relay.sources.poller.lease import Lease
 
 

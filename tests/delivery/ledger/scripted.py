@@ -11,8 +11,10 @@ from relay.aws.errors import AwsError
 from relay.delivery.ledger import Attempts, Ledger, LedgerEntries, Noting, TableAccess
 from relay.delivery.ledger.table import KEY, Item
 from relay.forwarding import Forwarder
+from relay.model.destination import Limits, Unavailable
+from relay.model.event import Event
 from relay.model.facts import Fact
-from relay.model.message import Delivered, Event, Limits, Outcome, Unavailable
+from relay.model.outcome import Delivered, Outcome
 from tests.forwarding.virtual_time import now
 
 HOUR = 3_600.0

@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from relay.app.messages import SharedSession
 from relay.aws.dynamodb import ItemTable, open_table
 from relay.aws.errors import AwsError
+from relay.aws.session import SharedSession
 from relay.delivery.ledger import Known, LedgerEntries, Subject, TableAccess
 from relay.delivery.ledger.table import EXPIRES, KEY, Item
 from relay.model.facts import Fact, LedgerChanged, LedgerFailed
-from tests.aws.answering import answering
+from tests.aws.fixed_response import answering
 from tests.delivery.ledger.faulty_wire import FaultyWire, in_front_of
 from tests.delivery.ledger.tables import new_table
 

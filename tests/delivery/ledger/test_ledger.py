@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from relay.delivery.ledger.table import Subject
+from relay.model.event import Event
 from relay.model.facts import IdReused, LedgerChanged, LedgerFailed, Settled
-from relay.model.message import Delivered, Event, Message, Outcome, Reject, Retry
+from relay.model.message import Message
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from tests.delivery.ledger.scripted import DAY, KEPT, Life, MemoryTable, Orchestrator, denied, event
 from tests.forwarding.virtual_time import now, run
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.model.message import Delivered, Outcome, Reject
+from relay.model.outcome import Delivered, Outcome, Reject
 from tests.delivery.ledger.scripted import (
     HOUR,
     Life,

@@ -6,7 +6,7 @@ import asyncio
 
 from msgspec.structs import replace
 
-from relay.model.message import Delivered, Reject
+from relay.model.outcome import Delivered, Reject
 from relay.model.traits import WHILE_IT_EXISTS
 from tests.delivery.ledger.scripted import (
     DAY,

@@ -21,14 +21,15 @@ from relay.delivery.ledger import LedgerEntries, TableAccess
 from relay.delivery.ledger.table import KEY
 from relay.local.inngest import Fault, Function, InngestServer, Rule
 from relay.local.orchestrators import APIS, Server
+from relay.model.event import Event
 from relay.model.facts import Fact, IdReused, LedgerChanged, LedgerFailed
-from relay.model.message import Delivered, Event, Message, Outcome, Reject
+from relay.model.message import Message
+from relay.model.outcome import Delivered, Outcome, Reject
 from relay.settings.model import Settings
 from relay.telemetry.recorder import Recorder
 from tests.delivery.ledger.scripted import HOUR, event
 from tests.delivery.ledger.tables import new_table
-from tests.telemetry.samples import tell
-from tests.telemetry.written import written
+from tests.telemetry.samples import tell, written
 
 REGION = "us-east-1"
 TRIES = 20

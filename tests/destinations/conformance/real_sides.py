@@ -19,9 +19,11 @@ import boto3  # type: ignore[import-untyped] # it ships no types
 import httpx
 from msgspec.structs import replace
 
-from relay.destinations.one_by_one import as_text, hashed
+from relay.destinations.single_event import as_text, hashed
 from relay.destinations.temporal import connect
-from relay.model.message import Destination, Event, Limits, Outcome
+from relay.model.destination import Destination, Limits
+from relay.model.event import Event
+from relay.model.outcome import Outcome
 from tests.destinations.conformance.sides import Side, wired
 
 VARIABLES = {

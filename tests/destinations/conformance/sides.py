@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 
 from relay.app.destinations import open_orchestrator
 from relay.app.destinations.traits import traits_of
-from relay.app.messages import SharedSession
+from relay.aws.session import SharedSession
 from relay.destinations.inngest.event_api import Inngest
 from relay.local.inngest import Fault as InngestFault
 from relay.local.inngest import Function, InngestServer, Rule
 from relay.local.orchestrators import APIS, Fault, Server
 from relay.local.orchestrators.server import Answer, ApiRequest
-from relay.model.message import Destination, Event
+from relay.model.destination import Destination
+from relay.model.event import Event
 from relay.model.traits import Traits
 from relay.settings.loading import load
 from relay.settings.model import Settings

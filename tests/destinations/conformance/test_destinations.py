@@ -10,8 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from relay.forwarding import Forwarder
+from relay.model.destination import Unavailable
+from relay.model.event import Event
 from relay.model.facts import CircuitChanged, Fact
-from relay.model.message import Delivered, Event, Reject, Unavailable
+from relay.model.outcome import Delivered, Reject
 from tests.destinations.conformance.sides import Side
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from relay.destinations.one_by_one import json_string
 from relay.destinations.prefect import TRAITS
-from relay.model.message import Delivered, Event
+from relay.destinations.single_event import json_string
+from relay.model.event import Event
+from relay.model.outcome import Delivered
 from tests.destinations.conformance.prefect_server import (
     deployment,
     prefect,

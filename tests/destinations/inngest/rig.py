@@ -10,7 +10,7 @@ from relay.destinations.inngest.confirmations import Confirmations
 from relay.destinations.inngest.event_api import Inngest
 from relay.destinations.inngest.read_back import ReadBack
 from relay.local.inngest import InngestServer
-from relay.model.message import Event
+from relay.model.event import Event
 
 DEADLINE = 20.0
 

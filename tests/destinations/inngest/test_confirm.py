@@ -11,7 +11,9 @@ from relay.destinations.inngest.read_back import ReadBack
 from relay.forwarding import Forwarder
 from relay.forwarding.circuit_breaker import Backoff, Breaker
 from relay.local.inngest import Fault, Function, InngestServer, Lags, Rule
-from relay.model.message import Delivered, Event, Outcome, Refused, Retry, Unavailable
+from relay.model.destination import Refused, Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome, Retry
 from tests.destinations.inngest.rig import Keys, confirmed, event, events, posts, questions
 
 SIGNING_KEY = "a1b2c3d4"

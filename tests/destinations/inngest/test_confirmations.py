@@ -16,7 +16,7 @@ from relay.destinations.inngest.confirmations import (
 )
 from relay.destinations.inngest.read_back import PAGE, Stored, TooLong
 from relay.local.inngest.records import ulid
-from relay.model.message import Unavailable
+from relay.model.destination import Unavailable
 from tests.forwarding.virtual_time import now, run
 
 SECOND = 1_000

@@ -14,7 +14,8 @@ from relay.destinations.inngest.confirmations import Confirmations
 from relay.destinations.inngest.event_api import Inngest
 from relay.destinations.inngest.read_back import ReadBack
 from relay.forwarding import Forwarder
-from relay.model.message import Delivered, Event
+from relay.model.event import Event
+from relay.model.outcome import Delivered
 
 URL = os.environ.get("INNGEST_START_URL", "")
 COUNT = 2_000

@@ -12,7 +12,8 @@ from relay.destinations.inngest.event_api import HEADER, Inngest, seed_of
 from relay.forwarding import Forwarder
 from relay.local.inngest import Function, InngestServer
 from relay.local.inngest.records import read_seed
-from relay.model.message import Delivered, Event
+from relay.model.event import Event
+from relay.model.outcome import Delivered
 from tests.destinations.inngest.rig import Keys, confirmed, posts
 
 EVENT = Event(id="e", name="a/b", data=b"{}", ts=1_790_000_000_000)

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from relay.local.demo.progress import Display
+from relay.local.demo.display import Display
 from relay.local.demo.publisher import traffic
 from relay.local.demo.reconciliation import Published, Reconciliation, reconcile
 from relay.local.demo.samples import SampleMessage, fixed_id, message_id_plus

@@ -26,7 +26,7 @@ from relay.cli import application
 from relay.http.server import serving
 from relay.local.inngest import InngestServer
 from relay.local.sqs import SqsServer
-from relay.ops.doctor.finding import CheckResult
+from relay.ops.doctor.result import CheckResult
 from relay.settings import clocks
 from relay.settings.loading import load
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from relay.ops.doctor.clocks import check_clocks
-from relay.ops.doctor.finding import CheckResult
 from relay.ops.doctor.platform import check_platform, read_platform
+from relay.ops.doctor.result import CheckResult
 from relay.settings.clocks import Clocks
 
 ROOT = Path(__file__).parents[3]

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from relay.cli import doctor
-from relay.ops.doctor.finding import CheckResult, ok
+from relay.ops.doctor.result import CheckResult, ok
 
 FINDINGS = [
     ok("settings", "no mistakes among them"),

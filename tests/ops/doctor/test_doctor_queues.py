@@ -10,13 +10,13 @@ from relay.aws.sqs_values import QueueAttributes, read_attributes
 from relay.local.clock import ManualClock
 from relay.local.sqs.account import Account
 from relay.local.sqs.actions.queues import described
-from relay.ops.doctor.finding import CheckResult, failed
 from relay.ops.doctor.queues import (
     QueueExpectations,
     check_dead_letter_queue,
     check_queue,
     check_queue_pair,
 )
+from relay.ops.doctor.result import CheckResult, failed
 from relay.settings import clocks
 
 ARN = "arn:aws:sqs:us-east-1:000000000000:"

@@ -14,8 +14,10 @@ from msgspec.structs import replace
 from relay.app.trace import TraceOptions, trace_event
 from relay.local.inngest import Function, InngestServer
 from relay.local.sqs import SqsServer
+from relay.model.event import Event
 from relay.model.facts import Settled
-from relay.model.message import Delivered, Event, Message, Outcome, Reject, Retry
+from relay.model.message import Message
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.ops.trace.timeline import Trace
 from relay.settings.loading import load
 from relay.telemetry.log_format import JsonFormat

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from relay.model.message import Delivered, Event
+from relay.model.event import Event
+from relay.model.outcome import Delivered
 from relay.ops.trace.logs import LogScanner
 from relay.ops.trace.timeline import KnownIds
 from tests.ops.trace.conftest import MESSAGE, NOW, REJECT, delivered, line, remark, retried

@@ -15,7 +15,8 @@ from relay.local.clock import ManualClock
 from relay.local.sqs.queue import Queue as Inside
 from relay.local.sqs.server import SqsServer
 from relay.model.facts import Fact
-from relay.model.message import Delivered, Message, Outcome
+from relay.model.message import Message
+from relay.model.outcome import Delivered, Outcome
 from relay.sources.poller import Limits, Poller
 
 PATIENCE = 20.0

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from relay.local.sqs.faults import Fault, Request
-from relay.model.message import Delivered, Message, Outcome, Reject, Retry
+from relay.model.message import Message
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from tests.sources.poller.rig import Rig
 
 BODIES = [f"m{i}" for i in range(60)]

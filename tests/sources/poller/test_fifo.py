@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.local.sqs.faults import Request
-from relay.model.message import Delivered, Message, Outcome, Reject, Retry
+from relay.model.message import Message
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.sources.poller.lease import Lease
 from relay.sources.poller.scheduler import GroupLine
 from tests.sources.poller.rig import Rig, until

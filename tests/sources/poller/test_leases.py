@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relay.local.sqs.faults import Fault
 from relay.model.facts import DeletedLate, Extended, LeaseLost
-from relay.model.message import Retry
+from relay.model.outcome import Retry
 from tests.sources.poller.rig import ManualGate, Rig, until
 
 HOURS = 3_600.0

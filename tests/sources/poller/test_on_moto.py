@@ -10,7 +10,7 @@ from relay import Poller
 from relay.aws.session import open_session
 from relay.aws.sqs import open_queue
 from relay.aws.sqs_values import Outgoing
-from relay.model.message import Reject, Retry
+from relay.model.outcome import Reject, Retry
 from relay.sources.poller import Limits
 from tests.sources.poller.rig import Script, until
 

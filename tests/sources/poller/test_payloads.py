@@ -14,7 +14,8 @@ from relay.aws.errors import AwsError
 from relay.aws.s3 import read_object
 from relay.aws.session import Session, open_session
 from relay.delivery.payloads import POINTER_CLASSES, NotFetched, Payloads, Pointer, parse_pointer
-from relay.model.message import Message, Reject, Retry
+from relay.model.message import Message
+from relay.model.outcome import Reject, Retry
 
 
 def pointing(bucket: str = "large", key: str = "k", name: str = POINTER_CLASSES[0]) -> Message:

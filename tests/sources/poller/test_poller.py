@@ -6,7 +6,7 @@ import asyncio
 
 from relay.local.sqs.faults import Fault, Request
 from relay.model.facts import HandlerRaised
-from relay.model.message import Reject, Retry
+from relay.model.outcome import Reject, Retry
 from tests.sources.poller.rig import ManualGate, Rig, until
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from relay.local.sqs.faults import Fault
 from relay.model.facts import DeleteFailed, ReleaseFailed
-from relay.model.message import Retry
+from relay.model.outcome import Retry
 from relay.sources.poller.settling import LONGEST_BACKOFF, backoff
 from tests.sources.poller.rig import Rig, until
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from relay.local.sqs.faults import Fault
-from relay.model.message import Retry
+from relay.model.outcome import Retry
 from relay.sources.poller.deliveries import Deliveries
 from relay.sources.poller.receive_health import ReceiveHealth
 from relay.sources.poller.receiver import Room

@@ -10,7 +10,8 @@ import sys
 from relay import Poller
 from relay.aws.session import open_session
 from relay.aws.sqs import open_queue
-from relay.model.message import Delivered, Message, Outcome
+from relay.model.message import Message
+from relay.model.outcome import Delivered, Outcome
 from relay.sources.poller import Limits
 
 

@@ -1,0 +1,40 @@
+"""What decoding takes from the settings: the decoding rules, and payloads fetched from S3."""
+
+from __future__ import annotations
+
+from relay.aws.errors import AwsError
+from relay.aws.s3 import read_object
+from relay.aws.session import SharedSession
+from relay.delivery.payloads import NotFetched, Payloads
+from relay.envelope import Rules
+from relay.settings.model import Settings
+
+
+def payloads(settings: Settings, session: SharedSession) -> Payloads:
+    """Opens pointers into the buckets that the settings name."""
+
+    async def fetch(bucket: str, key: str, limit: int) -> bytes:
+        try:
+            body = await read_object(await session(), bucket, key, limit)
+        except AwsError as error:
+            gone = error.code in ("NoSuchKey", "404")
+            raise NotFetched(error.sentence, "payload_missing" if gone else None) from error
+        if body is None:
+            raise NotFetched(f"the payload has over {limit} bytes", "payload_too_large")
+        return body
+
+    return Payloads(fetch, buckets=frozenset(settings.payload_buckets))
+
+
+def rules(settings: Settings) -> Rules:
+    """How messages are read."""
+    return Rules(
+        envelope=settings.envelope,
+        id_attribute=settings.id_attribute,
+        id_path=settings.id_path,
+        fifo_dedup_id=settings.fifo_dedup_id,
+        max_events=settings.max_events,
+        max_event_bytes=settings.max_event_bytes,
+        task_prefix=settings.task_prefix,
+        trace_in_data=settings.trace_in_data,
+    )

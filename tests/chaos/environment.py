@@ -1,0 +1,251 @@
+"""One relay with everything around it, on loopback sockets, in haste and at the mercy of faults."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import aiohttp
+
+from relay.local.demo.samples import SampleMessage
+from relay.local.inngest import Function, InngestServer, Lags
+from relay.local.processes import free_port
+from relay.local.sqs import SqsServer, Stored
+from relay.local.sqs.queue import Queue
+from relay.local.sqsd import Sqsd, SqsdOptions
+from relay.settings.clocks import DLQ_RETENTION, MAX_RECEIVE_COUNT, QUEUE_RETENTION
+from tests.chaos.accelerated_clock import Haste
+from tests.chaos.dynamodb import DynamoDb
+from tests.chaos.processes import Relay, Zygote
+from tests.chaos.proxy import Proxy
+from tests.chaos.publisher import Publisher, SqsClient
+
+Mode: TypeAlias = Literal["push", "pull", "fifo"]
+MODES: tuple[Mode, ...] = ("push", "pull", "fifo")
+SPEED = 25.0
+REGION = "us-east-1"
+
+FUNCTIONS = (
+    Function(name="transcribe", on="demo/heard"),
+    Function(name="transcode", on="demo/popular"),
+    Function(name="embed", on="demo/popular"),
+    Function(name="notify", on="demo/popular"),
+    Function(name="index", on="s3/*"),
+    Function(name="digest", on="demo/*", batched=True),
+)
+"""None, one and three to a name, and one that takes batches and ignores ids."""
+
+CLOCKS = {
+    "RELAY_HOLD": "100",
+    "RELAY_REQUEST_TIMEOUT": "20",
+    "RELAY_CONFIRM_DEADLINE": "15",
+    "RELAY_DRAIN_DEADLINE": "10",
+}
+DAEMON = SqsdOptions(
+    inactivity_timeout=140,
+    visibility_timeout=150,
+    error_visibility_timeout=15,
+    retention_period=1_209_600,
+    drain_timeout=5,
+)
+"""Minutes become tens of seconds, and `SPEED` makes them seconds."""
+
+VISIBILITY = 60
+
+
+@dataclass
+class World:
+    """What is running. Durations and times are those of `haste`."""
+
+    mode: Mode
+    haste: Haste
+    sqs: SqsServer
+    inngest: InngestServer
+    relay: Relay
+    proxies: dict[str, Proxy]
+    publisher: Publisher
+    main: Queue
+    dead: Queue
+    client: SqsClient
+    ledger: DynamoDb
+    options: SqsdOptions = DAEMON
+    excused: dict[str, str] = field(default_factory=dict)
+    _daemon: contextlib.AsyncExitStack | None = None
+    _sqsd: Sqsd | None = None
+
+    @property
+    def queue_url(self) -> str:
+        return self.sqs.account.url_of(self.main)
+
+    async def publish(self, *script: SampleMessage) -> None:
+        """Send these and enter them in the publisher's books."""
+        await self.publisher.publish(script)
+
+    def excuse(self, stored: Stored, code: str) -> None:
+        """Let the events of this message become dead letters for this reason."""
+        self.excused[stored.message_id] = code
+
+    @property
+    def excuses(self) -> dict[str, set[str]]:
+        """The codes that are excused, by event id."""
+        # Looked up at the end: a message is in the queue before its publisher has it in his books.
+        known = self.publisher.books.messages
+        return {name: {code} for key, code in self.excused.items() for name in known.get(key, ())}
+
+    async def start_daemon(self) -> None:
+        """Start sqsd, in push mode; at once if it was killed."""
+        if self.mode != "push" or self._daemon is not None:
+            return
+        self._daemon = contextlib.AsyncExitStack()
+        self._sqsd = Sqsd(
+            self.queue_url,
+            self.proxies["sqsd"].url,
+            self.options,
+            endpoint_url=self.sqs.url,
+            region=REGION,
+            clock=self.haste,
+        )
+        await self._daemon.enter_async_context(self._sqsd)
+
+    async def stop_daemon(self, *, kill: bool = False) -> None:
+        """End sqsd, by draining or as by SIGKILL."""
+        if self._daemon is not None and self._sqsd is not None:
+            if kill:
+                self._sqsd.kill()
+            stack, self._daemon = self._daemon, None
+            await stack.aclose()
+
+    async def until(self, condition: Callable[[], object], within: float) -> None:
+        """Return when the condition holds.
+
+        Raises:
+            TimeoutError: it did not in so many seconds of the world's.
+        """
+        async with self.haste.timeout(within):
+            while not condition():  # noqa: ASYNC110 - the condition is at another socket's end
+                await asyncio.sleep(0.01)
+
+    def state(self) -> str:
+        """Where everything is, for whoever wonders why nothing goes on."""
+        messages = [(one.state, one.receive_count) for one in self.main.messages()]
+        return (
+            f"relay {'up' if self.relay.running else 'down'}, {len(self.ledger.items)} notes in the"
+            f" ledger, queue {messages}, answers {dict(self.inngest.answers)}"
+        )
+
+    async def settled(self, within: float = 3_000.0) -> None:
+        """Return when the main queue is empty and every accepted event has taken its steps."""
+        await self.until(lambda: not self.main.messages(), within)
+        await self.inngest.settled()
+
+    async def ready(self) -> tuple[int, dict[str, Any]]:
+        """What the relay says at `GET /ready`."""
+        url = f"http://127.0.0.1:{self.relay.port}/ready"
+        async with aiohttp.ClientSession() as http, http.get(url) as answer:
+            return answer.status, await answer.json()
+
+
+@contextlib.asynccontextmanager
+async def world(
+    mode: Mode,
+    zygote: Zygote,
+    haste: Haste,
+    directory: Path,
+    *,
+    mutant: str | None = None,
+    settings: dict[str, str] | None = None,
+    options: SqsdOptions = DAEMON,
+    visibility: int = VISIBILITY,
+    start: bool = True,
+    inngest: Mapping[str, Any] | None = None,
+) -> AsyncIterator[World]:
+    """Everything, up and connected; `inngest` are arguments of the local event API."""
+    async with contextlib.AsyncExitStack() as stack:
+        sqs = await stack.enter_async_context(SqsServer(clock=haste, region=REGION))
+        known: dict[str, Any] = {"lags": Lags(insert=1.0), "persistence": "durable"}
+        orchestrator = InngestServer(0, FUNCTIONS, clock=haste, **known | dict(inngest or {}))
+        await stack.enter_async_context(orchestrator)
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        client = SqsClient(http, sqs.url)
+        main, dead = await _queues(client, sqs, visibility, fifo=mode == "fifo")
+        port = free_port() if mode == "push" else None
+        proxies = {
+            "SQS": Proxy("SQS", int(sqs.url.rpartition(":")[2])),
+            "Inngest": Proxy("Inngest", orchestrator.port),
+            "sqsd": Proxy("sqsd", port or 0, gateway=True),
+        }
+        ledger = await stack.enter_async_context(DynamoDb().listening())
+        proxies["DynamoDB"] = Proxy("DynamoDB", ledger.port)
+        for proxy in proxies.values():
+            await stack.enter_async_context(proxy.listening())
+        environment = _environment(proxies, sqs.account.url_of(main), port) | (settings or {})
+        relay = Relay(
+            zygote,
+            ["serve" if mode == "push" else "poll"],
+            environment,
+            directory / f"relay-{id(sqs):x}.log",
+            port,
+            mutant,
+        )
+        stack.push_async_callback(relay.kill_if_running)
+        publisher = Publisher(client, sqs.account.url_of(main), fifo=mode == "fifo")
+        made = World(
+            mode=mode,
+            haste=haste,
+            sqs=sqs,
+            inngest=orchestrator,
+            relay=relay,
+            proxies=proxies,
+            publisher=publisher,
+            main=main,
+            dead=dead,
+            client=client,
+            ledger=ledger,
+            options=options,
+        )
+        stack.push_async_callback(made.stop_daemon, kill=True)
+        if start:
+            await relay.start()
+            await made.start_daemon()
+        yield made
+
+
+async def _queues(
+    client: SqsClient, sqs: SqsServer, visibility: int, *, fifo: bool
+) -> tuple[Queue, Queue]:
+    suffix, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
+    await client.call(
+        "CreateQueue",
+        QueueName=f"dead{suffix}",
+        Attributes={"MessageRetentionPeriod": str(int(DLQ_RETENTION)), **kind},
+    )
+    dead = sqs.queues[f"dead{suffix}"]
+    policy = {"deadLetterTargetArn": dead.arn, "maxReceiveCount": MAX_RECEIVE_COUNT}
+    attributes = {
+        "MessageRetentionPeriod": str(int(QUEUE_RETENTION)),
+        "VisibilityTimeout": str(visibility),
+        "RedrivePolicy": json.dumps(policy),
+        **kind,
+    }
+    await client.call("CreateQueue", QueueName=f"main{suffix}", Attributes=attributes)
+    return sqs.queues[f"main{suffix}"], dead
+
+
+def _environment(proxies: dict[str, Proxy], queue_url: str, port: int | None) -> dict[str, str]:
+    found = {
+        "AWS_ACCESS_KEY_ID": "chaos",
+        "AWS_SECRET_ACCESS_KEY": "chaos",
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": proxies["SQS"].url,
+        "AWS_ENDPOINT_URL_DYNAMODB": proxies["DynamoDB"].url,
+        "RELAY_QUEUE_URL": queue_url,
+        "RELAY_INNGEST_URL": proxies["Inngest"].url,
+        "RELAY_METRICS": "none",
+        **CLOCKS,
+    }
+    return found if port is None else {**found, "PORT": str(port)}

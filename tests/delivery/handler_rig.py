@@ -1,0 +1,126 @@
+"""A handler between neighbours that do as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import TypeAlias
+
+from relay.delivery.dead_letter_queue import MAX_BYTES, DeadLetterCopy, DeadLetterQueue, NotStored
+from relay.delivery.handler import Handler
+from relay.delivery.payloads import Payloads
+from relay.delivery.reject_guard import RejectGuard
+from relay.envelope import Rules, decode
+from relay.model.event import Event
+from relay.model.facts import Fact
+from relay.model.message import Message
+from relay.model.origin import ATTRIBUTE, Origin, unpack
+from relay.model.outcome import Delivered, Outcome
+
+NOW = 1_767_225_600.0
+
+
+DAY = 86_400.0
+
+
+Answer: TypeAlias = Outcome | Callable[[Event], Outcome] | None
+
+
+class Script:
+    """A forwarder that answers by event id; None keeps the event waiting for ever."""
+
+    def __init__(self, answers: dict[str, Answer] | None = None) -> None:
+        self.answers = answers or {}
+        self.sent: list[str] = []
+        self.withdrawn: list[str] = []
+        self.ambiguous: set[str] = set()
+
+    async def submit(self, event: Event) -> Outcome:
+        self.sent.append(event.id)
+        answer = self.answers.get(event.id, Delivered(f"ref-{event.id}"))
+        if answer is None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.withdrawn.append(event.id)
+                raise
+        assert answer is not None
+        return answer(event) if callable(answer) else answer
+
+    def may_have_run(self, event_id: str) -> bool:
+        return event_id in self.ambiguous
+
+
+class Shelf:
+    """A dead-letter queue in memory that can be broken."""
+
+    def __init__(self) -> None:
+        self.copies: list[DeadLetterCopy] = []
+        self.trouble: NotStored | None = None
+        self.started = asyncio.Event()
+        self.silent: asyncio.Event | None = None
+
+    async def limit(self) -> int:
+        return MAX_BYTES
+
+    async def put(self, copy: DeadLetterCopy) -> None:
+        self.started.set()
+        await asyncio.sleep(0)
+        if self.silent is not None:
+            await self.silent.wait()
+        if self.trouble is not None:
+            raise self.trouble
+        self.copies.append(copy)
+
+
+class Bench:
+    """A handler with scripted neighbours and a clock that is moved by hand."""
+
+    def __init__(
+        self,
+        answers: dict[str, Answer] | None = None,
+        *,
+        guard: bool = True,
+        payloads: Payloads | None = None,
+    ) -> None:
+        self.now = NOW
+        self.facts: list[Fact] = []
+        self.script = Script(answers)
+        self.shelf = Shelf()
+        self.woken = asyncio.Event()
+        self.dead_letters = DeadLetterQueue(
+            self.shelf, observe=self.facts.append, clock=lambda: self.now, sleep=self._sleep
+        )
+        self.handler = Handler(
+            lambda message: decode(message, Rules()),
+            self.script,
+            self.dead_letters,
+            guard=RejectGuard(enabled=guard),
+            retention=10 * DAY,
+            observe=self.facts.append,
+            clock=lambda: self.now,
+            payloads=payloads,
+        )
+
+    async def _sleep(self, _seconds: float) -> None:
+        await self.woken.wait()
+        self.woken.clear()
+
+
+def message(body: object, message_id: str = "m-1", **more: object) -> Message:
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Message(body=text, message_id=message_id, queue="main", **more)  # type: ignore[arg-type]
+
+
+def event(**more: object) -> dict[str, object]:
+    return {"name": "a/b", "data": {}, **more}
+
+
+async def turns(count: int = 20) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def origin(copy: DeadLetterCopy) -> Origin:
+    return unpack(copy.attributes[ATTRIBUTE].value)

@@ -1,0 +1,84 @@
+"""The reject guard where a flood has several codes: it is the share of all of them that counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from relay.delivery.reject_guard import HISTORY, MIN_REJECTS, WINDOW, RejectGuard
+from relay.model.outcome import Reject
+
+CODES = tuple(Reject(code, f"why {code}") for code in ("not_json", "no_name", "bad_s3", "bad_sns"))
+
+
+async def admitted(guard: RejectGuard, count: int, reject_of: Callable[[int], Reject]) -> int:
+    """How many of so many rejects may be dead-lettered; the others are left waiting."""
+    tasks = []
+    for n, reject in enumerate(map(reject_of, range(count))):
+        tasks.append(asyncio.create_task(guard.admit(f"{reject.code}-{n}", reject)))
+        await asyncio.sleep(0)
+    done = sum(task.done() for task in tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return done
+
+
+@pytest.mark.parametrize("kinds", [2, 3, 4])
+async def test_codes_that_take_turns_are_held_like_one(kinds: int) -> None:
+    guard = RejectGuard()
+    assert await admitted(guard, WINDOW, lambda n: CODES[n % kinds]) < MIN_REJECTS
+    assert guard.suspicion is not None
+    assert set(guard.suspicion.codes) == {reject.code for reject in CODES[:kinds]}
+
+
+async def test_a_flood_of_several_codes_after_good_days_is_held() -> None:
+    guard = RejectGuard()
+    for n in range(5 * WINDOW):
+        guard.passed(f"good{n}")
+    assert await admitted(guard, 3 * WINDOW, lambda n: CODES[n % 2]) <= WINDOW
+
+
+async def test_another_code_that_becomes_common_meanwhile_is_held_too() -> None:
+    guard = RejectGuard()
+    await admitted(guard, 2 * MIN_REJECTS, lambda _: CODES[0])
+    few = await admitted(guard, MIN_REJECTS, lambda _: CODES[1])
+    assert 0 < few < MIN_REJECTS / 2
+    assert guard.suspicion is not None
+    assert "not_json and no_name" in str(guard.suspicion)
+
+
+async def test_all_of_them_are_let_go_together() -> None:
+    guard = RejectGuard()
+    tasks = [
+        asyncio.create_task(guard.admit(f"bad{n}", CODES[n % 2])) for n in range(2 * MIN_REJECTS)
+    ]
+    await asyncio.sleep(0)
+    assert not all(task.done() for task in tasks)
+    for n in range(2 * MIN_REJECTS):
+        guard.passed(f"good{n}")
+    await asyncio.gather(*tasks)
+    assert guard.suspicion is None
+
+
+async def test_poison_of_many_kinds_that_stays_the_minority_never_halts() -> None:
+    guard = RejectGuard()
+    for n in range(5 * WINDOW):
+        guard.passed(f"good{n}")
+        if n % 3:
+            await asyncio.wait_for(guard.admit(f"bad{n}", CODES[n % 4]), 5)
+    assert guard.suspicion is None
+
+
+async def test_what_is_usual_here_counts_for_no_flood() -> None:
+    guard = RejectGuard()
+    for n in range(3 * HISTORY):  # a third is always bad here
+        guard.passed(f"good{n}")
+        if n % 2:
+            await guard.admit(f"bad{n}", CODES[0])
+    for n in range(2 * WINDOW):  # and now and then a few of them have another fault
+        guard.passed(f"still-good{n}")
+        await asyncio.wait_for(guard.admit(f"new{n}", CODES[1] if n % 4 == 0 else CODES[0]), 5)
+    assert guard.suspicion is None

@@ -1,0 +1,89 @@
+"""Secrets in Secrets Manager: looked up when they are needed, again, and waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import boto3  # type: ignore[import-untyped] # it ships no types
+import pytest
+
+from relay.app.destinations import open_orchestrator
+from relay.app.destinations.inngest import open_destination
+from relay.aws.session import SharedSession
+from relay.model.destination import Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered
+from relay.settings.loading import load
+from tests.destinations.wire import http, listening
+
+EVENT = Event(id="e-1", name="order/placed", data=b"{}")
+REGION = "us-east-1"
+
+
+@pytest.fixture
+def secrets(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", moto)
+    client = boto3.client("secretsmanager", REGION, endpoint_url=moto)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def nobody(secrets: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that does not answer."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1")
+
+
+@pytest.mark.usefixtures("nobody")
+async def test_a_store_that_is_away_is_waited_for_and_halts_nothing() -> None:
+    hook = load({"RELAY_DESTINATION": "webhook", "RELAY_WEBHOOK_URL_SECRET": "prod/hook"})
+    inngest = load({"RELAY_INNGEST_EVENT_KEY_SECRET": "prod/key", "RELAY_CONFIRM": "off"})
+    async with AsyncExitStack() as stack:
+        opening = open_orchestrator("webhook", hook.settings, SharedSession(stack), print, print)
+        first, _ = await stack.enter_async_context(opening)
+        second = await stack.enter_async_context(open_destination(inngest.settings, print))
+        for destination in (first, second.destination):
+            with pytest.raises(Unavailable, match="cannot be looked up") as caught:
+                await destination.send([EVENT])
+            assert (caught.value.setting, caught.value.not_accepted) == (None, True)
+
+
+async def test_a_url_that_cannot_be_looked_up_halts_and_a_changed_one_is_followed(
+    secrets: Any,
+) -> None:
+    loaded = load(
+        {
+            "RELAY_DESTINATION": "webhook",
+            "RELAY_WEBHOOK_URL_SECRET": "prod/hook",
+            "RELAY_WEBHOOK_ALLOW_PRIVATE": "true",
+        }
+    )
+    assert loaded.mistakes == ()
+    learned: list[str] = []
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(listening(http(200)))
+        second = await stack.enter_async_context(listening(http(200)))
+        opening = open_orchestrator(
+            "webhook", loaded.settings, SharedSession(stack), print, learned.append
+        )
+        destination, refresh = await stack.enter_async_context(opening)
+        with pytest.raises(Unavailable) as caught:
+            await destination.send([EVENT])
+        assert caught.value.setting == "RELAY_WEBHOOK_URL_SECRET"
+        assert caught.value.not_accepted
+
+        secrets.create_secret(Name="prod/hook", SecretString=f"{first.url}/hook/one")
+        assert await destination.send([EVENT]) == [Delivered()]
+        secrets.put_secret_value(SecretId="prod/hook", SecretString=f"{second.url}/hook/two")
+        await refresh()
+        assert await destination.send([EVENT]) == [Delivered()]
+    assert {f"{first.url}/hook/one", f"{second.url}/hook/two"} <= set(learned)
+    assert [line for line, _, _ in (*first.requests, *second.requests)] == [
+        "POST /hook/one HTTP/1.1",
+        "POST /hook/two HTTP/1.1",
+    ]

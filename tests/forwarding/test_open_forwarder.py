@@ -1,0 +1,121 @@
+"""Several destinations from the settings: each event goes to its own, at its own pace."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from relay.app.forwarding import open_forwarder, rate_for
+from relay.aws.session import SharedSession
+from relay.local.orchestrators import APIS, Server
+from relay.model.event import Event
+from relay.model.facts import CircuitChanged, Fact
+from relay.model.outcome import Delivered, Reject, Retry
+from relay.settings.checks import missing
+from relay.settings.loading import load
+
+ROUTES = "order/*=argo,user/*=webhook"
+
+
+def event(name: str, event_id: str) -> Event:
+    return Event(id=event_id, name=name, data=b"{}")
+
+
+def settings(**variables: str) -> Any:
+    loaded = load(variables)
+    assert loaded.mistakes == ()
+    return loaded.settings
+
+
+async def test_each_event_goes_to_its_own_and_an_outage_stays_where_it_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    argo, webhook = APIS["argo"](), APIS["webhook"]()
+    facts: list[CircuitChanged] = []
+    changed = asyncio.Event()
+
+    def observe(fact: Fact) -> None:
+        if isinstance(fact, CircuitChanged):
+            facts.append(fact)
+            changed.set()
+
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(Server(argo.respond))
+        other = await stack.enter_async_context(Server(webhook.respond))
+        chosen = settings(
+            RELAY_ROUTES=ROUTES,
+            RELAY_ROUTE_MAX_HELD="2",
+            RELAY_ARGO_URL=one.url,
+            RELAY_WEBHOOK_URL=f"{other.url}/hook",
+            **argo.settings,
+            **webhook.settings,
+        )
+        assert missing(chosen) == []
+        with caplog.at_level(logging.WARNING):
+            opened = await open_forwarder(
+                chosen, stack, SharedSession(stack), lambda d: d, observe, pushed=True
+            )
+        assert "a queue of its own" in caplog.text
+        assert opened.concurrency() == 32
+        forwarder = opened.forwarder
+        assert await forwarder.submit(event("order/placed", "a")) == Delivered(
+            next(iter(argo.starts.started))
+        )
+        assert await forwarder.submit(event("user/left", "b")) == Delivered()
+        assert isinstance(await forwarder.submit(event("other", "c")), Reject)
+        await one.down()
+        held = [asyncio.ensure_future(forwarder.submit(event("order/x", str(i)))) for i in range(2)]
+        await changed.wait()
+        assert await forwarder.submit(event("user/left", "d")) == Delivered()
+        await forwarder.stop(0)
+        assert all(isinstance(outcome, Retry) for outcome in await asyncio.gather(*held))
+    assert facts[0].reason.startswith("argo: ")
+    assert len(webhook.starts.started) == 2
+
+
+@pytest.mark.parametrize(
+    ("destination", "needs"),
+    [
+        ("step-functions", "RELAY_STEP_FUNCTIONS_ARN"),
+        ("prefect", "RELAY_PREFECT_DEPLOYMENT"),
+        ("argo", "RELAY_ARGO_TEMPLATE"),
+        ("webhook", "RELAY_WEBHOOK_URL"),
+        ("temporal", "RELAY_TEMPORAL_TASK_QUEUE"),
+        ("bullmq", "RELAY_BULLMQ_QUEUE"),
+    ],
+)
+def test_what_a_destination_needs_is_named(destination: str, needs: str) -> None:
+    told = missing(settings(RELAY_DESTINATION=destination))
+    assert any(sentence.startswith(needs) for sentence in told)
+
+
+@pytest.mark.parametrize("routes", ["order/*=airplane", "order/*", "=argo"])
+def test_routes_to_nowhere_are_a_mistake(routes: str) -> None:
+    assert load({"RELAY_ROUTES": routes}).mistakes
+
+
+@pytest.mark.parametrize(
+    ("rate", "webhook", "argo"),
+    [
+        ("", 20.0, None),
+        ("300", 300.0, 300.0),
+        ("argo=5", 20.0, 5.0),
+        ("webhook=2,300", 2.0, 300.0),
+    ],
+)
+async def test_each_destination_has_a_rate_of_its_own(
+    rate: str, webhook: float, argo: float | None
+) -> None:
+    chosen = settings(RELAY_ROUTES=ROUTES, RELAY_RATE_LIMIT=rate, RELAY_WEBHOOK_PRESET="zapier")
+    assert rate_for("webhook", chosen) == webhook
+    assert rate_for("argo", chosen) == argo
+
+
+@pytest.mark.parametrize("rate", ["0", "fast", "airplane=3", ",", "webhook=1,webhook=2"])
+def test_what_is_no_rate_is_a_mistake(rate: str) -> None:
+    (told,) = load({"RELAY_RATE_LIMIT": rate}).mistakes
+    assert told.startswith("RELAY_RATE_LIMIT must be a number of events a second")

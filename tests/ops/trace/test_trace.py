@@ -1,0 +1,193 @@
+"""The story of one event: what leads from one source to another, and what is missing."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from relay.app.ledger import ledger_scope
+from relay.aws.dynamodb import open_table
+from relay.aws.session import SharedSession
+from relay.delivery.ledger import LedgerEntries, TableAccess
+from relay.local.inngest import Fault, InngestServer, Rule
+from relay.settings.loading import load
+from tests.ops.trace.conftest import EVENT, MESSAGE, delivered, remark, retried, story, whats
+
+Settings = dict[str, str]
+ULID = "01JQJ00000000000000000000Z"
+
+
+async def test_a_reference_in_the_log_leads_to_the_event_and_its_run(
+    settings: Settings, publish: Callable[..., Any], log: Callable[..., Path]
+) -> None:
+    ulid = await publish(name="shop/paid", id="order-1")
+    found = await story("order-1", settings, logs=[log(retried(), delivered(ulid))])
+    assert whats(found)[:5] == [
+        "sent to events",
+        "received from events",
+        "not delivered, it comes again: the destination is away",
+        "received from events, the 2nd time",
+        f"delivered as {ulid}",
+    ]
+    assert whats(found, "inngest") == [
+        f"stored as {ulid}",
+        "send-receipt started",
+        "send-receipt ended: completed",
+    ]
+    assert found.gaps == ()
+
+
+async def test_without_any_log_the_server_is_searched_for_the_id(
+    settings: Settings, publish: Callable[..., Any]
+) -> None:
+    for number in range(60):
+        await publish(name="shop/other", id=f"n-{number}")
+    ulid = await publish(name="shop/paid", id="order-1")
+    copy = await publish(name="shop/paid", id="order-1")
+    found = await story("order-1", settings)
+    assert {f"stored as {ulid}", f"stored as {copy}"} <= set(whats(found, "inngest"))
+    assert sum("started" in what for what in whats(found)) == 1
+
+
+async def test_the_servers_own_id_is_enough(
+    settings: Settings, publish: Callable[..., Any]
+) -> None:
+    ulid = await publish(name="shop/paid", id="order-1")
+    found = await story(ulid, settings)
+    assert found.known.events == {("shop/paid", "order-1")}
+    assert len(found.moments) == 3
+
+
+async def test_an_accepted_event_that_is_not_stored_is_said_to_be_lost(
+    settings: Settings, log: Callable[..., Path]
+) -> None:
+    found = await story("order-1", settings, logs=[log(delivered(ULID))])
+    assert whats(found, "inngest") == [f"not stored: {ULID} was accepted and is not there"]
+
+
+async def test_a_server_that_wants_another_key_is_a_gap(settings: Settings) -> None:
+    found = await story("order-1", {**settings, "RELAY_INNGEST_SIGNING_KEY": "abcd"})
+    (gap,) = found.gaps
+    assert gap[0] == "inngest"
+    assert "RELAY_INNGEST_SIGNING_KEY" in gap[1]
+
+
+async def test_a_server_that_is_down_is_a_gap_and_the_rest_is_told(
+    settings: Settings, inngest: InngestServer, log: Callable[..., Path]
+) -> None:
+    await inngest.down()
+    found = await story("order-1", settings, logs=[log(delivered(ULID))])
+    assert len(found.moments) == 3
+    assert [name for name, _ in found.gaps] == ["inngest"]
+
+
+async def test_a_backend_error_that_comes_as_an_empty_200_is_a_gap(
+    settings: Settings, inngest: InngestServer
+) -> None:
+    inngest.script.add(Rule(fault=Fault(status=200, body=""), path="/v1/", times=None))
+    found = await story("order-1", settings)
+    assert "not that of the API" in found.gaps[0][1]
+
+
+async def test_the_cloud_without_a_signing_key_is_a_gap() -> None:
+    found = await story("order-1", {"RELAY_INNGEST_EVENT_KEY": "k"})
+    assert found.gaps[0][0] == "inngest"
+
+
+async def test_log_files_that_cannot_be_read_are_a_gap_and_the_others_are_told(
+    settings: Settings, log: Callable[..., Path], tmp_path: Path
+) -> None:
+    absent = tmp_path / "absent.log"
+    found = await story("order-1", settings, logs=[absent, log(delivered(ULID))])
+    assert f"delivered as {ULID}" in whats(found, "log")
+    assert found.gaps == (("log files", f"{absent} cannot be read: No such file or directory"),)
+
+
+async def test_lines_in_the_form_for_people_are_a_gap(
+    settings: Settings, log: Callable[..., Path]
+) -> None:
+    found = await story("order-1", settings, logs=[log("10:15:00 delivered shop/paid order-1")])
+    assert found.gaps == (("log files", "3 lines that speak of it are not the relay's JSON"),)
+
+
+async def test_packed_logs_are_read(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "audit.log.1.gz"
+    path.write_bytes(gzip.compress(delivered(ULID).encode()))
+    assert whats(await story("order-1", settings, logs=[path]), "log")
+
+
+async def test_a_log_group_is_searched_for_every_name_that_is_found(
+    settings: Settings, aws: Callable[[str], Any]
+) -> None:
+    logs = aws("logs")
+    logs.create_log_group(logGroupName="audit")
+    logs.create_log_stream(logGroupName="audit", logStreamName="i-1")
+    # CloudWatch takes nothing that is two weeks old.
+    at = int(time.time() * 1_000)
+    lines = [retried(), remark(MESSAGE, "its lease was lost"), delivered(ULID)]
+    logs.put_log_events(
+        logGroupName="audit",
+        logStreamName="i-1",
+        logEvents=[{"timestamp": at + i, "message": text} for i, text in enumerate(lines)],
+    )
+    found = await story("order-1", settings, log_group="audit")
+    assert "its lease was lost" in whats(found, "log")
+    assert f"delivered as {ULID}" in whats(found, "log")
+    missing = await story("order-1", settings, log_group="absent")
+    assert "log group" in dict(missing.gaps)
+
+
+async def test_the_ledger_is_asked_by_the_name_that_another_source_knows(
+    settings: Settings, aws: Callable[[str], Any], log: Callable[..., Path], inngest: InngestServer
+) -> None:
+    aws("dynamodb").create_table(
+        TableName="ledger",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
+    )
+    async with AsyncExitStack() as stack:
+        shared = SharedSession(stack)
+        table = await stack.enter_async_context(open_table(shared, "ledger", key="key"))
+        destination, environment = ledger_scope(load(settings).settings)
+        records = LedgerEntries(
+            table,
+            TableAccess(patience=30.0),
+            destination=destination,
+            environment=environment,
+            kept=60.0,
+        )
+        assert await records.record("delivered", records.subject(EVENT), ULID)
+    settings = {**settings, "RELAY_LEDGER_TABLE": "ledger"}
+    alone = await story("order-1", settings)
+    assert "--name" in dict(alone.gaps)["ledger"]
+    for wanted in ({"name": "shop/paid"}, {"logs": [log(retried())]}):
+        found = await story("order-1", settings, **wanted)
+        assert whats(found, "ledger") == [f"delivered as {ULID}"]
+        assert f"not stored: {ULID} was accepted and is not there" in whats(found, "inngest")
+
+
+async def test_a_ledger_that_does_not_answer_is_a_gap(
+    settings: Settings, aws: Callable[[str], Any]
+) -> None:
+    settings = {**settings, "RELAY_LEDGER_TABLE": "absent"}
+    found = await story("order-1", settings, name="shop/paid")
+    assert "absent" in dict(found.gaps)["ledger"]
+
+
+async def test_the_story_is_json_in_the_order_of_time(
+    settings: Settings, publish: Callable[..., Any], log: Callable[..., Path]
+) -> None:
+    ulid = await publish(name="shop/paid", id="order-1")
+    found = await story("order-1", settings, logs=[log(delivered(ulid), retried())])
+    told = json.loads(json.dumps(found.as_json()))
+    assert told["events"] == [{"id": "order-1", "name": "shop/paid"}]
+    assert told["references"] == [ulid]
+    times = [moment["at"] for moment in told["timeline"]]
+    assert times == sorted(times)
+    assert {"source", "what", "message_id", "outcome"} <= told["timeline"][4].keys()
