@@ -13,9 +13,9 @@ from typing import Any
 
 import typer
 
+from relay.app.decoding import rules
 from relay.app.destinations.traits import traits_lookup
 from relay.app.dlq import destination_target, open_ledger_reader
-from relay.app.decoding import rules
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue, open_queue
 from relay.cli.dlq import output
