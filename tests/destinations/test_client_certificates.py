@@ -31,9 +31,9 @@ async def hooked(made: Certificates, *withheld: str) -> AsyncIterator[tuple[Wire
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(made.server.certificate, made.server.key)
     files = {
-        "CERTIFICATE": made.client.certificate,
-        "PRIVATE_KEY": made.client.key,
-        "AUTHORITY": made.authority,
+        "CERT_FILE": made.client.certificate,
+        "KEY_FILE": made.client.key,
+        "CA_FILE": made.authority,
     }
     async with AsyncExitStack() as stack:
         wire = await stack.enter_async_context(listening(http(200), tls=context))
@@ -57,14 +57,14 @@ async def test_a_receiver_that_asks_for_a_certificate_is_shown_ours(made: Certif
 
 
 async def test_a_receiver_that_is_shown_none_gets_nothing(made: Certificates) -> None:
-    async with hooked(made, "CERTIFICATE", "PRIVATE_KEY") as (wire, destination):
+    async with hooked(made, "CERT_FILE", "KEY_FILE") as (wire, destination):
         with pytest.raises(Unavailable):
             await destination.send([EVENT])
         assert wire.requests == []
 
 
 async def test_an_authority_that_nobody_told_us_of_halts(made: Certificates) -> None:
-    async with hooked(made, "AUTHORITY") as (wire, destination):
+    async with hooked(made, "CA_FILE") as (wire, destination):
         with pytest.raises(Unavailable, match="no TLS that can be trusted") as caught:
             await destination.send([EVENT])
         assert caught.value.setting == "RELAY_WEBHOOK_URL"

@@ -14,7 +14,7 @@ from relay.settings.loading import load
 
 PAGES = Path(__file__).parents[2] / "docs" / "destinations"
 BLOCK = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
-ELSEWHERE = ("AUTHORITY", "pip install")
+ELSEWHERE = ("CA_FILE", "pip install")
 """In a sentence about what this machine lacks."""
 
 

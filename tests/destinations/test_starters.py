@@ -167,7 +167,7 @@ def test_what_a_person_gives_up_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("known_by", "remembered", "surely"),
+    ("known_by", "dedup_window", "safe_repeat_window"),
     [
         ("the id", 86_400.0, 82_800.0),
         ("the id", 3_600.0, 2_700.0),

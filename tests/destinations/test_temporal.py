@@ -71,8 +71,8 @@ def _ours(made: certificates.Certificates) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("withheld", "setting"),
     [
-        ("AUTHORITY", "RELAY_TEMPORAL_CA_FILE"),
-        ("CERTIFICATE", None),
+        ("CA_FILE", "RELAY_TEMPORAL_CA_FILE"),
+        ("CERT_FILE", None),
         ("", None),
     ],
 )

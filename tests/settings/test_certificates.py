@@ -30,26 +30,26 @@ def told(**files: Path | str) -> list[str]:
 
 
 def test_files_that_fit_are_not_mentioned(made: Certificates) -> None:
-    pair = {"certificate": made.client.certificate, "private_key": made.client.key}
-    assert told(**pair, authority=made.authority) == []
+    pair = {"cert_file": made.client.certificate, "key_file": made.client.key}
+    assert told(**pair, ca_file=made.authority) == []
 
 
 def test_a_file_that_is_not_there_is_named_with_its_setting(made: Certificates) -> None:
-    (authority,) = told(authority="/nowhere/ca.pem")
+    (authority,) = told(ca_file="/nowhere/ca.pem")
     assert authority.startswith("RELAY_WEBHOOK_CA_FILE is no file")
     assert "no such file" in authority
-    (pair,) = told(certificate=made.client.certificate, private_key="/nowhere/key.pem")
+    (pair,) = told(cert_file=made.client.certificate, key_file="/nowhere/key.pem")
     assert "RELAY_WEBHOOK_KEY_FILE" in pair
 
 
 def test_files_that_are_no_pair_are_named(made: Certificates) -> None:
-    (pair,) = told(certificate=made.client.certificate, private_key=made.server.key)
+    (pair,) = told(cert_file=made.client.certificate, key_file=made.server.key)
     assert "key values mismatch" in pair
-    (empty,) = told(certificate=made.client.key, private_key=made.client.key)
+    (empty,) = told(cert_file=made.client.key, key_file=made.client.key)
     assert "no files of a certificate and its key" in empty
-    (alone,) = told(certificate=made.client.certificate)
+    (alone,) = told(cert_file=made.client.certificate)
     assert "go together" in alone
-    (garbage,) = told(authority=made.client.key)
+    (garbage,) = told(ca_file=made.client.key)
     assert "RELAY_WEBHOOK_CA_FILE" in garbage
 
 

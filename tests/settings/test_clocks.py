@@ -64,7 +64,7 @@ def test_the_table_needs_nothing_but_the_standard_library() -> None:
 
 
 @pytest.mark.parametrize(
-    ("clocks", "patience"),
+    ("clocks", "outcome_timeout"),
     [
         (Clocks(), 780.0),
         (Clocks(hold=0.0), 120.0),

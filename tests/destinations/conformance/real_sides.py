@@ -152,7 +152,7 @@ async def _argo() -> AsyncIterator[Server]:
         NAMESPACE="ARGO_NAMESPACE",
         TEMPLATE="ARGO_TEMPLATE",
         TOKEN="ARGO_TOKEN",
-        AUTHORITY="ARGO_AUTHORITY",
+        CA_FILE="ARGO_CA_FILE",
     )
     token = variables.get("RELAY_ARGO_TOKEN", "").removeprefix("Bearer ")
     authority = variables.get("RELAY_ARGO_CA_FILE")
