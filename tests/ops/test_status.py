@@ -272,7 +272,7 @@ async def test_json_is_one_look_and_nothing_seen_is_exit_code_1(relay: Relay) ->
 async def test_on_a_terminal_it_goes_on_until_it_is_stopped(sqs: SqsServer, relay: Relay) -> None:
     master, slave = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "relay", "status", "--relay", relay.url, "--every", "0.5"),
+        *(sys.executable, "-m", "relay", "status", "--relay", relay.url, "--interval", "0.5"),
         stdin=slave,
         stdout=slave,
         stderr=slave,
