@@ -1,34 +1,27 @@
-"""A consumer of one's own: each order of a queue is written down once it is paid.
+"""A consumer of your own: writes down each order of a queue once it is paid.
 
-Run it with a queue's URL, ARN or name; stop it with Ctrl-C or SIGTERM:
+Run it with the queue's URL, ARN or name; stop it with Ctrl-C or SIGTERM:
 
     AWS_REGION=eu-west-1 python examples/consume.py orders
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
 import sys
 from typing import Any
 
-from relay import Poller
-from relay.aws.session import open_session
-from relay.aws.sqs import open_queue
-from relay.model.message import Message
-from relay.model.outcome import Delivered, Outcome, Reject, Retry
-from relay.sources.poller import Limits
+from relay import Delivered, Message, Outcome, Reject, Retry, run
 
 
 async def handle(message: Message) -> Outcome:
-    """Say what becomes of the message. It may come again: do the same thing twice safely."""
+    """Return what becomes of the message. It may arrive twice: handling it again must be safe."""
     try:
         order: dict[str, Any] = json.loads(message.body)
         number, paid = order["number"], order["paid"]
     except (ValueError, TypeError, KeyError):
-        # Reject deletes it. Keep a copy first if somebody should see it; `relay poll` does.
-        return Reject("not_an_order", "the message is no order with a number and a payment")
+        # Deleted, unless `run` is given a dead-letter queue that keeps it.
+        return Reject("not_an_order", "the message has no order with a number and a payment")
     if not paid:
         return Retry("not paid yet", after=60)
     sys.stdout.write(f"order {number}\n")
@@ -36,16 +29,7 @@ async def handle(message: Message) -> Outcome:
     return Delivered()
 
 
-async def main(reference: str) -> None:
-    """Consume until told to stop; a second signal leaves at once."""
-    async with open_session() as session, open_queue(session, reference) as queue:
-        poller = Poller(queue, handle, limits=Limits(max_in_flight=100, drain=20))
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, poller.stop)
-        await poller.run()
-
-
 if __name__ == "__main__":
     if len(sys.argv) != 2:  # noqa: PLR2004 - the program and its one argument
-        sys.exit("name the queue: python examples/consume.py orders")
-    asyncio.run(main(sys.argv[1]))
+        sys.exit("usage: python examples/consume.py QUEUE")
+    run(sys.argv[1], handle)

@@ -1,19 +1,66 @@
-"""Relay: an SQS buffer and dead-letter relay in front of an event orchestrator."""
+"""Relay: an SQS buffer and dead-letter relay in front of an event orchestrator.
+
+The names below are the Python API: an SQS consumer for a handler of your own.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relay.sources.poller import Poller as Poller
+    from relay.aws.errors import AwsError as AwsError
+    from relay.consumer import Connection as Connection
+    from relay.consumer import Consumer as Consumer
+    from relay.consumer import Handler as Handler
+    from relay.consumer import connect as connect
+    from relay.consumer import run as run
+    from relay.model.message import Attribute as Attribute
+    from relay.model.message import Message as Message
+    from relay.model.outcome import Delivered as Delivered
+    from relay.model.outcome import Outcome as Outcome
+    from relay.model.outcome import Reject as Reject
+    from relay.model.outcome import Retry as Retry
+    from relay.sources.poller import Limits as Limits
+    from relay.sources.poller import PollerStatus as PollerStatus
 
-__all__ = ["Poller"]
+_HOMES = {
+    "Attribute": "relay.model.message",
+    "AwsError": "relay.aws.errors",
+    "Connection": "relay.consumer",
+    "Consumer": "relay.consumer",
+    "Delivered": "relay.model.outcome",
+    "Handler": "relay.consumer",
+    "Limits": "relay.sources.poller",
+    "Message": "relay.model.message",
+    "Outcome": "relay.model.outcome",
+    "PollerStatus": "relay.sources.poller",
+    "Reject": "relay.model.outcome",
+    "Retry": "relay.model.outcome",
+    "connect": "relay.consumer",
+    "run": "relay.consumer",
+}
+
+__all__ = [
+    "Attribute",
+    "AwsError",
+    "Connection",
+    "Consumer",
+    "Delivered",
+    "Handler",
+    "Limits",
+    "Message",
+    "Outcome",
+    "PollerStatus",
+    "Reject",
+    "Retry",
+    "connect",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """`Poller` on demand: importing the package must not import the AWS client."""
-    if name == "Poller":
-        from relay.sources.poller import Poller  # noqa: PLC0415 - the reason for this function
-
-        return Poller
+    """Import a name when it is first used: importing the package must not import AWS's client."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

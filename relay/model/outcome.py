@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -20,10 +21,21 @@ class Delivered(Struct, frozen=True):
 
 
 class Retry(Struct, frozen=True):
-    """Not now. The message stays in the queue and comes again, `after` seconds if given."""
+    """Not now. The message stays in the queue and becomes visible again.
 
-    reason: str
+    `after` is in seconds, at most the 12 hours that SQS hides a message for; without it the pause
+    grows with each receive.
+
+    Raises:
+        ValueError: `after` is negative, infinite or not a number.
+    """
+
+    reason: str = "the handler asked for a retry"
     after: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.after is not None and not 0 <= self.after < math.inf:
+            raise ValueError(f"Retry(after={self.after!r}): give the seconds to wait, 0 or more")
 
 
 class Reject(Struct, frozen=True):

@@ -14,7 +14,7 @@ from relay.aws.sqs_values import ReceivedMessage
 from relay.delivery.retention import Retention
 from relay.model.facts import HandlerRaised, Observe, ignore
 from relay.model.message import Message
-from relay.model.outcome import Outcome, Retry
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.sources.poller.deliveries import Deliveries
 from relay.sources.poller.expiring import LastCall, attributes_of, follow
 from relay.sources.poller.lease import Extender, now
@@ -111,6 +111,7 @@ class Poller:
     ) -> None:
         self._queue = queue
         self._handle = handle
+        self._name = getattr(handle, "__qualname__", type(handle).__name__)
         self._way = gate or AlwaysOpen()
         self._limits = limits or Limits()
         self._observe = observe
@@ -247,11 +248,23 @@ class Poller:
     async def _handled(self, message: Message) -> Outcome:
         """The handler's outcome. What it raises concerns this message alone."""
         try:
-            return await self._handle(message)
+            outcome: object = await self._handle(message)
         except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
-            _log.exception("the handler raised for message %s", message.message_id)
+            _log.exception("the handler %s raised for message %s", self._name, message.message_id)
             self._observe(HandlerRaised(message, error))
             return Retry(f"the handler raised {type(error).__name__}")
+        if isinstance(outcome, Delivered | Retry | Reject):
+            return outcome
+        sentence = (
+            f"the handler {self._name} returned {_described(outcome)}, which is not an outcome"
+        )
+        _log.error(
+            "%s: message %s is retried; return Delivered(), Retry(reason) or Reject(code, reason)",
+            sentence,
+            message.message_id,
+        )
+        self._observe(HandlerRaised(message, TypeError(sentence)))
+        return Retry(sentence)
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
         task = asyncio.ensure_future(work)
@@ -275,3 +288,10 @@ def _accepting(deliveries: Deliveries, last_call: LastCall) -> Accept:
         deliveries.accept(batch, asked_at, places)
 
     return accept
+
+
+def _described(value: object) -> str:
+    """What a handler returned, for the person who wrote it."""
+    if isinstance(value, type):
+        return f"the class {value.__name__} without parentheses"
+    return f"{value!r:.100}" if value is None or isinstance(value, bool) else type(value).__name__
