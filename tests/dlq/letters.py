@@ -14,7 +14,7 @@ def message(body: str = '{"name":"shop/order"}', **more: Any) -> Message:
     return Message(body=body.encode(), message_id="m-1", queue="dead", **more)
 
 
-def letter(
+def dead_letter(
     body: str = '{"name":"shop/order"}', origin: Origin | None = None, **more: Any
 ) -> DeadLetter:
     if origin is not None:

@@ -76,7 +76,7 @@ class Desk:
 
             fixed = None if to is None else await self.place.queue(to)
             routes = Routes(dead, self.place.queue, main=main, fixed=fixed)
-            road = QueueTarget(routes.of, journal.id, sleep=sleep)
+            target = QueueTarget(routes.of, journal.id, sleep=sleep)
             control = RunControl(self.stop)
             leases = Leases(dead, lease)
             scan = Scan(
@@ -90,7 +90,7 @@ class Desk:
             counts = await dead.attributes()
             guard = GrowthGuard(counts.visible + counts.in_flight, lag=0.0)
             deletion = Deleter(dead, leases, journal, sleep=sleep)
-            run = Run(dead, scan, deletion, journal, road, selection, control, guard)
+            run = Run(dead, scan, deletion, journal, target, selection, control, guard)
             return await run.execute(RateLimit(None), progress)
 
 

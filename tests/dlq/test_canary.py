@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from relay.dlq.plan import Part, Plan
+from relay.dlq.plan import GroupPlan, Plan
 from relay.dlq.prediction import LedgerState
 from relay.dlq.safeguards import await_canary, choose_canary
 from relay.local.clock import ManualClock
@@ -12,14 +12,14 @@ from relay.model.event import Event
 
 
 def test_a_canary_has_one_of_each_group_at_least() -> None:
-    parts = {
-        ("a", "x"): Part(goes=9, first=["a1", "a2", "a3"]),
-        ("b", "x"): Part(goes=2, first=["b1", "b2"]),
-        ("c", "y"): Part(goes=0),
-        ("d", "y"): Part(goes=1, first=["d1"]),
+    groups = {
+        ("a", "x"): GroupPlan(selected=9, sample=["a1", "a2", "a3"]),
+        ("b", "x"): GroupPlan(selected=2, sample=["b1", "b2"]),
+        ("c", "y"): GroupPlan(selected=0),
+        ("d", "y"): GroupPlan(selected=1, sample=["d1"]),
     }
-    assert choose_canary(Plan(parts=parts), 1) == {"a1", "b1", "d1"}
-    assert choose_canary(Plan(parts=parts), 5) == {"a1", "b1", "d1", "a2", "b2"}
+    assert choose_canary(Plan(groups=groups), 1) == {"a1", "b1", "d1"}
+    assert choose_canary(Plan(groups=groups), 5) == {"a1", "b1", "d1", "a2", "b2"}
     assert choose_canary(Plan(), 5) == frozenset()
 
 

@@ -66,7 +66,7 @@ async def test_a_failed_entry_blocks_the_rest_of_its_group_and_no_other(
     counts = await desk.redrive()
     assert order(place) == {"a": [0], "b": [1, 4, 7], "c": [2, 5, 8]}
     assert order(place, DEAD) == {"a": [3, 6]}
-    assert counts.stays == {"not_sent": 1, "blocked": 1}
+    assert counts.skipped == {"not_sent": 1, "blocked": 1}
     assert place.visible(DEAD) == 2
     assert (await desk.redrive()).complete
     assert order(place)["a"] == [0, 3, 6]
@@ -84,14 +84,14 @@ async def test_a_letter_that_must_stay_is_overtaken_by_none_of_its_group(
         )
     counts = await desk.redrive()
     assert order(place) == {"g": [0]}
-    assert counts.stays == {"max_hops": 1, "blocked": 1}
+    assert counts.skipped == {"max_hops": 1, "blocked": 1}
 
 
 async def test_what_is_not_meant_may_be_overtaken(desk: Desk, place: Place) -> None:
     await interleaved(place, 4, "a")
     counts = await desk.redrive(meant=Filter(ids=("a-1", "a-3")))
     assert order(place) == {"a": [1, 3]}
-    assert counts.stays == {"filtered": 2}
+    assert counts.skipped == {"filtered": 2}
 
 
 async def test_a_redrive_within_five_minutes_of_another_loses_nothing(

@@ -22,8 +22,8 @@ async def test_what_sqs_refuses_is_overtaken_by_none_of_its_group(
     backup = ("dlq", "restore", "dropped/backup.jsonl", "--yes", "--queue", "main.fifo")
     ended = await relay(*backup, "--journal", "run")
     assert ended.code == 3, ended
-    stays = json.loads(ended.out)["stays"]
-    assert (stays["not_sent"], stays["blocked"]) == (1, 29)
+    skipped = json.loads(ended.out)["stays"]
+    assert (skipped["not_sent"], skipped["blocked"]) == (1, 29)
     again = await relay(*backup, "--journal", "run")
     assert again.code == 0, again
     numbers = [json.loads(body)["data"]["number"] for body in place.bodies("dead.fifo")]

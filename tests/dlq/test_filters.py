@@ -6,9 +6,9 @@ import pytest
 
 from relay.dlq.filters import Filter
 from relay.model.origin import Origin
-from tests.dlq.letters import letter
+from tests.dlq.letters import dead_letter
 
-NOTED = letter(
+NOTED = dead_letter(
     '{"name":"shop/order","id":"own","data":{"total":7,"tags":["a"]}}',
     Origin(id="base", hops=2, source="main", code="fails_alone", sent_at=50.0),
 )

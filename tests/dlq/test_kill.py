@@ -145,8 +145,8 @@ def test_one_process_at_a_time_works_with_a_journal(tmp_path: Path) -> None:
 def test_a_journal_that_a_kill_tore_anywhere_is_read_up_to_there(tmp_path: Path) -> None:
     head = Head(queue="dead", arn="arn:aws:sqs:r:0:dead", taken_at=0.0, retention=1.0, fifo=False)
     journal = Journal(tmp_path / "run", head, {})
-    journal.note_deleted(["m-1"])
-    journal.note_deleted(["m-2"])
+    journal.record_deleted(["m-1"])
+    journal.record_deleted(["m-2"])
     journal.close()
     path = tmp_path / "run" / JOURNAL
     whole = path.read_bytes()
@@ -154,7 +154,7 @@ def test_a_journal_that_a_kill_tore_anywhere_is_read_up_to_there(tmp_path: Path)
     for cut in range(last, len(whole)):
         path.write_bytes(whole[:cut])
         again = Journal(tmp_path / "run", head, {})
-        again.note_deleted(["m-3"])
+        again.record_deleted(["m-3"])
         again.close()
         read = Journal(tmp_path / "run", head, {})
         read.close()

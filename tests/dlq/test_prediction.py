@@ -24,7 +24,7 @@ OLD = 23 * HOUR + 1.0
 ARN = "arn:aws:sqs:us-east-1:0:main"
 
 
-def letter(
+def dead_letter(
     body: str = '{"name":"shop/order"}', origin: Origin | None = None, **more: Any
 ) -> DeadLetter:
     if origin is not None:
@@ -39,18 +39,18 @@ def of(found: DeadLetter, known: LedgerState | None, age: float, **settings: Any
     return predict(found, told, age, traits_lookup(Settings(**settings)))
 
 
-DOUBTFUL = letter(origin=Origin(id="a", may_have_run=True, sent_at=0.0))
+DOUBTFUL = dead_letter(origin=Origin(id="a", may_have_run=True, sent_at=0.0))
 SENDING = LedgerState(sending_at=0.0)
 
 
 @pytest.mark.parametrize(
     ("found", "known", "age", "expected"),
     [
-        (letter(origin=Origin(id="a")), None, OLD, "runs"),
+        (dead_letter(origin=Origin(id="a")), None, OLD, "runs"),
         (DOUBTFUL, None, 60.0, "runs"),
         (DOUBTFUL, None, OLD, "ambiguous"),
-        (letter(dead_letter_source=ARN, sent_at=0.0), None, OLD, "ambiguous"),
-        (letter("{"), None, 0.0, "rejected"),
+        (dead_letter(dead_letter_source=ARN, sent_at=0.0), None, OLD, "ambiguous"),
+        (dead_letter("{"), None, 0.0, "rejected"),
         (DOUBTFUL, LedgerState(), OLD, "runs"),
         (DOUBTFUL, SENDING, 60.0, "runs"),
         (DOUBTFUL, SENDING, OLD, "ambiguous"),
@@ -96,11 +96,11 @@ def test_an_unknown_end_is_judged_by_what_its_destination_promises(
 ) -> None:
     assert of(DOUBTFUL, None, age, **settings) == expected
     assert of(DOUBTFUL, SENDING, age, **settings) == expected
-    assert of(letter(origin=Origin(id="a")), None, age, **settings) == "runs"
+    assert of(dead_letter(origin=Origin(id="a")), None, age, **settings) == "runs"
 
 
 def test_a_destination_that_never_forgets_needs_no_age() -> None:
-    unaged = letter(origin=Origin(id="a", may_have_run=True))
+    unaged = dead_letter(origin=Origin(id="a", may_have_run=True))
     assert of(unaged, None, math.inf, destination="argo") == "runs"
     assert of(unaged, None, math.inf) == "ambiguous"
 
@@ -111,7 +111,7 @@ def test_each_event_of_a_letter_is_judged_by_its_own_route() -> None:
     origin = Origin(id="a", may_have_run=True, sent_at=0.0)
     judge = traits_lookup(Settings(routes=routes, webhook_preset="make"))
     found = [
-        predict(letter(body, origin=origin), None, 2 * DAY, judge)
+        predict(dead_letter(body, origin=origin), None, 2 * DAY, judge)
         for body in ('{"name":"order/x"}', both, '{"name":"hook/x"}', '{"name":"nowhere"}')
     ]
     assert found == ["runs", "ambiguous", "repeats", "rejected"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.dlq.records import Damaged, of_message, read_record, to_message, write_record
+from relay.dlq.records import Damaged, message_to_fields, read_record, message_from_fields, write_record
 from relay.model.message import Attribute, Message
 from tests.dlq.letters import message
 
@@ -29,13 +29,13 @@ def test_a_record_holds_a_message_whole(
         group_id=group,
         receive_count=3,
     )
-    line = write_record(of_message(before))
+    line = write_record(message_to_fields(before))
     assert b"\n" not in line
-    assert to_message(read_record(line)) == before
+    assert message_from_fields(read_record(line)) == before
 
 
 def test_a_record_that_was_altered_anywhere_is_found_out() -> None:
-    line = write_record(of_message(message()))
+    line = write_record(message_to_fields(message()))
     for i in range(len(line)):
         altered = line[:i] + bytes([line[i] ^ 1]) + line[i + 1 :]
         with pytest.raises(Damaged):

@@ -24,7 +24,7 @@ async def test_letters_come_back_in_tens_and_are_gone(desk: Desk, place: Place) 
     place.sqs.requests.clear()
     counts = await desk.redrive()
     assert counts.complete
-    assert (counts.brought, counts.deleted) == (42, 42)
+    assert (counts.done, counts.deleted) == (42, 42)
     assert sorted(place.bodies("main")) == sorted(bodies)
     assert place.stored("dead") == ()
     requests = place.sqs.requests
@@ -96,7 +96,7 @@ async def test_each_letter_goes_back_to_the_queue_that_it_is_from(desk: Desk, pl
     assert sorted(place.bodies("second")) == [event(1), event(5)]
     assert place.bodies("main") == [event(2)]
     assert place.bodies("stranger") == []
-    assert counts.stays == {"no_route": 2}
+    assert counts.skipped == {"no_route": 2}
     assert not counts.complete
     assert (place.visible("dead"), len(place.stored("dead"))) == (2, 2)
 
@@ -115,7 +115,7 @@ async def test_only_what_is_meant_goes_and_the_rest_is_visible_again(
     counts = await desk.redrive(meant=Filter(where="data.number >= `9`"))
     assert sorted(place.bodies("main")) == sorted(event(i) for i in (9, 10, 11))
     assert counts.complete
-    assert counts.stays == {"filtered": 9}
+    assert counts.skipped == {"filtered": 9}
     assert place.visible("dead") == 9
 
 
@@ -124,7 +124,7 @@ async def test_a_limit_is_kept_and_what_was_received_beyond_it_is_visible_again(
 ) -> None:
     await letters(place, 25)
     counts = await desk.redrive(limit=7)
-    assert (counts.brought, counts.complete) == (7, True)
+    assert (counts.done, counts.complete) == (7, True)
     assert (len(place.bodies("main")), place.visible("dead")) == (7, 18)
 
 
@@ -161,9 +161,9 @@ async def test_letters_that_died_too_often_are_left(desk: Desk, place: Place) ->
     await place.send("dead", event(1), attributes=noted("a", hops=5))
     await place.send("dead", event(2), attributes=noted("b", hops=4))
     counts = await desk.redrive()
-    assert (counts.brought, counts.stays) == (1, {"max_hops": 1})
+    assert (counts.done, counts.skipped) == (1, {"max_hops": 1})
     desk.directory = desk.directory.with_name("raised")
-    assert (await desk.redrive(max_hops=9)).brought == 1
+    assert (await desk.redrive(max_hops=9)).done == 1
 
 
 async def test_binary_bodies_do_not_exist_but_base64_stand_ins_pass(

@@ -15,7 +15,7 @@ async def test_copies_of_one_letter_are_one_redrive(desk: Desk, place: Place) ->
     await place.send("dead", event(data={"other": "text"}), attributes=noted("same"))
     place.clock.advance(60)
     counts = await desk.redrive()
-    assert (counts.brought, counts.copies, counts.complete) == (2, 2, True)
+    assert (counts.done, counts.duplicates, counts.complete) == (2, 2, True)
     assert len(place.bodies("main")) == 2
     assert place.stored("dead") == ()
 
@@ -28,7 +28,7 @@ async def test_a_message_delivered_twice_in_one_batch_is_one_redrive(
     place.sqs.queues["dead"].duplicate(stored)
     counts = await desk.redrive()
     assert place.bodies("main") == [event(0)]
-    assert counts.brought == 1
+    assert counts.done == 1
 
 
 async def test_what_comes_back_during_the_run_is_left_and_the_run_ends(
@@ -39,8 +39,8 @@ async def test_what_comes_back_during_the_run_is_left_and_the_run_ends(
     place.clock.advance(60)
     async with dying_at_once(place):
         counts = await desk.redrive()
-    assert counts.brought <= 40
-    assert set(counts.stays) <= {"returned", "arrived", "limit"}
+    assert counts.done <= 40
+    assert set(counts.skipped) <= {"returned", "arrived", "limit"}
     assert not counts.complete
     assert len(place.bodies("main")) + len(place.bodies("dead")) == 40
 
@@ -52,7 +52,7 @@ async def test_a_queue_that_grows_while_it_works_stops_the_run(desk: Desk, place
         counts = await desk.redrive()
     assert counts.stopped is not None
     assert "has grown by" in counts.stopped
-    assert counts.brought <= 200
+    assert counts.done <= 200
     assert place.sqs.queues["dead"].counts()[1] == 0
 
 
@@ -78,7 +78,7 @@ async def test_two_operators_at_once_do_not_hurt_each_other(place: Place, tmp_pa
     bodies = await letters(place, 60)
     one, other = Desk(place, tmp_path / "one"), Desk(place, tmp_path / "other")
     tallies = await asyncio.gather(one.redrive(), other.redrive())
-    assert sum(counts.brought for counts in tallies) == 60
+    assert sum(counts.done for counts in tallies) == 60
     assert sorted(place.bodies("main")) == sorted(bodies)
     assert place.stored("dead") == ()
 
@@ -89,9 +89,9 @@ async def test_a_stop_finishes_what_is_under_way_and_releases_the_rest(
     bodies = await letters(place, 100)
     counts = await desk.redrive(progress=lambda _: desk.stop.set())
     assert counts.interrupted
-    assert 0 < counts.brought < 100
-    assert counts.brought == counts.deleted == len(place.bodies("main"))
-    assert place.visible("dead") == 100 - counts.brought
+    assert 0 < counts.done < 100
+    assert counts.done == counts.deleted == len(place.bodies("main"))
+    assert place.visible("dead") == 100 - counts.done
     desk.stop.clear()
     assert (await desk.redrive()).complete
     assert sorted(place.bodies("main")) == sorted(bodies)

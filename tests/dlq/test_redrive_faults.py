@@ -13,7 +13,7 @@ async def test_the_entries_of_a_send_that_fail_stay_and_only_they(desk: Desk, pl
     refused = {3: "InvalidMessageContents", 7: "InvalidMessageContents"}
     place.sqs.faults.add(Fault(action="SendMessageBatch", entries=refused, sender_fault=True))
     counts = await desk.redrive()
-    assert (counts.brought, counts.deleted, counts.stays) == (8, 8, {"not_sent": 2})
+    assert (counts.done, counts.deleted, counts.skipped) == (8, 8, {"not_sent": 2})
     assert sorted(place.bodies("main") + place.bodies("dead")) == sorted(bodies)
     assert place.visible("dead") == 2
 
@@ -38,10 +38,10 @@ async def test_the_entries_of_a_delete_that_fail_are_owed_and_paid_by_the_next_r
         )
     )
     counts = await desk.redrive()
-    assert (counts.brought, counts.owed, counts.complete) == (10, 10, False)
+    assert (counts.done, counts.not_deleted, counts.complete) == (10, 10, False)
     place.sqs.faults.clear()
     again = await desk.redrive()
-    assert (again.brought, again.deleted, again.complete) == (0, 10, True)
+    assert (again.done, again.deleted, again.complete) == (0, 10, True)
     assert sorted(place.bodies("main")) == sorted(bodies)
 
 
@@ -61,7 +61,7 @@ async def test_a_release_that_fails_in_part_harms_nothing(desk: Desk, place: Pla
         Fault(action="ChangeMessageVisibilityBatch", entries={1: "InternalError"}),
     )
     counts = await desk.redrive(meant=Filter(ids=("id-0",)))
-    assert counts.brought == 1
+    assert counts.done == 1
     assert len(place.stored("dead")) == 4
     place.clock.advance(121)
     assert place.visible("dead") == 4
@@ -95,7 +95,7 @@ async def test_a_lease_that_lapses_leaves_the_letter_to_be_deleted_when_it_comes
     counts = await desk.redrive()
     assert sorted(place.bodies("main")) == sorted(bodies)
     assert place.stored("dead") == ()
-    assert counts.brought == 10
+    assert counts.done == 10
 
 
 async def test_a_pass_that_reaches_sqss_limit_in_flight_says_what_is_left(
@@ -104,7 +104,7 @@ async def test_a_pass_that_reaches_sqss_limit_in_flight_says_what_is_left(
     await letters(place, 30)
     place.sqs.faults.add(Fault(action="ReceiveMessage", skip=1, error="OverLimit", times=None))
     counts = await desk.redrive(meant=Filter(ids=("nobody",)))
-    assert (counts.complete, counts.out_of_reach) == (False, 20)
+    assert (counts.complete, counts.not_received) == (False, 20)
     assert "lends no more" in counts.why
 
 

@@ -38,7 +38,7 @@ async def test_ten_attributes_and_no_other_id_stay_for_a_person(desk: Desk, plac
     await place.send("main", event(), attributes=ten)
     await place.bury()
     counts = await desk.redrive()
-    assert counts.stays == {"no_room": 1}
+    assert counts.skipped == {"no_room": 1}
     assert "--direct" in counts.reasons["no_room"]
     assert (place.visible("dead"), place.bodies("main")) == (1, [])
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import QueueAttributes
-from relay.dlq.scan import Reach, Scan
+from relay.dlq.scan import Coverage, Scan
 from tests.dlq.place import Place, event, noted
 
 COUNT = 12
@@ -26,7 +26,7 @@ class Behind:
         return replace(counts, **self._stale.popleft()) if self._stale else counts
 
 
-async def passed(place: Place, looks: int, deleted: int = 0, **stale: int) -> Reach:
+async def passed(place: Place, looks: int, deleted: int = 0, **stale: int) -> Coverage:
     """Go through the queue, keeping what comes or, of the first, deleting it."""
     await place.send("dead", *(event(i) for i in range(COUNT)), attributes=noted("x"))
     queue = await place.queue("dead")
@@ -46,7 +46,7 @@ async def passed(place: Place, looks: int, deleted: int = 0, **stale: int) -> Re
             await queue.delete(handles)
             gone += len(handles)
     assert taken == COUNT
-    return scan.reach
+    return scan.coverage
 
 
 async def test_counters_that_do_not_know_of_the_receives_yet_are_waited_for(place: Place) -> None:
@@ -58,11 +58,11 @@ async def test_counters_that_do_not_know_of_the_deletes_yet_are_waited_for(place
 
 
 async def test_what_stays_hidden_is_told_in_the_end(place: Place) -> None:
-    reach = await passed(place, 10_000, deleted=COUNT, in_flight=3)
-    assert (reach.complete, reach.left) == (False, 3)
-    assert "in other hands" in reach.why
+    coverage = await passed(place, 10_000, deleted=COUNT, in_flight=3)
+    assert (coverage.complete, coverage.left) == (False, 3)
+    assert "in other hands" in coverage.why
 
 
 async def test_what_surely_is_not_ours_is_told_without_waiting(place: Place) -> None:
-    reach = await passed(place, 1, in_flight=COUNT + 5)
-    assert (reach.complete, reach.left) == (False, 5)
+    coverage = await passed(place, 1, in_flight=COUNT + 5)
+    assert (coverage.complete, coverage.left) == (False, 5)
