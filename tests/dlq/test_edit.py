@@ -27,7 +27,7 @@ def edited(found: DeadLetter, edit: Any, *, rerun: bool = False) -> DeadLetter |
     return modify(found, Rules(), edit=edit, rerun=rerun)
 
 
-def test_an_edit_by_a_path_changes_the_body_and_no_id() -> None:
+def test_a_jmespath_edit_changes_the_body_and_no_id() -> None:
     path = "{name: 'shop/mended', data: data}"
     changed = edited(dead_letter('{"name":"shop/order","data":{"a":1}}'), load_edit(path))
     assert isinstance(changed, DeadLetter)
@@ -35,7 +35,7 @@ def test_an_edit_by_a_path_changes_the_body_and_no_id() -> None:
     assert [event.id for event in changed.events] == ["m-1"]
 
 
-def test_an_edit_of_an_array_changes_pending_events_only_and_keeps_their_places() -> None:
+def test_an_edit_of_an_array_changes_only_pending_events_and_keeps_their_positions() -> None:
     body = '[{"name":"a" },{"name":"b"},{"name":"c"}]'
     found = dead_letter(body, Origin(id="x", pending=(1,)))
     changed = edited(found, lambda value: {**value, "name": value["name"].upper()})
@@ -44,13 +44,13 @@ def test_an_edit_of_an_array_changes_pending_events_only_and_keeps_their_places(
     assert [(event.index, event.id) for event in changed.events] == [(1, "x.1")]
 
 
-def test_an_edit_can_mend_what_is_no_json() -> None:
+def test_an_edit_can_fix_a_body_that_is_not_json() -> None:
     changed = edited(dead_letter('{"name":"a",}'), lambda text: text.replace(",}", "}"))
     assert isinstance(changed, DeadLetter)
     assert changed.name == "a"
 
 
-def test_an_edited_stand_in_is_a_plain_body_again() -> None:
+def test_an_edited_encoded_body_is_a_plain_body_again() -> None:
     found = dead_letter("eyJuYW1lIjoiYSJ9", Origin(id="x", encoding="base64"))
     changed = edited(found, lambda value: {**value, "data": {}})
     assert isinstance(changed, DeadLetter)
@@ -59,7 +59,7 @@ def test_an_edited_stand_in_is_a_plain_body_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "told"),
+    ("edit", "reason"),
     [
         (lambda value: None, "reject"),
         (lambda value: {**value, "id": "another"}, "the id"),
@@ -67,11 +67,11 @@ def test_an_edited_stand_in_is_a_plain_body_again() -> None:
         (lambda value: float("nan"), "ValueError"),
     ],
 )
-def test_an_edit_that_would_do_harm_is_not_sent(edit: Any, told: str) -> None:
+def test_a_harmful_edit_is_not_sent(edit: Any, reason: str) -> None:
     skipped = edited(dead_letter('{"name":"a","id":"mine"}'), edit)
     assert isinstance(skipped, Skipped)
     assert skipped.code == "edit_failed"
-    assert told in skipped.reason
+    assert reason in skipped.reason
 
 
 def test_an_edit_can_be_a_python_file(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_an_edit_file_that_fails_is_refused_with_a_sentence(tmp_path: Path, text
         load_edit(str(file))
 
 
-def test_an_edit_that_exits_fails_alone() -> None:
+def test_an_edit_that_exits_fails_for_that_message_only() -> None:
     skipped = edited(dead_letter(), lambda value: sys.exit())
     assert isinstance(skipped, Skipped)
     assert (skipped.code, "SystemExit" in skipped.reason) == ("edit_failed", True)
