@@ -75,7 +75,7 @@ def test_a_harmful_edit_is_not_sent(edit: Any, reason: str) -> None:
 
 
 def test_an_edit_can_be_a_python_file(tmp_path: Path) -> None:
-    file = tmp_path / "mend.py"
+    file = tmp_path / "fix.py"
     file.write_text("def edit(value):\n    return {**value, 'v': '2'}\n")
     changed = edited(dead_letter(), load_edit(str(file)))
     assert isinstance(changed, DeadLetter)
@@ -87,9 +87,9 @@ def test_an_edit_can_be_a_python_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["import absent_module", "1 / 0", "raise SystemExit", "x = ("])
 def test_an_edit_file_that_fails_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "mend.py"
+    file = tmp_path / "fix.py"
     file.write_text(text)
-    with pytest.raises(ValueError, match=r"mend\.py cannot be run"):
+    with pytest.raises(ValueError, match=r"fix\.py cannot be run"):
         load_edit(str(file))
 
 

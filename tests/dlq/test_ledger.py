@@ -73,14 +73,14 @@ async def test_a_transient_failure_is_retried_and_a_permanent_one_raised() -> No
     table = Table()
     throttled = AwsError("ThrottlingException", "throttled", "slower")
     table.failures = [throttled, throttled]
-    memory = LedgerTableReader(table, SCOPE, sleep=at_once)
-    assert len(await memory.look_up([Event(id="e", name="n")])) == 1
+    reader = LedgerTableReader(table, SCOPE, sleep=at_once)
+    assert len(await reader.look_up([Event(id="e", name="n")])) == 1
     table.failures = [AwsError("AccessDenied", "denied", "not permitted")]
     with pytest.raises(AwsError, match="not permitted"):
-        await memory.look_up([Event(id="e", name="n")])
+        await reader.look_up([Event(id="e", name="n")])
     table.at_once = 0
     with pytest.raises(AwsError, match="throttled"):
-        await memory.look_up([Event(id="e", name="n")])
+        await reader.look_up([Event(id="e", name="n")])
 
 
 @pytest.fixture

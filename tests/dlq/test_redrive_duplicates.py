@@ -77,8 +77,8 @@ async def dead_lettered_at_once(queues: LocalQueues) -> AsyncIterator[None]:
 async def test_two_operators_at_once_do_no_harm(queues: LocalQueues, tmp_path: Path) -> None:
     bodies = await send_dead_letters(queues, 60)
     one, other = Redriver(queues, tmp_path / "one"), Redriver(queues, tmp_path / "other")
-    tallies = await asyncio.gather(one.redrive(), other.redrive())
-    assert sum(counts.done for counts in tallies) == 60
+    both = await asyncio.gather(one.redrive(), other.redrive())
+    assert sum(counts.done for counts in both) == 60
     assert sorted(queues.bodies("main")) == sorted(bodies)
     assert queues.stored("dead") == ()
 

@@ -78,7 +78,7 @@ def _lines(statistics: Statistics, head: Head) -> Iterator[str]:
     first = statistics.first_expiry
     if first is not None:
         earliest = "" if first.exact else " at the earliest"
-        when = f"in {format_duration(first.at - now)}" if first.at > now else "any moment"
+        when = f"in {format_duration(first.at - now)}" if first.at > now else "at any moment"
         yield f"SQS deletes the first {when}{earliest}, {format_time(first.at)}"
     if statistics.count:
         yield ""
