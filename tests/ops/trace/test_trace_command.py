@@ -42,7 +42,7 @@ async def test_nothing_known_is_exit_code_1_and_the_gaps_are_told(
     ended = await run("trace", "absent", "--snapshot", "/dev/null", **settings)
     code, out, err = ended.code, ended.out, ended.err
     assert code == 2
-    assert "no snapshot" in err
+    assert "not a snapshot" in err
     settings["RELAY_INNGEST_SIGNING_KEY"] = "abcd"
     ended = await run("trace", "absent", **settings)
     code, out, err = ended.code, ended.out, ended.err
