@@ -14,7 +14,7 @@ COMMANDS = {
     "poll": "Receive messages from the queue itself and deliver their events.",
     "config": "Show the settings in effect, where each comes from, and what is wrong with them.",
     "send": "Send messages from a file to a queue.",
-    "dlq": "See what died and why, and bring it back safely.",
+    "dlq": "Inspect, redrive, drop and restore dead letters.",
     "status": "Show what waits, what the relay does with it, and how fast.",
     "trace": "Tell everything that happened to one event.",
     "doctor": "Check queues, keys, clocks and permissions before they hurt.",

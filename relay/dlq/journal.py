@@ -16,7 +16,7 @@ from relay.dlq.records import Damaged, DurableLines, message_to_fields, read_rec
 from relay.dlq.snapshot import Head, head_fields
 from relay.model.message import Message
 
-FORMAT = 1
+FORMAT = 2
 JOURNAL, BACKUP = "journal.jsonl", "backup.jsonl"
 
 
