@@ -29,7 +29,7 @@ from relay.settings.model import Settings
 from relay.telemetry.recorder import Recorder
 from tests.delivery.ledger.scripted import HOUR, event
 from tests.delivery.ledger.tables import new_table
-from tests.telemetry.samples import tell, written
+from tests.telemetry.samples import log_lines, observe
 
 REGION = "us-east-1"
 TRIES = 20
@@ -72,7 +72,7 @@ class Watched:
 
     def observe(self, fact: Fact) -> None:
         self.facts.append(fact)
-        tell(self.recorder, fact)
+        observe(self.recorder, fact)
 
     def telemetry(self) -> Telemetry:
         return Telemetry(
@@ -199,10 +199,10 @@ def test_misses_and_reused_ids_are_counted_and_logged() -> None:
         LedgerChanged(unavailable=False, reason="", seconds=30.0),
         IdReused(event("e")),
     ]
-    tell(recorder, *facts)
+    observe(recorder, *facts)
     counters = recorder.window.counters
     assert (counters["LedgerFailures", ""], counters["IdsReused", ""]) == (42, 1)
-    unavailable, back, reused = written(*facts)
+    unavailable, back, reused = log_lines(*facts)
     assert "the table is throttled" in unavailable["message"]
     assert "after 30 s" in back["message"]
     assert (reused["code"], reused["event_id"], reused["message_id"]) == ("id_reused", "e", "m")
