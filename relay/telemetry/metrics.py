@@ -108,18 +108,20 @@ CIRCUIT_STATE = _gauge(
 HEARTBEAT = _counter("Heartbeat", "1 a report from every process; no data means none is running.")
 DELIVERED_IN_SLO = _counter(
     "DeliveredInSlo",
-    f"Events accepted within `RELAY_SLO` ({SLO_SECONDS:g} s) of the message's first send.",
+    f"Events accepted within `RELAY_SLO` (default {SLO_SECONDS:g} s) of the message's first send.",
 )
-DELIVERED_LATE = _counter("DeliveredLate", f"Events accepted later than that ({SLO_SECONDS:g} s).")
+DELIVERED_LATE = _counter("DeliveredLate", "Events accepted later than `RELAY_SLO`.")
 LEDGER_FAILURES = _counter(
-    "LedgerFailures", "Ledger reads and writes that failed, by event; delivery goes on without it."
+    "LedgerFailures",
+    "Failed ledger reads and writes, one for each event; delivery goes on without it.",
 )
 IDS_REUSED = _counter(
     "IdsReused",
     "Events whose id was used before with different content; treated as the same event.",
 )
 TELEMETRY_FAILURES = _counter(
-    "TelemetryFailures", "Metric reports and span exports that failed; delivery goes on."
+    "TelemetryFailures",
+    "Failed metric reports and span exports, and errors in observers; delivery goes on.",
 )
 LOG_LINES_LOST = _counter(
     "LogLinesLost", "Log lines dropped: the disk is full, or nobody reads the pipe."
