@@ -17,7 +17,7 @@ WRITE_DELAY = 0.05
 lines. A crash may lose the lines of this time."""
 
 MAX_FILE_BYTES = 50_000_000
-"""When a log file is rotated. An agent that follows it has read it long before it is full."""
+"""When a log file is rotated. An agent that follows it has read it by the next rotation."""
 
 BACKUPS = 5
 """Rotated files to keep."""
