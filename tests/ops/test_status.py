@@ -214,18 +214,18 @@ async def test_a_queue_that_could_not_be_read_is_tried_again(sqs: SqsServer) -> 
 
 async def test_without_a_terminal_the_status_is_printed_once(sqs: SqsServer, relay: Relay) -> None:
     await publish("events", 1)
-    ended = await run("status", "--relay", relay.url, RELAY_QUEUE_URL="events")
-    assert (ended.code, ended.err) == (0, "")
-    lines = [line.split() for line in ended.out.splitlines()]
+    result = await run("status", "--relay", relay.url, RELAY_QUEUE_URL="events")
+    assert (result.code, result.err) == (0, "")
+    lines = [line.split() for line in result.out.splitlines()]
     assert ["events", "1", "0", "0", "-"] in lines
     assert [relay.url, "closed", "7"] in lines
     assert [relay.url, "0", "0", "0", "0", "0"] in lines
 
 
 async def test_json_is_printed_once_and_reading_nothing_is_exit_code_1(relay: Relay) -> None:
-    ended = await run("status", "--json", "--relay", relay.url)
-    assert ended.code == 0
-    assert json.loads(ended.out)["relays"][0]["circuit"] == "closed"
+    result = await run("status", "--json", "--relay", relay.url)
+    assert result.code == 0
+    assert json.loads(result.out)["relays"][0]["circuit"] == "closed"
     assert (await run("status", "--relay", "http://127.0.0.1:1")).code == 1
     wrong = await run("status", "--relay", "localhost:8000")
     assert wrong.code == 2

@@ -87,7 +87,7 @@ def _worst(found: list[CheckResult]) -> dict[str, CheckResult]:
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandResult:
     """A finished command: its exit code and output."""
 
     code: int
@@ -95,7 +95,7 @@ class Ended:
     err: str
 
 
-async def run(*arguments: str, stdin: str = "", **settings: str) -> Ended:
+async def run(*arguments: str, stdin: str = "", **settings: str) -> CommandResult:
     """Run a command in a thread: a process would load the libraries for each test."""
     result = await asyncio.to_thread(
         CliRunner().invoke,
@@ -107,7 +107,7 @@ async def run(*arguments: str, stdin: str = "", **settings: str) -> Ended:
     )
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return Ended(result.exit_code, result.stdout, result.stderr)
+    return CommandResult(result.exit_code, result.stdout, result.stderr)
 
 
 @pytest.fixture(scope="session")

@@ -26,9 +26,9 @@ RESULTS = [
 
 async def test_the_table_has_the_result_the_reason_and_the_fix(deployment: Deployment) -> None:
     deployment.set("relay", VisibilityTimeout="30")
-    ended = await run("doctor", **deployment.settings)
-    out = ended.out
-    assert (ended.code, ended.err) == (0, "")
+    result = await run("doctor", **deployment.settings)
+    out = result.out
+    assert (result.code, result.err) == (0, "")
     assert "warn" in out
     assert "→ set the queue's VisibilityTimeout above 870" in out
     assert '"Action": ["sqs:SendMessage"]' in out
@@ -39,9 +39,9 @@ async def test_the_table_has_the_result_the_reason_and_the_fix(deployment: Deplo
 
 async def test_a_failure_is_exit_code_1_and_is_in_the_json(deployment: Deployment) -> None:
     deployment.set("relay-dead", RedriveAllowPolicy='{"redrivePermission":"denyAll"}')
-    ended = await run("doctor", "--json", "--pull", **deployment.settings)
-    document = json.loads(ended.out)
-    assert ended.code == 1
+    result = await run("doctor", "--json", "--pull", **deployment.settings)
+    document = json.loads(result.out)
+    assert result.code == 1
     assert document["healthy"] is False
     assert document["counts"]["fail"] == 1
     (failing,) = [result for result in document["results"] if result["status"] == "fail"]

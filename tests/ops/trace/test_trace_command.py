@@ -16,8 +16,8 @@ async def test_a_timeline_for_people_names_its_sources(
 ) -> None:
     ulid = await publish(name="shop/paid", id="order-1")
     settings["RELAY_LOG_FILE"] = str(log(retried(), delivered(ulid)))
-    ended = await run("trace", "order-1", **settings)
-    code, out, err = ended.code, ended.out, ended.err
+    result = await run("trace", "order-1", **settings)
+    code, out, err = result.code, result.out, result.err
     lines = out.splitlines()
     assert (code, err) == (0, "")
     assert lines[0] == "event    shop/paid order-1"
@@ -30,8 +30,8 @@ async def test_lines_come_from_standard_input_too_and_json_goes_out(
     settings: dict[str, str],
 ) -> None:
     stdin = retried()
-    ended = await run("trace", "order-1", "--log", "-", "--json", stdin=stdin, **settings)
-    code, out, err = ended.code, ended.out, ended.err
+    result = await run("trace", "order-1", "--log", "-", "--json", stdin=stdin, **settings)
+    code, out, err = result.code, result.out, result.err
     assert (code, err) == (0, "")
     assert [moment["source"] for moment in json.loads(out)["timeline"]] == ["log"] * 3
 
@@ -39,20 +39,20 @@ async def test_lines_come_from_standard_input_too_and_json_goes_out(
 async def test_nothing_known_is_exit_code_1_and_the_gaps_are_told(
     settings: dict[str, str],
 ) -> None:
-    ended = await run("trace", "absent", "--snapshot", "/dev/null", **settings)
-    code, out, err = ended.code, ended.out, ended.err
+    result = await run("trace", "absent", "--snapshot", "/dev/null", **settings)
+    code, out, err = result.code, result.out, result.err
     assert code == 2
     assert "not a snapshot" in err
     settings["RELAY_INNGEST_SIGNING_KEY"] = "abcd"
-    ended = await run("trace", "absent", **settings)
-    code, out, err = ended.code, ended.out, ended.err
+    result = await run("trace", "absent", **settings)
+    code, out, err = result.code, result.out, result.err
     assert (code, out) == (1, "Nothing is known about absent.\n")
     assert err.startswith("relay: inngest: it wants another signing key")
     assert "not asked: the dead letters (--peek, --snapshot), the log (--log" in err
 
 
 async def test_a_time_that_is_none_is_wrong_usage(settings: dict[str, str]) -> None:
-    ended = await run("trace", "x", "--since", "yesterday", **settings)
-    code, err = ended.code, ended.err
+    result = await run("trace", "x", "--since", "yesterday", **settings)
+    code, err = result.code, result.err
     assert code == 2
     assert "--since" in err
