@@ -81,4 +81,4 @@ async def test_trace_refuses_an_empty_id(relay: Relay, ident: str) -> None:
 async def test_trace_accepts_a_since_before_the_first_calendar_year(relay: Relay) -> None:
     result = await relay("trace", "order-1", "--since", "99999999999d", **LOCAL)
     assert result.code == 1
-    assert result.out == "Nothing is known about order-1.\n"
+    assert result.out == "No record of order-1 was found.\n"
