@@ -21,7 +21,7 @@ from tests.ops.trace.conftest import MESSAGE, descriptions, trace
 from tests.ops.trace.test_trace_dead_letters import dead_letter_message, snapshot
 
 Settings = dict[str, str]
-BUCKET = "story-payloads"
+BUCKET = "trace-payloads"
 ALLOWED = {"RELAY_PAYLOAD_BUCKETS": BUCKET}
 DEAD_LETTERED = "in dead-letter queue dead as refused_by_destination: no such thing"
 
@@ -75,7 +75,7 @@ async def test_an_invalid_payload_is_found_by_the_id_in_it(
     ("bucket", "allowed", "why"),
     [
         (BUCKET, "", "RELAY_PAYLOAD_BUCKETS"),
-        (BUCKET, BUCKET, "s3://story-payloads/gone"),
+        (BUCKET, BUCKET, "s3://trace-payloads/gone"),
         ("nobodys", "nobodys", "s3://nobodys/gone"),
     ],
 )
