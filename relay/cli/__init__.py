@@ -19,7 +19,7 @@ COMMANDS = {
     "trace": "Show everything that happened to one event.",
     "doctor": "Check queues, keys, timeouts and permissions for problems.",
     "dev": "Run SQS, Inngest and the relay on this machine until stopped.",
-    "demo": "Test the delivery guarantee locally: traffic, an outage, a crash, a full accounting.",
+    "demo": "Run an end-to-end test on this machine, with an outage and a crash.",
 }
 """Every command and its summary in `relay --help`.
 
@@ -87,4 +87,7 @@ def _root(
         typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Deliver events from SQS to an orchestrator: accepted under one id, or dead-lettered."""
+    """Deliver events from SQS to an orchestrator.
+
+    Each event is accepted under exactly one id, or becomes a dead letter with a reason.
+    """

@@ -60,7 +60,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
     ] = False,
     check: Annotated[
         bool,
-        typer.Option("--check/--no-check", help="Do not send what the relay would reject."),
+        typer.Option("--check/--no-check", help="Skip messages that the relay would reject."),
     ] = True,
     attribute: Annotated[
         list[str] | None,

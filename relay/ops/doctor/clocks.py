@@ -100,12 +100,12 @@ def _relation(relation: Relation, problem: str | None, actual: Mapping[str, floa
     if unread:
         return not_checked(
             relation.check,
-            f"correct according to the settings, but {_variables(unread)} could not be compared"
-            " with the actual value",
+            f"the settings are consistent; the actual values of {_variables(unread)} could not be"
+            " read here",
             why=relation.why,
             fix=f"compare: {'; '.join(dict.fromkeys(HOW_TO_READ[name] for name in unread))}",
         )
-    return ok(relation.check, "correct")
+    return ok(relation.check, "consistent")
 
 
 def _variables(names: Sequence[str]) -> str:
