@@ -23,7 +23,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Use the scheduler that keeps tests with shared servers together, in the order of the files."""
+    """Use the scheduler that keeps tests with shared servers on one worker, in file order."""
     from tests.workers import ByFile  # noqa: PLC0415 - only where there are workers
 
     config.option.loadscopereorder = False

@@ -74,14 +74,14 @@ class DeadLetterSource:
         return not any(known.has_event(ident) for ident in ids)
 
     async def _decode(self, message: Message) -> DeadLetter:
-        letter = await self._read(message)
+        dead_letter = await self._read(message)
         if isinstance(parse_pointer(message.body), Pointer):
-            claimed = (own for claim in letter.claims if (own := claimed_id(claim)))
-            ids = (event.id for event in letter.events)
-            self._ids[message.message_id] = frozenset((letter.base_id, *ids, *claimed))
-        if isinstance(letter.payload, Reject):
-            self._missing[message.message_id] = letter.payload.reason
-        return letter
+            claimed = (own for claim in dead_letter.claims if (own := claimed_id(claim)))
+            ids = (event.id for event in dead_letter.events)
+            self._ids[message.message_id] = frozenset((dead_letter.base_id, *ids, *claimed))
+        if isinstance(dead_letter.payload, Reject):
+            self._missing[message.message_id] = dead_letter.payload.reason
+        return dead_letter
 
     def _gap(self, known: KnownIds) -> str | None:
         gaps = []
@@ -95,55 +95,59 @@ class DeadLetterSource:
             )
         return "; ".join(gaps) or None
 
-    def _entries(self, letter: DeadLetter, known: KnownIds) -> Iterator[TimelineEntry]:
-        message_id = letter.message.message_id
-        whole = known.matches(message_id) or known.matches(letter.base_id)
-        matching = [e for e in letter.events if whole or known.has_event(e.id)]
-        claimed = any(known.matches(own) for claim in letter.claims if (own := claimed_id(claim)))
+    def _entries(self, dead_letter: DeadLetter, known: KnownIds) -> Iterator[TimelineEntry]:
+        message_id = dead_letter.message.message_id
+        whole = known.matches(message_id) or known.matches(dead_letter.base_id)
+        matching = [e for e in dead_letter.events if whole or known.has_event(e.id)]
+        claimed = any(
+            known.matches(own) for claim in dead_letter.claims if (own := claimed_id(claim))
+        )
         if not (matching or whole or claimed or known.has_message(message_id)):
             return
         known.messages.add(message_id)
         if claimed:
             # The log contains no ids from inside a payload, but it has the base id, which is the
             # message's first MessageId.
-            known.messages.add(letter.base_id)
+            known.messages.add(dead_letter.base_id)
         known.events.update((event.name, event.id) for event in matching)
-        details = _details(letter)
-        if letter.first_sent_at is not None:
+        details = _details(dead_letter)
+        if dead_letter.first_sent_at is not None:
             yield TimelineEntry(
-                at=letter.first_sent_at,
+                at=dead_letter.first_sent_at,
                 source=DEAD_LETTERS,
-                what=f"sent to {letter.source or 'its first queue'}",
+                what=f"sent to {dead_letter.source or 'its first queue'}",
                 details={"message_id": message_id},
             )
         # When SQS itself moves a message, it keeps the sent time and does not record the move.
-        at = None if letter.moved_by_sqs else letter.message.sent_at
+        at = None if dead_letter.moved_by_sqs else dead_letter.message.sent_at
         doubt = "; it may have run" if details.get("may_have_run") else ""
         yield TimelineEntry(
             at=at,
             source=DEAD_LETTERS,
-            what=f"in dead-letter queue {letter.message.queue} as {letter.code}:"
-            f" {letter.reason}{doubt}",
+            what=f"in dead-letter queue {dead_letter.message.queue} as {dead_letter.code}:"
+            f" {dead_letter.reason}{doubt}",
             details=details,
         )
-        expires = expiry(letter.message, self._retention, fifo=self._fifo)
+        expires = expiry(dead_letter.message, self._retention, fifo=self._fifo)
         if expires is not None:
             later = "" if expires.exact else " (or later)"
             yield TimelineEntry(
                 at=expires.at,
                 source=DEAD_LETTERS,
-                what=f"SQS deletes it from {letter.message.queue}{later}",
+                what=f"SQS deletes it from {dead_letter.message.queue}{later}",
                 details={"message_id": message_id},
             )
 
 
-def _details(letter: DeadLetter) -> dict[str, Any]:
+def _details(dead_letter: DeadLetter) -> dict[str, Any]:
     return {
-        "message_id": letter.message.message_id,
-        "base_id": letter.base_id,
-        "code": letter.code,
-        "reason": letter.reason,
-        "hops": letter.hops,
-        "receive_count": letter.message.receive_count,
-        **({"may_have_run": True} if letter.origin and letter.origin.may_have_run else {}),
+        "message_id": dead_letter.message.message_id,
+        "base_id": dead_letter.base_id,
+        "code": dead_letter.code,
+        "reason": dead_letter.reason,
+        "hops": dead_letter.hops,
+        "receive_count": dead_letter.message.receive_count,
+        **(
+            {"may_have_run": True} if dead_letter.origin and dead_letter.origin.may_have_run else {}
+        ),
     }
