@@ -48,7 +48,10 @@ def check_metrics_permission(namespace: str, *, enabled: bool) -> list[CheckResu
     """Check the permission to write metrics, if they go to CloudWatch."""
     if not enabled:
         return []
-    why = f"without it no alarm can fire; it can be limited to the namespace {namespace}"
+    why = (
+        "without it no alarm on the relay's metrics can fire; it can be limited to the namespace"
+        f" {namespace}"
+    )
     return [untestable(PolicyStatement(("cloudwatch:PutMetricData",), "*"), why)]
 
 
