@@ -1,4 +1,4 @@
-"""The outcome of an event, and of a message from those of its events."""
+"""The outcome of an event, and how the outcomes of its events become that of a message."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from msgspec import Struct
 
 
 class Delivered(Struct, frozen=True):
-    """Accepted: the destination said so strictly, for a request that contained the event.
+    """Accepted: the destination answered a request with this event with a strict success.
 
-    `reference` is the destination's own name for it. `duplicate` is True where it was known to have
-    been accepted before.
+    `reference` is the destination's own id for it. `duplicate` is True if the event is known to
+    have been accepted before.
     """
 
     reference: str | None = None
@@ -20,17 +20,17 @@ class Delivered(Struct, frozen=True):
 
 
 class Retry(Struct, frozen=True):
-    """Not now. The message stays in the queue and comes again, `after` seconds if given."""
+    """Not delivered yet. The message stays in the queue; `after` is seconds until the next try."""
 
     reason: str
     after: float | None = None
 
 
 class Reject(Struct, frozen=True):
-    """Never. `code` is stable and for machines, `reason` is a sentence for a person.
+    """Never to be delivered. `code` is stable, `reason` is a sentence for a person.
 
-    `may_have_run` is True where an earlier attempt had an unknown end, so that the destination may
-    hold the event all the same; the dead letter says so.
+    `may_have_run` is True if the result of an earlier attempt is unknown, so that the destination
+    may have accepted the event after all. The dead letter says so.
     """
 
     code: str
@@ -42,16 +42,16 @@ Outcome: TypeAlias = Delivered | Retry | Reject
 
 
 def waiting(results: Sequence[Outcome]) -> Retry | None:
-    """The message's wait while any event must wait, for the longest time asked for."""
-    found = [result for result in results if isinstance(result, Retry)]
-    if not found:
+    """The message's retry, after the longest delay of its events; None if no event must wait."""
+    retries = [result for result in results if isinstance(result, Retry)]
+    if not retries:
         return None
-    asked = (retry.after for retry in found if retry.after is not None)
-    return Retry(found[0].reason, max(asked, default=None))
+    delays = (retry.after for retry in retries if retry.after is not None)
+    return Retry(retries[0].reason, max(delays, default=None))
 
 
 def rejected(rejects: Mapping[int, Reject]) -> Reject:
-    """One reject for the message: that of its first event, saying how many there are."""
+    """The message's reject: that of its first rejected event, with the number of the others."""
     first = rejects[min(rejects)]
     if len(rejects) == 1:
         return first
@@ -64,7 +64,7 @@ def rejected(rejects: Mapping[int, Reject]) -> Reject:
 
 
 def delivered(results: Sequence[Outcome]) -> Delivered:
-    """The message's acceptance once nothing of it waits or was rejected."""
+    """The message's success, once no event of it must wait and none was rejected."""
     accepted = [result for result in results if isinstance(result, Delivered)]
     if len(accepted) == 1:
         return accepted[0]

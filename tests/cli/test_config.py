@@ -45,7 +45,7 @@ async def test_every_invalid_setting_is_reported_in_one_sentence_with_exit_code_
     ]
     assert "did you mean RELAY_HOLD?" in document["warnings"][0]
     hold = document["settings"]["RELAY_HOLD"]
-    assert (hold["value"], hold["source"]) == ("780", "default, what is given is refused")
+    assert (hold["value"], hold["source"]) == ("780", "default, the given value is invalid")
     assert all(error in result.err for error in document["errors"])
     assert "Traceback" not in result.err
     assert SECRET not in result.out + result.err

@@ -20,7 +20,7 @@ def parsed(**context: Any) -> Options:
         ({"nmae": "orders"}, "nmae is not an option: did you mean name?"),
         ({"maxinstances": "9"}, "did you mean max_instances?"),
         ({"quux": "1"}, "quux is not an option: the options are name, fifo"),
-        ({"settings": '{"RELAY_HOLDX": "3"}'}, "RELAY_HOLDX is no setting of the relay"),
+        ({"settings": '{"RELAY_HOLDX": "3"}'}, "RELAY_HOLDX is not a setting of the relay"),
     ],
 )
 def test_a_mistyped_name_is_refused_with_a_suggestion(

@@ -36,7 +36,7 @@ def test_files_that_fit_are_not_mentioned(made: Certificates) -> None:
 
 def test_a_file_that_is_not_there_is_named_with_its_setting(made: Certificates) -> None:
     (authority,) = told(ca_file="/nowhere/ca.pem")
-    assert authority.startswith("RELAY_WEBHOOK_CA_FILE is no file")
+    assert authority.startswith("RELAY_WEBHOOK_CA_FILE is not a readable file")
     assert "no such file" in authority
     (pair,) = told(cert_file=made.client.certificate, key_file="/nowhere/key.pem")
     assert "RELAY_WEBHOOK_KEY_FILE" in pair
@@ -46,7 +46,7 @@ def test_files_that_are_no_pair_are_named(made: Certificates) -> None:
     (pair,) = told(cert_file=made.client.certificate, key_file=made.server.key)
     assert "key values mismatch" in pair
     (empty,) = told(cert_file=made.client.key, key_file=made.client.key)
-    assert "no files of a certificate and its key" in empty
+    assert "not a certificate and its private key" in empty
     (alone,) = told(cert_file=made.client.certificate)
     assert "go together" in alone
     (garbage,) = told(ca_file=made.client.key)

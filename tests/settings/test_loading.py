@@ -23,8 +23,8 @@ def test_a_line_that_is_no_variable_is_a_warning(tmp_path: Path) -> None:
     loaded = load({}, file)
     assert loaded.mistakes == ()
     assert loaded.warnings == (
-        f"line 2 of {file} is no NAME=value and was ignored",
-        f"line 5 of {file} is no NAME=value and was ignored",
+        f"line 2 of {file} is not NAME=value and was ignored",
+        f"line 5 of {file} is not NAME=value and was ignored",
     )
     assert (loaded.settings.hold, loaded.settings.slo) == (60, 9)
 
