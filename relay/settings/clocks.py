@@ -93,7 +93,7 @@ class Clocks:
 
     @property
     def outcome_timeout(self) -> float:
-        """Seconds for which `serve` waits for an outcome: `hold`, but long enough for an attempt."""
+        """Seconds that `serve` waits for an outcome: `hold`, but long enough for one attempt."""
         shortest = max(SHORTEST_HOLD, self.request_timeout + self.confirm_deadline)
         return max(self.hold, min(shortest, self.sqsd_inactivity_timeout - ANSWER_MARGIN))
 
