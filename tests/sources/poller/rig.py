@@ -101,7 +101,7 @@ class Rig:
         self.server = server
         self.clock = clock
         self.queue = queue
-        self.wire = queue._wire
+        self.wire = queue._client
         self.facts: list[Fact] = []
         self.calls = 0  # under way, receives not counted
         self.handler = Script()
