@@ -50,7 +50,9 @@ def eventbridge(document: Document) -> OpenedEnvelope:
     value = document.value
     title, own_id = value.get("detail-type"), value.get("id")
     if not isinstance(title, str):
-        raise InvalidContent("bad_eventbridge", "an EventBridge event has a text as detail-type")
+        raise InvalidContent(
+            "bad_eventbridge", "an EventBridge event must have a text as detail-type"
+        )
     if document.repeated & {"id", "detail-type", "detail"}:
         raise InvalidContent("duplicate_key", "the EventBridge event has one of its fields twice")
     draft = EventDraft(
@@ -80,13 +82,13 @@ def sns_message(document: Document) -> bytes:
         )
     if kind != "Notification" or not isinstance(text, str):
         raise InvalidContent(
-            "bad_sns", "an SNS notification has the Type Notification and a text as Message"
+            "bad_sns", "an SNS notification must have the Type Notification and a text as Message"
         )
     try:
         return text.encode()
     except UnicodeEncodeError:
         raise InvalidContent(
-            "invalid_utf8", "the SNS Message holds half of a surrogate pair"
+            "invalid_utf8", "the SNS Message contains half of a surrogate pair"
         ) from None
 
 
@@ -138,7 +140,7 @@ def s3(document: Document, max_events: int) -> OpenedEnvelope:
         return OpenedEnvelope(kind="s3", acknowledge_reason=TEST_EVENT)
     records, text = document.value.get("Records"), document.raw("Records")
     if not isinstance(records, list) or text is None:
-        raise InvalidContent("bad_s3", "an S3 notification has a list of Records")
+        raise InvalidContent("bad_s3", "an S3 notification must have a list of Records")
     parts = checked_count(split_array(text), max_events)
     drafts = tuple(_read_record(record, part) for record, part in zip(records, parts, strict=True))
     first = drafts[0]

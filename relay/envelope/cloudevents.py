@@ -55,5 +55,5 @@ def _identity(source: str, own_id: str) -> str:
 def _required(value: dict[str, Any], name: str) -> str:
     text = value.get(name)
     if not isinstance(text, str) or not text:
-        raise InvalidContent("bad_cloudevent", f"the CloudEvent has no text as its {name}")
+        raise InvalidContent("bad_cloudevent", f"the CloudEvent's {name} is missing or not a text")
     return text

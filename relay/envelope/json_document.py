@@ -58,7 +58,9 @@ def parse_document(text: bytes) -> Document:
         return Document(value, _members(text))
     scanned = scan(text.decode())
     if not isinstance(scanned.value, dict):
-        raise InvalidContent("not_an_object", "a message is a JSON object or an array of them")
+        raise InvalidContent(
+            "not_an_object", "a message must be a JSON object or an array of objects"
+        )
     members = scan_members(text.decode())
     return Document(scanned.value, members, scanned.notices, scanned.repeated)
 

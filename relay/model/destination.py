@@ -15,7 +15,7 @@ class Unavailable(Exception):
 
     Args:
         reason: a sentence for a person, free of secrets.
-        after: seconds that the destination asked us to wait (`Retry-After`).
+        after: seconds to wait, as requested by the destination (`Retry-After`).
         setting: the setting to check if the answer points at a misconfiguration; None if the
             destination is down. A misconfiguration halts the relay, an outage opens the circuit.
         proven: the answer is certainly about the destination, so that no second event has to fail

@@ -17,7 +17,7 @@ from relay.model.outcome import Outcome, Reject
 
 
 class Received(Struct, frozen=True):
-    """A message is in flight now. A second delivery of one that already is causes no other fact."""
+    """A message was received and is in flight. A second delivery meanwhile states no such fact."""
 
     message: Message
 

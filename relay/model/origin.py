@@ -1,4 +1,4 @@
-"""The origin of a dead letter: what the relay records about a message in one packed attribute."""
+"""The origin of a dead letter: what the relay stores about it in one message attribute."""
 
 from __future__ import annotations
 

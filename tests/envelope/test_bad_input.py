@@ -1,4 +1,4 @@
-"""Bad input gets its own stable code and a sentence; odd input is accepted and noticed."""
+"""Invalid input is rejected with a code and a sentence; unusual input gets a notice."""
 
 from __future__ import annotations
 
@@ -200,8 +200,8 @@ def test_two_events_with_the_same_id_are_noticed(pulled: PULLED) -> None:
 
 
 def test_notices_are_unique_and_limited(pulled: PULLED) -> None:
-    odd = [event(**{f"field{n}": 1, "same": 1}) for n in range(100)]
-    found = decode(pulled(b"[" + b",".join(odd) + b"]"), AUTO)
+    events = [event(**{f"field{n}": 1, "same": 1}) for n in range(100)]
+    found = decode(pulled(b"[" + b",".join(events) + b"]"), AUTO)
     assert isinstance(found, Decoded)
     assert len(found.notices) == len(set(found.notices)) == 20
 
