@@ -111,7 +111,7 @@ REMEMBERED_FOR = 3_600.0
 PROBE_EVERY = 30.0
 """Seconds between tries while a permission, a key or the queue itself is missing."""
 
-STANDS_FOR = 1_800.0
+PROBLEM_EXPIRES_AFTER = 1_800.0
 """Seconds that a failure of the last try stands: another relay may have stored what it was about.
 Longer than the daemon takes to bring a message again."""
 
@@ -216,7 +216,9 @@ class DeadLetterQueue:
             await asyncio.wait(self._sending, timeout=seconds)
 
     def _stands(self) -> bool:
-        return self._trouble is not None and self._clock() - self._trouble[0] < STANDS_FOR
+        return (
+            self._trouble is not None and self._clock() - self._trouble[0] < PROBLEM_EXPIRES_AFTER
+        )
 
     async def _send(self, message: Message, origin: Origin, reject: Reject) -> None:
         copy = dead_letter_copy(message, origin, await self._store.limit())

@@ -11,9 +11,9 @@ from typing import Protocol
 import msgspec
 
 from relay.delivery.dead_letter_queue import DeadLetterQueue
-from relay.delivery.in_flight import Holding, InFlight
+from relay.delivery.in_flight import InFlight, InFlightMessage
 from relay.delivery.payloads import Payloads
-from relay.delivery.redelivery import Accepted, FirstHand, doubted
+from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, maybe_sent
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Decoded
@@ -78,8 +78,8 @@ class Handler:
         self._clock = clock
         self._payloads = payloads
         self._in_hand = InFlight()
-        self._first_hand = FirstHand()
-        self._accepted = Accepted()
+        self._first_hand = RedeliveryHistory()
+        self._accepted = DeliveredEvents()
 
     @property
     def status(self) -> Status:
@@ -107,27 +107,27 @@ class Handler:
 
     def expire(self) -> None:
         """End the wait of what the queue is about to delete. Called now and then by a timer."""
-        for holding in self._in_hand:
-            if self.retention.expiring(holding.message) and self._clock() - holding.since >= GRACE:
-                holding.expire()
+        for item in self._in_hand:
+            if self.retention.expiring(item.message) and self._clock() - item.since >= GRACE:
+                item.expire()
 
-    async def _work(self, holding: Holding) -> Outcome:
-        message, start = holding.message, self._clock()
+    async def _work(self, item: InFlightMessage) -> Outcome:
+        message, start = item.message, self._clock()
         self._observe(Received(message))
         if self._payloads is None or not self._payloads.concern(message):
-            return await self._process(holding, self._decode(message), start)
+            return await self._process(item, self._decode(message), start)
         async with self._payloads.opened(message) as whole:
             decoded = self._decode(whole) if isinstance(whole, Message) else whole
             if isinstance(decoded, Decoded):
-                return await self._process(holding, decoded, start)
+                return await self._process(item, decoded, start)
         del whole  # what is refused may be held for long, and needs no place in memory
-        return await self._process(holding, decoded, start)
+        return await self._process(item, decoded, start)
 
     async def _process(
-        self, holding: Holding, decoded: Decoded | Reject | Retry, start: float
+        self, item: InFlightMessage, decoded: Decoded | Reject | Retry, start: float
     ) -> Outcome:
         """Deliver or dead-letter what was read. The dead letter has the body as it came."""
-        message = holding.message
+        message = item.message
         if isinstance(decoded, Retry):
             if not self.retention.expiring(message):
                 self._settled(message, decoded, start)
@@ -135,30 +135,30 @@ class Handler:
             decoded = Reject("expiring", decoded.reason)
         first_hand = message in self._first_hand
         if isinstance(decoded, Reject):
-            reject = decoded if first_hand else doubted(decoded)
-            outcome: Outcome = await self._bury(holding, reject, None)
+            reject = decoded if first_hand else maybe_sent(decoded)
+            outcome: Outcome = await self._dead_letter(item, reject, None)
             self._settled(message, outcome, start)
             return outcome
-        results = await self._deliver(holding, decoded.events)
+        results = await self._deliver(item, decoded.events)
         if not first_hand:
-            results = [doubted(result) for result in results]
-            told = tuple((index, doubted(reject)) for index, reject in decoded.rejects)
+            results = [maybe_sent(result) for result in results]
+            told = tuple((index, maybe_sent(reject)) for index, reject in decoded.rejects)
             decoded = msgspec.structs.replace(decoded, rejects=told)
-        outcome = await self._conclude(holding, decoded, results)
+        outcome = await self._conclude(item, decoded, results)
         self._settled(message, outcome, start, decoded, results)
         return outcome
 
-    async def _deliver(self, holding: Holding, events: Sequence[Event]) -> list[Outcome]:
+    async def _deliver(self, item: InFlightMessage, events: Sequence[Event]) -> list[Outcome]:
         """One outcome for each event, in order; `expiring` where the wait was ended."""
         results: list[Outcome | None] = [None] * len(events)
         try:
-            await holding.unless_expired(self._submit(events, results))
+            await item.unless_expired(self._submit(events, results))
         finally:
             if any(map(self._maybe_ran, events, results)):
-                self._first_hand.forget(holding.message)
+                self._first_hand.forget(item.message)
             if len(events) > 1:
                 self._accepted.note(events, results)
-        late = self.retention.expiring(holding.message)
+        late = self.retention.expiring(item.message)
         return [
             self._expired(event)
             if result is None or (late and isinstance(result, Retry))
@@ -188,7 +188,7 @@ class Handler:
         )
 
     async def _conclude(
-        self, holding: Holding, decoded: Decoded, results: Sequence[Outcome]
+        self, item: InFlightMessage, decoded: Decoded, results: Sequence[Outcome]
     ) -> Outcome:
         """The message's outcome from those of its events: it stays while any must wait."""
         later = outcome.waiting(results)
@@ -199,23 +199,23 @@ class Handler:
             if isinstance(result, Reject):
                 rejects[event.index] = result
         if rejects:
-            return await self._bury(
-                holding, outcome.rejected(rejects), decoded, tuple(sorted(rejects))
+            return await self._dead_letter(
+                item, outcome.rejected(rejects), decoded, tuple(sorted(rejects))
             )
-        self._guard.passed(holding.message.message_id)
+        self._guard.passed(item.message.message_id)
         return outcome.delivered(results)
 
-    async def _bury(
+    async def _dead_letter(
         self,
-        holding: Holding,
+        item: InFlightMessage,
         reject: Reject,
         decoded: Decoded | None,
         pending: tuple[int, ...] | None = None,
     ) -> Outcome:
         """Dead-letter the message once the guard agrees, or the queue would delete it."""
-        message = holding.message
-        if reject.code != "expiring" and not holding.expired:
-            await holding.unless_expired(self._guard.admit(message.message_id, reject))
+        message = item.message
+        if reject.code != "expiring" and not item.expired:
+            await item.unless_expired(self._guard.admit(message.message_id, reject))
         if decoded is not None and decoded.total == 1:
             pending = None
         return await self._dead_letters.put(

@@ -14,7 +14,7 @@ from relay.model.outcome import Outcome
 T = TypeVar("T")
 
 
-class Holding(Struct, eq=False):
+class InFlightMessage(Struct, eq=False):
     """One message in hand. `waiting` while it waits for somebody else and may be cut short."""
 
     message: Message
@@ -48,18 +48,18 @@ class InFlight:
     """Joins deliveries of one message. Bounded by its callers: each waiter is a delivery."""
 
     def __init__(self) -> None:
-        self._holdings: dict[str, Holding] = {}
+        self._holdings: dict[str, InFlightMessage] = {}
 
     def __len__(self) -> int:
         return len(self._holdings)
 
-    def __iter__(self) -> Iterator[Holding]:
+    def __iter__(self) -> Iterator[InFlightMessage]:
         return iter(list(self._holdings.values()))
 
     async def join(
         self,
         message: Message,
-        work: Callable[[Holding], Coroutine[Any, Any, Outcome]],
+        work: Callable[[InFlightMessage], Coroutine[Any, Any, Outcome]],
         now: float,
     ) -> Outcome:
         """The outcome of this message, from the work under way or from a new one.
@@ -68,23 +68,23 @@ class InFlight:
         memory holds nothing that nobody waits for; what is on the wire goes on to its end.
         """
         key = message.message_id
-        holding = self._holdings.get(key)
-        if holding is None:
-            holding = self._holdings[key] = Holding(message, now)
-            holding.task = asyncio.create_task(work(holding), name=f"message {key}")
-            holding.task.add_done_callback(lambda _: self._remove(key, holding))
-        assert holding.task is not None  # noqa: S101 - set in the line above, for the type checker
-        holding.waiters += 1
+        item = self._holdings.get(key)
+        if item is None:
+            item = self._holdings[key] = InFlightMessage(message, now)
+            item.task = asyncio.create_task(work(item), name=f"message {key}")
+            item.task.add_done_callback(lambda _: self._remove(key, item))
+        assert item.task is not None  # noqa: S101 - set in the line above, for the type checker
+        item.waiters += 1
         try:
-            return await asyncio.shield(holding.task)
+            return await asyncio.shield(item.task)
         finally:
-            holding.waiters -= 1
-            self._leave(key, holding, holding.task)
+            item.waiters -= 1
+            self._leave(key, item, item.task)
 
     async def own(
         self,
         message: Message,
-        work: Callable[[Holding], Coroutine[Any, Any, Outcome]],
+        work: Callable[[InFlightMessage], Coroutine[Any, Any, Outcome]],
         now: float,
     ) -> Outcome:
         """The outcome of this message from the caller's own task, for who has it to itself.
@@ -92,22 +92,22 @@ class InFlight:
         Nobody joins it, a cancelled caller cancels the work, and it costs no task and no wake-up.
         """
         key = message.message_id
-        holding = self._holdings[key] = Holding(message, now)
-        holding.task = asyncio.current_task()
+        item = self._holdings[key] = InFlightMessage(message, now)
+        item.task = asyncio.current_task()
         try:
-            return await work(holding)
+            return await work(item)
         finally:
-            if self._holdings.get(key) is holding:
+            if self._holdings.get(key) is item:
                 del self._holdings[key]
 
-    def _leave(self, key: str, holding: Holding, task: asyncio.Task[Outcome]) -> None:
-        if holding.waiters or task.done():
+    def _leave(self, key: str, item: InFlightMessage, task: asyncio.Task[Outcome]) -> None:
+        if item.waiters or task.done():
             return
-        self._remove(key, holding)  # a later delivery must not join what is being cancelled
+        self._remove(key, item)  # a later delivery must not join what is being cancelled
         task.cancel()
 
-    def _remove(self, key: str, holding: Holding) -> None:
-        if self._holdings.get(key) is holding:
+    def _remove(self, key: str, item: InFlightMessage) -> None:
+        if self._holdings.get(key) is item:
             del self._holdings[key]
-        if holding.task and holding.task.done() and not holding.task.cancelled():
-            holding.task.exception()  # retrieved: with no waiter left nobody else would
+        if item.task and item.task.done() and not item.task.cancelled():
+            item.task.exception()  # retrieved: with no waiter left nobody else would

@@ -15,7 +15,7 @@ from relay.model.outcome import Delivered, Outcome, Reject
 REMEMBERED_MESSAGES = 50_000
 """Messages. A forgotten one counts as known to others, which is the careful answer."""
 
-DOUBTFUL = frozenset(
+INCONCLUSIVE = frozenset(
     {
         "expiring",
         "fails_alone",
@@ -32,7 +32,7 @@ DOUBTFUL = frozenset(
 """Codes of rejects that say nothing about earlier attempts; an answer of the destination does."""
 
 
-class FirstHand:
+class RedeliveryHistory:
     """Counts receives by MessageId.
 
     A relay that was killed, or another instance, may have sent a message's events and never learnt
@@ -61,12 +61,12 @@ class FirstHand:
 
 
 @overload
-def doubted(outcome: Reject) -> Reject: ...
+def maybe_sent(outcome: Reject) -> Reject: ...
 @overload
-def doubted(outcome: Outcome) -> Outcome: ...
-def doubted(outcome: Outcome) -> Outcome:
+def maybe_sent(outcome: Outcome) -> Outcome: ...
+def maybe_sent(outcome: Outcome) -> Outcome:
     """The outcome of an event that somebody else may have sent before."""
-    if isinstance(outcome, Reject) and outcome.code in DOUBTFUL:
+    if isinstance(outcome, Reject) and outcome.code in INCONCLUSIVE:
         return replace(outcome, may_have_run=True)
     return outcome
 
@@ -75,7 +75,7 @@ REMEMBERED_EVENTS = 20_000
 """Events. A forgotten one is sent again under its id."""
 
 
-class Accepted:
+class DeliveredEvents:
     """Remembers by message and event, so that a long wait repeats nothing beyond anybody's memory.
 
     An orchestrator knows an id for a day; the last event of an array may wait for longer.

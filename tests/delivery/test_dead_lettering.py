@@ -6,7 +6,12 @@ import asyncio
 
 import pytest
 
-from relay.delivery.dead_letter_queue import REMEMBERED_FOR, STANDS_FOR, DeadLetterQueue, NotStored
+from relay.delivery.dead_letter_queue import (
+    PROBLEM_EXPIRES_AFTER,
+    REMEMBERED_FOR,
+    DeadLetterQueue,
+    NotStored,
+)
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import Rules, decode
@@ -91,7 +96,7 @@ async def test_a_halt_of_which_nothing_was_heard_for_long_is_over() -> None:
     await turns()
     task.cancel()  # another relay gets the message, once the permission is there
     await asyncio.gather(task, return_exceptions=True)
-    bench.now += STANDS_FOR - 1
+    bench.now += PROBLEM_EXPIRES_AFTER - 1
     assert bench.handler.status.setting == "RELAY_DLQ_URL"
     bench.now += 2
     assert bench.handler.status.problem is None

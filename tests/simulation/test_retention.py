@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from relay.sources.poller.expiring import READ_EVERY
+from relay.sources.poller.expiring import REFRESH_EVERY
 from tests.forwarding.virtual_time import run
 from tests.simulation.world import REFUSED, World
 
@@ -55,7 +55,7 @@ def test_it_is_asked_for_once_an_hour() -> None:
     async def main() -> None:
         world = World()
         async with world.pulling():
-            await asyncio.sleep(10.5 * READ_EVERY)
+            await asyncio.sleep(10.5 * REFRESH_EVERY)
         assert world.sqs.requests["GetQueueAttributes"] == 1 + 10
 
     run(main)

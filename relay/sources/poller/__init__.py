@@ -1,4 +1,4 @@
-"""Pull mode: an SQS consumer with leases, settling, FIFO groups and a two-phase stop."""
+"""The poller: an SQS consumer with leases, settling, FIFO groups and a two-phase stop."""
 
 from relay.sources.poller.poller import Limits, Poller, PollerStatus
 from relay.sources.poller.receiver import Gate

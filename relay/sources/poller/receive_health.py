@@ -1,4 +1,4 @@
-"""The way in from the queue: what its errors mean for the next receive."""
+"""Receive health: whether calls to the queue fail, and when the next receive may be tried."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from relay.model.facts import Observe, ReceivingChanged, ignore
 from relay.sources.poller.lease import now
 
 HALTING = ("denied", "kms", "missing", "misconfigured")
-"""Kinds of error that a person has to mend."""
+"""Kinds of errors that a person has to fix."""
 
-HALTED_FOR = 30.0
-"""Seconds between tries of what a person has to mend; keys and permissions do get mended."""
+HALTED_PAUSE = 30.0
+"""Seconds between tries while halted: keys and permissions do get fixed meanwhile."""
 
 FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 20.0
+MAX_PAUSE = 20.0
 
 
 @dataclass(slots=True)
-class _Trouble:
+class _Failure:
     error: AwsError
     until: float
-    failures: int = 1
+    count: int = 1
 
     @property
     def state(self) -> str:
@@ -35,8 +35,8 @@ class _Trouble:
 class ReceiveHealth:
     """Remembers which calls fail and when the next receive may be tried.
 
-    Nothing is received while any call that belongs to taking or settling messages is in trouble:
-    what cannot be deleted should not be taken either.
+    Nothing is received while any call for receiving or settling fails: a message that cannot be
+    deleted should not be received either.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ReceiveHealth:
         self._clock = clock
         self._sleep = sleep
         self._uniform = uniform
-        self._troubles: dict[str, _Trouble] = {}
+        self._failures: dict[str, _Failure] = {}
         self._state = "open"
         self._reason = ""
         self._since = clock()
@@ -63,51 +63,52 @@ class ReceiveHealth:
 
     @property
     def reason(self) -> str:
-        """Why it is not open, as a sentence."""
+        """Why it is not open, as a sentence; empty while it is."""
         return self._reason
 
     def failed(self, call: str, error: AwsError) -> None:
-        """This call failed; the next receive waits for it."""
-        known = self._troubles.get(call)
-        failures = known.failures + 1 if known else 1
-        until = self._clock() + self._pause(error, failures)
-        self._troubles[call] = _Trouble(error, until, failures)
-        self._tell()
+        """Record that this call failed; it delays the next receive."""
+        before = self._failures.get(call)
+        count = before.count + 1 if before else 1
+        until = self._clock() + self._pause(error, count)
+        self._failures[call] = _Failure(error, until, count)
+        self._update()
 
-    def passed(self, call: str) -> None:
-        """This call was answered, so that passing trouble of the others is past after its pause.
+    def succeeded(self, call: str) -> None:
+        """Record that this call succeeded.
 
-        What failed is not always tried again: its lease may have ended.
+        It also ends the transient failures of other calls whose pause is over: they may never be
+        repeated, because their leases have ended.
         """
-        if not self._troubles:
+        if not self._failures:
             return
         now = self._clock()
-        self._troubles = {
-            name: trouble
-            for name, trouble in self._troubles.items()
-            if name != call and (trouble.state == "halted" or trouble.until > now)
+        self._failures = {
+            name: failure
+            for name, failure in self._failures.items()
+            if name != call and (failure.state == "halted" or failure.until > now)
         }
-        self._tell()
+        self._update()
 
-    async def clear(self) -> None:
-        """Return when it is time for another receive."""
+    async def wait_clear(self) -> None:
+        """Return when a receive may be tried."""
         while (wait := self._remaining()) > 0:
             await self._sleep(wait)
 
     def _remaining(self) -> float:
-        if not self._troubles:
+        if not self._failures:
             return 0.0
-        return max(trouble.until for trouble in self._troubles.values()) - self._clock()
+        return max(failure.until for failure in self._failures.values()) - self._clock()
 
-    def _pause(self, error: AwsError, failures: int) -> float:
+    def _pause(self, error: AwsError, count: int) -> float:
         if error.kind in HALTING:
-            return self._uniform(0.8, 1.2) * HALTED_FOR
-        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures, 16))
+            return self._uniform(0.8, 1.2) * HALTED_PAUSE
+        longest = min(MAX_PAUSE, FIRST_PAUSE * 2.0 ** min(count, 16))
         return self._uniform(0.5, 1.0) * longest
 
-    def _tell(self) -> None:
-        """State a change once, not at each failure."""
-        worst = max(self._troubles.values(), key=lambda one: one.state, default=None)
+    def _update(self) -> None:
+        """Report a change of state once, not at each failure."""
+        worst = max(self._failures.values(), key=lambda one: one.state, default=None)
         state = worst.state if worst else "open"
         reason = worst.error.sentence if worst else ""
         if state != self._state:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from relay.aws.errors import AwsError
-from relay.delivery.ledger import Attempts, Ledger, LedgerEntries, Noting, TableAccess
+from relay.delivery.ledger import Attempts, Ledger, LedgerEntries, RecordingDestination, TableAccess
 from relay.delivery.ledger.table import KEY, Item
 from relay.forwarding import Forwarder
 from relay.model.destination import Limits, Unavailable
@@ -127,7 +127,9 @@ class Life:
         )
         attempts = Attempts()
         self.forwarder = Forwarder(
-            Noting(orchestrator, self.records, attempts, clock=now), clock=now, random=lambda: 0.5
+            RecordingDestination(orchestrator, self.records, attempts, clock=now),
+            clock=now,
+            random=lambda: 0.5,
         )
         self.ledger = Ledger(
             self.forwarder,

@@ -11,7 +11,7 @@ import pytest
 from relay.aws.dynamodb import ItemTable, open_table
 from relay.aws.errors import AwsError
 from relay.aws.session import SharedSession
-from relay.delivery.ledger import Known, LedgerEntries, Subject, TableAccess
+from relay.delivery.ledger import EventEntries, LedgerEntries, Subject, TableAccess
 from relay.delivery.ledger.table import EXPIRES, KEY, Item
 from relay.model.facts import Fact, LedgerChanged, LedgerFailed
 from tests.aws.fixed_response import answering
@@ -128,7 +128,7 @@ async def test_a_table_out_of_reach_is_missed_in_time_and_found_again(
     assert [type(fact) for fact in facts] == [LedgerChanged, LedgerFailed, LedgerFailed]
     wire.mode = "pass"
     for _ in range(LOOKS):
-        if await records.look_up(SUBJECT) == Known():
+        if await records.look_up(SUBJECT) == EventEntries():
             break
         await asyncio.sleep(0.05)
     assert [fact.unavailable for fact in facts if isinstance(fact, LedgerChanged)] == [True, False]

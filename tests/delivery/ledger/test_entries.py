@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from relay.aws.errors import AwsError
-from relay.delivery.ledger import Known, Subject
+from relay.delivery.ledger import EventEntries, Subject
 from relay.model.facts import LedgerChanged, LedgerFailed
 from tests.delivery.ledger.scripted import Life, MemoryTable, Orchestrator, throttled
 from tests.forwarding.virtual_time import now, run
@@ -79,7 +79,7 @@ def test_a_look_up_is_missed_unless_all_its_keys_were_read() -> None:
         life = Life(table, Orchestrator())
         table.troubles = lambda _call: 1
         first, last = await asyncio.gather(*map(life.records.look_up, subjects(2)))
-        assert (first, last) == (Known(), None)
+        assert (first, last) == (EventEntries(), None)
 
     run(main)
 
@@ -104,7 +104,7 @@ def test_one_broken_connection_costs_a_second_try_and_nothing_else() -> None:
         life = Life(table, Orchestrator())
         broken: Iterator[Exception] = iter([AwsError("ClientOSError", "connection", "reset")])
         table.troubles = lambda _call: next(broken, None)
-        assert await life.records.look_up(subjects(1)[0]) == Known()
+        assert await life.records.look_up(subjects(1)[0]) == EventEntries()
         assert life.facts == []
 
     run(main)

@@ -109,7 +109,7 @@ def test_items_hold_nothing_of_what_an_event_says() -> None:
         table = MemoryTable()
         secret = Event(id="private-id", name="private/name", data=b'{"private":1}', user=b"{}")
         await Life(table, Orchestrator()).ledger.submit(replace(secret, id="private-id"))
-        items = [item for item in table.items.values() if "told" not in item]
+        items = [item for item in table.items.values() if "detail" not in item]
         assert items
         assert "private" not in str(items)
 
@@ -161,12 +161,12 @@ def test_a_dead_letter_is_noted_with_its_code() -> None:
             (event("a"), Delivered("ref")),
             (event("b"), Reject("fails_alone", "it fails")),
         )
-        life.ledger.detail(
+        life.ledger.observe(
             Settled(message=message, outcome=results[1][1], at=0, seconds=0, results=results)
         )
         await life.ledger.drain()
         (item,) = table.items.values()
-        assert (item["told"], str(item["key"]).partition("#")[0]) == (
+        assert (item["detail"], str(item["key"]).partition("#")[0]) == (
             "fails_alone",
             "dead-lettered",
         )
@@ -180,7 +180,7 @@ def test_a_message_that_could_not_be_dead_lettered_leaves_no_note_of_it() -> Non
         life = Life(table, Orchestrator())
         message = Message(body=b"", message_id="m", queue="q")
         results = ((event("b"), Reject("fails_alone", "it fails")),)
-        life.ledger.detail(
+        life.ledger.observe(
             Settled(message=message, outcome=Retry("later"), at=0, seconds=0, results=results)
         )
         await life.ledger.drain()

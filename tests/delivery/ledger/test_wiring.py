@@ -132,7 +132,7 @@ async def test_what_is_dead_lettered_is_noted_by_the_time_the_relay_stops(
     client = boto3.client("dynamodb", endpoint_url=moto, region_name=REGION)
     items = client.scan(TableName=table)["Items"]
     client.close()
-    assert [item["told"]["S"] for item in items] == ["refused_by_destination"]
+    assert [item["detail"]["S"] for item in items] == ["refused_by_destination"]
 
 
 @pytest.mark.parametrize("age", [22 * HOUR, 30 * HOUR])

@@ -14,7 +14,7 @@ async def test_what_is_in_hand_stays_hidden_for_as_long_as_it_takes(rig: Rig) ->
     await rig.send(["slow", "buffered"])
     rig.handler.hold("slow", "buffered")
     async with rig.running(limits={"handler_concurrency": 1}) as poller:
-        await until(lambda: poller.status.max_in_flight == 2)
+        await until(lambda: poller.status.in_flight == 2)
         end = rig.clock.time() + 200
         await rig.pass_time(lambda: rig.clock.time() >= end, step=2)
         assert [stored.receive_count for stored in rig.inside.messages()] == [1, 1]
@@ -121,7 +121,7 @@ async def test_a_lost_message_that_has_not_started_is_not_started(rig: Rig) -> N
     async with rig.running(limits={"handler_concurrency": 1}) as poller:
         await until(lambda: rig.handler.running)
         await rig.send(["second"])
-        await until(lambda: poller.status.max_in_flight == 2)
+        await until(lambda: poller.status.in_flight == 2)
         rig.clock.advance(31)  # at one stroke: a suspended process extends nothing
         await until(lambda: rig.counts["LeaseLost"] == 2)
         assert rig.handler.started == ["first"]
@@ -140,7 +140,7 @@ async def test_a_process_that_was_suspended_notices_that_its_leases_ran_out(rig:
         await until(lambda: LeaseLost(stored.message_id) in rig.facts)
         # What is visible again comes to us as to anybody, and renews what is in hand.
         await rig.pass_time(lambda: rig.states == {"m": "in_flight"}, step=0.1)
-        assert poller.status.max_in_flight == 1
+        assert poller.status.in_flight == 1
         rig.handler.free()
         await rig.pass_time(lambda: not rig.states)
     assert rig.handler.started == ["m"]
@@ -193,6 +193,6 @@ async def test_the_last_word_on_visibility_is_not_undone_by_an_extension_under_w
         rig.handler.free()
         await rig.clock.until_asleep(4)  # the extender, the reader of the retention and two answers
         rig.clock.advance(5)
-        await until(lambda: poller.status.max_in_flight == 0)
+        await until(lambda: poller.status.in_flight == 0)
         (stored,) = rig.inside.messages()
         assert stored.visible_at - rig.clock.time() > 490

@@ -32,7 +32,7 @@ async def test_a_message_that_must_wait_comes_again_after_the_seconds_that_were_
     await rig.send(["later"])
     rig.handler.answers["later"] = Retry("not now", after=120.0)
     async with rig.running() as poller:
-        await until(lambda: rig.handler.started and poller.status.max_in_flight == 0)
+        await until(lambda: rig.handler.started and poller.status.in_flight == 0)
         (stored,) = rig.inside.messages()
         assert stored.visible_at == rig.clock.time() + 120
         rig.handler.answers.clear()
@@ -44,7 +44,7 @@ async def test_a_wait_that_nobody_named_is_short_at_first(rig: Rig) -> None:
     await rig.send(["later"])
     rig.handler.answers["later"] = Retry("not now")
     async with rig.running() as poller:
-        await until(lambda: rig.handler.started and poller.status.max_in_flight == 0)
+        await until(lambda: rig.handler.started and poller.status.in_flight == 0)
         (stored,) = rig.inside.messages()
         assert rig.clock.time() + 1 <= stored.visible_at <= rig.clock.time() + 2
 
@@ -53,7 +53,7 @@ async def test_a_handler_that_raises_keeps_its_message_and_harms_no_other(rig: R
     await rig.send(["bad", "good"])
     rig.handler.answers["bad"] = ValueError("of the handler's own")
     async with rig.running() as poller:
-        await until(lambda: poller.status.max_in_flight == 0 and len(rig.handler.started) == 2)
+        await until(lambda: poller.status.in_flight == 0 and len(rig.handler.started) == 2)
         assert list(rig.states) == ["bad"]
     assert [type(f.error) for f in rig.facts if isinstance(f, HandlerRaised)] == [ValueError]
 
@@ -65,7 +65,7 @@ async def test_a_place_is_taken_before_a_receive(rig: Rig) -> None:
     async with rig.running(limits={"max_in_flight": 3}) as poller:
         await until(lambda: len(rig.handler.running) == 3)
         assert sorted(rig.states.values()) == ["in_flight"] * 3 + ["visible"] * 7
-        assert poller.status.max_in_flight == 3
+        assert poller.status.in_flight == 3
         rig.handler.free()
         await until(lambda: not rig.states)
     assert rig.handler.most == 3
@@ -138,7 +138,7 @@ async def test_no_tenant_takes_more_than_its_share_while_others_wait(rig: Rig) -
     await rig.send(quiet, group="quiet")
     rig.handler.hold(*noisy, *quiet)
     async with rig.running(limits={"handler_concurrency": 8}) as poller:
-        await until(lambda: poller.status.max_in_flight == 24)
+        await until(lambda: poller.status.in_flight == 24)
         taken = list(rig.handler.running)
         rig.handler.free(*taken[:4])
         await until(lambda: len(rig.handler.started) == 12)
@@ -162,7 +162,7 @@ async def test_a_second_delivery_of_what_is_in_hand_is_not_started_again(rig: Ri
     async with rig.running() as poller:
         await until(lambda: [s.state for s in rig.inside.messages()] == ["in_flight"] * 2)
         await asyncio.sleep(0)
-        assert poller.status.max_in_flight == 1
+        assert poller.status.in_flight == 1
         rig.handler.free()
         await until(lambda: not rig.states)
     assert rig.handler.started == ["twin"]

@@ -7,7 +7,7 @@ import pytest
 from relay.aws.errors import AwsError
 from relay.local.sqs.faults import Fault
 from relay.model.facts import Fact, ReceivingChanged
-from relay.sources.poller.receive_health import HALTED_FOR, ReceiveHealth
+from relay.sources.poller.receive_health import HALTED_PAUSE, ReceiveHealth
 from tests.sources.poller.rig import Rig, until
 
 
@@ -52,7 +52,7 @@ async def test_what_a_person_must_mend_halts_names_it_and_recovers_by_itself(
         await rig.pass_time(lambda: not rig.states)
         assert poller.status.state == "open"
     assert rig.server.requests["ReceiveMessage"] <= 5
-    assert rig.clock.time() - start >= 2 * 0.8 * HALTED_FOR
+    assert rig.clock.time() - start >= 2 * 0.8 * HALTED_PAUSE
 
 
 async def test_the_queue_is_read_until_it_answers(rig: Rig) -> None:
@@ -110,8 +110,8 @@ def test_a_change_is_told_once_with_the_length_of_what_it_ended() -> None:
     time[0] = 110.0
     receive_health.failed("delete", denied)
     time[0] = 130.0
-    receive_health.passed("receive")
-    receive_health.passed("delete")
+    receive_health.succeeded("receive")
+    receive_health.succeeded("delete")
     assert [(f.state, f.seconds) for f in facts if isinstance(f, ReceivingChanged)] == [
         ("backing-off", 0.0),
         ("halted", 10.0),
@@ -126,10 +126,10 @@ def test_passing_trouble_of_a_call_that_nobody_repeats_is_over_when_another_is_a
     receive_health.failed(
         "change visibility", AwsError("IncompleteResponse", "connection", "no answer")
     )
-    receive_health.passed("receive")
+    receive_health.succeeded("receive")
     assert receive_health.state == "backing-off", "it was asked for before its pause was over"
     time[0] = 200.0
-    receive_health.passed("receive")
+    receive_health.succeeded("receive")
     assert receive_health.state == "open"
     assert [fact.state for fact in facts if isinstance(fact, ReceivingChanged)] == [
         "backing-off",
@@ -142,7 +142,7 @@ def test_what_a_person_must_mend_stands_until_the_same_call_is_answered() -> Non
     receive_health = ReceiveHealth(clock=lambda: time[0])
     receive_health.failed("delete", AwsError("AccessDenied", "denied", "grant sqs:DeleteMessage"))
     time[0] = 200.0
-    receive_health.passed("receive")
+    receive_health.succeeded("receive")
     assert receive_health.state == "halted"
-    receive_health.passed("delete")
+    receive_health.succeeded("delete")
     assert receive_health.state == "open"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relay.delivery.retention import Retention
 from relay.local.sqs.faults import Fault
-from relay.sources.poller.expiring import READ_EVERY
+from relay.sources.poller.expiring import REFRESH_EVERY
 from tests.sources.poller.rig import Rig
 
 
@@ -17,8 +17,8 @@ async def test_a_reading_that_fails_leaves_the_last_one_and_the_next_one_counts(
         rig.server.faults.add(
             Fault(action="GetQueueAttributes", error="AccessDeniedException", status=400)
         )
-        rig.clock.advance(READ_EVERY)
+        rig.clock.advance(REFRESH_EVERY)
         await rig.pass_time(lambda: rig.server.requests["GetQueueAttributes"] == asked + 1)
         assert retention.seconds == first
-        rig.clock.advance(READ_EVERY)
+        rig.clock.advance(REFRESH_EVERY)
         await rig.pass_time(lambda: retention.seconds == 600)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from relay.local.sqs.faults import Fault
 from relay.model.facts import DeleteFailed, ReleaseFailed
 from relay.model.outcome import Retry
-from relay.sources.poller.settling import LONGEST_BACKOFF, backoff
+from relay.sources.poller.settling import MAX_BACKOFF, backoff
 from tests.sources.poller.rig import Rig, until
 
 
@@ -69,9 +69,7 @@ async def test_a_visibility_change_that_fails_is_tried_again(rig: Rig) -> None:
         Fault(action="ChangeMessageVisibilityBatch", entries={0: "InternalError"}, times=3)
     )
     async with rig.running() as poller:
-        await rig.pass_time(
-            lambda: rig.handler.started and poller.status.max_in_flight == 0, step=0.1
-        )
+        await rig.pass_time(lambda: rig.handler.started and poller.status.in_flight == 0, step=0.1)
         (stored,) = rig.inside.messages()
         assert stored.visible_at - rig.clock.time() > 290
 
@@ -95,7 +93,7 @@ async def test_a_wait_beyond_the_twelve_hours_is_cut_to_what_is_left(rig: Rig) -
     await rig.send(["m"])
     rig.handler.answers["m"] = Retry("much later", after=1e6)
     async with rig.running() as poller:
-        await until(lambda: rig.handler.started and poller.status.max_in_flight == 0)
+        await until(lambda: rig.handler.started and poller.status.in_flight == 0)
         (stored,) = rig.inside.messages()
         assert 43_190 <= stored.visible_at - rig.clock.time() <= 43_200
     assert rig.counts["ReleaseFailed"] == 0
@@ -103,5 +101,5 @@ async def test_a_wait_beyond_the_twelve_hours_is_cut_to_what_is_left(rig: Rig) -
 
 @given(st.integers(-1, 10_000), st.integers())
 def test_backoff_grows_with_the_receives_and_stays_in_its_bounds(count: int, seed: int) -> None:
-    assert 1.0 <= backoff(count, random.Random(seed).uniform) <= LONGEST_BACKOFF
+    assert 1.0 <= backoff(count, random.Random(seed).uniform) <= MAX_BACKOFF
     assert backoff(count, lambda _, high: high) <= backoff(count + 1, lambda _, high: high)

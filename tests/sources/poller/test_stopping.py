@@ -11,8 +11,8 @@ from relay.local.sqs.faults import Fault
 from relay.model.outcome import Retry
 from relay.sources.poller.deliveries import Deliveries
 from relay.sources.poller.receive_health import ReceiveHealth
-from relay.sources.poller.receiver import Room
-from relay.sources.poller.scheduler import FairLine
+from relay.sources.poller.receiver import Capacity
+from relay.sources.poller.scheduler import FairScheduler
 from relay.sources.poller.settling import Settler
 from tests.sources.poller.rig import PATIENCE, ManualGate, Rig, until
 
@@ -22,11 +22,11 @@ async def test_what_is_in_hand_is_finished_and_the_rest_is_released(rig: Rig) ->
     await rig.send(bodies)
     rig.handler.hold(*bodies)
     async with rig.running(limits={"handler_concurrency": 4}) as poller:
-        await until(lambda: poller.status.max_in_flight == 10 and len(rig.handler.running) == 4)
+        await until(lambda: poller.status.in_flight == 10 and len(rig.handler.running) == 4)
         poller.stop()
-        await rig.pass_time(lambda: poller.status.max_in_flight == 4)
+        await rig.pass_time(lambda: poller.status.in_flight == 4)
         rig.handler.free()
-        await until(lambda: poller.status.max_in_flight == 0)
+        await until(lambda: poller.status.in_flight == 0)
         assert list(rig.states.values()) == ["visible"] * 6
     assert len(rig.handler.started) == 4
 
@@ -72,14 +72,14 @@ async def test_a_second_stop_releases_at_once(rig: Rig) -> None:
 
 async def test_what_is_withdrawn_before_it_could_start_is_released_too(rig: Rig) -> None:
     await rig.send(["m"])
-    room = Room(count=10, size=10_000_000, largest=1_048_576)
+    capacity = Capacity(count=10, size=10_000_000, largest=1_048_576)
     settler = Settler(
         rig.queue, ReceiveHealth(clock=rig.clock.time), linger=0.0, clock=rig.clock.time
     )
     deliveries = Deliveries(
         rig.handler,
-        FairLine(),
-        room,
+        FairScheduler(),
+        capacity,
         settler,
         gate=ManualGate(),
         visibility=60.0,
@@ -87,13 +87,13 @@ async def test_what_is_withdrawn_before_it_could_start_is_released_too(rig: Rig)
         clock=rig.clock.time,
     )
     async with deliveries:
-        places = room.take(10)
-        deliveries.accept(await rig.queue.receive(1, 0), rig.clock.time(), places)
+        reserved = capacity.reserve(10)
+        deliveries.accept(await rig.queue.receive(1, 0), rig.clock.time(), reserved)
         deliveries.withdraw()
         async with asyncio.timeout(PATIENCE):
-            await deliveries.emptied()
+            await deliveries.wait_empty()
     assert rig.handler.started == []
-    assert (deliveries.handler_concurrency, room.taken) == (0, 0)
+    assert (deliveries.handling, capacity.reserved) == (0, 0)
     assert rig.states == {"m": "visible"}
 
 
@@ -142,7 +142,7 @@ async def test_a_cancelled_run_releases_what_it_has(rig: Rig) -> None:
     rig.handler.hold(*bodies)
     poller = rig.poller(limits={"handler_concurrency": 5, "max_in_flight": 12})
     run = asyncio.create_task(poller.run())
-    await until(lambda: poller.status.max_in_flight == 12)
+    await until(lambda: poller.status.in_flight == 12)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run
@@ -154,5 +154,5 @@ async def test_deletes_that_are_due_are_flushed(rig: Rig) -> None:
     async with rig.running(limits={"linger": 0.1}) as poller:
         await until(lambda: rig.handler.started)
         poller.stop()
-        await until(lambda: poller.status.max_in_flight == 0)
+        await until(lambda: poller.status.in_flight == 0)
     assert rig.states == {}
