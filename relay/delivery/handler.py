@@ -1,4 +1,4 @@
-"""The one path of a message, the same in push and pull mode: decode, deliver, else dead-letter."""
+"""Handles a message, the same for every source: decode it, deliver its events or dead-letter it."""
 
 from __future__ import annotations
 
@@ -25,24 +25,27 @@ from relay.model.origin import ATTRIBUTE, Origin, UnreadableOrigin, origin_of
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
 GRACE = 60.0
-"""Seconds. What arrives when it is almost too late still gets one honest try."""
+"""Seconds for which a message that arrives about to expire is still tried."""
 
 
 class Forward(Protocol):
-    """What the handler asks of the forwarder."""
+    """Forwards events to their destination."""
 
     async def submit(self, event: Event) -> Outcome:
         """The event's outcome, after as many attempts as it takes. Cancelling withdraws it."""
         ...
 
     def may_have_run(self, event_id: str) -> bool:
-        """Whether the destination may hold the event although no success was seen."""
+        """Whether the destination may have the event although no success was seen."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """How many messages are in hand and what keeps some from being settled, if anything does."""
+class HandlerStatus:
+    """How many messages are in flight, and what keeps some of them from being settled, if anything.
+
+    `problem` is a sentence, `setting` the setting to check for it.
+    """
 
     in_flight: int
     problem: str | None = None
@@ -50,11 +53,11 @@ class Status:
 
 
 class Handler:
-    """Handles each message once at a time, whatever number of deliveries it has.
+    """Handles each message once at a time, however often it is delivered meanwhile.
 
     `handle` returns `Delivered` when all of its events were accepted (or there was nothing to
-    send), `Reject` when its copy is safely in the dead-letter queue, and `Retry` otherwise. The
-    first two may be acknowledged, the last never. `retention` is the queue's, and may change.
+    send), `Reject` when its copy is in the dead-letter queue, and `Retry` otherwise. The first two
+    may be acknowledged, the last never. `retention` is the queue's, and may change.
     """
 
     def __init__(
@@ -77,87 +80,88 @@ class Handler:
         self._observe = observe
         self._clock = clock
         self._payloads = payloads
-        self._in_hand = InFlight()
-        self._first_hand = RedeliveryHistory()
-        self._accepted = DeliveredEvents()
+        self._in_flight = InFlight()
+        self._history = RedeliveryHistory()
+        self._delivered = DeliveredEvents()
 
     @property
-    def status(self) -> Status:
-        """What a person should know now."""
+    def status(self) -> HandlerStatus:
+        """The current status."""
         if self._guard.suspicion is not None:
-            return Status(len(self._in_hand), str(self._guard.suspicion), "RELAY_ENVELOPE")
-        letters = self._dead_letters
-        return Status(len(self._in_hand), letters.problem, letters.setting)
+            sentence = str(self._guard.suspicion)
+            return HandlerStatus(len(self._in_flight), sentence, "RELAY_ENVELOPE")
+        dead_letters = self._dead_letters
+        return HandlerStatus(len(self._in_flight), dead_letters.problem, dead_letters.setting)
 
     async def handle(self, message: Message) -> Outcome:
-        """Bring the message to its end; a second delivery of one in hand shares its outcome."""
-        known = self._dead_letters.known(message.message_id)
-        if known is not None:
-            return known
-        self._first_hand.note(message)
-        return await self._in_hand.join(message, self._work, self._clock())
+        """The message's outcome. A second delivery of a message in flight shares its outcome."""
+        reject = self._dead_letters.recent(message.message_id)
+        if reject is not None:
+            return reject
+        self._history.record(message)
+        return await self._in_flight.join(message, self._work, self._clock())
 
     async def handle_exclusive(self, message: Message) -> Outcome:
-        """The same for a source that hands each message to one caller at a time, as leases do."""
-        known = self._dead_letters.known(message.message_id)
-        if known is not None:
-            return known
-        self._first_hand.note(message)
-        return await self._in_hand.own(message, self._work, self._clock())
+        """The same for a source that delivers a message to one caller at a time, as leases do."""
+        reject = self._dead_letters.recent(message.message_id)
+        if reject is not None:
+            return reject
+        self._history.record(message)
+        return await self._in_flight.run_exclusive(message, self._work, self._clock())
 
     def expire(self) -> None:
-        """End the wait of what the queue is about to delete. Called now and then by a timer."""
-        for item in self._in_hand:
+        """Stop waiting with messages that the queue is about to delete. A timer calls this."""
+        for item in self._in_flight:
             if self.retention.expiring(item.message) and self._clock() - item.since >= GRACE:
                 item.expire()
 
     async def _work(self, item: InFlightMessage) -> Outcome:
         message, start = item.message, self._clock()
         self._observe(Received(message))
-        if self._payloads is None or not self._payloads.concern(message):
+        if self._payloads is None or not self._payloads.may_be_pointer(message):
             return await self._process(item, self._decode(message), start)
         async with self._payloads.opened(message) as whole:
             decoded = self._decode(whole) if isinstance(whole, Message) else whole
             if isinstance(decoded, Decoded):
                 return await self._process(item, decoded, start)
-        del whole  # what is refused may be held for long, and needs no place in memory
+        del whole  # a rejected message may be held for long: free its payload
         return await self._process(item, decoded, start)
 
     async def _process(
         self, item: InFlightMessage, decoded: Decoded | Reject | Retry, start: float
     ) -> Outcome:
-        """Deliver or dead-letter what was read. The dead letter has the body as it came."""
+        """Deliver or dead-letter the message. The dead letter has the body as it was received."""
         message = item.message
         if isinstance(decoded, Retry):
             if not self.retention.expiring(message):
                 self._settled(message, decoded, start)
                 return decoded
             decoded = Reject("expiring", decoded.reason)
-        first_hand = message in self._first_hand
+        complete = message in self._history
         if isinstance(decoded, Reject):
-            reject = decoded if first_hand else maybe_sent(decoded)
+            reject = decoded if complete else maybe_sent(decoded)
             outcome: Outcome = await self._dead_letter(item, reject, None)
             self._settled(message, outcome, start)
             return outcome
         results = await self._deliver(item, decoded.events)
-        if not first_hand:
+        if not complete:
             results = [maybe_sent(result) for result in results]
-            told = tuple((index, maybe_sent(reject)) for index, reject in decoded.rejects)
-            decoded = msgspec.structs.replace(decoded, rejects=told)
+            rejects = tuple((index, maybe_sent(reject)) for index, reject in decoded.rejects)
+            decoded = msgspec.structs.replace(decoded, rejects=rejects)
         outcome = await self._conclude(item, decoded, results)
         self._settled(message, outcome, start, decoded, results)
         return outcome
 
     async def _deliver(self, item: InFlightMessage, events: Sequence[Event]) -> list[Outcome]:
-        """One outcome for each event, in order; `expiring` where the wait was ended."""
+        """One outcome for each event, in order; `expiring` if the wait was ended."""
         results: list[Outcome | None] = [None] * len(events)
         try:
             await item.unless_expired(self._submit(events, results))
         finally:
             if any(map(self._maybe_ran, events, results)):
-                self._first_hand.forget(item.message)
+                self._history.forget(item.message)
             if len(events) > 1:
-                self._accepted.note(events, results)
+                self._delivered.record(events, results)
         late = self.retention.expiring(item.message)
         return [
             self._expired(event)
@@ -176,7 +180,7 @@ class Handler:
 
         async def one(position: int) -> None:
             event = events[position]
-            results[position] = self._accepted.of(event) or await self._forward.submit(event)
+            results[position] = self._delivered.of(event) or await self._forward.submit(event)
 
         await asyncio.gather(*(one(position) for position in range(len(events))))
 
@@ -190,7 +194,7 @@ class Handler:
     async def _conclude(
         self, item: InFlightMessage, decoded: Decoded, results: Sequence[Outcome]
     ) -> Outcome:
-        """The message's outcome from those of its events: it stays while any must wait."""
+        """The message's outcome from those of its events: `Retry` while any must wait."""
         later = outcome.waiting(results)
         if later is not None:
             return later
@@ -212,7 +216,7 @@ class Handler:
         decoded: Decoded | None,
         pending: tuple[int, ...] | None = None,
     ) -> Outcome:
-        """Dead-letter the message once the guard agrees, or the queue would delete it."""
+        """Dead-letter the message once the guard admits it, or when it is about to expire."""
         message = item.message
         if reject.code != "expiring" and not item.expired:
             await item.unless_expired(self._guard.admit(message.message_id, reject))
@@ -229,7 +233,7 @@ class Handler:
         decoded: Decoded | None,
         pending: tuple[int, ...] | None,
     ) -> Origin:
-        """The message's past with this hop added."""
+        """The origin of the dead letter: the message's own, with this hop added."""
         past = _past(message) or Origin(
             id=message.message_id,
             undecoded=True,
@@ -274,7 +278,7 @@ def _past(message: Message) -> Origin | None:
     try:
         return origin_of(message)
     except UnreadableOrigin:
-        # Its ids are lost with it: whatever a person does next may be a second run.
+        # The ids are lost with it, so a later redrive may run events a second time.
         return Origin(
             id=message.message_id,
             sent_at=message.sent_at,

@@ -1,4 +1,4 @@
-"""Retention: how long a queue keeps messages, and when waiting must end for it."""
+"""Retention: how long a queue keeps messages, and which of them it will soon delete."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable
 from relay.model.message import Message
 
 EXPIRING = 0.9
-"""The part of the queue's retention after which waiting ends and a person is told."""
+"""The share of the queue's retention after which a message is dead-lettered instead of waiting."""
 
 
 class Retention:
-    """Tells which messages the queue is about to delete.
+    """Knows which messages the queue is about to delete.
 
-    `seconds` is how long it keeps them, None where nobody knows; an operator may change it at any
-    time, and whoever reads it again sets it here.
+    `seconds` is how long it keeps them, None if unknown. An operator may change it at any time;
+    whoever reads it again sets it here.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class Retention:
         self._clock = clock
 
     def expiring(self, message: Message) -> bool:
-        """Whether the last tenth of its time has begun; never where its age is not known."""
+        """Whether the last tenth of its retention has begun; False if its age is unknown."""
         if self.seconds is None or message.sent_or_received_at is None:
             return False
         return self._clock() - message.sent_or_received_at >= EXPIRING * self.seconds

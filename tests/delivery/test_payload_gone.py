@@ -53,7 +53,7 @@ async def test_what_the_guard_holds_takes_no_other_payloads_place() -> None:
     async def fetch(bucket: str, key: str, limit: int) -> bytes:
         return b"nonsense" if key == "bad" else json.dumps(event()).encode()
 
-    bench = Bench(payloads=Payloads(fetch, buckets=frozenset({"large"}), at_once=1))
+    bench = Bench(payloads=Payloads(fetch, buckets=frozenset({"large"}), concurrency=1))
 
     flood = [
         asyncio.create_task(bench.handler.handle(pointing("bad", f"m-{n}")))

@@ -76,7 +76,7 @@ async def test_what_can_be_mended_waits_and_what_cannot_is_rejected(
 
 
 async def test_only_so_many_payloads_are_in_memory_at_a_time() -> None:
-    payloads = Payloads(fetched, buckets=frozenset({"large"}), at_once=2)
+    payloads = Payloads(fetched, buckets=frozenset({"large"}), concurrency=2)
     async with payloads.opened(pointing()), payloads.opened(pointing()):
         third = asyncio.create_task(open_(payloads, pointing()))
         await asyncio.sleep(0)
