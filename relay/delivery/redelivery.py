@@ -46,7 +46,7 @@ class RedeliveryHistory:
         self._seen: LruCache[int] = LruCache(limit)
 
     def record(self, message: Message) -> None:
-        """Record a delivery. A second one of the same receive counts once: sqsd may post it again."""
+        """Record a delivery. A second one of the same receive, as sqsd may post it, counts once."""
         if message.receive_count <= self._count(message) + 1:
             self._seen.put(message.message_id, message.receive_count)
         else:

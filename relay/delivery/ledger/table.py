@@ -56,12 +56,12 @@ class Subject:
     @classmethod
     def of(cls, event: Event, destination: str, environment: str) -> Subject:
         """The subject of an event that is sent to this destination and environment."""
-        place = json.dumps([destination, environment, event.name, event.id]).encode()
+        identity = json.dumps([destination, environment, event.name, event.id]).encode()
         content = json.dumps([len(event.data or _NULL), event.v]).encode()
         digest = hashlib.sha256(content)
         digest.update(event.data or _NULL)
         digest.update(event.user or _NULL)
-        return cls(hashlib.sha256(place).hexdigest(), digest.hexdigest()[:32])
+        return cls(hashlib.sha256(identity).hexdigest(), digest.hexdigest()[:32])
 
     def key(self, step: Step) -> str:
         """The key of its entry of this step. Each step has an item of its own."""
