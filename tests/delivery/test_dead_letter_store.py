@@ -20,7 +20,9 @@ def _open() -> int:
     return sum(not one.closed for one in found)
 
 
-async def test_looking_for_it_in_vain_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_queue_that_is_not_found_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
@@ -39,7 +41,7 @@ async def test_looking_for_it_in_vain_leaves_nothing_open(monkeypatch: pytest.Mo
         assert await letters.limit() == 1_048_576
 
 
-async def test_one_that_took_its_place_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_queue_that_replaced_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")

@@ -44,7 +44,7 @@ async def test_a_redelivery_of_a_dead_letter_is_only_acknowledged() -> None:
     assert len(bench.shelf.copies) == 2
 
 
-async def test_a_copy_on_its_way_is_remembered_although_nobody_waits_any_more() -> None:
+async def test_a_copy_is_remembered_although_its_caller_has_left() -> None:
     bench = Bench()
     task = asyncio.create_task(bench.handler.handle(message(b"hello")))
     await bench.shelf.started.wait()
@@ -56,7 +56,7 @@ async def test_a_copy_on_its_way_is_remembered_although_nobody_waits_any_more() 
     assert len(bench.shelf.copies) == 1
 
 
-async def test_a_stop_waits_no_longer_than_it_may_for_a_queue_that_does_not_answer() -> None:
+async def test_a_stop_waits_for_a_limited_time_for_a_queue_that_does_not_answer() -> None:
     bench = Bench()
     bench.shelf.silent = asyncio.Event()
     task = asyncio.create_task(bench.handler.handle(message(b"hello")))
@@ -67,14 +67,14 @@ async def test_a_stop_waits_no_longer_than_it_may_for_a_queue_that_does_not_answ
     assert isinstance(await task, Reject)
 
 
-async def test_a_passing_trouble_of_the_dead_letter_queue_makes_the_message_wait() -> None:
+async def test_a_transient_failure_of_the_dead_letter_queue_retries_the_message() -> None:
     bench = Bench()
     bench.shelf.trouble = NotStored("SQS throttles")
     assert await bench.handler.handle(message(b"hello")) == Retry("SQS throttles")
     assert bench.handler.status.problem is None
 
 
-async def test_a_missing_permission_halts_what_would_die_until_it_is_there() -> None:
+async def test_a_missing_permission_halts_dead_lettering_until_it_is_granted() -> None:
     bench = Bench()
     bench.shelf.trouble = NotStored("sqs:SendMessage is denied", setting="RELAY_DLQ_URL")
     task = asyncio.create_task(bench.handler.handle(message(b"hello")))
@@ -89,7 +89,7 @@ async def test_a_missing_permission_halts_what_would_die_until_it_is_there() -> 
     assert bench.handler.status.problem is None
 
 
-async def test_a_halt_of_which_nothing_was_heard_for_long_is_over() -> None:
+async def test_a_halt_ends_when_its_problem_has_not_recurred_for_long() -> None:
     bench = Bench()
     bench.shelf.trouble = NotStored("sqs:SendMessage is denied", setting="RELAY_DLQ_URL")
     task = asyncio.create_task(bench.handler.handle(message(b"hello")))
@@ -103,7 +103,7 @@ async def test_a_halt_of_which_nothing_was_heard_for_long_is_over() -> None:
     assert bench.handler.status.setting is None
 
 
-async def test_what_sqs_cannot_hold_with_its_reason_is_left_to_its_own_redrive() -> None:
+async def test_a_message_that_does_not_fit_with_its_reason_is_left_to_sqs() -> None:
     bench = Bench()
     letters: list[int] = []
 
@@ -126,7 +126,7 @@ async def test_what_sqs_cannot_hold_with_its_reason_is_left_to_its_own_redrive()
 
 
 @pytest.mark.parametrize(("receives", "doubtful"), [(1, False), (2, True)])
-async def test_what_is_refused_for_a_setting_may_have_been_sent_under_another_one(
+async def test_a_message_rejected_because_of_a_setting_may_have_run_under_another_one(
     receives: int, doubtful: bool
 ) -> None:
     bench = Bench()
@@ -142,7 +142,7 @@ async def test_what_is_refused_for_a_setting_may_have_been_sent_under_another_on
 
 
 @pytest.mark.parametrize(("receives", "doubtful"), [(1, False), (2, True)])
-async def test_an_event_that_is_refused_for_a_setting_may_have_been_sent_under_another_one(
+async def test_an_event_rejected_because_of_a_setting_may_have_run_under_another_one(
     receives: int, doubtful: bool
 ) -> None:
     bench = Bench()

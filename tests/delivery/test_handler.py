@@ -28,14 +28,14 @@ async def test_a_delivered_event_may_be_acknowledged() -> None:
     assert [(e.id, o) for e, o in settled.results] == [("m-1", Delivered("ref-m-1"))]
 
 
-async def test_while_one_event_must_wait_the_message_stays() -> None:
+async def test_a_message_is_retried_while_one_of_its_events_must_wait() -> None:
     bench = Bench({"m-1.1": Retry("later", 7.0), "m-1.2": Reject("no", "never")})
     outcome = await bench.handler.handle(message([event(), event(), event()]))
     assert outcome == Retry("later", 7.0)
     assert bench.shelf.copies == []
 
 
-async def test_what_was_accepted_of_a_message_that_stays_is_not_sent_again() -> None:
+async def test_delivered_events_of_a_retried_message_are_not_sent_again() -> None:
     bench = Bench({"m-1.1": Retry("later"), "m-1.2": None})
     body = [event(), event(), event()]
     held = asyncio.create_task(bench.handler.handle(message(body)))
@@ -54,7 +54,7 @@ async def test_what_was_accepted_of_a_message_that_stays_is_not_sent_again() -> 
     assert again == [True, False, True]
 
 
-async def test_when_none_waits_only_the_rejected_events_are_pending() -> None:
+async def test_only_the_rejected_events_of_a_dead_letter_are_pending() -> None:
     bench = Bench({"m-1.1": Reject("no", "never")})
     body = [event(), event(), {"name": ""}, event()]
     outcome = await bench.handler.handle(message(body))
@@ -80,7 +80,7 @@ async def test_two_deliveries_of_one_message_share_its_outcome() -> None:
     assert bench.handler.status.in_flight == 0
 
 
-async def test_a_delivery_right_after_the_last_one_left_starts_anew() -> None:
+async def test_a_delivery_right_after_the_last_caller_left_starts_again() -> None:
     bench = Bench({"m-1": None})
     first = asyncio.create_task(bench.handler.handle(message(event())))
     await turns()
@@ -103,7 +103,7 @@ async def test_the_guard_holds_a_flood_of_one_code() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_an_s3_test_event_is_acknowledged_and_noticed() -> None:
+async def test_an_s3_test_event_is_acknowledged() -> None:
     bench = Bench()
     body = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "media"}
     assert isinstance(await bench.handler.handle(message(body)), Delivered)

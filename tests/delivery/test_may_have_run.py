@@ -151,7 +151,7 @@ class World:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_no_dead_letter_claims_of_what_ran_that_it_did_not(seed: int) -> None:
+def test_no_dead_letter_claims_that_an_event_that_ran_did_not(seed: int) -> None:
     async def main() -> None:
         world = World(seed)
         await world.run()

@@ -37,7 +37,7 @@ async def test_a_wait_ends_before_the_queue_deletes_the_message(ambiguous: bool)
     ("receives", "doubtful"),
     [([1], False), ([1, 1, 2, 3], False), ([2], True), ([1, 3], True), ([3, 3], True)],
 )
-async def test_what_another_process_may_have_sent_before_may_have_run(
+async def test_a_message_that_another_process_received_may_have_run(
     receives: list[int], doubtful: bool
 ) -> None:
     bench = Bench({"m-1": Retry("later")})
@@ -48,7 +48,7 @@ async def test_what_another_process_may_have_sent_before_may_have_run(
     assert origin(bench.shelf.copies[0]).may_have_run is doubtful
 
 
-async def test_an_array_of_which_some_was_delivered_before_it_expired_may_have_run() -> None:
+async def test_an_array_that_was_partly_delivered_before_it_expired_may_have_run() -> None:
     bench = Bench({"m-1.1": None})
     task = asyncio.create_task(bench.handler.handle(message([event(), event()], sent_at=NOW)))
     await turns()
@@ -62,7 +62,7 @@ async def test_an_array_of_which_some_was_delivered_before_it_expired_may_have_r
     assert origin(bench.shelf.copies[0]).may_have_run
 
 
-async def test_what_was_delivered_but_comes_again_and_expires_may_have_run() -> None:
+async def test_a_delivered_message_that_is_redelivered_and_expires_may_have_run() -> None:
     bench = Bench()
     await bench.handler.handle(message(event(), sent_at=NOW))
     bench.script.answers["m-1"] = Retry("later")
@@ -71,7 +71,7 @@ async def test_what_was_delivered_but_comes_again_and_expires_may_have_run() -> 
     assert origin(bench.shelf.copies[0]).may_have_run
 
 
-async def test_the_rest_of_an_array_that_expires_was_not_run_for_its_neighbour() -> None:
+async def test_pending_events_did_not_run_because_others_of_their_array_did() -> None:
     bench = Bench({"m-1.1": Retry("later")})
     old = message([event(), event()], sent_at=NOW - 9.5 * DAY)
     await bench.handler.handle(old)
@@ -79,7 +79,7 @@ async def test_the_rest_of_an_array_that_expires_was_not_run_for_its_neighbour()
     assert not origin(bench.shelf.copies[0]).may_have_run
 
 
-async def test_an_array_that_expires_is_not_kept_by_the_guard() -> None:
+async def test_an_array_that_expires_is_not_held_by_the_guard() -> None:
     bench = Bench({"m-1.1": None})
     flood = [
         asyncio.create_task(bench.handler.handle(message({"data": {}}, f"bad-{n}")))
@@ -100,7 +100,7 @@ async def test_an_array_that_expires_is_not_kept_by_the_guard() -> None:
     await asyncio.gather(task, *flood, return_exceptions=True)
 
 
-async def test_where_nobody_tells_when_a_message_was_sent_its_first_receive_counts() -> None:
+async def test_without_a_time_of_sending_the_first_receive_counts() -> None:
     bench = Bench({"m-1": Retry("later")})
     first = NOW - 9.5 * DAY
     outcome = await bench.handler.handle(message(event(), first_received_at=first))
@@ -108,7 +108,7 @@ async def test_where_nobody_tells_when_a_message_was_sent_its_first_receive_coun
     assert outcome.code == "expiring"
 
 
-async def test_an_old_message_gets_one_honest_try_and_then_expires_instead_of_waiting() -> None:
+async def test_an_old_message_is_tried_and_then_expires_instead_of_waiting() -> None:
     old = NOW - 9.5 * DAY
     bench = Bench({"bad": Retry("later")})
     assert isinstance(await bench.handler.handle(message(event(), sent_at=old)), Delivered)
@@ -117,7 +117,7 @@ async def test_an_old_message_gets_one_honest_try_and_then_expires_instead_of_wa
     assert outcome.code == "expiring"
 
 
-async def test_what_the_guard_holds_is_dead_lettered_before_the_queue_deletes_it() -> None:
+async def test_a_message_held_by_the_guard_is_dead_lettered_before_the_queue_deletes_it() -> None:
     bench = Bench()
     tasks = [
         asyncio.create_task(

@@ -21,7 +21,7 @@ def pointing(key: str = "k", message_id: str = "m-1", receive_count: int = 1) ->
 
 
 @pytest.mark.parametrize(("receives", "doubtful"), [(1, False), (2, True)])
-async def test_a_payload_that_is_gone_may_have_been_there_for_another_process(
+async def test_a_missing_payload_may_have_run_if_another_process_received_it(
     receives: int, doubtful: bool
 ) -> None:
     async def gone(bucket: str, key: str, limit: int) -> bytes:
@@ -32,7 +32,7 @@ async def test_a_payload_that_is_gone_may_have_been_there_for_another_process(
     assert origin(bench.shelf.copies[0]).may_have_run is doubtful
 
 
-async def test_a_payload_that_is_gone_after_an_attempt_of_unknown_end_may_have_run() -> None:
+async def test_a_payload_that_goes_missing_after_an_unknown_end_may_have_run() -> None:
     stored = [json.dumps(event()).encode()]
 
     async def fetch(bucket: str, key: str, limit: int) -> bytes:
@@ -49,7 +49,7 @@ async def test_a_payload_that_is_gone_after_an_attempt_of_unknown_end_may_have_r
     assert origin(bench.shelf.copies[0]).may_have_run
 
 
-async def test_what_the_guard_holds_takes_no_other_payloads_place() -> None:
+async def test_a_message_held_by_the_guard_keeps_no_payload_in_memory() -> None:
     async def fetch(bucket: str, key: str, limit: int) -> bytes:
         return b"nonsense" if key == "bad" else json.dumps(event()).encode()
 

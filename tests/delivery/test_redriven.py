@@ -32,7 +32,7 @@ async def test_a_second_rejection_adds_a_hop_and_keeps_the_first_id() -> None:
     assert (past.id, past.hops, past.sent_at, past.source) == ("m-1", 2, NOW - 9, "main")
 
 
-async def test_what_died_unread_is_asked_for_its_own_id_when_it_comes_back() -> None:
+async def test_a_message_dead_lettered_undecoded_gets_its_own_id_when_redriven() -> None:
     bench = Bench()
     wrong = Handler(
         lambda m: decode(m, Rules(envelope="sns")),
@@ -48,7 +48,7 @@ async def test_what_died_unread_is_asked_for_its_own_id_when_it_comes_back() -> 
     assert bench.script.sent == ["eb-1"]
 
 
-async def test_what_died_unread_and_has_no_own_id_keeps_its_first_one() -> None:
+async def test_a_message_dead_lettered_undecoded_without_an_own_id_keeps_its_first_one() -> None:
     bench = Bench({"m-1": Reject("no", "never")})
     await bench.dead_letters.put(
         message(event()), Origin(id="m-1", hops=1, undecoded=True), Reject("odd", "odd")
@@ -71,7 +71,7 @@ async def test_a_dead_lettered_periodic_task_is_the_same_task_when_redriven() ->
     assert len(set(bench.script.sent)) == 1
 
 
-async def test_a_damaged_past_is_named_and_may_have_run() -> None:
+async def test_a_damaged_origin_is_reported_and_may_have_run() -> None:
     bench = Bench()
     broken = message(event(), attributes={ATTRIBUTE: Attribute("String", "{}")})
     outcome = await bench.handler.handle(broken)

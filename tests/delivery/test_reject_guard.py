@@ -55,7 +55,7 @@ async def test_goes_on_with_other_codes_while_it_halts_one() -> None:
         await guard.admit("other", OTHER)
 
 
-async def test_lets_the_held_ones_go_when_most_messages_pass_again() -> None:
+async def test_admits_the_held_rejects_when_most_messages_pass_again() -> None:
     guard = RejectGuard()
     for n in range(MIN_REJECTS - 1):
         await guard.admit(f"m{n}", BAD)
@@ -117,7 +117,7 @@ async def test_a_sudden_flood_after_good_days_is_halted(share: float) -> None:
     assert admitted <= WINDOW
 
 
-async def test_what_it_holds_never_becomes_the_usual() -> None:
+async def test_held_rejects_never_become_the_usual_rate() -> None:
     guard = RejectGuard()
     for n in range(5 * WINDOW):
         guard.passed(f"good{n}")

@@ -27,7 +27,7 @@ async def admitted(guard: RejectGuard, count: int, reject_of: Callable[[int], Re
 
 
 @pytest.mark.parametrize("kinds", [2, 3, 4])
-async def test_codes_that_take_turns_are_held_like_one(kinds: int) -> None:
+async def test_alternating_codes_are_held_like_one(kinds: int) -> None:
     guard = RejectGuard()
     assert await admitted(guard, WINDOW, lambda n: CODES[n % kinds]) < MIN_REJECTS
     assert guard.suspicion is not None
@@ -50,7 +50,7 @@ async def test_another_code_that_becomes_common_meanwhile_is_held_too() -> None:
     assert "not_json and no_name" in str(guard.suspicion)
 
 
-async def test_all_of_them_are_let_go_together() -> None:
+async def test_all_codes_are_admitted_together() -> None:
     guard = RejectGuard()
     tasks = [
         asyncio.create_task(guard.admit(f"bad{n}", CODES[n % 2])) for n in range(2 * MIN_REJECTS)
@@ -72,7 +72,7 @@ async def test_poison_of_many_kinds_that_stays_the_minority_never_halts() -> Non
     assert guard.suspicion is None
 
 
-async def test_what_is_usual_here_counts_for_no_flood() -> None:
+async def test_a_code_at_its_usual_rate_does_not_count_as_a_flood() -> None:
     guard = RejectGuard()
     for n in range(3 * HISTORY):  # a third is always bad here
         guard.passed(f"good{n}")

@@ -16,7 +16,7 @@ HOUR = 3_600.0
 MODES = pytest.mark.parametrize("push", [False, True], ids=["pull", "push"])
 
 
-def test_the_shortest_hold_still_tells_a_person_before_the_queue_deletes() -> None:
+def test_the_shortest_hold_still_dead_letters_before_the_queue_deletes() -> None:
     async def main() -> None:
         world = World()
         world.orchestrator.outage = SILENT
@@ -60,7 +60,7 @@ def test_past_nine_tenths_of_the_retention_a_message_becomes_a_dead_letter(
 
 
 @pytest.mark.parametrize("outage", [REFUSED, SILENT], ids=["refused", "silent"])
-def test_pull_mode_tells_of_what_it_had_not_taken_when_the_outage_began(outage: Outage) -> None:
+def test_pull_mode_dead_letters_messages_it_has_not_received_yet(outage: Outage) -> None:
     async def main() -> None:
         world = World()
         world.orchestrator.outage = outage
@@ -81,9 +81,7 @@ def test_pull_mode_tells_of_what_it_had_not_taken_when_the_outage_began(outage: 
 
 
 @MODES
-def test_a_copy_says_that_it_may_have_run_where_an_attempt_had_an_unknown_end(
-    *, push: bool
-) -> None:
+def test_a_copy_says_that_it_may_have_run_if_an_attempt_had_an_unknown_end(*, push: bool) -> None:
     async def main() -> None:
         world = World()
         await world.publish(3)
@@ -98,7 +96,7 @@ def test_a_copy_says_that_it_may_have_run_where_an_attempt_had_an_unknown_end(
 
 
 @MODES
-def test_what_is_old_is_delivered_all_the_same_while_the_way_is_free(*, push: bool) -> None:
+def test_old_messages_are_delivered_while_the_destination_is_available(*, push: bool) -> None:
     async def main() -> None:
         world = World()
         await world.publish(20)

@@ -79,7 +79,7 @@ def test_push_mode_survives_six_hours_and_counts_one_receive_a_hold(
     run(main)
 
 
-def test_push_mode_receives_only_what_is_in_hand_again() -> None:
+def test_push_mode_receives_only_held_messages_again() -> None:
     async def main() -> None:
         world = World()
         world.orchestrator.outage = REFUSED
@@ -133,7 +133,7 @@ def test_a_relay_that_dies_again_and_again_in_an_outage_loses_nothing(*, push: b
     run(main)
 
 
-def test_the_same_outage_empties_the_queue_where_the_daemon_keeps_its_defaults() -> None:
+def test_the_same_outage_empties_the_queue_with_the_defaults_of_sqsd() -> None:
     async def main() -> None:
         world = World(max_receive_count=10)
         world.orchestrator.outage = REFUSED

@@ -17,7 +17,7 @@ async def keep_for(world: World, hours: int) -> None:
     await world.sqs.call("SetQueueAttributes", request)
 
 
-def test_a_shorter_retention_is_seen_in_time_to_tell_a_person() -> None:
+def test_a_shorter_retention_is_read_in_time_to_dead_letter() -> None:
     async def main() -> None:
         world = World()
         world.orchestrator.outage = REFUSED
@@ -33,7 +33,7 @@ def test_a_shorter_retention_is_seen_in_time_to_tell_a_person() -> None:
     run(main)
 
 
-def test_with_a_longer_one_patience_lasts_longer() -> None:
+def test_with_a_longer_retention_messages_wait_longer() -> None:
     async def main() -> None:
         world = World()
         await keep_for(world, 3)
@@ -51,7 +51,7 @@ def test_with_a_longer_one_patience_lasts_longer() -> None:
     run(main)
 
 
-def test_it_is_asked_for_once_an_hour() -> None:
+def test_the_retention_is_read_once_an_hour() -> None:
     async def main() -> None:
         world = World()
         async with world.pulling():

@@ -87,7 +87,7 @@ async def test_items_come_back_as_they_were_put(
     assert len((await table.read(["k0", "k1", "k2"]))[0]) == 1
 
 
-async def test_a_table_that_does_not_exist_is_an_error_that_names_it(
+async def test_a_missing_table_raises_an_error_that_names_it(
     wire: FaultyWire, stack: AsyncExitStack
 ) -> None:
     table = await _table(stack, "no-such-table")
@@ -96,7 +96,7 @@ async def test_a_table_that_does_not_exist_is_an_error_that_names_it(
     assert error.value.kind == "missing"
 
 
-async def test_notes_are_kept_found_and_withdrawn(
+async def test_entries_are_written_found_and_withdrawn(
     wire: FaultyWire, name: str, stack: AsyncExitStack
 ) -> None:
     facts: list[Fact] = []
@@ -117,7 +117,7 @@ async def test_notes_are_kept_found_and_withdrawn(
 
 
 @pytest.mark.parametrize("mode", ["hang", "cut"])
-async def test_a_table_out_of_reach_is_missed_in_time_and_found_again(
+async def test_an_unreachable_table_fails_in_time_and_is_used_again(
     mode: str, wire: FaultyWire, name: str, stack: AsyncExitStack
 ) -> None:
     facts: list[Fact] = []
@@ -143,7 +143,7 @@ async def test_a_table_out_of_reach_is_missed_in_time_and_found_again(
         b'{"Responses":{},"UnprocessedKeys":{"t":{}}}',
     ],
 )
-async def test_an_answer_that_is_no_tables_is_not_taken_for_nothing_found(
+async def test_a_malformed_answer_is_an_error_and_not_an_empty_result(
     body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with answering(200, body) as url, AsyncExitStack() as stack:
@@ -154,7 +154,7 @@ async def test_an_answer_that_is_no_tables_is_not_taken_for_nothing_found(
     assert caught.value.transient
 
 
-async def test_an_answer_to_a_write_that_is_no_tables_is_an_error(
+async def test_a_malformed_answer_to_a_write_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     body = b'{"UnprocessedItems":{"t":[{"PutRequest":{}}]}}'

@@ -30,7 +30,7 @@ def test_a_hundred_keys_are_read_and_twenty_five_items_written_at_once() -> None
     run(main)
 
 
-def test_equal_keys_in_a_batch_are_asked_and_written_once() -> None:
+def test_equal_keys_in_a_batch_are_read_and_written_once() -> None:
     async def main() -> None:
         table = MemoryTable()
         records = Life(table, Orchestrator()).records
@@ -43,7 +43,7 @@ def test_equal_keys_in_a_batch_are_asked_and_written_once() -> None:
     run(main)
 
 
-def test_what_the_table_did_not_get_to_is_asked_again() -> None:
+def test_unprocessed_keys_are_retried() -> None:
     async def main() -> None:
         table = MemoryTable()
         records = Life(table, Orchestrator()).records
@@ -57,7 +57,7 @@ def test_what_the_table_did_not_get_to_is_asked_again() -> None:
     run(main)
 
 
-def test_what_stays_undone_is_missed_and_the_rest_counts() -> None:
+def test_keys_that_stay_unprocessed_fail_and_the_others_succeed() -> None:
     async def main() -> None:
         table = MemoryTable()
         life = Life(table, Orchestrator())
@@ -73,7 +73,7 @@ def test_what_stays_undone_is_missed_and_the_rest_counts() -> None:
     run(main)
 
 
-def test_a_look_up_is_missed_unless_all_its_keys_were_read() -> None:
+def test_a_look_up_fails_unless_all_its_keys_were_read() -> None:
     async def main() -> None:
         table = MemoryTable()
         life = Life(table, Orchestrator())
@@ -84,7 +84,7 @@ def test_a_look_up_is_missed_unless_all_its_keys_were_read() -> None:
     run(main)
 
 
-def test_a_throttled_table_is_asked_four_times_and_then_left_alone() -> None:
+def test_a_throttled_table_is_tried_four_times_and_then_left_alone() -> None:
     async def main() -> None:
         table = MemoryTable()
         life = Life(table, Orchestrator())
@@ -98,7 +98,7 @@ def test_a_throttled_table_is_asked_four_times_and_then_left_alone() -> None:
     run(main)
 
 
-def test_one_broken_connection_costs_a_second_try_and_nothing_else() -> None:
+def test_one_broken_connection_costs_one_retry_and_nothing_else() -> None:
     async def main() -> None:
         table = MemoryTable()
         life = Life(table, Orchestrator())
@@ -110,7 +110,7 @@ def test_one_broken_connection_costs_a_second_try_and_nothing_else() -> None:
     run(main)
 
 
-def test_after_the_end_everything_is_missed_and_nothing_raised() -> None:
+def test_after_aclose_every_step_fails_without_an_exception() -> None:
     async def main() -> None:
         life = Life(MemoryTable(), Orchestrator())
         await life.records.aclose()

@@ -16,7 +16,7 @@ from tests.delivery.ledger.scripted import DAY, KEPT, Life, MemoryTable, Orchest
 from tests.forwarding.virtual_time import now, run
 
 
-def test_an_event_is_noted_before_its_request_and_after_its_success() -> None:
+def test_an_event_is_recorded_before_its_request_and_after_its_success() -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
         seen: list[dict[str, int]] = []
@@ -46,7 +46,7 @@ def test_what_was_delivered_weeks_ago_is_a_duplicate_without_a_request() -> None
     run(main)
 
 
-def test_a_note_past_its_expiry_counts_for_nothing_although_it_is_still_there() -> None:
+def test_an_expired_entry_is_ignored_although_it_is_still_there() -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
         await Life(table, orchestrator).ledger.submit(event())
@@ -57,7 +57,7 @@ def test_a_note_past_its_expiry_counts_for_nothing_although_it_is_still_there() 
     run(main)
 
 
-def test_what_the_destination_rejects_can_be_redriven_whenever_it_is_mended() -> None:
+def test_a_rejected_event_can_be_redriven_at_any_later_time() -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
         orchestrator.answer = lambda events: [Reject("refused_by_destination", "too large")]
@@ -72,7 +72,7 @@ def test_what_the_destination_rejects_can_be_redriven_whenever_it_is_mended() ->
     run(main)
 
 
-def test_an_event_that_has_to_wait_keeps_its_note() -> None:
+def test_an_event_that_must_wait_keeps_its_entry() -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
         orchestrator.answer = lambda events: [Retry("not read back")]
@@ -82,7 +82,7 @@ def test_an_event_that_has_to_wait_keeps_its_note() -> None:
     run(main)
 
 
-def test_the_same_id_with_another_content_is_stated_and_handled_as_the_same_event() -> None:
+def test_an_id_with_different_content_is_reported_and_handled_as_the_same_event() -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
         await Life(table, orchestrator).ledger.submit(event())
@@ -94,7 +94,7 @@ def test_the_same_id_with_another_content_is_stated_and_handled_as_the_same_even
     run(main)
 
 
-def test_a_new_time_is_no_new_content_but_a_new_name_is_another_event() -> None:
+def test_a_new_time_is_the_same_content_but_a_new_name_is_another_event() -> None:
     one = event()
     place = ("inngest https://inn.gs", "")
     assert Subject.of(replace(one, ts=1), *place) == Subject.of(replace(one, ts=2), *place)
@@ -104,7 +104,7 @@ def test_a_new_time_is_no_new_content_but_a_new_name_is_another_event() -> None:
     assert len({Subject.of(each, *place).digest for each in moved}) == 2
 
 
-def test_items_hold_nothing_of_what_an_event_says() -> None:
+def test_items_contain_nothing_of_an_events_content() -> None:
     async def main() -> None:
         table = MemoryTable()
         secret = Event(id="private-id", name="private/name", data=b'{"private":1}', user=b"{}")
@@ -116,7 +116,7 @@ def test_items_hold_nothing_of_what_an_event_says() -> None:
     run(main)
 
 
-def test_a_table_that_is_away_delays_one_event_by_a_second_and_the_next_by_nothing() -> None:
+def test_an_unavailable_table_delays_one_event_by_a_second_and_the_next_by_nothing() -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
         table.troubles = lambda _call: TimeoutError()
@@ -133,7 +133,7 @@ def test_a_table_that_is_away_delays_one_event_by_a_second_and_the_next_by_nothi
     run(main)
 
 
-def test_a_table_that_comes_back_is_used_again_and_both_ends_are_stated_once() -> None:
+def test_a_table_that_recovers_is_used_again_and_start_and_end_are_reported_once() -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
         table.troubles = lambda _call: denied()
@@ -152,7 +152,7 @@ def test_a_table_that_comes_back_is_used_again_and_both_ends_are_stated_once() -
     run(main)
 
 
-def test_a_dead_letter_is_noted_with_its_code() -> None:
+def test_a_dead_letter_is_recorded_with_its_code() -> None:
     async def main() -> None:
         table = MemoryTable()
         life = Life(table, Orchestrator())
@@ -174,7 +174,7 @@ def test_a_dead_letter_is_noted_with_its_code() -> None:
     run(main)
 
 
-def test_a_message_that_could_not_be_dead_lettered_leaves_no_note_of_it() -> None:
+def test_a_message_that_could_not_be_dead_lettered_is_not_recorded() -> None:
     async def main() -> None:
         table = MemoryTable()
         life = Life(table, Orchestrator())
@@ -189,7 +189,7 @@ def test_a_message_that_could_not_be_dead_lettered_leaves_no_note_of_it() -> Non
     run(main)
 
 
-def test_a_caller_that_leaves_while_the_request_is_out_leaves_the_note_of_its_success() -> None:
+def test_a_success_is_recorded_although_its_caller_has_left() -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
         life = Life(table, orchestrator)

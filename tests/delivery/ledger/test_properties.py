@@ -79,7 +79,7 @@ async def _live(
 
 @settings(deadline=None)
 @given(deliveries(st.just("none")))
-def test_with_a_healthy_table_nothing_runs_twice_however_late_it_comes_again(
+def test_with_a_healthy_table_nothing_runs_twice_however_late_it_is_redelivered(
     script: list[Delivery],
 ) -> None:
     async def main() -> None:
@@ -112,7 +112,7 @@ def test_nothing_counts_as_delivered_that_never_ran_whatever_the_table_does(
 
 @settings(deadline=None)
 @given(deliveries(st.sampled_from(list(TROUBLES))))
-def test_a_last_delivery_in_good_times_ends_every_event(script: list[Delivery]) -> None:
+def test_a_last_delivery_without_faults_settles_every_event(script: list[Delivery]) -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
         for delivery in script:

@@ -32,7 +32,7 @@ async def _crashed(table: MemoryTable, orchestrator: Orchestrator, ending: str =
     orchestrator.script = iter(())
 
 
-def test_a_young_unknown_end_is_sent_again() -> None:
+def test_a_recent_unknown_end_is_sent_again() -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
         await _crashed(table, orchestrator)
@@ -98,7 +98,7 @@ def test_an_outage_of_days_that_refuses_connections_makes_nothing_ambiguous() ->
     run(main)
 
 
-def test_a_held_event_whose_first_attempt_is_forgotten_by_now_is_not_sent_again() -> None:
+def test_a_held_event_is_not_sent_again_after_its_id_may_be_forgotten() -> None:
     async def main() -> None:
         orchestrator = Orchestrator(script=iter(["lost"] + ["refused"] * 10_000))
         life = Life(MemoryTable(), orchestrator)
@@ -111,7 +111,7 @@ def test_a_held_event_whose_first_attempt_is_forgotten_by_now_is_not_sent_again(
     run(main)
 
 
-def test_a_refusal_after_an_unknown_end_says_nothing_about_the_first_attempt() -> None:
+def test_a_refused_connection_after_an_unknown_end_keeps_the_entry() -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator(script=iter(["lost", *["refused"] * 99]))
         life = Life(table, orchestrator)
@@ -148,7 +148,7 @@ def test_a_rejection_after_an_unknown_end_says_that_it_may_have_run() -> None:
     run(main)
 
 
-def test_a_note_of_sending_is_written_only_where_a_look_up_showed_that_there_is_none() -> None:
+def test_sending_is_recorded_only_after_a_look_up_found_none() -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
         await _crashed(table, orchestrator, "unheard")
@@ -161,7 +161,7 @@ def test_a_note_of_sending_is_written_only_where_a_look_up_showed_that_there_is_
     run(main)
 
 
-def test_a_destination_that_knows_ids_for_months_gets_an_old_unknown_end_again() -> None:
+def test_a_destination_that_remembers_ids_for_months_gets_an_old_unknown_end_again() -> None:
     async def main() -> None:
         for memory in (90 * DAY - HOUR, WHILE_IT_EXISTS):
             table, orchestrator = MemoryTable(), Orchestrator()
@@ -173,7 +173,7 @@ def test_a_destination_that_knows_ids_for_months_gets_an_old_unknown_end_again()
     run(main)
 
 
-def test_a_destination_that_knows_nothing_again_gets_every_unknown_end_again() -> None:
+def test_a_destination_that_recognises_no_ids_gets_every_unknown_end_again() -> None:
     async def main() -> None:
         table = MemoryTable()
         orchestrator = Orchestrator(script=iter(["lost"] * 3))

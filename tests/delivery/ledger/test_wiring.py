@@ -114,7 +114,7 @@ async def test_what_an_earlier_relay_delivered_is_acknowledged_without_a_request
     assert server.acknowledged["e"] == posts
 
 
-async def test_what_is_dead_lettered_is_noted_by_the_time_the_relay_stops(
+async def test_a_dead_letter_is_recorded_before_the_relay_stops(
     table: str, server: InngestServer, moto: str
 ) -> None:
     settings, watched, letters = (
@@ -136,7 +136,7 @@ async def test_what_is_dead_lettered_is_noted_by_the_time_the_relay_stops(
 
 
 @pytest.mark.parametrize("age", [22 * HOUR, 30 * HOUR])
-async def test_how_long_an_unknown_end_is_sent_again_is_up_to_its_destination(
+async def test_how_long_an_unknown_end_is_sent_again_depends_on_its_destination(
     table: str, server: InngestServer, age: float
 ) -> None:
     argo = APIS["argo"]()
@@ -181,7 +181,9 @@ async def _began(settings: Settings, name: str, events: list[Event], age: float)
                 assert await records.record("sending", records.subject(event))
 
 
-async def test_without_a_table_there_is_no_ledger_and_no_fact_of_it(server: InngestServer) -> None:
+async def test_without_a_table_there_is_no_ledger_and_no_fact_about_it(
+    server: InngestServer,
+) -> None:
     watched = Watched()
     async with open_core(Settings(inngest_url=server.url), watched.telemetry(), Letters()) as core:
         message = Message(body=b'{"name":"a/b"}', message_id="m", queue="q")
@@ -190,7 +192,7 @@ async def test_without_a_table_there_is_no_ledger_and_no_fact_of_it(server: Inng
     assert not any(isinstance(fact, LedgerFailed) for fact in watched.facts)
 
 
-def test_misses_and_reused_ids_are_counted_and_logged() -> None:
+def test_failures_and_reused_ids_are_counted_and_logged() -> None:
     recorder = Recorder()
     facts: list[Fact] = [
         LedgerFailed(step="look-up", count=40, reason="away"),
@@ -208,7 +210,7 @@ def test_misses_and_reused_ids_are_counted_and_logged() -> None:
     assert (reused["code"], reused["event_id"], reused["message_id"]) == ("id_reused", "e", "m")
 
 
-def test_two_places_share_a_table_and_no_note() -> None:
+def test_two_scopes_share_a_table_and_no_entry() -> None:
     one = Settings(inngest_url="http://127.0.0.1:1")
     other = Settings(inngest_url="http://127.0.0.1:2")
     assert (

@@ -15,7 +15,7 @@ steps = st.one_of(
 
 
 @given(st.integers(1, 600), st.integers(100, 5_000), st.lists(steps, max_size=60))
-def test_the_bounds_hold_for_any_course_of_things(
+def test_the_limits_hold_for_any_sequence_of_operations(
     count: int, size: int, script: list[tuple[str, object]]
 ) -> None:
     capacity = Capacity(count, size, largest=100)
@@ -35,13 +35,13 @@ def test_the_bounds_hold_for_any_course_of_things(
         assert sum(held) + 100 * sum(asked) <= max(size, 100)
 
 
-def test_one_message_is_let_in_however_small_the_room() -> None:
+def test_one_message_is_always_allowed() -> None:
     capacity = Capacity(5, size=10, largest=100)
     assert capacity.reserve(10) == 1
     assert capacity.reserve(10) == 0
 
 
-def test_a_few_places_are_awaited_but_never_many() -> None:
+def test_a_receive_waits_for_some_free_capacity_but_not_for_much() -> None:
     capacity = Capacity(500, size=10**9, largest=1)
     reserved = [capacity.reserve(10) for _ in range(50)]
     assert sum(reserved) == 500

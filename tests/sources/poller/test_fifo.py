@@ -71,7 +71,7 @@ async def test_a_dead_lettered_head_lets_its_group_go_on(fifo: Rig) -> None:
     assert fifo.handler.started == ["a1", "a2"]
 
 
-async def test_a_dead_lettered_head_parks_its_group_where_asked(fifo: Rig) -> None:
+async def test_a_dead_lettered_head_parks_its_group_if_configured(fifo: Rig) -> None:
     await fifo.send(["a1", "a2"], group="a")
     await fifo.send(["b1"], group="b")
     fifo.handler.answers["a1"] = Reject("bad", "It is bad.")
@@ -85,7 +85,7 @@ async def test_a_dead_lettered_head_parks_its_group_where_asked(fifo: Rig) -> No
     assert fifo.handler.started.count("a2") == 0
 
 
-async def test_a_stop_gives_groups_back_in_reverse(fifo: Rig) -> None:
+async def test_a_stop_releases_groups_in_reverse(fifo: Rig) -> None:
     bodies = [f"m{i}" for i in range(5)]
     await fifo.send(bodies, group="g")
     fifo.handler.hold("m0")

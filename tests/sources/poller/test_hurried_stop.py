@@ -25,7 +25,7 @@ def hold_answers(rig: Rig) -> tuple[asyncio.Event, asyncio.Event]:
     return answered, let_through
 
 
-async def test_what_the_poll_in_flight_brings_is_released(rig: Rig) -> None:
+async def test_messages_of_an_open_poll_are_released(rig: Rig) -> None:
     answered, let_through = hold_answers(rig)
     poller = rig.poller()
     run = asyncio.create_task(poller.run())
@@ -41,7 +41,7 @@ async def test_what_the_poll_in_flight_brings_is_released(rig: Rig) -> None:
     assert rig.handler.started == []
 
 
-async def test_a_poll_that_brings_nothing_is_not_waited_for_long(rig: Rig) -> None:
+async def test_an_open_poll_without_an_answer_is_not_awaited_for_long(rig: Rig) -> None:
     answered, _ = hold_answers(rig)
     poller = rig.poller()
     run = asyncio.create_task(poller.run())
@@ -54,7 +54,7 @@ async def test_a_poll_that_brings_nothing_is_not_waited_for_long(rig: Rig) -> No
     assert LAST_POLL <= rig.clock.time() - start <= LAST_POLL + 1
 
 
-async def test_what_is_released_into_an_open_poll_is_released_once_more(rig: Rig) -> None:
+async def test_messages_that_an_open_poll_receives_again_are_released_again(rig: Rig) -> None:
     await rig.send(["m"])
     rig.handler.hold("m")
     poller = rig.poller()
@@ -68,7 +68,7 @@ async def test_what_is_released_into_an_open_poll_is_released_once_more(rig: Rig
     assert [stored.receive_count for stored in rig.inside.messages()] == [2]
 
 
-async def test_a_group_keeps_its_order_through_it(fifo: Rig) -> None:
+async def test_a_group_keeps_its_order_through_a_second_stop(fifo: Rig) -> None:
     bodies = [f"m{i}" for i in range(4)]
     await fifo.send(bodies, group="g")
     fifo.handler.hold(*bodies)

@@ -10,7 +10,7 @@ from tests.sources.poller.rig import ManualGate, Rig, until
 HOURS = 3_600.0
 
 
-async def test_what_is_in_hand_stays_hidden_for_as_long_as_it_takes(rig: Rig) -> None:
+async def test_messages_in_flight_stay_hidden_for_as_long_as_it_takes(rig: Rig) -> None:
     await rig.send(["slow", "buffered"])
     rig.handler.hold("slow", "buffered")
     async with rig.running(limits={"handler_concurrency": 1}) as poller:
@@ -24,7 +24,7 @@ async def test_what_is_in_hand_stays_hidden_for_as_long_as_it_takes(rig: Rig) ->
     assert not rig.counts["LeaseLost"]
 
 
-async def test_extensions_go_in_tens(rig: Rig) -> None:
+async def test_extensions_are_sent_in_batches_of_ten(rig: Rig) -> None:
     await rig.change(VisibilityTimeout="300")
     bodies = [f"m{i}" for i in range(30)]
     await rig.send(bodies)
@@ -41,7 +41,7 @@ async def test_extensions_go_in_tens(rig: Rig) -> None:
         await until(lambda: not rig.states)
 
 
-async def test_nothing_is_held_past_the_twelve_hours_that_sqs_allows(rig: Rig) -> None:
+async def test_no_lease_is_extended_past_the_twelve_hours_of_sqs(rig: Rig) -> None:
     await rig.change(VisibilityTimeout="3600")
     await rig.send(["endless"])
     rig.handler.hold("endless")
@@ -76,7 +76,9 @@ async def test_a_refused_extension_loses_the_lease_and_the_late_delete_is_counte
     assert DeletedLate(stored.message_id) in rig.facts
 
 
-async def test_an_extension_that_may_work_later_is_tried_until_the_lease_ends(rig: Rig) -> None:
+async def test_a_transient_failure_of_an_extension_is_retried_until_the_lease_ends(
+    rig: Rig,
+) -> None:
     await rig.send(["slow"])
     rig.handler.hold("slow")
     rig.server.faults.add(
@@ -115,7 +117,7 @@ async def test_an_extension_without_an_answer_delays_none_of_the_others(rig: Rig
         await rig.pass_time(lambda: not rig.states)
 
 
-async def test_a_lost_message_that_has_not_started_is_not_started(rig: Rig) -> None:
+async def test_a_waiting_message_that_loses_its_lease_is_not_started(rig: Rig) -> None:
     await rig.send(["first"])
     rig.handler.hold("first")
     async with rig.running(limits={"handler_concurrency": 1}) as poller:
@@ -130,7 +132,7 @@ async def test_a_lost_message_that_has_not_started_is_not_started(rig: Rig) -> N
     assert rig.handler.started.count("second") == 1
 
 
-async def test_a_process_that_was_suspended_notices_that_its_leases_ran_out(rig: Rig) -> None:
+async def test_a_suspended_process_notices_that_its_leases_have_ended(rig: Rig) -> None:
     await rig.send(["m"])
     rig.handler.hold("m")
     async with rig.running() as poller:
@@ -146,7 +148,9 @@ async def test_a_process_that_was_suspended_notices_that_its_leases_ran_out(rig:
     assert rig.handler.started == ["m"]
 
 
-async def test_a_lost_message_that_waits_for_a_closed_way_is_withdrawn(rig: Rig) -> None:
+async def test_a_message_that_loses_its_lease_while_the_gate_is_closed_is_withdrawn(
+    rig: Rig,
+) -> None:
     await rig.send(["m"])
     rig.handler.hold("m")
     gate = ManualGate()
@@ -161,7 +165,7 @@ async def test_a_lost_message_that_waits_for_a_closed_way_is_withdrawn(rig: Rig)
     assert rig.handler.started == ["m", "m"]
 
 
-async def test_an_outage_of_hours_costs_no_receive_of_what_is_in_hand(rig: Rig) -> None:
+async def test_an_outage_of_hours_costs_no_receives(rig: Rig) -> None:
     await rig.change(VisibilityTimeout="1200")
     bodies = [f"m{i}" for i in range(20)]
     await rig.send(bodies)
@@ -179,7 +183,7 @@ async def test_an_outage_of_hours_costs_no_receive_of_what_is_in_hand(rig: Rig) 
     assert len(rig.handler.started) == 20
 
 
-async def test_the_last_word_on_visibility_is_not_undone_by_an_extension_under_way(
+async def test_an_open_extension_does_not_undo_a_later_visibility_change(
     rig: Rig,
 ) -> None:
     await rig.send(["m"])

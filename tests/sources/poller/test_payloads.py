@@ -40,12 +40,12 @@ async def test_a_pointer_of_either_class_is_replaced_by_its_payload(name: str) -
     assert (opened.body, opened.message_id) == (b"large/k/7", "m")
 
 
-async def test_other_messages_are_left_alone() -> None:
+async def test_other_messages_are_unchanged() -> None:
     message = Message(body=b'[{"name": "x"}]', message_id="m", queue="q")
     assert await open_(Payloads(fetched), message) is message
 
 
-async def test_only_buckets_on_the_list_are_read() -> None:
+async def test_only_listed_buckets_are_read() -> None:
     opened = await open_(Payloads(fetched, buckets=frozenset({"other"})), pointing())
     assert isinstance(opened, Reject)
     assert opened.code == "payload_bucket_not_allowed"
@@ -66,7 +66,7 @@ async def test_a_broken_pointer_is_rejected(place: str) -> None:
         (NotFetched("grant s3:GetObject"), Retry("grant s3:GetObject")),
     ],
 )
-async def test_what_can_be_mended_waits_and_what_cannot_is_rejected(
+async def test_a_fixable_failure_is_retried_and_a_permanent_one_rejected(
     error: NotFetched, expected: Reject | Retry
 ) -> None:
     async def fetch(bucket: str, key: str, limit: int) -> bytes:
@@ -75,7 +75,7 @@ async def test_what_can_be_mended_waits_and_what_cannot_is_rejected(
     assert await open_(Payloads(fetch, buckets=frozenset({"large"})), pointing()) == expected
 
 
-async def test_only_so_many_payloads_are_in_memory_at_a_time() -> None:
+async def test_the_number_of_payloads_in_memory_is_limited() -> None:
     payloads = Payloads(fetched, buckets=frozenset({"large"}), concurrency=2)
     async with payloads.opened(pointing()), payloads.opened(pointing()):
         third = asyncio.create_task(open_(payloads, pointing()))
@@ -87,7 +87,7 @@ async def test_only_so_many_payloads_are_in_memory_at_a_time() -> None:
 @given(
     st.one_of(st.binary(), st.binary().map(lambda tail: f'["{POINTER_CLASSES[0]}"'.encode() + tail))
 )
-def test_reading_a_pointer_never_raises(body: bytes) -> None:
+def test_parsing_a_pointer_never_raises(body: bytes) -> None:
     assert isinstance(parse_pointer(body), Pointer | Reject | None)
 
 
@@ -106,7 +106,7 @@ async def test_an_object_is_read_whole_up_to_its_limit(session: Session) -> None
     assert await read_object(session, "large", "k", 9) is None
 
 
-async def test_a_missing_object_is_told_from_a_missing_bucket(session: Session) -> None:
+async def test_a_missing_object_is_distinguished_from_a_missing_bucket(session: Session) -> None:
     with pytest.raises(AwsError) as no_key:
         await read_object(session, "large", "nothing", 10)
     with pytest.raises(AwsError) as no_bucket:

@@ -10,7 +10,7 @@ from relay.model.outcome import Reject, Retry
 from tests.sources.poller.rig import ManualGate, Rig, until
 
 
-async def test_delivered_messages_leave_the_queue_in_tens(rig: Rig) -> None:
+async def test_delivered_messages_are_deleted_in_batches_of_ten(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(35)]
     await rig.send(bodies)
     async with rig.running(limits={"linger": 0.1}):
@@ -26,7 +26,7 @@ async def test_a_rejected_message_is_deleted_too(rig: Rig) -> None:
         await until(lambda: not rig.states)
 
 
-async def test_a_message_that_must_wait_comes_again_after_the_seconds_that_were_named(
+async def test_a_retried_message_is_delivered_again_after_its_seconds(
     rig: Rig,
 ) -> None:
     await rig.send(["later"])
@@ -40,7 +40,7 @@ async def test_a_message_that_must_wait_comes_again_after_the_seconds_that_were_
     assert rig.handler.started == ["later"] * 2
 
 
-async def test_a_wait_that_nobody_named_is_short_at_first(rig: Rig) -> None:
+async def test_a_retry_without_seconds_is_short_at_first(rig: Rig) -> None:
     await rig.send(["later"])
     rig.handler.answers["later"] = Retry("not now")
     async with rig.running() as poller:
@@ -58,7 +58,7 @@ async def test_a_handler_that_raises_keeps_its_message_and_harms_no_other(rig: R
     assert [type(f.error) for f in rig.facts if isinstance(f, HandlerRaised)] == [ValueError]
 
 
-async def test_a_place_is_taken_before_a_receive(rig: Rig) -> None:
+async def test_capacity_is_reserved_before_a_receive(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(10)]
     await rig.send(bodies)
     rig.handler.hold(*bodies)
@@ -71,7 +71,7 @@ async def test_a_place_is_taken_before_a_receive(rig: Rig) -> None:
     assert rig.handler.most == 3
 
 
-async def test_bytes_in_hand_are_bounded_before_anything_has_arrived(rig: Rig) -> None:
+async def test_bytes_in_flight_are_limited_before_messages_arrive(rig: Rig) -> None:
     await rig.change(MaximumMessageSize="10000")
     bodies = [f"{i}".zfill(4_000) for i in range(6)]
     await rig.send(bodies)
@@ -92,7 +92,7 @@ async def test_an_idle_queue_costs_one_long_poll_at_a_time(rig: Rig) -> None:
         assert rig.server.requests.total() == 4 + 2  # the queue was made and read
 
 
-async def test_more_receivers_work_while_receives_come_back_full(rig: Rig) -> None:
+async def test_more_receivers_run_while_receives_come_back_full(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(40)]
     await rig.send(bodies)
     rig.handler.hold(*bodies)
@@ -108,7 +108,7 @@ async def test_more_receivers_work_while_receives_come_back_full(rig: Rig) -> No
     assert under_way[0] <= 9
 
 
-async def test_nothing_is_received_while_the_way_is_closed_and_then_one_at_first(
+async def test_nothing_is_received_while_the_gate_is_closed_and_then_one_message_first(
     rig: Rig,
 ) -> None:
     await rig.send([f"m{i}" for i in range(10)])
@@ -155,7 +155,7 @@ async def test_two_pollers_share_a_queue(rig: Rig) -> None:
     assert sorted(rig.handler.started) == sorted(bodies)
 
 
-async def test_a_second_delivery_of_what_is_in_hand_is_not_started_again(rig: Rig) -> None:
+async def test_a_second_receive_of_a_message_in_flight_is_not_started_again(rig: Rig) -> None:
     await rig.send(["twin"])
     rig.handler.hold("twin")
     rig.server.faults.add(Fault(action="ReceiveMessage", duplicate=True))

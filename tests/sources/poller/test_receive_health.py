@@ -21,7 +21,7 @@ from tests.sources.poller.rig import Rig, until
         Fault(action="ReceiveMessage", refuse=True, times=3),
     ],
 )
-async def test_passing_trouble_is_waited_out_and_stated_at_its_start_and_end(
+async def test_transient_failures_are_waited_out_and_reported_at_their_start_and_end(
     rig: Rig, fault: Fault
 ) -> None:
     await rig.send(["m"])
@@ -40,7 +40,7 @@ async def test_passing_trouble_is_waited_out_and_stated_at_its_start_and_end(
         ("QueueDoesNotExist", "main"),
     ],
 )
-async def test_what_a_person_must_mend_halts_names_it_and_recovers_by_itself(
+async def test_a_failure_that_a_person_must_fix_halts_is_named_and_recovers_by_itself(
     rig: Rig, code: str, named: str
 ) -> None:
     await rig.send(["m"])
@@ -55,7 +55,7 @@ async def test_what_a_person_must_mend_halts_names_it_and_recovers_by_itself(
     assert rig.clock.time() - start >= 2 * 0.8 * HALTED_PAUSE
 
 
-async def test_the_queue_is_read_until_it_answers(rig: Rig) -> None:
+async def test_the_attributes_are_requested_until_the_queue_answers(rig: Rig) -> None:
     await rig.send(["m"])
     rig.server.faults.add(
         Fault(action="GetQueueAttributes", error="AccessDeniedException", status=400)
@@ -66,7 +66,7 @@ async def test_the_queue_is_read_until_it_answers(rig: Rig) -> None:
         await rig.pass_time(lambda: not rig.states)
 
 
-async def test_what_may_not_be_deleted_is_not_taken_either(rig: Rig) -> None:
+async def test_nothing_is_received_while_deletes_are_denied(rig: Rig) -> None:
     await rig.change(VisibilityTimeout="600")
     await rig.send(["first"])
     rig.server.faults.add(
@@ -81,7 +81,7 @@ async def test_what_may_not_be_deleted_is_not_taken_either(rig: Rig) -> None:
         await rig.pass_time(lambda: poller.status.state == "open")
 
 
-async def test_a_lost_answer_of_a_fifo_queue_is_asked_for_again(fifo: Rig) -> None:
+async def test_a_lost_answer_of_a_fifo_queue_is_requested_again(fifo: Rig) -> None:
     await fifo.send(["a", "b", "c"], group="g")
     fifo.server.faults.add(Fault(action="ReceiveMessage", drop=True))
     start = fifo.clock.time()
@@ -99,7 +99,7 @@ async def test_a_lost_answer_of_a_standard_queue_delays_and_loses_nothing(rig: R
     assert sorted(rig.handler.started) == ["a", "b", "c"]
 
 
-def test_a_change_is_told_once_with_the_length_of_what_it_ended() -> None:
+def test_a_change_is_reported_once_with_the_length_of_the_last_state() -> None:
     facts: list[Fact] = []
     time = [100.0]
     receive_health = ReceiveHealth(observe=facts.append, clock=lambda: time[0])
@@ -119,7 +119,7 @@ def test_a_change_is_told_once_with_the_length_of_what_it_ended() -> None:
     ]
 
 
-def test_passing_trouble_of_a_call_that_nobody_repeats_is_over_when_another_is_answered() -> None:
+def test_a_transient_failure_of_a_call_that_is_not_repeated_ends_with_another_success() -> None:
     facts: list[Fact] = []
     time = [100.0]
     receive_health = ReceiveHealth(observe=facts.append, clock=lambda: time[0])
@@ -137,7 +137,7 @@ def test_passing_trouble_of_a_call_that_nobody_repeats_is_over_when_another_is_a
     ]
 
 
-def test_what_a_person_must_mend_stands_until_the_same_call_is_answered() -> None:
+def test_a_failure_that_a_person_must_fix_lasts_until_the_same_call_succeeds() -> None:
     time = [100.0]
     receive_health = ReceiveHealth(clock=lambda: time[0])
     receive_health.failed("delete", AwsError("AccessDenied", "denied", "grant sqs:DeleteMessage"))

@@ -83,7 +83,7 @@ async def test_events_run_once_poison_is_dead_lettered_and_sigterm_exits_0(
     assert len({run.event_id for run in road.inngest.runs}) == 30
 
 
-async def test_a_queue_that_is_not_there_is_named_and_waited_for(
+async def test_a_missing_queue_is_named_and_waited_for(
     rig: Rig, road: Road, aws: pytest.MonkeyPatch
 ) -> None:
     aws.setenv("RELAY_QUEUE_URL", "nowhere")

@@ -8,7 +8,7 @@ from relay.sources.poller.expiring import REFRESH_EVERY
 from tests.sources.poller.rig import Rig
 
 
-async def test_a_reading_that_fails_leaves_the_last_one_and_the_next_one_counts(rig: Rig) -> None:
+async def test_a_failed_read_keeps_the_last_retention_and_the_next_read_counts(rig: Rig) -> None:
     retention = Retention(clock=rig.clock.time)
     async with rig.running(retention=retention):
         await rig.pass_time(lambda: retention.seconds is not None)

@@ -14,7 +14,7 @@ from relay.sources.poller.settling import MAX_BACKOFF, backoff
 from tests.sources.poller.rig import Rig, until
 
 
-async def test_a_delete_that_fails_for_one_entry_is_tried_again_for_that_entry(rig: Rig) -> None:
+async def test_a_failed_delete_is_retried_for_its_entry(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(10)]
     await rig.send(bodies)
     rig.server.faults.add(
@@ -27,7 +27,7 @@ async def test_a_delete_that_fails_for_one_entry_is_tried_again_for_that_entry(r
     assert rig.counts["DeleteFailed"] == 0
 
 
-async def test_a_delete_that_fails_until_the_lease_ends_is_counted_and_the_message_comes_again(
+async def test_a_delete_that_fails_until_the_lease_ends_is_counted_and_the_message_redelivered(
     rig: Rig,
 ) -> None:
     await rig.send(["m"])
@@ -43,7 +43,7 @@ async def test_a_delete_that_fails_until_the_lease_ends_is_counted_and_the_messa
     assert rig.handler.started == ["m", "m"]
 
 
-async def test_a_whole_delete_that_gets_no_answer_is_tried_again(rig: Rig) -> None:
+async def test_a_delete_without_an_answer_is_retried(rig: Rig) -> None:
     await rig.send(["m"])
     rig.server.faults.add(
         Fault(action="DeleteMessageBatch", drop=True),
@@ -62,7 +62,7 @@ async def test_a_stale_handle_loses_nothing(rig: Rig) -> None:
     assert rig.handler.started == ["m", "m"]
 
 
-async def test_a_visibility_change_that_fails_is_tried_again(rig: Rig) -> None:
+async def test_a_failed_visibility_change_is_retried(rig: Rig) -> None:
     await rig.send(["m"])
     rig.handler.answers["m"] = Retry("not now", after=300.0)
     rig.server.faults.add(
@@ -89,7 +89,7 @@ async def test_a_visibility_change_that_sqs_will_never_grant_is_counted(rig: Rig
     assert any(isinstance(fact, ReleaseFailed) for fact in rig.facts)
 
 
-async def test_a_wait_beyond_the_twelve_hours_is_cut_to_what_is_left(rig: Rig) -> None:
+async def test_a_retry_beyond_twelve_hours_is_cut_to_what_is_left(rig: Rig) -> None:
     await rig.send(["m"])
     rig.handler.answers["m"] = Retry("much later", after=1e6)
     async with rig.running() as poller:

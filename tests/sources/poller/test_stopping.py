@@ -17,7 +17,7 @@ from relay.sources.poller.settling import Settler
 from tests.sources.poller.rig import PATIENCE, ManualGate, Rig, until
 
 
-async def test_what_is_in_hand_is_finished_and_the_rest_is_released(rig: Rig) -> None:
+async def test_started_messages_are_finished_and_the_others_released(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(10)]
     await rig.send(bodies)
     rig.handler.hold(*bodies)
@@ -31,7 +31,7 @@ async def test_what_is_in_hand_is_finished_and_the_rest_is_released(rig: Rig) ->
     assert len(rig.handler.started) == 4
 
 
-async def test_what_is_not_finished_by_the_deadline_is_withdrawn_and_released(rig: Rig) -> None:
+async def test_messages_not_finished_by_the_deadline_are_withdrawn_and_released(rig: Rig) -> None:
     await rig.send(["stuck"])
     rig.handler.hold("stuck")
     start = rig.clock.time()
@@ -70,7 +70,7 @@ async def test_a_second_stop_releases_at_once(rig: Rig) -> None:
     assert len(rig.handler.cancelled) == 12
 
 
-async def test_what_is_withdrawn_before_it_could_start_is_released_too(rig: Rig) -> None:
+async def test_a_message_withdrawn_before_its_start_is_released(rig: Rig) -> None:
     await rig.send(["m"])
     capacity = Capacity(count=10, size=10_000_000, largest=1_048_576)
     settler = Settler(
@@ -97,7 +97,7 @@ async def test_what_is_withdrawn_before_it_could_start_is_released_too(rig: Rig)
     assert rig.states == {"m": "visible"}
 
 
-async def test_the_poll_in_flight_is_awaited_and_what_it_brings_is_released(rig: Rig) -> None:
+async def test_an_open_poll_is_awaited_and_its_messages_released(rig: Rig) -> None:
     async with rig.running() as poller:
         await until(lambda: rig.server.requests["ReceiveMessage"] == 1)
         poller.stop()
@@ -109,7 +109,7 @@ async def test_the_poll_in_flight_is_awaited_and_what_it_brings_is_released(rig:
     assert rig.server.requests["ReceiveMessage"] == 1
 
 
-async def test_what_must_wait_while_stopping_is_left_to_others_at_once(rig: Rig) -> None:
+async def test_a_message_retried_while_stopping_is_released_at_once(rig: Rig) -> None:
     await rig.send(["m"])
     rig.handler.hold("m")
     rig.handler.answers["m"] = Retry("stopping")
@@ -120,7 +120,7 @@ async def test_what_must_wait_while_stopping_is_left_to_others_at_once(rig: Rig)
         await rig.pass_time(lambda: rig.states == {"m": "visible"})
 
 
-async def test_a_stop_does_not_wait_for_a_closed_way_or_a_halted_queue(rig: Rig) -> None:
+async def test_a_stop_does_not_wait_for_a_closed_gate_or_a_halted_queue(rig: Rig) -> None:
     rig.server.faults.add(
         Fault(action="ReceiveMessage", error="AccessDeniedException", status=400, times=None)
     )
@@ -136,7 +136,7 @@ async def test_a_stop_does_not_wait_for_a_closed_way_or_a_halted_queue(rig: Rig)
     await until(run.done)
 
 
-async def test_a_cancelled_run_releases_what_it_has(rig: Rig) -> None:
+async def test_a_cancelled_run_releases_its_messages(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(12)]
     await rig.send(bodies)
     rig.handler.hold(*bodies)
@@ -149,7 +149,7 @@ async def test_a_cancelled_run_releases_what_it_has(rig: Rig) -> None:
     assert set(rig.states.values()) == {"visible"}
 
 
-async def test_deletes_that_are_due_are_flushed(rig: Rig) -> None:
+async def test_waiting_deletes_are_flushed(rig: Rig) -> None:
     await rig.send(["m"])
     async with rig.running(limits={"linger": 0.1}) as poller:
         await until(lambda: rig.handler.started)
