@@ -1,4 +1,4 @@
-"""The copy of a message: complete where SQS can hold it, and with a defined answer where not."""
+"""The copy of a message: complete if SQS can hold it, and encoded or reduced if not."""
 
 from __future__ import annotations
 

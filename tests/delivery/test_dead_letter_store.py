@@ -1,4 +1,4 @@
-"""The dead-letter queue in SQS: found when it is needed, and again when that failed."""
+"""The dead-letter queue in SQS: opened at its first use, and again after a failure."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ PATHS: dict[str, Callable[[Message], Message]] = {
         lambda found: redriven(dead_lettered(found))
     ),
     "dead-lettered by the relay and redriven by AWS": lambda found: by_aws(dead_lettered(found)),
-    "moved to the dead-dead_letter queue by SQS itself": moved,
+    "moved to the dead-letter queue by SQS itself": moved,
     "moved by SQS itself and redriven by `relay dlq redrive`": (
         lambda found: redriven(moved(found))
     ),

@@ -1,4 +1,4 @@
-"""The reject guard: halts on a code that is common overnight, never on honest poison."""
+"""The reject guard halts on a code that suddenly becomes common, never on a few poison messages."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_poison_among_many_good_messages_never_halts() -> None:
 
 async def test_a_code_that_is_usual_needs_more_to_halt() -> None:
     guard = RejectGuard()
-    for n in range(20 * WINDOW):  # two in five are always bad here: a habit, not an accident
+    for n in range(20 * WINDOW):  # two in five are always bad here: the usual rate
         guard.passed(f"good{n}")
         if n % 3:
             await guard.admit(f"bad{n}", BAD)
@@ -121,7 +121,7 @@ async def test_held_rejects_never_become_the_usual_rate() -> None:
     guard = RejectGuard()
     for n in range(5 * WINDOW):
         guard.passed(f"good{n}")
-    for n in range(2 * HISTORY):  # a backlog that is looked at and put back, for days
+    for n in range(2 * HISTORY):  # a backlog that is received and released for days
         with contextlib.suppress(asyncio.CancelledError):
             async with waiting(guard, f"bad{n}", BAD) as task:
                 held = not task.done()

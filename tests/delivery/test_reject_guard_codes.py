@@ -1,4 +1,4 @@
-"""The reject guard where a flood has several codes: it is the share of all of them that counts."""
+"""The reject guard and floods with several codes: their combined share counts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CODES = tuple(Reject(code, f"why {code}") for code in ("not_json", "no_name", "b
 
 
 async def admitted(guard: RejectGuard, count: int, reject_of: Callable[[int], Reject]) -> int:
-    """How many of so many rejects may be dead-lettered; the others are left waiting."""
+    """How many of so many rejects are admitted; the others are cancelled."""
     tasks = []
     for n, reject in enumerate(map(reject_of, range(count))):
         tasks.append(asyncio.create_task(guard.admit(f"{reject.code}-{n}", reject)))
@@ -78,7 +78,7 @@ async def test_a_code_at_its_usual_rate_does_not_count_as_a_flood() -> None:
         guard.passed(f"good{n}")
         if n % 2:
             await guard.admit(f"bad{n}", CODES[0])
-    for n in range(2 * WINDOW):  # and now and then a few of them have another fault
+    for n in range(2 * WINDOW):  # and some of them have another fault
         guard.passed(f"still-good{n}")
         await asyncio.wait_for(guard.admit(f"new{n}", CODES[1] if n % 4 == 0 else CODES[0]), 5)
     assert guard.suspicion is None

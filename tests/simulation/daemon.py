@@ -1,4 +1,4 @@
-"""The worker daemon on virtual time: its own rules, with an application that is called directly."""
+"""sqsd on virtual time: the local sqsd's own rules, calling an ASGI application directly."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from relay.local.sqsd.tasks import Failure, Tasks
 App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
 
-class Daemon:
-    """Posts what the queue holds to `application`; None refuses the connection."""
+class VirtualSqsd:
+    """Posts the queue's messages to `application`; None refuses the connection."""
 
     def __init__(self, queue: Queue, options: SqsdOptions, clock: Clock) -> None:
         self.application: App | None = None
@@ -69,7 +69,7 @@ class Daemon:
 class _Direct(Target):
     """Calls the application instead of a socket."""
 
-    def __init__(self, daemon: Daemon, inactivity: float, clock: Clock) -> None:
+    def __init__(self, daemon: VirtualSqsd, inactivity: float, clock: Clock) -> None:
         super().__init__(
             "http://relay", connect_timeout=5, inactivity_timeout=inactivity, clock=clock
         )

@@ -1,4 +1,4 @@
-"""The end of patience: what the queue is about to delete is dead-lettered, and nothing before."""
+"""Messages are dead-lettered when the queue is about to delete them, and not before."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_shortest_hold_still_dead_letters_before_the_queue_deletes() -> None
         await asyncio.sleep(LIMIT + HOUR)
         async with world.pushing(hold=clocks.Clocks(hold=0.0).outcome_timeout):
             await asyncio.sleep(HOUR)
-        assert set(world.letters) == set(world.ids)
+        assert set(world.dead_letters) == set(world.ids)
 
     run(main)
 
@@ -48,11 +48,11 @@ def test_past_nine_tenths_of_the_retention_a_message_becomes_a_dead_letter(
             await asyncio.sleep(3.5 * HOUR)
             assert not world.dead.messages()
             await asyncio.sleep(HOUR)
-            assert set(world.letters) == set(world.ids[:20])
+            assert set(world.dead_letters) == set(world.ids[:20])
             world.orchestrator.outage = None
             await world.empty(within=clocks.VISIBILITY_TIMEOUT)
-        assert {letter.code for letter in world.letters.values()} == {"expiring"}
-        sent = [letter.sent_at for letter in world.letters.values()]
+        assert {origin.code for origin in world.dead_letters.values()} == {"expiring"}
+        sent = [origin.sent_at for origin in world.dead_letters.values()]
         assert all(at is not None and at < world.clock.time() - LIMIT for at in sent)
         assert set(world.orchestrator.accepted) == set(world.ids[20:])
 
@@ -71,7 +71,7 @@ def test_pull_mode_dead_letters_messages_it_has_not_received_yet(outage: Outage)
             await asyncio.sleep(0.9 * HOUR)
             assert not world.dead.messages()
             await asyncio.sleep(0.5 * HOUR)
-            assert set(world.letters) == set(world.ids[:1_500])
+            assert set(world.dead_letters) == set(world.ids[:1_500])
             assert world.most_receives <= 1
             world.orchestrator.outage = None
             await world.empty(within=clocks.VISIBILITY_TIMEOUT)
@@ -89,7 +89,7 @@ def test_a_copy_says_that_it_may_have_run_if_an_attempt_had_an_unknown_end(*, pu
         world.orchestrator.outage = SILENT
         async with relaying(world, push=push):
             await asyncio.sleep(2 * HOUR)
-        assert any(letter.may_have_run for letter in world.letters.values())
+        assert any(origin.may_have_run for origin in world.dead_letters.values())
         assert not world.left
 
     run(main)
@@ -104,6 +104,6 @@ def test_old_messages_are_delivered_while_the_destination_is_available(*, push: 
         async with relaying(world, push=push):
             await world.empty(within=60)
         assert set(world.orchestrator.accepted) == set(world.ids)
-        assert not world.letters
+        assert not world.dead_letters
 
     run(main)

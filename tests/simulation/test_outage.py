@@ -140,7 +140,7 @@ def test_the_same_outage_empties_the_queue_with_the_defaults_of_sqsd() -> None:
         await world.publish(50)
         async with world.pushing(SqsdOptions(), hold=0.0):
             await asyncio.sleep(60)
-        # What a short ErrorVisibilityTimeout and an instant 503 do: the counter-example.
+        # The counter-example: a short ErrorVisibilityTimeout and an instant 503.
         assert len(world.dead.messages()) == 50
 
     run(main)

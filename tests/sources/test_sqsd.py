@@ -1,4 +1,4 @@
-"""Push mode over real sockets: 200 only for what may be deleted, held while it waits."""
+"""Push mode over real sockets: 200 only for messages that may be deleted; the others are held."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEADERS = {"X-Aws-Sqsd-Msgid": "m-1", "X-Aws-Sqsd-Queue": "main", "User-Agent": 
 
 
 class Scripted:
-    """A handler that keeps what it was given and answers as it is told."""
+    """A handler that keeps its messages and returns a scripted outcome."""
 
     def __init__(self, answer: Callable[[Message], Awaitable[Outcome]] | Outcome) -> None:
         self.answer = answer

@@ -1,4 +1,4 @@
-"""The ledger's table on a real server, over real sockets, with and without faults between."""
+"""The ledger's table on moto's server, over real sockets, with and without network faults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.delivery.ledger.faulty_wire import FaultyWire, in_front_of
 from tests.delivery.ledger.tables import new_table
 
 REGION = "us-east-1"
-LOOKS = 400
+MAX_LOOK_UPS = 400
 SUBJECT = Subject("hash", "digest")
 
 
@@ -127,7 +127,7 @@ async def test_an_unreachable_table_fails_in_time_and_is_used_again(
     assert not await records.record("delivered", SUBJECT)
     assert [type(fact) for fact in facts] == [LedgerChanged, LedgerFailed, LedgerFailed]
     wire.mode = "pass"
-    for _ in range(LOOKS):
+    for _ in range(MAX_LOOK_UPS):
         if await records.look_up(SUBJECT) == EventEntries():
             break
         await asyncio.sleep(0.05)

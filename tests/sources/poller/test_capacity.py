@@ -1,4 +1,4 @@
-"""Room in hand."""
+"""The limits of messages and bytes in flight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No message is lost, whatever the handler, the queue and the operator do in whatever order."""
+"""No message is lost, whatever the handler, the queue and the operator do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAULTS = (
 
 
 class Chaos:
-    """Ends each message at last, after any number of other outcomes."""
+    """Draws faults and outcomes; in the end each message is delivered or rejected."""
 
     def __init__(self, rig: Rig, seed: int) -> None:
         self.random = random.Random(seed)
@@ -38,7 +38,7 @@ class Chaos:
         return self.random.choice(FAULTS) if hits else None
 
     def over(self, end: float) -> Callable[[], bool]:
-        """Whether a life is over: by the clock, in a calm one when the queue is empty."""
+        """Whether a run is over: by the clock, or without faults when the queue is empty."""
         return lambda: not self.rig.states or (not self.calm and self.rig.clock.time() > end)
 
     async def handle(self, message: Message) -> Outcome:
@@ -64,7 +64,7 @@ async def test_a_fifo_queue_loses_nothing(fifo: Rig, seed: int) -> None:
 
 
 async def live_through(rig: Rig, seed: int) -> None:
-    """Four lives of faults and a calm one; at each moment all has ended or is in the queue."""
+    """Four runs with faults and one without. After each, every message is settled or queued."""
     chaos = Chaos(rig, seed)
     for number, body in enumerate(BODIES):
         await rig.send([body], group=f"g{number % 7}")

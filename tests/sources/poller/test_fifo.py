@@ -1,4 +1,4 @@
-"""The order within groups."""
+"""The order of messages within FIFO groups."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ async def test_a_dead_lettered_head_parks_its_group_if_configured(fifo: Rig) -> 
         await fifo.pass_time(lambda: fifo.clock.time() >= end, step=5)
         assert fifo.states.keys() == {"a2"}
         assert poller.status.in_flight == 0
-        assert [stored.receive_count for stored in fifo.inside.messages()] <= [4]
+        assert [stored.receive_count for stored in fifo.server_queue.messages()] <= [4]
     assert fifo.handler.started.count("a2") == 0
 
 
@@ -122,7 +122,7 @@ def test_no_message_overtakes_another_of_its_group(
     sent: dict[str, int] = defaultdict(int)
     waiting: list[Lease] = []
     running: list[Lease] = []
-    blocked: set[str] = set()  # an earlier one went back to the queue: nothing later may start
+    blocked: set[str] = set()  # an earlier message was released: no later one may start
     ended = 0
     for what, argument in script:
         if what == "add" and argument not in blocked:

@@ -1,4 +1,4 @@
-"""A second stop goes at once, and hides nothing that a poll in flight still brings."""
+"""A second stop ends at once and releases what open polls still return."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.sources.poller.rig import Rig, until
 
 
 def hold_answers(rig: Rig) -> tuple[asyncio.Event, asyncio.Event]:
-    """Receives are answered, and the answers are on their way until the second event is set."""
+    """Hold back the answers of receives. Returns the events of an answer and of its release."""
     answered, let_through = asyncio.Event(), asyncio.Event()
     call = rig.queue._call
 
@@ -33,7 +33,7 @@ async def test_messages_of_an_open_poll_are_released(rig: Rig) -> None:
     await answered.wait()
     poller.stop()
     poller.stop()
-    for _ in range(20):  # turns, in which a poll that is not waited for is cut off
+    for _ in range(20):  # turns in which an open poll that is not awaited would be cut off
         await asyncio.sleep(0)
     let_through.set()
     await until(run.done)
@@ -65,7 +65,7 @@ async def test_messages_that_an_open_poll_receives_again_are_released_again(rig:
     await until(run.done)
     assert rig.states == {"m": "visible"}
     assert rig.handler.cancelled == ["m"]
-    assert [stored.receive_count for stored in rig.inside.messages()] == [2]
+    assert [stored.receive_count for stored in rig.server_queue.messages()] == [2]
 
 
 async def test_a_group_keeps_its_order_through_a_second_stop(fifo: Rig) -> None:

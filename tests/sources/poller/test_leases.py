@@ -1,4 +1,4 @@
-"""How long messages stay ours, and what happens when they don't."""
+"""Leases: extensions, and what happens when a lease is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def test_messages_in_flight_stay_hidden_for_as_long_as_it_takes(rig: Rig) 
         await until(lambda: poller.status.in_flight == 2)
         end = rig.clock.time() + 200
         await rig.pass_time(lambda: rig.clock.time() >= end, step=2)
-        assert [stored.receive_count for stored in rig.inside.messages()] == [1, 1]
+        assert [stored.receive_count for stored in rig.server_queue.messages()] == [1, 1]
         rig.handler.free()
         await until(lambda: not rig.states)
     assert len(rig.handler.started) == 2
@@ -70,7 +70,7 @@ async def test_a_refused_extension_loses_the_lease_and_the_late_delete_is_counte
     async with rig.running():
         await until(lambda: rig.handler.running)
         await rig.pass_time(lambda: rig.counts["LeaseLost"])
-        (stored,) = rig.inside.messages()
+        (stored,) = rig.server_queue.messages()
         rig.handler.free()
         await rig.pass_time(lambda: not rig.states)
     assert DeletedLate(stored.message_id) in rig.facts
@@ -103,10 +103,10 @@ async def test_an_extension_without_an_answer_delays_none_of_the_others(rig: Rig
     async with rig.running():
         await until(lambda: "early" in rig.handler.running)
         await until(lambda: rig.server.requests["ReceiveMessage"] == 2)
-        await rig.clock.until_asleep(3)  # the extender, the reader of the retention and the poll
+        await rig.clock.until_asleep(3)  # the heartbeat, the retention and the poll
         rig.clock.advance(20)
         await until(lambda: rig.server.requests["ChangeMessageVisibilityBatch"] == 1)
-        await until(lambda: rig.server.requests["ReceiveMessage"] == 3)  # a lease of its own time
+        await until(lambda: rig.server.requests["ReceiveMessage"] == 3)  # its lease begins later
         await rig.send(["late"])
         await until(lambda: "late" in rig.handler.running)
         rig.clock.advance(20)
@@ -124,7 +124,7 @@ async def test_a_waiting_message_that_loses_its_lease_is_not_started(rig: Rig) -
         await until(lambda: rig.handler.running)
         await rig.send(["second"])
         await until(lambda: poller.status.in_flight == 2)
-        rig.clock.advance(31)  # at one stroke: a suspended process extends nothing
+        rig.clock.advance(31)  # in one step: a suspended process extends nothing
         await until(lambda: rig.counts["LeaseLost"] == 2)
         assert rig.handler.started == ["first"]
         rig.handler.free()
@@ -137,10 +137,10 @@ async def test_a_suspended_process_notices_that_its_leases_have_ended(rig: Rig) 
     rig.handler.hold("m")
     async with rig.running() as poller:
         await until(lambda: rig.handler.running)
-        (stored,) = rig.inside.messages()
+        (stored,) = rig.server_queue.messages()
         rig.clock.advance(1_000)
         await until(lambda: LeaseLost(stored.message_id) in rig.facts)
-        # What is visible again comes to us as to anybody, and renews what is in hand.
+        # The message is visible again. Receiving it renews its lease.
         await rig.pass_time(lambda: rig.states == {"m": "in_flight"}, step=0.1)
         assert poller.status.in_flight == 1
         rig.handler.free()
@@ -176,7 +176,7 @@ async def test_an_outage_of_hours_costs_no_receives(rig: Rig) -> None:
         gate.set(accepting=False)
         end = rig.clock.time() + 6 * HOURS
         await rig.pass_time(lambda: rig.clock.time() >= end, step=120)
-        assert {stored.receive_count for stored in rig.inside.messages()} == {1}
+        assert {stored.receive_count for stored in rig.server_queue.messages()} == {1}
         gate.set(accepting=True)
         rig.handler.free()
         await rig.pass_time(lambda: not rig.states)
@@ -195,8 +195,8 @@ async def test_an_open_extension_does_not_undo_a_later_visibility_change(
         rig.clock.advance(20)
         await until(lambda: rig.server.requests["ChangeMessageVisibilityBatch"] == 1)
         rig.handler.free()
-        await rig.clock.until_asleep(4)  # the extender, the reader of the retention and two answers
+        await rig.clock.until_asleep(4)  # the heartbeat, the retention and two answers
         rig.clock.advance(5)
         await until(lambda: poller.status.in_flight == 0)
-        (stored,) = rig.inside.messages()
+        (stored,) = rig.server_queue.messages()
         assert stored.visible_at - rig.clock.time() > 490

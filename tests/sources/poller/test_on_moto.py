@@ -1,4 +1,4 @@
-"""What moto's server can do, on moto's server and on real time."""
+"""The poller on moto's server, as far as moto goes, in real time."""
 
 from __future__ import annotations
 

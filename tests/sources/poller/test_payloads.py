@@ -1,4 +1,4 @@
-"""Messages that only point to their payload."""
+"""Large payloads in S3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a poller does with messages, and how much it takes."""
+"""What a poller does with messages, and how many it receives."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def test_a_retried_message_is_delivered_again_after_its_seconds(
     rig.handler.answers["later"] = Retry("not now", after=120.0)
     async with rig.running() as poller:
         await until(lambda: rig.handler.started and poller.status.in_flight == 0)
-        (stored,) = rig.inside.messages()
+        (stored,) = rig.server_queue.messages()
         assert stored.visible_at == rig.clock.time() + 120
         rig.handler.answers.clear()
         await rig.pass_time(lambda: not rig.states, step=10)
@@ -45,7 +45,7 @@ async def test_a_retry_without_seconds_is_short_at_first(rig: Rig) -> None:
     rig.handler.answers["later"] = Retry("not now")
     async with rig.running() as poller:
         await until(lambda: rig.handler.started and poller.status.in_flight == 0)
-        (stored,) = rig.inside.messages()
+        (stored,) = rig.server_queue.messages()
         assert rig.clock.time() + 1 <= stored.visible_at <= rig.clock.time() + 2
 
 
@@ -77,8 +77,8 @@ async def test_bytes_in_flight_are_limited_before_messages_arrive(rig: Rig) -> N
     await rig.send(bodies)
     rig.handler.hold(*bodies)
     async with rig.running(limits={"max_in_flight_bytes": 20_000}):
-        # Two may arrive at their largest. Known to be small they leave room for one at a time,
-        # until three take 12,000 bytes and another could have 10,000.
+        # There is capacity for two of the largest size. Once known to be small they leave capacity
+        # for one at a time, until three have 12,000 bytes and another could have 10,000.
         await until(lambda: len(rig.handler.running) == 3)
         assert sorted(rig.states.values()) == ["in_flight"] * 3 + ["visible"] * 3
         rig.handler.free()
@@ -89,7 +89,7 @@ async def test_an_idle_queue_costs_one_long_poll_at_a_time(rig: Rig) -> None:
     async with rig.running():
         await until(lambda: rig.server.requests["ReceiveMessage"] == 1)
         await rig.pass_time(lambda: rig.server.requests["ReceiveMessage"] == 4)
-        assert rig.server.requests.total() == 4 + 2  # the queue was made and read
+        assert rig.server.requests.total() == 4 + 2  # the queue was created and read
 
 
 async def test_more_receivers_run_while_receives_come_back_full(rig: Rig) -> None:
@@ -160,7 +160,7 @@ async def test_a_second_receive_of_a_message_in_flight_is_not_started_again(rig:
     rig.handler.hold("twin")
     rig.server.faults.add(Fault(action="ReceiveMessage", duplicate=True))
     async with rig.running() as poller:
-        await until(lambda: [s.state for s in rig.inside.messages()] == ["in_flight"] * 2)
+        await until(lambda: [s.state for s in rig.server_queue.messages()] == ["in_flight"] * 2)
         await asyncio.sleep(0)
         assert poller.status.in_flight == 1
         rig.handler.free()

@@ -1,4 +1,4 @@
-"""Real signals to real processes, on real time."""
+"""Real signals to real processes, in real time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong between the queue and us."""
+"""Receiving while calls to the queue fail."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ async def test_transient_failures_are_waited_out_and_reported_at_their_start_and
     rig.server.faults.add(fault)
     async with rig.running():
         await rig.pass_time(lambda: not rig.states, step=0.2)
-    told = [fact.state for fact in rig.facts if isinstance(fact, ReceivingChanged)]
-    assert told == ["backing-off", "open"]
+    states = [fact.state for fact in rig.facts if isinstance(fact, ReceivingChanged)]
+    assert states == ["backing-off", "open"]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ async def test_a_lost_answer_of_a_fifo_queue_is_requested_again(fifo: Rig) -> No
     start = fifo.clock.time()
     async with fifo.running():
         await fifo.pass_time(lambda: not fifo.states, step=0.2)
-        assert fifo.clock.time() - start < 15  # the same messages, not those of a lapsed lease
+        assert fifo.clock.time() - start < 15  # received again at once, not after a lease has ended
     assert fifo.handler.started == ["a", "b", "c"]
 
 

@@ -1,4 +1,4 @@
-"""The queue's retention, read again while the poller runs."""
+"""The queue's retention is read again while the poller runs."""
 
 from __future__ import annotations
 

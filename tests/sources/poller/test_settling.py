@@ -1,4 +1,4 @@
-"""Every entry of every batch has its own end."""
+"""Each entry of a batch is settled by its own result."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_a_failed_visibility_change_is_retried(rig: Rig) -> None:
     )
     async with rig.running() as poller:
         await rig.pass_time(lambda: rig.handler.started and poller.status.in_flight == 0, step=0.1)
-        (stored,) = rig.inside.messages()
+        (stored,) = rig.server_queue.messages()
         assert stored.visible_at - rig.clock.time() > 290
 
 
@@ -94,7 +94,7 @@ async def test_a_retry_beyond_twelve_hours_is_cut_to_what_is_left(rig: Rig) -> N
     rig.handler.answers["m"] = Retry("much later", after=1e6)
     async with rig.running() as poller:
         await until(lambda: rig.handler.started and poller.status.in_flight == 0)
-        (stored,) = rig.inside.messages()
+        (stored,) = rig.server_queue.messages()
         assert 43_190 <= stored.visible_at - rig.clock.time() <= 43_200
     assert rig.counts["ReleaseFailed"] == 0
 

@@ -1,4 +1,4 @@
-"""A stop takes no more, finishes what it can and leaves nothing locked."""
+"""A stop receives no more, finishes what it can and leaves no message hidden."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_messages_not_finished_by_the_deadline_are_withdrawn_and_released(
 
 
 async def test_a_long_poll_ends_before_a_stop_must(rig: Rig) -> None:
-    # One that is cut off may still be given what is released just then.
+    # A poll that is cut off may still be given messages that are released just then.
     waits: list[int] = []
     call = rig.queue._call
 
