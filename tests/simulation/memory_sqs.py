@@ -22,7 +22,7 @@ from relay.local.sqs.errors import SqsError
 from relay.local.sqs.faults import NO_FAULT
 from relay.local.sqs.moves import MoveTasks
 from relay.local.sqs.queue import Queue as ServerQueue
-from relay.local.sqsd.queue import Queue as DaemonQueue
+from relay.local.sqsd.queue import Queue as SqsdQueue
 from relay.local.sqsd.queue import QueueError
 
 LATENCY = 0.01
@@ -69,9 +69,9 @@ class MemorySqs:
         """The relay's client of a queue."""
         return Queue(_MemoryWire(self), self.account.url_of(queue), queue.arn)
 
-    def daemon(self, queue: ServerQueue) -> DaemonQueue:
+    def sqsd(self, queue: ServerQueue) -> SqsdQueue:
         """sqsd's client of a queue."""
-        return _MemoryDaemonQueue(self, self.account.url_of(queue))
+        return _MemorySqsdQueue(self, self.account.url_of(queue))
 
 
 class _MemoryWire(JsonClient):
@@ -87,7 +87,7 @@ class _MemoryWire(JsonClient):
             ) from error
 
 
-class _MemoryDaemonQueue(DaemonQueue):
+class _MemorySqsdQueue(SqsdQueue):
     def __init__(self, sqs: MemorySqs, url: str) -> None:
         super().__init__(url, endpoint_url="http://sqs", region="us-east-1", polls=1)
         self._sqs = sqs

@@ -30,8 +30,8 @@ from relay.settings import clocks
 from relay.sources.poller import Poller
 from relay.sources.sqsd import PushApp
 from tests.forwarding.virtual_time import now
-from tests.simulation.daemon import VirtualSqsd
 from tests.simulation.memory_sqs import LoopClock, MemorySqs
+from tests.simulation.sqsd import VirtualSqsd
 
 SHIPPED = SqsdOptions(
     http_connections=clocks.HTTP_CONNECTIONS,
@@ -208,10 +208,10 @@ class World:
         async with AsyncExitStack() as stack:
             handler, _ = await stack.enter_async_context(self.relay())
             app = PushApp(handler.handle, hold=hold, ready=lambda: (True, {}))
-            daemon = VirtualSqsd(self.sqs.daemon(self.main), options, self.clock)
-            daemon.application = app.asgi()
-            daemon.start(stack)
-            yield daemon
+            sqsd = VirtualSqsd(self.sqs.sqsd(self.main), options, self.clock)
+            sqsd.application = app.asgi()
+            sqsd.start(stack)
+            yield sqsd
 
 
 async def _expire(handler: Handler) -> None:

@@ -69,24 +69,24 @@ class VirtualSqsd:
 class _Direct(Target):
     """Calls the application instead of a socket."""
 
-    def __init__(self, daemon: VirtualSqsd, inactivity: float, clock: Clock) -> None:
+    def __init__(self, sqsd: VirtualSqsd, inactivity: float, clock: Clock) -> None:
         super().__init__(
             "http://relay", connect_timeout=5, inactivity_timeout=inactivity, clock=clock
         )
-        self._daemon = daemon
+        self._sqsd = sqsd
         self._inactivity = inactivity
         self._time = clock
 
     async def connect(self) -> Connection:
-        if self._daemon.application is None:
+        if self._sqsd.application is None:
             raise ConnectionRefusedError
         return Connection(self._time)
 
     async def post(self, connection: Connection, request: bytes) -> int:
-        assert self._daemon.application is not None
+        assert self._sqsd.application is not None
         try:
             async with asyncio.timeout(self._inactivity):
-                return await _answer(self._daemon.application, request)
+                return await _answer(self._sqsd.application, request)
         except TimeoutError:
             raise Silent from None
 

@@ -92,8 +92,11 @@ def test_parsing_a_pointer_never_raises(body: bytes) -> None:
 
 
 @pytest.fixture
-async def session(moto: str, aws: pytest.MonkeyPatch) -> AsyncIterator[Session]:
-    aws.setenv("AWS_ENDPOINT_URL_S3", moto)
+async def session(moto: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Session]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto)
     async with open_session() as session:
         client = await session.client("s3")
         await client.create_bucket(Bucket="large")
