@@ -137,14 +137,14 @@ class Handler:
                 self._settled(message, decoded, start)
                 return decoded
             decoded = Reject("expiring", decoded.reason)
-        complete = message in self._history
+        seen_all = message in self._history
         if isinstance(decoded, Reject):
-            reject = decoded if complete else maybe_sent(decoded)
+            reject = decoded if seen_all else maybe_sent(decoded)
             outcome: Outcome = await self._dead_letter(item, reject, None)
             self._settled(message, outcome, start)
             return outcome
         results = await self._deliver(item, decoded.events)
-        if not complete:
+        if not seen_all:
             results = [maybe_sent(result) for result in results]
             rejects = tuple((index, maybe_sent(reject)) for index, reject in decoded.rejects)
             decoded = msgspec.structs.replace(decoded, rejects=rejects)
@@ -234,7 +234,7 @@ class Handler:
         pending: tuple[int, ...] | None,
     ) -> Origin:
         """The origin of the dead letter: the message's own, with this hop added."""
-        past = _past(message) or Origin(
+        origin = _origin_of(message) or Origin(
             id=message.message_id,
             undecoded=True,
             sent_at=message.sent_at,
@@ -242,14 +242,14 @@ class Handler:
             task=(message.task.name, message.task.scheduled_at) if message.task else None,
         )
         return replace(
-            past,
-            id=decoded.base_id if decoded and past.undecoded else past.id,
-            undecoded=past.undecoded and decoded is None,
-            pending=pending if decoded else past.pending,
-            hops=past.hops + 1,
+            origin,
+            id=decoded.base_id if decoded and origin.undecoded else origin.id,
+            undecoded=origin.undecoded and decoded is None,
+            pending=pending if decoded else origin.pending,
+            hops=origin.hops + 1,
             code=reject.code,
             reason=reject.reason,
-            may_have_run=past.may_have_run or reject.may_have_run,
+            may_have_run=origin.may_have_run or reject.may_have_run,
         )
 
     def _settled(
@@ -274,7 +274,7 @@ class Handler:
         )
 
 
-def _past(message: Message) -> Origin | None:
+def _origin_of(message: Message) -> Origin | None:
     try:
         return origin_of(message)
     except UnreadableOrigin:
