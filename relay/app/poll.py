@@ -26,7 +26,7 @@ from relay.http.server import Readiness, health_routes, serving
 from relay.process import on_stop_signal, tune_garbage_collector, unless_stopped
 from relay.settings.model import Settings
 from relay.sources.poller import Limits, Poller
-from relay.sources.poller.receive_health import ReceiveHealth
+from relay.sources.poller.receive_gate import ReceiveHealth
 
 FLUSH = 2.0
 """Seconds for the last sends to the dead-letter queue, after the poller has stopped."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from relay.sources.poller.expiring import REFRESH_EVERY
+from relay.delivery.retention import REFRESH_EVERY
 from tests.forwarding.virtual_time import run
 from tests.simulation.world import REFUSED, World
 

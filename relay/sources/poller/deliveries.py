@@ -12,7 +12,8 @@ from relay.aws.sqs_values import ReceivedMessage
 from relay.model.message import Message
 from relay.model.outcome import Outcome, Retry
 from relay.sources.poller.lease import Lease, Leases, Stage, now, renewal_time
-from relay.sources.poller.receiver import Capacity, Gate
+from relay.sources.poller.receive_gate import Gate
+from relay.sources.poller.receiver import Capacity
 from relay.sources.poller.scheduler import Scheduler
 from relay.sources.poller.settling import Settler, backoff
 

@@ -11,15 +11,20 @@ from typing import Any, TypeVar
 
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import ReceivedMessage
-from relay.delivery.retention import Retention
+from relay.delivery.retention import Retention, refresh_retention
 from relay.model.facts import HandlerRaised, Observe, ignore
 from relay.model.message import Message
 from relay.model.outcome import Outcome, Retry
 from relay.sources.poller.deliveries import Deliveries
-from relay.sources.poller.expiring import ExpiringSweep, refresh_retention, wait_for_attributes
 from relay.sources.poller.lease import Heartbeat, now
-from relay.sources.poller.receive_health import ReceiveHealth
-from relay.sources.poller.receiver import Accept, AlwaysOpen, Capacity, Gate, Receive, Receiver
+from relay.sources.poller.receive_gate import (
+    AlwaysOpen,
+    ExpiringSweep,
+    Gate,
+    ReceiveHealth,
+    wait_for_attributes,
+)
+from relay.sources.poller.receiver import Accept, Capacity, Receive, Receiver
 from relay.sources.poller.scheduler import FairScheduler, GroupScheduler
 from relay.sources.poller.settling import Settler
 

@@ -7,12 +7,12 @@ import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from relay.aws.errors import AwsError
 from relay.aws.sqs_values import BATCH_ENTRIES, ReceivedMessage
 from relay.sources.poller.lease import now
-from relay.sources.poller.receive_health import ReceiveHealth
+from relay.sources.poller.receive_gate import Gate, ReceiveHealth
 
 Receive = Callable[[int, str], Awaitable[Sequence[ReceivedMessage]]]
 """Receives up to so many messages. The second argument is the receive attempt id (FIFO)."""
@@ -87,28 +87,6 @@ class Capacity:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
-
-
-class Gate(Protocol):
-    """Says whether messages can be handled at all. Nothing is received while it is closed."""
-
-    @property
-    def accepting(self) -> bool:
-        """Whether another message can be handled now."""
-        ...
-
-    async def wait_accepting(self) -> None:
-        """Return when another message can be handled."""
-        ...
-
-
-class AlwaysOpen:
-    """The gate of a poller that was given none."""
-
-    accepting = True
-
-    async def wait_accepting(self) -> None:
-        """Return at once."""
 
 
 @dataclass(slots=True)

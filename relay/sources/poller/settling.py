@@ -12,7 +12,7 @@ from relay.aws.sqs_values import BATCH_ENTRIES, Failed
 from relay.forwarding.batcher import Batcher
 from relay.model.facts import DeletedLate, DeleteFailed, Observe, ReleaseFailed, ignore
 from relay.sources.poller.lease import Lease, now
-from relay.sources.poller.receive_health import ReceiveHealth
+from relay.sources.poller.receive_gate import ReceiveHealth
 
 LINGER = 0.1
 """Seconds for which a delete waits for others: it saves nine of ten requests."""

@@ -7,7 +7,7 @@ import pytest
 from relay.aws.errors import AwsError
 from relay.local.sqs.faults import Fault
 from relay.model.facts import Fact, ReceivingChanged
-from relay.sources.poller.receive_health import HALTED_PAUSE, ReceiveHealth
+from relay.sources.poller.receive_gate import HALTED_PAUSE, ReceiveHealth
 from tests.sources.poller.rig import Rig, until
 
 

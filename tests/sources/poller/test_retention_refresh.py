@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from relay.delivery.retention import Retention
+from relay.delivery.retention import REFRESH_EVERY, Retention
 from relay.local.sqs.faults import Fault
-from relay.sources.poller.expiring import REFRESH_EVERY
 from tests.sources.poller.rig import Rig
 
 

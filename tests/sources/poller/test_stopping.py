@@ -10,7 +10,7 @@ import pytest
 from relay.local.sqs.faults import Fault
 from relay.model.outcome import Retry
 from relay.sources.poller.deliveries import Deliveries
-from relay.sources.poller.receive_health import ReceiveHealth
+from relay.sources.poller.receive_gate import ReceiveHealth
 from relay.sources.poller.receiver import Capacity
 from relay.sources.poller.scheduler import FairScheduler
 from relay.sources.poller.settling import Settler

@@ -1,15 +1,27 @@
-"""Receive health: whether calls to the queue fail, and when the next receive may be tried."""
+"""Whether to receive now: not while messages cannot be handled or calls to the queue fail.
+
+A `Gate` is closed while the destination is unavailable. `ExpiringSweep` opens it for messages that
+the queue will soon delete. `ReceiveHealth` pauses receiving while calls to the queue fail.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from relay.aws.errors import AwsError
+from relay.aws.sqs import Queue
+from relay.aws.sqs_values import QueueAttributes, ReceivedMessage
 from relay.model.facts import Observe, ReceivingChanged, ignore
+from relay.model.message import Message
 from relay.sources.poller.lease import now
+
+SWEEP_EVERY = 3_600.0
+"""Seconds of a closed gate after which one message is received to see how old the waiting ones are.
+The last tenth of a queue's retention, in which a message can be saved, is many times as long."""
 
 HALTING = ("denied", "kms", "missing", "misconfigured")
 """Kinds of errors that a person has to fix."""
@@ -19,6 +31,61 @@ HALTED_PAUSE = 30.0
 
 FIRST_PAUSE = 0.2
 MAX_PAUSE = 20.0
+
+
+class Gate(Protocol):
+    """Says whether messages can be handled at all. Nothing is received while it is closed."""
+
+    @property
+    def accepting(self) -> bool:
+        """Whether another message can be handled now."""
+        ...
+
+    async def wait_accepting(self) -> None:
+        """Return when another message can be handled."""
+        ...
+
+
+class AlwaysOpen:
+    """The gate of a poller that was given none."""
+
+    accepting = True
+
+    async def wait_accepting(self) -> None:
+        """Return at once."""
+
+
+class ExpiringSweep:
+    """A gate that also opens, while the inner one is closed, for messages about to be deleted.
+
+    Args:
+        gate: the inner gate.
+        expiring: whether the queue will soon delete a message.
+    """
+
+    def __init__(self, gate: Gate, expiring: Callable[[Message], bool]) -> None:
+        self._gate = gate
+        self._expiring = expiring
+        self._sweeping = False
+
+    @property
+    def accepting(self) -> bool:
+        """Whether another message may be received now."""
+        return self._gate.accepting or self._sweeping
+
+    async def wait_accepting(self) -> None:
+        """Return when another message may be received, if only to check its age."""
+        try:
+            async with asyncio.timeout(SWEEP_EVERY):
+                await self._gate.wait_accepting()
+        except TimeoutError:
+            self._sweeping = True
+
+    def received(self, batch: Sequence[ReceivedMessage]) -> None:
+        """Sweep on while the gate is closed and a received message is about to be deleted."""
+        self._sweeping = not self._gate.accepting and any(
+            self._expiring(received.message) for received in batch
+        )
 
 
 @dataclass(slots=True)
@@ -116,3 +183,16 @@ class ReceiveHealth:
             self._observe(ReceivingChanged(state=state, reason=reason, seconds=lasted))
             self._since = self._clock()
         self._state, self._reason = state, reason
+
+
+async def wait_for_attributes(queue: Queue, receive_health: ReceiveHealth) -> QueueAttributes:
+    """The queue's attributes, requested until SQS answers. `receive_health` paces the requests."""
+    while True:
+        await receive_health.wait_clear()
+        try:
+            attributes = await queue.attributes()
+        except AwsError as error:
+            receive_health.failed("attributes", error)
+        else:
+            receive_health.succeeded("attributes")
+            return attributes
