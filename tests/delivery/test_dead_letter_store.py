@@ -32,13 +32,13 @@ async def test_a_queue_that_is_not_found_leaves_nothing_open(
         client = await (await session()).client("sqs")
         url = (await client.create_queue(QueueName="dead"))["QueueUrl"]
         server.faults.add(Fault(action="GetQueueAttributes", times=5, error="AccessDenied"))
-        letters = SqsDeadLetterStore(session, stack, queue=None, dead_letter_queue=url)
+        store = SqsDeadLetterStore(session, stack, queue=None, dead_letter_queue=url)
         before = _open()
         for _ in range(5):
             with pytest.raises(NotStored, match="sqs:GetQueueAttributes"):
-                await letters.limit()
+                await store.limit()
         assert _open() == before
-        assert await letters.limit() == 1_048_576
+        assert await store.limit() == 1_048_576
 
 
 async def test_a_queue_that_replaced_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,13 +58,13 @@ async def test_a_queue_that_replaced_it_is_found(monkeypatch: pytest.MonkeyPatch
             await client.set_queue_attributes(QueueUrl=main, Attributes={"RedrivePolicy": policy})
             return url
 
-        letters = SqsDeadLetterStore(session, stack, queue=main, dead_letter_queue=None)
+        store = SqsDeadLetterStore(session, stack, queue=main, dead_letter_queue=None)
         first = await point_to("first")
-        await letters.put(DeadLetterCopy(body="a", attributes={}, dedup_id="a"))
+        await store.put(DeadLetterCopy(body="a", attributes={}, dedup_id="a"))
         await point_to("second")
         await client.delete_queue(QueueUrl=first)
         with pytest.raises(NotStored) as caught:
-            await letters.put(DeadLetterCopy(body="b", attributes={}, dedup_id="b"))
+            await store.put(DeadLetterCopy(body="b", attributes={}, dedup_id="b"))
         assert caught.value.setting == "RELAY_DLQ_URL"
-        await letters.put(DeadLetterCopy(body="b", attributes={}, dedup_id="b"))
+        await store.put(DeadLetterCopy(body="b", attributes={}, dedup_id="b"))
         assert [one.body for one in server.queues["second"].messages()] == ["b"]

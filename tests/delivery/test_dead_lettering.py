@@ -105,11 +105,11 @@ async def test_a_halt_ends_when_its_problem_has_not_recurred_for_long() -> None:
 
 async def test_a_message_that_does_not_fit_with_its_reason_is_left_to_sqs() -> None:
     rig = HandlerRig()
-    letters: list[int] = []
+    limits: list[int] = []
 
     class Small(MemoryStore):
         async def limit(self) -> int:
-            letters.append(1)
+            limits.append(1)
             return 300
 
     handler = Handler(
@@ -122,7 +122,7 @@ async def test_a_message_that_does_not_fit_with_its_reason_is_left_to_sqs() -> N
     outcome = await handler.handle(message(noise))
     assert isinstance(outcome, Retry)
     assert "not_json" in outcome.reason
-    assert letters
+    assert limits
 
 
 @pytest.mark.parametrize(("receives", "doubtful"), [(1, False), (2, True)])

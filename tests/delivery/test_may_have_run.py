@@ -41,7 +41,7 @@ class FlakyDestination:
         await asyncio.sleep(self._random.choice([0, 0.01, 0.5, 5, 25]))
         state = self._random.choice(STATES) if now() < OUTAGE else "down"
         ids = [event.id for event in events]
-        offenders = [place for place, one in enumerate(ids) if one in self._bad]
+        offenders = [index for index, one in enumerate(ids) if one in self._bad]
         if state in ("down", "halted"):
             setting = "RELAY_INNGEST_EVENT_KEY" if state == "halted" else None
             raise Unavailable(state, setting=setting, proven=True, not_accepted=True)
@@ -95,7 +95,7 @@ class World:
     def ids(self, message_id: str) -> list[str]:
         """The ids of the message's events."""
         count = len(self._bodies[message_id])
-        return [f"{message_id}.{place}" for place in range(count)]
+        return [f"{message_id}.{index}" for index in range(count)]
 
     def origins(self) -> list[Origin]:
         """The origin of each dead letter."""
@@ -164,7 +164,7 @@ def test_no_dead_letter_claims_that_an_event_that_ran_did_not(seed: int) -> None
         }
         for origin in dead:
             ids = world.ids(origin.id)
-            pending = ids if origin.pending is None else [ids[place] for place in origin.pending]
+            pending = ids if origin.pending is None else [ids[index] for index in origin.pending]
             assert origin.may_have_run or world.destination.accepted.isdisjoint(pending)
 
     run(main)

@@ -51,9 +51,9 @@ async def test_only_listed_buckets_are_read() -> None:
     assert opened.code == "payload_bucket_not_allowed"
 
 
-@pytest.mark.parametrize("place", ["{}", '{"s3BucketName": "large"}', "[]", '{"s3Key": ""}'])
-async def test_a_broken_pointer_is_rejected(place: str) -> None:
-    body = f'["{POINTER_CLASSES[0]}", {place}]'.encode()
+@pytest.mark.parametrize("fields", ["{}", '{"s3BucketName": "large"}', "[]", '{"s3Key": ""}'])
+async def test_a_broken_pointer_is_rejected(fields: str) -> None:
+    body = f'["{POINTER_CLASSES[0]}", {fields}]'.encode()
     opened = await open_(Payloads(fetched), Message(body=body, message_id="m", queue="q"))
     assert isinstance(opened, Reject)
     assert opened.code == "bad_payload_pointer"

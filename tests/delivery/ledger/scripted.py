@@ -116,7 +116,7 @@ class RelayWithLedger:
         self, table: MemoryTable, orchestrator: Orchestrator, memory: float = 23 * HOUR
     ) -> None:
         self.facts: list[Fact] = []
-        self.records = LedgerEntries(
+        self.entries = LedgerEntries(
             table,
             TableAccess(observe=self.facts.append, clock=now, random=lambda: 0.5),
             destination="inngest https://inn.gs",
@@ -127,13 +127,13 @@ class RelayWithLedger:
         )
         attempts = Attempts()
         self.forwarder = Forwarder(
-            RecordingDestination(orchestrator, self.records, attempts, clock=now),
+            RecordingDestination(orchestrator, self.entries, attempts, clock=now),
             clock=now,
             random=lambda: 0.5,
         )
         self.ledger = Ledger(
             self.forwarder,
-            self.records,
+            self.entries,
             attempts,
             memory=lambda _event: memory,
             observe=self.facts.append,
@@ -146,4 +146,4 @@ class RelayWithLedger:
     async def crash(self) -> None:
         """Stop without settling anything."""
         await self.forwarder.stop(0)
-        await self.records.aclose()
+        await self.entries.aclose()

@@ -53,12 +53,12 @@ async def _table(stack: AsyncExitStack, name: str) -> ItemTable:
     return await stack.enter_async_context(open_table(SharedSession(stack), name, key=KEY))
 
 
-async def _records(
+async def _entries(
     stack: AsyncExitStack, name: str, facts: list[Fact], patience: float = 10
 ) -> LedgerEntries:
     table = await _table(stack, name)
     await table.read(["opens the client"])
-    records = LedgerEntries(
+    entries = LedgerEntries(
         table,
         TableAccess(observe=facts.append, patience=patience),
         destination="inngest",
@@ -66,8 +66,8 @@ async def _records(
         kept=1_000,
         observe=facts.append,
     )
-    stack.push_async_callback(records.aclose)
-    return records
+    stack.push_async_callback(entries.aclose)
+    return entries
 
 
 async def test_items_come_back_as_they_were_put(
@@ -100,17 +100,17 @@ async def test_entries_are_written_found_and_withdrawn(
     wire: FaultyWire, name: str, stack: AsyncExitStack
 ) -> None:
     facts: list[Fact] = []
-    records = await _records(stack, name, facts)
-    assert await records.record("sending", SUBJECT)
-    assert await records.record("delivered", SUBJECT, "ref")
-    known = await records.look_up(SUBJECT)
+    entries = await _entries(stack, name, facts)
+    assert await entries.record("sending", SUBJECT)
+    assert await entries.record("delivered", SUBJECT, "ref")
+    known = await entries.look_up(SUBJECT)
     assert known is not None
     assert known.delivered is not None
     assert known.delivered.detail == "ref"
     assert known.sending is not None
     assert known.sending.subject == SUBJECT
-    assert await records.withdraw(SUBJECT)
-    known = await records.look_up(SUBJECT)
+    assert await entries.withdraw(SUBJECT)
+    known = await entries.look_up(SUBJECT)
     assert known is not None
     assert known.sending is None
     assert facts == []
@@ -121,14 +121,14 @@ async def test_an_unreachable_table_fails_in_time_and_is_used_again(
     mode: str, wire: FaultyWire, name: str, stack: AsyncExitStack
 ) -> None:
     facts: list[Fact] = []
-    records = await _records(stack, name, facts, patience=0.3)
+    entries = await _entries(stack, name, facts, patience=0.3)
     wire.mode = "hang" if mode == "hang" else "cut"
-    assert await records.look_up(SUBJECT) is None
-    assert not await records.record("delivered", SUBJECT)
+    assert await entries.look_up(SUBJECT) is None
+    assert not await entries.record("delivered", SUBJECT)
     assert [type(fact) for fact in facts] == [LedgerChanged, LedgerFailed, LedgerFailed]
     wire.mode = "pass"
     for _ in range(MAX_LOOK_UPS):
-        if await records.look_up(SUBJECT) == EventEntries():
+        if await entries.look_up(SUBJECT) == EventEntries():
             break
         await asyncio.sleep(0.05)
     assert [fact.unavailable for fact in facts if isinstance(fact, LedgerChanged)] == [True, False]

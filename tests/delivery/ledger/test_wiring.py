@@ -169,7 +169,7 @@ async def _began(settings: Settings, name: str, events: list[Event], age: float)
 
         async with open_table(same, name, key=KEY) as table:
             destination, environment = ledger_scope(settings)
-            records = LedgerEntries(
+            entries = LedgerEntries(
                 table,
                 TableAccess(patience=20.0),
                 destination=destination,
@@ -178,7 +178,7 @@ async def _began(settings: Settings, name: str, events: list[Event], age: float)
                 clock=lambda: time.time() - age,
             )
             for event in events:
-                assert await records.record("sending", records.subject(event))
+                assert await entries.record("sending", entries.subject(event))
 
 
 async def test_without_a_table_there_is_no_ledger_and_no_fact_about_it(

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from relay.sources.poller.receiver import Capacity
 
 steps = st.one_of(
-    st.tuples(st.just("take"), st.integers(1, 10)),
-    st.tuples(st.just("come"), st.lists(st.integers(0, 100), max_size=10)),
-    st.tuples(st.just("give"), st.integers(0, 50)),
+    st.tuples(st.just("reserve"), st.integers(1, 10)),
+    st.tuples(st.just("receive"), st.lists(st.integers(0, 100), max_size=10)),
+    st.tuples(st.just("release"), st.integers(0, 50)),
 )
 
 
@@ -19,20 +19,20 @@ def test_the_limits_hold_for_any_sequence_of_operations(
     count: int, size: int, script: list[tuple[str, object]]
 ) -> None:
     capacity = Capacity(count, size, largest=100)
-    asked: list[int] = []
+    open_receives: list[int] = []
     held: list[int] = []
     for what, argument in script:
-        if what == "take" and (reserved := capacity.reserve(int(str(argument)))):
-            asked.append(reserved)
-        elif what == "come" and asked:
-            reserved = asked.pop()
+        if what == "reserve" and (reserved := capacity.reserve(int(str(argument)))):
+            open_receives.append(reserved)
+        elif what == "receive" and open_receives:
+            reserved = open_receives.pop()
             sizes = list(argument)[:reserved]  # type: ignore[call-overload]  # as drawn
             capacity.correct(reserved, sizes)
             held += sizes
-        elif what == "give" and held:
+        elif what == "release" and held:
             capacity.release(held.pop())
-        assert capacity.reserved == sum(asked) + len(held) <= count
-        assert sum(held) + 100 * sum(asked) <= max(size, 100)
+        assert capacity.reserved == sum(open_receives) + len(held) <= count
+        assert sum(held) + 100 * sum(open_receives) <= max(size, 100)
 
 
 def test_one_message_is_always_allowed() -> None:

@@ -49,11 +49,11 @@ async def test_a_held_group_is_released_in_reverse_with_its_head_last(fifo: Rig)
     changed: list[str] = []
     serials: dict[str, str] = {}
 
-    def note(request: Request) -> None:
+    def record(request: Request) -> None:
         if request.action == "ChangeMessageVisibilityBatch":
             changed.extend(serials[e["ReceiptHandle"]] for e in request.payload["Entries"])
 
-    fifo.server._app._faults = note
+    fifo.server._app._faults = record
     async with fifo.running() as poller:
         await until(lambda: fifo.handler.running and poller.status.in_flight == 4)
         assert poller._deliveries is not None

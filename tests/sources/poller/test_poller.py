@@ -114,19 +114,19 @@ async def test_nothing_is_received_while_the_gate_is_closed_and_then_one_message
     await rig.send([f"m{i}" for i in range(10)])
     gate = ManualGate(accepting=False)
     rig.handler.hold(*(f"m{i}" for i in range(10)))
-    asked: list[int] = []
+    requested: list[int] = []
 
-    def note(request: Request) -> None:
+    def record(request: Request) -> None:
         if request.action == "ReceiveMessage":
-            asked.append(request.payload["MaxNumberOfMessages"])
+            requested.append(request.payload["MaxNumberOfMessages"])
 
     async with rig.running(gate=gate, limits={"receivers": 1}):
         await until(lambda: gate.waiting)
         assert rig.server.requests["ReceiveMessage"] == 0
-        rig.server._app._faults = note
+        rig.server._app._faults = record
         gate.set(accepting=True)
         await until(lambda: len(rig.handler.running) == 10)
-        assert asked[0] == 1
+        assert requested[0] == 1
         rig.handler.free()
         await until(lambda: not rig.states)
 
@@ -139,8 +139,8 @@ async def test_no_tenant_takes_more_than_its_share_while_others_wait(rig: Rig) -
     rig.handler.hold(*noisy, *quiet)
     async with rig.running(limits={"handler_concurrency": 8}) as poller:
         await until(lambda: poller.status.in_flight == 24)
-        taken = list(rig.handler.running)
-        rig.handler.free(*taken[:4])
+        running = list(rig.handler.running)
+        rig.handler.free(*running[:4])
         await until(lambda: len(rig.handler.started) == 12)
         assert sum(body.startswith("quiet") for body in rig.handler.running) == 4
         rig.handler.free()

@@ -127,7 +127,7 @@ def test_a_transient_failure_of_a_call_that_is_not_repeated_ends_with_another_su
         "change visibility", AwsError("IncompleteResponse", "connection", "no answer")
     )
     receive_health.succeeded("receive")
-    assert receive_health.state == "backing-off", "it was asked for before its pause was over"
+    assert receive_health.state == "backing-off", "its pause is not over yet"
     time[0] = 200.0
     receive_health.succeeded("receive")
     assert receive_health.state == "open"

@@ -11,13 +11,13 @@ async def test_a_failed_read_keeps_the_last_retention_and_the_next_read_counts(r
     retention = Retention(clock=rig.clock.time)
     async with rig.running(retention=retention):
         await rig.pass_time(lambda: retention.seconds is not None)
-        first, asked = retention.seconds, rig.server.requests["GetQueueAttributes"]
+        first, requested = retention.seconds, rig.server.requests["GetQueueAttributes"]
         await rig.change(MessageRetentionPeriod="600")
         rig.server.faults.add(
             Fault(action="GetQueueAttributes", error="AccessDeniedException", status=400)
         )
         rig.clock.advance(REFRESH_EVERY)
-        await rig.pass_time(lambda: rig.server.requests["GetQueueAttributes"] == asked + 1)
+        await rig.pass_time(lambda: rig.server.requests["GetQueueAttributes"] == requested + 1)
         assert retention.seconds == first
         rig.clock.advance(REFRESH_EVERY)
         await rig.pass_time(lambda: retention.seconds == 600)
