@@ -1,6 +1,6 @@
-"""A consumer of one's own: each order of a queue is written down once it is paid.
+"""A consumer with the poller as a library: prints each order of a queue once it is paid.
 
-Run it with a queue's URL, ARN or name; stop it with Ctrl-C or SIGTERM:
+Run it with the queue's URL, ARN or name. Stop it with Ctrl-C or SIGTERM:
 
     AWS_REGION=eu-west-1 python examples/consume.py orders
 """
@@ -22,13 +22,13 @@ from relay.sources.poller import Limits
 
 
 async def handle(message: Message) -> Outcome:
-    """Say what becomes of the message. It may come again: do the same thing twice safely."""
+    """Return the message's outcome. It may be delivered again, so this must be idempotent."""
     try:
         order: dict[str, Any] = json.loads(message.body)
         number, paid = order["number"], order["paid"]
     except (ValueError, TypeError, KeyError):
-        # Reject deletes it. Keep a copy first if somebody should see it; `relay poll` does.
-        return Reject("not_an_order", "the message is no order with a number and a payment")
+        # Reject deletes the message. Keep a copy first if you need one; `relay poll` does.
+        return Reject("not_an_order", "the message is not an order with `number` and `paid`")
     if not paid:
         return Retry("not paid yet", after=60)
     sys.stdout.write(f"order {number}\n")
@@ -37,7 +37,7 @@ async def handle(message: Message) -> Outcome:
 
 
 async def main(reference: str) -> None:
-    """Consume until told to stop; a second signal leaves at once."""
+    """Consume until a signal; a second one stops at once."""
     async with open_session() as session, open_queue(session, reference) as queue:
         poller = Poller(queue, handle, limits=Limits(max_in_flight=100, drain=20))
         for number in (signal.SIGINT, signal.SIGTERM):

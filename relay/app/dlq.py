@@ -58,7 +58,7 @@ class DeadLetterReader:
 
     async def read(self, message: Message) -> DeadLetter:
         """The dead letter, with its payload if that can be fetched."""
-        if not self._opening.concern(message):
+        if not self._opening.may_be_pointer(message):
             return read_dead_letter(message, self._rules, self._main)
         async with self._opening.opened(message) as found:
             payload = self._payload(message, found)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from relay.app.poll import answering
+from relay.app.poll import health_endpoints
 from relay.app.telemetry import AutoSink, NullSink, start_telemetry
 from relay.aws.session import SharedSession
 from relay.model.facts import Received
@@ -85,7 +85,7 @@ async def test_prometheus_can_scrape_in_pull_mode_too(tmp_path: Path) -> None:
     configured = settings(tmp_path, metrics="prometheus", PORT=port)
     async with (
         start_telemetry(configured) as telemetry,
-        answering(configured, telemetry),
+        health_endpoints(configured, telemetry),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
     ):
         telemetry.observe(Received(Message(body=b"", message_id="m", queue="orders")))
@@ -100,18 +100,18 @@ async def test_a_poller_with_a_port_serves_health_and_readiness(tmp_path: Path) 
     configured = settings(tmp_path, PORT=port)
     async with (
         start_telemetry(configured) as telemetry,
-        answering(configured, telemetry) as answers,
+        health_endpoints(configured, telemetry) as endpoints,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
     ):
         assert (await client.get("/health")).status_code == 200
-        assert (await client.get("/ready")).json()["reason"] == "the queue is being looked for"
-        answers.ready = lambda: (True, {"circuit": "closed"})
+        assert (await client.get("/ready")).json()["reason"] == "the queue is not open yet"
+        endpoints.ready = lambda: (True, {"circuit": "closed"})
         assert (await client.get("/ready")).json() == {"ready": True, "circuit": "closed"}
 
 
 async def test_without_a_port_or_prometheus_there_is_no_listener(tmp_path: Path) -> None:
     configured = settings(tmp_path, host="not an address")
-    async with start_telemetry(configured) as telemetry, answering(configured, telemetry):
+    async with start_telemetry(configured) as telemetry, health_endpoints(configured, telemetry):
         pass  # listening there would have failed
 
 

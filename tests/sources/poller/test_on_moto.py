@@ -1,4 +1,4 @@
-"""What moto's server can do, on moto's server and on real time."""
+"""The poller on moto's server, as far as moto goes, in real time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_messages_are_delivered_rejected_retried_and_released(suffix: str)
             poller = Poller(queue, handler, limits=Limits(wait=1))
             run = asyncio.create_task(poller.run())
             await until(lambda: handler.started.count("m1") == 2)
-            await until(lambda: poller.status.max_in_flight <= 2)
+            await until(lambda: poller.status.in_flight <= 2)
             poller.stop()
             poller.stop()
             await run
