@@ -119,8 +119,8 @@ async def redrive(dead: Queue, main: Queue, directory: Path) -> int:
     journal = Journal(directory, head, {})
     leases = Leases(dead, LEASE)
     control = RunControl(asyncio.Event())
-    selection = Selection(read=read, meant=lambda _: True, modify=lambda letter: letter)
-    scan = Scan(dead, lease=LEASE, wait=0, held_count=lambda: len(leases), stop=control.ended)
+    selection = Selection(read=read, includes=lambda _: True, modify=lambda letter: letter)
+    scan = Scan(dead, lease=LEASE, wait=0, held_count=lambda: len(leases), stop=control.should_stop)
     run = Run(
         dead,
         scan,

@@ -1,4 +1,4 @@
-"""Findings of cdk-nag that stand, each where it stands and with the reason why."""
+"""The findings of cdk-nag that are accepted, each with its resource and the reason."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from cdk.worker import Worker
 
 HERE = "<AWS::Region>:<AWS::AccountId>"
 ANY = "AwsSolutions-IAM5[Resource::*]"
-NO_RESOURCES = "CloudWatch knows no resources for this; a condition names the namespace"
+NO_RESOURCES = "CloudWatch has no resources for this action; a condition names the namespace"
 MANAGED = "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{}]"
-AWS_OWNED = "AWS keeps this policy in step with what Elastic Beanstalk's own service does"
+AWS_OWNED = "AWS keeps this policy up to date with what Elastic Beanstalk does"
 
 
 def acknowledge(stack: RelayStack) -> None:
-    """Tell cdk-nag what was weighed and kept."""
+    """Acknowledge all accepted findings to cdk-nag."""
     for construct, reasons in _findings(stack):
         for ident, reason in reasons.items():
             cdk.Validations.of(construct).acknowledge(cdk.Acknowledgment(id=ident, reason=reason))
 
 
 def _findings(stack: RelayStack) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
-    rotation = {"AwsSolutions-SMG4": "the orchestrator issues its keys, and only it rotates them"}
+    rotation = {
+        "AwsSolutions-SMG4": "the orchestrator issues its keys, and only it can rotate them"
+    }
     for secret in (stack.event_key, stack.signing_key):
         if secret:
             yield secret, rotation
@@ -34,27 +36,27 @@ def _findings(stack: RelayStack) -> Iterator[tuple[IConstruct, Mapping[str, str]
     yield stack.policies["RelayPolicy"], {ANY: NO_RESOURCES, **streams}
     yield (
         stack.policies["OperatorPolicy"],
-        {ANY: "reading metrics and alarms has no resources in CloudWatch", **streams},
+        {ANY: "CloudWatch has no resources for reading metrics and alarms", **streams},
     )
     if stack.worker:
-        yield from _of_worker(stack.worker, stack.options.name)
+        yield from _worker_findings(stack.worker, stack.options.name)
 
 
-def _of_worker(worker: Worker, name: str) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
+def _worker_findings(worker: Worker, name: str) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
     partition = "arn:<AWS::Partition>"
     names = {
         f"{partition}:dynamodb:{HERE}:table/*-stack-AWSEBWorkerCronLeaderRegistry*": (
-            "Elastic Beanstalk makes this table and names it"
+            "Elastic Beanstalk creates this table and chooses its name"
         ),
         f"{partition}:logs:{HERE}:log-group:/aws/elasticbeanstalk/{name}/*": (
-            "the platform makes a group for each of its log files"
+            "the platform creates a group for each of its log files"
         ),
         f"{partition}:s3:::elasticbeanstalk-<AWS::Region>-<AWS::AccountId>/*": (
-            "Elastic Beanstalk's own bucket of this account, whose keys it chooses"
+            "Elastic Beanstalk's own bucket in this account, whose object keys it chooses"
         ),
     }
-    found = {f"AwsSolutions-IAM5[Resource::{arn}]": reason for arn, reason in names.items()}
-    yield worker.role, {ANY: NO_RESOURCES, **found}
+    wildcards = {f"AwsSolutions-IAM5[Resource::{arn}]": reason for arn, reason in names.items()}
+    yield worker.role, {ANY: NO_RESOURCES, **wildcards}
     yield (
         worker.service_role,
         {
@@ -64,5 +66,5 @@ def _of_worker(worker: Worker, name: str) -> Iterator[tuple[IConstruct, Mapping[
     )
     yield (
         worker.environment,
-        {"AwsSolutions-EB1": "without a VPC by context it is the account's default one"},
+        {"AwsSolutions-EB1": "without the option vpc the account's default VPC is used"},
     )

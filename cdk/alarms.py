@@ -1,4 +1,4 @@
-"""The alarms of one deployment and the topic that they go to."""
+"""The alarms of one deployment, and the topic that they notify."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from cdk.alarm_definitions import Condition, conditions, describe
-from cdk.deployment_metrics import DeploymentMetrics, whole
-from cdk.encryption import CLOUDWATCH, own_account
+from cdk.alarm_definitions import AlarmDefinition, alarm_definitions, describe
+from cdk.deployment_metrics import DeploymentMetrics
+from cdk.encryption import CLOUDWATCH, same_account_only
 from cdk.options import Options
+from cdk.queues import whole_seconds
 
-EXPLANATION = "circuit-open"
-"""The alarm that explains the symptoms and silences what gathers them."""
+SUPPRESSOR = "circuit-open"
+"""The alarm that explains the symptoms and suppresses the combined alarm."""
 
 SUPPRESSION_WAIT = 120.0
-SUPPRESSION_TAIL = 900.0
-"""What an outage has piled up is given so long to drain before it is a problem of its own."""
+SUPPRESSION_EXTENSION = 900.0
+"""Seconds for the backlog of an outage to drain before it counts as a problem of its own."""
 
 
 class Alarms(Construct):
-    """Every condition as an alarm. Causes notify; symptoms are gathered into one that does."""
+    """All alarms. Causes notify; symptoms are combined in the alarm `behind`, which notifies."""
 
     def __init__(
         self, scope: Construct, ident: str, options: Options, key: kms.IKey | None
@@ -34,20 +35,21 @@ class Alarms(Construct):
         super().__init__(scope, ident)
         self.topic = self._topic(options, key)
         self._notify = actions.SnsAction(self.topic)
+        self._symptoms: list[cloudwatch.Alarm] = []
         self.alarms = self._alarms(options)
         self.behind = self._behind(options)
 
     def _topic(self, options: Options, key: kms.IKey | None) -> sns.Topic:
         topic = sns.Topic(self, "Topic", enforce_ssl=True, master_key=key)
-        # Any policy on a topic replaces the one by which its account's alarms may publish.
-        who = iam.ServicePrincipal(CLOUDWATCH)
+        # A policy on the topic replaces the default one, which lets the account's alarms publish.
+        service = iam.ServicePrincipal(CLOUDWATCH)
         topic.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="Alarms",
-                principals=[who],
+                principals=[service],
                 actions=["sns:Publish"],
                 resources=[topic.topic_arn],
-                conditions=own_account(who),
+                conditions=same_account_only(service),
             )
         )
         if options.mail:
@@ -55,27 +57,27 @@ class Alarms(Construct):
         return topic
 
     def _alarms(self, options: Options) -> Mapping[str, cloudwatch.Alarm]:
-        found = {
-            c.name: (c, self._alarm(options, c)) for c in conditions(DeploymentMetrics(options))
-        }
-        for condition, alarm in found.values():
-            if not condition.symptom:
+        alarms: dict[str, cloudwatch.Alarm] = {}
+        for definition in alarm_definitions(DeploymentMetrics(options)):
+            alarm = alarms[definition.name] = self._alarm(options, definition)
+            if definition.symptom:
+                self._symptoms.append(alarm)
+            else:
                 alarm.add_alarm_action(self._notify)
                 alarm.add_ok_action(self._notify)
-        self._symptoms = [alarm for condition, alarm in found.values() if condition.symptom]
-        return {name: alarm for name, (_, alarm) in found.items()}
+        return alarms
 
-    def _alarm(self, options: Options, condition: Condition) -> cloudwatch.Alarm:
+    def _alarm(self, options: Options, definition: AlarmDefinition) -> cloudwatch.Alarm:
         return cloudwatch.Alarm(
             self,
-            "".join(word.capitalize() for word in condition.name.split("-")),
-            alarm_name=f"{options.name}-{condition.name}",
-            alarm_description=condition.description,
-            metric=condition.metric,
-            threshold=condition.threshold,
-            comparison_operator=condition.comparison,
-            evaluation_periods=condition.periods,
-            treat_missing_data=condition.missing,
+            "".join(word.capitalize() for word in definition.name.split("-")),
+            alarm_name=f"{options.name}-{definition.name}",
+            alarm_description=definition.description,
+            metric=definition.metric,
+            threshold=definition.threshold,
+            comparison_operator=definition.comparison,
+            evaluation_periods=definition.periods,
+            treat_missing_data=definition.missing_data,
         )
 
     def _behind(self, options: Options) -> cloudwatch.CompositeAlarm:
@@ -86,7 +88,7 @@ class Alarms(Construct):
             alarm_description=describe(
                 "behind",
                 "Events arrive late or not at all, and no outage of the orchestrator explains it.",
-                "see which of the alarms it gathers is on.",
+                "check which of the four alarms combined in it is on.",
             ),
             alarm_rule=cloudwatch.AlarmRule.any_of(
                 *(
@@ -94,9 +96,9 @@ class Alarms(Construct):
                     for alarm in self._symptoms
                 )
             ),
-            actions_suppressor=self.alarms[EXPLANATION],
-            actions_suppressor_wait_period=whole(SUPPRESSION_WAIT),
-            actions_suppressor_extension_period=whole(SUPPRESSION_TAIL),
+            actions_suppressor=self.alarms[SUPPRESSOR],
+            actions_suppressor_wait_period=whole_seconds(SUPPRESSION_WAIT),
+            actions_suppressor_extension_period=whole_seconds(SUPPRESSION_EXTENSION),
         )
         behind.add_alarm_action(self._notify)
         behind.add_ok_action(self._notify)

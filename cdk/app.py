@@ -1,4 +1,4 @@
-"""The CDK app: one stack, made from the context, checked by cdk-nag.
+"""The CDK app: one stack, configured by the context and checked by cdk-nag.
 
 Run as `python -m cdk.app`, which is what `cdk.json` does.
 """
@@ -24,9 +24,9 @@ def add_stack(app: cdk.App, options: Options) -> RelayStack:
 
 
 def checked_app(folder: Path | None = None) -> cdk.App:
-    """An app whose synthesis fails for what cdk-nag finds.
+    """An app whose synthesis fails if cdk-nag finds anything.
 
-    It writes to `folder`, or to where the CDK's command line says.
+    It writes to `folder`, or else to the directory that the CDK's command line sets.
     """
     app = cdk.App(outdir=str(folder) if folder else None)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
@@ -34,7 +34,7 @@ def checked_app(folder: Path | None = None) -> cdk.App:
 
 
 def main() -> int:
-    """Synthesize into `CDK_OUTDIR`, or `cdk.out`; 2 for a context value that cannot be."""
+    """Synthesize into `CDK_OUTDIR`, or `cdk.out`. Returns 2 for an invalid context value."""
     app = checked_app()
     try:
         add_stack(app, from_context(app.node.get_all_context()))

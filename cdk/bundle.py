@@ -1,4 +1,4 @@
-"""The zip that Elastic Beanstalk runs: the same tree gives the same bytes, on any machine."""
+"""The zip that Elastic Beanstalk runs. The same tree gives the same bytes on any machine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ ROOT = Path(__file__).parents[1]
 DEFAULT = ROOT / "dist" / "relay.zip"
 
 FILES = ("Procfile", "requirements.txt", "cron.yaml")
-"""Single files; `cron.yaml` only where somebody has made one."""
+"""Single files. `cron.yaml` is optional."""
 
 FOLDERS = (".ebextensions", ".platform", "relay")
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a zip can hold; a file's own would differ in each checkout."""
+"""The earliest time that a zip can hold. A file's own time differs in each checkout."""
 
 
 def contents(root: Path) -> Iterator[Path]:
@@ -32,10 +32,10 @@ def contents(root: Path) -> Iterator[Path]:
 
 
 def write(target: Path, root: Path = ROOT) -> None:
-    """Write the bundle. Folders of `target` are made; an older bundle there is replaced."""
+    """Write the bundle. Missing folders are created; an older bundle is replaced."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part")
-    # Stored, not deflated: two builds of zlib may compress the same bytes differently.
+    # Stored, not compressed: two builds of zlib may compress the same bytes differently.
     with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as bundle:
         for path in contents(root):
             bundle.writestr(_entry(path, root), path.read_bytes())
@@ -44,8 +44,8 @@ def write(target: Path, root: Path = ROOT) -> None:
 
 def _entry(path: Path, root: Path) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(path.relative_to(root).as_posix(), EPOCH)
-    entry.create_system = 3  # Unix, wherever it is made: the mode below means nothing otherwise.
-    # The platform refuses hooks that are not executable; git may have lost it on Windows.
+    entry.create_system = 3  # Unix on any machine; without it, the mode below has no meaning.
+    # The platform refuses hooks that are not executable; on Windows, git may lose the mode.
     mode = 0o755 if path.suffix == ".sh" else 0o644
     entry.external_attr = (0o100000 | mode) << 16
     return entry

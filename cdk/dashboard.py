@@ -1,4 +1,4 @@
-"""One screen: how much, how late, which way, why."""
+"""The dashboard: alarms, throughput, latency, the destination, and errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMN = 8
 
 
 def dashboard(scope: Construct, options: Options, alarms: Alarms) -> cloudwatch.Dashboard:
-    """Alarms on top, then flow, lateness, the destination, and what went wrong."""
+    """Alarms on top, then throughput, latency, backlog, the destination, and errors."""
     deployment = DeploymentMetrics(options)
     board = cloudwatch.Dashboard(scope, "Dashboard", dashboard_name=options.name)
     board.add_widgets(
@@ -25,22 +25,22 @@ def dashboard(scope: Construct, options: Options, alarms: Alarms) -> cloudwatch.
         )
     )
     board.add_widgets(
-        _sums(deployment, "Flow", metrics.RECEIVED, metrics.DELIVERED, metrics.RETRIED),
-        _lateness(deployment),
+        _sums(deployment, "Throughput", metrics.RECEIVED, metrics.DELIVERED, metrics.RETRIED),
+        _latency(deployment),
         _backlog(deployment),
     )
     board.add_widgets(
         _destination(deployment),
         _sums(
             deployment,
-            "Given up or sent twice",
+            "Rejected, dead-lettered, duplicate, redriven",
             metrics.REJECTED,
             metrics.DEAD_LETTERED,
             metrics.AMBIGUOUS,
             metrics.DUPLICATES,
             metrics.REDRIVEN,
         ),
-        _hands(deployment),
+        _internals(deployment),
     )
     return board
 
@@ -49,16 +49,16 @@ def _sums(deployment: DeploymentMetrics, title: str, *metrics: Metric) -> cloudw
     return _graph(title, *(deployment.relay(metric, "Sum") for metric in metrics))
 
 
-def _lateness(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
+def _latency(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
     return _graph(
-        "From first sent to accepted, s",
+        "From first send to accepted, s",
         *(deployment.relay(metrics.END_TO_END_AGE, stat) for stat in ("p50", "p95", "p99")),
     )
 
 
 def _backlog(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
     return _graph(
-        "Messages waiting, in flight, dead",
+        "Messages waiting, in flight, dead-lettered",
         deployment.queue("ApproximateNumberOfMessagesVisible", "Average"),
         deployment.queue("ApproximateNumberOfMessagesNotVisible", "Average"),
         deployment.dead_letters("ApproximateNumberOfMessagesVisible", "Maximum"),
@@ -67,15 +67,15 @@ def _backlog(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
 
 def _destination(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
     return _graph(
-        "The destination: latency s, circuit",
+        "Destination: latency in s, circuit state",
         *(deployment.relay(metrics.FORWARD_LATENCY, stat) for stat in ("p50", "p99")),
         deployment.relay(metrics.CIRCUIT_STATE, "Maximum"),
     )
 
 
-def _hands(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
+def _internals(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
     return _graph(
-        "In hand, batch size",
+        "In flight, batch size, failures",
         deployment.relay(metrics.IN_FLIGHT, "Average"),
         deployment.relay(metrics.BATCH_SIZE, "Average"),
         deployment.relay(metrics.LATE_DELETES, "Sum"),

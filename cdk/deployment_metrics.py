@@ -1,13 +1,13 @@
-"""Metrics as alarms and the dashboard read them: the relay's own and the queues'."""
+"""The metrics that alarms and dashboard read: the relay's own and the queues'."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from cdk.options import Options
+from cdk.queues import whole_seconds
 from relay.telemetry import metrics
 from relay.telemetry.metrics import Metric
 
@@ -21,7 +21,7 @@ class DeploymentMetrics:
     options: Options
 
     def relay(self, metric: Metric, stat: str, period: float = MINUTE) -> cloudwatch.Metric:
-        """A metric of the table, under the dimensions that the emitter gives it."""
+        """One of the relay's metrics, with the dimensions that the relay reports."""
         values = dict(
             zip(metrics.DIMENSIONS, (self.options.name, self.options.queue_name), strict=True)
         )
@@ -30,7 +30,7 @@ class DeploymentMetrics:
             metric_name=metric.name,
             dimensions_map=values,
             statistic=stat,
-            period=whole(period),
+            period=whole_seconds(period),
         )
 
     def queue(self, name: str, stat: str, period: float = MINUTE) -> cloudwatch.Metric:
@@ -42,18 +42,13 @@ class DeploymentMetrics:
         return _sqs(self.options.dead_letter_queue_name, name, stat, period)
 
 
-def formula(
+def math_expression(
     expression: str, label: str, period: float, **metrics: cloudwatch.IMetric
 ) -> cloudwatch.MathExpression:
-    """A figure computed by CloudWatch; the expression speaks of the metrics by keyword."""
+    """A value computed by CloudWatch. The expression refers to the metrics by keyword."""
     return cloudwatch.MathExpression(
-        expression=expression, label=label, using_metrics=metrics, period=whole(period)
+        expression=expression, label=label, using_metrics=metrics, period=whole_seconds(period)
     )
-
-
-def whole(seconds: float) -> cdk.Duration:
-    """A duration as CloudWatch wants it, in whole seconds."""
-    return cdk.Duration.seconds(int(seconds))
 
 
 def _sqs(queue: str, name: str, stat: str, period: float) -> cloudwatch.Metric:
@@ -62,5 +57,5 @@ def _sqs(queue: str, name: str, stat: str, period: float) -> cloudwatch.Metric:
         metric_name=name,
         dimensions_map={"QueueName": queue},
         statistic=stat,
-        period=whole(period),
+        period=whole_seconds(period),
     )

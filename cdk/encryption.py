@@ -1,4 +1,4 @@
-"""The customer key, for those who want one of their own, and who may use it."""
+"""The optional customer key (KMS), and who may use it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from constructs import Construct
 
 from cdk.options import Options
 
-SEND = ("kms:GenerateDataKey", "kms:Decrypt")
-"""What SQS asks of whoever sends to a queue under a customer key, in these two calls."""
+CLOUDWATCH = "cloudwatch.amazonaws.com"
+
+SEND_KEY_ACTIONS = ("kms:GenerateDataKey", "kms:Decrypt")
+"""What SQS requires of a sender to a queue with a customer key."""
 
 
-def key_of(scope: Construct, options: Options) -> kms.IKey | None:
-    """The key of the queues, the ledger, the secrets and the topic, or None for AWS's own."""
+def customer_key(scope: Construct, options: Options) -> kms.IKey | None:
+    """The key of the queues, the ledger, the secrets and the topic; None for AWS's own keys."""
     if options.key == "sqs":
         return None
     if options.key != "create":
@@ -25,29 +27,31 @@ def key_of(scope: Construct, options: Options) -> kms.IKey | None:
         alias=f"alias/{options.name}",
         description="Encrypts the relay's queues, ledger, secrets and alarms",
         enable_key_rotation=True,
-        # Without its key a retained queue is a queue of noise.
+        # Without its key, a retained queue cannot be decrypted.
         removal_policy=cdk.RemovalPolicy.RETAIN,
     )
-    # Services and other accounts get nothing from IAM policies here; the key must name them.
+    # IAM policies of this account do not apply to services and other accounts: the key policy must
+    # name them.
     for index, producer in enumerate(options.producers):
-        key.add_to_resource_policy(_grant(f"Producer{index}", principal(producer), *SEND))
-    # An alarm cannot publish to an encrypted topic unless its service may use the key.
-    key.add_to_resource_policy(_grant("Alarms", iam.ServicePrincipal(CLOUDWATCH), *SEND))
+        key.add_to_resource_policy(
+            _grant(f"Producer{index}", principal(producer), *SEND_KEY_ACTIONS)
+        )
+    # An alarm cannot publish to an encrypted topic unless CloudWatch may use the key.
+    key.add_to_resource_policy(
+        _grant("Alarms", iam.ServicePrincipal(CLOUDWATCH), *SEND_KEY_ACTIONS)
+    )
     return key
 
 
-CLOUDWATCH = "cloudwatch.amazonaws.com"
-
-
 def principal(producer: str) -> iam.PrincipalBase:
-    """A service's name or a principal's ARN, as IAM wants it."""
+    """The IAM principal for a service's name or a principal's ARN."""
     if producer.startswith("arn:"):
         return iam.ArnPrincipal(producer)
     return iam.ServicePrincipal(producer)
 
 
-def own_account(who: iam.PrincipalBase) -> dict[str, dict[str, str]] | None:
-    """Conditions that let a service act for this account only; None for an account's principal."""
+def same_account_only(who: iam.PrincipalBase) -> dict[str, dict[str, str]] | None:
+    """A condition that lets a service act for this account only; None for other principals."""
     if not isinstance(who, iam.ServicePrincipal):
         return None
     return {"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}}
@@ -59,5 +63,5 @@ def _grant(sid: str, who: iam.PrincipalBase, *actions: str) -> iam.PolicyStateme
         principals=[who],
         actions=list(actions),
         resources=["*"],
-        conditions=own_account(who),
+        conditions=same_account_only(who),
     )

@@ -1,7 +1,7 @@
-"""The option settings of the worker environment, each set on purpose.
+"""The option settings of the worker environment.
 
-What the bundle's `.ebextensions` set too has the same value there; a test compares them. Options
-that a stack sets directly win over the bundle's.
+Options that the bundle's `.ebextensions` also set have the same value there; a test compares them.
+Options that a stack sets directly override the bundle's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from cdk.options import Options
 from relay.settings import clocks
 
 Settings = Mapping[str, Mapping[str, str]]
-"""Values by namespace and name. Elastic Beanstalk takes text only."""
+"""Values by namespace and name. Elastic Beanstalk accepts text only."""
 
 VARIABLES = "aws:elasticbeanstalk:application:environment"
 
@@ -25,12 +25,12 @@ SQSD = {
     "VisibilityTimeout": f"{clocks.VISIBILITY_TIMEOUT:.0f}",
     "ErrorVisibilityTimeout": f"{clocks.ERROR_VISIBILITY_TIMEOUT:.0f}",
     "RetentionPeriod": f"{clocks.SQSD_RETENTION:.0f}",
-    # Of no effect on a queue with a redrive policy of its own; as high as it goes for any other.
+    # No effect on a queue with its own redrive policy; the maximum for any other queue.
     "MaxRetries": "100",
 }
 
 DEPLOYMENT: Settings = {
-    # One instance more for the time of a deployment: the capacity stays.
+    # One additional instance during a deployment keeps the capacity.
     "aws:elasticbeanstalk:command": {
         "DeploymentPolicy": "RollingWithAdditionalBatch",
         "BatchSizeType": "Fixed",
@@ -57,7 +57,7 @@ LOGS: Settings = {
         "DeleteOnTerminate": "false",
         "RetentionInDays": "7",
     },
-    # Rotated logs go to Elastic Beanstalk's bucket before an instance goes.
+    # Rotated logs are copied to Elastic Beanstalk's bucket, so they outlive the instance.
     "aws:elasticbeanstalk:hostmanager": {"LogPublicationControl": "true"},
 }
 
@@ -80,11 +80,11 @@ def settings(
         **_network(options),
         "aws:elasticbeanstalk:sqsd": {"WorkerQueueURL": queue_url, **SQSD},
         "aws:elasticbeanstalk:environment": {
-            # The type that may have several instances; a worker gets no balancer with it.
+            # The type that can have several instances; a worker gets no load balancer with it.
             "EnvironmentType": "LoadBalanced",
             "ServiceRole": service_role,
         },
-        # The scaling policy in the bundle reads these two.
+        # Used by the scaling policy in the bundle.
         "aws:elasticbeanstalk:customoption": {
             "RelayQueueName": options.queue_name,
             "RelayService": options.name,

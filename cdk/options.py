@@ -1,4 +1,4 @@
-"""What a deployment chooses, read from the CDK's context (`-c name=…` or `cdk.json`)."""
+"""The options of a deployment, read from the CDK's context (`-c name=…` or `cdk.json`)."""
 
 from __future__ import annotations
 
@@ -13,42 +13,43 @@ from typing import Any, Literal
 from relay.settings.loading import load
 
 PLATFORM = "Python 3.13 running on 64bit Amazon Linux 2023/4.9.0"
-"""A platform as `aws elasticbeanstalk list-platform-versions` ends its ARNs. A version stays usable
-when newer ones are out; managed updates take the environment onward within its minor versions."""
+"""The end of a platform's ARN, as in `aws elasticbeanstalk list-platform-versions`. A version stays
+usable after newer ones are released; managed updates install newer minor versions."""
+
 BUNDLE = Path(__file__).parents[1] / "dist" / "relay.zip"
 
 
 class BadOption(ValueError):
-    """A context value that no deployment can be made from; the sentence names it and the fix."""
+    """An invalid context value. The text names it and the fix."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The choices of one deployment; each is a context value of the same name.
+    """The options of one deployment; each is a context value of the same name.
 
     Attributes:
         name: prefix of the queues, name of the application, the environment and the service. Queue
-            names are fixed, because the two queues' policies point at each other.
-        fifo: make FIFO queues, of the high-throughput kind.
-        key: `sqs` for keys that SQS manages, `create` for a customer key, or the ARN of one. Of a
-            key that is not made here, the key policy is its owner's business.
-        producers: who besides the account's own roles may send: services
+            names are fixed, because the policies of the two queues refer to each other.
+        fifo: create FIFO queues, with high throughput.
+        key: `sqs` for keys that SQS manages, `create` for a new customer key, or the ARN of an
+            existing one, whose key policy is up to its owner.
+        producers: who may send besides the account's own roles: services
             (`events.amazonaws.com`), or the ARNs of principals in other accounts.
-        worker: `elasticbeanstalk`, or `none` for those who run `relay poll` elsewhere.
-        vpc: the VPC of the instances; none means the account's default VPC.
+        worker: `elasticbeanstalk`, or `none` to run `relay poll` elsewhere.
+        vpc: the VPC of the instances; by default the account's default VPC.
         subnets: its subnets for the instances.
         public_addresses: whether instances in `subnets` get public addresses.
-        platform: what follows `platform/` in a platform's ARN, or a whole ARN.
+        platform: the part after `platform/` of a platform's ARN, or a whole ARN.
         instance_type: the type of the instances.
-        architecture: `x86_64` or `arm64`, as the instance type wants it.
-        min_instances: two survive the loss of one.
-        max_instances: this times fifty connections is the most that the orchestrator sees at once.
-        ledger: whether the worker keeps the ledger, which costs two writes and a read an event. The
-            table is made either way; unused it costs nothing.
-        inngest_url: a server of one's own; none means Inngest's Cloud.
-        mail: an address that alarms are sent to, after it has confirmed.
-        settings: more `RELAY_*` variables for the environment.
-        bundle: the zip that `make bundle` wrote.
+        architecture: `x86_64` or `arm64`, matching the instance type.
+        min_instances: with two, the loss of one is survived.
+        max_instances: the orchestrator gets at most 50 requests at once for each instance.
+        ledger: whether the worker uses the ledger, which costs two writes and a read an event. The
+            table is created in any case; unused it costs nothing.
+        inngest_url: a self-hosted server; by default Inngest's Cloud.
+        mail: an address for alarms, which has to confirm the subscription.
+        settings: additional `RELAY_*` variables for the environment.
+        bundle: the zip that `make bundle` writes.
     """
 
     name: str = "relay"
@@ -71,7 +72,7 @@ class Options:
     bundle: Path = BUNDLE
 
     def __post_init__(self) -> None:
-        """Raises `BadOption` for the first choice that cannot be."""
+        """Raises `BadOption` for the first invalid option."""
         if not re.fullmatch(r"[a-z][a-z0-9-]{3,39}", self.name):
             raise BadOption("name must be 4 to 40 lowercase letters, digits and hyphens")
         if self.worker not in ("elasticbeanstalk", "none"):
@@ -97,7 +98,7 @@ class Options:
 
     @property
     def log_group(self) -> str:
-        """Where the audit log goes: below `/aws/elasticbeanstalk`, as the worker tier demands."""
+        """The audit log's group, below `/aws/elasticbeanstalk`, as the worker tier requires."""
         return f"/aws/elasticbeanstalk/{self.name}/audit"
 
     @property
@@ -106,16 +107,16 @@ class Options:
 
 
 def from_context(context: Mapping[str, Any]) -> Options:
-    """Options from context values, which are text on the command line and JSON in `cdk.json`.
+    """Options from context values: text on the command line, JSON in `cdk.json`.
 
     Raises:
-        BadOption: a value is not what it must be, or there is no option of its name.
+        BadOption: a value is invalid, or there is no option of that name.
     """
     names = [f.name for f in fields(Options)]
     for name in context:
-        # The CDK's own values have colons, hyphens or an @ in their names.
+        # The names of the CDK's own values contain colons, hyphens or an @.
         if re.fullmatch("[A-Za-z_]+", name) and name not in names:
-            raise BadOption(f"{name} is no option: {_advice(name, names)}")
+            raise BadOption(f"{name} is not an option: {_suggestion(name, names)}")
     given = {name: context.get(name) for name in names}
     defaults = Options()
     return Options(
@@ -127,18 +128,18 @@ def from_context(context: Mapping[str, Any]) -> Options:
     )
 
 
-def _advice(name: str, names: Sequence[str]) -> str:
-    near = get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+def _suggestion(name: str, names: Sequence[str]) -> str:
+    close = get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]}?" if close else f"the options are {', '.join(names)}"
 
 
 def _converted(name: str, value: Any, default: Any) -> Any:
     if isinstance(default, bool):
-        return _truth(name, value)
+        return _boolean(name, value)
     if isinstance(default, int):
-        return _whole(name, value)
+        return _integer(name, value)
     if isinstance(default, tuple):
-        return tuple(part.strip() for part in value.split(",")) if _text(value) else tuple(value)
+        return tuple(part.strip() for part in value.split(",")) if _is_text(value) else tuple(value)
     if isinstance(default, Path):
         return Path(value)
     if isinstance(default, dict):
@@ -147,23 +148,23 @@ def _converted(name: str, value: Any, default: Any) -> Any:
 
 
 def _settings(given: dict[str, str]) -> dict[str, str]:
-    """Refuse variables that the relay would ignore on the instances."""
+    """Refuse variables that the relay would ignore."""
     for sentence in load(given).warnings:
         raise BadOption(f"settings: {sentence}")
     return given
 
 
-def _text(value: Any) -> bool:
+def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _truth(name: str, value: Any) -> bool:
+def _boolean(name: str, value: Any) -> bool:
     if str(value).lower() not in ("true", "false"):
         raise BadOption(f"{name} must be true or false")
     return str(value).lower() == "true"
 
 
-def _whole(name: str, value: Any) -> int:
+def _integer(name: str, value: Any) -> int:
     try:
         return int(value)
     except ValueError as error:
@@ -172,7 +173,7 @@ def _whole(name: str, value: Any) -> int:
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:
     try:
-        found = json.loads(value) if _text(value) else value
+        found = json.loads(value) if _is_text(value) else value
     except ValueError as error:
         raise BadOption(f"{name} must be a JSON object") from error
     if not isinstance(found, Mapping):

@@ -1,4 +1,4 @@
-"""What the relay, the worker tier and producers may do: each statement with its reason."""
+"""The IAM statements for the relay, the worker tier, producers and operators, with reasons."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
-from cdk.encryption import SEND
+from cdk.encryption import SEND_KEY_ACTIONS
 from relay.telemetry import metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """The ARNs that permissions speak of."""
+    """The ARNs that the statements refer to."""
 
     queue: str
     dead_letter_queue: str
@@ -25,10 +25,10 @@ class Resources:
     key: kms.IKey | None
 
 
-def of_relay(resources: Resources) -> Iterator[iam.PolicyStatement]:
-    """What `relay serve` and `relay poll` need wherever they run."""
-    # Receive, extend and delete; sqsd does it in push mode, `relay poll` itself in pull mode. The
-    # attributes tell doctor, status and the start-up check how the queue is set.
+def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
+    """What `relay serve` and `relay poll` need, on any host."""
+    # Receive, extend and delete: done by sqsd in push mode, by `relay poll` in pull mode. Doctor,
+    # status and the start-up check read the queue's attributes.
     yield _allow(
         "MainQueue",
         [resources.queue],
@@ -38,7 +38,7 @@ def of_relay(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "sqs:GetQueueAttributes",
         "sqs:GetQueueUrl",
     )
-    # Copies go in with their reason. Taking them out again is a person's business, not the role's.
+    # Copies are sent with their reason. Receiving them is left to an operator.
     yield _allow(
         "DeadLetters",
         [resources.dead_letter_queue],
@@ -46,7 +46,8 @@ def of_relay(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "sqs:GetQueueAttributes",
         "sqs:GetQueueUrl",
     )
-    # Notes are written blindly in batches and read in batches; expiry deletes them, not the relay.
+    # Entries are written unconditionally, and written and read in batches. They expire; the relay
+    # deletes none.
     yield _allow(
         "Ledger",
         [resources.ledger],
@@ -55,16 +56,16 @@ def of_relay(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "dynamodb:DescribeTable",
         "dynamodb:DescribeTimeToLive",
     )
-    # Looked up at run time, so that a rotated key heals by itself.
+    # Looked up at run time, so that a rotated key needs no deployment.
     yield _allow("OrchestratorKeys", list(resources.secrets), "secretsmanager:GetSecretValue")
-    # CloudWatch knows no resources here; the condition keeps the role within our namespace.
+    # CloudWatch has no resources for this; the condition restricts the role to our namespace.
     yield iam.PolicyStatement(
         sid="Metrics",
         actions=["cloudwatch:PutMetricData"],
         resources=["*"],
         conditions={"StringEquals": {"cloudwatch:namespace": metrics.NAMESPACE}},
     )
-    # The agent's part: the group exists already, only streams are made in it.
+    # For the CloudWatch agent: the group exists already, the agent creates only streams in it.
     yield _allow(
         "AuditLog",
         [f"{resources.log_group}:*"],
@@ -73,19 +74,19 @@ def of_relay(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "logs:PutLogEvents",
     )
     if resources.key:
-        # Decrypt what is received, encrypt what is dead-lettered and noted.
-        yield _allow("Key", [resources.key.key_arn], *SEND)
+        # Decrypt received messages, encrypt dead letters and ledger entries.
+        yield _allow("Key", [resources.key.key_arn], *SEND_KEY_ACTIONS)
 
 
-def of_worker_tier(name: str, queue: str) -> Iterator[iam.PolicyStatement]:
-    """What Elastic Beanstalk's daemons do with the instance's role, besides `of_relay`.
+def worker_tier_statements(name: str, queue: str) -> Iterator[iam.PolicyStatement]:
+    """What Elastic Beanstalk's daemons need in the instance's role, besides `relay_statements`.
 
-    The same as the managed policy AWSElasticBeanstalkWorkerTier, narrowed to what can be named;
-    `name` is both the application's and the environment's.
+    The same as the managed policy AWSElasticBeanstalkWorkerTier, but restricted to resources with
+    known names. `name` is the name of both the application and the environment.
     """
-    # sqsd puts the tasks of a cron.yaml into the queue itself.
+    # sqsd sends the tasks of a cron.yaml to the queue.
     yield _allow("PeriodicTasks", [queue], "sqs:SendMessage")
-    # Its leader election. Elastic Beanstalk makes the table and its name.
+    # sqsd's leader election. Elastic Beanstalk creates the table and chooses its name.
     yield _allow(
         "PeriodicTaskLeader",
         [_arn("dynamodb", "table/*-stack-AWSEBWorkerCronLeaderRegistry*")],
@@ -107,7 +108,7 @@ def of_worker_tier(name: str, queue: str) -> Iterator[iam.PolicyStatement]:
         ],
         "elasticbeanstalk:PutInstanceStatistics",
     )
-    # sqsd's and the health agent's metrics; their namespaces are AWS's to name.
+    # Metrics of sqsd and the health agent; AWS chooses their namespaces.
     yield iam.PolicyStatement(
         sid="PlatformMetrics",
         actions=["cloudwatch:PutMetricData"],
@@ -116,7 +117,7 @@ def of_worker_tier(name: str, queue: str) -> Iterator[iam.PolicyStatement]:
             "StringLike": {"cloudwatch:namespace": ["ElasticBeanstalk*", "AWS/ElasticBeanstalk"]}
         },
     )
-    # The platform's own logs, in groups that Elastic Beanstalk makes.
+    # The platform's own logs, in groups that Elastic Beanstalk creates.
     yield _allow(
         "PlatformLogs",
         [_arn("logs", f"log-group:/aws/elasticbeanstalk/{name}/*")],
@@ -124,7 +125,7 @@ def of_worker_tier(name: str, queue: str) -> Iterator[iam.PolicyStatement]:
         "logs:DescribeLogStreams",
         "logs:PutLogEvents",
     )
-    # The application's versions, and logs that are asked for or rotated out.
+    # The application's versions, and logs that are requested or rotated.
     bucket = f"arn:{cdk.Aws.PARTITION}:s3:::elasticbeanstalk-{cdk.Aws.REGION}-{cdk.Aws.ACCOUNT_ID}"
     yield _allow(
         "PlatformBucket",
@@ -136,19 +137,19 @@ def of_worker_tier(name: str, queue: str) -> Iterator[iam.PolicyStatement]:
     )
 
 
-def of_producer(queue: str, key: kms.IKey | None) -> Iterator[iam.PolicyStatement]:
-    """What a role needs to publish."""
+def producer_statements(queue: str, key: kms.IKey | None) -> Iterator[iam.PolicyStatement]:
+    """What a producer needs to publish."""
     yield _allow("Publish", [queue], "sqs:SendMessage", "sqs:GetQueueUrl")
     if key:
-        yield _allow("Encrypt", [key.key_arn], *SEND)
+        yield _allow("Encrypt", [key.key_arn], *SEND_KEY_ACTIONS)
 
 
-def of_operator(resources: Resources) -> Iterator[iam.PolicyStatement]:
-    """What a person needs for `relay dlq`, `doctor`, `trace` and `status`."""
-    # Look at dead letters, hold them while looking, delete those that went back, put back what was
-    # dropped, and let SQS move all where that keeps every id.
+def operator_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
+    """What an operator needs for `relay dlq`, `doctor`, `trace` and `status`."""
+    # Receive dead letters, hide them meanwhile, delete those that were redriven, restore dropped
+    # ones, and let SQS move all of them if that keeps every id.
     yield _allow(
-        "LookAtDeadLetters",
+        "ManageDeadLetters",
         [resources.dead_letter_queue],
         "sqs:ReceiveMessage",
         "sqs:DeleteMessage",
@@ -160,7 +161,6 @@ def of_operator(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "sqs:ListMessageMoveTasks",
         "sqs:CancelMessageMoveTask",
     )
-    # Bring them back.
     yield _allow(
         "Redrive",
         [resources.queue],
@@ -175,7 +175,7 @@ def of_operator(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "dynamodb:DescribeTable",
         "dynamodb:DescribeTimeToLive",
     )
-    # Needed to ask the orchestrator what became of an event.
+    # To query the orchestrator for an event.
     yield _allow("ReadKeys", list(resources.secrets), "secretsmanager:GetSecretValue")
     yield _allow(
         "ReadAuditLog",
@@ -184,10 +184,10 @@ def of_operator(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "logs:GetQueryResults",
         "logs:StartQuery",
     )
-    # CloudWatch knows no resources here either.
+    # CloudWatch has no resources for this either.
     yield _allow("ReadMetrics", ["*"], "cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms")
     if resources.key:
-        yield _allow("Key", [resources.key.key_arn], *SEND)
+        yield _allow("Key", [resources.key.key_arn], *SEND_KEY_ACTIONS)
 
 
 def _allow(sid: str, resources: list[str], *actions: str) -> iam.PolicyStatement:

@@ -1,4 +1,4 @@
-"""The main queue and its dead-letter queue, set to the one table of clocks."""
+"""The main queue and its dead-letter queue, with the durations of `relay/settings/clocks.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from cdk.encryption import own_account, principal
+from cdk.encryption import principal, same_account_only
 from cdk.options import Options
 from relay.settings import clocks
 
@@ -17,7 +17,7 @@ LONG_POLL = 20.0
 
 
 class Queues(Construct):
-    """Two queues that know each other, both retained when the stack goes."""
+    """The main queue and its dead-letter queue, both retained when the stack is deleted."""
 
     def __init__(
         self, scope: Construct, ident: str, options: Options, key: kms.IKey | None
@@ -28,8 +28,8 @@ class Queues(Construct):
             options.dead_letter_queue_name,
             options,
             key,
-            retention_period=seconds(clocks.DLQ_RETENTION),
-            # By the fixed name: the main queue's own ARN would close a circle of references.
+            retention_period=whole_seconds(clocks.DLQ_RETENTION),
+            # By its fixed name: the main queue's own ARN would make the references circular.
             redrive_allow_policy=sqs.RedriveAllowPolicy(
                 redrive_permission=sqs.RedrivePermission.BY_QUEUE,
                 source_queues=[self._by_name(options.queue_name)],
@@ -40,13 +40,13 @@ class Queues(Construct):
             options.queue_name,
             options,
             key,
-            retention_period=seconds(clocks.QUEUE_RETENTION),
+            retention_period=whole_seconds(clocks.QUEUE_RETENTION),
             dead_letter_queue=sqs.DeadLetterQueue(
                 queue=self.dead, max_receive_count=clocks.MAX_RECEIVE_COUNT
             ),
         )
         for index, producer in enumerate(options.producers):
-            self._let_send(index, producer)
+            self._allow_sending(index, producer)
 
     def _queue(
         self,
@@ -59,7 +59,7 @@ class Queues(Construct):
         redrive_allow_policy: sqs.RedriveAllowPolicy | None = None,
         dead_letter_queue: sqs.DeadLetterQueue | None = None,
     ) -> sqs.Queue:
-        # Of a standard queue CloudFormation wants the FIFO properties absent, not false.
+        # For a standard queue, CloudFormation requires the FIFO properties to be absent, not false.
         fifo = options.fifo or None
         return sqs.Queue(
             self,
@@ -68,13 +68,13 @@ class Queues(Construct):
             retention_period=retention_period,
             dead_letter_queue=dead_letter_queue,
             redrive_allow_policy=redrive_allow_policy,
-            # sqsd sets its own at each receive; this is for whoever receives without one.
-            visibility_timeout=seconds(clocks.VISIBILITY_TIMEOUT),
-            receive_message_wait_time=seconds(LONG_POLL),
+            # sqsd sets its own at each receive; this one is for receives that set none.
+            visibility_timeout=whole_seconds(clocks.VISIBILITY_TIMEOUT),
+            receive_message_wait_time=whole_seconds(LONG_POLL),
             max_message_size_bytes=MAX_MESSAGE_BYTES,
             encryption=sqs.QueueEncryption.KMS if key else sqs.QueueEncryption.SQS_MANAGED,
             encryption_master_key=key,
-            # A data key an hour rather than every five minutes: a twelfth of the KMS bill.
+            # A new data key every hour, not every five minutes, costs a twelfth in KMS requests.
             data_key_reuse=cdk.Duration.hours(1) if key else None,
             enforce_ssl=True,
             removal_policy=cdk.RemovalPolicy.RETAIN,
@@ -87,7 +87,7 @@ class Queues(Construct):
         arn = cdk.Stack.of(self).format_arn(service="sqs", resource=name)
         return sqs.Queue.from_queue_arn(self, "MainByName", arn)
 
-    def _let_send(self, index: int, producer: str) -> None:
+    def _allow_sending(self, index: int, producer: str) -> None:
         who = principal(producer)
         self.main.add_to_resource_policy(
             iam.PolicyStatement(
@@ -95,11 +95,11 @@ class Queues(Construct):
                 principals=[who],
                 actions=["sqs:SendMessage"],
                 resources=[self.main.queue_arn],
-                conditions=own_account(who),
+                conditions=same_account_only(who),
             )
         )
 
 
-def seconds(value: float) -> cdk.Duration:
-    """A duration of the table, which is in float seconds, as CloudFormation wants it: whole."""
+def whole_seconds(value: float) -> cdk.Duration:
+    """A duration in whole seconds, as CloudFormation requires."""
     return cdk.Duration.seconds(int(value))

@@ -1,4 +1,4 @@
-"""The roles and policies: the instances', Elastic Beanstalk's, producers' and operators'."""
+"""The roles of the instances and Elastic Beanstalk, and the policies for relay and people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SERVICE_POLICIES = (
 def policy(
     scope: Construct, ident: str, description: str, statements: Iterable[iam.PolicyStatement]
 ) -> iam.ManagedPolicy:
-    """A managed policy, to be attached to roles that are not of this stack too."""
+    """A managed policy, which can also be attached to roles outside this stack."""
     return iam.ManagedPolicy(scope, ident, description=description, statements=list(statements))
 
 
@@ -29,7 +29,7 @@ def relay_policy(scope: Construct, resources: Resources) -> iam.ManagedPolicy:
         scope,
         "RelayPolicy",
         "What the relay needs: for the worker's instances, or for the role of `relay poll`",
-        permissions.of_relay(resources),
+        permissions.relay_statements(resources),
     )
 
 
@@ -39,22 +39,22 @@ def producer_policy(scope: Construct, resources: Resources) -> iam.ManagedPolicy
         scope,
         "ProducerPolicy",
         "Lets a role publish to the relay's queue",
-        permissions.of_producer(resources.queue, resources.key),
+        permissions.producer_statements(resources.queue, resources.key),
     )
 
 
 def operator_policy(scope: Construct, resources: Resources) -> iam.ManagedPolicy:
-    """What a person needs who looks after the relay."""
+    """What an operator of the relay needs."""
     return policy(
         scope,
         "OperatorPolicy",
-        "Lets a person look at, redrive and trace the relay's messages",
-        permissions.of_operator(resources),
+        "Lets an operator inspect, redrive and trace the relay's messages",
+        permissions.operator_statements(resources),
     )
 
 
 def instance_role(scope: Construct, name: str, queue: str, relay: iam.ManagedPolicy) -> iam.Role:
-    """The role of the worker's instances: the relay's needs and the worker tier's."""
+    """The role of the worker's instances, with what relay and worker tier need."""
     role = iam.Role(
         scope,
         "InstanceRole",
@@ -62,19 +62,19 @@ def instance_role(scope: Construct, name: str, queue: str, relay: iam.ManagedPol
         description="The relay's worker instances",
         managed_policies=[relay],
     )
-    for statement in permissions.of_worker_tier(name, queue):
+    for statement in permissions.worker_tier_statements(name, queue):
         role.add_to_policy(statement)
     return role
 
 
 def service_role(scope: Construct) -> iam.Role:
-    """The role with which Elastic Beanstalk watches and updates the environment."""
+    """The role with which Elastic Beanstalk monitors and updates the environment."""
     return iam.Role(
         scope,
         "ServiceRole",
         assumed_by=iam.ServicePrincipal(
             "elasticbeanstalk.amazonaws.com",
-            # The external id that Elastic Beanstalk sends, so that nobody else borrows the role.
+            # The external id that Elastic Beanstalk sends: no other service may assume the role.
             conditions={"StringEquals": {"sts:ExternalId": "elasticbeanstalk"}},
         ),
         description="Elastic Beanstalk's own, for health and managed updates",

@@ -1,4 +1,4 @@
-"""The whole thing, queue to alarms, as one stack."""
+"""The stack: everything from queues to alarms."""
 
 from __future__ import annotations
 
@@ -14,50 +14,15 @@ from constructs import Construct
 from cdk import roles
 from cdk.alarms import Alarms
 from cdk.dashboard import dashboard
-from cdk.encryption import key_of
+from cdk.encryption import customer_key
 from cdk.options import Options
 from cdk.permissions import Resources
 from cdk.queues import Queues
 from cdk.worker import Worker
 
-KEY = "key"
-EXPIRES = "expires"
-
-
-def ledger_table(scope: Construct, key: kms.IKey | None) -> dynamodb.Table:
-    """A table that costs nothing while idle, forgets by itself, and outlives the stack."""
-    customer = dynamodb.TableEncryption.CUSTOMER_MANAGED
-    return dynamodb.Table(
-        scope,
-        "Ledger",
-        partition_key=dynamodb.Attribute(name=KEY, type=dynamodb.AttributeType.STRING),
-        time_to_live_attribute=EXPIRES,
-        billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-        point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-            point_in_time_recovery_enabled=True
-        ),
-        encryption=customer if key else dynamodb.TableEncryption.DEFAULT,
-        encryption_key=key,
-        removal_policy=cdk.RemovalPolicy.RETAIN,
-    )
-
-
-def empty_secret(
-    scope: Construct, ident: str, description: str, key: kms.IKey | None
-) -> secretsmanager.CfnSecret:
-    """A secret without a value.
-
-    The higher construct would invent a random one, which looks set and is refused by the
-    orchestrator; with none the relay starts halted and says what is missing.
-    """
-    secret = secretsmanager.CfnSecret(
-        scope, ident, description=description, kms_key_id=key.key_arn if key else None
-    )
-    secret.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
-    return secret
-
-
 AUDIT_RETENTION = logs.RetentionDays.THREE_MONTHS
+LEDGER_KEY = "key"
+LEDGER_EXPIRY = "expires"
 
 
 class RelayStack(cdk.Stack):
@@ -67,42 +32,42 @@ class RelayStack(cdk.Stack):
     """
 
     def __init__(self, scope: Construct, ident: str, options: Options) -> None:
-        # No check for a bootstrap version: it would be a parameter that only the CDK's own
-        # command line understands.
+        # Without the check of the bootstrap version: it is a parameter that only the CDK's own
+        # command line handles.
         synthesizer = cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False)
         super().__init__(
             scope,
             ident,
             synthesizer=synthesizer,
             description="Relay: a durable SQS buffer in front of an event orchestrator",
-            # The queues must not go by a slip of the hand.
+            # Against accidental deletion of the queues.
             termination_protection=True,
         )
         self.options = options
-        self.key = key_of(self, options)
+        self.key = customer_key(self, options)
         self.queues = Queues(self, "Queues", options, self.key)
         self.ledger = ledger_table(self, self.key)
         self.event_key = empty_secret(self, "EventKey", "The orchestrator's event key", self.key)
-        # Only a server of one's own is asked to read events back, and that takes the signing key.
+        # Events are read back from a self-hosted server only, which requires the signing key.
         self.signing_key = (
             empty_secret(self, "SigningKey", "The orchestrator's signing key", self.key)
             if options.inngest_url
             else None
         )
         self.audit = self._audit_log()
-        self.policies = self._attachable()
+        self.policies = self._managed_policies()
         self.worker = self._worker()
         alarms = Alarms(self, "Alarms", options, self.key)
         board = dashboard(self, options, alarms)
-        self._output("AlarmTopic", alarms.topic.topic_arn, "where alarms go; subscribe to it")
-        self._output("DashboardName", board.dashboard_name, "what to look at in CloudWatch")
+        self._output("AlarmTopic", alarms.topic.topic_arn, "alarms are sent here; subscribe to it")
+        self._output("DashboardName", board.dashboard_name, "the dashboard in CloudWatch")
 
     def variables(self) -> dict[str, str]:
-        """The environment variables that point a relay at this stack."""
+        """The environment variables with which a relay uses this stack."""
         return dict(self._variables())
 
     def _variables(self) -> Iterator[tuple[str, str]]:
-        # Elastic Beanstalk names no region to its processes.
+        # Elastic Beanstalk does not set the region for its processes.
         yield "AWS_DEFAULT_REGION", self.region
         yield "RELAY_SERVICE", self.options.name
         yield "RELAY_QUEUE_URL", self.queues.main.queue_url
@@ -125,7 +90,7 @@ class RelayStack(cdk.Stack):
             removal_policy=cdk.RemovalPolicy.RETAIN,
         )
 
-    def _attachable(self) -> dict[str, cdk.aws_iam.ManagedPolicy]:
+    def _managed_policies(self) -> dict[str, cdk.aws_iam.ManagedPolicy]:
         resources = Resources(
             queue=self.queues.main.queue_arn,
             dead_letter_queue=self.queues.dead.queue_arn,
@@ -140,8 +105,8 @@ class RelayStack(cdk.Stack):
             "OperatorPolicy": roles.operator_policy(self, resources),
         }
         self._output("QueueUrl", self.queues.main.queue_url, "where producers send")
-        self._output("QueueArn", self.queues.main.queue_arn, "the same, for rules and topics")
-        self._output("DeadLetterQueueUrl", self.queues.dead.queue_url, "where the refused go")
+        self._output("QueueArn", self.queues.main.queue_arn, "the ARN, for rules and topics")
+        self._output("DeadLetterQueueUrl", self.queues.dead.queue_url, "where rejected messages go")
         self._output("LedgerTable", self.ledger.table_name, "RELAY_LEDGER_TABLE")
         self._output("EventKeySecret", self.event_key.ref, "put the event key in here")
         if self.signing_key:
@@ -166,7 +131,7 @@ class RelayStack(cdk.Stack):
         return worker
 
     def _log_group_arn(self) -> str:
-        # Without the `:*` that the group's own attribute ends in.
+        # Without the `:*` at the end of the log group's own attribute.
         arn: str = self.format_arn(
             service="logs",
             resource="log-group",
@@ -177,3 +142,36 @@ class RelayStack(cdk.Stack):
 
     def _output(self, name: str, value: str, description: str) -> None:
         cdk.CfnOutput(self, name, value=value, description=description)
+
+
+def ledger_table(scope: Construct, key: kms.IKey | None) -> dynamodb.Table:
+    """The ledger's table, billed by use; items expire, the table outlives the stack."""
+    customer = dynamodb.TableEncryption.CUSTOMER_MANAGED
+    return dynamodb.Table(
+        scope,
+        "Ledger",
+        partition_key=dynamodb.Attribute(name=LEDGER_KEY, type=dynamodb.AttributeType.STRING),
+        time_to_live_attribute=LEDGER_EXPIRY,
+        billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+        point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+            point_in_time_recovery_enabled=True
+        ),
+        encryption=customer if key else dynamodb.TableEncryption.DEFAULT,
+        encryption_key=key,
+        removal_policy=cdk.RemovalPolicy.RETAIN,
+    )
+
+
+def empty_secret(
+    scope: Construct, ident: str, description: str, key: kms.IKey | None
+) -> secretsmanager.CfnSecret:
+    """A secret for one of the orchestrator's keys, without a value until an operator sets it.
+
+    The L2 construct would generate a random value, which looks set but is refused by the
+    orchestrator. Without a value the relay starts halted and says what is missing.
+    """
+    secret = secretsmanager.CfnSecret(
+        scope, ident, description=description, kms_key_id=key.key_arn if key else None
+    )
+    secret.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+    return secret

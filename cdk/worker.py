@@ -1,4 +1,4 @@
-"""The Elastic Beanstalk side: application, version and worker environment."""
+"""Elastic Beanstalk: application, application version and worker environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cdk.options import BadOption, Options
 
 
 class Worker(Construct):
-    """A worker environment on the given queue, its version being the bundle."""
+    """A worker environment on the given queue, running the bundle."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Worker(Construct):
                 )
             ),
         )
-        # The instances need their permissions from their first second on.
+        # The instances need their permissions from the start.
         self.environment.node.add_dependency(role, relay_policy, self.application)
 
     def _application(self, options: Options) -> elasticbeanstalk.CfnApplication:
@@ -64,15 +64,15 @@ class Worker(Construct):
             application_name=options.name,
             description="Relay: SQS to the orchestrator",
         )
-        # Deleting it would delete the versions with it, and with them what could be rolled back to.
+        # Deleting it would also delete its versions, and so the possibility to roll back.
         application.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
         return application
 
     def _version(self, options: Options, role: iam.Role) -> elasticbeanstalk.CfnApplicationVersion:
         if not options.bundle.is_file():
-            raise BadOption(f"{options.bundle} is missing: make it with `make bundle`")
+            raise BadOption(f"{options.bundle} does not exist: create it with `make bundle`")
         bundle = s3_assets.Asset(self, "Bundle", path=str(options.bundle))
-        # This one object, not all that shares its bucket.
+        # This one object, not the whole bucket.
         role.add_to_policy(
             iam.PolicyStatement(
                 sid="Bundle",
@@ -89,7 +89,7 @@ class Worker(Construct):
             ),
         )
         version.add_resource_dependency(self.application)
-        # A new bundle replaces the version; the old one stays to be rolled back to.
+        # A new bundle replaces the version; the old one stays for a rollback.
         version.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
         return version
 

@@ -1,7 +1,7 @@
-"""`python -m relay`, and the console script `relay`: how its process starts and ends.
+"""The entry point of `python -m relay` and of the console script `relay`.
 
-Nothing is imported before an interruption can be answered: the libraries take a second, in which a
-person may have changed their mind.
+The libraries are imported inside `main`, because that takes up to a second and Ctrl-C must work in
+that time, too.
 """
 
 from __future__ import annotations
@@ -13,47 +13,48 @@ import sys
 FAILED = 1
 INTERRUPTED = 130
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> None:
-    """Run the command line. What ends it from outside is a sentence and not a traceback."""
+    """Run the command line. An interruption or a full disk is reported without a traceback."""
     _open_streams()
     try:
         try:
-            from relay.cli import main as command_line  # noqa: PLC0415 - as said above
+            from relay.cli import main as command_line  # noqa: PLC0415 - see the module docstring
 
             command_line()
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt:
-        _leave("interrupted", INTERRUPTED)
+        _exit("interrupted", INTERRUPTED)
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in _DISK_FULL:
             raise
-        _leave(f"the output cannot be written: {error.strerror}", FAILED)
+        _exit(f"the output cannot be written: {error.strerror}", FAILED)
 
 
 def _open_streams() -> None:
-    """Stand in for what the shell closed: otherwise the next file or socket opened gets its number.
+    """Open /dev/null for each standard stream that the shell closed.
 
-    Python has None for such a stream, which no library expects.
+    Python sets such a stream to None, which no library expects, and the next file or socket would
+    get its descriptor.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - open for as long as the process
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
 
 
-def _leave(sentence: str, code: int) -> None:
-    """Say why and exit, past whatever the streams still hold and cannot get rid of."""
+def _exit(sentence: str, code: int) -> None:
+    """Print why and exit, discarding buffered output that cannot be written."""
     try:
         sys.stderr.write(f"relay: {sentence}\n")
         sys.stderr.flush()
     except OSError:
-        pass  # nobody is left to be told
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+        pass  # standard error cannot be written either
+    null = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
-        os.dup2(nowhere, number)
+        os.dup2(null, number)
     sys.exit(code)
 
 

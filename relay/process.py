@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT, as calls in the event loop."""
+"""The process: stop signals, the event loop and the garbage collector."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from typing import Any, TypeVar
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
+GC_THRESHOLD = 50_000
+"""New objects between collections: a few megabytes if all of them were garbage."""
+
 T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def on_stop_signal(asked: Callable[[], None]) -> Iterator[None]:
-    """Call `asked` at each signal to stop, instead of what the process would do.
+def on_stop_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` at each SIGTERM and SIGINT, for as long as the block runs.
 
-    Entered inside a running event loop; outside of the block signals do what they did.
+    Enter it inside a running event loop. Leaving restores the default behaviour.
     """
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
-        loop.add_signal_handler(number, asked)
+        loop.add_signal_handler(number, stop)
     try:
         yield
     finally:
@@ -35,11 +38,10 @@ def on_stop_signal(asked: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupted_at_once() -> Iterator[None]:
-    """Have SIGINT raise `KeyboardInterrupt` wherever the program is.
+    """Let SIGINT raise `KeyboardInterrupt` at once, for as long as the block runs.
 
-    asyncio's own handler cancels a task instead, which a read that waits for a person in the
-    loop's thread never notices. Outside of the main thread signals cannot be had, and nothing is
-    done.
+    asyncio's own handler cancels a task instead, which a blocking read from a terminal in the
+    loop's thread never notices. Does nothing outside the main thread, which gets no signals.
     """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -55,35 +57,31 @@ def interrupted_at_once() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-async def unless_stopped(asked: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """The work's result, None where a stop was asked for before it came; it is cancelled then."""
-    doing = asyncio.create_task(work)
-    stopping = asyncio.create_task(asked.wait())
+async def unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """The work's result; None if `stop` was set first, which cancels the work."""
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
-        doing.cancel()
-        await asyncio.wait({doing, stopping})
-    return None if doing.cancelled() else doing.result()
+        working.cancel()
+        await asyncio.wait({working, stopping})
+    return None if working.cancelled() else working.result()
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run the coroutine to its end, as `asyncio.run` does."""
+    """Run the coroutine as `asyncio.run` does, on uvloop where it is installed."""
     try:
         factory = import_module("uvloop").new_event_loop
-    except ImportError:  # there is none for Windows
+    except ImportError:  # it does not exist for Windows
         factory = None
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main)
 
 
-YOUNG = 50_000
-"""Objects made and not freed until the collector looks: a few megabytes, should all be garbage."""
-
-
 def tune_garbage_collector() -> None:
-    """Leave out for good what is there now, and look at the rest more rarely."""
+    """Exclude all existing objects from collection, and collect new ones more rarely."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG, 10, 10)
+    gc.set_threshold(GC_THRESHOLD, 10, 10)

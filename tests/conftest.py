@@ -1,4 +1,4 @@
-"""What holds for every test."""
+"""Configuration and fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-# No test is judged by the clock: a busy machine must not fail one.
+# No test has a deadline: a busy machine must not fail one.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Three for two processors: most tests wait for most of their time."""
+    """Three workers for two processors, because most tests spend their time waiting."""
     return 3 * (os.cpu_count() or 1) // 2
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """One that knows which tests share servers. Files begin in their order, not by their sizes."""
+    """Use the scheduler that keeps tests with shared servers on one worker, in file order."""
     from tests.workers import ByFile  # noqa: PLC0415 - only where there are workers
 
     config.option.loadscopereorder = False
@@ -31,14 +31,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_finish() -> None:
-    """What was collected stays for as long as the tests run: no need to look at it again."""
+    """Exclude the collected tests from garbage collection: they live as long as the run."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="session")
 def moto() -> Iterator[str]:
-    """The URL of moto's server. What is made there outlives the test that made it."""
+    """The URL of a moto server. Its resources outlive the test that created them."""
     from moto.server import ThreadedMotoServer  # noqa: PLC0415 - few tests need it
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

@@ -106,11 +106,11 @@ def test_the_innermost_modules_need_the_standard_library_and_msgspec_only(part: 
             assert name.split(".")[0] in allowed, f"{path.name} imports {name}"
 
 
-def test_files_stay_of_a_size_that_one_can_find_ones_way_in() -> None:
+def test_the_package_stays_within_its_size_limits() -> None:
     lines = {path: len(path.read_text().splitlines()) for path in MODULES.values()}
     assert {path.name: n for path, n in lines.items() if n > MOST_LINES} == {}
     assert len(lines) <= MOST_FILES
-    # A package's own file may say no more than what the package is for.
+    # The __init__ of a package may contain only its docstring.
     small = [path for path, n in lines.items() if n < SMALL and path.name != "__init__.py"]
     assert len(small) <= MOST_SMALL, small
     loose = [path for path in lines if path.parent == PACKAGE]

@@ -1,15 +1,15 @@
-"""Which tests share a worker of pytest-xdist: those of a file, which share its servers."""
+"""A pytest-xdist scheduler that runs the tests of a file, which share servers, on one worker."""
 
 from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # ships no types
 
 WHOLE = ("tests/conformance/",)
-"""Directories that one server serves, and its start costs more than all its tests."""
+"""Directories whose tests share one server, which takes longer to start than all of them."""
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # its base is untyped
-    """Gives a worker one file after the other, in their order, so that none idles in the end."""
+    """Assigns whole files to workers, in order, so that no worker is idle at the end."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]

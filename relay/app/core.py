@@ -1,4 +1,4 @@
-"""The middle of the relay, the same in push and pull mode: handler, forwarder, dead letters."""
+"""Builds the core that every host shares: handler, forwarder, dead-letter queue and ledger."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import partial
 
 from relay.app.decoding import payloads, rules
 from relay.app.forwarding import EventForwarder, open_forwarder
-from relay.app.ledger import Bookkeeping, bookkeeping
+from relay.app.ledger import LedgerWiring, open_ledger
 from relay.app.telemetry import Telemetry, relay_state
 from relay.aws.session import SharedSession
 from relay.delivery.dead_letter_queue import DeadLetterQueue, DeadLetterStore
@@ -21,29 +21,29 @@ from relay.envelope import decode
 from relay.settings.model import Settings
 
 EXPIRY_EVERY = 30.0
-"""Seconds between looks for messages that the queue is about to delete; it counts in days."""
+"""Seconds between checks for messages that the queue is about to delete; retention is in days."""
 
-COPIES = 2.0
-"""Seconds of a stop for a dead-letter queue that does not answer: the platform's patience ends."""
+DEAD_LETTER_GRACE = 2.0
+"""Seconds for which a stop waits for a dead-letter queue that does not answer. The platform kills
+a process that takes too long to stop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Core:
-    """What both modes run on."""
+    """The parts of a running relay that do not depend on its host."""
 
     handler: Handler
     forwarder: EventForwarder
     dead_letters: DeadLetterQueue
-    session: SharedSession
-    ledger: Bookkeeping
+    ledger: LedgerWiring
 
     async def stop(self, deadline: float) -> None:
-        """Finish what is on the wire, and the copies on their way; all else may come again.
+        """Finish open requests within `deadline` seconds. All other messages are received again.
 
-        The copies have `COPIES` seconds after the deadline.
+        Open sends to the dead-letter queue get `DEAD_LETTER_GRACE` more seconds.
         """
         await self.forwarder.stop(deadline)
-        await self.dead_letters.drain(COPIES)
+        await self.dead_letters.drain(DEAD_LETTER_GRACE)
         await self.ledger.drain()
 
 
@@ -51,18 +51,21 @@ class Core:
 async def open_core(
     settings: Settings,
     telemetry: Telemetry,
-    letters: DeadLetterStore | None = None,
+    dead_letter_store: DeadLetterStore | None = None,
     *,
     pushed: bool = False,
 ) -> AsyncIterator[Core]:
-    """The parts, wired, for as long as the block runs. Nothing of AWS is called yet.
+    """Build the core, for as long as the block runs. It calls neither AWS nor a destination yet.
 
-    `letters` stands in for the dead-letter queue that the settings name. `pushed` is for push mode.
+    A message takes this path: handler (decodes it) -> ledger (skips delivered events) -> forwarder
+    -> ledger (records the request) -> telemetry (traces it) -> destination.
+
+    `dead_letter_store` replaces the dead-letter queue of the settings. `pushed` is for push mode.
     """
     observe = telemetry.observe
     async with contextlib.AsyncExitStack() as stack:
         session = SharedSession(stack)
-        ledger = await stack.enter_async_context(bookkeeping(settings, session, observe))
+        ledger = await stack.enter_async_context(open_ledger(settings, session, observe))
         opened = await open_forwarder(
             settings,
             stack,
@@ -73,13 +76,13 @@ async def open_core(
             register_secret=telemetry.register_secret,
         )
         forwarder = opened.forwarder
-        store = letters or SqsDeadLetterStore(
+        store = dead_letter_store or SqsDeadLetterStore(
             session, stack, queue=settings.queue_url, dead_letter_queue=settings.dlq_url
         )
         dead_letters = DeadLetterQueue(store, observe=observe)
         handler = Handler(
             partial(decode, rules=rules(settings)),
-            ledger.before(forwarder),
+            ledger.wrap_forwarder(forwarder),
             dead_letters,
             guard=RejectGuard(enabled=settings.reject_guard),
             retention=settings.queue_retention,
@@ -92,13 +95,14 @@ async def open_core(
             handler=handler,
             forwarder=forwarder,
             dead_letters=dead_letters,
-            session=session,
             ledger=ledger,
         )
 
 
 @contextlib.asynccontextmanager
 async def _every(seconds: float, call: Callable[[], None]) -> AsyncIterator[None]:
+    """Call again and again for as long as the block runs."""
+
     async def tick() -> None:
         while True:
             await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""What decoding takes from the settings: the decoding rules, and payloads fetched from S3."""
+"""Builds what decoding needs from the settings: its rules, and payloads fetched from S3."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from relay.settings.model import Settings
 
 
 def payloads(settings: Settings, session: SharedSession) -> Payloads:
-    """Opens pointers into the buckets that the settings name."""
+    """Fetches payloads from the buckets that the settings name."""
 
     async def fetch(bucket: str, key: str, limit: int) -> bytes:
         try:
             body = await read_object(await session(), bucket, key, limit)
         except AwsError as error:
-            gone = error.code in ("NoSuchKey", "404")
-            raise NotFetched(error.sentence, "payload_missing" if gone else None) from error
+            missing = error.code in ("NoSuchKey", "404")
+            raise NotFetched(error.sentence, "payload_missing" if missing else None) from error
         if body is None:
-            raise NotFetched(f"the payload has over {limit} bytes", "payload_too_large")
+            raise NotFetched(f"the payload has more than {limit} bytes", "payload_too_large")
         return body
 
     return Payloads(fetch, buckets=frozenset(settings.payload_buckets))
 
 
 def rules(settings: Settings) -> Rules:
-    """How messages are read."""
+    """How message bodies are decoded."""
     return Rules(
         envelope=settings.envelope,
         id_attribute=settings.id_attribute,

@@ -1,4 +1,4 @@
-"""The ledger as the tools for dead letters ask it: read only, and with patience."""
+"""Builds what `relay dlq` needs: a reader of dead letters, one of the ledger, a direct target."""
 
 from __future__ import annotations
 
@@ -30,17 +30,24 @@ from relay.model.message import Message
 from relay.model.outcome import Reject, Retry
 from relay.settings.model import Settings
 
+ATTEMPTS = 6
+FIRST_PAUSE = 0.1
+_STEPS: tuple[Step, ...] = ("sending", "delivered", "dead-lettered")
+
+STOP_DEADLINE = 5.0
+"""Seconds for requests under way when a direct target is closed."""
+
 
 class DeadLetterReader:
-    """Reads the letters of one queue. A payload that cannot be had here leaves its letter sealed.
+    """Reads the dead letters of one queue, with their payloads in S3 where they can be fetched.
 
     Args:
-        settings: how messages are read, and which buckets may be.
-        session: of AWS, opened when the first payload is read.
-        main: name of the queue that the letters come from, where they do not tell.
+        settings: how messages are decoded, and which buckets may be read.
+        session: of AWS, opened when the first payload is fetched.
+        main: name of the queue that they came from, where the messages do not say.
 
     Attributes:
-        unread: why the payload of a letter was not read, by MessageId.
+        unread: why the payload of a message was not read, by MessageId.
     """
 
     def __init__(self, settings: Settings, session: SharedSession, main: str | None) -> None:
@@ -50,8 +57,8 @@ class DeadLetterReader:
         self._main = main
 
     async def read(self, message: Message) -> DeadLetter:
-        """The letter, with its payload if it can be had."""
-        if not self._opening.concern(message):
+        """The dead letter, with its payload if that can be fetched."""
+        if not self._opening.may_be_pointer(message):
             return read_dead_letter(message, self._rules, self._main)
         async with self._opening.opened(message) as found:
             payload = self._payload(message, found)
@@ -60,77 +67,72 @@ class DeadLetterReader:
     def _payload(self, message: Message, found: Message | Reject | Retry) -> bytes | Reject | None:
         if isinstance(found, Message):
             return found.body
-        # That this machine may not read the bucket says nothing about the relay.
+        # That this machine may not read the bucket does not mean that the relay may not.
         if isinstance(found, Reject) and found.code != BUCKET_NOT_ALLOWED:
             return found
         self.unread[message.message_id] = found.reason
         return None
 
 
-TRIES = 6
-FIRST_PAUSE = 0.1
-_STEPS: tuple[Step, ...] = ("sending", "delivered", "dead-lettered")
-
-
 class LedgerTableReader:
-    """Recalls events from the table of notes; `where` is the destination and its environment."""
+    """Reads events' states from the ledger's table; `scope` is the destination and environment."""
 
     def __init__(
         self,
         table: Table,
-        where: tuple[str, str],
+        scope: tuple[str, str],
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._table = table
-        self._where = where
+        self._scope = scope
         self._clock = clock
         self._sleep = sleep
 
     async def look_up(self, events: Sequence[Event]) -> Sequence[LedgerState | None]:
-        """What is known of each, in order.
+        """The state of each, in order.
 
         Raises:
             AwsError: the table does not answer.
         """
-        subjects = [Subject.of(event, *self._where) for event in events]
+        subjects = [Subject.of(event, *self._scope) for event in events]
         keys = iter(dict.fromkeys(s.key(step) for s in subjects for step in _STEPS))
         found: dict[str, Item] = {}
         while some := list(islice(keys, MAX_READ_KEYS)):
             found |= await self._read(some)
-        return [self._known(subject, found) for subject in subjects]
+        return [self._state(subject, found) for subject in subjects]
 
     async def _read(self, keys: Sequence[str]) -> dict[str, Item]:
         found: dict[str, Item] = {}
         left = list(keys)
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, ATTEMPTS + 1):
             try:
                 items, rest = await self._table.read(left)
                 found.update((str(item[KEY]), item) for item in items)
                 left = list(rest)
             except AwsError as error:
-                if not error.transient or attempt == TRIES:
+                if not error.transient or attempt == ATTEMPTS:
                     raise
             if not left:
                 return found
             await self._sleep(FIRST_PAUSE * 2.0**attempt)
         raise AwsError("Unprocessed", "throttled", "the ledger's table is throttled: try again")
 
-    def _known(self, subject: Subject, found: Mapping[str, Item]) -> LedgerState:
+    def _state(self, subject: Subject, found: Mapping[str, Item]) -> LedgerState:
         now = self._clock()
-        notes = {
+        entries = {
             step: read_entry(step, found[key], now)
             for step in _STEPS
             if (key := subject.key(step)) in found
         }
-        at = {step: note.at for step, note in notes.items() if note is not None}
+        at = {step: entry.at for step, entry in entries.items() if entry is not None}
         return LedgerState(at.get("sending"), at.get("delivered"), at.get("dead-lettered"))
 
 
 @contextlib.asynccontextmanager
 async def open_ledger_reader(settings: Settings) -> AsyncIterator[LedgerReader | None]:
-    """What the ledger knows, None where the settings name none. Nobody is called yet."""
+    """A reader of the ledger, None if the settings name no table. No request is made yet."""
     if settings.ledger_table is None:
         yield None
         return
@@ -139,28 +141,24 @@ async def open_ledger_reader(settings: Settings) -> AsyncIterator[LedgerReader |
         yield LedgerTableReader(await stack.enter_async_context(opening), ledger_scope(settings))
 
 
-LAST = 5.0
-"""Seconds for what is on the wire when the road is left."""
-
-
 @contextlib.asynccontextmanager
 async def destination_target(
     settings: Settings, dead: Queue, max_bytes: int, deadline: float = DEADLINE
 ) -> AsyncIterator[DestinationTarget]:
-    """The road, for as long as the block runs.
+    """A target that delivers directly to the destination, for as long as the block runs.
 
-    What a letter was dead-lettered for is known: no guard holds it back, and its age is no reason.
+    Why a message was dead-lettered is known: the reject guard is off, and no message is too old.
     """
-    ends = OutcomeObserver()
+    observer = OutcomeObserver()
     lenient = settings.model_copy(update={"queue_retention": math.inf, "reject_guard": False})
-    unheard = Telemetry(
-        observe=ends.observe, wrap=lambda way: way, add_metrics_route=lambda app: app
+    telemetry = Telemetry(
+        observe=observer.observe, wrap=lambda gate: gate, add_metrics_route=lambda app: app
     )
-    async with open_core(lenient, unheard, NoDeadLetters()) as core:
-        road = DestinationTarget(
-            core.handler.handle, ends, dead, max_bytes=max_bytes, deadline=deadline
+    async with open_core(lenient, telemetry, NoDeadLetters()) as core:
+        target = DestinationTarget(
+            core.handler.handle, observer, dead, max_bytes=max_bytes, deadline=deadline
         )
         try:
-            yield road
+            yield target
         finally:
-            await core.stop(LAST)
+            await core.stop(STOP_DEADLINE)

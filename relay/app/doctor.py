@@ -1,4 +1,4 @@
-"""The checks of `relay doctor`, wired: which of them the settings ask for, and with what."""
+"""Run the checks of `relay doctor` that apply to the settings."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from relay.settings.loading import Loaded
 from relay.settings.model import Settings
 from relay.telemetry import metrics
 
-REACH = 10.0
-"""Seconds for one question to the orchestrator."""
+QUERY_TIMEOUT = 10.0
+"""Seconds for one request to the orchestrator."""
 
 
 async def run_checks(
@@ -34,41 +34,41 @@ async def run_checks(
     root: Path = platform.ROOT,
     clock: Callable[[], float] = time.time,
 ) -> list[CheckResult]:
-    """Every finding, in the order of the road. Changes nothing anywhere."""
+    """Run all checks, in the order in which a message passes what they check. Changes nothing."""
     settings = loaded.settings
     machine = Platform(None, None) if pull else read_platform(root)
-    findings = [*check_settings(loaded.mistakes, loaded.warnings, loaded.missing_settings)]
-    findings += [] if pull else platform.check_platform(machine, settings.queue_url)
+    results = [*check_settings(loaded.mistakes, loaded.warnings, loaded.missing_settings)]
+    results += [] if pull else platform.check_platform(machine, settings.queue_url)
     async with AsyncExitStack() as stack:
         try:
             session = await stack.enter_async_context(open_session())
         except AwsError as error:
-            findings.append(_no_session(error))
-            pair = QueueLookup()
+            results.append(_no_session(error))
+            found = QueueLookup()
         else:
-            findings += (await check_identity(session, clock))[0]
+            results += await check_identity(session, clock)
             url = settings.queue_url or machine.queue_url
-            pair = await look_up_queues(session, stack, url, settings.dlq_url)
-            findings += await _of_aws(session, settings, pair, pull=pull)
-    findings += check_clocks(settings.clocks, {**machine.figures, **_figures(pair)}, pull=pull)
-    return [*findings, *await check_destinations(settings)]
+            found = await look_up_queues(session, stack, url, settings.dlq_url)
+            results += await _check_aws(session, settings, found, pull=pull)
+    results += check_clocks(settings.clocks, machine.clocks | _queue_clocks(found), pull=pull)
+    return [*results, *await check_destinations(settings)]
 
 
 def _no_session(error: AwsError) -> CheckResult:
     return CheckResult(
         check="aws.session",
-        state="fail",
+        status="fail",
         found=error.sentence,
-        why="nothing of AWS can be looked at, and the relay cannot start",
-        fix="see AWS_PROFILE and AWS_CONFIG_FILE",
+        why="no AWS service can be called, and the relay cannot start",
+        fix="check AWS_PROFILE and AWS_CONFIG_FILE",
     )
 
 
-async def _of_aws(
-    session: Session, settings: Settings, pair: QueueLookup, *, pull: bool
+async def _check_aws(
+    session: Session, settings: Settings, found: QueueLookup, *, pull: bool
 ) -> list[CheckResult]:
-    found = [*pair.findings]
-    intended = queues.QueueExpectations(
+    results = [*found.results]
+    expected = queues.QueueExpectations(
         pull=pull,
         max_receive_count=settings.max_receive_count,
         queue_retention=settings.queue_retention,
@@ -76,76 +76,81 @@ async def _of_aws(
         longest_answer=settings.clocks.longest_answer,
         max_event_bytes=settings.max_event_bytes,
     )
-    if pair.main:
-        found += queues.check_queue(pair.main.attributes, intended)
-    if pair.dead:
-        found += queues.check_dead_letter_queue(pair.dead.attributes, intended)
-    if pair.main and pair.dead:
-        found += queues.check_queue_pair(pair.main.attributes, pair.dead.attributes, intended)
-    found += [finding async for finding in permissions.check_encryption(session, pair)]
-    found += [finding async for finding in permissions.check_queue_permissions(pair)]
-    wanted = settings.metrics in ("auto", "cloudwatch")
-    found += permissions.check_metrics_permission(metrics.NAMESPACE, wanted=wanted)
-    found += [finding async for finding in stores.check_ledger(session, settings.ledger_table)]
+    if found.main:
+        results += queues.check_queue(found.main.attributes, expected)
+    if found.dead_letter:
+        results += queues.check_dead_letter_queue(found.dead_letter.attributes, expected)
+    if found.main and found.dead_letter:
+        results += queues.check_queue_pair(
+            found.main.attributes, found.dead_letter.attributes, expected
+        )
+    results += [result async for result in permissions.check_encryption(session, found)]
+    results += [result async for result in permissions.check_queue_permissions(found)]
+    to_cloudwatch = settings.metrics in ("auto", "cloudwatch")
+    results += permissions.check_metrics_permission(metrics.NAMESPACE, enabled=to_cloudwatch)
+    results += [result async for result in stores.check_ledger(session, settings.ledger_table)]
     buckets = stores.check_payload_buckets(session, settings.payload_buckets)
-    return [*found, *[finding async for finding in buckets]]
+    return [*results, *[result async for result in buckets]]
 
 
-def _figures(pair: QueueLookup) -> dict[str, float]:
-    """What was truly read of the queues, by the names of the fields of `relay.clocks.Clocks`."""
-    figures: dict[str, float] = {}
-    if pair.main:
-        figures["queue_retention"] = pair.main.attributes.retention
-        if pair.main.attributes.redrive:
-            figures["max_receive_count"] = pair.main.attributes.redrive.max_receive_count
-    if pair.dead:
-        figures["dlq_retention"] = pair.dead.attributes.retention
-    return figures
+def _queue_clocks(found: QueueLookup) -> dict[str, float]:
+    """The queues' actual values, by field name of `relay.settings.clocks.Clocks`."""
+    actual: dict[str, float] = {}
+    if found.main:
+        actual["queue_retention"] = found.main.attributes.retention
+        if found.main.attributes.redrive:
+            actual["max_receive_count"] = found.main.attributes.redrive.max_receive_count
+    if found.dead_letter:
+        actual["dlq_retention"] = found.dead_letter.attributes.retention
+    return actual
 
 
 async def check_destinations(settings: Settings) -> list[CheckResult]:
-    """What the orchestrator says when it is asked, with the keys looked up as the relay does."""
+    """Check the destinations, with the keys looked up as the relay does.
+
+    Only Inngest is queried.
+    """
     others = [name for name in settings.destinations if name != "inngest"]
-    findings = [_unasked(others)] if others else []
+    results = [_not_queried(others)] if others else []
     if "inngest" not in settings.destinations:
-        return findings
-    event_key = await _key(findings, settings, "inngest_event_key")
-    signing_key = await _key(findings, settings, "inngest_signing_key")
+        return results
+    event_key = await _key(results, settings, "inngest_event_key")
+    signing_key = await _key(results, settings, "inngest_signing_key")
     if event_key is None and (settings.cloud or settings.inngest_event_key_secret):
-        why = "see the findings about the key itself"
-        return [*findings, not_checked("orchestrator.event-key", "there is no key", why=why)]
-    questions = InngestQueries(
+        why = "see the result of the check of its secret or setting"
+        return [*results, not_checked("orchestrator.event-key", "no key is available", why=why)]
+    queries = InngestQueries(
         settings.inngest_url,
         event_key=event_key or "relay",
         signing_key=signing_key,
         cloud=settings.cloud,
         env=settings.inngest_env,
-        timeout=min(REACH, settings.request_timeout),
+        timeout=min(QUERY_TIMEOUT, settings.request_timeout),
     )
-    async with questions:
+    async with queries:
         checks = inngest.check_inngest(
-            questions,
+            queries,
             cloud=settings.cloud,
             confirms=settings.confirms,
             signed=signing_key is not None,
         )
-        return [*findings, *[finding async for finding in checks]]
+        return [*results, *[result async for result in checks]]
 
 
-def _unasked(destinations: Sequence[str]) -> CheckResult:
+def _not_queried(destinations: Sequence[str]) -> CheckResult:
     return not_checked(
         "orchestrator",
-        f"nothing is asked of {', '.join(destinations)} here",
+        f"this command does not query {', '.join(destinations)}",
         why="a wrong address or key halts the relay, and a retry may run twice without an id",
-        fix="send one event with `relay send` and see it arrive; see docs/destinations",
+        fix="send one event with `relay send` and verify that it arrives; see docs/destinations",
     )
 
 
-async def _key(findings: list[CheckResult], settings: Settings, name: str) -> str | None:
+async def _key(results: list[CheckResult], settings: Settings, name: str) -> str | None:
     given: SecretStr | None = getattr(settings, name)
     reference: str | None = getattr(settings, f"{name}_secret")
     if reference is None:
         return given.get_secret_value() if given else None
-    finding, value = await check_secret(f"RELAY_{name.upper()}_SECRET", reference)
-    findings.append(finding)
+    result, value = await check_secret(f"RELAY_{name.upper()}_SECRET", reference)
+    results.append(result)
     return value

@@ -1,4 +1,4 @@
-"""The ledger, wired around the forwarder where the settings name a table."""
+"""Builds the ledger around the forwarder, if the settings name a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relay.aws.dynamodb import open_table
 from relay.aws.errors import AwsError
 from relay.aws.session import SharedSession
 from relay.delivery.handler import Forward
-from relay.delivery.ledger import Attempts, Ledger, LedgerEntries, Noting, TableAccess
+from relay.delivery.ledger import Attempts, Ledger, LedgerEntries, RecordingDestination, TableAccess
 from relay.delivery.ledger.table import KEY
 from relay.model.destination import Destination
 from relay.model.event import Event
@@ -20,14 +20,14 @@ from relay.model.facts import Fact, Observe
 from relay.settings.model import Settings
 
 OPENING = 5.0
-"""Seconds that the start waits for credentials and client at most."""
+"""Seconds for which the start waits at most for credentials and the client."""
 
 
 def ledger_scope(settings: Settings) -> tuple[str, str]:
-    """What the ledger calls the destination and its environment; whoever reads its notes too.
+    """The destination and environment under which the ledger's entries are stored and found.
 
-    With routes it is all destinations together: an event that was delivered to one of them is not
-    delivered again because its route has changed.
+    With routes it is all destinations together, so that an event that was delivered to one of them
+    is not delivered again because its route has changed.
     """
     if settings.routes:
         return "routes", ""
@@ -37,7 +37,7 @@ def ledger_scope(settings: Settings) -> tuple[str, str]:
 
 
 def _address(settings: Settings) -> str:
-    """What tells this destination from others of its kind, free of secrets."""
+    """Distinguishes this destination from others of its kind. Contains no secret."""
     match settings.destination:
         case "step-functions":
             return settings.step_functions_arn or ""
@@ -50,69 +50,75 @@ def _address(settings: Settings) -> str:
         case "bullmq":
             parts = (settings.bullmq_prefix, settings.bullmq_queue or "")
         case _:
-            return _hook(settings)
+            return _webhook_address(settings)
     return " ".join(part or "" for part in parts)
 
 
-def _hook(settings: Settings) -> str:
-    given = settings.webhook_url.get_secret_value() if settings.webhook_url else ""
-    return settings.webhook_url_secret or hashlib.sha256(given.encode()).hexdigest()
+def _webhook_address(settings: Settings) -> str:
+    url = settings.webhook_url.get_secret_value() if settings.webhook_url else ""
+    return settings.webhook_url_secret or hashlib.sha256(url.encode()).hexdigest()
 
 
-class Bookkeeping:
-    """What the other parts are given: themselves, where there is no ledger."""
+class LedgerWiring:
+    """Puts the ledger around destinations, forwarder and observer; without a table it adds nothing.
+
+    Args:
+        entries: the ledger's entries; None without a table.
+        memory: seconds for which an event's destination certainly recognises its id.
+        observe: gets all facts.
+    """
 
     def __init__(
-        self, records: LedgerEntries | None, memory: Callable[[Event], float], observe: Observe
+        self, entries: LedgerEntries | None, memory: Callable[[Event], float], observe: Observe
     ) -> None:
-        self._records = records
+        self._entries = entries
         self._memory = memory
         self._observe = observe
         self._attempts = Attempts()
         self._ledger: Ledger | None = None
 
     def wrap(self, destination: Destination) -> Destination:
-        """The destination, its requests noted."""
-        if self._records is None:
+        """The destination, with its requests recorded."""
+        if self._entries is None:
             return destination
-        return Noting(destination, self._records, self._attempts)
+        return RecordingDestination(destination, self._entries, self._attempts)
 
-    def before(self, forward: Forward) -> Forward:
-        """What forwards only what was not delivered yet. Its end must be what `around` gave."""
-        if self._records is None:
+    def wrap_forwarder(self, forward: Forward) -> Forward:
+        """Forwards only what was not delivered before. `forward` must send through `wrap`."""
+        if self._entries is None:
             return forward
         self._ledger = Ledger(
-            forward, self._records, self._attempts, memory=self._memory, observe=self._observe
+            forward, self._entries, self._attempts, memory=self._memory, observe=self._observe
         )
         return self._ledger
 
     def observe(self, fact: Fact) -> None:
-        """Tell the observer, and note what was dead-lettered."""
+        """Pass the fact on, and record dead letters."""
         self._observe(fact)
         if self._ledger is not None:
-            self._ledger.detail(fact)
+            self._ledger.observe(fact)
 
     async def drain(self) -> None:
-        """Wait for the last notes; that is seconds at most."""
+        """Wait for the open writes; that takes seconds at most."""
         if self._ledger is not None:
             await self._ledger.drain()
 
 
 @contextlib.asynccontextmanager
-async def bookkeeping(
+async def open_ledger(
     settings: Settings, session: SharedSession, observe: Observe
-) -> AsyncIterator[Bookkeeping]:
-    """A ledger if the settings name one, for as long as the block runs. It is not called yet."""
+) -> AsyncIterator[LedgerWiring]:
+    """The ledger for as long as the block runs, if the settings name one. Calls no table yet."""
     memory = _memory(settings)
     if settings.ledger_table is None:
-        yield Bookkeeping(None, memory, observe)
+        yield LedgerWiring(None, memory, observe)
         return
     destination, environment = ledger_scope(settings)
     async with open_table(session, settings.ledger_table, key=KEY) as table:
-        # What comes first after a crash is what the ledger is for: it should not miss that.
+        # The first messages after a crash are those that need the ledger most.
         with contextlib.suppress(AwsError, TimeoutError):
             await asyncio.wait_for(table.ready(), OPENING)
-        records = LedgerEntries(
+        entries = LedgerEntries(
             table,
             TableAccess(observe=observe),
             destination=destination,
@@ -121,13 +127,13 @@ async def bookkeeping(
             observe=observe,
         )
         try:
-            yield Bookkeeping(records, memory, observe)
+            yield LedgerWiring(entries, memory, observe)
         finally:
-            await records.aclose()
+            await entries.aclose()
 
 
 def _memory(settings: Settings) -> Callable[[Event], float]:
-    """For how many seconds an event's destination surely knows it again."""
+    """Seconds for which an event's destination certainly recognises its id."""
     find = traits_lookup(settings)
 
     def of(event: Event) -> float:

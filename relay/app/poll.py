@@ -1,4 +1,7 @@
-"""Pull mode, wired: from the settings to a clean stop."""
+"""Builds `relay poll` (pull mode): a `Poller` receives messages and hands them to the core.
+
+settings -> telemetry -> health endpoints -> queue -> core (see `relay.app.core`) -> `Poller`
+"""
 
 from __future__ import annotations
 
@@ -23,44 +26,45 @@ from relay.http.server import Readiness, health_routes, serving
 from relay.process import on_stop_signal, tune_garbage_collector, unless_stopped
 from relay.settings.model import Settings
 from relay.sources.poller import Limits, Poller
-from relay.sources.poller.receive_health import ReceiveHealth
+from relay.sources.poller.receive_gate import ReceiveHealth
 
 FLUSH = 2.0
-"""Seconds for the last copies to the dead-letter queue, after the poller has left."""
+"""Seconds for the last sends to the dead-letter queue, after the poller has stopped."""
 
-HANDLED_SHARE = 0.8
-"""Of what is in hand; the rest waits, so that fairness between tenants has a choice."""
+HANDLER_SHARE = 0.8
+"""Of the messages in flight. The others wait, so that a free slot can go to another tenant."""
+
 _log = logging.getLogger(__name__)
 
 
 async def poll(settings: Settings) -> None:
-    """Poll until a signal, then drain; a second signal releases what is in hand and goes.
+    """Poll until a signal, then drain. A second signal releases what is in flight at once.
 
     Raises:
-        OSError: the address for its endpoints cannot be bound.
+        OSError: the address for the health endpoints cannot be bound.
     """
-    asked = asyncio.Event()
+    stopping = asyncio.Event()
     pollers: list[Poller] = []
 
     def stop() -> None:
-        asked.set()
+        stopping.set()
         for poller in pollers:
             poller.stop()
 
     async with AsyncExitStack() as stack:
         stack.enter_context(on_stop_signal(stop))
         telemetry = await stack.enter_async_context(start_telemetry(settings))
-        answers = await stack.enter_async_context(answering(settings, telemetry))
+        endpoints = await stack.enter_async_context(health_endpoints(settings, telemetry))
         receive_health = ReceiveHealth(observe=telemetry.observe)
-        _tell(telemetry, answers, lambda: receive_health)
-        found = await unless_stopped(asked, _found(settings, stack, receive_health))
-        if found is None:
+        _show_receiving(telemetry, endpoints, lambda: receive_health)
+        opened = await unless_stopped(stopping, _open_queue(settings, stack, receive_health))
+        if opened is None:
             return
-        queue, attributes = found
-        # The queue's own retention is what ends a wait, whatever the settings were told.
+        queue, attributes = opened
+        # Waiting must end by the queue's own retention, whatever the setting says.
         real = settings.model_copy(update={"queue_retention": attributes.retention})
         core = await stack.enter_async_context(open_core(real, telemetry))
-        answers.ready = readiness(core.forwarder, core.handler)
+        endpoints.ready = readiness(core.forwarder, core.handler)
         poller = Poller(
             queue,
             core.handler.handle_exclusive,
@@ -70,28 +74,30 @@ async def poll(settings: Settings) -> None:
             retention=core.handler.retention,
         )
         pollers.append(poller)
-        _tell(telemetry, answers, lambda: poller.status)
+        _show_receiving(telemetry, endpoints, lambda: poller.status)
         _log.info("polling %s", queue.url)
-        if asked.is_set():
+        if stopping.is_set():
             poller.stop()
         tune_garbage_collector()
         await poller.run()
         await core.stop(FLUSH)
 
 
-def _tell(telemetry: Telemetry, answers: Answering, receiving: Callable[[], ReceiveStatus]) -> None:
-    """Let metrics and `/ready` show what the way in from the queue is."""
-    state, ready = telemetry.state, answers.ready
-    telemetry.state = lambda: replace(state(), receiving=receiving().state)
-    answers.ready = poller_readiness(ready, receiving)
+def _show_receiving(
+    telemetry: Telemetry, endpoints: HealthEndpoints, status: Callable[[], ReceiveStatus]
+) -> None:
+    """Show in the metrics and in `/ready` whether the poller can receive."""
+    state, ready = telemetry.state, endpoints.ready
+    telemetry.state = lambda: replace(state(), receiving=status().state)
+    endpoints.ready = poller_readiness(ready, status)
 
 
-async def _found(
+async def _open_queue(
     settings: Settings, stack: AsyncExitStack, receive_health: ReceiveHealth
 ) -> tuple[Queue, QueueAttributes]:
-    """The queue, looked for until SQS answers: what is wrong may get mended."""
+    """The queue. Retried until SQS answers: a missing queue or permission may get fixed."""
     while True:
-        await receive_health.clear()
+        await receive_health.wait_clear()
         trying = AsyncExitStack()
         try:
             session = await trying.enter_async_context(open_session())
@@ -102,7 +108,7 @@ async def _found(
             receive_health.failed("find", error)
         else:
             await stack.enter_async_context(trying)
-            receive_health.passed("find")
+            receive_health.succeeded("find")
             return queue, attributes
 
 
@@ -111,42 +117,44 @@ def _limits(settings: Settings) -> Limits:
         max_in_flight=settings.max_in_flight,
         max_in_flight_bytes=settings.max_in_flight_bytes,
         handler_concurrency=settings.handler_concurrency
-        or max(1, int(settings.max_in_flight * HANDLED_SHARE)),
+        or max(1, int(settings.max_in_flight * HANDLER_SHARE)),
         receivers=settings.receivers,
         drain=settings.drain_deadline,
-        park=settings.fifo_stop_on_reject,
+        stop_on_reject=settings.fifo_stop_on_reject,
     )
 
 
-def looking() -> tuple[bool, Mapping[str, Any]]:
-    """The answer while the queue is being looked for."""
-    return False, {"circuit": "closed", "halted": False, "reason": "the queue is being looked for"}
+def opening_queue() -> tuple[bool, Mapping[str, Any]]:
+    """The answer of `/ready` until the queue has been opened."""
+    return False, {"circuit": "closed", "halted": False, "reason": "the queue is not open yet"}
 
 
 @dataclass(slots=True)
-class Answering:
-    """What `GET /ready` says; replaced when there is more to say."""
+class HealthEndpoints:
+    """The health endpoints of a poller; `ready` is replaced as its parts are started."""
 
-    ready: Readiness = looking
+    ready: Readiness = opening_queue
 
-    def now(self) -> tuple[bool, Mapping[str, Any]]:
-        """The answer of this moment."""
+    def answer(self) -> tuple[bool, Mapping[str, Any]]:
+        """The current answer of `GET /ready`."""
         return self.ready()
 
 
 @contextlib.asynccontextmanager
-async def answering(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Answering]:
-    """Serve `/health`, `/ready` and perhaps `/metrics`, where PORT is set or Prometheus is asked.
+async def health_endpoints(
+    settings: Settings, telemetry: Telemetry
+) -> AsyncIterator[HealthEndpoints]:
+    """Serve `/health`, `/ready` and maybe `/metrics`, if PORT is set or metrics are for Prometheus.
 
-    Otherwise nothing listens, so that any number of pollers can share a machine.
+    Otherwise no port is opened, so that any number of pollers can share a machine.
 
     Raises:
         OSError: the address cannot be bound.
     """
-    answers = Answering()
+    endpoints = HealthEndpoints()
     if settings.metrics != "prometheus" and "port" not in settings.model_fields_set:
-        yield answers
+        yield endpoints
         return
-    app = Starlette(routes=health_routes(answers.now))
+    app = Starlette(routes=health_routes(endpoints.answer))
     async with serving(telemetry.add_metrics_route(app), host=settings.host, port=settings.port):
-        yield answers
+        yield endpoints

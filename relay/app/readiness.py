@@ -1,4 +1,4 @@
-"""What `GET /ready` says: whether events flow, and if not, which setting to look at."""
+"""The answer of `GET /ready`: whether events are delivered, and if not, which setting to check."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relay.http.server import Readiness
 
 
 class ReceiveStatus(Protocol):
-    """The way in from the queue: its state, and why it is not open."""
+    """Whether a poller can receive, and if not, why."""
 
     @property
     def state(self) -> str:
@@ -25,58 +25,58 @@ class ReceiveStatus(Protocol):
 
 
 def readiness(forwarder: EventForwarder, handler: Handler) -> Readiness:
-    """The answer of a relay that runs: ready while the circuit is closed and nothing halts."""
+    """The answer of a running relay: ready while the circuit is closed and nothing is halted."""
 
-    def told() -> tuple[bool, Mapping[str, Any]]:
-        way, held = forwarder.state, handler.status
-        halted = way.circuit == "halted" or held.problem is not None
-        return way.circuit == "closed" and not halted, {
-            "circuit": way.circuit,
+    def answer() -> tuple[bool, Mapping[str, Any]]:
+        forwarding, handling = forwarder.state, handler.status
+        halted = forwarding.circuit == "halted" or handling.problem is not None
+        return forwarding.circuit == "closed" and not halted, {
+            "circuit": forwarding.circuit,
             "halted": halted,
-            "reason": held.problem or way.reason or None,
-            "setting": held.setting if held.problem else way.setting,
-            "seconds": round(way.seconds, 1),
-            "in_flight": held.in_flight,
-            "last_error": way.last_error,
+            "reason": handling.problem or forwarding.reason or None,
+            "setting": handling.setting if handling.problem else forwarding.setting,
+            "seconds": round(forwarding.seconds, 1),
+            "in_flight": handling.in_flight,
+            "last_error": forwarding.last_error,
         }
 
-    return told
+    return answer
 
 
-def poller_readiness(told: Readiness, receiving: Callable[[], ReceiveStatus]) -> Readiness:
-    """The same of a relay that receives for itself: not ready while nothing can be received."""
+def poller_readiness(ready: Readiness, status: Callable[[], ReceiveStatus]) -> Readiness:
+    """The answer of a relay that polls: also not ready while it cannot receive."""
 
-    def both() -> tuple[bool, Mapping[str, Any]]:
-        well, fields = told()
-        now = receiving()
-        reasons = [reason for reason in (fields["reason"], now.reason) if reason]
-        return well and now.state in ("open", "stopping"), {
+    def answer() -> tuple[bool, Mapping[str, Any]]:
+        delivering, fields = ready()
+        receiving = status()
+        reasons = [reason for reason in (fields["reason"], receiving.reason) if reason]
+        return delivering and receiving.state in ("open", "stopping"), {
             **fields,
-            "halted": fields["halted"] or now.state == "halted",
+            "halted": fields["halted"] or receiving.state == "halted",
             "reason": "; ".join(reasons) or None,
-            "receiving": now.state,
+            "receiving": receiving.state,
         }
 
-    return both
+    return answer
 
 
-def named(mistake: str) -> str | None:
-    """The setting that a mistake's sentence begins with, if it is about one."""
-    word = mistake.split(maxsplit=1)[0]
-    return word if word.startswith("RELAY_") else None
+def misconfigured(problems: Sequence[str], held: Sized) -> Readiness:
+    """The answer of a relay with bad settings: never ready; it names the problems."""
 
-
-def misconfigured(mistakes: Sequence[str], held: Sized) -> Readiness:
-    """The answer of a relay that cannot run with its settings: it holds, and names them."""
-
-    def told() -> tuple[bool, Mapping[str, Any]]:
+    def answer() -> tuple[bool, Mapping[str, Any]]:
         return False, {
             "circuit": "halted",
             "halted": True,
-            "reason": "; ".join(mistakes),
-            "setting": named(mistakes[0]),
+            "reason": "; ".join(problems),
+            "setting": named_setting(problems[0]),
             "in_flight": len(held),
             "last_error": None,
         }
 
-    return told
+    return answer
+
+
+def named_setting(problem: str) -> str | None:
+    """The setting with which a problem's sentence begins, if any."""
+    word = problem.split(maxsplit=1)[0]
+    return word if word.startswith("RELAY_") else None

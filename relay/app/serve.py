@@ -1,12 +1,17 @@
-"""Push mode, wired: the app on its socket, from the settings to a clean stop."""
+"""Builds `relay serve` (push mode): sqsd posts messages, a Starlette app hands them to the core.
+
+settings -> telemetry -> core (see `relay.app.core`) -> `PushApp` -> socket
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import AsyncIterator
 
 from relay.app.core import open_core
-from relay.app.readiness import misconfigured, named, readiness
+from relay.app.readiness import misconfigured, named_setting, readiness
 from relay.app.telemetry import Telemetry, start_telemetry
 from relay.http.server import serving
 from relay.model.message import Message
@@ -17,13 +22,14 @@ from relay.settings.model import Settings
 from relay.sources.sqsd import PushApp
 from relay.telemetry.report import State
 
-ANSWERING = 5.0
-"""Seconds that the last answers may take on their way out."""
+RESPONSE_GRACE = 5.0
+"""Seconds that the last responses may take after a stop."""
+
 _log = logging.getLogger(__name__)
 
 
-async def serve(loaded: Loaded, mistakes: tuple[str, ...]) -> None:
-    """Serve until a signal. With mistakes in the settings, hold every request and name them.
+async def serve(loaded: Loaded, problems: tuple[str, ...]) -> None:
+    """Serve until a signal. With problems in the settings, hold every request and report them.
 
     Raises:
         OSError: the address cannot be bound.
@@ -31,13 +37,13 @@ async def serve(loaded: Loaded, mistakes: tuple[str, ...]) -> None:
     stop = asyncio.Event()
     with on_stop_signal(stop.set):
         async with start_telemetry(loaded.settings) as telemetry:
-            if mistakes:
-                await _halted(loaded.settings, mistakes, telemetry, stop)
+            if problems:
+                await _serve_halted(loaded.settings, problems, telemetry, stop)
             else:
-                await _running(loaded.settings, telemetry, stop)
+                await _serve(loaded.settings, telemetry, stop)
 
 
-async def _running(settings: Settings, telemetry: Telemetry, stop: asyncio.Event) -> None:
+async def _serve(settings: Settings, telemetry: Telemetry, stop: asyncio.Event) -> None:
     async with open_core(settings, telemetry, pushed=True) as core:
         app = PushApp(
             core.handler.handle,
@@ -45,45 +51,47 @@ async def _running(settings: Settings, telemetry: Telemetry, stop: asyncio.Event
             ready=readiness(core.forwarder, core.handler),
             task_paths=frozenset(settings.task_paths),
         )
-        async with serving(
-            telemetry.add_metrics_route(app.asgi()),
-            host=settings.host,
-            port=settings.port,
-            grace=ANSWERING,
-        ) as port:
-            _log.info("listening on %s:%s", settings.host, port)
+        async with _listening(app, settings, telemetry):
+            _log.info("listening on %s:%s", settings.host, settings.port)
             tune_garbage_collector()
             await stop.wait()
-            _log.info("stopping: finishing what is on the wire")
+            _log.info("stopping: finishing open requests")
             app.stop()
             await core.stop(min(settings.drain_deadline, settings.request_timeout))
             app.release()
 
 
-async def _halted(
-    settings: Settings, mistakes: tuple[str, ...], telemetry: Telemetry, stop: asyncio.Event
+async def _serve_halted(
+    settings: Settings, problems: tuple[str, ...], telemetry: Telemetry, stop: asyncio.Event
 ) -> None:
-    """Answer 200 to nothing: a deployment with a bad setting must not lose a message."""
-    for mistake in mistakes:
-        _log.error("halted: %s", mistake)
+    """Never answer 200: a deployment with a bad setting must not lose a message."""
+    for problem in problems:
+        _log.error("halted: %s", problem)
     held = _Held()
     telemetry.state = lambda: State(
-        in_flight=len(held), problem=mistakes[0], setting=named(mistakes[0])
+        in_flight=len(held), problem=problems[0], setting=named_setting(problems[0])
     )
-    app = PushApp(held, hold=settings.hold, ready=misconfigured(mistakes, held))
-    async with serving(
-        telemetry.add_metrics_route(app.asgi()),
-        host=settings.host,
-        port=settings.port,
-        grace=ANSWERING,
-    ):
+    app = PushApp(held, hold=settings.hold, ready=misconfigured(problems, held))
+    async with _listening(app, settings, telemetry):
         await stop.wait()
         app.stop()
         app.release()
 
 
+@contextlib.asynccontextmanager
+async def _listening(app: PushApp, settings: Settings, telemetry: Telemetry) -> AsyncIterator[None]:
+    """Serve the app, with `/metrics` if the settings want it, for as long as the block runs."""
+    async with serving(
+        telemetry.add_metrics_route(app.asgi()),
+        host=settings.host,
+        port=settings.port,
+        grace=RESPONSE_GRACE,
+    ):
+        yield
+
+
 class _Held:
-    """Messages of a relay that cannot handle any."""
+    """A handler that holds every message, for a relay with bad settings."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -98,4 +106,4 @@ class _Held:
             await asyncio.Event().wait()
         finally:
             self._count -= 1
-        raise AssertionError(message)  # an event that nobody sets
+        raise AssertionError(message)  # the event is never set

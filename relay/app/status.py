@@ -1,4 +1,4 @@
-"""The looks of `relay status`, wired: the queues that the settings name, and the relays."""
+"""Collect status reports for `relay status` from SQS, CloudWatch and the relays."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from relay.aws.sqs import Queue, open_queue
 from relay.ops.status import RELAY_TIMEOUT, QueueStatus, StatusReport, fetch_relay_status
 from relay.settings.model import Settings
 
-AGE_EVERY = 60.0
-"""Seconds between two questions for ages: they are measured once a minute, and cost."""
+AGE_INTERVAL = 60.0
+"""Seconds between two CloudWatch requests: the ages are updated once a minute, and cost money."""
 
 
 class StatusCollector:
-    """Looks at everything again and again; what failed is tried anew each time.
+    """Collects one report at a time. Whatever failed is tried again for the next report.
 
-    `last` is the last look, None before the first.
+    `last` is the latest report, None before the first.
     """
 
     def __init__(
@@ -43,30 +43,30 @@ class StatusCollector:
         self._session = SharedSession(stack)
         self._queues: list[Queue] = []
         self._ages: dict[str, float] = {}
-        self._aged_at = float("-inf")
-        self._no_age: str | None = None
+        self._ages_read_at = float("-inf")
+        self._ages_problem: str | None = None
         self.last: StatusReport | None = None
 
     async def collect(self) -> StatusReport:
-        """One look at all of it."""
+        """Read everything once."""
         queues, relays = await asyncio.gather(
-            self._of_queues(),
+            self._read_queues(),
             asyncio.gather(*(fetch_relay_status(self._client, url) for url in self._urls)),
         )
         found, gaps = queues
         self.last = StatusReport(at=self._clock(), queues=found, relays=tuple(relays), gaps=gaps)
         return self.last
 
-    async def _of_queues(self) -> tuple[tuple[QueueStatus, ...], tuple[str, ...]]:
+    async def _read_queues(self) -> tuple[tuple[QueueStatus, ...], tuple[str, ...]]:
         if self._settings.queue_url is None and self._settings.dlq_url is None:
-            return (), ("no queue is named: set RELAY_QUEUE_URL to see it",)
+            return (), ("no queue is configured: set RELAY_QUEUE_URL to show it",)
         try:
-            await self._find()
+            await self._open_queues()
             counts = [await queue.attributes() for queue in self._queues]
         except AwsError as error:
             return (), (error.sentence,)
-        await self._age()
-        samples = tuple(
+        await self._read_ages()
+        statuses = tuple(
             QueueStatus(
                 name=queue.name,
                 visible=count.visible,
@@ -76,48 +76,48 @@ class StatusCollector:
             )
             for queue, count in zip(self._queues, counts, strict=True)
         )
-        return samples, (self._no_age,) if self._no_age else ()
+        return statuses, (self._ages_problem,) if self._ages_problem else ()
 
-    async def _find(self) -> None:
-        """Open the queues, the second by the first one's redrive policy if it is not named."""
+    async def _open_queues(self) -> None:
+        """Open the queues. The redrive policy names the second one if the settings do not."""
         if self._queues:
             return
-        opened, dead = list[Queue](), self._settings.dlq_url
+        opened, dlq = list[Queue](), self._settings.dlq_url
         if self._settings.queue_url is not None:
             opened.append(await self._open(self._settings.queue_url))
             policy = (await opened[0].attributes()).redrive
-            dead = dead or (policy.target_arn if policy else None)
-        if dead is not None:
-            opened.append(await self._open(dead))
+            dlq = dlq or (policy.target_arn if policy else None)
+        if dlq is not None:
+            opened.append(await self._open(dlq))
         self._queues = opened
 
     async def _open(self, reference: str) -> Queue:
         return await self._stack.enter_async_context(open_queue(await self._session(), reference))
 
-    async def _age(self) -> None:
+    async def _read_ages(self) -> None:
         now = self._clock()
-        if now - self._aged_at < AGE_EVERY:
+        if now - self._ages_read_at < AGE_INTERVAL:
             return
-        self._aged_at = now
+        self._ages_read_at = now
         names = [queue.name for queue in self._queues]
         try:
-            self._ages, self._no_age = (
+            self._ages, self._ages_problem = (
                 await oldest_message_ages(await self._session(), names, now),
                 None,
             )
         except AwsError as error:
-            self._no_age = f"no ages: {error.sentence}"
+            self._ages_problem = f"message ages are not available: {error.sentence}"
 
 
 @contextlib.asynccontextmanager
 async def open_collector(settings: Settings, urls: Sequence[str]) -> AsyncIterator[StatusCollector]:
-    """What looks, for as long as the block runs."""
+    """A collector that is usable inside the block."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
             httpx.AsyncClient(
                 timeout=RELAY_TIMEOUT,
                 trust_env=False,
-                # Reading the certificates takes longer than a relay's answer.
+                # Loading the CA certificates takes longer than a relay takes to answer.
                 verify=any(url.startswith("https:") for url in urls),
             )
         )

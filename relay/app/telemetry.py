@@ -1,4 +1,4 @@
-"""Telemetry, wired: facts become metrics and log lines, requests become spans."""
+"""Sets up metrics, logs and traces from the settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from relay.model.facts import Observe
 from relay.model.trace_context import TracedDestination
 from relay.settings.model import Settings
 from relay.telemetry import metrics
-from relay.telemetry.cloudwatch import CloudWatchSink, EmfAgentSink, EmfLineSink, append_to
+from relay.telemetry.cloudwatch import CloudWatchSink, EmfAgentSink, EmfLineSink, appender
 from relay.telemetry.flusher import Flusher, gauges
 from relay.telemetry.log import Log, open_log
 from relay.telemetry.log_observer import LogObserver, message_filter
@@ -38,56 +38,151 @@ from relay.telemetry.recorder import Recorder
 from relay.telemetry.redaction import Redactor
 from relay.telemetry.report import Report, Sink, SinkError, State, Window
 
-_logger = logging.getLogger(__name__)
+AWS_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+_log = logging.getLogger(__name__)
 
 
-class Nowhere:
-    """The sink of those who want none."""
+@dataclass(kw_only=True)
+class Telemetry:
+    """What the other parts of the relay use of telemetry.
 
-    async def put(self, report: Report) -> None:
-        """Forget it."""
+    Attributes:
+        observe: takes every fact.
+        wrap: makes a destination propagate traces, and create spans if that is configured.
+        add_metrics_route: adds `GET /metrics` to an application if Prometheus is configured.
+        state: returns the relay's current state; set by whoever runs the relay.
+        register_secret: redacts a looked-up secret in every line from then on.
+    """
 
-
-class WithCredentials:
-    """CloudWatch if there are AWS credentials when the first report comes, else nowhere."""
-
-    def __init__(self, session: SharedSession) -> None:
-        self._session = session
-        self._chosen: Sink | None = None
-
-    async def put(self, report: Report) -> None:
-        """Pass the report on."""
-        if self._chosen is None:
-            self._chosen = await self._choose()
-        await self._chosen.put(report)
-
-    async def _choose(self) -> Sink:
-        try:
-            found = await has_credentials(await self._session())
-        except AwsError as error:
-            raise SinkError(error.sentence) from error
-        if not found:
-            _logger.info("no AWS credentials, so metrics go nowhere: see RELAY_METRICS")
-        return _cloudwatch(self._session) if found else Nowhere()
+    observe: Observe
+    wrap: Callable[[Destination], Destination]
+    add_metrics_route: Callable[[App], App]
+    state: Callable[[], State] = State
+    register_secret: RegisterSecret = ignore_secret
 
 
-def sink(settings: Settings, session: SharedSession, screen: Callable[[str], None]) -> Sink:
-    """Where metrics go. Prometheus fetches them by itself and is none of these.
+@contextlib.asynccontextmanager
+async def start_telemetry(settings: Settings) -> AsyncIterator[Telemetry]:
+    """Run logs, metrics and traces for as long as the block runs.
+
+    At the end the last metrics are sent and the last log lines written.
+    """
+    async with AsyncExitStack() as stack:
+        redactor = _redactor(settings)
+        log = stack.enter_context(_open_log(settings, redactor))
+        recorder = Recorder(slo=settings.slo)
+        lines = LogObserver(
+            log, message_filter=message_filter(settings.log_messages), payload=settings.log_payload
+        )
+        observers = Observers(
+            recorder,
+            lines,
+            call_soon=asyncio.get_running_loop().call_soon,
+            on_error=lambda: recorder.count(metrics.TELEMETRY_FAILURES),
+        )
+        telemetry = Telemetry(
+            observe=observers.observe,
+            wrap=TracedDestination,
+            add_metrics_route=lambda app: app,
+            register_secret=redactor.register_secret,
+        )
+
+        def state() -> State:
+            return telemetry.state()
+
+        def on_flush(window: Window, now: State) -> None:
+            recorder.count(metrics.LOG_LINES_LOST, log.take_lost_lines())
+            lines.on_flush(window, now)
+
+        prometheus = PrometheusSink(recorder, lambda: gauges(state()), lambda: flusher.dimensions)
+        scraped = settings.metrics == "prometheus"
+        flusher = Flusher(
+            recorder,
+            prometheus if scraped else _open_sink(settings, SharedSession(stack), log),
+            service=settings.service,
+            queue=_queue_name(settings),
+            state=state,
+            on_flush=on_flush,
+        )
+        if scraped:
+            telemetry.add_metrics_route = prometheus.add_metrics_route
+        await stack.enter_async_context(_flushing(flusher))
+        stack.callback(observers.flush)
+        if settings.traces == "otlp":
+            await _start_spans(settings, telemetry, recorder, stack)
+        yield telemetry
+
+
+def relay_state(
+    forwarder: EventForwarder, handler: Handler, concurrency: Callable[[], int]
+) -> State:
+    """The relay's current state."""
+    status = handler.status
+    return State(
+        in_flight=status.in_flight,
+        concurrency=concurrency(),
+        circuit=forwarder.state.circuit,
+        problem=status.problem,
+        setting=status.setting,
+    )
+
+
+def create_sink(settings: Settings, session: SharedSession, screen: Callable[[str], None]) -> Sink:
+    """The sink that `RELAY_METRICS` selects, except for Prometheus, which scrapes the metrics.
 
     Raises:
         ExtraMissing: the libraries for it are not installed.
     """
     if settings.metrics == "auto":
-        return WithCredentials(session)
+        return AutoSink(session)
     if settings.metrics == "cloudwatch":
         return _cloudwatch(session)
     if settings.metrics == "emf":
         return _emf(settings, screen)
     if settings.metrics == "otlp":
-        make = import_otlp("relay.telemetry.otlp", "OtlpSink", "RELAY_METRICS=otlp")
-        made: Sink = make(settings.service)
-        return made
-    return Nowhere()
+        otlp_sink = import_otlp("relay.telemetry.otlp", "OtlpSink", "RELAY_METRICS=otlp")
+        created: Sink = otlp_sink(settings.service)
+        return created
+    return NullSink()
+
+
+class NullSink:
+    """Discards reports, for those who want no metrics."""
+
+    async def put(self, report: Report) -> None:
+        """Discard the report."""
+
+
+class AutoSink:
+    """CloudWatch if there are AWS credentials when the first report is sent, else no metrics."""
+
+    def __init__(self, session: SharedSession) -> None:
+        self._session = session
+        self._sink: Sink | None = None
+
+    async def put(self, report: Report) -> None:
+        """Pass the report on."""
+        if self._sink is None:
+            self._sink = await self._select()
+        await self._sink.put(report)
+
+    async def _select(self) -> Sink:
+        try:
+            found = await has_credentials(await self._session())
+        except AwsError as error:
+            raise SinkError(error.sentence) from error
+        if not found:
+            _log.info("no AWS credentials, so no metrics are sent: see RELAY_METRICS")
+        return _cloudwatch(self._session) if found else NullSink()
+
+
+def _open_sink(settings: Settings, session: SharedSession, log: Log) -> Sink:
+    try:
+        return create_sink(settings, session, log.metrics)
+    except ExtraMissing as error:
+        _log.warning("no metrics: %s", error)
+        return NullSink()
 
 
 def _cloudwatch(session: SharedSession) -> Sink:
@@ -104,137 +199,23 @@ def _emf(settings: Settings, screen: Callable[[str], None]) -> Sink:
     if settings.emf_target == "stdout":
         return EmfLineSink(screen)
     if "://" not in settings.emf_target:
-        return EmfLineSink(append_to(Path(settings.emf_target)))
+        return EmfLineSink(appender(Path(settings.emf_target)))
     parts = urlsplit(settings.emf_target)
     return EmfAgentSink(parts.hostname or "", parts.port or 0, settings.emf_log_group)
 
 
-AWS_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(kw_only=True)
-class Telemetry:
-    """What the parts are given.
-
-    Attributes:
-        observe: takes every fact.
-        around: makes a destination carry traces, and makes spans of its requests if wanted.
-        beside: adds `GET /metrics` to an application if Prometheus is to ask for it.
-        state: what the relay is doing; set once it does anything.
-        learn: keeps a secret that was looked up out of every line.
-    """
-
-    observe: Observe
-    wrap: Callable[[Destination], Destination]
-    add_metrics_route: Callable[[App], App]
-    state: Callable[[], State] = State
-    register_secret: RegisterSecret = ignore_secret
-
-
-@contextlib.asynccontextmanager
-async def start_telemetry(settings: Settings) -> AsyncIterator[Telemetry]:
-    """Logs, metrics and traces as the settings want them, for as long as the block runs.
-
-    Leaving sends what was counted last and writes what was logged last.
-    """
-    async with AsyncExitStack() as stack:
-        redactor = _redactor(settings)
-        log = stack.enter_context(_log_of(settings, redactor))
-        recorder = Recorder(slo=settings.slo)
-        lines = LogObserver(
-            log, message_filter=message_filter(settings.log_messages), payload=settings.log_payload
-        )
-        observers = Observers(
-            recorder,
-            lines,
-            soon=asyncio.get_running_loop().call_soon,
-            failed=lambda: recorder.count(metrics.TELEMETRY_FAILURES),
-        )
-        telemetry = Telemetry(
-            observe=observers.observe,
-            wrap=TracedDestination,
-            add_metrics_route=lambda app: app,
-            register_secret=redactor.register_secret,
-        )
-
-        def state() -> State:
-            return telemetry.state()
-
-        def tell(window: Window, now: State) -> None:
-            recorder.count(metrics.LOG_LINES_LOST, log.take_lost())
-            lines.tell(window, now)
-
-        asked = PrometheusSink(recorder, lambda: gauges(state()), lambda: flusher.dimensions)
-        prometheus = settings.metrics == "prometheus"
-        flusher = Flusher(
-            recorder,
-            asked if prometheus else _sink(settings, SharedSession(stack), log),
-            service=settings.service,
-            queue=_queue_name(settings),
-            state=state,
-            tell=tell,
-        )
-        if prometheus:
-            telemetry.add_metrics_route = asked.add_metrics_route
-        await stack.enter_async_context(_flushing(flusher))
-        stack.callback(observers.tell)
-        if settings.traces == "otlp":
-            await _trace(settings, telemetry, recorder, stack)
-        yield telemetry
-
-
-def relay_state(
-    forwarder: EventForwarder, handler: Handler, concurrency: Callable[[], int]
-) -> State:
-    """What the relay is doing."""
-    held = handler.status
-    return State(
-        in_flight=held.in_flight,
-        concurrency=concurrency(),
-        circuit=forwarder.state.circuit,
-        problem=held.problem,
-        setting=held.setting,
-    )
-
-
-def _redactor(settings: Settings) -> Redactor:
-    given = (getattr(settings, name) for name in type(settings).model_fields)
-    secrets = [value.get_secret_value() for value in given if isinstance(value, SecretStr)]
-    return Redactor(secrets + [os.environ.get(name, "") for name in AWS_SECRETS])
-
-
-def _log_of(settings: Settings, redactor: Redactor) -> contextlib.AbstractContextManager[Log]:
-    return open_log(
-        service=settings.service,
-        level=settings.log_level,
-        log_format=settings.log_format,
-        file=Path(settings.log_file) if settings.log_file else None,
-        redactor=redactor,
-    )
-
-
-def _sink(settings: Settings, session: SharedSession, log: Log) -> Sink:
-    try:
-        return sink(settings, session, log.metrics)
-    except ExtraMissing as error:
-        _log.warning("no metrics: %s", error)
-        return Nowhere()
-
-
-async def _trace(
+async def _start_spans(
     settings: Settings, telemetry: Telemetry, recorder: Recorder, stack: AsyncExitStack
 ) -> None:
     try:
-        make = import_otlp("relay.telemetry.spans", "Spans", "RELAY_TRACES=otlp")
+        create = import_otlp("relay.telemetry.spans", "Spans", "RELAY_TRACES=otlp")
     except ExtraMissing as error:
         _log.warning("no traces: %s", error)
         return
     loop = asyncio.get_running_loop()
-    count = metrics.TELEMETRY_FAILURES
-    # Exports end in a thread, and counting is not for threads.
-    spans = make(settings.service, lambda: loop.call_soon_threadsafe(recorder.count, count))
+    failures = metrics.TELEMETRY_FAILURES
+    # Exports end in a thread, and the recorder is not thread-safe.
+    spans = create(settings.service, lambda: loop.call_soon_threadsafe(recorder.count, failures))
     stack.push_async_callback(spans.aclose)
     telemetry.wrap = spans.wrap
 
@@ -248,6 +229,22 @@ async def _flushing(flusher: Flusher) -> AsyncIterator[None]:
         task.cancel()
         await asyncio.wait({task})
         await flusher.flush()
+
+
+def _redactor(settings: Settings) -> Redactor:
+    values = (getattr(settings, name) for name in type(settings).model_fields)
+    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    return Redactor(secrets + [os.environ.get(name, "") for name in AWS_SECRETS])
+
+
+def _open_log(settings: Settings, redactor: Redactor) -> contextlib.AbstractContextManager[Log]:
+    return open_log(
+        service=settings.service,
+        level=settings.log_level,
+        log_format=settings.log_format,
+        file=Path(settings.log_file) if settings.log_file else None,
+        redactor=redactor,
+    )
 
 
 def _queue_name(settings: Settings) -> str | None:

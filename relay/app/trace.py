@@ -1,4 +1,4 @@
-"""Dead letters for `relay trace`: of a snapshot, or of the queue as it is now."""
+"""Trace one event: open the sources that the options and settings name, and query them."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ from relay.ops.trace.timeline import (
 )
 from relay.settings.model import Settings
 
-REACH = 10.0
-"""Seconds for one question."""
+QUERY_TIMEOUT = 10.0
+"""Seconds for one request."""
 
 
-async def reading(settings: Settings) -> InngestQueries:
-    """The server that events go to, to be asked what it stored.
+async def open_inngest(settings: Settings) -> InngestQueries:
+    """A client for reading events and runs from the Inngest server.
 
     Raises:
-        Unreached: it wants a signing key and there is none, or it cannot be looked up.
+        SourceUnavailable: a required signing key is not set or cannot be looked up.
     """
     key = settings.inngest_signing_key
     secret = key.get_secret_value() if key else None
@@ -55,13 +55,15 @@ async def reading(settings: Settings) -> InngestQueries:
         except AwsError as error:
             raise SourceUnavailable(error.sentence) from error
     if secret is None and settings.cloud:
-        raise SourceUnavailable("the Cloud tells nothing without RELAY_INNGEST_SIGNING_KEY: set it")
+        raise SourceUnavailable(
+            "Inngest Cloud requires a signing key: set RELAY_INNGEST_SIGNING_KEY"
+        )
     return InngestQueries(
         settings.inngest_url,
         signing_key=secret,
         cloud=settings.cloud,
         env=settings.inngest_env,
-        timeout=min(REACH, settings.request_timeout),
+        timeout=min(QUERY_TIMEOUT, settings.request_timeout),
     )
 
 
@@ -72,32 +74,32 @@ def snapshot_source(
     name: str | None = None,
     left: int = 0,
 ) -> DeadLetterSource:
-    """The letters of a snapshot, read as the relay reads messages.
+    """The dead letters of a snapshot, decoded as the relay decodes messages.
 
     Raises:
-        relay.dlq.snapshot.Unreadable: it is none.
+        relay.dlq.snapshot.Unreadable: the file is not a snapshot.
     """
     snapshot = Snapshot(path)
-    reading = DeadLetterReader(settings, session, snapshot.head.main)
+    reader = DeadLetterReader(settings, session, snapshot.head.main)
     return DeadLetterSource(
         name or path.name,
         snapshot,
-        reading.read,
+        reader.read,
         snapshot.head.retention,
-        unread=reading.unread,
+        unread=reader.unread,
         fifo=snapshot.head.fifo,
         left=left,
     )
 
 
 class LiveDeadLetterSource:
-    """The dead-letter queue as it is now: received once into a file, and released.
+    """The dead-letter queue itself: every message is received once into a file, then released.
 
     Args:
-        settings: name the queues.
-        session: of AWS.
-        directory: takes the file; the caller removes it.
-        poll: seconds that each receive waits; 0 asks only some of SQS's servers.
+        settings: the settings, which name the queues.
+        session: the AWS session.
+        directory: where the file is written; the caller removes it.
+        poll: seconds that each receive waits; with 0 SQS queries only some of its servers.
     """
 
     name = DEAD_LETTERS
@@ -109,21 +111,21 @@ class LiveDeadLetterSource:
         self._session = session
         self._path = directory / "now.jsonl"
         self._poll = poll
-        self._letters: DeadLetterSource | None = None
+        self._pulled: DeadLetterSource | None = None
 
     async def find(self, known: KnownIds) -> SourceResult:
-        """The letters of the story; the queue is gone through at the first call only.
+        """Find the dead letters of the event. Only the first call receives messages.
 
         Raises:
-            Unreached: there is no such queue, or it cannot be received from.
+            SourceUnavailable: there is no such queue, or receiving from it fails.
         """
         try:
-            self._letters = self._letters or await self._taken()
+            self._pulled = self._pulled or await self._pull()
         except AwsError as error:
             raise SourceUnavailable(error.sentence) from error
-        return await self._letters.find(known)
+        return await self._pulled.find(known)
 
-    async def _taken(self) -> DeadLetterSource:
+    async def _pull(self) -> DeadLetterSource:
         async with _dead_letter_queue(self._settings, await self._session()) as (queue, main):
             counts = await queue.attributes()
             head = Head(
@@ -141,7 +143,7 @@ class LiveDeadLetterSource:
                 waiting=counts.visible,
                 wait=self._poll,
                 stop=asyncio.Event(),
-                progress=_silent,
+                progress=_no_progress,
             )
         return snapshot_source(self._settings, self._session, self._path, DEAD_LETTERS, end.left)
 
@@ -150,7 +152,7 @@ class LiveDeadLetterSource:
 async def _dead_letter_queue(
     settings: Settings, session: Session
 ) -> AsyncIterator[tuple[Queue, str | None]]:
-    """The queue, and the name of the main one where it is known."""
+    """Open the dead-letter queue; also yields the name of the main queue if it is known."""
     reference, main = settings.dlq_url, None
     if settings.queue_url is not None:
         async with open_queue(session, settings.queue_url) as source:
@@ -159,21 +161,28 @@ async def _dead_letter_queue(
             main = source.name
     if reference is None:
         raise SourceUnavailable(
-            "no dead-letter queue is known: set RELAY_DLQ_URL or RELAY_QUEUE_URL"
+            "no dead-letter queue is configured: set RELAY_DLQ_URL or RELAY_QUEUE_URL"
         )
     async with open_queue(session, reference) as queue:
         yield queue, main
 
 
-def _silent(_count: int) -> None:
-    """Progress of a queue that is looked at on the side is told to nobody."""
+def _no_progress(_count: int) -> None:
+    """Ignore the progress of the pull: `relay trace` does not show any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceOptions:
-    """Where to look. `since` is in epoch seconds.
+    """Which sources to search.
 
-    `peek` receives the dead letters once, in polls that wait `poll` seconds each.
+    Attributes:
+        name: the event's name, if the user gave it.
+        since: epoch seconds; older log lines and events are not searched.
+        logs: log files.
+        log_group: a CloudWatch log group.
+        snapshots: snapshots of the dead-letter queue.
+        scan_dlq: whether to receive every message in the dead-letter queue once.
+        poll: seconds that each receive waits then.
     """
 
     name: str | None = None
@@ -185,43 +194,43 @@ class TraceOptions:
     poll: float = 1.0
 
 
-async def trace_event(asked: str, settings: Settings, wanted: TraceOptions) -> Trace:
-    """The story of what is asked for.
+async def trace_event(ident: str, settings: Settings, options: TraceOptions) -> Trace:
+    """Build the trace of the event with this id.
 
     Raises:
-        relay.dlq.snapshot.Unreadable: a snapshot is none.
+        relay.dlq.snapshot.Unreadable: a file is not a snapshot.
     """
-    known = KnownIds(asked)
-    if wanted.name is not None:
-        known.events.add((wanted.name, asked))
+    known = KnownIds(ident)
+    if options.name is not None:
+        known.events.add((options.name, ident))
     async with AsyncExitStack() as stack:
         session = SharedSession(stack)
-        sources: list[Source] = [LogFileSource(wanted.logs)] if wanted.logs else []
-        if wanted.log_group is not None:
-            search = partial(_search, session, wanted.log_group, wanted.since)
+        sources: list[Source] = [LogFileSource(options.logs)] if options.logs else []
+        if options.log_group is not None:
+            search = partial(_search, session, options.log_group, options.since)
             sources.append(LogGroupSource(search))
-        sources += [snapshot_source(settings, session, path) for path in wanted.snapshots]
-        if wanted.scan_dlq:
+        sources += [snapshot_source(settings, session, path) for path in options.snapshots]
+        if options.scan_dlq:
             directory = tempfile.TemporaryDirectory(prefix="relay-trace-")
             path = Path(stack.enter_context(directory))
-            sources.append(LiveDeadLetterSource(settings, session, path, wanted.poll))
+            sources.append(LiveDeadLetterSource(settings, session, path, options.poll))
         if settings.ledger_table is not None:
             opening = open_table(session, settings.ledger_table, key=KEY)
             table = await stack.enter_async_context(opening)
             sources.append(LedgerSource(table, *ledger_scope(settings)))
         if settings.destination == "inngest":
-            sources.append(_Server(settings, wanted.since, stack))
+            sources.append(_LazyInngestSource(settings, options.since, stack))
         return await build_trace(known, sources)
 
 
 async def _search(
-    session: SharedSession, group: str, since: float, word: str
+    session: SharedSession, group: str, since: float, term: str
 ) -> tuple[list[str], bool]:
-    return await search_logs(await session(), group, word, since)
+    return await search_logs(await session(), group, term, since)
 
 
-class _Server:
-    """The orchestrator, whose key is looked up when it is first asked."""
+class _LazyInngestSource:
+    """The Inngest server, opened at the first query, when its key is looked up."""
 
     name = INNGEST
 
@@ -229,11 +238,11 @@ class _Server:
         self._settings = settings
         self._since = since
         self._stack = stack
-        self._stored: InngestSource | None = None
+        self._source: InngestSource | None = None
 
     async def find(self, known: KnownIds) -> SourceResult:
-        """What it stored and ran."""
-        if self._stored is None:
-            questions = await self._stack.enter_async_context(await reading(self._settings))
-            self._stored = InngestSource(questions, since=self._since)
-        return await self._stored.find(known)
+        """Find the stored events and their runs."""
+        if self._source is None:
+            queries = await self._stack.enter_async_context(await open_inngest(self._settings))
+            self._source = InngestSource(queries, since=self._since)
+        return await self._source.find(known)

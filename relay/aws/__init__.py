@@ -1,1 +1,1 @@
-"""What the relay says to AWS. No other package imports aiobotocore."""
+"""Clients of the AWS services that the relay uses. No other package imports aiobotocore."""

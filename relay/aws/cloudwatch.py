@@ -1,4 +1,4 @@
-"""Readings of CloudWatch: what AWS itself measures about a queue."""
+"""CloudWatch: metrics to and from it, and searches in its logs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ from relay.aws.session import Session
 
 PERMISSION = "cloudwatch:PutMetricData"
 
+LOOK_BACK = 600.0
+"""Seconds of metrics to read: those of SQS arrive some minutes late."""
+
+PAGES = 200
+"""Pages of a log search. An empty page may have a successor: each searches a part of the group."""
+
 
 async def put_metrics(session: Session, namespace: str, entries: Sequence[dict[str, Any]]) -> None:
-    """One PutMetricData call.
+    """Send metrics with one PutMetricData call.
 
     Raises:
-        AwsError: CloudWatch did not take them.
+        AwsError: CloudWatch did not accept them.
     """
     try:
         client = await session.client("cloudwatch")
@@ -27,29 +33,25 @@ async def put_metrics(session: Session, namespace: str, entries: Sequence[dict[s
 
 
 async def has_credentials(session: Session) -> bool:
-    """Whether AWS credentials can be found, wherever AWS's own tools look for them.
+    """Whether AWS credentials are found in any of the places where AWS's own tools look.
 
     Raises:
-        AwsError: looking for them failed.
+        AwsError: the search failed.
     """
     try:
         return await session.aio.get_credentials() is not None
     except Exception as error:
-        raise translate(error, "looking for credentials", "this machine") from error
-
-
-BACK = 600.0
-"""Seconds to look back: SQS's metrics come a few minutes late."""
+        raise translate(error, "the search for credentials", "this machine") from error
 
 
 async def oldest_message_ages(
     session: Session, queues: Sequence[str], now: float
 ) -> dict[str, float]:
-    """The age of the oldest message of each queue, seconds, as far as CloudWatch knows one.
+    """The age of the oldest message in seconds, for each queue of which CloudWatch has one.
 
     Args:
-        session: of AWS.
-        queues: their names.
+        session: the AWS session.
+        queues: the queues' names.
         now: epoch seconds.
 
     Raises:
@@ -60,7 +62,7 @@ async def oldest_message_ages(
     try:
         answer = await client.get_metric_data(
             MetricDataQueries=[_query(i, name) for i, name in enumerate(queues)],
-            StartTime=end - timedelta(seconds=BACK),
+            StartTime=end - timedelta(seconds=LOOK_BACK),
             EndTime=end + timedelta(seconds=60),
             ScanBy="TimestampDescending",
         )
@@ -79,20 +81,16 @@ def _query(index: int, name: str) -> dict[str, object]:
     return {"Id": f"q{index}", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Maximum"}}
 
 
-PAGES = 200
-"""A page can be empty and still have a next one: CloudWatch searches a part of the group a page."""
-
-
 async def search_logs(
     session: Session, group: str, word: str, since: float, *, pages: int = PAGES
 ) -> tuple[list[str], bool]:
-    """The lines since then (epoch seconds) that hold the word, and whether all were looked at.
+    """The lines since a time (epoch seconds) that contain the word, and whether all were searched.
 
     Raises:
-        AwsError: there is no such group, or it may not be read.
+        AwsError: the log group does not exist or may not be read.
     """
     client = await session.client("logs")
-    # In quotes a pattern is a piece of text, whatever is in it.
+    # Quotes make the pattern a literal text.
     request: dict[str, Any] = {
         "logGroupName": group,
         "filterPattern": json.dumps(word, ensure_ascii=False),

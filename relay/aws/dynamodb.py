@@ -1,4 +1,4 @@
-"""A table of DynamoDB with a text key: items in batches, one call each."""
+"""DynamoDB: batches of items of a table with a text key, and a table's description."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from relay.aws.session import Session
 
 
 class ItemTable:
-    """Items whose attributes are text and numbers. `read` and `write` call once and repeat nothing.
+    """The items of a table; attributes are texts and numbers. `read` and `write` do not retry.
 
-    A caller that loses patience leaves; the connection that is being opened for the first call (the
-    credentials can take seconds) is there for the next one.
+    The first call opens the connection, for which finding the credentials can take seconds. If its
+    caller is cancelled meanwhile, the next call uses the connection.
     """
 
     def __init__(self, session: Callable[[], Awaitable[Session]], name: str, key: str) -> None:
@@ -30,39 +30,39 @@ class ItemTable:
         self._opening: asyncio.Task[JsonClient] | None = None
 
     async def ready(self) -> None:
-        """Prepare the first call; nobody is asked but for credentials.
+        """Open the connection for the first call. Only credentials are requested.
 
         Raises:
-            AwsError: there is no session to be had. The next call tries again.
+            AwsError: no session could be opened. The next call tries again.
         """
-        await self._wire()
+        await self._client()
 
     async def read(self, keys: Sequence[str]) -> tuple[list[Mapping[str, str | float]], list[str]]:
-        """The items that there are, at most 100 asked for, and the keys that were not got to.
+        """The items found under at most 100 keys, and the keys that DynamoDB did not process.
 
-        Every write that was answered before is seen.
+        The read is consistent: it sees every write that was answered before.
 
         Raises:
             AwsError: nothing was read.
         """
-        asked = {"Keys": [{self._key: {"S": key}} for key in keys], "ConsistentRead": True}
-        answer = await self._call("BatchGetItem", asked)
-        with self._understood("BatchGetItem"):
-            # There is one table in it, by a name that may be an ARN where we said a name.
+        request = {"Keys": [{self._key: {"S": key}} for key in keys], "ConsistentRead": True}
+        answer = await self._call("BatchGetItem", request)
+        with self._reading("BatchGetItem"):
+            # The only table in it may be named by its ARN where we sent a name.
             items = [_read(raw) for found in answer["Responses"].values() for raw in found]
-            left = [
+            unprocessed = [
                 str(raw[self._key]["S"])
                 for rest in answer.get("UnprocessedKeys", {}).values()
                 for raw in rest["Keys"]
             ]
-        return items, left
+        return items, unprocessed
 
     async def write(
         self, items: Sequence[Mapping[str, str | float]], deletes: Sequence[str]
     ) -> list[str]:
-        """Put items whatever was there, and delete; at most 25, no key twice.
+        """Put items, replacing existing ones, and delete keys; at most 25, no key twice.
 
-        Returns the keys that were not got to.
+        Returns the keys that DynamoDB did not process.
 
         Raises:
             AwsError: nothing is known to be written.
@@ -70,7 +70,7 @@ class ItemTable:
         requests: list[Mapping[str, Any]] = [{"PutRequest": {"Item": _write(i)}} for i in items]
         requests += [{"DeleteRequest": {"Key": {self._key: {"S": key}}}} for key in deletes]
         answer = await self._call("BatchWriteItem", requests)
-        with self._understood("BatchWriteItem"):
+        with self._reading("BatchWriteItem"):
             return [
                 self._key_of(request)
                 for rest in answer.get("UnprocessedItems", {}).values()
@@ -85,27 +85,27 @@ class ItemTable:
         await self._resources.aclose()
 
     @contextmanager
-    def _understood(self, action: str) -> Iterator[None]:
-        """An answer that is none tells nothing, least of all that nothing was found."""
+    def _reading(self, action: str) -> Iterator[None]:
+        """Raise `AwsError` for a malformed response, which must not pass for an empty one."""
         try:
             yield
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            odd = ResponseParserError(f"not as the service answers: {error!r}")
-            raise translate(odd, f"dynamodb:{action}", self._name) from error
+            malformed = ResponseParserError(f"a malformed response: {error!r}")
+            raise translate(malformed, f"dynamodb:{action}", self._name) from error
 
     def _key_of(self, request: Mapping[str, Any]) -> str:
         put, delete = request.get("PutRequest"), request.get("DeleteRequest")
         fields = put["Item"] if put else delete["Key"] if delete else {}
         return str(fields[self._key]["S"])
 
-    async def _call(self, action: str, asked: Any) -> Mapping[str, Any]:
-        wire = await self._wire()
-        answer: Mapping[str, Any] = await wire.call(
-            action, {"RequestItems": {self._name: asked}}, self._name
+    async def _call(self, action: str, request: Any) -> Mapping[str, Any]:
+        client = await self._client()
+        answer: Mapping[str, Any] = await client.call(
+            action, {"RequestItems": {self._name: request}}, self._name
         )
         return answer
 
-    async def _wire(self) -> JsonClient:
+    async def _client(self) -> JsonClient:
         if self._opening is None or _failed(self._opening):
             self._opening = asyncio.get_running_loop().create_task(self._open())
             self._opening.add_done_callback(_failed)
@@ -114,7 +114,7 @@ class ItemTable:
     async def _open(self) -> JsonClient:
         session = await self._session()
         await session.credentials()
-        # Only to find where the service is.
+        # Only to find the service's endpoint.
         meta = (await session.client("dynamodb")).meta
         opening = open_json_client(session, meta.endpoint_url, meta.region_name, DYNAMODB)
         return await self._resources.enter_async_context(opening)
@@ -124,7 +124,7 @@ class ItemTable:
 async def open_table(
     session: Callable[[], Awaitable[Session]], name: str, *, key: str
 ) -> AsyncIterator[ItemTable]:
-    """The table of this name or ARN and partition key. Nobody is called until it is used."""
+    """The table of this name or ARN and partition key. No call is made until it is used."""
     table = ItemTable(session, name, key)
     try:
         yield table
@@ -133,7 +133,7 @@ async def open_table(
 
 
 def _failed(task: asyncio.Task[Any]) -> bool:
-    """Whether it ended without a wire. Its exception counts as seen: callers may have left."""
+    """Whether opening failed. Retrieves the exception, because no caller may be waiting for it."""
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
@@ -156,7 +156,7 @@ def _write(item: Mapping[str, str | float]) -> dict[str, dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class TableDescription:
-    """A table: its key's attributes with their types (`S`, `N`, `B`), and what expires items."""
+    """A table: the attributes of its key with their types (`S`, `N`, `B`), and of its expiry."""
 
     arn: str
     status: str
@@ -165,22 +165,22 @@ class TableDescription:
 
 
 async def describe_table(session: Session, name: str) -> TableDescription:
-    """The table of this name.
+    """The description of the table.
 
     Raises:
-        AwsError: there is none, or it may not be described.
+        AwsError: the table does not exist or may not be described.
     """
     client = await session.client("dynamodb")
     action = "dynamodb:DescribeTable"
     try:
-        told = (await client.describe_table(TableName=name))["Table"]
+        table = (await client.describe_table(TableName=name))["Table"]
         action = "dynamodb:DescribeTimeToLive"
-        expiry = (await client.describe_time_to_live(TableName=name))["TimeToLiveDescription"]
+        ttl = (await client.describe_time_to_live(TableName=name))["TimeToLiveDescription"]
     except Exception as error:
         raise translate(error, action, name) from error
-    types = {one["AttributeName"]: one["AttributeType"] for one in told["AttributeDefinitions"]}
-    key = tuple((one["AttributeName"], types[one["AttributeName"]]) for one in told["KeySchema"])
-    works = expiry.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
+    types = {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]}
+    key = tuple((one["AttributeName"], types[one["AttributeName"]]) for one in table["KeySchema"])
+    enabled = ttl.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
     return TableDescription(
-        told["TableArn"], told["TableStatus"], key, expiry.get("AttributeName") if works else None
+        table["TableArn"], table["TableStatus"], key, ttl.get("AttributeName") if enabled else None
     )

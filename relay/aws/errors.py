@@ -1,4 +1,4 @@
-"""The one exception that leaves this package, and the one place that makes it."""
+"""`AwsError`, the only exception that this package raises, and the translation into it."""
 
 from __future__ import annotations
 
@@ -68,18 +68,18 @@ _KINDS: dict[str, Kind] = {
     "RequestTimeoutException": "connection",
 }
 _FIXES: dict[Kind, str] = {
-    "throttled": "AWS throttles {what}; it is tried again more slowly",
+    "throttled": "AWS throttles {what}; it is retried more slowly",
     "denied": "{what} is not permitted: grant {permission}, or use other credentials",
     "missing": "{what} failed because it names something that does not exist in this account "
     "and region",
-    "kms": "{what} failed at the KMS key: grant kms:Decrypt and kms:GenerateDataKey, and see "
-    "that the key is enabled",
-    "misconfigured": "{what} failed for the settings of this machine",
+    "kms": "{what} failed because of the KMS key: grant kms:Decrypt and kms:GenerateDataKey, and "
+    "check that the key is enabled",
+    "misconfigured": "{what} failed because of the AWS configuration of this machine",
     "expired-credentials": "{what} failed because the AWS credentials have expired",
-    "connection": "{what} got no usable answer from AWS",
+    "connection": "{what} got no valid answer from AWS",
     "other": "{what} failed",
 }
-_AWAY = (
+_NO_ANSWER = (
     boto.HTTPClientError,
     boto.ConnectionError,
     boto.IncompleteReadError,
@@ -89,15 +89,15 @@ _AWAY = (
     OSError,  # includes TimeoutError, asyncio's too
     asyncio.IncompleteReadError,
 )
-_STALE = (
+_NOT_RENEWED = (
     boto.CredentialRetrievalError,
     boto.MetadataRetrievalError,
     boto.TokenRetrievalError,
     boto.SSOError,
 )
-_UNKNOWN_SELF = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.NoAuthTokenError)
-_SKEWED = ("Signature expired", "Signature not yet current")
-"""How AWS begins to say of a signature, by the code of a wrong key, that its time is wrong."""
+_NO_CREDENTIALS = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.NoAuthTokenError)
+_CLOCK_SKEW = ("Signature expired", "Signature not yet current")
+"""How AWS's message starts if the time of a signature is wrong; the code is that of a wrong key."""
 
 _VARIABLES: dict[type[Exception], str] = {
     boto.NoRegionError: "AWS_REGION",
@@ -108,13 +108,13 @@ _VARIABLES: dict[type[Exception], str] = {
 
 
 class AwsError(Exception):
-    """AWS could not or would not answer. The text is a sentence for a person.
+    """A call to AWS failed. The text is a sentence for a person.
 
     Attributes:
-        code: the service's code, or the exception's name where no service answered.
-        kind: what to do about it. `connection` covers both no answer (the request may have been
-            carried out) and a service that says that it is at fault itself.
-        variable: what to look at where this machine has set something up wrong.
+        code: the service's error code, or the exception's name if no service answered.
+        kind: the kind of failure, which decides what to do. `connection` means that there was no
+            answer (the request may have been carried out) or that the service itself failed.
+        variable: the environment variable to check if this machine is misconfigured.
     """
 
     def __init__(
@@ -128,43 +128,43 @@ class AwsError(Exception):
 
     @property
     def transient(self) -> bool:
-        """True where the same call can be expected to work later with nothing changed."""
+        """Whether the same call can be expected to succeed later."""
         return self.kind in ("throttled", "connection", "expired-credentials")
 
 
 def error_from_response(code: str, detail: str, status: int, action: str, subject: str) -> AwsError:
-    """The error for an answer with an error code.
+    """The error for a response with an error code.
 
     Args:
         code: the service's code, in its old (`AWS.SimpleQueueService.…`) or new form.
-        detail: the service's own words.
+        detail: the service's message.
         status: the HTTP status.
         action: the permission that the call needs, such as `sqs:ReceiveMessage`.
-        subject: what the call was about, a queue's URL for instance.
+        subject: the resource, for instance a queue's URL.
     """
     kind, what = kind_of(code, status), f"{action} on {subject}"
     advice = _FIXES[kind].format(what=what, permission=action)
-    if code == "RequestTimeTooSkewed" or detail.startswith(_SKEWED):
+    if code == "RequestTimeTooSkewed" or detail.startswith(_CLOCK_SKEW):
         kind, advice = "misconfigured", f"{what} is refused because this machine's clock is wrong"
     return AwsError(code, kind, f"{advice} ({code}: {detail or 'no details'})")
 
 
-def unusable(error: Exception, variable: str) -> AwsError:
-    """The error for what this machine has set up wrong; `variable` is where to look."""
-    # The library ends its own sentences in both ways.
+def misconfigured(error: Exception, variable: str) -> AwsError:
+    """The error for a misconfiguration of this machine; `variable` is what to check."""
+    # Some of the library's sentences end with a full stop, others do not.
     sentence = f"{str(error).rstrip('.')}; see {variable}"
     return AwsError(type(error).__name__, "misconfigured", sentence, variable=variable)
 
 
-def senseless(action: str, subject: str, lacks: str) -> AwsError:
-    """The error for a success that says nothing: somebody else answers at the service's address."""
+def invalid_response(action: str, subject: str, missing: str) -> AwsError:
+    """The error for a success without content: another server answers at the service's address."""
     advice = _FIXES["connection"].format(what=f"{action} on {subject}")
-    sentence = f"{advice}: {lacks} is in it; see AWS_ENDPOINT_URL"
-    return AwsError("Senseless", "connection", sentence, variable="AWS_ENDPOINT_URL")
+    sentence = f"{advice}: the response has no {missing}; see AWS_ENDPOINT_URL"
+    return AwsError("InvalidResponse", "connection", sentence, variable="AWS_ENDPOINT_URL")
 
 
 def kind_of(code: str, status: int = 400) -> Kind:
-    """What kind of trouble a service's error code stands for."""
+    """The kind of failure that a service's error code stands for."""
     short = code.removeprefix("com.amazonaws.sqs#").removeprefix("AWS.SimpleQueueService.")
     if short in _KINDS:
         return _KINDS[short]
@@ -174,22 +174,22 @@ def kind_of(code: str, status: int = 400) -> Kind:
 
 
 def translate(error: Exception, action: str, subject: str) -> AwsError:
-    """Whatever a call to AWS raised, as the one exception of this package."""
+    """The exception of a call to AWS as an `AwsError`."""
     if isinstance(error, AwsError):
         return error
     if isinstance(error, boto.ClientError):
-        told = error.response.get("Error", {})
+        details = error.response.get("Error", {})
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400))
-        code = str(told.get("Code", "Unknown"))
-        return error_from_response(code, str(told.get("Message", "")), status, action, subject)
+        code = str(details.get("Code", "Unknown"))
+        return error_from_response(code, str(details.get("Message", "")), status, action, subject)
     name = type(error).__name__
-    if isinstance(error, _UNKNOWN_SELF):
+    if isinstance(error, _NO_CREDENTIALS):
         return AwsError(name, "denied", f"no usable AWS credentials were found: {error}")
     if type(error) in _VARIABLES:
-        return unusable(error, _VARIABLES[type(error)])
-    if isinstance(error, _STALE):
+        return misconfigured(error, _VARIABLES[type(error)])
+    if isinstance(error, _NOT_RENEWED):
         kind: Kind = "expired-credentials"
     else:
-        kind = "connection" if isinstance(error, _AWAY) else "other"
+        kind = "connection" if isinstance(error, _NO_ANSWER) else "other"
     advice = _FIXES[kind].format(what=f"{action} on {subject}", permission=action)
     return AwsError(name, kind, f"{advice} ({name}: {error})")

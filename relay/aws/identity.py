@@ -1,4 +1,4 @@
-"""Who we are to AWS, and what time it is there."""
+"""The caller's identity (STS), AWS's time, and KMS keys."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from relay.aws.errors import AwsError, senseless, translate
+from relay.aws.errors import AwsError, invalid_response, translate
 from relay.aws.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallerIdentity:
-    """The answer of STS. `date` is AWS's time of day in epoch seconds, also where it refused."""
+    """The answer of STS. `date` is AWS's time in epoch seconds, even if the call was refused."""
 
     arn: str | None = None
     account: str | None = None
@@ -22,7 +22,7 @@ class CallerIdentity:
 
 
 async def caller_identity(session: Session) -> CallerIdentity:
-    """Ask STS whose credentials these are. Needs no permission. Never raises for its answer.
+    """The owner of the credentials. Needs no permission. A failed call is in `error`, not raised.
 
     Raises:
         AwsError: no client can be opened (no region, no such profile).
@@ -30,13 +30,13 @@ async def caller_identity(session: Session) -> CallerIdentity:
     client = await session.client("sts")
     try:
         answer = await client.get_caller_identity()
-    except Exception as error:  # noqa: BLE001 - whatever it is becomes a value
-        # Of a request that was never sent the attribute is there, and None.
-        told = getattr(error, "response", None) or {}
-        about = translate(error, "sts:GetCallerIdentity", "AWS STS")
-        return CallerIdentity(date=_date(told), error=about)
+    except Exception as error:  # noqa: BLE001 - any error is returned as a value
+        # The attribute is None for a request that was never sent.
+        response = getattr(error, "response", None) or {}
+        failure = translate(error, "sts:GetCallerIdentity", "AWS STS")
+        return CallerIdentity(date=_date(response), error=failure)
     if "Arn" not in answer:
-        return CallerIdentity(error=senseless("sts:GetCallerIdentity", "AWS STS", "no ARN"))
+        return CallerIdentity(error=invalid_response("sts:GetCallerIdentity", "AWS STS", "ARN"))
     return CallerIdentity(arn=answer["Arn"], account=answer["Account"], date=_date(answer))
 
 
@@ -50,7 +50,7 @@ def _date(answer: Mapping[str, Any]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class KmsKey:
-    """A key as KMS describes it. `shared` keys are AWS's own of this account, one a service."""
+    """A key as KMS describes it. AWS manages one key of its own for each service in an account."""
 
     arn: str
     state: str
@@ -58,30 +58,32 @@ class KmsKey:
 
 
 async def describe_key(session: Session, key: str, region: str | None = None) -> KmsKey:
-    """The key of this id, ARN or alias.
+    """The key with this id, ARN or alias.
 
     Raises:
-        AwsError: there is none, or it may not be described.
+        AwsError: the key does not exist or may not be described.
     """
     client = await session.client("kms", region)
     try:
-        told = (await client.describe_key(KeyId=key))["KeyMetadata"]
+        metadata = (await client.describe_key(KeyId=key))["KeyMetadata"]
     except Exception as error:
         raise translate(error, "kms:DescribeKey", key) from error
-    return KmsKey(told["Arn"], told.get("KeyState", ""), told.get("KeyManager") == "AWS")
+    return KmsKey(
+        metadata["Arn"], metadata.get("KeyState", ""), metadata.get("KeyManager") == "AWS"
+    )
 
 
 async def try_key(session: Session, key: str, region: str | None = None) -> None:
-    """Make a data key and decrypt it, the two things that SQS asks for. Nothing is kept.
+    """Generate a data key and decrypt it, as SQS does. The result is discarded.
 
     Raises:
-        AwsError: one of them is refused; the sentence names the permission.
+        AwsError: one of the two is refused; the sentence names the permission.
     """
     client = await session.client("kms", region)
     action = "kms:GenerateDataKey"
     try:
-        made = await client.generate_data_key(KeyId=key, KeySpec="AES_256")
+        data_key = await client.generate_data_key(KeyId=key, KeySpec="AES_256")
         action = "kms:Decrypt"
-        await client.decrypt(CiphertextBlob=made["CiphertextBlob"])
+        await client.decrypt(CiphertextBlob=data_key["CiphertextBlob"])
     except Exception as error:
         raise translate(error, action, key) from error

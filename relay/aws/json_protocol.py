@@ -1,7 +1,7 @@
-"""Calls to AWS's JSON protocol, signed here: the general client costs several times the work.
+"""A client of AWS's JSON protocol, several times cheaper than aiobotocore.
 
-Most of that client's time goes into its user agent, its validation of what we built ourselves and
-its parsing by shapes. Region, endpoint and credentials are still found by it.
+Most of aiobotocore's time goes into its user agent, the validation of parameters and the parsing by
+shapes. It still finds the region, the endpoint and the credentials.
 """
 
 from __future__ import annotations
@@ -25,11 +25,107 @@ from botocore.utils import get_environ_proxies  # type: ignore[import-untyped]  
 
 from relay.aws.errors import AwsError, error_from_response, translate
 from relay.aws.session import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, Session, Signer
-from relay.http import Answer, HttpClient
+from relay.http import HttpClient, Response
+
+KEEP_ALIVE = 12.0
+"""Seconds that an idle connection is kept open. AWS closes its end later."""
+
+RESPONSE_LIMIT = 64 * 1_048_576
+"""Bytes. Ten messages of one mebibyte in total, with every character escaped, take a tenth."""
+
+_HEADERS = {"user-agent": "sqs-relay", "accept-encoding": "identity"}
+_TYPE = "application/x-amz-json-1.0"
+_OK = 200
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 
 
-class Proxied:
-    """POSTs to one server by way of a proxy; an async context that owns its connections."""
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service with this protocol: its name in signatures, and the prefix of its actions."""
+
+    name: str
+    target: str
+
+
+SQS = Service("sqs", "AmazonSQS")
+DYNAMODB = Service("dynamodb", "DynamoDB_20120810")
+
+
+class HttpPoster(Protocol):
+    """An HTTP client."""
+
+    async def post(
+        self, target: str, body: bytes, headers: Mapping[str, str], *, limit: int
+    ) -> Response:
+        """The response to one POST."""
+        ...
+
+
+class JsonClient:
+    """A client of one endpoint of a service. Every failure is an `AwsError`."""
+
+    def __init__(
+        self,
+        http: HttpPoster,
+        session: Session,
+        endpoint: str,
+        region: str,
+        *,
+        service: Service = SQS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        parts = urlsplit(endpoint)
+        self._http = http
+        self._session = session
+        self._path = parts.path or "/"
+        self._service = service
+        self._signer = Signer(service.name, region, parts.netloc, self._path)
+        self._clock = clock
+
+    async def call(self, action: str, request: Mapping[str, Any], about: str) -> Any:
+        """Send one request, without a retry, and return the response.
+
+        Args:
+            action: an action of the service, such as `ReceiveMessage`.
+            request: its parameters. Bytes are sent in base64, as the protocol requires.
+            about: the queue or table, for the sentence of an error.
+
+        Raises:
+            AwsError: there was no response, or it was an error.
+        """
+        # The batch actions of SQS have no permission of their own.
+        permission = f"{self._service.name}:{action.removesuffix('Batch')}"
+        try:
+            response = await self._post(action, _encode(request))
+            status, answer = response.status, _read(response)
+        except Exception as failure:
+            raise translate(failure, permission, about) from failure
+        if status == _OK:
+            return answer
+        code = _code(answer, response.headers.get("x-amzn-query-error", ""), status)
+        raise self._refused(code, answer, status, permission, about)
+
+    async def _post(self, action: str, body: bytes) -> Response:
+        credentials = await self._session.credentials()
+        headers = {"content-type": _TYPE, "x-amz-target": f"{self._service.target}.{action}"}
+        signed = self._signer.headers(body, headers, credentials, self._clock())
+        del signed["host"]  # the HTTP client sends it
+        async with asyncio.timeout(READ_TIMEOUT):
+            return await self._http.post(self._path, body, signed, limit=RESPONSE_LIMIT)
+
+    def _refused(
+        self, code: str, answer: Mapping[str, Any], status: int, permission: str, about: str
+    ) -> AwsError:
+        detail = answer.get("message") or answer.get("Message")
+        error = error_from_response(code, str(detail or ""), status, permission, about)
+        if error.kind == "expired-credentials":
+            self._session.forget_credentials()
+        return error
+
+
+class ProxyClient:
+    """POSTs to one server through a proxy. An async context manager that owns its connections."""
 
     def __init__(
         self, url: str, proxy: str, headers: Mapping[str, str], tls: ssl.SSLContext | None
@@ -39,7 +135,7 @@ class Proxied:
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=tls or True),
             timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT),
-            # As it was signed: the client would leave a usual port out.
+            # Must match the signature: the client would omit a default port.
             headers={**headers, "host": urlsplit(url).netloc},
             skip_auto_headers={"accept"},
             auto_decompress=False,
@@ -59,15 +155,15 @@ class Proxied:
 
     async def post(
         self, target: str, body: bytes, headers: Mapping[str, str], *, limit: int
-    ) -> Answer:
-        """The answer to one POST. A longer one than the limit fails.
+    ) -> Response:
+        """The response to one POST. One that is longer than the limit is an error.
 
         Raises:
-            aiohttp.ClientError: there was none.
+            aiohttp.ClientError: there was no response.
         """
         async with self._http.post(
             urljoin(self._url, target),
-            # The client warns of large bodies that are no files.
+            # The client warns about large bodies that are not files.
             data=io.BytesIO(body),
             headers=headers,
             proxy=self._proxy,
@@ -78,124 +174,25 @@ class Proxied:
                 parts.append(part)
                 size += len(part)
                 if size > limit:
-                    raise aiohttp.ClientPayloadError("the answer is too long")
-            told = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(response.status, told, b"".join(parts))
-
-
-KEEP_ALIVE = 12.0
-"""Seconds that an idle connection is kept. AWS closes its end later than that."""
-
-ANSWER_LIMIT = 64 * 1_048_576
-"""Bytes: ten messages of a mebibyte in all, every character escaped, take a tenth of it."""
-
-_HEADERS = {"user-agent": "sqs-relay", "accept-encoding": "identity"}
-_TYPE = "application/x-amz-json-1.0"
-_OK = 200
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A service that speaks the protocol: what it is signed as, and the prefix of its actions."""
-
-    name: str
-    target: str
-
-
-SQS = Service("sqs", "AmazonSQS")
-DYNAMODB = Service("dynamodb", "DynamoDB_20120810")
-
-
-class Posting(Protocol):
-    """The seam to whatever speaks HTTP."""
-
-    async def post(
-        self, target: str, body: bytes, headers: Mapping[str, str], *, limit: int
-    ) -> Answer:
-        """The answer to one POST."""
-        ...
-
-
-class JsonClient:
-    """One endpoint of a service. Every failure is a `AwsError`."""
-
-    def __init__(
-        self,
-        http: Posting,
-        session: Session,
-        endpoint: str,
-        region: str,
-        *,
-        service: Service = SQS,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        parts = urlsplit(endpoint)
-        self._http = http
-        self._session = session
-        self._path = parts.path or "/"
-        self._service = service
-        self._signer = Signer(service.name, region, parts.netloc, self._path)
-        self._clock = clock
-
-    async def call(self, action: str, request: Mapping[str, Any], about: str) -> Any:
-        """The answer to one request, made once.
-
-        Args:
-            action: one of the service's, such as `ReceiveMessage`.
-            request: its parameters. Bytes are sent in base64, as the protocol has it.
-            about: the queue or table, for the sentence of an error.
-
-        Raises:
-            AwsError: there was no answer, or it was an error.
-        """
-        # The batch actions of SQS have no permission of their own.
-        permission = f"{self._service.name}:{action.removesuffix('Batch')}"
-        try:
-            found = await self._post(action, _encode(request))
-            status, answer = found.status, _read(found)
-        except Exception as failure:
-            raise translate(failure, permission, about) from failure
-        if status == _OK:
-            return answer
-        code = _code(answer, found.headers.get("x-amzn-query-error", ""), status)
-        raise self._refused(code, answer, status, permission, about)
-
-    async def _post(self, action: str, body: bytes) -> Answer:
-        credentials = await self._session.credentials()
-        headers = {"content-type": _TYPE, "x-amz-target": f"{self._service.target}.{action}"}
-        signed = self._signer.headers(body, headers, credentials, self._clock())
-        del signed["host"]  # the client's own, which is the same
-        async with asyncio.timeout(READ_TIMEOUT):
-            return await self._http.post(self._path, body, signed, limit=ANSWER_LIMIT)
-
-    def _refused(
-        self, code: str, answer: Mapping[str, Any], status: int, permission: str, about: str
-    ) -> AwsError:
-        told = answer.get("message") or answer.get("Message")
-        error = error_from_response(code, str(told or ""), status, permission, about)
-        if error.kind == "expired-credentials":
-            self._session.forget_credentials()
-        return error
+                    raise aiohttp.ClientPayloadError("the response is too long")
+            lowered = {name.lower(): value for name, value in response.headers.items()}
+            return Response(response.status, lowered, b"".join(parts))
 
 
 @contextlib.asynccontextmanager
 async def open_json_client(
     session: Session, endpoint: str, region: str, service: Service = SQS
 ) -> AsyncIterator[JsonClient]:
-    """Connections to an endpoint for as long as the block runs.
+    """A client of an endpoint for the duration of the block.
 
-    A proxy that the environment names is gone through, by a client that can.
+    If the environment names a proxy, another HTTP client is used, which supports proxies.
     """
     parts = urlsplit(endpoint)
     proxy = get_environ_proxies(endpoint).get(parts.scheme)
-    secure = None
-    if parts.scheme == "https":
-        secure = session.trusted()
+    tls = session.tls_context() if parts.scheme == "https" else None
     if proxy is not None:
-        async with Proxied(endpoint, proxy, _HEADERS, secure) as proxied:
-            yield JsonClient(proxied, session, endpoint, region, service=service)
+        async with ProxyClient(endpoint, proxy, _HEADERS, tls) as client:
+            yield JsonClient(client, session, endpoint, region, service=service)
         return
     http = HttpClient(
         endpoint,
@@ -203,7 +200,7 @@ async def open_json_client(
         connections=CONNECTIONS,
         keep_alive=KEEP_ALIVE,
         connect_timeout=CONNECT_TIMEOUT,
-        tls=secure,
+        tls=tls,
     )
     try:
         yield JsonClient(http, session, endpoint, region, service=service)
@@ -211,17 +208,17 @@ async def open_json_client(
         await http.aclose()
 
 
-def _read(found: Answer) -> dict[str, Any]:
-    """The object in an answer; empty where an error comes in a proxy's words, not the service's.
+def _read(response: Response) -> dict[str, Any]:
+    """The object in a response; empty for an error that did not come from the service.
 
     Raises:
-        ResponseParserError: a success without one is none.
+        ResponseParserError: it is a success without an object.
     """
-    answer = _value(found.body)
+    answer = _value(response.body)
     if isinstance(answer, dict):
         return answer
-    if found.status == _OK:
-        raise ResponseParserError(f"HTTP {_OK} and no JSON object")
+    if response.status == _OK:
+        raise ResponseParserError(f"HTTP {_OK} without a JSON object")
     return {}
 
 
@@ -229,14 +226,14 @@ def _value(body: bytes) -> Any:
     try:
         return _decode(body)
     except (msgspec.DecodeError, RecursionError):
-        # SQS lets no lone surrogate in, but what a stranger's emulator does must not stop a queue.
+        # SQS accepts no lone surrogates, but some emulators do, and one must not stop a queue.
         with contextlib.suppress(ValueError, RecursionError):
             return json.loads(body)
     return None
 
 
 def _code(answer: Mapping[str, Any], query_error: str, status: int) -> str:
-    """The error's code: of the protocol, else of the older one that it travels with."""
+    """The error's code in this protocol, else in the older query protocol."""
     return (
         str(answer.get("__type", "")).rpartition("#")[2]
         or query_error.partition(";")[0]

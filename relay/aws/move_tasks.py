@@ -1,4 +1,4 @@
-"""SQS's own message move tasks: start, follow, cancel."""
+"""SQS's message move tasks: start, follow and cancel them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ from relay.aws.sqs import Queue
 RUNNING = "RUNNING"
 COMPLETED = "COMPLETED"
 
+_METHODS = {
+    "StartMessageMoveTask": "start_message_move_task",
+    "ListMessageMoveTasks": "list_message_move_tasks",
+    "CancelMessageMoveTask": "cancel_message_move_task",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class MoveTask:
-    """A task as SQS describes it; counts are approximate. `handle` is None once it has ended."""
+    """A task as SQS describes it. Counts are approximate; `handle` is None after its end."""
 
     status: str
     moved: int
@@ -27,14 +33,14 @@ class MoveTask:
 
 
 class MoveTasks:
-    """The tasks of one dead-letter queue; SQS runs one at a time. All calls raise `AwsError`."""
+    """The tasks of a dead-letter queue; SQS runs one at a time. Every method raises `AwsError`."""
 
     def __init__(self, client: Any, queue: Queue) -> None:
         self._client = client
         self._queue = queue
 
     async def start(self, destination_arn: str, rate: int | None = None) -> str:
-        """Start moving everything there; the task's handle. `rate` is messages a second."""
+        """Start moving all messages, at most `rate` per second, and return the task's handle."""
         request: dict[str, Any] = {"SourceArn": self._queue.arn, "DestinationArn": destination_arn}
         if rate is not None:
             request["MaxNumberOfMessagesPerSecond"] = rate
@@ -48,7 +54,7 @@ class MoveTasks:
         return next((_read(raw) for raw in answer.get("Results") or ()), None)
 
     async def cancel(self, handle: str) -> int:
-        """Stop a task; about how many it has moved."""
+        """Cancel a task, and return about how many messages it has moved."""
         answer = await self._call("CancelMessageMoveTask", {"TaskHandle": handle})
         return int(answer.get("ApproximateNumberOfMessagesMoved", 0))
 
@@ -61,16 +67,9 @@ class MoveTasks:
         return answer
 
 
-_METHODS = {
-    "StartMessageMoveTask": "start_message_move_task",
-    "ListMessageMoveTasks": "list_message_move_tasks",
-    "CancelMessageMoveTask": "cancel_message_move_task",
-}
-
-
 @asynccontextmanager
 async def open_move_tasks(session: Session, queue: Queue) -> AsyncIterator[MoveTasks]:
-    """The queue's tasks, for as long as the session is open."""
+    """The move tasks of the queue, usable while the session is open."""
     region = queue.arn.split(":")[3]
     yield MoveTasks(await session.client("sqs", region), queue)
 

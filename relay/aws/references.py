@@ -1,4 +1,4 @@
-"""What people call a queue: its URL, its ARN or its name."""
+"""References to a queue: by URL, ARN or name."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _ARN_PARTS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """What a reference tells about where its queue is; the rest is for the session to know."""
+class QueueLocation:
+    """Where a queue is, as far as its reference says. The rest comes from the session."""
 
     name: str
     url: str | None = None
@@ -21,30 +21,30 @@ class Place:
     account: str | None = None
 
 
-def parse_reference(reference: str) -> Place:
-    """Read a URL, an ARN or a name.
+def parse_reference(reference: str) -> QueueLocation:
+    """Parse a URL, an ARN or a name.
 
     Raises:
-        AwsError: it is none of them.
+        AwsError: the reference is none of them.
     """
     if reference.startswith(("http://", "https://")):
         parts = urlsplit(reference)
         name = parts.path.rstrip("/").rpartition("/")[2]
         if name:
-            return Place(name=name, url=reference, region=_region_of(parts.hostname or ""))
+            return QueueLocation(name=name, url=reference, region=_region_of(parts.hostname or ""))
     elif reference.startswith("arn:"):
         fields = reference.split(":")
         if len(fields) == _ARN_PARTS and fields[2] == "sqs" and fields[5]:
-            return Place(name=fields[5], arn=reference, region=fields[3], account=fields[4])
+            return QueueLocation(name=fields[5], arn=reference, region=fields[3], account=fields[4])
     elif reference and "/" not in reference and ":" not in reference:
-        return Place(name=reference)
+        return QueueLocation(name=reference)
     raise AwsError(
         "InvalidAddress", "missing", f"{reference!r} is neither a queue's URL nor its ARN or name"
     )
 
 
 def arn_of(url: str, region: str) -> str:
-    """The ARN that follows from a queue's URL, whose path is account and name."""
+    """The ARN of a queue by its URL, whose path consists of account and name."""
     account, _, name = urlsplit(url).path.rstrip("/").rpartition("/")
     if region.startswith("cn-"):
         partition = "aws-cn"
@@ -54,7 +54,7 @@ def arn_of(url: str, region: str) -> str:
 
 
 def _region_of(host: str) -> str | None:
-    """The region in a host of AWS: `sqs.eu-west-1.amazonaws.com`, or the old form of it."""
+    """The region in a host name of AWS: `sqs.eu-west-1.amazonaws.com`, or its legacy form."""
     labels = host.split(".")
     if "amazonaws" not in labels:
         return None

@@ -1,4 +1,4 @@
-"""Objects of S3, read whole up to a limit."""
+"""S3: reading whole objects up to a size."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from relay.aws.session import Session
 
 
 async def read_object(session: Session, bucket: str, key: str, limit: int) -> bytes | None:
-    """The object's bytes, None where it has more than `limit` of them.
+    """The object's bytes, or None if it is larger than `limit` bytes.
 
     Raises:
-        AwsError: of kind `missing` where there is no such bucket or object. Without permission to
-            list the bucket S3 says `denied` for a missing object too.
+        AwsError: of kind `missing` if the bucket or object does not exist. Without permission to
+            list the bucket S3 answers `denied` for a missing object too.
     """
     client = await session.client("s3")
     try:

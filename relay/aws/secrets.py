@@ -1,4 +1,4 @@
-"""A secret that is kept in Secrets Manager or Parameter Store, looked up when it is needed."""
+"""Secrets in Secrets Manager or Parameter Store, looked up when they are needed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ READ_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class SecretPlace:
-    """Where a secret is: the store's name for it, and the field of it if it is a JSON object."""
+class SecretLocation:
+    """Where a secret is stored: its name or ARN, and the field if it is a JSON object."""
 
     name: str
     field: str | None
@@ -26,30 +26,30 @@ class SecretPlace:
 
     @property
     def permission(self) -> str:
-        """What the role needs to read it."""
+        """The permission that reading it requires."""
         return "ssm:GetParameter" if self.parameter else "secretsmanager:GetSecretValue"
 
     @property
     def region(self) -> str | None:
-        """The region of an ARN; None for a name, which is in the session's."""
+        """The region in an ARN; None for a name, which means the session's region."""
         parts = self.name.split(":")
-        return parts[3] if parts[0] == "arn" and len(parts) > 3 else None  # noqa: PLR2004 - where an ARN has it
+        return parts[3] if parts[0] == "arn" and len(parts) > 3 else None  # noqa: PLR2004 - its position in an ARN
 
 
-def parse_secret(reference: str) -> SecretPlace:
-    """Read `NAME`, `ARN`, `ssm:NAME`, each with or without `#field`. None of them holds a `#`."""
+def parse_secret(reference: str) -> SecretLocation:
+    """Parse `NAME`, `ARN` or `ssm:NAME`, each with or without `#field`. None contains a `#`."""
     bare, _, field = reference.partition("#")
     parameter = bare.startswith(
         (PARAMETER, "arn:aws:ssm:", "arn:aws-cn:ssm:", "arn:aws-us-gov:ssm:")
     )
-    return SecretPlace(bare.removeprefix(PARAMETER), field or None, parameter)
+    return SecretLocation(bare.removeprefix(PARAMETER), field or None, parameter)
 
 
 class Secret:
-    """The present value of a secret, kept for `max_age` seconds.
+    """The current value of a secret, cached for `max_age` seconds.
 
-    `look_up` is the blocking call that reads the store; it runs in a thread. One look-up is under
-    way at a time, whoever asks.
+    `look_up` is the blocking call that reads the store; it runs in a thread. Concurrent callers
+    share one look-up.
     """
 
     def __init__(
@@ -58,110 +58,113 @@ class Secret:
         *,
         max_age: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
-        look_up: Callable[[SecretPlace], str] | None = None,
+        look_up: Callable[[SecretLocation], str] | None = None,
     ) -> None:
-        self._place = parse_secret(reference)
+        self._location = parse_secret(reference)
         self._max_age = max_age
         self._clock = clock
         self._look_up = look_up or read_store
         self._lock = asyncio.Lock()
         self._value: str | None = None
-        self._known_at = 0.0
+        self._looked_up_at = 0.0
 
     async def value(self, *, fresh: bool = False) -> str:
-        """The secret; with `fresh`, which is for one that was just refused, as it is now.
+        """The secret. `fresh` is for a value that was just refused, and forces a look-up.
 
-        An old value is good until a new one is had: with the store out of reach it is returned,
-        unless `fresh` was asked for.
+        If the store cannot be reached, an expired value is returned, unless `fresh` is set.
 
         Raises:
-            AwsError: it cannot be looked up; the sentence names the permission, and no value.
+            AwsError: it cannot be looked up. The sentence names the permission and never a value.
         """
-        asked = self._clock()
+        called_at = self._clock()
         async with self._lock:
-            # Whoever waited here for another's look-up is served by it.
-            if self._value is not None and self._known_at >= self._oldest(asked, fresh=fresh):
+            # Another caller may have looked it up while this one waited for the lock.
+            if self._value is not None and self._looked_up_at >= self._oldest(
+                called_at, fresh=fresh
+            ):
                 return self._value
             try:
-                self._value = await asyncio.to_thread(self._look_up, self._place)
+                self._value = await asyncio.to_thread(self._look_up, self._location)
             except AwsError as error:
                 if self._value is None or fresh or not error.transient:
                     raise
-            self._known_at = self._clock()
+            self._looked_up_at = self._clock()
             return self._value
 
-    def _oldest(self, asked: float, *, fresh: bool) -> float:
-        return asked if fresh else asked - self._max_age
+    def _oldest(self, called_at: float, *, fresh: bool) -> float:
+        return called_at if fresh else called_at - self._max_age
 
 
-def read_store(place: SecretPlace) -> str:
+def read_store(location: SecretLocation) -> str:
     """Read the secret from AWS. Blocks.
 
     Raises:
-        AwsError: the store did not give it, or gave something that cannot be a key.
+        AwsError: the store did not return it, or returned something that cannot be a key.
     """
-    # Most relays have no secret to look up, and these take long to load.
-    from aws_lambda_powertools.utilities.parameters.exceptions import (  # noqa: PLC0415 - as said
+    # Slow to import, and most relays have no secret to look up.
+    from aws_lambda_powertools.utilities.parameters.exceptions import (  # noqa: PLC0415 - see above
         GetParameterError,
     )
 
     try:
-        text = _get(place)
+        text = _get(location)
     except GetParameterError as error:
-        # The library keeps the cause only as the exception's context.
+        # The library sets only the exception's context, not its cause.
         cause = error.__context__
-        raise _translated(cause if isinstance(cause, Exception) else error, place) from error
+        raise _translated(cause if isinstance(cause, Exception) else error, location) from error
     except Exception as error:
-        raise _translated(error, place) from error
-    return _key(text, place)
+        raise _translated(error, location) from error
+    return _key(text, location)
 
 
-def _get(place: SecretPlace) -> str:
+def _get(location: SecretLocation) -> str:
     import boto3  # type: ignore[import-untyped] # noqa: PLC0415 - ships no types, loads slowly
     from aws_lambda_powertools.utilities import parameters  # noqa: PLC0415 - loads slowly
     from botocore.config import Config  # type: ignore[import-untyped] # noqa: PLC0415 - the same
 
-    session = boto3.session.Session(region_name=place.region or os.environ.get("AWS_REGION"))
+    session = boto3.session.Session(region_name=location.region or os.environ.get("AWS_REGION"))
     config = Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
-        # Whoever asks for the secret tries again by itself.
+        # The caller retries.
         retries={"total_max_attempts": 1, "mode": "standard"},
     )
-    if place.parameter:
+    if location.parameter:
         store = parameters.SSMProvider(boto_config=config, boto3_session=session)
-        found = store.get(place.name, decrypt=True, force_fetch=True)
+        found = store.get(location.name, decrypt=True, force_fetch=True)
     else:
         vault = parameters.SecretsProvider(boto_config=config, boto3_session=session)
-        found = vault.get(place.name, force_fetch=True)
+        found = vault.get(location.name, force_fetch=True)
     return found.decode() if isinstance(found, bytes) else str(found)
 
 
-def _translated(error: Exception, place: SecretPlace) -> AwsError:
-    told = (getattr(error, "response", None) or {}).get("Error", {})
-    code, message = str(told.get("Code", "")), str(told.get("Message", ""))
+def _translated(error: Exception, location: SecretLocation) -> AwsError:
+    details = (getattr(error, "response", None) or {}).get("Error", {})
+    code, message = str(details.get("Code", "")), str(details.get("Message", ""))
     if "KMS" in message or code in ("DecryptionFailure", "InvalidKeyId"):
-        return error_from_response(f"KMS.{code}", message, 400, place.permission, place.name)
-    return translate(error, place.permission, place.name)
+        return error_from_response(f"KMS.{code}", message, 400, location.permission, location.name)
+    return translate(error, location.permission, location.name)
 
 
-def _key(text: str, place: SecretPlace) -> str:
-    """The key in what the store holds, which may be a JSON object with several."""
+def _key(text: str, location: SecretLocation) -> str:
+    """The key in the stored text, which may be a JSON object with several keys."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        if place.field is None and text.strip():
+        if location.field is None and text.strip():
             return text.strip()
-        raise _unusable(f"{place.name} is {'empty' if not text.strip() else 'no JSON object'}")
-    if place.field is None:
-        raise _unusable(f"{place.name} is a JSON object: name the field of it, {place.name}#field")
-    value = content.get(place.field)
+        raise _invalid(f"{location.name} is {'empty' if not text.strip() else 'not a JSON object'}")
+    if location.field is None:
+        raise _invalid(
+            f"{location.name} is a JSON object: name its field, as in {location.name}#field"
+        )
+    value = content.get(location.field)
     if not isinstance(value, str) or not value.strip():
-        raise _unusable(f"{place.name} has no text in its field {place.field}")
+        raise _invalid(f"{location.name} has no text in its field {location.field}")
     return value.strip()
 
 
-def _unusable(what: str) -> AwsError:
-    return AwsError("SecretUnusable", "other", f"the secret {what}")
+def _invalid(what: str) -> AwsError:
+    return AwsError("InvalidSecret", "other", f"the secret {what}")

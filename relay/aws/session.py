@@ -1,4 +1,4 @@
-"""Credentials, region and clients, found as AWS's own tools find them."""
+"""AWS sessions: credentials, region and clients as AWS's own tools find them, and signatures."""
 
 from __future__ import annotations
 
@@ -18,13 +18,20 @@ from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # sh
 from botocore.exceptions import BotoCoreError, NoCredentialsError  # type: ignore[import-untyped]  # ships no types
 from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  # ships no types
 
-from relay.aws.errors import AwsError, translate, unusable
+from relay.aws.errors import AwsError, misconfigured, translate
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 
+CONNECT_TIMEOUT = 5.0
+
+READ_TIMEOUT = 30.0
+"""Seconds; longer than the longest long poll of 20 s."""
+
+CONNECTIONS = 50
+
 
 class Credentials(Protocol):
-    """What signs: a snapshot that does not change."""
+    """Credentials for signing: an immutable snapshot."""
 
     access_key: str
     secret_key: str
@@ -32,7 +39,7 @@ class Credentials(Protocol):
 
 
 class Signer:
-    """Signs requests to one path of one service in one region. The day's key is kept."""
+    """Signs requests to one path of one service in one region. Caches the signing key for a day."""
 
     def __init__(self, service: str, region: str, host: str, path: str) -> None:
         self._host = host
@@ -46,13 +53,13 @@ class Signer:
     def headers(
         self, body: bytes, headers: Mapping[str, str], credentials: Credentials, at: float
     ) -> dict[str, str]:
-        """The headers, with those that sign them and the body.
+        """The headers to send: those given and those of the signature.
 
         Args:
-            body: what will be sent.
-            headers: to be signed, their names in lower case; `host` is added.
-            credentials: whose signature it is.
-            at: seconds since the epoch; AWS refuses what is five minutes off.
+            body: the body that will be sent.
+            headers: the headers to sign, with names in lower case; `host` is added.
+            credentials: the credentials to sign with.
+            at: seconds since the epoch. AWS refuses a time that is five minutes off.
         """
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
         sent = {**headers, "host": self._host, "x-amz-date": stamp}
@@ -86,12 +93,6 @@ def _mac(key: bytes, text: str) -> bytes:
     return hmac.digest(key, text.encode(), "sha256")
 
 
-CONNECT_TIMEOUT = 5.0
-READ_TIMEOUT = 30.0
-"""Above the longest long poll, 20 s."""
-CONNECTIONS = 50
-
-
 class Session:
     """One AWS identity in one region; clients are opened on demand and closed with it.
 
@@ -108,42 +109,42 @@ class Session:
 
     @property
     def region(self) -> str | None:
-        """The region asked for, else the environment's or the profile's."""
-        # botocore itself reads AWS_DEFAULT_REGION only; the command line and containers set both.
+        """The requested region, else that of the environment or the profile."""
+        # botocore itself reads only AWS_DEFAULT_REGION; the command line and containers set both.
         found = self._region or os.environ.get("AWS_REGION")
         return found or self.aio.get_config_variable("region")
 
     @property
     def verify(self) -> str | bool:
-        """The certificates to trust: `AWS_CA_BUNDLE` or the profile's, else True for the usual."""
+        """The CA file to trust: `AWS_CA_BUNDLE` or the profile's, else True for the default."""
         return self.aio.get_config_variable("ca_bundle") or True
 
-    def trusted(self) -> ssl.SSLContext:
-        """What servers must prove to be, by those certificates.
+    def tls_context(self) -> ssl.SSLContext:
+        """A TLS context that trusts these certificates.
 
         Raises:
-            AwsError: there are none in the file.
+            AwsError: the file has none.
         """
         try:
             return ssl.create_default_context(cafile=get_cert_path(self.verify))
         except OSError as error:
-            raise unusable(error, "AWS_CA_BUNDLE") from error
+            raise misconfigured(error, "AWS_CA_BUNDLE") from error
 
     async def credentials(self) -> Credentials:
-        """The credentials to sign with now, refreshed where they have an end.
+        """The credentials to sign with now, refreshed if they expire.
 
         Raises:
-            AwsError: there are none, or they could not be had.
+            AwsError: there are none, or they could not be retrieved.
         """
         try:
             return await self._frozen()
         except RuntimeError as error:
-            # What botocore raises for credentials that are expired after they were refreshed.
+            # botocore raises it if the credentials are still expired after a refresh.
             self._credentials = None
             sentence = f"the AWS credentials have expired ({error})"
             raise AwsError("Expired", "expired-credentials", sentence) from error
         except Exception as error:  # a credential process can fail in any way
-            raise translate(error, "finding credentials", "this machine") from error
+            raise translate(error, "the search for credentials", "this machine") from error
 
     async def _frozen(self) -> Credentials:
         if self._credentials is None:
@@ -155,20 +156,20 @@ class Session:
         return frozen
 
     def forget_credentials(self) -> None:
-        """Look everywhere again at the next call: files and roles do get new ones."""
+        """Search for credentials again at the next call: files and roles may have new ones."""
         self._credentials = None
 
     async def client(self, service: str, region: str | None = None) -> Any:
         """The aiobotocore client of this service, the same one at each call.
 
         Raises:
-            AwsError: no region is known, or profile, endpoint or certificates cannot be used.
+            AwsError: no region is known, or the profile, endpoint or certificates are unusable.
         """
         key = (service, region or self.region)
         if key not in self._clients:
             if self.verify is not True:
-                self.trusted()  # the client itself would find out at each request, and not say it
-            # Retries are ours: a retry inside a retry multiplies.
+                self.tls_context()  # the client would fail at each request without naming the cause
+            # The relay retries; retries inside retries multiply.
             config = AioConfig(
                 retries={"total_max_attempts": 1, "mode": "standard"},
                 connect_timeout=CONNECT_TIMEOUT,
@@ -179,17 +180,17 @@ class Session:
                 async with AsyncExitStack() as trying:
                     opening = self.aio.create_client(service, region_name=key[1], config=config)
                     client = await trying.enter_async_context(opening)
-                    _check(client.meta.endpoint_url)
+                    _check_endpoint(client.meta.endpoint_url)
                     self._stack.push_async_exit(trying.pop_all())
             except BotoCoreError as error:
                 raise translate(error, f"opening {service}", key[1] or "AWS") from error
             except ValueError as error:
-                raise unusable(error, await self._endpoint_variable(service)) from error
+                raise misconfigured(error, await self._endpoint_variable(service)) from error
             self._clients[key] = client
         return self._clients[key]
 
     async def _endpoint_variable(self, service: str) -> str:
-        """The variable of its endpoint, which has the service's id and not the client's name."""
+        """The endpoint's variable, which contains the service's id and not the client's name."""
         model = await self.aio.get_service_model(service)
         return f"AWS_ENDPOINT_URL_{model.service_id.replace(' ', '_').upper()}"
 
@@ -198,7 +199,7 @@ class Session:
 async def open_session(
     region: str | None = None, profile: str | None = None
 ) -> AsyncIterator[Session]:
-    """An AWS session for as long as the block runs. It calls nobody until a client is used.
+    """An AWS session for the duration of the block. No call is made until a client is used.
 
     Raises:
         AwsError: the profile does not exist, or AWS's files cannot be read.
@@ -206,28 +207,17 @@ async def open_session(
     async with AsyncExitStack() as stack:
         try:
             session = AioSession(profile=profile)
-            # Nothing else looks the profile up where the environment has region and endpoint.
+            # With region and endpoint in the environment nothing else would check the profile.
             session.get_scoped_config()
         except BotoCoreError as error:
             raise translate(error, "opening a session", "this machine") from error
         yield Session(session, stack, region)
 
 
-def _check(endpoint: str) -> None:
-    """Refuse what the general client accepts and nobody can call.
-
-    Raises:
-        ValueError: its scheme or its port is none.
-    """
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or parts.port == 0:
-        raise ValueError(f"Invalid endpoint: {endpoint}")
-
-
 class SharedSession:
-    """Opens the session at the first call, and again at the next one if that failed.
+    """Opens one session at the first call, and tries again at the next call after a failure.
 
-    So nothing that AWS lacks (a profile, a region) keeps the relay from starting and saying so.
+    A missing profile or region therefore does not prevent the relay from starting and reporting it.
     """
 
     def __init__(self, resources: AsyncExitStack) -> None:
@@ -245,3 +235,14 @@ class SharedSession:
             if self._session is None:
                 self._session = await self._resources.enter_async_context(open_session())
         return self._session
+
+
+def _check_endpoint(endpoint: str) -> None:
+    """Refuse an endpoint that botocore accepts although it cannot be called.
+
+    Raises:
+        ValueError: its scheme or port is invalid.
+    """
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or parts.port == 0:
+        raise ValueError(f"Invalid endpoint: {endpoint}")

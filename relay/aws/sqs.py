@@ -1,4 +1,4 @@
-"""One SQS queue: receive, send, delete, change visibility, each entry with its own result."""
+"""The client of one SQS queue: receive, send, delete and change visibility, in batches."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from relay.aws.errors import AwsError, senseless, translate
+from relay.aws.errors import AwsError, invalid_response, translate
 from relay.aws.json_protocol import JsonClient, open_json_client
-from relay.aws.references import Place, arn_of, parse_reference
+from relay.aws.references import QueueLocation, arn_of, parse_reference
 from relay.aws.session import Session
 from relay.aws.sqs_values import (
     BATCH_ENTRIES,
@@ -19,48 +19,14 @@ from relay.aws.sqs_values import (
     QueueAttributes,
     ReceivedMessage,
     Sent,
-    by_size,
+    batches_by_size,
+    match_results,
     read_attributes,
     read_message,
-    sort_out,
     tens,
     write_entry,
 )
 from relay.model.message import Attribute, Message
-
-# A copy is made in a third of the time: a new one asks OpenSSL for the algorithm by its name.
-_EMPTY = hashlib.md5(usedforsecurity=False)
-
-
-def intact(message: Message, raw: Mapping[str, Any]) -> bool:
-    """Whether body and attributes are what SQS hashed; a hash that is absent proves nothing."""
-    body = raw.get("MD5OfBody")
-    if body is not None and body != _md5(message.body):
-        return False
-    attributes = raw.get("MD5OfMessageAttributes")
-    return attributes is None or attributes == attributes_md5(message.attributes)
-
-
-def attributes_md5(attributes: Mapping[str, Attribute]) -> str:
-    """The hash that SQS documents for message attributes: sorted by name, lengths first."""
-    parts: list[bytes] = []
-    for name in sorted(attributes):
-        attribute = attributes[name]
-        text = isinstance(attribute.value, str)
-        raw = attribute.value
-        # SQS allows no lone surrogate; a stranger's emulator may.
-        value = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
-        for part in (name.encode(), attribute.data_type.encode()):
-            parts += (len(part).to_bytes(4, "big"), part)
-        parts += (b"\x01" if text else b"\x02", len(value).to_bytes(4, "big"), value)
-    return _md5(b"".join(parts))
-
-
-def _md5(data: bytes) -> str:
-    digest = _EMPTY.copy()
-    digest.update(data)
-    return digest.hexdigest()
-
 
 LONGEST_WAIT = 20.0
 
@@ -68,33 +34,36 @@ T = TypeVar("T")
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
+# Copied for each hash, in a third of the time: creating one looks the algorithm up by its name.
+_EMPTY_MD5 = hashlib.md5(usedforsecurity=False)
+
 
 class Queue:
-    """A queue of SQS. A batch of any size may be given; it is split as SQS needs it.
+    """An SQS queue. Batches of any size are split into requests as SQS requires.
 
-    Every call raises `AwsError` where SQS answered for no entry at all. Where some calls of a
-    split batch were answered and a later one was not, its entries come back as `Failed` with the
-    error's code: the earlier results are not lost. After an error of kind `connection` an entry may
-    have been carried out all the same.
+    Every method raises `AwsError` if SQS answered for no entry at all. If a later request of a
+    split batch fails, its entries are `Failed` with the error's code, so that the earlier results
+    are not lost. After an error of kind `connection` an entry may have been carried out all the
+    same.
     """
 
-    def __init__(self, wire: JsonClient, url: str, arn: str) -> None:
+    def __init__(self, client: JsonClient, url: str, arn: str) -> None:
         self.url = url
         self.arn = arn
         self.name = url.rstrip("/").rpartition("/")[2]
         self.fifo = self.name.endswith(".fifo")
-        self._wire = wire
+        self._client = client
 
     async def attributes(self) -> QueueAttributes:
-        """The queue's settings and counts as they are now."""
+        """The queue's current settings and counts."""
         answer = await self._call("GetQueueAttributes", AttributeNames=["All"])
         if not answer.get("Attributes"):
-            raise senseless("sqs:GetQueueAttributes", self.url, "no attribute")
+            raise invalid_response("sqs:GetQueueAttributes", self.url, "attribute")
         try:
             return read_attributes(answer["Attributes"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            # Whoever asks now and then must not end for one such answer.
-            raise senseless("sqs:GetQueueAttributes", self.url, "no readable figure") from error
+            # An unexpected exception would end the periodic checks that call this.
+            raise invalid_response("sqs:GetQueueAttributes", self.url, "readable figure") from error
 
     async def receive(
         self,
@@ -103,10 +72,10 @@ class Queue:
         visibility: float | None = None,
         attempt_id: str | None = None,
     ) -> list[ReceivedMessage]:
-        """Up to ten messages, after at most `wait` seconds. Empty does not mean an empty queue.
+        """Up to ten messages, after at most `wait` seconds. None do not mean an empty queue.
 
-        A message whose MD5 does not match is left out and comes again. `attempt_id` (FIFO only)
-        makes a repeat of a receive with a lost answer return the same messages.
+        A message whose MD5 does not match is left out, and is received again later. With the same
+        `attempt_id` (FIFO only) a repeated receive after a lost answer returns the same messages.
         """
         request: dict[str, Any] = {
             "MaxNumberOfMessages": min(max_messages, BATCH_ENTRIES),
@@ -122,30 +91,37 @@ class Queue:
         return [found for raw in answer.get("Messages") or () if (found := self._read(raw))]
 
     async def send(self, entries: Sequence[Outgoing]) -> list[Sent | Failed]:
-        """Send all, in order; the results have the same order."""
-        return await self._batched("SendMessageBatch", by_size(entries), write_entry, _read_sent)
+        """Send all, in order. The results are in the order of the entries."""
+        return await self._batched(
+            "SendMessageBatch", batches_by_size(entries), write_entry, _read_sent
+        )
 
     async def delete(self, handles: Sequence[str]) -> list[Failed | None]:
-        """Delete by handle; None where SQS agreed, which for a stale handle proves nothing."""
-        return await self._batched("DeleteMessageBatch", tens(handles), _write_delete, _agreed)
+        """Delete by handle. None is a success, which proves nothing for an old handle."""
+        return await self._batched("DeleteMessageBatch", tens(handles), _write_delete, _no_result)
 
     async def change_visibility(self, changes: Sequence[tuple[str, float]]) -> list[Failed | None]:
-        """Hide each message for so many seconds from now; 0 makes it visible at once."""
+        """Hide each message for so many seconds; 0 makes it visible at once. None is a success."""
         return await self._batched(
-            "ChangeMessageVisibilityBatch", tens(changes), _write_visibility, _agreed
+            "ChangeMessageVisibilityBatch", tens(changes), _write_visibility, _no_result
         )
 
     def _read(self, raw: Mapping[str, Any]) -> ReceivedMessage | None:
         try:
             received = ReceivedMessage(read_message(raw, self.name), raw["ReceiptHandle"])
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            # An emulator's, and it must not stop the others.
-            _log.warning("a message that cannot be read is left to come again: %r", error)
+            # Some emulators send such messages, and one must not stop the others.
+            _log.warning(
+                "skipped a message that cannot be read, it will be received again: %r", error
+            )
             return None
         message = received.message
-        if intact(message, raw):
+        if _is_intact(message, raw):
             return received
-        _log.warning("damaged on the way, left to come again: message %s", message.message_id)
+        _log.warning(
+            "skipped a message that was damaged in transit, it will be received again: %s",
+            message.message_id,
+        )
         return None
 
     async def _batched(
@@ -155,7 +131,7 @@ class Queue:
         write: Callable[[int, T], dict[str, Any]],
         read: Callable[[Mapping[str, Any]], R],
     ) -> list[R | Failed]:
-        """Call for each chunk and put each entry's result in its place."""
+        """Send a request for each chunk. The results are in the order of the entries."""
         results: list[R | Failed] = []
         for chunk in chunks:
             entries = [write(index, item) for index, item in enumerate(chunk)]
@@ -166,43 +142,43 @@ class Queue:
                     raise
                 results += [Failed(error.code, error.sentence)] * len(chunk)
             else:
-                results += sort_out(answer, len(chunk), read)
+                results += match_results(answer, len(chunk), read)
         return results
 
     async def _call(self, action: str, **request: Any) -> Mapping[str, Any]:
         request["QueueUrl"] = self.url
-        answer: Mapping[str, Any] = await self._wire.call(action, request, self.url)
+        answer: Mapping[str, Any] = await self._client.call(action, request, self.url)
         return answer
 
 
 @asynccontextmanager
 async def open_queue(session: Session, reference: str) -> AsyncIterator[Queue]:
-    """The queue of this URL, ARN or name, for as long as the block runs.
+    """The queue with this URL, ARN or name, for the duration of the block.
 
-    A URL is taken at its word without a call; a name is looked up in the session's region and
-    account. A queue of another region is reached in its own region.
+    A URL is used without a call; a name is looked up in the session's region and account. A queue
+    in another region is called in its region.
 
     Raises:
-        AwsError: there is no such queue, or it may not be looked up.
+        AwsError: the queue does not exist or may not be looked up.
     """
-    place = parse_reference(reference)
-    client = await session.client("sqs", place.region)
-    url = place.url or await _look_up(client, place)
-    region = place.region or client.meta.region_name
-    async with open_json_client(session, client.meta.endpoint_url, region) as wire:
-        yield Queue(wire, url, place.arn or arn_of(url, region))
+    location = parse_reference(reference)
+    boto = await session.client("sqs", location.region)
+    url = location.url or await _look_up(boto, location)
+    region = location.region or boto.meta.region_name
+    async with open_json_client(session, boto.meta.endpoint_url, region) as client:
+        yield Queue(client, url, location.arn or arn_of(url, region))
 
 
-async def _look_up(client: Any, place: Place) -> str:
-    request = {"QueueName": place.name}
-    if place.account is not None:
-        request["QueueOwnerAWSAccountId"] = place.account
+async def _look_up(boto: Any, location: QueueLocation) -> str:
+    request = {"QueueName": location.name}
+    if location.account is not None:
+        request["QueueOwnerAWSAccountId"] = location.account
     try:
-        answer = await client.get_queue_url(**request)
+        answer = await boto.get_queue_url(**request)
     except Exception as error:
-        raise translate(error, "sqs:GetQueueUrl", place.name) from error
+        raise translate(error, "sqs:GetQueueUrl", location.name) from error
     if not answer.get("QueueUrl"):
-        raise senseless("sqs:GetQueueUrl", place.name, "no URL")
+        raise invalid_response("sqs:GetQueueUrl", location.name, "URL")
     return str(answer["QueueUrl"])
 
 
@@ -219,5 +195,35 @@ def _read_sent(raw: Mapping[str, Any]) -> Sent:
     return Sent(raw["MessageId"], raw.get("SequenceNumber"))
 
 
-def _agreed(_raw: Mapping[str, Any]) -> None:
-    """Deletes and visibility changes answer with nothing but the entry's id."""
+def _no_result(_raw: Mapping[str, Any]) -> None:
+    """A successful delete or visibility change returns only the entry's id."""
+
+
+def _is_intact(message: Message, raw: Mapping[str, Any]) -> bool:
+    """Whether body and attributes match the MD5 of SQS. A missing hash counts as a match."""
+    body = raw.get("MD5OfBody")
+    if body is not None and body != _md5(message.body):
+        return False
+    attributes = raw.get("MD5OfMessageAttributes")
+    return attributes is None or attributes == attributes_md5(message.attributes)
+
+
+def attributes_md5(attributes: Mapping[str, Attribute]) -> str:
+    """The MD5 of message attributes as SQS documents it: sorted by name, with lengths."""
+    parts: list[bytes] = []
+    for name in sorted(attributes):
+        attribute = attributes[name]
+        text = isinstance(attribute.value, str)
+        raw = attribute.value
+        # SQS allows no lone surrogates, but some emulators do.
+        value = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
+        for part in (name.encode(), attribute.data_type.encode()):
+            parts += (len(part).to_bytes(4, "big"), part)
+        parts += (b"\x01" if text else b"\x02", len(value).to_bytes(4, "big"), value)
+    return _md5(b"".join(parts))
+
+
+def _md5(data: bytes) -> str:
+    digest = _EMPTY_MD5.copy()
+    digest.update(data)
+    return digest.hexdigest()

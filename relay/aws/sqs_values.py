@@ -1,4 +1,4 @@
-"""The values that go to SQS and come from it."""
+"""The values of SQS requests and responses, and the splitting of batches."""
 
 from __future__ import annotations
 
@@ -13,9 +13,18 @@ from msgspec import Struct
 from relay.aws.errors import kind_of
 from relay.model.message import Attribute, Message
 
+BATCH_ENTRIES = 10
+BATCH_BYTES = 1_048_576
+"""The AWS quota for one message and for a whole batch, since August 2025."""
+
+_INDEX_BY_ID = {str(index): index for index in range(BATCH_ENTRIES)}
+
+T = TypeVar("T")
+R = TypeVar("R")
+
 
 class ReceivedMessage(Struct, frozen=True):
-    """A message and the handle of this one receive of it; each receive gives another handle."""
+    """A message and its receipt handle, which is a new one at each receive."""
 
     message: Message
     handle: str
@@ -23,7 +32,7 @@ class ReceivedMessage(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """A message to send. `delay` is in whole seconds, and FIFO queues take none."""
+    """A message to send. `delay` is in whole seconds; FIFO queues accept none."""
 
     body: str
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
@@ -34,7 +43,7 @@ class Outgoing:
 
     @property
     def size(self) -> int:
-        """Bytes that count against SQS's limits: body and attributes, not the trace header."""
+        """The bytes that count towards SQS's limits: body and attributes, not the trace header."""
         return len(self.body.encode("utf-8", "surrogatepass")) + sum(
             len(name.encode()) + len(attribute.data_type.encode()) + len(_bytes(attribute.value))
             for name, attribute in self.attributes.items()
@@ -43,14 +52,14 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """SQS has the message, under this id. On FIFO queues it may be an earlier one's (dedup)."""
+    """SQS has the message under this id. On a FIFO queue it may be that of an earlier duplicate."""
 
     message_id: str
     sequence_number: str | None = None
 
 
 class Failed(Struct, frozen=True):
-    """One entry of a batch was refused. `sender_fault` is SQS's own opinion whose fault it is."""
+    """One entry of a batch failed. `sender_fault` is SQS's own statement of whose fault it was."""
 
     code: str
     sentence: str
@@ -58,13 +67,13 @@ class Failed(Struct, frozen=True):
 
     @property
     def permanent(self) -> bool:
-        """Whether repeating is in vain. A throttled sender is at fault, but not for ever."""
+        """Whether a retry is pointless. SQS calls throttling a sender fault too, but it ends."""
         return self.sender_fault and kind_of(self.code) == "other"
 
 
 @dataclass(frozen=True, slots=True)
 class RedrivePolicy:
-    """Where SQS moves a message at its receive number `max_receive_count` + 1."""
+    """Where SQS moves a message instead of its receive number `max_receive_count` + 1."""
 
     target_arn: str
     max_receive_count: int
@@ -72,7 +81,7 @@ class RedrivePolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueAttributes:
-    """A queue as SQS describes it. Durations are seconds, sizes bytes; counts are approximate."""
+    """A queue's attributes. Durations are seconds, sizes are bytes, counts are approximate."""
 
     arn: str
     visibility: float
@@ -92,7 +101,7 @@ class QueueAttributes:
 
 
 def read_attributes(raw: Mapping[str, str]) -> QueueAttributes:
-    """What `GetQueueAttributes` answered; what an emulator leaves out has SQS's default."""
+    """The response of `GetQueueAttributes`. What an emulator leaves out has SQS's default."""
     return QueueAttributes(
         arn=raw.get("QueueArn", ""),
         visibility=float(raw.get("VisibilityTimeout", 30)),
@@ -113,10 +122,10 @@ def read_attributes(raw: Mapping[str, str]) -> QueueAttributes:
 
 
 def read_message(raw: Mapping[str, Any], queue: str) -> Message:
-    """One entry of `ReceiveMessage`, its binary values in base64."""
+    """One message of a `ReceiveMessage` response, whose binary values are in base64."""
     system: Mapping[str, str] = raw.get("Attributes") or {}
     return Message(
-        # SQS allows no lone surrogate; a stranger's emulator may, and decoding then says so.
+        # SQS allows no lone surrogates. Some emulators do; decoding then rejects the body.
         body=raw.get("Body", "").encode("utf-8", "surrogatepass"),
         message_id=raw["MessageId"],
         queue=queue,
@@ -136,7 +145,7 @@ def read_message(raw: Mapping[str, Any], queue: str) -> Message:
 
 
 def write_entry(index: int, message: Outgoing) -> dict[str, Any]:
-    """One entry of `SendMessageBatch`. Its id is its index: the same message may come twice."""
+    """One entry of `SendMessageBatch`. Its id is its index, because a message may occur twice."""
     entry: dict[str, Any] = {"Id": str(index), "MessageBody": message.body}
     if message.attributes:
         entry["MessageAttributes"] = {
@@ -181,24 +190,14 @@ def _redrive(raw: str | None) -> RedrivePolicy | None:
     return RedrivePolicy(policy["deadLetterTargetArn"], int(policy["maxReceiveCount"]))
 
 
-BATCH_ENTRIES = 10
-BATCH_BYTES = 1_048_576
-"""AWS quota for one message and for all of a batch, since August 2025."""
-
-_PLACES = {str(place): place for place in range(BATCH_ENTRIES)}
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
 def tens(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """The items in order, at most ten at a time."""
     for start in range(0, len(items), BATCH_ENTRIES):
         yield items[start : start + BATCH_ENTRIES]
 
 
-def by_size(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
-    """The messages in order, in batches that SQS takes; one too big for any goes alone."""
+def batches_by_size(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
+    """The messages in order, in batches that SQS accepts. One that exceeds the limit is alone."""
     batch: list[Outgoing] = []
     total = 0
     for message in messages:
@@ -212,20 +211,20 @@ def by_size(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
         yield batch
 
 
-def sort_out(
+def match_results(
     answer: Mapping[str, Any], count: int, read: Callable[[Mapping[str, Any]], R]
 ) -> list[R | Failed]:
-    """Each entry's own result by its index. An entry that the answer forgot has failed."""
+    """The result of each entry, by its index. An entry without a result has failed."""
     results: dict[int, R | Failed] = {}
     for raw in answer.get("Successful") or ():
-        results[_place(raw)] = read(raw)
+        results[_index(raw)] = read(raw)
     for raw in answer.get("Failed") or ():
         code, fault = str(raw.get("Code", "Unknown")), bool(raw.get("SenderFault"))
-        results[_place(raw)] = Failed(code, str(raw.get("Message") or code), fault)
-    forgotten = Failed("Unanswered", "SQS answered nothing for it")
-    return [results.get(place, forgotten) for place in range(count)]
+        results[_index(raw)] = Failed(code, str(raw.get("Message") or code), fault)
+    unanswered = Failed("Unanswered", "SQS returned no result for it")
+    return [results.get(index, unanswered) for index in range(count)]
 
 
-def _place(raw: Mapping[str, Any]) -> int:
-    """Which entry a result belongs to; -1 where to none of ours."""
-    return _PLACES.get(raw.get("Id", ""), -1)
+def _index(raw: Mapping[str, Any]) -> int:
+    """The index of the entry that a result belongs to, or -1."""
+    return _INDEX_BY_ID.get(raw.get("Id", ""), -1)

@@ -1,4 +1,4 @@
-"""A state machine of Step Functions, as AWS answers about it."""
+"""Step Functions: a client of one state machine."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from relay.aws.errors import translate
 from relay.aws.session import Session
 
 _MACHINE_PARTS = 7
-"""Parts of a state machine's ARN; a version or an alias is one more."""
+"""The parts of a state machine's ARN. A version or an alias adds one."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartedExecution:
-    """An execution: its ARN, when it began (epoch seconds), its input where it was asked for."""
+    """An execution: its ARN, start (epoch seconds) and, after `look_up`, its input."""
 
     arn: str
     started_at: float
@@ -23,9 +23,9 @@ class StartedExecution:
 
 
 class StateMachineClient:
-    """One state machine by its ARN, which may name a version or an alias.
+    """A state machine by its ARN, which may name a version or an alias.
 
-    Each call is one request and raises `AwsError` for whatever else than an answer it gets.
+    Each method sends one request, and raises `AwsError` if it fails.
     """
 
     def __init__(self, session: Callable[[], Awaitable[Session]], arn: str) -> None:
@@ -36,33 +36,33 @@ class StateMachineClient:
         self._region = parts[3] if len(parts) >= _MACHINE_PARTS else None
 
     async def is_express(self) -> bool:
-        """Whether it is of type EXPRESS, which its versions and aliases are too."""
+        """Whether the state machine, with its versions and aliases, is of type EXPRESS."""
         client = await self._client()
         action = "states:DescribeStateMachine"
         try:
-            told = await client.describe_state_machine(stateMachineArn=self._base)
+            answer = await client.describe_state_machine(stateMachineArn=self._base)
         except Exception as error:
             raise translate(error, action, self._base) from error
-        return bool(told["type"] == "EXPRESS")
+        return bool(answer["type"] == "EXPRESS")
 
     async def start(self, name: str, text: str) -> StartedExecution:
         """Start an execution of this name with this input."""
         client = await self._client()
         try:
-            told = await client.start_execution(stateMachineArn=self._arn, name=name, input=text)
+            answer = await client.start_execution(stateMachineArn=self._arn, name=name, input=text)
         except Exception as error:
             raise translate(error, "states:StartExecution", self._arn) from error
-        return StartedExecution(told["executionArn"], told["startDate"].timestamp())
+        return StartedExecution(answer["executionArn"], answer["startDate"].timestamp())
 
     async def look_up(self, name: str) -> StartedExecution:
         """The execution of this name, with its input."""
         client = await self._client()
         arn = f"{self._base.replace(':stateMachine:', ':execution:')}:{name}"
         try:
-            told = await client.describe_execution(executionArn=arn)
+            answer = await client.describe_execution(executionArn=arn)
         except Exception as error:
             raise translate(error, "states:DescribeExecution", arn) from error
-        return StartedExecution(arn, told["startDate"].timestamp(), told.get("input"))
+        return StartedExecution(arn, answer["startDate"].timestamp(), answer.get("input"))
 
     async def _client(self) -> Any:
         session = await self._session()

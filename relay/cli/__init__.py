@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and nothing of what they do."""
+"""The command line: the list of commands, each imported only when it is run."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from typing import Annotated
 import typer
 
 COMMANDS = {
-    "serve": "Take messages from Elastic Beanstalk's worker daemon and deliver their events.",
-    "poll": "Receive messages from the queue itself and deliver their events.",
-    "config": "Show the settings in effect, where each comes from, and what is wrong with them.",
+    "serve": "Deliver messages pushed by Elastic Beanstalk's worker daemon (push mode).",
+    "poll": "Receive messages from an SQS queue and deliver them (pull mode).",
+    "config": "Show the effective settings, the source of each, and any errors.",
     "send": "Send messages from a file to a queue.",
-    "dlq": "See what died and why, and bring it back safely.",
-    "status": "Show what waits, what the relay does with it, and how fast.",
-    "trace": "Tell everything that happened to one event.",
-    "doctor": "Check queues, keys, clocks and permissions before they hurt.",
-    "dev": "Run the whole road on this machine until it is stopped.",
-    "demo": "See the promise kept: traffic, an outage, a crash, and balanced books.",
+    "dlq": "Inspect, redrive, drop and restore dead letters.",
+    "status": "Show queue depths, the state of each relay, and its throughput.",
+    "trace": "Show everything that happened to one event.",
+    "doctor": "Check queues, keys, timeouts and permissions for problems.",
+    "dev": "Run SQS, Inngest and the relay on this machine until stopped.",
+    "demo": "Run an end-to-end test on this machine, with an outage and a crash.",
 }
-"""Every command and its one line in `relay --help`.
+"""Every command and its summary in `relay --help`.
 
-The module `relay.cli.<name>` holds it as `command`: a function for typer, with its exit codes
-in `EXIT_CODES`, or a `typer.Typer` with commands of its own.
+The module `relay.cli.<name>` exports `command`: either a function for typer, with its exit codes
+in `EXIT_CODES`, or a `typer.Typer` with subcommands.
 """
 
 EXIT_CODES = (
-    "Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. A command's help"
-    " says more."
+    "Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. Some commands add"
+    " their own: see COMMAND --help."
 )
 
 
 def main() -> None:
-    """Run the command that the process was started with, and exit with its code."""
+    """Run the command given in `sys.argv` and exit with its exit code."""
     application(sys.argv[1:])(prog_name="relay")
 
 
 def application(arguments: Sequence[str]) -> typer.Typer:
-    """The command line for these arguments.
+    """Build the command line for these arguments.
 
-    Only the command that they name is imported, so that starting one costs no other's libraries.
+    Only the module of the chosen command is imported, to keep start-up fast.
     """
     app = typer.Typer(
         add_completion=False,
@@ -55,7 +55,7 @@ def application(arguments: Sequence[str]) -> typer.Typer:
         if name == chosen:
             _add(app, name)
         else:
-            app.command(name, help=summary)(_listed)
+            app.command(name, help=summary)(_placeholder)
     return app
 
 
@@ -67,14 +67,14 @@ def _add(app: typer.Typer, name: str) -> None:
         app.command(name, epilog=module.EXIT_CODES)(module.command)
 
 
-def _listed() -> None:
-    """A command that is named in the help and not run, for another one was chosen."""
+def _placeholder() -> None:
+    """Stand in for a command that was not chosen, so that the help lists it."""
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the flag
-    if wanted:
-        # Half of the time that starting takes, for one option.
-        from relay.version import version  # noqa: PLC0415 - as said
+def _print_version(requested: bool) -> None:  # noqa: FBT001 - typer calls it with the flag
+    if requested:
+        # Importing this takes half of the start-up time, and only this option needs it.
+        from relay.version import version  # noqa: PLC0415 - see above
 
         typer.echo(f"relay {version()}")
         raise typer.Exit
@@ -84,7 +84,10 @@ def _root(
     *,
     _version: Annotated[
         bool,
-        typer.Option("--version", help="Show the version.", callback=_version, is_eager=True),
+        typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Carry events from SQS to an event orchestrator, each accepted once or explained."""
+    """Deliver events from SQS to an orchestrator.
+
+    Each event is accepted under exactly one id, or becomes a dead letter with a reason.
+    """

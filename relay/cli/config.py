@@ -1,4 +1,4 @@
-"""`relay config`: the settings in effect."""
+"""`relay config`: show the settings in effect, and validate them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relay.cli.startup import USAGE, EnvFile, fail
 from relay.settings.loading import Loaded, load
 from relay.settings.reference import reference, shown, variable
 
-EXIT_CODES = "Exit codes: 0 the relay can run with these settings, 2 it cannot: see standard error."
+EXIT_CODES = "Exit codes: 0 the settings are valid, 2 they are not (errors on standard error)."
 
 
 def command(
@@ -20,24 +20,24 @@ def command(
     env_file: EnvFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print what each setting means, as Markdown.")
+        bool, typer.Option("--markdown", help="Print the settings reference as Markdown.")
     ] = False,
 ) -> None:
-    """Show the settings in effect, where each comes from, and what is wrong with them.
+    """Show the settings in effect, where each comes from, and any errors.
 
-    Secrets are masked. Region, profile, credentials and endpoints are not among them: they come
-    from AWS's own variables and files.
+    Secrets are masked. The AWS region, profile, credentials and endpoints are not listed: they
+    come from AWS's own variables and files.
     """
     if markdown:
         typer.echo(reference())
         return
     loaded = load(env_file=env_file)
-    wrong = loaded.problems
-    typer.echo(_json(loaded, wrong) if as_json else "\n".join(_table(loaded)))
+    errors = loaded.problems
+    typer.echo(_json(loaded, errors) if as_json else "\n".join(_table(loaded)))
     for warning in loaded.warnings:
         typer.echo(f"relay: {warning}", err=True)
-    if wrong:
-        fail(*wrong, code=USAGE)
+    if errors:
+        fail(*errors, code=USAGE)
 
 
 def _rows(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
@@ -52,10 +52,10 @@ def _table(loaded: Loaded) -> Iterator[str]:
         yield f"{name:<{widths[0]}}  {value or '-':<{widths[1]}}  {source}"
 
 
-def _json(loaded: Loaded, wrong: tuple[str, ...]) -> str:
+def _json(loaded: Loaded, errors: tuple[str, ...]) -> str:
     settings = {
         name: {"value": value or None, "source": source} for name, value, source in _rows(loaded)
     }
     return json.dumps(
-        {"settings": settings, "mistakes": wrong, "warnings": loaded.warnings}, indent=2
+        {"settings": settings, "errors": errors, "warnings": loaded.warnings}, indent=2
     )

@@ -1,4 +1,4 @@
-"""`relay demo`: see the promise kept, on one machine, in under a minute."""
+"""`relay demo`: an end-to-end test of the delivery guarantee on one machine, in under a minute."""
 
 from __future__ import annotations
 
@@ -22,39 +22,42 @@ from relay.process import on_stop_signal, unless_stopped
 
 DESTINATIONS = ("inngest", *EMULATED)
 
-EXIT_CODES = "Exit codes: 0 the books balance, 1 they do not or something failed, 2 wrong usage."
+EXIT_CODES = (
+    "Exit codes: 0 every event is accounted for, 1 one is not, or something failed, 2 wrong usage."
+)
 
 
 def command(
     *,
-    messages: Annotated[int, typer.Option(min=100, help="How many messages to publish.")] = 2_000,
-    seed: Annotated[int, typer.Option(help="Chooses the traffic; the same seed, the same.")] = 1,
+    messages: Annotated[int, typer.Option(min=100, help="Number of messages to publish.")] = 2_000,
+    seed: Annotated[int, typer.Option(help="Random seed for the generated messages.")] = 1,
     pull: Annotated[
         bool, typer.Option("--pull", help="Use `relay poll` instead of sqsd and `relay serve`.")
     ] = False,
     fifo: Annotated[
-        bool, typer.Option("--fifo", help="Use FIFO queues and check the order; with --pull.")
+        bool, typer.Option("--fifo", help="Use FIFO queues and check the order; needs --pull.")
     ] = False,
     destination: Annotated[
         str,
-        typer.Option(help=f"The orchestrator: {', '.join(DESTINATIONS)}."),
+        typer.Option(help=f"The orchestrator to emulate: {', '.join(DESTINATIONS)}."),
     ] = "inngest",
 ) -> None:
-    """Send real messages through the relay, break things on the way, and balance the books.
+    """Send messages through the relay, inject failures, and check that no event is lost.
 
-    Everything runs on loopback: an SQS server, the worker daemon, an Inngest event API and the
-    relay as a process of its own. Events of every envelope, duplicates and every kind of poison
-    are published; the orchestrator goes down for a while; the relay is killed once. Then three
-    independent records are compared. The last line is JSON.
+    Everything runs on loopback: an SQS server, the worker daemon, an orchestrator and the relay in
+    its own process. The demo publishes events in every envelope, duplicates and every kind of
+    poison message. The orchestrator goes down for a while, and the relay is killed once. At the
+    end, three independent records are compared: what was published, what ran, and what is in the
+    dead-letter queue. The last line of output is JSON.
     """
-    load_settings(env_file=None)  # the demo uses none of them, but a mistake should not wait for it
+    load_settings(env_file=None)  # only to report errors in the shell's RELAY_* variables early
     if fifo and not pull:
-        fail("--fifo needs --pull: sqsd keeps no order within a group", code=USAGE)
+        fail("--fifo needs --pull: sqsd does not preserve message group order", code=USAGE)
     if destination not in DESTINATIONS:
         fail(f"--destination must be one of {', '.join(DESTINATIONS)}", code=USAGE)
-    lacks = missing_dependency(destination)
-    if lacks is not None:
-        fail(lacks)
+    missing = missing_dependency(destination)
+    if missing is not None:
+        fail(missing)
     console = Console(file=sys.stdout)
     display = Display(console, monotonic)
     with tempfile.TemporaryDirectory(prefix="relay-demo-") as directory:
@@ -67,7 +70,7 @@ def command(
             destination=destination,
         )
         try:
-            reconciliation = asyncio.run(_performed(scenario, display))
+            reconciliation = asyncio.run(_run(scenario, display))
         except (ScenarioTimeout, RelayFailed, OSError) as error:
             fail(str(error))
     if reconciliation is None:
@@ -77,8 +80,8 @@ def command(
     raise typer.Exit(0 if reconciliation.consistent else FAILED)
 
 
-async def _performed(scenario: Scenario, display: Display) -> Reconciliation | None:
-    """The balance, None after a signal. The relay is a process that would outlive this one."""
+async def _run(scenario: Scenario, display: Display) -> Reconciliation | None:
+    """Run the scenario; None if a signal stopped it. The relay process is always stopped."""
     stop = asyncio.Event()
     with on_stop_signal(stop.set):
         return await unless_stopped(stop, run_scenario(scenario, display))

@@ -1,4 +1,4 @@
-"""`relay dev`: the whole road on this machine, until it is stopped."""
+"""`relay dev`: run SQS, Inngest and the relay on this machine for development."""
 
 from __future__ import annotations
 
@@ -21,48 +21,48 @@ from relay.process import on_stop_signal
 from relay.settings.loading import load
 from relay.settings.reference import expected
 
-_PORTS = 65_535
-_ADDRESSES = ("RELAY_QUEUE_URL", "RELAY_DLQ_URL", "RELAY_INNGEST_URL")
-"""A shell that looks after a real relay has these, and its queue would be polled from here."""
+EXIT_CODES = "Exit codes: 0 stopped by a signal, 1 something failed, 2 wrong usage."
 
-EXIT_CODES = "Exit codes: 0 stopped as asked, 1 something failed, 2 wrong usage."
+_MAX_PORT = 65_535
+_ADDRESSES = ("RELAY_QUEUE_URL", "RELAY_DLQ_URL", "RELAY_INNGEST_URL")
+"""Not passed on: in a shell that is set up for a real relay they name production queues."""
 
 
 def command(
     *,
     sqs_port: Annotated[
-        int, typer.Option(min=0, max=_PORTS, help="Where SQS listens; 0 is any.")
+        int, typer.Option(min=0, max=_MAX_PORT, help="Port for SQS; 0 picks a free one.")
     ] = 9324,
     inngest_port: Annotated[
-        int, typer.Option(min=0, max=_PORTS, help="Where the event API listens; 0 is any.")
+        int, typer.Option(min=0, max=_MAX_PORT, help="Port for Inngest; 0 picks a free one.")
     ] = 8288,
     relay_port: Annotated[
-        int, typer.Option(min=0, max=_PORTS, help="Where the relay listens; 0 is any.")
+        int, typer.Option(min=0, max=_MAX_PORT, help="Port for the relay; 0 picks a free one.")
     ] = 8000,
     inngest_url: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Send to this Inngest server instead of the local one."),
+        typer.Option(metavar="URL", help="Use this Inngest server instead of the built-in one."),
     ] = None,
     function: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=EVENT",
-            help="A function that listens to an event name (`*` at its end: a prefix); repeatable.",
+            help="A function and its trigger, an event name or a prefix ending in `*`. Repeatable.",
         ),
     ] = None,
     pull: Annotated[
         bool, typer.Option("--pull", help="Use `relay poll` instead of sqsd and `relay serve`.")
     ] = False,
-    fifo: Annotated[bool, typer.Option("--fifo", help="Use FIFO queues; with --pull.")] = False,
+    fifo: Annotated[bool, typer.Option("--fifo", help="Use FIFO queues; needs --pull.")] = False,
 ) -> None:
     """Run SQS, the worker daemon, an Inngest event API and the relay on loopback.
 
-    Prints where everything listens and runs until Ctrl-C. `RELAY_*` variables of this shell reach
-    the relay, but for the addresses of queues and of Inngest: those are the local ones. Nothing is
-    kept: the queues are empty at each start.
+    Prints the addresses and runs until Ctrl-C. The relay gets this shell's `RELAY_*` variables,
+    except RELAY_QUEUE_URL, RELAY_DLQ_URL and RELAY_INNGEST_URL, which are set to the local
+    servers. Nothing is stored: the queues are empty at each start.
     """
     if fifo and not pull:
-        fail("--fifo needs --pull: sqsd keeps no order within a group", code=USAGE)
+        fail("--fifo needs --pull: sqsd does not preserve message group order", code=USAGE)
     with tempfile.TemporaryDirectory(prefix="relay-dev-") as directory:
         plan = Plan(
             directory=Path(directory),
@@ -72,30 +72,30 @@ def command(
             sqs_port=sqs_port,
             inngest_port=inngest_port,
             relay_port=relay_port,
-            inngest_url=_address(inngest_url),
+            inngest_url=_inngest_url(inngest_url),
             settings=_settings(os.environ, terminal=sys.stderr.isatty(), listens=not pull),
         )
         try:
             asyncio.run(_run(plan))
         except OSError as error:
-            fail(f"a server could not be started ({error.strerror or error}): choose other ports")
+            fail(f"cannot start a server ({error.strerror or error}): choose other ports")
         except RelayFailed as error:
             fail(str(error))
 
 
-def _address(url: str | None) -> str | None:
+def _inngest_url(url: str | None) -> str | None:
     if url is not None and load({"RELAY_INNGEST_URL": url}).settings.inngest_url != url.rstrip("/"):
         fail(f"--inngest-url must be {expected('inngest_url')}", code=USAGE)
     return url
 
 
 def _settings(environ: Mapping[str, str], *, terminal: bool, listens: bool) -> dict[str, str]:
-    """What the relay gets beside the addresses of this stage."""
-    own = {"RELAY_LOG_FORMAT": "console" if terminal else "json"}
+    """The relay's settings apart from addresses: our defaults, overridden by the shell's."""
+    defaults = {"RELAY_LOG_FORMAT": "console" if terminal else "json"}
     if listens:
-        own["RELAY_METRICS"] = "prometheus"  # which is where `relay status` has its counts from
+        defaults["RELAY_METRICS"] = "prometheus"  # where `relay status` reads its counts
     given = {k: v for k, v in environ.items() if k.startswith("RELAY_") and k not in _ADDRESSES}
-    return own | given
+    return defaults | given
 
 
 def _function(text: str) -> Function:
@@ -108,7 +108,7 @@ def _function(text: str) -> Function:
 async def _run(plan: Plan) -> None:
     stop = asyncio.Event()
     with on_stop_signal(stop.set):
-        async with local_environment(plan) as environment, _followed(environment, plan.directory):
+        async with local_environment(plan) as environment, _relay_output(environment, plan):
             typer.echo(_welcome(environment))
             await stop.wait()
             typer.echo("Stopping.")
@@ -140,9 +140,9 @@ See it arrive:
 
 
 @contextlib.asynccontextmanager
-async def _followed(environment: Environment, directory: Path) -> AsyncIterator[None]:
-    """Print what the relay prints, and say so if it ends by itself."""
-    following = asyncio.create_task(_follow(environment, directory / "relay.log"))
+async def _relay_output(environment: Environment, plan: Plan) -> AsyncIterator[None]:
+    """Copy the relay's output to standard error, and report it if the relay exits."""
+    following = asyncio.create_task(_follow(environment, plan.directory / "relay.log"))
     try:
         yield
     finally:
@@ -157,4 +157,4 @@ async def _follow(environment: Environment, log: Path) -> None:
             for line in lines:
                 typer.echo(line, nl=False, err=True)
             await asyncio.sleep(0.2)
-    typer.echo(f"The relay ended by itself:\n{environment.relay.output()}", err=True)
+    typer.echo(f"The relay exited unexpectedly:\n{environment.relay.output()}", err=True)

@@ -1,4 +1,4 @@
-"""`relay doctor`: everything that can be checked before it hurts."""
+"""`relay doctor`: check the configuration and everything that the relay depends on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from relay.cli.startup import FAILED, EnvFile
 from relay.ops.doctor.result import CheckResult, CheckStatus, failed
 from relay.settings.loading import load
 
-EXIT_CODES = "Exit codes: 0 nothing failed, 1 something did, 2 wrong usage."
+EXIT_CODES = "Exit codes: 0 no check failed, 1 at least one failed, 2 wrong usage."
 
 _STYLES: dict[CheckStatus, str] = {
     "ok": "green",
@@ -28,61 +28,62 @@ _STYLES: dict[CheckStatus, str] = {
     "not checked": "cyan",
 }
 _WIDTH = 140
-"""Columns where there is no terminal to ask."""
+"""Columns of output that does not go to a terminal."""
 
-_ROOMY = 120
-"""Columns from which on the names of the checks have one of their own."""
+_WIDE = 120
+"""Terminals with at least this many columns get a separate column for the check names."""
 
 
 def command(
     *,
     pull: Annotated[
-        bool, typer.Option("--pull", help="Check for `relay poll` instead of `relay serve`.")
+        bool, typer.Option("--pull", help="Check for pull mode (`relay poll`), not push mode.")
     ] = False,
     env_file: EnvFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check queues, keys, clocks, permissions and the orchestrator; change nothing.
+    """Check the settings, queues, keys, timeouts, permissions and the orchestrator.
 
-    Run it where the relay runs and with its credentials: what it finds holds for whoever asks. No
-    message is received and no event sent. Where only that would tell, it says "not checked", and
-    which statement the role needs.
+    Run it on the machine where the relay runs, with the relay's credentials: permissions are those
+    of the caller. Nothing is changed, no message is received and no event is sent. A permission
+    that cannot be tested without side effects is reported as "not checked", with the IAM statement
+    that the role needs.
     """
-    findings = asyncio.run(run_checks(load(env_file=env_file), pull=pull))
+    results = asyncio.run(run_checks(load(env_file=env_file), pull=pull))
     if as_json:
-        typer.echo(json.dumps(_document(findings), indent=2))
+        typer.echo(json.dumps(_document(results), indent=2))
     else:
-        _print(findings)
-    raise typer.Exit(FAILED if failed(findings) else 0)
+        _print(results)
+    raise typer.Exit(FAILED if failed(results) else 0)
 
 
-def _document(findings: Sequence[CheckResult]) -> dict[str, object]:
+def _document(results: Sequence[CheckResult]) -> dict[str, object]:
     return {
-        "healthy": not failed(findings),
-        "counts": _counts(findings),
-        "findings": [finding.as_json() for finding in findings],
+        "healthy": not failed(results),
+        "counts": _counts(results),
+        "results": [result.as_json() for result in results],
     }
 
 
-def _print(findings: Sequence[CheckResult]) -> None:
+def _print(results: Sequence[CheckResult]) -> None:
     terminal = sys.stdout.isatty()
     console = Console(file=sys.stdout, width=None if terminal else _WIDTH, highlight=False)
-    console.print(_wide(findings) if console.width >= _ROOMY else _narrow(findings))
-    console.print(_summary(findings))
+    console.print(_wide(results) if console.width >= _WIDE else _narrow(results))
+    console.print(_summary(results))
 
 
-def _wide(findings: Sequence[CheckResult]) -> Table:
-    table = _table("", "check", "found, why it matters, what to do")
-    for finding in findings:
-        table.add_row(_state(finding), finding.check, _told(finding))
+def _wide(results: Sequence[CheckResult]) -> Table:
+    table = _table("", "check", "result, why it matters, what to do")
+    for result in results:
+        table.add_row(_status(result), result.check, _details(result))
     return table
 
 
-def _narrow(findings: Sequence[CheckResult]) -> Table:
-    """The check above what was found, which beside it would have a few columns left."""
-    table = _table("", "check, what was found, why it matters, what to do")
-    for finding in findings:
-        table.add_row(_state(finding), Text(f"{finding.check}\n", style="bold") + _told(finding))
+def _narrow(results: Sequence[CheckResult]) -> Table:
+    """The same with the name of the check above the details instead of beside them."""
+    table = _table("", "check, result, why it matters, what to do")
+    for result in results:
+        table.add_row(_status(result), Text(f"{result.check}\n", style="bold") + _details(result))
     return table
 
 
@@ -93,25 +94,25 @@ def _table(*titles: str) -> Table:
     return table
 
 
-def _state(finding: CheckResult) -> Text:
-    return Text(finding.state, style=_STYLES[finding.state])
+def _status(result: CheckResult) -> Text:
+    return Text(result.status, style=_STYLES[result.status])
 
 
-def _told(finding: CheckResult) -> Text:
-    text = Text(finding.found)
-    for sentence in (finding.why, finding.fix and f"→ {finding.fix}"):
+def _details(result: CheckResult) -> Text:
+    text = Text(result.found)
+    for sentence in (result.why, result.fix and f"→ {result.fix}"):
         if sentence:
             text.append(f"\n{sentence}")
-    if finding.statement:
-        text.append(f"\n{json.dumps(finding.statement.document())}", style="dim")
+    if result.statement:
+        text.append(f"\n{json.dumps(result.statement.document())}", style="dim")
     return text
 
 
-def _summary(findings: Sequence[CheckResult]) -> str:
-    return ", ".join(f"{count} {state}" for state, count in _counts(findings).items())
+def _summary(results: Sequence[CheckResult]) -> str:
+    return ", ".join(f"{count} {status}" for status, count in _counts(results).items())
 
 
-def _counts(findings: Sequence[CheckResult]) -> dict[CheckStatus, int]:
-    """How many there are in each state, 0 included."""
-    counts = Counter(finding.state for finding in findings)
-    return {state: counts[state] for state in _STYLES}
+def _counts(results: Sequence[CheckResult]) -> dict[CheckStatus, int]:
+    """The number of results by status, zeros included."""
+    counts = Counter(result.status for result in results)
+    return {status: counts[status] for status in _STYLES}

@@ -1,4 +1,4 @@
-"""`relay poll`: pull mode, for everywhere but Elastic Beanstalk."""
+"""`relay poll`: run the relay in pull mode, on any platform."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from relay.process import run
 from relay.settings.checks import missing
 
 EXIT_CODES = (
-    "Exit codes: 0 stopped as asked, 1 the address of its endpoints cannot be listened on,"
-    " 2 wrong usage or settings."
+    "Exit codes: 0 stopped by a signal, 1 cannot listen on RELAY_HOST and PORT, 2 wrong usage or"
+    " settings."
 )
 
 
 def command(*, env_file: EnvFile = None) -> None:
-    """Receive messages from the queue itself and deliver their events.
+    """Receive messages from an SQS queue and deliver their events (pull mode).
 
-    RELAY_QUEUE_URL names the queue by URL, ARN or name; region, profile, credentials and endpoint
-    come from AWS's own variables and files (AWS_ENDPOINT_URL_SQS for a local server). Never run it
-    on a queue that a worker daemon reads: one of them at a time.
+    RELAY_QUEUE_URL is the queue's URL, ARN or name. Region, profile, credentials and endpoint come
+    from AWS's own variables and files (AWS_ENDPOINT_URL_SQS for a local server). Never run this on
+    a queue that a worker daemon (sqsd) also receives from.
 
-    With PORT set it answers `GET /health` and `GET /ready` there, as `relay serve` does.
+    If PORT is set, `GET /health` and `GET /ready` are served there, as by `relay serve`.
 
-    A queue, key or permission that is missing does not end it: it says which, and tries again every
-    half minute. SIGTERM takes no more, finishes what is in hand within RELAY_DRAIN_DEADLINE,
-    releases the rest and leaves. A second SIGTERM releases everything at once.
+    If a queue, key or permission is missing, the relay reports it, keeps running and tries again
+    every 30 seconds. On SIGTERM it stops receiving, finishes the messages in flight within
+    RELAY_DRAIN_DEADLINE, releases the rest and exits. A second SIGTERM releases everything at once.
     """
     settings = load_settings(env_file)
-    wrong = missing(settings)
+    errors = missing(settings)
     if settings.queue_url is None:
-        wrong.append("RELAY_QUEUE_URL is not set: set it to the queue's URL, ARN or name")
-    if wrong:
-        fail(*wrong, code=USAGE)
+        errors.append("RELAY_QUEUE_URL is not set: set it to the queue's URL, ARN or name")
+    if errors:
+        fail(*errors, code=USAGE)
     try:
         run(poll(settings))
     except CannotListen as error:
-        fail(f"{error.reason}: set RELAY_HOST and PORT to what is free on this machine")
+        fail(f"{error.reason}: set RELAY_HOST and PORT to an address and port that are free")

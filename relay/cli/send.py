@@ -1,4 +1,4 @@
-"""`relay send`: messages from a file to a queue."""
+"""`relay send`: send messages from a file to a queue."""
 
 from __future__ import annotations
 
@@ -31,78 +31,85 @@ from relay.ops.documents import (
 from relay.ops.sender import WINDOW_MESSAGES, SendCounts, Sender
 from relay.process import interrupted_at_once
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 EXIT_CODES = (
     "Exit codes: 0 every message is in the queue, 1 some or all are not (standard error says"
-    " which, and why), 2 wrong usage or settings."
+    " which and why), 2 wrong usage or settings, 130 interrupted."
 )
+
+MAX_ERRORS = 20
+"""Documents for which an error is printed; the rest is only counted."""
 
 
 def command(  # noqa: PLR0913 - a parameter for each option
     source: Annotated[
-        str, typer.Argument(metavar="FILE", help="The file to read; - is standard input.")
+        str, typer.Argument(metavar="FILE", help="The file to send; - reads standard input.")
     ],
     *,
     queue: Annotated[
         str | None,
-        typer.Option(metavar="QUEUE", help="URL, ARN or name; RELAY_QUEUE_URL if not given."),
+        typer.Option(metavar="QUEUE", help="Queue URL, ARN or name; default RELAY_QUEUE_URL."),
     ] = None,
     lines: Annotated[
-        bool, typer.Option("--lines", help="Send each line as it is, JSON or not.")
+        bool, typer.Option("--lines", help="Send each line unchanged, JSON or not.")
     ] = False,
     whole: Annotated[
-        bool, typer.Option("--whole", help="Send all of the file as one message.")
+        bool, typer.Option("--whole", help="Send the whole file as one message.")
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check/--no-check", help="Hold back what the relay would reject.")
+        bool,
+        typer.Option("--check/--no-check", help="Skip messages that the relay would reject."),
     ] = True,
     attribute: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Message attribute of every message; repeatable."),
+        typer.Option(metavar="NAME=VALUE", help="Attribute added to every message. Repeatable."),
     ] = None,
     group_id: Annotated[
         str | None,
-        typer.Option(metavar="GROUP", help="Message group of every message; FIFO needs one."),
+        typer.Option(metavar="GROUP", help="Message group id; required for a FIFO queue."),
     ] = None,
     dedup_id_from: Annotated[
         str | None,
         typer.Option(
             metavar="JMESPATH",
-            help="Where in a body its FIFO deduplication id is; else each gets a new one.",
+            help="FIFO deduplication id, read from the body; default is a new one per message.",
         ),
     ] = None,
     env_file: EnvFile = None,
 ) -> None:
     """Send messages from a file to a queue.
 
-    A file with a JSON value on each of several lines becomes a message per line, a JSON array a
-    message per element, and any other JSON document one message. Bodies are sent byte for byte.
+    JSON lines become one message per line, a JSON array one message per element, and any other
+    JSON document one message. Bodies are sent byte for byte.
 
-    Messages go in batches; what SQS refuses for now is sent again. After a lost answer a message
-    may be in the queue twice: events with an id of their own run once all the same. On a FIFO queue
+    Messages are sent in batches, and temporary errors are retried. If a response from SQS is lost,
+    a message may be in the queue twice; events with their own id still run once. On a FIFO queue
     nothing is sent after a message that failed.
     """
     settings = load_settings(env_file)
     if lines and whole:
-        fail("--lines and --whole exclude each other: choose one", code=USAGE)
+        fail("--lines and --whole cannot be combined", code=USAGE)
     form: InputFormat = "lines" if lines else "whole" if whole else "auto"
     reference = queue or settings.queue_url
     if reference is None:
-        fail("no queue is named: use --queue, or set RELAY_QUEUE_URL", code=USAGE)
-    draft = partial(
+        fail("no queue given: use --queue or set RELAY_QUEUE_URL", code=USAGE)
+    template = partial(
         MessageTemplate,
         rules=rules(settings) if check else None,
         attributes=_attributes(attribute or ()),
         group_id=group_id,
         dedup_path=_path(dedup_id_from),
     )
-    report = Report(monotonic())
+    reporter = Reporter(monotonic())
     try:
-        with _opened(source) as stream, interrupted_at_once():
-            tally = asyncio.run(_send(read_documents(stream, form), reference, draft, report))
+        with _open(source) as stream, interrupted_at_once():
+            counts = asyncio.run(_send(read_documents(stream, form), reference, template, reporter))
     except KeyboardInterrupt:
-        report.interrupted()
+        reporter.interrupted()
         raise typer.Exit(INTERRUPTED) from None
-    if not tally.complete:
+    if not counts.complete:
         raise typer.Exit(FAILED)
 
 
@@ -110,7 +117,7 @@ def _attributes(given: Sequence[str]) -> dict[str, str]:
     pairs = [text.partition("=") for text in given]
     for name, _, value in pairs:
         if not name or not value:
-            fail("--attribute takes NAME=VALUE, and neither may be empty", code=USAGE)
+            fail("--attribute takes NAME=VALUE; neither may be empty", code=USAGE)
     return {name: value for name, _, value in pairs}
 
 
@@ -121,7 +128,7 @@ def _path(text: str | None) -> str | None:
         fail(f"--dedup-id-from: {error}", code=USAGE)
 
 
-def _opened(source: str) -> AbstractContextManager[BinaryIO]:
+def _open(source: str) -> AbstractContextManager[BinaryIO]:
     if source == "-":
         return nullcontext(sys.stdin.buffer)
     try:
@@ -133,52 +140,48 @@ def _opened(source: str) -> AbstractContextManager[BinaryIO]:
 async def _send(
     documents: Iterable[Document],
     reference: str,
-    draft: Callable[..., MessageTemplate],
-    report: Report,
+    make_template: Callable[..., MessageTemplate],
+    reporter: Reporter,
 ) -> SendCounts:
-    """Send and report. Ends the command where the queue or the input cannot be used at all."""
+    """Send and report. Exits if the queue or the input cannot be used at all."""
     try:
         async with open_session() as session, open_queue(session, reference) as queue:
-            whole = draft(queue=queue.name, fifo=queue.fifo)
-            _check_kind(queue, whole)
-            with report:
+            template = make_template(queue=queue.name, fifo=queue.fifo)
+            _check_fifo_options(queue, template)
+            with reporter:
                 publisher = Publisher(queue, ordered=queue.fifo)
-                tally = await Sender(whole, publisher, report).run(documents)
+                counts = await Sender(template, publisher, reporter).run(documents)
     except AwsError as error:
         fail(error.sentence)
     except UnreadableInput as error:
         fail(str(error), code=USAGE)
-    report.end(tally, queue.name, monotonic())
-    return tally
+    reporter.end(counts, queue.name, monotonic())
+    return counts
 
 
-def _check_kind(queue: Queue, draft: MessageTemplate) -> None:
-    if queue.fifo and draft.group_id is None:
-        fail(f"{queue.name} is a FIFO queue: name the group with --group-id", code=USAGE)
-    if draft.dedup_path is not None and not queue.fifo:
-        fail(f"{queue.name} is no FIFO queue and takes no --dedup-id-from", code=USAGE)
+def _check_fifo_options(queue: Queue, template: MessageTemplate) -> None:
+    if queue.fifo and template.group_id is None:
+        fail(f"{queue.name} is a FIFO queue: give the message group with --group-id", code=USAGE)
+    if template.dedup_path is not None and not queue.fifo:
+        fail(f"--dedup-id-from needs a FIFO queue, which {queue.name} is not", code=USAGE)
 
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+class Reporter:
+    """Reports errors and progress on standard error, and the final counts on standard output.
 
-COMPLAINTS = 20
-"""As many as help; a file that is wrong throughout need not fill the screen."""
-
-
-class Report:
-    """Tells a sending on standard error, its end on standard output. `started` is monotonic."""
+    `started` is a time of the monotonic clock.
+    """
 
     def __init__(self, started: float) -> None:
         self._started = started
-        self._complaints = 0
+        self._errors = 0
         self._bar: Progress | None = None
         self._last = SendCounts()
 
     def __enter__(self) -> Self:
-        """Start the progress display, on a terminal."""
+        """Start the progress display if standard error is a terminal."""
         if sys.stderr.isatty():
-            self._bar = _bar()
+            self._bar = _progress_bar()
             self._bar.start()
         return self
 
@@ -188,57 +191,59 @@ class Report:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop it."""
+        """Stop the progress display."""
         if self._bar is not None:
             self._bar.stop()
 
-    def complain(self, where: str, why: str) -> None:
-        """Tell about one document that is not in the queue, as long as it is among the first."""
-        self._complaints += 1
-        if self._complaints <= COMPLAINTS:
+    def not_sent(self, where: str, why: str) -> None:
+        """Print why a document was not sent, for the first `MAX_ERRORS` documents."""
+        self._errors += 1
+        if self._errors <= MAX_ERRORS:
             typer.echo(f"relay: {where} was not sent: {why}", err=True)
 
-    def progress(self, tally: SendCounts) -> None:
-        """Show the counts so far."""
-        self._last = tally
+    def progress(self, counts: SendCounts) -> None:
+        """Update the progress display."""
+        self._last = counts
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=tally.sent)
+            self._bar.update(self._bar.task_ids[0], completed=counts.sent)
 
     def interrupted(self) -> None:
-        """Say how far it came; what was on its way then may have arrived or not."""
-        known, after = self._last, f" after {self._last.reached}" if self._last.reached else ""
+        """Print what is in the queue; messages that were in flight may or may not be."""
+        last, after = self._last, f" after {self._last.reached}" if self._last.reached else ""
         typer.echo(
-            f"relay: interrupted{after}: {known.sent} messages are in the queue, and up to"
-            f" {WINDOW_MESSAGES} of those that follow may be",
+            f"relay: interrupted{after}: {last.sent} messages are in the queue, and up to"
+            f" {WINDOW_MESSAGES} of the following ones may be",
             err=True,
         )
 
-    def end(self, tally: SendCounts, queue: str, now: float) -> None:
-        """Say what became of all."""
-        if self._complaints > COMPLAINTS:
-            typer.echo(f"relay: and {self._complaints - COMPLAINTS} more like these", err=True)
-        if tally.stopped:
-            place = f"from {tally.stopped_at} on" if tally.stopped_at else "what follows"
-            typer.echo(f"relay: stopped, {place} is not sent: {tally.stopped.sentence}", err=True)
-        if tally.possible_duplicates:
+    def end(self, counts: SendCounts, queue: str, now: float) -> None:
+        """Print the final counts and warnings."""
+        if self._errors > MAX_ERRORS:
+            typer.echo(f"relay: {self._errors - MAX_ERRORS} more were not sent", err=True)
+        if counts.stopped:
+            rest = (
+                f"{counts.stopped_at} and everything after it" if counts.stopped_at else "the rest"
+            )
+            typer.echo(f"relay: stopped, {rest} was not sent: {counts.stopped.sentence}", err=True)
+        if counts.possible_duplicates:
             typer.echo(
-                f"relay: {tally.possible_duplicates} messages may be in the queue twice, for an"
-                " answer was lost; events with an id of their own run once all the same",
+                f"relay: {counts.possible_duplicates} messages may be in the queue twice, because a"
+                " response was lost; events with their own id still run once",
                 err=True,
             )
-        typer.echo(f"{_counts(tally, queue)} in {now - self._started:.1f} s")
+        typer.echo(f"{_summary(counts, queue)} in {now - self._started:.1f} s")
 
 
-def _counts(tally: SendCounts, queue: str) -> str:
-    others = {"refused here": tally.refused, "failed": tally.failed}
-    told = [f"{count} {what}" for what, count in others.items() if count]
-    return ", ".join((f"{tally.sent} sent to {queue}", *told))
+def _summary(counts: SendCounts, queue: str) -> str:
+    others = {"invalid": counts.invalid, "failed": counts.failed}
+    parts = [f"{count} {what}" for what, count in others.items() if count]
+    return ", ".join((f"{counts.sent} sent to {queue}", *parts))
 
 
-def _bar() -> Progress:
-    # Where nobody watches, its library is not worth loading.
-    from rich.console import Console  # noqa: PLC0415 - as said
-    from rich.progress import (  # noqa: PLC0415 - the same
+def _progress_bar() -> Progress:
+    # Only a terminal needs the library, which is slow to import.
+    from rich.console import Console  # noqa: PLC0415 - see above
+    from rich.progress import (  # noqa: PLC0415 - see above
         Progress,
         SpinnerColumn,
         TextColumn,

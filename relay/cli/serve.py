@@ -1,4 +1,4 @@
-"""`relay serve`: push mode, behind Elastic Beanstalk's worker daemon."""
+"""`relay serve`: run the relay in push mode, behind Elastic Beanstalk's worker daemon (sqsd)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from relay.http.server import CannotListen
 from relay.process import run
 from relay.settings.loading import load
 
-EXIT_CODES = "Exit codes: 0 stopped as asked, 1 the address cannot be listened on."
+EXIT_CODES = "Exit codes: 0 stopped by a signal, 1 cannot listen on RELAY_HOST and PORT."
 
 
 def command(*, env_file: EnvFile = None) -> None:
-    """Take messages from the worker daemon (sqsd) and deliver their events.
+    """Deliver the events of messages pushed by the worker daemon, sqsd (push mode).
 
-    Listens on 127.0.0.1:8000 (RELAY_HOST, PORT): `POST /` for messages, `GET /health` says that the
-    process lives, `GET /ready` says whether events flow and if not, which setting to look at.
+    Listens on RELAY_HOST and PORT (127.0.0.1:8000). `POST /` receives a message. `GET /health` is
+    200 while the process runs. `GET /ready` shows whether events are being delivered and, if not,
+    why and which setting to check.
 
-    A mistake in the settings does not end it: it starts halted, holds every request, names the
-    mistake, and loses nothing. SIGTERM finishes what is on the wire, answers, and leaves.
+    With invalid settings the relay starts halted: it holds every request and reports the error, so
+    that no message is lost. On SIGTERM it finishes the requests in progress and exits.
     """
     loaded = load(env_file=env_file)
     for warning in loaded.warnings:
@@ -28,4 +29,4 @@ def command(*, env_file: EnvFile = None) -> None:
     try:
         run(serve(loaded, loaded.problems))
     except CannotListen as error:
-        fail(f"{error.reason}: set RELAY_HOST and PORT to what is free on this machine")
+        fail(f"{error.reason}: set RELAY_HOST and PORT to an address and port that are free")

@@ -1,4 +1,4 @@
-"""The settings of a command that runs only with good ones."""
+"""What every command needs at start-up: the settings, exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ import typer
 from relay.settings.loading import load
 from relay.settings.model import Settings
 
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+
 EnvFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--env-file",
         metavar="FILE",
-        help="Read settings from this file too; the environment wins over it.",
+        help="Also read settings from this file; environment variables override it.",
     ),
 ]
-"""The option of every command that reads settings."""
+"""The `--env-file` option of every command that reads settings."""
 
 
 def load_settings(env_file: Path | None) -> Settings:
-    """The settings in effect; with a mistake among them, all are named and the command ends."""
+    """The settings in effect. If any are invalid, print all errors and exit with `USAGE`."""
     loaded = load(env_file=env_file)
     for warning in loaded.warnings:
         typer.echo(f"relay: {warning}", err=True)
@@ -31,13 +35,8 @@ def load_settings(env_file: Path | None) -> Settings:
     return loaded.settings
 
 
-FAILED = 1
-USAGE = 2
-INTERRUPTED = 130
-
-
 def fail(*sentences: str, code: int = FAILED) -> NoReturn:
-    """Say why, a line for each sentence on standard error, and exit."""
+    """Print each sentence on its own line to standard error and exit with this code."""
     for sentence in sentences:
         typer.echo(f"relay: {sentence}", err=True)
     raise typer.Exit(code)

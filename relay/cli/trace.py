@@ -1,4 +1,4 @@
-"""`relay trace`: everything that happened to one event."""
+"""`relay trace`: show everything that happened to one event."""
 
 from __future__ import annotations
 
@@ -25,17 +25,21 @@ from relay.ops.trace.logs import spooled
 from relay.ops.trace.timeline import TimelineEntry, Trace
 from relay.settings.model import Settings
 
-EXIT_CODES = "Exit codes: 0 something is known, 1 nothing is, 2 wrong usage or settings."
+EXIT_CODES = "Exit codes: 0 a record was found, 1 none was found, 2 wrong usage or settings."
 
-_FINE = 60.0
-"""Seconds up to which milliseconds are of interest."""
+_MILLISECONDS_UP_TO = 60.0
+"""Seconds after the first entry up to which times are shown in milliseconds."""
 
 _COLOURS = {"log": "green", "dlq": "red", "ledger": "blue", "inngest": "magenta"}
 
 
 def command(  # noqa: PLR0913 - a parameter for each option
     ident: Annotated[
-        str, typer.Argument(metavar="ID", help="An event's id, an SQS MessageId, or yours.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="An event id, an SQS MessageId, the producer's id or the orchestrator's id.",
+        ),
     ],
     *,
     log: Annotated[
@@ -43,58 +47,62 @@ def command(  # noqa: PLR0913 - a parameter for each option
         typer.Option(
             "--log",
             metavar="FILE",
-            help="A file of JSON log lines, .gz too; - is standard input. RELAY_LOG_FILE and its"
-            " older ones if not given. Repeatable.",
+            help="A file of JSON log lines, plain or .gz; - reads standard input. Default:"
+            " RELAY_LOG_FILE and its rotated files. Repeatable.",
         ),
     ] = None,
     log_group: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A log group of CloudWatch to search.")
+        str | None, typer.Option(metavar="NAME", help="A CloudWatch log group to search.")
     ] = None,
     snapshot: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="A snapshot of `relay dlq pull`. Repeatable."),
+        typer.Option(metavar="FILE", help="A snapshot from `relay dlq pull`. Repeatable."),
     ] = None,
     scan_dlq: Annotated[
         bool,
         typer.Option(
-            "--peek",
-            help="Receive the dead letters once and release them; each receive counts.",
+            "--scan-dlq",
+            help="Receive every message in the dead-letter queue once and release it. This"
+            " increments their receive counts.",
         ),
     ] = False,
     name: Annotated[
         str | None,
         typer.Option(
-            metavar="EVENT", help="The event's name: the ledger is asked by it and nothing less."
+            metavar="EVENT",
+            help="The event's name; needed for the ledger unless another source has it.",
         ),
     ] = None,
     since: Annotated[
-        str, typer.Option(metavar="TIME", help="How far back: a time in UTC, or 36h, 14d.")
+        str,
+        typer.Option(metavar="TIME", help="How far back to search: a UTC time, or e.g. 36h, 14d."),
     ] = "14d",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     env_file: EnvFile = None,
 ) -> None:
-    """Tell the story of one event, in order, from whoever knows a part of it.
+    """Show what happened to one event, in order of time.
 
-    Log lines, dead letters, the ledger and the orchestrator are asked, as far as the options and
-    the settings name them; it says which could not be. Only --peek leaves a trace of its own.
+    Searches log lines, dead letters, the ledger and the orchestrator, as far as options and
+    settings name them, and reports sources that could not be read. Nothing is changed, except that
+    --scan-dlq increments receive counts.
     """
     settings = load_settings(env_file)
     if not ident.strip():
-        fail("the id is empty, and everything has that in it: name one", code=USAGE)
-    wanted = TraceOptions(
+        fail("the id is empty: give the id of an event or a message", code=USAGE)
+    options = TraceOptions(
         name=name,
         since=_since(since),
-        logs=log or _of_settings(settings),
+        logs=log or _configured_logs(settings),
         log_group=log_group,
         snapshots=snapshot or (),
         scan_dlq=scan_dlq,
     )
-    story = _told(ident, settings, wanted)
-    typer.echo(json.dumps(story.as_json(), indent=2)) if as_json else _print(story)
-    unasked = () if story.moments else _unasked(wanted)
-    if unasked:
-        typer.echo(f"relay: not asked: {', '.join(unasked)}", err=True)
-    raise typer.Exit(0 if story.moments else FAILED)
+    trace = _trace(ident, settings, options)
+    typer.echo(json.dumps(trace.as_json(), indent=2)) if as_json else _print(trace)
+    not_searched = () if trace.entries else _not_searched(options)
+    if not_searched:
+        typer.echo(f"relay: not searched: {', '.join(not_searched)}", err=True)
+    raise typer.Exit(0 if trace.entries else FAILED)
 
 
 def _since(text: str) -> float:
@@ -104,69 +112,72 @@ def _since(text: str) -> float:
         fail(f"--since: {error}", code=USAGE)
 
 
-def _of_settings(settings: Settings) -> list[Path]:
-    """The log file that the settings name, and those before it."""
+def _configured_logs(settings: Settings) -> list[Path]:
+    """The log file in the settings and its rotated files."""
     if settings.log_file is None:
         return []
     path = Path(settings.log_file)
     return sorted(path.parent.glob(f"{path.name}*"), reverse=True)
 
 
-def _told(ident: str, settings: Settings, wanted: TraceOptions) -> Trace:
+def _trace(ident: str, settings: Settings, options: TraceOptions) -> Trace:
     with contextlib.ExitStack() as stack:
         logs = [
             stack.enter_context(spooled(sys.stdin)) if str(path) == "-" else path
-            for path in wanted.logs
+            for path in options.logs
         ]
         try:
-            return asyncio.run(trace_event(ident, settings, replace(wanted, logs=logs)))
+            return asyncio.run(trace_event(ident, settings, replace(options, logs=logs)))
         except Unreadable as error:
             fail(str(error), code=USAGE)
 
 
-def _unasked(wanted: TraceOptions) -> tuple[str, ...]:
-    """Who may know more, and which option asks them."""
-    letters = wanted.scan_dlq or wanted.snapshots
-    logs = wanted.logs or wanted.log_group
+def _not_searched(options: TraceOptions) -> tuple[str, ...]:
+    """The sources that were not searched, with the options that add them."""
+    dead_letters = options.scan_dlq or options.snapshots
+    logs = options.logs or options.log_group
     return (
-        *(() if letters else ("the dead letters (--peek, --snapshot)",)),
+        *(() if dead_letters else ("the dead letters (--scan-dlq, --snapshot)",)),
         *(() if logs else ("the log (--log, --log-group)",)),
     )
 
 
-def _print(story: Trace) -> None:
+def _print(trace: Trace) -> None:
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-    for line in _lines(story):
+    for line in _lines(trace):
         console.print(line)
-    if not story.moments:
-        console.print(f"Nothing is known about {story.known.asked}.", markup=False)
-    for source, reason in story.gaps:
+    if not trace.entries:
+        console.print(f"No record of {trace.known.query} was found.", markup=False)
+    for source, reason in trace.gaps:
         typer.echo(f"relay: {source}: {reason}", err=True)
 
 
-def _lines(story: Trace) -> Iterator[Text]:
+def _lines(trace: Trace) -> Iterator[Text]:
     for kind, names in (
-        ("event", [f"{name or '?'} {ident}" for name, ident in sorted(story.known.events)]),
-        ("message", sorted(story.known.messages)),
+        ("event", [f"{name or '?'} {ident}" for name, ident in sorted(trace.known.events)]),
+        ("message", sorted(trace.known.messages)),
     ):
-        for named in names:
-            yield Text(f"{kind:<8} {named}")
-    first = next((m.at for m in story.moments if m.at is not None), None)
-    for one in story.moments:
-        yield _line(one, first)
+        for name in names:
+            yield Text(f"{kind:<8} {name}")
+    first = next((entry.at for entry in trace.entries if entry.at is not None), None)
+    for entry in trace.entries:
+        yield _line(entry, first)
 
 
-def _line(one: TimelineEntry, first: float | None) -> Text:
-    when, after = "time not known", ""
-    if one.at is not None:
-        when = datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
-        after = _after(one.at - (first or one.at))
-    text = Text(f"{when:<24} {after:>9}  ", style="dim" if one.at and one.at > time.time() else "")
-    text.append(f"{one.source:<8}", style=_COLOURS.get(one.source, ""))
-    # What a server or a producer said may hold what a terminal would obey.
-    text.append(f" {''.join(c if c.isprintable() else '?' for c in one.what)}")
+def _line(entry: TimelineEntry, first: float | None) -> Text:
+    when, after, style = "time unknown", "", ""
+    if entry.at is not None:
+        when = datetime.fromtimestamp(entry.at, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
+        after = _after(entry.at - (first or entry.at))
+        style = "dim" if entry.at > time.time() else ""
+    text = Text(f"{when:<24} {after:>9}  ", style=style)
+    text.append(f"{entry.source:<8}", style=_COLOURS.get(entry.source, ""))
+    # Text from a server or a producer can contain terminal escape sequences.
+    text.append(f" {''.join(c if c.isprintable() else '?' for c in entry.what)}")
     return text
 
 
 def _after(seconds: float) -> str:
-    return f"+{seconds:.3f} s" if abs(seconds) < _FINE else f"+{format_duration(seconds)}"
+    if abs(seconds) < _MILLISECONDS_UP_TO:
+        return f"+{seconds:.3f} s"
+    return f"+{format_duration(seconds)}"

@@ -1,4 +1,4 @@
-"""The dead-letter queue as the handler sees it: puts a copy there once, remembers that it did."""
+"""Dead-lettering: builds a message's copy with its reason, sends it once and remembers that."""
 
 from __future__ import annotations
 
@@ -22,13 +22,30 @@ MAX_ATTRIBUTES = 10
 MAX_BYTES = 1_048_576
 """Amazon SQS quota: body and attributes of a message together, in bytes."""
 
+REMEMBERED = 20_000
+"""Dead-lettered messages whose redeliveries are only acknowledged."""
+
+REMEMBERED_FOR = 3_600.0
+"""Seconds for which they are remembered."""
+
+PROBE_EVERY = 30.0
+"""Seconds between tries while a permission, a key or the queue itself is missing."""
+
+PROBLEM_EXPIRES_AFTER = 1_800.0
+"""Seconds after its last failed try when a problem is forgotten: another relay may have stored the
+message. Longer than sqsd takes to deliver a message again."""
+
+LEAVE_TO_SQS = 43_200.0
+"""Seconds; the longest visibility timeout. SQS's own redrive policy moves what cannot be copied."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterCopy:
-    """What is sent to the dead-letter queue. `complete` is False where something was lost.
+    """The message that is sent to the dead-letter queue.
 
-    `group_id` is the original one, if known; `dedup_id` counts on a FIFO queue only, where SQS may
-    swallow nothing but our own earlier copy of the same message and hop.
+    `complete` is False if part of the original was changed or left out. `group_id` is the original
+    one, if known. `dedup_id` applies to FIFO queues only; it lets SQS drop nothing but our own
+    earlier copy of the same message and hop.
     """
 
     body: str
@@ -40,47 +57,47 @@ class DeadLetterCopy:
 
 
 class TooLarge(Exception):
-    """No form of the message fits into SQS together with its reason."""
+    """The message does not fit into SQS together with its reason, whatever its encoding."""
 
 
 def dead_letter_copy(
     message: Message, origin: Origin, max_bytes: int = MAX_BYTES
 ) -> DeadLetterCopy:
-    """The copy of the message that SQS can hold, losing as little as can be.
+    """The most complete copy of the message that SQS can hold.
 
-    The body goes unchanged where SQS can hold it, else as a stand-in that `origin.encoding` names.
-    Attributes that find no place beside the origin are named in `origin.lost`.
+    The body is unchanged if SQS accepts it, otherwise encoded as `origin.encoding` says.
+    Attributes that do not fit beside the origin are listed in `origin.lost`.
 
     Raises:
-        TooLarge: even compressed and without attributes it does not fit.
+        TooLarge: it does not even fit compressed and without attributes.
     """
     others = {k: v for k, v in message.attributes.items() if k.casefold() != ATTRIBUTE}
-    kept_whole = {k: v for k, v in others.items() if _holdable(v)}
+    storable = {k: v for k, v in others.items() if _storable(v)}
     for body, encoding in encoding_candidates(message.body, origin.encoding):
-        for kept in _choices(kept_whole):
+        for kept in _choices(storable):
             lost = tuple(sorted(set(others) - set(kept)))
-            told = replace(origin, encoding=encoding, lost=_merged(origin.lost, lost))
-            attributes = {**kept, ATTRIBUTE: Attribute("String", told.pack())}
+            packed = replace(origin, encoding=encoding, lost=_merged(origin.lost, lost)).pack()
+            attributes = {**kept, ATTRIBUTE: Attribute("String", packed)}
             if _size(body, attributes) <= max_bytes:
                 return DeadLetterCopy(
                     body=body,
                     attributes=attributes,
                     group_id=message.group_id,
-                    dedup_id=_dedup(message, origin),
+                    dedup_id=_dedup_id(message, origin),
                     trace_header=message.trace_header,
                     complete=encoding is None and not lost,
                 )
-    raise TooLarge(f"the message fills SQS's {max_bytes} bytes and leaves no place for its reason")
+    raise TooLarge(f"the message and its reason exceed SQS's limit of {max_bytes} bytes")
 
 
 def _choices(attributes: Mapping[str, Attribute]) -> list[dict[str, Attribute]]:
-    """As many as find a place beside the origin, the smallest first; then none."""
+    """As many as fit beside the origin, the smallest first; then none."""
     first = dict(sorted(attributes.items(), key=lambda item: _cost(*item))[: MAX_ATTRIBUTES - 1])
     return [first, {}] if first else [{}]
 
 
-def _holdable(attribute: Attribute) -> bool:
-    """Whether SQS takes the value: one that came as an HTTP header may have been garbled."""
+def _storable(attribute: Attribute) -> bool:
+    """Whether SQS accepts the value: one that came as an HTTP header may be garbled."""
     value = attribute.value
     return bool(value) and (isinstance(value, bytes) or sqs_accepts(value))
 
@@ -99,32 +116,18 @@ def _merged(before: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*before, *now)))
 
 
-def _dedup(message: Message, origin: Origin) -> str:
+def _dedup_id(message: Message, origin: Origin) -> str:
     key = f"{message.queue}\n{message.message_id}\n{origin.hops}"
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-REMEMBERED = 20_000
-REMEMBERED_FOR = 3_600.0
-"""Seconds. A redelivery of a dead-lettered message in this time is only acknowledged."""
-
-PROBE_EVERY = 30.0
-"""Seconds between tries while a permission, a key or the queue itself is missing."""
-
-STANDS_FOR = 1_800.0
-"""Seconds that a failure of the last try stands: another relay may have stored what it was about.
-Longer than the daemon takes to bring a message again."""
-
-LEAVE_TO_SQS = 43_200.0
-"""Seconds; the longest visibility. SQS's own redrive policy moves what we cannot copy."""
-
-
 class NotStored(Exception):
-    """The dead-letter queue did not take the copy.
+    """The dead-letter queue did not store the copy.
 
     Args:
         reason: a sentence for a person.
-        setting: the permission, key or queue to look at; None when trying again later can help.
+        setting: the setting to check, if a permission, a key or the queue is missing; None if a
+            later retry may help.
     """
 
     def __init__(self, reason: str, *, setting: str | None = None) -> None:
@@ -134,10 +137,10 @@ class NotStored(Exception):
 
 
 class DeadLetterStore(Protocol):
-    """The queue itself. Both methods raise `NotStored`."""
+    """Stores copies. Both methods raise `NotStored`."""
 
     async def limit(self) -> int:
-        """The most bytes that a message of the queue may have, its attributes among them."""
+        """The most bytes that a message may have, including its attributes."""
         ...
 
     async def put(self, copy: DeadLetterCopy) -> None:
@@ -146,7 +149,7 @@ class DeadLetterStore(Protocol):
 
 
 class DeadLetterQueue:
-    """Sends copies and knows for a while which messages have one."""
+    """Sends copies, and remembers for a while which messages have one."""
 
     def __init__(
         self,
@@ -160,26 +163,26 @@ class DeadLetterQueue:
         self._observe = observe
         self._clock = clock
         self._sleep = sleep
-        self._turn = asyncio.Lock()
+        self._probing = asyncio.Lock()
         self._sending: set[asyncio.Task[None]] = set()
         self._remembered: OrderedDict[str, tuple[float, Reject]] = OrderedDict()
-        self._trouble: tuple[float, str, str] | None = None
+        self._failure: tuple[float, str, str] | None = None
 
     @property
     def problem(self) -> str | None:
-        """The sentence that says why nothing can be dead-lettered now.
+        """Why messages cannot be dead-lettered now, as a sentence; None if they can.
 
-        While it stands, one copy at a time tests the way; nothing is acknowledged.
+        Until it is solved, one copy at a time is tried and no such message is acknowledged.
         """
-        return self._trouble[1] if self._trouble is not None and self._stands() else None
+        return self._failure[1] if self._failure is not None and self._failing() else None
 
     @property
     def setting(self) -> str | None:
-        """What to look at for it."""
-        return self._trouble[2] if self._trouble is not None and self._stands() else None
+        """The setting to check for it."""
+        return self._failure[2] if self._failure is not None and self._failing() else None
 
-    def known(self, message_id: str) -> Reject | None:
-        """Why this message was dead-lettered a while ago, or None."""
+    def recent(self, message_id: str) -> Reject | None:
+        """The reject with which this message was dead-lettered recently, or None."""
         found = self._remembered.get(message_id)
         if found is None:
             return None
@@ -187,10 +190,10 @@ class DeadLetterQueue:
         return reject if self._clock() - at < REMEMBERED_FOR else None
 
     async def put(self, message: Message, origin: Origin, reject: Reject) -> Reject | Retry:
-        """Store the copy. `Reject` once it is safely there, `Retry` where it may be later.
+        """Store the copy. Returns `Reject` once SQS has it, `Retry` if a later try may help.
 
-        Waits for as long as a misconfiguration stands. A cancelled caller does not stop a copy that
-        is on its way: it is remembered when it arrives.
+        Waits while a permission, a key or the queue is missing. Cancelling the caller does not
+        cancel a send that has begun: the copy is remembered when SQS has it.
         """
         while True:
             try:
@@ -200,23 +203,26 @@ class DeadLetterQueue:
             except NotStored as error:
                 if error.setting is None:
                     return Retry(error.reason)
-                self._trouble = self._clock(), error.reason, error.setting
+                self._failure = self._clock(), error.reason, error.setting
             else:
                 return reject
-            async with self._turn:
-                if self._trouble is not None:
+            async with self._probing:
+                if self._failure is not None:
                     await self._sleep(PROBE_EVERY)
 
     async def drain(self, seconds: float | None = None) -> None:
-        """Wait for the copies that are on their way, for so many seconds at most if given.
+        """Wait for open sends, for at most so many seconds if given.
 
-        One that is not there by then leaves its message unacknowledged: there may be two of it.
+        The message of a send that takes longer is not acknowledged, so it may be dead-lettered
+        twice.
         """
         if self._sending:
             await asyncio.wait(self._sending, timeout=seconds)
 
-    def _stands(self) -> bool:
-        return self._trouble is not None and self._clock() - self._trouble[0] < STANDS_FOR
+    def _failing(self) -> bool:
+        return (
+            self._failure is not None and self._clock() - self._failure[0] < PROBLEM_EXPIRES_AFTER
+        )
 
     async def _send(self, message: Message, origin: Origin, reject: Reject) -> None:
         copy = dead_letter_copy(message, origin, await self._store.limit())
@@ -232,7 +238,7 @@ class DeadLetterQueue:
 
     async def _stored(self, message: Message, copy: DeadLetterCopy, reject: Reject) -> None:
         await self._store.put(copy)
-        self._trouble = None
+        self._failure = None
         self._remember(message.message_id, reject)
         self._observe(
             DeadLettered(

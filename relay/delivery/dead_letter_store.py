@@ -1,4 +1,4 @@
-"""The dead-letter queue in SQS, found when it is first needed so that starting waits for nobody."""
+"""The dead-letter queue in SQS, opened at its first use so that the start does not wait for it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from relay.aws.sqs_values import Failed, Outgoing, Sent
 from relay.delivery.dead_letter_queue import DeadLetterCopy, NotStored
 from relay.forwarding.batcher import Batcher
 
-BATCH = 10
+MAX_ENTRIES = 10
 """Amazon SQS quota: entries in a batch."""
 
-_PASSING = frozenset({"throttled", "connection", "expired-credentials", "other"})
+_TRANSIENT = frozenset({"throttled", "connection", "expired-credentials", "other"})
 
 
 class SqsDeadLetterStore:
-    """Stores copies in the queue that the settings name or the main queue's redrive policy does.
+    """Stores copies in the queue of the settings, or else of the main queue's redrive policy.
 
     Args:
-        session: gives the AWS session; asked when the first copy is to be stored.
-        queue: the main queue by URL, ARN or name, asked for its redrive policy.
-        dead_letter_queue: the dead-letter queue by URL, ARN or name; the policy is not asked then.
+        session: returns the AWS session; called when the first copy is stored.
         resources: closes what is opened here, when the caller closes it.
+        queue: the main queue by URL, ARN or name, for its redrive policy.
+        dead_letter_queue: the dead-letter queue by URL, ARN or name; the policy is not read then.
     """
 
     def __init__(
@@ -40,26 +40,26 @@ class SqsDeadLetterStore:
         self._session = session
         self._resources = resources
         self._references = (queue, dead_letter_queue)
-        self._found: Queue | None = None
+        self._opened: Queue | None = None
         self._limit = 0
-        self._finding = asyncio.Lock()
+        self._opening = asyncio.Lock()
         self._batcher: Batcher[Outgoing, Sent | Failed] = Batcher(
-            self._send, max_items=BATCH, max_size=1_048_576, size=lambda entry: entry.size
+            self._send, max_items=MAX_ENTRIES, max_size=1_048_576, size=lambda entry: entry.size
         )
 
     async def limit(self) -> int:
-        """The queue's MaximumMessageSize; queues made before August 2025 keep 256 KiB."""
+        """The queue's MaximumMessageSize; queues created before August 2025 keep 256 KiB."""
         await self._queue()
         return self._limit
 
     async def put(self, copy: DeadLetterCopy) -> None:
-        """Send the copy, in one batch with others that are waiting."""
+        """Send the copy, in a batch with others that wait."""
         queue = await self._queue()
         try:
             result = await self._batcher.submit(_entry(copy, fifo=queue.fifo))
         except AwsError as error:
-            if error.kind == "missing" and self._found is queue:
-                self._found = None  # the redrive policy may name another one by now
+            if error.kind == "missing" and self._opened is queue:
+                self._opened = None  # the redrive policy may name another one by now
             raise _refused(error) from error
         if isinstance(result, Failed):
             raise _not_stored(result.code, kind_of(result.code), result.sentence)
@@ -68,15 +68,15 @@ class SqsDeadLetterStore:
         return await (await self._queue()).send(entries)
 
     async def _queue(self) -> Queue:
-        async with self._finding:
-            if self._found is None:
+        async with self._opening:
+            if self._opened is None:
                 try:
-                    self._found = await self._find()
+                    self._opened = await self._open()
                 except AwsError as error:
                     raise _refused(error) from error
-        return self._found
+        return self._opened
 
-    async def _find(self) -> Queue:
+    async def _open(self) -> Queue:
         main, named = self._references
         reference = named or await self._policy_target(main)
         async with AsyncExitStack() as trying:
@@ -89,22 +89,22 @@ class SqsDeadLetterStore:
     async def _policy_target(self, main: str | None) -> str:
         if main is None:
             raise NotStored(
-                "no dead-letter queue is known: set RELAY_DLQ_URL, or RELAY_QUEUE_URL to a queue"
-                " with a redrive policy",
+                "there is no dead-letter queue: set RELAY_DLQ_URL, or set RELAY_QUEUE_URL to a"
+                " queue with a redrive policy",
                 setting="RELAY_DLQ_URL",
             )
         async with open_queue(await self._session(), main) as queue:
             policy = (await queue.attributes()).redrive
         if policy is None:
             raise NotStored(
-                f"the queue {queue.name} has no redrive policy: give it one, or set RELAY_DLQ_URL",
+                f"the queue {queue.name} has no redrive policy: add one, or set RELAY_DLQ_URL",
                 setting="RELAY_DLQ_URL",
             )
         return policy.target_arn
 
 
 def _entry(copy: DeadLetterCopy, *, fifo: bool) -> Outgoing:
-    # Where the source told no group, no order is known that could be kept.
+    # A message whose source gave no group id has no order to keep: its group is its own.
     group = copy.group_id or copy.dedup_id if fifo else copy.group_id
     return Outgoing(
         body=copy.body,
@@ -120,10 +120,10 @@ def _refused(error: AwsError) -> NotStored:
 
 
 def _not_stored(code: str, kind: str, sentence: str, variable: str | None = None) -> NotStored:
-    """What only a person can mend names the setting to look at; the rest is tried again."""
-    passing = kind in _PASSING
-    told = sentence if code in sentence else f"{sentence} ({code})"
+    """A transient failure has no setting; for the others it is what a person has to check."""
+    transient = kind in _TRANSIENT
+    cause = sentence if code in sentence else f"{sentence} ({code})"
     return NotStored(
-        f"the dead-letter queue did not take a message: {told}",
-        setting=None if passing else variable or "RELAY_DLQ_URL",
+        f"the dead-letter queue did not accept a message: {cause}",
+        setting=None if transient else variable or "RELAY_DLQ_URL",
     )

@@ -1,4 +1,4 @@
-"""The one path of a message, the same in push and pull mode: decode, deliver, else dead-letter."""
+"""Handles a message, the same for every source: decode it, deliver its events or dead-letter it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Protocol
 import msgspec
 
 from relay.delivery.dead_letter_queue import DeadLetterQueue
-from relay.delivery.in_flight import Holding, InFlight
+from relay.delivery.in_flight import InFlight, InFlightMessage
 from relay.delivery.payloads import Payloads
-from relay.delivery.redelivery import Accepted, FirstHand, doubted
+from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, maybe_sent
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Decoded
@@ -25,24 +25,27 @@ from relay.model.origin import ATTRIBUTE, Origin, UnreadableOrigin, origin_of
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
 GRACE = 60.0
-"""Seconds. What arrives when it is almost too late still gets one honest try."""
+"""Seconds for which a message that arrives about to expire is still tried."""
 
 
 class Forward(Protocol):
-    """What the handler asks of the forwarder."""
+    """Forwards events to their destination."""
 
     async def submit(self, event: Event) -> Outcome:
         """The event's outcome, after as many attempts as it takes. Cancelling withdraws it."""
         ...
 
     def may_have_run(self, event_id: str) -> bool:
-        """Whether the destination may hold the event although no success was seen."""
+        """Whether the destination may have the event although no success was seen."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """How many messages are in hand and what keeps some from being settled, if anything does."""
+class HandlerStatus:
+    """How many messages are in flight, and what keeps some of them from being settled, if anything.
+
+    `problem` is a sentence, `setting` the setting to check for it.
+    """
 
     in_flight: int
     problem: str | None = None
@@ -50,11 +53,11 @@ class Status:
 
 
 class Handler:
-    """Handles each message once at a time, whatever number of deliveries it has.
+    """Handles each message once at a time, however often it is delivered meanwhile.
 
     `handle` returns `Delivered` when all of its events were accepted (or there was nothing to
-    send), `Reject` when its copy is safely in the dead-letter queue, and `Retry` otherwise. The
-    first two may be acknowledged, the last never. `retention` is the queue's, and may change.
+    send), `Reject` when its copy is in the dead-letter queue, and `Retry` otherwise. The first two
+    may be acknowledged, the last never. `retention` is the queue's, and may change.
     """
 
     def __init__(
@@ -77,88 +80,89 @@ class Handler:
         self._observe = observe
         self._clock = clock
         self._payloads = payloads
-        self._in_hand = InFlight()
-        self._first_hand = FirstHand()
-        self._accepted = Accepted()
+        self._in_flight = InFlight()
+        self._history = RedeliveryHistory()
+        self._delivered = DeliveredEvents()
 
     @property
-    def status(self) -> Status:
-        """What a person should know now."""
+    def status(self) -> HandlerStatus:
+        """The current status."""
         if self._guard.suspicion is not None:
-            return Status(len(self._in_hand), str(self._guard.suspicion), "RELAY_ENVELOPE")
-        letters = self._dead_letters
-        return Status(len(self._in_hand), letters.problem, letters.setting)
+            sentence = str(self._guard.suspicion)
+            return HandlerStatus(len(self._in_flight), sentence, "RELAY_ENVELOPE")
+        dead_letters = self._dead_letters
+        return HandlerStatus(len(self._in_flight), dead_letters.problem, dead_letters.setting)
 
     async def handle(self, message: Message) -> Outcome:
-        """Bring the message to its end; a second delivery of one in hand shares its outcome."""
-        known = self._dead_letters.known(message.message_id)
-        if known is not None:
-            return known
-        self._first_hand.note(message)
-        return await self._in_hand.join(message, self._work, self._clock())
+        """The message's outcome. A second delivery of a message in flight shares its outcome."""
+        reject = self._dead_letters.recent(message.message_id)
+        if reject is not None:
+            return reject
+        self._history.record(message)
+        return await self._in_flight.join(message, self._work, self._clock())
 
     async def handle_exclusive(self, message: Message) -> Outcome:
-        """The same for a source that hands each message to one caller at a time, as leases do."""
-        known = self._dead_letters.known(message.message_id)
-        if known is not None:
-            return known
-        self._first_hand.note(message)
-        return await self._in_hand.own(message, self._work, self._clock())
+        """The same for a source that delivers a message to one caller at a time, as leases do."""
+        reject = self._dead_letters.recent(message.message_id)
+        if reject is not None:
+            return reject
+        self._history.record(message)
+        return await self._in_flight.run_exclusive(message, self._work, self._clock())
 
     def expire(self) -> None:
-        """End the wait of what the queue is about to delete. Called now and then by a timer."""
-        for holding in self._in_hand:
-            if self.retention.expiring(holding.message) and self._clock() - holding.since >= GRACE:
-                holding.expire()
+        """Stop waiting with messages that the queue is about to delete. A timer calls this."""
+        for item in self._in_flight:
+            if self.retention.expiring(item.message) and self._clock() - item.since >= GRACE:
+                item.expire()
 
-    async def _work(self, holding: Holding) -> Outcome:
-        message, start = holding.message, self._clock()
+    async def _work(self, item: InFlightMessage) -> Outcome:
+        message, start = item.message, self._clock()
         self._observe(Received(message))
-        if self._payloads is None or not self._payloads.concern(message):
-            return await self._process(holding, self._decode(message), start)
+        if self._payloads is None or not self._payloads.may_be_pointer(message):
+            return await self._process(item, self._decode(message), start)
         async with self._payloads.opened(message) as whole:
             decoded = self._decode(whole) if isinstance(whole, Message) else whole
             if isinstance(decoded, Decoded):
-                return await self._process(holding, decoded, start)
-        del whole  # what is refused may be held for long, and needs no place in memory
-        return await self._process(holding, decoded, start)
+                return await self._process(item, decoded, start)
+        del whole  # a rejected message may be held for long: free its payload
+        return await self._process(item, decoded, start)
 
     async def _process(
-        self, holding: Holding, decoded: Decoded | Reject | Retry, start: float
+        self, item: InFlightMessage, decoded: Decoded | Reject | Retry, start: float
     ) -> Outcome:
-        """Deliver or dead-letter what was read. The dead letter has the body as it came."""
-        message = holding.message
+        """Deliver or dead-letter the message. The dead letter has the body as it was received."""
+        message = item.message
         if isinstance(decoded, Retry):
             if not self.retention.expiring(message):
                 self._settled(message, decoded, start)
                 return decoded
             decoded = Reject("expiring", decoded.reason)
-        first_hand = message in self._first_hand
+        seen_all = message in self._history
         if isinstance(decoded, Reject):
-            reject = decoded if first_hand else doubted(decoded)
-            outcome: Outcome = await self._bury(holding, reject, None)
+            reject = decoded if seen_all else maybe_sent(decoded)
+            outcome: Outcome = await self._dead_letter(item, reject, None)
             self._settled(message, outcome, start)
             return outcome
-        results = await self._deliver(holding, decoded.events)
-        if not first_hand:
-            results = [doubted(result) for result in results]
-            told = tuple((index, doubted(reject)) for index, reject in decoded.rejects)
-            decoded = msgspec.structs.replace(decoded, rejects=told)
-        outcome = await self._conclude(holding, decoded, results)
+        results = await self._deliver(item, decoded.events)
+        if not seen_all:
+            results = [maybe_sent(result) for result in results]
+            rejects = tuple((index, maybe_sent(reject)) for index, reject in decoded.rejects)
+            decoded = msgspec.structs.replace(decoded, rejects=rejects)
+        outcome = await self._conclude(item, decoded, results)
         self._settled(message, outcome, start, decoded, results)
         return outcome
 
-    async def _deliver(self, holding: Holding, events: Sequence[Event]) -> list[Outcome]:
-        """One outcome for each event, in order; `expiring` where the wait was ended."""
+    async def _deliver(self, item: InFlightMessage, events: Sequence[Event]) -> list[Outcome]:
+        """One outcome for each event, in order; `expiring` if the wait was ended."""
         results: list[Outcome | None] = [None] * len(events)
         try:
-            await holding.unless_expired(self._submit(events, results))
+            await item.unless_expired(self._submit(events, results))
         finally:
             if any(map(self._maybe_ran, events, results)):
-                self._first_hand.forget(holding.message)
+                self._history.forget(item.message)
             if len(events) > 1:
-                self._accepted.note(events, results)
-        late = self.retention.expiring(holding.message)
+                self._delivered.record(events, results)
+        late = self.retention.expiring(item.message)
         return [
             self._expired(event)
             if result is None or (late and isinstance(result, Retry))
@@ -176,7 +180,7 @@ class Handler:
 
         async def one(position: int) -> None:
             event = events[position]
-            results[position] = self._accepted.of(event) or await self._forward.submit(event)
+            results[position] = self._delivered.of(event) or await self._forward.submit(event)
 
         await asyncio.gather(*(one(position) for position in range(len(events))))
 
@@ -188,9 +192,9 @@ class Handler:
         )
 
     async def _conclude(
-        self, holding: Holding, decoded: Decoded, results: Sequence[Outcome]
+        self, item: InFlightMessage, decoded: Decoded, results: Sequence[Outcome]
     ) -> Outcome:
-        """The message's outcome from those of its events: it stays while any must wait."""
+        """The message's outcome from those of its events: `Retry` while any must wait."""
         later = outcome.waiting(results)
         if later is not None:
             return later
@@ -199,23 +203,23 @@ class Handler:
             if isinstance(result, Reject):
                 rejects[event.index] = result
         if rejects:
-            return await self._bury(
-                holding, outcome.rejected(rejects), decoded, tuple(sorted(rejects))
+            return await self._dead_letter(
+                item, outcome.rejected(rejects), decoded, tuple(sorted(rejects))
             )
-        self._guard.passed(holding.message.message_id)
+        self._guard.passed(item.message.message_id)
         return outcome.delivered(results)
 
-    async def _bury(
+    async def _dead_letter(
         self,
-        holding: Holding,
+        item: InFlightMessage,
         reject: Reject,
         decoded: Decoded | None,
         pending: tuple[int, ...] | None = None,
     ) -> Outcome:
-        """Dead-letter the message once the guard agrees, or the queue would delete it."""
-        message = holding.message
-        if reject.code != "expiring" and not holding.expired:
-            await holding.unless_expired(self._guard.admit(message.message_id, reject))
+        """Dead-letter the message once the guard admits it, or when it is about to expire."""
+        message = item.message
+        if reject.code != "expiring" and not item.expired:
+            await item.unless_expired(self._guard.admit(message.message_id, reject))
         if decoded is not None and decoded.total == 1:
             pending = None
         return await self._dead_letters.put(
@@ -229,8 +233,8 @@ class Handler:
         decoded: Decoded | None,
         pending: tuple[int, ...] | None,
     ) -> Origin:
-        """The message's past with this hop added."""
-        past = _past(message) or Origin(
+        """The origin of the dead letter: the message's own, with this hop added."""
+        origin = _origin_of(message) or Origin(
             id=message.message_id,
             undecoded=True,
             sent_at=message.sent_at,
@@ -238,14 +242,14 @@ class Handler:
             task=(message.task.name, message.task.scheduled_at) if message.task else None,
         )
         return replace(
-            past,
-            id=decoded.base_id if decoded and past.undecoded else past.id,
-            undecoded=past.undecoded and decoded is None,
-            pending=pending if decoded else past.pending,
-            hops=past.hops + 1,
+            origin,
+            id=decoded.base_id if decoded and origin.undecoded else origin.id,
+            undecoded=origin.undecoded and decoded is None,
+            pending=pending if decoded else origin.pending,
+            hops=origin.hops + 1,
             code=reject.code,
             reason=reject.reason,
-            may_have_run=past.may_have_run or reject.may_have_run,
+            may_have_run=origin.may_have_run or reject.may_have_run,
         )
 
     def _settled(
@@ -270,11 +274,11 @@ class Handler:
         )
 
 
-def _past(message: Message) -> Origin | None:
+def _origin_of(message: Message) -> Origin | None:
     try:
         return origin_of(message)
     except UnreadableOrigin:
-        # Its ids are lost with it: whatever a person does next may be a second run.
+        # The ids are lost with it, so a later redrive may run events a second time.
         return Origin(
             id=message.message_id,
             sent_at=message.sent_at,

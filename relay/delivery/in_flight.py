@@ -1,4 +1,4 @@
-"""The messages being handled now: one task each, which a second delivery joins."""
+"""The messages in flight: a second delivery of one joins the task that handles it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from relay.model.outcome import Outcome
 T = TypeVar("T")
 
 
-class Holding(Struct, eq=False):
-    """One message in hand. `waiting` while it waits for somebody else and may be cut short."""
+class InFlightMessage(Struct, eq=False):
+    """One message in flight. `waiting` is True while its wait may be ended by `expire`."""
 
     message: Message
     since: float
@@ -25,18 +25,18 @@ class Holding(Struct, eq=False):
     expired: bool = False
 
     def expire(self) -> None:
-        """End the wait, now and for good: the queue is about to delete the message."""
+        """End the wait, and all later ones: the queue is about to delete the message."""
         if self.task is not None and self.waiting and not self.expired:
             self.expired = True
             self.task.cancel()
 
     async def unless_expired(self, wait: Awaitable[T]) -> T | None:
-        """What `wait` gives, or None where the message expires first."""
+        """The result of `wait`, or None if the message expires first."""
         self.waiting = True
         try:
             return await wait
         except asyncio.CancelledError:
-            # Somebody else may have cancelled the task too, and means all of it.
+            # Another caller may have cancelled the task too, and meant all of it.
             if not self.expired or self.task is None or self.task.uncancel() > 0:
                 raise
             return None
@@ -45,69 +45,69 @@ class Holding(Struct, eq=False):
 
 
 class InFlight:
-    """Joins deliveries of one message. Bounded by its callers: each waiter is a delivery."""
+    """Joins the deliveries of a message. Bounded by its callers: each waiter is a delivery."""
 
     def __init__(self) -> None:
-        self._holdings: dict[str, Holding] = {}
+        self._items: dict[str, InFlightMessage] = {}
 
     def __len__(self) -> int:
-        return len(self._holdings)
+        return len(self._items)
 
-    def __iter__(self) -> Iterator[Holding]:
-        return iter(list(self._holdings.values()))
+    def __iter__(self) -> Iterator[InFlightMessage]:
+        return iter(list(self._items.values()))
 
     async def join(
         self,
         message: Message,
-        work: Callable[[Holding], Coroutine[Any, Any, Outcome]],
+        work: Callable[[InFlightMessage], Coroutine[Any, Any, Outcome]],
         now: float,
     ) -> Outcome:
-        """The outcome of this message, from the work under way or from a new one.
+        """The outcome of the message, from the task that handles it already or from a new one.
 
-        A cancelled caller only leaves. When the last one left, the work is cancelled, so that
-        memory holds nothing that nobody waits for; what is on the wire goes on to its end.
+        A cancelled caller only leaves. The task is cancelled when the last caller has left, so that
+        memory holds no message without a caller. A request that has been sent is not cancelled.
         """
         key = message.message_id
-        holding = self._holdings.get(key)
-        if holding is None:
-            holding = self._holdings[key] = Holding(message, now)
-            holding.task = asyncio.create_task(work(holding), name=f"message {key}")
-            holding.task.add_done_callback(lambda _: self._remove(key, holding))
-        assert holding.task is not None  # noqa: S101 - set in the line above, for the type checker
-        holding.waiters += 1
+        item = self._items.get(key)
+        if item is None:
+            item = self._items[key] = InFlightMessage(message, now)
+            item.task = asyncio.create_task(work(item), name=f"message {key}")
+            item.task.add_done_callback(lambda _: self._remove(key, item))
+        assert item.task is not None  # noqa: S101 - set in the line above, for the type checker
+        item.waiters += 1
         try:
-            return await asyncio.shield(holding.task)
+            return await asyncio.shield(item.task)
         finally:
-            holding.waiters -= 1
-            self._leave(key, holding, holding.task)
+            item.waiters -= 1
+            self._leave(key, item, item.task)
 
-    async def own(
+    async def run_exclusive(
         self,
         message: Message,
-        work: Callable[[Holding], Coroutine[Any, Any, Outcome]],
+        work: Callable[[InFlightMessage], Coroutine[Any, Any, Outcome]],
         now: float,
     ) -> Outcome:
-        """The outcome of this message from the caller's own task, for who has it to itself.
+        """The outcome of the message, handled in the caller's task; no other delivery may join it.
 
-        Nobody joins it, a cancelled caller cancels the work, and it costs no task and no wake-up.
+        Cancelling the caller cancels the work. It needs no task and no wake-up of its own.
         """
         key = message.message_id
-        holding = self._holdings[key] = Holding(message, now)
-        holding.task = asyncio.current_task()
+        item = self._items[key] = InFlightMessage(message, now)
+        item.task = asyncio.current_task()
         try:
-            return await work(holding)
+            return await work(item)
         finally:
-            if self._holdings.get(key) is holding:
-                del self._holdings[key]
+            if self._items.get(key) is item:
+                del self._items[key]
 
-    def _leave(self, key: str, holding: Holding, task: asyncio.Task[Outcome]) -> None:
-        if holding.waiters or task.done():
+    def _leave(self, key: str, item: InFlightMessage, task: asyncio.Task[Outcome]) -> None:
+        if item.waiters or task.done():
             return
-        self._remove(key, holding)  # a later delivery must not join what is being cancelled
+        self._remove(key, item)  # a later delivery must not join what is being cancelled
         task.cancel()
 
-    def _remove(self, key: str, holding: Holding) -> None:
-        if self._holdings.get(key) is holding:
-            del self._holdings[key]
-        if holding.task and holding.task.done() and not holding.task.cancelled():
-            holding.task.exception()  # retrieved: with no waiter left nobody else would
+    def _remove(self, key: str, item: InFlightMessage) -> None:
+        if self._items.get(key) is item:
+            del self._items[key]
+        if item.task and item.task.done() and not item.task.cancelled():
+            item.task.exception()  # retrieved: there may be no waiter left to do it

@@ -1,7 +1,7 @@
-"""Large payloads: a message whose body only points to an object in S3, as the extended client does.
+"""Large payloads: fetches the S3 object to which a message of SQS's extended client points.
 
-The object is never deleted here: that is the bucket's lifecycle rule's job, and a redrive weeks
-later must still find it.
+The object is never deleted here. The bucket's lifecycle rule does that, and a redrive weeks later
+must still find it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ POINTER_CLASSES = (
     "software.amazon.payloadoffloading.PayloadS3Pointer",
     "com.amazon.sqs.javamessaging.MessageS3Pointer",
 )
-"""What the extended client writes first, in its newer and in its older versions."""
+"""The first element of the extended client's body, in its newer and in its older versions."""
 
-LIMIT = 8 * 1_048_576
+MAX_BYTES = 8 * 1_048_576
 """Bytes of the largest object that is fetched."""
 
-AT_ONCE = 8
-"""Objects in memory at the same time; with the limit it bounds what they take."""
+CONCURRENCY = 8
+"""Objects in memory at the same time; with `MAX_BYTES` it bounds their memory."""
 
 BUCKET_NOT_ALLOWED = "payload_bucket_not_allowed"
 """The code of a pointer into a bucket that the settings do not name."""
@@ -43,8 +43,8 @@ class NotFetched(Exception):
 
     Args:
         reason: a sentence for a person.
-        code: for the dead letter of a payload that can never be had; None where it is S3, a
-            permission or a bucket that somebody can mend, and not this message.
+        code: the reject code if the payload can never be fetched; None if the cause is S3, a
+            permission or a bucket, which can be fixed, and not this message.
     """
 
     def __init__(self, reason: str, code: str | None = None) -> None:
@@ -55,20 +55,20 @@ class NotFetched(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """Where the payload is."""
+    """The bucket and key of a payload."""
 
     bucket: str
     key: str
 
 
 class Payloads:
-    """Puts the payload in the place of its pointer.
+    """Replaces pointers by their payloads.
 
     Args:
         fetch: reads an object.
-        buckets: those that may be read: a pointer makes us fetch whatever it names.
+        buckets: those that may be read: whoever sends a pointer chooses what is fetched.
         limit: bytes of the largest object that is fetched.
-        at_once: how many are in memory at a time.
+        concurrency: the most objects in memory at a time.
     """
 
     def __init__(
@@ -76,23 +76,23 @@ class Payloads:
         fetch: Fetch,
         *,
         buckets: frozenset[str] = frozenset(),
-        limit: int = LIMIT,
-        at_once: int = AT_ONCE,
+        limit: int = MAX_BYTES,
+        concurrency: int = CONCURRENCY,
     ) -> None:
         self._fetch = fetch
         self._buckets = buckets
         self._limit = limit
-        self._places = asyncio.Semaphore(at_once)
+        self._slots = asyncio.Semaphore(concurrency)
 
-    def concern(self, message: Message) -> bool:
-        """Whether the message may be a pointer; all others need not be opened."""
+    def may_be_pointer(self, message: Message) -> bool:
+        """Whether the message may be a pointer. Other messages need no `opened`."""
         return message.body.lstrip().startswith(_STARTS)
 
     @asynccontextmanager
     async def opened(self, message: Message) -> AsyncIterator[Message | Reject | Retry]:
-        """The message with its payload for as long as the block runs; others as they are.
+        """The message with its payload, for as long as the block runs; other messages unchanged.
 
-        `Reject` where it can never be had, `Retry` where somebody can still mend it.
+        `Reject` if the payload can never be fetched, `Retry` if the cause can be fixed.
         """
         pointer = parse_pointer(message.body)
         if pointer is None:
@@ -106,7 +106,7 @@ class Payloads:
                 " not name",
             )
         else:
-            async with self._places:
+            async with self._slots:
                 yield await self._read(message, pointer)
 
     async def _read(self, message: Message, pointer: Pointer) -> Message | Reject | Retry:
@@ -118,13 +118,13 @@ class Payloads:
 
 
 def parse_pointer(body: bytes) -> Pointer | Reject | None:
-    """The pointer that the body is, None where it is none, `Reject` where it is a broken one."""
+    """The pointer; None if the body is not a pointer, `Reject` if it is a broken one."""
     text = body.lstrip()
     if not text.startswith(_STARTS):
         return None
     try:
-        _, place = msgspec.json.decode(text, type=tuple[str, dict[str, str]])
-        pointer = Pointer(place["s3BucketName"], place["s3Key"])
+        _, fields = msgspec.json.decode(text, type=tuple[str, dict[str, str]])
+        pointer = Pointer(fields["s3BucketName"], fields["s3Key"])
     except (msgspec.DecodeError, KeyError):
         pointer = Pointer("", "")
     if pointer.bucket and pointer.key:

@@ -1,4 +1,4 @@
-"""First hand: whether every receive of a message came to this process, which then knows all."""
+"""Redelivery: what this process knows of a message's earlier deliveries."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject
 
 REMEMBERED_MESSAGES = 50_000
-"""Messages. A forgotten one counts as known to others, which is the careful answer."""
+"""Messages. A forgotten one counts as received by another process, which is the safe side."""
 
-DOUBTFUL = frozenset(
+REMEMBERED_EVENTS = 20_000
+"""Events. A forgotten one is sent again under its id."""
+
+INCONCLUSIVE = frozenset(
     {
         "expiring",
         "fails_alone",
         "payload_missing",
         "payload_too_large",
-        # What follows from settings: the process before may have run with others.
+        # Depends on settings: an earlier process may have run with others.
         "event_too_large",
         "no_route",
         "payload_bucket_not_allowed",
@@ -29,74 +32,71 @@ DOUBTFUL = frozenset(
         "wrong_envelope",
     }
 )
-"""Codes of rejects that say nothing about earlier attempts; an answer of the destination does."""
+"""Codes of rejects that say nothing about earlier attempts. An answer of the destination does."""
 
 
-class FirstHand:
-    """Counts receives by MessageId.
+class RedeliveryHistory:
+    """Knows for which messages this process has seen every receive, by their receive counts.
 
-    A relay that was killed, or another instance, may have sent a message's events and never learnt
-    what became of them. Nothing tells a successor but that the message was received before.
+    A relay that was killed, or another instance, may have sent a message's events without learning
+    their outcome. The only sign of that is that the message was received before.
     """
 
     def __init__(self, limit: int = REMEMBERED_MESSAGES) -> None:
         self._seen: LruCache[int] = LruCache(limit)
 
-    def note(self, message: Message) -> None:
-        """A delivery of the message has come; one that is posted again counts as the same."""
-        if message.receive_count <= self._seen_of(message) + 1:
+    def record(self, message: Message) -> None:
+        """Record a delivery. A second one of the same receive, as sqsd may post it, counts once."""
+        if message.receive_count <= self._count(message) + 1:
             self._seen.put(message.message_id, message.receive_count)
         else:
             self._seen.forget(message.message_id)
 
     def forget(self, message: Message) -> None:
-        """Some of it has run: a later delivery of it cannot know that of itself."""
+        """Forget it because some of it has run, which a later delivery cannot know by itself."""
         self._seen.forget(message.message_id)
 
     def __contains__(self, message: Message) -> bool:
-        return self._seen_of(message) == message.receive_count
+        return self._count(message) == message.receive_count
 
-    def _seen_of(self, message: Message) -> int:
+    def _count(self, message: Message) -> int:
         return self._seen.get(message.message_id) or 0
 
 
 @overload
-def doubted(outcome: Reject) -> Reject: ...
+def maybe_sent(outcome: Reject) -> Reject: ...
 @overload
-def doubted(outcome: Outcome) -> Outcome: ...
-def doubted(outcome: Outcome) -> Outcome:
-    """The outcome of an event that somebody else may have sent before."""
-    if isinstance(outcome, Reject) and outcome.code in DOUBTFUL:
+def maybe_sent(outcome: Outcome) -> Outcome: ...
+def maybe_sent(outcome: Outcome) -> Outcome:
+    """The outcome of an event that another process may have sent before."""
+    if isinstance(outcome, Reject) and outcome.code in INCONCLUSIVE:
         return replace(outcome, may_have_run=True)
     return outcome
 
 
-REMEMBERED_EVENTS = 20_000
-"""Events. A forgotten one is sent again under its id."""
+class DeliveredEvents:
+    """Remembers which events of a message were delivered while others of it must wait.
 
-
-class Accepted:
-    """Remembers by message and event, so that a long wait repeats nothing beyond anybody's memory.
-
-    An orchestrator knows an id for a day; the last event of an array may wait for longer.
+    Their redeliveries are not sent again: an orchestrator remembers an id for a day, and the last
+    event of an array may wait for longer.
     """
 
     def __init__(self, limit: int = REMEMBERED_EVENTS) -> None:
-        self._ends: LruCache[Delivered] = LruCache(limit)
+        self._delivered: LruCache[Delivered] = LruCache(limit)
 
     def of(self, event: Event) -> Delivered | None:
-        """That it was accepted at an earlier delivery of its message."""
-        known = self._ends.get(_key(event))
-        return None if known is None else Delivered(known.reference, duplicate=True)
+        """A duplicate if the event was delivered at an earlier delivery of its message."""
+        found = self._delivered.get(_key(event))
+        return None if found is None else Delivered(found.reference, duplicate=True)
 
-    def note(self, events: Sequence[Event], results: Sequence[Outcome | None]) -> None:
-        """A delivery has ended: keep what was accepted if the message stays, else let go."""
-        stays = any(not isinstance(result, Delivered) for result in results)
+    def record(self, events: Sequence[Event], results: Sequence[Outcome | None]) -> None:
+        """Record the delivered events if the message will come again; forget them otherwise."""
+        again = any(not isinstance(result, Delivered) for result in results)
         for event, result in zip(events, results, strict=True):
-            if isinstance(result, Delivered) and stays:
-                self._ends.put(_key(event), result)
+            if isinstance(result, Delivered) and again:
+                self._delivered.put(_key(event), result)
             elif isinstance(result, Delivered):
-                self._ends.forget(_key(event))
+                self._delivered.forget(_key(event))
 
 
 def _key(event: Event) -> str:

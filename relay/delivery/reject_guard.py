@@ -1,9 +1,9 @@
 """The reject guard: stops a misconfiguration from emptying the queue into the dead-letter queue.
 
-Poison is rare. When most of the last couple of hundred distinct messages would be rejected with
-codes that are far above their usual rates, the fault is more likely ours (a wrongly pinned
-envelope, a limit set too low) or a producer's new release, and a person should look before anything
-is moved. One wrong setting can show in several codes, so it is their share together that counts.
+Poison messages are rare. When most of the last 200 distinct messages would be rejected with codes
+that are far above their usual rates, the likely cause is a setting (a wrong envelope, a limit that
+is too low) or a producer's new release, and a person should check before anything is moved. One
+wrong setting can cause several codes, so their combined share counts.
 """
 
 from __future__ import annotations
@@ -16,19 +16,27 @@ from dataclasses import dataclass
 from relay.model.outcome import Reject
 
 WINDOW = 200
+"""Distinct messages whose ends are counted."""
+
 MIN_REJECTS = 20
+"""Rejects in the window below which the guard never halts."""
+
 SHARE = 0.5
+"""The share of rejects in the window above which the guard halts."""
+
 ABOVE_USUAL = 3.0
-FEW = 5
-"""Messages of a code in the window; fewer are honest poison, as far as anybody can tell."""
+"""The multiple of its usual rate from which a code is suspicious."""
+
+MIN_OF_CODE = 5
+"""Messages of a code in the window; fewer are taken for poison messages."""
 
 HISTORY = 2_000
-"""Messages after which the usual rate has mostly forgotten an older habit."""
+"""Messages after which an older usual rate hardly counts any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    """Why the guard holds: the codes, how many of the last messages had them, and one reason."""
+    """Why the guard halts: the codes, how many of the last messages had them, and one reason."""
 
     codes: tuple[str, ...]
     count: int
@@ -36,20 +44,20 @@ class Suspicion:
     sample: str
 
     def __str__(self) -> str:
-        """One sentence for a person, with what to do."""
+        """What happened and what to do, for a person."""
         return (
             f"{self.count} of the last {self.seen} messages would be rejected as"
-            f" {' and '.join(self.codes)} ({self.sample}). Nothing more is dead-lettered for it."
-            " Check RELAY_ENVELOPE and the limits against what producers send; if it is right to"
-            " reject these, set RELAY_REJECT_GUARD=off"
+            f" {' and '.join(self.codes)} ({self.sample}). No more messages are dead-lettered with"
+            " these codes. Check RELAY_ENVELOPE and the limits against what producers send. If the"
+            " rejects are correct, set RELAY_REJECT_GUARD=off"
         )
 
 
 class RejectGuard:
-    """Judges each message's end and holds rejects of codes that became common overnight.
+    """Counts how messages end, and holds rejects whose codes have suddenly become common.
 
-    Messages without those codes go on; as soon as they are the majority again, the held ones are
-    let go. Bounded: remembers `WINDOW` message ids and one rate for each code.
+    Other messages go on. When they are the majority again, the held rejects are admitted. Its
+    memory is bounded: `WINDOW` message ids, and one rate for each code.
     """
 
     def __init__(self, *, enabled: bool = True) -> None:
@@ -65,11 +73,11 @@ class RejectGuard:
         self._count(message_id, None)
 
     async def admit(self, message_id: str, reject: Reject) -> None:
-        """Return once this reject may be dead-lettered; wait for as long as it must not be."""
+        """Return when this message may be dead-lettered."""
         if not self._enabled:
             return
         self._count(message_id, reject.code)
-        self._suspect(reject)
+        self._check(reject)
         while self.suspicion is not None and reject.code in self.suspicion.codes:
             await self._released.wait()
 
@@ -80,27 +88,27 @@ class RejectGuard:
             if code is not None:
                 self._counts[code] += 1
         while len(self._ends) > WINDOW:
-            self._learn(*self._ends.popitem(last=False))
-        self._relent()
+            self._update_usual(*self._ends.popitem(last=False))
+        self._release()
 
     def _forget(self, message_id: str) -> None:
         before = self._ends.pop(message_id, None)
         if before is not None:
             self._counts[before] -= 1
 
-    def _learn(self, _message_id: str, code: str | None) -> None:
-        """What leaves the window becomes the usual, unless it was held: no habit comes of that."""
+    def _update_usual(self, _message_id: str, code: str | None) -> None:
+        """Count what leaves the window in the usual rates, except for codes that are held."""
         if code is not None:
             self._counts[code] -= 1
         if self.suspicion is not None and code in self.suspicion.codes:
             return
         if code is not None:
             self._usual.setdefault(code, 0.0)
-        for known, rate in self._usual.items():
-            self._usual[known] = rate + ((known == code) - rate) / HISTORY
+        for other, rate in self._usual.items():
+            self._usual[other] = rate + ((other == code) - rate) / HISTORY
 
-    def _suspect(self, reject: Reject) -> None:
-        codes = self._risen()
+    def _check(self, reject: Reject) -> None:
+        codes = self._risen_codes()
         if reject.code not in codes:
             return
         count, seen = self._total(codes), len(self._ends)
@@ -112,12 +120,12 @@ class RejectGuard:
             self.suspicion = Suspicion(codes, count, seen, reject.reason)
             self._released.clear()
 
-    def _risen(self) -> tuple[str, ...]:
-        """The codes that are neither rare nor usual, the most common first."""
+    def _risen_codes(self) -> tuple[str, ...]:
+        """The codes that are neither rare nor at their usual rate, the most common first."""
         return tuple(
             code
             for code, count in self._counts.most_common()
-            if count >= FEW and self._unusual(code)
+            if count >= MIN_OF_CODE and self._unusual(code)
         )
 
     def _unusual(self, code: str) -> bool:
@@ -127,8 +135,8 @@ class RejectGuard:
     def _total(self, codes: Iterable[str]) -> int:
         return sum(self._counts[code] for code in codes)
 
-    def _relent(self) -> None:
-        if self.suspicion is None or self._total(self._risen()) > SHARE * len(self._ends):
+    def _release(self) -> None:
+        if self.suspicion is None or self._total(self._risen_codes()) > SHARE * len(self._ends):
             return
         self.suspicion = None
         self._released.set()

@@ -1,1 +1,1 @@
-"""Dead letters on a person's desk: looked at in snapshots, brought back so that nothing is lost."""
+"""Dead letters: snapshots, statistics, plans, redrive, drop and restore, without losing any."""

@@ -1,4 +1,4 @@
-"""A dead letter as a person reads it: its events, its reason, its past."""
+"""Reading a dead letter: its events, why it was dead-lettered, and its origin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import structs
 
 from relay.delivery.payloads import Pointer, parse_pointer
-from relay.dlq.claims import claimed_name, claims, firing
+from relay.dlq.claims import claimed_name, claims, periodic_task
 from relay.envelope import Decoded, Rules, decode
 from relay.model.event import Event
 from relay.model.message import Message
@@ -18,107 +18,110 @@ from relay.model.origin import Origin, UnreadableOrigin, origin_of
 from relay.model.outcome import Reject
 
 MOVED_BY_SQS = "moved_by_sqs"
-"""The code of what the queue's own redrive policy dead-lettered: nobody noted a reason."""
+"""Code of a message that the queue's own redrive policy moved; no reason is recorded for it."""
 
 UNKNOWN = "unknown"
-"""The code of what neither the relay nor a redrive policy put there."""
+"""Code of a message that neither the relay nor a redrive policy put there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetter:
-    """One message of a dead-letter queue, read with the rules of the relay as it is now.
+    """A message of a dead-letter queue, read with the relay's current rules.
 
-    Its events are decoded when they are first asked for: much can be done with what is noted.
+    Its events are decoded on first access, because many operations need only the origin.
 
     Attributes:
-        message: as the dead-letter queue gave it.
-        past: what the letter carries on when it is brought back, its stay here included; None where
-            our attribute is there and cannot be read.
-        decoded: decodes it.
-        base_id: what the ids of its events hang on.
-        source: name of the queue that it was last taken from, where known.
+        message: as received from the dead-letter queue.
+        origin: what the message carries when it is redriven, this dead-lettering included; None
+            where our attribute is present and cannot be read.
+        decode: decodes its events.
+        base_id: the id that the ids of its events derive from.
+        source: name of the queue that it was last received from, where known.
         code: why it is here.
         reason: the same as a sentence.
-        noted: whether it carries our attribute already.
-        id_lost: its ids hung on a deduplication id, which SQS replaced when it moved the message.
-        payload: what its body points to in S3, or why that can never be had; None where it points
-            nowhere or was not fetched.
-        sealed: its events are in an object in S3 that was not fetched.
-        altered: body or past are not those that the queue gave, but what an operator made of them.
+        has_origin: whether the message already carries our attribute.
+        id_lost: its ids were derived from a deduplication id, which SQS replaced when it moved the
+            message.
+        payload: the S3 object that its body points to, or why that object can never be read; None
+            where the body is no pointer or the object was not fetched.
+        payload_unread: its events are in an S3 object that was not fetched.
+        modified: an operator's edit or rerun changed its body or origin.
     """
 
     message: Message
     origin: Origin | None
-    decoded: Callable[[], Decoded | Reject] = field(repr=False)
+    decode: Callable[[], Decoded | Reject] = field(repr=False)
     base_id: str
     source: str | None
     code: str
     reason: str
-    noted: bool
+    has_origin: bool
     id_lost: bool = False
     payload: bytes | Reject | None = field(default=None, repr=False)
-    sealed: bool = False
-    altered: bool = False
+    payload_unread: bool = False
+    modified: bool = False
 
     @cached_property
-    def found(self) -> Decoded | Reject:
+    def decoded(self) -> Decoded | Reject:
         """Its pending events, or why the relay would reject it again."""
-        return self.decoded()
+        return self.decode()
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """The events still to be delivered; none where it would be rejected again."""
-        return self.found.events if isinstance(self.found, Decoded) else ()
+        """The events that are still to be delivered; empty if it would be rejected again."""
+        return self.decoded.events if isinstance(self.decoded, Decoded) else ()
 
     @property
     def name(self) -> str | None:
-        """The name of its first pending event, or what a rejected one claims as its name."""
+        """Name of its first pending event, else the name that a rejected object claims."""
         if self.events:
             return self.events[0].name
         return next((name for claim in self.claims if (name := claimed_name(claim))), None)
 
     @property
     def claims(self) -> tuple[Mapping[str, Any], ...]:
-        """The objects in it that the relay would reject again."""
-        if self.sealed:
+        """The JSON objects in it that the relay would reject again."""
+        if self.payload_unread:
             return ()
         if isinstance(self.payload, bytes):
-            return claims(self.payload, None, self.found)
-        return claims(self.message.body, self.origin.encoding if self.origin else None, self.found)
+            return claims(self.payload, None, self.decoded)
+        return claims(
+            self.message.body, self.origin.encoding if self.origin else None, self.decoded
+        )
 
     @property
     def pointer(self) -> Pointer | None:
-        """Where in S3 its events are; None where they are in its body."""
+        """Where its events are in S3; None if they are in its body."""
         found = parse_pointer(self.message.body)
         return found if isinstance(found, Pointer) else None
 
     @property
     def hops(self) -> int:
-        """How often it has gone through a dead-letter queue, this time included."""
+        """How many times it was dead-lettered, this time included."""
         return self.origin.hops if self.origin else 0
 
     @property
     def first_sent_at(self) -> float | None:
-        """When a producer sent it, epoch seconds."""
-        told = self.origin.sent_at if self.origin else None
-        return told if told is not None else self.message.sent_at
+        """When the producer sent it, in epoch seconds."""
+        recorded = self.origin.sent_at if self.origin else None
+        return recorded if recorded is not None else self.message.sent_at
 
     @property
     def moved_by_sqs(self) -> bool:
-        """Whether SQS moved it here by itself, with its MessageId and, if standard, its age."""
+        """Whether SQS moved it here, which keeps its MessageId and, if standard, its age."""
         return self.message.dead_letter_source is not None
 
     @property
-    def rootless(self) -> bool:
-        """Whether new ids would follow if it were sent again with nothing noted on it."""
-        if self.noted or self.base_id != self.message.message_id:
+    def id_would_change(self) -> bool:
+        """Whether its events would get new ids if it were sent again without our attribute."""
+        if self.has_origin or self.base_id != self.message.message_id:
             return False
         return not self.events or any(
             event.id in (self.base_id, f"{self.base_id}.{event.index}") for event in self.events
         )
 
 
-SEALED = Reject("payload_not_fetched", "its events are in an object in S3, which was not read")
+PAYLOAD_UNREAD = Reject("payload_not_fetched", "its events are in an S3 object that was not read")
 
 
 def read_dead_letter(
@@ -129,58 +132,61 @@ def read_dead_letter(
 ) -> DeadLetter:
     """Read a message of a dead-letter queue. Never raises.
 
-    `main` is the name of the queue that it came from, where the message itself does not tell.
-    `payload` is what the body points to, if that was looked for: see `relay.delivery.payloads`.
+    Args:
+        message: as received.
+        rules: how the relay decodes messages.
+        main: name of the queue that it came from, where the message itself does not say.
+        payload: the S3 object that the body points to, if it was fetched; see
+            `relay.delivery.payloads`.
     """
-    stored, damage = _origin(message)
+    stored, damage = _stored_origin(message)
     moved_by_sqs = message.dead_letter_source is not None
     source = _source(message, stored)
-    first = _as_it_was(message, source or main, stored, moved_by_sqs=moved_by_sqs)
-    decoded = partial(_found, first, rules, payload)
+    original = _as_first_received(message, source or main, stored, moved_by_sqs=moved_by_sqs)
+    decode_original = partial(_decode, original, rules, payload)
     base_id, undecoded = stored.id if stored else message.message_id, False
     if stored is None or stored.undecoded:
-        found = decoded()
-        decoded = partial(_known, found)
-        base_id = found.base_id if isinstance(found, Decoded) else base_id
-        undecoded = not isinstance(found, Decoded)
+        decoded = decode_original()
+        decode_original = partial(_already, decoded)
+        base_id = decoded.base_id if isinstance(decoded, Decoded) else base_id
+        undecoded = not isinstance(decoded, Decoded)
     code, reason = _why(message, stored, damage, moved_by_sqs=moved_by_sqs)
-    origin = None if damage else _past(first, stored, base_id, source or main, (code, reason))
+    origin = None if damage else _origin(original, stored, base_id, source or main, (code, reason))
     if origin is not None and stored is None:
         origin = replace(origin, undecoded=undecoded)
+    dedup_id_replaced = moved_by_sqs and message.group_id is not None
     return DeadLetter(
         message=message,
         origin=origin,
-        decoded=decoded,
+        decode=decode_original,
         base_id=base_id,
         source=source,
         code=code,
         reason=reason,
-        noted=stored is not None or damage is not None,
-        id_lost=moved_by_sqs
-        and stored is None
-        and rules.fifo_dedup_id
-        and message.group_id is not None,
+        has_origin=stored is not None or damage is not None,
+        id_lost=dedup_id_replaced and stored is None and rules.fifo_dedup_id,
         payload=payload,
-        sealed=payload is None and isinstance(parse_pointer(message.body), Pointer),
+        payload_unread=payload is None and isinstance(parse_pointer(message.body), Pointer),
     )
 
 
-def _known(found: Decoded | Reject) -> Decoded | Reject:
-    return found
+def _already(decoded: Decoded | Reject) -> Decoded | Reject:
+    return decoded
 
 
-def _found(first: Message, rules: Rules, payload: bytes | Reject | None) -> Decoded | Reject:
+def _decode(original: Message, rules: Rules, payload: bytes | Reject | None) -> Decoded | Reject:
     if isinstance(payload, Reject):
         return payload
     if payload is not None:
-        return decode(structs.replace(first, body=payload), rules)
-    pointer = parse_pointer(first.body)
+        return decode(structs.replace(original, body=payload), rules)
+    pointer = parse_pointer(original.body)
     if pointer is None:
-        return decode(first, rules)
-    return pointer if isinstance(pointer, Reject) else SEALED
+        return decode(original, rules)
+    return pointer if isinstance(pointer, Reject) else PAYLOAD_UNREAD
 
 
-def _origin(message: Message) -> tuple[Origin | None, str | None]:
+def _stored_origin(message: Message) -> tuple[Origin | None, str | None]:
+    """The origin in our attribute, and why it cannot be read."""
     try:
         return origin_of(message), None
     except UnreadableOrigin as error:
@@ -193,48 +199,54 @@ def _source(message: Message, stored: Origin | None) -> str | None:
     return stored.source if stored else None
 
 
-def _as_it_was(
+def _as_first_received(
     message: Message, source: str | None, stored: Origin | None, *, moved_by_sqs: bool
 ) -> Message:
     """The message as the relay saw it in its own queue, whose name is part of configured ids."""
     if stored is not None:
-        return message  # what is noted decides
+        return message  # the stored origin decides
     return structs.replace(
         message,
         queue=source or message.queue,
-        # SQS put the MessageId in its place, and a wrong id is worse than none.
+        # SQS replaced it with the MessageId, and a wrong id is worse than none.
         dedup_id=None if moved_by_sqs else message.dedup_id,
-        task=firing(message),
+        task=periodic_task(message),
     )
 
 
 def _why(
     message: Message, stored: Origin | None, damage: str | None, *, moved_by_sqs: bool
 ) -> tuple[str, str]:
+    """The code, and the reason as a sentence."""
     if moved_by_sqs:
-        # The looks at the dead-letter queue are counted too, this one among them.
+        # Receives from the dead-letter queue are counted too, this one included.
         times = message.receive_count - 1
-        most = f" after {times} deliveries at the most" if times else ""
+        most = f" after at most {times} deliveries" if times else ""
         return MOVED_BY_SQS, f"SQS moved it by the queue's redrive policy{most}"
     if stored is not None:
-        return stored.code or UNKNOWN, stored.reason or "no reason is noted"
-    return UNKNOWN, damage or "it was put here by neither the relay nor a redrive policy"
+        return stored.code or UNKNOWN, stored.reason or "no reason was recorded"
+    return UNKNOWN, damage or "neither the relay nor a redrive policy put it here"
 
 
-def _past(
-    first: Message, stored: Origin | None, base_id: str, source: str | None, why: tuple[str, str]
+def _origin(
+    original: Message,
+    stored: Origin | None,
+    base_id: str,
+    source: str | None,
+    why: tuple[str, str],
 ) -> Origin:
     if stored is None:
+        task = original.task
         return Origin(
             id=base_id,
             hops=1,
-            sent_at=first.sent_at,
+            sent_at=original.sent_at,
             source=source,
             code=why[0],
             reason=why[1],
-            task=(first.task.name, first.task.scheduled_at) if first.task else None,
+            task=(task.name, task.scheduled_at) if task else None,
         )
-    if first.dead_letter_source is None:
+    if original.dead_letter_source is None:
         return stored
-    # The redrive policy counts nothing: its hop is added here.
+    # A redrive policy does not update our attribute: its hop is added here.
     return replace(stored, hops=stored.hops + 1, code=why[0], reason=why[1])

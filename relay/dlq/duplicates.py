@@ -1,4 +1,4 @@
-"""Which letters are the same thing twice: copies of one event, and what came back while we work."""
+"""Duplicates: which dead letters are copies of one event, and which were dead-lettered again."""
 
 from __future__ import annotations
 
@@ -10,73 +10,77 @@ from enum import Enum, auto
 from relay.dlq.dead_letter import DeadLetter
 
 MARGIN = 1.0
-"""Seconds between SQS's own clocks that prove nothing."""
-
-_ID = b'"id"'
+"""Seconds by which two of SQS's timestamps must differ before their order proves anything."""
 
 SKEW = 300.0
 """Seconds that this machine's clock may be ahead of SQS's."""
 
+_ID_KEY = b'"id"'
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a letter is about (`about`: the ids of its pending events) and what it says (`text`)."""
+    """Hashes of the ids of a dead letter's pending events, and of its body."""
 
-    about: str
-    text: str
+    events_hash: str
+    body_hash: str
 
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """A letter that was brought back: what it said and how often it had died.
+    """A dead letter that was redriven: its body, and how often it had been dead-lettered.
 
-    At `seen_at` it was surely still there, by SQS's own clock.
+    At `seen_at` it was certainly still in the queue, by SQS's own clock.
     """
 
-    text: str
+    body_hash: str
     seen_at: float | None
     hops: int = 0
 
 
 class Relation(Enum):
-    """What a letter is to one with the same events that was brought back before."""
+    """How a dead letter relates to one with the same events that was redriven before."""
 
-    COPY = auto()
-    RETURNED = auto()
-    OTHER = auto()
-
-
-def identify(letter: DeadLetter) -> Identity:
-    """The letter's identity, short whatever its size."""
-    return Identity(_short("\n".join(_about(letter)).encode()), _short(letter.message.body))
+    DUPLICATE = auto()
+    DEAD_LETTERED_AGAIN = auto()
+    DISTINCT = auto()
 
 
-def _about(letter: DeadLetter) -> Iterable[str]:
-    """What tells its events from others; decoded only where they may have ids of their own."""
-    origin = letter.origin
-    plain = origin is not None and origin.encoding is None and _ID not in letter.message.body
-    if letter.noted and origin is not None and plain:
-        return (letter.base_id, f"{origin.pending} {origin.generation}")
-    return sorted(event.id for event in letter.events) or (letter.base_id,)
+def identify(dead_letter: DeadLetter) -> Identity:
+    """The dead letter's identity, short whatever its size."""
+    ids = "\n".join(_event_ids(dead_letter))
+    return Identity(_short(ids.encode()), _short(dead_letter.message.body))
 
 
 def relation_to(
-    letter: DeadLetter, identity: Identity, twin: Redriven, began_at: float
+    earlier: Redriven, dead_letter: DeadLetter, identity: Identity, began_at: float
 ) -> Relation:
-    """What the letter is to its twin, which was brought back in a run that began then.
+    """How the dead letter relates to an earlier one that a run begun at `began_at` redrove.
 
-    Only a letter that was surely there beside its twin, by SQS's own clock and with the same text,
-    is a copy that may go. A later one may be the twin come back, and deleting it would lose it.
+    Only a dead letter with the same body that was certainly in the queue beside the earlier one, by
+    SQS's own clock, is a duplicate that may be deleted. A later one may be the earlier one,
+    dead-lettered again, and deleting it would lose it.
     """
-    if letter.hops > twin.hops:
-        return Relation.RETURNED
-    sent, seen = letter.message.sent_at, twin.seen_at
+    if dead_letter.hops > earlier.hops:
+        return Relation.DEAD_LETTERED_AGAIN
+    sent, seen = dead_letter.message.sent_at, earlier.seen_at
     if sent is None or seen is None:
-        return Relation.RETURNED
+        return Relation.DEAD_LETTERED_AGAIN
     if sent > seen:
-        return Relation.RETURNED if sent > began_at - SKEW else Relation.OTHER
+        in_this_run = sent > began_at - SKEW
+        return Relation.DEAD_LETTERED_AGAIN if in_this_run else Relation.DISTINCT
     beside = sent <= seen - MARGIN
-    return Relation.COPY if beside and identity.text == twin.text else Relation.OTHER
+    same = identity.body_hash == earlier.body_hash
+    return Relation.DUPLICATE if beside and same else Relation.DISTINCT
+
+
+def _event_ids(dead_letter: DeadLetter) -> Iterable[str]:
+    """What tells its events from others. It is decoded only if they may have ids of their own."""
+    origin, body = dead_letter.origin, dead_letter.message.body
+    plain = origin is not None and origin.encoding is None and _ID_KEY not in body
+    if dead_letter.has_origin and origin is not None and plain:
+        return (dead_letter.base_id, f"{origin.pending} {origin.generation}")
+    return sorted(event.id for event in dead_letter.events) or (dead_letter.base_id,)
 
 
 def _short(data: bytes) -> str:

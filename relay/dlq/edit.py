@@ -1,4 +1,4 @@
-"""Edits: an operator's change to what a letter says, checked before anything is sent."""
+"""Edits: an operator's change to the body of a dead letter, checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Edit: TypeAlias = Callable[[Any], Any]
 
 
 def load_edit(text: str) -> Edit:
-    """The edit that a Python file's function `edit` makes, or a JMESPath.
+    """The edit: the function `edit` of a Python file, or a JMESPath expression.
 
     Raises:
         ValueError: it is neither. The text says why.
@@ -38,30 +38,28 @@ def load_edit(text: str) -> Edit:
 
 
 def modify(
-    letter: DeadLetter, rules: Rules, *, edit: Edit | None, rerun: bool
+    dead_letter: DeadLetter, rules: Rules, *, edit: Edit | None, rerun: bool
 ) -> DeadLetter | Skipped:
-    """The letter with its body edited and, with `rerun`, under a new generation of its ids.
+    """The dead letter with its body edited and, with `rerun`, with a new generation of its ids.
 
-    Of an array only the pending events are edited, one by one, so that positions stay. The ids of
-    events that had one must stay what they are.
+    In an array only the pending events are edited, one by one, so that positions don't change. An
+    edit must not change the ids of events that have one.
     """
     if edit is None and not rerun:
-        return letter
-    origin = letter.origin
+        return dead_letter
+    origin = dead_letter.origin
     if origin is None:
-        return Skipped("bad_origin", "what the relay noted on it cannot be read, nor can its ids")
-    body = letter.message.body
+        return Skipped("bad_origin", "its relay-origin attribute cannot be read, nor can its ids")
+    body = dead_letter.message.body
     if edit is not None:
-        found = _edited(letter, origin, edit)
-        if isinstance(found, Skipped):
-            return found
-        body, origin = found, replace(origin, encoding=None)
-    now = replace(origin, generation=origin.generation + rerun)
-    changed = _with(letter, body, origin if edit is not None else now, rules)
-    problem = _problem(letter, changed) if edit is not None else None
-    if problem is not None:
-        return Skipped("edit_failed", problem)
-    return _with(letter, body, now, rules)
+        edited = _edited(dead_letter, origin, edit)
+        if isinstance(edited, Skipped):
+            return edited
+        body, origin = edited, replace(origin, encoding=None)
+        problem = _problem(dead_letter, _with(dead_letter, body, origin, rules))
+        if problem is not None:
+            return Skipped("edit_failed", problem)
+    return _with(dead_letter, body, replace(origin, generation=origin.generation + rerun), rules)
 
 
 def _from_file(path: Path) -> Edit:
@@ -76,33 +74,35 @@ def _from_file(path: Path) -> Edit:
     return edit
 
 
-def _edited(letter: DeadLetter, origin: Origin, edit: Edit) -> bytes | Skipped:
-    if letter.pointer is not None:
+def _edited(dead_letter: DeadLetter, origin: Origin, edit: Edit) -> bytes | Skipped:
+    if dead_letter.pointer is not None:
         return Skipped("edit_failed", "its events are in S3, where nothing is edited")
     if origin.task is not None:
         return Skipped("edit_failed", "its events are not in its body")
     try:
-        body = decode_body(letter.message.body, origin.encoding)
-        return _of_array(body, origin, edit) if body.lstrip().startswith(b"[") else _one(body, edit)
+        body = decode_body(dead_letter.message.body, origin.encoding)
+        if body.lstrip().startswith(b"["):
+            return _edited_array(body, origin, edit)
+        return _edited_value(body, edit)
     except JMESPathError as error:
-        return Skipped("edit_failed", f"the path cannot judge it: {error}")
+        return Skipped("edit_failed", f"the JMESPath cannot be applied to it: {error}")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - an operator's code may fail in any way
         return Skipped("edit_failed", f"the edit raised {type(error).__name__}: {error}")
 
 
-def _of_array(body: bytes, origin: Origin, edit: Edit) -> bytes:
+def _edited_array(body: bytes, origin: Origin, edit: Edit) -> bytes:
     try:
         parts = split_array(body)
     except InvalidContent:
-        return _one(body, edit)
+        return _edited_value(body, edit)
     pending = range(len(parts)) if origin.pending is None else origin.pending
     for index in pending:
-        parts[index] = _one(parts[index], edit)
+        parts[index] = _edited_value(parts[index], edit)
     return b"[" + b",".join(parts) + b"]"
 
 
-def _one(text: bytes, edit: Edit) -> bytes:
-    """What is no JSON is given to the edit as text; a text that comes back is taken as it is."""
+def _edited_value(text: bytes, edit: Edit) -> bytes:
+    """The edit's result. What is not JSON is passed as text; a text result is used as it is."""
     try:
         value: Any = json.loads(text)
     except (ValueError, RecursionError):
@@ -113,29 +113,33 @@ def _one(text: bytes, edit: Edit) -> bytes:
     return json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _with(letter: DeadLetter, body: bytes, origin: Origin, rules: Rules) -> DeadLetter:
-    attributes = {k: v for k, v in letter.message.attributes.items() if k.casefold() != ATTRIBUTE}
+def _with(dead_letter: DeadLetter, body: bytes, origin: Origin, rules: Rules) -> DeadLetter:
+    attributes = {
+        name: value
+        for name, value in dead_letter.message.attributes.items()
+        if name.casefold() != ATTRIBUTE
+    }
     attributes[ATTRIBUTE] = Attribute("String", origin.pack())
-    # As its own queue's relay will see it: with what is noted, and moved by nobody.
-    seen = structs.replace(
-        letter.message, body=body, attributes=attributes, dead_letter_source=None, task=None
+    # Decode it as the relay of its queue will: with its origin, and not as moved by SQS.
+    redriven = structs.replace(
+        dead_letter.message, body=body, attributes=attributes, dead_letter_source=None, task=None
     )
-    read = read_dead_letter(seen, rules, payload=letter.payload)
+    read = read_dead_letter(redriven, rules, payload=dead_letter.payload)
     return replace(
-        letter,
-        message=structs.replace(letter.message, body=body),
+        dead_letter,
+        message=structs.replace(dead_letter.message, body=body),
         origin=origin,
-        decoded=read.decoded,
-        altered=True,
+        decode=read.decode,
+        modified=True,
     )
 
 
 def _problem(before: DeadLetter, after: DeadLetter) -> str | None:
-    """Why the edited letter must not be sent, or None."""
-    if not isinstance(after.found, Decoded):
-        return f"the relay would reject the edited one: {after.found.reason}"
-    if after.found.rejects:
-        return f"the relay would reject an event of it: {after.found.rejects[0][1].reason}"
+    """Why the edited dead letter must not be sent, or None."""
+    if not isinstance(after.decoded, Decoded):
+        return f"the relay would reject the edited message: {after.decoded.reason}"
+    if after.decoded.rejects:
+        return f"the relay would reject an edited event: {after.decoded.rejects[0][1].reason}"
     ids = {event.index: event.id for event in after.events}
     for event in before.events:
         if ids.get(event.index) != event.id:

@@ -1,4 +1,4 @@
-"""Filters: which letters a command is about."""
+"""Filters: which dead letters a command applies to; and times as operators write and read them."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from relay.dlq.dead_letter import DeadLetter
 from relay.envelope.ids import compile_path
 from relay.model.event import Event
 
-_AGO = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def parse_time(text: str, now: float) -> float:
-    """Epoch seconds of `2026-05-04T10:00` (UTC unless it names a zone) or of `36h`, which is ago.
+    """Epoch seconds of `2026-05-04T10:00` (UTC unless it names a zone) or of `36h`, an age.
 
-    Longer ago than 1970 is 1970: calendars end before what people can type does.
+    An age that goes back before 1970 means 1970: people can type longer ages than calendars hold.
 
     Raises:
         ValueError: it is neither.
     """
-    ago = _AGO.fullmatch(text.strip())
-    if ago:
-        return max(0.0, now - float(ago[1]) * _SECONDS[ago[2]])
+    age = _AGE.fullmatch(text.strip())
+    if age:
+        return max(0.0, now - float(age[1]) * _SECONDS[age[2]])
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError as error:
@@ -43,7 +43,7 @@ def parse_time(text: str, now: float) -> float:
 
 
 def format_time(at: float | None) -> str:
-    """A moment for people, in UTC."""
+    """A time for people, in UTC."""
     if at is None:
         return "-"
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
@@ -58,25 +58,25 @@ def format_duration(seconds: float) -> str:
 
 
 def format_hour(at: float | None) -> str:
-    """The hour that a moment is in."""
+    """The hour that a time is in."""
     return "-" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %Hh")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """A letter is meant when it passes every field that is given; of several values one suffices.
+    """A dead letter matches if every given field matches; of several values one is enough.
 
-    What the relay would reject again is judged by what it claims to be.
+    What the relay would reject again is matched by the name and id that it claims.
 
     Attributes:
         names: patterns (`shop/*`) for the name of a pending event.
         codes: patterns for the reason code.
         ids: a MessageId, a base id or the id of a pending event.
-        sources: patterns for the name of the queue that it was taken from.
-        since: epoch seconds; first sent then or later.
-        until: the same; first sent before that.
+        sources: patterns for the name of the queue that it came from.
+        since: epoch seconds; first sent at that time or later.
+        until: epoch seconds; first sent before that time.
         attributes: pairs of a message attribute's name and a pattern for its text.
-        where: JMESPath over a pending event; true for one of them.
+        where: JMESPath expression on a pending event; true for at least one of them.
     """
 
     names: tuple[str, ...] = ()
@@ -90,10 +90,10 @@ class Filter:
     _ids: frozenset[str] = field(init=False, repr=False, compare=False, default=frozenset())
 
     def __post_init__(self) -> None:
-        """Refuse a path that is none.
+        """Check the JMESPath expression.
 
         Raises:
-            ValueError: it is no JMESPath.
+            ValueError: it is not one.
         """
         if self.where is not None:
             compile_path(self.where)
@@ -101,19 +101,22 @@ class Filter:
 
     @property
     def empty(self) -> bool:
-        """Whether every letter passes."""
+        """Whether no field is given, so that every dead letter matches."""
         return self == Filter()
 
-    def matches(self, letter: DeadLetter) -> bool:
-        """Whether the letter is meant."""
+    def matches(self, dead_letter: DeadLetter) -> bool:
+        """Whether the dead letter matches."""
         return (
-            (not self.codes or _any(self.codes, letter.code))
-            and (not self.sources or _any(self.sources, letter.source or ""))
-            and (not self.names or any(_any(self.names, name) for name in _names_of(letter)))
-            and (not self.ids or not self._ids.isdisjoint(_ids_of(letter)))
-            and self._in_time(letter.first_sent_at)
-            and all(_has(letter, name, pattern) for name, pattern in self.attributes)
-            and (self.where is None or any(_true(self.where, e) for e in _contents(letter)))
+            (not self.codes or _matches_any(self.codes, dead_letter.code))
+            and (not self.sources or _matches_any(self.sources, dead_letter.source or ""))
+            and (
+                not self.names
+                or any(_matches_any(self.names, name) for name in _names_of(dead_letter))
+            )
+            and (not self.ids or not self._ids.isdisjoint(_ids_of(dead_letter)))
+            and self._in_time(dead_letter.first_sent_at)
+            and all(_has(dead_letter, name, pattern) for name, pattern in self.attributes)
+            and (self.where is None or any(_true(self.where, e) for e in _contents(dead_letter)))
         )
 
     def _in_time(self, at: float | None) -> bool:
@@ -127,7 +130,7 @@ class Filter:
 
 
 def event_fields(event: Event) -> dict[str, Any]:
-    """The event as JSON values, for a person and for paths to search."""
+    """The event as JSON values, to show and to evaluate JMESPath expressions on."""
     fields: dict[str, Any] = {"id": event.id, "name": event.name, "index": event.index}
     for name, raw in (("data", event.data), ("user", event.user)):
         if raw is not None:
@@ -136,37 +139,37 @@ def event_fields(event: Event) -> dict[str, Any]:
     return fields | {name: value for name, value in optional.items() if value is not None}
 
 
-def _any(patterns: Sequence[str], text: str) -> bool:
+def _matches_any(patterns: Sequence[str], text: str) -> bool:
     return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
-def _names_of(letter: DeadLetter) -> Iterator[str]:
-    yield from (event.name for event in letter.events)
-    yield from (name for claim in letter.claims if (name := claimed_name(claim)))
+def _names_of(dead_letter: DeadLetter) -> Iterator[str]:
+    yield from (event.name for event in dead_letter.events)
+    yield from (name for claim in dead_letter.claims if (name := claimed_name(claim)))
 
 
-def _ids_of(letter: DeadLetter) -> set[str]:
-    claimed = (own for claim in letter.claims if (own := claimed_id(claim)))
-    events = (event.id for event in letter.events)
-    return {letter.message.message_id, letter.base_id, *events, *claimed}
+def _ids_of(dead_letter: DeadLetter) -> set[str]:
+    claimed = (own for claim in dead_letter.claims if (own := claimed_id(claim)))
+    events = (event.id for event in dead_letter.events)
+    return {dead_letter.message.message_id, dead_letter.base_id, *events, *claimed}
 
 
-def _contents(letter: DeadLetter) -> Iterator[Mapping[str, Any]]:
-    yield from map(event_fields, letter.events)
-    yield from letter.claims
+def _contents(dead_letter: DeadLetter) -> Iterator[Mapping[str, Any]]:
+    yield from map(event_fields, dead_letter.events)
+    yield from dead_letter.claims
 
 
-def _has(letter: DeadLetter, name: str, pattern: str) -> bool:
-    found = letter.message.attribute(name)
+def _has(dead_letter: DeadLetter, name: str, pattern: str) -> bool:
+    found = dead_letter.message.attribute(name)
     return found is not None and isinstance(found.value, str) and fnmatchcase(found.value, pattern)
 
 
 def _true(path: str, content: Mapping[str, Any]) -> bool:
-    """Whether the path leads to something that JMESPath calls true."""
+    """Whether the expression gives something that JMESPath calls true."""
     try:
         value = compile_path(path).search(content)
-    # Its functions meet whatever types a producer sent: what they cannot judge does not match.
+    # Its functions get whatever types a producer sent; what they cannot handle does not match.
     except (JMESPathError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return False
-    # JMESPath calls every number true, 0 too.
+    # JMESPath calls every number true, 0 included.
     return bool(value) or (isinstance(value, int | float) and not isinstance(value, bool))

@@ -1,4 +1,4 @@
-"""The journal of a run: what was decided once, and how far each letter got."""
+"""The journal of a run: its options, and which dead letters are done and deleted."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from relay.dlq.duplicates import Identity, Redriven
-from relay.dlq.records import Damaged, DurableLines, of_message, read_record, write_record
+from relay.dlq.records import Damaged, DurableLines, message_to_fields, read_record, write_record
 from relay.dlq.snapshot import Head, head_fields
 from relay.model.message import Message
 
-FORMAT = 1
+FORMAT = 2
 JOURNAL, BACKUP = "journal.jsonl", "backup.jsonl"
 
 
 class JournalConflict(Exception):
-    """The directory holds the journal of another run. The text is a sentence."""
+    """The directory cannot be used for this run. The text is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """A letter that is safely where it was to go, and may be deleted from the queue."""
+    """A dead letter that its target has safely, so that it may be deleted from the queue.
+
+    `seen_at` is when it was certainly still in the queue, by SQS's own clock; `reference` is the
+    target's own id for it.
+    """
 
     message_id: str
     identity: Identity
@@ -36,19 +40,18 @@ class JournalEntry:
 
 
 class Journal:
-    """One run's directory: its journal and the backup of every letter that it touches.
+    """One run's directory: its journal, and the backup of every dead letter that it sends.
 
     Raises:
-        OtherRun: the directory is another run's, or one is at work in it now.
+        JournalConflict: the journal is of another run, damaged, or in use by another process.
         OSError: it cannot be written.
 
     Attributes:
-        id: of the run, the same when it is taken up again.
-        began_at: when it began first, epoch seconds.
-        brought: MessageIds of letters that are where they were to go.
-        deleted: those of them that SQS agreed to delete.
-        twins: what was brought back, by what it is about.
-        resumed: whether an earlier process began it.
+        id: of the run, the same when the run is resumed.
+        began_at: when the run first began, in epoch seconds.
+        done: MessageIds of dead letters that their target has safely.
+        deleted: those of them whose deletion SQS confirmed.
+        redriven: the dead letters that are done, by the hash of their events' ids.
     """
 
     def __init__(
@@ -61,9 +64,9 @@ class Journal:
     ) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory = directory
-        self.brought: set[str] = set()
+        self.done: set[str] = set()
         self.deleted: set[str] = set()
-        self.twins: dict[str, Redriven] = {}
+        self.redriven: dict[str, Redriven] = {}
         self._journal = _locked(directory / JOURNAL)
         try:
             self._begin(head, options, clock)
@@ -76,53 +79,52 @@ class Journal:
 
     def _begin(self, head: Head, options: Mapping[str, Any], clock: Callable[[], float]) -> None:
         records = list(_records(self.directory / JOURNAL))
-        self.resumed = self._begun = bool(records)
+        self._begun = bool(records)
         start = records[0] if records else _start(head, options, clock())
         _check(self.directory, start, head, options)
         self.id, self.began_at = str(start["run"]), float(start["began_at"])
         for record in records[1:]:
-            self._learn(record)
+            self._replay(record)
         if not records:
             self._journal.append(write_record(start))
 
     async def back_up(self, messages: Iterable[Message]) -> None:
-        """Return when the messages are on the disk, whole."""
+        """Return when the messages are on disk, complete."""
         for message in messages:
-            self._backup.append(write_record(of_message(message)))
+            self._backup.append(write_record(message_to_fields(message)))
         if not self._begun:
             await self._journal.commit()
             self._begun = True
         await self._backup.commit()
 
-    def note_brought(self, letters: Iterable[JournalEntry]) -> None:
-        """Note that these are where they were to go; a kill does not undo it."""
+    def record_done(self, entries: Iterable[JournalEntry]) -> None:
+        """Record what the targets have safely. The record survives a kill of this process."""
         rows = []
-        for letter in letters:
-            self._bring(letter)
-            about, text = letter.identity.about, letter.identity.text
-            told = (letter.seen_at, letter.hops, letter.reference)
-            rows.append([letter.message_id, about, text, *told])
+        for entry in entries:
+            self._add(entry)
+            identity = (entry.identity.events_hash, entry.identity.body_hash)
+            rows.append([entry.message_id, *identity, entry.seen_at, entry.hops, entry.reference])
         if rows:
-            self._journal.append(write_record({"brought": rows}))
-            self._journal.hand_over()
+            self._journal.append(write_record({"done": rows}))
+            self._journal.flush()
 
     async def commit(self) -> None:
-        """Return when all that was noted is on the disk, so that what was brought may be deleted.
+        """Return when everything recorded is on disk, so that what is done may be deleted.
 
         Raises:
             OSError: the disk refuses.
         """
         await self._journal.commit()
 
-    def note_deleted(self, message_ids: Iterable[str]) -> None:
-        """Note what SQS agreed to delete. It need not be synced: deleting twice does no harm."""
+    def record_deleted(self, message_ids: Iterable[str]) -> None:
+        """Record confirmed deletions. They need no sync: deleting twice does no harm."""
         rows = list(message_ids)
         self.deleted.update(rows)
         if rows:
             self._journal.append(write_record({"deleted": rows}))
 
-    def note(self, **fields: Any) -> None:
-        """Note something for people."""
+    def record(self, **fields: Any) -> None:
+        """Record something for people."""
         self._journal.append(write_record(fields))
 
     def close(self) -> None:
@@ -132,26 +134,26 @@ class Journal:
         finally:
             self._backup.close()
 
-    def _learn(self, record: Mapping[str, Any]) -> None:
-        for message_id, about, text, *told in record.get("brought", ()):
-            self._bring(JournalEntry(message_id, Identity(about, text), *told))
+    def _replay(self, record: Mapping[str, Any]) -> None:
+        for message_id, events_hash, body_hash, *rest in record.get("done", ()):
+            self._add(JournalEntry(message_id, Identity(events_hash, body_hash), *rest))
         self.deleted.update(record.get("deleted", ()))
 
-    def _bring(self, letter: JournalEntry) -> None:
-        self.brought.add(letter.message_id)
-        twin = Redriven(letter.identity.text, letter.seen_at, letter.hops)
-        self.twins.setdefault(letter.identity.about, twin)
+    def _add(self, entry: JournalEntry) -> None:
+        self.done.add(entry.message_id)
+        redriven = Redriven(entry.identity.body_hash, entry.seen_at, entry.hops)
+        self.redriven.setdefault(entry.identity.events_hash, redriven)
 
 
 def _locked(path: Path) -> DurableLines:
     try:
         return DurableLines(path)
     except BlockingIOError as error:
-        raise JournalConflict(f"another process is at work with the journal {path}") from error
+        raise JournalConflict(f"another process is using the journal {path}") from error
 
 
 def _records(path: Path) -> Iterable[dict[str, Any]]:
-    """The whole lines; what a kill tore off was never relied on."""
+    """The complete lines. A last line that a kill cut off was never relied on."""
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -178,20 +180,20 @@ def _check(
     directory: Path, start: Mapping[str, Any], head: Head, options: Mapping[str, Any]
 ) -> None:
     if start.get("journal") != FORMAT:
-        raise JournalConflict(f"{directory} holds no journal that this version knows")
+        raise JournalConflict(f"{directory} has no journal in a format that this version reads")
     if start["queue"] != head.arn:
         raise JournalConflict(f"{directory} is the journal of a run on {start['queue']}")
     before, now = dict(start["options"]), dict(options)
-    other = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-    if other:
+    differing = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if differing:
         raise JournalConflict(
-            f"{directory} is the journal of a run with other options ({', '.join(other)}): repeat"
-            " them to finish it, or name another directory"
+            f"{directory} is the journal of a run with other options ({', '.join(differing)}): use"
+            " the same ones to finish it, or name another directory"
         )
 
 
 def who() -> str:
-    """The person at the keyboard, as far as the machine knows."""
+    """The user who runs the command and the host, as far as the machine knows them."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):  # no such user in this container

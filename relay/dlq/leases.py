@@ -1,4 +1,4 @@
-"""The letters in our hands: held for as long as we work, released when we are done."""
+"""Leases: keep received messages hidden while a run works, delete them, release the rest."""
 
 from __future__ import annotations
 
@@ -14,31 +14,34 @@ from relay.dlq.journal import Journal
 from relay.model.message import Message
 from relay.sources.poller.lease import MAX_VISIBILITY, VISIBILITY_MARGIN, now
 
+ATTEMPTS = 4
+FIRST_PAUSE = 0.2
+
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A message that SQS hides for us until `deadline`, counted from before it was asked."""
+    """A message that SQS hides for us until `deadline`, counted from before the receive."""
 
     message: Message
     handle: str
-    taken_at: float
+    received_at: float
     deadline: float
 
 
 @dataclass(slots=True)
-class _Held:
+class _Lease:
     handle: str
-    taken_at: float
+    received_at: float
     deadline: float
 
 
 class Leases:
-    """Every message received and neither deleted nor released, by MessageId.
+    """All messages that were received and neither deleted nor released, by MessageId.
 
     Args:
-        queue: where they are from.
+        queue: where they come from.
         lease: seconds for which a message is hidden at a time.
-        clock: what leases are counted by.
+        clock: what leases are measured by.
         sleep: waits on that clock.
     """
 
@@ -54,73 +57,78 @@ class Leases:
         self._lease = lease
         self._clock = clock
         self._sleep = sleep
-        self._held: dict[str, _Held] = {}
+        self._leases: dict[str, _Lease] = {}
 
     def __len__(self) -> int:
-        """How many are in hand."""
-        return len(self._held)
+        """How many messages are leased."""
+        return len(self._leases)
 
-    def take(self, leased: Leased) -> None:
-        """Take it in hand; a later receive of the same message has the handle that works."""
-        held = _Held(leased.handle, leased.taken_at, leased.deadline)
-        self._held[leased.message.message_id] = held
+    def add(self, leased: Leased) -> None:
+        """Add a message. If it was received before, only the new receipt handle is valid."""
+        lease = _Lease(leased.handle, leased.received_at, leased.deadline)
+        self._leases[leased.message.message_id] = lease
 
     def handle(self, message_id: str) -> str | None:
-        """The handle of a message that is surely ours still, or None."""
-        held = self._held.get(message_id)
-        return held.handle if held is not None and held.deadline > self._clock() else None
+        """The receipt handle of a message whose lease has certainly not lapsed, or None."""
+        lease = self._leases.get(message_id)
+        return lease.handle if lease is not None and lease.deadline > self._clock() else None
 
-    def let_go(self, message_id: str) -> None:
-        """It is deleted, or no longer ours."""
-        self._held.pop(message_id, None)
+    def forget(self, message_id: str) -> None:
+        """Remove a message that is deleted or no longer leased."""
+        self._leases.pop(message_id, None)
 
     @contextlib.asynccontextmanager
-    async def kept(self) -> AsyncIterator[None]:
-        """Extend what is in hand within the block, and release what is left at its end."""
-        keeping = asyncio.create_task(self._keep())
+    async def extended(self) -> AsyncIterator[None]:
+        """Extend all leases within the block, and release what is left at its end."""
+        extending = asyncio.create_task(self._extend_due())
         try:
             yield
         finally:
-            keeping.cancel()
+            extending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await keeping
+                await extending
             await self.release()
 
     async def release(self) -> None:
-        """Make everything in hand visible again; what SQS refuses comes at its lease's end."""
-        handles = [held.handle for held in self._held.values() if held.deadline > self._clock()]
-        self._held.clear()
+        """Make all messages visible again; what SQS refuses is visible when its lease lapses."""
+        at = self._clock()
+        handles = [lease.handle for lease in self._leases.values() if lease.deadline > at]
+        self._leases.clear()
         await release(self._queue, handles)
 
-    async def _keep(self) -> None:
+    async def _extend_due(self) -> None:
         while True:
             await self._sleep(self._lease / 6)
             due = self._clock() + self._lease / 2
-            late = [(i, held) for i, held in self._held.items() if held.deadline < due]
+            late = [lease for lease in self._leases.values() if lease.deadline < due]
             for start in range(0, len(late), BATCH_ENTRIES):
                 await self._extend(late[start : start + BATCH_ENTRIES])
 
-    async def _extend(self, late: list[tuple[str, _Held]]) -> None:
+    async def _extend(self, late: list[_Lease]) -> None:
         at = self._clock()
-        asked = [
-            (h, min(self._lease, h.taken_at + MAX_VISIBILITY - VISIBILITY_MARGIN - at))
-            for _, h in late
+        wanted = [
+            (lease, min(self._lease, lease.received_at + MAX_VISIBILITY - VISIBILITY_MARGIN - at))
+            for lease in late
         ]
-        asked = [(held, seconds) for held, seconds in asked if seconds >= 1]
+        wanted = [(lease, seconds) for lease, seconds in wanted if seconds >= 1]
+        entries = [(lease.handle, seconds) for lease, seconds in wanted]
         try:
-            results = await self._queue.change_visibility([(h.handle, s) for h, s in asked])
+            results = await self._queue.change_visibility(entries)
         except AwsError:
-            return  # tried again soon; with a lapsed lease nothing is deleted
-        for (held, seconds), failed in zip(asked, results, strict=True):
+            return  # tried again soon; after a lapsed lease nothing is deleted
+        for (lease, seconds), failed in zip(wanted, results, strict=True):
             if failed is None:
-                held.deadline = at + int(seconds)
+                lease.deadline = at + int(seconds)
 
 
 async def release(queue: Queue, handles: Iterable[str]) -> int:
-    """Make messages visible now; how many SQS agreed to. A lapsed lease needs no release."""
-    released, wanted = 0, list(handles)
-    for start in range(0, len(wanted), BATCH_ENTRIES):
-        chunk = wanted[start : start + BATCH_ENTRIES]
+    """Make messages visible now, and count those that SQS confirmed.
+
+    A lapsed lease needs no release.
+    """
+    released, left = 0, list(handles)
+    for start in range(0, len(left), BATCH_ENTRIES):
+        chunk = left[start : start + BATCH_ENTRIES]
         try:
             results = await queue.change_visibility([(handle, 0.0) for handle in chunk])
         except AwsError as error:
@@ -131,14 +139,14 @@ async def release(queue: Queue, handles: Iterable[str]) -> int:
     return released
 
 
-ATTEMPTS = 4
-FIRST_PAUSE = 0.2
-
-
 class Deleter:
-    """Deletes by the newest handle. A lapsed lease proves nothing: then the letter comes again.
+    """Deletes messages by their newest receipt handle.
 
-    `count` is what SQS agreed to, `holding` what is in hand.
+    After a lapsed lease nothing is deleted: the message is received again.
+
+    Attributes:
+        leases: of the messages that may be deleted.
+        count: deletions that SQS confirmed.
     """
 
     def __init__(
@@ -153,24 +161,24 @@ class Deleter:
         self.leases = leases
         self._journal = journal
         self._sleep = sleep
-        self._owed: set[str] = set()
+        self._unconfirmed: set[str] = set()
         self.count = 0
 
     @property
-    def owed(self) -> int:
-        """Letters that SQS was asked to delete and did not agree to."""
-        return len(self._owed)
+    def not_deleted(self) -> int:
+        """How many deletions SQS has not confirmed."""
+        return len(self._unconfirmed)
 
     async def delete(self, message_ids: Sequence[str]) -> None:
-        """Delete these; what SQS refuses is owed.
+        """Delete these; `not_deleted` counts what SQS refuses.
 
         Raises:
-            AwsError: it refuses all, and will again.
+            AwsError: SQS refuses all of them permanently.
         """
         left = list(message_ids)
         if not left:
             return
-        self._owed.update(left)
+        self._unconfirmed.update(left)
         for attempt in range(1, ATTEMPTS + 1):
             left = await self._try(left)
             if not left or attempt == ATTEMPTS:
@@ -178,25 +186,25 @@ class Deleter:
             await self._sleep(FIRST_PAUSE * 2.0**attempt)
 
     async def finish(self) -> None:
-        """Try once more what is owed."""
-        if self._owed:
-            await self._try(list(self._owed))
+        """Try the unconfirmed deletions once more."""
+        if self._unconfirmed:
+            await self._try(list(self._unconfirmed))
 
     async def _try(self, message_ids: Sequence[str]) -> list[str]:
-        """Those that are left."""
-        ours = [(i, handle) for i in message_ids if (handle := self.leases.handle(i))]
-        if not ours:
+        """Delete once; returns those that can be tried again."""
+        leased = [(i, handle) for i in message_ids if (handle := self.leases.handle(i))]
+        if not leased:
             return []
         try:
-            results = await self._queue.delete([handle for _, handle in ours])
+            results = await self._queue.delete([handle for _, handle in leased])
         except AwsError as error:
             if not error.transient:
                 raise
-            return [message_id for message_id, _ in ours]
-        done = {i for (i, _), failed in zip(ours, results, strict=True) if failed is None}
-        for message_id in done:
-            self.leases.let_go(message_id)
-        self._owed -= done
-        self.count += len(done)
-        self._journal.note_deleted(done)
-        return [message_id for message_id, _ in ours if message_id not in done]
+            return [message_id for message_id, _ in leased]
+        deleted = {i for (i, _), failed in zip(leased, results, strict=True) if failed is None}
+        for message_id in deleted:
+            self.leases.forget(message_id)
+        self._unconfirmed -= deleted
+        self.count += len(deleted)
+        self._journal.record_deleted(deleted)
+        return [message_id for message_id, _ in leased if message_id not in deleted]

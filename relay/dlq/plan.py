@@ -1,4 +1,4 @@
-"""The plan: what a run would do to each group of letters, found out without touching any."""
+"""The plan of a run: what it would do with each group of dead letters. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.duplicates import Identity, identify
-from relay.dlq.prediction import LedgerReader, LedgerState, Prediction, Promised, predict
+from relay.dlq.prediction import LedgerReader, LedgerState, Prediction, TraitsOf, predict
 from relay.dlq.queue_target import AddressedMessage
 from relay.dlq.selection import FILTERED, LIMIT, Selection, Skipped
 from relay.dlq.statistics import name_of
@@ -20,185 +20,191 @@ from relay.model.message import Message
 
 T = TypeVar("T")
 
-_AT_ONCE = 100
+_CHUNK = 100
 
 
 @dataclass(slots=True)
-class Part:
-    """What would become of the letters of one group.
+class GroupPlan:
+    """What would happen to the dead letters of one group.
 
-    `first` are the MessageIds of a few that would go, for a canary to choose from.
+    `selected` counts those that would be sent, and `events` their events. `sample` has the
+    MessageIds of some of them, for a canary to choose from.
     """
 
-    goes: int = 0
+    selected: int = 0
     events: int = 0
     targets: Counter[str] = field(default_factory=Counter)
-    fates: Counter[Prediction] = field(default_factory=Counter)
-    stays: Counter[str] = field(default_factory=Counter)
-    first: list[str] = field(default_factory=list)
+    predictions: Counter[Prediction] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    sample: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Plan:
-    """Parts by event name and code.
+    """Groups by event name and code.
 
-    `copies` are letters that say what another one says. `unseen` counts what a run would meet
-    besides.
+    Attributes:
+        groups: what would happen to each.
+        reasons: a sentence for each code of what would be skipped.
+        examined: messages that were read for the plan.
+        selected: those that would be sent.
+        duplicates: those with the same content as a selected one, which would only be deleted.
+        not_received: messages in the queue that the plan does not cover and a run might.
     """
 
-    parts: dict[tuple[str, str], Part] = field(default_factory=dict)
+    groups: dict[tuple[str, str], GroupPlan] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
-    met: int = 0
-    goes: int = 0
-    copies: int = 0
-    unseen: int = 0
+    examined: int = 0
+    selected: int = 0
+    duplicates: int = 0
+    not_received: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """All of it as JSON values."""
+        """Everything as JSON values."""
         return {
-            "met": self.met,
-            "goes": self.goes,
-            "copies": self.copies,
-            "unseen": self.unseen,
+            "examined": self.examined,
+            "selected": self.selected,
+            "duplicates": self.duplicates,
+            "not_received": self.not_received,
             "groups": [
                 {
                     "name": name,
                     "code": code,
-                    "goes": part.goes,
-                    "events": part.events,
-                    "to": dict(part.targets),
-                    "fates": dict(part.fates),
-                    "stays": dict(part.stays),
+                    "selected": group.selected,
+                    "events": group.events,
+                    "targets": dict(group.targets),
+                    "predictions": dict(group.predictions),
+                    "skipped": dict(group.skipped),
                 }
-                for (name, code), part in self.largest()
+                for (name, code), group in self.largest()
             ],
             "reasons": self.reasons,
         }
 
-    def largest(self) -> list[tuple[tuple[str, str], Part]]:
-        """The parts, the largest first."""
-        return sorted(self.parts.items(), key=lambda item: (-item[1].goes, item[0]))
+    def largest(self) -> list[tuple[tuple[str, str], GroupPlan]]:
+        """The groups, the largest first."""
+        return sorted(self.groups.items(), key=lambda item: (-item[1].selected, item[0]))
 
 
 @dataclass(frozen=True, slots=True)
-class _Going:
-    """A letter as it would go, where to, and the part that it is counted in."""
+class _Selected:
+    """A dead letter as it would be sent, the name of its target, and the group it counts in."""
 
-    letter: DeadLetter
+    dead_letter: DeadLetter
     target: str
-    part: Part
+    group: GroupPlan
 
 
 class Planner:
     """Makes a plan.
 
     Args:
-        errand: what would be asked for.
-        road: where letters would go; nothing is carried.
-        memory: the ledger, None where there is none.
-        promised: what the destinations promise.
-        now: epoch seconds, to judge by what is still remembered.
-        began_at: when the run would begin.
+        selection: which dead letters would be sent.
+        target: where they would go; nothing is sent.
+        ledger: reads the ledger; None if there is none.
+        traits_of: the traits of the destinations.
+        now: epoch seconds, to predict what is still deduplicated.
+        began_at: when the run would begin, in epoch seconds.
         sample: how many MessageIds of each group are kept.
-        elsewhere: what a road that leads to no queue is called.
+        target_name: the name of a target that is no queue.
     """
 
     def __init__(
         self,
         selection: Selection,
-        road: Target[Any],
-        memory: LedgerReader | None,
-        promised: Promised,
+        target: Target[Any],
+        ledger: LedgerReader | None,
+        traits_of: TraitsOf,
         *,
         now: float,
         began_at: float,
         sample: int = 0,
-        elsewhere: str = "",
+        target_name: str = "",
     ) -> None:
-        self._errand = selection
-        self._road = road
-        self._memory = memory
-        self._promised = promised
+        self._selection = selection
+        self._target = target
+        self._ledger = ledger
+        self._traits_of = traits_of
         self._now = now
         self._began_at = began_at
         self._sample = sample
-        self._elsewhere = elsewhere
-        self._met: set[tuple[str, str]] = set()
+        self._target_name = target_name
+        self._seen: set[Identity] = set()
         self._plan = Plan()
 
     async def plan(self, messages: Iterable[Message]) -> Plan:
         """What a run over these messages would do.
 
         Raises:
-            AwsError: that cannot be told now.
+            AwsError: that cannot be decided now.
         """
-        for some in _chunks(messages, _AT_ONCE):
-            found = [await self._judge(await self._errand.read(message)) for message in some]
-            await self._foretell([going for going in found if going is not None])
+        for some in _chunks(messages, _CHUNK):
+            examined = [await self._examine(await self._selection.read(one)) for one in some]
+            await self._predict([one for one in examined if one is not None])
         return self._plan
 
-    async def _judge(self, letter: DeadLetter) -> _Going | None:
-        """The letter as it would go; None where it stays."""
-        self._plan.met += 1
-        stays = self._errand.choose(letter, self._began_at)
-        if stays is not None and stays.code == FILTERED:
+    async def _examine(self, dead_letter: DeadLetter) -> _Selected | None:
+        """The dead letter as it would be sent; None if it would not."""
+        self._plan.examined += 1
+        skipped = self._selection.skip_reason(dead_letter, self._began_at)
+        if skipped is not None and skipped.code == FILTERED:
             return None
-        identity = identify(letter)
-        if stays is None and not self._errand.each and self._is_copy(identity):
-            self._plan.copies += 1
+        identity = identify(dead_letter)
+        duplicate = not self._selection.every_message and identity in self._seen
+        if skipped is None and duplicate:
+            self._plan.duplicates += 1
             return None
-        part = self._plan.parts.setdefault((name_of(letter), letter.code), Part())
-        going = stays or await self._ready(letter, part)
-        if isinstance(going, Skipped):
-            part.stays[going.code] += 1
-            self._plan.reasons.setdefault(going.code, going.reason)
+        group = self._plan.groups.setdefault((name_of(dead_letter), dead_letter.code), GroupPlan())
+        selected = skipped or await self._prepare(dead_letter, group)
+        if isinstance(selected, Skipped):
+            group.skipped[selected.code] += 1
+            self._plan.reasons.setdefault(selected.code, selected.reason)
             return None
-        self._met.add((identity.about, identity.text))
-        self._count(part, letter)
-        return going
+        self._seen.add(identity)
+        self._count(group, dead_letter)
+        return selected
 
-    async def _ready(self, letter: DeadLetter, part: Part) -> _Going | Skipped:
-        altered = self._errand.modify(letter)
-        if isinstance(altered, Skipped):
-            return altered
-        load = await self._road.ready(altered)
-        if isinstance(load, Skipped):
-            return load
-        if self._full():
+    async def _prepare(self, dead_letter: DeadLetter, group: GroupPlan) -> _Selected | Skipped:
+        modified = self._selection.modify(dead_letter)
+        if isinstance(modified, Skipped):
+            return modified
+        outgoing = await self._target.prepare(modified)
+        if isinstance(outgoing, Skipped):
+            return outgoing
+        if self._limit_reached():
             return Skipped(LIMIT, "the limit was reached")
-        target = load.target.queue.name if isinstance(load, AddressedMessage) else self._elsewhere
-        return _Going(altered, target, part)
+        is_queue = isinstance(outgoing, AddressedMessage)
+        target = outgoing.target.queue.name if is_queue else self._target_name
+        return _Selected(modified, target, group)
 
-    def _is_copy(self, identity: Identity) -> bool:
-        return (identity.about, identity.text) in self._met
+    def _limit_reached(self) -> bool:
+        limit = self._selection.limit
+        return limit is not None and self._plan.selected >= limit
 
-    def _full(self) -> bool:
-        limit = self._errand.limit
-        return limit is not None and self._plan.goes >= limit
+    def _count(self, group: GroupPlan, dead_letter: DeadLetter) -> None:
+        self._plan.selected += 1
+        group.selected += 1
+        group.events += len(dead_letter.events)
+        if len(group.sample) < self._sample:
+            group.sample.append(dead_letter.message.message_id)
 
-    def _count(self, part: Part, letter: DeadLetter) -> None:
-        self._plan.goes += 1
-        part.goes += 1
-        part.events += len(letter.events)
-        if len(part.first) < self._sample:
-            part.first.append(letter.message.message_id)
+    async def _predict(self, selected: Sequence[_Selected]) -> None:
+        events = [event for one in selected for event in one.dead_letter.events]
+        states = iter(await self._look_up(events))
+        for one in selected:
+            mine = list(islice(states, len(one.dead_letter.events)))
+            known = mine if self._ledger is not None else None
+            prediction = predict(one.dead_letter, known, self._now, self._traits_of)
+            one.group.targets[one.target] += 1
+            one.group.predictions[prediction] += 1
 
-    async def _foretell(self, going: Sequence[_Going]) -> None:
-        events = [event for one in going for event in one.letter.events]
-        known = iter(await self._recall(events))
-        for one in going:
-            mine = list(islice(known, len(one.letter.events)))
-            told = mine if self._memory is not None else None
-            one.part.targets[one.target] += 1
-            one.part.fates[predict(one.letter, told, self._now, self._promised)] += 1
-
-    async def _recall(self, events: Sequence[Event]) -> Sequence[LedgerState | None]:
-        if self._memory is None or not events:
+    async def _look_up(self, events: Sequence[Event]) -> Sequence[LedgerState | None]:
+        if self._ledger is None or not events:
             return [None] * len(events)
-        return await self._memory.look_up(events)
+        return await self._ledger.look_up(events)
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterable[list[T]]:
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
+    remaining = iter(items)
+    while chunk := list(islice(remaining, size)):
         yield chunk

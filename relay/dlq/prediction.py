@@ -1,4 +1,4 @@
-"""Fates: what would become of a letter's events if it were brought back now."""
+"""Predictions: what would happen to a dead letter's events if it were redriven now."""
 
 from __future__ import annotations
 
@@ -11,25 +11,34 @@ from relay.envelope import Decoded
 from relay.model.event import Event
 from relay.model.traits import WHILE_IT_EXISTS, Traits
 
-Prediction: TypeAlias = Literal["runs", "swallowed", "ambiguous", "repeats", "rejected", "unknown"]
+Prediction: TypeAlias = Literal[
+    "runs", "already_accepted", "ambiguous", "may_repeat", "rejected", "unknown"
+]
 MEANING: dict[Prediction, str] = {
-    "runs": "will run; what ran already after all is known again and does not run twice",
-    "swallowed": "was accepted before and will not run again",
-    "ambiguous": "may have run, and nobody remembers: it may run twice, and a relay with a ledger"
-    " rejects it again; --rerun runs it all the same",
-    "repeats": "may have run, and its destination knows nothing again: it may run twice",
+    "runs": "will run; if it ran before, its destination still knows its id and does not run it"
+    " twice",
+    "already_accepted": "was accepted before and will not run again",
+    "ambiguous": "may have run, and neither the ledger nor the destination still knows: it may run"
+    " twice, and a relay with a ledger rejects it again; --rerun runs it in any case",
+    "may_repeat": "may have run, and its destination does not deduplicate: it may run twice",
     "rejected": "would be rejected again",
-    "unknown": "its payload was not read",
+    "unknown": "its payload in S3 was not read",
 }
-_WORST_FIRST: tuple[Prediction, ...] = ("rejected", "ambiguous", "repeats", "runs", "swallowed")
+_WORST_FIRST: tuple[Prediction, ...] = (
+    "rejected",
+    "ambiguous",
+    "may_repeat",
+    "runs",
+    "already_accepted",
+)
 
-Promised: TypeAlias = Callable[[str], Traits | None]
-"""What the destination of events of a name promises; None where they have none."""
+TraitsOf: TypeAlias = Callable[[str], Traits | None]
+"""The traits of the destination of events with a name; None if there is no destination."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerState:
-    """What the ledger knows of an event, in epoch seconds; None where it has no note of it."""
+    """What the ledger holds about an event, in epoch seconds; None where it has no entry."""
 
     sending_at: float | None = None
     delivered_at: float | None = None
@@ -37,60 +46,69 @@ class LedgerState:
 
 
 class LedgerReader(Protocol):
-    """The ledger, as far as it is asked here."""
+    """Reads the ledger."""
 
     async def look_up(self, events: Sequence[Event]) -> Sequence[LedgerState | None]:
-        """What is known of each, in order; None where the ledger could not tell."""
+        """The state of each event, in order; None where the ledger could not answer."""
         ...
 
 
 def predict(
-    letter: DeadLetter, known: Sequence[LedgerState | None] | None, now: float, promised: Promised
+    dead_letter: DeadLetter,
+    states: Sequence[LedgerState | None] | None,
+    now: float,
+    traits_of: TraitsOf,
 ) -> Prediction:
-    """The letter's fate, the worst of its events'. `known` is None where there is no ledger."""
-    if letter.sealed:
+    """The prediction for the dead letter, the worst of its events'.
+
+    `states` are those of its events, in order; None if there is no ledger.
+    """
+    if dead_letter.payload_unread:
         return "unknown"
-    if not isinstance(letter.found, Decoded):
+    if not isinstance(dead_letter.decoded, Decoded):
         return "rejected"
-    told = known if known is not None else [None] * len(letter.events)
-    fates = {
-        _of_event(letter, promised(event.name), one, now)
-        for event, one in zip(letter.events, told, strict=True)
+    known = states if states is not None else [None] * len(dead_letter.events)
+    predictions = {
+        _for_event(dead_letter, traits_of(event.name), state, now)
+        for event, state in zip(dead_letter.events, known, strict=True)
     }
-    return next((worst for worst in _WORST_FIRST if worst in fates), "swallowed")
+    return next((worst for worst in _WORST_FIRST if worst in predictions), "already_accepted")
 
 
-def _of_event(
-    letter: DeadLetter, traits: Traits | None, known: LedgerState | None, now: float
+def _for_event(
+    dead_letter: DeadLetter, traits: Traits | None, state: LedgerState | None, now: float
 ) -> Prediction:
     if traits is None:
         return "rejected"
-    if letter.altered and letter.origin is not None and letter.origin.generation:
+    origin = dead_letter.origin
+    if dead_letter.modified and origin is not None and origin.generation:
         return "runs"
-    if letter.id_lost:
+    if dead_letter.id_lost:
         return "ambiguous"
-    if known is None:
-        return _untold(letter, traits, now)
-    if known.delivered_at is not None:
-        return "swallowed"
-    return "runs" if known.sending_at is None else _doubtful(traits, now - known.sending_at)
+    if state is None:
+        return _without_ledger(dead_letter, traits, now)
+    if state.delivered_at is not None:
+        return "already_accepted"
+    sending_at = state.sending_at
+    return "runs" if sending_at is None else _if_accepted(traits, now - sending_at)
 
 
-def _untold(letter: DeadLetter, traits: Traits, now: float) -> Prediction:
-    """Without a ledger: whether an attempt with an unknown end is still remembered by its id.
+def _without_ledger(dead_letter: DeadLetter, traits: Traits, now: float) -> Prediction:
+    """Decide by whether an attempt with an unknown outcome is still known under its id.
 
-    What SQS moved by itself had deliveries that nobody told the end of.
+    What SQS moved by itself had deliveries whose outcome nobody recorded.
     """
-    if not letter.moved_by_sqs and not (letter.origin is not None and letter.origin.may_have_run):
+    origin = dead_letter.origin
+    if not dead_letter.moved_by_sqs and not (origin is not None and origin.may_have_run):
         return "runs"
-    first = letter.first_sent_at
-    return _doubtful(traits, None if first is None else now - first)
+    first = dead_letter.first_sent_at
+    return _if_accepted(traits, None if first is None else now - first)
 
 
-def _doubtful(traits: Traits, age: float | None) -> Prediction:
-    """The fate of what may have been accepted so many seconds ago; None where nobody knows."""
+def _if_accepted(traits: Traits, age: float | None) -> Prediction:
+    """For an event that may have been accepted `age` seconds ago; None if the age is unknown."""
     if not traits.safe_repeat_window:
-        return "repeats"
+        return "may_repeat"
     if traits.safe_repeat_window == WHILE_IT_EXISTS or (
         age is not None and age < traits.safe_repeat_window
     ):

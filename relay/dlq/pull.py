@@ -1,4 +1,4 @@
-"""Pulling: one pass over the queue into a snapshot, and everything is released at its end."""
+"""Pull: one pass over a queue into a snapshot; every message is released at the end."""
 
 from __future__ import annotations
 
@@ -13,16 +13,23 @@ from typing import IO
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
 from relay.dlq.leases import release
-from relay.dlq.scan import Reach, Scan
+from relay.dlq.scan import Coverage, Scan
 from relay.dlq.snapshot import End, Head, SnapshotWriter
 
-_IN_MEMORY = 1_000
+SHORTEST_LEASE = 120.0
+LONGEST_LEASE = 43_000.0
+SLOWEST = 100.0
+"""Messages a second, as over a slow line: the lease is long enough for a pass at this rate. In a
+slower pass messages are received twice, which costs a receive and nothing else."""
+
+_MAX_IN_MEMORY = 1_000
+_RELEASE_AT_ONCE = 1_000
 
 
 class Handles:
-    """Handles to be released at the end, in an unbuffered file.
+    """Receipt handles to release at the end, in an unbuffered file.
 
-    What a full disk does not take stays in memory.
+    What a full disk does not accept stays in memory.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -33,34 +40,25 @@ class Handles:
         """Add some.
 
         Raises:
-            OSError: the disk takes no more; they are among all that are kept even so.
+            OSError: the disk accepts no more; the handles are kept all the same.
         """
         self._recent += handles
-        if len(self._recent) >= _IN_MEMORY:
-            self._spill()
+        if len(self._recent) >= _MAX_IN_MEMORY:
+            self._write()
 
     def __iter__(self) -> Iterator[str]:
-        """All of them; one that a full disk tore may be among them too."""
+        """All of them; one that a full disk cut off may be among them too."""
         self._file.seek(0)
         with open(self._file.fileno(), "rb", closefd=False) as lines:
             for line in lines:
                 yield line.rstrip(b"\n").decode()
         yield from self._recent
 
-    def _spill(self) -> None:
+    def _write(self) -> None:
         left = "".join(f"{handle}\n" for handle in self._recent).encode()
         while left:
             left = left[self._file.write(left) :]
         self._recent.clear()
-
-
-SHORTEST_LEASE = 120.0
-LONGEST_LEASE = 43_000.0
-SLOWEST = 100.0
-"""Messages a second, a slow line's worth: the lease outlasts a pass at this pace. One that does not
-is received twice, which costs a receive and nothing else."""
-
-_HANDLES = 1_000
 
 
 async def pull(
@@ -72,40 +70,50 @@ async def pull(
     wait: float,
     stop: asyncio.Event,
     progress: Callable[[int], None],
-) -> tuple[End, Reach]:
-    """Write everything in the queue to a new snapshot; `waiting` is about how much there is.
+) -> tuple[End, Coverage]:
+    """Write all messages of the queue to a new snapshot.
 
-    However it ends, what was received is made visible again. Stopped from outside, the snapshot is
-    ended as incomplete.
+    However it ends, what was received is made visible again. If `stop` is set, the snapshot ends as
+    incomplete.
+
+    Args:
+        queue: what to receive from.
+        path: of the new snapshot.
+        head: its first line.
+        waiting: about how many messages the queue has.
+        wait: seconds that each poll waits; 0 queries only some of SQS's servers.
+        stop: ends the pass early.
+        progress: called with the number of messages so far.
 
     Raises:
         AwsError: the queue cannot be read; no snapshot is left behind.
-        FileExistsError: the path is taken.
+        FileExistsError: the path exists.
     """
     lease = min(LONGEST_LEASE, SHORTEST_LEASE + waiting / SLOWEST)
     with SnapshotWriter(path, head) as writer, tempfile.TemporaryFile(buffering=0) as file:
         handles = Handles(file)
-        count = 0
-        taken = 0
-        scan = Scan(queue, lease=lease, wait=wait, held_count=lambda: taken, stop=stop.is_set)
+        written = 0
+        held = 0
+        scan = Scan(queue, lease=lease, wait=wait, held_count=lambda: held, stop=stop.is_set)
         try:
             async for batch in scan:
                 handles.add(leased.handle for leased, _ in batch)
                 for leased, again in batch:
                     if not again:
                         writer.add(leased.message)
-                        count += 1
-                taken = count
-                progress(count)
+                        written += 1
+                held = written
+                progress(written)
         except BaseException:
-            with suppress(AwsError, OSError):  # the first error is the one to tell
+            with suppress(AwsError, OSError):  # the first error is the one to report
                 await _release(queue, handles)
             raise
         await _release(queue, handles)
-        return writer.close(complete=scan.reach.complete, left=scan.reach.left), scan.reach
+        coverage = scan.coverage
+        return writer.close(complete=coverage.complete, left=coverage.left), coverage
 
 
 async def _release(queue: Queue, handles: Handles) -> None:
-    lines = iter(handles)
-    while chunk := list(islice(lines, _HANDLES)):
+    remaining = iter(handles)
+    while chunk := list(islice(remaining, _RELEASE_AT_ONCE)):
         await release(queue, chunk)

@@ -1,4 +1,4 @@
-"""Files that survive a kill and a power cut: appended to, and synced before they are relied on."""
+"""Records: messages as lines with a checksum, in files that survive a kill and a power cut."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ _PLAIN = (
     ("trace_header", str),
     ("dead_letter_source", str),
 )
+_PRIVATE = 0o600  # the files hold what producers sent
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+_sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 class Damaged(ValueError):
-    """The line is not what was written. The text is a sentence without the line's number."""
+    """A line is not what was written. The text is a sentence without the line's number."""
 
 
 def write_record(fields: Mapping[str, Any]) -> bytes:
-    """The fields as one line, its own checksum last, no line break."""
+    """The fields as one line without a line break; its checksum is the last field."""
     text = _encode(fields)[:-1]
     return text + _MARK + hashlib.sha256(text).hexdigest().encode() + b'"}'
 
@@ -48,21 +50,21 @@ def read_record(line: bytes) -> dict[str, Any]:
     """The fields of a line, without the checksum.
 
     Raises:
-        Damaged: it is cut off, altered or was never such a line.
+        Damaged: it is cut off or altered, or no record.
     """
     text, tail = line[:-_TAIL], line[-_TAIL:]
     if not tail.startswith(_MARK) or not tail.endswith(b'"}'):
         raise Damaged("it has no checksum")
     if hashlib.sha256(text).hexdigest().encode() != tail[len(_MARK) : -2]:
-        raise Damaged("it is not what its checksum says")
+        raise Damaged("it does not match its checksum")
     fields: dict[str, Any] = _decode(text + b"}")
     return fields
 
 
-def of_message(message: Message) -> dict[str, Any]:
-    """The message as JSON values; what is not told is left out."""
-    told = {name: getattr(message, name) for name, _ in _PLAIN}
-    fields = {name: value for name, value in told.items() if value is not None}
+def message_to_fields(message: Message) -> dict[str, Any]:
+    """The message as JSON values; unknown fields are left out."""
+    values = {name: getattr(message, name) for name, _ in _PLAIN}
+    fields = {name: value for name, value in values.items() if value is not None}
     try:
         fields["body"] = message.body.decode()
     except UnicodeDecodeError:
@@ -72,17 +74,19 @@ def of_message(message: Message) -> dict[str, Any]:
     return fields
 
 
-def to_message(fields: Mapping[str, Any]) -> Message:
-    """The message that `of_message` wrote.
+def message_from_fields(fields: Mapping[str, Any]) -> Message:
+    """The message that `message_to_fields` wrote.
 
     Raises:
         Damaged: a field is missing or of another type.
     """
     try:
-        told: dict[str, Any] = {name: kind(fields[name]) for name, kind in _PLAIN if name in fields}
-        return Message(body=_body(fields), attributes=_attributes(fields), **told)
+        plain: dict[str, Any] = {
+            name: kind(fields[name]) for name, kind in _PLAIN if name in fields
+        }
+        return Message(body=_body(fields), attributes=_attributes(fields), **plain)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Damaged(f"it holds no message: {error}") from error
+        raise Damaged(f"it has no message: {error}") from error
 
 
 def _of_attribute(attribute: Attribute) -> dict[str, str]:
@@ -107,22 +111,18 @@ def _body(fields: Mapping[str, Any]) -> bytes:
     return base64.b64decode(fields["body_base64"], validate=True)
 
 
-_PRIVATE = 0o600  # letters hold what producers sent
-_sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
-
-
 def private_file(path: Path) -> BinaryIO:
-    """A new file for its owner's eyes.
+    """A new file that only its owner can read.
 
     Raises:
-        FileExistsError: there is one of this name.
+        FileExistsError: a file has this name.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
     return os.fdopen(os.open(path, flags, _PRIVATE), "w+b")
 
 
 def sync_directory(directory: Path) -> None:
-    """Make a file's new name survive a power cut."""
+    """Sync the directory, so that a file's new name survives a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -131,17 +131,17 @@ def sync_directory(directory: Path) -> None:
 
 
 class DurableLines:
-    """Lines appended to one file. A line that a kill tore is cut off when the file is opened.
+    """Lines appended to one file. A line that a kill cut off is removed when the file is opened.
 
-    After one failure all fails: a system that lost what it was to write says so once, and calls the
-    file whole from then on.
+    After one failure every call fails: an operating system that lost a write reports it once, and
+    reports success from then on.
 
     Args:
         path: the file.
-        sync: brings what was written to a descriptor onto the disk.
+        sync: writes a descriptor's data to the disk.
 
     Raises:
-        BlockingIOError: another process has the file open in this way.
+        BlockingIOError: another process has the file open as `DurableLines`.
         OSError: it cannot be opened.
     """
 
@@ -152,7 +152,7 @@ class DurableLines:
             self._file = path.open("r+b")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._file.truncate(_whole(self._file))
+            self._file.truncate(_end_of_lines(self._file))
             self._file.seek(0, os.SEEK_END)
             sync_directory(path.parent)
         except BaseException:
@@ -165,18 +165,18 @@ class DurableLines:
         self._syncing: asyncio.Task[None] | None = None
 
     def append(self, line: bytes) -> None:
-        """Write a line; it is safe once `commit` has returned."""
-        with self._remembering():
+        """Append a line; it is durable once `commit` has returned."""
+        with self._failing_for_good():
             self._file.write(line + b"\n")
         self._appended += 1
 
-    def hand_over(self) -> None:
-        """Give what was appended to the system: from now on it survives a kill of this process."""
-        with self._remembering():
+    def flush(self) -> None:
+        """Pass appended lines to the operating system: they survive a kill of this process."""
+        with self._failing_for_good():
             self._file.flush()
 
     async def commit(self) -> None:
-        """Return when all that was appended so far is on the disk; concurrent callers share it.
+        """Return when all lines appended so far are on disk; concurrent callers share one sync.
 
         Raises:
             OSError: the disk refuses, and nothing may rely on the lines.
@@ -188,7 +188,7 @@ class DurableLines:
             await asyncio.shield(self._syncing)
 
     def close(self) -> None:
-        """Sync what is left and close."""
+        """Sync and close the file."""
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -197,15 +197,15 @@ class DurableLines:
 
     async def _sync(self) -> None:
         mark = self._appended
-        with self._remembering():
+        with self._failing_for_good():
             self._file.flush()
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(None, self._sync_file, self._file.fileno())
         self._durable = mark
 
     @contextlib.contextmanager
-    def _remembering(self) -> Iterator[None]:
-        """Raise what failed before; remember what fails now."""
+    def _failing_for_good(self) -> Iterator[None]:
+        """Raise an earlier failure again, and store a new one."""
         if self._failed is not None:
             raise self._failed
         try:
@@ -215,8 +215,8 @@ class DurableLines:
             raise
 
 
-def _whole(file: BinaryIO) -> int:
-    """Where the last whole line ends."""
+def _end_of_lines(file: BinaryIO) -> int:
+    """Where the last complete line ends."""
     end = file.seek(0, os.SEEK_END)
     while end:
         start = max(0, end - 65_536)

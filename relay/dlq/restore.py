@@ -1,41 +1,41 @@
-"""Restoring: messages of a snapshot or a backup become messages of a queue again."""
+"""Restore: sends the messages of a snapshot or a backup to a queue again."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from relay.aws.sqs_values import BATCH_ENTRIES
-from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.duplicates import Identity
 from relay.dlq.journal import Journal, JournalEntry
 from relay.dlq.queue_target import AddressedMessage, QueueTarget
-from relay.dlq.selection import BLOCKED, FILTERED, UNREAD, Counts, Selection, Skipped, without_id
+from relay.dlq.selection import (
+    BLOCKED,
+    FILTERED,
+    PAYLOAD_NOT_READ,
+    Counts,
+    Selection,
+    Skipped,
+    ids_unknown,
+)
 from relay.model.message import Message
 
 WINDOW = 4 * BATCH_ENTRIES
-"""Letters under way at a time."""
+"""Messages that are read and sent together."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    letter: DeadLetter
-    load: AddressedMessage
+class Restore:
+    """Sends what is selected, in the order of the file, except what the journal has already.
 
-
-class Restoring:
-    """Sends what is meant, in the order of the file; what the journal knows is not sent again.
-
-    A file that holds a message twice, as a backup after a kill may, is sent once.
+    A message that the file has twice, as a backup may after a kill, is sent once.
     """
 
-    def __init__(self, journal: Journal, road: QueueTarget, selection: Selection) -> None:
+    def __init__(self, journal: Journal, target: QueueTarget, selection: Selection) -> None:
         self._journal = journal
-        self._road = road
-        self._errand = selection
-        self._seen = set(journal.brought)
+        self._target = target
+        self._selection = selection
+        self._seen = set(journal.done)
         self._blocked: set[str | None] = set()
         self.counts = Counts()
 
@@ -48,54 +48,59 @@ class Restoring:
         """Send all.
 
         Raises:
-            AwsError: the queue takes no more.
+            AwsError: the queue accepts no more.
             OSError: the journal cannot be written.
         """
         for window in _windows(messages):
             if stop.is_set():
                 self.counts.interrupted = True
                 break
-            items = [item for message in window if (item := await self._ready(message))]
-            await self._send(items)
+            prepared = [(m.message_id, one) for m in window if (one := await self._prepare(m))]
+            await self._send(prepared)
             progress(self.counts)
         return self.counts
 
-    async def _ready(self, message: Message) -> _Item | None:
+    async def _prepare(self, message: Message) -> AddressedMessage | None:
+        """The message to send; None if it is skipped or was sent already."""
         if message.message_id in self._seen:
             return None
         self._seen.add(message.message_id)
-        self.counts.met += 1
-        letter = await self._errand.read(message)
-        load: AddressedMessage | Skipped = Skipped(FILTERED, "it does not pass the filters")
-        if self._errand.meant(letter):
-            load = UNREAD if without_id(letter) else await self._road.ready(letter)
-        if isinstance(load, AddressedMessage) and load.message.group_id in self._blocked:
-            load = BLOCKED
-        if isinstance(load, Skipped):
-            self.counts.stay(load)
+        self.counts.received += 1
+        outgoing = await self._address(message)
+        if isinstance(outgoing, AddressedMessage) and outgoing.message.group_id in self._blocked:
+            outgoing = BLOCKED
+        if isinstance(outgoing, Skipped):
+            self.counts.skip(outgoing)
             return None
-        return _Item(letter, load)
+        return outgoing
 
-    async def _send(self, items: list[_Item]) -> None:
-        if not items:
+    async def _address(self, message: Message) -> AddressedMessage | Skipped:
+        dead_letter = await self._selection.read(message)
+        if not self._selection.includes(dead_letter):
+            return Skipped(FILTERED, "it does not match the filters")
+        if ids_unknown(dead_letter):
+            return PAYLOAD_NOT_READ
+        return await self._target.prepare(dead_letter)
+
+    async def _send(self, prepared: list[tuple[str, AddressedMessage]]) -> None:
+        if not prepared:
             return
-        results = await self._road.carry([item.load for item in items])
-        noted = []
-        for item, result in zip(items, results, strict=True):
-            message_id = item.letter.message.message_id
+        results = await self._target.send([outgoing for _, outgoing in prepared])
+        done = []
+        for (message_id, outgoing), result in zip(prepared, results, strict=True):
             if isinstance(result, Skipped):
-                self.counts.stay(result)
-                if item.load.target.queue.fifo:
-                    self._blocked.add(item.load.message.group_id)
+                self.counts.skip(result)
+                if outgoing.target.queue.fifo:
+                    self._blocked.add(outgoing.message.group_id)
             else:
                 identity = Identity(message_id, "")
-                noted.append(JournalEntry(message_id, identity, None, 0, result.reference))
-        self._journal.note_brought(noted)
+                done.append(JournalEntry(message_id, identity, None, 0, result.reference))
+        self._journal.record_done(done)
         await self._journal.commit()
-        self.counts.brought += len(noted)
+        self.counts.done += len(done)
 
 
 def _windows(messages: Iterable[Message]) -> Iterator[list[Message]]:
-    rest = iter(messages)
-    while window := list(itertools.islice(rest, WINDOW)):
+    remaining = iter(messages)
+    while window := list(itertools.islice(remaining, WINDOW)):
         yield window

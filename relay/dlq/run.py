@@ -1,7 +1,8 @@
-"""A run: one pass over a dead-letter queue that brings away what is meant, losing nothing.
+"""A run: one pass over a dead-letter queue that sends what is selected to its target.
 
-Of each batch: receive, back up, send, note what was taken, delete exactly that, note it. A kill at
-any point leaves a letter in the queue, in its backup or in both, and a journal that knows which.
+For each batch: receive, back up, send, record what the target accepted, delete exactly that, record
+the deletion. A kill at any point leaves a dead letter in the queue, in its backup or in both, and
+the journal says which.
 """
 
 from __future__ import annotations
@@ -18,86 +19,86 @@ from relay.dlq.leases import Deleter, Leased
 from relay.dlq.safeguards import GrowthGuard, RateLimit
 from relay.dlq.scan import Scan
 from relay.dlq.selection import ARRIVED, Counts, RunControl, Selection, Skipped
-from relay.dlq.targets import L, Result, Target
-from relay.dlq.triage import BEYOND, RETURNED, Deferred, Duplicate, Prepared, Triage
+from relay.dlq.targets import P, Result, Target
+from relay.dlq.triage import AFTER_END, DEAD_LETTERED_AGAIN, Deferred, Duplicate, Prepared, Triage
 
-AT_ONCE = 2
-"""Rounds of receives whose letters are under way at a time."""
+CONCURRENT_BATCHES = 2
+"""Batches of received dead letters that are processed at the same time."""
 
-COUNT_EVERY = 200
-"""Letters between two looks at the counters: 0.005 requests for each."""
+CHECK_EVERY = 200
+"""Dead letters between two checks of the queue's counters: 0.005 requests for each."""
 
 
-class Run(Generic[L]):
-    """Carries one errand out.
+class Run(Generic[P]):
+    """Executes one selection.
 
     Args:
         queue: the dead-letter queue.
         scan: the pass over it.
-        deletion: deletes what may be deleted of what is in hand.
-        journal: of this run, or of the part of it before.
-        road: where the letters go.
-        errand: which ones.
-        course: when to end.
-        guard: ends it when the queue grows.
+        deleter: deletes what may be deleted; it has the leases.
+        journal: of this run; it also has what an earlier part of the run did.
+        target: where the dead letters go.
+        selection: which ones.
+        control: when to end.
+        guard: ends the run when the queue grows.
     """
 
     def __init__(
         self,
         queue: Queue,
         scan: Scan,
-        deletion: Deleter,
+        deleter: Deleter,
         journal: Journal,
-        road: Target[L],
+        target: Target[P],
         selection: Selection,
         control: RunControl,
         guard: GrowthGuard,
     ) -> None:
         self._queue = queue
         self._scan = scan
-        self._deletion, self._holding = deletion, deletion.leases
+        self._deleter, self._leases = deleter, deleter.leases
         self._journal = journal
-        self._road = road
+        self._target = target
         self._expected = selection.expected
-        self._judge = Triage(selection, journal, road, fifo=queue.fifo)
-        self._course = control
+        self._triage = Triage(selection, journal, target, fifo=queue.fifo)
+        self._control = control
         self._guard = guard
-        self._came = 0
-        self._count_at = COUNT_EVERY
-        self._later: list[Leased] = []
+        self._arrived = 0
+        self._check_at = CHECK_EVERY
+        self._deferred: list[Leased] = []
         self._sending = asyncio.Lock()
         self._error: AwsError | OSError | None = None
         self.counts = Counts()
 
-    async def execute(self, pace: RateLimit, progress: Callable[[Counts], None]) -> Counts:
-        """Go through the queue once, bring away what is meant and release the rest.
+    async def execute(self, rate: RateLimit, progress: Callable[[Counts], None]) -> Counts:
+        """Go through the queue once, send what is selected and release the rest.
 
         Raises:
-            AwsError: SQS refuses something that cannot be done without.
+            AwsError: SQS refuses something that the run cannot do without.
             OSError: the journal or the backup cannot be written.
         """
         try:
-            async with self._holding.kept():
-                await self._go_through(pace, progress)
-                while self._later and not self._halted:
-                    twins, self._later = self._later, []
-                    await self._work(twins, pace)
+            async with self._leases.extended():
+                await self._scan_queue(rate, progress)
+                while self._deferred and not self._halted:
+                    deferred, self._deferred = self._deferred, []
+                    await self._process(deferred, rate)
                 if self._error is not None:
                     raise self._error
-                await self._deletion.finish()
+                await self._deleter.finish()
         finally:
-            self._conclude()
+            self._finish_counts()
             progress(self.counts)
         return self.counts
 
-    async def _go_through(self, pace: RateLimit, progress: Callable[[Counts], None]) -> None:
-        """The pass. An error ends it only after what is under way has come to its end."""
-        places = asyncio.Semaphore(AT_ONCE)
+    async def _scan_queue(self, rate: RateLimit, progress: Callable[[Counts], None]) -> None:
+        """The pass. After an error it ends only when the batches under way have ended."""
+        slots = asyncio.Semaphore(CONCURRENT_BATCHES)
         async with asyncio.TaskGroup() as group:
             try:
                 async for batch in self._scan:
-                    await places.acquire()
-                    task = group.create_task(self._one(batch, pace, progress, places))
+                    await slots.acquire()
+                    task = group.create_task(self._batch(batch, rate, progress, slots))
                     if self._queue.fifo:
                         await task  # until then SQS hands out no more of these groups
             except AwsError as error:
@@ -105,144 +106,145 @@ class Run(Generic[L]):
 
     @property
     def _halted(self) -> bool:
-        """Whether nothing more may be sent, not even what was chosen."""
-        stopped = self._course.stop.is_set() or self.counts.stopped is not None
+        """Whether nothing more may be sent, not even what was selected already."""
+        stopped = self._control.stop.is_set() or self.counts.stopped is not None
         return stopped or self._error is not None
 
-    async def _one(
+    async def _batch(
         self,
         batch: Sequence[tuple[Leased, bool]],
-        pace: RateLimit,
+        rate: RateLimit,
         progress: Callable[[Counts], None],
-        places: asyncio.Semaphore,
+        slots: asyncio.Semaphore,
     ) -> None:
-        """A batch. Its failure ends the pass, and lets the others under way come to their end."""
+        """Process a batch. Its failure ends the pass; other batches under way end normally."""
         try:
-            self.counts.met += sum(not again for _, again in batch)
-            await self._batch(batch, pace)
-            await self._look_around()
+            self.counts.received += sum(not again for _, again in batch)
+            await self._process_batch(batch, rate)
+            await self._check_growth()
             progress(self.counts)
         except (AwsError, OSError) as error:
             self._error = self._error or error
-            self._course.enough = True
+            self._control.finished = True
         finally:
-            places.release()
+            slots.release()
 
-    async def _batch(self, batch: Sequence[tuple[Leased, bool]], pace: RateLimit) -> None:
+    async def _process_batch(self, batch: Sequence[tuple[Leased, bool]], rate: RateLimit) -> None:
         for leased, _ in batch:
-            self._holding.take(leased)
-        brought = self._journal.brought
+            self._leases.add(leased)
+        done = self._journal.done
         ids = [leased.message.message_id for leased, _ in batch]
-        # Brought before a kill, or met again because its lease ran out: it is only to be deleted.
-        await self._deletion.delete([message_id for message_id in ids if message_id in brought])
+        # Done before a kill, or received again because its lease lapsed: it is only deleted.
+        await self._deleter.delete([message_id for message_id in ids if message_id in done])
         fresh = [leased for leased, again in batch if not again]
-        await self._work([item for item in fresh if item.message.message_id not in brought], pace)
+        await self._process([one for one in fresh if one.message.message_id not in done], rate)
 
-    async def _work(self, fresh: Sequence[Leased], pace: RateLimit) -> None:
-        parcels: list[Prepared[L]] = []
-        copies: list[Duplicate] = []
+    async def _process(self, fresh: Sequence[Leased], rate: RateLimit) -> None:
+        prepared: list[Prepared[P]] = []
+        duplicates: list[Duplicate] = []
         try:
             for leased in fresh:
-                self._sort(await self._judge.judge(leased, ended=self._halted), parcels, copies)
-            done = await self._bring(parcels, copies, pace)
+                verdict = await self._triage.decide(leased, ended=self._halted)
+                self._sort(verdict, prepared, duplicates)
+            done = await self._back_up_and_send(prepared, duplicates, rate)
         finally:
-            for parcel in parcels:
-                self._judge.arrived(parcel)
-        await self._deletion.delete(done)
+            for one in prepared:
+                self._triage.finished(one)
+        await self._deleter.delete(done)
 
     def _sort(
         self,
-        verdict: Prepared[L] | Duplicate | Deferred | Skipped,
-        parcels: list[Prepared[L]],
-        copies: list[Duplicate],
+        verdict: Prepared[P] | Duplicate | Deferred | Skipped,
+        prepared: list[Prepared[P]],
+        duplicates: list[Duplicate],
     ) -> None:
         if isinstance(verdict, Prepared):
-            parcels.append(verdict)
+            prepared.append(verdict)
         elif isinstance(verdict, Duplicate):
-            copies.append(verdict)
+            duplicates.append(verdict)
         elif isinstance(verdict, Deferred):
-            self._later.append(verdict.leased)
+            self._deferred.append(verdict.leased)
         else:
-            self._stay(verdict)
+            self._skip(verdict)
 
-    def _stay(self, stays: Skipped) -> None:
-        self.counts.stay(stays)
-        self._came += stays.code in (ARRIVED, RETURNED.code)
-        self._course.enough = self._course.enough or self._judge.full
+    def _skip(self, skipped: Skipped) -> None:
+        self.counts.skip(skipped)
+        self._arrived += skipped.code in (ARRIVED, DEAD_LETTERED_AGAIN.code)
+        self._control.finished = self._control.finished or self._triage.limit_reached
 
-    async def _bring(
-        self, parcels: Sequence[Prepared[L]], copies: Sequence[Duplicate], pace: RateLimit
+    async def _back_up_and_send(
+        self, prepared: Sequence[Prepared[P]], duplicates: Sequence[Duplicate], rate: RateLimit
     ) -> list[str]:
-        """Back up, send and note. Returns the MessageIds that may be deleted now."""
-        if not parcels and not copies:
+        """Back up, send and record. Returns the MessageIds that may be deleted now."""
+        if not prepared and not duplicates:
             return []
-        both: list[Prepared[Any] | Duplicate] = [*parcels, *copies]
-        await self._journal.back_up(item.leased.message for item in both)
-        done = [_brought(copy, None) for copy in copies]
-        self._journal.note_brought(done)
-        self.counts.copies += len(copies)
-        for some in tens(parcels):
-            await pace.turn(len(some))
+        both: list[Prepared[Any] | Duplicate] = [*prepared, *duplicates]
+        await self._journal.back_up(one.leased.message for one in both)
+        done = [_entry(duplicate, None) for duplicate in duplicates]
+        self._journal.record_done(done)
+        self.counts.duplicates += len(duplicates)
+        for some in tens(prepared):
+            await rate.wait(len(some))
             done += await self._send(some)
         await self._journal.commit()
-        return [letter.message_id for letter in done]
+        return [entry.message_id for entry in done]
 
-    async def _send(self, parcels: Sequence[Prepared[L]]) -> list[JournalEntry]:
-        # One at a time between the send and its note: no more than a batch is ever repeated.
+    async def _send(self, prepared: Sequence[Prepared[P]]) -> list[JournalEntry]:
+        # One send at a time until it is recorded, so that a kill repeats no more than one batch.
         async with self._sending:
             if self._halted:
-                for _ in parcels:
-                    self._stay(BEYOND)
+                for _ in prepared:
+                    self._skip(AFTER_END)
                 return []
-            results = await self._road.carry([parcel.load for parcel in parcels])
-            brought = [self._account(p, r) for p, r in zip(parcels, results, strict=True)]
-            noted = [letter for letter in brought if letter is not None]
-            self._journal.note_brought(noted)
-        return noted
+            results = await self._target.send([one.outgoing for one in prepared])
+            counted = [self._count(p, r) for p, r in zip(prepared, results, strict=True)]
+            done = [entry for entry in counted if entry is not None]
+            self._journal.record_done(done)
+        return done
 
-    def _account(self, parcel: Prepared[L], result: Result) -> JournalEntry | None:
+    def _count(self, prepared: Prepared[P], result: Result) -> JournalEntry | None:
         if isinstance(result, Skipped):
-            self._stay(self._judge.stay(parcel.letter, result))
+            self._skip(self._triage.skip(prepared.dead_letter, result))
             return None
-        if result.rest is not None:
-            self.counts.stay(result.rest)
+        if result.remainder is not None:
+            self.counts.skip(result.remainder)
         else:
-            self.counts.brought += 1
-        return _brought(parcel, result.reference)
+            self.counts.done += 1
+        return _entry(prepared, result.reference)
 
-    async def _look_around(self) -> None:
-        """Every now and then, see whether the queue fills up again behind us."""
-        self.counts.deleted = self._deletion.count
+    async def _check_growth(self) -> None:
+        """From time to time, check whether the queue fills up again during the run."""
+        self.counts.deleted = self._deleter.count
         held = 0
-        if self.counts.met >= self._count_at:
-            self._count_at = self.counts.met + COUNT_EVERY
-            counts = await self._queue.attributes()
-            held = counts.visible + counts.in_flight + counts.delayed
-        problem = self._guard.problem(held, self._deletion.count, self.counts.brought, self._came)
+        if self.counts.received >= self._check_at:
+            self._check_at = self.counts.received + CHECK_EVERY
+            queue = await self._queue.attributes()
+            held = queue.visible + queue.in_flight + queue.delayed
+        problem = self._guard.problem(held, self._deleter.count, self.counts.done, self._arrived)
         if problem is not None and self.counts.stopped is None:
             self.counts.stopped = problem
-            self._course.enough = True
+            self._control.finished = True
 
-    def _conclude(self) -> None:
-        counts, reach = self.counts, self._scan.reach
-        counts.deleted, counts.owed = self._deletion.count, self._deletion.owed
-        counts.interrupted = self._course.stop.is_set()
-        if not (self._course.ended() or self._error):
-            counts.out_of_reach, counts.why = reach.left, reach.why
-            counts.missing = 0 if reach.left else self._missing()
+    def _finish_counts(self) -> None:
+        counts, coverage = self.counts, self._scan.coverage
+        counts.deleted, counts.not_deleted = self._deleter.count, self._deleter.not_deleted
+        counts.interrupted = self._control.stop.is_set()
+        if not (self._control.should_stop() or self._error):
+            counts.not_received, counts.why = coverage.left, coverage.why
+            counts.missing = 0 if coverage.left else self._missing()
 
     def _missing(self) -> int:
-        """How many of the expected were not there, nor brought by this run before."""
-        left = self._expected - self._journal.brought
-        return sum(not self._scan.met(message_id) for message_id in left)
+        """How many of the expected were neither in the queue nor done earlier in this run."""
+        left = self._expected - self._journal.done
+        return sum(not self._scan.has_received(message_id) for message_id in left)
 
 
-def _brought(item: Prepared[Any] | Duplicate, reference: str | None) -> JournalEntry:
+def _entry(item: Prepared[Any] | Duplicate, reference: str | None) -> JournalEntry:
     message = item.leased.message
     return JournalEntry(
         message.message_id,
         item.identity,
         message.first_received_at,
-        item.letter.hops,
+        item.dead_letter.hops,
         reference,
     )

@@ -1,4 +1,4 @@
-"""Canaries: a few letters that go first, and the rest only if every one of them was delivered."""
+"""Safeguards of a redrive: the canary, the guard against a growing queue, and the rate limit."""
 
 from __future__ import annotations
 
@@ -15,19 +15,27 @@ from relay.model.event import Event
 from relay.process import unless_stopped
 
 POLL = 2.0
-"""Seconds between two questions to the ledger."""
+"""Seconds between two reads of the ledger."""
+
+LAG = 90.0
+"""Seconds that SQS's counters may be behind. SQS documents that they settle within a minute."""
+
+MAX_GROWTH = 10
+MAX_GROWTH_SHARE = 0.1
+"""The queue may grow by this many messages, or by this share of those that are done, before a
+person should look."""
 
 
 def choose_canary(plan: Plan, count: int) -> frozenset[str]:
-    """MessageIds of so many letters that would go, and at least one of each group."""
-    ranks = zip_longest(*(part.first for _, part in plan.largest()))
+    """MessageIds of so many dead letters that would be sent, with at least one of each group."""
+    ranks = zip_longest(*(group.sample for _, group in plan.largest()))
     in_turn = [one for rank in ranks for one in rank if one is not None]
-    groups = sum(bool(part.first) for part in plan.parts.values())
+    groups = sum(bool(group.sample) for group in plan.groups.values())
     return frozenset(in_turn[: max(count, groups)])
 
 
 async def await_canary(
-    memory: LedgerReader,
+    ledger: LedgerReader,
     events: Sequence[Event],
     *,
     since: float,
@@ -35,96 +43,90 @@ async def await_canary(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> str | None:
-    """Wait until the ledger knows each event as delivered; why that did not come to pass, or None.
+    """Wait until the ledger has each event as delivered. Returns None, or why that did not happen.
 
-    `since` is when the canaries went, in epoch seconds: an older dead letter says nothing about
-    them. `deadline` is in seconds from now.
+    `since` is when the canary was sent, in epoch seconds: an older dead letter says nothing about
+    it. `deadline` is in seconds from now.
     """
     end = clock() + deadline
     while True:
-        known = await memory.look_up(events)
-        dead = [e for e, k in zip(events, known, strict=True) if _dead(k, since)]
+        states = await ledger.look_up(events)
+        dead = [e for e, s in zip(events, states, strict=True) if _dead_lettered(s, since)]
         if dead:
-            return f"{len(dead)} of the canary's events died again, such as {dead[0].id}"
-        open_ = [e for e, k in zip(events, known, strict=True) if not _delivered(k)]
-        if not open_:
+            return f"{len(dead)} of the canary's events were dead-lettered again: {_some(dead)}"
+        waiting = [e for e, s in zip(events, states, strict=True) if not _delivered(s)]
+        if not waiting:
             return None
         if clock() >= end:
-            return (
-                f"{len(open_)} of the canary's events have no outcome after {deadline:g} s, such as"
-                f" {open_[0].id}"
-            )
+            late = f"have no outcome after {deadline:g} s"
+            return f"{len(waiting)} of the canary's events {late}: {_some(waiting)}"
         await sleep(POLL)
 
 
-def _delivered(known: LedgerState | None) -> bool:
-    return known is not None and known.delivered_at is not None
+def _some(events: Sequence[Event]) -> str:
+    return events[0].id if len(events) == 1 else f"{events[0].id} and others"
 
 
-def _dead(known: LedgerState | None, since: float) -> bool:
-    at = known.dead_lettered_at if known is not None else None
-    return at is not None and at >= since and not _delivered(known)
+def _delivered(state: LedgerState | None) -> bool:
+    return state is not None and state.delivered_at is not None
 
 
-LAG = 90.0
-"""Seconds that SQS's counters may be behind; it says that they settle within a minute."""
-
-FEW = 10
-SHARE = 0.1
-"""So many, or this share of what was brought, may come back before a person should look."""
+def _dead_lettered(state: LedgerState | None, since: float) -> bool:
+    at = state.dead_lettered_at if state is not None else None
+    return at is not None and at >= since and not _delivered(state)
 
 
 class GrowthGuard:
-    """Compares what the queue holds with what it would hold if nothing had come.
+    """Compares the queue's size with what it would be if nothing had arrived during the run.
 
     Args:
-        start: how much it held when the run began.
-        few: so many newcomers are always let pass.
-        lag: seconds after which the counters have surely seen a delete.
-        clock: seconds that never go back.
+        start: how many messages it had when the run began.
+        max_growth: how many new messages are always allowed.
+        lag: seconds after which the counters certainly reflect a delete.
+        clock: monotonic seconds.
     """
 
     def __init__(
         self,
         start: int,
         *,
-        few: float = FEW,
+        max_growth: float = MAX_GROWTH,
         lag: float = LAG,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._start = start
-        self._few = few
+        self._max_growth = max_growth
         self._lag = lag
         self._clock = clock
         self._deleted: deque[tuple[float, int]] = deque()
-        self._surely = 0
+        self._counted = 0
 
-    def problem(self, held: int, deleted: int, brought: int, came: int) -> str | None:
+    def problem(self, held: int, deleted: int, done: int, arrived: int) -> str | None:
         """Why the run should end, or None.
 
         Args:
-            held: what the counters say that the queue holds.
-            deleted: what this run has deleted.
-            brought: what it has brought away.
-            came: letters met that came after the run began.
+            held: how many messages the queue has, by its counters.
+            deleted: how many this run has deleted.
+            done: how many it has sent.
+            arrived: dead letters received that arrived after the run began.
         """
         now = self._clock()
         self._deleted.append((now, deleted))
         while self._deleted and self._deleted[0][0] <= now - self._lag:
-            self._surely = self._deleted.popleft()[1]
-        grown = max(came, held + self._surely - self._start)
-        if grown <= max(self._few, SHARE * brought):
+            self._counted = self._deleted.popleft()[1]
+        grown = max(arrived, held + self._counted - self._start)
+        if grown <= max(self._max_growth, MAX_GROWTH_SHARE * done):
             return None
         return (
-            f"the dead-letter queue has grown by {grown} messages while {brought} were brought"
-            " back: what goes wrong there still does, so mend it first"
+            f"the dead-letter queue has grown by {grown} messages while {done} were redriven: the"
+            " cause still exists, fix it first"
         )
 
 
 class RateLimit:
-    """Lets batches go so that their sum keeps to a rate; None is as fast as it goes.
+    """Delays batches so that their sum keeps to a rate; None means no limit.
 
-    Once `stop` is set nobody waits: what is not to go any more is not held up either.
+    Once `stop` is set nothing waits: what will not be sent need not be delayed.
     """
 
     def __init__(
@@ -141,8 +143,8 @@ class RateLimit:
         self._sleep = sleep
         self._next = clock()
 
-    async def turn(self, count: int) -> None:
-        """Wait until so many more may go."""
+    async def wait(self, count: int) -> None:
+        """Wait until `count` more may be sent."""
         if self._rate is None or self._stop.is_set():
             return
         now = self._clock()

@@ -1,4 +1,4 @@
-"""An errand: which letters of a queue are meant, and what is to be done to each before it goes."""
+"""What a run works on and what it did: the selection, skipped dead letters, run control, counts."""
 
 from __future__ import annotations
 
@@ -11,146 +11,147 @@ from typing import Any
 from relay.dlq.dead_letter import DeadLetter
 from relay.model.message import Message
 
+MAX_HOPS = 5
+"""Dead-letterings after which another redrive is not expected to help."""
+
 FILTERED = "filtered"
 ARRIVED = "arrived"
 LIMIT = "limit"
-AS_WISHED = frozenset({FILTERED, ARRIVED, LIMIT})
-"""What stays for these was not to be touched; anything else is work that is left."""
+INTENDED = frozenset({FILTERED, ARRIVED, LIMIT})
+"""Codes of what was not to be touched; anything else that is skipped is work that is left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """It stays in the dead-letter queue. `code` is stable, `reason` a sentence for a person."""
+    """It stays in the dead-letter queue. `code` is stable, `reason` is a sentence for people."""
 
     code: str
     reason: str
 
 
-BLOCKED = Skipped("blocked", "one before it in its group stays, and none may overtake it")
-
-
-MAX_HOPS = 5
-"""A letter that has died so often has a reason that another round does not mend."""
-
-
-UNREAD = Skipped(
-    "payload",
-    "its ids hang on an object in S3 that was not read: name its bucket in RELAY_PAYLOAD_BUCKETS",
+BLOCKED = Skipped("blocked", "an earlier message of its FIFO group was skipped")
+PAYLOAD_NOT_READ = Skipped(
+    "payload_not_read",
+    "its ids derive from an S3 object that was not read: add its bucket to RELAY_PAYLOAD_BUCKETS",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What an operator asked for.
+    """Which dead letters an operator asked for.
 
     Attributes:
-        read: reads a message; raises `AwsError` where its payload cannot be had now.
-        meant: whether a letter is meant.
-        alter: edits it, or says why that cannot be.
-        limit: the most letters to bring in the whole run, those that its journal knows included;
+        read: reads a message; raises `AwsError` if its payload cannot be fetched now.
+        includes: whether a dead letter is selected.
+        modify: edits it, or says why that is not possible.
+        limit: the most dead letters to process in the whole run, including those in its journal;
             None for all.
-        max_hops: letters with so many are left.
-        each: whether every message counts for itself, copies of one event too.
-        expected: MessageIds that should be met: those that are not are missing.
+        max_hops: dead letters with this many hops are skipped.
+        every_message: whether each message counts by itself, duplicates included.
+        expected: MessageIds that should be received; those that are not are counted as missing.
     """
 
     read: Callable[[Message], Awaitable[DeadLetter]]
-    meant: Callable[[DeadLetter], bool]
+    includes: Callable[[DeadLetter], bool]
     modify: Callable[[DeadLetter], DeadLetter | Skipped]
     limit: int | None = None
     max_hops: int = MAX_HOPS
-    each: bool = False
+    every_message: bool = False
     expected: frozenset[str] = frozenset()
 
-    def choose(self, letter: DeadLetter, began_at: float) -> Skipped | None:
-        """Why the letter is not to be touched, or None."""
-        if not self.meant(letter):
-            return Skipped(FILTERED, "it does not pass the filters")
-        sent = letter.message.sent_at
+    def skip_reason(self, dead_letter: DeadLetter, began_at: float) -> Skipped | None:
+        """Why the dead letter must not be touched by a run begun at `began_at`, or None."""
+        if not self.includes(dead_letter):
+            return Skipped(FILTERED, "it does not match the filters")
+        sent = dead_letter.message.sent_at
         if sent is not None and sent > began_at:
-            return Skipped(ARRIVED, "it came after the run began")
-        if without_id(letter):
-            return UNREAD
-        if letter.hops >= self.max_hops:
+            return Skipped(ARRIVED, "it arrived after the run began")
+        if ids_unknown(dead_letter):
+            return PAYLOAD_NOT_READ
+        if dead_letter.hops >= self.max_hops:
             return Skipped(
                 "max_hops",
-                f"it has died {letter.hops} times: see why, and raise --max-hops to try again",
+                f"it was dead-lettered {dead_letter.hops} times: find out why, and raise --max-hops"
+                " to try again",
             )
         return None
 
 
-def without_id(letter: DeadLetter) -> bool:
-    """Whether the ids of its events hang on what was not read, so that they would change."""
-    return letter.sealed and not letter.noted
+def ids_unknown(dead_letter: DeadLetter) -> bool:
+    """Whether the ids of its events derive from a payload that was not read and would change."""
+    return dead_letter.payload_unread and not dead_letter.has_origin
 
 
 @dataclass(slots=True)
 class RunControl:
-    """A run's way: `stop` is asked for from outside, `enough` is known inside."""
+    """Says when a run must end: `stop` is set from outside, `finished` by the run itself."""
 
     stop: asyncio.Event
-    enough: bool = False
+    finished: bool = False
 
-    def ended(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether nothing more should be received."""
-        return self.enough or self.stop.is_set()
+        return self.finished or self.stop.is_set()
 
 
 @dataclass(slots=True)
 class Counts:
-    """Counts of letters.
+    """Counts of the dead letters of a run.
 
     Attributes:
-        met: received for the first time.
-        brought: safely where they were to go, by this run or the part of it before.
-        copies: of letters that were brought, so that they need not go themselves.
-        deleted: gone from the dead-letter queue.
-        owed: brought, and not deleted yet: the run must be taken up again.
-        stays: what stays, by its code; `reasons` has a sentence for each.
+        received: received for the first time.
+        done: at their target: sent, delivered or, when dropping, backed up. Those of an earlier
+            part of the run with the same journal are not included.
+        duplicates: of dead letters that are done, so that they need not be sent themselves.
+        deleted: deleted from the dead-letter queue.
+        not_deleted: done and not deleted yet: the run must be resumed.
+        skipped: those that stay in the queue, by code; `reasons` has a sentence for each code.
         stopped: why the run stopped itself, or None.
-        failed: what ended it early, a sentence, or None.
+        failed: the error that ended it early, as a sentence, or None.
+        interrupted: whether it was stopped from outside.
         missing: expected, and not in the queue.
-        out_of_reach: what the queue held besides, which SQS did not hand out; `why` says why.
+        not_received: in the queue as well, and not handed out by SQS; `why` says why.
     """
 
-    met: int = 0
-    brought: int = 0
-    copies: int = 0
+    received: int = 0
+    done: int = 0
+    duplicates: int = 0
     deleted: int = 0
-    owed: int = 0
-    stays: Counter[str] = field(default_factory=Counter)
+    not_deleted: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)
     stopped: str | None = None
     failed: str | None = None
     interrupted: bool = False
     missing: int = 0
-    out_of_reach: int = 0
+    not_received: int = 0
     why: str = ""
 
-    def stay(self, stays: Skipped) -> None:
-        """One more stays."""
-        self.stays[stays.code] += 1
-        self.reasons.setdefault(stays.code, stays.reason)
+    def skip(self, skipped: Skipped) -> None:
+        """Count one more that is skipped."""
+        self.skipped[skipped.code] += 1
+        self.reasons.setdefault(skipped.code, skipped.reason)
 
     @property
     def complete(self) -> bool:
-        """Whether everything that was meant is done."""
-        left = set(self.stays) - AS_WISHED or self.owed or self.missing or self.out_of_reach
-        return not (left or self.stopped or self.failed or self.interrupted)
+        """Whether everything that was selected is done."""
+        unfinished = self.not_deleted or self.missing or self.not_received
+        ended_early = self.stopped or self.failed or self.interrupted
+        return not (set(self.skipped) - INTENDED or unfinished or ended_early)
 
     def as_json(self) -> dict[str, Any]:
         """The counts as JSON values."""
         return {
-            "met": self.met,
-            "brought": self.brought,
-            "copies": self.copies,
+            "received": self.received,
+            "done": self.done,
+            "duplicates": self.duplicates,
             "deleted": self.deleted,
-            "owed": self.owed,
-            "stays": dict(self.stays),
-            "reasons": {c: r for c, r in self.reasons.items() if c not in AS_WISHED},
+            "not_deleted": self.not_deleted,
+            "skipped": dict(self.skipped),
+            "reasons": {c: r for c, r in self.reasons.items() if c not in INTENDED},
             "stopped": self.stopped,
             "failed": self.failed,
             "interrupted": self.interrupted,
             "missing": self.missing,
-            "out_of_reach": self.out_of_reach,
+            "not_received": self.not_received,
         }

@@ -1,4 +1,4 @@
-"""Snapshots: a dead-letter queue as it was, in a file that proves that it is whole."""
+"""Snapshots: the messages of a dead-letter queue in a file with checksums."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import IO, Any, Self, cast
 
 from relay.dlq.records import (
     Damaged,
-    of_message,
+    message_from_fields,
+    message_to_fields,
     private_file,
     read_record,
     sync_directory,
-    to_message,
     write_record,
 )
 from relay.model.message import Message
@@ -28,7 +28,7 @@ FORMAT = 1
 
 
 class Unreadable(Exception):
-    """The file is no snapshot, or not the one that was written. The text is a sentence."""
+    """The file is no snapshot, or it is damaged. The text is a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a snapshot ended: `left` counts what the queue held besides, out of our reach."""
+    """How a snapshot ended: `left` counts the messages in the queue that were not received."""
 
     count: int
     complete: bool
@@ -53,12 +53,12 @@ class End:
 
 
 class Snapshot:
-    """A snapshot, or a backup, on disk. `head` is known at once, `end` once all was read.
+    """A snapshot or a backup on disk. `head` is set at once, `end` once all messages were read.
 
-    A backup that a crash cut off has no end, and a last line that is torn is left out.
+    A backup that a crash cut off has no end, and an incomplete last line is left out.
 
     Raises:
-        Unreadable: it cannot be opened or does not begin as one.
+        Unreadable: it cannot be opened, or it does not begin like a snapshot.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,7 +68,7 @@ class Snapshot:
             self.head = _read_head(path, self._next(file))
 
     def __iter__(self) -> Iterator[Message]:
-        """Every message, each checked.
+        """Every message, checked against its checksum.
 
         Raises:
             Unreadable: a line is damaged.
@@ -101,7 +101,7 @@ class Snapshot:
         try:
             return file.readline().rstrip(b"\n")
         except (OSError, EOFError, zlib.error) as error:
-            raise Unreadable(f"{self.path} cannot be read on: {error}") from error
+            raise Unreadable(f"{self.path} cannot be read to its end: {error}") from error
 
     def _fields(self, line: bytes, number: int, file: IO[bytes]) -> dict[str, Any] | None:
         try:
@@ -113,37 +113,39 @@ class Snapshot:
 
     def _message(self, fields: dict[str, Any], number: int) -> Message:
         try:
-            return to_message(fields)
+            return message_from_fields(fields)
         except Damaged as error:
             raise Unreadable(f"{self.path}, line {number}: {error}") from error
 
     def _check(self, fields: dict[str, Any], total: str, count: int) -> None:
         if fields.get("lines") != total or fields["end"] != count:
-            raise Unreadable(f"{self.path} is not whole: its end speaks of other lines")
+            raise Unreadable(
+                f"{self.path} is not complete: its last line does not match the others"
+            )
         self.end = End(count, bool(fields.get("complete")), int(fields.get("left", 0)))
 
 
 def head_fields(head: Head) -> dict[str, Any]:
     """The first line of a snapshot."""
-    told = {name: getattr(head, name) for name in Head.__slots__}
-    return {"snapshot": FORMAT, **{n: v for n, v in told.items() if v is not None}}
+    values = {name: getattr(head, name) for name in Head.__slots__}
+    return {"snapshot": FORMAT, **{n: v for n, v in values.items() if v is not None}}
 
 
 def _read_head(path: Path, line: bytes) -> Head:
     try:
         fields = read_record(line)
         if fields.pop("snapshot") != FORMAT:
-            raise Unreadable(f"{path} is of a format that this version does not know")
+            raise Unreadable(f"{path} has a format that this version does not read")
         return Head(**fields)
     except (Damaged, KeyError, TypeError) as error:
-        raise Unreadable(f"{path} is no snapshot of `relay dlq pull`") from error
+        raise Unreadable(f"{path} is not a snapshot of `relay dlq pull`") from error
 
 
 class SnapshotWriter:
-    """Writes beside the path and takes its name when closed well; compressed where named `.gz`.
+    """Writes a temporary file beside the path and renames it when closed; compressed for `.gz`.
 
     Raises:
-        FileExistsError: something has the name already; nothing is ever overwritten.
+        FileExistsError: the path exists; nothing is ever overwritten.
     """
 
     def __init__(self, path: Path, head: Head) -> None:
@@ -172,20 +174,20 @@ class SnapshotWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Remove what was not closed well."""
+        """Remove the temporary file unless it was closed."""
         if not self._raw.closed:
-            # On a full disk closing fails as well, and the space is wanted back all the more.
-            for last in (self._file.close, self._raw.close, self._part.unlink):
+            # On a full disk closing fails as well, and the space is needed back even so.
+            for step in (self._file.close, self._raw.close, self._part.unlink):
                 with suppress(OSError):
-                    last()
+                    step()
 
     def add(self, message: Message) -> None:
         """Append a message."""
-        self._line(write_record(of_message(message)))
+        self._line(write_record(message_to_fields(message)))
         self._count += 1
 
     def close(self, *, complete: bool, left: int = 0) -> End:
-        """End the file and give it its name."""
+        """Write the end, sync the file and rename it."""
         end = {"end": self._count, "complete": complete, "left": left}
         self._line(write_record({**end, "lines": self._sum.hexdigest()}))
         if self._file is not self._raw:

@@ -1,4 +1,4 @@
-"""Routes: which queue each letter goes back to."""
+"""Targets: where dead letters are sent, and which queue each one goes back to."""
 
 from __future__ import annotations
 
@@ -11,88 +11,91 @@ from relay.aws.sqs import Queue
 from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.selection import Skipped
 
+P = TypeVar("P")
+"""A prepared message: what a target makes of a dead letter before it sends it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """It is safely there, so the dead letter may be deleted. `reference` is its name there.
+    """The target has it safely, so the dead letter may be deleted.
 
-    `rest` says why some of its events are not: they are a new dead letter in its place.
+    `reference` is the target's own id for it. `remainder` says why some of its events were not
+    accepted: a new dead letter has replaced it in the queue with them.
     """
 
     reference: str | None = None
-    rest: Skipped | None = None
+    remainder: Skipped | None = None
 
 
 Result: TypeAlias = Accepted | Skipped
-L = TypeVar("L")
 
 
-class Target(Protocol[L]):
-    """The seam between a run and where letters go."""
+class Target(Protocol[P]):
+    """Where a run sends dead letters."""
 
-    async def ready(self, letter: DeadLetter) -> L | Skipped:
-        """The letter as it would go, or why it cannot. Nothing is sent.
+    async def prepare(self, dead_letter: DeadLetter) -> P | Skipped:
+        """The message to send, or why it cannot be sent. Nothing is sent.
 
         Raises:
-            AwsError: that cannot be told now.
+            AwsError: that cannot be decided now.
         """
         ...
 
-    async def carry(self, loads: Sequence[L]) -> Sequence[Result]:
-        """Bring all there; one result for each, in order.
+    async def send(self, messages: Sequence[P]) -> Sequence[Result]:
+        """Send all; one result for each, in order.
 
         Raises:
-            AwsError: no more can be brought there at all.
+            AwsError: the target accepts nothing more at all.
         """
         ...
 
 
 class NoTarget:
-    """The road of letters that are dropped: they go nowhere, and their backup is what remains."""
+    """The target of `relay dlq drop`: nothing is sent, and the backup is the only copy left."""
 
-    async def ready(self, letter: DeadLetter) -> DeadLetter | Skipped:
-        """Anything can go nowhere."""
-        return letter
+    async def prepare(self, dead_letter: DeadLetter) -> DeadLetter | Skipped:
+        """Any dead letter can be dropped."""
+        return dead_letter
 
-    async def carry(self, loads: Sequence[DeadLetter]) -> Sequence[Result]:
-        """Nothing is sent."""
-        return [Accepted()] * len(loads)
+    async def send(self, messages: Sequence[DeadLetter]) -> Sequence[Result]:
+        """Send nothing and report all as accepted."""
+        return [Accepted()] * len(messages)
 
 
 def group_rounds(groups: Sequence[str | None]) -> Iterator[list[int]]:
-    """Positions: the first of each group, then the second of each, and so on."""
+    """Positions in rounds: the first of each message group, then the second of each, and so on."""
     left = list(range(len(groups)))
     while left:
-        wave: list[int] = []
+        this_round: list[int] = []
         rest: list[int] = []
-        met: set[str | None] = set()
+        seen: set[str | None] = set()
         for i in left:
-            (rest if groups[i] in met else wave).append(i)
-            met.add(groups[i])
-        yield wave
+            (rest if groups[i] in seen else this_round).append(i)
+            seen.add(groups[i])
+        yield this_round
         left = rest
 
 
 @dataclass(frozen=True, slots=True)
 class TargetQueue:
-    """A queue and the most bytes that a message of it may have."""
+    """A queue and the most bytes that a message in it may have."""
 
     queue: Queue
     max_bytes: int
 
 
 class Routes:
-    """Finds targets and remembers them.
+    """Finds the queue of each dead letter, and remembers what it found.
 
-    A letter goes to the queue that is named for all; else to the one that SQS moved it from; else
-    to the one that the relay noted, if its redrive policy names this dead-letter queue (whoever may
-    send there may note what they like); else to the main queue.
+    A dead letter goes to the fixed queue if there is one; else to the queue that SQS moved it from;
+    else to the source in its origin, if that queue's redrive policy names this dead-letter queue
+    (anyone who may send to the dead-letter queue may write any source); else to the main queue.
 
     Args:
         dead: the dead-letter queue, which nothing is sent to.
         open_queue: opens a queue by ARN or name; raises `AwsError`.
-        main: where letters go that do not tell, and what is sure to be theirs.
-        fixed: the one for all.
+        main: for dead letters without a source, and for those whose source is this queue.
+        fixed: for all dead letters.
     """
 
     def __init__(
@@ -107,36 +110,36 @@ class Routes:
         self._open = open_queue
         self._main = main
         self._fixed = fixed
-        self._known: dict[str, TargetQueue | Skipped] = {}
+        self._found: dict[str, TargetQueue | Skipped] = {}
 
-    async def of(self, letter: DeadLetter) -> TargetQueue | Skipped:
-        """Where the letter goes.
+    async def find(self, dead_letter: DeadLetter) -> TargetQueue | Skipped:
+        """The queue that the dead letter goes to.
 
         Raises:
-            AwsError: a queue cannot be asked now, and may be later.
+            AwsError: a queue does not answer now, and may later.
         """
         if self._fixed is not None:
-            return await self._to(self._fixed.arn, self._fixed)
-        arn = letter.message.dead_letter_source
+            return await self._cached(self._fixed.arn, self._fixed)
+        arn = dead_letter.message.dead_letter_source
         if arn is not None:
-            return await self._to(arn)
-        if self._main is not None and letter.source in (None, self._main.name):
-            return await self._to(self._main.arn, self._main)
-        if letter.source is None:
-            return Skipped("no_route", "nothing tells which queue it is from: name one with --to")
-        return await self._to(letter.source)
+            return await self._cached(arn)
+        if self._main is not None and dead_letter.source in (None, self._main.name):
+            return await self._cached(self._main.arn, self._main)
+        if dead_letter.source is None:
+            return Skipped("no_route", "its source queue is unknown: name a queue with --to")
+        return await self._cached(dead_letter.source)
 
-    async def _to(self, reference: str, queue: Queue | None = None) -> TargetQueue | Skipped:
-        if reference not in self._known:
-            self._known[reference] = await self._find(reference, queue)
-        return self._known[reference]
+    async def _cached(self, reference: str, queue: Queue | None = None) -> TargetQueue | Skipped:
+        if reference not in self._found:
+            self._found[reference] = await self._look_up(reference, queue)
+        return self._found[reference]
 
-    async def _find(self, reference: str, queue: Queue | None) -> TargetQueue | Skipped:
+    async def _look_up(self, reference: str, queue: Queue | None) -> TargetQueue | Skipped:
         try:
             found = queue or await self._open(reference)
             attributes = await found.attributes()
         except AwsError as error:
-            # One letter's odd source must not keep the others from going.
+            # The unusual source of one dead letter must not keep the others from being sent.
             if queue is None and not error.transient:
                 return Skipped("no_route", f"{error.sentence}: name another queue with --to")
             raise
@@ -147,7 +150,7 @@ class Routes:
         if by_name and (policy is None or policy.target_arn != self._dead.arn):
             return Skipped(
                 "no_route",
-                f"the noted queue {found.name} does not send its dead letters here: if it is right,"
-                " name it with --to",
+                f"its recorded source queue {found.name} does not send its dead letters here: if"
+                " it is right, name it with --to",
             )
         return TargetQueue(found, attributes.maximum_size)

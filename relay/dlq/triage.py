@@ -1,4 +1,4 @@
-"""Judging letters: what goes, what is a copy of what went, what waits, what stays."""
+"""Triage: decides for each received dead letter whether to send, delete, defer or skip it."""
 
 from __future__ import annotations
 
@@ -10,115 +10,125 @@ from relay.dlq.duplicates import Identity, Relation, identify, relation_to
 from relay.dlq.journal import Journal
 from relay.dlq.leases import Leased
 from relay.dlq.selection import BLOCKED, FILTERED, LIMIT, Selection, Skipped
-from relay.dlq.targets import L, Target
+from relay.dlq.targets import P, Target
 
-RETURNED = Skipped("returned", "it was brought back in this run and died again")
-BEYOND = Skipped(LIMIT, "the limit was reached, or the run ended before its turn")
+DEAD_LETTERED_AGAIN = Skipped(
+    "dead_lettered_again", "it was redriven in this run and dead-lettered again"
+)
+AFTER_END = Skipped(LIMIT, "the limit was reached, or the run ended before it was sent")
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared(Generic[L]):
-    """A letter that is to go, as it goes."""
+class Prepared(Generic[P]):
+    """A dead letter to send; `outgoing` is what the target will send."""
 
     leased: Leased
-    letter: DeadLetter
+    dead_letter: DeadLetter
     identity: Identity
-    load: L
+    outgoing: P
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A letter that says what another one said that has gone: it need not go itself."""
+    """A dead letter with the same content as one that was sent: it is only deleted."""
 
     leased: Leased
-    letter: DeadLetter
+    dead_letter: DeadLetter
     identity: Identity
 
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """A letter about events that are on their way: it is judged when their end is known."""
+    """A dead letter whose events are being sent for another one: decide when that has ended."""
 
     leased: Leased
 
 
-class Triage(Generic[L]):
-    """Judges the letters of one run.
+class Triage(Generic[P]):
+    """Decides about the dead letters of one run.
 
     Args:
-        errand: what is asked for.
-        journal: what was brought back already.
-        road: where letters go.
-        fifo: whether a letter that stays holds back those behind it in its group.
+        selection: which ones are selected.
+        journal: what was sent already.
+        target: where they go.
+        fifo: whether a skipped dead letter blocks those behind it in its group.
     """
 
     def __init__(
-        self, selection: Selection, journal: Journal, road: Target[L], *, fifo: bool
+        self, selection: Selection, journal: Journal, target: Target[P], *, fifo: bool
     ) -> None:
-        self._errand = selection
+        self._selection = selection
         self._journal = journal
-        self._road = road
+        self._target = target
         self._fifo = fifo
-        # What its canary or a run before brought counts: the limit is that of the whole run.
-        self._taken = len(journal.twins)
+        # What its canary or an earlier part sent counts: the limit is that of the whole run.
+        self._count = len(journal.redriven)
         self._under_way: set[str] = set()
         self._blocked: set[str | None] = set()
 
     @property
-    def full(self) -> bool:
-        """Whether as many letters go as may."""
-        return self._errand.limit is not None and self._taken >= self._errand.limit
+    def limit_reached(self) -> bool:
+        """Whether no more may be sent."""
+        return self._selection.limit is not None and self._count >= self._selection.limit
 
-    async def judge(
+    async def decide(
         self, leased: Leased, *, ended: bool
-    ) -> Prepared[L] | Duplicate | Deferred | Skipped:
-        """What becomes of the letter. With `ended` none goes any more.
+    ) -> Prepared[P] | Duplicate | Deferred | Skipped:
+        """What to do with the dead letter. With `ended` nothing more is sent.
 
-        A parcel counts as under way until `arrived`.
+        What is prepared counts as under way until `finished`.
 
         Raises:
-            AwsError: that cannot be told now.
+            AwsError: that cannot be decided now.
         """
-        letter = await self._errand.read(leased.message)
-        stays = self._errand.choose(letter, self._journal.began_at) or self._in_the_way(letter)
-        if stays is not None:
-            return self.stay(letter, stays)
-        identity = self._identity(letter)
-        # On a FIFO queue waiting would let others overtake it; sending it twice does no harm.
-        if identity.about in self._under_way and not self._fifo:
-            return Deferred(leased)
-        twin = self._journal.twins.get(identity.about)
-        kin = (
-            relation_to(letter, identity, twin, self._journal.began_at) if twin else Relation.OTHER
+        dead_letter = await self._selection.read(leased.message)
+        began_at = self._journal.began_at
+        skipped = self._selection.skip_reason(dead_letter, began_at) or self._blocked_by(
+            dead_letter
         )
-        if kin is Relation.COPY:
-            return Duplicate(leased, letter, identity)
-        if kin is Relation.RETURNED:
-            return self.stay(letter, RETURNED)
-        load = BEYOND if ended or self.full else await self._load(letter)
-        if isinstance(load, Skipped):
-            return self.stay(letter, load)
-        self._taken += 1
-        self._under_way.add(identity.about)
-        return Prepared(leased, letter, identity, load)
+        if skipped is not None:
+            return self.skip(dead_letter, skipped)
+        identity = self._identity(dead_letter)
+        # On a FIFO queue deferring would let others overtake it; sending it twice is harmless.
+        if identity.events_hash in self._under_way and not self._fifo:
+            return Deferred(leased)
+        relation = self._relation(dead_letter, identity)
+        if relation is Relation.DUPLICATE:
+            return Duplicate(leased, dead_letter, identity)
+        if relation is Relation.DEAD_LETTERED_AGAIN:
+            return self.skip(dead_letter, DEAD_LETTERED_AGAIN)
+        outgoing = AFTER_END if ended or self.limit_reached else await self._prepare(dead_letter)
+        if isinstance(outgoing, Skipped):
+            return self.skip(dead_letter, outgoing)
+        self._count += 1
+        self._under_way.add(identity.events_hash)
+        return Prepared(leased, dead_letter, identity, outgoing)
 
-    def stay(self, letter: DeadLetter, stays: Skipped) -> Skipped:
-        """It stays; on a FIFO queue it holds back those behind it, unless it is not meant."""
-        if self._fifo and stays.code != FILTERED:
-            self._blocked.add(letter.message.group_id)
-        return stays
+    def skip(self, dead_letter: DeadLetter, skipped: Skipped) -> Skipped:
+        """Skip it. On a FIFO queue it blocks those behind it, unless it was not selected."""
+        if self._fifo and skipped.code != FILTERED:
+            self._blocked.add(dead_letter.message.group_id)
+        return skipped
 
-    def arrived(self, parcel: Prepared[L]) -> None:
-        """Its end is known."""
-        self._under_way.discard(parcel.identity.about)
+    def finished(self, prepared: Prepared[P]) -> None:
+        """Its sending has ended, with or without success."""
+        self._under_way.discard(prepared.identity.events_hash)
 
-    def _identity(self, letter: DeadLetter) -> Identity:
-        return Identity(letter.message.message_id, "") if self._errand.each else identify(letter)
+    def _identity(self, dead_letter: DeadLetter) -> Identity:
+        if self._selection.every_message:
+            return Identity(dead_letter.message.message_id, "")
+        return identify(dead_letter)
 
-    async def _load(self, letter: DeadLetter) -> L | Skipped:
-        altered = self._errand.modify(letter)
-        return altered if isinstance(altered, Skipped) else await self._road.ready(altered)
+    def _relation(self, dead_letter: DeadLetter, identity: Identity) -> Relation:
+        earlier = self._journal.redriven.get(identity.events_hash)
+        if earlier is None:
+            return Relation.DISTINCT
+        return relation_to(earlier, dead_letter, identity, self._journal.began_at)
 
-    def _in_the_way(self, letter: DeadLetter) -> Skipped | None:
-        blocked = self._fifo and letter.message.group_id in self._blocked
+    async def _prepare(self, dead_letter: DeadLetter) -> P | Skipped:
+        modified = self._selection.modify(dead_letter)
+        return modified if isinstance(modified, Skipped) else await self._target.prepare(modified)
+
+    def _blocked_by(self, dead_letter: DeadLetter) -> Skipped | None:
+        blocked = self._fifo and dead_letter.message.group_id in self._blocked
         return BLOCKED if blocked else None

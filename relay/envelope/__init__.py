@@ -1,4 +1,4 @@
-"""Envelopes: what producers and AWS put around events, and how the events come out."""
+"""Decoding of messages: detects the envelope around the events and extracts them."""
 
 from relay.envelope.decoding import Decoded, decode
 from relay.envelope.ids import KINDS, Rules

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from relay.envelope import fields
-from relay.envelope.inngest import unknown
+from relay.envelope.inngest import unknown_field_notices
 from relay.envelope.json_document import Document
 from relay.envelope.opened_envelope import EventDraft, InvalidContent, OpenedEnvelope
 
@@ -15,16 +15,16 @@ _KNOWN = frozenset(
 )
 
 
-def letter(found: Document) -> OpenedEnvelope:
+def cloudevent(document: Document) -> OpenedEnvelope:
     """One event: `type` is its name, `time` its time, `source` and `id` together its id.
 
     Raises:
         InvalidContent: `bad_cloudevent`, `binary_data`, or a rule for names or data is broken.
     """
-    value = found.value
+    value = document.value
     if value.get("specversion") != "1.0":
         raise InvalidContent("bad_cloudevent", "the CloudEvent's specversion is not 1.0")
-    if found.repeated & _KNOWN:
+    if document.repeated & _KNOWN:
         raise InvalidContent("duplicate_key", "the CloudEvent has one of its attributes twice")
     trace = value.get("traceparent")
     source, own_id, kind = (_required(value, name) for name in ("source", "id", "type"))
@@ -32,28 +32,28 @@ def letter(found: Document) -> OpenedEnvelope:
         raise InvalidContent(
             "binary_data", "the CloudEvent's data is binary: send a JSON object as data"
         )
-    drafted = EventDraft(
+    draft = EventDraft(
         name=fields.name(kind),
-        data=fields.payload(value.get("data"), found.text("data")),
-        notices=found.notices + unknown(sorted(value.keys() - _KNOWN)),
+        data=fields.payload(value.get("data"), document.raw("data")),
+        notices=document.notices + unknown_field_notices(sorted(value.keys() - _KNOWN)),
     )
     return OpenedEnvelope(
         kind="cloudevents",
-        drafts=(drafted,),
+        drafts=(draft,),
         id=_identity(source, own_id),
-        ts=fields.of_text(value.get("time")),
+        ts=fields.from_iso_text(value.get("time")),
         trace=trace if isinstance(trace, str) else None,
         content=value,
     )
 
 
 def _identity(source: str, own_id: str) -> str:
-    """One text for the pair, another for each other pair: no `#` in the first part."""
+    """A distinct text for each pair: the first part is encoded so that it contains no `#`."""
     return f"{source.replace('%', '%25').replace('#', '%23')}#{own_id}"
 
 
 def _required(value: dict[str, Any], name: str) -> str:
     text = value.get(name)
     if not isinstance(text, str) or not text:
-        raise InvalidContent("bad_cloudevent", f"the CloudEvent has no text as its {name}")
+        raise InvalidContent("bad_cloudevent", f"the CloudEvent's {name} is missing or not a text")
     return text

@@ -1,4 +1,4 @@
-"""From a message to its events. Pure, and total: any bytes get an answer."""
+"""Decoding of a message into its events: a pure function that never raises, for any bytes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from relay.envelope import aws, fields, ids
-from relay.envelope.detection import opened
+from relay.envelope.detection import open_envelope
 from relay.envelope.ids import Rules
 from relay.envelope.opened_envelope import EventDraft, InvalidContent, OpenedEnvelope
 from relay.model import trace_context
@@ -22,13 +22,14 @@ class Decoded(Struct, frozen=True, kw_only=True):
     """The events of one message that are still to be delivered.
 
     Attributes:
-        envelope: which kind it was; of an SNS notification, the kind inside it.
-        base_id: what the ids of events without an own one are made of, without any generation.
-        events: the good ones, each with its position when first seen.
-        rejects: the bad ones of an array, as (position, why).
-        total: how many events the body holds, pending or not.
-        notices: stable words for what was accepted but is worth knowing.
-        acknowledge: why the message may be acknowledged although it holds nothing to send.
+        envelope: the kind of envelope; for an SNS notification, the kind inside it.
+        base_id: the id that those of events without their own are derived from, without any
+            generation.
+        events: the valid events, each with its position in the message as first received.
+        rejects: the invalid events of an array, as (position, reject).
+        total: how many events the body contains, pending or not.
+        notices: stable codes for what was accepted but may be a mistake.
+        acknowledge_reason: why the message may be acknowledged although it has nothing to send.
     """
 
     envelope: str
@@ -37,97 +38,104 @@ class Decoded(Struct, frozen=True, kw_only=True):
     rejects: tuple[tuple[int, Reject], ...] = ()
     total: int
     notices: tuple[str, ...] = ()
-    acknowledge: str | None = None
+    acknowledge_reason: str | None = None
 
 
 NOTHING_PENDING = "nothing-pending"
-"""Why a redriven message without a pending event may be acknowledged."""
+"""The `acknowledge_reason` of a redriven message without a pending event."""
 
 MAX_NOTICES = 20
-"""A message that is odd in a hundred ways needs no hundred words."""
+"""The most different notices that are kept for a message."""
 
 
 def decode(message: Message, rules: Rules) -> Decoded | Reject:
-    """The message's pending events, or why it can have none.
+    """The message's pending events, or why it cannot have any.
 
-    A `Reject` is about the message as a whole; the bad events of an array are in `rejects`, beside
-    the good ones. Never raises, whatever the bytes and attributes are.
+    A `Reject` is about the message as a whole. The invalid events of an array are in `rejects`.
+    Never raises, whatever the bytes and attributes are.
     """
     try:
-        return _decoded(message, rules)
-    except InvalidContent as unfit:
-        return unfit.reject
+        return _decode(message, rules)
+    except InvalidContent as error:
+        return error.reject
 
 
-def _decoded(message: Message, rules: Rules) -> Decoded | Reject:
-    past = _past(message)
-    letter = _letter(message, past, rules)
-    base, notices = ids.base_id(message, past, letter, rules)
-    drafts = _pending(letter, past)
-    made = _maker(message, past, letter, base, inside=rules.trace_in_data)
-    events, rejects = _sorted(drafts, made, rules.max_event_bytes)
-    if rejects and not letter.array:
+def _decode(message: Message, rules: Rules) -> Decoded | Reject:
+    origin = _read_origin(message)
+    envelope = _open_message(message, origin, rules)
+    base, notices = ids.base_id(message, origin, envelope, rules)
+    drafts = _pending(envelope, origin)
+    make_event = _event_factory(message, origin, envelope, base, trace_in_data=rules.trace_in_data)
+    events, rejects = _split_valid(drafts, make_event, rules.max_event_bytes)
+    if rejects and not envelope.array:
         return rejects[0][1]
     return Decoded(
-        envelope=letter.kind,
+        envelope=envelope.kind,
         base_id=base,
         events=tuple(events),
         rejects=tuple(rejects),
-        total=len(letter.drafts),
-        notices=_notices(letter, drafts, events, notices),
-        acknowledge=letter.acknowledge if drafts else letter.acknowledge or NOTHING_PENDING,
+        total=len(envelope.drafts),
+        notices=_notices(envelope, drafts, events, notices),
+        acknowledge_reason=envelope.acknowledge_reason or (None if drafts else NOTHING_PENDING),
     )
 
 
-def _past(message: Message) -> Origin | None:
+def _read_origin(message: Message) -> Origin | None:
     try:
         return origin_of(message)
     except UnreadableOrigin as error:
         raise InvalidContent("bad_origin", str(error)) from None
 
 
-def _letter(message: Message, past: Origin | None, rules: Rules) -> OpenedEnvelope:
-    firing = message.task or (PeriodicTask(*past.task) if past and past.task else None)
+def _open_message(message: Message, origin: Origin | None, rules: Rules) -> OpenedEnvelope:
+    firing = message.task or (PeriodicTask(*origin.task) if origin and origin.task else None)
     if firing is not None:
         return aws.periodic_task(firing, message.queue, rules.task_prefix)
     try:
-        body = decode_body(message.body, past.encoding) if past else message.body
+        body = decode_body(message.body, origin.encoding) if origin else message.body
     except ValueError as error:
         raise InvalidContent(
             "bad_origin", f"the dead letter's body cannot be restored: {error}"
         ) from None
-    return opened(body, rules.envelope, rules.max_events)
+    return open_envelope(body, rules.envelope, rules.max_events)
 
 
-def _pending(letter: OpenedEnvelope, past: Origin | None) -> list[tuple[int, EventDraft | Reject]]:
-    """The drafts still to be delivered, with their positions."""
-    if past is None or past.pending is None:
-        return list(enumerate(letter.drafts))
-    total = len(letter.drafts)
-    if any(index >= total for index in past.pending):
+def _pending(
+    envelope: OpenedEnvelope, origin: Origin | None
+) -> list[tuple[int, EventDraft | Reject]]:
+    """The drafts that are still to be delivered, with their positions."""
+    if origin is None or origin.pending is None:
+        return list(enumerate(envelope.drafts))
+    total = len(envelope.drafts)
+    if any(index >= total for index in origin.pending):
         raise InvalidContent(
-            "bad_origin", f"the message waits for events that its {total} do not include"
+            "bad_origin", f"a pending position is not one of the {total} events of the message"
         )
-    return [(index, letter.drafts[index]) for index in sorted(set(past.pending))]
+    return [(index, envelope.drafts[index]) for index in sorted(set(origin.pending))]
 
 
-def _maker(
-    message: Message, past: Origin | None, letter: OpenedEnvelope, base: str, *, inside: bool
+def _event_factory(
+    message: Message,
+    origin: Origin | None,
+    envelope: OpenedEnvelope,
+    base: str,
+    *,
+    trace_in_data: bool,
 ) -> Callable[[int, EventDraft], Event]:
-    """What makes a draft an event, with all that is the same for each event of the message.
+    """A function that makes a draft an event, with what all events of the message share.
 
-    `inside` puts the trace into the data as well.
+    `trace_in_data` adds the trace to the event's data.
     """
-    sent = fields.of_seconds(past.sent_at) if past else None
-    ts = letter.ts or sent or fields.of_seconds(message.sent_at)
-    trace = _trace(message, letter)
-    generation = past.generation if past else 0
+    sent = fields.from_seconds(origin.sent_at) if origin else None
+    ts = envelope.ts or sent or fields.from_seconds(message.sent_at)
+    trace = _trace(message, envelope)
+    generation = origin.generation if origin else 0
 
-    def made(index: int, draft: EventDraft) -> Event:
+    def make_event(index: int, draft: EventDraft) -> Event:
         return Event(
-            id=ids.event_id(draft, letter, base, index, generation),
+            id=ids.event_id(draft, envelope, base, index, generation),
             name=draft.name,
-            data=trace_context.with_traceparent(draft.data, trace) if inside else draft.data,
+            data=trace_context.with_traceparent(draft.data, trace) if trace_in_data else draft.data,
             ts=draft.ts or ts,
             v=draft.v,
             user=draft.user,
@@ -136,21 +144,21 @@ def _maker(
             trace=trace,
         )
 
-    return made
+    return make_event
 
 
-def _sorted(
+def _split_valid(
     drafts: Sequence[tuple[int, EventDraft | Reject]],
-    made: Callable[[int, EventDraft], Event],
+    make_event: Callable[[int, EventDraft], Event],
     max_bytes: int,
 ) -> tuple[list[Event], list[tuple[int, Reject]]]:
-    """The good ones and the bad ones."""
+    """The valid events and the rejects of the others."""
     events: list[Event] = []
     rejects: list[tuple[int, Reject]] = []
     for index, draft in drafts:
         if isinstance(draft, Reject):
             rejects.append((index, draft))
-        elif _fits(event := made(index, draft), max_bytes):
+        elif _fits(event := make_event(index, draft), max_bytes):
             events.append(event)
         else:
             size = f"{len(event.wire)} bytes, more than {max_bytes}"
@@ -159,26 +167,27 @@ def _sorted(
 
 
 def _fits(event: Event, max_bytes: int) -> bool:
-    """Whether the encoded event is small enough; encoded now only where it is a near thing."""
+    """Whether the event is small enough. It is encoded only if an estimate does not decide."""
     texts = len(event.id) + len(event.name) + len(event.v or "")
     # An escaped character takes up to 12 bytes; 100 cover the keys and the time.
     most = 100 + 12 * texts + len(event.data or b"") + len(event.user or b"")
     return most <= max_bytes or len(event.wire) <= max_bytes
 
 
-def _trace(message: Message, letter: OpenedEnvelope) -> str | None:
-    """The producer's W3C trace parent, where it is well formed; else what AWS's own header says."""
-    told = ids.attribute(message, letter, trace_context.TRACEPARENT) or letter.trace
-    return trace_context.valid_traceparent(told) or trace_context.from_x_ray(message.trace_header)
+def _trace(message: Message, envelope: OpenedEnvelope) -> str | None:
+    """The producer's W3C trace parent if it is valid, else that of AWS's own header."""
+    own = ids.text_attribute(message, envelope, trace_context.TRACEPARENT) or envelope.trace
+    valid = trace_context.valid_traceparent(own)
+    return valid or trace_context.from_x_ray(message.trace_header)
 
 
 def _notices(
-    letter: OpenedEnvelope,
+    envelope: OpenedEnvelope,
     drafts: Sequence[tuple[int, EventDraft | Reject]],
     events: Sequence[Event],
-    first: tuple[str, ...],
+    id_notices: tuple[str, ...],
 ) -> tuple[str, ...]:
-    found = [*first, *letter.notices]
+    found = [*id_notices, *envelope.notices]
     for _, draft in drafts:
         if isinstance(draft, EventDraft):
             found += draft.notices

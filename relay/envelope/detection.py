@@ -1,16 +1,16 @@
-"""Which envelope a body is in, and opening it."""
+"""Detection of a body's envelope, and opening it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from relay.envelope import aws, cloudevents, inngest
-from relay.envelope.json_document import Document, document
+from relay.envelope.json_document import Document, parse_document
 from relay.envelope.opened_envelope import InvalidContent, OpenedEnvelope
 
 MAX_DEPTH = 100
-"""Levels of objects and arrays, the body's outermost included: far below what any parser on any
-supported Python breaks at, so that the answer never depends on the interpreter."""
+"""Levels of objects and arrays, including the outermost one. It is far below what any parser of any
+supported Python fails at, so that the result never depends on the interpreter."""
 
 _BLANK = b" \t\r\n"
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
@@ -20,7 +20,7 @@ _ALL_SQUARE = bytes.maketrans(b"{}", b"[]")
 
 
 def checked_text(body: bytes) -> bytes:
-    """The body without the blanks around it.
+    """The body without surrounding whitespace.
 
     Raises:
         InvalidContent: `empty_body`, `byte_order_mark`, `invalid_utf8` or `too_deep`.
@@ -51,10 +51,10 @@ def _check_encoding(body: bytes) -> None:
 
 
 def _too_deep(text: bytes) -> bool:
-    """Peel the innermost brackets off, a level at a time: few passes at the speed of C."""
+    """Remove the innermost brackets, one level per pass: a few passes at the speed of C."""
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # Every other piece between quotes is in a string; an open one swallows the rest.
+    # Every other piece is inside a string; an unterminated string includes the rest.
     pieces = text.translate(_ALL_SQUARE, _NEITHER_BRACKETS_NOR_QUOTES).split(b'"')
     brackets = b"".join(pieces[::2])
     for _ in range(MAX_DEPTH):
@@ -62,28 +62,28 @@ def _too_deep(text: bytes) -> bool:
         if len(peeled) == len(brackets):
             break
         brackets = peeled
-    # What stays is too deep or, with few brackets, unbalanced, which is for the parser to say.
+    # The rest is too deep, or it has few brackets that are unbalanced, which the parser reports.
     return brackets.count(b"[") > MAX_DEPTH or (b"[]" in brackets)
 
 
-def opened(body: bytes, pinned: str, max_events: int) -> OpenedEnvelope:
-    """The letter in this body, of the pinned kind unless that is `auto`.
+def open_envelope(body: bytes, pinned: str, max_events: int) -> OpenedEnvelope:
+    """The content of the envelope in this body, of the pinned kind unless that is `auto`.
 
     Raises:
-        InvalidContent: it is bad as a whole, or holds one event only and that is bad.
+        InvalidContent: the body is invalid as a whole, or its only event is.
     """
-    found = _found(body)
-    if not isinstance(found, Document):
+    document = _parse(body)
+    if not isinstance(document, Document):
         _check_pin(pinned, "inngest")
-        return inngest.array(found, max_events)
-    kind = _kind(found.value, pinned)
+        return inngest.event_array(document, max_events)
+    kind = _checked_kind(document.value, pinned)
     if kind != "sns":
-        return _plain(found, kind, max_events)
-    return aws.sns(found, _unwrapped(aws.inside(found), max_events))
+        return _open(document, kind, max_events)
+    return aws.sns(document, _open_nested(aws.sns_message(document), max_events))
 
 
-def detected(value: dict[str, Any]) -> str:
-    """The kind of envelope that this object shows the marks of; `inngest` where it shows none."""
+def detect_checked_kind(value: dict[str, Any]) -> str:
+    """The kind of envelope by the object's members; `inngest` if they match none."""
     if "specversion" in value and ("type" in value or "name" not in value):
         return "cloudevents"
     if "name" in value:
@@ -97,36 +97,36 @@ def detected(value: dict[str, Any]) -> str:
     return "inngest"
 
 
-def _unwrapped(body: bytes, max_events: int) -> OpenedEnvelope:
-    """What SNS had around it; one notification in another is nothing that SNS makes."""
-    found = _found(body)
-    if not isinstance(found, Document):
-        return inngest.array(found, max_events)
-    kind = detected(found.value)
+def _open_nested(body: bytes, max_events: int) -> OpenedEnvelope:
+    """The content of an SNS notification, which cannot be another notification."""
+    document = _parse(body)
+    if not isinstance(document, Document):
+        return inngest.event_array(document, max_events)
+    kind = detect_checked_kind(document.value)
     if kind == "sns":
-        raise InvalidContent("nested_sns", "the SNS notification holds another one")
-    return _plain(found, kind, max_events)
+        raise InvalidContent("nested_sns", "the SNS notification contains another one")
+    return _open(document, kind, max_events)
 
 
-def _found(body: bytes) -> Document | bytes:
-    """The object that the body is, or the text of the array."""
+def _parse(body: bytes) -> Document | bytes:
+    """The object in the body, or the text of the array."""
     checked = checked_text(body)
-    return checked if checked.startswith(b"[") else document(checked)
+    return checked if checked.startswith(b"[") else parse_document(checked)
 
 
-def _plain(found: Document, kind: str, max_events: int) -> OpenedEnvelope:
+def _open(document: Document, kind: str, max_events: int) -> OpenedEnvelope:
     if kind == "inngest":
-        return inngest.single(found)
+        return inngest.one_event(document)
     if kind == "eventbridge":
-        return aws.eventbridge(found)
+        return aws.eventbridge(document)
     if kind == "s3":
-        return aws.s3(found, max_events)
-    return cloudevents.letter(found)
+        return aws.s3(document, max_events)
+    return cloudevents.cloudevent(document)
 
 
-def _kind(value: dict[str, Any], pinned: str) -> str:
-    kind = detected(value)
-    # Where an Inngest event is what must come, other marks are but unknown fields of it.
+def _checked_kind(value: dict[str, Any], pinned: str) -> str:
+    kind = detect_checked_kind(value)
+    # If the envelope is pinned to Inngest, members of other envelopes are unknown fields.
     if pinned == "inngest" and "name" in value:
         return pinned
     _check_pin(pinned, kind)

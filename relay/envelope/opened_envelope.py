@@ -1,4 +1,4 @@
-"""An opened envelope: drafts of the events in it, and what it says about all of them."""
+"""The content of an envelope: drafts of its events, and what it says about all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relay.model.outcome import Reject
 
 
 class InvalidContent(Exception):
-    """Raised inside this package only; `decode` and the reader of arrays turn it into `reject`."""
+    """The content breaks a rule. `decode` does not raise it, but returns its `reject`."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
@@ -19,16 +19,16 @@ class InvalidContent(Exception):
 
 
 class EventDraft(Struct, frozen=True, kw_only=True):
-    """An event that has passed every check but that of its size, before it has its final id.
+    """An event that has passed all checks except that of its size, and has no final id yet.
 
-    `id` is the producer's own and wins over everything. `native` is what the envelope calls this
-    one event among several; it counts unless the operator or the message's past names another.
+    `id` is the producer's own and wins over all others. `native_id` is the envelope's id for one
+    event among several. It is used unless a configured id or the message's origin takes precedence.
     """
 
     name: str
     data: bytes | None = None
     id: str | None = None
-    native: str | None = None
+    native_id: str | None = None
     ts: int | None = None
     v: str | None = None
     user: bytes | None = None
@@ -36,10 +36,10 @@ class EventDraft(Struct, frozen=True, kw_only=True):
 
 
 class OpenedEnvelope(Struct, frozen=True, kw_only=True):
-    """What one envelope of any kind holds.
+    """The content of one envelope of any kind.
 
-    `id` and `ts` are the envelope's own, for events that have none. `content` is the parsed body
-    for a configured path to search. `attributes` are those that travel inside the body.
+    `id` and `ts` are the envelope's own, for events without one. `content` is the parsed body, in
+    which a configured path is searched. `attributes` are the message attributes inside the body.
     """
 
     kind: str
@@ -51,4 +51,4 @@ class OpenedEnvelope(Struct, frozen=True, kw_only=True):
     content: Any = None
     attributes: Mapping[str, str] = {}
     notices: tuple[str, ...] = ()
-    acknowledge: str | None = None
+    acknowledge_reason: str | None = None

@@ -1,10 +1,11 @@
-"""A lean HTTP/1.1 client for the few requests that every message needs.
+"""A minimal HTTP/1.1 client for the requests that every message needs, and an ASGI server.
 
-One server, POSTs only, bodies whole in memory, no redirects, no cookies, no proxies, no second try.
-A general client costs three to thirty times the CPU; see docs/performance.md.
+The client sends only POSTs to one server. Bodies are held in memory; there are no redirects,
+cookies, proxies or retries. A general client costs three to thirty times the CPU; see
+docs/performance.md.
 """
 
 from relay.http.client import HttpClient
-from relay.http.connection import Answer, IncompleteResponse, NotConnected
+from relay.http.connection import IncompleteResponse, NotConnected, Response
 
-__all__ = ["Answer", "HttpClient", "IncompleteResponse", "NotConnected"]
+__all__ = ["HttpClient", "IncompleteResponse", "NotConnected", "Response"]

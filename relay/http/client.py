@@ -1,4 +1,4 @@
-"""The client of one server: a few connections, kept open between requests."""
+"""The HTTP client: POSTs to one server over a pool of persistent connections."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from urllib.parse import urlsplit
 
 from aiohappyeyeballs import start_connection
 
-from relay.http.connection import Answer, Connection, NotConnected
+from relay.http.connection import Connection, NotConnected, Response
 
 PORTS = {"http": 80, "https": 443}
 
 NEXT_ADDRESS = 0.25
-"""Seconds until the next address of a name is tried too (RFC 8305)."""
+"""Seconds until a connection to the next address of a name is tried too (RFC 8305)."""
 
 
 class HttpClient:
-    """POSTs to one server. Close it with `aclose`; until the first request it opens nothing.
+    """Sends POSTs to one server. Opens no connection before the first; close it with `aclose`.
 
     Args:
-        url: the server; only its scheme, host and port count.
-        headers: sent with each request, beside `host` and `content-length`.
-        connections: the most at a time; who finds none waits for one.
-        keep_alive: seconds that an unused connection is kept. Below the server's own, lest it
-            closes one just as it is used.
-        connect_timeout: seconds for a connection, TLS included.
-        tls: for https; the system's certificates are trusted where there is none.
+        url: the server. Only the scheme, host and port are used.
+        headers: sent with each request, in addition to `host` and `content-length`.
+        connections: the most connections at a time. A request waits if all are in use.
+        keep_alive: seconds that an idle connection is kept open. It must be below the server's
+            own, so that the server does not close a connection just as it is used.
+        connect_timeout: seconds for opening a connection, including TLS.
+        tls: the context for https. Without it the system's certificates are trusted.
     """
 
     def __init__(
@@ -49,25 +49,25 @@ class HttpClient:
         self._keep_alive = keep_alive
         self._connect_timeout = connect_timeout
         self._tls = tls
-        self._places = asyncio.Semaphore(connections)
+        self._slots = asyncio.Semaphore(connections)
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
 
     async def post(
         self, target: str, body: bytes, headers: Mapping[str, str], *, limit: int
-    ) -> Answer:
-        """The answer to one POST, its body cut where it is longer than `limit` bytes.
+    ) -> Response:
+        """Send one POST and return the response, its body cut after `limit` bytes.
 
-        Cancelling it closes the connection; the request may have arrived.
+        A cancellation closes the connection. The request may have arrived.
 
         Raises:
             NotConnected: nothing was sent.
-            IncompleteResponse: there was no whole answer.
-            ValueError: a header or the target holds what would end its line.
+            IncompleteResponse: there was no complete response.
+            ValueError: a header or the target contains a line break.
         """
         head = _encoded([f"POST {target} HTTP/1.1\r\n"]) + self._head + _lines(headers)
         request = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
-        async with self._places:
+        async with self._slots:
             connection = self._reuse() or await self._connect()
             try:
                 return await connection.exchange(request, limit)
@@ -83,21 +83,21 @@ class HttpClient:
             connection.close()
         self._open.clear()
         self._idle.clear()
-        # A closed transport lets go of its socket one turn of the loop later.
+        # A closed transport closes its socket in the next iteration of the event loop.
         await asyncio.sleep(0)
 
     def _reuse(self) -> Connection | None:
         oldest = asyncio.get_running_loop().time() - self._keep_alive
         while self._idle:
             connection = self._idle.pop()
-            if connection.since >= oldest and connection.usable:
+            if connection.idle_since >= oldest and connection.usable:
                 return connection
             self._drop(connection)
         return None
 
     def _put_back(self, connection: Connection) -> None:
         if connection.open:
-            connection.since = asyncio.get_running_loop().time()
+            connection.idle_since = asyncio.get_running_loop().time()
             self._idle.append(connection)
         else:
             self._drop(connection)
@@ -109,19 +109,19 @@ class HttpClient:
     async def _connect(self) -> Connection:
         try:
             async with asyncio.timeout(self._connect_timeout):
-                connection = await self._opened(asyncio.get_running_loop())
-        except (OSError, UnicodeError) as error:  # a name too long for DNS is a UnicodeError
+                connection = await self._open_connection(asyncio.get_running_loop())
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that is too long for DNS
             raise NotConnected(f"no connection to {self._host}: {error}") from error
         self._open.add(connection)
         return connection
 
-    async def _opened(self, loop: asyncio.AbstractEventLoop) -> Connection:
+    async def _open_connection(self, loop: asyncio.AbstractEventLoop) -> Connection:
         found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        # The loop's own race between addresses loses a socket when it is cancelled.
-        wire = await start_connection(found, happy_eyeballs_delay=NEXT_ADDRESS)
+        # The event loop's own happy eyeballs leaks a socket if it is cancelled.
+        sock = await start_connection(found, happy_eyeballs_delay=NEXT_ADDRESS)
         _, connection = await loop.create_connection(
             Connection,
-            sock=wire,
+            sock=sock,
             ssl=self._context() if self._secure else None,
             server_hostname=self._host if self._secure else None,
         )
@@ -140,5 +140,5 @@ def _lines(headers: Mapping[str, str]) -> bytes:
 def _encoded(lines: Sequence[str]) -> bytes:
     text = "".join(lines)
     if text.count("\r") > len(lines) or text.count("\n") > len(lines):
-        raise ValueError("a line break in a header would make two of it")
+        raise ValueError("a header or the target contains a line break")
     return text.encode("latin-1")

@@ -1,4 +1,4 @@
-"""One connection to a server: a request at a time, and its answer."""
+"""One HTTP connection to a server, with one request at a time."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ import httptools
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer. Header names are in lower case; of one that came twice the last value counts.
+class Response:
+    """A response. Header names are in lower case; of a repeated header the last value is kept.
 
-    `body` is cut, and `whole` False, where it was longer than the limit that was asked for.
+    If the body was longer than the requested limit, it is cut, and `complete` is False.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    whole: bool = True
+    complete: bool = True
 
 
 class NotConnected(ConnectionError):
-    """No connection came about, so that nothing was sent; `__cause__` says why."""
+    """The connection could not be opened, so that nothing was sent. `__cause__` says why."""
 
 
 class IncompleteResponse(ConnectionError):
-    """The connection ended, or spoke no HTTP, before a whole answer: the request may have arrived.
+    """The connection ended, or sent invalid HTTP, before a complete response.
+
+    The request may have arrived.
 
     Args:
-        reason: a phrase for a person, free of anything that was sent or received.
-        cause: the operating system's or the parser's error, None for a plain close.
+        reason: a phrase for a person, without anything that was sent or received.
+        cause: the error of the operating system or the parser; None for a normal close.
     """
 
     def __init__(self, reason: str, cause: BaseException | None = None) -> None:
@@ -42,20 +44,20 @@ class IncompleteResponse(ConnectionError):
         self.__cause__ = cause
 
 
-_FINAL = 200
-"""Statuses below it only announce the answer."""
+_FINAL_STATUS = 200
+"""Lower statuses are interim responses."""
 
 _HEAD_LIMIT = 65_536
-"""Bytes of an answer's headers; an honest server needs a hundredth."""
+"""Bytes of a response's headers. Normal servers send a hundredth of it."""
 
 
 class Connection(asyncio.Protocol):
-    """Reads answers as they come. The parser calls the methods named `on_…`."""
+    """Sends requests and parses the responses. The parser calls the methods named `on_…`."""
 
     def __init__(self) -> None:
-        self.since = 0.0
+        self.idle_since = 0.0
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[Answer] | None = None
+        self._response: asyncio.Future[Response] | None = None
         self._limit = 0
         self._keep = True
         self._parser = httptools.HttpResponseParser(self)
@@ -63,70 +65,70 @@ class Connection(asyncio.Protocol):
 
     @property
     def open(self) -> bool:
-        """Whether both sides mean to go on."""
+        """Whether neither side has closed the connection or announced to close it."""
         return self._keep and self._transport is not None and not self._transport.is_closing()
 
     @property
     def usable(self) -> bool:
-        """Whether another request may be sent: a server's farewell may wait in the socket."""
+        """Whether another request may be sent. The server's close may still be in the socket."""
         if not self.open or self._transport is None:
             return False
-        waiting = select.poll()
-        waiting.register(self._transport.get_extra_info("socket"), select.POLLIN)
-        return not waiting.poll(0)
+        readable = select.poll()
+        readable.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        return not readable.poll(0)
 
-    async def exchange(self, request: bytes, limit: int) -> Answer:
-        """Send a request and read its answer, cut where it is longer than `limit` bytes.
+    async def exchange(self, request: bytes, limit: int) -> Response:
+        """Send a request and return the response, its body cut after `limit` bytes.
 
         A caller that is cancelled must close the connection.
 
         Raises:
-            IncompleteResponse: there was no whole answer.
+            IncompleteResponse: there was no complete response.
         """
         if self._transport is None:
             raise IncompleteResponse("closed the connection")
         self._limit = limit
-        self._answer = asyncio.get_running_loop().create_future()
+        self._response = asyncio.get_running_loop().create_future()
         self._transport.write(request)
-        return await self._answer
+        return await self._response
 
     def close(self) -> None:
-        """End it at once; nothing more can come."""
+        """Close the connection at once."""
         self._keep = False
         if self._transport is not None:
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection is there."""
-        self._transport = cast("asyncio.Transport", transport)  # other loops' are no subclasses
+        """The connection is open."""
+        self._transport = cast("asyncio.Transport", transport)  # other loops have no subclass
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Whoever waits gets what there is: an answer without a length ends like this."""
+        """Finish or fail the response: one without a length ends with the connection."""
         self._transport = None
-        if self._status >= _FINAL and not self._measured and exc is None:
+        if self._status >= _FINAL_STATUS and not self._measured and exc is None:
             self._finish()
-        self._fail("closed the connection without a whole answer", exc)
+        self._fail("closed the connection without a complete response", exc)
 
     def data_received(self, data: bytes) -> None:
-        """More of the answer."""
-        if self._answer is None:
-            self._fail("sent something that nobody asked for")
+        """Parse a part of the response."""
+        if self._response is None:
+            self._fail("sent an unsolicited response")
             return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail("sent something that is no HTTP", error)
+            self._fail("sent invalid HTTP", error)
 
     def on_message_begin(self) -> None:
-        """An answer starts. A second one to the same request must not pass for the next one's."""
-        if self._answer is None:
+        """A response starts. Close on a second one: it must not be taken for the next request's."""
+        if self._response is None:
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header, or a trailer: those say nothing that is asked for."""
+        """Store a header. Trailers are ignored."""
         self._head += len(name) + len(value)
         if self._head > _HEAD_LIMIT:
-            self._fail("sent headers without end")
+            self._fail("sent too many headers")
         if self._status or self._head > _HEAD_LIMIT:
             return
         key = name.decode("latin-1").lower()
@@ -134,20 +136,20 @@ class Connection(asyncio.Protocol):
         self._headers[key] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        """All headers."""
+        """Store the status."""
         self._status = self._parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body."""
+        """Store a part of the body, up to the limit."""
         self._parts.append(body)
         self._size += len(body)
         if self._size > self._limit:
-            self._finish(whole=False)
+            self._finish(complete=False)
             self.close()
 
     def on_message_complete(self) -> None:
-        """The end of the answer, or of one that only announces it."""
-        if self._status < _FINAL:
+        """Finish the response, unless it is an interim one."""
+        if self._status < _FINAL_STATUS:
             self._reset()
             return
         self._keep &= self._parser.should_keep_alive()
@@ -161,20 +163,20 @@ class Connection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._parts: list[bytes] = []
 
-    def _finish(self, *, whole: bool = True) -> None:
-        waiting = self._waiting()
-        if waiting is not None:
+    def _finish(self, *, complete: bool = True) -> None:
+        future = self._take_future()
+        if future is not None:
             body = b"".join(self._parts)
-            waiting.set_result(Answer(self._status, self._headers, body, whole))
+            future.set_result(Response(self._status, self._headers, body, complete))
         self._reset()
 
     def _fail(self, reason: str, cause: BaseException | None = None) -> None:
-        waiting = self._waiting()
-        if waiting is not None:
-            waiting.set_exception(IncompleteResponse(reason, cause))
+        future = self._take_future()
+        if future is not None:
+            future.set_exception(IncompleteResponse(reason, cause))
         self.close()
 
-    def _waiting(self) -> asyncio.Future[Answer] | None:
-        """Whoever waits for an answer, once."""
-        waiting, self._answer = self._answer, None
-        return None if waiting is None or waiting.done() else waiting
+    def _take_future(self) -> asyncio.Future[Response] | None:
+        """The future of the pending request, once."""
+        future, self._response = self._response, None
+        return None if future is None or future.done() else future

@@ -1,4 +1,4 @@
-"""An ASGI app on a socket of ours, in the caller's event loop and without signals of its own."""
+"""An ASGI server in the caller's event loop, without signal handlers, and the health endpoints."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 KEEP_ALIVE = 120
-"""Seconds; above nginx's 60, because the worker daemon posts a message again at once when an idle
-connection closes under it."""
+"""Seconds. Longer than nginx's 60, because the worker daemon posts a message again at once if an
+idle connection is closed while it is being used."""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which leaves signals to its caller and tells when it listens."""
+    """uvicorn without signal handlers, and with an event for when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -35,7 +35,7 @@ class _Server(uvicorn.Server):
 
 
 class CannotListen(OSError):
-    """The address cannot be bound. `reason` says which and why, for a person."""
+    """The address cannot be bound. `reason` is a phrase for a person, with the address."""
 
     def __init__(self, number: int | None, reason: str) -> None:
         super().__init__(number, reason)
@@ -46,18 +46,19 @@ class CannotListen(OSError):
 async def serving(
     app: Callable[..., Any], *, host: str = "127.0.0.1", port: int = 0, grace: float = 5.0
 ) -> AsyncIterator[int]:
-    """Serve the app and give the port; port 0 takes a free one.
+    """Serve the app for the duration of the block and yield the port; 0 selects a free one.
 
-    Leaving stops accepting, waits up to `grace` seconds for the answers under way, and closes.
+    At the end the server stops accepting, waits up to `grace` seconds for pending responses, and
+    closes.
 
     Raises:
         CannotListen: the address cannot be bound.
     """
-    bound = _bound(host, port)
+    bound = _bind(host, port)
     server = _Server(_config(app, grace))
     task = asyncio.create_task(server.serve(sockets=[bound]), name=f"http server {host}:{port}")
     try:
-        await _first(task, server.listening)
+        await _wait_until_listening(task, server.listening)
         yield bound.getsockname()[1]
     finally:
         server.should_exit = True
@@ -67,7 +68,7 @@ async def serving(
             bound.close()
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), backlog=2_048)
     except OSError as error:
@@ -77,8 +78,7 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 def _config(app: Callable[..., Any], grace: float) -> uvicorn.Config:
-    # httptools has no limit of its own on headers: a message's attributes come as headers and may
-    # fill its whole megabyte.
+    # httptools does not limit headers. A message's attributes are headers of up to a megabyte.
     return uvicorn.Config(
         app,
         http="httptools",
@@ -94,8 +94,8 @@ def _config(app: Callable[..., Any], grace: float) -> uvicorn.Config:
     )
 
 
-async def _first(task: asyncio.Task[None], listening: asyncio.Event) -> None:
-    """Return once it listens; raise what made it fail before."""
+async def _wait_until_listening(task: asyncio.Task[None], listening: asyncio.Event) -> None:
+    """Wait until the server listens, or raise its exception."""
     waiting = asyncio.create_task(listening.wait())
     try:
         await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -107,22 +107,22 @@ async def _first(task: asyncio.Task[None], listening: asyncio.Event) -> None:
 
 
 Readiness: TypeAlias = Callable[[], tuple[bool, Mapping[str, Any]]]
-"""Tells whether all is well, with the JSON object that says what is not."""
+"""Returns whether the relay is ready, and a JSON object with the details."""
 
 
 def health_routes(ready: Readiness) -> list[Route]:
-    """The two endpoints. `/ready` answers 200 or 503, `/health` always 200.
+    """The endpoints `/ready`, which answers 200 or 503, and `/health`, which always answers 200.
 
-    `/health` is shallow: a daemon or platform that acts on it must not do so because the relay
-    holds or is halted.
+    `/health` is shallow, because a daemon or platform that acts on it must not do so while the
+    relay holds requests or is halted.
     """
 
     async def health(_request: Request) -> Response:
         return JSONResponse({"status": "alive"})
 
     async def readiness(_request: Request) -> Response:
-        well, told = ready()
-        return JSONResponse({"ready": well, **told}, status_code=200 if well else 503)
+        is_ready, details = ready()
+        return JSONResponse({"ready": is_ready, **details}, status_code=200 if is_ready else 503)
 
     return [
         Route("/health", health, methods=["GET"]),

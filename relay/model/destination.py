@@ -1,4 +1,4 @@
-"""The interface to an orchestrator: one method, what fits into a call of it, and how it fails."""
+"""The interface to an orchestrator: one method, its limits and its exceptions."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from relay.model.outcome import Outcome
 
 
 class Unavailable(Exception):
-    """The destination as a whole did not answer as a destination should.
+    """The destination as a whole gave no usable answer.
 
     Args:
         reason: a sentence for a person, free of secrets.
-        after: seconds the destination asked us to wait (`Retry-After`).
-        setting: the setting to look at when the answer speaks of a misconfiguration; None when the
-            destination is merely down. A misconfiguration halts, an outage opens the circuit.
-        proven: the answer is unmistakably about the destination and no second witness is needed
-            (a refused connection, Inngest's own 401). False where one event could be the cause.
-        not_accepted: True where nothing of the request can have been accepted: no byte of it
-            arrived, or the answer rules it out.
+        after: seconds to wait, as requested by the destination (`Retry-After`).
+        setting: the setting to check if the answer points at a misconfiguration; None if the
+            destination is down. A misconfiguration halts the relay, an outage opens the circuit.
+        proven: the answer is certainly about the destination, so that no second event has to fail
+            too (a refused connection, Inngest's own 401). False if one event could be the cause.
+        not_accepted: True if nothing of the request can have been accepted: no byte of it arrived,
+            or the answer rules it out.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class Unavailable(Exception):
 
 
 class Refused(Exception):
-    """The destination refused a request of several events because of one of them, or of their size.
+    """The destination refused a request of several events because of one of them or of their size.
 
-    `suspect` is the position of the event that the answer points at, a hint and no evidence, or
-    None. Those before it may have been stored, and any where it is None; none with `not_accepted`.
-    Raised for requests of two events or more only: one alone that can never pass is a `Reject`, and
-    one that is refused for a reason nobody knows is `Unavailable` and not `proven`.
+    `suspect` is the position of the event that the answer points at, or None. It is a hint, not
+    evidence. The events before it may have been stored, and any of them if it is None; none were
+    if `not_accepted`. Raised for two or more events only: a single event that can never succeed is
+    a `Reject`, and a single event refused for an unknown reason is `Unavailable` without `proven`.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one request to a destination may hold, and how many may be under way at once.
+    """The size limits of one request to a destination, and how many may be in flight at once.
 
-    A larger event goes alone. Two requests keep a destination busy that answers in milliseconds:
-    one is answered while the next is on its way.
+    A larger event is sent alone. Two requests keep a destination busy that answers in milliseconds:
+    one is answered while the next is being sent.
     """
 
     max_events: int = 100
@@ -73,20 +73,20 @@ class Limits:
 
 
 class Destination(Protocol):
-    """The seam to an orchestrator: one method, and what fits into a call of it."""
+    """An orchestrator that events are sent to."""
 
     @property
     def limits(self) -> Limits:
-        """What `send` takes at once."""
+        """The limits of one call of `send`."""
         ...
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """Send all events in one attempt; the outcomes have the same length and order.
+        """Send all events in one attempt. The outcomes are in the order of the events.
 
-        Cancelling it leaves the end of the attempt unknown.
+        After a cancellation any of the events may have been accepted.
 
         Raises:
-            Unavailable: nothing is known to be accepted; any event may be, unless `not_accepted`.
-            Refused: the request failed for one of its several events.
+            Unavailable: no event is known to be accepted. Any may be, unless `not_accepted`.
+            Refused: the request failed because of one of its events, or of their size.
         """
         ...

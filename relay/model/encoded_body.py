@@ -1,4 +1,4 @@
-"""Stand-ins: a body that SQS cannot hold, in a form that it can, and back."""
+"""Encoding of message bodies that SQS does not accept, and decoding them again."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from collections.abc import Iterator
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that SQS refuses (Amazon SQS API reference, SendMessage)."""
 
-_EMPTY = "(empty)"
-"""SQS holds no empty body either."""
+_EMPTY_BODY = "(empty)"
+"""Sent in place of an empty body, which SQS refuses too."""
 
 UNPACKED_LIMIT = 16 * 1_048_576
-"""Bytes; far above what SQS can have brought, far below what would fill a machine."""
+"""Bytes. Far above what a message of SQS can hold, far below what would exhaust the memory."""
 
 
 def encoding_candidates(body: bytes, encoding: str | None) -> Iterator[tuple[str, str | None]]:
-    """The body in the forms to try, best first, each with the name of its encoding.
+    """The body in each encoding to try, best first, with the encoding's name; None is plain text.
 
-    `encoding` is what the body already is a stand-in by; such a body stays as it is.
+    A body that is already encoded, as `encoding` says, is returned unchanged.
     """
     if encoding is not None:
         yield body.decode("ascii", "replace"), encoding
     elif not body:
-        yield _EMPTY, "empty"
+        yield _EMPTY_BODY, "empty"
     else:
-        text = _text(body)
+        text = _plain_text(body)
         yield (text, None) if text is not None else (_base64(body), "base64")
         yield _base64(gzip.compress(body, mtime=0)), "gzip+base64"
 
 
 def decode_body(body: bytes, encoding: str | None) -> bytes:
-    """The body as it first was.
+    """The original body.
 
     Raises:
-        ValueError: the stand-in is damaged, of an unknown encoding, or too large when unpacked.
+        ValueError: the body is damaged, its encoding is unknown, or it is too large when unpacked.
     """
     if encoding is None:
         return body
@@ -52,11 +52,11 @@ def decode_body(body: bytes, encoding: str | None) -> bytes:
 
 
 def sqs_accepts(text: str) -> bool:
-    """Whether SQS takes every character of the text."""
+    """Whether SQS accepts every character of the text."""
     return not _FORBIDDEN.search(text)
 
 
-def _text(body: bytes) -> str | None:
+def _plain_text(body: bytes) -> str | None:
     try:
         text = body.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""One event of a message, ready to be sent to a destination."""
+"""An event: what a destination receives."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from msgspec import Struct
 
 
 class Event(Struct, frozen=True):
-    """One event of a message, ready to be sent.
+    """One event of a message, ready to be sent to a destination.
 
-    `data` and `user` are the producer's own JSON text, byte for byte, or None where it sent none.
-    `ts` is in milliseconds. `index` is the event's position in its message when first seen, 0 for
-    one alone, and outlives dead-lettering: a redrive sends only the pending positions. `trace` is
-    the producer's W3C `traceparent`, if it sent one.
+    `data` and `user` are the producer's JSON text, byte for byte, or None if it sent none. `ts` is
+    in milliseconds. `index` is the event's position in the message as first received, 0 for a
+    single event. It survives dead-lettering: a redrive sends only the pending positions. `trace`
+    is the producer's W3C `traceparent`, if it sent one.
     """
 
     id: str
@@ -31,7 +31,8 @@ class Event(Struct, frozen=True):
     def wire(self) -> bytes:
         """The event as one JSON object, the same bytes at each delivery of the same message.
 
-        Made anew each time: with thousands in hand, keeping it would hold their payloads twice.
+        Encoded at each call: with thousands of events in flight, a cached copy would hold every
+        payload in memory twice.
         """
         parts = [b'{"id":', _text(self.id), b',"name":', _text(self.name)]
         for key, raw in ((b"data", self.data), (b"user", self.user)):
@@ -46,7 +47,8 @@ class Event(Struct, frozen=True):
 
 
 def _text(value: str) -> bytes:
-    # A lone surrogate has no UTF-8; its escape has. The decoder lets none in, so escapes are rare.
+    # A lone surrogate cannot be encoded as UTF-8, but its escape can. The decoder accepts none,
+    # so this is rare.
     try:
         return encode_basestring(value).encode()
     except UnicodeEncodeError:

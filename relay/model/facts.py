@@ -1,6 +1,6 @@
-"""One frozen fact for each thing that happened. Parts state facts; observers count and log them.
+"""Facts: a frozen value for each thing that happened, for metrics, logs and traces.
 
-A part takes `observe: Observe` and calls it synchronously; an observer never raises and never
+A component takes `observe: Observe` and calls it synchronously. An observer never raises and never
 blocks. Durations are seconds, sizes are bytes, times are seconds since the epoch.
 """
 
@@ -17,17 +17,17 @@ from relay.model.outcome import Outcome, Reject
 
 
 class Received(Struct, frozen=True):
-    """A message was taken in hand. A second delivery of one in hand is not received again."""
+    """A message was received and is in flight. A second delivery meanwhile states no such fact."""
 
     message: Message
 
 
 class Settled(Struct, frozen=True, kw_only=True):
-    """A message came to its end for this delivery.
+    """This delivery of a message has its outcome, at the time `at`.
 
-    `outcome` is the message's: `Delivered` and `Reject` may be acknowledged (a `Reject` is in the
-    dead-letter queue), `Retry` stays. `results` pairs each event that was tried with its outcome;
-    `rejects` are the events of an array that were not even tried, by position. `at` is when.
+    After `Delivered` and `Reject` the message may be acknowledged (a `Reject` is in the dead-letter
+    queue), after `Retry` it stays in the queue. `results` pairs each event that was sent with its
+    outcome; `rejects` are the invalid events of an array, which were not sent, by position.
     """
 
     message: Message
@@ -40,9 +40,9 @@ class Settled(Struct, frozen=True, kw_only=True):
 
 
 class Forwarded(Struct, frozen=True, kw_only=True):
-    """One request to the destination ended. `error` is None where it answered for each event.
+    """One request to the destination ended. `error` is None if it answered for each event.
 
-    `sent` are the events themselves, in order, for those who tell them apart.
+    `sent` are the events of the request, in order.
     """
 
     events: int
@@ -53,7 +53,7 @@ class Forwarded(Struct, frozen=True, kw_only=True):
 
 
 class DeadLettered(Struct, frozen=True, kw_only=True):
-    """A message's copy is safely in the dead-letter queue; `complete` is False for a stand-in."""
+    """A message's copy is in the dead-letter queue; `complete` is False if it lacks something."""
 
     message: Message
     code: str
@@ -62,10 +62,10 @@ class DeadLettered(Struct, frozen=True, kw_only=True):
 
 
 class CircuitChanged(Struct, frozen=True, kw_only=True):
-    """The way to the destination opened or closed.
+    """The circuit breaker of the destination changed its state.
 
-    `state` is `closed`, `open`, `half-open` or `halted`; `seconds` is how long the last state
-    lasted; `setting` is what to look at when halted.
+    `state` is `closed`, `open`, `half-open` or `halted`; `seconds` is how long the previous state
+    lasted; `setting` is the setting to check when halted.
     """
 
     state: str
@@ -75,50 +75,50 @@ class CircuitChanged(Struct, frozen=True, kw_only=True):
 
 
 class Extended(Struct, frozen=True, kw_only=True):
-    """A visibility extension ended for some leases: `count` granted, `failed` refused."""
+    """A call extended the visibility of `count` messages and failed for `failed` others."""
 
     count: int
     failed: int = 0
 
 
 class DeletedLate(Struct, frozen=True):
-    """A delete was tried after its lease had run out: the message may come once more."""
+    """A message was deleted after its visibility timeout: it may be received once more."""
 
     message_id: str
 
 
 class DeleteFailed(Struct, frozen=True):
-    """A delete was refused until the lease's end: the message comes again."""
+    """A delete failed until the visibility timeout was over: the message is received again."""
 
     message_id: str
     reason: str
 
 
 class LeaseLost(Struct, frozen=True):
-    """A message in hand was not extended in time: somebody else may have it too."""
+    """The visibility of a message in flight was not extended in time: another may have it too."""
 
     message_id: str
 
 
 class ReleaseFailed(Struct, frozen=True):
-    """Making a message visible, at once or later, was refused: it comes at its lease's end."""
+    """Releasing a message failed: it is received again after its visibility timeout."""
 
     message_id: str
     reason: str
 
 
 class HandlerRaised(Struct, frozen=True):
-    """A handler ended with an exception instead of an outcome. The message comes again."""
+    """A handler raised an exception instead of returning an outcome. The message is retried."""
 
     message: Message
     error: Exception
 
 
 class ReceivingChanged(Struct, frozen=True, kw_only=True):
-    """Pull mode's way in from the queue changed.
+    """The poller stopped or resumed receiving because of the queue's answers.
 
     `state` is `open`, `backing-off` or `halted`; `reason` is a sentence, `seconds` how long the
-    last state lasted.
+    previous state lasted.
     """
 
     state: str
@@ -127,7 +127,7 @@ class ReceivingChanged(Struct, frozen=True, kw_only=True):
 
 
 class LedgerFailed(Struct, frozen=True, kw_only=True):
-    """The ledger was not asked, or not told, about some events; they are delivered all the same.
+    """A read or write of the ledger failed for some events. They are delivered all the same.
 
     `step` is `look-up`, `sending`, `withdrawal`, `delivered` or `dead-lettered`; `count` is events.
     """
@@ -138,7 +138,7 @@ class LedgerFailed(Struct, frozen=True, kw_only=True):
 
 
 class LedgerChanged(Struct, frozen=True, kw_only=True):
-    """The ledger went away or came back. `seconds` is how long the last state lasted."""
+    """The ledger became unavailable or available. `seconds` is how long the last state lasted."""
 
     unavailable: bool
     reason: str
@@ -146,7 +146,7 @@ class LedgerChanged(Struct, frozen=True, kw_only=True):
 
 
 class IdReused(Struct, frozen=True):
-    """The ledger knows this event by another content. It is handled as the same event."""
+    """The ledger has this event's id with another content. It is treated as the same event."""
 
     event: Event
 
@@ -172,4 +172,4 @@ Observe: TypeAlias = Callable[[Fact], None]
 
 
 def ignore(fact: Fact) -> None:
-    """The observer of those who have none."""
+    """An observer that does nothing."""

@@ -1,4 +1,4 @@
-"""A memory of bounded size: what was not touched for longest is forgotten first."""
+"""A least-recently-used cache of bounded size."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ V = TypeVar("V")
 
 
 class LruCache(Generic[V]):
-    """Values by id, at most `limit` of them."""
+    """Values by key, at most `limit` of them. The least recently used are evicted first."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._kept: OrderedDict[str, V] = OrderedDict()
+        self._values: OrderedDict[str, V] = OrderedDict()
 
     def __contains__(self, key: str) -> bool:
-        return key in self._kept
+        return key in self._values
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._values)
 
     def get(self, key: str) -> V | None:
-        """The value, touched by the look, or None."""
-        if key not in self._kept:
+        """The value or None. Reading a value counts as using it."""
+        if key not in self._values:
             return None
-        self._kept.move_to_end(key)
-        return self._kept[key]
+        self._values.move_to_end(key)
+        return self._values[key]
 
     def put(self, key: str, value: V) -> None:
-        """Keep the value; the oldest go when there are too many."""
-        self._kept[key] = value
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._limit:
-            self._kept.popitem(last=False)
+        """Store the value, and evict the least recently used ones beyond the limit."""
+        self._values[key] = value
+        self._values.move_to_end(key)
+        while len(self._values) > self._limit:
+            self._values.popitem(last=False)
 
     def forget(self, key: str) -> None:
-        """Let go of it, if it is known at all."""
-        self._kept.pop(key, None)
+        """Remove the key, if it is there."""
+        self._values.pop(key, None)

@@ -1,7 +1,7 @@
-"""One message of the queue, as it was received.
+"""A message as it was received from the queue.
 
-Structs rather than dataclasses where one is made for each message: a frozen dataclass of as many
-fields takes ten times as long to make.
+What is created for each message is a msgspec struct: creating a frozen dataclass with as many
+fields takes ten times as long.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Attribute(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
-    """One firing of a task in `cron.yaml`. The same firing can arrive twice."""
+    """One firing of a periodic task of `cron.yaml`. The same firing can arrive twice."""
 
     name: str
     scheduled_at: str
@@ -33,9 +33,9 @@ class PeriodicTask:
 class Message(Struct, frozen=True, kw_only=True):
     """One message as it was received. Times are seconds since the epoch.
 
-    `message_id` is what the queue calls this message, the same at each redelivery, another after
-    SQS's own move task. `queue` is the queue's name. What a source does not tell is None: push mode
-    never knows `group_id`, `dedup_id`, `trace_header` or `dead_letter_source`.
+    `message_id` is SQS's MessageId: the same at each redelivery, a new one after SQS's own move
+    task. `queue` is the queue's name. What the source does not provide is None: push mode never has
+    `group_id`, `dedup_id`, `trace_header` or `dead_letter_source`.
     """
 
     body: bytes
@@ -54,11 +54,11 @@ class Message(Struct, frozen=True, kw_only=True):
 
     @property
     def sent_or_received_at(self) -> float | None:
-        """When it was sent; where the source does not tell, when it was first received."""
+        """When it was sent, or first received if the source does not say when it was sent."""
         return self.first_received_at if self.sent_at is None else self.sent_at
 
     def attribute(self, name: str) -> Attribute | None:
-        """The attribute of this name in any case: HTTP headers lose it on the way in push mode."""
+        """The attribute of this name, ignoring case: in push mode it was an HTTP header."""
         if not self.attributes:
             return None
         found = self.attributes.get(name)

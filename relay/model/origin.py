@@ -1,4 +1,4 @@
-"""What a message remembers of its past: the one packed attribute of ours on a dead letter."""
+"""The origin of a dead letter: what the relay stores about it in one message attribute."""
 
 from __future__ import annotations
 
@@ -11,32 +11,34 @@ from typing import Any
 from relay.model.message import Message
 
 ATTRIBUTE = "relay-origin"
-"""The attribute's name: lowercase letters and hyphens survive as an HTTP header's name."""
+"""The attribute's name. Lowercase letters and hyphens are safe in an HTTP header's name."""
 
 VERSION = 1
 REASON_LIMIT = 1_000
-_FAR = 1e12
+"""Characters."""
+
+_LATEST_TIME = 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """The past of a message that was dead-lettered once, at least.
+    """What is known about a message that was dead-lettered at least once.
 
     Attributes:
-        id: the base id of the first delivery; the ids of its events follow from it for ever.
-        undecoded: nothing of it was ever read. What names the message itself counts before `id`,
-            which is the MessageId that it had first.
+        id: the base id of the first delivery. The ids of its events are derived from it for ever.
+        undecoded: the message was never decoded. Its own ids win over `id`, which is the first
+            MessageId.
         pending: positions of the events still to be delivered; None means all of them.
         hops: how often it has gone through a dead-letter queue.
         sent_at: when the first message was sent, epoch seconds.
-        source: name of the queue it was first taken from.
-        code: why it was dead-lettered, for machines.
+        source: the name of the queue that it was first received from.
+        code: why it was dead-lettered, as a stable code.
         reason: the same as a sentence.
         generation: how often a person deliberately asked for a new run under new ids.
-        may_have_run: the destination may hold some of its events all the same.
-        lost: what could not be carried on (attribute names, for instance).
+        may_have_run: the destination may have accepted some of its events after all.
+        lost: what could not be kept (attribute names, for instance).
         task: name and time of the periodic task that it was a firing of; its body is empty.
-        encoding: "base64" where the body is a stand-in for one that SQS cannot hold.
+        encoding: how the body is encoded (`encoded_body`); None if it is unchanged.
     """
 
     id: str
@@ -55,37 +57,37 @@ class Origin:
 
     def pack(self) -> str:
         """The attribute's value: one line of ASCII JSON, safe in SQS and in an HTTP header."""
-        kept = {f.name: getattr(self, f.name) for f in fields(self)}
-        kept = {name: value for name, value in kept.items() if value != _DEFAULTS[name]}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values = {name: value for name, value in values.items() if value != _DEFAULTS[name]}
         if self.reason is not None:
-            kept["reason"] = self.reason[:REASON_LIMIT]
-        text = json.dumps({"version": VERSION, **kept}, separators=(",", ":"))
-        return text.replace("\x7f", "\\u007f")  # JSON lets it stand; an HTTP header must not
+            values["reason"] = self.reason[:REASON_LIMIT]
+        text = json.dumps({"version": VERSION, **values}, separators=(",", ":"))
+        return text.replace("\x7f", "\\u007f")  # valid in JSON, but not in an HTTP header
 
 
 _DEFAULTS = {f.name: f.default for f in fields(Origin)}
 
 
 class UnreadableOrigin(ValueError):
-    """The attribute is there but is not ours, or is of a version that we do not know."""
+    """The attribute was not written by the relay, or is of an unknown version."""
 
 
 def origin_of(message: Message) -> Origin | None:
-    """The past that the message carries, or None on its first way through.
+    """The message's origin; None if it was never dead-lettered.
 
     Raises:
-        UnreadableOrigin: with a sentence that names the field at fault.
+        UnreadableOrigin: the text names the invalid field.
     """
     attribute = message.attribute(ATTRIBUTE)
     return None if attribute is None else unpack(attribute.value)
 
 
-@lru_cache(maxsize=8)  # who handles a message reads it several times in a row
+@lru_cache(maxsize=8)  # the origin of one message is read several times in a row
 def unpack(value: str | bytes) -> Origin:
-    """Read what `Origin.pack` wrote. Unknown fields of the same version are ignored.
+    """Parse what `Origin.pack` wrote. Unknown fields of the same version are ignored.
 
     Raises:
-        UnreadableOrigin: with a sentence that names the field at fault.
+        UnreadableOrigin: the text names the invalid field.
     """
     try:
         raw = json.loads(value)
@@ -94,14 +96,14 @@ def unpack(value: str | bytes) -> Origin:
     if not isinstance(raw, dict) or raw.get("version") != VERSION:
         raise UnreadableOrigin(f"the attribute {ATTRIBUTE} is not of version {VERSION}")
     if "id" not in raw:
-        raise UnreadableOrigin(f"the attribute {ATTRIBUTE} names no id")
+        raise UnreadableOrigin(f"the attribute {ATTRIBUTE} has no id")
     return Origin(**{name: _checked(name, v) for name, v in raw.items() if name in _DEFAULTS})
 
 
 def _checked(name: str, value: Any) -> Any:
     """The field's value in the type that `Origin` declares, or `UnreadableOrigin`."""
-    if not _POSSIBLE[name](value):
-        raise UnreadableOrigin(f"the attribute {ATTRIBUTE} holds an impossible {name!r}")
+    if not _VALIDATORS[name](value):
+        raise UnreadableOrigin(f"the attribute {ATTRIBUTE} has an invalid {name!r}")
     if name == "sent_at":
         return float(value)
     return tuple(value) if isinstance(value, list) else value
@@ -124,11 +126,11 @@ def _count(value: Any) -> bool:
 
 
 def _time(value: Any) -> bool:
-    # The bound keeps NaN, Infinity and integers of any length out.
-    return (_is(value, int) or isinstance(value, float)) and abs(value) < _FAR
+    # The bound excludes NaN, Infinity and integers of any length.
+    return (_is(value, int) or isinstance(value, float)) and abs(value) < _LATEST_TIME
 
 
-_POSSIBLE: dict[str, Callable[[Any], bool]] = {
+_VALIDATORS: dict[str, Callable[[Any], bool]] = {
     "id": _text,
     "undecoded": lambda value: isinstance(value, bool),
     "pending": lambda value: _all(value, int) and all(i >= 0 for i in value),

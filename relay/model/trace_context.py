@@ -1,4 +1,4 @@
-"""W3C trace contexts: taken from a message, carried into requests and, if wanted, into the data."""
+"""W3C trace contexts: read from messages, sent with requests and, if configured, in the data."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from relay.model.outcome import Outcome
 TRACEPARENT = "traceparent"
 """The header's and the attribute's name (W3C Trace Context, level 1)."""
 
-current_traceparent: ContextVar[str | None] = ContextVar("carried", default=None)
-"""The trace parent of the request that is being sent, for whoever writes its headers."""
+current_traceparent: ContextVar[str | None] = ContextVar("current_traceparent", default=None)
+"""The trace parent of the request that is being sent."""
 
 _W3C = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII
@@ -23,16 +23,16 @@ _ROOT = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})", re.ASCII)
 
 
 def valid_traceparent(text: str | None) -> str | None:
-    """The text if it is a trace parent, else None."""
+    """The text if it is a valid trace parent, else None."""
     return text if text is not None and _W3C.fullmatch(text) else None
 
 
 def from_x_ray(header: str | None) -> str | None:
-    """The trace parent that AWS's own trace header stands for, or None.
+    """The trace parent equivalent to AWS's trace header, or None.
 
-    `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1` has the same two
-    ids in another spelling (X-Ray developer guide, tracing header). One without a parent names no
-    span to go on from, and W3C has no word for that.
+    `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1` holds the same two
+    ids in another format (X-Ray developer guide, tracing header). A header without a parent has no
+    W3C equivalent: it names no span.
     """
     if not header:
         return None
@@ -45,13 +45,13 @@ def from_x_ray(header: str | None) -> str | None:
 
 
 def common_traceparent(events: Sequence[Event]) -> str | None:
-    """The trace parent that all events have in common; a request of several traces has none."""
+    """The trace parent that all events share; None if they belong to several traces."""
     found = {event.trace for event in events}
     return found.pop() if len(found) == 1 else None
 
 
 def traceparent_headers() -> Mapping[str, str]:
-    """What to add to the headers of the request that is being sent."""
+    """The headers to add to the request that is being sent."""
     parent = current_traceparent.get()
     return {} if parent is None else {TRACEPARENT: parent}
 
@@ -59,8 +59,8 @@ def traceparent_headers() -> Mapping[str, str]:
 def with_traceparent(data: bytes | None, trace: str | None) -> bytes | None:
     """The JSON object with the trace parent as its first member, all else byte for byte.
 
-    Where the producer has a member of that name, it comes later and wins. Without a trace, or where
-    the data is no object, nothing is changed.
+    A member of that name in the producer's data comes later and wins. Without a trace, or if the
+    data is not an object, nothing is changed.
     """
     if trace is None:
         return data
@@ -75,18 +75,18 @@ def with_traceparent(data: bytes | None, trace: str | None) -> bytes | None:
 
 
 class TracedDestination:
-    """A destination whose requests bear the trace parent that their events have in common."""
+    """A destination whose requests carry the trace parent that their events share."""
 
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
 
     @property
     def limits(self) -> Limits:
-        """The destination's own."""
+        """The limits of the destination."""
         return self._destination.limits
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """As the destination does."""
+        """Send the events with the trace parent that they share."""
         before = current_traceparent.set(common_traceparent(events))
         try:
             return await self._destination.send(events)

@@ -1,7 +1,7 @@
-"""Traits: what a destination promises about itself, and what follows from it for the relay.
+"""Traits of a destination: how it deduplicates, its limits and what it guarantees.
 
-A destination makes a start idempotent in its own way and for its own time. These few words are all
-that the rest of the relay knows of it.
+Each destination makes a start idempotent in its own way and for its own time. The rest of the relay
+knows no more about it than these traits.
 """
 
 from __future__ import annotations
@@ -14,28 +14,29 @@ from typing import Protocol
 from relay.model.destination import Destination, Limits
 
 WHILE_IT_EXISTS = math.inf
-"""An id is remembered for as long as what it started exists there."""
+"""The destination recognises an id for as long as what it started exists there."""
 
 MARGIN = 3_600.0
-"""Seconds before the end of its memory from which a destination is no longer relied on."""
+"""Seconds before the end of the deduplication window in which it is not relied on any more."""
 
 _DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """A destination described.
+    """What the relay knows about a destination.
 
     Attributes:
-        name: what people call it.
-        recognised_by: what the destination knows a repeated event by; None where by nothing.
-        remembered: seconds for which it knows an id again, `LIVES`, or 0 where never.
+        name: its name, for people.
+        recognised_by: what the destination recognises a repeated event by; None if by nothing.
+        dedup_window: seconds for which it recognises an id, `WHILE_IT_EXISTS`, or 0 if it never
+            does.
         durable: a success survives a crash of the destination right after it.
-        tells_duplicates: a repeat is answered differently from a first time.
-        atomic: a request of several events is taken as a whole or not at all.
-        largest_batch: most events in one request.
-        event_bytes: most bytes of one event as it is sent; None where nobody knows of a limit.
-        batch_bytes: most bytes of one request; None where only the events' own sizes count.
+        reports_duplicates: the answer to a duplicate differs from that to a first event.
+        atomic: a request of several events is accepted as a whole or not at all.
+        max_batch_events: most events in one request.
+        event_bytes: most bytes of one event as it is sent; None if no limit is known.
+        batch_bytes: most bytes of one request; None if only the events' own sizes count.
     """
 
     name: str
@@ -49,50 +50,50 @@ class Traits:
     batch_bytes: int | None = None
 
     def limits(self, in_flight: int) -> Limits:
-        """What one request may hold, with so many of them under way at once."""
+        """The limits of one request, with `in_flight` of them at once."""
         size = Limits().max_bytes if self.batch_bytes is None else self.batch_bytes
         return Limits(max_events=self.max_batch_events, max_bytes=size, in_flight=in_flight)
 
     @property
     def safe_repeat_window(self) -> float:
-        """Seconds after a first attempt in which another is surely known again; 0 where none is.
+        """Seconds after a first attempt in which another one is certainly recognised, or 0.
 
-        The margin, a quarter of a short memory, covers clocks that differ and requests under way.
+        The margin, a quarter of a short window, covers clock skew and requests in flight.
         """
         if self.recognised_by is None:
             return 0.0
         return self.dedup_window - min(MARGIN, self.dedup_window / 4)
 
 
-class Described(Destination, Protocol):
-    """A destination that tells what it is."""
+class DescribedDestination(Destination, Protocol):
+    """A destination with its traits."""
 
     @property
     def traits(self) -> Traits:
-        """What it promises."""
+        """The traits of the destination."""
         ...
 
 
-def warnings(traits: Traits, kept: float) -> Iterator[str]:
-    """Sentences on what a person gives up with this destination; none where nothing.
+def warnings(traits: Traits, retention: float) -> Iterator[str]:
+    """A sentence for each guarantee that this destination lacks.
 
-    `kept` is how many seconds the queue keeps a message.
+    `retention` is the queue's message retention in seconds.
     """
     if traits.recognised_by is None:
         yield (
-            f"{traits.name} knows no event again: one whose answer got lost on the way is started"
-            " twice, so what it starts must be able to bear that"
+            f"{traits.name} does not recognise a repeated event: an event whose answer is lost is"
+            " started twice, so what it starts must be idempotent"
         )
-    elif traits.dedup_window < kept:
+    elif traits.dedup_window < retention:
         yield (
             f"{traits.name} remembers an id for {_days(traits.dedup_window)} and the queue keeps"
-            f" messages for {_days(kept)}: what comes back later than the former may run twice,"
-            " unless RELAY_LEDGER_TABLE names a ledger"
+            f" messages for {_days(retention)}: an event that is sent again after more than"
+            f" {_days(traits.dedup_window)} may run twice, unless RELAY_LEDGER_TABLE names a ledger"
         )
     if not traits.durable:
         yield (
-            f"a success of {traits.name} is not on its disk yet: a crash of it loses what it had"
-            " just acknowledged"
+            f"{traits.name} acknowledges events before they are on its disk: a crash of it loses"
+            " those that it has just acknowledged"
         )
 
 

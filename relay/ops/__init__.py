@@ -1,1 +1,1 @@
-"""TODO."""
+"""What operators do by hand: check a deployment, watch it, trace an event, send messages."""

@@ -1,4 +1,4 @@
-"""Messages in a file: one JSON document, an array of them, or one on each line."""
+"""Read messages from a file (a JSON document, an array or JSON lines) and prepare them for SQS."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What becomes one message's body, and where in the file it is, for people."""
+    """The body of one message, and its position in the file for error messages."""
 
     where: str
     body: bytes
 
 
 class UnreadableInput(Exception):
-    """The file as a whole is not what it should be. The text is a sentence for a person."""
+    """The file has no valid format. The text is a message for the user."""
 
 
 def read_documents(stream: BinaryIO, form: InputFormat = "auto") -> Iterator[Document]:
-    """The documents of a file, in order; JSON lines are read as they are asked for.
+    """The documents of a file, in order. JSON lines are read lazily.
 
-    `auto` takes a file for JSON lines when its first line is a whole JSON value and another line
-    follows it; anything else is one JSON document, and if that is an array, its elements are the
-    messages. `lines` takes each line that is not blank as it is, JSON or not; `whole` takes all.
-    Bodies are the file's own bytes, without the byte order mark that editors put before them.
+    `auto` treats a file as JSON lines if its first line is a complete JSON value and another line
+    follows. Anything else is one JSON document; if that is an array, each element is a document.
+    `lines` yields each line that is not blank unchanged, JSON or not. `whole` yields the whole
+    file. Bodies are the exact bytes of the file, without a leading byte order mark.
 
     Raises:
-        Unreadable: the file is empty, or neither JSON nor JSON lines.
+        UnreadableInput: the file is empty, or neither JSON nor JSON lines.
     """
     if form == "whole":
-        yield Document("the file", _unmarked(stream.read()))
+        yield Document("the file", _without_bom(stream.read()))
         return
     lines = _lines(stream)
     first = next(lines, None)
     if first is None:
-        raise UnreadableInput("there is nothing to send: the input is empty")
+        raise UnreadableInput("nothing to send: the input is empty")
     if form == "lines":
         yield from chain((first,), lines)
     elif _is_json(first.body):
@@ -63,7 +63,7 @@ def read_documents(stream: BinaryIO, form: InputFormat = "auto") -> Iterator[Doc
 
 def _lines(stream: BinaryIO) -> Iterator[Document]:
     for number, line in enumerate(stream, 1):
-        body = (_unmarked(line) if number == 1 else line).strip(b" \t\r\n")
+        body = (_without_bom(line) if number == 1 else line).strip(b" \t\r\n")
         if body:
             yield Document(f"line {number}", body)
 
@@ -80,32 +80,32 @@ def _elements(text: bytes) -> Iterator[Document]:
     body = text.strip(b" \t\r\n")
     if not _is_json(body):
         raise UnreadableInput(
-            f"the input is neither JSON nor JSON lines ({_mistake(body)}): mend it, or send each"
-            " line as it is with --lines, or all of it as one message with --whole"
+            f"the input is neither JSON nor JSON lines ({_json_error(body)}): fix it, or send each"
+            " line unchanged with --lines, or the whole file as one message with --whole"
         )
     if not body.startswith(b"["):
         yield Document("the document", body)
         return
-    for index, element in enumerate(_taken_apart(body), 1):
+    for index, element in enumerate(_array_elements(body), 1):
         yield Document(f"element {index}", bytes(element))
 
 
-def _taken_apart(body: bytes) -> list[msgspec.Raw]:
+def _array_elements(body: bytes) -> list[msgspec.Raw]:
     try:
         return msgspec.json.decode(body, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError) as error:
         raise UnreadableInput(
-            f"the array cannot be taken apart ({error}): give each element a line of its own, or"
-            " send all of it as one message with --whole"
+            f"the array cannot be split ({error}): put each element on its own line, or send the"
+            " whole file as one message with --whole"
         ) from error
 
 
 def _is_json(text: bytes) -> bool:
-    """Whether this is one value, as loosely as the relay reads: what is wrong in it is told later.
+    """Whether this is one JSON value, including some that the relay rejects with a better error.
 
-    That is NaN, an escape for half of a surrogate pair, and what is nested too deeply.
+    These are NaN, half of a surrogate pair, and too many levels of nesting.
     """
-    if _mistake(text) is None:
+    if _json_error(text) is None:
         return True
     try:
         json.loads(text.decode())
@@ -116,7 +116,7 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _mistake(text: bytes) -> str | None:
+def _json_error(text: bytes) -> str | None:
     try:
         msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -124,24 +124,24 @@ def _mistake(text: bytes) -> str | None:
     return None
 
 
-def _unmarked(text: bytes) -> bytes:
+def _without_bom(text: bytes) -> bytes:
     return text.removeprefix(_BOM)
 
 
 class InvalidDocument(Exception):
-    """The document cannot be a message. The text is a sentence for a person."""
+    """The document cannot be sent as a message. The text is a message for the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageTemplate:
-    """What messages of one sending have in common.
+    """What all messages sent by one command have in common.
 
     Attributes:
         queue: the queue's name, which is part of some ids.
-        fifo: whether it is a FIFO queue; then each message has a deduplication id of its own, so
-            that a repeated send is no second message.
-        rules: how the relay will read the messages; None checks nothing.
-        dedup_path: JMESPath to the deduplication id in the body.
+        fifo: whether it is a FIFO queue. Then each message gets its own deduplication id, so that
+            a repeated SendMessage does not create a second message.
+        rules: how the relay will decode the messages; None skips the check.
+        dedup_path: JMESPath of the deduplication id in the body.
     """
 
     queue: str
@@ -152,10 +152,11 @@ class MessageTemplate:
     dedup_path: str | None = None
 
     def message(self, document: Document) -> Outgoing:
-        """The document as a message.
+        """Create the message of a document.
 
         Raises:
-            Unfit: the relay would dead-letter it, or it has no deduplication id where one is named.
+            InvalidDocument: the relay would reject it, or there is no deduplication id at
+                `dedup_path`.
         """
         attributes = {k: Attribute("String", v) for k, v in self.attributes.items()}
         message = Message(
@@ -166,7 +167,7 @@ class MessageTemplate:
         try:
             body = document.body.decode()
         except UnicodeDecodeError as error:
-            raise InvalidDocument("it is not UTF-8 text, and SQS takes nothing else") from error
+            raise InvalidDocument("it is not UTF-8 text, which SQS requires") from error
         return Outgoing(
             body=body,
             attributes=attributes,
@@ -180,10 +181,10 @@ class MessageTemplate:
         try:
             content = msgspec.json.decode(body)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise InvalidDocument("it is not JSON and so has no deduplication id") from error
+            raise InvalidDocument("it is not JSON, so it has no deduplication id") from error
         dedup_id = search(self.dedup_path, content)
         if dedup_id is None:
-            raise InvalidDocument(f"it has no text or whole number at {self.dedup_path}")
+            raise InvalidDocument(f"it has no string or integer at {self.dedup_path}")
         return dedup_id
 
 

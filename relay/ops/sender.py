@@ -1,4 +1,4 @@
-"""One sending: documents become messages, messages are published, and each is accounted for."""
+"""Send documents to a queue in order, with bounded memory, and count the results."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ from relay.ops.documents import Document, InvalidDocument, MessageTemplate
 
 WINDOW_MESSAGES = 80
 WINDOW_BYTES = 8 * 1_048_576
-"""What is read ahead and on its way at once: eight full batches."""
+"""The most that is read ahead and in flight at once: eight full batches."""
 
 
 @dataclass(slots=True)
 class SendCounts:
-    """What became of the documents so far.
+    """The results so far.
 
-    `refused` are not fit to be sent, `failed` are not in the queue for another reason. `stopped` is
-    why the input from `stopped_at` on was left alone, or None. `reached` is where in the input the
-    last document is of which anything is known.
+    Attributes:
+        sent: documents that are in the queue.
+        invalid: documents that were not sent because the relay would reject them.
+        failed: documents that are not in the queue for another reason.
+        possible_duplicates: messages that may be in the queue twice.
+        stopped: why the rest of the input was not sent, or None.
+        stopped_at: the position in the input from which nothing was sent.
+        reached: the position in the input of the last document with a known result.
     """
 
     sent: int = 0
-    refused: int = 0
+    invalid: int = 0
     failed: int = 0
     possible_duplicates: int = 0
     stopped: AwsError | None = None
@@ -35,63 +40,64 @@ class SendCounts:
 
     @property
     def complete(self) -> bool:
-        """Whether the queue has every document."""
-        return not (self.refused or self.failed or self.stopped)
+        """Whether every document is in the queue."""
+        return not (self.invalid or self.failed or self.stopped)
 
 
 class SendObserver(Protocol):
-    """Whoever is told how it goes."""
+    """Receives errors and progress while documents are sent."""
 
-    def complain(self, where: str, why: str) -> None:
-        """Hear that the document there is not in the queue."""
+    def not_sent(self, where: str, why: str) -> None:
+        """The document at this position is not in the queue."""
 
-    def progress(self, tally: SendCounts) -> None:
-        """Hear what became of the documents so far."""
+    def progress(self, counts: SendCounts) -> None:
+        """The counts have changed."""
 
 
 class Sender:
-    """Carries documents to a queue, in order and in windows, so that memory is bounded."""
+    """Sends documents to a queue, in order and in windows of bounded size."""
 
     def __init__(
-        self, draft: MessageTemplate, publisher: Publisher, observer: SendObserver
+        self, template: MessageTemplate, publisher: Publisher, observer: SendObserver
     ) -> None:
-        self._draft = draft
+        self._template = template
         self._publisher = publisher
         self._observer = observer
-        self.tally = SendCounts()
+        self.counts = SendCounts()
 
     async def run(self, documents: Iterable[Document]) -> SendCounts:
-        """Send all. Stops early where nothing more can be sent."""
-        for window in _windows(self._fit(documents)):
+        """Send all documents; stops early if nothing more can be sent."""
+        for window in _windows(self._messages(documents)):
             results = await self._publisher.publish([message for _, message in window])
-            self.tally.stopped = self._publisher.stopped
+            self.counts.stopped = self._publisher.stopped
             for (where, _), result in zip(window, results, strict=True):
-                self._account(where, result)
-            self.tally.possible_duplicates = self._publisher.possible_duplicates
-            self._observer.progress(self.tally)
-            if self.tally.stopped:
+                self._count(where, result)
+            self.counts.possible_duplicates = self._publisher.possible_duplicates
+            self._observer.progress(self.counts)
+            if self.counts.stopped:
                 break
-        return self.tally
+        return self.counts
 
-    def _account(self, where: str, result: Sent | Failed) -> None:
-        self.tally.reached = where
+    def _count(self, where: str, result: Sent | Failed) -> None:
+        self.counts.reached = where
         if isinstance(result, Sent):
-            self.tally.sent += 1
+            self.counts.sent += 1
             return
-        self.tally.failed += 1
-        # What stopped the sending is told once, not for every message that it left behind.
-        if self.tally.stopped and result.sentence == self.tally.stopped.sentence:
-            self.tally.stopped_at = self.tally.stopped_at or where
+        self.counts.failed += 1
+        # The error that stopped the command is reported once, not for each message not sent.
+        if self.counts.stopped and result.sentence == self.counts.stopped.sentence:
+            self.counts.stopped_at = self.counts.stopped_at or where
         else:
-            self._observer.complain(where, result.sentence)
+            self._observer.not_sent(where, result.sentence)
 
-    def _fit(self, documents: Iterable[Document]) -> Iterator[tuple[str, Outgoing]]:
+    def _messages(self, documents: Iterable[Document]) -> Iterator[tuple[str, Outgoing]]:
+        """The valid documents as messages, each with its position in the input."""
         for document in documents:
             try:
-                yield document.where, self._draft.message(document)
+                yield document.where, self._template.message(document)
             except InvalidDocument as error:
-                self.tally.refused += 1
-                self._observer.complain(document.where, str(error))
+                self.counts.invalid += 1
+                self._observer.not_sent(document.where, str(error))
 
 
 def _windows(

@@ -1,4 +1,4 @@
-"""Asking a relay: `GET /ready` for what it does, `GET /metrics` for how much it did."""
+"""The status of relays and queues: read `GET /ready` and `GET /metrics`, compute rates."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from relay.telemetry.prometheus import prometheus_name
 
 COUNTERS = {
     metric.name: prometheus_name(metric)
-    for metric in (
-        RECEIVED,
-        DELIVERED,
-        RETRIED,
-        REJECTED,
-        DEAD_LETTERED,
-    )
+    for metric in (RECEIVED, DELIVERED, RETRIED, REJECTED, DEAD_LETTERED)
 }
-"""The counters that are shown, by their names in the text that Prometheus reads."""
+"""The counters shown, with their Prometheus names."""
 
 WINDOW = 15.0
-"""Seconds over which a rate is taken: between two looks it would only flicker."""
+"""Seconds over which a rate is averaged. The rate between two reports would fluctuate too much."""
+
+RELAY_TIMEOUT = 3.0
+"""Seconds. A relay answers at once, even while it holds or is halted."""
+
+_LINE = re.compile(r"^([a-z_]+)(?:\{[^}]*\})?\s+(\S+)$", re.MULTILINE)
+_CIRCUITS = {float(value): state for state, value in CIRCUIT_STATES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStatus:
-    """A queue's approximate counts; `oldest` is in seconds, None where CloudWatch did not tell."""
+    """A queue's approximate counts. `oldest` is an age in seconds, None without CloudWatch data."""
 
     name: str
     visible: int
@@ -52,7 +52,10 @@ class QueueStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayStatus:
-    """One relay's own words. `problem` says why there are none; `counters` are since its start."""
+    """What one relay reports. `problem` is why it reports nothing; `counters` are since its start.
+
+    `reason` is why it does not deliver, `setting` the one to check.
+    """
 
     url: str
     problem: str | None = None
@@ -67,7 +70,7 @@ class RelayStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReport:
-    """One look at everything, at a time in epoch seconds; `gaps` are sentences."""
+    """The status at one time, `at` in epoch seconds. `gaps` say what could not be read and why."""
 
     at: float
     queues: tuple[QueueStatus, ...] = ()
@@ -76,30 +79,30 @@ class StatusReport:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing could be looked at."""
+        """Whether nothing at all could be read."""
         return not self.queues and all(relay.problem for relay in self.relays)
 
     def as_json(self, rates: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-        """The look for machines, with the rates of each relay by its URL."""
+        """The report as JSON, with the rates of each relay by its URL."""
         relays = [{**asdict(r), "rates": rates.get(r.url, {})} for r in self.relays]
         queues = [asdict(queue) for queue in self.queues]
         return {"at": self.at, "queues": queues, "relays": relays, "gaps": list(self.gaps)}
 
 
-def rates(samples: Sequence[StatusReport]) -> dict[str, dict[str, float]]:
-    """Events or messages a second, by relay and counter, over the samples of the window.
+def rates(reports: Sequence[StatusReport]) -> dict[str, dict[str, float]]:
+    """Events or messages per second, by relay and counter, over the last `WINDOW` seconds.
 
-    A counter that went back is of a relay that was started anew: its count begins at 0.
+    A counter that decreased belongs to a restarted relay, and is taken to have started at 0.
     """
-    last = samples[-1]
-    first = next(s for s in samples if last.at - s.at <= WINDOW)
+    last = reports[-1]
+    first = next(report for report in reports if last.at - report.at <= WINDOW)
     seconds = last.at - first.at
     if seconds <= 0:
         return {}
     before = {relay.url: relay.counters for relay in first.relays}
     return {
         relay.url: {
-            name: _grown(before[relay.url].get(name, 0.0), value) / seconds
+            name: _increase(before[relay.url].get(name, 0.0), value) / seconds
             for name, value in relay.counters.items()
         }
         for relay in last.relays
@@ -107,42 +110,36 @@ def rates(samples: Sequence[StatusReport]) -> dict[str, dict[str, float]]:
     }
 
 
-def _grown(old: float, new: float) -> float:
+def _increase(old: float, new: float) -> float:
     return new - old if new >= old else new
 
 
-RELAY_TIMEOUT = 3.0
-"""Seconds. A relay answers at once, also while it holds or is halted."""
-
-_LINE = re.compile(r"^([a-z_]+)(?:\{[^}]*\})?\s+(\S+)$", re.MULTILINE)
-_CIRCUITS = {float(value): state for state, value in CIRCUIT_STATES.items()}
-
-
 async def fetch_relay_status(client: httpx.AsyncClient, url: str) -> RelayStatus:
-    """What the relay at this address says of itself; never raises for its silence."""
+    """Read the status of the relay at this URL. If it does not answer, `problem` says why."""
     ready = await _get(client, f"{url}/ready")
     metrics = await _get(client, f"{url}/metrics")
     counters = _counters(metrics)
-    told = _told(ready)
-    if told is not None:
+    state = _relay_state(ready)
+    if state is not None:
+        in_flight = state.get("in_flight")
         return RelayStatus(
             url=url,
-            ready=bool(told.get("ready")),
-            # What halts by itself, such as the reject guard, leaves the circuit as it is.
-            circuit="halted" if told.get("halted") is True else _text(told.get("circuit")),
-            reason=_text(told.get("reason")),
-            setting=_text(told.get("setting")),
-            in_flight=told.get("in_flight") if isinstance(told.get("in_flight"), int) else None,
-            last_error=_text(told.get("last_error")),
+            ready=bool(state.get("ready")),
+            # The reject guard, among others, halts the relay without changing the circuit.
+            circuit="halted" if state.get("halted") is True else _text(state.get("circuit")),
+            reason=_text(state.get("reason")),
+            setting=_text(state.get("setting")),
+            in_flight=in_flight if isinstance(in_flight, int) else None,
+            last_error=_text(state.get("last_error")),
             counters={name: counters[key] for name, key in COUNTERS.items() if key in counters},
         )
     if prometheus_name(IN_FLIGHT) in counters:
-        return _of_metrics(url, counters)
-    return RelayStatus(url=url, problem=_silence(ready))
+        return _from_metrics(url, counters)
+    return RelayStatus(url=url, problem=_problem(ready))
 
 
-def _of_metrics(url: str, counters: Mapping[str, float]) -> RelayStatus:
-    """`relay poll` says of itself what its metrics say."""
+def _from_metrics(url: str, counters: Mapping[str, float]) -> RelayStatus:
+    """The status of a relay that serves its metrics but not `/ready`."""
     circuit = _CIRCUITS.get(counters.get(prometheus_name(CIRCUIT_STATE), -1.0))
     halted = counters.get(prometheus_name(HALTED), 0.0) > 0
     return RelayStatus(
@@ -158,36 +155,38 @@ async def _get(client: httpx.AsyncClient, url: str) -> httpx.Response | str:
     try:
         return await client.get(url)
     except httpx.ConnectError:
-        return "nobody listens there"
+        return "connection refused"
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return f"no answer: {type(error).__name__}"
+        return f"no response: {type(error).__name__}"
 
 
-def _told(answer: httpx.Response | str) -> dict[str, Any] | None:
-    if isinstance(answer, str):
+def _relay_state(response: httpx.Response | str) -> dict[str, Any] | None:
+    if isinstance(response, str):
         return None
     try:
-        told = answer.json()
+        state = response.json()
     except ValueError:
         return None
-    return told if isinstance(told, dict) and "circuit" in told else None
+    return state if isinstance(state, dict) and "circuit" in state else None
 
 
-def _counters(answer: httpx.Response | str) -> dict[str, float]:
-    """Each metric's value, those of its labels added up."""
+def _counters(response: httpx.Response | str) -> dict[str, float]:
+    """The value of each metric, summed over its labels."""
     found: dict[str, float] = {}
-    if isinstance(answer, str) or answer.status_code != HTTPStatus.OK:
+    if isinstance(response, str) or response.status_code != HTTPStatus.OK:
         return found
-    for name, value in _LINE.findall(answer.text):
+    for name, value in _LINE.findall(response.text):
         try:
             found[name] = found.get(name, 0.0) + float(value)
         except ValueError:
-            continue  # a comment, or another program's page
+            continue  # a comment, or the page of another program
     return found
 
 
-def _silence(answer: httpx.Response | str) -> str:
-    return answer if isinstance(answer, str) else f"{answer.status_code}, and no relay's answer"
+def _problem(response: httpx.Response | str) -> str:
+    if isinstance(response, str):
+        return response
+    return f"status {response.status_code}, and the response is not from a relay"
 
 
 def _text(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""The screen: tables of queues and relays, and the sentences below them."""
+"""The output of `relay status`: tables of queues and relays, with explanations below them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from rich.text import Text
 from relay.ops.status import COUNTERS, QueueStatus, RelayStatus, StatusReport
 
 _COLOURS = {"closed": "green", "half-open": "yellow", "open": "yellow", "halted": "bold red"}
-_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 Rates = Mapping[str, Mapping[str, float]]
 
 
-def render_status(sample: StatusReport, rates: Rates) -> RenderableType:
-    """One look as a person sees it. Without rates the relays' counts since their start stand."""
-    when = datetime.fromtimestamp(sample.at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+def render_status(report: StatusReport, rates: Rates) -> RenderableType:
+    """The report as tables. Without rates, the counters since each relay's start are shown."""
+    when = datetime.fromtimestamp(report.at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     parts: list[RenderableType] = [Text(f"relay status, {when}", style="bold")]
-    if sample.queues:
-        parts += [Text(), _queues(sample.queues)]
-    if sample.relays:
-        parts += [Text(), _relays(sample.relays), Text(), _counts(sample.relays, rates)]
-    words = [*_words(sample)]
-    return Group(*parts, *([Text(), *words] if words else []))
+    if report.queues:
+        parts += [Text(), _queues(report.queues)]
+    if report.relays:
+        parts += [Text(), _relays(report.relays), Text(), _counters(report.relays, rates)]
+    lines = [*_explanations(report)]
+    return Group(*parts, *([Text(), *lines] if lines else []))
 
 
 def _queues(queues: tuple[QueueStatus, ...]) -> Table:
@@ -38,7 +38,7 @@ def _queues(queues: tuple[QueueStatus, ...]) -> Table:
 
 
 def _relays(relays: tuple[RelayStatus, ...]) -> Table:
-    table = _table("relay", "circuit", "in hand")
+    table = _table("relay", "circuit", "in flight")
     for relay in relays:
         state = relay.circuit or ("unknown" if relay.problem is None else "-")
         in_flight = "-" if relay.in_flight is None else f"{relay.in_flight:,}"
@@ -46,18 +46,19 @@ def _relays(relays: tuple[RelayStatus, ...]) -> Table:
     return table
 
 
-def _counts(relays: tuple[RelayStatus, ...], rates: Rates) -> Table:
-    """A table of its own: beside the state it would be wider than a terminal is."""
-    title = "per second" if rates else "since its start"
+def _counters(relays: tuple[RelayStatus, ...], rates: Rates) -> Table:
+    """A separate table, because one with the state as well would not fit 80 columns."""
+    title = "per second" if rates else "since start"
     table = _table(title, *(_spaced(name) for name in COUNTERS))
     for relay in relays:
-        told = rates.get(relay.url, {}) if rates else relay.counters
-        table.add_row(relay.url, *(_number(told.get(name), rate=bool(rates)) for name in COUNTERS))
+        values = rates.get(relay.url, {}) if rates else relay.counters
+        cells = (_number(values.get(name), rate=bool(rates)) for name in COUNTERS)
+        table.add_row(relay.url, *cells)
     return table
 
 
-def _words(sample: StatusReport) -> Iterator[Text]:
-    for relay in sample.relays:
+def _explanations(report: StatusReport) -> Iterator[Text]:
+    for relay in report.relays:
         setting = f" (see {relay.setting})" if relay.setting else ""
         if relay.problem:
             yield _line(f"{relay.url}: {relay.problem}", "yellow")
@@ -65,12 +66,12 @@ def _words(sample: StatusReport) -> Iterator[Text]:
             yield _line(f"{relay.url}: {relay.reason}{setting}", "red")
         if relay.last_error and relay.last_error != relay.reason:
             yield _line(f"{relay.url}, last error: {relay.last_error}", "dim")
-    for gap in sample.gaps:
+    for gap in report.gaps:
         yield _line(gap, "yellow")
 
 
 def _line(text: str, style: str) -> Text:
-    # A server's words may hold what a terminal would obey.
+    # Text from a server can contain terminal escape sequences.
     return Text("".join(c if c.isprintable() else "?" for c in text), style=style)
 
 
@@ -94,7 +95,7 @@ def _spaced(name: str) -> str:
 def _age(seconds: float | None) -> str:
     if seconds is None:
         return "-"
-    for size, unit in _STEPS:
+    for size, unit in _UNITS:
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.0f} s"

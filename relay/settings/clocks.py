@@ -1,27 +1,29 @@
-"""The one table of the clocks that must agree: the relay's, nginx's, sqsd's and the queues'.
+"""The clocks of a deployment: timeouts and retention of the relay, nginx, sqsd and the queues.
 
-Standard library only, so that the infrastructure code and the deployment files import it too. How
-the figures add up in push mode, seconds (the shipped values):
+They depend on each other, so all of them are here. Standard library only, because the
+infrastructure code and the deployment files import this module too. How they add up in push mode,
+in seconds, with the defaults:
 
-    relay  hold                          780  a request stays open while the way is closed,
-           + request timeout              30  then one attempt is made
-           + confirm deadline             60  and read back where that is asked for
+    relay  hold                          780  a request stays open while the destination is down,
+           + request timeout              30  then one attempt is made,
+           + confirm deadline             60  and the event is read back, in confirm mode
            = the longest answer          870
-    sqsd   InactivityTimeout             900  at least 30 later, a margin for the network
-           VisibilityTimeout           1,080  at least 120 later: it runs from sqsd's receive, and
-                                              a message may wait in the daemon before its POST
+    sqsd   InactivityTimeout             900  at least 30 more, a margin for the network
+           VisibilityTimeout           1,080  at least 120 more: it starts at sqsd's receive, and a
+                                              message may wait in the daemon before its POST
     nginx  proxy_read_timeout            960  above InactivityTimeout: sqsd hangs up, never nginx
     sqsd   ErrorVisibilityTimeout        300  from a 503 or a refused connection to the next try
-    queue  x maxReceiveCount           1,000  receives before SQS dead-letters by itself
-           = the outage survived     300,000  3.5 days, nobody's outage empties the queue
+    queue  x maxReceiveCount           1,000  receives before SQS itself dead-letters a message
+           = the outage survived     300,000  3.5 days, in which no outage empties the queue
     queue  retention               1,123,200  13 days
-    sqsd   RetentionPeriod         1,209,600  14 days, not below the queue's: what sqsd finds older
-                                              it deletes without a dead letter
+    sqsd   RetentionPeriod         1,209,600  14 days, not below the queue's: sqsd deletes older
+                                              messages without a dead letter
     DLQ    retention               1,209,600  14 days, above the queue's: a dead letter in a
-                                              standard queue keeps the age that it had
+                                              standard queue keeps the age of its message
 
-A message held through an outage costs one receive in 780 + 300 s, 80 a day: a thousand last longer
-than the 11.7 days (90 % of the queue's retention) after which it is dead-lettered as expiring.
+A message held through an outage costs one receive in 780 + 300 s, 80 a day. A thousand receives
+last longer than the 11.7 days (90 % of the queue's retention) after which the message is
+dead-lettered as expiring.
 """
 
 from __future__ import annotations
@@ -45,24 +47,24 @@ QUEUE_RETENTION = 13 * DAY
 DLQ_RETENTION = 14 * DAY
 
 DRAIN_DEADLINE = 25.0
-"""Below the 30 s after which container platforms kill what they asked to stop."""
+"""Below the 30 s after which container platforms kill a container that was asked to stop."""
 
 EXPIRING_SHARE = 0.9
-"""The share of the queue's retention past which a message in hand is dead-lettered as expiring."""
+"""The share of the queue's retention after which a message is dead-lettered as expiring."""
 
 SHORTEST_HOLD = 120.0
-"""Below this nobody would notice in time that a message must be dead-lettered as expiring: one in
-hand gets a minute for an honest try, and is looked at twice a minute."""
+"""With a shorter hold an expiring message could not be dead-lettered in time: it gets a minute for
+an attempt first, and messages in flight are checked twice a minute."""
 
 ANSWER_MARGIN = 30.0
 PREFETCH_MARGIN = 120.0
 OUTAGE = 72 * 3_600.0
-"""How long the relay may be down or crash-looping before SQS dead-letters anything by itself."""
+"""How long the relay may be down or crash-looping before SQS itself dead-letters a message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """A relation that does not hold: the fields it speaks of, and a sentence with the fix."""
+class Conflict:
+    """Settings that do not fit together: their fields, and a sentence with the fix."""
 
     fields: tuple[str, ...]
     sentence: str
@@ -70,7 +72,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clocks:
-    """The clocks of one deployment; fields are named as in `Settings`. Durations are seconds."""
+    """The clocks of one deployment, named as in `Settings`. Durations are seconds."""
 
     hold: float = HOLD
     request_timeout: float = REQUEST_TIMEOUT
@@ -91,74 +93,75 @@ class Clocks:
 
     @property
     def outcome_timeout(self) -> float:
-        """Seconds for which `serve` waits for a message's outcome: `hold`, with room for a try."""
+        """Seconds that `serve` waits for an outcome: `hold`, but long enough for one attempt."""
         shortest = max(SHORTEST_HOLD, self.request_timeout + self.confirm_deadline)
         return max(self.hold, min(shortest, self.sqsd_inactivity_timeout - ANSWER_MARGIN))
 
     def problems(self) -> list[str]:
-        """A sentence for each relation that does not hold, naming the variables and the fix."""
-        return [problem.sentence for problem in self.conflicts()]
+        """A sentence for each conflict, with the variables and the fix."""
+        return [conflict.sentence for conflict in self.conflicts()]
 
-    def conflicts(self) -> tuple[Problem, ...]:
-        """The same relations as values, for those who must know which fields are at odds."""
-        return (*_of_one_delivery(self), *_of_an_outage(self), *_of_retention(self))
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """The conflicts as values, with their fields."""
+        return (*_one_delivery(self), *_outage(self), *_retention(self))
 
 
-def _of_one_delivery(c: Clocks) -> Iterator[Problem]:
+def _one_delivery(c: Clocks) -> Iterator[Conflict]:
     if c.longest_answer > c.sqsd_inactivity_timeout - ANSWER_MARGIN:
-        yield Problem(
+        yield Conflict(
             ("hold", "request_timeout", "confirm_deadline", "sqsd_inactivity_timeout"),
             f"RELAY_HOLD + RELAY_REQUEST_TIMEOUT + RELAY_CONFIRM_DEADLINE is {c.longest_answer:g} s"
-            " and sqsd would hang up before the answer: lower RELAY_HOLD to "
-            f"{_room_for_hold(c):g} or raise InactivityTimeout and RELAY_SQSD_INACTIVITY_TIMEOUT"
+            ", so that sqsd would hang up before the answer: lower RELAY_HOLD to"
+            f" {_longest_hold(c):g}, or raise InactivityTimeout and RELAY_SQSD_INACTIVITY_TIMEOUT"
             f" to {c.longest_answer + ANSWER_MARGIN:g}",
         )
     if c.sqsd_visibility_timeout < c.sqsd_inactivity_timeout + PREFETCH_MARGIN:
-        yield Problem(
+        yield Conflict(
             ("sqsd_visibility_timeout", "sqsd_inactivity_timeout"),
-            f"RELAY_SQSD_VISIBILITY_TIMEOUT is {c.sqsd_visibility_timeout:g} s and a message could"
-            " come again while its request is still open: raise it, and sqsd's VisibilityTimeout,"
+            f"RELAY_SQSD_VISIBILITY_TIMEOUT is {c.sqsd_visibility_timeout:g} s, so that a message"
+            " could be received again while its request is still open: raise it, and sqsd's"
+            " VisibilityTimeout,"
             f" to {c.sqsd_inactivity_timeout + PREFETCH_MARGIN:g}",
         )
     if c.nginx_read_timeout <= c.sqsd_inactivity_timeout:
-        yield Problem(
+        yield Conflict(
             ("nginx_read_timeout", "sqsd_inactivity_timeout"),
-            f"RELAY_NGINX_READ_TIMEOUT is {c.nginx_read_timeout:g} s and nginx would cut off held"
-            " requests: raise it, and nginx's proxy_read_timeout, above"
+            f"RELAY_NGINX_READ_TIMEOUT is {c.nginx_read_timeout:g} s, so that nginx would cut off"
+            " held requests: raise it, and nginx's proxy_read_timeout, above"
             f" RELAY_SQSD_INACTIVITY_TIMEOUT, to {c.sqsd_inactivity_timeout + 60:g}",
         )
 
 
-def _room_for_hold(c: Clocks) -> float:
-    taken = c.request_timeout + c.confirm_deadline + ANSWER_MARGIN
-    return max(0.0, c.sqsd_inactivity_timeout - taken)
+def _longest_hold(c: Clocks) -> float:
+    others = c.request_timeout + c.confirm_deadline + ANSWER_MARGIN
+    return max(0.0, c.sqsd_inactivity_timeout - others)
 
 
-def _of_an_outage(c: Clocks) -> Iterator[Problem]:
+def _outage(c: Clocks) -> Iterator[Conflict]:
     survived = c.sqsd_error_visibility_timeout * c.max_receive_count
     if survived < OUTAGE:
-        yield Problem(
+        yield Conflict(
             ("sqsd_error_visibility_timeout", "max_receive_count"),
             "RELAY_SQSD_ERROR_VISIBILITY_TIMEOUT x RELAY_MAX_RECEIVE_COUNT is"
             f" {survived / 3_600:.3g} h, after which an outage empties the queue into the"
             " dead-letter queue: raise them, ErrorVisibilityTimeout and the redrive policy's"
-            f" maxReceiveCount to at least 72 h, {ERROR_VISIBILITY_TIMEOUT:g} and"
-            f" {MAX_RECEIVE_COUNT} for instance",
+            f" maxReceiveCount to at least 72 h, for instance {ERROR_VISIBILITY_TIMEOUT:g} s and"
+            f" {MAX_RECEIVE_COUNT}",
         )
 
 
-def _of_retention(c: Clocks) -> Iterator[Problem]:
+def _retention(c: Clocks) -> Iterator[Conflict]:
     if c.sqsd_retention < c.queue_retention:
-        yield Problem(
+        yield Conflict(
             ("sqsd_retention", "queue_retention"),
             f"RELAY_SQSD_RETENTION is {c.sqsd_retention:g} s, less than the queue's, and sqsd"
             " deletes older messages without a dead letter: raise it, and sqsd's RetentionPeriod,"
             f" to at least RELAY_QUEUE_RETENTION, {c.queue_retention:g}",
         )
     if c.dlq_retention <= c.queue_retention:
-        yield Problem(
+        yield Conflict(
             ("dlq_retention", "queue_retention"),
-            f"RELAY_DLQ_RETENTION is {c.dlq_retention:g} s and a dead letter keeps the age of its"
-            " message, so that it could be gone at once: keep RELAY_QUEUE_RETENTION below it, by a"
-            " day at least, and set both queues so",
+            f"RELAY_DLQ_RETENTION is {c.dlq_retention:g} s, and a dead letter keeps the age of"
+            " its message, so that SQS could delete it at once: keep RELAY_QUEUE_RETENTION at least"
+            " a day below it, and configure both queues accordingly",
         )

@@ -1,4 +1,4 @@
-"""The kinds of values that only destinations' settings hold, each with its words."""
+"""Types of setting values that only the destinations use."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+:[ -~]*")
 
 def _machine(value: str) -> str:
     if not _MACHINE.fullmatch(value):
-        raise ValueError("no state machine's ARN")
+        raise ValueError("not the ARN of a state machine")
     return value
 
 
 def _endpoint(value: str) -> str:
     if not _ENDPOINT.fullmatch(value):
-        raise ValueError("no host and port")
+        raise ValueError("not a host and port")
     return value
 
 
@@ -43,14 +43,14 @@ def _api(value: str) -> str:
     parts = urlsplit(value)
     bare = not (parts.username or parts.password or parts.query or parts.fragment)
     if parts.scheme not in ("http", "https") or not parts.hostname or not bare:
-        raise ValueError("no bare http(s) address")
+        raise ValueError("not a bare http(s) address")
     return value.rstrip("/")
 
 
 def _hook(value: SecretStr) -> SecretStr:
     parts = urlsplit(value.get_secret_value().strip())
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        raise ValueError("no http(s) address")
+        raise ValueError("not an http(s) address")
     return SecretStr(value.get_secret_value().strip())
 
 
@@ -62,9 +62,9 @@ def _deployment(value: str) -> str:
 
 
 def _queue(value: str) -> str:
-    # BullMQ makes Redis keys of it, whose parts are separated by colons, and refuses it.
+    # BullMQ refuses it: it separates the parts of its Redis keys by colons.
     if ":" in value or not value.strip():
-        raise ValueError("no queue's name")
+        raise ValueError("not a queue's name")
     return value
 
 
@@ -72,14 +72,14 @@ def _redis(value: SecretStr) -> SecretStr:
     parts = urlsplit(value.get_secret_value().strip())
     where = parts.path if parts.scheme == "unix" else parts.hostname
     if parts.scheme not in ("redis", "rediss", "unix") or not where:
-        raise ValueError("no address of a Redis")
+        raise ValueError("not the address of a Redis server")
     return SecretStr(value.get_secret_value().strip())
 
 
 def _credential(value: SecretStr) -> SecretStr:
     text = value.get_secret_value().strip()
     if not text or not text.isprintable():
-        raise ValueError("no credential")
+        raise ValueError("not a credential")
     return SecretStr(text)
 
 
@@ -99,14 +99,14 @@ def _headers(value: SecretStr) -> SecretStr:
 
 
 def parse_headers(text: str) -> dict[str, str]:
-    """The headers in a text of them, each on its own line or behind a semicolon.
+    """The headers in the text, separated by line breaks or semicolons.
 
     Raises:
-        ValueError: one of them is none.
+        ValueError: one of them is not a header.
     """
     lines = [line.strip() for line in re.split(r"[;\n]", text) if line.strip()]
     if not all(_HEADER.fullmatch(line) for line in lines):
-        raise ValueError("no header such as x-tenant: 7")
+        raise ValueError("not a header such as x-tenant: 7")
     pairs = (line.partition(":") for line in lines)
     return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
@@ -116,7 +116,7 @@ def _routes(value: Any) -> Any:
         return value
     parts = _parts(value)
     if any(route.destination not in get_args(Destination) for route in parse_routes(parts)):
-        raise ValueError("no destination")
+        raise ValueError("not a destination")
     return parts
 
 
@@ -128,7 +128,7 @@ def _rates(value: Any) -> Any:
     parts = _parts(value)
     named = {name for name in parse_rates(parts) if name}
     if not parts or not named <= set(get_args(Destination)):
-        raise ValueError("no rate, or no destination's")
+        raise ValueError("not a rate, or not that of a destination")
     return parts
 
 
@@ -157,12 +157,12 @@ ApiAddress = Annotated[
 HookAddress = Annotated[
     SecretStr,
     AfterValidator(_hook),
-    Expected("an http(s) address, whole, as its owner gave it"),
+    Expected("a complete http(s) address, as its owner gave it"),
 ]
 RedisAddress = Annotated[
     SecretStr,
     AfterValidator(_redis),
-    Expected("the address of a Redis, such as redis://user:password@host:6379/0"),
+    Expected("the address of a Redis server, such as redis://user:password@host:6379/0"),
 ]
 Deployment = Annotated[
     str,
@@ -178,7 +178,7 @@ Credential = Annotated[
 SigningKey = Annotated[
     SecretStr,
     AfterValidator(_signing),
-    Expected("a key of Standard Webhooks: whsec_ and base64, or base64 alone"),
+    Expected("a Standard Webhooks key: whsec_ and base64, or base64 alone"),
 ]
 Headers = Annotated[
     SecretStr,
@@ -199,7 +199,7 @@ Routes = Annotated[
     NoDecode,
     BeforeValidator(_routes),
     Expected(
-        "patterns of event names with destinations, the first that fits decides, such as"
+        "patterns of event names with destinations, of which the first match decides, such as"
         " order/*=step-functions,*=inngest"
     ),
 ]

@@ -1,4 +1,4 @@
-"""The settings of the destinations beside Inngest, a group for each."""
+"""The settings of routes and of the destinations other than Inngest, in a group for each."""
 
 from __future__ import annotations
 
@@ -32,125 +32,129 @@ from relay.settings.value_types import (
 
 
 class DestinationSettings(BaseSettings):
-    """What a person can set for each destination. Part of `Settings`."""
+    """The settings of the destinations other than Inngest. Part of `Settings`."""
 
     model_config = SettingsConfigDict(use_attribute_docstrings=True)
 
     content: Literal["event", "data"] = "event"
-    """What is sent of an event to a destination that is not Inngest: the whole event with its id
-    and name, or its data alone."""
+    """What of an event is sent to a destination other than Inngest: the whole event with its id and
+    name, or only its data."""
     request_concurrency: UpTo100 = 16
-    """The most requests at once to a destination that takes one event a request. How many there are
-    really follows its latency and its errors."""
+    """The most concurrent requests to a destination that accepts one event per request. The actual
+    number is adapted to its latency and its errors."""
     rate_limit: Rates = ()
-    """The most events a second that are sent to each destination, or to those that are named, as in
-    `webhook=20,step-functions=300`; else the preset's for Zapier and Make, and no limit for others.
-    """
+    """The most events per second for each destination, or for those named, as in
+    `webhook=20,step-functions=300`. If not set, the preset's limit applies to Zapier and Make, and
+    none to others."""
     routes: Routes = ()
-    """Which destination an event goes to by its name: patterns with destinations, separated by
-    commas, the first that fits decides. Without any, all go to the destination."""
+    """The destination of an event by its name: patterns with destinations, separated by commas. The
+    first match decides. If not set, all events go to `RELAY_DESTINATION`."""
     route_max_held: Count = 100
-    """The most events that wait for one destination of several while it is unavailable; those past
-    it are given back to the queue, so that the others flow on."""
+    """The most events that are held for an unavailable destination if there are several. The others
+    are returned to the queue, so that the other destinations are not blocked."""
     route_poll_backoff: Wait = 900.0
-    """Seconds for which `relay poll` hides what it gives back for that reason."""
+    """Seconds for which `relay poll` hides the messages that it returns for that reason."""
     route_serve_backoff: Wait = 20.0
-    """Seconds after which `relay serve` gives it back: sqsd would post it again at once."""
+    """Seconds that `relay serve` waits before it returns such a message, because sqsd would post it
+    again at once."""
 
     step_functions_arn: MachineArn | None = None
-    """The state machine, or a version or alias of it."""
+    """The ARN of the state machine, or of a version or alias of it."""
     step_functions_allow_express: bool = False
     """Allow an EXPRESS state machine, which runs a repeated event twice."""
 
     temporal_address: Endpoint | None = None
-    """Host and port of Temporal's frontend."""
+    """Host and port of the Temporal frontend."""
     temporal_namespace: str = "default"
-    """The namespace."""
+    """The Temporal namespace."""
     temporal_workflow: str | None = None
     """The type of the workflows to start."""
     temporal_task_queue: str | None = None
-    """The task queue that their workers listen on."""
+    """The task queue that their workers poll."""
     temporal_signal: str | None = None
-    """Signal a workflow of this entity with this signal instead of starting one for each event.
-    An event may then arrive twice; its id is in it."""
+    """The name of a signal. Each event then signals the workflow of its entity instead of starting
+    a workflow. An event may arrive twice; it contains its id."""
     temporal_workflow_id_path: PathExpression | None = None
-    """A JMESPath into the event for the id of the workflow to signal, such as `data.orderId`."""
+    """A JMESPath to the id of the workflow to signal in the event, such as `data.orderId`."""
     temporal_retention: Seconds = 259_200.0
-    """For how long the namespace retains closed workflows, and with them their ids."""
+    """Seconds for which the namespace retains closed workflows, and with them their ids."""
     temporal_api_key: Credential | None = None
-    """The API key of a Cloud namespace."""
+    """The API key of a namespace of Temporal Cloud."""
     temporal_api_key_secret: SecretReference | None = None
-    """Where to look the API key up at run time instead, written like the event key's."""
+    """Where to look up the API key at run time instead, in the form of the event key's."""
     temporal_tls: bool = False
-    """Talk TLS; with an API key or a certificate it is talked anyway."""
+    """Use TLS. With an API key or a certificate it is always used."""
     temporal_cert_file: str | None = None
-    """The file with the client's certificate, PEM."""
+    """The file with the client certificate, in PEM format."""
     temporal_key_file: str | None = None
-    """The file with its private key, PEM."""
+    """The file with its private key, in PEM format."""
     temporal_ca_file: str | None = None
-    """The file with the authority that signed the server's certificate, PEM."""
+    """The file with the CA certificate that the server's certificate is verified with, in PEM
+    format."""
 
     prefect_api_url: ApiAddress | None = None
-    """Prefect's API, a server's up to `/api` or the Cloud's up to the workspace."""
+    """The URL of Prefect's API: of a server up to `/api`, of Prefect Cloud up to the workspace."""
     prefect_deployment: Deployment | None = None
-    """The deployment to run: its id, or `flow/deployment` by names."""
+    """The deployment to run: its id, or `flow/deployment` with their names."""
     prefect_parameter: str = "event"
-    """The flow's parameter that gets the event."""
+    """The parameter of the flow that receives the event."""
     prefect_api_key: Credential | None = None
-    """The Cloud's API key; `user:password` is sent as basic authentication."""
+    """The API key of Prefect Cloud. `user:password` is sent as basic authentication."""
     prefect_api_key_secret: SecretReference | None = None
-    """Where to look the API key up at run time instead, written like the event key's."""
+    """Where to look up the API key at run time instead, in the form of the event key's."""
 
     argo_url: ApiAddress | None = None
-    """The Argo server."""
+    """The URL of the Argo server."""
     argo_namespace: str = "argo"
-    """The namespace that workflows are made in."""
+    """The namespace that workflows are created in."""
     argo_template: str | None = None
-    """The WorkflowTemplate that they are made from."""
+    """The WorkflowTemplate that they are created from."""
     argo_cluster_template: bool = False
-    """It is a ClusterWorkflowTemplate."""
+    """The template is a ClusterWorkflowTemplate."""
     argo_parameter: str = "event"
-    """The workflow's parameter that gets the event, as JSON text."""
+    """The parameter of the workflow that receives the event, as JSON text."""
     argo_token: Credential | None = None
     """The token, with or without `Bearer`."""
     argo_token_secret: SecretReference | None = None
-    """Where to look the token up at run time instead, written like the event key's."""
+    """Where to look up the token at run time instead, in the form of the event key's."""
     argo_ca_file: str | None = None
-    """The file with the authority that signed the server's certificate, PEM."""
+    """The file with the CA certificate that the server's certificate is verified with, in PEM
+    format."""
 
     webhook_url: HookAddress | None = None
-    """The whole URL. It is kept out of logs and errors, because it often is a secret."""
+    """The whole URL. It is redacted in logs and errors, because it often is a secret."""
     webhook_url_secret: SecretReference | None = None
-    """Where to look the URL up at run time instead, written like the event key's."""
+    """Where to look up the URL at run time instead, in the form of the event key's."""
     webhook_preset: Literal["generic", "zapier", "make", "argo-events"] = "generic"
-    """Whose webhook it is."""
+    """The kind of webhook receiver."""
     webhook_signing_key: SigningKey | None = None
-    """The key that requests are signed with, after Standard Webhooks."""
+    """The key that requests are signed with, following Standard Webhooks."""
     webhook_signing_key_old: SigningKey | None = None
-    """The key before it, which signs too while receivers change over."""
+    """The previous key, which also signs requests while receivers change to the new one."""
     webhook_headers: Headers | None = None
-    """Headers added to each request, separated by semicolons."""
+    """Headers that are added to each request, separated by semicolons."""
     webhook_status_rules: Statuses = ""
-    """What answers mean, where the preset's rules are not right."""
+    """The meaning of answers where the preset's rules do not fit."""
     webhook_dedup_window: Wait = 86_400.0
-    """Seconds for which the receiver knows an `Idempotency-Key` again; 0 if it knows none."""
+    """Seconds for which the receiver recognises an `Idempotency-Key`; 0 if it does not."""
     webhook_allow_private: bool = False
     """Allow private and link-local addresses."""
     webhook_cert_file: str | None = None
-    """The file with the client's certificate, PEM."""
+    """The file with the client certificate, in PEM format."""
     webhook_key_file: str | None = None
-    """The file with its private key, PEM."""
+    """The file with its private key, in PEM format."""
     webhook_ca_file: str | None = None
-    """The file with the authority that signed the server's certificate, PEM."""
+    """The file with the CA certificate that the server's certificate is verified with, in PEM
+    format."""
 
     bullmq_url: RedisAddress | None = None
-    """Redis, with user and password if it needs them."""
+    """The URL of Redis, with user and password if it needs them."""
     bullmq_queue: JobQueueName | None = None
-    """The queue's name."""
+    """The name of the queue."""
     bullmq_prefix: str = "bull"
-    """The prefix of its keys, as its workers have it."""
+    """The prefix of its keys, the same as its workers use."""
     bullmq_attempts: Count = 1
     """How often a worker tries a job."""
     bullmq_job_retention: Wait = 1_209_600.0
-    """Seconds for which finished jobs are kept, and with them their ids; 0 removes them at once,
-    and nothing is known again."""
+    """Seconds for which finished jobs are kept, and with them their ids. 0 removes them at once, so
+    that no repeated event is recognised."""

@@ -1,4 +1,4 @@
-"""Settings from the environment: every mistake at once, every value with its source."""
+"""Loading of settings from the environment and a file, with all mistakes and sources."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from relay.settings.reference import expected, names, variable
 
 PREFIX = "RELAY_"
 _FIELDS = {str(f.validation_alias): name for name, f in Settings.model_fields.items()}
-Source: TypeAlias = Literal["default", "environment", "file", "default, what is given is refused"]
-REFUSED: Source = "default, what is given is refused"
-"""The source of a setting whose given value has a mistake."""
+Source: TypeAlias = Literal["default", "environment", "file", "default, the given value is invalid"]
+INVALID: Source = "default, the given value is invalid"
+"""The source of a setting whose given value was rejected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings as they were found.
+    """The settings that were loaded.
 
-    `settings` are always valid: a value with a mistake is left at its default, so that `serve` can
-    listen, hold and say `mistakes`. Nothing else may run with any. `warnings` name variables that
-    look like ours and are not, and lines of the file that say nothing. `sources` has an entry for
-    each field.
+    `settings` are always valid: an invalid value is replaced by its default, so that `serve` can
+    listen, hold requests and report the `mistakes`. Nothing else may run if there are any.
+    `warnings` name unknown `RELAY_` variables and invalid lines of the file. `sources` has an entry
+    for each field.
     """
 
     settings: Settings
@@ -41,7 +41,7 @@ class Loaded:
 
     @property
     def missing_settings(self) -> tuple[str, ...]:
-        """What the destinations still need, where that is known: not of a value with a mistake."""
+        """What the destinations still need, as far as it is known despite the mistakes."""
         mistaken = {sentence.split()[0] for sentence in self.mistakes}
         if mistaken & {"RELAY_DESTINATION", "RELAY_ROUTES"}:
             return ()
@@ -49,31 +49,31 @@ class Loaded:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Everything that keeps the relay from running."""
+        """Everything that prevents the relay from running."""
         return (*self.mistakes, *self.missing_settings)
 
 
 def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Loaded:
-    """Read the settings from `environ` (the process's own if None) and from a file, if named.
+    """Load the settings from `environ` (the process's own if None) and from a file, if given.
 
-    The environment wins over the file. An empty variable counts as not set. Never raises: what is
-    wrong is in `Loaded.mistakes`, one sentence each, free of the values, which may be secret.
+    The environment wins over the file. An empty variable counts as not set. Never raises: mistakes
+    are in `Loaded.mistakes`, one sentence each, without the values, which may be secret.
     """
     given = os.environ if environ is None else environ
-    filed, unreadable, ignored = _read(env_file)
-    values, sources = _layer({"file": filed, "environment": given})
-    settings, mistakes, refused = _validate(values)
-    sources |= dict.fromkeys(refused, REFUSED)
+    from_file, unreadable, ignored = _read(env_file)
+    values, sources = _layer({"file": from_file, "environment": given})
+    settings, mistakes, invalid = _validate(values)
+    sources |= dict.fromkeys(invalid, INVALID)
     return Loaded(
         settings=settings,
         mistakes=(*unreadable, *mistakes),
-        warnings=(*ignored, *_unknown({**filed, **given})),
+        warnings=(*ignored, *_unknown({**from_file, **given})),
         sources={name: sources.get(name, "default") for name in names()},
     )
 
 
 def _read(env_file: Path | None) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
-    """The file's variables, why it cannot be read, and which of its lines say nothing."""
+    """The file's variables, why it cannot be read, and a warning for each invalid line."""
     if env_file is None:
         return {}, (), ()
     try:
@@ -81,9 +81,13 @@ def _read(env_file: Path | None) -> tuple[dict[str, str], tuple[str, ...], tuple
             lines = tuple(parse_stream(stream))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        return {}, (f"the settings file {env_file} cannot be read ({why}): name one that can",), ()
+        return (
+            {},
+            (f"the settings file {env_file} cannot be read ({why}): name a readable file",),
+            (),
+        )
     ignored = tuple(
-        f"line {line.original.line} of {env_file} is no NAME=value and was ignored"
+        f"line {line.original.line} of {env_file} is not NAME=value and was ignored"
         for line in lines
         if line.error
     )
@@ -106,24 +110,24 @@ def _layer(
 
 
 def _validate(values: Mapping[str, Any]) -> tuple[Settings, list[str], set[str]]:
-    """Settings from the values that are good; a sentence for each mistake, and who is left out."""
+    """Settings from the valid values; a sentence for each mistake; the fields left out."""
     kept, mistakes = dict(values), list[str]()
-    # Each round leaves out at least one value; the defaults by themselves are valid.
+    # Each round leaves out at least one value, and the defaults are valid.
     while True:
         try:
             return Settings(**kept), mistakes, set(values) - set(kept)
         except ValidationError as error:
-            wrong = dict(_explained(error))
-            mistakes += wrong.values()
-            for name in {name for fields in wrong for name in fields}:
+            found = dict(_explained(error))
+            mistakes += found.values()
+            for name in {name for fields in found for name in fields}:
                 kept.pop(name, None)
 
 
 def _explained(error: ValidationError) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The fields of each mistake, by the names under which they were given, and its sentence."""
+    """The fields of each mistake, by the names that they were given under, and its sentence."""
     for detail in error.errors(include_url=False, include_input=False):
-        if detail["type"] == "relations":
-            yield from ((p.fields, p.sentence) for p in detail["ctx"]["problems"])
+        if detail["type"] == "conflicts":
+            yield from ((c.fields, c.sentence) for c in detail["ctx"]["conflicts"])
         else:
             name = str(detail["loc"][0])
             yield (name,), f"{variable(name)} must be {expected(name)}"
@@ -135,4 +139,4 @@ def _unknown(variables: Mapping[str, str]) -> Iterator[str]:
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             near = get_close_matches(name.upper(), known, n=1)
             advice = f"did you mean {near[0]}?" if near else "remove it, or see `relay config`"
-            yield f"{name} is no setting of the relay and was ignored: {advice}"
+            yield f"{name} is not a setting of the relay and was ignored: {advice}"

@@ -1,7 +1,9 @@
-"""Every setting of the relay: its variable, its default, its meaning."""
+"""The settings model: every setting with its type, default and meaning."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import fields
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,7 +11,8 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from relay.forwarding.routing import parse_routes
-from relay.settings import checks, clocks
+from relay.settings import clocks, conflicts
+from relay.settings.clocks import Conflict
 from relay.settings.destination_value_types import Destination
 from relay.settings.destinations import DestinationSettings
 from relay.settings.value_types import (
@@ -35,15 +38,17 @@ from relay.settings.value_types import (
 )
 from relay.telemetry.metrics import SLO_SECONDS
 
+_CLOCKS = tuple(field.name for field in fields(clocks.Clocks))
+
 
 class Settings(DestinationSettings):
-    """What a person can set. Durations are seconds, sizes are bytes.
+    """All settings of the relay. Durations are seconds, sizes are bytes.
 
-    The constructor reads no environment: `relay.settings.load` does. Whatever it builds holds the
-    relations between its fields.
+    The constructor does not read the environment; `relay.settings.loading.load` does. An instance
+    has no conflicts between its fields.
 
     Raises:
-        pydantic.ValidationError: a value or a relation does not hold.
+        pydantic.ValidationError: a value is invalid, or values conflict.
     """
 
     model_config = SettingsConfigDict(
@@ -58,150 +63,157 @@ class Settings(DestinationSettings):
     destination: Destination = "inngest"
     """The orchestrator that events are sent to."""
     inngest_url: WebAddress = "https://inn.gs"
-    """Inngest's event API without the part from `/e/` on: the Cloud's, or a server of your own."""
+    """The base URL of Inngest's event API, without `/e/` and what follows it: Inngest Cloud's, or
+    your own server's."""
     inngest_event_key: Key | None = None
-    """The event key. The Cloud needs one; a dev server takes any."""
+    """The event key. Inngest Cloud requires one; a dev server accepts any."""
     inngest_event_key_secret: SecretReference | None = None
-    """Where to look the event key up at run time instead: a Secrets Manager ARN or name, or `ssm:`
-    and a parameter's name; `#field` at the end picks a field of a JSON secret."""
+    """Where to look up the event key at run time instead: a Secrets Manager ARN or name, or `ssm:`
+    and a parameter's name. Append `#field` for a field of a JSON secret."""
     inngest_signing_key: Key | None = None
-    """The signing key, with which the server lets events be read back."""
+    """The signing key, which the server requires for reading events back."""
     inngest_signing_key_secret: SecretReference | None = None
-    """Where to look the signing key up at run time instead, written like the event key's."""
+    """Where to look up the signing key at run time instead, in the form of the event key's."""
     inngest_env: HeaderText | None = None
-    """The Cloud's branch environment, sent as `x-inngest-env`."""
+    """The branch environment of Inngest Cloud, sent as `x-inngest-env`."""
     inngest_seed: bool = False
-    """Give each event the same internal id at each delivery, for functions that take events in
-    batches and know no other. It costs a request for each event."""
+    """Give each event the same internal id at each delivery, for functions that receive events in
+    batches, which ignore the event's id. Each event then takes a request of its own."""
     secret_max_age: Seconds = 300.0
-    """Seconds after which a secret is looked up again; after a refusal it is at once."""
+    """Seconds after which a secret is looked up again. A refused one is looked up again at once."""
     confirm: Literal["auto", "on", "off"] = "auto"
-    """Acknowledge only what was read back from the server; `auto` is on for servers of your own,
-    whose 200 is in memory only, and off for the Cloud."""
+    """Confirm mode: acknowledge an event only after it was read back from the server. `auto` is on
+    for self-hosted servers, which answer 200 before they store an event, and off for the Cloud."""
     confirm_deadline: Seconds = clocks.CONFIRM_DEADLINE
-    """Seconds until an event that cannot be read back is tried again."""
+    """Seconds after which an event that could not be read back is retried."""
     request_timeout: Seconds = clocks.REQUEST_TIMEOUT
-    """Seconds for one request to the destination, whole."""
+    """The total timeout of one request to the destination, in seconds."""
     batch_events: UpTo5000 = 100
-    """The most events in one request; more gain nothing, and the destination takes 5000 at most."""
+    """The most events in one request. More gain nothing; the destination accepts at most 5000."""
     batch_bytes: Size = 1_048_576
-    """The most bytes in one request, as much as the largest SQS message: it then stays within what
-    proxies and the timeout allow. A larger event goes alone."""
+    """The most bytes in one request, by default as much as the largest SQS message, which stays
+    within the limits of proxies and the timeout. A larger event is sent alone."""
 
     queue_url: QueueReference | None = None
-    """The queue, by URL, ARN or name. In push mode sqsd names it with each message."""
+    """The queue, as URL, ARN or name. In push mode sqsd names it with each message."""
     dlq_url: QueueReference | None = None
-    """Its dead-letter queue, by URL, ARN or name; else found in the queue's redrive policy."""
+    """The dead-letter queue, as URL, ARN or name. If not set, it is found in the queue's redrive
+    policy."""
     reject_guard: bool = True
     """Halt when most of the recent messages are rejected, far more than usual, instead of moving
-    the whole queue into the dead-letter queue."""
+    the whole queue to the dead-letter queue."""
     ledger_table: TableName | None = None
-    """The DynamoDB table that remembers what was delivered; without one there is no ledger."""
+    """The DynamoDB table in which the ledger records what was delivered. If not set, there is no
+    ledger."""
 
     envelope: Literal["auto", "inngest", "sns", "eventbridge", "s3", "cloudevents", "task"] = "auto"
-    """What is around the events; `auto` looks at each message."""
+    """The envelope around the events. `auto` detects it for each message."""
     id_attribute: str | None = None
-    """The message attribute that holds a message's id; the queue's name is put before it."""
+    """The message attribute that holds the message's id. The queue's name is prepended to it."""
     id_path: PathExpression | None = None
-    """A JMESPath into the body for the same, used where the attribute is absent."""
+    """A JMESPath to the message's id in the body, used if the attribute is absent."""
     fifo_dedup_id: bool = False
-    """Use a FIFO message's deduplication id as its id, in pull mode. Not for content-based ones:
-    equal messages would become one."""
+    """Use a FIFO message's deduplication id as its id, in pull mode. Do not use it with
+    content-based deduplication: messages with equal bodies would become one."""
     max_events: UpTo5000 = 5_000
-    """The most events in one message; one with more is rejected."""
+    """The most events in one message. A message with more is rejected."""
     max_event_bytes: Size = 3_145_728
-    """The most bytes in one event; a larger one is rejected. Your Inngest plan may allow less."""
+    """The most bytes in one event. A larger one is rejected. Your Inngest plan may allow less."""
     task_paths: LocalPaths = ()
-    """The paths besides `/` that periodic tasks of cron.yaml may be sent to."""
+    """The paths besides `/` that periodic tasks of cron.yaml may be posted to."""
     task_prefix: str = "task/"
-    """Put before a periodic task's name to make its event's name."""
+    """The prefix of the event's name for a periodic task; the task's name follows."""
 
     host: str = "127.0.0.1"
     """The address that `relay serve` listens on."""
     port: Annotated[PortNumber, Field(validation_alias="PORT")] = 8_000
-    """The port that `relay serve` listens on. The variable is the platform's."""
+    """The port that `relay serve` listens on. The platform sets this variable."""
     hold: Wait = clocks.HOLD
-    """Seconds for which a request is held while the destination is unavailable or the relay halted.
-    Two minutes are held in any case, in which an attempt can be made."""
+    """Seconds for which a request is held while the destination is unavailable or the relay is
+    halted. Whatever the value, it is held for two minutes, so that an attempt can be made."""
     sqsd_inactivity_timeout: Seconds = clocks.INACTIVITY_TIMEOUT
-    """What sqsd's InactivityTimeout is set to, stated for comparison and set there, as are the
-    figures after it: the relay refuses clocks that do not add up."""
+    """The value of sqsd's InactivityTimeout. This setting and the following ones only repeat what
+    is configured elsewhere: the relay refuses values that do not fit together."""
     sqsd_visibility_timeout: Seconds = clocks.VISIBILITY_TIMEOUT
-    """What sqsd's VisibilityTimeout is set to."""
+    """The value of sqsd's VisibilityTimeout."""
     sqsd_error_visibility_timeout: Seconds = clocks.ERROR_VISIBILITY_TIMEOUT
-    """What sqsd's ErrorVisibilityTimeout is set to."""
+    """The value of sqsd's ErrorVisibilityTimeout."""
     sqsd_retention: Seconds = clocks.SQSD_RETENTION
-    """What sqsd's RetentionPeriod is set to."""
+    """The value of sqsd's RetentionPeriod."""
     nginx_read_timeout: Seconds = clocks.NGINX_READ_TIMEOUT
-    """What nginx's proxy_read_timeout is set to."""
+    """The value of nginx's proxy_read_timeout."""
     max_receive_count: UpTo1000 = clocks.MAX_RECEIVE_COUNT
     """The maxReceiveCount of the queue's redrive policy."""
     queue_retention: Seconds = clocks.QUEUE_RETENTION
-    """The queue's retention. Past 90 % of it a message in hand is dead-lettered as expiring."""
+    """The queue's message retention. After 90 % of it a message is dead-lettered as expiring."""
     dlq_retention: Seconds = clocks.DLQ_RETENTION
-    """The dead-letter queue's retention, above the queue's."""
+    """The dead-letter queue's message retention, longer than the queue's."""
 
     max_in_flight: Count = 500
-    """The most messages that `relay poll` has in hand."""
+    """The most messages that `relay poll` has in flight."""
     handler_concurrency: Count | None = None
-    """The most messages that `relay poll` handles at a time, four fifths of those in hand if not
-    set. The others wait, so that a free place can go to the tenant with the fewest: on a standard
-    queue a message's group id is its tenant."""
+    """The most messages that `relay poll` handles at a time, four fifths of `RELAY_MAX_IN_FLIGHT`
+    if not set. The others wait, so that a free slot can go to the tenant with the fewest: on a
+    standard queue a message's group id is its tenant."""
     max_in_flight_bytes: Size = 67_108_864
-    """The most bytes of messages that `relay poll` has in hand; one message is always taken."""
+    """The most bytes of messages that `relay poll` has in flight. One message is always allowed."""
     receivers: UpTo100 = 4
-    """The most concurrent receives of `relay poll`; one while the queue is idle."""
+    """The most concurrent receives of `relay poll`. While the queue is idle there is one."""
     fifo_stop_on_reject: bool = False
-    """After a rejected message of a FIFO group, hold the group back instead of going on with it."""
+    """After a rejected message of a FIFO group, stop the group instead of continuing with the next
+    message."""
     payload_buckets: Words = ()
-    """The S3 buckets that large payloads may be fetched from; none if not set."""
+    """The S3 buckets that large payloads may be fetched from. None if not set."""
     drain_deadline: Seconds = clocks.DRAIN_DEADLINE
-    """Seconds after SIGTERM to finish what is in hand; keep it below the platform's patience."""
+    """Seconds after SIGTERM for finishing the messages in flight. Keep it below the time after
+    which the platform kills the process."""
 
     service: str = "relay"
-    """The name of this relay in its metrics and logs."""
+    """The name of this relay in metrics and logs."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least severe log lines that are written."""
+    """The minimum level of log lines."""
     log_format: Literal["auto", "json", "console"] = "auto"
-    """How log lines look; `auto` is for people on a terminal and JSON elsewhere."""
+    """The format of log lines. `auto` is `console` on a terminal and `json` elsewhere."""
     log_messages: Messages = "all"
-    """Which messages get a log line at their end: `all`, `problems`, or one in N with `1/N`;
-    problems always do."""
+    """Which messages get a log line with their outcome: `all`, `problems`, or one in N with `1/N`.
+    Problems are always logged."""
     log_file: str | None = None
-    """A file for all log lines, as JSON, turned at 50 MB with five older ones kept; standard output
-    then has everything but the messages' lines."""
+    """A file for all log lines, as JSON, rotated at 50 MB with five older files kept. Standard
+    output then gets all lines except those of messages."""
     log_payload: bool = False
-    """Write the events' data into the log too."""
+    """Include the events' data in the log."""
     metrics: Literal["auto", "cloudwatch", "emf", "prometheus", "otlp", "none"] = "auto"
-    """Where metrics go; `auto` is cloudwatch where there are AWS credentials, else none."""
+    """Where metrics are sent. `auto` is `cloudwatch` if there are AWS credentials, else `none`."""
     emf_target: EmfTarget = "stdout"
-    """Where emf writes its lines: `stdout`, the path of a file, or `tcp://host:port` for the
-    CloudWatch agent's port, which is 25888."""
+    """Where `emf` writes its lines: `stdout`, the path of a file, or `tcp://host:port` for the
+    CloudWatch agent, whose port is 25888."""
     emf_log_group: str = "/relay/metrics"
-    """The log group that emf names to the CloudWatch agent."""
+    """The log group that `emf` names to the CloudWatch agent."""
     slo: Seconds = SLO_SECONDS
-    """Seconds from a message's first sending within which an event counts as delivered in time."""
+    """Seconds from when a message is first sent within which its events count as delivered in
+    time."""
     traces: Literal["none", "otlp"] = "none"
-    """Where spans go: a span for each request to the destination, linked to its events' traces."""
+    """Where spans are sent: one for each request to the destination, linked to its events'
+    traces."""
     trace_in_data: bool = False
-    """Put the producer's trace into the event's data too, as `traceparent`, for functions to use;
-    all else in the data stays as it was."""
+    """Add the producer's trace to the event's data as `traceparent`, for functions to use. The rest
+    of the data is unchanged."""
 
     @property
     def destinations(self) -> tuple[str, ...]:
-        """The destinations that events may go to: those of the routes, else the only one."""
+        """The destinations that events may go to: those of the routes, else `destination`."""
         found = dict.fromkeys(route.destination for route in parse_routes(self.routes))
         return tuple(found) or (self.destination,)
 
     @property
     def clocks(self) -> clocks.Clocks:
-        """The clocks among the settings."""
-        return clocks.Clocks(**{name: getattr(self, name) for name in checks.CLOCKS})
+        """The settings that are clocks."""
+        return clocks.Clocks(**{name: getattr(self, name) for name in _CLOCKS})
 
     @property
     def cloud(self) -> bool:
-        """Whether events go to Inngest's Cloud and not to a server of one's own."""
-        return checks.is_cloud(self.inngest_url)
+        """Whether events go to Inngest Cloud and not to a self-hosted server."""
+        return conflicts.is_inngest_cloud(self.inngest_url)
 
     @property
     def confirms(self) -> bool:
@@ -217,14 +229,21 @@ class Settings(DestinationSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is given: a program or a test that builds settings gets no surprises."""
+        """Only the constructor's arguments: a program or test gets no value from elsewhere."""
         return (init_settings,)
 
     @model_validator(mode="after")
-    def _agrees(self) -> Self:
-        found = tuple(checks.conflicts(self))
+    def _check_conflicts(self) -> Self:
+        found = tuple(self._conflicts())
         if found:
-            text = "; ".join(problem.sentence for problem in found)
-            # As a value and not in the text: sentences hold braces and per cent signs.
-            raise PydanticCustomError("relations", "{text}", {"text": text, "problems": found})
+            text = "; ".join(conflict.sentence for conflict in found)
+            # Passed as a value, because sentences may hold braces and per cent signs.
+            raise PydanticCustomError("conflicts", "{text}", {"text": text, "conflicts": found})
         return self
+
+    def _conflicts(self) -> Iterator[Conflict]:
+        yield from self.clocks.conflicts()
+        yield from conflicts.secrets_set_twice(self)
+        signed = self.inngest_signing_key or self.inngest_signing_key_secret
+        if "inngest" in self.destinations and self.confirms and not signed:
+            yield from conflicts.confirm_without_key(self.confirm, self.inngest_url)

@@ -1,4 +1,4 @@
-"""The settings as text: variables, defaults, meanings and what a value must be."""
+"""Documentation of the settings: variables, defaults, meanings and what a value must be."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SECTIONS = {
     "envelope": "Messages",
     "host": "Push mode and its clocks",
     "max_in_flight": "Pull mode",
-    "service": "What is told",
-    "content": "Any destination but Inngest, and routes",
+    "service": "Metrics, logs and traces",
+    "content": "Destinations other than Inngest, and routes",
     "step_functions_arn": "Step Functions",
     "temporal_address": "Temporal",
     "prefect_api_url": "Prefect",
@@ -27,33 +27,33 @@ SECTIONS = {
     "webhook_url": "Webhooks",
     "bullmq_url": "BullMQ",
 }
-"""Title of each section, by its first setting."""
+"""The title of each section, by its first setting."""
 
 MASK = "********"
 
 
 def names() -> list[str]:
-    """The settings in the order in which people read them: what only some need comes last."""
+    """The settings in the order of the reference: those of single destinations come last."""
     later = DestinationSettings.model_fields
     return [*(name for name in Settings.model_fields if name not in later), *later]
 
 
 def variable(name: str) -> str:
-    """The environment variable of a field, which may be given by its alias as well."""
+    """The environment variable of a field. The field may be given by its alias too."""
     field = Settings.model_fields.get(name)
     alias = field.validation_alias if field else name
     return alias if isinstance(alias, str) else f"RELAY_{name.upper()}"
 
 
 def expected(name: str) -> str:
-    """What a value must be, for a sentence that begins with "RELAY_X must be"."""
+    """What a value must be, to complete the sentence "RELAY_X must be …"."""
     field = next(f for n, f in Settings.model_fields.items() if name in (n, f.validation_alias))
-    words = [item.words for item in _marks(field) if isinstance(item, Expected)]
+    words = [item.words for item in _metadata(field) if isinstance(item, Expected)]
     return words[0] if words else _by_type(field.annotation)
 
 
 def shown(value: Any) -> str:
-    """A value for people, the way it would be written in the environment; secrets are masked."""
+    """A value as it would be written in the environment, with secrets masked."""
     if value is None or value == ():
         return ""
     if isinstance(value, SecretStr):
@@ -67,12 +67,12 @@ def shown(value: Any) -> str:
 
 
 def meaning(name: str) -> str:
-    """What the setting does, in one paragraph without line breaks."""
+    """What the setting does, in one line."""
     return " ".join((Settings.model_fields[name].description or "").split())
 
 
 def reference() -> str:
-    """All settings as Markdown: a table for each section. `docs/settings.md` holds this text."""
+    """All settings as Markdown, a table for each section. `docs/settings.md` contains this text."""
     return "\n".join(_reference_lines())
 
 
@@ -89,8 +89,8 @@ def _reference_lines() -> Iterator[str]:
         yield f"| `{variable(name)}` | {cell} | {meaning(name)}{values} |"
 
 
-def _marks(field: FieldInfo) -> Iterable[Any]:
-    # In an optional field the marks are on the union's member.
+def _metadata(field: FieldInfo) -> Iterable[Any]:
+    # In an optional field they are on the member of the union.
     for member in get_args(field.annotation):
         yield from get_args(member)
     yield from field.metadata

@@ -1,4 +1,4 @@
-"""The kinds of values that settings hold, each with the words that say what is expected."""
+"""Types of setting values, each with a description of what is expected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECRET = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a value of this kind must be, completing the sentence "RELAY_X must be …"."""
+    """What a value of this type must be, to complete the sentence "RELAY_X must be …"."""
 
     words: str
 
@@ -30,22 +30,22 @@ def _list(value: Any) -> Any:
 
 
 def _web_address(value: str) -> str:
-    """The address without its last slash.
+    """The address without a trailing slash.
 
     Raises:
-        ValueError: it is none, or it carries what does not belong into it. The text says no more:
-            such a value may hold a secret.
+        ValueError: it is not an address, or has parts that it must not have. The text does not
+            quote it, because it may contain a secret.
     """
     value = value.strip()
     parts = urlsplit(value)
-    # Beyond this, what a request would hold is for a URL's own rules of escaping.
+    # Anything else would have to be escaped in a request.
     plain = value.isascii() and value.isprintable() and " " not in value
     bare = plain and not (parts.username or parts.password or parts.query or parts.fragment)
-    # Whoever pastes the whole event address pastes the key with it.
+    # A pasted event URL contains the key.
     if parts.scheme not in ("http", "https") or not parts.hostname or not bare:
-        raise ValueError("no bare http(s) address")
+        raise ValueError("not a bare http(s) address")
     if "/e/" in f"{parts.path}/" or parts.port == 0:
-        raise ValueError("an address with a path that is added by the relay")
+        raise ValueError("the relay adds the path itself")
     return value.rstrip("/")
 
 
@@ -53,20 +53,20 @@ def _path_expression(value: str) -> str:
     try:
         jmespath.compile(value)
     except jmespath.exceptions.JMESPathError as error:
-        raise ValueError("no JMESPath expression") from error
+        raise ValueError("not a JMESPath expression") from error
     return value
 
 
 def _key(value: SecretStr) -> SecretStr:
     text = value.get_secret_value().strip()
     if not text or not all("!" <= c <= "~" and c not in "/?#%" for c in text):
-        raise ValueError("no key")
+        raise ValueError("not a key")
     return SecretStr(text)
 
 
 def _secret_reference(value: str) -> str:
     if not _SECRET.fullmatch(value) or value.startswith("signkey-"):
-        raise ValueError("no place of a secret")
+        raise ValueError("not the name or ARN of a secret")
     return value
 
 
@@ -76,13 +76,13 @@ def _emf_target(value: str) -> str:
     parts = urlsplit(value)
     bare = not (parts.username or parts.password or parts.query or parts.path)
     if parts.scheme != "tcp" or not parts.hostname or not parts.port or not bare:
-        raise ValueError("no address of an agent")
+        raise ValueError("not the address of an agent")
     return value
 
 
 def _local_path(value: str) -> str:
     if not value.startswith("/"):
-        raise ValueError("no path")
+        raise ValueError("not a path")
     return value
 
 
@@ -107,7 +107,7 @@ WebAddress = Annotated[
     AfterValidator(_web_address),
     Expected(
         "an address such as https://inn.gs or http://10.0.0.5:8288,"
-        " in ASCII and without user, query or the part from /e/ on"
+        " in ASCII and without user, query or the path that starts with /e/"
     ),
 ]
 HeaderText = Annotated[
@@ -118,7 +118,7 @@ HeaderText = Annotated[
 QueueReference = Annotated[
     str,
     Field(
-        # Neither a user nor a query: AWS has none, and what they hold would be shown.
+        # Neither a user nor a query: AWS uses none, and a secret in them would be shown.
         pattern=r"^(https?://[^/\s@?#]+/([^\s@?#]+/)?[\w.-]+/?|arn:[\w-]+:sqs:[\w-]*:\d*:[\w.-]+|[\w-]{1,80}(\.fifo)?)$"
     ),
     Expected("a queue's URL, ARN or name"),
@@ -131,9 +131,7 @@ TableName = Annotated[
 SecretReference = Annotated[
     str,
     AfterValidator(_secret_reference),
-    Expected(
-        "the name or ARN of a secret, or ssm: and a parameter's name, and not the secret itself"
-    ),
+    Expected("the name or ARN of a secret, or ssm: and a parameter's name, not the secret itself"),
 ]
 PathExpression = Annotated[
     str,
@@ -143,7 +141,7 @@ PathExpression = Annotated[
 Key = Annotated[
     SecretStr,
     AfterValidator(_key),
-    Expected("a key as its owner issued it, without spaces, slashes or the rest of an address"),
+    Expected("a key as it was issued, without spaces, slashes or the rest of a URL"),
 ]
 Messages = Annotated[
     str,

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Where messages come from: sqsd (push mode) and the poller (pull mode)."""

@@ -1,4 +1,4 @@
-"""What the worker daemon's request says: its headers become a message."""
+"""The HTTP app to which sqsd, Elastic Beanstalk's worker daemon, posts messages (push mode)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,20 @@ from relay.http.server import Readiness, health_routes
 from relay.model.message import Attribute, Message, PeriodicTask
 from relay.model.outcome import Outcome, Retry
 
+BODY_LIMIT = 2 * 1_048_576
+"""Bytes: twice what SQS can hold. A larger body does not come from sqsd."""
+
 _PREFIX = b"x-aws-sqsd-"
 _ATTRIBUTE = b"x-aws-sqsd-attr-"
 _COUNT = re.compile(r"[0-9]{1,9}")
 
+_log = logging.getLogger(__name__)
+
 
 class NotFromSqsd(Exception):
-    """The request is none that the daemon sends for us; it is refused and nothing is acknowledged.
+    """The request is not one that sqsd sends to this app. It is refused, never acknowledged.
 
-    A message behind it stays in the queue, whole, until SQS's own redrive policy moves it.
+    If there is a message behind it, it stays in the queue until SQS's own redrive policy moves it.
     """
 
     def __init__(self, code: str, reason: str, *, status: int = 400) -> None:
@@ -41,17 +46,17 @@ def message_of(
     path: str,
     task_paths: frozenset[str] = frozenset(),
 ) -> Message:
-    """The message in a request of the daemon (Elastic Beanstalk developer guide, worker tier).
+    """The message in a request of sqsd (Elastic Beanstalk developer guide, worker tier).
 
-    Attributes arrive as headers: names in lower case, Number as text, Binary not at all. The types
-    are not told, so every attribute is a String here.
+    Attributes arrive as headers: names in lower case, Number as text, Binary not at all. Their
+    types are not sent, so every attribute is a String here.
 
     Raises:
-        NotFromSqsd: headers that every request of the daemon has are missing, the path is not one
-            that the settings allow, or the body was dropped. Whoever may send a message may choose
-            its path, and the daemon then empties the body: such a message is not taken.
+        NotFromSqsd: a header that sqsd always sends is missing, the settings do not allow the path,
+            or the body was dropped. A producer can choose a message's path, and sqsd then empties
+            the body: such a message is refused.
     """
-    told: dict[str, str] = {}
+    fields: dict[str, str] = {}
     attributes: dict[str, Attribute] = {}
     for name, value in headers:
         lower = name.lower()
@@ -59,57 +64,58 @@ def message_of(
             key = lower.removeprefix(_ATTRIBUTE).decode("latin-1")
             attributes[key] = Attribute("String", _text(value))
         elif lower.startswith(_PREFIX):
-            told[lower.removeprefix(_PREFIX).decode("latin-1")] = _text(value)
-    task = _task(told)
-    _check(told, path, task, task_paths)
+            fields[lower.removeprefix(_PREFIX).decode("latin-1")] = _text(value)
+    task = _task(fields)
+    _check(fields, path, task, task_paths)
     if not body and task is None:
-        # SQS holds no empty body: a dead letter of this one would be all that is left of the whole.
+        # SQS has no empty bodies, so the message has one. Its dead letter would be without it.
         raise NotFromSqsd(
             "emptied_body",
-            "the body was dropped on the way, as the daemon does where a message chooses its path"
-            " with beanstalk.sqsd.path",
+            "sqsd dropped the body, as it does for messages that set their path with the attribute"
+            " beanstalk.sqsd.path",
         )
     return Message(
         body=body,
-        message_id=told["msgid"],
-        queue=told.get("queue", ""),
+        message_id=fields["msgid"],
+        queue=fields.get("queue", ""),
         attributes=attributes,
-        receive_count=_count(told.get("receive-count")),
-        sent_at=_time(told.get("sent-at")),
-        first_received_at=_time(told.get("first-received-at")),
+        receive_count=_count(fields.get("receive-count")),
+        sent_at=_time(fields.get("sent-at")),
+        first_received_at=_time(fields.get("first-received-at")),
         task=task,
     )
 
 
 def _check(
-    told: dict[str, str],
+    fields: dict[str, str],
     path: str,
     task: PeriodicTask | None,
     task_paths: frozenset[str],
 ) -> None:
-    if not told.get("msgid"):
+    if not fields.get("msgid"):
         raise NotFromSqsd(
-            "not_sqsd", "the header X-Aws-Sqsd-Msgid is missing: only the worker daemon posts here"
+            "not_sqsd", "the header X-Aws-Sqsd-Msgid is missing: only sqsd may post here"
         )
     if path != "/" and path not in task_paths:
         raise NotFromSqsd(
             "path_not_allowed",
-            f"no task is taken on {path!r}: name the path in RELAY_TASK_PATHS if cron.yaml uses it",
+            f"the path {path!r} is not allowed: if cron.yaml uses it, add it to RELAY_TASK_PATHS",
             status=404,
         )
     if path != "/" and task is None:
         raise NotFromSqsd(
-            "not_a_task", f"{path!r} takes periodic tasks only, and X-Aws-Sqsd-Taskname is missing"
+            "not_a_task",
+            f"the path {path!r} is for periodic tasks only, and X-Aws-Sqsd-Taskname is missing",
         )
 
 
-def _task(told: dict[str, str]) -> PeriodicTask | None:
-    name = told.get("taskname")
-    return PeriodicTask(name, told.get("scheduled-at", "")) if name else None
+def _task(fields: dict[str, str]) -> PeriodicTask | None:
+    name = fields.get("taskname")
+    return PeriodicTask(name, fields.get("scheduled-at", "")) if name else None
 
 
 def _text(value: bytes) -> str:
-    """Header bytes as the daemon wrote them: UTF-8, or Latin-1 where they are not."""
+    """The text of a header's bytes: UTF-8, or Latin-1 if they are not."""
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -121,7 +127,7 @@ def _count(value: str | None) -> int:
 
 
 def _time(value: str | None) -> float | None:
-    """Epoch seconds of an ISO 8601 time; UTC where it names no zone."""
+    """Epoch seconds of an ISO 8601 time; UTC if it has no zone."""
     if value is None:
         return None
     try:
@@ -131,21 +137,18 @@ def _time(value: str | None) -> float | None:
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
-BODY_LIMIT = 2 * 1_048_576
-"""Bytes: twice what SQS can hold. A larger body is from somebody else."""
-
-_log = logging.getLogger(__name__)
-
-
 class PushApp:
-    """The app's endpoints around one handler. Made inside the event loop that serves it.
+    """Passes each posted message to a handler and answers with its outcome.
+
+    200 only for a message that may be deleted, 503 for one that must be delivered again. Create it
+    inside the event loop that serves it.
 
     Args:
-        handle: brings a message to its end; may take as long as it likes.
-        hold: seconds after which a request that still waits is answered 503. A message then comes
-            back after the daemon's ErrorVisibilityTimeout and joins the work if it still goes on.
+        handle: returns a message's outcome, at any time.
+        hold: seconds after which a request that still waits is answered 503. sqsd delivers the
+            message again after ErrorVisibilityTimeout; it then joins the handling, if that goes on.
         ready: the answer to `GET /ready`.
-        task_paths: paths beside `/` on which periodic tasks are taken.
+        task_paths: paths besides `/` on which periodic tasks are accepted.
     """
 
     def __init__(
@@ -173,11 +176,11 @@ class PushApp:
         )
 
     def stop(self) -> None:
-        """Take nothing new: what arrives from now on is answered 503 at once."""
+        """Answer new requests 503 at once."""
         self._stopping = True
 
     def release(self) -> None:
-        """Answer 503 to every request that is still held."""
+        """Answer every held request 503."""
         if not self._released.done():
             self._released.set_result(None)
 
@@ -188,14 +191,14 @@ class PushApp:
             body = await _body(request)
             message = message_of(request.headers.raw, body, request.url.path, self._task_paths)
         except ClientDisconnect:
-            return _again("disconnected", "the request ended before its body did")
+            return _again("disconnected", "the connection closed before the end of the body")
         except NotFromSqsd as error:
             _log.warning("refused a request (%s): %s", error.code, error.reason)
             return JSONResponse({"code": error.code, "reason": error.reason}, error.status)
         return await self._outcome(request, message)
 
     async def _outcome(self, request: Request, message: Message) -> Response:
-        """Answer with the message's outcome, or 503 when the hold is over or nobody listens."""
+        """Answer with the message's outcome, or 503 at the end of the hold or on a disconnect."""
         handling = asyncio.ensure_future(self._handle(message))
         leaving = asyncio.ensure_future(_disconnect(request))
         try:
@@ -209,7 +212,7 @@ class PushApp:
             if not handling.done():
                 handling.cancel()
         if not handling.done():
-            return _again("held", "not settled yet; the message comes again")
+            return _again("held", "not settled yet: the message will be delivered again")
         return _answer(handling.result())
 
 

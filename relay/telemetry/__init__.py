@@ -1,1 +1,1 @@
-"""What happened, told: metrics, logs and traces, and the tables of names that they share."""
+"""Metrics, logs and traces, and the table of metrics that alarms, dashboard and docs share."""

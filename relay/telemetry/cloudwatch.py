@@ -1,6 +1,6 @@
-"""Metrics in CloudWatch's embedded metric format: pure JSON lines.
+"""Sinks for CloudWatch: `PutMetricData`, and JSON lines in the embedded metric format (EMF).
 
-CloudWatch extracts them from log events that are nothing but JSON: from a container's standard
+CloudWatch extracts EMF metrics from log events that are pure JSON: from a container's standard
 output, from a file that the agent follows, or from the agent's own port. Not from standard output
 on Elastic Beanstalk, where the platform puts a prefix before each line.
 """
@@ -17,17 +17,23 @@ from typing import Any, TypeAlias
 
 from relay.telemetry import metrics
 from relay.telemetry.metrics import Kind, Metric
-from relay.telemetry.report import Report, SinkError, buckets
+from relay.telemetry.report import Report, SinkError, value_chunks
 
-VALUES = 150
-"""Amazon CloudWatch quota: different values of a metric in one entry."""
+MAX_ENTRY_VALUES = 150
+"""CloudWatch quota: different values of a metric in one `PutMetricData` entry."""
+
+MAX_EMF_VALUES = 100
+"""CloudWatch quota: different values of a metric in one log event."""
+
+REJECTED_BY_CODE = "RejectedByCode"
+"""A field beside the metrics. Fields are not billed as metrics and can be queried."""
 
 Put: TypeAlias = Callable[[str, Sequence[dict[str, Any]]], Awaitable[None]]
-"""Calls PutMetricData with a namespace and entries; raises `NotTaken`."""
+"""Calls `PutMetricData` with a namespace and entries; raises `SinkError`."""
 
 
 class CloudWatchSink:
-    """One call a report: at most a few dozen entries, far below the quota of 1,000 and 1 MB."""
+    """Sends each report in one call: a few dozen entries, far below the quota (1,000, 1 MB)."""
 
     def __init__(self, put: Put) -> None:
         self._put = put
@@ -38,13 +44,13 @@ class CloudWatchSink:
 
 
 def _entries(report: Report) -> Iterator[dict[str, Any]]:
-    about = {
+    common = {
         "Dimensions": [{"Name": name, "Value": v} for name, v in report.dimensions.items()],
         "Timestamp": datetime.fromtimestamp(report.at, UTC),
     }
     for metric in metrics.METRICS:
         for values in _values(metric, report):
-            yield {"MetricName": metric.name, "Unit": metric.unit, **about, **values}
+            yield {"MetricName": metric.name, "Unit": metric.unit, **common, **values}
 
 
 def _values(metric: Metric, report: Report) -> Iterator[dict[str, Any]]:
@@ -53,34 +59,27 @@ def _values(metric: Metric, report: Report) -> Iterator[dict[str, Any]]:
     elif metric.kind is Kind.GAUGE:
         yield {"Value": report.gauges[metric.name]}
     else:
-        for values, counts in buckets(report.window.histograms[metric.name], VALUES):
+        for values, counts in value_chunks(report.window.histograms[metric.name], MAX_ENTRY_VALUES):
             yield {"Values": values, "Counts": [float(count) for count in counts]}
 
 
-LINE_VALUES = 100
-"""CloudWatch quota: different values of a metric in one log event."""
-
-REJECTED_BY_CODE = "RejectedByCode"
-"""A field beside the metrics. Fields cost no metric and can be queried."""
-
-
 class EmfLineSink:
-    """Hands each report's lines to `write`, which may block and runs in a thread."""
+    """Passes the lines of each report to `write`, which runs in a thread and may block."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
 
     async def put(self, report: Report) -> None:
         """Write the report."""
-        text = "".join(f"{line}\n" for line in lines(report))
+        text = "".join(f"{line}\n" for line in emf_lines(report))
         try:
             await asyncio.to_thread(self._write, text)
         except OSError as error:
-            raise SinkError(f"it cannot be written: {error.strerror or error}") from error
+            raise SinkError(f"cannot write the EMF lines: {error.strerror or error}") from error
 
 
 class EmfAgentSink:
-    """Sends each report to the CloudWatch agent's TCP port, over a connection of its own."""
+    """Sends each report to the CloudWatch agent's TCP port, over a new connection."""
 
     def __init__(self, host: str, port: int, log_group: str) -> None:
         self._host = host
@@ -89,7 +88,7 @@ class EmfAgentSink:
 
     async def put(self, report: Report) -> None:
         """Send the report."""
-        text = "".join(f"{line}\n" for line in lines(report, self._log_group))
+        text = "".join(f"{line}\n" for line in emf_lines(report, self._log_group))
         try:
             _, writer = await asyncio.open_connection(self._host, self._port)
             try:
@@ -100,13 +99,13 @@ class EmfAgentSink:
             await writer.wait_closed()
         except OSError as error:
             raise SinkError(
-                f"the CloudWatch agent at {self._host}:{self._port} does not listen: "
+                f"cannot send to the CloudWatch agent at {self._host}:{self._port}: "
                 f"{error.strerror or error}"
             ) from error
 
 
-def append_to(path: Path) -> Callable[[str], None]:
-    """What writes lines to the end of this file, opened anew each time so that it may rotate."""
+def appender(path: Path) -> Callable[[str], None]:
+    """A function that appends to the file. It opens the file each time, so it may be rotated."""
 
     def write(text: str) -> None:
         with path.open("a", encoding="utf-8") as file:
@@ -115,8 +114,8 @@ def append_to(path: Path) -> Callable[[str], None]:
     return write
 
 
-def lines(report: Report, log_group: str | None = None) -> Iterator[str]:
-    """The report as JSON documents: one, or more where a histogram has too many values for one."""
+def emf_lines(report: Report, log_group: str | None = None) -> Iterator[str]:
+    """The report as JSON documents: one, or more if a histogram has too many values for one."""
     for number, histograms in enumerate(_histograms(report)):
         members: dict[str, Any] = {} if number else _single_values(report)
         yield json.dumps(_document(report, members | histograms, log_group))
@@ -124,7 +123,7 @@ def lines(report: Report, log_group: str | None = None) -> Iterator[str]:
 
 def _document(report: Report, members: dict[str, Any], log_group: str | None) -> dict[str, Any]:
     units = {metric.name: metric.unit for metric in metrics.METRICS}
-    about = {
+    directive = {
         "Timestamp": int(report.at * 1_000),
         "CloudWatchMetrics": [
             {
@@ -135,10 +134,10 @@ def _document(report: Report, members: dict[str, Any], log_group: str | None) ->
         ],
     }
     if log_group is not None:
-        about["LogGroupName"] = log_group
+        directive["LogGroupName"] = log_group
     codes = report.window.by_label(metrics.REJECTED.name)
-    rest = {REJECTED_BY_CODE: codes} if codes and metrics.REJECTED.name in members else {}
-    return {"_aws": about, **report.dimensions, **members, **rest}
+    fields = {REJECTED_BY_CODE: codes} if codes and metrics.REJECTED.name in members else {}
+    return {"_aws": directive, **report.dimensions, **members, **fields}
 
 
 def _single_values(report: Report) -> dict[str, Any]:
@@ -151,18 +150,18 @@ def _single_values(report: Report) -> dict[str, Any]:
 
 
 def _histograms(report: Report) -> Iterator[dict[str, Any]]:
-    """The members for the first document, the second, …; the first is there in any case."""
-    parts = [
+    """The histograms for the first document, the second, and so on; always at least one."""
+    columns = [
         [
-            (metric.name, part)
-            for part in buckets(report.window.histograms[metric.name], LINE_VALUES)
+            (metric.name, chunk)
+            for chunk in value_chunks(report.window.histograms[metric.name], MAX_EMF_VALUES)
         ]
         for metric in metrics.METRICS
         if metric.kind is Kind.HISTOGRAM
     ]
     yield from (
-        {name: _statistics(*part) for name, part in filter(None, row)}
-        for row in (list(zip_longest(*parts)) or [()])
+        {name: _statistics(*chunk) for name, chunk in filter(None, row)}
+        for row in (list(zip_longest(*columns)) or [()])
     )
 
 

@@ -1,4 +1,4 @@
-"""The flusher: takes what was counted to a sink, once a minute and at the end."""
+"""Sends the counts to a metrics sink once a minute, and once more when the relay stops."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from relay.telemetry import metrics
 from relay.telemetry.recorder import Recorder
 from relay.telemetry.report import Report, Sink, SinkError, State, Window
 
-PATIENCE = 10.0
-"""Seconds for a sink to take a report. At the end it delays the exit by as much, at most."""
+SINK_TIMEOUT = 10.0
+"""Seconds that a sink may take for a report. The exit is delayed by at most as much."""
 
-UNNAMED = "unknown"
-"""The queue's name where no setting tells it and no message came yet."""
+UNKNOWN_QUEUE = "unknown"
+"""The queue's name if no setting names it and no message has arrived yet."""
 
 _log = logging.getLogger(__name__)
 
 
 class Flusher:
-    """Delivers reports to one sink. What it does not take is added to the next report.
+    """Sends reports to one sink. A report that fails is added to the next one.
 
-    A failing sink costs nothing else: it is counted, and told twice, at the start of the trouble
-    and at its end.
+    A failure affects nothing else. It is counted, and logged when the failures start and when they
+    end.
 
     Args:
-        recorder: whose counts are taken.
-        sink: where they go.
+        recorder: holds the counts.
+        sink: where reports go.
         service: the first dimension.
-        queue: the second; None takes the name that the messages bear.
-        state: what the relay is doing at that moment.
-        tell: is called with each report's own window and state, whether the sink takes it or not.
+        queue: the second; None takes the queue's name from the messages.
+        state: returns the relay's current state.
+        on_flush: called at each flush with the counts since the last one, and the state, before
+            they are sent.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Flusher:
         service: str,
         queue: str | None = None,
         state: Callable[[], State] = State,
-        tell: Callable[[Window, State], None] = lambda _window, _state: None,
+        on_flush: Callable[[Window, State], None] = lambda _window, _state: None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -52,11 +53,11 @@ class Flusher:
         self._service = service
         self._queue = queue
         self._state = state
-        self._tell = tell
+        self._on_flush = on_flush
         self._clock = clock
         self._sleep = sleep
-        self._owed = Window()
-        self._trouble: str | None = None
+        self._unsent = Window()
+        self._failing = False
 
     async def run(self) -> None:
         """Flush once a minute until cancelled."""
@@ -65,50 +66,50 @@ class Flusher:
             await self.flush()
 
     async def flush(self) -> None:
-        """Deliver what was counted since the last time. Never raises for the sink's sake."""
+        """Send the counts since the last flush. A sink's error is never raised."""
         self._recorder.count(metrics.HEARTBEAT)
         window, state = self._recorder.take(), self._state()
-        self._tell(window, state)
-        self._owed.add(window)
+        self._on_flush(window, state)
+        self._unsent.add(window)
         report = Report(
             at=self._clock(),
             dimensions=self.dimensions,
-            window=self._owed,
+            window=self._unsent,
             gauges=gauges(state),
         )
-        await self._deliver(report)
+        await self._send(report)
 
-    async def _deliver(self, report: Report) -> None:
+    async def _send(self, report: Report) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(SINK_TIMEOUT):
                 await self._sink.put(report)
         except SinkError as error:
             self._failed(str(error))
         except TimeoutError:
-            self._failed(f"no answer in {PATIENCE:g} s")
-        except Exception as error:  # noqa: BLE001 - whatever a sink's library raises: see above
+            self._failed(f"no response in {SINK_TIMEOUT:g} s")
+        except Exception as error:  # noqa: BLE001 - whatever a sink's library raises
             self._failed(f"{type(error).__name__}: {error}")
         else:
-            self._owed = Window()
-            if self._trouble is not None:
-                _log.info("metrics are taken again")
-            self._trouble = None
+            self._unsent = Window()
+            if self._failing:
+                _log.info("metrics are sent again")
+            self._failing = False
 
     def _failed(self, reason: str) -> None:
         self._recorder.count(metrics.TELEMETRY_FAILURES)
-        if self._trouble is None:
-            _log.warning("metrics are not taken and will be sent with the next ones: %s", reason)
-        self._trouble = reason
+        if not self._failing:
+            _log.warning("metrics not sent, they are added to the next report: %s", reason)
+        self._failing = True
 
     @property
     def dimensions(self) -> Mapping[str, str]:
-        """The values of the dimensions."""
-        queue = self._queue or self._recorder.queue or UNNAMED
+        """The value of each dimension."""
+        queue = self._queue or self._recorder.queue or UNKNOWN_QUEUE
         return dict(zip(metrics.DIMENSIONS, (self._service, queue), strict=True))
 
 
 def gauges(state: State) -> Mapping[str, float]:
-    """The value of each gauge, by its metric's name."""
+    """The value of each gauge, by the metric's name."""
     return {
         metrics.HALTED.name: float(state.halted),
         metrics.IN_FLIGHT.name: float(state.in_flight),

@@ -1,4 +1,4 @@
-"""The log: where lines go, for as long as it is open."""
+"""The log: writes records and messages' lines to standard output and a file."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from relay.telemetry.log_format import ConsoleFormat, JsonFormat, LineFormat, utf_8
+from relay.telemetry.log_format import ConsoleFormat, JsonFormat, LineFormat, encode_utf8
 from relay.telemetry.log_writer import LineWriter, LogFile
-from relay.telemetry.message_line import LEVELS, Line
+from relay.telemetry.message_line import LEVELS, DeliveredLine
 from relay.telemetry.redaction import Redactor
 
-OURS = "relay"
-"""The logger above all of ours. Others are heard from warnings on: some log addresses as news."""
+LOGGER = "relay"
+"""The parent of all our loggers. Other loggers write warnings and errors only: some of them log
+URLs at level info."""
 
 
 class _Handler(logging.Handler):
-    """Hands what is logged to the log."""
+    """Passes log records to the log."""
 
-    def __init__(self, take: Callable[[logging.LogRecord], None]) -> None:
+    def __init__(self, write: Callable[[logging.LogRecord], None]) -> None:
         super().__init__()
-        self._take = take
+        self._write = write
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._take(record)
-        except Exception:  # noqa: BLE001 - a record that cannot be written must not harm its writer
+            self._write(record)
+        except Exception:  # noqa: BLE001 - logging must not raise in the code that logs
             self.handleError(record)
 
 
 class Log:
-    """Writes records and message lines, without secrets, by threads of their own.
+    """Writes log records and messages' lines, without secrets, in background threads.
 
-    With a file, everything goes there as JSON, and to `screen` goes everything but the messages'
-    lines. Without one everything goes to `screen`.
+    With a file, everything goes to the file as JSON, and everything but the messages' lines also to
+    `screen`. Without a file everything goes to `screen`.
     """
 
     def __init__(
@@ -56,31 +57,33 @@ class Log:
         self._level = level
 
     def record(self, record: logging.LogRecord) -> None:
-        """Write a record of the logging machinery."""
+        """Write a record of Python's `logging`."""
         for writer, log_format in filter(None, (self._screen, self._file)):
-            writer.take(utf_8(self._redactor.hide(log_format.record(record))))
+            writer.take(encode_utf8(self._redactor.redact(log_format.record(record))))
 
-    def messages(self, lines: Sequence[Line], at: float, *, foreign: bool) -> None:
-        """Write messages' lines. `foreign` ones hold words that are not the relay's own."""
+    def messages(self, lines: Sequence[DeliveredLine], at: float, *, untrusted: bool) -> None:
+        """Write messages' lines. `untrusted` ones contain text of a server or of the payload."""
         if self._level > logging.INFO:
             lines = [line for line in lines if LEVELS[line.outcome] >= self._level]
         if lines:
             writer, log_format = self._file or self._screen
             text = log_format.messages(lines, at)
-            if foreign:
-                text = self._redactor.hide(text.decode()).encode()
+            if untrusted:
+                text = self._redactor.redact(text.decode()).encode()
             else:
-                text = self._redactor.hide_from_ours(text)
+                text = self._redactor.redact_own(text)
             writer.take(text, len(lines))
 
     def metrics(self, text: str) -> None:
-        """Write lines to the screen as they are, for who reads metrics there."""
+        """Write lines to `screen` unchanged, for metrics that are read from standard output."""
         for line in text.splitlines():
             self._screen[0].take(line.encode())
 
-    def take_lost(self) -> int:
-        """How many lines found no place since the last call."""
-        return sum(writer.take_lost() for writer, _ in filter(None, (self._screen, self._file)))
+    def take_lost_lines(self) -> int:
+        """The number of lines dropped since the last call."""
+        return sum(
+            writer.take_lost_lines() for writer, _ in filter(None, (self._screen, self._file))
+        )
 
 
 @contextlib.contextmanager
@@ -93,57 +96,58 @@ def open_log(
     redactor: Redactor,
     screen: TextIO | None = None,
 ) -> Iterator[Log]:
-    """Send everything that is logged where it belongs, for as long as the block runs.
+    """Write everything that is logged while the block runs.
 
     Args:
-        service: named in every line of JSON.
-        level: the least severe that is written of our own.
-        log_format: `json`, `console`, or `auto`: console on a terminal, JSON elsewhere.
-        file: the file for everything; none if None.
-        redactor: hides secrets in every line.
+        service: the field `service` of every JSON line.
+        level: the lowest level of our own records that is written.
+        log_format: format of `screen`: `json`, `console`, or `auto`, which is `console` on a
+            terminal and `json` elsewhere.
+        file: also written to, always as JSON.
+        redactor: removes secrets from every line.
         screen: standard output if None.
     """
     screen = screen or sys.stdout
     terminal = screen.isatty()
-    people = log_format == "console" or (log_format == "auto" and terminal)
-    shown: LineFormat = ConsoleFormat(colour=terminal) if people else JsonFormat(service)
+    console = log_format == "console" or (log_format == "auto" and terminal)
+    shown: LineFormat = ConsoleFormat(colour=terminal) if console else JsonFormat(service)
     with contextlib.ExitStack() as stack:
-        out = stack.enter_context(_writing(_to(screen)))
-        kept = None
+        out = stack.enter_context(_line_writer(_stream_writer(screen)))
+        filed = None
         if file is not None:
             log_file = LogFile(file)
             stack.callback(log_file.close)
-            told = partial(_complain, file)
-            kept = (stack.enter_context(_writing(log_file.write, told)), JsonFormat(service))
+            writer = stack.enter_context(_line_writer(log_file.write, partial(_report, file)))
+            filed = (writer, JsonFormat(service))
         number = logging.getLevelNamesMapping()[level.upper()]
-        log = Log(service=service, screen=(out, shown), file=kept, redactor=redactor, level=number)
+        log = Log(service=service, screen=(out, shown), file=filed, redactor=redactor, level=number)
         stack.enter_context(_installed(_Handler(log.record), number))
         yield log
 
 
 @contextlib.contextmanager
-def _writing(
-    write: Callable[[bytes], None], told: Callable[[str | None], None] = lambda _why: None
+def _line_writer(
+    write: Callable[[bytes], None], on_change: Callable[[str | None], None] = lambda _reason: None
 ) -> Iterator[LineWriter]:
-    writer = LineWriter(write, told=told)
+    writer = LineWriter(write, on_change=on_change)
     try:
         yield writer
     finally:
         writer.close()
 
 
-def _complain(file: Path, why: str | None) -> None:
-    """Standard error is the one place left to say that the log has no place."""
-    state = f"cannot be written, and its lines are lost: {why}" if why else "is written again"
-    with contextlib.suppress(OSError, ValueError):  # nor does anybody read that one
+def _report(file: Path, reason: str | None) -> None:
+    """Report on standard error that the log file fails, or works again."""
+    state = f"cannot be written, lines are dropped: {reason}" if reason else "is written again"
+    with contextlib.suppress(OSError, ValueError):  # standard error may be closed as well
         sys.stderr.write(f"relay: the log file {file} {state}\n")
 
 
-def _to(stream: TextIO) -> Callable[[bytes], None]:
-    """Writes to the bytes below the stream where it has some: UTF-8 whatever its encoding is."""
+def _stream_writer(stream: TextIO) -> Callable[[bytes], None]:
+    """Writes to the stream's binary buffer if it has one: UTF-8 whatever the stream's encoding."""
 
     def write(text: bytes) -> None:
-        stream.flush()  # what was printed before comes first
+        stream.flush()  # text printed before must come first
         stream.buffer.write(text)
         stream.buffer.flush()
 
@@ -156,8 +160,8 @@ def _to(stream: TextIO) -> Callable[[bytes], None]:
 
 @contextlib.contextmanager
 def _installed(handler: logging.Handler, level: int) -> Iterator[None]:
-    """Take part in the logging machinery, and leave it as it was."""
-    root, ours = logging.getLogger(), logging.getLogger(OURS)
+    """Add the handler to Python's `logging`, and restore its state afterwards."""
+    root, ours = logging.getLogger(), logging.getLogger(LOGGER)
     before = root.level, ours.level
     root.addHandler(handler)
     root.setLevel(max(level, logging.WARNING))

@@ -1,4 +1,4 @@
-"""The two forms of a log line: JSON for machines, a short sentence for people."""
+"""The two formats of a log line: JSON for machines, short text for people."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import Any, Protocol
 import msgspec
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
-from relay.telemetry.message_line import LEVELS, Line, LongLine
+from relay.telemetry.message_line import LEVELS, DeliveredLine, FullLine
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class LineFormat(Protocol):
-    """How lines look."""
+    """Formats lines."""
 
     def record(self, record: logging.LogRecord) -> str:
-        """Any record of the logging machinery."""
+        """A record of Python's `logging`."""
         ...
 
-    def messages(self, lines: Sequence[Line], at: float) -> bytes:
-        """Lines about messages, as UTF-8 text of one line or more without the last one's end."""
+    def messages(self, lines: Sequence[DeliveredLine], at: float) -> bytes:
+        """Lines about messages, as UTF-8 without the last newline."""
         ...
 
 
 class JsonFormat:
     """One JSON object a line.
 
-    Records are formatted by powertools' formatter. Messages' lines have the same first fields, and
-    are written by msgspec: at 50 µs a line the formatter would be a third of a message's work.
+    Records are formatted by powertools. Messages' lines have the same first fields, but are encoded
+    by msgspec: the formatter takes 50 µs a line, which would be a third of a message's work.
     """
 
     def __init__(self, service: str) -> None:
@@ -45,22 +45,22 @@ class JsonFormat:
         )
 
     def record(self, record: logging.LogRecord) -> str:
-        """The record with its `extra` fields, the exception's trace among them."""
-        # From Python 3.12 on every record names its task, which tells nobody anything.
-        told = {name: value for name, value in vars(record).items() if name != "taskName"}
-        return self._formatter.format(logging.makeLogRecord(told))
+        """The record with its `extra` fields and the traceback of its exception."""
+        # From Python 3.12 on every record names its task, which helps nobody.
+        fields = {name: value for name, value in vars(record).items() if name != "taskName"}
+        return self._formatter.format(logging.makeLogRecord(fields))
 
-    def messages(self, lines: Sequence[Line], at: float) -> bytes:
-        """The lines, which know their time."""
+    def messages(self, lines: Sequence[DeliveredLine], at: float) -> bytes:
+        """The lines. Their timestamps are fields already."""
         del at
         try:
             return _encode_lines(lines)[:-1]
-        except UnicodeEncodeError:  # a lone surrogate has no UTF-8; its escape has
+        except UnicodeEncodeError:  # a lone surrogate: UTF-8 cannot hold it, a JSON escape can
             return "\n".join(json.dumps(msgspec.to_builtins(line)) for line in lines).encode()
 
 
 class ConsoleFormat:
-    """One short line, coloured if wanted."""
+    """One short line, optionally coloured."""
 
     _COLOURS: Mapping[int, str] = {
         logging.DEBUG: "\x1b[2m",
@@ -77,27 +77,27 @@ class ConsoleFormat:
         self._traceback = logging.Formatter().formatException
 
     def record(self, record: logging.LogRecord) -> str:
-        """Time, level, sentence, and the fields that it does not hold."""
+        """Time, level, message, and the `extra` fields."""
         extra = {k: v for k, v in vars(record).items() if k not in _STANDARD}
         text = f"{record.getMessage()}{_pairs(extra)}"
         if record.exc_info:
             text = f"{text}\n{self._traceback(record.exc_info)}"
         return self._line(record.created, record.levelno, record.levelname.lower(), text)
 
-    def messages(self, lines: Sequence[Line], at: float) -> bytes:
-        """What became of which event, for each message."""
-        return utf_8("\n".join(self._message(line, at) for line in lines))
+    def messages(self, lines: Sequence[DeliveredLine], at: float) -> bytes:
+        """The outcome of each message and its event."""
+        return encode_utf8("\n".join(self._message(line, at) for line in lines))
 
-    def _message(self, line: Line, at: float) -> str:
+    def _message(self, line: DeliveredLine, at: float) -> str:
         what = f"{line.event_name or 'a message'} {line.event_id or line.message_id}"
-        told: dict[str, Any] = {"attempts": line.attempts, "seconds": line.seconds}
-        if isinstance(line, LongLine):
+        fields: dict[str, Any] = {"attempts": line.attempts, "seconds": line.seconds}
+        if isinstance(line, FullLine):
             if line.event_count is not None:
                 what = f"{line.event_count} events in {line.message_id}"
             if line.reason is not None:
                 what += f": {line.reason}"
-            told = {"code": line.code, **told}
-        pairs = _pairs({key: value for key, value in told.items() if value is not None})
+            fields = {"code": line.code, **fields}
+        pairs = _pairs({key: value for key, value in fields.items() if value is not None})
         return self._line(at, LEVELS[line.outcome], line.outcome, f"{what}{pairs}")
 
     def _line(self, at: float, level: int, word: str, text: str) -> str:
@@ -106,8 +106,8 @@ class ConsoleFormat:
         return f"{colour}{line}\x1b[0m" if self._colour and colour else line
 
 
-def utf_8(text: str) -> bytes:
-    """The text as it is written; what has no UTF-8 is written as its escape."""
+def encode_utf8(text: str) -> bytes:
+    """The text as UTF-8. What UTF-8 cannot hold is written as its escape."""
     return text.encode(errors="backslashreplace")
 
 

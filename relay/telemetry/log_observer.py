@@ -1,4 +1,4 @@
-"""The log's observer: which facts become lines, and of which kind."""
+"""Turns facts into log lines: one for each message, and records for outages and errors."""
 
 from __future__ import annotations
 
@@ -12,58 +12,58 @@ from zlib import crc32
 from relay.model.facts import DeadLettered, Fact, Forwarded, Settled
 from relay.model.outcome import Delivered
 from relay.telemetry.log import Log
-from relay.telemetry.log_records import REMARKS, see
-from relay.telemetry.message_line import Attempts, Line, MessageLines, format_timestamp
-from relay.telemetry.observers import Ways, each
+from relay.telemetry.log_records import LOG_FUNCTIONS, see_setting
+from relay.telemetry.message_line import Attempts, DeliveredLine, MessageLines, format_timestamp
+from relay.telemetry.observers import FactHandlers, one_by_one
 from relay.telemetry.report import State, Window
 
-Chosen: TypeAlias = Callable[[Settled], bool]
+SETTLE_WAIT = 5.0
+"""Seconds after which a dead-lettered message that has not settled is logged without its end."""
+
+MessageFilter: TypeAlias = Callable[[Settled], bool]
+"""Whether the message gets a line."""
 
 _SHARE = re.compile(r"1/([1-9][0-9]{0,8})", re.ASCII)
-
-
-def message_filter(written: str) -> Chosen:
-    """What `all`, `problems` or `1/N` chooses; a message with a problem is chosen by each.
-
-    One in N goes by the message's id, so that a message is told at all of its receives or at none.
-
-    Raises:
-        ValueError: it is none of the three.
-    """
-    if written == "all":
-        return everything
-    if written == "problems":
-        return problem
-    share = _SHARE.fullmatch(written)
-    if share is None:
-        raise ValueError(f"{written!r} is neither all, problems nor 1/N")
-    every = int(share[1])
-    return lambda s: crc32(s.message.message_id.encode()) % every == 0 or problem(s)
-
-
-def everything(_settled: Settled) -> bool:
-    """Yes."""
-    return True
-
-
-def problem(settled: Settled) -> bool:
-    """Whether the message did not simply go through."""
-    return not isinstance(settled.outcome, Delivered)
-
-
-PROMPT = 5.0
-"""Seconds within which a message's end follows its copy, if it follows at all."""
 
 _log = logging.getLogger(__name__)
 
 
+def message_filter(text: str) -> MessageFilter:
+    """The filter for `all`, `problems` or `1/N`. Each lets messages with a problem through.
+
+    `1/N` selects by the message's id, so that either all receives of a message are logged or none.
+
+    Raises:
+        ValueError: the text is none of the three.
+    """
+    if text == "all":
+        return every_message
+    if text == "problems":
+        return has_problem
+    share = _SHARE.fullmatch(text)
+    if share is None:
+        raise ValueError(f"{text!r} is neither all, problems nor 1/N")
+    every = int(share[1])
+    return lambda s: crc32(s.message.message_id.encode()) % every == 0 or has_problem(s)
+
+
+def every_message(_settled: Settled) -> bool:
+    """The filter `all`."""
+    return True
+
+
+def has_problem(settled: Settled) -> bool:
+    """The filter `problems`: whether the message was retried or rejected."""
+    return not isinstance(settled.outcome, Delivered)
+
+
 class LogObserver:
-    """One line for each message at its end, and two for an outage: at its start and at its end.
+    """Writes one line for each message when it settles, and two for an outage: start and end.
 
     Args:
-        log: where messages' lines go.
-        chosen: which messages get one.
-        payload: write the events' data into it.
+        log: where lines go.
+        message_filter: which messages get a line.
+        payload: include the events' data.
         clock: seconds since the epoch.
     """
 
@@ -71,7 +71,7 @@ class LogObserver:
         self,
         log: Log,
         *,
-        message_filter: Chosen,
+        message_filter: MessageFilter,
         payload: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -81,38 +81,27 @@ class LogObserver:
         self._clock = clock
         self._attempts = Attempts()
         self._make = MessageLines(log.service, self._attempts, payload=payload)
-        self._lines: list[Line] = []
-        self._now = 0.0
-        self._stamp = ""
+        self._lines: list[DeliveredLine] = []
+        self._lines_at = 0.0
+        self._timestamp = ""
         self._problem: str | None = None
-        self._letters: dict[str, tuple[float, DeadLettered]] = {}
-        self.ways: Ways = {
-            # Payloads of a round might be more than may wait.
-            Settled: each(self._alone) if payload else self._settled,
-            Forwarded: each(self._attempts.note),
-            DeadLettered: each(self._dead_lettered),
-            **dict.fromkeys(REMARKS, each(self._remark)),
+        self._dead_letters: dict[str, tuple[float, DeadLettered]] = {}
+        self.handlers: FactHandlers = {
+            # The payloads of a whole round may be too large to buffer.
+            Settled: one_by_one(self._write_full) if payload else self._settled,
+            Forwarded: one_by_one(self._attempts.record),
+            DeadLettered: one_by_one(self._dead_lettered),
+            **dict.fromkeys(LOG_FUNCTIONS, one_by_one(self._log_record)),
         }
 
     def end_round(self) -> None:
-        """Write the lines of the messages that came to their end in it."""
+        """Write the lines of the messages that settled in this round."""
         self._write()
 
-    def _write(self) -> None:
-        if self._lines:
-            try:
-                self._log.messages(self._lines, self._now, foreign=False)
-            finally:
-                self._lines.clear()
-
-    def _remark(self, fact: Fact) -> None:
-        self._write()  # lines stand in the order of what they tell of
-        REMARKS[type(fact)](fact)
-
-    def tell(self, window: Window, state: State) -> None:
-        """Write the last minute's summary, if anything happened in it, and a halt that began."""
-        self._orphans()
-        self._halts(state)
+    def on_flush(self, window: Window, state: State) -> None:
+        """Log the start or end of a halt, and a summary of the last minute unless it was idle."""
+        self._log_unsettled()
+        self._log_halt(state)
         counts = _summary(window)
         if counts or state.in_flight or state.circuit != "closed":
             _log.info(
@@ -120,73 +109,86 @@ class LogObserver:
                 extra={"counts": counts, "in_flight": state.in_flight, "circuit": state.circuit},
             )
 
-    def _halts(self, state: State) -> None:
-        """A halt that no fact tells of: its start and its end."""
+    def _write(self) -> None:
+        if self._lines:
+            try:
+                self._log.messages(self._lines, self._lines_at, untrusted=False)
+            finally:
+                self._lines.clear()
+
+    def _log_record(self, fact: Fact) -> None:
+        self._write()  # lines appear in the order of the facts
+        LOG_FUNCTIONS[type(fact)](fact)
+
+    def _log_halt(self, state: State) -> None:
+        """Log the start and end of a halt that has no fact."""
         if state.problem != self._problem:
             if state.problem is None:
                 _log.warning("no longer halted")
             else:
                 fields = {"setting": state.setting or ""}
-                _log.error("halted%s: %s", see(state.setting), state.problem, extra=fields)
+                _log.error("halted%s: %s", see_setting(state.setting), state.problem, extra=fields)
         self._problem = state.problem
 
     def _settled(self, facts: Iterator[Settled]) -> None:
-        message_filter, make, lines = self._message_filter, self._make.of, self._lines
-        every = message_filter is everything  # and need not be asked about each
+        selected, make, lines = self._message_filter, self._make.of, self._lines
+        every = selected is every_message  # saves the call
         for fact in facts:
-            if type(fact.outcome) is not Delivered or len(fact.results) != 1 or self._letters:
-                self._alone(fact)
-            elif every or message_filter(fact):
+            if type(fact.outcome) is not Delivered or len(fact.results) != 1 or self._dead_letters:
+                self._write_full(fact)
+            elif every or selected(fact):
                 if not lines:
-                    self._begin(fact.at)
-                lines.append(make(fact, fact.results[0][0], self._stamp, Line))
+                    self._set_time(fact.at)
+                lines.append(make(fact, fact.results[0][0], self._timestamp, DeliveredLine))
             else:
                 self._attempts.pop(fact.results[0][0].id, None)
 
-    def _begin(self, at: float) -> None:
-        """The lines from here on are of this time."""
-        self._now = at
-        self._stamp = format_timestamp(at)
+    def _set_time(self, at: float) -> None:
+        """Set the time of the lines from here on."""
+        self._lines_at = at
+        self._timestamp = format_timestamp(at)
 
-    def _alone(self, fact: Settled) -> None:
-        """Tell of a message of which more is to be told than that its event was delivered."""
-        letter = self._letters.pop(fact.message.message_id, None)
+    def _write_full(self, fact: Settled) -> None:
+        """Write the lines of a message that a `DeliveredLine` cannot describe."""
+        dead_letter = self._dead_letters.pop(fact.message.message_id, None)
         if not self._message_filter(fact):
             for event, _ in fact.results:
                 self._attempts.pop(event.id, None)
             return
-        foreign = self._payload or not isinstance(fact.outcome, Delivered)
-        if foreign:
+        untrusted = self._payload or not isinstance(fact.outcome, Delivered)
+        if untrusted:
             self._write()
         if not self._lines:
-            self._begin(fact.at)
-        lines = self._make.lines_of(fact, self._stamp)
-        if letter is not None and not letter[1].complete:
+            self._set_time(fact.at)
+        lines = self._make.lines_of(fact, self._timestamp)
+        if dead_letter is not None and not dead_letter[1].complete:
             for line in lines:
                 line.incomplete_copy = True
-        if foreign:
-            # A server's words, which a reason may be, take long to be searched for what looks like
-            # a secret.
-            self._log.messages(lines, self._now, foreign=True)
+        if untrusted:
+            # Written apart from the other lines: a reason may be a server's response, and searching
+            # such text for secrets is slow.
+            self._log.messages(lines, self._lines_at, untrusted=True)
         else:
             self._lines += lines
 
     def _dead_lettered(self, fact: DeadLettered) -> None:
-        self._letters[fact.message.message_id] = self._clock(), fact
+        self._dead_letters[fact.message.message_id] = self._clock(), fact
 
-    def _orphans(self) -> None:
-        """Tell of copies that were stored after their message was withdrawn: no end follows."""
+    def _log_unsettled(self) -> None:
+        """Log messages that were dead-lettered after their delivery was cancelled."""
         now = self._clock()
-        for message_id, (at, fact) in list(self._letters.items()):
-            if now - at < PROMPT:
+        for message_id, (at, fact) in list(self._dead_letters.items()):
+            if now - at < SETTLE_WAIT:
                 continue
-            del self._letters[message_id]
+            del self._dead_letters[message_id]
             fields = {"message_id": message_id, "queue": fact.message.queue, "code": fact.code}
-            _log.warning("dead-lettered after it was withdrawn: %s", fact.reason, extra=fields)
+            _log.warning(
+                "dead-lettered after its delivery was cancelled: %s", fact.reason, extra=fields
+            )
 
 
 def _summary(window: Window) -> dict[str, int]:
-    """Each counter that moved, those with labels once for each of them."""
+    """The counters that are not 0, by label where they have labels."""
     return {
         f"{name}.{label}" if label else name: count
         for (name, label), count in sorted(window.counters.items())

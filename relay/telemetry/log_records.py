@@ -1,4 +1,4 @@
-"""Remarks: what the log says of facts other than a message's end."""
+"""Log records for facts other than a message's end: outages, the ledger, failed SQS calls."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from relay.model.facts import (
 _log = logging.getLogger(__name__)
 
 
-def see(setting: str | None) -> str:
-    """Where to look, behind a sentence."""
+def see_setting(setting: str | None) -> str:
+    """The end of a sentence that names the setting to check."""
     return f", see {setting}" if setting else ""
 
 
@@ -31,9 +31,9 @@ def _circuit_changed(fact: CircuitChanged) -> None:
         _log.warning("delivering again after %.0f s: %s", fact.seconds, fact.reason, extra=fields)
     elif fact.state == "halted":
         fields |= {"setting": fact.setting or ""}
-        _log.error("halted%s: %s", see(fact.setting), fact.reason, extra=fields)
+        _log.error("halted%s: %s", see_setting(fact.setting), fact.reason, extra=fields)
     else:
-        _log.warning("holding, the destination is away: %s", fact.reason, extra=fields)
+        _log.warning("destination unavailable, holding messages: %s", fact.reason, extra=fields)
 
 
 def _receiving_changed(fact: ReceivingChanged) -> None:
@@ -41,7 +41,7 @@ def _receiving_changed(fact: ReceivingChanged) -> None:
     if fact.state == "open":
         _log.warning("receiving again after %.0f s", fact.seconds, extra=fields)
     elif fact.state == "halted":
-        _log.error("halted, nothing can be received: %s", fact.reason, extra=fields)
+        _log.error("halted, cannot receive: %s", fact.reason, extra=fields)
     else:
         _log.warning("backing off from the queue: %s", fact.reason, extra=fields)
 
@@ -49,7 +49,7 @@ def _receiving_changed(fact: ReceivingChanged) -> None:
 def _ledger_changed(fact: LedgerChanged) -> None:
     fields = {"seconds": round(fact.seconds, 1)}
     if fact.unavailable:
-        _log.warning("delivering without the ledger: %s", fact.reason, extra=fields)
+        _log.warning("ledger unavailable, delivering without it: %s", fact.reason, extra=fields)
     else:
         _log.warning("using the ledger again after %.0f s", fact.seconds, extra=fields)
 
@@ -57,30 +57,40 @@ def _ledger_changed(fact: LedgerChanged) -> None:
 def _id_reused(fact: IdReused) -> None:
     event = fact.event
     fields = {"code": "id_reused", "message_id": event.message_id, "event_id": event.id}
-    _log.warning("the id came before with another content, and counts as the same", extra=fields)
+    _log.warning(
+        "the event id was used before with different content; treated as the same event",
+        extra=fields,
+    )
 
 
 def _deleted_late(fact: DeletedLate) -> None:
-    fields = {"message_id": fact.message_id}
-    _log.warning("deleted after its lease had run out: it may come once more", extra=fields)
+    _log.warning(
+        "deleted after its visibility timeout had expired: it may be delivered again",
+        extra={"message_id": fact.message_id},
+    )
 
 
 def _delete_failed(fact: DeleteFailed) -> None:
     fields = {"message_id": fact.message_id}
-    _log.warning("not deleted, it comes again: %s", fact.reason, extra=fields)
+    _log.warning("delete failed, it will be delivered again: %s", fact.reason, extra=fields)
 
 
 def _lease_lost(fact: LeaseLost) -> None:
-    fields = {"message_id": fact.message_id}
-    _log.warning("its lease was lost: somebody else may have it too", extra=fields)
+    _log.warning(
+        "its visibility timeout was not extended in time: another consumer may have it too",
+        extra={"message_id": fact.message_id},
+    )
 
 
 def _release_failed(fact: ReleaseFailed) -> None:
-    fields = {"message_id": fact.message_id}
-    _log.warning("not released, it comes at its lease's end: %s", fact.reason, extra=fields)
+    _log.warning(
+        "release failed, it becomes visible when its visibility timeout expires: %s",
+        fact.reason,
+        extra={"message_id": fact.message_id},
+    )
 
 
-REMARKS: Mapping[type, Callable[[Any], None]] = {
+LOG_FUNCTIONS: Mapping[type, Callable[[Any], None]] = {
     CircuitChanged: _circuit_changed,
     ReceivingChanged: _receiving_changed,
     LedgerChanged: _ledger_changed,
@@ -90,4 +100,4 @@ REMARKS: Mapping[type, Callable[[Any], None]] = {
     LeaseLost: _lease_lost,
     ReleaseFailed: _release_failed,
 }
-"""What tells of each kind of fact."""
+"""The function that logs each type of fact."""

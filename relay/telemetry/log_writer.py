@@ -1,4 +1,4 @@
-"""The line writer: a thread that writes lines, so that nobody waits for a disk or a full pipe."""
+"""Writes log lines in a thread, so that a slow disk or a full pipe delays no message."""
 
 from __future__ import annotations
 
@@ -9,36 +9,43 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, BinaryIO
 
-LIMIT = 8 * 1_048_576
-"""Bytes that may wait. At 500 each that is 16,000 lines, seconds of the heaviest traffic."""
+BUFFER_BYTES = 8 * 1_048_576
+"""Bytes to buffer. At 500 each that is 16,000 lines, seconds of the heaviest traffic."""
 
-GATHER = 0.05
-"""Seconds between two writes under load: one call for many lines, since waking a thread costs as
-much as several lines. So much a crash may lose."""
+WRITE_DELAY = 0.05
+"""Seconds before a write, to write many lines in one call: waking a thread costs as much as several
+lines. A crash may lose the lines of this time."""
+
+MAX_FILE_BYTES = 50_000_000
+"""When a log file is rotated. An agent that follows it has read it by the next rotation."""
+
+BACKUPS = 5
+"""Rotated files to keep."""
 
 
 class LineWriter:
-    """Takes lines from any thread at once and writes them in order, many at a time.
+    """Takes lines from any thread without blocking and writes them in order, many at a time.
 
-    Where they cannot be written (a full disk, a pipe that nobody reads), they wait up to the limit
-    and are then dropped and counted: delivery goes on. Every line that is taken before `close` is
-    written by it, if `close` is given the time.
+    Lines wait in a buffer while `write` blocks (a pipe that nobody reads). Beyond the limit they
+    are dropped and counted. Lines of a write that fails (a full disk) are dropped and counted too.
+    `close` writes every line taken before it, if its timeout suffices.
 
     Args:
         write: writes whole lines; may block, may raise `OSError` or `ValueError`.
-        limit: bytes that may wait.
-        told: hears in that thread why lines are lost, and None once they are written again.
+        limit: bytes to buffer.
+        on_change: called in that thread with the reason when writes start to fail, and with None
+            when they work again.
     """
 
     def __init__(
         self,
         write: Callable[[bytes], None],
         *,
-        limit: int = LIMIT,
-        told: Callable[[str | None], None] = lambda _why: None,
+        limit: int = BUFFER_BYTES,
+        on_change: Callable[[str | None], None] = lambda _reason: None,
     ) -> None:
         self._write = write
-        self._told = told
+        self._on_change = on_change
         self._failing = False
         self._limit = limit
         self._lock = threading.Lock()
@@ -52,7 +59,7 @@ class LineWriter:
         self._thread.start()
 
     def take(self, text: bytes, lines: int = 1) -> None:
-        """Take a text of so many lines, without the last one's end."""
+        """Buffer a text of `lines` lines, without the last newline."""
         with self._lock:
             if self._size + len(text) > self._limit or self._closing.is_set():
                 self._lost += lines
@@ -63,22 +70,22 @@ class LineWriter:
         if not self._wanted.is_set():
             self._wanted.set()
 
-    def take_lost(self) -> int:
-        """How many lines were lost since the last call."""
+    def take_lost_lines(self) -> int:
+        """The number of lines dropped since the last call."""
         with self._lock:
             lost, self._lost = self._lost, 0
         return lost
 
-    def close(self, patience: float = 3.0) -> None:
-        """Write what is left, for so many seconds at most, and take nothing more."""
+    def close(self, timeout: float = 3.0) -> None:
+        """Write what is left, in `timeout` seconds at most. Later lines are dropped."""
         self._closing.set()
         self._wanted.set()
-        self._thread.join(patience)
+        self._thread.join(timeout)
 
     def _run(self) -> None:
         while True:
             self._wanted.wait()
-            self._closing.wait(GATHER)
+            self._closing.wait(WRITE_DELAY)
             self._wanted.clear()
             closing = self._closing.is_set()
             self._write_all()
@@ -97,46 +104,41 @@ class LineWriter:
         except (OSError, ValueError) as error:  # a closed stream is a ValueError
             with self._lock:
                 self._lost += lines
-            self._tell(getattr(error, "strerror", None) or str(error))
+            self._report(getattr(error, "strerror", None) or str(error))
         else:
-            self._tell(None)
+            self._report(None)
 
-    def _tell(self, why: str | None) -> None:
-        """Trouble is told at its start and at its end."""
-        if self._failing != (why is not None):
-            self._failing = why is not None
-            self._told(why)
-
-
-LARGEST = 50_000_000
-"""Bytes. An agent that follows the file has read long before its name goes to the next one."""
-
-KEPT = 5
+    def _report(self, reason: str | None) -> None:
+        if self._failing != (reason is not None):
+            self._failing = reason is not None
+            self._on_change(reason)
 
 
 class LogFile:
-    """A file of whole lines, and up to `KEPT` older ones beside it: `.1` is the youngest."""
+    """A file of whole lines, rotated: `.1` is the newest of up to `backups` older files."""
 
-    def __init__(self, path: Path, *, largest: int = LARGEST, kept: int = KEPT) -> None:
-        # Only the turning is of use here: its own `emit` formats every line twice.
-        self._handler: Any = RotatingFileHandler(path, backupCount=kept, delay=True)
-        self._largest = largest
+    def __init__(
+        self, path: Path, *, max_bytes: int = MAX_FILE_BYTES, backups: int = BACKUPS
+    ) -> None:
+        # Used for rotation only: its own `emit` formats every line twice.
+        self._handler: Any = RotatingFileHandler(path, backupCount=backups, delay=True)
+        self._max_bytes = max_bytes
         self._path = path
 
     def write(self, text: bytes) -> None:
-        """Add lines. Raises `OSError`; the next call tries again."""
+        """Append whole lines. Raises `OSError`; the next call tries again."""
         stream: BinaryIO | None = self._handler.stream
         if stream is not None:
-            stream.flush()  # what a full disk did not take is still to be written, before turning
-            if stream.tell() + len(text) > self._largest:
+            stream.flush()  # what a full disk refused before goes into this file, not the next
+            if stream.tell() + len(text) > self._max_bytes:
                 self._handler.doRollover()
         if self._handler.stream is None:
-            # Opened late, so that a missing directory costs lines and not the start.
+            # Opened late: without the directory, lines are lost but the relay starts.
             self._handler.stream = self._path.open("ab")
         self._handler.stream.write(text)
         self._handler.stream.flush()
 
     def close(self) -> None:
-        """Let go of the file. What a full disk took none of has been told and counted by then."""
+        """Close the file. An error is ignored: `write` has raised it for the same lines before."""
         with contextlib.suppress(OSError):
             self._handler.close()

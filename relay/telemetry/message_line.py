@@ -1,4 +1,4 @@
-"""The log line about one message, at its end."""
+"""The log line of a message, written when the relay is done with it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from relay.model.event import Event
 from relay.model.facts import Forwarded, Settled
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
-REMEMBERED = 50_000
-"""Events. Those that never settle here, because their message was withdrawn, are forgotten."""
+MAX_ATTEMPTS = 50_000
+"""Events whose attempts are kept. The oldest are dropped: a cancelled delivery gets no line."""
 
 
 class Attempt(NamedTuple):
-    """The last request that an event was in: its batch's name and size, and the count so far."""
+    """How many requests contained an event, and the name and size of the last one's batch."""
 
     number: int
     batch: str
@@ -29,23 +29,23 @@ class Attempt(NamedTuple):
 
 
 class Attempts(dict[str, Attempt]):
-    """The attempts of events, by the events' ids. Whoever tells of one takes it out.
+    """The attempts of each event, by the event's id, until they are removed for its line.
 
     Args:
-        prefix: makes what batches of different processes and starts differ in.
-        limit: how many events are remembered.
+        prefix: makes the start of all batch names, different in each process and at each start.
+        limit: the number of events to keep.
     """
 
     def __init__(
-        self, prefix: Callable[[], str] = lambda: token_hex(3), *, limit: int = REMEMBERED
+        self, prefix: Callable[[], str] = lambda: token_hex(3), *, limit: int = MAX_ATTEMPTS
     ) -> None:
         super().__init__()
         self._prefix = prefix()
         self._limit = limit
         self._batches = 0
 
-    def note(self, fact: Forwarded) -> None:
-        """A request ended."""
+    def record(self, fact: Forwarded) -> None:
+        """Count a request that ended."""
         self._batches += 1
         name = f"{self._prefix}-{self._batches}"
         sent = dict.fromkeys([event.id for event in fact.sent], Attempt(1, name, fact.events))
@@ -57,32 +57,36 @@ class Attempts(dict[str, Attempt]):
             del self[next(iter(self))]
 
 
-WORDS: dict[type[Outcome], str] = {Delivered: "delivered", Retry: "retried", Reject: "rejected"}
-"""What `outcome` says. Rejected is a message whose copy is in the dead-letter queue."""
+OUTCOME_WORDS: dict[type[Outcome], str] = {
+    Delivered: "delivered",
+    Retry: "retried",
+    Reject: "rejected",
+}
+"""The field `outcome`. A rejected message has been copied to the dead-letter queue."""
 
 LEVELS = {"delivered": logging.INFO, "retried": logging.INFO, "rejected": logging.WARNING}
-"""How severe a message's outcome is."""
+"""The log level of each outcome."""
 
-EVENTS = 100
-"""Events of one message in one line; a message of more has several, so that each line is read."""
+MAX_EVENTS = 100
+"""Events in one line. A message with more has several lines, so that log tools read all of them."""
 
-LONGEST = 500
-"""Characters of a reason. Some are a server's words."""
+MAX_REASON = 500
+"""Characters of a reason. Some reasons are a server's response."""
 
-_HEADS = {
+_HEADINGS = {
     kind: (word, logging.getLevelName(LEVELS[word]), f"message {word}")
-    for kind, word in WORDS.items()
+    for kind, word in OUTCOME_WORDS.items()
 }
 _TRACE_ID = slice(3, 35)
-_UNSENT = (None, None, None)
+_NO_ATTEMPT = (None, None, None)
 
-_WHOLE = 1.5 * 2.0**52
-"""Adding this to a number and taking it off again leaves a whole one, by how floats are made.
-`floor` takes four times as long, and `round` longer still."""
+_ROUNDING = 1.5 * 2.0**52
+"""Adding this to a float and subtracting it again rounds to a whole number, because a double has 52
+bits for the fraction. `floor` takes four times as long, and `round` even longer."""
 
 
-class Entry(Struct, kw_only=True, omit_defaults=True, gc=False):
-    """What became of one event of several; `index` is its place where it was not even tried."""
+class EventEntry(Struct, kw_only=True, omit_defaults=True, gc=False):
+    """The outcome of one event of several. `index` is the position of one that was not decoded."""
 
     id: str | None = None
     name: str | None = None
@@ -98,13 +102,13 @@ class Entry(Struct, kw_only=True, omit_defaults=True, gc=False):
     reason: str | None = None
     code: str | None = None
     may_have_run: bool = False
-    after: float | None = None
+    retry_after: float | None = None
 
 
-class Line(Struct, omit_defaults=True, gc=False):
-    """The fields of a line about a message that simply went through, in the order of writing.
+class DeliveredLine(Struct, omit_defaults=True, gc=False):
+    """The line of a message whose only event was delivered; fields are written in this order.
 
-    Those that are not set are left out. `docs/logs.md` says what each of them means.
+    Fields with their default are left out. `docs/logs.md` explains each field.
     """
 
     timestamp: str
@@ -129,33 +133,33 @@ class Line(Struct, omit_defaults=True, gc=False):
     duplicate: bool = False
 
 
-class LongLine(Line, omit_defaults=True, gc=False):
-    """The fields of any line: fewer are quicker to write."""
+class FullLine(DeliveredLine, omit_defaults=True, gc=False):
+    """The line of any message. The short form exists because fewer fields are faster to encode."""
 
     reason: str | None = None
     code: str | None = None
     may_have_run: bool = False
-    after: float | None = None
+    retry_after: float | None = None
     event_count: int | None = None
     part: int | None = None
     parts: int | None = None
-    events: Sequence[Entry] = ()
+    events: Sequence[EventEntry] = ()
     incomplete_copy: bool = False
     data: str | None = None
     body: str | None = None
 
 
-_Line = TypeVar("_Line", Line, LongLine)
-_Told = TypeVar("_Told", LongLine, Entry)
+_Line = TypeVar("_Line", DeliveredLine, FullLine)
+_LineOrEntry = TypeVar("_LineOrEntry", FullLine, EventEntry)
 
 
 class MessageLines:
-    """Makes the lines about messages.
+    """Makes the lines of messages.
 
     Args:
-        service: named in each of them.
-        attempts: what is known of the events' requests, taken from it with each line.
-        payload: put the events' data into them.
+        service: the field `service` of each line.
+        attempts: the attempts of the events; those of a line's events are removed.
+        payload: include the events' data.
     """
 
     def __init__(self, service: str, attempts: Attempts, *, payload: bool = False) -> None:
@@ -163,28 +167,26 @@ class MessageLines:
         self._attempt_of = attempts.pop
         self._payload = payload
 
-    def of(
-        self, fact: Settled, event: Event | None, format_timestamp: str, kind: type[_Line]
-    ) -> _Line:
-        """The line about the message and its only event, if it has one.
+    def of(self, fact: Settled, event: Event | None, timestamp: str, kind: type[_Line]) -> _Line:
+        """The line of a message with this one event, or None if it has several or none.
 
-        It is all that is to be told if the event was delivered: that is a `Line`. `stamp` is the
-        time as it is written.
+        For a delivered message with one event that is the whole line, a `DeliveredLine`.
         """
         message, outcome, sent = fact.message, fact.outcome, fact.message.sent_at
         event_id = name = trace = attempts = batch = batch_events = reference = None
         duplicate = False
         if event is not None:
             event_id, name, trace = event.id, event.name, event.trace
-            attempts, batch, batch_events = self._attempt_of(event_id, _UNSENT)
+            attempts, batch, batch_events = self._attempt_of(event_id, _NO_ATTEMPT)
         if type(outcome) is Delivered:
             reference, duplicate = outcome.reference, outcome.duplicate
-        # What the message came to counts: a refusal that found no place is to be tried again.
-        word, level, sentence = _HEADS[type(outcome)]
-        # The fields in their order, for by name or one after the other they take twice as long.
-        # Times have three decimals.
+        # The message's outcome, not the event's: an event that is rejected, but could not be
+        # dead-lettered yet, is retried.
+        word, level, sentence = _HEADINGS[type(outcome)]
+        # Positional arguments: keywords or assignments take twice as long. Times are rounded to
+        # milliseconds.
         return kind(
-            format_timestamp,
+            timestamp,
             level,
             self._service,
             sentence,
@@ -192,8 +194,8 @@ class MessageLines:
             message.message_id,
             message.queue,
             message.receive_count,
-            (fact.seconds * 1_000 + _WHOLE - _WHOLE) / 1_000,
-            None if sent is None else ((fact.at - sent) * 1_000 + _WHOLE - _WHOLE) / 1_000,
+            (fact.seconds * 1_000 + _ROUNDING - _ROUNDING) / 1_000,
+            None if sent is None else ((fact.at - sent) * 1_000 + _ROUNDING - _ROUNDING) / 1_000,
             message.group_id,
             fact.notices,
             event_id,
@@ -206,50 +208,50 @@ class MessageLines:
             duplicate,
         )
 
-    def lines_of(self, fact: Settled, format_timestamp: str) -> Sequence[LongLine]:
-        """Whatever there is to tell of the message: several lines if it held very many events."""
+    def lines_of(self, fact: Settled, timestamp: str) -> Sequence[FullLine]:
+        """All lines of a message: several if it has more than `MAX_EVENTS` events."""
         many = fact.rejects or len(fact.results) > 1
         event = fact.results[0][0] if fact.results and not many else None
-        line = self.of(fact, event, format_timestamp, LongLine)
+        line = self.of(fact, event, timestamp, FullLine)
         if not isinstance(fact.outcome, Delivered):
-            _explained(line, fact.outcome)
+            _with_reason(line, fact.outcome)
         if many:
             return list(self._parts(line, fact))
         if self._payload:
-            line.body = _text(fact.message.body) if event is None else None
-            line.data = _text(event.data) if event is not None else None
+            line.body = _decoded(fact.message.body) if event is None else None
+            line.data = _decoded(event.data) if event is not None else None
         return [line]
 
-    def _parts(self, line: LongLine, fact: Settled) -> Iterator[LongLine]:
+    def _parts(self, line: FullLine, fact: Settled) -> Iterator[FullLine]:
         entries = [
             *(self._entry(event, outcome) for event, outcome in fact.results),
             *(
-                _explained(Entry(index=index, outcome=WORDS[Reject]), reject)
+                _with_reason(EventEntry(index=index, outcome=OUTCOME_WORDS[Reject]), reject)
                 for index, reject in fact.rejects
             ),
         ]
         line.event_count = len(entries)
-        parts = range(0, len(entries), EVENTS)
+        parts = range(0, len(entries), MAX_EVENTS)
         for number, start in enumerate(parts, 1):
             if len(parts) > 1:
                 line.part, line.parts = number, len(parts)
-            yield replace(line, events=entries[start : start + EVENTS])
+            yield replace(line, events=entries[start : start + MAX_EVENTS])
 
-    def _entry(self, event: Event, outcome: Outcome) -> Entry:
-        entry = Entry(id=event.id, name=event.name, outcome=WORDS[type(outcome)])
-        entry.attempts, entry.batch, entry.batch_events = self._attempt_of(event.id, _UNSENT)
+    def _entry(self, event: Event, outcome: Outcome) -> EventEntry:
+        entry = EventEntry(id=event.id, name=event.name, outcome=OUTCOME_WORDS[type(outcome)])
+        entry.attempts, entry.batch, entry.batch_events = self._attempt_of(event.id, _NO_ATTEMPT)
         if event.trace is not None:
             entry.trace_id = event.trace[_TRACE_ID]
         if self._payload:
-            entry.data = _text(event.data)
+            entry.data = _decoded(event.data)
         if not isinstance(outcome, Delivered):
-            return _explained(entry, outcome)
+            return _with_reason(entry, outcome)
         entry.reference, entry.duplicate = outcome.reference, outcome.duplicate
         return entry
 
 
 def format_timestamp(at: float) -> str:
-    """A time as it is written in a line: UTC, with milliseconds."""
+    """The time in RFC 3339 format, UTC, with milliseconds."""
     second, milliseconds = divmod(int(at * 1_000), 1_000)
     return f"{_to_the_second(second)}.{milliseconds:03}+00:00"
 
@@ -259,16 +261,16 @@ def _to_the_second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _text(data: bytes | None) -> str | None:
+def _decoded(data: bytes | None) -> str | None:
     return None if data is None else data.decode(errors="replace")
 
 
-def _explained(told: _Told, outcome: Retry | Reject) -> _Told:
-    """The line or entry, with why it was not delivered."""
-    told.reason = outcome.reason[:LONGEST]
+def _with_reason(target: _LineOrEntry, outcome: Retry | Reject) -> _LineOrEntry:
+    """The line or entry, with the reason why it was not delivered."""
+    target.reason = outcome.reason[:MAX_REASON]
     if isinstance(outcome, Reject):
-        told.code = outcome.code
-        told.may_have_run = outcome.may_have_run
+        target.code = outcome.code
+        target.may_have_run = outcome.may_have_run
     elif outcome.after is not None:
-        told.after = round(outcome.after, 1)
-    return told
+        target.retry_after = round(outcome.after, 1)
+    return target

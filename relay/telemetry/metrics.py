@@ -1,6 +1,6 @@
-"""The one table of metrics: the emitter, the alarms, the dashboard and the docs all read it.
+"""The one table of metrics, used by the relay, the alarms, the dashboard and the docs.
 
-Standard library only, so that the infrastructure code imports it too.
+Standard library only, so that the infrastructure code can import it.
 """
 
 from __future__ import annotations
@@ -11,40 +11,40 @@ from enum import Enum
 NAMESPACE = "Relay"
 
 DIMENSIONS = ("service", "queue")
-"""The dimensions of every metric, no more: each further combination of values is billed as a metric
+"""The dimensions of every metric. No more: CloudWatch bills each combination of values as a metric
 of its own. `service` is `RELAY_SERVICE`, `queue` is the queue's name."""
 
 SLO_SECONDS = 300.0
-"""An event counts as in time when it was accepted within so many seconds of `SentTimestamp`."""
+"""Service level objective: accept an event within this many seconds of its first send."""
 
 SLO_SHARE = 0.999
-"""The share of events that the objective wants in time."""
+"""Service level objective: the share of events to accept in time."""
 
 FLUSH_SECONDS = 60.0
-"""Metrics go out once in so many seconds. Alarms look at whole multiples of it."""
+"""Seconds between two reports. The periods of alarms are multiples of it."""
 
 CIRCUIT_STATES = {"closed": 0, "half-open": 1, "open": 2, "halted": 3}
-"""The value of `CircuitState` for each state that `relay.facts.CircuitChanged` names."""
+"""The value of `CircuitState` for each state in `relay.model.facts.CircuitChanged`."""
 
 
 class Kind(Enum):
-    """How a metric's values add up between two flushes and across instances."""
+    """How the values of a metric are combined between two reports and across instances."""
 
     COUNTER = "counter"
-    """A sum since the last flush; 0 is sent too, so that an alarm can tell nothing from no data."""
+    """A sum since the last report. A 0 is sent too, so that an alarm can tell 0 from no data."""
 
     GAUGE = "gauge"
-    """The value at the flush, one for each process."""
+    """The current value, one for each process."""
 
     HISTOGRAM = "histogram"
-    """Every value, counted in bounded buckets, so that percentiles survive."""
+    """Every value, in a bounded number of buckets, for percentiles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric: what it is called, how it adds up, CloudWatch's word for its unit, its meaning.
+    """One metric. `unit` is CloudWatch's name for the unit.
 
-    `labels` are told only to sinks to which another label costs nothing; CloudWatch is none.
+    `labels` go only to sinks where another label costs nothing; CloudWatch is not one of them.
     """
 
     name: str
@@ -66,13 +66,13 @@ def _histogram(name: str, unit: str, description: str) -> Metric:
     return Metric(name, Kind.HISTOGRAM, unit, description)
 
 
-RECEIVED = _counter("Received", "Messages taken in hand; a second copy of one in hand is not.")
-DELIVERED = _counter("Delivered", "Events that the destination accepted, duplicates among them.")
+RECEIVED = _counter("Received", "Messages received; not again while they are in flight.")
+DELIVERED = _counter("Delivered", "Events that the destination accepted, including duplicates.")
 DUPLICATES = _counter("Duplicates", "Events known to have been accepted before; nothing ran again.")
-RETRIED = _counter("Retried", "Events that could not be delivered this time; their messages stay.")
-REJECTED = _counter("Rejected", "Events refused for good, before they were dead-lettered.", "code")
+RETRIED = _counter("Retried", "Events not delivered this time; their messages stay in the queue.")
+REJECTED = _counter("Rejected", "Events rejected for good.", "code")
 DEAD_LETTERED = _counter(
-    "DeadLettered", "Messages whose copy is in the dead-letter queue, with the reason.", "code"
+    "DeadLettered", "Messages copied to the dead-letter queue with a reason.", "code"
 )
 REDRIVEN = _counter("Redriven", "Messages that came back from the dead-letter queue.")
 AMBIGUOUS = _counter(
@@ -83,42 +83,48 @@ HALTED = _gauge("Halted", "1 while a misconfiguration keeps the relay from sendi
 END_TO_END_AGE = _histogram(
     "EndToEndAge",
     "Seconds",
-    "From the producer's time, or the message's first, until the destination accepted the event.",
+    "From the event's `ts`, or the message's first send, until the destination accepted the event.",
 )
 FORWARD_LATENCY = _histogram(
-    "ForwardLatency", "Seconds", "One request to the destination, whether it succeeded or not."
+    "ForwardLatency", "Seconds", "Duration of one request to the destination, successful or not."
 )
 BATCH_SIZE = _histogram("BatchSize", "Count", "Events in one request to the destination.")
-IN_FLIGHT = _gauge("InFlight", "Messages in hand.")
+IN_FLIGHT = _gauge("InFlight", "Messages in flight.")
 CONCURRENCY = _gauge(
-    "Concurrency", "Most requests at once for now; it follows what the destination bears."
+    "Concurrency", "Current limit of requests at once; it adapts to the destination."
 )
 VISIBILITY_EXTENSIONS = _counter(
-    "VisibilityExtensions", "Leases extended, in pull mode; push mode has none to extend."
+    "VisibilityExtensions", "Visibility timeouts extended, in pull mode; push mode extends none."
 )
 LATE_DELETES = _counter(
-    "LateDeletes", "Deletes tried after the lease had run out; such a message may come once more."
+    "LateDeletes",
+    "Deletes after the visibility timeout had expired; such a message may be delivered again.",
 )
 CIRCUIT_STATE = _gauge(
-    "CircuitState", "The way to the destination: 0 closed, 1 half-open, 2 open, 3 halted.", "None"
+    "CircuitState",
+    "The circuit breaker of the destination: 0 closed, 1 half-open, 2 open, 3 halted.",
+    "None",
 )
-HEARTBEAT = _counter("Heartbeat", "1 a flush from every process; none means that nobody is there.")
+HEARTBEAT = _counter("Heartbeat", "1 a report from every process; no data means none is running.")
 DELIVERED_IN_SLO = _counter(
-    "DeliveredInSlo", f"Events accepted within {SLO_SECONDS:g} s of the message's first sending."
+    "DeliveredInSlo",
+    f"Events accepted within `RELAY_SLO` (default {SLO_SECONDS:g} s) of the message's first send.",
 )
-DELIVERED_LATE = _counter("DeliveredLate", f"Events accepted later than {SLO_SECONDS:g} s.")
+DELIVERED_LATE = _counter("DeliveredLate", "Events accepted later than `RELAY_SLO`.")
 LEDGER_FAILURES = _counter(
-    "LedgerFailures", "Steps of events that the ledger did not take; delivery goes on without it."
+    "LedgerFailures",
+    "Failed ledger reads and writes, one for each event; delivery goes on without it.",
 )
 IDS_REUSED = _counter(
-    "IdsReused", "Events whose id came before with another content; taken for the same event."
+    "IdsReused",
+    "Events whose id was used before with different content; treated as the same event.",
 )
 TELEMETRY_FAILURES = _counter(
-    "TelemetryFailures", "Flushes and spans that their receiver did not take; delivery goes on."
+    "TelemetryFailures",
+    "Failed metric reports and span exports, and errors in observers; delivery goes on.",
 )
 LOG_LINES_LOST = _counter(
-    "LogLinesLost",
-    "Log lines that found no place to go: a full disk, or nobody who reads the pipe.",
+    "LogLinesLost", "Log lines dropped: the disk is full, or nobody reads the pipe."
 )
 
 METRICS = (

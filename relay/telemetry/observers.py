@@ -1,4 +1,4 @@
-"""Observers: they hear what was stated, in rounds, and whatever happens to them harms nobody."""
+"""Passes facts on to the observers (recorder, log), in rounds; their errors affect nobody else."""
 
 from __future__ import annotations
 
@@ -11,93 +11,94 @@ from relay.model.facts import Fact
 
 _log = logging.getLogger(__name__)
 
-Way: TypeAlias = Callable[[Iterator[Any]], None]
-"""Takes facts of one kind that came in a row. May raise: it is given those behind its mistake."""
+FactHandler: TypeAlias = Callable[[Iterator[Any]], None]
+"""Takes consecutive facts of one type. May raise; it is then called again with the facts that
+follow the one at which it failed."""
 
-Ways: TypeAlias = Mapping[type, Way]
-"""What takes the facts of each kind. Those of no kind in it are passed over."""
+FactHandlers: TypeAlias = Mapping[type, FactHandler]
+"""The handler for each type of fact. Facts of other types are ignored."""
 
 
 class Observer(Protocol):
-    """Hears facts."""
+    """Receives facts."""
 
-    ways: Ways
+    handlers: FactHandlers
 
     def end_round(self) -> None:
-        """Nothing more is told now."""
+        """Called after the last fact of a round."""
         ...
 
 
-def each(take: Callable[[Any], None]) -> Way:
-    """Takes facts in a row, one after the other."""
+def one_by_one(handle: Callable[[Any], None]) -> FactHandler:
+    """A handler that calls `handle` with each fact."""
 
-    def way(facts: Iterator[Any]) -> None:
+    def handler(facts: Iterator[Any]) -> None:
         for fact in facts:
-            take(fact)
+            handle(fact)
 
-    return way
+    return handler
 
 
 class Observers:
-    """Takes facts and tells them to all observers a little later, many at a time.
+    """Collects facts and passes them on to all observers shortly after, many at a time.
 
-    Whoever states a fact is in the middle of delivering. Taking it costs as good as nothing, and
-    telling many in a row costs half of telling each where it happens. Waiting for more than one
-    turn of the loop brings costs more again: by then the messages have left the CPU's caches.
+    `observe` is called in the middle of a delivery, so it costs almost nothing. Handling many facts
+    in a row takes half the time of handling each where it happens. Waiting for more than one turn
+    of the loop would make it slower again: by then the messages have left the CPU's caches.
 
-    A mistake in telling is counted by `failed`, told once for each kind, and costs no other fact.
+    An error in an observer calls `on_error`, is logged once for each type, and loses no other fact.
 
     Args:
-        soon: calls a function as soon as the others had their turn, as `loop.call_soon` does.
-        failed: is called for each mistake.
+        call_soon: calls a function in the next turn of the loop, as `loop.call_soon` does.
+        on_error: called for each error.
     """
 
     def __init__(
         self,
         *observers: Observer,
-        soon: Callable[[Callable[[], None]], object],
-        failed: Callable[[], None],
+        call_soon: Callable[[Callable[[], None]], object],
+        on_error: Callable[[], None],
     ) -> None:
         self._observers = observers
-        self._soon = soon
-        self._failed = failed
-        self._known: set[type[Exception]] = set()
+        self._call_soon = call_soon
+        self._on_error = on_error
+        self._logged: set[type[Exception]] = set()
         self._facts: list[Fact] = []
 
     def observe(self, fact: Fact) -> None:
-        """Take a fact. From the thread of the loop only."""
+        """Take a fact. Call it in the loop's thread only."""
         facts = self._facts
         if not facts:
-            self._soon(self.tell)
+            self._call_soon(self.flush)
         facts.append(fact)
 
-    def tell(self) -> None:
-        """Tell what was taken since the last time."""
+    def flush(self) -> None:
+        """Pass on the facts since the last call."""
         facts, self._facts = self._facts, []
-        for kind, alike in groupby(facts, type):
-            row = list(alike)
+        for kind, consecutive in groupby(facts, type):
+            row = list(consecutive)
             for observer in self._observers:
-                way = observer.ways.get(kind)
-                if way is not None:
-                    self._give(row, way)
+                handler = observer.handlers.get(kind)
+                if handler is not None:
+                    self._handle(row, handler)
         for observer in self._observers:
             try:
                 observer.end_round()
-            except Exception as error:  # noqa: BLE001 - said above
-                self._mistaken(error)
+            except Exception as error:  # noqa: BLE001 - see the class
+                self._failed(error)
 
-    def _give(self, row: Sequence[Fact], way: Way) -> None:
+    def _handle(self, row: Sequence[Fact], handler: FactHandler) -> None:
         rest = iter(row)
-        for _mistakes in range(len(row) + 1):
+        for _attempt in range(len(row) + 1):
             try:
-                way(rest)
-            except Exception as error:  # noqa: BLE001 - said above
-                self._mistaken(error)
+                handler(rest)
+            except Exception as error:  # noqa: BLE001 - see the class
+                self._failed(error)
             else:
                 return
 
-    def _mistaken(self, error: Exception) -> None:
-        self._failed()
-        if type(error) not in self._known:
-            self._known.add(type(error))
-            _log.error("a fact was not told", exc_info=error)
+    def _failed(self, error: Exception) -> None:
+        self._on_error()
+        if type(error) not in self._logged:
+            self._logged.add(type(error))
+            _log.error("metrics or log lines may be incomplete: an observer failed", exc_info=error)

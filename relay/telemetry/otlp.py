@@ -1,6 +1,6 @@
 """Metrics over OTLP/HTTP, by OpenTelemetry's exporter. Needs the extra `otlp`.
 
-Where to is told by OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_ENDPOINT` and the like).
+OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_ENDPOINT` and others) configure the exporter.
 """
 
 from __future__ import annotations
@@ -15,41 +15,45 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from relay.telemetry.metrics import METRICS, Kind, Metric
-from relay.telemetry.otlp_extra import quiet
+from relay.telemetry.otlp_extra import silence_exporters
 from relay.telemetry.report import Report, SinkError, Window, distribution
 
 TIMEOUT = 5.0
 UNITS = {"Count": "1", "Seconds": "s", "None": "1"}
-"""UCUM's words for CloudWatch's."""
+"""The UCUM unit for each of CloudWatch's."""
 
 _CUMULATIVE = otel.AggregationTemporality.CUMULATIVE
 
 
 class OtlpSink:
-    """Exports totals since the start: a report that got lost is made up for by the next one.
+    """Exports totals since the start, so the next report makes up for one that was lost.
 
     Args:
         service: becomes the resource's `service.name`.
     """
 
     def __init__(self, service: str) -> None:
-        quiet()
+        silence_exporters()
         self._exporter = OTLPMetricExporter(timeout=TIMEOUT)
         self._resource = Resource.create({"service.name": service})
         self._totals = Window()
         self._started = time.time_ns()
 
     async def put(self, report: Report) -> None:
-        """Send the totals. What a lost report held is among them, and is not told twice."""
+        """Send the totals.
+
+        The report's window is cleared: a report that fails is already part of the totals, and the
+        flusher must not add it to the next report.
+        """
         self._totals.add(report.window)
         report.window.clear()
         data = self._data(report)
         result = await asyncio.to_thread(self._exporter.export, data, TIMEOUT * 1_000)
         if result is not otel.MetricExportResult.SUCCESS:
-            raise SinkError("the OTLP receiver did not take them: see OTEL_EXPORTER_OTLP_ENDPOINT")
+            raise SinkError("the OTLP export failed: check OTEL_EXPORTER_OTLP_ENDPOINT")
 
     async def aclose(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await asyncio.to_thread(self._exporter.shutdown)
 
     def _data(self, report: Report) -> otel.MetricsData:
@@ -108,7 +112,7 @@ class OtlpSink:
 
 
 def otlp_name(metric: Metric) -> str:
-    """The metric's name as OpenTelemetry wants names, such as `relay.end_to_end_age`."""
+    """The metric's name by OpenTelemetry's conventions, such as `relay.end_to_end_age`."""
     return "relay." + "".join(
         f"_{letter.lower()}" if letter.isupper() else letter for letter in metric.name
     ).removeprefix("_")

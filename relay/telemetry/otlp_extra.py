@@ -1,4 +1,4 @@
-"""What needs the extra `otlp`, imported only where the settings ask for it."""
+"""Imports of what needs the extra `otlp`, done only if the settings select it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 
 class ExtraMissing(Exception):
-    """A setting needs libraries that are not installed; the sentence names the extra."""
+    """A setting needs libraries that are not installed. The text names the extra to install."""
 
 
 def import_otlp(module: str, name: str, setting: str) -> Callable[..., Any]:
-    """A class of one of our modules that imports OpenTelemetry.
+    """The class `name` of one of our modules that import OpenTelemetry.
 
     Raises:
-        ExtraMissing: OpenTelemetry is not there.
+        ExtraMissing: OpenTelemetry is not installed.
     """
     try:
         found: Callable[..., Any] = getattr(import_module(module), name)
@@ -29,6 +29,6 @@ def import_otlp(module: str, name: str, setting: str) -> Callable[..., Any]:
     return found
 
 
-def quiet() -> None:
-    """Keep the exporters' own words out of the log."""
+def silence_exporters() -> None:
+    """Keep the log records of OpenTelemetry's exporters out of the log; failures are counted."""
     logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, which asks for them itself: `GET /metrics`."""
+"""Metrics for Prometheus, which scrapes `GET /metrics`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class PrometheusSink:
-    """Adds reports up and shows the totals to whoever asks, with what came since.
+    """Adds up the reports and serves the totals, including the counts since the last report.
 
     Args:
-        recorder: is looked at for each answer, so that it is no minute old.
-        gauges: the values of the gauges now.
-        dimensions: the labels of every line.
+        recorder: read at each scrape, so that the response is never a minute old.
+        gauges: returns the current values of the gauges.
+        dimensions: returns the labels of every sample.
     """
 
     def __init__(
@@ -44,24 +44,24 @@ class PrometheusSink:
         self._totals.add(report.window)
 
     def text(self) -> str:
-        """Everything in Prometheus's text format."""
-        shown = Window()
-        shown.add(self._totals)
-        shown.add(self._recorder.window)
-        return "".join(f"{line}\n" for line in _lines(shown, self._gauges(), self._dimensions()))
+        """All metrics in Prometheus's text format."""
+        totals = Window()
+        totals.add(self._totals)
+        totals.add(self._recorder.window)
+        return "".join(f"{line}\n" for line in _lines(totals, self._gauges(), self._dimensions()))
 
     def add_metrics_route(self, app: App) -> App:
         """The application with `GET /metrics` added to it."""
 
-        async def both(scope: Any, receive: Any, send: Any) -> None:
+        async def with_metrics(scope: Any, receive: Any, send: Any) -> None:
             if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "GET":
-                await self._answer(send)
+                await self._respond(send)
             else:
                 await app(scope, receive, send)
 
-        return both
+        return with_metrics
 
-    async def _answer(self, send: Callable[[Any], Awaitable[None]]) -> None:
+    async def _respond(self, send: Callable[[Any], Awaitable[None]]) -> None:
         headers = [(b"content-type", CONTENT_TYPE.encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": self.text().encode()})
@@ -100,7 +100,7 @@ def _histogram(
 
 
 def prometheus_name(metric: Metric) -> str:
-    """The metric's name as Prometheus wants names."""
+    """The metric's name by Prometheus's conventions, such as `relay_end_to_end_age_seconds`."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric.name).lower()
     unit = "_seconds" if metric.unit == "Seconds" else ""
     end = "_total" if metric.kind is Kind.COUNTER else ""

@@ -1,4 +1,4 @@
-"""The recorder: counts facts. It never blocks, and its memory is bounded."""
+"""Counts facts for the metrics, without blocking and in bounded memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 from relay.model.facts import (
-    CircuitChanged,
     DeadLettered,
     DeletedLate,
     Extended,
@@ -14,78 +13,72 @@ from relay.model.facts import (
     IdReused,
     LedgerFailed,
     Received,
-    ReceivingChanged,
     Settled,
 )
 from relay.model.message import Message
 from relay.model.origin import ATTRIBUTE, UnreadableOrigin, origin_of
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.telemetry import metrics
-from relay.telemetry.observers import Ways, each
+from relay.telemetry.observers import FactHandlers, one_by_one
 from relay.telemetry.report import Window, rounded
 
 AMBIGUOUS = "ambiguous"
-"""The code of an event that may have run and that nobody remembers."""
+"""The code of an event that may have run and that neither destination nor ledger remembers."""
 
-AGES = 1_000
-"""Ages that wait to be sorted."""
+MAX_PENDING_AGES = 1_000
+"""Ages that are kept unsorted before they are added to the histogram."""
 
 
 class Recorder:
-    """Observes facts and counts them until the next `take`.
+    """Counts facts until the next `take`.
 
-    `circuit` and `receiving` are the states that were last told. `queue` is the name in the first
-    message, None before it.
+    `queue` is the queue's name in the first message, None before it.
 
     Args:
-        slo: seconds from a message's first sending within which an event is in time.
+        slo: seconds after a message's first send within which an event is in time.
     """
 
     def __init__(self, *, slo: float = metrics.SLO_SECONDS) -> None:
         self._slo = slo
         self._window = Window()
-        self.circuit = "closed"
-        self.receiving = "open"
         self.queue: str | None = None
-        # What each message adds to, until somebody looks.
+        # Counted for each message; added to the window when it is read.
         self._received = self._accepted = self._duplicates = self._late = self._undated = 0
         self._ages: list[float] = []
-        self.ways: Ways = {
+        self.handlers: FactHandlers = {
             Received: self._count_received,
             Settled: self._count_settled,
-            Forwarded: each(self._forwarded),
-            DeadLettered: each(self._dead_lettered),
-            Extended: each(self._extended),
-            DeletedLate: each(self._deleted_late),
-            CircuitChanged: each(self._circuit_changed),
-            ReceivingChanged: each(self._receiving_changed),
-            LedgerFailed: each(self._ledger_missed),
-            IdReused: each(self._id_reused),
+            Forwarded: one_by_one(self._forwarded),
+            DeadLettered: one_by_one(self._dead_lettered),
+            Extended: one_by_one(self._extended),
+            DeletedLate: one_by_one(self._deleted_late),
+            LedgerFailed: one_by_one(self._ledger_failed),
+            IdReused: one_by_one(self._id_reused),
         }
 
     def end_round(self) -> None:
-        """Bring the ages into the window once they are many."""
-        if len(self._ages) > AGES:
+        """Add the ages to the window once there are many of them."""
+        if len(self._ages) > MAX_PENDING_AGES:
             self._add_up()
 
-    def count(self, metric: metrics.Metric, many: int = 1) -> None:
+    def count(self, metric: metrics.Metric, amount: int = 1) -> None:
         """Add to a counter."""
-        self._window.counters[metric.name, ""] += many
+        self._window.counters[metric.name, ""] += amount
 
     @property
     def window(self) -> Window:
-        """What was counted since the last `take`, to be looked at only."""
+        """The counts since the last `take`, for reading only."""
         self._add_up()
         return self._window
 
     def take(self) -> Window:
-        """What was counted since the last call."""
+        """The counts since the last call."""
         self._add_up()
         taken, self._window = self._window, Window()
         return taken
 
-    # The two facts that each message states are counted in variables: a call for each of them and
-    # a counter to look up would take more than twice as long.
+    # The two facts of every message are counted in variables: calling `count` for each of them
+    # would take more than twice as long.
 
     def _count_received(self, facts: Iterator[Received]) -> None:
         received = 0
@@ -93,13 +86,13 @@ class Recorder:
             for fact in facts:
                 received += 1
                 if fact.message.attributes or self.queue is None:
-                    self._look_at(fact.message)
+                    self._inspect(fact.message)
         finally:
             self._received += received
 
-    def _look_at(self, message: Message) -> None:
+    def _inspect(self, message: Message) -> None:
         self.queue = self.queue or message.queue or None
-        # A later receive of the same message is no second return.
+        # A later receive of the same message is not another redrive.
         if message.receive_count == 1 and message.attribute(ATTRIBUTE):
             self.count(metrics.REDRIVEN)
 
@@ -126,31 +119,31 @@ class Recorder:
                         if since is not None:
                             ages.append(at - since)
                 if fact.rejects or not fact.results:
-                    self._untried(fact)
+                    self._count_undecoded(fact)
         finally:
             self._accepted += accepted
             self._duplicates += duplicates
             self._late += late
             self._undated += undated
 
-    def _undelivered(self, outcome: Outcome, of_all: Outcome) -> None:
-        if isinstance(outcome, Reject) and isinstance(of_all, Reject):
+    def _undelivered(self, outcome: Outcome, message_outcome: Outcome) -> None:
+        if isinstance(outcome, Reject) and isinstance(message_outcome, Reject):
             self._rejected(outcome)
         else:
-            # A refusal that could not be dead-lettered yet comes again, whole.
+            # A rejection that could not be dead-lettered yet: the whole message is retried.
             self.count(metrics.RETRIED)
 
-    def _untried(self, fact: Settled) -> None:
-        """Events that were never read, and a message that was never taken apart."""
+    def _count_undecoded(self, fact: Settled) -> None:
+        """Count events that could not be decoded, and a message that could not be."""
         rejected = isinstance(fact.outcome, Reject)
         if rejected:
             for _, reject in fact.rejects:
                 self._rejected(reject)
         if not fact.results and not (rejected and fact.rejects):
-            self._whole(fact.outcome)
+            self._count_undecoded_message(fact.outcome)
 
-    def _whole(self, outcome: Outcome) -> None:
-        """A message that was never taken apart counts as one event."""
+    def _count_undecoded_message(self, outcome: Outcome) -> None:
+        """Count a message that was not decoded as one event."""
         if isinstance(outcome, Reject):
             self._rejected(outcome)
         elif isinstance(outcome, Retry):
@@ -174,29 +167,23 @@ class Recorder:
     def _deleted_late(self, _fact: DeletedLate) -> None:
         self.count(metrics.LATE_DELETES)
 
-    def _circuit_changed(self, fact: CircuitChanged) -> None:
-        self.circuit = fact.state
-
-    def _receiving_changed(self, fact: ReceivingChanged) -> None:
-        self.receiving = fact.state
-
-    def _ledger_missed(self, fact: LedgerFailed) -> None:
+    def _ledger_failed(self, fact: LedgerFailed) -> None:
         self.count(metrics.LEDGER_FAILURES, fact.count)
 
     def _id_reused(self, _fact: IdReused) -> None:
         self.count(metrics.IDS_REUSED)
 
     def _add_up(self) -> None:
-        """Bring what messages added to into the window."""
-        for metric, many in (
+        """Add the counts of messages and their ages to the window."""
+        for metric, amount in (
             (metrics.RECEIVED, self._received),
             (metrics.DELIVERED, self._accepted + self._duplicates),
             (metrics.DUPLICATES, self._duplicates),
             (metrics.DELIVERED_IN_SLO, self._accepted - self._late - self._undated),
             (metrics.DELIVERED_LATE, self._late),
         ):
-            if many:
-                self.count(metric, many)
+            if amount:
+                self.count(metric, amount)
         self._received = self._accepted = self._duplicates = self._late = self._undated = 0
         ages, self._ages = sorted(self._ages), []
         start = 0

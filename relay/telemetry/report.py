@@ -1,4 +1,4 @@
-"""A window: what was counted between two looks, in memory that does not grow with the traffic."""
+"""Counts in bounded memory, the reports made of them, and the interface of a metrics sink."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Protocol
 
 from relay.telemetry.metrics import Metric
 
-LARGEST = 1e9
-"""Larger values count as this one: with two digits kept, a histogram has at most 1,500 buckets."""
+MAX_VALUE = 1e9
+"""Larger values count as this one. With two digits kept, a histogram has at most 1,500 buckets."""
 
 _POWERS = [10.0**power for power in range(-5, 9)]
 _UPWARDS = [10.0 ** max(0, 1 - power) for power in range(-6, 9)]
@@ -19,30 +19,30 @@ _DOWNWARDS = [10.0 ** max(0, power - 1) for power in range(-6, 9)]
 
 
 def rounded(value: float) -> float:
-    """The value with two significant digits: at most 5 % away, exact for whole numbers up to 99.
+    """The value with two significant digits: at most 5 % off, exact for whole numbers up to 99.
 
-    What is below 0 counts as 0. Called for every request: formatting to text and back takes twice
-    as long.
+    Negative values count as 0. Called for every request, hence the arithmetic: formatting to text
+    and back takes twice as long.
     """
-    if not 0.0 < value < LARGEST:
-        return LARGEST if value >= LARGEST else 0.0
+    if not 0.0 < value < MAX_VALUE:
+        return MAX_VALUE if value >= MAX_VALUE else 0.0
     place = bisect_right(_POWERS, value)
     up, down = _UPWARDS[place], _DOWNWARDS[place]
-    return int(value * up / down + 0.5) / up * down  # `round` goes through the digits
+    return int(value * up / down + 0.5) / up * down  # faster than `round`
 
 
 @dataclass(slots=True)
 class Window:
-    """Counters by metric and label, and histograms by metric as a count for each rounded value."""
+    """Counters by metric and label; histograms by metric, as a count for each rounded value."""
 
-    # Not `Counter`, which counts three times slower.
+    # Not `Counter`, which is three times slower.
     counters: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     histograms: defaultdict[str, defaultdict[float, int]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(int))
     )
 
     def add(self, other: Window) -> None:
-        """Count in what another window has counted."""
+        """Add the counts of another window."""
         for key, count in other.counters.items():
             self.counters[key] += count
         for name, counts in other.histograms.items():
@@ -50,7 +50,7 @@ class Window:
                 self.histograms[name][value] += count
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all counts."""
         self.counters.clear()
         self.histograms.clear()
 
@@ -67,22 +67,22 @@ class Window:
         }
 
 
-def buckets(counts: Mapping[float, int], most: int) -> Iterable[tuple[list[float], list[int]]]:
-    """The histogram's values and their counts, in parts of at most `most` values."""
+def value_chunks(counts: Mapping[float, int], size: int) -> Iterable[tuple[list[float], list[int]]]:
+    """The histogram's values and their counts, in chunks of at most `size` values."""
     ordered = sorted(counts.items())
-    for start in range(0, len(ordered), most):
-        part = ordered[start : start + most]
-        yield [value for value, _ in part], [count for _, count in part]
+    for start in range(0, len(ordered), size):
+        chunk = ordered[start : start + size]
+        yield [value for value, _ in chunk], [count for _, count in chunk]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What a relay is doing at this moment.
+    """The current state of a relay.
 
-    `concurrency` is how many requests there may be at once. `circuit` is one of
-    `table.CIRCUIT_STATES`, `receiving` is a poller's way in from the queue: `open`, `backing-off`,
-    `halted` or `stopping`. `problem` is a sentence while a misconfiguration other than the
-    circuit's keeps it from working, `setting` what to look at.
+    `concurrency` is the current limit of requests at once. `circuit` is one of
+    `metrics.CIRCUIT_STATES`. `receiving` is the state of receiving in pull mode: `open`,
+    `backing-off`, `halted` or `stopping`. `problem` is a sentence while a misconfiguration halts
+    the relay that neither circuit nor receiving shows; `setting` is the setting to check.
     """
 
     in_flight: int = 0
@@ -94,15 +94,16 @@ class State:
 
     @property
     def halted(self) -> bool:
-        """Whether a person has to mend something before events flow again."""
+        """Whether a person has to fix something before events are delivered again."""
         return "halted" in (self.circuit, self.receiving) or self.problem is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One flush. `at` is seconds since the epoch, `dimensions` the values of `table.DIMENSIONS`.
+    """What one flush sends.
 
-    `window` is what was counted since the last report that was taken, `gauges` the values now.
+    `at` is seconds since the epoch, `dimensions` has the values of `metrics.DIMENSIONS`, `window`
+    the counts since the last report that was sent, `gauges` the current values.
     """
 
     at: float
@@ -112,17 +113,17 @@ class Report:
 
 
 class SinkError(Exception):
-    """A sink did not take a report. The text is a sentence for a person, free of secrets."""
+    """A report could not be sent. The text is a sentence for the operator, without secrets."""
 
 
 class Sink(Protocol):
-    """Where metrics go. One method, called for one report at a time."""
+    """Where metrics go. It gets one report at a time."""
 
     async def put(self, report: Report) -> None:
-        """Deliver the report, in one attempt. What is not taken comes again, within the next one.
+        """Send the report, in one attempt. If it fails, the next report contains it.
 
         Raises:
-            NotTaken: it was not delivered, as far as is known.
+            SinkError: the report was not sent, as far as is known.
         """
         ...
 
@@ -134,12 +135,12 @@ BOUNDS: dict[str, Sequence[float]] = {
     ),
     "Count": (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 5_000),
 }
-"""Upper bounds of the buckets that a histogram of this unit is told in."""
+"""Upper bounds of the fixed buckets for histograms of this unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """A histogram in fixed buckets: `counts` has one more than `bounds`, for what is above."""
+    """A histogram in fixed buckets. `counts` has one more than `bounds`, for larger values."""
 
     bounds: Sequence[float]
     counts: Sequence[int]
@@ -147,7 +148,7 @@ class Distribution:
 
     @property
     def count(self) -> int:
-        """How many values there were."""
+        """The number of values."""
         return sum(self.counts)
 
 

@@ -1,7 +1,7 @@
 """Spans over OTLP/HTTP: one for each request, linked to its events' traces. Needs extra `otlp`.
 
-Where to, and how many of them, is told by OpenTelemetry's own variables
-(`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER` and the like).
+OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER` and others)
+configure the export and the sampling.
 """
 
 from __future__ import annotations
@@ -21,46 +21,48 @@ from relay.model.destination import Destination, Limits, Refused, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome
 from relay.model.trace_context import common_traceparent, current_traceparent
-from relay.telemetry.message_line import WORDS
-from relay.telemetry.otlp_extra import quiet
+from relay.telemetry.message_line import OUTCOME_WORDS
+from relay.telemetry.otlp_extra import silence_exporters
 
 TIMEOUT = 5.0
-LINKS = 1_000
-"""Links of a span; OpenTelemetry's default of 128 is a little more than a usual batch."""
+"""Seconds."""
+
+MAX_LINKS = 1_000
+"""Links of a span. OpenTelemetry's default of 128 is only a little more than a usual batch."""
 
 
 class Spans:
-    """Makes spans and exports them from a thread. What does not fit into its queue is dropped.
+    """Creates spans and exports them in a thread. Spans that do not fit into its queue are dropped.
 
     Args:
         service: becomes the resource's `service.name`.
-        failed: called, in that thread, for each export that the receiver did not take.
-        timeout: seconds for one export, its repetitions included.
+        on_error: called, in that thread, for each export that failed.
+        timeout: seconds for one export, including its retries.
     """
 
     def __init__(
-        self, service: str, failed: Callable[[], None], *, timeout: float = TIMEOUT
+        self, service: str, on_error: Callable[[], None], *, timeout: float = TIMEOUT
     ) -> None:
-        quiet()
-        counting = _Counting(OTLPSpanExporter(timeout=timeout), failed)
+        silence_exporters()
+        exporter = _CountingExporter(OTLPSpanExporter(timeout=timeout), on_error)
         self._provider = TracerProvider(
             resource=Resource.create({"service.name": service}),
-            span_limits=SpanLimits(max_links=LINKS),
+            span_limits=SpanLimits(max_links=MAX_LINKS),
             shutdown_on_exit=False,
         )
-        self._provider.add_span_processor(BatchSpanProcessor(counting))
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
 
     def wrap(self, destination: Destination) -> Destination:
         """The destination with a span around each of its requests."""
-        return Spanned(destination, self._provider.get_tracer("relay"))
+        return SpanDestination(destination, self._provider.get_tracer("relay"))
 
     async def aclose(self) -> None:
         """Export what is left."""
         await asyncio.to_thread(self._provider.shutdown)
 
 
-class Spanned:
-    """A destination with a span around each request, which the request bears as its parent."""
+class SpanDestination:
+    """A destination with a span around each request; the request carries it as its parent."""
 
     def __init__(self, destination: Destination, tracer: trace.Tracer) -> None:
         self._destination = destination
@@ -68,53 +70,53 @@ class Spanned:
 
     @property
     def limits(self) -> Limits:
-        """The destination's own."""
+        """The limits of the destination."""
         return self._destination.limits
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """As the destination does."""
+        """Send the events to the destination."""
         with self._tracer.start_as_current_span(
             "relay send",
-            context=_above(events),
+            context=_parent_context(events),
             kind=trace.SpanKind.PRODUCER,
             links=_links(events),
             attributes={"messaging.batch.message_count": len(events)},
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
-            before = current_traceparent.set(_parent(span.get_span_context()))
+            token = current_traceparent.set(_traceparent(span.get_span_context()))
             try:
                 outcomes = await self._destination.send(events)
             except (Unavailable, Refused) as error:
                 span.set_status(trace.StatusCode.ERROR, error.reason)
                 raise
             finally:
-                current_traceparent.reset(before)
+                current_traceparent.reset(token)
             _describe(span, outcomes)
             return outcomes
 
 
-def _above(events: Sequence[Event]) -> Context:
-    """Whose trace the span belongs to: that of its events, if they have one in common."""
+def _parent_context(events: Sequence[Event]) -> Context:
+    """The trace that all events have in common; without one the span starts its own trace."""
     parent = common_traceparent(events)
     if parent is None:
         return Context()
-    return trace.set_span_in_context(trace.NonRecordingSpan(_context(parent)), Context())
+    return trace.set_span_in_context(trace.NonRecordingSpan(_span_context(parent)), Context())
 
 
 def _links(events: Sequence[Event]) -> list[trace.Link]:
-    """One for each trace among the events, with the id of the first event of it."""
+    """One link for each trace among the events, with the message id of its first event."""
     first: dict[str, Event] = {}
     for event in events:
         if event.trace is not None:
             first.setdefault(event.trace, event)
     return [
-        trace.Link(_context(parent), {"messaging.message.id": event.message_id})
+        trace.Link(_span_context(parent), {"messaging.message.id": event.message_id})
         for parent, event in first.items()
     ]
 
 
-def _context(parent: str) -> trace.SpanContext:
+def _span_context(parent: str) -> trace.SpanContext:
     _, trace_id, span_id, flags = parent.split("-")
     return trace.SpanContext(
         int(trace_id, 16),
@@ -124,29 +126,29 @@ def _context(parent: str) -> trace.SpanContext:
     )
 
 
-def _parent(context: trace.SpanContext) -> str:
+def _traceparent(context: trace.SpanContext) -> str:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
 
 
 def _describe(span: trace.Span, outcomes: Sequence[Outcome]) -> None:
-    counts = Counter(WORDS[type(outcome)] for outcome in outcomes)
+    counts = Counter(OUTCOME_WORDS[type(outcome)] for outcome in outcomes)
     for word, count in counts.items():
         span.set_attribute(f"relay.{word}", count)
     if not all(isinstance(outcome, Delivered) for outcome in outcomes):
         span.set_status(trace.StatusCode.ERROR, "not every event was accepted")
 
 
-class _Counting(SpanExporter):
-    """Counts what the exporter could not deliver."""
+class _CountingExporter(SpanExporter):
+    """Reports failed exports."""
 
-    def __init__(self, exporter: SpanExporter, failed: Callable[[], None]) -> None:
+    def __init__(self, exporter: SpanExporter, on_error: Callable[[], None]) -> None:
         self._exporter = exporter
-        self._failed = failed
+        self._on_error = on_error
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export(spans)
         if result is not SpanExportResult.SUCCESS:
-            self._failed()
+            self._on_error()
         return result
 
     def shutdown(self) -> None:

@@ -1,4 +1,4 @@
-"""Somebody else answers at the address of AWS, kindly and without sense."""
+"""Another server answers at the address of AWS, with successes that have no content."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.aws.test_session import UNSET, USABLE
 
 
 @pytest.fixture(autouse=True)
-def _usable(monkeypatch: pytest.MonkeyPatch) -> None:
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in UNSET:
         monkeypatch.delenv(name, raising=False)
-    for name, usable in USABLE.items():
-        monkeypatch.setenv(name, usable)
+    for name, value in USABLE.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"data":[]}'])
-async def test_a_queue_by_name_is_an_error_and_not_a_crash(
+async def test_looking_up_a_queue_by_name_raises_an_aws_error(
     body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with answering(200, body) as url, open_session() as session:
@@ -31,7 +31,7 @@ async def test_a_queue_by_name_is_an_error_and_not_a_crash(
                 pass
 
 
-async def test_a_queue_without_attributes_is_no_empty_queue(
+async def test_a_response_without_attributes_is_not_an_empty_queue(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with answering(200, b"{}") as url, open_session() as session:
@@ -52,7 +52,7 @@ async def test_a_queue_without_attributes_is_no_empty_queue(
         b'["MessageRetentionPeriod"]',
     ],
 )
-async def test_figures_that_are_none_are_an_error_and_do_not_end_who_asks(
+async def test_malformed_attributes_raise_an_aws_error(
     figures: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = b'{"Attributes":' + figures + b"}"
@@ -63,14 +63,14 @@ async def test_figures_that_are_none_are_an_error_and_do_not_end_who_asks(
                 await queue.attributes()
 
 
-async def test_an_identity_without_a_name_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_identity_without_an_arn_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = b"<GetCallerIdentityResponse/>"
     async with answering(200, answer) as url, open_session() as session:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         assert (await caller_identity(session)).error is not None
 
 
-async def test_an_address_with_a_password_tells_no_time_and_does_not_crash(
+async def test_an_address_with_a_password_is_an_error_that_does_not_show_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://user:secret@127.0.0.1:1")
@@ -81,7 +81,7 @@ async def test_an_address_with_a_password_tells_no_time_and_does_not_crash(
     assert "secret" not in found.error.sentence
 
 
-async def test_a_profile_that_does_not_exist_is_found_where_the_environment_has_all_else(
+async def test_a_missing_profile_is_reported_even_if_the_environment_has_everything_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

@@ -1,4 +1,4 @@
-"""What the wire makes of faults, credentials and bytes."""
+"""The JSON client: faults, credentials, signatures and malformed responses."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ async def session(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Session]:
 
 @pytest.fixture
 async def queue(server: SqsServer, session: Session) -> AsyncIterator[Queue]:
-    async with open_json_client(session, server.url, "us-east-1") as wire:
-        url = (await wire.call("CreateQueue", {"QueueName": "main"}, "main"))["QueueUrl"]
-        yield Queue(wire, url, arn_of(url, "us-east-1"))
+    async with open_json_client(session, server.url, "us-east-1") as client:
+        url = (await client.call("CreateQueue", {"QueueName": "main"}, "main"))["QueueUrl"]
+        yield Queue(client, url, arn_of(url, "us-east-1"))
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,14 @@ async def queue(server: SqsServer, session: Session) -> AsyncIterator[Queue]:
         (Fault(error="KmsThrottled", status=400), "throttled", "throttles"),
         (Fault(error="QueueDoesNotExist", status=400), "missing", "main"),
         (Fault(error="ExpiredToken", status=403), "expired-credentials", "expired"),
-        (Fault(error="InternalError", status=500), "connection", "no usable answer"),
-        (Fault(error="SomethingNew", status=503), "connection", "no usable answer"),
+        (Fault(error="InternalError", status=500), "connection", "no valid answer"),
+        (Fault(error="SomethingNew", status=503), "connection", "no valid answer"),
         (Fault(error="SomethingNew", status=400), "other", "SomethingNew"),
-        (Fault(refuse=True), "connection", "no usable answer"),
-        (Fault(drop=True), "connection", "no usable answer"),
+        (Fault(refuse=True), "connection", "no valid answer"),
+        (Fault(drop=True), "connection", "no valid answer"),
     ],
 )
-async def test_every_failure_is_one_exception_with_a_kind_and_a_sentence(
+async def test_every_failure_is_an_aws_error_with_a_kind_and_a_sentence(
     queue: Queue, server: SqsServer, fault: Fault, kind: str, named: str
 ) -> None:
     server.faults.add(fault)
@@ -76,31 +76,31 @@ async def test_every_failure_is_one_exception_with_a_kind_and_a_sentence(
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "detail"),
     [
         ("InvalidSignatureException", "Signature expired: 20260101T000000Z is now earlier than"),
         ("SignatureDoesNotMatch", "Signature not yet current: 20260101T000000Z is still later"),
         ("RequestTimeTooSkewed", "The difference between the request time and the current time"),
     ],
 )
-def test_a_clock_that_is_wrong_is_not_taken_for_a_missing_permission(code: str, told: str) -> None:
-    error = error_from_response(code, told, 403, "sqs:ReceiveMessage", "main")
+def test_a_wrong_clock_is_not_reported_as_a_missing_permission(code: str, detail: str) -> None:
+    error = error_from_response(code, detail, 403, "sqs:ReceiveMessage", "main")
     assert error.kind == "misconfigured"
     assert "clock" in str(error)
-    assert told in str(error)
+    assert detail in str(error)
     assert "grant" not in str(error)
 
 
-async def test_nobody_listening_is_a_connection_error(session: Session) -> None:
-    async with SqsServer() as gone:
-        url = gone.url
-    async with open_json_client(session, url, "us-east-1") as wire:
+async def test_a_refused_connection_is_a_connection_error(session: Session) -> None:
+    async with SqsServer() as stopped:
+        url = stopped.url
+    async with open_json_client(session, url, "us-east-1") as client:
         with pytest.raises(AwsError) as caught:
-            await Queue(wire, f"{url}/1/main", "arn").receive(wait=0)
+            await Queue(client, f"{url}/1/main", "arn").receive(wait=0)
     assert caught.value.kind == "connection"
 
 
-async def test_results_before_a_failed_call_are_not_lost(queue: Queue, server: SqsServer) -> None:
+async def test_results_before_a_failed_request_are_kept(queue: Queue, server: SqsServer) -> None:
     server.faults.add(Fault(action="SendMessageBatch", skip=1, error="RequestThrottled"))
     results = await queue.send([Outgoing(body=f"m{i}") for i in range(25)])
     kinds = [type(result) for result in results]
@@ -116,17 +116,17 @@ async def test_expired_credentials_are_looked_up_again(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(keys))
-    async with open_json_client(session, server.url, "us-east-1") as wire:
-        await wire.call("CreateQueue", {"QueueName": "main"}, "main")
+    async with open_json_client(session, server.url, "us-east-1") as client:
+        await client.call("CreateQueue", {"QueueName": "main"}, "main")
         keys.write_text("[default]\naws_access_key_id = new\naws_secret_access_key = s\n")
         assert (await session.credentials()).access_key == "old"
         server.faults.add(Fault(error="ExpiredToken", status=403))
         with pytest.raises(AwsError):
-            await wire.call("ListQueues", {}, "main")
+            await client.call("ListQueues", {}, "main")
         assert (await session.credentials()).access_key == "new"
 
 
-async def test_no_credentials_at_all_are_named(
+async def test_missing_credentials_are_reported(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
@@ -140,7 +140,7 @@ async def test_no_credentials_at_all_are_named(
 
 
 @pytest.mark.parametrize("token", [None, "a-token"])
-def test_the_signature_is_what_botocore_signs(token: str | None) -> None:
+def test_the_signature_is_the_same_as_botocores(token: str | None) -> None:
     credentials = Credentials("AKID", "secret", token)
     body = b'{"QueueUrl":"x"}'
     headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": "AmazonSQS.Send"}
@@ -163,37 +163,40 @@ def test_the_signature_is_what_botocore_signs(token: str | None) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "kind", "named"),
     [
-        (200, b"null", "connection", "no usable answer"),
-        (200, b"[]", "connection", "no usable answer"),
-        (200, b"", "connection", "no usable answer"),
-        (200, b"<html>of a proxy</html>", "connection", "no usable answer"),
-        (200, b'{"Messages":', "connection", "no usable answer"),
-        (200, b'{"Messages":' * 100_000, "connection", "no usable answer"),
+        (200, b"null", "connection", "no valid answer"),
+        (200, b"[]", "connection", "no valid answer"),
+        (200, b"", "connection", "no valid answer"),
+        (200, b"<html>of a proxy</html>", "connection", "no valid answer"),
+        (200, b'{"Messages":', "connection", "no valid answer"),
+        (200, b'{"Messages":' * 100_000, "connection", "no valid answer"),
         (503, b"<html>unavailable</html>", "connection", "HTTP 503"),
         (403, b"<html>forbidden</html>", "other", "HTTP 403"),
         (400, b"[]", "other", "HTTP 400"),
     ],
 )
-async def test_an_answer_that_is_not_the_protocols_is_told_by_its_status(
+async def test_a_response_in_another_format_is_reported_by_its_status(
     session: Session, status: int, body: bytes, kind: str, named: str
 ) -> None:
-    async with answering(status, body) as url, open_json_client(session, url, "us-east-1") as wire:
+    async with (
+        answering(status, body) as url,
+        open_json_client(session, url, "us-east-1") as client,
+    ):
         with pytest.raises(AwsError, match=named) as caught:
-            await Queue(wire, f"{url}/1/main", "arn").receive(wait=0)
+            await Queue(client, f"{url}/1/main", "arn").receive(wait=0)
     assert caught.value.kind == kind
 
 
-async def test_results_that_belong_to_no_entry_leave_all_of_the_batch_unanswered(
+async def test_results_that_belong_to_no_entry_are_ignored(
     session: Session,
 ) -> None:
     body = b'{"Successful":[{"Id":"7"},{"Id":"x"},{}],"Failed":[{"Id":"8"}]}'
-    async with answering(200, body) as url, open_json_client(session, url, "us-east-1") as wire:
-        (result,) = await Queue(wire, f"{url}/1/main", "arn").delete(["handle"])
+    async with answering(200, body) as url, open_json_client(session, url, "us-east-1") as client:
+        (result,) = await Queue(client, f"{url}/1/main", "arn").delete(["handle"])
     assert isinstance(result, Failed)
     assert not result.permanent
 
 
-async def test_a_message_that_cannot_be_read_harms_none_of_its_neighbours(
+async def test_a_message_that_cannot_be_read_does_not_affect_others(
     session: Session, caplog: pytest.LogCaptureFixture
 ) -> None:
     half = {"DataType": "String", "StringValue": "\ud800"}
@@ -205,13 +208,13 @@ async def test_a_message_that_cannot_be_read_harms_none_of_its_neighbours(
         {"Body": "whole", "MessageId": "4", "ReceiptHandle": "h"},
     ]
     body = json.dumps({"Messages": odd}).encode()
-    async with answering(200, body) as url, open_json_client(session, url, "us-east-1") as wire:
-        received = await Queue(wire, f"{url}/1/main", "arn").receive(wait=0)
+    async with answering(200, body) as url, open_json_client(session, url, "us-east-1") as client:
+        received = await Queue(client, f"{url}/1/main", "arn").receive(wait=0)
     assert [one.message.message_id for one in received] == ["3", "4"]
     assert caplog.text.count("cannot be read") == 3
 
 
-async def test_a_damaged_message_is_left_out(
+async def test_a_damaged_message_is_skipped(
     queue: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await queue.send([Outgoing(body="whole"), Outgoing(body="damaged")])
@@ -227,10 +230,10 @@ async def test_a_damaged_message_is_left_out(
     monkeypatch.setattr(queue, "_call", damaging)
     received = await queue.receive(wait=0)
     assert [one.message.body for one in received] == [b"whole"]
-    assert "damaged on the way" in caplog.text
+    assert "damaged in transit" in caplog.text
 
 
-def test_the_hash_of_attributes_is_the_documented_one() -> None:
+def test_the_md5_of_attributes_is_the_documented_one() -> None:
     parts = b"\x00\x00\x00\x01a\x00\x00\x00\x06String\x01\x00\x00\x00\x01v"
     expected = hashlib.md5(parts, usedforsecurity=False).hexdigest()
     assert attributes_md5({"a": Attribute("String", "v")}) == expected

@@ -1,4 +1,4 @@
-"""Where the environment names a proxy, calls go through it."""
+"""If the environment names a proxy, calls are sent through it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ ENDPOINT = "http://sqs.us-east-1.amazonaws.com"
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "expected"),
     [(b'200 OK\r\nContent-Length: 16\r\n\r\n{"QueueUrls":[]}', {"QueueUrls": []}), (b"", None)],
 )
-async def test_a_proxy_is_gone_through(
-    monkeypatch: pytest.MonkeyPatch, answer: bytes, told: object
+async def test_calls_are_sent_through_the_proxy(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes, expected: object
 ) -> None:
     heads: list[str] = []
 
@@ -41,13 +41,13 @@ async def test_a_proxy_is_gone_through(
     async with (
         listener,
         open_session() as session,
-        open_json_client(session, ENDPOINT, "us-east-1") as wire,
+        open_json_client(session, ENDPOINT, "us-east-1") as client,
     ):
-        if told is None:
+        if expected is None:
             with pytest.raises(AwsError) as caught:
-                await wire.call("ListQueues", {}, "queues")
+                await client.call("ListQueues", {}, "queues")
             assert caught.value.kind == "connection"
         else:
-            assert await wire.call("ListQueues", {}, "queues") == told
+            assert await client.call("ListQueues", {}, "queues") == expected
     assert heads[0].startswith(f"POST {ENDPOINT}/ HTTP/1.1\r\n")
     assert "\r\nHost: sqs.us-east-1.amazonaws.com\r\n" in heads[0].replace("host:", "Host:")

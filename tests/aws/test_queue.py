@@ -1,4 +1,4 @@
-"""One suite for a queue, against the embedded server and against moto's."""
+"""The queue client against the embedded SQS server and against moto."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def queue(session: Session) -> AsyncIterator[Queue]:
         yield queue
 
 
-async def test_a_message_comes_as_it_was_sent(queue: Queue) -> None:
+async def test_a_message_is_received_as_it_was_sent(queue: Queue) -> None:
     attributes = {
         "text": Attribute("String", "grüße"),
         "number": Attribute("Number.int", "42"),
@@ -63,7 +63,9 @@ async def test_a_message_comes_as_it_was_sent(queue: Queue) -> None:
     assert await queue.receive(wait=0) == []
 
 
-async def test_any_number_is_split_into_batches_and_each_has_its_result(queue: Queue) -> None:
+async def test_messages_are_split_into_batches_and_each_has_its_result(
+    queue: Queue,
+) -> None:
     results = await queue.send([Outgoing(body=f"m{i}") for i in range(23)])
     assert all(isinstance(result, Sent) for result in results)
     handles: list[str] = []
@@ -82,7 +84,7 @@ async def test_batches_are_split_by_bytes_too(queue: Queue) -> None:
     assert all(isinstance(result, Sent) for result in results)
 
 
-async def test_visibility_0_shows_a_message_at_once(queue: Queue) -> None:
+async def test_visibility_0_makes_a_message_visible_at_once(queue: Queue) -> None:
     await queue.send([Outgoing(body="m")])
     (first,) = await queue.receive(wait=1, visibility=60)
     assert await queue.receive(wait=0) == []
@@ -91,7 +93,7 @@ async def test_visibility_0_shows_a_message_at_once(queue: Queue) -> None:
     assert again.message.receive_count == 2
 
 
-async def test_the_queue_tells_its_settings(session: Session) -> None:
+async def test_the_attributes_of_a_queue_are_read(session: Session) -> None:
     async with open_queue(session, await create(session)) as dead:
         policy = json.dumps({"deadLetterTargetArn": dead.arn, "maxReceiveCount": 7})
         name = await create(
@@ -121,7 +123,7 @@ async def test_a_queue_is_found_by_name_url_and_arn(session: Session) -> None:
                 assert (queue.url, queue.arn, queue.name) == (by_name.url, by_name.arn, name)
 
 
-async def test_a_queue_that_is_not_there_is_missing(session: Session) -> None:
+async def test_a_queue_that_does_not_exist_is_missing(session: Session) -> None:
     with pytest.raises(AwsError, match="sqs:GetQueueUrl on nowhere") as caught:
         async with open_queue(session, "nowhere"):
             pass

@@ -1,4 +1,4 @@
-"""Secrets: looked up in AWS's stores, kept for a while, looked up again on demand."""
+"""Secrets: looked up in AWS's stores, cached, and looked up again on demand."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped] # the same
 
 from relay.aws.errors import AwsError, error_from_response
-from relay.aws.secrets import Secret, SecretPlace, _translated, parse_secret, read_store
+from relay.aws.secrets import Secret, SecretLocation, _translated, parse_secret, read_store
 
 KEY = "key-7c1e55"
 
@@ -22,13 +22,13 @@ class ManualClock:
 
 
 class Store:
-    """A store that answers as scripted and counts who asks."""
+    """A store with scripted answers that counts the look-ups."""
 
     def __init__(self, *answers: str | AwsError) -> None:
         self.answers = list(answers)
         self.asked = 0
 
-    def __call__(self, place: SecretPlace) -> str:
+    def __call__(self, location: SecretLocation) -> str:
         self.asked += 1
         answer = self.answers.pop(0)
         if isinstance(answer, AwsError):
@@ -42,7 +42,7 @@ DENIED = error_from_response(
 )
 
 
-async def test_a_value_is_looked_up_once_until_it_is_too_old() -> None:
+async def test_a_value_is_looked_up_once_until_it_expires() -> None:
     clock, store = ManualClock(), Store("first", "second")
     secret = Secret("relay/key", max_age=300, clock=clock, look_up=store)
     assert [await secret.value(), await secret.value()] == ["first", "first"]
@@ -62,7 +62,7 @@ async def test_a_refused_value_is_looked_up_again_at_once() -> None:
     assert await secret.value() == "rotated"
 
 
-async def test_all_who_ask_at_once_share_one_look_up() -> None:
+async def test_concurrent_callers_share_one_look_up() -> None:
     clock, store = ManualClock(), Store("old", "new")
     secret = Secret("relay/key", clock=clock, look_up=store)
     assert set(await asyncio.gather(*(secret.value() for _ in range(20)))) == {"old"}
@@ -71,7 +71,7 @@ async def test_all_who_ask_at_once_share_one_look_up() -> None:
     assert store.asked == 2
 
 
-async def test_an_old_value_is_good_while_the_store_is_out_of_reach() -> None:
+async def test_an_expired_value_is_used_while_the_store_cannot_be_reached() -> None:
     clock, store = ManualClock(), Store("old", DOWN, DOWN, "new")
     secret = Secret("relay/key", max_age=300, clock=clock, look_up=store)
     await secret.value()
@@ -84,7 +84,7 @@ async def test_an_old_value_is_good_while_the_store_is_out_of_reach() -> None:
 
 
 @pytest.mark.parametrize("error", [DOWN, DENIED])
-async def test_without_any_value_the_error_is_told_and_the_next_caller_asks_again(
+async def test_without_a_value_the_error_is_raised_and_the_next_caller_looks_up_again(
     error: AwsError,
 ) -> None:
     secret = Secret("relay/key", look_up=Store(error, "found"))
@@ -93,7 +93,7 @@ async def test_without_any_value_the_error_is_told_and_the_next_caller_asks_agai
     assert await secret.value() == "found"
 
 
-async def test_a_permission_that_was_taken_away_is_told_and_not_covered_by_an_old_value() -> None:
+async def test_a_revoked_permission_is_raised_although_there_is_an_expired_value() -> None:
     clock = ManualClock()
     secret = Secret("relay/key", clock=clock, look_up=Store("old", DENIED))
     await secret.value()
@@ -103,14 +103,14 @@ async def test_a_permission_that_was_taken_away_is_told_and_not_covered_by_an_ol
 
 
 @pytest.mark.parametrize(
-    ("reference", "place", "region"),
+    ("reference", "location", "region"),
     [
-        ("relay/key", SecretPlace("relay/key", None, parameter=False), None),
-        ("relay/key#event", SecretPlace("relay/key", "event", parameter=False), None),
-        ("ssm:/relay/key", SecretPlace("/relay/key", None, parameter=True), None),
+        ("relay/key", SecretLocation("relay/key", None, parameter=False), None),
+        ("relay/key#event", SecretLocation("relay/key", "event", parameter=False), None),
+        ("ssm:/relay/key", SecretLocation("/relay/key", None, parameter=True), None),
         (
             "arn:aws:secretsmanager:eu-west-1:111122223333:secret:relay-AbCdEf#event",
-            SecretPlace(
+            SecretLocation(
                 "arn:aws:secretsmanager:eu-west-1:111122223333:secret:relay-AbCdEf",
                 "event",
                 parameter=False,
@@ -119,23 +119,23 @@ async def test_a_permission_that_was_taken_away_is_told_and_not_covered_by_an_ol
         ),
         (
             "arn:aws:ssm:eu-west-2:111122223333:parameter/relay/key",
-            SecretPlace(
+            SecretLocation(
                 "arn:aws:ssm:eu-west-2:111122223333:parameter/relay/key", None, parameter=True
             ),
             "eu-west-2",
         ),
     ],
 )
-def test_a_reference_says_which_store_and_where(
-    reference: str, place: SecretPlace, region: str | None
+def test_a_reference_is_parsed(
+    reference: str, location: SecretLocation, region: str | None
 ) -> None:
-    assert parse_secret(reference) == place
-    assert place.region == region
+    assert parse_secret(reference) == location
+    assert location.region == region
 
 
 @pytest.fixture(scope="module")
 def stores(moto: str) -> Iterator[Callable[[str], str]]:
-    """AWS's stores as moto plays them; returns how to put a secret into a new one."""
+    """Creates a secret in moto's Secrets Manager or Parameter Store."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "test")
@@ -160,19 +160,19 @@ def test_a_field_of_a_json_secret_is_read(stores: Callable[[str], str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "field", "told"),
+    ("text", "field", "expected"),
     [
-        (f'{{"event": "{KEY}"}}', "", "name the field of it"),
+        (f'{{"event": "{KEY}"}}', "", "name its field"),
         (f'{{"event": "{KEY}"}}', "#absent", "absent"),
         (f'{{"event": ["{KEY}"]}}', "#event", "no text in its field"),
-        (KEY, "#event", "no JSON object"),
+        (KEY, "#event", "not a JSON object"),
         (" ", "", "empty"),
     ],
 )
-def test_a_secret_that_cannot_be_a_key_is_told_and_not_repeated(
-    stores: Callable[[str], str], text: str, field: str, told: str
+def test_a_secret_that_cannot_be_a_key_is_an_error_that_does_not_quote_it(
+    stores: Callable[[str], str], text: str, field: str, expected: str
 ) -> None:
-    with pytest.raises(AwsError, match=told) as caught:
+    with pytest.raises(AwsError, match=expected) as caught:
         read_store(parse_secret(f"{stores(text)}{field}"))
     assert KEY not in str(caught.value)
 
@@ -194,7 +194,7 @@ def test_a_secret_that_does_not_exist_is_missing(
     assert caught.value.kind == "missing"
 
 
-def test_a_store_out_of_reach_is_transient(
+def test_a_store_that_cannot_be_reached_is_a_transient_error(
     stores: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
@@ -204,7 +204,7 @@ def test_a_store_out_of_reach_is_transient(
 
 
 @pytest.mark.parametrize(
-    ("reference", "code", "message", "kind", "told"),
+    ("reference", "code", "message", "kind", "expected"),
     [
         ("k", "AccessDeniedException", "no", "denied", "grant secretsmanager:GetSecretValue"),
         ("ssm:k", "AccessDeniedException", "no", "denied", "grant ssm:GetParameter"),
@@ -213,10 +213,10 @@ def test_a_store_out_of_reach_is_transient(
         ("k", "ThrottlingException", "slow", "throttled", "throttles"),
     ],
 )
-def test_a_refusal_names_the_permission_that_is_missing(
-    reference: str, code: str, message: str, kind: str, told: str
+def test_a_refusal_names_the_missing_permission(
+    reference: str, code: str, message: str, kind: str, expected: str
 ) -> None:
     refusal = ClientError({"Error": {"Code": code, "Message": message}}, "GetSecretValue")
     error = _translated(refusal, parse_secret(reference))
     assert error.kind == kind
-    assert told in error.sentence
+    assert expected in error.sentence

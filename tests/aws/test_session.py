@@ -1,4 +1,4 @@
-"""What this machine's own settings for AWS may lack, each told with the variable to look at."""
+"""Misconfigurations of this machine: each error names the environment variable to check."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ URL = "https://sqs.us-east-1.amazonaws.com/1/main"
         ),
     ],
 )
-async def test_what_a_person_must_set_is_named(
+async def test_the_misconfigured_variable_is_named(
     queue: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in UNSET:
         monkeypatch.delenv(name, raising=False)
-    for name, usable in {**USABLE, variable: value}.items():
-        monkeypatch.setenv(name, usable)
+    for name, text in {**USABLE, variable: value}.items():
+        monkeypatch.setenv(name, text)
     with pytest.raises(AwsError, match=variable) as caught:
         async with open_session() as session, open_queue(session, queue):
             pass
@@ -59,21 +59,21 @@ async def test_what_a_person_must_set_is_named(
     assert caught.value.variable == variable
 
 
-class Stale:
-    """Credentials whose renewal brings nothing better, as botocore says it."""
+class ExpiredCredentials:
+    """Credentials that are still expired after a refresh, with botocore's exception."""
 
     async def get_frozen_credentials(self) -> object:
         raise RuntimeError("Credentials were refreshed, but they are still expired.")
 
 
-async def test_credentials_that_stay_expired_are_this_packages_error(
+async def test_credentials_that_stay_expired_raise_an_aws_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, usable in USABLE.items():
         monkeypatch.setenv(name, usable)
     async with open_session() as session:
-        session._credentials = Stale()
+        session._credentials = ExpiredCredentials()
         with pytest.raises(AwsError, match="still expired") as caught:
             await session.credentials()
         assert caught.value.kind == "expired-credentials"
-        assert (await session.credentials()).access_key == "test", "found anew"
+        assert (await session.credentials()).access_key == "test", "found again"

@@ -1,4 +1,4 @@
-"""A queue on a local SQS, and the command line as a real process beside it."""
+"""Fixtures: an SQS server on loopback, and the command line in a process or a thread."""
 
 import asyncio
 import os
@@ -15,21 +15,21 @@ from relay.local.sqs.stored import Stored
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A process that ended: its exit code and what it wrote."""
+class CommandResult:
+    """A finished command: its exit code and output."""
 
     code: int | None
     out: str
     err: str
 
 
-Relay = Callable[..., Awaitable[Ended]]
-"""Runs `relay` with these arguments, text as `stdin`, and more variables (None removes one)."""
+Relay = Callable[..., Awaitable[CommandResult]]
+"""Runs `relay` with arguments, `stdin` and extra environment variables (None removes one)."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """The local SQS with the queues `plain` and `ordered.fifo`."""
+class LocalSqs:
+    """An SQS server with the queues `plain` and `ordered.fifo`."""
 
     sqs: SqsServer
 
@@ -42,7 +42,7 @@ class Place:
 
 @pytest.fixture
 def environ() -> dict[str, str]:
-    """The environment of the commands, free of what the tests' own one may say."""
+    """The environment of the commands, without AWS_ and RELAY_ variables of the test run."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RELAY_"))}
     kept.pop("PORT", None)
     return kept | {
@@ -58,9 +58,9 @@ def environ() -> dict[str, str]:
 
 @pytest.fixture
 def process(environ: dict[str, str]) -> Relay:
-    """Runs `relay` as a process of its own."""
+    """Runs `relay` in its own process."""
 
-    async def run(*arguments: str, stdin: str = "", **variables: str | None) -> Ended:
+    async def run(*arguments: str, stdin: str = "", **variables: str | None) -> CommandResult:
         given = {**environ, **variables}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "relay", *arguments),
@@ -70,16 +70,16 @@ def process(environ: dict[str, str]) -> Relay:
             env={name: value for name, value in given.items() if value is not None},
         )
         out, err = await process.communicate(stdin.encode())
-        return Ended(process.returncode, out.decode(), err.decode())
+        return CommandResult(process.returncode, out.decode(), err.decode())
 
     return run
 
 
 @pytest.fixture
 def relay(environ: dict[str, str]) -> Relay:
-    """Runs `relay` in a thread, which saves loading the libraries for each test."""
+    """Runs `relay` in a thread: a process would load the libraries for each test."""
 
-    async def run(*arguments: str, stdin: str = "", **variables: str | None) -> Ended:
+    async def run(*arguments: str, stdin: str = "", **variables: str | None) -> CommandResult:
         absent = {name: None for name in os.environ if name not in environ}
         result = await asyncio.to_thread(
             CliRunner().invoke,
@@ -89,15 +89,15 @@ def relay(environ: dict[str, str]) -> Relay:
             env={**absent, **environ, **variables},
             prog_name="relay",
         )
-        return Ended(result.exit_code, result.stdout, result.stderr)
+        return CommandResult(result.exit_code, result.stdout, result.stderr)
 
     return run
 
 
 @pytest.fixture
-async def place(environ: dict[str, str]) -> AsyncIterator[Place]:
+async def local_sqs(environ: dict[str, str]) -> AsyncIterator[LocalSqs]:
     async with SqsServer() as sqs:
         environ["AWS_ENDPOINT_URL"] = sqs.url
         sqs.account.create("plain", {}, {})
         sqs.account.create("ordered.fifo", {"FifoQueue": "true"}, {})
-        yield Place(sqs)
+        yield LocalSqs(sqs)

@@ -1,9 +1,10 @@
-"""How the process of a command starts and ends when the world around it is not as usual."""
+"""How a command starts and exits: signals, closed streams, a full disk and ports in use."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import IO
 import pytest
 
 from relay.__main__ import FAILED, INTERRUPTED
+from tests.cli.conftest import LocalSqs, Relay
 
 FULL = Path("/dev/full")
+KEY = {"RELAY_INNGEST_EVENT_KEY": "k", "RELAY_METRICS": "none"}
 INTERRUPTING = """
 import os, signal, sys
 
@@ -30,51 +33,72 @@ main()
 """
 
 
-def ended(
+def run(
     command: list[str], out: IO[str] | int = subprocess.PIPE, err: IO[str] | int = subprocess.PIPE
 ) -> subprocess.CompletedProcess[str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RELAY_"))}
     return subprocess.run(command, stdout=out, stderr=err, text=True, check=False, env=kept)
 
 
-def relay(
+def run_relay(
     words: str, out: IO[str] | int, err: IO[str] | int = subprocess.PIPE
 ) -> subprocess.CompletedProcess[str]:
-    return ended([sys.executable, "-m", "relay", *words.split()], out, err)
+    return run([sys.executable, "-m", "relay", *words.split()], out, err)
 
 
 @pytest.mark.parametrize("library", ["typer", "pydantic"])
-def test_an_interruption_while_the_libraries_load_is_no_traceback(library: str) -> None:
-    found = ended([sys.executable, "-c", INTERRUPTING.format(name=library)])
+def test_an_interruption_while_libraries_load_exits_without_a_traceback(library: str) -> None:
+    found = run([sys.executable, "-c", INTERRUPTING.format(name=library)])
     assert found.returncode == INTERRUPTED == 128 + signal.SIGINT
     assert found.stderr == "relay: interrupted\n"
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="the system has no device that is always full")
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("words", ["config --json", "config --markdown", "--help"])
-def test_an_output_without_room_is_a_sentence(words: str) -> None:
+def test_a_full_disk_is_reported_in_one_sentence(words: str) -> None:
     with FULL.open("w") as full:
-        found = relay(words, full)
+        found = run_relay(words, full)
     assert found.returncode == FAILED
     assert found.stderr == "relay: the output cannot be written: No space left on device\n"
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="the system has no device that is always full")
-def test_where_not_even_the_reason_can_be_told_the_code_tells_it() -> None:
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+def test_with_nowhere_to_write_the_exit_code_still_reports_the_failure() -> None:
     with FULL.open("w") as full:
-        found = relay("config --json", full, full)
+        found = run_relay("config --json", full, full)
     assert found.returncode == FAILED
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", "<&- >&- 2>&-"])
-def test_a_stream_that_the_shell_closed_is_nothing_to_fail_at(closed: str) -> None:
+def test_closed_standard_streams_do_not_crash_a_command(closed: str) -> None:
     line = f"exec {sys.executable} -m relay config {closed}"
-    found = ended(["/bin/sh", "-c", line])
+    found = run(["/bin/sh", "-c", line])
     assert found.returncode == 2, "there is no event key"
     assert "Traceback" not in found.stderr
 
 
-def test_a_reader_that_has_seen_enough_is_no_reason_to_complain() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     line = f"{sys.executable} -m relay config --markdown | head -1"
-    found = ended(["/bin/sh", "-c", line])
+    found = run(["/bin/sh", "-c", line])
     assert found.stderr == ""
+
+
+@pytest.mark.parametrize("command", ["serve", "poll"])
+async def test_a_port_in_use_is_reported_with_the_settings_to_change(
+    command: str, process: Relay, local_sqs: LocalSqs
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        result = await process(command, RELAY_QUEUE_URL="plain", PORT=port, **KEY)
+    assert result.code == 1
+    last = result.err.splitlines()[-1]
+    assert last.startswith(f"relay: cannot listen on 127.0.0.1:{port}: Address already in use: set")
+    assert "Traceback" not in result.err
+
+
+async def test_a_host_that_does_not_resolve_is_reported(
+    process: Relay, local_sqs: LocalSqs
+) -> None:
+    result = await process("serve", RELAY_HOST="no such host", **KEY)
+    assert result.code == 1
+    assert "relay: cannot listen on no such host:8000: " in result.err

@@ -1,12 +1,16 @@
-"""`relay send` to a real SQS on loopback."""
+"""`relay send` to an SQS server on loopback."""
 
+import asyncio
 import json
+import signal
+import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
 
 from relay.local.sqs.faults import Fault
-from tests.cli.conftest import Place, Relay
+from tests.cli.conftest import LocalSqs, Relay
 
 EVENT = '{"name":"shop/order.paid","data":{"total":1.10,"id":9007199254740993}}'
 
@@ -15,29 +19,29 @@ def lines(count: int) -> str:
     return "".join(f'{{"name":"n/{i}","data":{{}}}}\n' for i in range(count))
 
 
-async def test_json_lines_become_a_message_each_in_batches_of_ten(
-    process: Relay, place: Place
+async def test_json_lines_are_sent_as_one_message_each_in_batches_of_ten(
+    process: Relay, local_sqs: LocalSqs
 ) -> None:
-    ended = await process("send", "-", "--queue", "plain", stdin=lines(205))
-    assert ended.code == 0
-    assert ended.err == ""
-    assert ended.out.startswith("205 sent to plain in ")
-    assert sorted(place.bodies()) == sorted(lines(205).splitlines())
-    assert place.sqs.requests["SendMessageBatch"] == 21
+    result = await process("send", "-", "--queue", "plain", stdin=lines(205))
+    assert result.code == 0
+    assert result.err == ""
+    assert result.out.startswith("205 sent to plain in ")
+    assert sorted(local_sqs.bodies()) == sorted(lines(205).splitlines())
+    assert local_sqs.sqs.requests["SendMessageBatch"] == 21
 
 
 async def test_a_document_is_sent_byte_for_byte_with_its_attributes(
-    relay: Relay, place: Place, tmp_path: Path
+    relay: Relay, local_sqs: LocalSqs, tmp_path: Path
 ) -> None:
     file = tmp_path / "event.json"
     file.write_text(EVENT)
-    queue = f"{place.sqs.url}/000000000000/plain"
-    ended = await relay(
+    queue = f"{local_sqs.sqs.url}/000000000000/plain"
+    result = await relay(
         *("send", str(file), "--attribute", "source=shop", "--attribute", "q=a=b"),
         RELAY_QUEUE_URL=queue,
     )
-    (message,) = place.stored()
-    assert ended.code == 0
+    (message,) = local_sqs.stored()
+    assert result.code == 0
     assert message.body == EVENT
     assert {name: value.string_value for name, value in message.attributes.items()} == {
         "source": "shop",
@@ -45,135 +49,141 @@ async def test_a_document_is_sent_byte_for_byte_with_its_attributes(
     }
 
 
-async def test_batches_keep_within_what_sqs_takes(relay: Relay, place: Place) -> None:
+async def test_batches_stay_within_the_limits_of_sqs(relay: Relay, local_sqs: LocalSqs) -> None:
     big = [json.dumps({"name": "n", "data": {"x": "x" * 400_000}}) for _ in range(5)]
-    ended = await relay("send", "-", "--queue", "plain", stdin="\n".join(big))
-    assert ended.code == 0
-    assert place.bodies() == big
-    assert place.sqs.requests["SendMessageBatch"] == 3
+    result = await relay("send", "-", "--queue", "plain", stdin="\n".join(big))
+    assert result.code == 0
+    assert local_sqs.bodies() == big
+    assert local_sqs.sqs.requests["SendMessageBatch"] == 3
 
 
-async def test_what_the_relay_would_reject_is_held_back_and_the_rest_sent(
-    relay: Relay, place: Place
+async def test_messages_the_relay_would_reject_are_not_sent(
+    relay: Relay, local_sqs: LocalSqs
 ) -> None:
-    ended = await relay(
+    result = await relay(
         "send", "-", "--queue", "plain", stdin=f'{EVENT}\n{{"name":""}}\n\n{{broken\n{EVENT}\n'
     )
-    assert ended.code == 1
-    assert ended.out.startswith("2 sent to plain, 2 refused here")
-    first, second = ended.err.splitlines()
+    assert result.code == 1
+    assert result.out.startswith("2 sent to plain, 2 invalid")
+    first, second = result.err.splitlines()
     assert first.startswith("relay: line 2 was not sent: the relay would reject it as empty_name")
     assert second.startswith("relay: line 4 was not sent: the relay would reject it as not_json")
 
 
-async def test_nothing_is_held_back_when_told_so(relay: Relay, place: Place) -> None:
-    ended = await relay(
+async def test_without_the_check_everything_is_sent(relay: Relay, local_sqs: LocalSqs) -> None:
+    result = await relay(
         "send", "-", "--queue", "plain", "--no-check", "--lines", stdin="[1,\nplain\n"
     )
-    assert ended.code == 0
-    assert place.bodies() == ["[1,", "plain"]
+    assert result.code == 0
+    assert local_sqs.bodies() == ["[1,", "plain"]
 
 
-async def test_a_refused_entry_is_sent_again_and_only_that_one(relay: Relay, place: Place) -> None:
-    place.sqs.faults.add(
+async def test_only_the_failed_entry_of_a_batch_is_retried(
+    relay: Relay, local_sqs: LocalSqs
+) -> None:
+    local_sqs.sqs.faults.add(
         Fault(action="SendMessageBatch", entries={3: "InternalError"}),
         Fault(action="SendMessageBatch", error="RequestThrottled"),
     )
-    ended = await relay("send", "-", "--queue", "plain", stdin=lines(10))
-    assert ended.code == 0
-    assert ended.err == ""
-    assert sorted(place.bodies()) == sorted(lines(10).splitlines())
-    assert place.sqs.requests["SendMessageBatch"] == 3
+    result = await relay("send", "-", "--queue", "plain", stdin=lines(10))
+    assert result.code == 0
+    assert result.err == ""
+    assert sorted(local_sqs.bodies()) == sorted(lines(10).splitlines())
+    assert local_sqs.sqs.requests["SendMessageBatch"] == 3
 
 
-async def test_a_lost_answer_is_repeated_and_told(relay: Relay, place: Place) -> None:
-    place.sqs.faults.add(Fault(action="SendMessageBatch", drop=True))
-    ended = await relay("send", "-", "--queue", "plain", stdin=lines(3))
-    assert ended.code == 0
-    assert "3 messages may be in the queue twice" in ended.err
-    assert len(place.bodies()) == 6
+async def test_a_lost_response_is_retried_and_reported(relay: Relay, local_sqs: LocalSqs) -> None:
+    local_sqs.sqs.faults.add(Fault(action="SendMessageBatch", drop=True))
+    result = await relay("send", "-", "--queue", "plain", stdin=lines(3))
+    assert result.code == 0
+    assert "3 messages may be in the queue twice" in result.err
+    assert len(local_sqs.bodies()) == 6
 
 
-async def test_a_message_that_sqs_never_takes_fails_alone(relay: Relay, place: Place) -> None:
-    ended = await relay(
+async def test_a_message_that_sqs_refuses_does_not_affect_the_others(
+    relay: Relay, local_sqs: LocalSqs
+) -> None:
+    result = await relay(
         *("send", "-", "--queue", "plain", "--no-check", "--lines"), stdin="good\nbad\x01\ngood\n"
     )
-    assert ended.code == 1
-    assert ended.out.startswith("2 sent to plain, 1 failed")
-    assert "line 2 was not sent" in ended.err
-    assert place.bodies() == ["good", "good"]
+    assert result.code == 1
+    assert result.out.startswith("2 sent to plain, 1 failed")
+    assert "line 2 was not sent" in result.err
+    assert local_sqs.bodies() == ["good", "good"]
 
 
-async def test_a_fifo_queue_gets_its_order_its_group_and_its_dedup_ids(
-    relay: Relay, place: Place
+async def test_a_fifo_queue_gets_messages_in_order_with_group_and_deduplication_ids(
+    relay: Relay, local_sqs: LocalSqs
 ) -> None:
-    place.sqs.faults.add(Fault(action="SendMessageBatch", skip=1, drop=True))
-    ended = await relay(
+    local_sqs.sqs.faults.add(Fault(action="SendMessageBatch", skip=1, drop=True))
+    result = await relay(
         *("send", "-", "--queue", "ordered.fifo", "--group-id", "g", "--dedup-id-from", "name"),
         stdin=lines(25),
     )
-    stored = place.stored("ordered.fifo")
-    assert ended.code == 0
-    assert ended.err == ""
+    stored = local_sqs.stored("ordered.fifo")
+    assert result.code == 0
+    assert result.err == ""
     assert [message.body for message in stored] == lines(25).splitlines()
     assert {message.group_id for message in stored} == {"g"}
     assert [message.dedup_id for message in stored] == [f"n/{i}" for i in range(25)]
 
 
-async def test_a_fifo_queue_gets_nothing_after_a_message_that_failed(
-    relay: Relay, place: Place
+async def test_nothing_is_sent_to_a_fifo_queue_after_a_message_that_failed(
+    relay: Relay, local_sqs: LocalSqs
 ) -> None:
-    place.sqs.faults.add(Fault(action="SendMessageBatch", entries={9: "Broken"}, sender_fault=True))
-    ended = await relay(
+    local_sqs.sqs.faults.add(
+        Fault(action="SendMessageBatch", entries={9: "Broken"}, sender_fault=True)
+    )
+    result = await relay(
         *("send", "-", "--queue", "ordered.fifo", "--group-id", "g"), stdin=lines(25)
     )
-    assert ended.code == 1
-    assert place.bodies("ordered.fifo") == lines(9).splitlines()
-    assert "from line 11 on is not sent" in ended.err
+    assert result.code == 1
+    assert local_sqs.bodies("ordered.fifo") == lines(9).splitlines()
+    assert "line 11 and everything after it was not sent" in result.err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "sentence"),
     [
-        (("-",), "no queue is named"),
-        (("-", "--queue", "plain", "--lines", "--whole"), "exclude each other"),
+        (("-",), "no queue given"),
+        (("-", "--queue", "plain", "--lines", "--whole"), "cannot be combined"),
         (("-", "--queue", "ordered.fifo"), "--group-id"),
-        (("-", "--queue", "plain", "--dedup-id-from", "id"), "no FIFO queue"),
+        (("-", "--queue", "plain", "--dedup-id-from", "id"), "needs a FIFO queue"),
         (("-", "--queue", "plain", "--attribute", "x"), "NAME=VALUE"),
         (("absent.json", "--queue", "plain"), "absent.json cannot be read"),
     ],
 )
-async def test_wrong_usage_is_a_sentence_and_exit_code_2(
-    relay: Relay, place: Place, arguments: tuple[str, ...], told: str
+async def test_wrong_usage_is_one_sentence_and_exit_code_2(
+    relay: Relay, local_sqs: LocalSqs, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    ended = await relay("send", *arguments, stdin=EVENT)
-    assert ended.code == 2
-    assert told in ended.err
-    assert ended.err.count("\n") == 1
-    assert not place.stored()
+    result = await relay("send", *arguments, stdin=EVENT)
+    assert result.code == 2
+    assert sentence in result.err
+    assert result.err.count("\n") == 1
+    assert not local_sqs.stored()
 
 
-async def test_an_input_that_is_neither_json_nor_lines_of_it_is_wrong_usage(
-    relay: Relay, place: Place
+async def test_an_input_that_is_neither_json_nor_json_lines_is_wrong_usage(
+    relay: Relay, local_sqs: LocalSqs
 ) -> None:
-    ended = await relay("send", "-", "--queue", "plain", stdin='{"a":\nnonsense\n')
-    assert ended.code == 2
-    assert "neither JSON nor JSON lines" in ended.err
+    result = await relay("send", "-", "--queue", "plain", stdin='{"a":\nnonsense\n')
+    assert result.code == 2
+    assert "neither JSON nor JSON lines" in result.err
 
 
-async def test_bad_settings_are_all_told_before_anything_is_sent(
-    relay: Relay, place: Place
+async def test_invalid_settings_are_all_reported_before_anything_is_sent(
+    relay: Relay, local_sqs: LocalSqs
 ) -> None:
-    ended = await relay(
+    result = await relay(
         "send", "-", "--queue", "plain", stdin=EVENT, RELAY_HOLD="x", RELAY_METRICS="y"
     )
-    assert ended.code == 2
-    assert [line.split()[1] for line in ended.err.splitlines()] == ["RELAY_HOLD", "RELAY_METRICS"]
-    assert not place.stored()
+    assert result.code == 2
+    assert [line.split()[1] for line in result.err.splitlines()] == ["RELAY_HOLD", "RELAY_METRICS"]
+    assert not local_sqs.stored()
 
 
 @pytest.mark.parametrize(
-    ("queue", "variables", "told"),
+    ("queue", "variables", "sentence"),
     [
         ("absent", {}, "does not exist"),
         ("plain", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "127.0.0.1:1"),
@@ -183,10 +193,46 @@ async def test_bad_settings_are_all_told_before_anything_is_sent(
     ],
 )
 async def test_an_expected_failure_is_one_sentence_and_exit_code_1(
-    relay: Relay, place: Place, queue: str, variables: dict[str, str | None], told: str
+    relay: Relay, local_sqs: LocalSqs, queue: str, variables: dict[str, str | None], sentence: str
 ) -> None:
-    ended = await relay("send", "-", "--queue", queue, stdin=EVENT, **variables)
-    assert ended.code == 1
-    assert told in ended.err
-    assert "Traceback" not in ended.err
-    assert ended.err.count("\n") == 1
+    result = await relay("send", "-", "--queue", queue, stdin=EVENT, **variables)
+    assert result.code == 1
+    assert sentence in result.err
+    assert "Traceback" not in result.err
+    assert result.err.count("\n") == 1
+
+
+async def sender(environ: dict[str, str]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "relay", "send", "-", "--queue", "plain"),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        env=environ,
+    )
+
+
+async def wait_for_messages(local_sqs: LocalSqs, count: int) -> None:
+    """Wait until this many messages have arrived."""
+    async with asyncio.timeout(60):
+        while len(local_sqs.stored()) < count:  # noqa: ASYNC110 - the server has no event for it
+            await asyncio.sleep(0.01)
+
+
+async def test_an_interruption_ends_the_wait_for_input_and_reports_what_was_sent(
+    environ: dict[str, str], local_sqs: LocalSqs
+) -> None:
+    process = await sender(environ)
+    assert process.stdin is not None
+    # A window and a half: the command waits for the rest of the second one.
+    process.stdin.write(lines(120).encode())
+    await process.stdin.drain()
+    await wait_for_messages(local_sqs, 80)
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(60):
+        _, error = await process.communicate()
+    assert process.returncode == 130
+    assert "interrupted" in error.decode()
+    assert "up to 80 of the following ones may be" in error.decode()
+    assert b"Traceback" not in error
+    assert len(local_sqs.bodies()) == 80

@@ -1,4 +1,4 @@
-"""A handler between neighbours that do as they are told."""
+"""A handler with a scripted forwarder, an in-memory dead-letter queue and a manual clock."""
 
 from __future__ import annotations
 
@@ -19,16 +19,13 @@ from relay.model.origin import ATTRIBUTE, Origin, unpack
 from relay.model.outcome import Delivered, Outcome
 
 NOW = 1_767_225_600.0
-
-
 DAY = 86_400.0
-
 
 Answer: TypeAlias = Outcome | Callable[[Event], Outcome] | None
 
 
-class Script:
-    """A forwarder that answers by event id; None keeps the event waiting for ever."""
+class ScriptedForwarder:
+    """A forwarder that answers by event id; None keeps the event waiting forever."""
 
     def __init__(self, answers: dict[str, Answer] | None = None) -> None:
         self.answers = answers or {}
@@ -52,14 +49,14 @@ class Script:
         return event_id in self.ambiguous
 
 
-class Shelf:
-    """A dead-letter queue in memory that can be broken."""
+class MemoryStore:
+    """A dead-letter queue in memory that fails on request."""
 
     def __init__(self) -> None:
         self.copies: list[DeadLetterCopy] = []
-        self.trouble: NotStored | None = None
+        self.failure: NotStored | None = None
         self.started = asyncio.Event()
-        self.silent: asyncio.Event | None = None
+        self.unanswered: asyncio.Event | None = None
 
     async def limit(self) -> int:
         return MAX_BYTES
@@ -67,15 +64,15 @@ class Shelf:
     async def put(self, copy: DeadLetterCopy) -> None:
         self.started.set()
         await asyncio.sleep(0)
-        if self.silent is not None:
-            await self.silent.wait()
-        if self.trouble is not None:
-            raise self.trouble
+        if self.unanswered is not None:
+            await self.unanswered.wait()
+        if self.failure is not None:
+            raise self.failure
         self.copies.append(copy)
 
 
-class Bench:
-    """A handler with scripted neighbours and a clock that is moved by hand."""
+class HandlerRig:
+    """The handler under test and all its parts."""
 
     def __init__(
         self,
@@ -86,15 +83,15 @@ class Bench:
     ) -> None:
         self.now = NOW
         self.facts: list[Fact] = []
-        self.script = Script(answers)
-        self.shelf = Shelf()
+        self.forwarder = ScriptedForwarder(answers)
+        self.store = MemoryStore()
         self.woken = asyncio.Event()
         self.dead_letters = DeadLetterQueue(
-            self.shelf, observe=self.facts.append, clock=lambda: self.now, sleep=self._sleep
+            self.store, observe=self.facts.append, clock=lambda: self.now, sleep=self._sleep
         )
         self.handler = Handler(
             lambda message: decode(message, Rules()),
-            self.script,
+            self.forwarder,
             self.dead_letters,
             guard=RejectGuard(enabled=guard),
             retention=10 * DAY,

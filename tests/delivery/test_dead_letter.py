@@ -1,4 +1,4 @@
-"""The copy of a message: complete where SQS can hold it, and with a defined answer where not."""
+"""The copy of a message: complete if SQS can hold it, and encoded or reduced if not."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def test_keeps_body_attributes_trace_and_tenant() -> None:
     assert unpack(copy.attributes[ATTRIBUTE].value) == ORIGIN
 
 
-def test_replaces_the_origin_that_a_push_mode_message_brought_in_lower_case() -> None:
+def test_replaces_the_message_origin_whatever_the_case_of_its_name() -> None:
     before = {ATTRIBUTE.upper(): Attribute("String", "{}")}
     copy = dead_letter_copy(message(attributes=before), ORIGIN)
     assert list(copy.attributes) == [ATTRIBUTE]
     assert copy.complete
 
 
-def test_names_the_attribute_that_finds_no_place() -> None:
+def test_lists_the_attribute_that_does_not_fit() -> None:
     attributes = {f"a{n}": Attribute("String", "x" * (n + 1)) for n in range(10)}
     copy = dead_letter_copy(message(attributes=attributes), ORIGIN)
     assert len(copy.attributes) == 10
@@ -57,13 +57,13 @@ def test_names_the_attribute_that_finds_no_place() -> None:
         (b" " * MAX_BYTES, "gzip+base64"),
     ],
 )
-def test_what_sqs_cannot_hold_becomes_a_stand_in(body: bytes, encoding: str) -> None:
+def test_a_body_that_sqs_cannot_hold_is_encoded(body: bytes, encoding: str) -> None:
     copy = dead_letter_copy(message(body), ORIGIN)
     assert unpack(copy.attributes[ATTRIBUTE].value).encoding == encoding
     assert decode_body(copy.body.encode(), encoding) == body
 
 
-def test_a_stand_in_that_is_rejected_again_stays_what_it_is() -> None:
+def test_an_encoded_body_that_is_rejected_again_is_not_encoded_twice() -> None:
     first = dead_letter_copy(message(b"\xff"), ORIGIN)
     again = message(first.body.encode(), attributes=first.attributes)
     origin = origin_of(again)
@@ -72,13 +72,13 @@ def test_a_stand_in_that_is_rejected_again_stays_what_it_is() -> None:
     assert decode_body(second.body.encode(), origin.encoding) == b"\xff"
 
 
-def test_a_full_message_that_does_not_compress_is_left_to_sqs() -> None:
+def test_a_full_message_that_does_not_compress_is_too_large() -> None:
     noise = os.urandom(MAX_BYTES // 2).hex().encode()
     with pytest.raises(TooLarge):
         dead_letter_copy(message(noise * 2), ORIGIN, max_bytes=1_000)
 
 
-def test_on_a_fifo_queue_it_keeps_the_group_and_is_only_swallowed_by_itself() -> None:
+def test_on_a_fifo_queue_it_keeps_the_group_and_deduplicates_only_itself() -> None:
     first = dead_letter_copy(message(group_id="g", dedup_id="producer's"), ORIGIN)
     same = dead_letter_copy(message(group_id="g"), ORIGIN)
     later = dead_letter_copy(message(group_id="g"), Origin(id="base", hops=2))
@@ -88,7 +88,7 @@ def test_on_a_fifo_queue_it_keeps_the_group_and_is_only_swallowed_by_itself() ->
 
 
 @given(st.binary(max_size=300))
-def test_every_body_comes_back_as_it_was(body: bytes) -> None:
+def test_every_body_can_be_restored(body: bytes) -> None:
     copy = dead_letter_copy(message(body), ORIGIN)
     encoding = unpack(copy.attributes[ATTRIBUTE].value).encoding
     assert decode_body(copy.body.encode(), encoding) == body
@@ -117,7 +117,7 @@ def test_the_packed_attribute_survives_an_http_header(origin: Origin) -> None:
 
 
 @given(st.text(max_size=60) | st.binary(max_size=60))
-def test_a_foreign_attribute_of_our_name_is_refused_with_a_sentence(value: str | bytes) -> None:
+def test_a_foreign_attribute_of_this_name_is_refused(value: str | bytes) -> None:
     with pytest.raises(UnreadableOrigin, match=ATTRIBUTE):
         unpack(value)
 

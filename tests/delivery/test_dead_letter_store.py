@@ -1,4 +1,4 @@
-"""The dead-letter queue in SQS: found when it is needed, and again when that failed."""
+"""The dead-letter queue in SQS: opened at its first use, and again after a failure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def _open() -> int:
     return sum(not one.closed for one in found)
 
 
-async def test_looking_for_it_in_vain_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_queue_that_is_not_found_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
@@ -30,16 +32,16 @@ async def test_looking_for_it_in_vain_leaves_nothing_open(monkeypatch: pytest.Mo
         client = await (await session()).client("sqs")
         url = (await client.create_queue(QueueName="dead"))["QueueUrl"]
         server.faults.add(Fault(action="GetQueueAttributes", times=5, error="AccessDenied"))
-        letters = SqsDeadLetterStore(session, stack, queue=None, dead_letter_queue=url)
+        store = SqsDeadLetterStore(session, stack, queue=None, dead_letter_queue=url)
         before = _open()
         for _ in range(5):
             with pytest.raises(NotStored, match="sqs:GetQueueAttributes"):
-                await letters.limit()
+                await store.limit()
         assert _open() == before
-        assert await letters.limit() == 1_048_576
+        assert await store.limit() == 1_048_576
 
 
-async def test_one_that_took_its_place_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_queue_that_replaced_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
@@ -56,13 +58,13 @@ async def test_one_that_took_its_place_is_found(monkeypatch: pytest.MonkeyPatch)
             await client.set_queue_attributes(QueueUrl=main, Attributes={"RedrivePolicy": policy})
             return url
 
-        letters = SqsDeadLetterStore(session, stack, queue=main, dead_letter_queue=None)
+        store = SqsDeadLetterStore(session, stack, queue=main, dead_letter_queue=None)
         first = await point_to("first")
-        await letters.put(DeadLetterCopy(body="a", attributes={}, dedup_id="a"))
+        await store.put(DeadLetterCopy(body="a", attributes={}, dedup_id="a"))
         await point_to("second")
         await client.delete_queue(QueueUrl=first)
         with pytest.raises(NotStored) as caught:
-            await letters.put(DeadLetterCopy(body="b", attributes={}, dedup_id="b"))
+            await store.put(DeadLetterCopy(body="b", attributes={}, dedup_id="b"))
         assert caught.value.setting == "RELAY_DLQ_URL"
-        await letters.put(DeadLetterCopy(body="b", attributes={}, dedup_id="b"))
+        await store.put(DeadLetterCopy(body="b", attributes={}, dedup_id="b"))
         assert [one.body for one in server.queues["second"].messages()] == ["b"]

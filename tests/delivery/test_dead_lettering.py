@@ -1,4 +1,4 @@
-"""Dead-lettering: once, with its reason, and never by losing the message on the way."""
+"""Dead-lettering: once, with its reason, and without losing the message."""
 
 from __future__ import annotations
 
@@ -6,110 +6,115 @@ import asyncio
 
 import pytest
 
-from relay.delivery.dead_letter_queue import REMEMBERED_FOR, STANDS_FOR, DeadLetterQueue, NotStored
+from relay.delivery.dead_letter_queue import (
+    PROBLEM_EXPIRES_AFTER,
+    REMEMBERED_FOR,
+    DeadLetterQueue,
+    NotStored,
+)
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import Rules, decode
 from relay.model.facts import DeadLettered
 from relay.model.outcome import Delivered, Reject, Retry
-from tests.delivery.handler_rig import NOW, Bench, Shelf, event, message, origin, turns
+from tests.delivery.handler_rig import NOW, HandlerRig, MemoryStore, event, message, origin, turns
 
 
 async def test_poison_is_dead_lettered_at_its_first_delivery_with_its_reason() -> None:
-    bench = Bench()
-    outcome = await bench.handler.handle(message(b"hello", sent_at=NOW - 5))
+    rig = HandlerRig()
+    outcome = await rig.handler.handle(message(b"hello", sent_at=NOW - 5))
     assert isinstance(outcome, Reject)
-    (copy,) = bench.shelf.copies
+    (copy,) = rig.store.copies
     assert copy.body == "hello"
     past = origin(copy)
     assert (past.id, past.code, past.hops, past.source) == ("m-1", "not_json", 1, "main")
     assert past.sent_at == NOW - 5
     assert past.reason
-    assert any(isinstance(fact, DeadLettered) for fact in bench.facts)
+    assert any(isinstance(fact, DeadLettered) for fact in rig.facts)
 
 
 async def test_a_redelivery_of_a_dead_letter_is_only_acknowledged() -> None:
-    bench = Bench()
-    await bench.handler.handle(message(b"hello"))
-    again = await bench.handler.handle(message(b"hello", receive_count=2))
+    rig = HandlerRig()
+    await rig.handler.handle(message(b"hello"))
+    again = await rig.handler.handle(message(b"hello", receive_count=2))
     assert isinstance(again, Reject)
-    assert len(bench.shelf.copies) == 1
-    bench.now += REMEMBERED_FOR
-    await bench.handler.handle(message(b"hello", receive_count=3))
-    assert len(bench.shelf.copies) == 2
+    assert len(rig.store.copies) == 1
+    rig.now += REMEMBERED_FOR
+    await rig.handler.handle(message(b"hello", receive_count=3))
+    assert len(rig.store.copies) == 2
 
 
-async def test_a_copy_on_its_way_is_remembered_although_nobody_waits_any_more() -> None:
-    bench = Bench()
-    task = asyncio.create_task(bench.handler.handle(message(b"hello")))
-    await bench.shelf.started.wait()
+async def test_a_copy_is_remembered_although_its_caller_has_left() -> None:
+    rig = HandlerRig()
+    task = asyncio.create_task(rig.handler.handle(message(b"hello")))
+    await rig.store.started.wait()
     task.cancel()
-    await bench.dead_letters.drain()
+    await rig.dead_letters.drain()
     await turns()
-    assert len(bench.shelf.copies) == 1
-    assert isinstance(await bench.handler.handle(message(b"hello")), Reject)
-    assert len(bench.shelf.copies) == 1
+    assert len(rig.store.copies) == 1
+    assert isinstance(await rig.handler.handle(message(b"hello")), Reject)
+    assert len(rig.store.copies) == 1
 
 
-async def test_a_stop_waits_no_longer_than_it_may_for_a_queue_that_does_not_answer() -> None:
-    bench = Bench()
-    bench.shelf.silent = asyncio.Event()
-    task = asyncio.create_task(bench.handler.handle(message(b"hello")))
-    await bench.shelf.started.wait()
-    await bench.dead_letters.drain(0.01)
+async def test_a_stop_waits_for_a_limited_time_for_a_queue_that_does_not_answer() -> None:
+    rig = HandlerRig()
+    rig.store.unanswered = asyncio.Event()
+    task = asyncio.create_task(rig.handler.handle(message(b"hello")))
+    await rig.store.started.wait()
+    await rig.dead_letters.drain(0.01)
     assert not task.done()
-    bench.shelf.silent.set()
+    rig.store.unanswered.set()
     assert isinstance(await task, Reject)
 
 
-async def test_a_passing_trouble_of_the_dead_letter_queue_makes_the_message_wait() -> None:
-    bench = Bench()
-    bench.shelf.trouble = NotStored("SQS throttles")
-    assert await bench.handler.handle(message(b"hello")) == Retry("SQS throttles")
-    assert bench.handler.status.problem is None
+async def test_a_transient_failure_of_the_dead_letter_queue_retries_the_message() -> None:
+    rig = HandlerRig()
+    rig.store.failure = NotStored("SQS throttles")
+    assert await rig.handler.handle(message(b"hello")) == Retry("SQS throttles")
+    assert rig.handler.status.problem is None
 
 
-async def test_a_missing_permission_halts_what_would_die_until_it_is_there() -> None:
-    bench = Bench()
-    bench.shelf.trouble = NotStored("sqs:SendMessage is denied", setting="RELAY_DLQ_URL")
-    task = asyncio.create_task(bench.handler.handle(message(b"hello")))
+async def test_a_missing_permission_halts_dead_lettering_until_it_is_granted() -> None:
+    rig = HandlerRig()
+    rig.store.failure = NotStored("sqs:SendMessage is denied", setting="RELAY_DLQ_URL")
+    task = asyncio.create_task(rig.handler.handle(message(b"hello")))
     await turns()
     assert not task.done()
-    assert bench.handler.status.problem == "sqs:SendMessage is denied"
-    assert bench.handler.status.setting == "RELAY_DLQ_URL"
-    assert isinstance(await bench.handler.handle(message(event(), "m-2")), Delivered)
-    bench.shelf.trouble = None
-    bench.woken.set()
+    assert rig.handler.status.problem == "sqs:SendMessage is denied"
+    assert rig.handler.status.setting == "RELAY_DLQ_URL"
+    assert isinstance(await rig.handler.handle(message(event(), "m-2")), Delivered)
+    rig.store.failure = None
+    rig.woken.set()
     assert isinstance(await task, Reject)
-    assert bench.handler.status.problem is None
+    assert rig.handler.status.problem is None
 
 
-async def test_a_halt_of_which_nothing_was_heard_for_long_is_over() -> None:
-    bench = Bench()
-    bench.shelf.trouble = NotStored("sqs:SendMessage is denied", setting="RELAY_DLQ_URL")
-    task = asyncio.create_task(bench.handler.handle(message(b"hello")))
+async def test_a_halt_ends_when_its_problem_has_not_recurred_for_long() -> None:
+    rig = HandlerRig()
+    rig.store.failure = NotStored("sqs:SendMessage is denied", setting="RELAY_DLQ_URL")
+    task = asyncio.create_task(rig.handler.handle(message(b"hello")))
     await turns()
-    task.cancel()  # another relay gets the message, once the permission is there
+    task.cancel()  # another relay receives the message once the permission is granted
     await asyncio.gather(task, return_exceptions=True)
-    bench.now += STANDS_FOR - 1
-    assert bench.handler.status.setting == "RELAY_DLQ_URL"
-    bench.now += 2
-    assert bench.handler.status.problem is None
-    assert bench.handler.status.setting is None
+    rig.now += PROBLEM_EXPIRES_AFTER - 1
+    assert rig.handler.status.setting == "RELAY_DLQ_URL"
+    rig.now += 2
+    assert rig.handler.status.problem is None
+    assert rig.handler.status.setting is None
 
 
-async def test_what_sqs_cannot_hold_with_its_reason_is_left_to_its_own_redrive() -> None:
-    bench = Bench()
-    letters: list[int] = []
+async def test_a_message_that_does_not_fit_with_its_reason_is_left_to_sqs() -> None:
+    rig = HandlerRig()
+    limits: list[int] = []
 
-    class Small(Shelf):
+    class Small(MemoryStore):
         async def limit(self) -> int:
-            letters.append(1)
+            limits.append(1)
             return 300
 
     handler = Handler(
         lambda m: decode(m, Rules()),
-        bench.script,
+        rig.forwarder,
         DeadLetterQueue(Small()),
         guard=RejectGuard(),
     )
@@ -117,37 +122,37 @@ async def test_what_sqs_cannot_hold_with_its_reason_is_left_to_its_own_redrive()
     outcome = await handler.handle(message(noise))
     assert isinstance(outcome, Retry)
     assert "not_json" in outcome.reason
-    assert letters
+    assert limits
 
 
 @pytest.mark.parametrize(("receives", "doubtful"), [(1, False), (2, True)])
-async def test_what_is_refused_for_a_setting_may_have_been_sent_under_another_one(
+async def test_a_message_rejected_because_of_a_setting_may_have_run_under_another_one(
     receives: int, doubtful: bool
 ) -> None:
-    bench = Bench()
+    rig = HandlerRig()
     handler = Handler(
         lambda m: decode(m, Rules(envelope="sns")),
-        bench.script,
-        bench.dead_letters,
+        rig.forwarder,
+        rig.dead_letters,
         guard=RejectGuard(),
     )
     await handler.handle(message(event(), receive_count=receives))
-    past = origin(bench.shelf.copies[0])
+    past = origin(rig.store.copies[0])
     assert (past.code, past.may_have_run) == ("wrong_envelope", doubtful)
 
 
 @pytest.mark.parametrize(("receives", "doubtful"), [(1, False), (2, True)])
-async def test_an_event_that_is_refused_for_a_setting_may_have_been_sent_under_another_one(
+async def test_an_event_rejected_because_of_a_setting_may_have_run_under_another_one(
     receives: int, doubtful: bool
 ) -> None:
-    bench = Bench()
+    rig = HandlerRig()
     handler = Handler(
         lambda m: decode(m, Rules(max_event_bytes=1_024)),
-        bench.script,
-        bench.dead_letters,
+        rig.forwarder,
+        rig.dead_letters,
         guard=RejectGuard(),
     )
     body = [event(), event(data={"text": "x" * 2_000})]
     await handler.handle(message(body, receive_count=receives))
-    past = origin(bench.shelf.copies[0])
+    past = origin(rig.store.copies[0])
     assert (past.code, past.pending, past.may_have_run) == ("event_too_large", (1,), doubtful)

@@ -1,4 +1,4 @@
-"""The path of a message: what it must never do is lose one, or acknowledge one that must wait."""
+"""The handler never loses a message and never acknowledges one that must wait."""
 
 from __future__ import annotations
 
@@ -16,98 +16,98 @@ from relay.envelope import Decoded, Rules, decode
 from relay.model.facts import Received, Settled
 from relay.model.message import Attribute
 from relay.model.outcome import Delivered, Reject, Retry
-from tests.delivery.handler_rig import Answer, Bench, event, message, origin, turns
+from tests.delivery.handler_rig import Answer, HandlerRig, event, message, origin, turns
 
 
 async def test_a_delivered_event_may_be_acknowledged() -> None:
-    bench = Bench()
-    assert await bench.handler.handle(message(event())) == Delivered("ref-m-1")
-    assert isinstance(bench.facts[0], Received)
-    settled = bench.facts[-1]
+    rig = HandlerRig()
+    assert await rig.handler.handle(message(event())) == Delivered("ref-m-1")
+    assert isinstance(rig.facts[0], Received)
+    settled = rig.facts[-1]
     assert isinstance(settled, Settled)
     assert [(e.id, o) for e, o in settled.results] == [("m-1", Delivered("ref-m-1"))]
 
 
-async def test_while_one_event_must_wait_the_message_stays() -> None:
-    bench = Bench({"m-1.1": Retry("later", 7.0), "m-1.2": Reject("no", "never")})
-    outcome = await bench.handler.handle(message([event(), event(), event()]))
+async def test_a_message_is_retried_while_one_of_its_events_must_wait() -> None:
+    rig = HandlerRig({"m-1.1": Retry("later", 7.0), "m-1.2": Reject("no", "never")})
+    outcome = await rig.handler.handle(message([event(), event(), event()]))
     assert outcome == Retry("later", 7.0)
-    assert bench.shelf.copies == []
+    assert rig.store.copies == []
 
 
-async def test_what_was_accepted_of_a_message_that_stays_is_not_sent_again() -> None:
-    bench = Bench({"m-1.1": Retry("later"), "m-1.2": None})
+async def test_delivered_events_of_a_retried_message_are_not_sent_again() -> None:
+    rig = HandlerRig({"m-1.1": Retry("later"), "m-1.2": None})
     body = [event(), event(), event()]
-    held = asyncio.create_task(bench.handler.handle(message(body)))
+    held = asyncio.create_task(rig.handler.handle(message(body)))
     await turns()
     held.cancel()
     await asyncio.gather(held, return_exceptions=True)
-    bench.script.answers = {"m-1.1": Retry("later")}
-    assert isinstance(await bench.handler.handle(message(body, receive_count=2)), Retry)
-    bench.script.answers = {}
-    outcome = await bench.handler.handle(message(body, receive_count=3))
+    rig.forwarder.answers = {"m-1.1": Retry("later")}
+    assert isinstance(await rig.handler.handle(message(body, receive_count=2)), Retry)
+    rig.forwarder.answers = {}
+    outcome = await rig.handler.handle(message(body, receive_count=3))
     assert isinstance(outcome, Delivered)
-    assert bench.script.sent == ["m-1.0", "m-1.1", "m-1.2", "m-1.1", "m-1.2", "m-1.1"]
-    settled = bench.facts[-1]
+    assert rig.forwarder.sent == ["m-1.0", "m-1.1", "m-1.2", "m-1.1", "m-1.2", "m-1.1"]
+    settled = rig.facts[-1]
     assert isinstance(settled, Settled)
     again = [isinstance(one, Delivered) and one.duplicate for _, one in settled.results]
     assert again == [True, False, True]
 
 
-async def test_when_none_waits_only_the_rejected_events_are_pending() -> None:
-    bench = Bench({"m-1.1": Reject("no", "never")})
+async def test_only_the_rejected_events_of_a_dead_letter_are_pending() -> None:
+    rig = HandlerRig({"m-1.1": Reject("no", "never")})
     body = [event(), event(), {"name": ""}, event()]
-    outcome = await bench.handler.handle(message(body))
+    outcome = await rig.handler.handle(message(body))
     assert isinstance(outcome, Reject)
-    (copy,) = bench.shelf.copies
+    (copy,) = rig.store.copies
     assert json.loads(copy.body) == body
     assert origin(copy).pending == (1, 2)
 
 
 async def test_two_deliveries_of_one_message_share_its_outcome() -> None:
-    bench = Bench({"m-1": None})
-    first = asyncio.create_task(bench.handler.handle(message(event())))
+    rig = HandlerRig({"m-1": None})
+    first = asyncio.create_task(rig.handler.handle(message(event())))
     await turns()
-    second = asyncio.create_task(bench.handler.handle(message(event(), receive_count=2)))
+    second = asyncio.create_task(rig.handler.handle(message(event(), receive_count=2)))
     await turns()
-    assert bench.script.sent == ["m-1"]
+    assert rig.forwarder.sent == ["m-1"]
     first.cancel()
     await turns()
-    assert bench.script.withdrawn == []
+    assert rig.forwarder.withdrawn == []
     second.cancel()
     await turns()
-    assert bench.script.withdrawn == ["m-1"]
-    assert bench.handler.status.in_flight == 0
+    assert rig.forwarder.withdrawn == ["m-1"]
+    assert rig.handler.status.in_flight == 0
 
 
-async def test_a_delivery_right_after_the_last_one_left_starts_anew() -> None:
-    bench = Bench({"m-1": None})
-    first = asyncio.create_task(bench.handler.handle(message(event())))
+async def test_a_delivery_right_after_the_last_caller_left_starts_again() -> None:
+    rig = HandlerRig({"m-1": None})
+    first = asyncio.create_task(rig.handler.handle(message(event())))
     await turns()
     first.cancel()
     await turns(1)
-    bench.script.answers.clear()
-    assert isinstance(await bench.handler.handle(message(event())), Delivered)
+    rig.forwarder.answers.clear()
+    assert isinstance(await rig.handler.handle(message(event())), Delivered)
 
 
 async def test_the_guard_holds_a_flood_of_one_code() -> None:
-    bench = Bench()
+    rig = HandlerRig()
     tasks = [
-        asyncio.create_task(bench.handler.handle(message(b"hello", f"m-{n}"))) for n in range(100)
+        asyncio.create_task(rig.handler.handle(message(b"hello", f"m-{n}"))) for n in range(100)
     ]
     await turns(400)
-    assert len(bench.shelf.copies) < MIN_REJECTS
-    assert bench.handler.status.setting == "RELAY_ENVELOPE"
+    assert len(rig.store.copies) < MIN_REJECTS
+    assert rig.handler.status.setting == "RELAY_ENVELOPE"
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_an_s3_test_event_is_acknowledged_and_noticed() -> None:
-    bench = Bench()
+async def test_an_s3_test_event_is_acknowledged() -> None:
+    rig = HandlerRig()
     body = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "media"}
-    assert isinstance(await bench.handler.handle(message(body)), Delivered)
-    assert bench.script.sent == []
+    assert isinstance(await rig.handler.handle(message(body)), Delivered)
+    assert rig.forwarder.sent == []
 
 
 answers = st.sampled_from(
@@ -117,25 +117,25 @@ answers = st.sampled_from(
 
 @given(
     bodies=st.lists(st.lists(answers, min_size=1, max_size=4), min_size=1, max_size=5),
-    trouble=st.sampled_from([None, NotStored("throttled")]),
+    failure=st.sampled_from([None, NotStored("throttled")]),
     cancelled=st.sets(st.integers(0, 4)),
 )
 def test_no_message_is_lost_for_any_script(
-    bodies: list[list[Answer]], trouble: NotStored | None, cancelled: set[int]
+    bodies: list[list[Answer]], failure: NotStored | None, cancelled: set[int]
 ) -> None:
-    asyncio.run(_script(bodies, trouble, cancelled))
+    asyncio.run(_script(bodies, failure, cancelled))
 
 
 async def _script(
-    bodies: list[list[Answer]], trouble: NotStored | None, cancelled: set[int]
+    bodies: list[list[Answer]], failure: NotStored | None, cancelled: set[int]
 ) -> None:
     answers: dict[str, Answer] = {
         f"m-{m}.{e}": answer for m, body in enumerate(bodies) for e, answer in enumerate(body)
     }
-    bench = Bench(answers)
-    bench.shelf.trouble = trouble
+    rig = HandlerRig(answers)
+    rig.store.failure = failure
     tasks = [
-        asyncio.create_task(bench.handler.handle(message([event() for _ in body], f"m-{m}")))
+        asyncio.create_task(rig.handler.handle(message([event() for _ in body], f"m-{m}")))
         for m, body in enumerate(bodies)
     ]
     await turns(60)
@@ -144,7 +144,7 @@ async def _script(
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-    stored = {origin(copy).id: origin(copy).pending for copy in bench.shelf.copies}
+    stored = {origin(copy).id: origin(copy).pending for copy in rig.store.copies}
     for number, (task, body) in enumerate(zip(tasks, bodies, strict=True)):
         if task.cancelled():
             continue
@@ -157,8 +157,8 @@ async def _script(
             assert not any(isinstance(answer, Retry) for answer in body)
             assert stored[f"m-{number}"] in (expected, tuple(rejected))
         else:
-            assert trouble or any(isinstance(answer, Retry) for answer in body)
-    await bench.dead_letters.drain()
+            assert failure or any(isinstance(answer, Retry) for answer in body)
+    await rig.dead_letters.drain()
 
 
 def test_an_attribute_in_any_case_is_found() -> None:

@@ -1,4 +1,4 @@
-"""What may have run: a dead letter never claims that an event of it did not, when it did."""
+"""`may_have_run`: no dead letter claims that an event did not run although it did."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.forwarding.virtual_time import now, run
 
 RETENTION = 4_000.0
 OUTAGE = 1_500.0
-"""When the last outage begins. It outlives every message."""
-MOODS = ("up", "up", "lost", "502", "down", "halted")
+"""When the last outage begins. It lasts until every message has expired."""
+STATES = ("up", "up", "lost", "502", "down", "halted")
 
 
-class Moody:
-    """A destination that accepts, refuses, falls silent after accepting, and in the end is gone."""
+class FlakyDestination:
+    """A destination that accepts, refuses, loses answers, and in the end is down."""
 
     limits = Limits(max_events=5)
 
@@ -39,24 +39,24 @@ class Moody:
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         await asyncio.sleep(self._random.choice([0, 0.01, 0.5, 5, 25]))
-        mood = self._random.choice(MOODS) if now() < OUTAGE else "down"
+        state = self._random.choice(STATES) if now() < OUTAGE else "down"
         ids = [event.id for event in events]
-        offenders = [place for place, one in enumerate(ids) if one in self._bad]
-        if mood in ("down", "halted"):
-            setting = "RELAY_INNGEST_EVENT_KEY" if mood == "halted" else None
-            raise Unavailable(mood, setting=setting, proven=True, not_accepted=True)
-        if mood == "502":
-            raise Unavailable(mood)
+        offenders = [index for index, one in enumerate(ids) if one in self._bad]
+        if state in ("down", "halted"):
+            setting = "RELAY_INNGEST_EVENT_KEY" if state == "halted" else None
+            raise Unavailable(state, setting=setting, proven=True, not_accepted=True)
+        if state == "502":
+            raise Unavailable(state)
         self.accepted.update(ids[: offenders[0]] if offenders else ids)
-        if mood == "lost":
+        if state == "lost":
             raise Unavailable("no answer")
         if offenders and len(events) > 1:
             raise Refused("bad", suspect=self._random.choice([offenders[0], None]))
         return [Reject("bad", "bad")] if offenders else [Delivered(one) for one in ids]
 
 
-class Shelf:
-    """A dead-letter queue that sometimes takes nothing."""
+class MemoryStore:
+    """A dead-letter queue that sometimes fails."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -73,20 +73,20 @@ class Shelf:
 
 
 class World:
-    """One relay, and messages whose deliveries are cut short, doubled and not acknowledged."""
+    """One relay, and messages whose deliveries are cut short, repeated or not acknowledged."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
         self._bodies = {f"m-{n}": self._body() for n in range(12)}
         ids = [one for message_id in self._bodies for one in self.ids(message_id)]
         bad = {one for one in ids if self._random.random() < 0.05}
-        self.destination = Moody(self._random, bad)
-        self.shelf = Shelf(self._random)
-        self.ends: dict[str, Outcome] = {}
+        self.destination = FlakyDestination(self._random, bad)
+        self.store = MemoryStore(self._random)
+        self.outcomes: dict[str, Outcome] = {}
         self._handler = Handler(
             lambda message: decode(message, Rules()),
             Forwarder(self.destination, clock=now, random=self._random.random),
-            DeadLetterQueue(self.shelf, clock=now),
+            DeadLetterQueue(self.store, clock=now),
             guard=RejectGuard(enabled=False),
             retention=RETENTION,
             clock=now,
@@ -95,18 +95,18 @@ class World:
     def ids(self, message_id: str) -> list[str]:
         """The ids of the message's events."""
         count = len(self._bodies[message_id])
-        return [f"{message_id}.{place}" for place in range(count)]
+        return [f"{message_id}.{index}" for index in range(count)]
 
-    def letters(self) -> list[Origin]:
-        """The past of each dead letter."""
-        return [unpack(copy.attributes[ATTRIBUTE].value) for copy in self.shelf.copies]
+    def origins(self) -> list[Origin]:
+        """The origin of each dead letter."""
+        return [unpack(copy.attributes[ATTRIBUTE].value) for copy in self.store.copies]
 
     async def run(self) -> None:
-        """Until each message was acknowledged."""
+        """Run until each message has been acknowledged."""
         ticking = asyncio.create_task(self._tick())
         await asyncio.gather(*(self._live(message_id) for message_id in self._bodies))
         ticking.cancel()
-        await asyncio.sleep(60)  # what is on the wire still comes to its end
+        await asyncio.sleep(60)  # for open requests to end
         assert self._handler.status.in_flight == 0
 
     def _body(self) -> list[dict[str, str]]:
@@ -121,7 +121,7 @@ class World:
     async def _live(self, message_id: str) -> None:
         await asyncio.sleep(self._random.uniform(0, OUTAGE))
         sent, receives = now(), 0
-        while message_id not in self.ends:
+        while message_id not in self.outcomes:
             assert now() - sent < RETENTION, "the queue has deleted it"
             receives += 1
             message = Message(
@@ -135,7 +135,7 @@ class World:
             await asyncio.sleep(self._random.choice([0, 1, 50]))
 
     async def _deliver(self, message: Message) -> None:
-        """One receive: maybe posted twice, held for a while, and its delete may get lost."""
+        """One receive: it may be posted twice and held for a while, and its delete may be lost."""
         posts = [
             asyncio.create_task(self._handler.handle(message))
             for _ in range(self._random.choice([1, 1, 2]))
@@ -147,24 +147,24 @@ class World:
         await asyncio.gather(*posts, return_exceptions=True)
         settled = [outcome for outcome in outcomes if not isinstance(outcome, Retry)]
         if settled and self._random.random() < 0.7:
-            self.ends[message.message_id] = settled[0]
+            self.outcomes[message.message_id] = settled[0]
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_no_dead_letter_claims_of_what_ran_that_it_did_not(seed: int) -> None:
+def test_no_dead_letter_claims_that_an_event_that_ran_did_not(seed: int) -> None:
     async def main() -> None:
         world = World(seed)
         await world.run()
-        for message_id, end in world.ends.items():
+        for message_id, end in world.outcomes.items():
             if isinstance(end, Delivered):
                 assert world.destination.accepted.issuperset(world.ids(message_id))
-        dead = [one for one in world.letters() if isinstance(world.ends[one.id], Reject)]
+        dead = [one for one in world.origins() if isinstance(world.outcomes[one.id], Reject)]
         assert {one.id for one in dead} == {
-            message_id for message_id, end in world.ends.items() if isinstance(end, Reject)
+            message_id for message_id, end in world.outcomes.items() if isinstance(end, Reject)
         }
-        for letter in dead:
-            ids = world.ids(letter.id)
-            pending = ids if letter.pending is None else [ids[place] for place in letter.pending]
-            assert letter.may_have_run or world.destination.accepted.isdisjoint(pending)
+        for origin in dead:
+            ids = world.ids(origin.id)
+            pending = ids if origin.pending is None else [ids[index] for index in origin.pending]
+            assert origin.may_have_run or world.destination.accepted.isdisjoint(pending)
 
     run(main)

@@ -1,4 +1,4 @@
-"""Messages whose body lies elsewhere: what is lost there, and what is held for it."""
+"""Large payloads in the handler: missing objects, and memory while messages are held."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relay.delivery.payloads import POINTER_CLASSES, NotFetched, Payloads
 from relay.delivery.reject_guard import MIN_REJECTS
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Retry
-from tests.delivery.handler_rig import Bench, event, message, origin, turns
+from tests.delivery.handler_rig import HandlerRig, event, message, origin, turns
 
 
 def pointing(key: str = "k", message_id: str = "m-1", receive_count: int = 1) -> Message:
@@ -21,18 +21,18 @@ def pointing(key: str = "k", message_id: str = "m-1", receive_count: int = 1) ->
 
 
 @pytest.mark.parametrize(("receives", "doubtful"), [(1, False), (2, True)])
-async def test_a_payload_that_is_gone_may_have_been_there_for_another_process(
+async def test_a_missing_payload_may_have_run_if_another_process_received_it(
     receives: int, doubtful: bool
 ) -> None:
     async def gone(bucket: str, key: str, limit: int) -> bytes:
         raise NotFetched("there is no such object", "payload_missing")
 
-    bench = Bench(payloads=Payloads(gone, buckets=frozenset({"large"})))
-    await bench.handler.handle(pointing(receive_count=receives))
-    assert origin(bench.shelf.copies[0]).may_have_run is doubtful
+    rig = HandlerRig(payloads=Payloads(gone, buckets=frozenset({"large"})))
+    await rig.handler.handle(pointing(receive_count=receives))
+    assert origin(rig.store.copies[0]).may_have_run is doubtful
 
 
-async def test_a_payload_that_is_gone_after_an_attempt_of_unknown_end_may_have_run() -> None:
+async def test_a_payload_that_goes_missing_after_an_unknown_end_may_have_run() -> None:
     stored = [json.dumps(event()).encode()]
 
     async def fetch(bucket: str, key: str, limit: int) -> bytes:
@@ -40,28 +40,28 @@ async def test_a_payload_that_is_gone_after_an_attempt_of_unknown_end_may_have_r
             raise NotFetched("there is no such object", "payload_missing")
         return stored.pop()
 
-    bench = Bench(
+    rig = HandlerRig(
         {"m-1": Retry("no answer")}, payloads=Payloads(fetch, buckets=frozenset({"large"}))
     )
-    bench.script.ambiguous.add("m-1")
-    assert isinstance(await bench.handler.handle(pointing()), Retry)
-    await bench.handler.handle(pointing(receive_count=2))
-    assert origin(bench.shelf.copies[0]).may_have_run
+    rig.forwarder.ambiguous.add("m-1")
+    assert isinstance(await rig.handler.handle(pointing()), Retry)
+    await rig.handler.handle(pointing(receive_count=2))
+    assert origin(rig.store.copies[0]).may_have_run
 
 
-async def test_what_the_guard_holds_takes_no_other_payloads_place() -> None:
+async def test_a_message_held_by_the_guard_keeps_no_payload_in_memory() -> None:
     async def fetch(bucket: str, key: str, limit: int) -> bytes:
         return b"nonsense" if key == "bad" else json.dumps(event()).encode()
 
-    bench = Bench(payloads=Payloads(fetch, buckets=frozenset({"large"}), at_once=1))
+    rig = HandlerRig(payloads=Payloads(fetch, buckets=frozenset({"large"}), concurrency=1))
 
     flood = [
-        asyncio.create_task(bench.handler.handle(pointing("bad", f"m-{n}")))
+        asyncio.create_task(rig.handler.handle(pointing("bad", f"m-{n}")))
         for n in range(2 * MIN_REJECTS)
     ]
     await turns(800)
-    assert bench.handler.status.problem is not None
-    good = asyncio.create_task(bench.handler.handle(pointing("good", "good")))
+    assert rig.handler.status.problem is not None
+    good = asyncio.create_task(rig.handler.handle(pointing("good", "good")))
     await turns(800)
     assert good.done()
     for one in flood:

@@ -1,4 +1,4 @@
-"""The reject guard: halts on a code that is common overnight, never on honest poison."""
+"""The reject guard halts on a code that suddenly becomes common, never on a few poison messages."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_goes_on_with_other_codes_while_it_halts_one() -> None:
         await guard.admit("other", OTHER)
 
 
-async def test_lets_the_held_ones_go_when_most_messages_pass_again() -> None:
+async def test_admits_the_held_rejects_when_most_messages_pass_again() -> None:
     guard = RejectGuard()
     for n in range(MIN_REJECTS - 1):
         await guard.admit(f"m{n}", BAD)
@@ -84,7 +84,7 @@ async def test_poison_among_many_good_messages_never_halts() -> None:
 
 async def test_a_code_that_is_usual_needs_more_to_halt() -> None:
     guard = RejectGuard()
-    for n in range(20 * WINDOW):  # two in five are always bad here: a habit, not an accident
+    for n in range(20 * WINDOW):  # two in five are always bad here: the usual rate
         guard.passed(f"good{n}")
         if n % 3:
             await guard.admit(f"bad{n}", BAD)
@@ -117,11 +117,11 @@ async def test_a_sudden_flood_after_good_days_is_halted(share: float) -> None:
     assert admitted <= WINDOW
 
 
-async def test_what_it_holds_never_becomes_the_usual() -> None:
+async def test_held_rejects_never_become_the_usual_rate() -> None:
     guard = RejectGuard()
     for n in range(5 * WINDOW):
         guard.passed(f"good{n}")
-    for n in range(2 * HISTORY):  # a backlog that is looked at and put back, for days
+    for n in range(2 * HISTORY):  # a backlog that is received and released for days
         with contextlib.suppress(asyncio.CancelledError):
             async with waiting(guard, f"bad{n}", BAD) as task:
                 held = not task.done()

@@ -1,4 +1,4 @@
-"""The reject guard where a flood has several codes: it is the share of all of them that counts."""
+"""The reject guard and floods with several codes: their combined share counts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CODES = tuple(Reject(code, f"why {code}") for code in ("not_json", "no_name", "b
 
 
 async def admitted(guard: RejectGuard, count: int, reject_of: Callable[[int], Reject]) -> int:
-    """How many of so many rejects may be dead-lettered; the others are left waiting."""
+    """How many of so many rejects are admitted; the others are cancelled."""
     tasks = []
     for n, reject in enumerate(map(reject_of, range(count))):
         tasks.append(asyncio.create_task(guard.admit(f"{reject.code}-{n}", reject)))
@@ -27,7 +27,7 @@ async def admitted(guard: RejectGuard, count: int, reject_of: Callable[[int], Re
 
 
 @pytest.mark.parametrize("kinds", [2, 3, 4])
-async def test_codes_that_take_turns_are_held_like_one(kinds: int) -> None:
+async def test_alternating_codes_are_held_like_one(kinds: int) -> None:
     guard = RejectGuard()
     assert await admitted(guard, WINDOW, lambda n: CODES[n % kinds]) < MIN_REJECTS
     assert guard.suspicion is not None
@@ -50,7 +50,7 @@ async def test_another_code_that_becomes_common_meanwhile_is_held_too() -> None:
     assert "not_json and no_name" in str(guard.suspicion)
 
 
-async def test_all_of_them_are_let_go_together() -> None:
+async def test_all_codes_are_admitted_together() -> None:
     guard = RejectGuard()
     tasks = [
         asyncio.create_task(guard.admit(f"bad{n}", CODES[n % 2])) for n in range(2 * MIN_REJECTS)
@@ -72,13 +72,13 @@ async def test_poison_of_many_kinds_that_stays_the_minority_never_halts() -> Non
     assert guard.suspicion is None
 
 
-async def test_what_is_usual_here_counts_for_no_flood() -> None:
+async def test_a_code_at_its_usual_rate_does_not_count_as_a_flood() -> None:
     guard = RejectGuard()
     for n in range(3 * HISTORY):  # a third is always bad here
         guard.passed(f"good{n}")
         if n % 2:
             await guard.admit(f"bad{n}", CODES[0])
-    for n in range(2 * WINDOW):  # and now and then a few of them have another fault
+    for n in range(2 * WINDOW):  # and some of them have another fault
         guard.passed(f"still-good{n}")
         await asyncio.wait_for(guard.admit(f"new{n}", CODES[1] if n % 4 == 0 else CODES[0]), 5)
     assert guard.suspicion is None

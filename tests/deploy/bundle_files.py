@@ -30,7 +30,7 @@ def loaded(path: Path) -> dict[str, Any]:
 
 
 def nginx(directive: str) -> list[int]:
-    """The figures of a directive in our nginx files, in bytes or seconds."""
+    """The values of a directive in our nginx files, in bytes or seconds."""
     text = "\n".join(path.read_text() for path in sorted(NGINX.rglob("*.conf")))
     (found,) = re.findall(rf"^{directive}\s+([^;]+);", text, re.MULTILINE)
     return [int(n) * UNITS[unit] for n, unit in re.findall(r"(\d+)([kms]?)\b", found)]

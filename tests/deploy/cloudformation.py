@@ -1,8 +1,8 @@
-"""An AWS of one process that can create our template as it is.
+"""A simulated AWS (moto) that can create our unmodified template; runs as a process.
 
-moto's CloudFormation does not know some of its types. Here they are registered: those that moto has
-elsewhere are made there, the others are written down, one file each, as they were resolved. A
-process of its own, because moto's registers are global.
+moto's CloudFormation lacks some of its resource types. They are registered here: a type that
+another part of moto supports is created there. Every resource of these types is also written to a
+file, with all references resolved. It is a process of its own because moto's registries are global.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from moto.sqs.models import sqs_backends
 
 Properties = dict[str, Any]
 Create = Callable[[Properties, str, str], str | None]
-"""Makes a resource from its properties, account and region; its physical id, if that matters."""
+"""Creates a resource from properties, account and region. Returns its physical id, if needed."""
 
 
 def register(kind: str, name_property: str, create: Create, record: Path) -> None:
-    """Teach moto's CloudFormation one type."""
+    """Register a resource type with moto's CloudFormation."""
 
     class Model(CloudFormationModel):
         # moto takes the service's name from here, and a script's own is "__main__".
@@ -39,7 +39,7 @@ def register(kind: str, name_property: str, create: Create, record: Path) -> Non
             self.arn = f"arn:aws:cloudwatch:{region}:{account}:alarm:{ident}"
 
         def get_cfn_attribute(self, attribute: str) -> str:
-            # Alarms are the only ones of these types whose attributes our template asks for.
+            # Of these types, our template uses an attribute of alarms only.
             assert (kind.startswith("AWS::CloudWatch"), attribute) == (True, "Arn")
             return self.arn
 
@@ -65,8 +65,8 @@ def register(kind: str, name_property: str, create: Create, record: Path) -> Non
             **kwargs: Any,
         ) -> Model:
             properties = cloudformation_json["Properties"]
-            note = {"type": kind, "name": resource_name, "properties": properties}
-            (record / f"{uuid4().hex}.json").write_text(json.dumps(note, default=str))
+            created = {"type": kind, "name": resource_name, "properties": properties}
+            (record / f"{uuid4().hex}.json").write_text(json.dumps(created, default=str))
             ident = create(properties, account_id, region_name) or resource_name
             return cls(ident, account_id, region_name)
 
@@ -74,11 +74,11 @@ def register(kind: str, name_property: str, create: Create, record: Path) -> Non
 
 
 MODELS: list[type] = []
-"""moto finds its models through weak references to subclasses; these must stay."""
+"""References to the models, since moto finds them through weak references to subclasses."""
 
 
 def alarm(properties: Properties, account: str, region: str) -> None:
-    """An alarm in moto's CloudWatch."""
+    """Create an alarm in moto's CloudWatch."""
     cloudwatch_backends[account][region].put_metric_alarm(
         name=properties["AlarmName"],
         namespace=properties.get("Namespace", ""),
@@ -118,7 +118,7 @@ def query(found: Properties) -> MetricDataQuery:
 
 
 def queue_policy(properties: Properties, account: str, region: str) -> None:
-    """The policy, on moto's queue."""
+    """Set the policy of moto's queue."""
     for url in properties["Queues"]:
         text = json.dumps(properties["PolicyDocument"])
         backend = sqs_backends[account][region]
@@ -126,14 +126,14 @@ def queue_policy(properties: Properties, account: str, region: str) -> None:
 
 
 def topic_policy(properties: Properties, account: str, region: str) -> None:
-    """The policy, on moto's topic."""
+    """Set the policy of moto's topic."""
     for arn in properties["Topics"]:
         text = json.dumps(properties["PolicyDocument"])
         sns_backends[account][region].set_topic_attribute(arn, "Policy", text)
 
 
 def secret(properties: Properties, account: str, region: str) -> str:
-    """A secret without a value, as CloudFormation makes it; its ARN."""
+    """Create a secret without a value, as CloudFormation does. Returns its ARN."""
     made = secretsmanager_backends[account][region].create_secret(
         name=f"EventKey-{uuid4().hex[:8]}",
         secret_string=None,
@@ -150,7 +150,7 @@ def secret(properties: Properties, account: str, region: str) -> str:
 
 
 def nothing(_properties: Properties, _account: str, _region: str) -> None:
-    """moto has no such thing at all; that it was written down is enough."""
+    """moto has no such resource; that it is written to a file is enough."""
 
 
 TYPES: dict[str, tuple[str, Create]] = {
@@ -166,13 +166,13 @@ TYPES: dict[str, tuple[str, Create]] = {
 
 
 def main(record: Path) -> None:
-    """Serve until stdin ends; the port goes to stdout."""
+    """Print the port to stdout, and serve until stdin ends."""
     for kind, (name_property, create) in TYPES.items():
         register(kind, name_property, create, record)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()
-    print(port, flush=True)  # noqa: T201 - it is how the parent learns it
+    print(port, flush=True)  # noqa: T201 - read by the parent process
     sys.stdin.read()
     server.stop()
 

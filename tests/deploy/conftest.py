@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def synthesized(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The folder with the templates and the bundle, made once for all the run's processes."""
+    """The folder with templates and bundle, created once for all processes of the test run."""
     shared = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         shared = shared.parent
@@ -31,17 +31,17 @@ def synthesized(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
 
 @pytest.fixture(scope="session")
 def default(synthesized: Path) -> Template:
-    """What `make deploy` deploys when nothing is chosen."""
+    """The template of `make deploy` without options."""
     return Template.of(synthesized / "default.json")
 
 
 @pytest.fixture(scope="session")
-def chosen(synthesized: Path) -> Template:
-    """FIFO, a customer key, a VPC, a server of one's own, producers elsewhere."""
-    return Template.of(synthesized / "chosen.json")
+def customized(synthesized: Path) -> Template:
+    """FIFO, a customer key, a VPC, a self-hosted server, producers in other accounts."""
+    return Template.of(synthesized / "customized.json")
 
 
 @pytest.fixture(scope="session")
 def pull(synthesized: Path) -> Template:
-    """Without an environment."""
+    """The template without a worker environment."""
     return Template.of(synthesized / "pull.json")

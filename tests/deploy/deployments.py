@@ -1,4 +1,4 @@
-"""The deployments that the tests look at, synthesized in one process and one go."""
+"""The deployments to test, synthesized in one process and one run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cdk.template import synthesize
 
 
 def deployments(zip_file: Path) -> dict[str, Options]:
-    """The default, one with every choice made the other way, and one without an environment."""
+    """The default, one that changes every option, and one without a worker environment."""
     return {
         "default": Options(bundle=zip_file),
-        "chosen": Options(
+        "customized": Options(
             name="orders",
             fifo=True,
             key="create",

@@ -1,4 +1,4 @@
-"""A worker instance on loopback: SQS, the daemon, nginx, the relay and an orchestrator."""
+"""A worker instance on loopback: SQS, sqsd, nginx, the relay and an orchestrator."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ QUICK = SqsdOptions(
     error_visibility_timeout=1,
     retention_period=1_209_600,
 )
-"""The daemon with a visibility that a test can wait for."""
+"""Options of sqsd with a visibility timeout short enough for a test."""
 
 
 @dataclass
 class Instance:
-    """All parts but the daemon, which a test starts when it wants it."""
+    """All parts except sqsd, which the tests start themselves."""
 
     sqs: SqsServer
     client: Any
@@ -45,17 +45,17 @@ class Instance:
     dlq_url: str
 
     def daemon(self, options: SqsdOptions = QUICK) -> Sqsd:
-        """A daemon that posts to nginx."""
+        """An sqsd that posts to nginx."""
         return Sqsd(
             self.queue_url, self.nginx.url, options, endpoint_url=self.sqs.url, region=REGION
         )
 
     async def call(self, action: str, **parameters: Any) -> Any:
-        """One call to SQS by boto3, in a thread, for the server is in this one."""
+        """Call SQS through boto3, in a thread because the server runs in this one."""
         return await asyncio.to_thread(getattr(self.client, action), **parameters)
 
     async def send(self, body: object, **attributes: str) -> None:
-        """Publish one message; text as it is, anything else as JSON."""
+        """Send one message: text as it is, anything else as JSON."""
         await self.call(
             "send_message",
             QueueUrl=self.queue_url,
@@ -67,7 +67,7 @@ class Instance:
         )
 
     async def dead_letter(self) -> dict[str, Any]:
-        """The first dead letter, waited for."""
+        """Wait for the first dead letter."""
         found = await self.call(
             "receive_message",
             QueueUrl=self.dlq_url,
@@ -76,16 +76,16 @@ class Instance:
         )
         return dict(found["Messages"][0])
 
-    def left(self) -> int:
+    def remaining(self) -> int:
         """Messages in the main queue, in flight or not."""
         return len(self.sqs.queues["main"].messages())
 
 
 @contextlib.asynccontextmanager
 async def instance(
-    directory: Path, functions: Sequence[Function] = (), *, hurry: int = 1, **settings: str
+    directory: Path, functions: Sequence[Function] = (), *, speedup: int = 1, **settings: str
 ) -> AsyncIterator[Instance]:
-    """Start the parts, the way from SQS to the orchestrator."""
+    """Start the parts, from SQS to the orchestrator."""
     port = free_port()
     async with contextlib.AsyncExitStack() as stack:
         sqs = await stack.enter_async_context(SqsServer(region=REGION))
@@ -112,7 +112,7 @@ async def instance(
             "serve", settings=variables | settings, output=directory / "relay.log", port=port
         )
         await stack.enter_async_context(relay)
-        nginx = PlatformNginx(directory / "nginx", port, hurry=hurry)
+        nginx = PlatformNginx(directory / "nginx", port, speedup=speedup)
         await stack.enter_async_context(nginx)
         yield Instance(
             sqs=sqs,

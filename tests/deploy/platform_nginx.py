@@ -1,4 +1,4 @@
-"""The real nginx, set up as the platform does, with our files merged in."""
+"""The real nginx, configured as the platform does, with our files added."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from relay.local.processes import free_port
 HERE = Path(__file__).parent
 OURS = HERE.parents[1] / ".platform" / "nginx"
 STOP_PATIENCE = 2.0
-"""The platform lets nginx finish its requests for a few seconds, then kills it."""
+"""The platform gives nginx a few seconds to finish its requests, then kills it."""
 
 
 class PlatformNginx:
     """nginx on a loopback port in front of an application's port.
 
     Args:
-        directory: everything of it is in here.
-        application: the port that the platform proxies to.
-        ours: whether the bundle's files are merged in.
-        hurry: every time in our files is divided by this; the platform's default of 60 s for an
-            answer is put in, so divided, where our files set none.
+        directory: for all files of nginx.
+        application: the port to proxy to.
+        ours: whether to add the bundle's files.
+        speedup: divides every duration in our files. Without our files, the platform's default
+            timeout of 60 s is set, divided as well.
     """
 
     def __init__(
-        self, directory: Path, application: int, *, ours: bool = True, hurry: int = 1
+        self, directory: Path, application: int, *, ours: bool = True, speedup: int = 1
     ) -> None:
         self.port = free_port()
         self._directory = directory
         self._application = application
         self._ours = ours
-        self._hurry = hurry
+        self._speedup = speedup
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -59,19 +59,19 @@ class PlatformNginx:
         await self.stop()
 
     async def check(self) -> None:
-        """`nginx -t`, which decides over a deployment."""
+        """`nginx -t`: if it fails, the deployment fails."""
         process = await self._run("-t")
-        _, complaint = await process.communicate()
-        assert process.returncode == 0, complaint.decode()
+        _, output = await process.communicate()
+        assert process.returncode == 0, output.decode()
 
     async def start(self) -> None:
         self._process = await self._run("-g", "daemon off;")
         async with asyncio.timeout(10):
-            while not await self._listens():  # noqa: ASYNC110 - nginx tells nobody
+            while not await self._listens():  # noqa: ASYNC110 - nginx sends no signal
                 await asyncio.sleep(0.02)
 
     async def stop(self) -> None:
-        """As the platform: finish what is under way, for a while."""
+        """Stop as the platform does: first let current requests finish, for a while."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -80,7 +80,7 @@ class PlatformNginx:
             async with asyncio.timeout(STOP_PATIENCE):
                 await process.wait()
         except TimeoutError:
-            # To the master alone this would orphan its workers, which it started in its group.
+            # Killing only the master would orphan its workers, which are in its process group.
             os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
@@ -100,15 +100,15 @@ class PlatformNginx:
         if self._ours:
             for path in OURS.rglob("*.conf"):
                 target = self._directory / path.relative_to(OURS)
-                target.write_text(self._hurried(path.read_text()))
+                target.write_text(self._sped_up(path.read_text()))
         else:
             (self._directory / "conf.d" / "default.conf").write_text(
-                self._hurried("proxy_read_timeout 60s;\n")
+                self._sped_up("proxy_read_timeout 60s;\n")
             )
 
-    def _hurried(self, text: str) -> str:
+    def _sped_up(self, text: str) -> str:
         return re.sub(
-            r"\b(\d+)s;", lambda found: f"{int(found[1]) * 1_000 // self._hurry}ms;", text
+            r"\b(\d+)s;", lambda found: f"{int(found[1]) * 1_000 // self._speedup}ms;", text
         )
 
     async def _run(self, *arguments: str) -> asyncio.subprocess.Process:
@@ -132,5 +132,5 @@ class PlatformNginx:
 
 
 def nginx() -> str:
-    """nginx's program, or nothing where there is none. Debian has it where only root looks."""
+    """The path of nginx, or an empty string. Debian installs it in root's path only."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or ""

@@ -1,4 +1,4 @@
-"""A synthesized template, asked by type and by what its parts say."""
+"""A synthesized template, with queries by resource type and content."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Template:
         return found
 
     def queue(self, ending: str) -> dict[str, Any]:
-        """The properties of the queue whose name ends so."""
+        """The properties of the queue whose name ends like this."""
         (found,) = (q for q in self.of_type("AWS::SQS::Queue") if q["QueueName"].endswith(ending))
         return found
 
@@ -59,17 +59,17 @@ class Template:
                 yield from policy["PolicyDocument"]["Statement"]
 
     def statement(self, sid: str) -> dict[str, Any]:
-        """The statement of this name."""
+        """The statement with this id."""
         return next(s for s in self.statements() if s.get("Sid") == sid)
 
     def metrics(self) -> Iterator[dict[str, Any]]:
-        """Every metric that an alarm looks at: namespace, name and dimensions."""
+        """Every metric that an alarm uses: namespace, name and dimensions."""
         for alarm in self.of_type("AWS::CloudWatch::Alarm"):
             yield from metrics_of(alarm)
 
 
 def metrics_of(alarm: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The metrics of one alarm's properties, whether it looks at one or computes from several."""
+    """The metrics in an alarm's properties, whether it uses one or an expression of several."""
     queries = [q["MetricStat"]["Metric"] for q in alarm.get("Metrics", []) if "MetricStat" in q]
     for metric in queries or [alarm]:
         dimensions = {d["Name"]: d["Value"] for d in metric["Dimensions"]}
@@ -81,5 +81,5 @@ def metrics_of(alarm: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def listed(value: Any) -> list[Any]:
-    """What may be one thing or a list of them in a policy, as a list."""
+    """A policy value that may be a single item or a list, as a list."""
     return value if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""Alarms and dashboard speak of metrics that exist, and say what to do."""
+"""Alarms and dashboard use existing metrics, and the alarms say what to do."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXPECTED = {
     "behind",
 }
 
-# As in AWS's list of what SQS tells CloudWatch.
+# From AWS's list of the CloudWatch metrics of SQS.
 SQS_METRICS = {
     "ApproximateAgeOfOldestMessage",
     "ApproximateNumberOfMessagesNotVisible",
@@ -46,30 +46,32 @@ def sections() -> set[str]:
     return {re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-") for h in headings}
 
 
-def test_all_alarms_are_there(default: Template, pull: Template) -> None:
+def test_all_alarms_exist(default: Template, pull: Template) -> None:
     for template, name in ((default, "relay"), (pull, "pulled")):
         alarms = {a["AlarmName"] for a in template.of_type("AWS::CloudWatch::Alarm")}
         alarms.add(template.one("AWS::CloudWatch::CompositeAlarm")["AlarmName"])
         assert alarms == {f"{name}-{expected}" for expected in EXPECTED}
 
 
-def test_every_metric_of_ours_is_in_the_table_under_its_dimensions(chosen: Template) -> None:
-    ours = [m for m in chosen.metrics() if m["namespace"] == metrics.NAMESPACE]
+def test_every_relay_metric_is_in_the_table_with_its_dimensions(customized: Template) -> None:
+    ours = [m for m in customized.metrics() if m["namespace"] == metrics.NAMESPACE]
     assert {m["name"] for m in ours} <= {m.name for m in metrics.METRICS}
     for metric in ours:
         assert metric["dimensions"] == {"service": "orders", "queue": "orders-events.fifo"}
         assert tuple(sorted(metric["dimensions"])) == tuple(sorted(metrics.DIMENSIONS))
 
 
-def test_every_other_metric_is_one_of_the_stacks_queues(chosen: Template) -> None:
-    others = [m for m in chosen.metrics() if m["namespace"] != metrics.NAMESPACE]
+def test_every_other_metric_is_of_the_stacks_queues(customized: Template) -> None:
+    others = [m for m in customized.metrics() if m["namespace"] != metrics.NAMESPACE]
     assert {m["namespace"] for m in others} == {"AWS/SQS"}
     assert {m["name"] for m in others} <= SQS_METRICS
     queues = {m["dimensions"]["QueueName"] for m in others}
     assert queues == {"orders-events.fifo", "orders-events-dlq.fifo"}
 
 
-def test_every_description_says_what_to_do_first_and_where_to_read_on(default: Template) -> None:
+def test_every_description_says_what_to_do_first_and_names_its_runbook_section(
+    default: Template,
+) -> None:
     alarms = [
         *default.of_type("AWS::CloudWatch::Alarm"),
         default.one("AWS::CloudWatch::CompositeAlarm"),
@@ -83,19 +85,19 @@ def test_every_description_says_what_to_do_first_and_where_to_read_on(default: T
         assert len(text) <= 1_024
 
 
-def test_a_hold_is_no_standstill(default: Template) -> None:
+def test_a_hold_does_not_count_as_stalled(default: Template) -> None:
     alarm = default.of_type("AWS::CloudWatch::Alarm")
     (stalled,) = (a for a in alarm if a["AlarmName"] == "relay-stalled")
     (period,) = {q["MetricStat"]["Period"] for q in stalled["Metrics"] if "MetricStat" in q}
     assert period * stalled["EvaluationPeriods"] > clocks.HOLD
 
 
-def test_dead_letters_are_told_long_before_they_expire(default: Template) -> None:
+def test_dead_letters_alarm_long_before_they_expire(default: Template) -> None:
     alarm = named(default, "dlq-age")
     assert alarm["Threshold"] == clocks.DLQ_RETENTION - 4 * clocks.DAY
 
 
-def test_silence_is_an_alarm_for_the_heartbeat_alone(default: Template) -> None:
+def test_missing_data_breaches_for_the_heartbeat_alone(default: Template) -> None:
     silent = {
         a["AlarmName"]
         for a in default.of_type("AWS::CloudWatch::Alarm")
@@ -104,34 +106,34 @@ def test_silence_is_an_alarm_for_the_heartbeat_alone(default: Template) -> None:
     assert silent == {"relay-heartbeat-missing"}
 
 
-def test_symptoms_page_once_and_not_while_an_outage_explains_them(default: Template) -> None:
+def test_symptoms_notify_once_and_not_while_an_outage_explains_them(default: Template) -> None:
     behind = default.one("AWS::CloudWatch::CompositeAlarm")
     rule = json.dumps(behind["AlarmRule"])
-    quiet = {
+    without_actions = {
         name: r["Properties"]
         for name, r in default.resources.items()
         if r["Type"] == "AWS::CloudWatch::Alarm" and "AlarmActions" not in r["Properties"]
     }
-    assert {a["AlarmName"].removeprefix("relay-") for a in quiet.values()} == {
+    assert {a["AlarmName"].removeprefix("relay-") for a in without_actions.values()} == {
         "queue-age",
         "slow-drain",
         "stalled",
         "slo-burn-rate",
     }
-    assert all(name in rule for name in quiet)
+    assert all(name in rule for name in without_actions)
     (suppressor,) = re.findall(r"Alarms\w+", json.dumps(behind["ActionsSuppressor"]))
     assert default.resources[suppressor]["Properties"]["AlarmName"] == "relay-circuit-open"
     assert behind["AlarmActions"]
 
 
-def test_an_open_circuit_and_a_halt_are_two_alarms(default: Template) -> None:
+def test_an_open_circuit_and_a_halt_are_different_alarms(default: Template) -> None:
     alarm = named(default, "circuit-open")
     assert "state < 3" in json.dumps(alarm["Metrics"])
     (metric,) = metrics_of(named(default, "halted"))
     assert metric["name"] == "Halted"
 
 
-def test_the_dashboard_shows_metrics_of_the_table_only(default: Template) -> None:
+def test_the_dashboard_shows_only_metrics_of_the_table(default: Template) -> None:
     body = default.one("AWS::CloudWatch::Dashboard")["DashboardBody"]
     # The body is text in parts, with references in between.
     text = "".join(part for part in body["Fn::Join"][1] if isinstance(part, str))

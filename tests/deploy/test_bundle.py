@@ -1,4 +1,4 @@
-"""The zip: what is in it, in which order, with which rights, always the same bytes."""
+"""The zip: its files, their order and modes, and that its bytes are reproducible."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of what goes into the bundle, with what must not."""
+    """A copy of the bundle's files, together with files that must not be in it."""
     copy = tmp_path / "tree"
     for path in bundle.contents(ROOT):
         target = copy / path.relative_to(ROOT)
@@ -39,7 +39,7 @@ def test_the_same_tree_gives_the_same_bytes(tree: Path, tmp_path: Path) -> None:
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "other.zip").read_bytes()
 
 
-def test_it_holds_what_the_platform_needs_and_nothing_else(tree: Path, tmp_path: Path) -> None:
+def test_it_contains_what_the_platform_needs_and_nothing_else(tree: Path, tmp_path: Path) -> None:
     bundle.write(tmp_path / "b.zip", tree)
     names = zipfile.ZipFile(tmp_path / "b.zip").namelist()
     assert names == sorted(names)
@@ -47,24 +47,24 @@ def test_it_holds_what_the_platform_needs_and_nothing_else(tree: Path, tmp_path:
     assert not [n for n in names if "pycache" in n or n.startswith((".env", "tests", "README"))]
 
 
-def test_a_crontab_is_in_it_where_there_is_one(tree: Path, tmp_path: Path) -> None:
+def test_it_contains_a_cron_yaml_if_there_is_one(tree: Path, tmp_path: Path) -> None:
     (tree / "cron.yaml").write_text("version: 1\n")
     bundle.write(tmp_path / "b.zip", tree)
     assert "cron.yaml" in zipfile.ZipFile(tmp_path / "b.zip").namelist()
 
 
-def test_hooks_are_executable_and_nothing_else_is(tree: Path, tmp_path: Path) -> None:
+def test_only_hooks_are_executable(tree: Path, tmp_path: Path) -> None:
     bundle.write(tmp_path / "b.zip", tree)
     for entry in zipfile.ZipFile(tmp_path / "b.zip").infolist():
         hook = entry.filename.startswith((".platform/hooks", ".platform/confighooks"))
         assert bool(entry.external_attr >> 16 & 0o111) == hook, entry.filename
 
 
-# The EB command line reads .ebignore by this very library, as the first of these; git and later
-# versions of the library read patterns as the others.
+# The EB command line reads .ebignore with this library and the first of these pattern styles. Git
+# and later versions of the library use the second.
 @pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")
 @pytest.mark.parametrize("reading", ["gitwildmatch", "gitignore"])
-def test_eb_deploy_takes_the_same_files(tree: Path, reading: str) -> None:
+def test_eb_deploy_uploads_the_same_files(tree: Path, reading: str) -> None:
     patterns = (ROOT / ".ebignore").read_text().splitlines()
     spec = pathspec.PathSpec.from_lines(reading, patterns)
     files = {path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file()}
@@ -73,7 +73,7 @@ def test_eb_deploy_takes_the_same_files(tree: Path, reading: str) -> None:
 
 
 def test_hooks_are_executable_in_the_repository_too() -> None:
-    # `eb deploy` zips what git checked out.
+    # `eb deploy` zips the files as git checked them out.
     listing = subprocess.run(
         ["git", "ls-files", "--stage", ".platform"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""The bundle alone, in an empty folder with a fresh virtual environment, serves a message."""
+"""The bundle alone, in an empty folder and a new virtual environment, serves a message."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ STARTING = 30.0
 async def process(
     folder: Path, command: str, **environment: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A shell's child as the platform starts it, with nothing of this process's environment."""
+    """Run a command as the platform does: in a shell, without this process's environment."""
     running = await asyncio.create_subprocess_exec(
         *("/bin/sh", "-c", command),
         cwd=folder,
-        env={name: os.environ[name] for name in KEPT if name in os.environ} | environment,
+        env={name: os.environ[name] for name in INHERITED if name in os.environ} | environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
@@ -44,17 +44,17 @@ async def process(
             await running.communicate()
 
 
-KEPT = ("HOME", "PIP_INDEX_URL", "PIP_CERT", "PIP_FIND_LINKS", "PIP_CACHE_DIR", "https_proxy")
-"""What pip may need to reach its index."""
+INHERITED = ("HOME", "PIP_INDEX_URL", "PIP_CERT", "PIP_FIND_LINKS", "PIP_CACHE_DIR", "https_proxy")
+"""Variables that pip may need to reach its index."""
 
 
 async def run(folder: Path, command: str, **environment: str) -> None:
     async with process(folder, command, **environment) as running, asyncio.timeout(INSTALLING):
-        said, _ = await running.communicate()
-    assert running.returncode == 0, said.decode()
+        output, _ = await running.communicate()
+    assert running.returncode == 0, output.decode()
 
 
-async def answers(url: str, running: asyncio.subprocess.Process) -> None:
+async def wait_until_healthy(url: str, running: asyncio.subprocess.Process) -> None:
     async with httpx.AsyncClient() as client, asyncio.timeout(STARTING):
         while True:
             assert running.returncode is None, "the process ended"
@@ -73,7 +73,7 @@ async def test_its_own_procfile_line_serves_a_message(tmp_path: Path) -> None:
         packed.extractall(folder)
     venv = tmp_path / "venv"
     path = f"{venv}/bin:{os.environ['PATH']}"
-    # This environment's pip does the installing, which saves the new one the making of its own.
+    # Uses this environment's pip, so that the new one needs none.
     pip = f"{sys.executable} -m pip --python {venv}/bin/python"
     await run(tmp_path, f"{sys.executable} -m venv --without-pip {venv}", PATH=path)
     await run(folder, f"{pip} install --quiet --no-compile -r requirements.txt", PATH=path)
@@ -95,7 +95,7 @@ async def test_its_own_procfile_line_serves_a_message(tmp_path: Path) -> None:
             "RELAY_CONFIRM": "off",
         }
         async with process(folder, command, **variables) as running:
-            await answers(url, running)
+            await wait_until_healthy(url, running)
             async with httpx.AsyncClient() as client:
                 answer = await client.post(
                     f"{url}/",

@@ -1,4 +1,4 @@
-"""One table of numbers: settings, extensions, nginx and stack say the same, and it adds up."""
+"""Settings, .ebextensions, nginx and stack use the same durations, which fit together."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from tests.deploy.template import Template
 DAEMON = "aws:elasticbeanstalk:sqsd"
 
 
-def shipped(template: Template) -> Clocks:
-    """The clocks as they are spread over the files of a deployment."""
-    daemon = {name: float(v) for (space, name), v in extensions().items() if numeric(space, v)}
+def deployed_clocks(template: Template) -> Clocks:
+    """The durations as they are set in the files of a deployment."""
+    daemon = {
+        name: float(v) for (space, name), v in extensions().items() if is_sqsd_number(space, v)
+    }
     settings = Settings()
     main, dead = template.queue("-events"), template.queue("-dlq")
     return Clocks(
@@ -33,16 +35,16 @@ def shipped(template: Template) -> Clocks:
     )
 
 
-def numeric(space: str, value: str) -> bool:
+def is_sqsd_number(space: str, value: str) -> bool:
     return space == DAEMON and value.isdigit()
 
 
-def test_the_figures_of_all_files_are_those_of_the_table(default: Template) -> None:
-    assert shipped(default) == Clocks()
+def test_the_durations_in_all_files_are_those_of_the_table(default: Template) -> None:
+    assert deployed_clocks(default) == Clocks()
 
 
-def test_the_figures_add_up(default: Template) -> None:
-    c = shipped(default)
+def test_the_durations_fit_together(default: Template) -> None:
+    c = deployed_clocks(default)
     assert c.problems() == []
     assert c.hold + c.request_timeout + c.confirm_deadline <= c.sqsd_inactivity_timeout - 30
     assert c.sqsd_visibility_timeout >= c.sqsd_inactivity_timeout + 120
@@ -61,7 +63,7 @@ def test_the_stack_and_the_extensions_set_the_same(default: Template) -> None:
         assert {(space, name) for space, named in group.items() for name in named} <= both
 
 
-def test_the_daemon_brings_as_many_messages_as_the_table_says(default: Template) -> None:
+def test_sqsd_has_the_connections_of_the_table(default: Template) -> None:
     assert int(extensions()[DAEMON, "HttpConnections"]) == clocks.HTTP_CONNECTIONS
 
 
@@ -69,12 +71,12 @@ def test_a_full_message_passes_nginx_and_the_relay(default: Template) -> None:
     largest = default.queue("-events")["MaximumMessageSize"]
     assert nginx("client_max_body_size")[0] >= largest
     assert nginx("client_body_buffer_size")[0] >= largest
-    # One attribute can have all of the message's size, and is one line with its name.
+    # One attribute can take up the whole message, and is one header line with its name.
     assert nginx("large_client_header_buffers")[1] >= largest + 1_024
     assert largest <= sqsd.BODY_LIMIT
 
 
-def test_shared_extensions_name_no_queue() -> None:
+def test_the_extensions_name_no_queue() -> None:
     assert (DAEMON, "WorkerQueueURL") not in extensions()
     for path in EXTENSIONS:
         assert "sqs." not in path.read_text()

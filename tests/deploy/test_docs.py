@@ -1,4 +1,4 @@
-"""`docs/deploy.md` names every choice and output, its links lead somewhere, its sums are right."""
+"""docs/deploy.md documents every option and existing outputs; its links and sums are right."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "deploy.md").read_text()
 
 
-def test_every_choice_is_documented() -> None:
+def test_every_option_is_documented() -> None:
     table = TEXT.split("## Options")[1].split("##")[0]
     assert {f.name for f in fields(Options)} <= set(re.findall(r"`(\w+)`", table))
 
 
-def test_the_outputs_that_it_names_exist(chosen: Template) -> None:
+def test_the_outputs_that_it_names_exist(customized: Template) -> None:
     named = set(re.findall(r"`([A-Z][a-zA-Z]+(?:Arn|Secret|Topic))`", TEXT))
-    assert {"EventKeySecret", "ProducerPolicyArn", "AlarmTopic"} <= named <= set(chosen.outputs)
+    assert {"EventKeySecret", "ProducerPolicyArn", "AlarmTopic"} <= named <= set(customized.outputs)
 
 
-def test_its_links_lead_to_a_section_that_is_there() -> None:
+def test_its_links_lead_to_existing_sections() -> None:
     for name in ("deploy.md", "runbook.md"):
         for file, anchor in re.findall(r"\]\(([\w.]*)#([\w-]+)\)", (DOCS / name).read_text()):
             headings = re.findall(r"^#+ (.+)$", (DOCS / (file or name)).read_text(), re.MULTILINE)
@@ -38,6 +38,6 @@ def test_its_costs_add_up() -> None:
     assert [sum(column) for column in zip(*parts, strict=True)] == total
 
 
-def test_its_costs_count_the_metrics_in_alarms_rightly(default: Template) -> None:
+def test_its_costs_use_the_right_number_of_alarm_metrics(default: Template) -> None:
     alarms = default.of_type("AWS::CloudWatch::Alarm")
     assert f"{len(list(default.metrics()))} metrics in {len(alarms)} alarms" in TEXT

@@ -1,4 +1,4 @@
-"""The worker environment as the stack makes it."""
+"""The worker environment that the stack creates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OPTIONS_OF_SQSD = {
     "RetentionPeriod",
     "MaxRetries",
 }
-"""All that the namespace has, in the words of its documentation."""
+"""All options of the namespace, according to its documentation."""
 
 
 def test_it_is_a_worker_on_the_main_queue(default: Template) -> None:
@@ -34,16 +34,16 @@ def test_it_is_a_worker_on_the_main_queue(default: Template) -> None:
     assert default.resources[url["Ref"]]["Properties"]["QueueName"] == "relay-events"
 
 
-def test_every_option_of_sqsd_is_set_on_purpose(default: Template) -> None:
+def test_every_option_of_sqsd_is_set(default: Template) -> None:
     assert {name for space, name in default.options() if space == SQSD} == OPTIONS_OF_SQSD
 
 
-def test_every_option_value_is_text(default: Template, chosen: Template) -> None:
-    for value in (*default.options().values(), *chosen.options().values()):
+def test_every_option_value_is_text(default: Template, customized: Template) -> None:
+    for value in (*default.options().values(), *customized.options().values()):
         assert isinstance(value, str) or set(value) <= {"Ref", "Fn::GetAtt", "Fn::Join"}
 
 
-def test_a_deployment_keeps_the_capacity_and_updates_come_by_themselves(
+def test_a_deployment_keeps_the_capacity_and_updates_are_managed(
     default: Template,
 ) -> None:
     options = default.options()
@@ -57,20 +57,22 @@ def test_a_deployment_keeps_the_capacity_and_updates_come_by_themselves(
     assert options[f"{managed}:platformupdate", "UpdateLevel"] == "minor"
 
 
-def test_a_platform_is_named_by_arn_so_that_another_one_replaces_nothing(
-    default: Template, chosen: Template
+def test_the_platform_is_set_by_arn_so_that_changing_it_replaces_nothing(
+    default: Template, customized: Template
 ) -> None:
     environment = default.one("AWS::ElasticBeanstalk::Environment")
     assert "SolutionStackName" not in environment
     assert "platform/Python 3.13 running on 64bit Amazon Linux 2023/" in json.dumps(
         environment["PlatformArn"]
     )
-    other = chosen.one("AWS::ElasticBeanstalk::Environment")["PlatformArn"]
+    other = customized.one("AWS::ElasticBeanstalk::Environment")["PlatformArn"]
     assert other.endswith("Python 3.14/4.1.0")
 
 
-def test_the_choices_of_network_and_machine_arrive(default: Template, chosen: Template) -> None:
-    options = chosen.options()
+def test_the_options_of_network_and_instances_are_applied(
+    default: Template, customized: Template
+) -> None:
+    options = customized.options()
     assert options["aws:ec2:vpc", "VPCId"] == "vpc-1"
     assert options["aws:ec2:vpc", "Subnets"] == "subnet-1,subnet-2"
     assert options["aws:ec2:vpc", "AssociatePublicIpAddress"] == "false"
@@ -79,22 +81,22 @@ def test_the_choices_of_network_and_machine_arrive(default: Template, chosen: Te
     assert not [name for space, name in default.options() if space == "aws:ec2:vpc"]
 
 
-def test_every_variable_of_ours_is_a_setting_of_the_relay(chosen: Template) -> None:
+def test_every_variable_of_ours_is_a_setting_of_the_relay(customized: Template) -> None:
     known = {variable(name) for name in Settings.model_fields}
-    given = {name for space, name in chosen.options() if space == VARIABLES}
+    given = {name for space, name in customized.options() if space == VARIABLES}
     shared = {name for space, name in extensions() if space == VARIABLES}
     assert {name for name in given | shared if name.startswith("RELAY_")} <= known
     assert {"RELAY_QUEUE_URL", "RELAY_DLQ_URL", "RELAY_LEDGER_TABLE"} <= given
     assert {"RELAY_INNGEST_EVENT_KEY_SECRET", "RELAY_INNGEST_SIGNING_KEY_SECRET"} <= given
-    # Elastic Beanstalk tells its processes no region.
+    # Elastic Beanstalk does not set the region for its processes.
     assert "AWS_DEFAULT_REGION" in given
 
 
-def test_the_variables_fit_into_what_elastic_beanstalk_takes(chosen: Template) -> None:
+def test_the_variables_fit_into_the_limit_of_elastic_beanstalk(customized: Template) -> None:
     longest = {"Ref": "x" * 200, "Fn::GetAtt": "x" * 200}
     size = sum(
         len(name) + len(value if isinstance(value, str) else longest["Ref"]) + 2
-        for (space, name), value in chosen.options().items()
+        for (space, name), value in customized.options().items()
         if space == VARIABLES
     )
     assert size < 4_096

@@ -1,4 +1,4 @@
-"""The platform hooks, run in a folder that stands for the instance's root."""
+"""The platform hooks, run in a folder that represents the instance's root."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AGENT = "opt/aws/amazon-cloudwatch-agent"
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Path:
-    """An instance with a CloudWatch agent that notes its arguments, and the platform's tool."""
+    """An instance with a CloudWatch agent that records its arguments, and the platform's tool."""
     script(tmp_path / AGENT / "bin/amazon-cloudwatch-agent-ctl", f'echo "$@" >>{tmp_path}/calls')
     (tmp_path / AGENT / "etc").mkdir()
     script(
@@ -44,7 +44,7 @@ def run(hook: str, root: Path, **variables: str) -> str:
     return done.stdout
 
 
-def followed(root: Path) -> dict[str, str]:
+def agent_file(root: Path) -> dict[str, str]:
     config = json.loads((root / AGENT / "etc/relay.json").read_text())
     (entry,) = config["logs"]["logs_collected"]["files"]["collect_list"]
     return dict(entry)
@@ -63,31 +63,31 @@ def test_the_agent_follows_the_audit_log_after_every_deployment_and_change(
     instance: Path, hooks: str
 ) -> None:
     run(f"{hooks}/postdeploy/20-audit-log.sh", instance, GROUP="/aws/elasticbeanstalk/shop/audit")
-    assert followed(instance) == {
+    assert agent_file(instance) == {
         "file_path": "/var/log/relay/audit.log",
         "log_group_name": "/aws/elasticbeanstalk/shop/audit",
         "log_stream_name": "{instance_id}",
     }
-    # Appended: fetching would replace the platform's own configuration.
+    # Appended: fetch-config would replace the platform's own configuration.
     called = (instance / "calls").read_text()
     assert called == f"-a append-config -m ec2 -s -c file:{instance / AGENT}/etc/relay.json\n"
 
 
-def test_without_a_group_of_its_own_it_is_named_after_the_environment(instance: Path) -> None:
+def test_without_a_configured_group_it_is_named_after_the_environment(instance: Path) -> None:
     run("hooks/postdeploy/20-audit-log.sh", instance)
-    assert followed(instance)["log_group_name"] == "/aws/elasticbeanstalk/shop-prod/audit"
+    assert agent_file(instance)["log_group_name"] == "/aws/elasticbeanstalk/shop-prod/audit"
 
 
-def test_an_instance_without_the_agent_is_deployed_all_the_same(tmp_path: Path) -> None:
+def test_a_missing_agent_fails_no_deployment(tmp_path: Path) -> None:
     assert "stays in" in run("hooks/postdeploy/20-audit-log.sh", tmp_path)
 
 
-def test_an_agent_that_refuses_fails_no_deployment(instance: Path) -> None:
+def test_an_agent_error_fails_no_deployment(instance: Path) -> None:
     script(instance / AGENT / "bin/amazon-cloudwatch-agent-ctl", "exit 1")
-    assert "refused" in run("hooks/postdeploy/20-audit-log.sh", instance)
+    assert "rejected" in run("hooks/postdeploy/20-audit-log.sh", instance)
 
 
-def test_the_relay_writes_where_the_agent_reads(instance: Path) -> None:
+def test_the_relay_writes_the_file_that_the_agent_reads(instance: Path) -> None:
     run("hooks/postdeploy/20-audit-log.sh", instance)
     extension = next(PLATFORM.parent.glob(".ebextensions/*-logs.config")).read_text()
-    assert f'RELAY_LOG_FILE: "{followed(instance)["file_path"]}"' in extension
+    assert f'RELAY_LOG_FILE: "{agent_file(instance)["file_path"]}"' in extension

@@ -1,4 +1,4 @@
-"""The choices of a deployment, as text from the command line or as JSON from a file."""
+"""The options of a deployment, from text (command line) or JSON (file)."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ import pytest
 from cdk.options import BadOption, Options, from_context
 
 
+def parsed(**context: Any) -> Options:
+    return from_context(context)
+
+
 @pytest.mark.parametrize(
-    ("context", "told"),
+    ("context", "sentence"),
     [
-        ({"nmae": "orders"}, "nmae is no option: did you mean name?"),
+        ({"nmae": "orders"}, "nmae is not an option: did you mean name?"),
         ({"maxinstances": "9"}, "did you mean max_instances?"),
-        ({"quux": "1"}, "quux is no option: there are name, fifo"),
-        ({"settings": '{"RELAY_HOLDX": "3"}'}, "RELAY_HOLDX is no setting of the relay"),
+        ({"quux": "1"}, "quux is not an option: the options are name, fifo"),
+        ({"settings": '{"RELAY_HOLDX": "3"}'}, "RELAY_HOLDX is not a setting of the relay"),
     ],
 )
-def test_a_mistyped_name_is_refused(context: dict[str, str], told: str) -> None:
+def test_a_mistyped_name_is_refused_with_a_suggestion(
+    context: dict[str, str], sentence: str
+) -> None:
     with pytest.raises(BadOption) as caught:
         from_context(context)
-    assert told in str(caught.value)
+    assert sentence in str(caught.value)
 
 
-def test_the_cdks_own_context_and_other_variables_are_let_through() -> None:
+def test_the_cdks_own_context_and_other_variables_are_accepted() -> None:
     options = from_context(
         {
             "aws:cdk:enable-path-metadata": True,
@@ -39,16 +45,12 @@ def test_the_cdks_own_context_and_other_variables_are_let_through() -> None:
     assert options.settings["RELAY_HOLD"] == "60"
 
 
-def chosen(**context: Any) -> Options:
-    return from_context(context)
+def test_an_empty_context_gives_the_defaults() -> None:
+    assert parsed() == Options()
 
 
-def test_nothing_chosen_is_the_default() -> None:
-    assert chosen() == Options()
-
-
-def test_text_and_json_say_the_same() -> None:
-    text = chosen(
+def test_text_and_json_give_the_same_options() -> None:
+    text = parsed(
         fifo="true",
         subnets="a, b",
         vpc="v",
@@ -56,7 +58,7 @@ def test_text_and_json_say_the_same() -> None:
         settings='{"RELAY_HOLD": 60}',
         bundle="x.zip",
     )
-    values = chosen(
+    values = parsed(
         fifo=True,
         subnets=["a", "b"],
         vpc="v",
@@ -70,8 +72,8 @@ def test_text_and_json_say_the_same() -> None:
 
 
 def test_queues_are_named_after_the_deployment() -> None:
-    assert chosen(name="orders").queue_name == "orders-events"
-    assert chosen(name="orders", fifo="true").dead_letter_queue_name == "orders-events-dlq.fifo"
+    assert parsed(name="orders").queue_name == "orders-events"
+    assert parsed(name="orders", fifo="true").dead_letter_queue_name == "orders-events-dlq.fifo"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,6 @@ def test_queues_are_named_after_the_deployment() -> None:
         ({"settings": "[]"}, "settings"),
     ],
 )
-def test_a_choice_that_cannot_be_is_named(context: dict[str, str], named: str) -> None:
+def test_an_invalid_option_is_named(context: dict[str, str], named: str) -> None:
     with pytest.raises(BadOption, match=named):
-        chosen(**context)
+        parsed(**context)

@@ -1,4 +1,4 @@
-"""The queues, the ledger and the secrets as the stack makes them."""
+"""The queues, the ledger, the secrets and the key that the stack creates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RETAINED = {
 }
 
 
-@pytest.fixture(params=["default", "chosen", "pull"])
+@pytest.fixture(params=["default", "customized", "pull"])
 def template(request: pytest.FixtureRequest) -> Template:
     found: Template = request.getfixturevalue(request.param)
     return found
@@ -36,7 +36,7 @@ def test_both_queues_have_the_retention_and_visibility_of_the_table(template: Te
     assert main["MaximumMessageSize"] == dead["MaximumMessageSize"] == 1_048_576
 
 
-def test_the_dead_letter_queue_takes_letters_of_the_main_queue_alone(template: Template) -> None:
+def test_the_dead_letter_queue_accepts_only_the_main_queue_as_source(template: Template) -> None:
     suffix = ".fifo" if "fifo" in template.text else ""
     policy = template.queue(f"-dlq{suffix}")["RedriveAllowPolicy"]
     assert policy["redrivePermission"] == "byQueue"
@@ -44,7 +44,7 @@ def test_the_dead_letter_queue_takes_letters_of_the_main_queue_alone(template: T
     assert json.dumps(source).endswith(f'-events{suffix}"]]}}')
 
 
-def test_nobody_reaches_a_queue_or_the_topic_without_tls(template: Template) -> None:
+def test_queues_and_topic_refuse_requests_without_tls(template: Template) -> None:
     kinds = ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy")
     denials = [s for s in template.statements(*kinds) if s["Effect"] == "Deny"]
     assert len(denials) == 3
@@ -53,14 +53,14 @@ def test_nobody_reaches_a_queue_or_the_topic_without_tls(template: Template) -> 
         assert denial["Principal"] in ("*", {"AWS": "*"})
 
 
-def test_what_must_not_be_lost_outlives_the_stack(template: Template) -> None:
+def test_resources_with_data_are_retained(template: Template) -> None:
     kept = {r["Type"] for r in template.resources.values() if r.get("DeletionPolicy") == "Retain"}
     assert kept == RETAINED & {r["Type"] for r in template.resources.values()}
     for resource in template.resources.values():
         assert resource.get("UpdateReplacePolicy") == resource.get("DeletionPolicy")
 
 
-def test_the_ledger_is_billed_by_use_forgets_by_itself_and_can_be_restored(
+def test_the_ledger_is_billed_by_use_has_a_ttl_and_can_be_restored(
     template: Template,
 ) -> None:
     table = template.one("AWS::DynamoDB::Table")
@@ -71,7 +71,7 @@ def test_the_ledger_is_billed_by_use_forgets_by_itself_and_can_be_restored(
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 
-def test_a_secret_starts_without_a_value_rather_than_with_an_invented_one(
+def test_a_secret_starts_without_a_value_not_with_a_random_one(
     template: Template,
 ) -> None:
     for secret in template.of_type("AWS::SecretsManager::Secret"):
@@ -79,25 +79,29 @@ def test_a_secret_starts_without_a_value_rather_than_with_an_invented_one(
         assert "SecretString" not in secret
 
 
-def test_only_a_server_of_ones_own_has_a_signing_key(default: Template, chosen: Template) -> None:
+def test_only_a_self_hosted_server_has_a_signing_key(
+    default: Template, customized: Template
+) -> None:
     assert len(default.of_type("AWS::SecretsManager::Secret")) == 1
-    assert len(chosen.of_type("AWS::SecretsManager::Secret")) == 2
+    assert len(customized.of_type("AWS::SecretsManager::Secret")) == 2
 
 
 def test_queues_are_encrypted_by_sqs_or_by_the_customer_key(
-    default: Template, chosen: Template
+    default: Template, customized: Template
 ) -> None:
     assert all(q["SqsManagedSseEnabled"] for q in default.of_type("AWS::SQS::Queue"))
-    assert all("KmsMasterKeyId" in q for q in chosen.of_type("AWS::SQS::Queue"))
-    assert chosen.one("AWS::DynamoDB::Table")["SSESpecification"]["SSEType"] == "KMS"
-    assert all("KmsKeyId" in s for s in chosen.of_type("AWS::SecretsManager::Secret"))
-    assert "KmsMasterKeyId" in chosen.one("AWS::SNS::Topic")
+    assert all("KmsMasterKeyId" in q for q in customized.of_type("AWS::SQS::Queue"))
+    assert customized.one("AWS::DynamoDB::Table")["SSESpecification"]["SSEType"] == "KMS"
+    assert all("KmsKeyId" in s for s in customized.of_type("AWS::SecretsManager::Secret"))
+    assert "KmsMasterKeyId" in customized.one("AWS::SNS::Topic")
 
 
-def test_producers_elsewhere_may_send_and_use_the_key_and_alarms_too(chosen: Template) -> None:
-    key = chosen.one("AWS::KMS::Key")
+def test_producers_elsewhere_may_send_and_they_and_alarms_may_use_the_key(
+    customized: Template,
+) -> None:
+    key = customized.one("AWS::KMS::Key")
     granted = {s.get("Sid"): s for s in key["KeyPolicy"]["Statement"]}
-    sending = {s.get("Sid"): s for s in chosen.statements("AWS::SQS::QueuePolicy")}
+    sending = {s.get("Sid"): s for s in customized.statements("AWS::SQS::QueuePolicy")}
     for sid in ("Producer0", "Producer1"):
         assert set(granted[sid]["Action"]) == {"kms:GenerateDataKey", "kms:Decrypt"}
         assert sending[sid]["Action"] == "sqs:SendMessage"
@@ -108,8 +112,8 @@ def test_producers_elsewhere_may_send_and_use_the_key_and_alarms_too(chosen: Tem
     assert key["EnableKeyRotation"] is True
 
 
-def test_fifo_queues_are_of_the_high_throughput_kind(chosen: Template) -> None:
-    main = chosen.queue("orders-events.fifo")
+def test_fifo_queues_have_high_throughput(customized: Template) -> None:
+    main = customized.queue("orders-events.fifo")
     assert main["FifoQueue"] is True
     assert main["DeduplicationScope"] == "messageGroup"
     assert main["FifoThroughputLimit"] == "perMessageGroupId"

@@ -1,4 +1,4 @@
-"""Scaling by backlog lives in the bundle, names no queue and rests while the circuit is open."""
+"""Scaling by backlog is part of the bundle, names no queue and pauses while the circuit is open."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def queries() -> dict[str, Any]:
 
 
 def backlog(*, circuit: int, waiting: int, inflight: int, instances: int) -> float:
-    """The policy's figure: its formula has a form that Python can be made to read."""
+    """The policy's metric: Python can evaluate its expression, given the functions."""
     values = {"circuit": circuit, "waiting": waiting, "inflight": inflight, "instances": instances}
     functions = {"IF": lambda c, a, b: a if c else b, "FILL": lambda series, _value: series}
     return float(eval(queries()["backlog"]["Expression"], functions, values))
@@ -37,14 +37,14 @@ def test_it_counts_messages_waiting_and_in_flight_for_each_instance() -> None:
     assert backlog(circuit=0, waiting=8_000, inflight=1_000, instances=3) == 3_000
 
 
-def test_while_the_circuit_is_open_it_is_exactly_on_target() -> None:
+def test_while_the_circuit_is_open_the_metric_is_exactly_on_target() -> None:
     for state in ("half-open", "open", "halted"):
         value = metrics.CIRCUIT_STATES[state]
-        figure = backlog(circuit=value, waiting=10**6, inflight=0, instances=2)
-        assert figure == target()["TargetValue"]
+        target_value = backlog(circuit=value, waiting=10**6, inflight=0, instances=2)
+        assert target_value == target()["TargetValue"]
 
 
-def test_the_circuits_metric_is_the_tables_under_its_dimensions() -> None:
+def test_the_circuit_metric_is_in_the_table_with_its_dimensions() -> None:
     metric = queries()["circuit"]["MetricStat"]["Metric"]
     assert metric["Namespace"] == metrics.NAMESPACE
     assert metric["MetricName"] == metrics.CIRCUIT_STATE.name
@@ -56,7 +56,7 @@ def test_no_metric_is_summed_over_a_period() -> None:
     assert stats == {"Average", "Maximum"}
 
 
-def test_the_group_tells_how_many_instances_it_has() -> None:
+def test_the_group_reports_its_number_of_instances() -> None:
     group = loaded(SCALING)["Resources"]["AWSEBAutoScalingGroup"]["Properties"]
     assert group["MetricsCollection"] == [
         {"Granularity": "1Minute", "Metrics": ["GroupInServiceInstances"]}
@@ -67,14 +67,14 @@ def test_the_group_tells_how_many_instances_it_has() -> None:
 def test_the_default_trigger_never_fires() -> None:
     trigger = {n: v for (space, n), v in extensions().items() if space.endswith(":trigger")}
     assert trigger["MeasureName"] == "CPUUtilization"
-    # It fires above the one and below the other; a percentage is neither.
+    # It fires above the one and below the other; a percentage is never either.
     assert (trigger["UpperThreshold"], trigger["LowerThreshold"]) == ("100", "0")
 
 
-def test_the_stack_names_the_queue_and_the_service_that_the_policy_asks_for(
+def test_the_stack_names_the_queue_and_the_service_that_the_policy_uses(
     default: Template,
 ) -> None:
-    asked = {
+    used = {
         d["Value"]["Fn::GetOptionSetting"]["OptionName"]
         for q in queries().values()
         if "MetricStat" in q
@@ -83,5 +83,5 @@ def test_the_stack_names_the_queue_and_the_service_that_the_policy_asks_for(
     }
     custom = "aws:elasticbeanstalk:customoption"
     given = {name: v for (space, name), v in default.options().items() if space == custom}
-    assert given.keys() == asked
+    assert given.keys() == used
     assert given == {"RelayQueueName": "relay-events", "RelayService": "relay"}

@@ -1,4 +1,4 @@
-"""The unmodified template is created, and what it made is enough for the relay to deliver."""
+"""The unmodified template can be created, and the relay delivers with what it created."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VARIABLES = "aws:elasticbeanstalk:application:environment"
 
 @dataclass(frozen=True)
 class Aws:
-    """A region in which CloudFormation creates our template."""
+    """A simulated region whose CloudFormation can create our template."""
 
     url: str
     record: Path
@@ -45,7 +45,7 @@ class Aws:
         )
 
     def create(self, template: Template) -> dict[str, str]:
-        """Create a stack from the template's own text; its outputs."""
+        """Create a stack from the template's unchanged text. Returns its outputs."""
         cloudformation = self.client("cloudformation")
         cloudformation.create_stack(
             StackName="relay", TemplateBody=template.text, Capabilities=["CAPABILITY_NAMED_IAM"]
@@ -56,9 +56,9 @@ class Aws:
 
     def options(self) -> dict[str, dict[str, str]]:
         """The environment's option settings with every reference resolved, by namespace."""
-        notes = [json.loads(path.read_text()) for path in self.record.iterdir()]
+        created = [json.loads(path.read_text()) for path in self.record.iterdir()]
         kind = "AWS::ElasticBeanstalk::Environment"
-        (environment,) = (n["properties"] for n in notes if n["type"] == kind)
+        (environment,) = (n["properties"] for n in created if n["type"] == kind)
         found: dict[str, dict[str, str]] = {}
         for option in environment["OptionSettings"]:
             found.setdefault(option["Namespace"], {})[option["OptionName"]] = option["Value"]
@@ -87,7 +87,7 @@ async def aws(tmp_path: Path) -> AsyncIterator[Aws]:
         await process.wait()
 
 
-async def test_the_environments_own_settings_deliver(
+async def test_the_relay_delivers_with_the_environments_settings(
     aws: Aws, default: Template, tmp_path: Path
 ) -> None:
     outputs = await asyncio.to_thread(aws.create, default)
@@ -100,7 +100,7 @@ async def test_the_environments_own_settings_deliver(
     )
     async with InngestServer(mode="start", event_keys=[KEY]) as inngest:
         variables = options[VARIABLES] | IDENTITY | {"AWS_ENDPOINT_URL": aws.url}
-        # A server of one's own in place of the Cloud, whose address is the default.
+        # A local server in place of the Cloud, whose URL is the default.
         variables |= {"RELAY_INNGEST_URL": inngest.url, "RELAY_CONFIRM": "off", "PORT": str(port)}
         async with (
             RelayProcess("serve", settings=variables, output=tmp_path / "log", port=port) as relay,
@@ -113,19 +113,23 @@ async def test_the_environments_own_settings_deliver(
             ),
         ):
             await asyncio.to_thread(publish, aws.client("sqs"), outputs["QueueUrl"])
-            letter = await asyncio.to_thread(one_dead, aws, outputs["DeadLetterQueueUrl"])
+            dead_letter = await asyncio.to_thread(
+                receive_dead_letter, aws, outputs["DeadLetterQueueUrl"]
+            )
             async with asyncio.timeout(30):
                 await inngest.until(lambda: len(inngest.events) == 20)
             assert {event.name for event in inngest.events} == {"shop/order"}, relay.output()
-    emitted = await asyncio.to_thread(told, aws)
-    alarmed = [m for m in default.metrics() if m["namespace"] == metrics.NAMESPACE]
-    assert [m for m in alarmed if m not in emitted] == []
-    assert letter["Body"] == "poison"
-    assert unpack(letter["MessageAttributes"][ATTRIBUTE]["StringValue"]).source == "relay-events"
+    emitted = await asyncio.to_thread(emitted_metrics, aws)
+    in_alarms = [m for m in default.metrics() if m["namespace"] == metrics.NAMESPACE]
+    assert [m for m in in_alarms if m not in emitted] == []
+    assert dead_letter["Body"] == "poison"
+    assert (
+        unpack(dead_letter["MessageAttributes"][ATTRIBUTE]["StringValue"]).source == "relay-events"
+    )
 
 
-def told(aws: Aws) -> list[dict[str, Any]]:
-    """The metrics that the relay has told CloudWatch, in the form of an alarm's."""
+def emitted_metrics(aws: Aws) -> list[dict[str, Any]]:
+    """The metrics that the relay has sent to CloudWatch, in the form of an alarm's metrics."""
     pages = aws.client("cloudwatch").get_paginator("list_metrics").paginate(Namespace="Relay")
     return [
         {
@@ -144,13 +148,13 @@ def publish(sqs: Any, url: str) -> None:
         sqs.send_message(QueueUrl=url, MessageBody=body)
 
 
-def one_dead(aws: Aws, url: str) -> dict[str, Any]:
-    """The only dead letter, waited for."""
+def receive_dead_letter(aws: Aws, url: str) -> dict[str, Any]:
+    """Wait for the only dead letter."""
     found = aws.client("sqs").receive_message(
         QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"]
     )
-    (letter,) = found["Messages"]
-    return dict(letter)
+    (dead_letter,) = found["Messages"]
+    return dict(dead_letter)
 
 
 async def test_cloudwatch_has_the_alarms_and_sqs_the_policies(aws: Aws, default: Template) -> None:

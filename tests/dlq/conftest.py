@@ -15,10 +15,11 @@ from relay.aws.session import Session
 from relay.cli import application
 from relay.local.clock import ManualClock
 from relay.local.sqs import Fault, Request, SqsServer
-from tests.dlq.place import Place
-from tests.dlq.redriver import Desk
+from tests.dlq.queues import LocalQueues
+from tests.dlq.redriver import Redriver
 
 QUICK = ("--wait", "0")
+YES = ("--yes", *QUICK)
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,13 @@ Relay = Callable[..., Awaitable[Ended]]
 
 @pytest.fixture(scope="session")
 def session() -> Session:
-    """What signs; to make one costs more than most tests."""
+    """Signs requests; creating one takes longer than most tests."""
     return Session(AioSession(), AsyncExitStack(), "us-east-1")
 
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """The environment of the commands, free of what the tests' own one may say."""
+    """The environment of the commands, without AWS and relay variables of the test run."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RELAY_"))}
     kept.pop("PORT", None)
     return kept | {
@@ -58,7 +59,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def relay(environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Relay:
-    """Runs `relay` in a thread, which saves loading the libraries for each test."""
+    """Runs `relay` in a thread, which avoids importing its libraries for each test."""
     monkeypatch.chdir(tmp_path)
 
     async def run(*arguments: str | Path, stdin: str = "", **variables: str | None) -> Ended:
@@ -80,11 +81,11 @@ def relay(environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-async def place(
+async def queues(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, session: Session
-) -> AsyncIterator[Place]:
+) -> AsyncIterator[LocalQueues]:
     clock = ManualClock()
-    places: list[Place] = []
+    places: list[LocalQueues] = []
 
     def hooked(request: Request) -> Fault | None:
         return places[0].hook(request) if places and places[0].hook else None
@@ -95,16 +96,16 @@ async def place(
             if name.startswith("AWS_"):
                 monkeypatch.setenv(name, value)
         async with AsyncExitStack() as stack:
-            place = Place(sqs, clock, session, stack)
-            places.append(place)
-            place.make("dead", MessageRetentionPeriod="1209600")
-            place.make("main", "dead")
-            place.make("dead.fifo")
-            place.make("main.fifo", "dead.fifo")
+            queues = LocalQueues(sqs, clock, session, stack)
+            places.append(queues)
+            queues.make("dead", MessageRetentionPeriod="1209600")
+            queues.make("main", "dead")
+            queues.make("dead.fifo")
+            queues.make("main.fifo", "dead.fifo")
             environ["RELAY_QUEUE_URL"] = "main"
-            yield place
+            yield queues
 
 
 @pytest.fixture
-def desk(place: Place, tmp_path: Path) -> Desk:
-    return Desk(place, tmp_path / "run")
+def redriver(queues: LocalQueues, tmp_path: Path) -> Redriver:
+    return Redriver(queues, tmp_path / "run")

@@ -17,7 +17,7 @@ _context.set_forkserver_preload(["relay.cli.dlq", "tests.dlq.process"])
 def start(
     words: Sequence[str], environ: Mapping[str, str], output: Path, *, largest: int | None = None
 ) -> ForkServerProcess:
-    """Start it; what it prints goes to the file. No file may have more bytes than `largest`."""
+    """Start it with its output in a file. No file that it writes may exceed `largest` bytes."""
     process = _context.Process(target=_run, args=(list(words), dict(environ), str(output), largest))
     process.start()
     return process

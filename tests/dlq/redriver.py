@@ -1,4 +1,4 @@
-"""One redrive, put together as the command does it, without a process or a thread of its own."""
+"""A redrive, composed as the command does it, without a process or thread of its own."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,25 +22,25 @@ from relay.dlq.snapshot import Head
 from relay.dlq.targets import Routes
 from relay.envelope import Rules
 from relay.model.message import Message
-from tests.dlq.place import Place
+from tests.dlq.queues import LocalQueues
 
 RULES = Rules()
 
 
 async def at_once(_seconds: float) -> None:
-    """Wait for nothing, but let others have their turn."""
+    """Do not wait, but let other tasks run."""
     await asyncio.sleep(0)
 
 
-def never(_tally: Counts) -> None:
-    """Nobody watches."""
+def no_progress(_counts: Counts) -> None:
+    """Ignore the progress."""
 
 
-class Desk:
-    """Redrives of one dead-letter queue. A journal in the same directory is taken up."""
+class Redriver:
+    """Redrives of one dead-letter queue. A journal in the same directory is resumed."""
 
-    def __init__(self, place: Place, directory: Path, suffix: str = "") -> None:
-        self.place = place
+    def __init__(self, queues: LocalQueues, directory: Path, suffix: str = "") -> None:
+        self.queues = queues
         self.directory = directory
         self.names = (f"dead{suffix}", f"main{suffix}")
         self.stop = asyncio.Event()
@@ -48,7 +48,7 @@ class Desk:
     async def redrive(
         self,
         *,
-        meant: Filter | None = None,
+        filters: Filter | None = None,
         edit: Edit | None = None,
         rerun: bool = False,
         limit: int | None = None,
@@ -57,16 +57,16 @@ class Desk:
         lease: float = 120.0,
         wait: float = 0.0,
         sleep: Callable[[float], Any] = at_once,
-        progress: Callable[[Counts], None] = never,
+        progress: Callable[[Counts], None] = no_progress,
     ) -> Counts:
         """One pass."""
-        dead, main = [await self.place.queue(name) for name in self.names]
-        chosen = meant or Filter()
-        clock = self.place.clock.time
+        dead, main = [await self.queues.queue(name) for name in self.names]
+        chosen = filters or Filter()
+        clock = self.queues.clock.time
         journal = Journal(self.directory, _head(dead, main), {"to": to}, clock=clock)
         selection = Selection(
             read=partial(_read, main.name),
-            meant=chosen.matches,
+            includes=chosen.matches,
             modify=partial(modify, rules=RULES, edit=edit, rerun=rerun),
             limit=limit,
             max_hops=max_hops,
@@ -74,9 +74,9 @@ class Desk:
         async with AsyncExitStack() as stack:
             stack.callback(journal.close)
 
-            fixed = None if to is None else await self.place.queue(to)
-            routes = Routes(dead, self.place.queue, main=main, fixed=fixed)
-            road = QueueTarget(routes.of, journal.id, sleep=sleep)
+            fixed = None if to is None else await self.queues.queue(to)
+            routes = Routes(dead, self.queues.queue, main=main, fixed=fixed)
+            target = QueueTarget(routes.find, journal.id, sleep=sleep)
             control = RunControl(self.stop)
             leases = Leases(dead, lease)
             scan = Scan(
@@ -84,13 +84,13 @@ class Desk:
                 lease=lease,
                 wait=wait,
                 held_count=lambda: len(leases),
-                stop=control.ended,
+                stop=control.should_stop,
                 sleep=sleep,
             )
             counts = await dead.attributes()
             guard = GrowthGuard(counts.visible + counts.in_flight, lag=0.0)
-            deletion = Deleter(dead, leases, journal, sleep=sleep)
-            run = Run(dead, scan, deletion, journal, road, selection, control, guard)
+            deleter = Deleter(dead, leases, journal, sleep=sleep)
+            run = Run(dead, scan, deleter, journal, target, selection, control, guard)
             return await run.execute(RateLimit(None), progress)
 
 

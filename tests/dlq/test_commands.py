@@ -1,75 +1,76 @@
-"""The commands that take letters away, as an operator types them."""
+"""`relay dlq redrive` as an operator types it: output, plan, canary, direct and native."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from relay.local.inngest import InngestServer
 from relay.local.sqs import Fault
-from tests.dlq.conftest import QUICK, Relay
-from tests.dlq.place import Place, event, noted
-
-YES = ("--yes", *QUICK)
+from tests.dlq.conftest import QUICK, YES, Relay
+from tests.dlq.queues import LocalQueues, event, origin_attribute, send_with_own_ids
 
 
-async def letters(place: Place, count: int) -> None:
-    for i in range(count):
-        await place.send("dead", event(i, id=f"own-{i}"), attributes=noted(f"id-{i}"))
-
-
-async def test_a_redrive_ends_with_a_line_for_machines_and_an_audit_line(
-    relay: Relay, place: Place
+async def test_a_redrive_ends_with_a_json_line_and_an_audit_line(
+    relay: Relay, queues: LocalQueues
 ) -> None:
-    await letters(place, 3)
+    await send_with_own_ids(queues, 3)
     ended = await relay("dlq", "redrive", *YES, "--journal", "run", "--name", "shop/*")
     end = json.loads(ended.out)
     assert ended.code == 0
-    assert (end["brought"], end["deleted"], end["journal"]) == (3, 3, "run")
+    assert (end["done"], end["deleted"], end["journal"]) == (3, 3, "run")
     [audit] = [line for line in ended.err.splitlines() if "dlq redrive" in line]
-    told = json.loads(json.loads(audit)["message"])
-    assert told["names"] == ["shop/*"]
-    assert (told["brought"], told["journal"].endswith("run"), "@" in told["by"]) == (3, True, True)
+    line = json.loads(json.loads(audit)["message"])
+    assert line["names"] == ["shop/*"]
+    assert (line["done"], line["journal"].endswith("run"), "@" in line["by"]) == (3, True, True)
 
 
-async def test_another_wish_does_not_take_up_a_journal(relay: Relay, place: Place) -> None:
-    await letters(place, 1)
+async def test_other_options_do_not_resume_a_journal(relay: Relay, queues: LocalQueues) -> None:
+    await send_with_own_ids(queues, 1)
     await relay("dlq", "redrive", *YES, "--journal", "run")
     ended = await relay("dlq", "redrive", *YES, "--journal", "run", "--rerun")
     assert (ended.code, "other options (rerun)" in ended.err) == (2, True)
 
 
-async def test_what_stays_is_partial_and_told(relay: Relay, place: Place) -> None:
-    await letters(place, 2)
-    await place.send("dead", event(), attributes=noted("z", hops=9))
+async def test_skipped_dead_letters_are_reported_and_the_exit_code_is_partial(
+    relay: Relay, queues: LocalQueues
+) -> None:
+    await send_with_own_ids(queues, 2)
+    await queues.send("dead", event(), attributes=origin_attribute("z", hops=9))
     ended = await relay("dlq", "redrive", *YES)
     assert ended.code == 3
-    assert "1 stay, max_hops" in ended.err
+    assert "1 skipped, max_hops" in ended.err
 
 
-async def test_a_plan_says_what_would_happen_to_each_group(relay: Relay, place: Place) -> None:
-    await letters(place, 2)
-    await place.send("dead", "{", attributes=noted("b", code="not_json"))
-    await place.send("main", event(5))
-    await place.bury()
+async def test_a_plan_says_what_would_happen_to_each_group(
+    relay: Relay, queues: LocalQueues
+) -> None:
+    await send_with_own_ids(queues, 2)
+    await queues.send("dead", "{", attributes=origin_attribute("b", code="not_json"))
+    await queues.send("main", event(5))
+    await queues.move_by_sqs()
     plan = json.loads((await relay("dlq", "redrive", "--json", *QUICK)).out)["plan"]
-    groups = {(g["name"], g["code"]): (g["goes"], g["to"], g["fates"]) for g in plan["groups"]}
+    groups = {
+        (g["name"], g["code"]): (g["selected"], g["targets"], g["predictions"])
+        for g in plan["groups"]
+    }
     assert groups == {
         ("shop/order", "fails_alone"): (2, {"main": 2}, {"runs": 2}),
         ("(no event)", "not_json"): (1, {"main": 1}, {"rejected": 1}),
         ("shop/order", "moved_by_sqs"): (1, {"main": 1}, {"ambiguous": 1}),
     }
-    assert place.visible("dead") == 4
+    assert queues.visible("dead") == 4
 
 
-async def test_only_what_is_in_a_snapshot_goes(relay: Relay, place: Place) -> None:
-    await letters(place, 2)
+async def test_only_messages_of_the_snapshot_are_redriven(
+    relay: Relay, queues: LocalQueues
+) -> None:
+    await send_with_own_ids(queues, 2)
     await relay("dlq", "pull", "seen.jsonl", *QUICK)
-    await place.send("dead", event(9), attributes=noted("later"))
+    await queues.send("dead", event(9), attributes=origin_attribute("later"))
     ended = await relay("dlq", "redrive", "--snapshot", "seen.jsonl", *YES)
     assert ended.code == 0
-    assert len(place.bodies("main")) == 2
-    assert place.bodies("dead") == [event(9)]
+    assert len(queues.bodies("main")) == 2
+    assert queues.bodies("dead") == [event(9)]
 
 
 @pytest.fixture
@@ -80,136 +81,115 @@ async def inngest(environ: dict[str, str]) -> InngestServer:
     return server
 
 
-async def test_a_straight_redrive_delivers_by_the_relays_own_handler(
-    relay: Relay, place: Place, inngest: InngestServer
+async def test_a_direct_redrive_delivers_through_the_relays_own_handler(
+    relay: Relay, queues: LocalQueues, inngest: InngestServer
 ) -> None:
-    await letters(place, 12)
+    await send_with_own_ids(queues, 12)
     async with inngest:
         ended = await relay("dlq", "redrive", "--direct", *YES, RELAY_INNGEST_URL=inngest.url)
         assert ended.code == 0, ended
         assert {event.id for event in inngest.events} == {f"own-{i}" for i in range(12)}
-    assert place.stored("dead") == ()
-    assert place.bodies("main") == []
+    assert queues.stored("dead") == ()
+    assert queues.bodies("main") == []
 
 
-async def test_of_an_array_that_is_accepted_in_part_the_rest_stays(
-    relay: Relay, place: Place, inngest: InngestServer
+async def test_the_rest_of_a_partly_accepted_array_stays_in_the_queue(
+    relay: Relay, queues: LocalQueues, inngest: InngestServer
 ) -> None:
     body = '[{"name":"good"},{"name":""},{"name":"fine"}]'
-    await place.send("dead", body, attributes=noted("array"))
+    await queues.send("dead", body, attributes=origin_attribute("array"))
     async with inngest:
         ended = await relay("dlq", "redrive", "--direct", *YES, RELAY_INNGEST_URL=inngest.url)
         assert {event.id for event in inngest.events} == {"array.0", "array.2"}
     assert ended.code == 3
-    [origin] = place.origins("dead")
+    [origin] = queues.origins("dead")
     assert (origin["pending"], origin["code"], origin["hops"]) == ([1], "empty_name", 1)
-    assert place.bodies("dead") == [body]
+    assert queues.bodies("dead") == [body]
 
 
-async def test_a_canary_that_is_delivered_lets_the_rest_go(
-    relay: Relay, place: Place, inngest: InngestServer
+async def test_after_a_delivered_canary_the_rest_is_sent(
+    relay: Relay, queues: LocalQueues, inngest: InngestServer
 ) -> None:
-    await letters(place, 6)
+    await send_with_own_ids(queues, 6)
     async with inngest:
         ended = await relay("dlq", "redrive", "--canary", "2", *YES, RELAY_INNGEST_URL=inngest.url)
         assert ended.code == 0, ended
         assert len(inngest.events) == 2
-    assert len(place.bodies("main")) == 4
-    assert place.stored("dead") == ()
+    assert len(queues.bodies("main")) == 4
+    assert queues.stored("dead") == ()
 
 
-async def test_a_canary_that_is_not_delivered_keeps_the_rest_where_it_is(
-    relay: Relay, place: Place, inngest: InngestServer
+async def test_after_a_failed_canary_the_rest_is_not_sent(
+    relay: Relay, queues: LocalQueues, inngest: InngestServer
 ) -> None:
-    await letters(place, 6)
-    await place.send("dead", '{"name":""}', attributes=noted("bad", code="empty_name"))
+    await send_with_own_ids(queues, 6)
+    await queues.send("dead", '{"name":""}', attributes=origin_attribute("bad", code="empty_name"))
     async with inngest:
         ended = await relay("dlq", "redrive", "--canary", "1", *YES, RELAY_INNGEST_URL=inngest.url)
-        assert len(inngest.events) == 1, "one of each group went"
+        assert len(inngest.events) == 1, "one of each group was sent"
     assert ended.code == 4
-    assert "1 of 2 canaries were not delivered" in ended.err
-    assert (len(place.bodies("main")), place.visible("dead")) == (0, 6)
+    assert "1 of 2 canary messages were not delivered" in ended.err
+    assert (len(queues.bodies("main")), queues.visible("dead")) == (0, 6)
 
 
-async def test_a_canary_without_an_outcome_says_what_is_wrong_with_the_destination(
-    relay: Relay, place: Place, inngest: InngestServer
+async def test_a_canary_without_an_outcome_names_the_problem_with_the_destination(
+    relay: Relay, queues: LocalQueues, inngest: InngestServer
 ) -> None:
-    await letters(place, 1)
+    await send_with_own_ids(queues, 1)
     words = ("dlq", "redrive", "--canary", "1", "--canary-deadline", "1", *YES)
     ended = await relay(*words, RELAY_INNGEST_URL="http://127.0.0.1:1")
     assert ended.code == 4
-    assert "no outcome within 1 s, for the destination is in trouble: " in ended.err
-    assert place.visible("dead") == 1
+    assert "no outcome within 1 s because of a problem with the destination: " in ended.err
+    assert queues.visible("dead") == 1
 
 
 @pytest.mark.parametrize("how", [("--canary", "1"), ("--direct",)])
 async def test_what_this_machine_cannot_deliver_is_refused_at_once(
-    relay: Relay, place: Place, how: tuple[str, ...]
+    relay: Relay, queues: LocalQueues, how: tuple[str, ...]
 ) -> None:
-    await letters(place, 1)
+    await send_with_own_ids(queues, 1)
     ended = await relay("dlq", "redrive", *how, *YES)
     assert (ended.code, "RELAY_INNGEST_EVENT_KEY is not set" in ended.err) == (2, True)
 
 
-async def test_a_native_dry_run_says_what_it_loses(relay: Relay, place: Place) -> None:
-    await letters(place, 5)
+async def test_a_native_dry_run_says_what_it_loses(relay: Relay, queues: LocalQueues) -> None:
+    await send_with_own_ids(queues, 5)
     dry = await relay("dlq", "redrive", "--native", *QUICK)
     assert (dry.code, "would move everything in dead to main" in dry.err) == (0, True)
-    assert place.sqs.requests["StartMessageMoveTask"] == 0
+    assert queues.sqs.requests["StartMessageMoveTask"] == 0
 
 
-async def test_sqs_is_not_let_loose_on_messages_whose_ids_would_change(
-    relay: Relay, place: Place
+async def test_native_is_refused_for_messages_whose_ids_would_change(
+    relay: Relay, queues: LocalQueues
 ) -> None:
-    await letters(place, 2)
-    [bare] = await place.send("main", event(9))
-    await place.bury()
+    await send_with_own_ids(queues, 2)
+    [bare] = await queues.send("main", event(9))
+    await queues.move_by_sqs()
     ended = await relay("dlq", "redrive", "--native", *YES)
     assert ended.code == 4
     assert f"such as {bare}" in ended.err
-    assert place.sqs.requests["StartMessageMoveTask"] == 0
+    assert queues.sqs.requests["StartMessageMoveTask"] == 0
 
 
-async def test_a_drop_needs_the_queues_name_and_leaves_a_backup_that_restores(
-    relay: Relay, place: Place
+async def test_a_limit_includes_the_canary(
+    relay: Relay, queues: LocalQueues, environ: dict[str, str]
 ) -> None:
-    await letters(place, 4)
-    await place.send("dead", event(9), attributes=noted("keep", code="expiring"))
-    wrong = await relay("dlq", "drop", "--code", "fails_alone", *QUICK, stdin="main\n")
-    assert (wrong.code, place.visible("dead")) == (2, 5)
-    words = ("--code", "fails_alone", *QUICK, "--journal", "run")
-    ended = await relay("dlq", "drop", *words, stdin="dead\n")
-    assert ended.code == 0, ended
-    assert place.bodies("dead") == [event(9)]
-    dry = await relay("dlq", "restore", "run/backup.jsonl")
-    assert (dry.code, "4 of 4 messages would be put into dead, which holds 1" in dry.out) == (
-        0,
-        True,
-    )
-    back = await relay("dlq", "restore", "run/backup.jsonl", "--yes", "--journal", "back")
-    assert back.code == 0, back
-    assert len(place.bodies("dead")) == 5
-    again = await relay("dlq", "restore", "run/backup.jsonl", "--yes", "--journal", "back")
-    assert (again.code, len(place.bodies("dead"))) == (0, 5)
+    await send_with_own_ids(queues, 20)
+    environ |= {"RELAY_INNGEST_EVENT_KEY": "local", "RELAY_CONFIRM": "off"}
+    async with InngestServer(0) as inngest:
+        environ["RELAY_INNGEST_URL"] = inngest.url
+        words = ("--yes", "--limit", "10", "--canary", "2", *QUICK)
+        ended = await relay("dlq", "redrive", *words)
+        assert (ended.code, len(inngest.events)) == (0, 2), ended
+    assert (len(queues.bodies("main")), queues.visible("dead")) == (8, 10)
 
 
-async def test_a_restore_keeps_the_id_of_what_sqs_had_moved(relay: Relay, place: Place) -> None:
-    [message_id] = await place.send("main", event())
-    await place.bury()
-    await relay("dlq", "pull", "now.jsonl", *QUICK)
-    place.sqs.queues["dead"].clear()
-    assert (await relay("dlq", "restore", "now.jsonl", "--yes")).code == 0
-    assert (await relay("dlq", "redrive", *YES)).code == 0
-    [origin] = place.origins("main")
-    assert (origin["id"], origin["source"], origin["hops"]) == (message_id, "main", 1)
-
-
-async def test_a_drop_is_deleted_only_after_its_backup(
-    relay: Relay, place: Place, tmp_path: Path
-) -> None:
-    await letters(place, 3)
-    place.sqs.faults.add(Fault(action="DeleteMessageBatch", error="AccessDenied"))
-    words = ("--name", "*", *QUICK, "--confirm", "dead", "--journal", "run")
-    assert (await relay("dlq", "drop", *words)).code == 1
-    assert (tmp_path / "run" / "backup.jsonl").read_bytes().count(b"own-") == 3
-    assert place.visible("dead") == 3
+async def test_a_limit_includes_what_the_journal_has(relay: Relay, queues: LocalQueues) -> None:
+    await send_with_own_ids(queues, 20)
+    words = ("redrive", "--yes", "--limit", "10", "--journal", "run", *QUICK)
+    queues.sqs.faults.add(Fault(action="DeleteMessageBatch", error="AccessDenied", times=9))
+    assert (await relay("dlq", *words)).code == 1
+    queues.sqs.faults.clear()
+    again = await relay("dlq", *words)
+    assert json.loads(again.out)["deleted"] == 10, again
+    assert (len(queues.bodies("main")), queues.visible("dead")) == (10, 10)

@@ -1,4 +1,4 @@
-"""A command that fails half-way: a full disk, a permission that is missing. It says so and ends."""
+"""Commands that fail halfway, on a full disk or without a permission, report it and end."""
 
 import json
 from collections.abc import Mapping
@@ -9,17 +9,17 @@ import pytest
 from relay.dlq.records import DurableLines
 from relay.local.sqs import Fault
 from tests.dlq.conftest import QUICK, Relay
-from tests.dlq.place import Place, event, noted
 from tests.dlq.process import ended, start
+from tests.dlq.queues import LocalQueues, event, origin_attribute
 
 LIMIT = 40_000
 """Bytes of the largest file: the disk is full there."""
 
 
-async def fill(place: Place, count: int = 60) -> set[str]:
+async def fill(queues: LocalQueues, count: int = 60) -> set[str]:
     bodies = [event(i, padding="x" * 1_000) for i in range(count)]
     for i, body in enumerate(bodies):
-        await place.send("dead", body, attributes=noted(f"id-{i}"))
+        await queues.send("dead", body, attributes=origin_attribute(f"id-{i}"))
     return set(bodies)
 
 
@@ -38,56 +38,62 @@ def _names(directory: Path) -> set[str]:
 
 
 async def test_a_pull_onto_a_full_disk_leaves_nothing_behind_and_releases_everything(
-    place: Place, environ: dict[str, str], tmp_path: Path
+    queues: LocalQueues, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    await fill(place)
-    code, told = await on_a_full_disk(environ, "pull", str(tmp_path / "night.jsonl"))
-    assert (code, "night.jsonl cannot be written" in told, "Traceback" in told) == (1, True, False)
-    assert place.visible("dead") == 60
+    await fill(queues)
+    code, output = await on_a_full_disk(environ, "pull", str(tmp_path / "night.jsonl"))
+    assert (code, "night.jsonl cannot be written" in output, "Traceback" in output) == (
+        1,
+        True,
+        False,
+    )
+    assert queues.visible("dead") == 60
     assert _names(tmp_path) == {"relay.log"}
 
 
-async def test_a_redrive_onto_a_full_disk_can_be_taken_up(
-    relay: Relay, place: Place, environ: dict[str, str], tmp_path: Path
+async def test_a_redrive_onto_a_full_disk_can_be_resumed(
+    relay: Relay, queues: LocalQueues, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    bodies = await fill(place)
+    bodies = await fill(queues)
     words = ("redrive", "--yes", "--journal", str(tmp_path / "run"))
-    code, told = await on_a_full_disk(environ, *words)
-    assert (code, "Traceback" in told) == (1, False), told
-    assert f"the journal in {tmp_path / 'run'} cannot be written" in told
-    assert "to go on where this ended" in told
-    assert '\\"failed\\"' in told, "the audit line tells of it too"
-    assert set(place.bodies("main")) | set(place.bodies("dead")) == bodies
-    assert place.visible("dead") == len(place.stored("dead")) > 0
+    code, output = await on_a_full_disk(environ, *words)
+    assert (code, "Traceback" in output) == (1, False), output
+    assert f"the journal in {tmp_path / 'run'} cannot be written" in output
+    assert "to resume" in output
+    assert '\\"failed\\"' in output, "the audit line has the failure too"
+    assert set(queues.bodies("main")) | set(queues.bodies("dead")) == bodies
+    assert queues.visible("dead") == len(queues.stored("dead")) > 0
     again = await relay("dlq", *words, *QUICK)
     assert again.code == 0, again
-    assert (set(place.bodies("main")), place.stored("dead")) == (bodies, ())
+    assert (set(queues.bodies("main")), queues.stored("dead")) == (bodies, ())
 
 
-async def test_a_redrive_that_may_not_delete_tells_what_it_brought(
-    relay: Relay, place: Place
+async def test_a_redrive_that_may_not_delete_reports_what_is_done(
+    relay: Relay, queues: LocalQueues
 ) -> None:
-    await fill(place, 12)
-    place.sqs.faults.add(Fault(action="DeleteMessageBatch", error="AccessDenied", times=9))
+    await fill(queues, 12)
+    queues.sqs.faults.add(Fault(action="DeleteMessageBatch", error="AccessDenied", times=9))
     ended = await relay("dlq", "redrive", "--yes", *QUICK)
     assert (ended.code, "sqs:DeleteMessage" in ended.err) == (1, True), ended
     end = json.loads(ended.out)
-    assert (end["brought"], end["deleted"], end["owed"]) == (12, 0, 12)
+    assert (end["done"], end["deleted"], end["not_deleted"]) == (12, 0, 12)
     [audit] = [line for line in ended.err.splitlines() if "dlq redrive" in line and "audit" in line]
     assert "sqs:DeleteMessage" in json.loads(json.loads(audit)["message"])["failed"]
 
 
-async def test_a_restore_that_may_not_send_says_how_to_go_on(relay: Relay, place: Place) -> None:
-    await fill(place, 12)
+async def test_a_restore_that_may_not_send_names_the_permission(
+    relay: Relay, queues: LocalQueues
+) -> None:
+    await fill(queues, 12)
     await relay("dlq", "pull", "seen.jsonl", *QUICK)
-    place.sqs.faults.add(Fault(action="SendMessageBatch", error="AccessDenied", times=9))
+    queues.sqs.faults.add(Fault(action="SendMessageBatch", error="AccessDenied", times=9))
     ended = await relay("dlq", "restore", "seen.jsonl", "--yes", "--journal", "run")
     assert (ended.code, "sqs:SendMessage" in ended.err) == (1, True), ended
-    assert json.loads(ended.out)["brought"] == 0
+    assert json.loads(ended.out)["done"] == 0
 
 
-async def test_lines_that_a_disk_refused_once_are_never_taken_for_safe(tmp_path: Path) -> None:
-    """A system tells of a failed write once, and calls the file whole the next time."""
+async def test_lines_that_a_disk_refused_once_are_never_taken_as_durable(tmp_path: Path) -> None:
+    """An operating system reports a failed write once, and success the next time."""
     failing = [OSError(5, "Input/output error")]
 
     def sync(_descriptor: int) -> None:

@@ -1,21 +1,21 @@
-"""Filters: which letters an operator means."""
+"""Filters, and times and ages as operators write and read them."""
 
 from typing import Any
 
 import pytest
 
-from relay.dlq.filters import Filter
+from relay.dlq.filters import Filter, format_duration, parse_time
 from relay.model.origin import Origin
-from tests.dlq.letters import letter
+from tests.dlq.queues import DAY, dead_letter
 
-NOTED = letter(
+DEAD_LETTER = dead_letter(
     '{"name":"shop/order","id":"own","data":{"total":7,"tags":["a"]}}',
     Origin(id="base", hops=2, source="main", code="fails_alone", sent_at=50.0),
 )
 
 
 @pytest.mark.parametrize(
-    "meant",
+    "fields",
     [
         {},
         {"names": ("shop/*",)},
@@ -32,12 +32,12 @@ NOTED = letter(
         {"names": ("shop/*",), "codes": ("fails_alone",)},
     ],
 )
-def test_a_letter_passes_a_filter(meant: dict[str, Any]) -> None:
-    assert Filter(**meant).matches(NOTED)
+def test_a_dead_letter_matches_a_filter(fields: dict[str, Any]) -> None:
+    assert Filter(**fields).matches(DEAD_LETTER)
 
 
 @pytest.mark.parametrize(
-    "meant",
+    "fields",
     [
         {"names": ("order",)},
         {"codes": ("moved_by_sqs",)},
@@ -52,10 +52,32 @@ def test_a_letter_passes_a_filter(meant: dict[str, Any]) -> None:
         {"names": ("shop/*",), "codes": ("other",)},
     ],
 )
-def test_a_letter_does_not_pass_a_filter(meant: dict[str, Any]) -> None:
-    assert not Filter(**meant).matches(NOTED)
+def test_a_dead_letter_does_not_match_a_filter(fields: dict[str, Any]) -> None:
+    assert not Filter(**fields).matches(DEAD_LETTER)
 
 
-def test_a_filter_with_a_wrong_path_is_refused_at_once() -> None:
+def test_a_filter_with_an_invalid_jmespath_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="no JMESPath"):
         Filter(where="data..x")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90s", 910.0),
+        ("1.5m", 910.0),
+        ("1970-01-01T00:10", 600.0),
+        ("1970-01-01T01:10+01:00", 600.0),
+    ],
+)
+def test_a_time_is_a_date_or_an_age(text: str, expected: float) -> None:
+    assert parse_time(text, 1_000.0) == expected
+
+
+def test_a_duration_is_formatted_in_its_largest_unit() -> None:
+    assert [format_duration(s) for s in (12, 90, 7_200, 3.5 * DAY)] == [
+        "12 s",
+        "1.5 min",
+        "2 h",
+        "3.5 d",
+    ]

@@ -1,4 +1,4 @@
-"""The ledger, asked about dead letters."""
+"""Reading the ledger for dead letters: plans, `show`, and canaries through the queue."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relay.app.dlq import LedgerTableReader
-from relay.app.ledger import ledger_scope as place_of
+from relay.app.ledger import ledger_scope
 from relay.aws.dynamodb import open_table
 from relay.aws.errors import AwsError
 from relay.aws.session import open_session
@@ -17,14 +17,14 @@ from relay.model.event import Event
 from relay.settings.model import Settings
 from tests.delivery.ledger.tables import new_table
 from tests.dlq.conftest import QUICK, Relay
-from tests.dlq.place import Place, event, noted
+from tests.dlq.queues import LocalQueues, event, origin_attribute
 
 Item = Mapping[str, str | float]
-WHERE = ("inngest here", "")
+SCOPE = ("inngest here", "")
 
 
 class Table:
-    """A table in memory that gets to some of the keys only, or to none."""
+    """A table in memory that answers for some of the keys only, or fails."""
 
     def __init__(self) -> None:
         self.items: dict[str, Item] = {}
@@ -42,9 +42,9 @@ class Table:
         return []
 
 
-def records(table: Any, where: tuple[str, str] = WHERE) -> LedgerEntries:
+def ledger_entries(table: Any, scope: tuple[str, str] = SCOPE) -> LedgerEntries:
     return LedgerEntries(
-        table, TableAccess(patience=20.0), destination=where[0], environment=where[1], kept=1e6
+        table, TableAccess(patience=20.0), destination=scope[0], environment=scope[1], kept=1e6
     )
 
 
@@ -52,15 +52,15 @@ async def at_once(_seconds: float) -> None:
     await asyncio.sleep(0)
 
 
-async def test_what_the_relay_noted_is_recalled_in_order() -> None:
+async def test_states_are_read_in_order() -> None:
     table = Table()
     events = [Event(id=f"e{i}", name="n") for i in range(150)]
-    notes = records(table)
-    await notes.record("sending", notes.subject(events[3]))
-    await notes.record("delivered", notes.subject(events[3]), "ref")
-    await notes.record("dead-lettered", notes.subject(events[149]), "code")
+    entries = ledger_entries(table)
+    await entries.record("sending", entries.subject(events[3]))
+    await entries.record("delivered", entries.subject(events[3]), "ref")
+    await entries.record("dead-lettered", entries.subject(events[149]), "code")
     table.at_once = 40
-    found = await LedgerTableReader(table, WHERE, sleep=at_once).look_up(events)
+    found = await LedgerTableReader(table, SCOPE, sleep=at_once).look_up(events)
     assert len(found) == 150
     known = {i for i, k in enumerate(found) if k and (k.sending_at or k.dead_lettered_at)}
     assert known == {3, 149}
@@ -69,23 +69,23 @@ async def test_what_the_relay_noted_is_recalled_in_order() -> None:
     assert third.delivered_at is not None
 
 
-async def test_a_passing_failure_is_repeated_and_a_lasting_one_told() -> None:
+async def test_a_transient_failure_is_retried_and_a_permanent_one_raised() -> None:
     table = Table()
     throttled = AwsError("ThrottlingException", "throttled", "slower")
     table.failures = [throttled, throttled]
-    memory = LedgerTableReader(table, WHERE, sleep=at_once)
-    assert len(await memory.look_up([Event(id="e", name="n")])) == 1
+    reader = LedgerTableReader(table, SCOPE, sleep=at_once)
+    assert len(await reader.look_up([Event(id="e", name="n")])) == 1
     table.failures = [AwsError("AccessDenied", "denied", "not permitted")]
     with pytest.raises(AwsError, match="not permitted"):
-        await memory.look_up([Event(id="e", name="n")])
+        await reader.look_up([Event(id="e", name="n")])
     table.at_once = 0
     with pytest.raises(AwsError, match="throttled"):
-        await memory.look_up([Event(id="e", name="n")])
+        await reader.look_up([Event(id="e", name="n")])
 
 
 @pytest.fixture
 def dynamodb(
-    moto: str, environ: dict[str, str], place: Place, monkeypatch: pytest.MonkeyPatch
+    moto: str, environ: dict[str, str], queues: LocalQueues, monkeypatch: pytest.MonkeyPatch
 ) -> str:
     """A ledger's table on moto's server."""
     environ["AWS_ENDPOINT_URL_DYNAMODB"] = moto
@@ -93,59 +93,57 @@ def dynamodb(
     return new_table(moto, "us-east-1")
 
 
-async def test_a_plan_tells_what_the_ledger_knows(
-    relay: Relay, place: Place, dynamodb: str
-) -> None:
+async def test_a_plan_uses_the_ledger(relay: Relay, queues: LocalQueues, dynamodb: str) -> None:
     for name in ("ran", "never"):
-        await place.send("dead", event(id=name, name=name), attributes=noted(name))
+        await queues.send("dead", event(id=name, name=name), attributes=origin_attribute(name))
     async with open_session() as session:
 
         async def same() -> Any:
             return session
 
         async with open_table(same, dynamodb, key=KEY) as table:
-            notes = records(table, place_of(Settings()))
+            entries = ledger_entries(table, ledger_scope(Settings()))
             ran = Event(id="ran", name="ran", data=b'{"number":0}')
-            assert await notes.record("delivered", notes.subject(ran), "ref")
+            assert await entries.record("delivered", entries.subject(ran), "ref")
     ended = await relay("dlq", "redrive", *QUICK, RELAY_LEDGER_TABLE=dynamodb)
     assert ended.code == 0, ended
     rows = {line.split()[0]: line for line in ended.out.splitlines() if "fails_alone" in line}
-    assert "1 swallowed" in rows["ran"]
+    assert "1 already_accepted" in rows["ran"]
     assert "1 runs" in rows["never"]
     shown = await relay("dlq", "show", "ran", *QUICK, RELAY_LEDGER_TABLE=dynamodb)
     assert "ledger: ran: delivered 20" in shown.out
     other = await relay("dlq", "show", "never", *QUICK, RELAY_LEDGER_TABLE=dynamodb)
-    assert "ledger: never: nothing is known" in other.out
+    assert "ledger: never: no entry" in other.out
 
 
 async def test_a_canary_through_the_queue_waits_for_the_ledger(
-    relay: Relay, place: Place, dynamodb: str
+    relay: Relay, queues: LocalQueues, dynamodb: str
 ) -> None:
     for name in ("one", "two"):
-        await place.send("dead", event(id=name), attributes=noted(name))
+        await queues.send("dead", event(id=name), attributes=origin_attribute(name))
     async with open_session() as session:
 
         async def same() -> Any:
             return session
 
         async with open_table(same, dynamodb, key=KEY) as table:
-            notes = records(table, place_of(Settings()))
+            entries = ledger_entries(table, ledger_scope(Settings()))
             for name in ("one", "two"):
                 sent = Event(id=name, name="shop/order", data=b'{"number":0}')
-                await notes.record("delivered", notes.subject(sent), "ref")
+                await entries.record("delivered", entries.subject(sent), "ref")
     words = ("dlq", "redrive", "--canary", "1", "--canary-through-queue", "--yes", *QUICK)
     ended = await relay(*words, RELAY_LEDGER_TABLE=dynamodb)
     assert ended.code == 0, ended
-    assert len(place.bodies("main")) == 2
+    assert len(queues.bodies("main")) == 2
 
 
 async def test_a_canary_through_the_queue_without_an_outcome_stops_the_rest(
-    relay: Relay, place: Place, dynamodb: str
+    relay: Relay, queues: LocalQueues, dynamodb: str
 ) -> None:
     for name in ("one", "two"):
-        await place.send("dead", event(id=name), attributes=noted(name))
+        await queues.send("dead", event(id=name), attributes=origin_attribute(name))
     words = ("--canary", "1", "--canary-through-queue", "--canary-deadline", "1", "--yes")
     ended = await relay("dlq", "redrive", *words, *QUICK, RELAY_LEDGER_TABLE=dynamodb)
     assert ended.code == 4
     assert "no outcome after 1 s" in ended.err
-    assert (len(place.bodies("main")), place.visible("dead")) == (1, 1)
+    assert (len(queues.bodies("main")), queues.visible("dead")) == (1, 1)

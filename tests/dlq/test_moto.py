@@ -1,4 +1,4 @@
-"""The same commands on an independent SQS, where it can what they need."""
+"""The same commands on an independent SQS implementation, as far as it supports them."""
 
 import json
 from typing import Any
@@ -8,10 +8,10 @@ import pytest
 
 from relay.model.origin import ATTRIBUTE, Origin
 from tests.dlq.conftest import QUICK, Relay
-from tests.dlq.place import event
+from tests.dlq.queues import event
 
 REGION = "eu-north-1"
-"""Nobody else's here: moto's queues outlive its servers."""
+"""Used by this file only: moto's queues outlive its servers."""
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def sqs(moto: str, environ: dict[str, str]) -> Any:
         aws_secret_access_key="test",
     )
     dead = client.create_queue(QueueName="dead")["QueueUrl"]
-    told = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
-    policy = {"deadLetterTargetArn": told["Attributes"]["QueueArn"], "maxReceiveCount": 1}
+    attributes = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+    policy = {"deadLetterTargetArn": attributes["Attributes"]["QueueArn"], "maxReceiveCount": 1}
     client.create_queue(QueueName="main", Attributes={"RedrivePolicy": json.dumps(policy)})
     return client
 
@@ -47,7 +47,9 @@ def received(sqs: Any, name: str) -> list[dict[str, Any]]:
     return found
 
 
-async def test_letters_are_pulled_brought_back_dropped_and_restored(relay: Relay, sqs: Any) -> None:
+async def test_dead_letters_are_pulled_dropped_restored_and_redriven(
+    relay: Relay, sqs: Any
+) -> None:
     for i in range(12):
         origin = Origin(id=f"id-{i}", hops=1, source="main", code="fails_alone", reason="no")
         sqs.send_message(

@@ -1,4 +1,4 @@
-"""What would become of a dead letter: by the ledger or by age, and by where it would go."""
+"""Predictions, from the ledger or from the age, for each destination."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
 from relay.settings.model import Settings
 from tests.dlq.conftest import QUICK, Relay
-from tests.dlq.place import Place, event
+from tests.dlq.queues import LocalQueues, event
 
 HOUR = 3_600.0
 DAY = 24 * HOUR
@@ -24,7 +24,7 @@ OLD = 23 * HOUR + 1.0
 ARN = "arn:aws:sqs:us-east-1:0:main"
 
 
-def letter(
+def dead_letter(
     body: str = '{"name":"shop/order"}', origin: Origin | None = None, **more: Any
 ) -> DeadLetter:
     if origin is not None:
@@ -34,30 +34,30 @@ def letter(
 
 
 def of(found: DeadLetter, known: LedgerState | None, age: float, **settings: Any) -> Prediction:
-    """Its fate so many seconds after time began, with a ledger where something is known."""
-    told = None if known is None else [known]
-    return predict(found, told, age, traits_lookup(Settings(**settings)))
+    """The prediction `age` seconds after time 0, with a ledger if a state is given."""
+    states = None if known is None else [known]
+    return predict(found, states, age, traits_lookup(Settings(**settings)))
 
 
-DOUBTFUL = letter(origin=Origin(id="a", may_have_run=True, sent_at=0.0))
+DOUBTFUL = dead_letter(origin=Origin(id="a", may_have_run=True, sent_at=0.0))
 SENDING = LedgerState(sending_at=0.0)
 
 
 @pytest.mark.parametrize(
     ("found", "known", "age", "expected"),
     [
-        (letter(origin=Origin(id="a")), None, OLD, "runs"),
+        (dead_letter(origin=Origin(id="a")), None, OLD, "runs"),
         (DOUBTFUL, None, 60.0, "runs"),
         (DOUBTFUL, None, OLD, "ambiguous"),
-        (letter(dead_letter_source=ARN, sent_at=0.0), None, OLD, "ambiguous"),
-        (letter("{"), None, 0.0, "rejected"),
+        (dead_letter(dead_letter_source=ARN, sent_at=0.0), None, OLD, "ambiguous"),
+        (dead_letter("{"), None, 0.0, "rejected"),
         (DOUBTFUL, LedgerState(), OLD, "runs"),
         (DOUBTFUL, SENDING, 60.0, "runs"),
         (DOUBTFUL, SENDING, OLD, "ambiguous"),
-        (DOUBTFUL, LedgerState(sending_at=0.0, delivered_at=1.0), OLD, "swallowed"),
+        (DOUBTFUL, LedgerState(sending_at=0.0, delivered_at=1.0), OLD, "already_accepted"),
     ],
 )
-def test_what_would_happen_follows_from_the_ledger_or_else_from_age(
+def test_a_prediction_follows_from_the_ledger_or_else_from_age(
     found: DeadLetter, known: LedgerState | None, age: float, expected: Prediction
 ) -> None:
     assert of(found, known, age) == expected
@@ -68,7 +68,11 @@ def test_what_would_happen_follows_from_the_ledger_or_else_from_age(
     [
         ({"destination": "step-functions"}, 89 * DAY, "runs"),
         ({"destination": "step-functions"}, 90 * DAY, "ambiguous"),
-        ({"destination": "step-functions", "step_functions_allow_express": True}, 60.0, "repeats"),
+        (
+            {"destination": "step-functions", "step_functions_allow_express": True},
+            60.0,
+            "may_repeat",
+        ),
         ({"destination": "temporal", "temporal_retention": 3 * DAY}, 70 * HOUR, "runs"),
         ({"destination": "temporal", "temporal_retention": 3 * DAY}, 72 * HOUR, "ambiguous"),
         (
@@ -78,43 +82,43 @@ def test_what_would_happen_follows_from_the_ledger_or_else_from_age(
                 "temporal_workflow_id_path": "data.orderId",
             },
             60.0,
-            "repeats",
+            "may_repeat",
         ),
         ({"destination": "prefect"}, 400 * DAY, "runs"),
         ({"destination": "argo"}, 400 * DAY, "runs"),
         ({"destination": "webhook", "webhook_dedup_window": 7 * DAY}, 6 * DAY, "runs"),
         ({"destination": "webhook", "webhook_dedup_window": 7 * DAY}, 7 * DAY, "ambiguous"),
-        ({"destination": "webhook", "webhook_dedup_window": 0}, 60.0, "repeats"),
-        ({"destination": "webhook", "webhook_preset": "zapier"}, 60.0, "repeats"),
+        ({"destination": "webhook", "webhook_dedup_window": 0}, 60.0, "may_repeat"),
+        ({"destination": "webhook", "webhook_preset": "zapier"}, 60.0, "may_repeat"),
         ({"destination": "bullmq", "bullmq_job_retention": DAY}, 22 * HOUR, "runs"),
         ({"destination": "bullmq", "bullmq_job_retention": DAY}, 24 * HOUR, "ambiguous"),
-        ({"destination": "bullmq", "bullmq_job_retention": 0}, 60.0, "repeats"),
+        ({"destination": "bullmq", "bullmq_job_retention": 0}, 60.0, "may_repeat"),
     ],
 )
-def test_an_unknown_end_is_judged_by_what_its_destination_promises(
+def test_an_unknown_outcome_is_predicted_from_the_destinations_traits(
     settings: dict[str, Any], age: float, expected: Prediction
 ) -> None:
     assert of(DOUBTFUL, None, age, **settings) == expected
     assert of(DOUBTFUL, SENDING, age, **settings) == expected
-    assert of(letter(origin=Origin(id="a")), None, age, **settings) == "runs"
+    assert of(dead_letter(origin=Origin(id="a")), None, age, **settings) == "runs"
 
 
 def test_a_destination_that_never_forgets_needs_no_age() -> None:
-    unaged = letter(origin=Origin(id="a", may_have_run=True))
+    unaged = dead_letter(origin=Origin(id="a", may_have_run=True))
     assert of(unaged, None, math.inf, destination="argo") == "runs"
     assert of(unaged, None, math.inf) == "ambiguous"
 
 
-def test_each_event_of_a_letter_is_judged_by_its_own_route() -> None:
+def test_each_event_is_predicted_for_its_own_route() -> None:
     routes = ("order/*=step-functions", "user/*=inngest", "hook/*=webhook")
     both = '[{"name":"order/x"},{"name":"user/x"}]'
     origin = Origin(id="a", may_have_run=True, sent_at=0.0)
-    judge = traits_lookup(Settings(routes=routes, webhook_preset="make"))
+    traits_of = traits_lookup(Settings(routes=routes, webhook_preset="make"))
     found = [
-        predict(letter(body, origin=origin), None, 2 * DAY, judge)
+        predict(dead_letter(body, origin=origin), None, 2 * DAY, traits_of)
         for body in ('{"name":"order/x"}', both, '{"name":"hook/x"}', '{"name":"nowhere"}')
     ]
-    assert found == ["runs", "ambiguous", "repeats", "rejected"]
+    assert found == ["runs", "ambiguous", "may_repeat", "rejected"]
 
 
 def test_a_rerun_runs_whatever_ran_before() -> None:
@@ -126,21 +130,21 @@ def test_a_rerun_runs_whatever_ran_before() -> None:
 @pytest.mark.parametrize(
     ("settings", "expected", "meaning"),
     [
-        ({"RELAY_DESTINATION": "argo"}, "runs", "known again and does not run twice"),
+        ({"RELAY_DESTINATION": "argo"}, "runs", "still knows its id and does not run it twice"),
         ({"RELAY_DESTINATION": "inngest"}, "ambiguous", "may run twice"),
         (
             {"RELAY_DESTINATION": "webhook", "RELAY_WEBHOOK_PRESET": "make"},
-            "repeats",
-            "its destination knows nothing again",
+            "may_repeat",
+            "its destination does not deduplicate",
         ),
         ({"RELAY_ROUTES": "order/*=inngest"}, "rejected", "rejected again"),
     ],
 )
 async def test_a_plan_is_made_for_the_destination_that_the_settings_name(
-    relay: Relay, place: Place, settings: dict[str, str], expected: str, meaning: str
+    relay: Relay, queues: LocalQueues, settings: dict[str, str], expected: str, meaning: str
 ) -> None:
-    await place.send("main", event(1))
-    await place.bury()
-    told = (await relay("dlq", "redrive", *QUICK, **settings)).out
-    assert f"1 {expected}" in told
-    assert meaning in told
+    await queues.send("main", event(1))
+    await queues.move_by_sqs()
+    output = (await relay("dlq", "redrive", *QUICK, **settings)).out
+    assert f"1 {expected}" in output
+    assert meaning in output

@@ -1,12 +1,18 @@
-"""Records: a message as a line of a file, whole or found to be damaged."""
+"""Records: a message as a line of a file, complete or detected as damaged."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.dlq.records import Damaged, of_message, read_record, to_message, write_record
+from relay.dlq.records import (
+    Damaged,
+    message_from_fields,
+    message_to_fields,
+    read_record,
+    write_record,
+)
 from relay.model.message import Attribute, Message
-from tests.dlq.letters import message
+from tests.dlq.queues import message
 
 values = st.one_of(st.text(min_size=1), st.binary(min_size=1))
 attributes = st.dictionaries(
@@ -17,7 +23,7 @@ attributes = st.dictionaries(
 
 
 @given(st.binary(), attributes, st.floats(0, 1e10), st.none() | st.text())
-def test_a_record_holds_a_message_whole(
+def test_a_record_has_the_complete_message(
     body: bytes, given_attributes: dict[str, Attribute], at: float, group: str | None
 ) -> None:
     before = Message(
@@ -29,13 +35,13 @@ def test_a_record_holds_a_message_whole(
         group_id=group,
         receive_count=3,
     )
-    line = write_record(of_message(before))
+    line = write_record(message_to_fields(before))
     assert b"\n" not in line
-    assert to_message(read_record(line)) == before
+    assert message_from_fields(read_record(line)) == before
 
 
-def test_a_record_that_was_altered_anywhere_is_found_out() -> None:
-    line = write_record(of_message(message()))
+def test_a_change_anywhere_in_a_record_is_detected() -> None:
+    line = write_record(message_to_fields(message()))
     for i in range(len(line)):
         altered = line[:i] + bytes([line[i] ^ 1]) + line[i + 1 :]
         with pytest.raises(Damaged):

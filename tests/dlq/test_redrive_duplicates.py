@@ -1,97 +1,97 @@
-"""A redrive beside copies, other operators, letters that come back and a stop: each letter once."""
+"""A redrive beside duplicates, other operators, new dead letters and a stop: each sent once."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.dlq.place import Place, event, letters, noted
-from tests.dlq.redriver import Desk
+from tests.dlq.queues import LocalQueues, event, origin_attribute, send_dead_letters
+from tests.dlq.redriver import Redriver
 
 
-async def test_copies_of_one_letter_are_one_redrive(desk: Desk, place: Place) -> None:
+async def test_duplicates_are_redriven_once(redriver: Redriver, queues: LocalQueues) -> None:
     for _ in range(3):
-        await place.send("dead", event(), attributes=noted("same"))
-    await place.send("dead", event(data={"other": "text"}), attributes=noted("same"))
-    place.clock.advance(60)
-    counts = await desk.redrive()
-    assert (counts.brought, counts.copies, counts.complete) == (2, 2, True)
-    assert len(place.bodies("main")) == 2
-    assert place.stored("dead") == ()
+        await queues.send("dead", event(), attributes=origin_attribute("same"))
+    await queues.send("dead", event(data={"other": "text"}), attributes=origin_attribute("same"))
+    queues.clock.advance(60)
+    counts = await redriver.redrive()
+    assert (counts.done, counts.duplicates, counts.complete) == (2, 2, True)
+    assert len(queues.bodies("main")) == 2
+    assert queues.stored("dead") == ()
 
 
-async def test_a_message_delivered_twice_in_one_batch_is_one_redrive(
-    desk: Desk, place: Place
+async def test_a_message_received_twice_in_one_batch_is_redriven_once(
+    redriver: Redriver, queues: LocalQueues
 ) -> None:
-    await letters(place, 1)
-    [stored] = place.stored("dead")
-    place.sqs.queues["dead"].duplicate(stored)
-    counts = await desk.redrive()
-    assert place.bodies("main") == [event(0)]
-    assert counts.brought == 1
+    await send_dead_letters(queues, 1)
+    [stored] = queues.stored("dead")
+    queues.sqs.queues["dead"].duplicate(stored)
+    counts = await redriver.redrive()
+    assert queues.bodies("main") == [event(0)]
+    assert counts.done == 1
 
 
-async def test_what_comes_back_during_the_run_is_left_and_the_run_ends(
-    desk: Desk, place: Place
+async def test_what_is_dead_lettered_again_is_skipped_and_the_run_ends(
+    redriver: Redriver, queues: LocalQueues
 ) -> None:
-    """Whatever is sent dies at once: a run that took it up again would never end."""
-    await letters(place, 40)
-    place.clock.advance(60)
-    async with dying_at_once(place):
-        counts = await desk.redrive()
-    assert counts.brought <= 40
-    assert set(counts.stays) <= {"returned", "arrived", "limit"}
+    """What is sent is dead-lettered at once: a run that sent it again would never end."""
+    await send_dead_letters(queues, 40)
+    queues.clock.advance(60)
+    async with dead_lettered_at_once(queues):
+        counts = await redriver.redrive()
+    assert counts.done <= 40
+    assert set(counts.skipped) <= {"dead_lettered_again", "arrived", "limit"}
     assert not counts.complete
-    assert len(place.bodies("main")) + len(place.bodies("dead")) == 40
+    assert len(queues.bodies("main")) + len(queues.bodies("dead")) == 40
 
 
-async def test_a_queue_that_grows_while_it_works_stops_the_run(desk: Desk, place: Place) -> None:
-    await letters(place, 200)
-    place.clock.advance(60)
-    async with dying_at_once(place):
-        counts = await desk.redrive()
+async def test_a_growing_queue_stops_the_run(redriver: Redriver, queues: LocalQueues) -> None:
+    await send_dead_letters(queues, 200)
+    queues.clock.advance(60)
+    async with dead_lettered_at_once(queues):
+        counts = await redriver.redrive()
     assert counts.stopped is not None
     assert "has grown by" in counts.stopped
-    assert counts.brought <= 200
-    assert place.sqs.queues["dead"].counts()[1] == 0
+    assert counts.done <= 200
+    assert queues.sqs.queues["dead"].counts()[1] == 0
 
 
 @asynccontextmanager
-async def dying_at_once(place: Place) -> AsyncIterator[None]:
+async def dead_lettered_at_once(queues: LocalQueues) -> AsyncIterator[None]:
     """Whatever arrives in the main queue is moved back by SQS."""
 
-    async def die() -> None:
+    async def dead_letter_all() -> None:
         while True:
-            place.clock.advance(2)
-            await place.bury()
+            queues.clock.advance(2)
+            await queues.move_by_sqs()
             await asyncio.sleep(0.005)
 
-    dying = asyncio.create_task(die())
+    moving = asyncio.create_task(dead_letter_all())
     try:
         yield
     finally:
-        dying.cancel()
-        await asyncio.wait({dying})
+        moving.cancel()
+        await asyncio.wait({moving})
 
 
-async def test_two_operators_at_once_do_not_hurt_each_other(place: Place, tmp_path: Path) -> None:
-    bodies = await letters(place, 60)
-    one, other = Desk(place, tmp_path / "one"), Desk(place, tmp_path / "other")
-    tallies = await asyncio.gather(one.redrive(), other.redrive())
-    assert sum(counts.brought for counts in tallies) == 60
-    assert sorted(place.bodies("main")) == sorted(bodies)
-    assert place.stored("dead") == ()
+async def test_two_operators_at_once_do_no_harm(queues: LocalQueues, tmp_path: Path) -> None:
+    bodies = await send_dead_letters(queues, 60)
+    one, other = Redriver(queues, tmp_path / "one"), Redriver(queues, tmp_path / "other")
+    both = await asyncio.gather(one.redrive(), other.redrive())
+    assert sum(counts.done for counts in both) == 60
+    assert sorted(queues.bodies("main")) == sorted(bodies)
+    assert queues.stored("dead") == ()
 
 
 async def test_a_stop_finishes_what_is_under_way_and_releases_the_rest(
-    desk: Desk, place: Place
+    redriver: Redriver, queues: LocalQueues
 ) -> None:
-    bodies = await letters(place, 100)
-    counts = await desk.redrive(progress=lambda _: desk.stop.set())
+    bodies = await send_dead_letters(queues, 100)
+    counts = await redriver.redrive(progress=lambda _: redriver.stop.set())
     assert counts.interrupted
-    assert 0 < counts.brought < 100
-    assert counts.brought == counts.deleted == len(place.bodies("main"))
-    assert place.visible("dead") == 100 - counts.brought
-    desk.stop.clear()
-    assert (await desk.redrive()).complete
-    assert sorted(place.bodies("main")) == sorted(bodies)
+    assert 0 < counts.done < 100
+    assert counts.done == counts.deleted == len(queues.bodies("main"))
+    assert queues.visible("dead") == 100 - counts.done
+    redriver.stop.clear()
+    assert (await redriver.redrive()).complete
+    assert sorted(queues.bodies("main")) == sorted(bodies)

@@ -1,4 +1,4 @@
-"""docs/runbook.md: the incident that it walks through, command by command."""
+"""docs/runbook.md: runs the commands of its incident, and checks its codes."""
 
 import re
 import shlex
@@ -10,37 +10,37 @@ import pytest
 from relay.local.inngest import InngestServer
 from relay.model.origin import ATTRIBUTE
 from tests.dlq.conftest import QUICK, Relay
-from tests.dlq.place import Place, noted
+from tests.dlq.queues import LocalQueues, origin_attribute
 
 DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "runbook.md").read_text()
 BLOCK = re.compile(r"<!-- test: incident ?(\S*) -->\n```\w+\n(.*?)```", re.DOTALL)
 
 
-async def fill(place: Place) -> None:
+async def fill(queues: LocalQueues) -> None:
     """The night's dead letters."""
-    place.make("shop-events-dlq")
-    place.make("shop-events", "shop-events-dlq")
+    queues.make("shop-events-dlq")
+    queues.make("shop-events", "shop-events-dlq")
     for i in range(40):
         body = f'{{"name":"shop/order.paid","id":"order-88{i:02}-paid","ts":{1777852800 + i}}}'
-        why = noted(f"o-{i}", code="ts_in_seconds", source="shop-events")
-        await place.send("shop-events-dlq", body, attributes=why)
+        why = origin_attribute(f"o-{i}", code="ts_in_seconds", source="shop-events")
+        await queues.send("shop-events-dlq", body, attributes=why)
     for i in range(12):
         body = f'{{"name":"shop/parcel.packed","id":"parcel-{i + 10}-packed"}}'
-        why = noted(f"p-{i}", code="fails_alone", source="shop-events")
-        await place.send("shop-events-dlq", body, attributes=why)
+        why = origin_attribute(f"p-{i}", code="fails_alone", source="shop-events")
+        await queues.send("shop-events-dlq", body, attributes=why)
     for i in range(3):
         body = '{"Type":"SubscriptionConfirmation","Message":"x","TopicArn":"arn"}'
-        why = noted(f"c-{i}", code="sns_confirmation", source="shop-events")
-        await place.send("shop-events-dlq", body, attributes=why)
+        why = origin_attribute(f"c-{i}", code="sns_confirmation", source="shop-events")
+        await queues.send("shop-events-dlq", body, attributes=why)
 
 
 async def test_the_incident_is_solved_by_the_commands_it_shows(
-    relay: Relay, place: Place, environ: dict[str, str], tmp_path: Path
+    relay: Relay, queues: LocalQueues, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    place.clock.advance(time.time() - place.clock.time())  # tonight
-    await fill(place)
-    told: list[str] = []
+    queues.clock.advance(time.time() - queues.clock.time())  # tonight
+    await fill(queues)
+    outputs: list[str] = []
     environ |= {"RELAY_INNGEST_EVENT_KEY": "local", "RELAY_CONFIRM": "off"}
     async with InngestServer(0) as inngest:
         for file, text in BLOCK.findall(TEXT):
@@ -55,19 +55,19 @@ async def test_the_incident_is_solved_by_the_commands_it_shows(
                 quick = () if words[2] == "restore" else QUICK
                 ended = await relay(*words[1:], *quick, RELAY_INNGEST_URL=inngest.url)
                 assert ended.code == 0, (line, ended)
-                told.append(ended.out)
+                outputs.append(ended.out)
         delivered = {event.id for event in inngest.events}
-    assert "55 messages with 12 events in shop-events-dlq" in told[1]
-    assert "0 messages" in told[-1]
-    waiting = {re.findall(r'"id":"([^"]+)"', body)[0] for body in place.bodies("shop-events")}
+    assert "55 messages with 12 events in shop-events-dlq" in outputs[1]
+    assert "0 messages" in outputs[-1]
+    waiting = {re.findall(r'"id":"([^"]+)"', body)[0] for body in queues.bodies("shop-events")}
     assert len(delivered | waiting) == 52
     assert len(delivered) == 6
-    orders = [body for body in place.bodies("shop-events") if "order.paid" in body]
+    orders = [body for body in queues.bodies("shop-events") if "order.paid" in body]
     assert all(re.search(r'"ts":17778528\d\d000', body) for body in orders)
-    assert all(ATTRIBUTE in stored.attributes for stored in place.stored("shop-events"))
+    assert all(ATTRIBUTE in stored.attributes for stored in queues.stored("shop-events"))
 
 
 @pytest.mark.parametrize("code", sorted(set(re.findall(r"^\| `(\w+)`", TEXT, re.MULTILINE))))
-def test_what_it_says_of_letters_that_stay_is_in_the_code(code: str) -> None:
+def test_its_codes_of_skipped_dead_letters_are_in_the_code(code: str) -> None:
     sources = (Path(__file__).parents[2] / "relay" / "dlq").glob("*.py")
     assert any(f'"{code}"' in source.read_text() for source in sources)

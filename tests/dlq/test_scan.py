@@ -1,4 +1,4 @@
-"""The end of a pass: counters that are behind are waited for, and what is hidden is told."""
+"""The end of a scan: stale counters are waited for, and what was not received is reported."""
 
 from collections import deque
 from dataclasses import replace
@@ -6,18 +6,18 @@ from typing import Any
 
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import QueueAttributes
-from relay.dlq.scan import Reach, Scan
-from tests.dlq.place import Place, event, noted
+from relay.dlq.scan import Coverage, Scan
+from tests.dlq.queues import LocalQueues, event, origin_attribute
 
 COUNT = 12
 
 
-class Behind:
-    """The queue with counters that know of nothing for some looks."""
+class StaleCounters:
+    """A queue whose counters are stale for some requests."""
 
-    def __init__(self, queue: Queue, looks: int, **stale: Any) -> None:
+    def __init__(self, queue: Queue, stale_requests: int, **stale: Any) -> None:
         self._queue = queue
-        self._stale = deque([stale] * looks)
+        self._stale = deque([stale] * stale_requests)
         self.fifo = queue.fifo
         self.receive = queue.receive
 
@@ -26,13 +26,15 @@ class Behind:
         return replace(counts, **self._stale.popleft()) if self._stale else counts
 
 
-async def passed(place: Place, looks: int, deleted: int = 0, **stale: int) -> Reach:
-    """Go through the queue, keeping what comes or, of the first, deleting it."""
-    await place.send("dead", *(event(i) for i in range(COUNT)), attributes=noted("x"))
-    queue = await place.queue("dead")
+async def scan_queue(
+    queues: LocalQueues, stale_requests: int, deleted: int = 0, **stale: int
+) -> Coverage:
+    """Scan the queue, deleting the first `deleted` messages and keeping the others."""
+    await queues.send("dead", *(event(i) for i in range(COUNT)), attributes=origin_attribute("x"))
+    queue = await queues.queue("dead")
     taken = gone = 0
     scan = Scan(
-        Behind(queue, looks, **stale),  # type: ignore[arg-type]  # all of it that a pass asks
+        StaleCounters(queue, stale_requests, **stale),  # type: ignore[arg-type]  # all that a scan calls
         lease=120.0,
         wait=0.0,
         held_count=lambda: taken - gone,
@@ -46,23 +48,27 @@ async def passed(place: Place, looks: int, deleted: int = 0, **stale: int) -> Re
             await queue.delete(handles)
             gone += len(handles)
     assert taken == COUNT
-    return scan.reach
+    return scan.coverage
 
 
-async def test_counters_that_do_not_know_of_the_receives_yet_are_waited_for(place: Place) -> None:
-    assert (await passed(place, 12, visible=COUNT)).complete
+async def test_counters_that_do_not_reflect_receives_yet_are_waited_for(
+    queues: LocalQueues,
+) -> None:
+    assert (await scan_queue(queues, 12, visible=COUNT)).complete
 
 
-async def test_counters_that_do_not_know_of_the_deletes_yet_are_waited_for(place: Place) -> None:
-    assert (await passed(place, 12, deleted=COUNT, in_flight=COUNT)).complete
+async def test_counters_that_do_not_reflect_deletes_yet_are_waited_for(
+    queues: LocalQueues,
+) -> None:
+    assert (await scan_queue(queues, 12, deleted=COUNT, in_flight=COUNT)).complete
 
 
-async def test_what_stays_hidden_is_told_in_the_end(place: Place) -> None:
-    reach = await passed(place, 10_000, deleted=COUNT, in_flight=3)
-    assert (reach.complete, reach.left) == (False, 3)
-    assert "in other hands" in reach.why
+async def test_what_stays_in_flight_elsewhere_is_reported_at_the_end(queues: LocalQueues) -> None:
+    coverage = await scan_queue(queues, 10_000, deleted=COUNT, in_flight=3)
+    assert (coverage.complete, coverage.left) == (False, 3)
+    assert "received by somebody else" in coverage.why
 
 
-async def test_what_surely_is_not_ours_is_told_without_waiting(place: Place) -> None:
-    reach = await passed(place, 1, in_flight=COUNT + 5)
-    assert (reach.complete, reach.left) == (False, 5)
+async def test_what_certainly_is_not_ours_is_reported_without_waiting(queues: LocalQueues) -> None:
+    coverage = await scan_queue(queues, 1, in_flight=COUNT + 5)
+    assert (coverage.complete, coverage.left) == (False, 5)

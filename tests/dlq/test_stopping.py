@@ -1,4 +1,4 @@
-"""A signal to stop is heard in every phase of a command, and what was not begun is not begun."""
+"""A stop signal works in every phase of a command, and nothing new is begun after it."""
 
 import os
 import signal
@@ -9,12 +9,12 @@ import pytest
 from relay.local.inngest import InngestServer
 from relay.local.sqs import Fault, Request
 from tests.dlq.conftest import QUICK
-from tests.dlq.place import Place, event, noted
 from tests.dlq.process import ended, start
+from tests.dlq.queues import LocalQueues, event, origin_attribute
 
 
 async def interrupted(
-    place: Place, environ: dict[str, str], action: str, *words: str, by: int = signal.SIGINT
+    queues: LocalQueues, environ: dict[str, str], action: str, *words: str, by: int = signal.SIGINT
 ) -> tuple[int, str]:
     """Run the command as a process, interrupt it at the first request of an action."""
     log = Path(environ["HOME"], "relay.log")
@@ -23,11 +23,11 @@ async def interrupted(
 
     def strike(request: Request) -> Fault | None:
         if request.action == action:
-            place.hook = None
+            queues.hook = None
             os.kill(pid, by)
         return None
 
-    place.hook = strike
+    queues.hook = strike
     return await ended(process), _text(log)
 
 
@@ -35,49 +35,47 @@ def _text(path: Path) -> str:
     return path.read_text()
 
 
-async def test_a_drop_that_is_stopped_while_it_looks_deletes_nothing(
-    place: Place, environ: dict[str, str]
+async def test_a_drop_that_is_stopped_while_it_plans_deletes_nothing(
+    queues: LocalQueues, environ: dict[str, str]
 ) -> None:
     for i in range(30):
-        await place.send("dead", event(i), attributes=noted(f"id-{i}"))
+        await queues.send("dead", event(i), attributes=origin_attribute(f"id-{i}"))
     words = ("drop", "--name", "*", "--confirm", "dead")
-    code, told = await interrupted(place, environ, "ReceiveMessage", *words)
-    assert (code, "nothing was dropped" in told) == (3, True), told
-    assert (len(place.stored("dead")), place.visible("dead")) == (30, 30)
+    code, output = await interrupted(queues, environ, "ReceiveMessage", *words)
+    assert (code, "nothing was dropped" in output) == (3, True), output
+    assert (len(queues.stored("dead")), queues.visible("dead")) == (30, 30)
 
 
-async def test_a_plan_that_is_stopped_is_not_told_as_a_whole_one(
-    place: Place, environ: dict[str, str]
-) -> None:
+async def test_a_stopped_plan_is_not_shown(queues: LocalQueues, environ: dict[str, str]) -> None:
     for i in range(30):
-        await place.send("dead", event(i), attributes=noted(f"id-{i}"))
-    code, told = await interrupted(place, environ, "ReceiveMessage", "redrive")
-    assert (code, "would go" in told) == (3, False), told
-    assert place.visible("dead") == 30
+        await queues.send("dead", event(i), attributes=origin_attribute(f"id-{i}"))
+    code, output = await interrupted(queues, environ, "ReceiveMessage", "redrive")
+    assert (code, "would be redriven" in output) == (3, False), output
+    assert queues.visible("dead") == 30
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-async def test_a_redrive_hears_the_signal_after_its_canary_too(
-    place: Place, environ: dict[str, str], by: int
+async def test_a_redrive_can_be_stopped_after_its_canary(
+    queues: LocalQueues, environ: dict[str, str], by: int
 ) -> None:
     for i in range(80):
-        await place.send("dead", event(i), attributes=noted(f"id-{i}"))
+        await queues.send("dead", event(i), attributes=origin_attribute(f"id-{i}"))
     async with InngestServer(0) as inngest:
         environ |= {"RELAY_INNGEST_EVENT_KEY": "local", "RELAY_CONFIRM": "off"}
         environ["RELAY_INNGEST_URL"] = inngest.url
         words = ("redrive", "--yes", "--canary", "1", "--journal", environ["HOME"] + "/run")
-        code, told = await interrupted(place, environ, "SendMessageBatch", *words, by=by)
-    assert (code, "to go on where this ended" in told) == (3, True), told
-    assert place.visible("dead") == len(place.stored("dead")) > 0
+        code, output = await interrupted(queues, environ, "SendMessageBatch", *words, by=by)
+    assert (code, "to resume" in output) == (3, True), output
+    assert queues.visible("dead") == len(queues.stored("dead")) > 0
 
 
-async def test_a_redrive_that_is_stopped_while_it_plans_its_canary_brings_nothing(
-    place: Place, environ: dict[str, str]
+async def test_a_redrive_that_is_stopped_while_it_plans_its_canary_sends_nothing(
+    queues: LocalQueues, environ: dict[str, str]
 ) -> None:
     for i in range(30):
-        await place.send("dead", event(i), attributes=noted(f"id-{i}"))
+        await queues.send("dead", event(i), attributes=origin_attribute(f"id-{i}"))
     environ["RELAY_INNGEST_EVENT_KEY"] = "local"
     words = ("redrive", "--yes", "--canary", "1", "--journal", environ["HOME"] + "/run")
-    code, told = await interrupted(place, environ, "ReceiveMessage", *words)
-    assert code == 3, told
-    assert (place.bodies("main"), place.visible("dead")) == ([], 30)
+    code, output = await interrupted(queues, environ, "ReceiveMessage", *words)
+    assert code == 3, output
+    assert (queues.bodies("main"), queues.visible("dead")) == ([], 30)

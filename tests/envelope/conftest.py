@@ -1,4 +1,4 @@
-"""Messages as the two modes see them, and samples of what producers and AWS send."""
+"""Messages as received in push and pull mode, and samples of what producers and AWS send."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ SENT_AT = 1_751_971_000.25
 
 @pytest.fixture(scope="session")
 def pulled() -> Callable[..., Message]:
-    """A message as a receive with all attributes tells it."""
+    """A message as received from SQS with all attributes."""
 
-    def make(body: bytes, **known: Any) -> Message:
-        told: dict[str, Any] = {
+    def make(body: bytes, **given: Any) -> Message:
+        fields: dict[str, Any] = {
             "message_id": "d6790f8d-d575-4f01-bc51-40122704930b",
             "queue": "orders",
             "sent_at": SENT_AT,
             "sequence_number": "18849496460467696128",
             "trace_header": "Root=1-5759e988-bd862e3fe1be46a994272793",
-            **known,
+            **given,
         }
-        return Message(body=body, **told)
+        return Message(body=body, **fields)
 
     return make
 
 
 @pytest.fixture(scope="session")
 def pushed() -> Callable[[Message], Message]:
-    """The same message as sqsd tells it: attributes have become headers, much is lost."""
+    """The same message as posted by sqsd: attributes are headers, and much is lost."""
 
     def make(message: Message) -> Message:
         headers = {
@@ -57,5 +57,5 @@ def pushed() -> Callable[[Message], Message]:
 
 @pytest.fixture(scope="session")
 def sample() -> Callable[[str], bytes]:
-    """The text of a sample, by its name."""
+    """The text of the sample with this name."""
     return lambda name: (SAMPLES / f"{name}.json").read_bytes()

@@ -1,4 +1,4 @@
-"""Bad input gets its own stable code and a sentence; odd input is accepted and noticed."""
+"""Invalid input is rejected with a code and a sentence; unusual input gets a notice."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ REJECTED: list[tuple[str, bytes]] = [
 
 
 @pytest.mark.parametrize(("code", "body"), REJECTED)
-def test_bad_input_is_rejected_with_its_code(code: str, body: bytes, pulled: PULLED) -> None:
+def test_invalid_input_is_rejected_with_its_code(code: str, body: bytes, pulled: PULLED) -> None:
     found = decode(pulled(body), AUTO)
     assert isinstance(found, Reject), found
     assert found.code == code
@@ -146,7 +146,7 @@ def test_bad_input_is_rejected_with_its_code(code: str, body: bytes, pulled: PUL
         if not any(mark in case[1] for mark in (b"specversion", b"detail", b"Records", b"Type"))
     ],
 )
-def test_a_bad_event_harms_none_of_its_neighbours(code: str, body: bytes, pulled: PULLED) -> None:
+def test_an_invalid_event_does_not_affect_others(code: str, body: bytes, pulled: PULLED) -> None:
     found = decode(pulled(b"[" + event(id="1") + b"," + body + b", " + event() + b"]"), AUTO)
     assert isinstance(found, Decoded), found
     assert [(item.index, item.id) for item in found.events] == [(0, "1"), (2, f"{found.base_id}.2")]
@@ -154,7 +154,7 @@ def test_a_bad_event_harms_none_of_its_neighbours(code: str, body: bytes, pulled
     assert found.total == 3
 
 
-def test_an_array_of_bad_events_only_rejects_each(pulled: PULLED) -> None:
+def test_each_event_of_an_array_of_invalid_events_is_rejected(pulled: PULLED) -> None:
     found = decode(pulled(b"[17,[],null]"), AUTO)
     assert isinstance(found, Decoded)
     assert [reject.code for _, reject in found.rejects] == ["not_an_object"] * 3
@@ -183,7 +183,7 @@ def test_an_array_of_bad_events_only_rejects_each(pulled: PULLED) -> None:
         (("lone-surrogate",), b'{"name":"a","data":{"x":"\\ud83d \\ude00"}}'),
     ],
 )
-def test_odd_input_is_accepted_and_noticed(
+def test_unusual_input_is_accepted_with_a_notice(
     notices: tuple[str, ...], body: bytes, pulled: PULLED
 ) -> None:
     found = decode(pulled(body), AUTO)
@@ -193,20 +193,20 @@ def test_odd_input_is_accepted_and_noticed(
     assert data is None or (data in body and data[:1] in (b"{", b"n"))
 
 
-def test_two_events_of_one_id_are_noticed(pulled: PULLED) -> None:
+def test_two_events_with_the_same_id_are_noticed(pulled: PULLED) -> None:
     found = decode(pulled(b"[" + event(id="x") + b"," + event(id="x") + b"]"), AUTO)
     assert isinstance(found, Decoded)
     assert found.notices == ("repeated-id",)
 
 
-def test_notices_come_once_and_are_not_without_end(pulled: PULLED) -> None:
-    odd = [event(**{f"field{n}": 1, "same": 1}) for n in range(100)]
-    found = decode(pulled(b"[" + b",".join(odd) + b"]"), AUTO)
+def test_notices_are_unique_and_limited(pulled: PULLED) -> None:
+    events = [event(**{f"field{n}": 1, "same": 1}) for n in range(100)]
+    found = decode(pulled(b"[" + b",".join(events) + b"]"), AUTO)
     assert isinstance(found, Decoded)
     assert len(found.notices) == len(set(found.notices)) == 20
 
 
-def test_the_size_that_counts_is_that_of_the_encoded_event(pulled: PULLED) -> None:
+def test_the_size_limit_applies_to_the_encoded_event(pulled: PULLED) -> None:
     message = pulled(event(name="n" * 40, id="i", data={"x": "y" * 200}, extra="z" * 500))
     found = decode(message, AUTO)
     assert isinstance(found, Decoded)
@@ -218,7 +218,7 @@ def test_the_size_that_counts_is_that_of_the_encoded_event(pulled: PULLED) -> No
     assert str(size) in refused.reason
 
 
-def test_an_event_that_is_too_large_is_rejected_alone(pulled: PULLED) -> None:
+def test_only_the_event_that_is_too_large_is_rejected(pulled: PULLED) -> None:
     body = b"[" + event(data={"x": "y" * 5_000}) + b"," + event() + b"]"
     found = decode(pulled(body), Rules(max_event_bytes=2_000))
     assert isinstance(found, Decoded)
@@ -226,7 +226,7 @@ def test_an_event_that_is_too_large_is_rejected_alone(pulled: PULLED) -> None:
     assert [item.index for item in found.events] == [1]
 
 
-def test_five_thousand_events_are_not_too_many(pulled: PULLED) -> None:
+def test_five_thousand_events_are_accepted(pulled: PULLED) -> None:
     found = decode(pulled(b"[" + b",".join([event()] * 5_000) + b"]"), AUTO)
     assert isinstance(found, Decoded)
     assert len(found.events) == 5_000
@@ -247,14 +247,14 @@ def test_five_thousand_events_are_not_too_many(pulled: PULLED) -> None:
         '{"version":1,"id":"x","sent_at":1' + "0" * 400 + "}",
     ],
 )
-def test_a_past_that_cannot_be_read_is_rejected(value: str, pulled: PULLED) -> None:
+def test_an_origin_that_cannot_be_read_is_rejected(value: str, pulled: PULLED) -> None:
     message = pulled(event(), attributes={"relay-origin": Attribute("String", value)})
     found = decode(message, AUTO)
     assert isinstance(found, Reject)
     assert found.code == "bad_origin"
 
 
-def test_a_task_whose_name_is_reserved_is_rejected(pulled: PULLED) -> None:
+def test_a_task_with_a_reserved_name_is_rejected(pulled: PULLED) -> None:
     task = PeriodicTask("inngest/x", "2025-07-08T02:00:00Z")
     found = decode(pulled(b"", task=task), Rules(task_prefix=""))
     assert isinstance(found, Reject)
@@ -262,6 +262,6 @@ def test_a_task_whose_name_is_reserved_is_rejected(pulled: PULLED) -> None:
 
 
 @pytest.mark.parametrize("rules", [{"envelope": "kafka"}, {"id_path": "a..b"}, {"id_path": ""}])
-def test_impossible_rules_are_refused_when_they_are_made(rules: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="is no"):
-        Rules(**rules)  # type: ignore[arg-type] # the table holds text only
+def test_invalid_rules_are_refused_when_they_are_created(rules: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="is not"):
+        Rules(**rules)  # type: ignore[arg-type] # the parameters are texts only

@@ -1,4 +1,4 @@
-"""The id outlives redelivery, dead-lettering and a new run, and is the same in both modes."""
+"""Ids stay the same after redelivery and dead-lettering, in push and in pull mode."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from relay.envelope import Decoded, Rules, decode
-from relay.envelope.ids import fitted
+from relay.envelope.ids import bounded_id
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
 
@@ -31,7 +31,7 @@ def ids(message: Message, rules: Rules = AUTO) -> list[str]:
 
 
 def after(message: Message, origin: Origin) -> Message:
-    """The same message after a redrive: other MessageId, other attributes, no envelope's luck."""
+    """The same message after a redrive, with another MessageId and other attributes."""
     return replace(
         message,
         message_id="another",
@@ -70,7 +70,7 @@ def test_ids_are_the_same_before_and_after_a_redrive(
     assert decoded(again, rules).base_id == first.base_id
 
 
-def test_a_redrive_sends_pending_events_only_under_their_first_ids(
+def test_a_redrive_sends_only_pending_events_with_their_first_ids(
     sample: SAMPLE, pulled: PULLED
 ) -> None:
     message = pulled(sample("inngest-array"))
@@ -81,7 +81,7 @@ def test_a_redrive_sends_pending_events_only_under_their_first_ids(
     assert again.total == 3
 
 
-def test_a_bad_event_that_is_not_pending_is_not_rejected_again(pulled: PULLED) -> None:
+def test_an_invalid_event_that_is_not_pending_is_not_rejected_again(pulled: PULLED) -> None:
     again = decoded(after(pulled(b'[{"name":"a"},17]'), Origin(id="b", pending=(0,))))
     assert again.rejects == ()
     assert [event.id for event in again.events] == ["b.0"]
@@ -89,26 +89,26 @@ def test_a_bad_event_that_is_not_pending_is_not_rejected_again(pulled: PULLED) -
 
 def test_a_redrive_with_nothing_pending_may_be_acknowledged(pulled: PULLED) -> None:
     again = decoded(after(pulled(b'[{"name":"a"}]'), Origin(id="b", pending=())))
-    assert (again.events, again.acknowledge) == ((), "nothing-pending")
+    assert (again.events, again.acknowledge_reason) == ((), "nothing-pending")
 
 
-def test_a_new_run_has_new_ids_own_ones_too(sample: SAMPLE, pulled: PULLED) -> None:
+def test_a_new_run_changes_even_the_events_own_ids(sample: SAMPLE, pulled: PULLED) -> None:
     again = after(pulled(sample("inngest-array")), Origin(id="b", generation=2))
     assert ids(again) == ["b.0.r2", "parcel-2-packed.r2", "b.2.r2"]
     assert decoded(again).base_id == "b"
 
 
-def test_a_redrive_keeps_the_time_of_the_first_sending(pulled: PULLED) -> None:
+def test_a_redrive_keeps_the_time_when_the_message_was_first_sent(pulled: PULLED) -> None:
     again = after(pulled(PLAIN, sent_at=1_760_000_000.0), Origin(id="b", sent_at=1_750_000_000.0))
     assert decoded(again).events[0].ts == 1_750_000_000_000
 
 
-def test_a_stand_in_is_read_as_the_body_that_it_stands_for(pulled: PULLED) -> None:
+def test_an_encoded_body_is_decoded(pulled: PULLED) -> None:
     origin = Origin(id="b", encoding="base64")
     assert ids(after(pulled(base64.b64encode(PLAIN)), origin)) == ["b"]
 
 
-def test_an_own_id_wins_and_without_one_the_message_id_counts(pulled: PULLED) -> None:
+def test_an_events_own_id_wins_and_without_one_the_message_id_is_used(pulled: PULLED) -> None:
     assert ids(pulled(b'{"name":"a","id":"mine"}'), Rules(id_path="name")) == ["mine"]
     assert ids(pulled(b'{"name":"a","id":""}', message_id="m-1")) == ["m-1"]
     assert ids(pulled(b'[{"name":"a"}]', message_id="m-1")) == ["m-1.0"]
@@ -127,7 +127,7 @@ def test_an_own_id_wins_and_without_one_the_message_id_counts(pulled: PULLED) ->
         (Rules(), "m-1"),
     ],
 )
-def test_a_configured_id_belongs_to_its_queue(rules: Rules, expected: str, pulled: PULLED) -> None:
+def test_a_configured_id_starts_with_the_queue(rules: Rules, expected: str, pulled: PULLED) -> None:
     attributes = {**text(Order_Id=" att-1 "), "Number": Attribute("Number", "42")}
     message = pulled(PLAIN, message_id="m-1", attributes=attributes, dedup_id="dedup-1")
     found = decoded(message, rules)
@@ -148,15 +148,13 @@ def test_a_configured_id_belongs_to_its_queue(rules: Rules, expected: str, pulle
         Rules(id_path="`1.5`"),
     ],
 )
-def test_a_configured_id_that_is_not_there_is_noticed(rules: Rules, pulled: PULLED) -> None:
+def test_a_missing_configured_id_is_noticed(rules: Rules, pulled: PULLED) -> None:
     attributes = {"blob": Attribute("Binary", b"x"), **text(blank="  ")}
     found = decoded(pulled(PLAIN, message_id="m-1", attributes=attributes), rules)
     assert (found.base_id, found.notices) == ("m-1", ("id-not-found",))
 
 
-def test_attributes_inside_an_sns_notification_count_like_outside(
-    sample: SAMPLE, pulled: PULLED
-) -> None:
+def test_attributes_inside_an_sns_notification_are_used_too(sample: SAMPLE, pulled: PULLED) -> None:
     rules = Rules(id_attribute="request-key")
     assert ids(pulled(sample("sns-inngest")), rules) == ["orders:req-42"]
     inner = json.loads(sample("sns-inngest"))["Message"].encode()
@@ -164,9 +162,7 @@ def test_attributes_inside_an_sns_notification_count_like_outside(
     assert ids(raw, rules) == ["orders:req-42"]
 
 
-def test_a_configured_id_replaces_what_the_envelope_calls_its_events(
-    sample: SAMPLE, pulled: PULLED
-) -> None:
+def test_a_configured_id_replaces_the_envelopes_ids(sample: SAMPLE, pulled: PULLED) -> None:
     rules = Rules(id_path="Records[0].s3.object.sequencer")
     assert ids(pulled(sample("s3-two-records")), rules) == [
         "orders:00686CF510A1B2C3D5.0",
@@ -174,7 +170,7 @@ def test_a_configured_id_replaces_what_the_envelope_calls_its_events(
     ]
 
 
-def test_a_path_reads_what_is_inside_an_sns_notification_and_an_array(
+def test_a_path_is_applied_inside_an_sns_notification_and_to_an_array(
     sample: SAMPLE, pulled: PULLED
 ) -> None:
     rules = Rules(id_path="[1].id")
@@ -195,10 +191,10 @@ def test_ids_without_a_dedup_id_are_the_same_in_both_modes(
         assert ids(pushed(message), rules) == ids(message, rules)
 
 
-def test_a_very_long_id_becomes_its_hash_once_and_for_all(pulled: PULLED) -> None:
+def test_a_very_long_id_is_replaced_by_its_hash_once(pulled: PULLED) -> None:
     long = "x" * 257
     [event_id] = ids(pulled(json.dumps({"name": "a", "id": long}).encode()))
-    assert event_id == fitted(long) == fitted(fitted(long))
+    assert event_id == bounded_id(long) == bounded_id(bounded_id(long))
     assert event_id.startswith("sha256:")
-    assert fitted("x" * 256) == "x" * 256
-    assert fitted("\ud800").startswith("sha256:")
+    assert bounded_id("x" * 256) == "x" * 256
+    assert bounded_id("\ud800").startswith("sha256:")

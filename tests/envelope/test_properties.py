@@ -1,4 +1,4 @@
-"""For any bytes an answer; for any JSON object the same bytes again."""
+"""Decoding never fails for any bytes, and any JSON object is sent byte for byte."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.envelope import KINDS, Decoded, Rules, decode
-from relay.envelope.json_document import document, scan, scanned_members
+from relay.envelope.json_document import parse_document, scan, scan_members
 from relay.envelope.opened_envelope import InvalidContent
 from relay.model.message import Attribute, Message, PeriodicTask
 from relay.model.origin import ATTRIBUTE, Origin
@@ -96,7 +96,7 @@ tasks = st.none() | st.builds(PeriodicTask, st.text(max_size=5), st.text(max_siz
     task=tasks,
     sent_at=st.none() | st.floats(),
 )
-def test_decode_answers_any_message(
+def test_decode_never_raises(
     body: bytes,
     attributes: dict[str, Attribute],
     rules: Rules,
@@ -108,7 +108,7 @@ def test_decode_answers_any_message(
     found = decode(message, rules)
     assert found == decode(message, rules)
     if isinstance(found, Decoded):
-        assert found.events or found.rejects or found.acknowledge
+        assert found.events or found.rejects or found.acknowledge_reason
         for event in found.events:
             json.loads(event.wire)
             event.id.encode()
@@ -120,7 +120,7 @@ def test_decode_answers_any_message(
 @given(data=objects(values), blank=blanks, array=st.booleans())
 @example(data='{"a":1,"a":2}', blank=" ", array=True)
 @example(data='{"":"\\ud800"}', blank="", array=False)
-def test_any_object_survives_as_data_byte_for_byte(
+def test_any_object_is_sent_as_data_byte_for_byte(
     data: str, blank: str, *, array: bool, pulled: PULLED
 ) -> None:
     text = f'{blank}{{"name":"a",{blank}"data":{blank}{data}{blank},"id":"x"}}{blank}'
@@ -132,7 +132,7 @@ def test_any_object_survives_as_data_byte_for_byte(
 
 @settings(max_examples=200, deadline=None)
 @given(data=objects(values))
-def test_any_object_survives_an_sns_notification(data: str, pulled: PULLED) -> None:
+def test_any_object_is_sent_byte_for_byte_out_of_sns(data: str, pulled: PULLED) -> None:
     inner = f'{{"name":"a","data":{data}}}'
     for escaped in (True, False):
         outer = {"Type": "Notification", "TopicArn": "arn", "MessageId": "m", "Message": inner}
@@ -146,29 +146,29 @@ def test_any_object_survives_an_sns_notification(data: str, pulled: PULLED) -> N
 @given(text=st.one_of(objects(values), json_like.map(bytes.decode), pieces.map(bytes.decode)))
 @example(text='{"a":1,"a":1,"b" :2}')
 @example(text='{"a:":1,"a\\u003a":"::"}')
-def test_the_fast_reader_says_what_the_careful_one_says(text: str) -> None:
-    def careful() -> Any:
+def test_the_fast_and_the_checking_parser_agree(text: str) -> None:
+    def checking() -> Any:
         found = scan(text)
         if not isinstance(found.value, dict):
             return "not_an_object"
-        return found.value, scanned_members(text), found.notices, found.repeated
+        return found.value, scan_members(text), found.notices, found.repeated
 
     def fast() -> Any:
-        found = document(text.encode())
+        found = parse_document(text.encode())
         texts = {name: bytes(raw) for name, raw in found.members.items()}
         return found.value, texts, found.notices, found.repeated
 
-    assert _answer(fast) == _answer(careful)
+    assert _answer(fast) == _answer(checking)
 
 
 def _answer(read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except InvalidContent as unfit:
-        return unfit.reject.code
+    except InvalidContent as error:
+        return error.reject.code
 
 
 @pytest.mark.parametrize("start", [b'"\\"', b"[", b'{"a":', b"[],", b'{"a":"' + b'\\"' * 9])
-def test_a_full_message_of_nonsense_is_answered(start: bytes, pulled: PULLED) -> None:
+def test_decode_never_raises_for_a_large_message_of_nonsense(start: bytes, pulled: PULLED) -> None:
     body = start * (1_048_576 // len(start))
     assert isinstance(decode(pulled(body), Rules()), Reject)

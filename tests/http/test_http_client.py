@@ -1,4 +1,4 @@
-"""The lean HTTP client over real sockets."""
+"""The minimal HTTP client over real sockets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from relay.http import Answer, HttpClient, IncompleteResponse, NotConnected
+from relay.http import HttpClient, IncompleteResponse, NotConnected, Response
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -21,7 +21,7 @@ async def read(reader: asyncio.StreamReader) -> bytes:
 
 
 class Server:
-    """Counts connections and requests; each connection goes by the script."""
+    """Counts connections and requests. Each connection runs the script."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -70,7 +70,7 @@ async def serving(script: Script) -> AsyncIterator[Server]:
 
 
 def answering(*answers: bytes) -> Script:
-    """Each request gets the next of the answers, the last one for ever."""
+    """Each request gets the next answer; the last one is repeated."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         at = 0
@@ -83,11 +83,11 @@ def answering(*answers: bytes) -> Script:
     return script
 
 
-async def post(client: HttpClient, limit: int = 1_000) -> Answer:
+async def post(client: HttpClient, limit: int = 1_000) -> Response:
     return await client.post("/path?q=1", b"body", {"x-this": "2"}, limit=limit)
 
 
-async def test_a_request_is_what_was_asked_for() -> None:
+async def test_a_request_has_the_given_headers_and_body() -> None:
     seen: list[bytes] = []
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -98,7 +98,7 @@ async def test_a_request_is_what_was_asked_for() -> None:
         client = server.client()
         answer = await post(client)
         await client.aclose()
-    assert (answer.status, answer.body, answer.whole) == (200, b"ok", True)
+    assert (answer.status, answer.body, answer.complete) == (200, b"ok", True)
     lines = seen[0].split(b"\r\n")
     assert lines[0] == b"POST /path?q=1 HTTP/1.1"
     assert set(lines[1:5]) == {
@@ -119,7 +119,7 @@ async def test_a_request_is_what_was_asked_for() -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n",
     ],
 )
-async def test_a_connection_is_used_again(answer: bytes) -> None:
+async def test_a_connection_is_reused(answer: bytes) -> None:
     async with serving(answering(answer)) as server:
         client = server.client()
         bodies = [(await post(client)).body for _ in range(3)]
@@ -131,7 +131,7 @@ async def test_a_connection_is_used_again(answer: bytes) -> None:
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2", b"HTTP/1.0 200 OK"]
 )
-async def test_an_answer_may_end_its_connection(head: bytes) -> None:
+async def test_a_response_may_end_its_connection(head: bytes) -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read(reader)
         writer.write(head + b"\r\n\r\nok")
@@ -143,7 +143,7 @@ async def test_an_answer_may_end_its_connection(head: bytes) -> None:
     assert server.connections == 2
 
 
-async def test_a_connection_that_the_server_closed_meanwhile_is_not_used() -> None:
+async def test_a_connection_that_the_server_closed_meanwhile_is_not_reused() -> None:
     async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read(reader)
         writer.write(OK)
@@ -158,7 +158,7 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_not_used() -> No
     assert server.connections == 3
 
 
-async def test_a_connection_that_was_idle_for_long_is_not_used() -> None:
+async def test_a_connection_that_was_idle_for_too_long_is_not_reused() -> None:
     async with serving(answering(OK)) as server:
         client = server.client(keep_alive=0.0)
         await post(client)
@@ -179,7 +179,7 @@ async def test_a_connection_that_was_idle_for_long_is_not_used() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Le",
     ],
 )
-async def test_what_is_no_whole_answer_is_an_interruption(answer: bytes) -> None:
+async def test_an_incomplete_response_raises(answer: bytes) -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read(reader)
         writer.write(answer)
@@ -192,7 +192,7 @@ async def test_what_is_no_whole_answer_is_an_interruption(answer: bytes) -> None
         await client.aclose()
 
 
-async def test_what_follows_a_chunked_body_is_no_header_of_it() -> None:
+async def test_trailers_of_a_chunked_body_are_ignored() -> None:
     body = b"x" * 100_000
     chunk = b"%x\r\n%b\r\n0\r\n" % (len(body), body)
     head = b"HTTP/1.1 200 OK\r\nx-name: head\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -207,19 +207,19 @@ async def test_what_follows_a_chunked_body_is_no_header_of_it() -> None:
     assert server.connections == 1
 
 
-async def test_a_long_answer_is_cut_and_its_connection_closed() -> None:
+async def test_a_long_response_is_cut_and_its_connection_closed() -> None:
     long = b"HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\n" + b"x" * 500_000
     async with serving(answering(long, OK)) as server:
         client = server.client()
         answer = await post(client, limit=1_000)
-        assert not answer.whole
+        assert not answer.complete
         assert 1_000 < len(answer.body) < 500_000
         await post(client)
         await client.aclose()
     assert server.connections == 2
 
 
-async def test_words_that_nobody_asked_for_end_the_connection() -> None:
+async def test_an_unsolicited_response_closes_the_connection() -> None:
     async with serving(answering(OK + OK)) as server:
         client = server.client()
         assert [(await post(client)).body for _ in range(2)] == [b"ok", b"ok"]
@@ -227,7 +227,7 @@ async def test_words_that_nobody_asked_for_end_the_connection() -> None:
     assert server.connections == 2
 
 
-async def test_who_finds_no_connection_waits_for_one() -> None:
+async def test_a_request_waits_for_a_free_connection() -> None:
     waiting, most = 0, 0
     both = asyncio.Event()
 
@@ -251,7 +251,7 @@ async def test_who_finds_no_connection_waits_for_one() -> None:
     assert (server.connections, most) == (2, 2)
 
 
-async def test_a_cancelled_request_closes_its_connection_and_frees_its_place() -> None:
+async def test_a_cancelled_request_closes_its_connection_and_frees_its_slot() -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         arrived.set()
         await reader.read()
@@ -270,7 +270,7 @@ async def test_a_cancelled_request_closes_its_connection_and_frees_its_place() -
         await client.aclose()
 
 
-async def test_nobody_listening_means_that_nothing_was_sent() -> None:
+async def test_a_refused_connection_means_that_nothing_was_sent() -> None:
     async with serving(answering(OK)) as server:
         client = server.client()
     with pytest.raises(NotConnected) as caught:
@@ -279,7 +279,7 @@ async def test_nobody_listening_means_that_nothing_was_sent() -> None:
 
 
 @pytest.mark.parametrize("bad", ["a\r\nb: c", "a\nb"])
-async def test_a_header_cannot_become_two(bad: str) -> None:
+async def test_a_line_break_in_a_header_is_refused(bad: str) -> None:
     client = HttpClient(
         "http://127.0.0.1:1", {}, connections=1, keep_alive=1.0, connect_timeout=1.0
     )

@@ -1,4 +1,4 @@
-"""What becomes a message in a file."""
+"""How a file is split into documents, each the body of one message."""
 
 import io
 
@@ -29,40 +29,40 @@ def read(text: bytes, form: InputFormat = "auto") -> list[tuple[str, bytes]]:
         (b"7", [("the document", b"7")]),
     ],
 )
-def test_the_form_of_a_file_is_seen(text: bytes, expected: list[tuple[str, bytes]]) -> None:
+def test_the_format_of_a_file_is_detected(text: bytes, expected: list[tuple[str, bytes]]) -> None:
     assert read(text) == expected
 
 
-def test_a_file_can_be_one_message_whatever_is_in_it() -> None:
+def test_a_whole_file_can_be_one_message_whatever_it_contains() -> None:
     assert read(b'[1,\n{"x"\n', "whole") == [("the file", b'[1,\n{"x"\n')]
 
 
-def test_lines_can_be_messages_whatever_is_in_them() -> None:
+def test_lines_can_be_messages_whatever_they_contain() -> None:
     assert read(b"[1,\n\n  x \xff\n", "lines") == [("line 1", b"[1,"), ("line 3", b"x \xff")]
 
 
 @pytest.mark.parametrize("text", [b"", b" \n\n", b"{broken", b"[1,2", b'{"a":\n1}\n{"b":2}'])
-def test_what_is_neither_json_nor_json_lines_is_refused(text: bytes) -> None:
+def test_what_is_neither_json_nor_json_lines_is_an_error(text: bytes) -> None:
     with pytest.raises(UnreadableInput):
         read(text)
 
 
-def test_a_deep_document_is_refused_not_fatal() -> None:
+def test_a_deeply_nested_array_is_an_error_and_not_a_crash() -> None:
     with pytest.raises(UnreadableInput):
         read(b"[" * 200_000 + b"\n")
 
 
-def test_a_deep_object_is_a_document_for_whoever_checks_it() -> None:
+def test_a_deeply_nested_object_is_a_document_for_the_later_check() -> None:
     text = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
     assert read(text) == [("the document", text)]
 
 
-def test_an_array_that_cannot_be_taken_apart_may_have_its_elements_on_lines() -> None:
-    with pytest.raises(UnreadableInput, match="a line of its own"):
+def test_an_array_that_cannot_be_split_is_an_error_with_a_way_out() -> None:
+    with pytest.raises(UnreadableInput, match="put each element on its own line"):
         read(b'[{"a":"\\ud800"}]')
 
 
-def test_lines_are_read_as_they_are_asked_for() -> None:
+def test_lines_are_read_lazily() -> None:
     stream = io.BytesIO(b'{"a":1}\n' * 1_000)
     found = read_documents(stream)
     assert next(found) == Document("line 1", b'{"a":1}')

@@ -1,4 +1,4 @@
-"""Certificates' files that could not be used are named before anything runs."""
+"""Certificate files that cannot be used are reported before anything runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relay.settings.loading import load
 from tests.destinations import certificates
 from tests.destinations.certificates import Certificates
 
-NEEDED = {
+WEBHOOK = {
     "RELAY_DESTINATION": "webhook",
     "RELAY_WEBHOOK_URL": "https://hooks.example.com/a",
 }
@@ -22,37 +22,37 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return certificates.made(tmp_path_factory.mktemp("certificates"))
 
 
-def told(**files: Path | str) -> list[str]:
+def missing_with(**files: Path | str) -> list[str]:
     variables = {f"RELAY_WEBHOOK_{name.upper()}": str(path) for name, path in files.items()}
-    loaded = load({**NEEDED, **variables})
+    loaded = load({**WEBHOOK, **variables})
     assert loaded.mistakes == ()
     return missing(loaded.settings)
 
 
-def test_files_that_fit_are_not_mentioned(made: Certificates) -> None:
+def test_usable_files_are_not_reported(made: Certificates) -> None:
     pair = {"cert_file": made.client.certificate, "key_file": made.client.key}
-    assert told(**pair, ca_file=made.authority) == []
+    assert missing_with(**pair, ca_file=made.authority) == []
 
 
-def test_a_file_that_is_not_there_is_named_with_its_setting(made: Certificates) -> None:
-    (authority,) = told(ca_file="/nowhere/ca.pem")
-    assert authority.startswith("RELAY_WEBHOOK_CA_FILE is no file")
+def test_a_file_that_does_not_exist_is_reported_with_its_setting(made: Certificates) -> None:
+    (authority,) = missing_with(ca_file="/nowhere/ca.pem")
+    assert authority.startswith("RELAY_WEBHOOK_CA_FILE is not a readable file")
     assert "no such file" in authority
-    (pair,) = told(cert_file=made.client.certificate, key_file="/nowhere/key.pem")
+    (pair,) = missing_with(cert_file=made.client.certificate, key_file="/nowhere/key.pem")
     assert "RELAY_WEBHOOK_KEY_FILE" in pair
 
 
-def test_files_that_are_no_pair_are_named(made: Certificates) -> None:
-    (pair,) = told(cert_file=made.client.certificate, key_file=made.server.key)
+def test_files_that_are_not_a_pair_are_reported(made: Certificates) -> None:
+    (pair,) = missing_with(cert_file=made.client.certificate, key_file=made.server.key)
     assert "key values mismatch" in pair
-    (empty,) = told(cert_file=made.client.key, key_file=made.client.key)
-    assert "no files of a certificate and its key" in empty
-    (alone,) = told(cert_file=made.client.certificate)
+    (empty,) = missing_with(cert_file=made.client.key, key_file=made.client.key)
+    assert "not a certificate and its private key" in empty
+    (alone,) = missing_with(cert_file=made.client.certificate)
     assert "go together" in alone
-    (garbage,) = told(ca_file=made.client.key)
+    (garbage,) = missing_with(ca_file=made.client.key)
     assert "RELAY_WEBHOOK_CA_FILE" in garbage
 
 
-def test_another_destinations_files_are_nobodys_business() -> None:
-    loaded = load({**NEEDED, "RELAY_TEMPORAL_CA_FILE": "/nowhere/ca.pem"})
+def test_files_of_an_unused_destination_are_not_checked() -> None:
+    loaded = load({**WEBHOOK, "RELAY_TEMPORAL_CA_FILE": "/nowhere/ca.pem"})
     assert missing(loaded.settings) == []

@@ -1,4 +1,4 @@
-"""The shipped figures hold every relation, and each relation is told when it does not."""
+"""The default clocks have no conflict, and each conflict is reported with its fix."""
 
 import dataclasses
 import subprocess
@@ -10,11 +10,11 @@ from relay.settings import clocks
 from relay.settings.clocks import Clocks
 
 
-def test_the_shipped_clocks_agree() -> None:
+def test_the_default_clocks_have_no_conflict() -> None:
     assert Clocks().problems() == []
 
 
-def test_the_shipped_clocks_have_no_second_to_spare_before_the_margin() -> None:
+def test_the_default_hold_is_the_longest_that_the_margin_allows() -> None:
     assert Clocks().longest_answer == clocks.INACTIVITY_TIMEOUT - clocks.ANSWER_MARGIN
 
 
@@ -31,7 +31,7 @@ def test_the_shipped_clocks_have_no_second_to_spare_before_the_margin() -> None:
         ({"dlq_retention": 1_123_200.0}, "RELAY_DLQ_RETENTION", "RELAY_QUEUE_RETENTION"),
     ],
 )
-def test_a_broken_relation_names_the_variable_and_the_fix(
+def test_a_conflict_names_the_variable_and_the_fix(
     change: dict[str, float], variable: str, fix: str
 ) -> None:
     (problem,) = dataclasses.replace(Clocks(), **change).problems()  # type: ignore[arg-type] # floats and one int
@@ -39,7 +39,7 @@ def test_a_broken_relation_names_the_variable_and_the_fix(
     assert fix in problem
 
 
-def test_every_broken_relation_is_told() -> None:
+def test_every_conflict_is_reported() -> None:
     broken = Clocks(
         hold=5_000.0,
         sqsd_visibility_timeout=10.0,
@@ -51,13 +51,13 @@ def test_every_broken_relation_is_told() -> None:
     assert len(broken.problems()) == 6
 
 
-def test_an_outage_of_a_thousand_holds_ends_after_a_message_expires() -> None:
+def test_a_message_expires_before_an_outage_uses_up_its_receives() -> None:
     receives = clocks.QUEUE_RETENTION * clocks.EXPIRING_SHARE
     receives /= clocks.HOLD + clocks.ERROR_VISIBILITY_TIMEOUT
     assert receives < clocks.MAX_RECEIVE_COUNT
 
 
-def test_the_table_needs_nothing_but_the_standard_library() -> None:
+def test_the_module_needs_only_the_standard_library() -> None:
     code = "import sys, relay.settings.clocks; print([m for m in sys.modules if 'pydantic' in m])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
@@ -72,7 +72,7 @@ def test_the_table_needs_nothing_but_the_standard_library() -> None:
         (Clocks(hold=0.0, sqsd_inactivity_timeout=130.0), 100.0),
     ],
 )
-def test_a_request_waits_long_enough_for_an_attempt_however_short_the_hold(
+def test_a_request_waits_long_enough_for_an_attempt_even_with_a_short_hold(
     clocks: Clocks, outcome_timeout: float
 ) -> None:
     assert clocks.outcome_timeout == outcome_timeout

@@ -1,4 +1,4 @@
-"""Settings of destinations: what is wrong is said once, and what it may be."""
+"""Settings of destinations: each problem is reported once, with what the value must be."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import pytest
 from relay.settings.loading import load
 
 
-def wrong(**variables: str) -> list[str]:
+def problems(**variables: str) -> list[str]:
     return list(load({f"RELAY_{name}": value for name, value in variables.items()}).problems)
 
 
-def test_a_value_with_a_mistake_is_not_said_to_be_missing_too() -> None:
-    told = wrong(
+def test_an_invalid_value_is_not_reported_as_missing_too() -> None:
+    reported = problems(
         DESTINATION="argo", ARGO_URL="argo.example.com:2746", ARGO_TEMPLATE="t", ARGO_TOKEN="x"
     )
-    assert len(told) == 1
-    assert told[0].startswith("RELAY_ARGO_URL must be an address")
+    assert len(reported) == 1
+    assert reported[0].startswith("RELAY_ARGO_URL must be an address")
 
 
-def test_of_a_destination_that_nobody_knows_nothing_is_asked() -> None:
-    (told,) = wrong(DESTINATION="airplane")
-    assert told.startswith("RELAY_DESTINATION must be one of inngest, ")
-    (routes,) = wrong(ROUTES="*=airplane")
+def test_nothing_is_required_of_an_unknown_destination() -> None:
+    (reported,) = problems(DESTINATION="airplane")
+    assert reported.startswith("RELAY_DESTINATION must be one of inngest, ")
+    (routes,) = problems(ROUTES="*=airplane")
     assert routes.startswith("RELAY_ROUTES must be patterns")
 
 
-def test_what_is_missing_is_said_beside_what_is_wrong() -> None:
-    told = wrong(DESTINATION="temporal", TEMPORAL_ADDRESS="nowhere", TEMPORAL_WORKFLOW="w")
-    assert [sentence.split()[0] for sentence in told if "pip install" not in sentence] == [
+def test_missing_settings_are_reported_together_with_invalid_ones() -> None:
+    reported = problems(DESTINATION="temporal", TEMPORAL_ADDRESS="nowhere", TEMPORAL_WORKFLOW="w")
+    assert [sentence.split()[0] for sentence in reported if "pip install" not in sentence] == [
         "RELAY_TEMPORAL_ADDRESS",
         "RELAY_TEMPORAL_TASK_QUEUE",
     ]
@@ -49,9 +49,9 @@ def test_what_is_missing_is_said_beside_what_is_wrong() -> None:
         ("WEBHOOK_URL", "hooks.example.com"),
     ],
 )
-def test_what_no_destination_could_use_is_a_mistake(name: str, value: str) -> None:
-    (told,) = load({f"RELAY_{name}": value}).mistakes
-    assert told.startswith(f"RELAY_{name} must be ")
+def test_a_value_that_no_destination_could_use_is_a_mistake(name: str, value: str) -> None:
+    (reported,) = load({f"RELAY_{name}": value}).mistakes
+    assert reported.startswith(f"RELAY_{name} must be ")
 
 
 @pytest.mark.parametrize(
@@ -63,5 +63,5 @@ def test_what_no_destination_could_use_is_a_mistake(name: str, value: str) -> No
         ("BULLMQ_URL", "rediss://relay:secret@redis.example.com:6380/2"),
     ],
 )
-def test_what_they_can_use_is_none(name: str, value: str) -> None:
+def test_a_value_that_a_destination_can_use_is_accepted(name: str, value: str) -> None:
     assert load({f"RELAY_{name}": value}).mistakes == ()

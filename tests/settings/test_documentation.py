@@ -1,4 +1,4 @@
-"""docs/settings.md is complete and right."""
+"""docs/settings.md documents every setting with its current default."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +12,7 @@ from relay.settings.reference import meaning, reference, variable
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
 
 
-def test_the_reference_is_the_one_that_the_settings_print() -> None:
+def test_the_reference_is_what_relay_config_prints() -> None:
     written = DOCUMENT.partition("<!-- settings -->\n")[2].partition("<!-- /settings -->")[0]
     assert written.strip() == reference().strip(), "run: relay config --markdown"
 
@@ -23,5 +23,5 @@ def test_a_setting_has_a_meaning(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "figure"), list(asdict(Clocks()).items()))
-def test_the_table_of_clocks_has_the_shipped_figure(name: str, figure: float) -> None:
+def test_the_table_of_clocks_has_the_defaults(name: str, figure: float) -> None:
     assert f"| `{variable(name)}` | {figure:.0f} |" in DOCUMENT

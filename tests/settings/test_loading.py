@@ -1,4 +1,4 @@
-"""Reading settings: sources, every mistake at once, and nothing secret in what is said."""
+"""Loading settings: their sources, all mistakes at once, and no secret in any sentence."""
 
 from __future__ import annotations
 
@@ -14,35 +14,20 @@ from relay.settings.loading import load
 from relay.settings.model import Settings
 from relay.settings.reference import MASK, expected, shown, variable
 
-PLANTED = "s3cr3t-11ne"
-
-
-def test_a_line_that_is_no_variable_is_a_warning(tmp_path: Path) -> None:
-    file = tmp_path / "relay.env"
-    file.write_text(f"RELAY_HOLD=60\nkey is {PLANTED}\n# a comment\nexport RELAY_SLO=9\n=\n")
-    loaded = load({}, file)
-    assert loaded.mistakes == ()
-    assert loaded.warnings == (
-        f"line 2 of {file} is no NAME=value and was ignored",
-        f"line 5 of {file} is no NAME=value and was ignored",
-    )
-    assert (loaded.settings.hold, loaded.settings.slo) == (60, 9)
-
-
 SECRET = "sig-3fd1a0c4"
 VARIABLES = sorted(variable(name) for name in Settings.model_fields)
 VALUES = ["0", "1", "-1", "7.5", "900", "1e9", "nan", "inf", "on", "true", "x", "a,b", "/a,/b"]
 VALUES += ["http://h.example.com:8288", "https://inn.gs", "a.[", " ", "auto", "none", "otlp"]
 
 
-def test_nothing_set_means_every_default_and_no_mistake() -> None:
+def test_without_variables_every_setting_has_its_default() -> None:
     loaded = load({})
     assert loaded.settings == Settings()
     assert loaded.mistakes == loaded.warnings == ()
     assert set(loaded.sources.values()) == {"default"}
 
 
-def test_the_environment_wins_over_the_file_and_each_value_knows_its_source(tmp_path: Path) -> None:
+def test_the_environment_wins_over_the_file_and_each_value_has_its_source(tmp_path: Path) -> None:
     file = tmp_path / "relay.env"
     file.write_text("# comment\nRELAY_HOLD=60\nRELAY_SERVICE='of $HOME'\nPORT=9000\nOTHER=1\n")
     loaded = load({"RELAY_HOLD": "120", "RELAY_LEDGER_TABLE": ""}, file)
@@ -55,7 +40,7 @@ def test_the_environment_wins_over_the_file_and_each_value_knows_its_source(tmp_
     assert loaded.warnings == loaded.mistakes == ()
 
 
-def test_no_file_is_read_unless_it_is_named(
+def test_no_file_is_read_unless_it_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".env").write_text("RELAY_HOLD=60\n")
@@ -69,6 +54,18 @@ def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
     assert "No such file" in mistake
 
 
+def test_a_line_that_is_not_a_variable_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "relay.env"
+    file.write_text(f"RELAY_HOLD=60\nkey is {SECRET}\n# a comment\nexport RELAY_SLO=9\n=\n")
+    loaded = load({}, file)
+    assert loaded.mistakes == ()
+    assert loaded.warnings == (
+        f"line 2 of {file} is not NAME=value and was ignored",
+        f"line 5 of {file} is not NAME=value and was ignored",
+    )
+    assert (loaded.settings.hold, loaded.settings.slo) == (60, 9)
+
+
 def test_settings_built_in_a_program_read_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELAY_HOLD", "1")
     assert Settings().hold != 1
@@ -79,7 +76,7 @@ def test_settings_are_frozen() -> None:
         Settings().hold = 1
 
 
-def test_all_mistakes_are_told_at_once_and_the_other_values_are_kept() -> None:
+def test_all_mistakes_are_reported_at_once_and_the_other_values_are_kept() -> None:
     loaded = load(
         {
             "RELAY_HOLD": "10 minutes",
@@ -95,8 +92,8 @@ def test_all_mistakes_are_told_at_once_and_the_other_values_are_kept() -> None:
             "RELAY_SERVICE": "orders",
         }
     )
-    told = {mistake.split()[0] for mistake in loaded.mistakes}
-    assert told == {
+    named = {mistake.split()[0] for mistake in loaded.mistakes}
+    assert named == {
         "RELAY_HOLD",
         "RELAY_INNGEST_URL",
         "RELAY_METRICS",
@@ -118,7 +115,7 @@ def test_a_mistake_says_what_the_value_must_be() -> None:
 
 
 @pytest.mark.parametrize("name", list(Settings.model_fields))
-def test_every_setting_can_say_what_it_expects(name: str) -> None:
+def test_every_setting_describes_what_it_expects(name: str) -> None:
     assert expected(name)
 
 
@@ -141,7 +138,7 @@ def test_every_setting_can_say_what_it_expects(name: str) -> None:
         "https://münchen.example",
     ],
 )
-def test_a_bad_address_is_refused_without_being_repeated(url: str) -> None:
+def test_an_invalid_address_is_refused_and_not_quoted(url: str) -> None:
     loaded = load({"RELAY_INNGEST_URL": url})
     (mistake,) = loaded.mistakes
     assert mistake.startswith("RELAY_INNGEST_URL must be")
@@ -151,7 +148,7 @@ def test_a_bad_address_is_refused_without_being_repeated(url: str) -> None:
 @pytest.mark.parametrize(
     "key", [f"{SECRET} x", f"https://inn.gs/e/{SECRET}", "a/b", "a\x00b", "schlüssel"]
 )
-def test_a_bad_key_is_refused_without_being_repeated(key: str) -> None:
+def test_an_invalid_key_is_refused_and_not_quoted(key: str) -> None:
     loaded = load({"RELAY_INNGEST_EVENT_KEY": key})
     (mistake,) = loaded.mistakes
     assert mistake.startswith("RELAY_INNGEST_EVENT_KEY must be")
@@ -159,25 +156,25 @@ def test_a_bad_key_is_refused_without_being_repeated(key: str) -> None:
 
 
 @pytest.mark.parametrize("env", ["a\nb", "a\r\nx-more: b", "→", "ü", " ", "\x7f"])
-def test_an_environment_that_no_header_can_carry_is_refused(env: str) -> None:
+def test_an_environment_that_does_not_fit_into_a_header_is_refused(env: str) -> None:
     (mistake,) = load({"RELAY_INNGEST_ENV": env}).mistakes
     assert mistake.startswith("RELAY_INNGEST_ENV must be")
 
 
-def test_a_key_loses_the_line_end_of_the_file_it_was_pasted_from() -> None:
+def test_whitespace_around_a_key_is_removed() -> None:
     key = load({"RELAY_INNGEST_EVENT_KEY": f"{SECRET}\n"}).settings.inngest_event_key
     assert key is not None
     assert key.get_secret_value() == SECRET
     assert shown(key) == MASK
 
 
-def test_an_exception_about_settings_repeats_no_value() -> None:
+def test_an_exception_about_settings_quotes_no_value() -> None:
     with pytest.raises(ValidationError) as caught:
         Settings.model_validate({"inngest_event_key": f"{SECRET} {SECRET}", "hold": SECRET})
     assert SECRET not in str(caught.value)
 
 
-def test_the_address_loses_its_last_slash() -> None:
+def test_a_trailing_slash_is_removed_from_the_address() -> None:
     assert Settings(inngest_url="http://127.0.0.1:8288/").inngest_url == "http://127.0.0.1:8288"
 
 
@@ -192,16 +189,16 @@ def test_an_unknown_variable_is_a_warning_with_the_nearest_name() -> None:
     assert loaded.mistakes == ()
 
 
-def test_the_relations_hold_for_settings_built_in_a_program_too() -> None:
+def test_conflicts_are_refused_for_settings_built_in_a_program_too() -> None:
     with pytest.raises(ValidationError, match="RELAY_HOLD"):
         Settings(hold=10_000.0)
 
 
 @pytest.mark.parametrize("name", ["inngest_event_key", "inngest_signing_key"])
-def test_a_key_and_a_place_to_look_it_up_exclude_each_other(name: str) -> None:
-    place = f"{variable(name)}_SECRET"
-    (mistake,) = load({variable(name): SECRET, place: "relay/key"}).mistakes
-    assert place in mistake
+def test_a_key_and_its_secret_form_exclude_each_other(name: str) -> None:
+    secret_form = f"{variable(name)}_SECRET"
+    (mistake,) = load({variable(name): SECRET, secret_form: "relay/key"}).mistakes
+    assert secret_form in mistake
     assert SECRET not in mistake
 
 
@@ -220,7 +217,7 @@ def test_a_key_and_a_place_to_look_it_up_exclude_each_other(name: str) -> None:
         ("http://127.0.0.1:8288", "on", True),
     ],
 )
-def test_events_are_read_back_from_servers_of_ones_own(
+def test_confirm_mode_is_on_for_self_hosted_servers_by_default(
     url: str, choice: str, *, confirms: bool
 ) -> None:
     loaded = load({"RELAY_INNGEST_URL": url, "RELAY_CONFIRM": choice})
@@ -229,7 +226,7 @@ def test_events_are_read_back_from_servers_of_ones_own(
 
 
 @pytest.mark.parametrize("url", ["https://inn.gs", "https://inngest.example.com"])
-def test_reading_back_without_the_signing_key_it_needs_is_a_mistake(url: str) -> None:
+def test_confirm_mode_without_the_required_signing_key_is_a_mistake(url: str) -> None:
     given = {"RELAY_INNGEST_URL": url, "RELAY_CONFIRM": "on"}
     (mistake,) = load(given).mistakes
     assert "RELAY_INNGEST_SIGNING_KEY" in mistake
@@ -237,14 +234,14 @@ def test_reading_back_without_the_signing_key_it_needs_is_a_mistake(url: str) ->
     assert load({**given, "RELAY_INNGEST_SIGNING_KEY_SECRET": "relay/signing"}).mistakes == ()
 
 
-def test_the_cloud_takes_nothing_without_an_event_key() -> None:
+def test_inngest_cloud_requires_an_event_key() -> None:
     assert "RELAY_INNGEST_EVENT_KEY" in missing(Settings())[0]
     assert missing(Settings(inngest_event_key_secret="relay/key")) == []
     assert missing(Settings(inngest_url="http://localhost:8288")) == []
 
 
 @given(st.dictionaries(st.sampled_from(VARIABLES), st.sampled_from(VALUES), max_size=12))
-def test_any_environment_gives_settings_that_hold_their_own_relations(
+def test_any_environment_gives_settings_without_conflicts(
     environ: dict[str, str],
 ) -> None:
     loaded = load(environ)

@@ -1,4 +1,4 @@
-"""Names and addresses of what is elsewhere: a slip is told here, not at each message."""
+"""Names of queues, tables and secrets: a mistake is reported when the settings are loaded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLANTED = "s3cr3t-5c1e"
     ],
 )
 @pytest.mark.parametrize("variable", ["RELAY_QUEUE_URL", "RELAY_DLQ_URL"])
-def test_a_queue_has_no_password_that_could_be_shown(variable: str, value: str) -> None:
+def test_a_password_in_a_queue_url_is_a_mistake_and_not_shown(variable: str, value: str) -> None:
     loaded = load({variable: value})
     (mistake,) = loaded.mistakes
     assert mistake.startswith(variable)
@@ -26,14 +26,14 @@ def test_a_queue_has_no_password_that_could_be_shown(variable: str, value: str) 
 
 
 @pytest.mark.parametrize("value", ["a table", "x", "http://table", "täble", "a" * 256])
-def test_a_ledger_of_no_possible_name_is_a_mistake(value: str) -> None:
+def test_an_impossible_table_name_is_a_mistake(value: str) -> None:
     assert "DynamoDB table" in load({"RELAY_LEDGER_TABLE": value}).mistakes[0]
 
 
 @pytest.mark.parametrize(
     "value", ["relay-ledger", "arn:aws:dynamodb:eu-west-1:123456789012:table/relay-ledger"]
 )
-def test_a_ledger_goes_by_name_or_arn(value: str) -> None:
+def test_a_table_is_given_by_name_or_arn(value: str) -> None:
     assert load({"RELAY_LEDGER_TABLE": value}).settings.ledger_table == value
 
 
@@ -47,7 +47,7 @@ def test_a_ledger_goes_by_name_or_arn(value: str) -> None:
         ("RELAY_PREFECT_API_KEY_SECRET", f"user:{PLANTED}"),
     ],
 )
-def test_a_secret_put_where_its_place_belongs_is_a_mistake_and_not_shown(
+def test_a_secret_in_place_of_its_name_is_a_mistake_and_not_shown(
     variable: str, value: str
 ) -> None:
     loaded = load({variable: value})
@@ -66,7 +66,7 @@ def test_a_secret_put_where_its_place_belongs_is_a_mistake_and_not_shown(
         "arn:aws-us-gov:ssm:us-gov-west-1:123456789012:parameter/relay/key",
     ],
 )
-def test_the_place_of_a_secret_is_a_name_an_arn_or_a_parameter(value: str) -> None:
+def test_a_secret_is_given_by_name_arn_or_parameter(value: str) -> None:
     loaded = load({"RELAY_INNGEST_EVENT_KEY_SECRET": value})
     assert loaded.mistakes == ()
     assert loaded.settings.inngest_event_key_secret == value

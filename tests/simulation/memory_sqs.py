@@ -1,4 +1,4 @@
-"""SQS without sockets: the local server's own queues, called by the relay's and sqsd's clients."""
+"""SQS without sockets: the local server's queues, called by the relay's and sqsd's clients."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from relay.local.sqs.actions.call import Call
 from relay.local.sqs.errors import SqsError
 from relay.local.sqs.faults import NO_FAULT
 from relay.local.sqs.moves import MoveTasks
-from relay.local.sqs.queue import Queue as Inside
-from relay.local.sqsd.queue import Queue as DaemonQueue
+from relay.local.sqs.queue import Queue as ServerQueue
+from relay.local.sqsd.queue import Queue as SqsdQueue
 from relay.local.sqsd.queue import QueueError
 
 LATENCY = 0.01
@@ -39,7 +39,7 @@ class LoopClock:
 
 
 class MemorySqs:
-    """A main queue and its dead-letter queue, with the attributes that the stack gives them."""
+    """An SQS account in memory whose queues are called without a network."""
 
     def __init__(self, clock: LoopClock) -> None:
         self.account = Account("000000000000", "us-east-1", clock=clock)
@@ -47,12 +47,12 @@ class MemorySqs:
         self.requests: Counter[str] = Counter()
         self._moves = MoveTasks(self.account)
 
-    def queue(self, name: str, **attributes: object) -> Inside:
+    def queue(self, name: str, **attributes: object) -> ServerQueue:
         wanted = {key: str(value) for key, value in attributes.items()}
         return self.account.create(name, wanted, {})
 
     async def call(self, action: str, request: Mapping[str, Any]) -> Any:
-        """One request and its answer, as they look after their way over the wire.
+        """One request and its answer, encoded and decoded as on the wire.
 
         Raises:
             SqsError: it is refused.
@@ -65,13 +65,13 @@ class MemorySqs:
             answer = await answer
         return msgspec.json.decode(msgspec.json.encode(answer or {}))
 
-    def client(self, queue: Inside) -> Queue:
+    def client(self, queue: ServerQueue) -> Queue:
         """The relay's client of a queue."""
         return Queue(_MemoryWire(self), self.account.url_of(queue), queue.arn)
 
-    def daemon(self, queue: Inside) -> DaemonQueue:
-        """The daemon's client of a queue."""
-        return _MemoryDaemonQueue(self, self.account.url_of(queue))
+    def sqsd(self, queue: ServerQueue) -> SqsdQueue:
+        """sqsd's client of a queue."""
+        return _MemorySqsdQueue(self, self.account.url_of(queue))
 
 
 class _MemoryWire(JsonClient):
@@ -87,7 +87,7 @@ class _MemoryWire(JsonClient):
             ) from error
 
 
-class _MemoryDaemonQueue(DaemonQueue):
+class _MemorySqsdQueue(SqsdQueue):
     def __init__(self, sqs: MemorySqs, url: str) -> None:
         super().__init__(url, endpoint_url="http://sqs", region="us-east-1", polls=1)
         self._sqs = sqs

@@ -1,4 +1,4 @@
-"""The end of patience: what the queue is about to delete is dead-lettered, and nothing before."""
+"""Messages are dead-lettered when the queue is about to delete them, and not before."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOUR = 3_600.0
 MODES = pytest.mark.parametrize("push", [False, True], ids=["pull", "push"])
 
 
-def test_the_shortest_hold_still_tells_a_person_before_the_queue_deletes() -> None:
+def test_the_shortest_hold_still_dead_letters_before_the_queue_deletes() -> None:
     async def main() -> None:
         world = World()
         world.orchestrator.outage = SILENT
@@ -24,7 +24,7 @@ def test_the_shortest_hold_still_tells_a_person_before_the_queue_deletes() -> No
         await asyncio.sleep(LIMIT + HOUR)
         async with world.pushing(hold=clocks.Clocks(hold=0.0).outcome_timeout):
             await asyncio.sleep(HOUR)
-        assert set(world.letters) == set(world.ids)
+        assert set(world.dead_letters) == set(world.ids)
 
     run(main)
 
@@ -48,11 +48,11 @@ def test_past_nine_tenths_of_the_retention_a_message_becomes_a_dead_letter(
             await asyncio.sleep(3.5 * HOUR)
             assert not world.dead.messages()
             await asyncio.sleep(HOUR)
-            assert set(world.letters) == set(world.ids[:20])
+            assert set(world.dead_letters) == set(world.ids[:20])
             world.orchestrator.outage = None
             await world.empty(within=clocks.VISIBILITY_TIMEOUT)
-        assert {letter.code for letter in world.letters.values()} == {"expiring"}
-        sent = [letter.sent_at for letter in world.letters.values()]
+        assert {origin.code for origin in world.dead_letters.values()} == {"expiring"}
+        sent = [origin.sent_at for origin in world.dead_letters.values()]
         assert all(at is not None and at < world.clock.time() - LIMIT for at in sent)
         assert set(world.orchestrator.accepted) == set(world.ids[20:])
 
@@ -60,7 +60,7 @@ def test_past_nine_tenths_of_the_retention_a_message_becomes_a_dead_letter(
 
 
 @pytest.mark.parametrize("outage", [REFUSED, SILENT], ids=["refused", "silent"])
-def test_pull_mode_tells_of_what_it_had_not_taken_when_the_outage_began(outage: Outage) -> None:
+def test_pull_mode_dead_letters_messages_it_has_not_received_yet(outage: Outage) -> None:
     async def main() -> None:
         world = World()
         world.orchestrator.outage = outage
@@ -71,7 +71,7 @@ def test_pull_mode_tells_of_what_it_had_not_taken_when_the_outage_began(outage: 
             await asyncio.sleep(0.9 * HOUR)
             assert not world.dead.messages()
             await asyncio.sleep(0.5 * HOUR)
-            assert set(world.letters) == set(world.ids[:1_500])
+            assert set(world.dead_letters) == set(world.ids[:1_500])
             assert world.most_receives <= 1
             world.orchestrator.outage = None
             await world.empty(within=clocks.VISIBILITY_TIMEOUT)
@@ -81,9 +81,7 @@ def test_pull_mode_tells_of_what_it_had_not_taken_when_the_outage_began(outage: 
 
 
 @MODES
-def test_a_copy_says_that_it_may_have_run_where_an_attempt_had_an_unknown_end(
-    *, push: bool
-) -> None:
+def test_a_copy_says_that_it_may_have_run_if_an_attempt_had_an_unknown_end(*, push: bool) -> None:
     async def main() -> None:
         world = World()
         await world.publish(3)
@@ -91,14 +89,14 @@ def test_a_copy_says_that_it_may_have_run_where_an_attempt_had_an_unknown_end(
         world.orchestrator.outage = SILENT
         async with relaying(world, push=push):
             await asyncio.sleep(2 * HOUR)
-        assert any(letter.may_have_run for letter in world.letters.values())
+        assert any(origin.may_have_run for origin in world.dead_letters.values())
         assert not world.left
 
     run(main)
 
 
 @MODES
-def test_what_is_old_is_delivered_all_the_same_while_the_way_is_free(*, push: bool) -> None:
+def test_old_messages_are_delivered_while_the_destination_is_available(*, push: bool) -> None:
     async def main() -> None:
         world = World()
         await world.publish(20)
@@ -106,6 +104,6 @@ def test_what_is_old_is_delivered_all_the_same_while_the_way_is_free(*, push: bo
         async with relaying(world, push=push):
             await world.empty(within=60)
         assert set(world.orchestrator.accepted) == set(world.ids)
-        assert not world.letters
+        assert not world.dead_letters
 
     run(main)

@@ -63,7 +63,7 @@ def test_push_mode_survives_six_hours_and_counts_one_receive_a_hold(
     async def main() -> None:
         world = World()
         await world.publish(20)
-        async with world.pushing(replace(FEW, backlog=prefetched)) as daemon:
+        async with world.pushing(replace(FEW, backlog=prefetched)) as sqsd:
             await asyncio.sleep(0.2)
             world.orchestrator.outage = outage
             await world.publish(60)
@@ -71,7 +71,7 @@ def test_push_mode_survives_six_hours_and_counts_one_receive_a_hold(
             assert world.most_receives <= 6 * HOUR / clocks.HOLD + 1
             world.orchestrator.outage = None
             await world.empty(within=clocks.VISIBILITY_TIMEOUT)
-            assert len(daemon.posts) <= (6 * HOUR / clocks.HOLD + 3) * FEW.http_connections + 80
+            assert len(sqsd.posts) <= (6 * HOUR / clocks.HOLD + 3) * FEW.http_connections + 80
         delivered_once(world)
         start, end = world.circuit
         assert (start.state, end.state) == ("halted" if outage is FORBIDDEN else "open", "closed")
@@ -79,7 +79,7 @@ def test_push_mode_survives_six_hours_and_counts_one_receive_a_hold(
     run(main)
 
 
-def test_push_mode_receives_only_what_is_in_hand_again() -> None:
+def test_push_mode_receives_only_held_messages_again() -> None:
     async def main() -> None:
         world = World()
         world.orchestrator.outage = REFUSED
@@ -101,14 +101,14 @@ def test_the_relay_itself_may_be_down_for_six_hours(*, crashing: bool) -> None:
     async def main() -> None:
         world = World()
         await world.publish(40)
-        async with world.pushing() as daemon:
-            application = daemon.application
-            daemon.application = _bad_gateway if crashing else None
+        async with world.pushing() as sqsd:
+            application = sqsd.application
+            sqsd.application = _bad_gateway if crashing else None
             await asyncio.sleep(6 * HOUR)
             tries = 6 * HOUR / clocks.ERROR_VISIBILITY_TIMEOUT
             assert tries - 2 <= world.most_receives <= tries + 1
             assert world.most_receives < clocks.MAX_RECEIVE_COUNT / 10
-            daemon.application = application
+            sqsd.application = application
             await world.empty(within=clocks.VISIBILITY_TIMEOUT)
         delivered_once(world)
 
@@ -133,14 +133,14 @@ def test_a_relay_that_dies_again_and_again_in_an_outage_loses_nothing(*, push: b
     run(main)
 
 
-def test_the_same_outage_empties_the_queue_where_the_daemon_keeps_its_defaults() -> None:
+def test_the_same_outage_empties_the_queue_with_the_defaults_of_sqsd() -> None:
     async def main() -> None:
         world = World(max_receive_count=10)
         world.orchestrator.outage = REFUSED
         await world.publish(50)
         async with world.pushing(SqsdOptions(), hold=0.0):
             await asyncio.sleep(60)
-        # What a short ErrorVisibilityTimeout and an instant 503 do: the counter-example.
+        # The counter-example: a short ErrorVisibilityTimeout and an instant 503.
         assert len(world.dead.messages()) == 50
 
     run(main)

@@ -1,10 +1,10 @@
-"""The queue's retention may change while the relay polls: what is old then is what counts."""
+"""The queue's retention may change while the relay polls; its current value counts."""
 
 from __future__ import annotations
 
 import asyncio
 
-from relay.sources.poller.expiring import READ_EVERY
+from relay.delivery.retention import REFRESH_EVERY
 from tests.forwarding.virtual_time import run
 from tests.simulation.world import REFUSED, World
 
@@ -17,7 +17,7 @@ async def keep_for(world: World, hours: int) -> None:
     await world.sqs.call("SetQueueAttributes", request)
 
 
-def test_a_shorter_retention_is_seen_in_time_to_tell_a_person() -> None:
+def test_a_shorter_retention_is_read_in_time_to_dead_letter() -> None:
     async def main() -> None:
         world = World()
         world.orchestrator.outage = REFUSED
@@ -26,14 +26,14 @@ def test_a_shorter_retention_is_seen_in_time_to_tell_a_person() -> None:
             await asyncio.sleep(HOUR)
             await keep_for(world, 6)
             await asyncio.sleep(4 * HOUR)
-            assert not world.letters
+            assert not world.dead_letters
             await asyncio.sleep(HOUR)
-            assert set(world.letters) == set(world.ids)
+            assert set(world.dead_letters) == set(world.ids)
 
     run(main)
 
 
-def test_with_a_longer_one_patience_lasts_longer() -> None:
+def test_with_a_longer_retention_messages_wait_longer() -> None:
     async def main() -> None:
         world = World()
         await keep_for(world, 3)
@@ -43,7 +43,7 @@ def test_with_a_longer_one_patience_lasts_longer() -> None:
             await asyncio.sleep(HOUR)
             await keep_for(world, 6)
             await asyncio.sleep(3 * HOUR)
-            assert not world.letters
+            assert not world.dead_letters
             world.orchestrator.outage = None
             await world.empty(within=HOUR)
         assert set(world.orchestrator.accepted) == set(world.ids)
@@ -51,11 +51,11 @@ def test_with_a_longer_one_patience_lasts_longer() -> None:
     run(main)
 
 
-def test_it_is_asked_for_once_an_hour() -> None:
+def test_the_retention_is_read_once_an_hour() -> None:
     async def main() -> None:
         world = World()
         async with world.pulling():
-            await asyncio.sleep(10.5 * READ_EVERY)
+            await asyncio.sleep(10.5 * REFRESH_EVERY)
         assert world.sqs.requests["GetQueueAttributes"] == 1 + 10
 
     run(main)

@@ -1,4 +1,4 @@
-"""Everything but the network: real queues, a real relay, an orchestrator that can be down."""
+"""A simulated world: real queues, a real relay, an orchestrator that can be down, no network."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from relay.settings import clocks
 from relay.sources.poller import Poller
 from relay.sources.sqsd import PushApp
 from tests.forwarding.virtual_time import now
-from tests.simulation.daemon import Daemon
 from tests.simulation.memory_sqs import LoopClock, MemorySqs
+from tests.simulation.sqsd import VirtualSqsd
 
 SHIPPED = SqsdOptions(
     http_connections=clocks.HTTP_CONNECTIONS,
@@ -40,7 +40,7 @@ SHIPPED = SqsdOptions(
     error_visibility_timeout=int(clocks.ERROR_VISIBILITY_TIMEOUT),
     retention_period=int(clocks.SQSD_RETENTION),
 )
-"""sqsd as the deployment files set it."""
+"""sqsd with the settings of the deployment files."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ FORBIDDEN = Outage(
 
 
 class Orchestrator:
-    """Runs an id once, as one that remembers; `outage` says what everybody gets instead."""
+    """Counts the accepted events by id; during an `outage` every request fails instead."""
 
     limits = Limits()
 
@@ -80,8 +80,8 @@ class Orchestrator:
         return [Delivered(f"ref-{event.id}") for event in events]
 
 
-class _Letters:
-    """Dead letters, sent to the real queue."""
+class _QueueStore:
+    """Sends dead letters to the simulated queue."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -97,7 +97,7 @@ class _Letters:
 
 @dataclass
 class World:
-    """One queue, its dead-letter queue, the orchestrator, and what the relay stated."""
+    """One queue, its dead-letter queue, the orchestrator, and the relay's facts."""
 
     max_receive_count: int = clocks.MAX_RECEIVE_COUNT
     seed: int = 1
@@ -119,7 +119,7 @@ class World:
         self.ids: list[str] = []
 
     async def publish(self, count: int) -> None:
-        """So many messages with one event each."""
+        """Send so many messages with one event each."""
         queue = self.sqs.client(self.main)
         first = len(self.ids)
         names = [f"order-{first + n}" for n in range(count)]
@@ -129,12 +129,12 @@ class World:
 
     @property
     def left(self) -> int:
-        """Messages in the main queue, hidden ones too."""
+        """The number of messages in the main queue, hidden ones included."""
         return len(self.main.messages())
 
     @property
-    def letters(self) -> dict[str, Origin]:
-        """The dead letters' pasts, by the id of their events."""
+    def dead_letters(self) -> dict[str, Origin]:
+        """The origins of the dead letters, by the id of their events."""
         return {_name(stored): unpack(_packed(stored)) for stored in self.dead.messages()}
 
     @property
@@ -149,12 +149,12 @@ class World:
     async def empty(self, within: float) -> None:
         """Return when the main queue is empty; fails after so many seconds."""
         async with asyncio.timeout(within):
-            while self.left:  # noqa: ASYNC110 - the queue is no part of the loop
+            while self.left:  # noqa: ASYNC110 - the queue has no event to wait for
                 await asyncio.sleep(1.0)
 
     @asynccontextmanager
     async def relay(self) -> AsyncIterator[tuple[Handler, Forwarder]]:
-        """The relay's middle, wired as the relay wires it."""
+        """The relay's handler and forwarder, built as `relay.app.core` builds them."""
         chance = random.Random(self.seed).random
         forwarder = Forwarder(
             self.orchestrator,
@@ -167,7 +167,7 @@ class World:
             lambda message: decode(message, Rules()),
             forwarder,
             DeadLetterQueue(
-                _Letters(self.sqs.client(self.dead)),
+                _QueueStore(self.sqs.client(self.dead)),
                 observe=self.facts.append,
                 clock=self.clock.time,
             ),
@@ -203,15 +203,15 @@ class World:
     @asynccontextmanager
     async def pushing(
         self, options: SqsdOptions = SHIPPED, *, hold: float = clocks.HOLD
-    ) -> AsyncIterator[Daemon]:
+    ) -> AsyncIterator[VirtualSqsd]:
         """sqsd and `relay serve` with the shipped settings."""
         async with AsyncExitStack() as stack:
             handler, _ = await stack.enter_async_context(self.relay())
             app = PushApp(handler.handle, hold=hold, ready=lambda: (True, {}))
-            daemon = Daemon(self.sqs.daemon(self.main), options, self.clock)
-            daemon.application = app.asgi()
-            daemon.start(stack)
-            yield daemon
+            sqsd = VirtualSqsd(self.sqs.sqsd(self.main), options, self.clock)
+            sqsd.application = app.asgi()
+            sqsd.start(stack)
+            yield sqsd
 
 
 async def _expire(handler: Handler) -> None:

@@ -1,4 +1,4 @@
-"""Push mode over real sockets: 200 only for what may be deleted, held while it waits."""
+"""Push mode over real sockets: 200 only for messages that may be deleted; the others are held."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEADERS = {"X-Aws-Sqsd-Msgid": "m-1", "X-Aws-Sqsd-Queue": "main", "User-Agent": 
 
 
 class Scripted:
-    """A handler that keeps what it was given and answers as it is told."""
+    """A handler that keeps its messages and returns a scripted outcome."""
 
     def __init__(self, answer: Callable[[Message], Awaitable[Outcome]] | Outcome) -> None:
         self.answer = answer
@@ -70,7 +70,7 @@ async def test_only_a_settled_message_is_answered_200(outcome: Outcome, status: 
     assert answer.status_code == status
 
 
-async def test_reads_everything_that_the_daemon_tells() -> None:
+async def test_reads_every_header_of_sqsd() -> None:
     scripted = Scripted(Delivered())
     async with client(scripted) as (http, _):
         await http.post(
@@ -131,7 +131,7 @@ async def test_a_body_that_sqs_cannot_have_sent_is_refused() -> None:
         ("/", HEADERS, "emptied_body"),
     ],
 )
-async def test_a_request_that_is_not_the_daemons_is_refused_with_a_code(
+async def test_a_request_that_is_not_from_sqsd_is_refused_with_a_code(
     path: str, headers: dict[str, str], code: str
 ) -> None:
     scripted = Scripted(Delivered())
@@ -154,7 +154,7 @@ async def test_a_periodic_task_is_a_message_without_a_body() -> None:
     assert scripted.messages[0].task == PeriodicTask("nightly", "2026-01-02T00:00:00Z")
 
 
-async def test_a_request_is_held_and_then_given_back() -> None:
+async def test_a_request_is_held_and_then_answered_503() -> None:
     scripted = Scripted(forever)
     async with client(scripted, hold=0.05) as (http, _):
         answer = await http.post("/", headers=HEADERS, content=b"{}")
@@ -170,7 +170,7 @@ async def test_a_disconnect_ends_the_wait() -> None:
         await asyncio.wait_for(scripted.cancelled.wait(), 10)
 
 
-async def test_after_stop_everything_comes_again() -> None:
+async def test_after_a_stop_every_request_is_answered_503() -> None:
     scripted = Scripted(Delivered())
     async with client(scripted) as (http, app):
         app.stop()

@@ -1,4 +1,4 @@
-"""As much of CloudWatch Logs Insights as the documented queries need, over lines of JSON."""
+"""The part of CloudWatch Logs Insights that the documented queries use, over JSON lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CALL = re.compile(r"(\w+)\(([^)]*)\)(?: as (\w+))?")
 
 
 class Query:
-    """One query: which fields it names, and which lines it selects."""
+    """A parsed query: the fields it names, and the lines it selects."""
 
     def __init__(self, text: str) -> None:
         self.commands = [part.strip().partition(" ")[::2] for part in text.split("|")]
@@ -37,7 +37,7 @@ class Query:
 
     @property
     def fields(self) -> set[str]:
-        """The fields of a line that it speaks of."""
+        """The fields of a line that the query names."""
         return self.named - self.made - BUILT_IN
 
     def select(self, lines: list[Line]) -> list[Line]:

@@ -1,4 +1,4 @@
-"""A collector of OpenTelemetry over HTTP, on loopback."""
+"""An OpenTelemetry collector over HTTP, on loopback."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 
 @contextmanager
-def collecting(take: Callable[[str, bytes], int]) -> Iterator[str]:
-    """Its URL. `take` gets the path and the body of each request and says the answer's status."""
+def otlp_collector(take: Callable[[str, bytes], int]) -> Iterator[str]:
+    """Run it and yield its URL. `take` gets each request's path and body and returns the status."""
 
     class Collector(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

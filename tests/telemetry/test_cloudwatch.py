@@ -1,4 +1,4 @@
-"""CloudWatch's own API, as moto has it."""
+"""The CloudWatch sinks: `PutMetricData` against moto, EMF in a file and to the agent."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from relay.aws.cloudwatch import has_credentials, put_metrics
 from relay.aws.errors import AwsError
 from relay.aws.session import open_session
 from relay.telemetry import metrics
-from relay.telemetry.cloudwatch import CloudWatchSink, EmfAgentSink, EmfLineSink, append_to
+from relay.telemetry.cloudwatch import CloudWatchSink, EmfAgentSink, EmfLineSink, appender
+from relay.telemetry.recorder import Recorder
 from relay.telemetry.report import SinkError, State
-from tests.telemetry.samples import DIMENSIONS, NOW, busy, recorder, report
+from tests.telemetry.samples import DIMENSIONS, NOW, busy_recorder, report
 
 
 class TestEmf:
     @staticmethod
     def checked(line: str) -> dict[str, Any]:
-        """The document, held to the format's rules."""
+        """The document, after checks of the format's rules."""
         found: dict[str, Any] = json.loads(line)
         (directive,) = found["_aws"]["CloudWatchMetrics"]
         assert directive["Namespace"] == metrics.NAMESPACE
@@ -37,9 +38,9 @@ class TestEmf:
         return found
 
     async def test_a_file_gets_pure_json_lines(self, tmp_path: Path) -> None:
-        sink = EmfLineSink(append_to(tmp_path / "emf"))
-        await sink.put(report(busy()))
-        await sink.put(report(recorder()))
+        sink = EmfLineSink(appender(tmp_path / "emf"))
+        await sink.put(report(busy_recorder()))
+        await sink.put(report(Recorder()))
         first, second, third = map(self.checked, (tmp_path / "emf").read_text().splitlines())
         assert first["Delivered"] == 200
         assert first["RejectedByCode"] == {"empty_name": 1, "not_json": 2}
@@ -49,11 +50,11 @@ class TestEmf:
         assert third["Delivered"] == 0
         assert "EndToEndAge" not in third
 
-    async def test_a_file_that_cannot_be_written_is_no_error_of_ours(self, tmp_path: Path) -> None:
+    async def test_a_file_that_cannot_be_written_is_a_sink_error(self, tmp_path: Path) -> None:
         with pytest.raises(SinkError, match="No such file"):
-            await EmfLineSink(append_to(tmp_path / "missing" / "emf")).put(report(busy()))
+            await EmfLineSink(appender(tmp_path / "missing" / "emf")).put(report(busy_recorder()))
 
-    async def test_the_agents_port_gets_lines_with_their_log_group(self) -> None:
+    async def test_the_agents_port_gets_lines_with_the_log_group(self) -> None:
         got = asyncio.Queue[bytes]()
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -62,15 +63,15 @@ class TestEmf:
 
         async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            await EmfAgentSink("127.0.0.1", port, "/relay/metrics").put(report(busy()))
+            await EmfAgentSink("127.0.0.1", port, "/relay/metrics").put(report(busy_recorder()))
             text = (await got.get()).decode()
         documents = [self.checked(line) for line in text.splitlines()]
         assert {d["_aws"]["LogGroupName"] for d in documents} == {"/relay/metrics"}
         assert documents[0]["Received"] == 200
 
-    async def test_an_agent_that_is_not_there_is_no_error_of_ours(self) -> None:
-        with pytest.raises(SinkError, match="does not listen"):
-            await EmfAgentSink("127.0.0.1", 1, "g").put(report(recorder()))
+    async def test_an_agent_that_does_not_listen_is_a_sink_error(self) -> None:
+        with pytest.raises(SinkError, match="cannot send to the CloudWatch agent"):
+            await EmfAgentSink("127.0.0.1", 1, "g").put(report(Recorder()))
 
 
 AWS = {
@@ -111,13 +112,15 @@ class TestCloudWatch:
         (point,) = found["Datapoints"]
         return dict(point)
 
-    async def test_it_has_every_metric_under_our_dimensions(self, url: str) -> None:
+    async def test_it_gets_every_metric_under_our_dimensions(self, url: str) -> None:
         async with open_session() as session:
 
             async def put(namespace: str, entries: Any) -> None:
                 await put_metrics(session, namespace, entries)
 
-            await CloudWatchSink(put).put(report(busy(), State(in_flight=5, circuit="open")))
+            await CloudWatchSink(put).put(
+                report(busy_recorder(), State(in_flight=5, circuit="open"))
+            )
         sums = {
             name: await asyncio.to_thread(self.statistics, url, name, Statistics=["Sum"])
             for name in ("Received", "Delivered", "Rejected", "Ambiguous", "CircuitState")
@@ -139,13 +142,13 @@ class TestCloudWatch:
         assert (age["Minimum"], age["Maximum"]) == (0.0, 200.0)
         assert age["Sum"] == pytest.approx(sum(range(200)), rel=0.02)
 
-    async def test_a_percentile_survives(self) -> None:
+    async def test_percentiles_are_preserved(self) -> None:
         sent: list[dict[str, Any]] = []
 
         async def put(_namespace: str, entries: Any) -> None:
             sent.extend(entries)
 
-        await CloudWatchSink(put).put(report(busy()))
+        await CloudWatchSink(put).put(report(busy_recorder()))
         ages = [entry for entry in sent if entry["MetricName"] == "EndToEndAge"]
         assert all(len(entry["Values"]) <= 150 for entry in sent if "Values" in entry)
         values = [
@@ -156,9 +159,7 @@ class TestCloudWatch:
         ]
         assert sorted(values)[int(0.95 * len(values))] == pytest.approx(190, rel=0.05)
 
-    async def test_an_error_of_aws_is_a_sentence_with_the_permission(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_an_aws_error_names_the_permission(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name, value in AWS.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")

@@ -1,14 +1,21 @@
-"""The thread that writes lines: nobody waits for a disk or a full pipe."""
+"""The thread that writes lines, and the file that it rotates."""
 
 from __future__ import annotations
 
+import resource
+import signal
 import threading
-from collections.abc import Callable
+from pathlib import Path
 
-from relay.telemetry.log_writer import LineWriter
+import pytest
+
+from relay.telemetry.log_writer import LineWriter, LogFile
+from tests.telemetry.samples import wait_for
+
+FULL = Path("/dev/full")
 
 
-def test_lines_come_in_order_and_many_at_a_time() -> None:
+def test_lines_are_written_in_order_and_many_at_a_time() -> None:
     texts: list[bytes] = []
     writer = LineWriter(texts.append)
     for number in range(5_000):
@@ -18,7 +25,7 @@ def test_lines_come_in_order_and_many_at_a_time() -> None:
     assert len(texts) < 500
 
 
-def test_a_pipe_that_nobody_reads_costs_lines_beyond_the_limit_and_no_time() -> None:
+def test_lines_beyond_the_limit_are_dropped_without_waiting() -> None:
     stuck, reached = threading.Event(), threading.Event()
     texts: list[bytes] = []
 
@@ -32,42 +39,83 @@ def test_a_pipe_that_nobody_reads_costs_lines_beyond_the_limit_and_no_time() -> 
     reached.wait()
     for _ in range(50):
         writer.take(b"0123456789")
-    assert writer.take_lost() == 40
-    assert writer.take_lost() == 0
+    assert writer.take_lost_lines() == 40
+    assert writer.take_lost_lines() == 0
     stuck.set()
     writer.close()
     assert b"".join(texts).count(b"0123456789") == 10
 
 
-def test_a_disk_that_fails_costs_the_lines_of_that_time_and_is_told_once() -> None:
-    failing, texts, told = [True], list[bytes](), list[str | None]()
+def test_lines_of_a_failed_write_are_dropped_and_the_failure_is_reported_once() -> None:
+    failing, texts, reasons = [True], list[bytes](), list[str | None]()
 
     def write(text: bytes) -> None:
         if failing[0]:
             raise OSError(28, "No space left on device")
         texts.append(text)
 
-    writer = LineWriter(write, told=told.append)
+    writer = LineWriter(write, on_change=reasons.append)
     writer.take(b"a")
-    lost = _until(writer.take_lost)
+    lost = wait_for(writer.take_lost_lines)
     writer.take(b"a")
-    lost += _until(writer.take_lost)
+    lost += wait_for(writer.take_lost_lines)
     failing[0] = False
     writer.take(b"b")
     writer.close()
-    assert (lost, texts, told) == (2, [b"b\n"], ["No space left on device", None])
+    assert (lost, texts, reasons) == (2, [b"b\n"], ["No space left on device", None])
 
 
-def test_nothing_is_taken_after_the_end() -> None:
+def test_lines_after_close_are_dropped() -> None:
     writer = LineWriter(lambda _text: None)
     writer.close()
     writer.take(b"late")
-    assert writer.take_lost() == 1
+    assert writer.take_lost_lines() == 1
 
 
-def _until(condition: Callable[[], int | bool]) -> int:
-    """The condition's first true value."""
-    pause = threading.Event()
-    while not (found := condition()):
-        pause.wait(0.005)
-    return int(found)
+def test_a_file_is_rotated_before_it_is_too_large_and_loses_no_line(
+    tmp_path: Path,
+) -> None:
+    file = LogFile(tmp_path / "audit.log", max_bytes=1_000, backups=3)
+    for number in range(60):
+        file.write(b"%049d\n" % number)
+    file.close()
+    found = sorted(tmp_path.iterdir(), key=lambda path: path.name, reverse=True)
+    assert [path.name for path in found] == [
+        "audit.log.3",
+        "audit.log.2",
+        "audit.log.1",
+        "audit.log",
+    ][-len(found) :]
+    assert all(path.stat().st_size <= 1_000 for path in found)
+    numbers = [int(line) for path in found for line in path.read_text().splitlines()]
+    assert numbers == list(range(60))
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no device that is always full")
+def test_a_file_on_a_full_disk_can_be_closed() -> None:
+    file = LogFile(FULL)
+    with pytest.raises(OSError, match="space"):
+        file.write(b"a line\n")
+    file.close()
+
+
+def test_writing_resumes_when_the_disk_was_full_at_the_rotation(
+    tmp_path: Path,
+) -> None:
+    file, line = LogFile(tmp_path / "audit.log", max_bytes=100, backups=3), b"%039d\n" % 7
+    file.write(line)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60, before[1]))
+    try:
+        for _ in range(4):
+            with pytest.raises(OSError, match="large"):
+                file.write(line)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    file.write(line)
+    file.close()
+    found = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert found.endswith(line)
+    assert (tmp_path / "audit.log.1").exists()

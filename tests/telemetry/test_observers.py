@@ -1,4 +1,4 @@
-"""Observers hear every fact in order, and their mistakes harm nobody."""
+"""Observers get every fact in order, and an error in one affects no other fact or observer."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from relay.model.facts import DeletedLate, Fact, LeaseLost, Received
-from relay.telemetry.observers import Observers, Ways
+from relay.telemetry.observers import FactHandlers, Observers
 from tests.telemetry.samples import message
 
 
-class Hearing:
-    """Keeps what it hears, but for leases that were lost: there it has a mistake."""
+class RecordingObserver:
+    """Keeps all facts, but raises for `LeaseLost`."""
 
     def __init__(self) -> None:
         self.facts: list[Fact] = []
         self.rounds = 0
-        self.ways: Ways = {
-            Received: self.hear,
-            DeletedLate: self.hear,
+        self.handlers: FactHandlers = {
+            Received: self.keep,
+            DeletedLate: self.keep,
             LeaseLost: self.fail,
         }
 
-    def hear(self, facts: Iterator[Fact]) -> None:
+    def keep(self, facts: Iterator[Fact]) -> None:
         self.facts.extend(facts)
 
     def fail(self, facts: Iterator[Fact]) -> None:
@@ -34,26 +34,26 @@ class Hearing:
         self.rounds += 1
 
 
-class Deaf:
-    """Never gets as far as to hear a fact."""
+class BrokenObserver:
+    """Raises before it takes a fact, and at the end of the round."""
 
     def __init__(self) -> None:
-        self.ways: Ways = {DeletedLate: self.hear}
+        self.handlers: FactHandlers = {DeletedLate: self.fail}
 
-    def hear(self, facts: Iterator[Fact]) -> None:
+    def fail(self, facts: Iterator[Fact]) -> None:
         raise OSError("a disk")
 
     def end_round(self) -> None:
         raise OSError("a disk")
 
 
-class Turns:
-    """What is to be called soon, called by hand."""
+class ManualLoop:
+    """`call_soon` whose calls are made by hand."""
 
     def __init__(self) -> None:
         self.waiting: list[Callable[[], None]] = []
 
-    def soon(self, call: Callable[[], None]) -> None:
+    def call_soon(self, call: Callable[[], None]) -> None:
         self.waiting.append(call)
 
     def turn(self) -> None:
@@ -62,52 +62,60 @@ class Turns:
             call()
 
 
-def test_every_fact_is_told_in_order_when_its_round_ends() -> None:
-    turns, first, second = Turns(), Hearing(), Hearing()
-    observers = Observers(first, second, soon=turns.soon, failed=lambda: None)
+def test_every_fact_is_passed_on_in_order_at_the_next_turn_of_the_loop() -> None:
+    loop, first, second = ManualLoop(), RecordingObserver(), RecordingObserver()
+    observers = Observers(first, second, call_soon=loop.call_soon, on_error=lambda: None)
     facts: list[Fact] = [Received(message("a")), DeletedLate("a"), Received(message("b"))]
     for fact in facts:
         observers.observe(fact)
     assert first.facts == []
-    turns.turn()
+    loop.turn()
     assert first.facts == second.facts == facts
     assert first.rounds == second.rounds == 1
 
 
-def test_a_round_is_asked_for_once_and_again_after_it() -> None:
-    turns, hearing = Turns(), Hearing()
-    observers = Observers(hearing, soon=turns.soon, failed=lambda: None)
+def test_a_round_is_scheduled_once_and_again_after_it() -> None:
+    loop, observer = ManualLoop(), RecordingObserver()
+    observers = Observers(observer, call_soon=loop.call_soon, on_error=lambda: None)
     for _ in range(2):
         observers.observe(DeletedLate("a"))
         observers.observe(DeletedLate("b"))
-        assert len(turns.waiting) == 1
-        turns.turn()
-    assert len(hearing.facts) == 4
+        assert len(loop.waiting) == 1
+        loop.turn()
+    assert len(observer.facts) == 4
 
 
-def test_without_a_fact_nothing_is_told() -> None:
-    failures, hearing = list[int](), Hearing()
-    observers = Observers(hearing, soon=Turns().soon, failed=lambda: failures.append(1))
-    observers.tell()
-    assert (failures, hearing.facts) == ([], [])
+def test_without_a_fact_nothing_is_passed_on() -> None:
+    errors, observer = list[int](), RecordingObserver()
+    loop = ManualLoop()
+    observers = Observers(observer, call_soon=loop.call_soon, on_error=lambda: errors.append(1))
+    observers.flush()
+    assert (errors, observer.facts) == ([], [])
 
 
-def test_a_mistake_is_counted_and_costs_no_other_fact(caplog: pytest.LogCaptureFixture) -> None:
-    failures, first, second = list[int](), Hearing(), Hearing()
-    observers = Observers(first, second, soon=Turns().soon, failed=lambda: failures.append(1))
+def test_an_error_is_counted_and_loses_no_other_fact(caplog: pytest.LogCaptureFixture) -> None:
+    errors, first, second = list[int](), RecordingObserver(), RecordingObserver()
+    loop = ManualLoop()
+    observers = Observers(
+        first, second, call_soon=loop.call_soon, on_error=lambda: errors.append(1)
+    )
     before, after = Received(message("a")), Received(message("b"))
     for fact in (before, LeaseLost("bad"), after, LeaseLost("bad")):
         observers.observe(fact)
-    observers.tell()
+    observers.flush()
     assert first.facts == second.facts == [before, after]
-    assert len(failures) == 4
-    assert [record.message for record in caplog.records] == ["a fact was not told"]
+    assert len(errors) == 4
+    (record,) = caplog.records
+    assert record.message.endswith("an observer failed")
 
 
-def test_one_that_hears_nothing_keeps_no_other_from_hearing() -> None:
-    failures, hearing = list[int](), Hearing()
-    observers = Observers(Deaf(), hearing, soon=Turns().soon, failed=lambda: failures.append(1))
+def test_a_broken_observer_keeps_no_fact_from_another_one() -> None:
+    errors, observer = list[int](), RecordingObserver()
+    loop = ManualLoop()
+    observers = Observers(
+        BrokenObserver(), observer, call_soon=loop.call_soon, on_error=lambda: errors.append(1)
+    )
     observers.observe(DeletedLate("a"))
-    observers.tell()
-    assert hearing.facts == [DeletedLate("a")]
-    assert failures
+    observers.flush()
+    assert observer.facts == [DeletedLate("a")]
+    assert errors

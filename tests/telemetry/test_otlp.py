@@ -1,4 +1,4 @@
-"""OTLP, to a receiver over HTTP."""
+"""The OTLP sink, against a receiver over HTTP."""
 
 from __future__ import annotations
 
@@ -11,36 +11,37 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from relay.telemetry.metrics import METRICS
 from relay.telemetry.otlp import OtlpSink, otlp_name
+from relay.telemetry.recorder import Recorder
 from relay.telemetry.report import SinkError, State
-from tests.telemetry.otlp_collector import collecting
-from tests.telemetry.samples import busy, recorder, report
+from tests.telemetry.otlp_collector import otlp_collector
+from tests.telemetry.samples import busy_recorder, report
 
 
 class TestOtlp:
     @pytest.fixture
-    def refusals(self) -> list[int]:
-        """Statuses for the first requests; 200 comes after them."""
+    def failures(self) -> list[int]:
+        """Statuses of the first responses; 200 comes after them."""
         return []
 
     @pytest.fixture
     def receiver(
-        self, monkeypatch: pytest.MonkeyPatch, refusals: list[int]
+        self, monkeypatch: pytest.MonkeyPatch, failures: list[int]
     ) -> Iterator[list[bytes]]:
         bodies: list[bytes] = []
 
         def take(path: str, body: bytes) -> int:
             bodies.append(body)
-            right = 200 if path == "/v1/metrics" else 404
-            return refusals.pop(0) if refusals else right
+            status = 200 if path == "/v1/metrics" else 404
+            return failures.pop(0) if failures else status
 
-        with collecting(take) as url:
+        with otlp_collector(take) as url:
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
             yield bodies
 
-    async def test_a_receiver_gets_totals(self, receiver: list[bytes]) -> None:
+    async def test_the_receiver_gets_totals(self, receiver: list[bytes]) -> None:
         sink = OtlpSink("relay")
-        await sink.put(report(busy()))
-        await sink.put(report(busy(), State(circuit="halted")))
+        await sink.put(report(busy_recorder()))
+        await sink.put(report(busy_recorder(), State(circuit="halted")))
         await sink.aclose()
         request = ExportMetricsServiceRequest.FromString(receiver[-1])
         (resource,) = request.resource_metrics
@@ -61,15 +62,15 @@ class TestOtlp:
         assert (age.count, sum(age.bucket_counts)) == (400, 400)
         assert metrics["relay.circuit_state"].gauge.data_points[0].as_double == 3.0
 
-    async def test_a_report_that_got_lost_is_in_the_next_and_not_twice(
-        self, receiver: list[bytes], refusals: list[int]
+    async def test_a_lost_report_is_in_the_next_one_and_not_counted_twice(
+        self, receiver: list[bytes], failures: list[int]
     ) -> None:
-        refusals.append(400)
+        failures.append(400)
         sink = OtlpSink("relay")
-        lost = report(busy())
+        lost = report(busy_recorder())
         with pytest.raises(SinkError, match="OTEL_EXPORTER_OTLP_ENDPOINT"):
             await sink.put(lost)
-        later = report(recorder())
+        later = report(Recorder())
         later.window.add(lost.window)
         await sink.put(later)
         await sink.aclose()

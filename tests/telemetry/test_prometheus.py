@@ -1,4 +1,4 @@
-"""Prometheus, read by its own parser."""
+"""The Prometheus sink, read by Prometheus's own parser."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from relay.telemetry import metrics
 from relay.telemetry.flusher import gauges
 from relay.telemetry.prometheus import PrometheusSink, prometheus_name
 from relay.telemetry.report import State
-from tests.telemetry.samples import DIMENSIONS, busy, message, report, tell
+from tests.telemetry.samples import DIMENSIONS, busy_recorder, message, observe, report
 
 
 class TestPrometheus:
-    async def test_a_parser_reads_the_answer(self) -> None:
-        counted = busy()
+    async def test_the_parser_reads_the_response(self) -> None:
+        recorder = busy_recorder()
         sink = PrometheusSink(
-            counted, lambda: gauges(State(in_flight=4)), lambda: {**DIMENSIONS, "queue": 'o"\\\n'}
+            recorder, lambda: gauges(State(in_flight=4)), lambda: {**DIMENSIONS, "queue": 'o"\\\n'}
         )
-        await sink.put(report(counted))
-        tell(counted, Received(message()))
+        await sink.put(report(recorder))
+        observe(recorder, Received(message()))
         async with (
             serving(sink.add_metrics_route(_not_found)) as port,
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,

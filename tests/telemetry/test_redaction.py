@@ -1,4 +1,4 @@
-"""No line holds a secret."""
+"""Secrets are removed from every line."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ SECRET = "kQ7+x/5bR0wZ=planted"
         ('{"reason":"http://h/e/key\\"x"}', '{"reason":"http://h/e/***\\"x"}'),
     ],
 )
-def test_a_line_is_made_safe(text: str, safe: str) -> None:
-    assert Redactor([SECRET]).hide(text) == safe
+def test_secrets_are_removed(text: str, safe: str) -> None:
+    assert Redactor([SECRET]).redact(text) == safe
 
 
-def test_what_is_no_secret_by_its_length_stays_a_word() -> None:
-    assert Redactor(["test", ""]).hide("a test of nothing") == "a test of nothing"
+def test_a_secret_too_short_to_be_one_is_not_redacted() -> None:
+    assert Redactor(["test", ""]).redact("a test of nothing") == "a test of nothing"
 
 
-def test_a_longer_secret_is_hidden_before_one_that_is_part_of_it() -> None:
-    assert Redactor(["planted-1", "planted-1-and-more"]).hide("planted-1-and-more") == "***"
+def test_a_longer_secret_is_redacted_before_one_that_is_part_of_it() -> None:
+    assert Redactor(["planted-1", "planted-1-and-more"]).redact("planted-1-and-more") == "***"
 
 
 @pytest.mark.parametrize("secret", ['pla"nted\\key', "geheimer-schlüssel"])
-def test_a_secret_is_hidden_as_json_writes_it(secret: str) -> None:
+def test_a_secret_is_redacted_in_its_json_form(secret: str) -> None:
     redactor = Redactor([secret])
     for text in (json.dumps([secret]), msgspec.json.encode([secret]).decode()):
-        assert redactor.hide(text) == '["***"]'
-        assert redactor.hide_from_ours(text.encode()) == b'["***"]'
+        assert redactor.redact(text) == '["***"]'
+        assert redactor.redact_own(text.encode()) == b'["***"]'
 
 
-def test_it_shows_nothing_of_itself() -> None:
+def test_its_repr_has_no_secret() -> None:
     assert SECRET not in repr(Redactor([SECRET]))

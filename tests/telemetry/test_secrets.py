@@ -1,4 +1,4 @@
-"""A secret in the settings comes out of no command, whatever goes wrong in it."""
+"""No command prints a secret of the settings, whatever error occurs."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from typer.testing import CliRunner
 from relay.cli import COMMANDS, application
 
 PLANTED = "pl4nted-s3cret"
-NOBODY = "http://127.0.0.1:1"
+UNREACHABLE = "http://127.0.0.1:1"
 
 KEYS = {
     "RELAY_INNGEST_EVENT_KEY": f"{PLANTED}-event",
     "RELAY_INNGEST_SIGNING_KEY": f"signkey-prod-{PLANTED}",
-    "RELAY_INNGEST_URL": NOBODY,
-    "RELAY_QUEUE_URL": f"{NOBODY}/000000000000/orders",
-    "RELAY_DLQ_URL": f"{NOBODY}/000000000000/orders-dlq",
+    "RELAY_INNGEST_URL": UNREACHABLE,
+    "RELAY_QUEUE_URL": f"{UNREACHABLE}/000000000000/orders",
+    "RELAY_DLQ_URL": f"{UNREACHABLE}/000000000000/orders-dlq",
     "RELAY_LEDGER_TABLE": "ledger",
     "RELAY_LOG_LEVEL": "debug",
     "AWS_ACCESS_KEY_ID": "any",
     "AWS_SECRET_ACCESS_KEY": f"{PLANTED}-aws",
     "AWS_SESSION_TOKEN": f"{PLANTED}-session",
     "AWS_REGION": "us-east-1",
-    "AWS_ENDPOINT_URL": NOBODY,
+    "AWS_ENDPOINT_URL": UNREACHABLE,
 }
 MISPLACED = {
     **KEYS,
@@ -42,7 +42,7 @@ MISPLACED = {
     "RELAY_METRICS": PLANTED,
     "RELAY_UNKNOWN": PLANTED,
 }
-ENDING = (
+ONE_SHOT = (
     ("config",),
     ("config", "--json"),
     ("send", "-"),
@@ -52,10 +52,10 @@ ENDING = (
     ("trace", "order-123"),
     ("status",),
 )
-STAYING = ("serve", "poll")
+LONG_RUNNING = ("serve", "poll")
 DEV = ("dev", "--sqs-port", "0", "--inngest-port", "0", "--relay-port", "0")
 DEMO = ("demo", "--messages", "100")
-"""It has keys of its own, takes no others, and ends at once where they are wrong."""
+"""It has its own keys and ignores others. It ends at once if a setting is invalid."""
 
 
 def environment(settings: dict[str, str], tmp_path: Path) -> dict[str, str]:
@@ -77,20 +77,20 @@ def started(settings: dict[str, str], tmp_path: Path, *arguments: str) -> subpro
 
 
 def test_every_command_is_tried() -> None:
-    assert {command for command, *_ in ENDING} | {*STAYING, DEV[0], DEMO[0]} == set(COMMANDS)
+    assert {command for command, *_ in ONE_SHOT} | {*LONG_RUNNING, DEV[0], DEMO[0]} == set(COMMANDS)
 
 
-TRIED = [
-    *(pytest.param(words, KEYS, id=f"{' '.join(words)}-right") for words in ENDING),
+CASES = [
+    *(pytest.param(words, KEYS, id=f"{' '.join(words)}-right") for words in ONE_SHOT),
     *(
         pytest.param(words, MISPLACED, id=f"{' '.join(words)}-misplaced")
-        for words in (*ENDING, DEMO)
+        for words in (*ONE_SHOT, DEMO)
     ),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "settings"), TRIED)
-def test_no_command_tells_a_secret(
+@pytest.mark.parametrize(("arguments", "settings"), CASES)
+def test_no_command_prints_a_secret(
     arguments: tuple[str, ...],
     settings: dict[str, str],
     tmp_path: Path,
@@ -119,20 +119,20 @@ def test_no_command_tells_a_secret(
     ],
     ids=["serve", "poll", "dev", "dev-misplaced"],
 )
-def test_no_relay_tells_a_secret(
+def test_no_long_running_command_prints_a_secret(
     command: tuple[str, ...], settings: dict[str, str], until: str, tmp_path: Path
 ) -> None:
     process = started({**settings, "PORT": _free_port()}, tmp_path, *command)
     assert process.stdout is not None
-    said = ""
-    while until not in said:
+    output = ""
+    while until not in output:
         line = process.stdout.readline()
-        assert line, said
-        said += line
+        assert line, output
+        output += line
     process.send_signal(signal.SIGTERM)
-    said += process.communicate(timeout=60)[0]
+    output += process.communicate(timeout=60)[0]
     audit = tmp_path / "audit.log"
-    assert PLANTED not in said + (audit.read_text() if audit.exists() else "")
+    assert PLANTED not in output + (audit.read_text() if audit.exists() else "")
 
 
 def _free_port() -> str:

@@ -1,4 +1,4 @@
-"""The producer's trace goes on: into the request, into the data if wanted, and into spans."""
+"""The producer's trace is propagated: to the request, to the data if configured, and to spans."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from relay.model.trace_context import (
     with_traceparent,
 )
 from relay.telemetry.spans import Spans
-from tests.telemetry.otlp_collector import collecting
+from tests.telemetry.otlp_collector import otlp_collector
 from tests.telemetry.samples import TRACE, event, message
 
 OTHER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 X_RAY = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
 
 
-class Noting:
-    """A destination that notes the trace parent of each request and answers as it is told."""
+class RecordingDestination:
+    """Records the trace parent of each request and returns or raises the given answers."""
 
     limits = Limits()
 
     def __init__(self, *answers: Outcome | Exception) -> None:
         self.answers = list(answers)
-        self.noted: list[str | None] = []
+        self.traceparents: list[str | None] = []
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        self.noted.append(traceparent_headers().get("traceparent"))
+        self.traceparents.append(traceparent_headers().get("traceparent"))
         answer = self.answers.pop(0) if self.answers else Delivered()
         if isinstance(answer, Exception):
             raise answer
@@ -73,17 +73,17 @@ class TestReading:
             (None, None),
         ],
     )
-    def test_awss_header_is_the_same_trace_in_another_spelling(
+    def test_the_x_ray_header_has_the_same_trace_in_another_format(
         self, header: str | None, parent: str | None
     ) -> None:
         assert from_x_ray(header) == parent
 
     @given(st.text())
-    def test_any_header_is_read_or_is_none(self, header: str) -> None:
+    def test_any_header_is_valid_or_none(self, header: str) -> None:
         found = from_x_ray(header)
         assert found is None or len(found) == 55
 
-    def test_the_producers_own_wins_over_awss(self) -> None:
+    def test_the_producers_own_header_wins_over_x_ray(self) -> None:
         body = b'{"name":"a/b"}'
         own = {"traceparent": Attribute("String", TRACE)}
         both = decode(message(body=body, attributes=own, trace_header=X_RAY), Rules())
@@ -105,7 +105,7 @@ class TestInTheData:
             (b"null", b'{"traceparent":"%b"}'),
         ],
     )
-    def test_it_is_the_first_member_and_all_else_stays(
+    def test_it_becomes_the_first_member_and_the_rest_is_unchanged(
         self, data: bytes | None, found: bytes
     ) -> None:
         assert with_traceparent(data, TRACE) == found % TRACE.encode()
@@ -114,55 +114,53 @@ class TestInTheData:
         assert with_traceparent(b' {"a":1}', None) == b' {"a":1}'
 
     @given(st.dictionaries(st.text(), st.integers() | st.text()))
-    def test_what_a_function_reads_is_the_producers_data_and_the_trace(
-        self, data: dict[str, Any]
-    ) -> None:
+    def test_a_function_gets_the_producers_data_and_the_trace(self, data: dict[str, Any]) -> None:
         put = with_traceparent(json.dumps(data).encode(), TRACE)
         assert json.loads(put or b"") == {"traceparent": TRACE, **data}
 
     @pytest.mark.parametrize("inside", [True, False])
-    def test_it_is_put_there_by_setting(self, inside: bool) -> None:
+    def test_the_setting_adds_it(self, inside: bool) -> None:
         body = b'{"name":"a/b","data":{"n": 1.0}}'
-        told = message(body=body, attributes={"traceparent": Attribute("String", TRACE)})
-        found = decode(told, Rules(trace_in_data=inside))
+        sent = message(body=body, attributes={"traceparent": Attribute("String", TRACE)})
+        found = decode(sent, Rules(trace_in_data=inside))
         assert isinstance(found, Decoded)
         put = b'{"traceparent":"%b","n": 1.0}' % TRACE.encode()
         assert found.events[0].data == (put if inside else b'{"n": 1.0}')
 
-    def test_what_grows_too_large_by_it_is_rejected(self) -> None:
+    def test_data_that_it_makes_too_large_is_rejected(self) -> None:
         body = b'{"name":"a/b","data":{"x":"%b"}}' % (b"x" * 2_000)
-        told = message(body=body, attributes={"traceparent": Attribute("String", TRACE)})
-        assert isinstance(decode(told, Rules(max_event_bytes=2_100)), Decoded)
+        sent = message(body=body, attributes={"traceparent": Attribute("String", TRACE)})
+        assert isinstance(decode(sent, Rules(max_event_bytes=2_100)), Decoded)
         assert not isinstance(
-            decode(told, Rules(max_event_bytes=2_100, trace_in_data=True)), Decoded
+            decode(sent, Rules(max_event_bytes=2_100, trace_in_data=True)), Decoded
         )
 
 
 class TestInTheRequest:
-    async def test_a_request_of_one_trace_bears_it_and_of_several_none(self) -> None:
-        noting = Noting()
-        way = TracedDestination(noting)
-        await way.send([event(trace=TRACE), event("b", trace=TRACE)])
-        await way.send([event(trace=TRACE), event("b", trace=OTHER)])
-        await way.send([event()])
-        assert noting.noted == [TRACE, None, None]
+    async def test_a_request_carries_a_trace_only_if_all_its_events_share_it(self) -> None:
+        destination = RecordingDestination()
+        wrapped = TracedDestination(destination)
+        await wrapped.send([event(trace=TRACE), event("b", trace=TRACE)])
+        await wrapped.send([event(trace=TRACE), event("b", trace=OTHER)])
+        await wrapped.send([event()])
+        assert destination.traceparents == [TRACE, None, None]
         assert current_traceparent.get() is None
 
-    async def test_requests_under_way_at_once_do_not_mix(self) -> None:
-        found: dict[str, str | None] = {}
-        gate = asyncio.Barrier(2)
+    async def test_concurrent_requests_keep_their_own_trace(self) -> None:
+        traceparents: dict[str, str | None] = {}
+        both_sending = asyncio.Barrier(2)
 
-        class Meeting(Noting):
+        class WaitingDestination(RecordingDestination):
             async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-                await gate.wait()
-                found[events[0].id] = traceparent_headers().get("traceparent")
+                await both_sending.wait()
+                traceparents[events[0].id] = traceparent_headers().get("traceparent")
                 return [Delivered()]
 
-        way = TracedDestination(Meeting())
+        wrapped = TracedDestination(WaitingDestination())
         await asyncio.gather(
-            way.send([event("a", trace=TRACE)]), way.send([event("b", trace=OTHER)])
+            wrapped.send([event("a", trace=TRACE)]), wrapped.send([event("b", trace=OTHER)])
         )
-        assert found == {"a": TRACE, "b": OTHER}
+        assert traceparents == {"a": TRACE, "b": OTHER}
 
     async def test_inngest_gets_it_as_a_header(self) -> None:
         got = asyncio.Queue[bytes]()
@@ -194,24 +192,24 @@ class TestSpans:
                     spans.extend(scope.spans)
             return 200 if path == "/v1/traces" else 404
 
-        with collecting(take) as url:
+        with otlp_collector(take) as url:
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
             yield spans
 
     async def test_a_batch_is_one_span_with_links_to_its_messages(
         self, receiver: list[Span]
     ) -> None:
-        noting = Noting()
+        destination = RecordingDestination()
         spans = Spans("orders", lambda: None)
-        way = spans.wrap(noting)
-        assert way.limits is noting.limits
+        wrapped = spans.wrap(destination)
+        assert wrapped.limits is destination.limits
         events = [
             event("a", trace=TRACE, message_id="m-1"),
             event("b", trace=OTHER, message_id="m-2"),
             event("c", trace=OTHER, message_id="m-2"),
             event("d"),
         ]
-        await way.send(events)
+        await wrapped.send(events)
         await spans.aclose()
         (span,) = receiver
         assert span.kind == Span.SPAN_KIND_PRODUCER
@@ -220,15 +218,17 @@ class TestSpans:
         assert {
             link.span_id.hex(): link.attributes[0].value.string_value for link in span.links
         } == {TRACE[36:52]: "m-1", OTHER[36:52]: "m-2"}
-        told = {a.key: a.value.int_value for a in span.attributes}
-        assert told == {"messaging.batch.message_count": 4, "relay.delivered": 4}
-        (parent,) = noting.noted
+        attributes = {a.key: a.value.int_value for a in span.attributes}
+        assert attributes == {"messaging.batch.message_count": 4, "relay.delivered": 4}
+        (parent,) = destination.traceparents
         assert parent is not None
         assert parent.startswith(f"00-{span.trace_id.hex()}-{span.span_id.hex()}-0")
 
     async def test_a_batch_of_one_trace_belongs_to_it(self, receiver: list[Span]) -> None:
         spans = Spans("orders", lambda: None)
-        await spans.wrap(Noting()).send([event("a", trace=TRACE), event("b", trace=TRACE)])
+        await spans.wrap(RecordingDestination()).send(
+            [event("a", trace=TRACE), event("b", trace=TRACE)]
+        )
         await spans.aclose()
         (span,) = receiver
         assert span.trace_id.hex() == TRACE[3:35]
@@ -236,31 +236,31 @@ class TestSpans:
 
     async def test_a_failed_request_is_a_failed_span(self, receiver: list[Span]) -> None:
         spans = Spans("orders", lambda: None)
-        way = spans.wrap(Noting(Unavailable("the host is away"), Retry("later")))
+        wrapped = spans.wrap(RecordingDestination(Unavailable("the host is away"), Retry("later")))
         with pytest.raises(Unavailable):
-            await way.send([event()])
-        await way.send([event()])
+            await wrapped.send([event()])
+        await wrapped.send([event()])
         await spans.aclose()
         assert [span.status.code for span in receiver] == [Status.STATUS_CODE_ERROR] * 2
         assert receiver[0].status.message == "the host is away"
         assert not receiver[0].events
 
-    async def test_a_receiver_that_is_away_is_counted_and_harms_nothing(
+    async def test_a_receiver_that_is_down_is_counted_and_breaks_nothing(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
         failures: list[int] = []
         spans = Spans("orders", lambda: failures.append(1), timeout=0.2)
-        assert await spans.wrap(Noting()).send([event()]) == [Delivered()]
+        assert await spans.wrap(RecordingDestination()).send([event()]) == [Delivered()]
         await spans.aclose()
         assert failures == [1]
 
 
-async def test_the_whole_way_from_the_message_to_the_server() -> None:
+async def test_a_trace_is_carried_from_the_message_to_the_server() -> None:
     body = b'{"name":"a/b","data":{"n":1}}'
-    told = message(body=body, attributes={"traceparent": Attribute("String", TRACE)})
-    found = decode(told, Rules(trace_in_data=True))
+    sent = message(body=body, attributes={"traceparent": Attribute("String", TRACE)})
+    found = decode(sent, Rules(trace_in_data=True))
     assert isinstance(found, Decoded)
 
     async def key() -> str:

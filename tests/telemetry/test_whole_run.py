@@ -1,4 +1,4 @@
-"""A whole run, seen by the judge and by telemetry: they agree, and no secret is told."""
+"""A whole run: metrics and log agree with the reconciliation, and contain no secret."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ SECRETIVE = (
 
 @dataclass(frozen=True)
 class Run:
-    """What was left behind."""
+    """The results of the run."""
 
     directory: Path
     reconciliation: Reconciliation
     published: Published
-    letters: int
+    dead_letters: int
 
     def text(self, name: str) -> str:
         return (self.directory / name).read_text()
@@ -65,7 +65,7 @@ class Run:
         return [json.loads(line) for line in self.text(name).splitlines()]
 
     def sums(self) -> Counter[str]:
-        """Each counter over all reports."""
+        """Each counter, summed over all reports."""
         counters = {m.name for m in metrics.METRICS if m.kind is metrics.Kind.COUNTER}
         found = Counter[str]()
         for document in self.lines("emf.jsonl"):
@@ -95,8 +95,8 @@ async def _run(directory: Path) -> Run:
     async with local_environment(plan) as environment:
         publisher = Publisher(environment.client, environment.queue_url, fifo=False)
         reconciliation = await _perform(environment, publisher)
-        letters = len(environment.sqs.queues["relay-dlq"].messages())
-    return Run(directory, reconciliation, publisher.record, letters)
+        dead_letters = len(environment.sqs.queues["relay-dlq"].messages())
+    return Run(directory, reconciliation, publisher.record, dead_letters)
 
 
 async def _perform(environment: Environment, publisher: Publisher) -> Reconciliation:
@@ -123,52 +123,52 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-def test_the_books_balance_to_begin_with(run: Run) -> None:
+def test_the_run_reconciles_to_begin_with(run: Run) -> None:
     assert run.reconciliation.consistent, run.reconciliation.unexplained
 
 
-def test_the_metrics_are_the_judges_counts_exactly(run: Run) -> None:
-    sums, judged = run.sums(), run.reconciliation
+def test_the_metrics_are_exactly_the_reconciled_counts(run: Run) -> None:
+    sums, reconciled = run.sums(), run.reconciliation
     assert sums["Delivered"] == run.published.runs.total()
-    assert sums["Rejected"] == judged.dead_lettered == len(run.published.rejected)
-    assert sums["Delivered"] + sums["Rejected"] == judged.published
-    assert sums["DeadLettered"] == run.letters
+    assert sums["Rejected"] == reconciled.dead_lettered == len(run.published.rejected)
+    assert sums["Delivered"] + sums["Rejected"] == reconciled.published
+    assert sums["DeadLettered"] == run.dead_letters
     assert sums["Received"] == MESSAGES + len(SECRETIVE)
     assert sums["DeliveredInSlo"] == sums["Delivered"] - sums["Duplicates"]
     assert (sums["Retried"], sums["Ambiguous"], sums["TelemetryFailures"]) == (0, 0, 0)
 
 
-def test_each_codes_count_is_the_judges(run: Run) -> None:
+def test_each_codes_count_is_the_reconciled_one(run: Run) -> None:
     codes = Counter[str]()
     for document in run.lines("emf.jsonl"):
         codes.update(document.get("RejectedByCode", {}))
     assert codes == run.reconciliation.codes
 
 
-def test_every_message_has_one_line_with_its_end(run: Run) -> None:
+def test_every_message_has_one_line_with_its_outcome(run: Run) -> None:
     ends = [line for line in run.lines("audit.log") if "outcome" in line]
     assert len({line["message_id"] for line in ends}) == len(ends) == MESSAGES + len(SECRETIVE)
     rejected = [line["message_id"] for line in ends if line["outcome"] == "rejected"]
-    assert len(rejected) == run.letters
-    told = {line["event_id"] for line in ends if "event_id" in line}
-    told |= {e["id"] for line in ends for e in line.get("events", ()) if "id" in e}
-    assert told >= set(run.published.runs)
+    assert len(rejected) == run.dead_letters
+    logged = {line["event_id"] for line in ends if "event_id" in line}
+    logged |= {e["id"] for line in ends for e in line.get("events", ()) if "id" in e}
+    assert logged >= set(run.published.runs)
 
 
-def test_the_outage_is_two_lines_in_both_places(run: Run) -> None:
+def test_the_outage_has_two_lines_in_file_and_standard_output(run: Run) -> None:
     for name in ("audit.log", "relay.log"):
         lines = [line for line in run.lines(name) if "circuit" in line and "counts" not in line]
         assert [line["circuit"] for line in lines] == ["open", "closed"]
         assert lines[1]["seconds"] >= 1.0
 
 
-def test_the_screen_has_no_messages(run: Run) -> None:
+def test_standard_output_has_no_messages(run: Run) -> None:
     screen = run.lines("relay.log")
     assert not any("outcome" in line for line in screen)
     assert any("counts" in line for line in screen)
 
 
 @pytest.mark.parametrize("name", ["audit.log", "relay.log", "emf.jsonl"])
-def test_no_secret_is_told(run: Run, name: str) -> None:
+def test_no_secret_is_written(run: Run, name: str) -> None:
     assert run.text(name)
     assert PLANTED not in run.text(name)

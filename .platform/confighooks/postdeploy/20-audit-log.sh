@@ -1,4 +1,4 @@
 #!/bin/sh
-# A change of configuration makes the platform write the agent's configuration anew, without ours.
+# After a configuration change, the platform rewrites the agent's configuration without ours.
 set -eu
 exec "$(dirname "$0")/../../hooks/postdeploy/20-audit-log.sh"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Lets the CloudWatch agent follow the audit log. Appended to the platform's own configuration, for
-# replacing it would stop the platform's log streaming. The log group must exist: the worker tier
-# may make streams, no groups. A missing agent or group never fails a deployment.
+# Makes the CloudWatch agent follow the audit log. The configuration is appended to the platform's,
+# because replacing that would stop the platform's log streaming. The log group must exist: the
+# worker tier may create streams, but no groups. A missing agent or group never fails a deployment.
 set -eu
 root=${RELAY_HOOK_ROOT:-}
 config=$root/opt/aws/amazon-cloudwatch-agent/etc/relay.json
@@ -9,7 +9,7 @@ agent=$root/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl
 get_config=$root/opt/elasticbeanstalk/bin/get-config
 
 if [ ! -x "$agent" ]; then
-    echo "no CloudWatch agent here (is StreamLogs on?): the audit log stays in $root/var/log/relay"
+    echo "no CloudWatch agent found (is StreamLogs on?): the audit log stays in $root/var/log/relay"
     exit 0
 fi
 
@@ -36,4 +36,4 @@ cat >"$config" <<EOF
 }
 EOF
 "$agent" -a append-config -m ec2 -s -c "file:$config" ||
-    echo "the CloudWatch agent refused $config: the audit log stays in $root/var/log/relay"
+    echo "the CloudWatch agent rejected $config: the audit log stays in $root/var/log/relay"

@@ -1,4 +1,4 @@
-"""`relay dlq`: see what died and why, and bring it back safely."""
+"""`relay dlq`: inspect, redrive, drop and restore dead letters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import typer
 from relay.cli.dlq import drop, listing, pull, redrive, restore, show, stats
 
 EXIT_CODES = (
-    "Exit codes: 0 all done, 1 failed, 2 wrong usage or settings, 3 done in part, 4 stopped by its"
+    "Exit codes: 0 all done, 1 failed, 2 wrong usage or settings, 3 partly done, 4 stopped by its"
     " own guard or by a canary."
 )
 
@@ -15,7 +15,7 @@ command = typer.Typer(
     no_args_is_help=True,
     epilog=EXIT_CODES,
     rich_markup_mode="markdown",
-    help="See what died and why, and bring it back safely.",
+    help="Inspect, redrive, drop and restore dead letters.",
 )
 _COMMANDS = {
     "pull": pull,

@@ -1,4 +1,4 @@
-"""`relay dlq drop`: delete dead letters, after a backup and with the queue's name typed."""
+"""`relay dlq drop`: deletes dead letters after a backup and a confirmation."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import asyncio
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from relay.app.destinations.traits import traits_lookup
 from relay.cli.dlq import options as o
 from relay.cli.dlq import output
-from relay.cli.dlq.input import pictured, reader
+from relay.cli.dlq.input import Read, open_reader, plan_input
 from relay.cli.dlq.options import filter_options
 from relay.cli.dlq.output import PARTIAL, stoppable
-from relay.cli.dlq.queues import QueuePair, opened
-from relay.cli.dlq.run import audit, conclude, execute, journal
+from relay.cli.dlq.queues import QueuePair, open_queues
+from relay.cli.dlq.run import audit, execute, open_journal, report
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.dlq.filters import Filter
 from relay.dlq.plan import Plan, Planner
@@ -38,7 +38,9 @@ def command(  # noqa: PLR0913 - a parameter for each option
     where: o.Where = None,
     confirm: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The dead-letter queue's name, else it is asked for."),
+        typer.Option(
+            metavar="NAME", help="The dead-letter queue's name; without it the command asks."
+        ),
     ] = None,
     journal_directory: o.JournalDirectory = None,
     as_json: o.AsJson = False,
@@ -48,62 +50,61 @@ def command(  # noqa: PLR0913 - a parameter for each option
     lease: o.Lease = 120.0,
     env_file: EnvFile = None,
 ) -> None:
-    """Delete the dead letters that pass the filters, of which there must be one at least.
+    """Delete the dead letters that match the filters; at least one filter must be given.
 
-    What would go is shown, and then the queue's name has to be typed. Each message is backed up
-    before it is deleted; `relay dlq restore` puts it back. There is no command that deletes all.
+    Shows what would be deleted, and then asks for the queue's name. Each message is backed up
+    before it is deleted; `relay dlq restore` puts it back. No command deletes everything.
     """
     settings = load_settings(env_file)
-    meant = o.chosen(names, codes, ids, sources, since, until, attributes, where)
-    if meant.empty:
-        fail("say with a filter what to drop", code=USAGE)
-    work = Dropping(settings, meant, wait=wait, lease=lease, as_json=as_json)
-    asyncio.run(work.do(dlq, queue, journal_directory, confirm))
+    filters = o.build_filter(names, codes, ids, sources, since, until, attributes, where)
+    if filters.empty:
+        fail("give at least one filter that says what to drop", code=USAGE)
+    drop = Drop(settings, filters, wait=wait, lease=lease, as_json=as_json)
+    asyncio.run(drop.execute(dlq, queue, journal_directory, confirm))
 
 
-class Dropping:
+class Drop:
     """One drop."""
 
     def __init__(
-        self, settings: Settings, meant: Filter, *, wait: float, lease: float, as_json: bool
+        self, settings: Settings, filters: Filter, *, wait: float, lease: float, as_json: bool
     ) -> None:
         self._settings = settings
-        self._meant = meant
-        self._pass: dict[str, Any] = {"wait": wait, "lease": lease}
+        self._filters = filters
+        self._wait = wait
+        self._lease = lease
         self._as_json = as_json
 
-    async def do(
+    async def execute(
         self, dlq: str | None, main: str | None, directory: Path | None, confirmed: str | None
     ) -> None:
-        """Show, ask, do it."""
-        async with opened(self._settings, dlq, main) as desk:
-            name = desk.main.name if desk.main else None
-            async with reader(self._settings, name) as read:
-                selection = Selection(
-                    read=read,
-                    meant=self._meant.matches,
-                    modify=lambda letter: letter,
-                    max_hops=sys.maxsize,
-                    each=True,
-                )
-                looked_at = time.time()
-                plan = await self._show(desk, selection, looked_at)
-                if confirmed is None and not (plan.goes or plan.copies or plan.unseen):
-                    typer.echo("relay: nothing passes the filters: nothing was dropped", err=True)
+        """Show what would be deleted, ask for confirmation, and delete it."""
+        async with open_queues(self._settings, dlq, main) as queues:
+            name = queues.main.name if queues.main else None
+            async with open_reader(self._settings, name) as read:
+                selection = self._selection(read)
+                planned_at = time.time()
+                plan = await self._plan(queues, selection, planned_at)
+                matching = plan.selected or plan.duplicates or plan.not_received
+                if confirmed is None and not matching:
+                    typer.echo("relay: nothing matches the filters: nothing was dropped", err=True)
                     return
-                _confirm(desk.queue.name, confirmed)
-                options = filter_options(self._meant)
-                # What comes after the look was not shown, so it is not what was confirmed.
-                begun = journal(directory, desk, "drop", options, began_at=looked_at)
-                with begun as kept, stoppable() as stop:
-                    control = RunControl(stop)
-                    counts = await execute(desk, kept, NoTarget(), selection, control, **self._pass)
-                    audit(self._settings, kept, "drop", options, counts)
-                    conclude(counts, kept, as_json=self._as_json, done="dropped")
+                _confirm(queues.dead.name, confirmed)
+                # What arrives after the plan was not shown, so it was not confirmed.
+                await self._drop(queues, selection, directory, began_at=planned_at)
 
-    async def _show(self, desk: QueuePair, selection: Selection, now: float) -> Plan:
+    def _selection(self, read: Read) -> Selection:
+        return Selection(
+            read=read,
+            includes=self._filters.matches,
+            modify=lambda dead_letter: dead_letter,
+            max_hops=sys.maxsize,
+            every_message=True,
+        )
+
+    async def _plan(self, queues: QueuePair, selection: Selection, now: float) -> Plan:
         with stoppable() as stop:
-            async with pictured(desk, None, self._pass["wait"], stop) as picture:
+            async with plan_input(queues, None, self._wait, stop) as given:
                 planner = Planner(
                     selection,
                     NoTarget(),
@@ -111,13 +112,37 @@ class Dropping:
                     traits_lookup(self._settings),
                     now=now,
                     began_at=now,
-                    elsewhere="nowhere",
+                    target_name="nowhere",
                 )
-                plan = await planner.plan(picture.messages)
+                plan = await planner.plan(given.messages)
             if stop.is_set():
                 fail("stopped: nothing was dropped", code=PARTIAL)
-        output.show_drop(plan, desk.queue.name)
+        output.show_drop(plan, queues.dead.name)
         return plan
+
+    async def _drop(
+        self,
+        queues: QueuePair,
+        selection: Selection,
+        directory: Path | None,
+        *,
+        began_at: float,
+    ) -> None:
+        options = filter_options(self._filters)
+        opening = open_journal(directory, queues, "drop", options, began_at=began_at)
+        with opening as journal, stoppable() as stop:
+            control = RunControl(stop)
+            counts = await execute(
+                queues,
+                journal,
+                NoTarget(),
+                selection,
+                control,
+                wait=self._wait,
+                lease=self._lease,
+            )
+            audit(self._settings, journal, "drop", options, counts)
+            report(counts, journal, as_json=self._as_json, done="dropped")
 
 
 def _confirm(name: str, given: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The snapshot that a command is limited to: whole, of the right queue, and how old it is."""
+"""The dead letters that a command works on: from a snapshot, or from the queue as it is now."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ import typer
 from relay.app.dlq import DeadLetterReader
 from relay.aws.session import SharedSession
 from relay.cli.dlq.output import stoppable
-from relay.cli.dlq.pull import pulled
-from relay.cli.dlq.queues import QueuePair, opened
+from relay.cli.dlq.pull import pull_snapshot
+from relay.cli.dlq.queues import QueuePair, open_queues
 from relay.cli.startup import USAGE, fail
 from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.filters import Filter
@@ -31,166 +31,165 @@ from relay.settings.model import Settings
 Read: TypeAlias = Callable[[Message], Awaitable[DeadLetter]]
 
 
-@contextlib.asynccontextmanager
-async def reader(settings: Settings, main: str | None) -> AsyncIterator[Read]:
-    """What reads a message; `main` is the name of the queue that they come from by default.
+@asynccontextmanager
+async def open_reader(settings: Settings, main: str | None) -> AsyncIterator[Read]:
+    """A function that reads messages; `main` is the name of their source queue by default.
 
-    A payload that cannot be had here leaves its letter sealed, which is told at the end.
+    Payloads that could not be fetched are reported when the block ends.
     """
     async with contextlib.AsyncExitStack() as stack:
-        reading = DeadLetterReader(settings, SharedSession(stack), main)
+        reader = DeadLetterReader(settings, SharedSession(stack), main)
         try:
-            yield reading.read
+            yield reader.read
         finally:
-            _complain(reading.unread)
+            _report_unread(reader.unread)
 
 
-def _complain(unread: Mapping[str, str]) -> None:
-    """Say what was not read: filters on events pass over it."""
+def _report_unread(unread: Mapping[str, str]) -> None:
     if unread:
         why = next(iter(unread.values()))
         typer.echo(
-            f"relay: the events of {len(unread)} messages are in S3 and were not read, so"
-            f" no filter on events finds them: {why}",
+            f"relay: the events of {len(unread)} messages are in S3 and were not read, so filters"
+            f" on events do not match them: {why}",
             err=True,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Letters:
-    """Letters on disk, read as often as they are asked for."""
+class DeadLetters:
+    """The dead letters of a snapshot; each iteration reads the file again."""
 
     snapshot: Snapshot
     read: Read
 
     @property
     def head(self) -> Head:
-        """Where and when they were taken."""
+        """Where and when the snapshot was taken."""
         return self.snapshot.head
 
     async def __aiter__(self) -> AsyncIterator[DeadLetter]:
-        """Each letter. A damaged file ends the command."""
+        """Each dead letter. A damaged file ends the command."""
         try:
             for message in self.snapshot:
                 yield await self.read(message)
         except Unreadable as error:
             fail(str(error))
         if self.snapshot.end is None:
-            typer.echo(f"relay: {self.snapshot.path} was cut off: it has no end", err=True)
+            typer.echo(f"relay: {self.snapshot.path} was cut off: its end is missing", err=True)
         elif not self.snapshot.end.complete:
-            left = self.snapshot.end.left
-            typer.echo(f"relay: the queue held {left or 'some'} more than is seen here", err=True)
+            left = self.snapshot.end.left or "some"
+            typer.echo(f"relay: the queue had {left} more messages than shown here", err=True)
 
 
-@contextlib.asynccontextmanager
-async def letters(
+@asynccontextmanager
+async def open_dead_letters(
     settings: Settings, path: Path | None, dlq: str | None, main: str | None, wait: float
-) -> AsyncIterator[Letters]:
-    """The snapshot's letters, or without one those that are in the queue now."""
+) -> AsyncIterator[DeadLetters]:
+    """The dead letters of the snapshot, or without one those that are in the queue now."""
     async with contextlib.AsyncExitStack() as stack:
         if path is None:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-dlq-"))
             path = Path(directory, "now.jsonl")
             await _pull(settings, dlq, main, path, wait)
         snapshot = read_snapshot(path)
-        read = await stack.enter_async_context(reader(settings, snapshot.head.main))
-        yield Letters(snapshot, read)
+        read = await stack.enter_async_context(open_reader(settings, snapshot.head.main))
+        yield DeadLetters(snapshot, read)
+
+
+async def _pull(
+    settings: Settings, dlq: str | None, main: str | None, path: Path, wait: float
+) -> None:
+    async with open_queues(settings, dlq, main) as queues:
+        with stoppable() as stop:
+            await pull_snapshot(queues, path, wait, stop)
 
 
 def read_snapshot(path: Path) -> Snapshot:
-    """The snapshot; one that cannot be read ends the command."""
+    """The snapshot. One that cannot be read ends the command."""
     try:
         return Snapshot(path)
     except Unreadable as error:
         fail(str(error), code=USAGE)
 
 
-async def _pull(
-    settings: Settings, dlq: str | None, main: str | None, path: Path, wait: float
-) -> None:
-    async with opened(settings, dlq, main) as desk:
-        with stoppable() as stop:
-            await pulled(desk, path, wait, stop)
-
-
-def of_this_queue(path: Path, desk: QueuePair) -> Snapshot:
-    """The snapshot; one that cannot be read or is of another queue ends the command."""
+def snapshot_of_queue(path: Path, queues: QueuePair) -> Snapshot:
+    """The snapshot. One that cannot be read or is of another queue ends the command."""
     snapshot = read_snapshot(path)
-    if snapshot.head.arn != desk.queue.arn:
+    if snapshot.head.arn != queues.dead.arn:
         fail(
-            f"{path} is of the queue {snapshot.head.queue}, and this is {desk.queue.name}: name the"
-            " right one with --dlq",
+            f"{path} is a snapshot of the queue {snapshot.head.queue}, not of {queues.dead.name}:"
+            " name the right queue with --dlq",
             code=USAGE,
         )
     return snapshot
 
 
-async def among(
-    path: Path | None, desk: QueuePair, read: Read, meant: Filter
+async def snapshot_ids(
+    path: Path | None, queues: QueuePair, read: Read, filters: Filter
 ) -> frozenset[str] | None:
-    """MessageIds of what is meant in the snapshot; None where none is named.
+    """MessageIds in the snapshot that match the filters; None if there is no snapshot.
 
-    One that is damaged or of another queue ends the command.
+    A snapshot that is damaged or of another queue ends the command.
     """
     if path is None:
         return None
-    snapshot = of_this_queue(path, desk)
+    snapshot = snapshot_of_queue(path, queues)
     try:
-        if meant.empty:
+        if filters.empty:
             return frozenset(message.message_id for message in snapshot)
-        found = [m.message_id for m in snapshot if meant.matches(await read(m))]
+        matching = [m.message_id for m in snapshot if filters.matches(await read(m))]
     except Unreadable as error:
         fail(str(error))
-    return frozenset(found)
+    return frozenset(matching)
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """The queue as it is told to be. `unseen` counts what a run would look at besides."""
+class PlanInput:
+    """The messages that a plan covers. `not_received` counts those that a run might meet too."""
 
     messages: Iterator[Message]
-    unseen: int = 0
+    not_received: int = 0
 
 
 @asynccontextmanager
-async def pictured(
-    desk: QueuePair, path: Path | None, wait: float, stop: asyncio.Event
-) -> AsyncIterator[Picture]:
-    """The messages of the snapshot that are still there, or without one of the queue as it is now.
+async def plan_input(
+    queues: QueuePair, path: Path | None, wait: float, stop: asyncio.Event
+) -> AsyncIterator[PlanInput]:
+    """The snapshot's messages that still exist, or without a snapshot those in the queue now.
 
-    What is not seen, and what SQS has deleted since, is told on standard error.
+    Messages that were not received, or that SQS has deleted since, are reported on standard error.
     """
     with tempfile.TemporaryDirectory(prefix="relay-dlq-") as directory:
-        unseen = 0
+        not_received = 0
         if path is None:
-            unseen = await _pulled_now(desk, Path(directory, "now.jsonl"), wait, stop)
+            not_received = await _pull_for_plan(queues, Path(directory, "now.jsonl"), wait, stop)
         snapshot = Snapshot(path or Path(directory, "now.jsonl"))
-        seen = takewhile(lambda _: not stop.is_set(), snapshot)
-        yield Picture(seen if path is None else _present(seen, desk), unseen)
+        messages = takewhile(lambda _: not stop.is_set(), snapshot)
+        yield PlanInput(messages if path is None else _existing(messages, queues), not_received)
 
 
-async def _pulled_now(desk: QueuePair, path: Path, wait: float, stop: asyncio.Event) -> int:
-    end, reach = await pulled(desk, path, wait, stop)
+async def _pull_for_plan(queues: QueuePair, path: Path, wait: float, stop: asyncio.Event) -> int:
+    end, coverage = await pull_snapshot(queues, path, wait, stop)
     if not (end.complete or stop.is_set()):
         typer.echo(
-            f"relay: seen are {end.count} messages, and a run would go on to {end.left} more:"
-            f" {reach.why}",
+            f"relay: this covers {end.count} messages, and a run may reach {end.left} more:"
+            f" {coverage.why}",
             err=True,
         )
     return end.left
 
 
-def _present(messages: Iterator[Message], desk: QueuePair) -> Iterator[Message]:
+def _existing(messages: Iterator[Message], queues: QueuePair) -> Iterator[Message]:
     now, gone = time.time(), 0
     for message in messages:
-        ends = expiry(message, desk.attributes.retention, fifo=desk.queue.fifo)
-        if ends is not None and ends.exact and ends.at <= now:
+        expires = expiry(message, queues.attributes.retention, fifo=queues.dead.fifo)
+        if expires is not None and expires.exact and expires.at <= now:
             gone += 1
         else:
             yield message
     if gone:
         typer.echo(
-            f"relay: {gone} of the messages in the snapshot are older than the queue keeps them, so"
-            " SQS has deleted them: `relay dlq restore` puts them back",
+            f"relay: {gone} of the messages in the snapshot are older than the queue's retention:"
+            " SQS has deleted them, and `relay dlq restore` puts them back",
             err=True,
         )

@@ -1,4 +1,4 @@
-"""`relay dlq list`: a line for each dead letter."""
+"""`relay dlq list`: one line for each dead letter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from relay.cli.dlq import options as o
-from relay.cli.dlq.input import Letters, letters
+from relay.cli.dlq.input import DeadLetters, open_dead_letters
 from relay.cli.dlq.output import clean
 from relay.cli.startup import EnvFile, load_settings
 from relay.dlq.dead_letter import DeadLetter
@@ -36,51 +36,53 @@ def command(  # noqa: PLR0913 - a parameter for each option
     wait: o.Wait = 1.0,
     env_file: EnvFile = None,
 ) -> None:
-    """Show a line for each dead letter that passes the filters.
+    """Show one line for each dead letter that matches the filters.
 
-    It holds when the message was first sent, its MessageId, its event, its code and its reason.
+    The line has the time of the first sending, the MessageId, the event, the code and the reason.
     With --json each line is an object.
     """
-    meant = o.chosen(names, codes, ids, sources, since, until, attributes, where)
-    found = letters(load_settings(env_file), snapshot, dlq, queue, wait)
-    asyncio.run(_list(found, meant, as_json=as_json))
+    filters = o.build_filter(names, codes, ids, sources, since, until, attributes, where)
+    opening = open_dead_letters(load_settings(env_file), snapshot, dlq, queue, wait)
+    asyncio.run(_list(opening, filters, as_json=as_json))
 
 
 async def _list(
-    given: AbstractAsyncContextManager[Letters], meant: Filter, *, as_json: bool
+    opening: AbstractAsyncContextManager[DeadLetters], filters: Filter, *, as_json: bool
 ) -> None:
-    async with given as found:
-        async for letter in found:
-            if meant.matches(letter):
-                typer.echo(json.dumps(fields(letter, found.head)) if as_json else _line(letter))
+    async with opening as dead_letters:
+        async for dead_letter in dead_letters:
+            if filters.matches(dead_letter):
+                head = dead_letters.head
+                text = json.dumps(fields(dead_letter, head)) if as_json else _line(dead_letter)
+                typer.echo(text)
 
 
-def fields(letter: DeadLetter, head: Head) -> dict[str, Any]:
-    """What is known about a letter, without its body, as JSON values."""
-    ends = expiry(letter.message, head.retention, fifo=head.fifo)
+def fields(dead_letter: DeadLetter, head: Head) -> dict[str, Any]:
+    """What is known about a dead letter, without its body, as JSON values."""
+    expires = expiry(dead_letter.message, head.retention, fifo=head.fifo)
     return {
-        "message_id": letter.message.message_id,
-        "base_id": letter.base_id,
-        "events": [{"id": event.id, "name": event.name} for event in letter.events],
-        "code": letter.code,
-        "reason": letter.reason,
-        "source": letter.source,
-        "hops": letter.hops,
-        "first_sent_at": letter.first_sent_at,
-        "sent_at": letter.message.sent_at,
-        "expires_at": ends.at if ends else None,
-        "may_have_run": bool(letter.origin and letter.origin.may_have_run),
-        "group_id": letter.message.group_id,
+        "message_id": dead_letter.message.message_id,
+        "base_id": dead_letter.base_id,
+        "events": [{"id": event.id, "name": event.name} for event in dead_letter.events],
+        "code": dead_letter.code,
+        "reason": dead_letter.reason,
+        "source": dead_letter.source,
+        "hops": dead_letter.hops,
+        "first_sent_at": dead_letter.first_sent_at,
+        "sent_at": dead_letter.message.sent_at,
+        "expires_at": expires.at if expires else None,
+        "may_have_run": bool(dead_letter.origin and dead_letter.origin.may_have_run),
+        "group_id": dead_letter.message.group_id,
     }
 
 
-def _line(letter: DeadLetter) -> str:
-    more = f" +{len(letter.events) - 1}" if len(letter.events) > 1 else ""
+def _line(dead_letter: DeadLetter) -> str:
+    more = f" +{len(dead_letter.events) - 1}" if len(dead_letter.events) > 1 else ""
     columns = (
-        format_time(letter.first_sent_at),
-        letter.message.message_id,
-        clean(name_of(letter)) + more,
-        letter.code,
-        clean(letter.reason, 100),
+        format_time(dead_letter.first_sent_at),
+        dead_letter.message.message_id,
+        clean(name_of(dead_letter)) + more,
+        dead_letter.code,
+        clean(dead_letter.reason, 100),
     )
     return "  ".join(columns)

@@ -1,4 +1,4 @@
-"""Options that several of the commands share."""
+"""Options that several `relay dlq` commands share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Dlq: TypeAlias = Annotated[
     typer.Option(
         "--dlq",
         metavar="QUEUE",
-        help="The dead-letter queue by URL, ARN or name; RELAY_DLQ_URL, or else the queue's own.",
+        help="The dead-letter queue: URL, ARN or name. Default: RELAY_DLQ_URL, else --queue's.",
     ),
 ]
 Main: TypeAlias = Annotated[
@@ -27,12 +27,12 @@ Main: TypeAlias = Annotated[
     typer.Option(
         "--queue",
         metavar="QUEUE",
-        help="The main queue, whose redrive policy names the other; RELAY_QUEUE_URL if not given.",
+        help="The main queue, whose redrive policy names the other. Default: RELAY_QUEUE_URL.",
     ),
 ]
 SnapshotFile: TypeAlias = Annotated[
     Path | None,
-    typer.Argument(metavar="[SNAPSHOT]", help="A snapshot; without one the queue is pulled now."),
+    typer.Argument(metavar="[SNAPSHOT]", help="A snapshot. Without one the queue is pulled now."),
 ]
 Wait: TypeAlias = Annotated[
     float,
@@ -40,7 +40,7 @@ Wait: TypeAlias = Annotated[
         metavar="SECONDS",
         min=0,
         max=20,
-        help="How long each poll waits. 0 asks only some of SQS's servers.",
+        help="How long each poll waits. 0 queries only some of SQS's servers.",
     ),
 ]
 Lease: TypeAlias = Annotated[
@@ -49,24 +49,24 @@ Lease: TypeAlias = Annotated[
         metavar="SECONDS",
         min=10,
         max=43_000,
-        help="How long messages are hidden at a time; extended while it works.",
+        help="How long messages are hidden at a time; extended while the command works.",
     ),
 ]
 Yes: TypeAlias = Annotated[
-    bool, typer.Option("--yes/--dry-run", help="Do it; else only say what would happen.")
+    bool, typer.Option("--yes/--dry-run", help="Do it. Default: only say what would happen.")
 ]
 JournalDirectory: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--journal",
         metavar="DIR",
-        help="Directory of journal and backup; one that exists is taken up where it ended.",
+        help="Directory of journal and backup; a run in an existing one is resumed.",
     ),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Names: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--name", metavar="PATTERN", help="Event name, as in 'shop/*'; repeatable."),
+    typer.Option("--name", metavar="PATTERN", help="Event name, such as 'shop/*'; repeatable."),
 ]
 Codes: TypeAlias = Annotated[
     list[str] | None,
@@ -82,18 +82,22 @@ Sources: TypeAlias = Annotated[
 ]
 Since: TypeAlias = Annotated[
     str | None,
-    typer.Option("--since", metavar="TIME", help="First sent then or later: a time in UTC, or 6h."),
+    typer.Option(
+        "--since",
+        metavar="TIME",
+        help="First sent at that time or later: a time in UTC, or an age such as 6h.",
+    ),
 ]
 Until: TypeAlias = Annotated[
     str | None,
-    typer.Option("--until", metavar="TIME", help="First sent before that."),
+    typer.Option("--until", metavar="TIME", help="First sent before that time."),
 ]
 Attributes: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         "--attribute",
         metavar="NAME=PATTERN",
-        help="Message attribute; all that are given must match.",
+        help="Message attribute; repeatable, and all of them must match.",
     ),
 ]
 Where: TypeAlias = Annotated[
@@ -102,7 +106,7 @@ Where: TypeAlias = Annotated[
 ]
 
 
-def chosen(
+def build_filter(
     names: Sequence[str] | None,
     codes: Sequence[str] | None,
     ids: Sequence[str] | None,
@@ -112,7 +116,7 @@ def chosen(
     attributes: Sequence[str] | None,
     where: str | None,
 ) -> Filter:
-    """The filter that the options describe; what cannot be one ends the command."""
+    """The filter that the options describe. An invalid one ends the command."""
     now = time.time()
     try:
         return Filter(
@@ -120,8 +124,8 @@ def chosen(
             codes=tuple(codes or ()),
             ids=tuple(ids or ()),
             sources=tuple(sources or ()),
-            since=_moment("--since", since, now),
-            until=_moment("--until", until, now),
+            since=_time("--since", since, now),
+            until=_time("--until", until, now),
             attributes=tuple(_pair(text) for text in attributes or ()),
             where=where,
         )
@@ -130,11 +134,11 @@ def chosen(
 
 
 def one_line(error: ValueError) -> str:
-    """Its text as one sentence; a JMESPath's error comes with a drawing."""
+    """Its text on one line; that of a JMESPath error marks the position on a second line."""
     return " ".join(str(error).split())
 
 
-def _moment(option: str, text: str | None, now: float) -> float | None:
+def _time(option: str, text: str | None, now: float) -> float | None:
     try:
         return None if text is None else parse_time(text, now)
     except ValueError as error:
@@ -150,9 +154,9 @@ def _pair(text: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedriveOptions:
-    """What the options ask for; see the command's help."""
+    """The options of `relay dlq redrive`; see the command's help."""
 
-    meant: Filter
+    filters: Filter
     snapshot: Path | None
     limit: int | None
     rate: float | None
@@ -170,16 +174,16 @@ class RedriveOptions:
     as_json: bool
 
     @property
-    def options(self) -> dict[str, Any]:
-        """What must be the same when the run is taken up again, as JSON values."""
+    def resume_options(self) -> dict[str, Any]:
+        """The options that must be the same when the run is resumed, as JSON values."""
         names = ("limit", "to", "direct", "rerun", "max_hops")
         mine = {name: getattr(self, name) for name in names}
-        return {**filter_options(self.meant), **mine, "edit": self.edit_text}
+        return {**filter_options(self.filters), **mine, "edit": self.edit_text}
 
 
-def filter_options(meant: Filter) -> dict[str, Any]:
-    """A filter as JSON values, without its times: `36h` is another moment at each start."""
+def filter_options(filters: Filter) -> dict[str, Any]:
+    """A filter as JSON values, without its times: `36h` means another time at each start."""
     names = ("names", "codes", "ids", "sources")
-    told: dict[str, Any] = {name: list(getattr(meant, name)) for name in names}
-    pairs = [list(pair) for pair in meant.attributes]
-    return {**told, "attributes": pairs, "where": meant.where}
+    lists: dict[str, Any] = {name: list(getattr(filters, name)) for name in names}
+    pairs = [list(pair) for pair in filters.attributes]
+    return {**lists, "attributes": pairs, "where": filters.where}

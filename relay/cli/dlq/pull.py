@@ -1,4 +1,4 @@
-"""`relay dlq pull`: the dead-letter queue as a file."""
+"""`relay dlq pull`: writes the dead-letter queue to a snapshot file."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import typer
 
 from relay.cli.dlq.options import Dlq, Main, Wait
 from relay.cli.dlq.output import PARTIAL, Progress, stoppable
-from relay.cli.dlq.queues import QueuePair, opened
+from relay.cli.dlq.queues import QueuePair, open_queues
 from relay.cli.startup import FAILED, USAGE, EnvFile, fail, load_settings
 from relay.dlq.pull import pull
-from relay.dlq.scan import Reach
+from relay.dlq.scan import Coverage
 from relay.dlq.snapshot import End
 from relay.settings.model import Settings
 
 
 def command(
     snapshot: Annotated[
-        Path, typer.Argument(metavar="SNAPSHOT", help="A new file; .gz compresses it.")
+        Path,
+        typer.Argument(metavar="SNAPSHOT", help="A new file, compressed if its name ends in .gz."),
     ],
     *,
     dlq: Dlq = None,
@@ -28,46 +29,47 @@ def command(
     wait: Wait = 1.0,
     env_file: EnvFile = None,
 ) -> None:
-    """Write everything in the dead-letter queue to a file, in one pass.
+    """Write all messages of the dead-letter queue to a file, in one pass.
 
-    Each message is received once and made visible again at the end. All looking is done on the
-    file: another receive would hide the queue's age and reorder it. The file is complete when the
-    queue surely had nothing else; of a FIFO queue SQS shows only the first messages of each group.
+    Each message is received once and made visible again at the end. Inspect the file, not the
+    queue: another receive would hide the queue's age and reorder it. The file is complete if the
+    queue certainly had nothing else; of a FIFO queue SQS hands out only the first messages of each
+    group.
     """
     settings = load_settings(env_file)
-    end, reach = asyncio.run(_pull(settings, dlq, queue, snapshot, wait))
+    end, coverage = asyncio.run(_pull(settings, dlq, queue, snapshot, wait))
     typer.echo(f"{end.count} messages in {snapshot}")
     if not end.complete:
-        left = f" {end.left} more were not to be had:" if end.left else ""
-        typer.echo(f"relay: the snapshot is not complete:{left} {reach.why}", err=True)
+        left = f" {end.left} more messages were not received:" if end.left else ""
+        typer.echo(f"relay: the snapshot is not complete:{left} {coverage.why}", err=True)
         raise typer.Exit(PARTIAL)
 
 
 async def _pull(
     settings: Settings, dlq: str | None, main: str | None, path: Path, wait: float
-) -> tuple[End, Reach]:
-    async with opened(settings, dlq, main) as desk:
+) -> tuple[End, Coverage]:
+    async with open_queues(settings, dlq, main) as queues:
         with stoppable() as stop:
-            return await pulled(desk, path, wait, stop)
+            return await pull_snapshot(queues, path, wait, stop)
 
 
-async def pulled(
-    desk: QueuePair, path: Path, wait: float, stop: asyncio.Event
-) -> tuple[End, Reach]:
-    """A new snapshot at this path. A stop ends the pass early and releases everything."""
-    with Progress("pulled", total=desk.count) as progress:
+async def pull_snapshot(
+    queues: QueuePair, path: Path, wait: float, stop: asyncio.Event
+) -> tuple[End, Coverage]:
+    """Pull the queue into a new snapshot. A stop ends the pass early and releases everything."""
+    with Progress("pulled", total=queues.count) as progress:
         try:
             return await pull(
-                desk.queue,
+                queues.dead,
                 path,
-                desk.head,
-                waiting=desk.count,
+                queues.head,
+                waiting=queues.count,
                 wait=wait,
                 stop=stop,
                 progress=progress.at,
             )
         except FileExistsError:
-            fail(f"{path} exists already, and nothing is overwritten: name another", code=USAGE)
+            fail(f"{path} exists already and is not overwritten: name another file", code=USAGE)
         except OSError as error:
             full = not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError)
             sentence = f"{path} cannot be written: {error.strerror}"

@@ -1,4 +1,4 @@
-"""`relay dlq redrive`: bring dead letters back."""
+"""`relay dlq redrive`: sends dead letters back to their queues."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from relay.cli.dlq import native
 from relay.cli.dlq import options as o
 from relay.cli.dlq.options import RedriveOptions
-from relay.cli.dlq.redrive_steps import Redriving
+from relay.cli.dlq.redrive_steps import Redrive
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.dlq.edit import Edit, load_edit
 from relay.dlq.selection import MAX_HOPS
@@ -31,53 +31,71 @@ def command(  # noqa: PLR0913 - a parameter for each option
     where: o.Where = None,
     snapshot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Only what is in this snapshot, too; it is not pulled."),
+        typer.Option(
+            metavar="FILE",
+            help="Only messages of this snapshot that also match the filters; nothing is pulled.",
+        ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many messages.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Redrive at most so many messages.")
+    ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=0.01, help="At most so many messages a second.")
+        float | None, typer.Option(min=0.01, help="Redrive at most so many messages a second.")
     ] = None,
     canary: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="First so many, at least one of each event and code, directly to the destination;"
-            " the rest only if all of them are delivered.",
+            help="Deliver so many first, at least one of each event and code, directly to the"
+            " destination; send the rest only if all of them are delivered.",
         ),
     ] = None,
     canary_through_queue: Annotated[
         bool,
-        typer.Option(help="Send the canary by the queue and ask the ledger; it must be set."),
+        typer.Option(
+            help="Send the canary through the queue, then check the ledger (requires"
+            " RELAY_LEDGER_TABLE)."
+        ),
     ] = False,
     canary_deadline: Annotated[
-        float, typer.Option(min=1, help="Seconds for a canary to be delivered.")
+        float,
+        typer.Option(
+            min=1, help="Seconds for a canary, or each message of --direct, to be delivered."
+        ),
     ] = 120.0,
     to: Annotated[
         str | None, typer.Option(metavar="QUEUE", help="Send all to this queue instead.")
     ] = None,
     direct: Annotated[
         bool,
-        typer.Option("--direct", help="Past the queue, by this relay, to the destination."),
+        typer.Option(
+            "--direct", help="Deliver from here to the destination, not through the queue."
+        ),
     ] = False,
     edit: Annotated[
         str | None,
         typer.Option(
             metavar="JMESPATH|FILE.py",
-            help="Change each body, of an array each pending event; a file defines edit(value).",
+            help="Change each body; of an array, each pending event. A file defines edit(value).",
         ),
     ] = None,
     rerun: Annotated[
-        bool, typer.Option("--rerun", help="Run again what ran before, under new ids.")
+        bool, typer.Option("--rerun", help="Run events again that ran before, under new ids.")
     ] = False,
-    max_hops: Annotated[int, typer.Option(min=2, help="Leave what has died so often.")] = MAX_HOPS,
+    max_hops: Annotated[
+        int, typer.Option(min=2, help="Skip what was dead-lettered so often.")
+    ] = MAX_HOPS,
     yes: o.Yes = False,
     journal_directory: o.JournalDirectory = None,
     native_task: Annotated[
-        bool, typer.Option("--native", help="Let SQS move all messages, with what that loses.")
+        bool,
+        typer.Option(
+            "--native", help="Let SQS move all messages; the command says what that loses."
+        ),
     ] = False,
     allow_new_ids: Annotated[
         bool,
-        typer.Option("--allow-new-ids", help="With --native: although some run under new ids."),
+        typer.Option("--allow-new-ids", help="With --native: move even if events get new ids."),
     ] = False,
     as_json: o.AsJson = False,
     dlq: o.Dlq = None,
@@ -86,29 +104,32 @@ def command(  # noqa: PLR0913 - a parameter for each option
     lease: o.Lease = 120.0,
     env_file: EnvFile = None,
 ) -> None:
-    """Bring dead letters back to the queue that they came from, under the ids that they had.
+    """Send dead letters back to the queue that they came from, with the ids that they had.
 
-    Without --yes nothing is touched and the plan is shown. Each message is backed up before it is
-    sent and deleted only after SQS has taken it; the journal lets a second run finish what a kill
-    interrupted. Ctrl-C finishes the batch in hand and says how to go on.
+    Without --yes nothing is changed and the plan is shown. Each message is backed up before it is
+    sent and deleted only after SQS has accepted it. With the journal a second run finishes what a
+    kill interrupted. Ctrl-C finishes the batch in flight and says how to resume.
     """
     settings = load_settings(env_file)
-    meant = o.chosen(names, codes, ids, sources, since, until, attributes, where)
+    filters = o.build_filter(names, codes, ids, sources, since, until, attributes, where)
     if direct and to is not None:
         fail("--direct and --to exclude each other: choose one", code=USAGE)
     if yes and (direct or canary is not None) and not canary_through_queue:
-        _ready(settings)
+        _check_deliverable(settings)
     if canary_through_queue and (direct or not settings.ledger_table):
         fail("--canary-through-queue needs RELAY_LEDGER_TABLE and no --direct", code=USAGE)
     if native_task:
-        only = (limit, canary, edit, snapshot, journal_directory)
-        if not meant.empty or direct or rerun or any(value is not None for value in only):
-            fail("--native moves everything as it is: it takes --to, --rate and --yes", code=USAGE)
-        order = native.Order(to=to, rate=rate, wait=wait, yes=yes, allow_new_ids=allow_new_ids)
-        native.run(settings, dlq, queue, order)
+        excluded = (limit, canary, edit, snapshot, journal_directory)
+        if not filters.empty or direct or rerun or any(value is not None for value in excluded):
+            fail(
+                "--native moves everything unchanged: it allows only --to, --rate and --yes",
+                code=USAGE,
+            )
+        move = native.MoveOptions(to=to, rate=rate, wait=wait, yes=yes, allow_new_ids=allow_new_ids)
+        native.run(settings, dlq, queue, move)
         return
-    wish = RedriveOptions(
-        meant=meant,
+    options = RedriveOptions(
+        filters=filters,
         snapshot=snapshot,
         limit=limit,
         rate=rate,
@@ -125,15 +146,18 @@ def command(  # noqa: PLR0913 - a parameter for each option
         lease=lease,
         as_json=as_json,
     )
-    work = Redriving(settings, wish)
-    asyncio.run(work.do(dlq, queue, journal_directory) if yes else work.show(dlq, queue))
+    redrive = Redrive(settings, options)
+    if yes:
+        asyncio.run(redrive.execute(dlq, queue, journal_directory))
+    else:
+        asyncio.run(redrive.show_plan(dlq, queue))
 
 
-def _ready(settings: Settings) -> None:
-    """End the command where nothing could be delivered from here: a canary would only time out."""
-    lacking = missing(settings)
-    if lacking:
-        fail(*lacking, code=USAGE)
+def _check_deliverable(settings: Settings) -> None:
+    """End the command if nothing can be delivered from here: a canary would only time out."""
+    problems = missing(settings)
+    if problems:
+        fail(*problems, code=USAGE)
 
 
 def _edit(text: str | None) -> Edit | None:

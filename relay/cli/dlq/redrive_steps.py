@@ -1,4 +1,4 @@
-"""A redrive: what is done in which order, the canary first."""
+"""The steps of `relay dlq redrive`: the plan, or the canary and then the rest."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from relay.app.dlq import destination_target, open_ledger_reader
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue, open_queue
 from relay.cli.dlq import output
-from relay.cli.dlq.input import Read, among, pictured, reader
+from relay.cli.dlq.input import Read, open_reader, plan_input, snapshot_ids
 from relay.cli.dlq.options import RedriveOptions
 from relay.cli.dlq.output import PARTIAL, stoppable
-from relay.cli.dlq.queues import QueuePair, opened
-from relay.cli.dlq.run import audit, conclude, execute, journal
+from relay.cli.dlq.queues import QueuePair, open_queues
+from relay.cli.dlq.run import audit, execute, open_journal, report
 from relay.cli.startup import fail
 from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.edit import modify
@@ -37,210 +37,218 @@ from relay.dlq.targets import NoTarget, Routes, Target
 from relay.model.event import Event
 from relay.settings.model import Settings
 
+SAMPLES = 50
+"""MessageIds of each group that a plan keeps for a canary."""
+
 
 @dataclass(frozen=True, slots=True)
-class Tools:
-    """What the work is done with, open for as long as it takes."""
+class Resources:
+    """What a redrive works with."""
 
-    desk: QueuePair
+    queues: QueuePair
     read: Read
     routes: Routes
-    memory: LedgerReader | None
-    stack: AsyncExitStack
+    ledger: LedgerReader | None
 
 
 @asynccontextmanager
-async def tools(
+async def open_resources(
     settings: Settings, dlq: str | None, main: str | None, to: str | None
-) -> AsyncIterator[Tools]:
-    """All of them, for as long as the block runs. What SQS refuses ends the command."""
+) -> AsyncIterator[Resources]:
+    """All of them, for as long as the block runs. A request that SQS refuses ends the command."""
     async with AsyncExitStack() as stack:
-        desk = await stack.enter_async_context(opened(settings, dlq, main))
-        name = desk.main.name if desk.main else None
-        read = await stack.enter_async_context(reader(settings, name))
-        memory = await stack.enter_async_context(open_ledger_reader(settings))
-        routes = await _routes(desk, to, stack)
-        yield Tools(desk, read, routes, memory, stack)
+        queues = await stack.enter_async_context(open_queues(settings, dlq, main))
+        name = queues.main.name if queues.main else None
+        read = await stack.enter_async_context(open_reader(settings, name))
+        ledger = await stack.enter_async_context(open_ledger_reader(settings))
+        routes = await _routes(queues, to, stack)
+        yield Resources(queues, read, routes, ledger)
 
 
-async def _routes(desk: QueuePair, to: str | None, stack: AsyncExitStack) -> Routes:
+async def _routes(queues: QueuePair, to: str | None, stack: AsyncExitStack) -> Routes:
     async def open_(reference: str) -> Queue:
-        return await stack.enter_async_context(open_queue(desk.session, reference))
+        return await stack.enter_async_context(open_queue(queues.session, reference))
 
     try:
         fixed = None if to is None else await open_(to)
     except AwsError as error:
         fail(error.sentence)
-    return Routes(desk.queue, open_, main=desk.main, fixed=fixed)
+    return Routes(queues.dead, open_, main=queues.main, fixed=fixed)
 
 
-SAMPLES = 50
-"""MessageIds of each group that a plan keeps for a canary."""
-
-
-class Redriving:
+class Redrive:
     """One redrive."""
 
-    def __init__(self, settings: Settings, wish: RedriveOptions) -> None:
+    def __init__(self, settings: Settings, options: RedriveOptions) -> None:
         self._settings = settings
-        self._wish = wish
-        self._among: frozenset[str] | None = None
+        self._options = options
+        self._snapshot_ids: frozenset[str] | None = None
 
-    async def show(self, dlq: str | None, main: str | None) -> None:
-        """Say what would happen, and touch nothing."""
-        async with tools(self._settings, dlq, main, self._wish.to) as found:
-            await self._limit(found)
+    async def show_plan(self, dlq: str | None, main: str | None) -> None:
+        """Print what would happen, and change nothing."""
+        async with open_resources(self._settings, dlq, main, self._options.to) as resources:
+            await self._read_snapshot(resources)
             with stoppable() as stop:
-                plan = await self._plan(found, time.time(), stop)
+                plan = await self._plan(resources, time.time(), stop)
             if stop.is_set():
-                fail("stopped before everything was seen: nothing was touched", code=PARTIAL)
-            ledger = found.memory is not None
-            output.show(plan, as_json=self._wish.as_json, ledger=ledger)
+                fail("stopped before the plan was complete: nothing was changed", code=PARTIAL)
+            ledger = resources.ledger is not None
+            output.show(plan, as_json=self._options.as_json, ledger=ledger)
 
-    async def do(self, dlq: str | None, main: str | None, directory: Path | None) -> None:
-        """Do it, and say how it ended."""
-        options = self._wish.options
-        async with tools(self._settings, dlq, main, self._wish.to) as found:
-            await self._limit(found)
-            with journal(directory, found.desk, "redrive", options) as kept, stoppable() as stop:
-                counts = await self._bring(found, kept, RunControl(stop))
-                audit(self._settings, kept, "redrive", options, counts)
-                conclude(counts, kept, as_json=self._wish.as_json, done="brought back")
+    async def execute(self, dlq: str | None, main: str | None, directory: Path | None) -> None:
+        """Redrive, and print the result."""
+        options = self._options.resume_options
+        async with open_resources(self._settings, dlq, main, self._options.to) as resources:
+            await self._read_snapshot(resources)
+            opening = open_journal(directory, resources.queues, "redrive", options)
+            with opening as journal, stoppable() as stop:
+                counts = await self._canary_and_rest(resources, journal, RunControl(stop))
+                audit(self._settings, journal, "redrive", options, counts)
+                report(counts, journal, as_json=self._options.as_json, done="redriven")
 
-    async def _bring(self, found: Tools, kept: Journal, control: RunControl) -> Counts:
-        """The canary's tally where it forbids the rest, else that of the rest."""
-        if self._wish.canary is not None:
-            counts = await self._try_canary(found, kept, control)
-            if counts is not None:
-                return counts
-        selection = self._errand(found)
-        return await self._go(found, kept, selection, control, direct=self._wish.direct)
+    async def _canary_and_rest(
+        self, resources: Resources, journal: Journal, control: RunControl
+    ) -> Counts:
+        """The counts of the canary if it failed, else those of the rest."""
+        if self._options.canary is not None:
+            failed = await self._canary(resources, journal, control)
+            if failed is not None:
+                return failed
+        selection = self._selection(resources)
+        return await self._run(resources, journal, selection, control, direct=self._options.direct)
 
-    async def _go(
+    async def _run(
         self,
-        found: Tools,
-        kept: Journal,
+        resources: Resources,
+        journal: Journal,
         selection: Selection,
         control: RunControl,
         *,
         direct: bool,
     ) -> Counts:
-        wish = self._wish
-        control.enough = False
-        async with self._road(found, kept, direct=direct) as road:
+        options = self._options
+        control.finished = False
+        async with self._target(resources, journal, direct=direct) as target:
             return await execute(
-                found.desk,
-                kept,
-                road,
+                resources.queues,
+                journal,
+                target,
                 selection,
                 control,
-                wait=wish.wait,
-                lease=wish.lease,
-                rate=wish.rate,
+                wait=options.wait,
+                lease=options.lease,
+                rate=options.rate,
             )
 
-    async def _try_canary(self, found: Tools, kept: Journal, control: RunControl) -> Counts | None:
-        """Bring a few. None where every one was surely delivered, else how it went."""
-        plan = await self._plan(found, kept.began_at, control.stop)
-        if not (plan.goes or kept.brought or control.stop.is_set()):
-            # Nothing is there to go first, so what turns up later does not go either.
-            return Counts(met=plan.met, out_of_reach=plan.unseen, why="no canary could be chosen")
-        ids = self._left(kept, choose_canary(plan, self._wish.canary or 0) - kept.brought)
+    async def _canary(
+        self, resources: Resources, journal: Journal, control: RunControl
+    ) -> Counts | None:
+        """Send a few. Returns None if all of them were delivered, else their counts."""
+        plan = await self._plan(resources, journal.began_at, control.stop)
+        if not (plan.selected or journal.done or control.stop.is_set()):
+            # Without a canary nothing that arrives later may be sent either.
+            why = "no canary could be chosen"
+            return Counts(received=plan.examined, not_received=plan.not_received, why=why)
+        chosen = choose_canary(plan, self._options.canary or 0) - journal.done
+        ids = self._within_limit(journal, chosen)
         if not ids or control.stop.is_set():
             return None
         events: list[Event] = []
-        since, through = time.time(), self._wish.canary_through_queue
-        selection = self._errand(found, ids, events)
-        counts = await self._go(found, kept, selection, control, direct=not through)
+        since, through_queue = time.time(), self._options.canary_through_queue
+        selection = self._selection(resources, ids, events)
+        counts = await self._run(resources, journal, selection, control, direct=not through_queue)
         counts.stopped = _undelivered(counts, len(ids))
-        if counts.stopped is None and through and found.memory is not None:
-            deadline = self._wish.canary_deadline
+        if counts.stopped is None and through_queue and resources.ledger is not None:
             counts.stopped = await await_canary(
-                found.memory, events, since=since, deadline=deadline
+                resources.ledger, events, since=since, deadline=self._options.canary_deadline
             )
         if counts.stopped is not None:
             return counts
-        typer.echo(f"relay: all {len(ids)} of the canary were delivered", err=True)
+        typer.echo(f"relay: canary delivered ({len(ids)} of {len(ids)})", err=True)
         return None
 
-    def _left(self, kept: Journal, ids: frozenset[str]) -> frozenset[str]:
-        """As many of the canary as the limit leaves to a run that is taken up."""
-        limit = self._wish.limit
-        left = None if limit is None else max(0, limit - len(kept.twins))
+    def _within_limit(self, journal: Journal, ids: frozenset[str]) -> frozenset[str]:
+        """As many of the canary as the limit leaves to a run that is resumed."""
+        limit = self._options.limit
+        left = None if limit is None else max(0, limit - len(journal.redriven))
         return frozenset(sorted(ids)[:left])
 
     @asynccontextmanager
-    async def _road(
-        self, found: Tools, kept: Journal, *, direct: bool
+    async def _target(
+        self, resources: Resources, journal: Journal, *, direct: bool
     ) -> AsyncIterator[Target[Any]]:
         if not direct:
-            yield QueueTarget(found.routes.of, kept.id)
+            yield QueueTarget(resources.routes.find, journal.id)
             return
-        desk, deadline = found.desk, self._wish.canary_deadline
-        size = desk.attributes.maximum_size
-        async with destination_target(self._settings, desk.queue, size, deadline) as road:
-            yield road
+        queues, deadline = resources.queues, self._options.canary_deadline
+        size = queues.attributes.maximum_size
+        async with destination_target(self._settings, queues.dead, size, deadline) as target:
+            yield target
 
-    def _errand(
+    def _selection(
         self,
-        found: Tools,
+        resources: Resources,
         ids: frozenset[str] | None = None,
         events: list[Event] | None = None,
     ) -> Selection:
-        """All that is wished, or of that only `ids`, whose events are then added to `events`."""
-        wish, among = self._wish, self._among if ids is None else ids
-        changed = partial(modify, rules=rules(self._settings), edit=wish.edit, rerun=wish.rerun)
+        """What the options select, or of that only `ids`, whose events are added to `events`."""
+        options, only = self._options, self._snapshot_ids if ids is None else ids
+        change = partial(
+            modify, rules=rules(self._settings), edit=options.edit, rerun=options.rerun
+        )
 
-        def meant(letter: DeadLetter) -> bool:
-            known = among is None or letter.message.message_id in among
-            return known and wish.meant.matches(letter)
+        def includes(dead_letter: DeadLetter) -> bool:
+            possible = only is None or dead_letter.message.message_id in only
+            return possible and options.filters.matches(dead_letter)
 
-        def altered(letter: DeadLetter) -> DeadLetter | Skipped:
-            result = changed(letter)
+        def modified(dead_letter: DeadLetter) -> DeadLetter | Skipped:
+            result = change(dead_letter)
             if events is not None and not isinstance(result, Skipped):
                 events.extend(result.events)
             return result
 
         return Selection(
-            read=found.read,
-            meant=meant,
-            modify=altered,
-            limit=wish.limit,
-            max_hops=wish.max_hops,
-            expected=(self._among or frozenset()) if ids is None else frozenset(),
+            read=resources.read,
+            includes=includes,
+            modify=modified,
+            limit=options.limit,
+            max_hops=options.max_hops,
+            expected=(self._snapshot_ids or frozenset()) if ids is None else frozenset(),
         )
 
-    async def _limit(self, found: Tools) -> None:
-        """Read which messages of the snapshot are meant, where one is named."""
-        wish = self._wish
-        self._among = await among(wish.snapshot, found.desk, found.read, wish.meant)
+    async def _read_snapshot(self, resources: Resources) -> None:
+        """Read which messages of the snapshot match, if one is named."""
+        options = self._options
+        self._snapshot_ids = await snapshot_ids(
+            options.snapshot, resources.queues, resources.read, options.filters
+        )
 
-    async def _plan(self, found: Tools, began_at: float, stop: asyncio.Event) -> Plan:
+    async def _plan(self, resources: Resources, began_at: float, stop: asyncio.Event) -> Plan:
         """What the run would do, from the snapshot or from a pass over the queue."""
-        wish = self._wish
-        async with pictured(found.desk, wish.snapshot, wish.wait, stop) as picture:
+        options = self._options
+        async with plan_input(resources.queues, options.snapshot, options.wait, stop) as given:
             planner = Planner(
-                self._errand(found),
-                NoTarget() if wish.direct else QueueTarget(found.routes.of, ""),
-                found.memory,
+                self._selection(resources),
+                NoTarget() if options.direct else QueueTarget(resources.routes.find, ""),
+                resources.ledger,
                 traits_lookup(self._settings),
                 now=time.time(),
                 began_at=began_at,
-                sample=max(SAMPLES, wish.canary or 0),
-                elsewhere="(the destination)",
+                sample=max(SAMPLES, options.canary or 0),
+                target_name="(the destination)",
             )
-            plan = await planner.plan(picture.messages)
-        plan.unseen = picture.unseen
+            plan = await planner.plan(given.messages)
+        plan.not_received = given.not_received
         return plan
 
 
 def _undelivered(counts: Counts, count: int) -> str | None:
-    """Why the canary forbids the rest, or None."""
-    if counts.brought + counts.copies >= count:
+    """Why the rest must not be sent after the canary, or None."""
+    if counts.done + counts.duplicates >= count:
         return None
     reasons = counts.as_json()["reasons"]
     why = "; ".join(f"{code}: {reason}" for code, reason in reasons.items())
     return (
-        f"{count - counts.brought} of {count} canaries were not delivered"
-        f" ({why or 'they were not found in the queue'}), so the rest stays"
+        f"{count - counts.done} of {count} canary messages were not delivered, so the rest is not"
+        f" sent: {why or 'they were not found in the queue'}"
     )

@@ -1,4 +1,4 @@
-"""`relay dlq restore`: messages of a snapshot or a backup back into a queue."""
+"""`relay dlq restore`: puts messages of a snapshot or a backup back into a queue."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import QueueAttributes
 from relay.cli.dlq import options as o
-from relay.cli.dlq.input import of_this_queue, read_snapshot, reader
+from relay.cli.dlq.input import open_reader, read_snapshot, snapshot_of_queue
 from relay.cli.dlq.options import filter_options
 from relay.cli.dlq.output import Progress, stoppable
-from relay.cli.dlq.queues import QueuePair, opened
-from relay.cli.dlq.run import audit, conclude, ended, journal
+from relay.cli.dlq.queues import QueuePair, open_queues
+from relay.cli.dlq.run import audit, counts_of, open_journal, report
 from relay.cli.startup import EnvFile, fail, load_settings
 from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.filters import Filter
 from relay.dlq.queue_target import QueueTarget
-from relay.dlq.restore import Restoring
+from relay.dlq.restore import Restore
 from relay.dlq.selection import Selection
 from relay.dlq.snapshot import Snapshot, Unreadable
 from relay.dlq.targets import TargetQueue
@@ -30,7 +30,7 @@ from relay.settings.model import Settings
 
 
 def command(  # noqa: PLR0913 - a parameter for each option
-    snapshot: Annotated[Path, typer.Argument(help="A snapshot, or a backup of another command.")],
+    snapshot: Annotated[Path, typer.Argument(help="A snapshot, or the backup of another command.")],
     *,
     names: o.Names = None,
     codes: o.Codes = None,
@@ -41,7 +41,8 @@ def command(  # noqa: PLR0913 - a parameter for each option
     attributes: o.Attributes = None,
     where: o.Where = None,
     to: Annotated[
-        str | None, typer.Option(metavar="QUEUE", help="To this queue, not the dead-letter queue.")
+        str | None,
+        typer.Option(metavar="QUEUE", help="Send to this queue instead of the dead-letter queue."),
     ] = None,
     yes: o.Yes = False,
     journal_directory: o.JournalDirectory = None,
@@ -52,18 +53,18 @@ def command(  # noqa: PLR0913 - a parameter for each option
 ) -> None:
     """Put messages back that were dropped, expired or lost.
 
-    They are new messages with everything they carried; the ids of their events stay what they were.
-    What is still in the queue would be there twice. The whole file is checked before anything is
+    They are new messages with the same content; the ids of their events do not change. Messages
+    that are still in the queue will be in it twice. The whole file is checked before anything is
     sent.
     """
     settings = load_settings(env_file)
-    meant = o.chosen(names, codes, ids, sources, since, until, attributes, where)
-    work = _Restore(settings, _whole(snapshot), meant, to=to, as_json=as_json)
-    asyncio.run(work.do(dlq, queue, journal_directory, yes=yes))
+    filters = o.build_filter(names, codes, ids, sources, since, until, attributes, where)
+    restore = _Restore(settings, _checked(snapshot), filters, to=to, as_json=as_json)
+    asyncio.run(restore.execute(dlq, queue, journal_directory, yes=yes))
 
 
-def _whole(path: Path) -> Snapshot:
-    """The snapshot, read to its end once: what is damaged ends the command before it begins."""
+def _checked(path: Path) -> Snapshot:
+    """The snapshot, read to its end once: a damaged one ends the command before it begins."""
     snapshot = read_snapshot(path)
     try:
         for _ in snapshot:
@@ -80,76 +81,75 @@ class _Restore:
         self,
         settings: Settings,
         snapshot: Snapshot,
-        meant: Filter,
+        filters: Filter,
         *,
         to: str | None,
         as_json: bool,
     ) -> None:
         self._settings = settings
         self._snapshot = snapshot
-        self._meant = meant
+        self._filters = filters
         self._to = to
         self._as_json = as_json
 
-    async def do(
+    async def execute(
         self, dlq: str | None, main: str | None, directory: Path | None, *, yes: bool
     ) -> None:
-        """Say what would happen, or do it and say how it ended."""
+        """Print what would happen, or send and print the result."""
         async with (
-            opened(self._settings, dlq, main) as desk,
-            reader(self._settings, self._snapshot.head.main) as read,
+            open_queues(self._settings, dlq, main) as queues,
+            open_reader(self._settings, self._snapshot.head.main) as read,
             AsyncExitStack() as stack,
         ):
             if dlq is None and self._to is None:
-                of_this_queue(self._snapshot.path, desk)
+                snapshot_of_queue(self._snapshot.path, queues)
             selection = Selection(
-                read=read, meant=self._meant.matches, modify=lambda letter: letter
+                read=read, includes=self._filters.matches, modify=lambda dead_letter: dead_letter
             )
-            queue = await _target(desk, self._to, stack)
+            queue = await _target(queues, self._to, stack)
             attributes = await queue.attributes()
             if yes:
-                await self._put(
-                    desk, directory, selection, TargetQueue(queue, attributes.maximum_size)
-                )
+                target = TargetQueue(queue, attributes.maximum_size)
+                await self._send(queues, directory, selection, target)
             else:
                 await self._show(selection, queue, attributes)
 
     async def _show(self, selection: Selection, queue: Queue, attributes: QueueAttributes) -> None:
-        letters = [selection.meant(await selection.read(message)) for message in self._snapshot]
-        held = attributes.visible + attributes.in_flight + attributes.delayed
+        matching = [selection.includes(await selection.read(one)) for one in self._snapshot]
+        count = attributes.visible + attributes.in_flight + attributes.delayed
         typer.echo(
-            f"{sum(letters)} of {len(letters)} messages would be put into {queue.name}, which holds"
-            f" {held} now"
+            f"{sum(matching)} of {len(matching)} messages would be put into {queue.name}, which has"
+            f" {count} now"
         )
-        typer.echo("relay: nothing was touched; --yes does it", err=True)
+        typer.echo("relay: nothing was changed; --yes does it", err=True)
 
-    async def _put(
-        self, desk: QueuePair, directory: Path | None, selection: Selection, target: TargetQueue
+    async def _send(
+        self, queues: QueuePair, directory: Path | None, selection: Selection, target: TargetQueue
     ) -> None:
-        async def route(_letter: DeadLetter) -> TargetQueue:
+        async def route(_dead_letter: DeadLetter) -> TargetQueue:
             return target
 
         options = {
-            **filter_options(self._meant),
+            **filter_options(self._filters),
             "snapshot": str(self._snapshot.path),
             "to": self._to,
         }
         with (
-            journal(directory, desk, "restore", options) as kept,
+            open_journal(directory, queues, "restore", options) as journal,
             stoppable() as stop,
             Progress("restored", total=0) as progress,
         ):
-            work = Restoring(kept, QueueTarget(route, kept.id), selection)
-            going = work.execute(self._snapshot, stop, lambda counts: progress.at(counts.brought))
-            counts = await ended(going, work.counts, kept)
-            audit(self._settings, kept, "restore", options, counts)
-            conclude(counts, kept, as_json=self._as_json, done="put back")
+            restore = Restore(journal, QueueTarget(route, journal.id), selection)
+            running = restore.execute(self._snapshot, stop, lambda counts: progress.at(counts.done))
+            counts = await counts_of(running, restore.counts, journal)
+            audit(self._settings, journal, "restore", options, counts)
+            report(counts, journal, as_json=self._as_json, done="restored")
 
 
-async def _target(desk: QueuePair, to: str | None, stack: AsyncExitStack) -> Queue:
+async def _target(queues: QueuePair, to: str | None, stack: AsyncExitStack) -> Queue:
     if to is None:
-        return desk.queue
+        return queues.dead
     try:
-        return await stack.enter_async_context(open_queue(desk.session, to))
+        return await stack.enter_async_context(open_queue(queues.session, to))
     except AwsError as error:
         fail(error.sentence)

@@ -1,4 +1,4 @@
-"""What a command that takes letters away works with: its directory, its hands, its guard."""
+"""Runs a command that removes dead letters: its journal, the pass, the audit line, the report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from relay.cli.startup import USAGE, fail
 from relay.dlq.journal import Journal, JournalConflict, who
 from relay.dlq.leases import Deleter, Leases
 from relay.dlq.run import Run
-from relay.dlq.safeguards import FEW, GrowthGuard, RateLimit
+from relay.dlq.safeguards import MAX_GROWTH, GrowthGuard, RateLimit
 from relay.dlq.scan import Scan
 from relay.dlq.selection import Counts, RunControl, Selection
 from relay.dlq.targets import Target
@@ -32,57 +32,50 @@ from relay.settings.model import Settings
 from relay.telemetry.log import open_log
 from relay.telemetry.redaction import Redactor
 
-L = TypeVar("L")
+P = TypeVar("P")
 
 AUDIT = "relay.dlq.audit"
-"""The logger of the one line that says who did what."""
+"""The logger of the audit line."""
 
 
 @contextmanager
-def journal(
+def open_journal(
     directory: Path | None,
-    desk: QueuePair,
-    kind: str,
+    queues: QueuePair,
+    command: str,
     options: Mapping[str, Any],
     *,
     began_at: float | None = None,
 ) -> Iterator[Journal]:
     """The run's journal for as long as the block runs, in a new directory unless one is named.
 
-    A run that is not taken up began now, or when `began_at` says.
+    A new run begins now, or at `began_at`; a resumed run keeps the time when it began.
     """
-    directory = directory or _new_directory(f"relay-dlq-{kind}-{desk.queue.name}")
+    directory = directory or _new_directory(f"relay-dlq-{command}-{queues.dead.name}")
     try:
         begin = time.time() if began_at is None else began_at
-        told = {"command": kind, **options}
-        kept = Journal(directory, desk.head, told, clock=lambda: begin)
+        named = {"command": command, **options}
+        journal = Journal(directory, queues.head, named, clock=lambda: begin)
     except JournalConflict as error:
         fail(str(error), code=USAGE)
     except OSError as error:
         fail(f"{directory} cannot be written: {error.strerror}", code=USAGE)
     try:
-        yield kept
+        yield journal
     except BaseException:
-        with suppress(OSError):  # what ended the block is the thing to tell
-            kept.close()
+        with suppress(OSError):  # the first error is the one to report
+            journal.close()
         raise
     try:
-        kept.close()
+        journal.close()
     except OSError as error:
-        fail(_unwritten(kept, error))
-
-
-def _new_directory(stem: str) -> Path:
-    """A name that nobody has, in the current directory."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
-    return next(path for name in names if not (path := Path(f"{stem}-{name}")).exists())
+        fail(_not_written(journal, error))
 
 
 async def execute(
-    desk: QueuePair,
-    kept: Journal,
-    road: Target[L],
+    queues: QueuePair,
+    journal: Journal,
+    target: Target[P],
     selection: Selection,
     control: RunControl,
     *,
@@ -90,123 +83,131 @@ async def execute(
     lease: float,
     rate: float | None = None,
 ) -> Counts:
-    """One pass that does the errand, shown while it goes."""
-    leases = Leases(desk.queue, lease)
-    deletion = Deleter(desk.queue, leases, kept)
+    """Make one pass over the dead-letter queue, with its progress on standard error."""
+    leases = Leases(queues.dead, lease)
+    deleter = Deleter(queues.dead, leases, journal)
     scan = Scan(
-        desk.queue,
+        queues.dead,
         lease=lease,
         wait=wait,
         held_count=lambda: len(leases),
-        stop=control.ended,
-        deleted=lambda: deletion.count,
+        stop=control.should_stop,
+        deleted=lambda: deleter.count,
     )
-    # Nothing comes back because letters were dropped.
-    guard = GrowthGuard(desk.count, few=math.inf if selection.each else FEW)
-    run = Run(desk.queue, scan, deletion, kept, road, selection, control, guard)
-    total = min(desk.count, selection.limit or desk.count)
-    with Progress("brought", total=total) as progress:
-        going = run.execute(
+    # Dropping causes no new dead letters, so growth is no reason to stop.
+    max_growth = math.inf if selection.every_message else MAX_GROWTH
+    guard = GrowthGuard(queues.count, max_growth=max_growth)
+    run = Run(queues.dead, scan, deleter, journal, target, selection, control, guard)
+    total = min(queues.count, selection.limit or queues.count)
+    with Progress("done", total=total) as progress:
+        running = run.execute(
             RateLimit(rate, stop=control.stop),
-            lambda counts: progress.at(counts.brought, deleted=counts.deleted),
+            lambda counts: progress.at(counts.done, deleted=counts.deleted),
         )
-        return await ended(going, run.counts, kept)
+        return await counts_of(running, run.counts, journal)
 
 
-async def ended(going: Awaitable[Counts], counts: Counts, kept: Journal) -> Counts:
-    """How it went, with the sentence of what ended it early if anything did."""
+async def counts_of(running: Awaitable[Counts], counts: Counts, journal: Journal) -> Counts:
+    """The counts of a run that has ended, with the error that ended it early, if any."""
     try:
-        return await going
+        return await running
     except AwsError as error:
         counts.failed = error.sentence
     except OSError as error:
-        counts.failed = _unwritten(kept, error)
+        counts.failed = _not_written(journal, error)
     return counts
 
 
-def conclude(counts: Counts, kept: Journal, *, as_json: bool, done: str) -> None:
-    """Say what became of all, and exit with the code for it."""
-    machine = as_json or not sys.stdout.isatty()
-    if machine:
-        line = {"end": done, "journal": str(kept.directory), **counts.as_json()}
-        typer.echo(json.dumps(line))
-    else:
-        _tell(counts, kept, done)
-    if counts.failed is not None:
-        _resume(kept)
-        fail(counts.failed)
-    if counts.stopped is not None:
-        typer.echo(f"relay: stopped: {counts.stopped}", err=True)
-        raise typer.Exit(STOPPED)
-    if not counts.complete:
-        _complain(counts, reasons=machine)
-        if counts.owed or counts.interrupted:
-            _resume(kept)
-        raise typer.Exit(PARTIAL)
-
-
 def audit(
-    settings: Settings, kept: Journal, kind: str, options: Mapping[str, Any], counts: Counts
+    settings: Settings, journal: Journal, command: str, options: Mapping[str, Any], counts: Counts
 ) -> None:
-    """Log who did what to which queue, when, and how it ended; the journal keeps it too."""
+    """Log who ran which command on which queue, when and with what result; also in the journal."""
     line = {
-        "audit": f"dlq {kind}",
+        "audit": f"dlq {command}",
         "by": who(),
         "at": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds"),
-        "run": kept.id,
-        "journal": str(kept.directory.resolve()),
+        "run": journal.id,
+        "journal": str(journal.directory.resolve()),
         **{name: value for name, value in options.items() if value},
         **counts.as_json(),
     }
-    with suppress(OSError):  # a disk that is full has been told of
-        kept.note(audit=line)
+    with suppress(OSError):  # a full disk was reported already
+        journal.record(audit=line)
     with open_log(
         service=settings.service,
         log_format=settings.log_format,
         file=Path(settings.log_file) if settings.log_file else None,
-        redactor=Redactor(()),  # a line of our own making, with no secret in it
+        redactor=Redactor(()),  # the line is our own, with no secret in it
         screen=sys.stderr,
     ):
         logging.getLogger(AUDIT).info("%s", json.dumps(line))
 
 
-def _unwritten(kept: Journal, error: OSError) -> str:
-    return f"the journal in {kept.directory} cannot be written: {error.strerror or error}"
+def report(counts: Counts, journal: Journal, *, as_json: bool, done: str) -> None:
+    """Print the result and exit with its code. `done` says what was done, such as "dropped"."""
+    machine = as_json or not sys.stdout.isatty()
+    if machine:
+        line = {"end": done, "journal": str(journal.directory), **counts.as_json()}
+        typer.echo(json.dumps(line))
+    else:
+        _print(counts, journal, done)
+    if counts.failed is not None:
+        _print_resume(journal)
+        fail(counts.failed)
+    if counts.stopped is not None:
+        typer.echo(f"relay: stopped: {counts.stopped}", err=True)
+        raise typer.Exit(STOPPED)
+    if not counts.complete:
+        _print_unfinished(counts, reasons=machine)
+        if counts.not_deleted or counts.interrupted:
+            _print_resume(journal)
+        raise typer.Exit(PARTIAL)
 
 
-def _tell(counts: Counts, kept: Journal, done: str) -> None:
-    copies = f", {counts.copies} copies of them deleted" if counts.copies else ""
-    typer.echo(f"{counts.brought} {done}{copies}, {counts.deleted} gone from the queue")
-    for code, count in counts.stays.most_common():
-        typer.echo(f"{count} stay: {code}: {counts.reasons[code]}")
-    typer.echo(f"journal and backup: {kept.directory}")
+def _new_directory(stem: str) -> Path:
+    """A path in the current directory that does not exist yet."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
+    return next(path for name in names if not (path := Path(f"{stem}-{name}")).exists())
 
 
-def _complain(counts: Counts, *, reasons: bool) -> None:
-    """Say what is left, with the reasons why letters stay where they have not been told."""
-    if counts.owed:
+def _not_written(journal: Journal, error: OSError) -> str:
+    return f"the journal in {journal.directory} cannot be written: {error.strerror or error}"
+
+
+def _print(counts: Counts, journal: Journal, done: str) -> None:
+    duplicates = f", {counts.duplicates} duplicates deleted" if counts.duplicates else ""
+    typer.echo(f"{counts.done} {done}{duplicates}, {counts.deleted} deleted from the queue")
+    for code, count in counts.skipped.most_common():
+        typer.echo(f"{count} skipped, {code}: {counts.reasons[code]}")
+    typer.echo(f"journal and backup: {journal.directory}")
+
+
+def _print_unfinished(counts: Counts, *, reasons: bool) -> None:
+    """Say what is left, with the reasons for skipping if they were not printed yet."""
+    if counts.not_deleted:
         typer.echo(
-            f"relay: {counts.owed} are brought and not deleted yet: SQS did not agree, or the lease"
-            " ran out; they come again and are then only deleted",
+            f"relay: {counts.not_deleted} are done and not deleted yet: SQS did not confirm, or the"
+            " lease lapsed; when they are received again they are only deleted",
             err=True,
         )
     if counts.missing:
         typer.echo(
             f"relay: {counts.missing} of the messages in the snapshot are not in the queue:"
-            " somebody brought them back or dropped them, or SQS deleted them",
+            " somebody redrove or dropped them, or SQS deleted them",
             err=True,
         )
-    if counts.out_of_reach:
-        typer.echo(f"relay: {counts.out_of_reach} were not to be had: {counts.why}", err=True)
+    if counts.not_received:
+        typer.echo(f"relay: {counts.not_received} were not received: {counts.why}", err=True)
     for code, reason in counts.as_json()["reasons"].items() if reasons else ():
-        typer.echo(f"relay: {counts.stays[code]} stay, {code}: {reason}", err=True)
+        typer.echo(f"relay: {counts.skipped[code]} skipped, {code}: {reason}", err=True)
 
 
-def _resume(kept: Journal) -> None:
-    """How to go on. A second run with the same journal repeats nothing that was noted."""
+def _print_resume(journal: Journal) -> None:
+    """Say how to resume. A second run with the same journal repeats nothing that it records."""
     words: Sequence[str] = ["relay", *_without_journal(sys.argv[1:])]
-    line = shlex.join([*words, "--journal", str(kept.directory)])
-    typer.echo(f"relay: to go on where this ended: {line}", err=True)
+    line = shlex.join([*words, "--journal", str(journal.directory)])
+    typer.echo(f"relay: to resume: {line}", err=True)
 
 
 def _without_journal(words: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`relay dlq show`: one dead letter, whole."""
+"""`relay dlq show`: everything about one dead letter."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import typer
 from relay.app.dlq import open_ledger_reader
 from relay.aws.errors import AwsError
 from relay.cli.dlq import options as o
-from relay.cli.dlq.input import Letters, letters
+from relay.cli.dlq.input import DeadLetters, open_dead_letters
 from relay.cli.dlq.listing import fields
 from relay.cli.dlq.output import printable
 from relay.cli.startup import EnvFile, fail, load_settings
 from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.filters import Filter, event_fields, format_time
-from relay.dlq.records import of_message
+from relay.dlq.records import message_to_fields
 from relay.dlq.snapshot import Head
 from relay.model.outcome import Reject
 from relay.settings.model import Settings
@@ -40,62 +40,63 @@ def command(
 ) -> None:
     """Show everything about a dead letter.
 
-    Its events as the relay reads them, why it is here, where it has been, and the message itself,
-    byte for byte. Several may have one id.
+    That is its events as the relay decodes them, why it is here, where it came from, and the
+    message itself, byte for byte. Several dead letters may have one id.
     """
     settings = load_settings(env_file)
-    found = letters(settings, snapshot, dlq, queue, wait)
-    if not asyncio.run(_show(settings, found, wanted, as_json=as_json)):
+    opening = open_dead_letters(settings, snapshot, dlq, queue, wait)
+    if not asyncio.run(_show(settings, opening, wanted, as_json=as_json)):
         fail(f"no dead letter here has the id {wanted}")
 
 
 async def _show(
     settings: Settings,
-    given: AbstractAsyncContextManager[Letters],
+    opening: AbstractAsyncContextManager[DeadLetters],
     wanted: str,
     *,
     as_json: bool,
 ) -> int:
-    """How many have the id."""
-    meant, count = Filter(ids=(wanted,)), 0
-    async with given as found:
-        async for letter in found:
-            if meant.matches(letter):
+    """Show those with the id, and return how many there are."""
+    filters, count = Filter(ids=(wanted,)), 0
+    async with opening as dead_letters:
+        async for dead_letter in dead_letters:
+            if filters.matches(dead_letter):
                 count += 1
-                whole = described(letter, found.head)
-                whole["ledger"] = await _recalled(settings, letter)
-                typer.echo(json.dumps(whole, indent=2) if as_json else "\n".join(_told(whole)))
+                described = describe(dead_letter, dead_letters.head)
+                described["ledger"] = await _ledger_states(settings, dead_letter)
+                text = json.dumps(described, indent=2) if as_json else "\n".join(_lines(described))
+                typer.echo(text)
     return count
 
 
-def described(letter: DeadLetter, head: Head) -> dict[str, Any]:
-    """Everything that is known about a letter, as JSON values."""
-    origin, pointer = letter.origin, letter.pointer
+def describe(dead_letter: DeadLetter, head: Head) -> dict[str, Any]:
+    """Everything that is known about a dead letter, as JSON values."""
+    origin, pointer = dead_letter.origin, dead_letter.pointer
     return {
-        **fields(letter, head),
-        "events": [event_fields(event) for event in letter.events],
-        "would_be_rejected": _again(letter),
+        **fields(dead_letter, head),
+        "events": [event_fields(event) for event in dead_letter.events],
+        "would_be_rejected": _rejection(dead_letter),
         "payload": f"s3://{pointer.bucket}/{pointer.key}" if pointer else None,
         "pending": list(origin.pending) if origin and origin.pending is not None else None,
         "generation": origin.generation if origin else 0,
         "lost": list(origin.lost) if origin else [],
-        "message": of_message(letter.message),
+        "message": message_to_fields(dead_letter.message),
     }
 
 
-async def _recalled(settings: Settings, letter: DeadLetter) -> list[dict[str, Any]]:
-    """What the ledger knows of each event; nothing where there is none or it does not answer."""
-    async with open_ledger_reader(settings) as memory:
-        if memory is None or not letter.events:
+async def _ledger_states(settings: Settings, dead_letter: DeadLetter) -> list[dict[str, Any]]:
+    """What the ledger has about each event; empty if there is no ledger or it does not answer."""
+    async with open_ledger_reader(settings) as ledger:
+        if ledger is None or not dead_letter.events:
             return []
         try:
-            known = await memory.look_up(letter.events)
+            states = await ledger.look_up(dead_letter.events)
         except AwsError as error:
-            typer.echo(f"relay: the ledger was not asked: {error.sentence}", err=True)
+            typer.echo(f"relay: the ledger was not read: {error.sentence}", err=True)
             return []
     return [
-        {"id": event.id, **(asdict(what) if what else {})}
-        for event, what in zip(letter.events, known, strict=True)
+        {"id": event.id, **(asdict(state) if state else {})}
+        for event, state in zip(dead_letter.events, states, strict=True)
     ]
 
 
@@ -105,27 +106,27 @@ def _text(name: str, value: Any) -> str:
     return f"{value['code']}: {value['reason']}" if isinstance(value, dict) else str(value)
 
 
-def _again(letter: DeadLetter) -> dict[str, str] | None:
-    if letter.sealed or not isinstance(letter.found, Reject):
+def _rejection(dead_letter: DeadLetter) -> dict[str, str] | None:
+    if dead_letter.payload_unread or not isinstance(dead_letter.decoded, Reject):
         return None
-    return {"code": letter.found.code, "reason": letter.found.reason}
+    return {"code": dead_letter.decoded.code, "reason": dead_letter.decoded.reason}
 
 
-def _told(whole: dict[str, Any]) -> Iterator[str]:
-    message = dict(whole["message"])
-    for name, value in whole.items():
+def _lines(described: dict[str, Any]) -> Iterator[str]:
+    message = dict(described["message"])
+    for name, value in described.items():
         if name not in ("message", "events", "ledger") and value not in (None, [], False):
             yield f"{name.replace('_', ' ')}: {printable(_text(name, value))}"
-    for event in whole["events"]:
+    for event in described["events"]:
         yield ""
         yield f"event {printable(event['id'])}"
         yield printable(json.dumps(event, indent=2, ensure_ascii=False))
-    for known in whole["ledger"]:
+    for state in described["ledger"]:
         steps = {
-            n.removesuffix("_at"): format_time(at) for n, at in known.items() if n != "id" and at
+            n.removesuffix("_at"): format_time(at) for n, at in state.items() if n != "id" and at
         }
-        told = ", ".join(f"{step} {at}" for step, at in steps.items()) or "nothing is known"
-        yield f"ledger: {printable(known['id'])}: {told}"
+        known = ", ".join(f"{step} {at}" for step, at in steps.items()) or "no entry"
+        yield f"ledger: {printable(state['id'])}: {known}"
     body = message.pop("body", None)
     yield ""
     yield f"message {printable(json.dumps(message, indent=2, ensure_ascii=False))}"

@@ -1,17 +1,17 @@
-"""The ledger: what is being sent, what was delivered, and what was dead-lettered, kept for long."""
+"""The ledger: a DynamoDB table of what is being sent, was delivered and was dead-lettered."""
 
-from relay.delivery.ledger.attempts import Attempts, Noting
-from relay.delivery.ledger.entries import Known, LedgerEntries, Table
+from relay.delivery.ledger.attempts import Attempts, RecordingDestination
+from relay.delivery.ledger.entries import EventEntries, LedgerEntries, Table
 from relay.delivery.ledger.ledger import Ledger
 from relay.delivery.ledger.table import LedgerEntry, Subject, TableAccess
 
 __all__ = [
     "Attempts",
-    "Known",
+    "EventEntries",
     "Ledger",
     "LedgerEntries",
     "LedgerEntry",
-    "Noting",
+    "RecordingDestination",
     "Subject",
     "Table",
     "TableAccess",

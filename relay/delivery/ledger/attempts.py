@@ -1,4 +1,4 @@
-"""A destination whose requests are noted: before one, that it is under way; after it, its end."""
+"""Records each event's attempts in the ledger: `sending` before a request, its end afterwards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from relay.delivery.ledger.entries import Known, LedgerEntries
+from relay.delivery.ledger.entries import EventEntries, LedgerEntries
 from relay.delivery.ledger.table import Subject
 from relay.model.destination import Destination, Limits, Refused, Unavailable
 from relay.model.event import Event
@@ -16,67 +16,76 @@ from relay.model.outcome import Delivered, Outcome, Reject
 
 
 class Attempt:
-    """One event in hand.
+    """The attempts at one event in flight.
 
-    `memory` is for how many seconds the destination surely knows the event again. Where that is 0
-    or for ever, age says nothing: it is sent again, at least once in the first case.
+    `memory` is the seconds for which the destination certainly recognises the event's id. If it is
+    0 (never) or infinite, the age of an attempt does not matter and the event is sent again. With
+    0 that means at least once.
 
     Attributes:
-        subject: which event it is to the ledger.
-        first_at: when the destination may first have taken it, None while it cannot have.
-        doubtful: whether an attempt ended in a way that leaves that open.
-        noted: whether the ledger holds a note of sending that is ours to withdraw.
-        may_note: whether a note overwrites none of an earlier time, as a look-up has shown.
+        subject: identifies the event in the ledger.
+        first_at: when the destination may first have accepted it; None while it cannot have.
+        uncertain: whether an attempt had an unknown end.
+        recorded: whether the ledger has a `sending` entry that this relay may withdraw.
+        may_record: whether a look-up showed that a new entry overwrites no earlier one.
     """
 
-    __slots__ = ("_limit", "_memory", "doubtful", "first_at", "may_note", "noted", "subject")
+    __slots__ = (
+        "_deadline",
+        "_memory",
+        "first_at",
+        "may_record",
+        "recorded",
+        "subject",
+        "uncertain",
+    )
 
-    def __init__(self, subject: Subject, known: Known | None, memory: float = 0.0) -> None:
-        sending = known.sending if known is not None else None
+    def __init__(self, subject: Subject, entries: EventEntries | None, memory: float = 0.0) -> None:
+        sending = entries.sending if entries is not None else None
         self.subject = subject
         self.first_at = sending.at if sending is not None else None
-        self.doubtful = sending is not None
-        self.noted = False
-        self.may_note = known is not None
+        self.uncertain = sending is not None
+        self.recorded = False
+        self.may_record = entries is not None
         self._memory = memory or math.inf
-        self._limit: asyncio.Timeout | None = None
+        self._deadline: asyncio.Timeout | None = None
 
-    def rest(self, now: float) -> float | None:
-        """Seconds until the destination may have forgotten it; None where it never will."""
+    def time_left(self, now: float) -> float | None:
+        """Seconds until the destination may have forgotten the id; None if that does not matter."""
         if self.first_at is None or self._memory == math.inf:
             return None
         return self.first_at + self._memory - now
 
-    def watch(self, limit: asyncio.Timeout | None) -> None:
-        """The limit of the wait for it, to be set by the first unknown end; None after the wait."""
-        self._limit = limit
+    def set_deadline(self, deadline: asyncio.Timeout | None) -> None:
+        """Set the timeout of the wait, which the first unknown end schedules; None after it."""
+        self._deadline = deadline
 
-    def doubt(self, now: float) -> None:
-        """An attempt had an unknown end."""
-        self.doubtful = True
-        rest = self.rest(now)
-        if rest is not None and self._limit is not None and self._limit.when() is None:
-            self._limit.reschedule(asyncio.get_running_loop().time() + rest)
+    def mark_uncertain(self, now: float) -> None:
+        """Record that an attempt had an unknown end."""
+        self.uncertain = True
+        left = self.time_left(now)
+        if left is not None and self._deadline is not None and self._deadline.when() is None:
+            self._deadline.reschedule(asyncio.get_running_loop().time() + left)
 
     def clear(self) -> None:
-        """The destination certainly has not taken it."""
+        """Record that the destination certainly has not accepted it."""
         self.first_at = None
-        self.noted = False
+        self.recorded = False
 
 
 class Attempts:
-    """The attempts by the event that is in hand. Another message's equal event is another one."""
+    """The attempts of the events in flight. Equal events of two messages are kept apart."""
 
     def __init__(self) -> None:
         self._by_identity: dict[int, Attempt] = {}
 
     def of(self, event: Event) -> Attempt | None:
-        """The attempt at exactly this event; None where nobody waits for it any more."""
+        """The attempts at exactly this event; None if no caller waits for it any more."""
         return self._by_identity.get(id(event))
 
     @contextlib.contextmanager
-    def following(self, event: Event, attempt: Attempt) -> Iterator[None]:
-        """Know the attempt for as long as the block runs."""
+    def tracking(self, event: Event, attempt: Attempt) -> Iterator[None]:
+        """Keep the attempt for as long as the block runs."""
         self._by_identity[id(event)] = attempt
         try:
             yield
@@ -84,40 +93,40 @@ class Attempts:
             self._by_identity.pop(id(event), None)
 
 
-class Noting:
-    """Notes `sending` before an event's first request, `delivered` before its success counts.
+class RecordingDestination:
+    """Records `sending` before an event's first request and `delivered` before its success counts.
 
-    A request that certainly was not taken (a refused connection, a wrong key, a rejection) has its
-    note withdrawn: an outage or a wrong setting of any length makes no event ambiguous. What cannot
-    be noted is sent all the same.
+    The `sending` entry is withdrawn if the request certainly was not accepted (a refused
+    connection, a wrong key, a rejection), so that no outage or misconfiguration, however long,
+    makes an event ambiguous. An event whose entry cannot be written is sent all the same.
 
     Args:
-        destination: makes the requests.
-        records: keeps the notes.
-        attempts: knows what was looked up about each event in hand.
+        destination: sends the requests.
+        entries: writes the entries.
+        attempts: what was looked up about the events in flight.
         clock: seconds since the epoch.
     """
 
     def __init__(
         self,
         destination: Destination,
-        records: LedgerEntries,
+        entries: LedgerEntries,
         attempts: Attempts,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._destination = destination
-        self._records = records
+        self._entries = entries
         self._attempts = attempts
         self._clock = clock
 
     @property
     def limits(self) -> Limits:
-        """What the destination takes at once."""
+        """The limits of the destination."""
         return self._destination.limits
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """One request of the destination's, with its outcomes and its exceptions."""
+        """One request of the destination, with its outcomes and exceptions."""
         attempts = [self._attempt(event) for event in events]
         await self._begin(attempts)
         try:
@@ -126,52 +135,51 @@ class Noting:
             await self._failed(attempts, not_accepted=error.not_accepted)
             raise
         except BaseException:
-            self._doubt(attempts)
+            self._mark_uncertain(attempts)
             raise
-        await self._ended(attempts, outcomes)
+        await asyncio.gather(*map(self._end, attempts, outcomes))
         return outcomes
 
     def _attempt(self, event: Event) -> Attempt:
-        # One whose waiter has left meanwhile is still worth the note that it was delivered.
-        known = self._attempts.of(event)
-        return Attempt(self._records.subject(event), None) if known is None else known
+        # An event whose caller has left meanwhile still needs its `delivered` entry.
+        attempt = self._attempts.of(event)
+        return Attempt(self._entries.subject(event), None) if attempt is None else attempt
 
     async def _begin(self, attempts: Sequence[Attempt]) -> None:
         now = self._clock()
         fresh = [attempt for attempt in attempts if attempt.first_at is None]
         for attempt in fresh:
             attempt.first_at = now
-        await asyncio.gather(*(self._note(attempt) for attempt in fresh if attempt.may_note))
+        await asyncio.gather(
+            *(self._record_sending(attempt) for attempt in fresh if attempt.may_record)
+        )
 
-    async def _note(self, attempt: Attempt) -> None:
-        attempt.noted = await self._records.record("sending", attempt.subject)
+    async def _record_sending(self, attempt: Attempt) -> None:
+        attempt.recorded = await self._entries.record("sending", attempt.subject)
 
     async def _failed(self, attempts: Sequence[Attempt], *, not_accepted: bool) -> None:
         if not_accepted:
             await asyncio.gather(*(self._clear(attempt) for attempt in attempts))
         else:
-            self._doubt(attempts)
-
-    async def _ended(self, attempts: Sequence[Attempt], outcomes: Sequence[Outcome]) -> None:
-        await asyncio.gather(*map(self._end, attempts, outcomes))
+            self._mark_uncertain(attempts)
 
     async def _end(self, attempt: Attempt, outcome: Outcome) -> None:
         if isinstance(outcome, Delivered):
-            await self._records.record("delivered", attempt.subject, outcome.reference)
+            await self._entries.record("delivered", attempt.subject, outcome.reference)
         elif isinstance(outcome, Reject) and not outcome.may_have_run:
             await self._clear(attempt)
         else:
-            self._doubt([attempt])
+            self._mark_uncertain([attempt])
 
     async def _clear(self, attempt: Attempt) -> None:
-        if attempt.doubtful:
+        if attempt.uncertain:
             return
-        noted = attempt.noted
+        recorded = attempt.recorded
         attempt.clear()
-        if noted:
-            await self._records.withdraw(attempt.subject)
+        if recorded:
+            await self._entries.withdraw(attempt.subject)
 
-    def _doubt(self, attempts: Iterable[Attempt]) -> None:
+    def _mark_uncertain(self, attempts: Iterable[Attempt]) -> None:
         now = self._clock()
         for attempt in attempts:
-            attempt.doubt(now)
+            attempt.mark_uncertain(now)

@@ -1,4 +1,4 @@
-"""The ledger's records: notes read and written in batches, as far as the table goes along."""
+"""Reads and writes ledger entries in batches. A step that fails is reported, never raised."""
 
 from __future__ import annotations
 
@@ -22,59 +22,63 @@ from relay.model.event import Event
 from relay.model.facts import LedgerFailed, Observe, ignore
 
 MAX_READ_KEYS = 100
-WRITES = 25
-"""Amazon DynamoDB quotas: keys in a BatchGetItem, items in a BatchWriteItem."""
+"""Amazon DynamoDB quota: keys in a BatchGetItem."""
 
-IN_FLIGHT = 4
-_LOOKED_AT: tuple[Step, ...] = ("sending", "delivered")
+MAX_WRITE_ITEMS = 25
+"""Amazon DynamoDB quota: items in a BatchWriteItem."""
+
+CONCURRENCY = 4
+"""Concurrent requests of each kind."""
+
+_LOOK_UP_STEPS: tuple[Step, ...] = ("sending", "delivered")
 
 
 class Table(Protocol):
-    """The table. One call each, no repetition; both raise `AwsError` where nothing was done."""
+    """The table. Each method sends one request and raises `AwsError` if nothing was done."""
 
     async def read(self, keys: Sequence[str]) -> tuple[Sequence[Item], Sequence[str]]:
-        """The items that there are, as written by all before, and the keys it did not get to."""
+        """The existing items, read consistently, and the keys that were not processed."""
         ...
 
     async def write(self, items: Sequence[Item], deletes: Sequence[str]) -> Sequence[str]:
-        """Put items whatever was there, delete others; the keys it did not get to."""
+        """Put items unconditionally and delete others. Returns the keys not processed."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the ledger knows of an event that is to be sent."""
+class EventEntries:
+    """The entries of an event that matter before it is sent."""
 
     sending: LedgerEntry | None = None
     delivered: LedgerEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Withdrawn:
-    """A note of sending that is to be deleted."""
+class _Withdrawal:
+    """Deletes a `sending` entry."""
 
     subject: Subject
     step: Step = "sending"
 
 
-_Change: TypeAlias = LedgerEntry | _Withdrawn
+_Change: TypeAlias = LedgerEntry | _Withdrawal
 
 
 class LedgerEntries:
-    """Looks up, notes and withdraws. What cannot be done is stated as `LedgerMissed`, not raised.
+    """Looks up, records and withdraws entries. Failures are reported as `LedgerFailed`.
 
-    A look-up sees all that was written before. Notes overwrite their like: whoever notes `sending`
-    has looked before that there is none, so that two at once differ by no more than the seconds
-    between their look and their note, which `Ledger`'s margin covers many times.
+    Reads are consistent: a look-up sees all earlier writes. Writes overwrite. `sending` is recorded
+    only after a look-up found none, so two concurrent writers differ by the seconds between their
+    look-up and their write, which is far below the safety margin of `Ledger`'s `memory`.
 
     Args:
-        table: where the notes are.
-        access: how much patience there is with it.
-        destination: what tells this orchestrator from others in the same table.
-        environment: the same for its environments.
-        kept: seconds for which a note is kept; at least the retention of queue and dead-letter
-            queue together.
-        observe: is told what was missed.
+        table: the table of the entries.
+        access: retries requests, within limits.
+        destination: separates this orchestrator from others in the same table.
+        environment: separates its environments.
+        kept: seconds for which an entry is kept; at least the retention of the queue and the
+            dead-letter queue together.
+        observe: gets the failed steps.
         clock: seconds since the epoch.
     """
 
@@ -91,42 +95,42 @@ class LedgerEntries:
     ) -> None:
         self._table = table
         self._access = access
-        self._place = (destination, environment)
+        self._scope = (destination, environment)
         self._kept = kept
         self._observe = observe
         self._clock = clock
-        self._reads: Batcher[Subject, Known | None] = Batcher(
-            self._read, max_items=MAX_READ_KEYS // len(_LOOKED_AT), in_flight=IN_FLIGHT
+        self._reads: Batcher[Subject, EventEntries | None] = Batcher(
+            self._read, max_items=MAX_READ_KEYS // len(_LOOK_UP_STEPS), in_flight=CONCURRENCY
         )
         self._writes: Batcher[_Change, bool] = Batcher(
-            self._write, max_items=WRITES, in_flight=IN_FLIGHT
+            self._write, max_items=MAX_WRITE_ITEMS, in_flight=CONCURRENCY
         )
 
     def subject(self, event: Event) -> Subject:
-        """Which event that is to the ledger."""
-        return Subject.of(event, *self._place)
+        """Identifies the event in the ledger."""
+        return Subject.of(event, *self._scope)
 
-    async def look_up(self, subject: Subject) -> Known | None:
-        """What is known of it; None where the ledger could not tell."""
+    async def look_up(self, subject: Subject) -> EventEntries | None:
+        """The event's entries; None if the ledger did not answer."""
         try:
             return await self._reads.submit(subject)
         except BatcherClosed:
-            self._missed({"look-up": 1}, "the relay is stopping")
+            self._failed({"look-up": 1}, "the relay is stopping")
             return None
 
     async def record(self, step: Step, subject: Subject, detail: str | None = None) -> bool:
-        """Note that this happens now. Returns whether that is kept."""
+        """Record that this step happens now. Returns whether the entry was written."""
         now = self._clock()
         return await self._change(
             LedgerEntry(step=step, subject=subject, at=now, expires=now + self._kept, detail=detail)
         )
 
     async def withdraw(self, subject: Subject) -> bool:
-        """Delete a note of sending that has turned out untrue. Returns whether it is gone."""
-        return await self._change(_Withdrawn(subject))
+        """Delete the `sending` entry, which proved untrue. Returns whether it was deleted."""
+        return await self._change(_Withdrawal(subject))
 
     async def aclose(self) -> None:
-        """Give up what is under way; what is asked from now on is missed."""
+        """Cancel open requests. Later steps fail."""
         await self._reads.aclose()
         await self._writes.aclose()
 
@@ -134,10 +138,10 @@ class LedgerEntries:
         try:
             return await self._writes.submit(change)
         except BatcherClosed:
-            self._missed({_step(change): 1}, "the relay is stopping")
+            self._failed({_step_name(change): 1}, "the relay is stopping")
             return False
 
-    async def _read(self, subjects: Sequence[Subject]) -> list[Known | None]:
+    async def _read(self, subjects: Sequence[Subject]) -> list[EventEntries | None]:
         found: dict[str, Item] = {}
 
         async def read(keys: Sequence[str]) -> Sequence[str]:
@@ -146,17 +150,17 @@ class LedgerEntries:
             return left
 
         # DynamoDB refuses a batch that names a key twice.
-        keys = dict.fromkeys(subject.key(step) for subject in subjects for step in _LOOKED_AT)
-        done = await self._access.work_off(tuple(keys), read)
-        left = set(done.left)
-        results = [self._known(subject, found, left) for subject in subjects]
-        self._missed({"look-up": results.count(None)}, done.reason)
+        keys = dict.fromkeys(subject.key(step) for subject in subjects for step in _LOOK_UP_STEPS)
+        progress = await self._access.process(tuple(keys), read)
+        left = set(progress.left)
+        results = [self._entries(subject, found, left) for subject in subjects]
+        self._failed({"look-up": results.count(None)}, progress.reason)
         return results
 
-    def _known(
+    def _entries(
         self, subject: Subject, found: Mapping[str, Item], left: set[object]
-    ) -> Known | None:
-        keys = {step: subject.key(step) for step in _LOOKED_AT}
+    ) -> EventEntries | None:
+        keys = {step: subject.key(step) for step in _LOOK_UP_STEPS}
         if not left.isdisjoint(keys.values()):
             return None
         now = self._clock()
@@ -164,34 +168,34 @@ class LedgerEntries:
             read_entry(step, found[key], now) if key in found else None
             for step, key in keys.items()
         )
-        return Known(sending, delivered)
+        return EventEntries(sending, delivered)
 
     async def _write(self, changes: Sequence[_Change]) -> list[bool]:
-        # The last one counts, and DynamoDB refuses a batch that names a key twice.
+        # The last change of a key counts: DynamoDB refuses a batch that names a key twice.
         by_key = {change.subject.key(change.step): change for change in changes}
 
         async def write(keys: Sequence[str]) -> Sequence[str]:
             some = [by_key[key] for key in keys]
             items = [change.item() for change in some if isinstance(change, LedgerEntry)]
-            gone = [change.subject.key(change.step) for change in some if _is_gone(change)]
-            return await self._table.write(items, gone)
+            deletes = [
+                change.subject.key(change.step)
+                for change in some
+                if isinstance(change, _Withdrawal)
+            ]
+            return await self._table.write(items, deletes)
 
-        done = await self._access.work_off(tuple(by_key), write)
-        left = set(done.left)
-        kept = [change.subject.key(change.step) not in left for change in changes]
-        missed = (_step(change) for change, ok in zip(changes, kept, strict=True) if not ok)
-        self._missed(Counter(missed), done.reason)
-        return kept
+        progress = await self._access.process(tuple(by_key), write)
+        left = set(progress.left)
+        written = [change.subject.key(change.step) not in left for change in changes]
+        failed = (_step_name(change) for change, ok in zip(changes, written, strict=True) if not ok)
+        self._failed(Counter(failed), progress.reason)
+        return written
 
-    def _missed(self, counts: Mapping[str, int], reason: str) -> None:
+    def _failed(self, counts: Mapping[str, int], reason: str) -> None:
         for step, count in counts.items():
             if count:
                 self._observe(LedgerFailed(step=step, count=count, reason=reason))
 
 
-def _is_gone(change: _Change) -> bool:
-    return isinstance(change, _Withdrawn)
-
-
-def _step(change: _Change) -> str:
-    return "withdrawal" if isinstance(change, _Withdrawn) else change.step
+def _step_name(change: _Change) -> str:
+    return "withdrawal" if isinstance(change, _Withdrawal) else change.step

@@ -1,4 +1,4 @@
-"""The ledger: answers for events that the orchestrator has forgotten, and never holds one up."""
+"""The ledger: deduplicates events even after the orchestrator has forgotten their ids."""
 
 from __future__ import annotations
 
@@ -11,42 +11,43 @@ from msgspec.structs import replace
 
 from relay.delivery.handler import Forward
 from relay.delivery.ledger.attempts import Attempt, Attempts
-from relay.delivery.ledger.entries import Known, LedgerEntries
+from relay.delivery.ledger.entries import EventEntries, LedgerEntries
 from relay.delivery.ledger.table import Subject
 from relay.model.event import Event
 from relay.model.facts import Fact, IdReused, LedgerFailed, Observe, Settled, ignore
 from relay.model.lru import LruCache
 from relay.model.outcome import Delivered, Outcome, Reject
 
-DOUBTS = 50_000
-"""Events that may have been taken. A forgotten one loses its mark, nothing else."""
+MAX_UNCERTAIN = 50_000
+"""Events that the destination may have accepted. A forgotten one loses that mark, nothing else."""
 
-LETTERS = 1_000
-"""Dead letters that are being noted at once."""
+MAX_PENDING_DEAD_LETTERS = 1_000
+"""Dead letters that are being recorded at the same time."""
 
 
 class Ledger:
-    """Forwards what was not delivered yet. `Noting` must be between the forwarder and its end.
+    """Forwards only events that were not delivered before.
 
-    What was delivered before is not sent again. What was being sent is, for as long as the
-    destination remembers its id; after that it is rejected as `ambiguous`, and a person decides.
-    A destination that knows nothing again gets it again at any age: repeating beats losing. Where
-    the table cannot answer in time, the event is forwarded as if there were no ledger.
+    An event that was delivered is not sent again. An event with an attempt of unknown end is sent
+    again for as long as the destination recognises its id, and after that rejected as `ambiguous`
+    for a person to decide. A destination that recognises no ids gets it again at any age: repeating
+    is better than losing. If the table does not answer in time, the event is forwarded as if there
+    were no ledger. The forwarder must send through a `RecordingDestination`.
 
     Args:
-        forward: brings events to their outcomes.
-        records: keeps the notes.
-        attempts: shared with `Noting`.
-        memory: for how many seconds after a first attempt the event's destination surely knows it
-            again; 0 for never.
-        observe: is told of a reused id, and of dead letters that could not be noted.
+        forward: forwards events.
+        entries: reads and writes the ledger's entries.
+        attempts: shared with `RecordingDestination`.
+        memory: seconds after a first attempt for which the event's destination certainly recognises
+            its id; 0 for never.
+        observe: gets reused ids and dead letters that could not be recorded.
         clock: seconds since the epoch.
     """
 
     def __init__(
         self,
         forward: Forward,
-        records: LedgerEntries,
+        entries: LedgerEntries,
         attempts: Attempts,
         *,
         memory: Callable[[Event], float],
@@ -54,90 +55,90 @@ class Ledger:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._forward = forward
-        self._records = records
+        self._entries = entries
         self._attempts = attempts
         self._memory = memory
         self._observe = observe
         self._clock = clock
-        self._doubts: LruCache[None] = LruCache(DOUBTS)
-        self._letters: set[asyncio.Task[bool]] = set()
+        self._uncertain: LruCache[None] = LruCache(MAX_UNCERTAIN)
+        self._pending: set[asyncio.Task[bool]] = set()
 
     async def submit(self, event: Event) -> Outcome:
-        """The event's outcome, see `Forward.submit`; a duplicate where it was delivered before."""
-        subject = self._records.subject(event)
-        known = await self._records.look_up(subject)
-        if known is not None:
-            self._compare(event, subject, known)
-            if known.delivered is not None:
-                return Delivered(known.delivered.detail, duplicate=True)
-        return await self._follow(event, Attempt(subject, known, self._memory(event)))
+        """The event's outcome, see `Forward.submit`; a duplicate if it was delivered before."""
+        subject = self._entries.subject(event)
+        entries = await self._entries.look_up(subject)
+        if entries is not None:
+            self._compare(event, subject, entries)
+            if entries.delivered is not None:
+                return Delivered(entries.delivered.detail, duplicate=True)
+        return await self._send(event, Attempt(subject, entries, self._memory(event)))
 
     def may_have_run(self, event_id: str) -> bool:
-        """Whether the destination may hold the event although no success was seen."""
-        return event_id in self._doubts or self._forward.may_have_run(event_id)
+        """Whether the destination may have the event although no success was seen."""
+        return event_id in self._uncertain or self._forward.may_have_run(event_id)
 
-    def detail(self, fact: Fact) -> None:
-        """Observe: note events whose message is in the dead-letter queue because of them."""
+    def observe(self, fact: Fact) -> None:
+        """Record the rejected events of a message that was dead-lettered."""
         if isinstance(fact, Settled) and isinstance(fact.outcome, Reject):
             for event, outcome in fact.results:
                 if isinstance(outcome, Reject):
-                    self._dead_lettered(event, outcome)
+                    self._record_dead_letter(event, outcome)
 
     async def drain(self) -> None:
-        """Wait for the notes of dead letters that are on their way."""
-        await asyncio.gather(*self._letters, return_exceptions=True)
+        """Wait for the open writes of dead letters."""
+        await asyncio.gather(*self._pending, return_exceptions=True)
 
-    async def _follow(self, event: Event, attempt: Attempt) -> Outcome:
-        rest = attempt.rest(self._clock())
-        if rest is not None and rest <= 0:
-            self._doubts.put(event.id, None)
+    async def _send(self, event: Event, attempt: Attempt) -> Outcome:
+        left = attempt.time_left(self._clock())
+        if left is not None and left <= 0:
+            self._uncertain.put(event.id, None)
             return _ambiguous(attempt)
-        limit = asyncio.timeout(rest)
+        deadline = asyncio.timeout(left)
         outcome: Outcome | None = None
         try:
-            with self._attempts.following(event, attempt):
-                async with limit:
-                    attempt.watch(limit)
+            with self._attempts.tracking(event, attempt):
+                async with deadline:
+                    attempt.set_deadline(deadline)
                     outcome = await self._forward.submit(event)
         except TimeoutError:
-            if not limit.expired():
+            if not deadline.expired():
                 raise
             outcome = _ambiguous(attempt)
         finally:
-            attempt.watch(None)
+            attempt.set_deadline(None)
             self._remember(event, attempt, outcome)
-        if isinstance(outcome, Reject) and attempt.doubtful:
+        if isinstance(outcome, Reject) and attempt.uncertain:
             return replace(outcome, may_have_run=True)
         return outcome
 
     def _remember(self, event: Event, attempt: Attempt, outcome: Outcome | None) -> None:
         if isinstance(outcome, Delivered):
-            self._doubts.forget(event.id)
+            self._uncertain.forget(event.id)
         elif attempt.first_at is not None:
-            self._doubts.put(event.id, None)
+            self._uncertain.put(event.id, None)
 
-    def _compare(self, event: Event, subject: Subject, known: Known) -> None:
-        notes = (known.delivered, known.sending)
-        if any(record is not None and record.subject.digest != subject.digest for record in notes):
+    def _compare(self, event: Event, subject: Subject, entries: EventEntries) -> None:
+        both = (entries.delivered, entries.sending)
+        if any(one is not None and one.subject.digest != subject.digest for one in both):
             self._observe(IdReused(event))
 
-    def _dead_lettered(self, event: Event, reject: Reject) -> None:
-        if len(self._letters) >= LETTERS:
-            reason = "too many dead letters are being noted already"
+    def _record_dead_letter(self, event: Event, reject: Reject) -> None:
+        if len(self._pending) >= MAX_PENDING_DEAD_LETTERS:
+            reason = "too many dead letters are being recorded already"
             self._observe(LedgerFailed(step="dead-lettered", count=1, reason=reason))
             return
-        subject = self._records.subject(event)
-        noting = self._records.record("dead-lettered", subject, reject.code)
-        task = asyncio.get_running_loop().create_task(noting)
-        self._letters.add(task)
-        task.add_done_callback(self._letters.discard)
+        subject = self._entries.subject(event)
+        recording = self._entries.record("dead-lettered", subject, reject.code)
+        task = asyncio.get_running_loop().create_task(recording)
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
 
 
 def _ambiguous(attempt: Attempt) -> Reject:
     first = datetime.fromtimestamp(attempt.first_at or 0.0, UTC).isoformat(timespec="seconds")
     return Reject(
         "ambiguous",
-        f"an attempt at {first} had an unknown end, and by now the orchestrator may have forgotten"
-        " the id: if the event did not run, redrive it with --rerun",
+        f"the outcome of an attempt at {first} is unknown, and the orchestrator may have forgotten"
+        " the id since: if the event did not run, redrive it with --rerun",
         may_have_run=True,
     )

@@ -1,4 +1,4 @@
-"""Access to the ledger's table: little patience, and none at all while the table is away."""
+"""The ledger's items, and access to their table: short timeouts, few retries, a circuit breaker."""
 
 from __future__ import annotations
 
@@ -21,18 +21,33 @@ Item: TypeAlias = Mapping[str, str | float]
 """An item of the table: text and numbers by attribute."""
 
 KEY = "key"
+"""The table's partition key."""
+
 EXPIRES = "expires"
-"""The table's partition key, and the attribute by which it forgets: seconds since the epoch."""
+"""The table's time-to-live attribute: seconds since the epoch."""
+
+DEFAULT_TIMEOUT = 1.0
+"""Seconds for which an event waits at most for one step of the ledger, all tries together."""
+
+MAX_TRIES = 4
+
+PAUSE = Backoff(0.05, 0.4)
+"""Between tries of what the table did not process."""
+
+OUTAGE = Backoff(1.0, 30.0)
+"""Between probes of a table that failed; no event waits for it in between."""
 
 _NULL = b"null"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Which event a note is about, and a digest of its content.
+    """Identifies the event of an entry, with a digest of its content.
 
-    `hash` is of destination, environment, name and id; the id carries the generation of a
-    deliberate new run. `digest` leaves the time out: SQS's own redrive gives a message a new one.
+    `hash` is of destination, environment, name and id; the id contains the generation of a
+    deliberate new run. `digest` leaves out the time: SQS's own redrive gives a message a new one.
     """
 
     hash: str
@@ -40,25 +55,25 @@ class Subject:
 
     @classmethod
     def of(cls, event: Event, destination: str, environment: str) -> Subject:
-        """The subject of an event that goes there."""
-        place = json.dumps([destination, environment, event.name, event.id]).encode()
+        """The subject of an event that is sent to this destination and environment."""
+        identity = json.dumps([destination, environment, event.name, event.id]).encode()
         content = json.dumps([len(event.data or _NULL), event.v]).encode()
         digest = hashlib.sha256(content)
         digest.update(event.data or _NULL)
         digest.update(event.user or _NULL)
-        return cls(hashlib.sha256(place).hexdigest(), digest.hexdigest()[:32])
+        return cls(hashlib.sha256(identity).hexdigest(), digest.hexdigest()[:32])
 
     def key(self, step: Step) -> str:
-        """The key of its note of this step. Each step has an item of its own."""
+        """The key of its entry of this step. Each step has an item of its own."""
         return f"{step}#{self.hash}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """What happened to an event, at a time in seconds since the epoch.
+    """What happened to an event, and when: `at` is in seconds since the epoch.
 
-    `told` is the destination's reference of a delivered event, the code of a dead-lettered one.
-    For `sending`, `at` is before the first attempt of which nobody knows that it failed.
+    `detail` is the destination's reference of a delivered event, the code of a dead-lettered one.
+    For `sending`, `at` is before the first attempt that is not known to have failed.
     """
 
     step: Step
@@ -68,7 +83,7 @@ class LedgerEntry:
     detail: str | None = None
 
     def item(self) -> Item:
-        """The note as the table keeps it."""
+        """The item that the table stores."""
         fields: dict[str, str | float] = {
             KEY: self.subject.key(self.step),
             "at": self.at,
@@ -77,13 +92,13 @@ class LedgerEntry:
             EXPIRES: int(self.expires),
         }
         if self.detail is not None:
-            fields["told"] = self.detail
+            fields["detail"] = self.detail
         return fields
 
 
 def read_entry(step: Step, item: Item, now: float) -> LedgerEntry | None:
-    """The note, or None where it has expired (the table deletes days late) or is none of ours."""
-    digest, detail = item.get("digest"), item.get("told")
+    """The entry; None if it has expired (the table deletes days late) or is not an entry."""
+    digest, detail = item.get("digest"), item.get("detail")
     at, expires = _number(item.get("at")), _number(item.get(EXPIRES))
     if at is None or expires is None or expires <= now or not isinstance(digest, str):
         return None
@@ -100,35 +115,22 @@ def _number(value: str | float | None) -> float | None:
     return None if value is None or isinstance(value, str) else value
 
 
-PATIENCE = 1.0
-"""Seconds that an event waits at most for one step of the ledger, all tries together."""
-
-TRIES = 4
-PAUSE = Backoff(0.05, 0.4)
-"""Between tries of what the table did not get to."""
-
-AWAY = Backoff(1.0, 30.0)
-"""Between looks at a table that failed; nobody waits for it in between."""
-
-T = TypeVar("T")
-
-
 @dataclass(frozen=True, slots=True)
-class Done:
-    """How far some work came: what is `left`, and why; nothing is where `reason` is empty."""
+class Progress:
+    """The items that are `left`, and the reason; nothing is left if `reason` is empty."""
 
     left: Sequence[object] = ()
     reason: str = ""
 
 
 class TableAccess:
-    """Repeats what the table did not get to, within bounds. Never raises for the table's sake.
+    """Retries what the table did not process, within limits. Errors of the table are not raised.
 
     Args:
-        observe: is told when the table goes away and when it is back.
-        patience: seconds for one piece of work.
-        clock: seconds that never go back.
-        sleep: waits on that clock.
+        observe: gets the start and the end of an outage of the table.
+        patience: seconds for one call of `process`, all tries together.
+        clock: monotonic seconds.
+        sleep: sleeps on that clock.
         random: jitter, 0 to 1.
     """
 
@@ -136,64 +138,66 @@ class TableAccess:
         self,
         *,
         observe: Observe = ignore,
-        patience: float = PATIENCE,
+        patience: float = DEFAULT_TIMEOUT,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = chance.random,
     ) -> None:
         self._observe = observe
-        self._patience = patience
+        self._timeout = patience
         self._clock = clock
         self._sleep = sleep
         self._random = random
-        self._breaker = Breaker(outage=AWAY, clock=clock, random=random)
+        self._breaker = Breaker(outage=OUTAGE, clock=clock, random=random)
         self._since = clock()
 
-    async def work_off(
+    async def process(
         self, items: Sequence[T], call: Callable[[Sequence[T]], Awaitable[Sequence[T]]]
-    ) -> Done:
-        """Call with the items, and again with those that it returns as not done."""
+    ) -> Progress:
+        """Call with the items, and again with those that it returns as not processed."""
         if not self._breaker.admits:
-            return Done(items, self._breaker.reason)
+            return Progress(items, self._breaker.reason)
         permit = self._breaker.admit()
         left = list(items)
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 await self._try(left, call)
         except (AwsError, TimeoutError) as error:
-            reason = str(error) or f"the table gave no answer in {self._patience:g} s"
+            reason = str(error) or f"the table did not answer in {self._timeout:g} s"
             was_closed = self._breaker.closed
             if self._breaker.failed(permit, reason) and was_closed:
                 self._changed(reason, unavailable=True)
-            return Done(left, reason)
+            return Progress(left, reason)
         except BaseException:
             self._breaker.release(permit)
             raise
         if self._breaker.answered(permit) and permit.probe:
             self._changed("the table answers again", unavailable=False)
-        return Done(left, "the table is throttled and did not get to it" if left else "")
+        return Progress(left, "the table is throttled and left it unprocessed" if left else "")
 
     async def _try(
         self, left: list[T], call: Callable[[Sequence[T]], Awaitable[Sequence[T]]]
     ) -> None:
-        """Empty `left` in at most so many tries.
+        """Empty `left` in at most `MAX_TRIES` calls.
 
         Raises:
-            AwsError: the table did nothing at all.
+            AwsError: the table processed nothing at all.
         """
         first = len(left)
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, MAX_TRIES + 1):
             try:
                 left[:] = await call(left)
             except AwsError as error:
-                if attempt == TRIES or not error.transient:
+                if attempt == MAX_TRIES or not error.transient:
                     raise
             if not left:
                 return
-            if attempt < TRIES:
+            if attempt < MAX_TRIES:
                 await self._sleep(PAUSE.delay(attempt, self._random))
         if len(left) == first:
-            raise AwsError("Unprocessed", "throttled", "the table is throttled and does nothing")
+            raise AwsError(
+                "Unprocessed", "throttled", "the table is throttled and processes nothing"
+            )
 
     def _changed(self, reason: str, *, unavailable: bool) -> None:
         now = self._clock()

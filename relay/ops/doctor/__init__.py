@@ -1,1 +1,1 @@
-"""Looks at the real queues, keys, servers and permissions before they hurt. Changes nothing."""
+"""The checks of `relay doctor`: settings, queues, keys, servers and permissions. Read-only."""

@@ -1,4 +1,4 @@
-"""Whether the clocks add up, with true figures in the place of those that the settings state."""
+"""Check the timeouts against each other, with actual values in place of the configured ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SQSD = (
     " aws:elasticbeanstalk:sqsd"
 )
 NGINX = "`sudo nginx -T | grep proxy_read_timeout` on an instance"
-HOW = {
+HOW_TO_READ = {
     "sqsd_inactivity_timeout": SQSD,
     "sqsd_visibility_timeout": SQSD,
     "sqsd_error_visibility_timeout": SQSD,
@@ -24,12 +24,12 @@ HOW = {
     "queue_retention": "see queue.exists",
     "dlq_retention": "see dlq.exists",
 }
-"""How to read each figure that is set outside of the relay."""
+"""How to read each value that is set outside the relay."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A relation of `relay.settings.clocks`, by its first two fields that are set elsewhere."""
+    """A relation of `relay.settings.clocks`, identified by those of its fields in `HOW_TO_READ`."""
 
     check: str
     fields: frozenset[str]
@@ -40,81 +40,84 @@ PUSH = (
     Relation(
         "clocks.hold",
         frozenset({"sqsd_inactivity_timeout"}),
-        "where sqsd hangs up first, its message can stay locked until its visibility ends",
+        "if sqsd disconnects first, the message can stay invisible until its visibility timeout",
     ),
     Relation(
         "clocks.visibility",
         frozenset({"sqsd_visibility_timeout", "sqsd_inactivity_timeout"}),
-        "a message would come again while its request is still open",
+        "a message would be delivered again while its request is still open",
     ),
     Relation(
         "clocks.nginx",
         frozenset({"nginx_read_timeout", "sqsd_inactivity_timeout"}),
-        "nginx answers 504 for a message that the relay is still working on",
+        "nginx returns 504 for a message that the relay is still processing",
     ),
     Relation(
         "clocks.outage",
         frozenset({"sqsd_error_visibility_timeout", "max_receive_count"}),
-        "an outage of the relay would empty the queue into the dead-letter queue",
+        "an outage of the relay would move the whole queue to the dead-letter queue",
     ),
     Relation(
         "clocks.sqsd-retention",
         frozenset({"sqsd_retention", "queue_retention"}),
-        "sqsd deletes what it finds older, with no dead letter: a silent loss",
+        "sqsd deletes older messages without a dead letter: they are lost silently",
     ),
 )
 BOTH = (
     Relation(
         "clocks.dlq-retention",
         frozenset({"dlq_retention", "queue_retention"}),
-        "a dead letter in a standard queue keeps the age that it had and may be gone at once",
+        "a dead letter in a standard queue keeps its original age and may expire at once",
     ),
 )
 
 
-def check_clocks(told: Clocks, real: Mapping[str, float], *, pull: bool) -> Iterator[CheckResult]:
-    """Each relation with the figures that could be read; then those that differ from the settings.
+def check_clocks(
+    configured: Clocks, actual: Mapping[str, float], *, pull: bool
+) -> Iterator[CheckResult]:
+    """Check each relation with the actual values, then compare these with the settings.
 
     Args:
-        told: what the settings state.
-        real: what was read where it is truly set, by the names of the fields of `Clocks`.
-        pull: leaves out what only push mode has.
+        configured: the values in the settings.
+        actual: the values read from sqsd, nginx and the queues, by field name of `Clocks`.
+        pull: skips the relations that exist only in push mode.
     """
-    figures: dict[str, Any] = dict(real)
+    values: dict[str, Any] = dict(actual)
     problems = {
-        frozenset(f for f in problem.fields if f in HOW): problem.sentence
-        for problem in replace(told, **figures).conflicts()
+        frozenset(f for f in problem.fields if f in HOW_TO_READ): problem.sentence
+        for problem in replace(configured, **values).conflicts()
     }
     for relation in BOTH if pull else PUSH + BOTH:
-        yield _relation(relation, problems.get(relation.fields), real)
-    for name in sorted(real.keys() & {n for n in HOW if n.startswith(("sqsd", "nginx"))}):
-        yield _stated(name, getattr(told, name), real[name])
+        yield _relation(relation, problems.get(relation.fields), actual)
+    for name in sorted(n for n in actual if n.startswith(("sqsd", "nginx")) and n in HOW_TO_READ):
+        yield _setting(name, getattr(configured, name), actual[name])
 
 
-def _relation(relation: Relation, problem: str | None, real: Mapping[str, float]) -> CheckResult:
-    unread = sorted(relation.fields - real.keys())
+def _relation(relation: Relation, problem: str | None, actual: Mapping[str, float]) -> CheckResult:
+    unread = sorted(relation.fields - actual.keys())
     if problem is not None:
-        return CheckResult(check=relation.check, state="fail", found=problem, why=relation.why)
+        return CheckResult(check=relation.check, status="fail", found=problem, why=relation.why)
     if unread:
         return not_checked(
             relation.check,
-            f"adds up by the settings; {_variables(unread)} could not be compared here",
+            f"the settings are consistent; the actual values of {_variables(unread)} could not be"
+            " read here",
             why=relation.why,
-            fix=f"compare: {'; '.join(dict.fromkeys(HOW[name] for name in unread))}",
+            fix=f"compare: {'; '.join(dict.fromkeys(HOW_TO_READ[name] for name in unread))}",
         )
-    return ok(relation.check, "adds up")
+    return ok(relation.check, "consistent")
 
 
 def _variables(names: Sequence[str]) -> str:
     return ", ".join(f"RELAY_{name.upper()}" for name in names)
 
 
-def _stated(name: str, told: float, real: float) -> CheckResult:
+def _setting(name: str, configured: float, actual: float) -> CheckResult:
     return rule(
-        f"figures.{name.replace('_', '-')}",
-        f"{duration(real)}, the settings say {duration(told)}",
-        holds=told == real,
-        why="the relay reckons with another figure than the true one",
-        fix=f"set {_variables([name])} to {real:g}, or the other to {told:g}",
+        f"settings.{name.replace('_', '-')}",
+        f"the actual value is {duration(actual)}, {_variables([name])} is {duration(configured)}",
+        holds=configured == actual,
+        why="the relay calculates with a value that is not the actual one",
+        fix=f"set {_variables([name])} to {actual:g}, or the actual value to {configured:g}",
         otherwise="warn",
     )

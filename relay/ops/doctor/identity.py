@@ -1,4 +1,4 @@
-"""Whose credentials these are, and whether this machine's clock is right."""
+"""Check the settings, the AWS region and credentials, and the system clock."""
 
 from __future__ import annotations
 
@@ -10,24 +10,29 @@ from relay.aws.identity import CallerIdentity, caller_identity
 from relay.aws.session import Session
 from relay.ops.doctor.result import CheckResult, not_checked, ok, rule
 
-REFUSED = 300.0
-"""Seconds. A signature that is further off is refused by AWS."""
+MAX_CLOCK_SKEW = 300.0
+"""Seconds. AWS rejects a signature with a larger skew."""
 
-NOTICED = 10.0
-"""Seconds. Ages, expiries and the ledger's memory are off by as much."""
+CLOCK_SKEW_WARNING = 10.0
+"""Seconds. Ages, expiry times and the ledger's time to live are wrong by the skew."""
+
+_CLOCK_WHY = (
+    "AWS rejects signatures that are five minutes off, and message ages are computed with this"
+    " clock"
+)
 
 
 async def check_identity(
     session: Session, clock: Callable[[], float] = time.time
-) -> tuple[list[CheckResult], CallerIdentity]:
-    """Region, credentials and clock; and who we are, for the statements of other groups."""
+) -> list[CheckResult]:
+    """Check the region, the credentials and the clock."""
     region = session.region
-    findings = [
+    results = [
         rule(
             "aws.region",
-            region or "no region is known",
+            region or "no region is set",
             holds=region is not None,
-            why="a queue by name, the ledger and the secrets are looked up in it",
+            why="queues given by name, the ledger and the secrets are looked up in this region",
             fix="set AWS_REGION",
         )
     ]
@@ -35,66 +40,59 @@ async def check_identity(
         found = await caller_identity(session)
     except AwsError as error:
         found = CallerIdentity(error=error)
-    findings += [_credentials(found), _clock(found, clock())]
-    return findings, found
+    return [*results, _credentials(found), _clock(found, clock())]
 
 
 def _credentials(found: CallerIdentity) -> CheckResult:
     if found.error is None:
-        return ok("aws.credentials", f"{found.arn}; what follows holds for it and for nobody else")
-    why = "without credentials that AWS takes nothing can be received or dead-lettered"
+        return ok("aws.credentials", f"{found.arn}; all results below are for this identity")
+    why = "without valid credentials no message can be received or dead-lettered"
     if found.error.kind == "connection":
-        # A network without a way to STS may have one to all that the relay needs.
+        # A network may have no route to STS and still reach everything that the relay needs.
         return not_checked(
             "aws.credentials",
-            "AWS STS cannot be reached from here to be asked whose they are",
+            "AWS STS cannot be reached from here to look up the identity",
             why=why,
-            fix="see what SQS says of the queue",
+            fix="see queue.exists, which uses the same credentials",
         )
     return CheckResult(
         check="aws.credentials",
-        state="fail",
+        status="fail",
         found=found.error.sentence,
         why=why,
-        fix="run this where the relay runs, with its role, or set AWS_PROFILE",
+        fix="run this where the relay runs, with the relay's role, or set AWS_PROFILE",
     )
 
 
 def _clock(found: CallerIdentity, now: float) -> CheckResult:
-    fix = "let chrony or systemd-timesyncd set the clock: `timedatectl set-ntp true`"
     if found.date is None:
-        return not_checked("clock", "AWS told no time", why=_WHY, fix="compare it: `date -u`")
-    off = now - found.date
-    told = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} AWS"
-    bad = abs(off) >= REFUSED
+        return not_checked(
+            "clock", "AWS returned no time", why=_CLOCK_WHY, fix="compare it: `date -u`"
+        )
+    skew = now - found.date
     return rule(
         "clock",
-        told,
-        holds=abs(off) < NOTICED,
-        why=_WHY,
-        fix=fix,
-        otherwise="fail" if bad else "warn",
+        f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS",
+        holds=abs(skew) < CLOCK_SKEW_WARNING,
+        why=_CLOCK_WHY,
+        fix="synchronize the clock with chrony or systemd-timesyncd: `timedatectl set-ntp true`",
+        otherwise="fail" if abs(skew) >= MAX_CLOCK_SKEW else "warn",
     )
-
-
-_WHY = "AWS refuses what is signed five minutes off, and ages of messages are told by this clock"
 
 
 def check_settings(
     mistakes: tuple[str, ...], warnings: tuple[str, ...], missing: tuple[str, ...]
 ) -> Iterator[CheckResult]:
-    """What is wrong with the settings before anything is asked."""
+    """Report the errors and warnings of the settings themselves."""
     for sentence in (*mistakes, *missing):
         yield CheckResult(
             check="settings",
-            state="fail",
+            status="fail",
             found=sentence,
-            why="`relay serve` starts halted with it and `relay poll` not at all; here the default"
-            " stands in for it",
+            why="`relay serve` starts halted and `relay poll` does not start; the checks below use"
+            " the default value instead",
         )
     for sentence in warnings:
-        yield CheckResult(
-            check="settings", state="warn", found=sentence, why="it has no effect as it is"
-        )
+        yield CheckResult(check="settings", status="warn", found=sentence, why="it has no effect")
     if not (mistakes or missing):
-        yield ok("settings", "no mistakes among them")
+        yield ok("settings", "no errors")

@@ -1,4 +1,4 @@
-"""The Inngest server: there, taking the key, and what its "accepted" is worth."""
+"""Check the Inngest server: reachable, accepts the key, and how durable its 200 is."""
 
 from __future__ import annotations
 
@@ -10,49 +10,50 @@ from relay.destinations.inngest.queries import InngestQueries
 from relay.model.destination import Unavailable
 from relay.ops.doctor.result import CheckResult, not_checked, ok, rule
 
-_SHUT = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _NO_KEYS = HTTPStatus.SERVICE_UNAVAILABLE
-_HALTS = "the relay halts: messages wait in the queue until it is mended"
-_KEY_FIX = "set RELAY_INNGEST_EVENT_KEY, or the secret that it is kept in, to a key of this server"
+_HALTS = "the relay halts: messages wait in the queue until this is fixed"
+_KEY_FIX = "set RELAY_INNGEST_EVENT_KEY, or the secret that holds it, to a key of this server"
 
 
 async def check_inngest(
-    questions: InngestQueries, *, cloud: bool, confirms: bool, signed: bool
+    queries: InngestQueries, *, cloud: bool, confirms: bool, signed: bool
 ) -> AsyncIterator[CheckResult]:
-    """Ask the server. `signed` says that there is a signing key to read back with."""
-    yield _worth(cloud=cloud, confirms=confirms)
+    """Check the server. `signed` is whether there is a signing key to read events back with."""
+    yield _durability(cloud=cloud, confirms=confirms)
     try:
-        answer = await questions.check_event_key()
+        answer = await queries.check_event_key()
     except Unavailable as error:
         yield _unreachable(error)
         return
-    dev = None if cloud else await _is_dev(questions)
+    dev = None if cloud else await _is_dev(queries)
     yield _event_key(answer, dev=bool(dev))
     if confirms or signed:
-        yield await _read_back(questions, confirms=confirms)
+        yield await _read_back(queries, confirms=confirms)
     if cloud:
         yield not_checked(
             "orchestrator.event-size",
-            "the Cloud does not tell your plan's limit, 256 KiB to 3 MiB an event",
-            why="a larger event is refused, and becomes a dead letter",
-            fix="look it up and set RELAY_MAX_EVENT_BYTES",
+            "the API does not report your plan's limit (256 KiB to 3 MiB per event)",
+            why="Inngest rejects a larger event, and it becomes a dead letter",
+            fix="look up the limit of your plan and set RELAY_MAX_EVENT_BYTES",
         )
     else:
         yield _persistence(dev=dev)
 
 
-def _worth(*, cloud: bool, confirms: bool) -> CheckResult:
+def _durability(*, cloud: bool, confirms: bool) -> CheckResult:
     """What a 200 of this server proves."""
     if cloud:
-        how = "read back all the same" if confirms else "and believed: nothing is read back"
-        return ok("orchestrator.confirm", f"Inngest's Cloud, whose 200 is durable, {how}")
+        how = "events are read back anyway" if confirms else "events are not read back"
+        return ok("orchestrator.confirm", f"Inngest Cloud: a 200 is durable; {how}")
     return rule(
         "orchestrator.confirm",
-        "a server of your own, events are acknowledged once they are read back"
+        "self-hosted server; messages are acknowledged after their events were read back"
         if confirms
-        else "a server of your own, and events are not read back",
+        else "self-hosted server; events are not read back",
         holds=confirms,
-        why="its 200 is in memory only: a restart loses what it had just accepted, for good",
+        why="a self-hosted server returns 200 when the event is only in memory: a restart loses"
+        " the events it has just accepted",
         fix="set RELAY_CONFIRM=auto and RELAY_INNGEST_SIGNING_KEY",
         otherwise="warn",
     )
@@ -61,90 +62,96 @@ def _worth(*, cloud: bool, confirms: bool) -> CheckResult:
 def _unreachable(error: Unavailable) -> CheckResult:
     return CheckResult(
         check="orchestrator.reachable",
-        state="fail",
+        status="fail",
         found=error.reason,
         why="no event can be delivered; messages wait in the queue",
-        fix=f"look at {error.setting}" if error.setting else "start the server, or open the way",
+        fix=f"check {error.setting}"
+        if error.setting
+        else "start the server, or fix the network path to it",
     )
 
 
 def _event_key(answer: Answer, *, dev: bool) -> CheckResult:
-    """What the server says to nothing, sent with the key."""
+    """Judge the server's response to an empty array of events, sent with the key."""
     check = "orchestrator.event-key"
     fields = answer.fields
-    told = f"{answer.status}: {answer.error or 'no words of the event API'}"
-    if answer.status in _SHUT or (answer.status == _NO_KEYS and "key" in answer.error.lower()):
-        return CheckResult(check=check, state="fail", found=told, why=_HALTS, fix=_KEY_FIX)
+    found = f"{answer.status}: {answer.error or 'not a response of the event API'}"
+    if answer.status in _DENIED or (answer.status == _NO_KEYS and "key" in answer.error.lower()):
+        return CheckResult(check=check, status="fail", found=found, why=_HALTS, fix=_KEY_FIX)
     if answer.status == HTTPStatus.OK and isinstance(fields.get("ids"), list):
-        return ok(check, "a dev server takes any key" if dev else "known to the server")
+        return ok(check, "a dev server accepts any key" if dev else "valid")
     if answer.status < HTTPStatus.BAD_REQUEST or answer.status in (
         HTTPStatus.NOT_FOUND,
         HTTPStatus.METHOD_NOT_ALLOWED,
     ):
         return CheckResult(
             check="orchestrator.url",
-            state="fail",
-            found=f"{answer.status} with an answer that is not the event API's",
+            status="fail",
+            found=f"{answer.status}, but the response is not that of the event API",
             why=_HALTS,
-            fix="correct RELAY_INNGEST_URL: the server's address without /e/",
+            fix="set RELAY_INNGEST_URL to the server's address, without /e/",
         )
     return not_checked(
         check,
-        f"{told}: it does not tell without an event",
-        why="a key that the server does not know halts the relay",
-        fix="send one event with `relay send`, or compare it with the server's keys",
+        f"{found}: the key cannot be verified without sending an event",
+        why="an unknown key halts the relay",
+        fix="send one event with `relay send`, or compare the key with the server's keys",
     )
 
 
-async def _read_back(questions: InngestQueries, *, confirms: bool) -> CheckResult:
+async def _read_back(queries: InngestQueries, *, confirms: bool) -> CheckResult:
     check = "orchestrator.read-back"
     try:
-        answer = await questions.get("/v1/events", {"limit": "1"})
+        answer = await queries.get("/v1/events", {"limit": "1"})
     except Unavailable as error:
         answer = Answer(0, "", {})
-        told = error.reason
+        found = error.reason
     else:
-        told = f"{answer.status}: {answer.error or 'no words of the API'}"
+        found = f"{answer.status}: {answer.error or 'not a response of the API'}"
     return rule(
         check,
-        "stored events can be read" if "data" in answer.fields else told,
+        "stored events can be read" if "data" in answer.fields else found,
         holds=answer.status == HTTPStatus.OK and isinstance(answer.fields.get("data"), list),
-        why="no event can be confirmed, so none is acknowledged"
+        why="no event can be confirmed, so no message is acknowledged"
         if confirms
-        else "`relay trace` cannot tell what became of an event",
-        fix="set RELAY_INNGEST_SIGNING_KEY to the server's"
-        if answer.status in _SHUT
-        else "see that this server has the API /v1/events",
+        else "`relay trace` cannot show what happened to an event",
+        fix="set RELAY_INNGEST_SIGNING_KEY to the server's key"
+        if answer.status in _DENIED
+        else "use a server that has the API /v1/events",
         otherwise="fail" if confirms else "warn",
     )
 
 
-async def _is_dev(questions: InngestQueries) -> bool | None:
-    """Whether it says that it is a dev server; None where it says nothing."""
+async def _is_dev(queries: InngestQueries) -> bool | None:
+    """Whether the server reports that it is a dev server; None if it reports nothing."""
     try:
-        fields = (await questions.get_unsigned("/dev")).fields
+        fields = (await queries.get_unsigned("/dev")).fields
     except Unavailable:
         return None
-    # `inngest dev` describes itself here; `inngest start` says otherwise, or nothing.
+    # `inngest dev` describes itself at this path; `inngest start` sets isSingleNodeService, or
+    # does not answer.
     return not fields.get("isSingleNodeService") if "startOpts" in fields else None
 
 
 def _persistence(*, dev: bool | None) -> CheckResult:
     check = "orchestrator.persistence"
-    why = "what it has stored and not yet run is lost when it dies, and so is its memory of ids"
+    why = (
+        "if the server dies, it loses the events that have not run yet and the ids by which it"
+        " deduplicates"
+    )
     if dev:
         return CheckResult(
             check=check,
-            state="warn",
-            found="`inngest dev`: everything is in memory",
+            status="warn",
+            found="`inngest dev` keeps everything in memory",
             why=why,
-            fix="use it on one machine only; else `inngest start` with --redis-uri and"
-            " --postgres-uri",
+            fix="use it for development only; in production run `inngest start` with --redis-uri"
+            " and --postgres-uri",
         )
     return not_checked(
         check,
-        "a server does not tell where its queue is",
+        "the API does not report where the server keeps its queue",
         why=why,
-        fix="start it with --redis-uri to a Redis of its own with `appendonly yes`, and"
-        " --postgres-uri: without them its queue is in memory, snapshotted now and then",
+        fix="start the server with --redis-uri to a dedicated Redis with `appendonly yes`, and"
+        " --postgres-uri: without them its queue is in memory, with occasional snapshots",
     )

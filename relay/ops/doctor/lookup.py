@@ -1,4 +1,4 @@
-"""The two queues: found, or the reason why one is not."""
+"""Open the main queue and its dead-letter queue, or report why one cannot be opened."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from relay.ops.doctor.result import CheckResult, CheckStatus, PolicyStatement, n
 
 @dataclass(frozen=True, slots=True)
 class OpenQueue:
-    """A queue and its attributes when it was looked at."""
+    """An open queue and the attributes it had when it was opened."""
 
     queue: Queue
     attributes: QueueAttributes
@@ -22,68 +22,73 @@ class OpenQueue:
 
 @dataclass(slots=True)
 class QueueLookup:
-    """The main queue and its dead-letter queue, None where out of reach, and what was found."""
+    """The two queues, None if one cannot be opened, and the results of looking them up."""
 
     main: OpenQueue | None = None
-    dead: OpenQueue | None = None
-    findings: list[CheckResult] = field(default_factory=list)
+    dead_letter: OpenQueue | None = None
+    results: list[CheckResult] = field(default_factory=list)
 
 
 async def look_up_queues(
     session: Session, stack: AsyncExitStack, queue: str | None, dead_letter_queue: str | None
 ) -> QueueLookup:
-    """Look both up; the stack closes them. The second is the redrive policy's where not named."""
-    pair = QueueLookup()
-    pair.main = await _find(pair, session, stack, "queue", queue)
-    policy = pair.main.attributes.redrive if pair.main else None
+    """Open both queues; the stack closes them.
+
+    Without a reference to the dead-letter queue, the target of the main queue's redrive policy is
+    used.
+    """
+    found = QueueLookup()
+    found.main = await _open(found, session, stack, "queue", queue)
+    policy = found.main.attributes.redrive if found.main else None
     reference = dead_letter_queue or (policy.target_arn if policy else None)
-    pair.dead = await _find(pair, session, stack, "dlq", reference)
-    return pair
+    found.dead_letter = await _open(found, session, stack, "dlq", reference)
+    return found
 
 
-async def _find(
-    pair: QueueLookup, session: Session, stack: AsyncExitStack, which: str, reference: str | None
+async def _open(
+    found: QueueLookup, session: Session, stack: AsyncExitStack, which: str, reference: str | None
 ) -> OpenQueue | None:
     check = f"{which}.exists"
     if reference is None:
-        pair.findings.append(_unnamed(which, check, known=pair.main is not None))
+        found.results.append(_not_named(which, check, main_known=found.main is not None))
         return None
     try:
         queue = await stack.enter_async_context(open_queue(session, reference))
-        seen = OpenQueue(queue, await queue.attributes())
+        opened = OpenQueue(queue, await queue.attributes())
     except AwsError as error:
-        pair.findings.append(_out_of_reach(check, reference, error))
+        found.results.append(_cannot_open(check, reference, error))
         return None
-    pair.findings.append(ok(check, queue.url))
-    return seen
+    found.results.append(ok(check, queue.url))
+    return opened
 
 
-def _unnamed(which: str, check: str, *, known: bool) -> CheckResult:
+def _not_named(which: str, check: str, *, main_known: bool) -> CheckResult:
     if which == "queue":
         return not_checked(
             check,
             "RELAY_QUEUE_URL is not set",
-            why="in push mode sqsd names the queue with each message, here nobody does",
-            fix="set RELAY_QUEUE_URL, for this command at least",
+            why="in push mode sqsd sends the queue's name with each message; this command needs it"
+            " from the settings",
+            fix="set RELAY_QUEUE_URL, at least for this command",
         )
-    state: CheckStatus = "fail" if known else "not checked"
+    status: CheckStatus = "fail" if main_known else "not checked"
     return CheckResult(
         check=check,
-        state=state,
-        found="the queue has no redrive policy" if known else "RELAY_DLQ_URL is not set",
-        why="what is rejected could be put nowhere: the relay halts at the first such message",
+        status=status,
+        found="the queue has no redrive policy" if main_known else "RELAY_DLQ_URL is not set",
+        why="the relay cannot dead-letter: it halts at the first message that it rejects",
         fix="give the queue a redrive policy, or set RELAY_DLQ_URL",
     )
 
 
-def _out_of_reach(check: str, reference: str, error: AwsError) -> CheckResult:
+def _cannot_open(check: str, reference: str, error: AwsError) -> CheckResult:
     denied = error.kind == "denied"
     resource = reference if reference.startswith("arn:") else "the queue's ARN"
     return CheckResult(
         check=check,
-        state="fail",
+        status="fail",
         found=error.sentence,
-        why="nothing is known about the queue, and the relay asks for the same at its start",
+        why="the queue's attributes are unknown, and the relay makes the same call at start-up",
         fix="grant the statement" if denied else "check the name, the region and the network",
         statement=PolicyStatement(("sqs:GetQueueAttributes", "sqs:GetQueueUrl"), resource)
         if denied

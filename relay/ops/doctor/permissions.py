@@ -1,4 +1,4 @@
-"""Whether the queues' encryption keys can be used, now and by those who have to."""
+"""Check the permissions on the queues and the metrics, and the queues' encryption keys."""
 
 from __future__ import annotations
 
@@ -11,60 +11,65 @@ from relay.aws.sqs_values import Failed
 from relay.ops.doctor.lookup import OpenQueue, QueueLookup
 from relay.ops.doctor.result import CheckResult, PolicyStatement, not_checked, ok
 
-NO_HANDLE = "relay-doctor-no-receipt-handle"
-"""No message has it, so that deleting or hiding "it" touches none."""
+INVALID_RECEIPT_HANDLE = "relay-doctor-no-receipt-handle"
+"""No message has this handle, so deleting or hiding it affects no message."""
 
-_UNTRIED = "no harmless call can tell"
+AWS_ALIAS_PREFIX = "alias/aws/"
+KEY_USES = ("kms:GenerateDataKey", "kms:Decrypt")
+
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
+_KEY_WHY = "without it the relay cannot receive from an encrypted queue or dead-letter to one"
 
 
-async def check_queue_permissions(pair: QueueLookup) -> AsyncIterator[CheckResult]:
-    """What sqsd or `relay poll` does to the queue, and the relay to its dead-letter queue."""
-    if pair.main is not None:
-        queue = pair.main.queue
-        yield _counted("queue", queue.arn)
-        yield await _tried(
-            PolicyStatement(("sqs:DeleteMessage",), queue.arn), lambda: queue.delete([NO_HANDLE])
+async def check_queue_permissions(queues: QueueLookup) -> AsyncIterator[CheckResult]:
+    """Check what sqsd or `relay poll` does with the queue, and the relay with the DLQ."""
+    if queues.main is not None:
+        queue = queues.main.queue
+        yield untestable(
+            PolicyStatement(("sqs:ReceiveMessage",), queue.arn),
+            "a receive by this command would count toward the queue's maxReceiveCount",
         )
-        yield await _tried(
+        yield await _try(
+            PolicyStatement(("sqs:DeleteMessage",), queue.arn),
+            lambda: queue.delete([INVALID_RECEIPT_HANDLE]),
+        )
+        yield await _try(
             PolicyStatement(("sqs:ChangeMessageVisibility",), queue.arn),
-            lambda: queue.change_visibility([(NO_HANDLE, 0.0)]),
+            lambda: queue.change_visibility([(INVALID_RECEIPT_HANDLE, 0.0)]),
         )
-    if pair.dead is not None:
-        yield untried(
-            PolicyStatement(("sqs:SendMessage",), pair.dead.queue.arn),
+    if queues.dead_letter is not None:
+        yield untestable(
+            PolicyStatement(("sqs:SendMessage",), queues.dead_letter.queue.arn),
             "without it the relay halts at the first message that it rejects",
         )
 
 
-def check_metrics_permission(namespace: str, *, wanted: bool) -> list[CheckResult]:
-    """The permission to write metrics, where they go to CloudWatch."""
-    if not wanted:
+def check_metrics_permission(namespace: str, *, enabled: bool) -> list[CheckResult]:
+    """Check the permission to write metrics, if they go to CloudWatch."""
+    if not enabled:
         return []
-    why = f"without it no alarm hears of the relay; limit it to the namespace {namespace}"
-    return [untried(PolicyStatement(("cloudwatch:PutMetricData",), "*"), why)]
+    why = (
+        "without it no alarm on the relay's metrics can fire; it can be limited to the namespace"
+        f" {namespace}"
+    )
+    return [untestable(PolicyStatement(("cloudwatch:PutMetricData",), "*"), why)]
 
 
-def untried(statement: PolicyStatement, why: str) -> CheckResult:
-    """A permission that only its use would prove."""
+def untestable(statement: PolicyStatement, why: str) -> CheckResult:
+    """A permission that cannot be tested without side effects."""
     return not_checked(
         _check(statement),
-        _UNTRIED,
+        "cannot be tested without side effects",
         why=why,
-        fix="see that the relay's role has the statement",
+        fix="make sure that the relay's role has the statement",
         statement=statement,
     )
 
 
-def _counted(which: str, arn: str) -> CheckResult:
-    why = f"a receive of ours would count against the {which}'s maxReceiveCount"
-    return untried(PolicyStatement(("sqs:ReceiveMessage",), arn), why)
-
-
-async def _tried(
+async def _try(
     statement: PolicyStatement, call: Callable[[], Awaitable[list[Failed | None]]]
 ) -> CheckResult:
-    """A call about a message that does not exist: past the permission it fails for its handle."""
+    """Make a call that fails in any case: for its receipt handle if the permission is there."""
     check = _check(statement)
     try:
         (failed,) = await call()
@@ -80,12 +85,12 @@ def _refused(check: str, code: str, sentence: str, statement: PolicyStatement) -
         return not_checked(check, sentence, fix="try again", statement=statement)
     return CheckResult(
         check=check,
-        state="fail",
+        status="fail",
         found=sentence,
-        why="finished messages come again until SQS dead-letters them"
+        why="processed messages are received again until SQS dead-letters them"
         if "Delete" in check
-        else "messages in hand come again before they are finished",
-        fix="grant the statement to the role of the relay",
+        else "messages in flight are received again before they are finished",
+        fix="grant the statement to the relay's role",
         statement=statement,
     )
 
@@ -94,81 +99,77 @@ def _check(statement: PolicyStatement) -> str:
     return f"permission.{statement.actions[0]}"
 
 
-AWSS_OWN = "alias/aws/"
-USES = ("kms:GenerateDataKey", "kms:Decrypt")
-_LOCKED = "nothing can be received from an encrypted queue and nothing dead-lettered without it"
-
-
-async def check_encryption(session: Session, pair: QueueLookup) -> AsyncIterator[CheckResult]:
-    """Each queue's encryption, and each key once."""
+async def check_encryption(session: Session, queues: QueueLookup) -> AsyncIterator[CheckResult]:
+    """Check each queue's encryption; a key that both queues use is checked once."""
     keys: dict[tuple[str, str], str] = {}
-    for which, seen in (("queue", pair.main), ("dlq", pair.dead)):
-        if seen is None:
+    for which, opened in (("queue", queues.main), ("dlq", queues.dead_letter)):
+        if opened is None:
             continue
-        if seen.attributes.kms_key is None:
-            yield ok(f"{which}.encryption", "no key of KMS, nothing to be permitted")
+        if opened.attributes.kms_key is None:
+            yield ok(f"{which}.encryption", "no KMS key, so no permission is needed")
             continue
-        keys.setdefault((seen.attributes.kms_key, _region(seen)), f"{which}.encryption")
+        keys.setdefault((opened.attributes.kms_key, _region(opened)), f"{which}.encryption")
     for (key, region), check in keys.items():
-        async for finding in _key(session, check, key, region):
-            yield finding
+        async for result in _key(session, check, key, region):
+            yield result
 
 
 async def _key(session: Session, check: str, name: str, region: str) -> AsyncIterator[CheckResult]:
-    if name.startswith(AWSS_OWN):
-        yield _shared(check, f"{name} is AWS's own")
+    if name.startswith(AWS_ALIAS_PREFIX):
+        yield _aws_managed(check, f"{name} is an AWS managed key")
         return
-    statement = PolicyStatement(USES, name if name.startswith("arn:") else "the key's ARN")
+    statement = PolicyStatement(KEY_USES, name if name.startswith("arn:") else "the key's ARN")
     try:
         key = await describe_key(session, name, region)
     except AwsError as error:
         if error.kind != "denied":
-            yield _broken(check, error.sentence)
+            yield _unusable(check, error.sentence)
             return
         yield not_checked(
             check,
             error.sentence,
             why="whether the key is enabled is not known",
-            fix="look at its state in the console, or let somebody run this who may",
+            fix="check its state in the console, or run this with the permission below",
             statement=PolicyStatement(("kms:DescribeKey",), statement.resource),
         )
     else:
-        yield _state(check, key)
+        yield _key_state(check, key)
         if key.aws_managed or key.state != "Enabled":
             return
-        statement = PolicyStatement(USES, key.arn)
-    yield await _use(session, f"{check}.use", name, region, statement)
+        statement = PolicyStatement(KEY_USES, key.arn)
+    yield await _try_key(session, f"{check}.use", name, region, statement)
 
 
-def _state(check: str, key: KmsKey) -> CheckResult:
+def _key_state(check: str, key: KmsKey) -> CheckResult:
     if key.state != "Enabled":
-        return _broken(check, f"{key.arn} is {key.state}")
+        return _unusable(check, f"{key.arn} is {key.state}")
     if key.aws_managed:
-        return _shared(check, f"{key.arn} is AWS's own")
+        return _aws_managed(check, f"{key.arn} is an AWS managed key")
     return ok(check, f"{key.arn} is enabled")
 
 
-def _shared(check: str, found: str) -> CheckResult:
+def _aws_managed(check: str, found: str) -> CheckResult:
     return CheckResult(
         check=check,
-        state="warn",
+        status="warn",
         found=found,
-        why="such a key lets no other service (SNS, EventBridge, S3) and no other account send",
-        fix="use a key of your own, or SQS-managed encryption, if such producers are wanted",
+        why="with this key no other AWS service (SNS, EventBridge, S3) and no other account can"
+        " send to the queue",
+        fix="use a customer managed key or SQS-managed encryption if you have such producers",
     )
 
 
-def _broken(check: str, found: str) -> CheckResult:
+def _unusable(check: str, found: str) -> CheckResult:
     return CheckResult(
         check=check,
-        state="fail",
+        status="fail",
         found=found,
-        why=_LOCKED,
-        fix="enable the key, cancel its deletion, or give the queue another one",
+        why=_KEY_WHY,
+        fix="enable the key, cancel its deletion, or give the queue another key",
     )
 
 
-async def _use(
+async def _try_key(
     session: Session, check: str, name: str, region: str, statement: PolicyStatement
 ) -> CheckResult:
     try:
@@ -176,15 +177,15 @@ async def _use(
     except AwsError as error:
         return CheckResult(
             check=check,
-            state="warn" if error.kind == "denied" else "fail",
+            status="warn" if error.kind == "denied" else "fail",
             found=error.sentence,
-            why=_LOCKED,
-            fix="grant the statement, in the key's policy too. If that lets you in through SQS"
-            " alone (kms:ViaService), this refusal is as it should be",
+            why=_KEY_WHY,
+            fix="grant the statement, also in the key's policy. If the key's policy allows its use"
+            " only through SQS (kms:ViaService), this denial is expected",
             statement=statement,
         )
-    return ok(check, "a data key was made and decrypted")
+    return ok(check, "a data key was generated and decrypted")
 
 
-def _region(seen: OpenQueue) -> str:
-    return seen.queue.arn.split(":")[3]
+def _region(opened: OpenQueue) -> str:
+    return opened.queue.arn.split(":")[3]

@@ -1,4 +1,4 @@
-"""What sqsd and nginx are set to on this machine, where their files can be read."""
+"""Read and check the configuration files of sqsd and nginx on this machine."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 from relay.ops.doctor.result import CheckResult, not_checked, rule, size
 
 ROOT = Path("/")
-MARK = "opt/elasticbeanstalk"
-"""The platform's own directory: elsewhere an nginx is none of ours."""
+PLATFORM_DIRECTORY = "opt/elasticbeanstalk"
+"""Exists on Elastic Beanstalk only. On other machines, nginx is unrelated to the relay."""
 SQSD_FILE = "etc/aws-sqsd.d/default.yaml"
 NGINX_FILES = (
     "etc/nginx/nginx.conf",
     "etc/nginx/conf.d/*.conf",
     "etc/nginx/conf.d/elasticbeanstalk/*.conf",
 )
-LARGEST_HEADER = 1_048_576
-"""Bytes: a message attribute comes as one header line and may fill the whole message."""
+MAX_MESSAGE_BYTES = 1_048_576
+"""SQS quota. A message attribute becomes one header line and can be as large as the message."""
 
 _SQSD = {
     "inactivity_timeout": "sqsd_inactivity_timeout",
@@ -36,104 +36,104 @@ _BYTES = {"": 1, "k": 1_024, "m": 1_048_576, "g": 1_073_741_824}
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What the files say: sqsd's options and nginx's directives, None where unreadable."""
+    """The contents of the files: sqsd's options and nginx's directives, None if unreadable."""
 
     sqsd: Mapping[str, str] | None
     nginx: Mapping[str, str] | None
 
     @property
-    def figures(self) -> dict[str, float]:
-        """The clocks among them, by the names of the fields of `relay.clocks.Clocks`."""
-        told = self.sqsd or {}
+    def clocks(self) -> dict[str, float]:
+        """The timeouts, by field name of `relay.settings.clocks.Clocks`."""
+        options = self.sqsd or {}
         found = {
-            name: float(told[option])
+            name: float(options[option])
             for option, name in _SQSD.items()
-            if told.get(option, "").isdecimal()
+            if options.get(option, "").isdecimal()
         }
         if self.nginx is not None:
-            # nginx's own default where no file speaks of it.
+            # Without the directive nginx uses its default of 60 s.
             found["nginx_read_timeout"] = _seconds(self.nginx.get("proxy_read_timeout", "60s"))
         return found
 
     @property
     def queue_url(self) -> str | None:
-        """The queue that the daemon on this machine takes from."""
+        """The queue that sqsd on this machine receives from."""
         return (self.sqsd or {}).get("queue_url")
 
 
 def read_platform(root: Path = ROOT) -> Platform:
-    """Read the files of the worker tier below `root`. Never raises for what is absent."""
-    if not (root / MARK).is_dir():
+    """Read the files of the worker tier below `root`. Missing files do not raise."""
+    if not (root / PLATFORM_DIRECTORY).is_dir():
         return Platform(None, None)
     sqsd = _texts(root, [SQSD_FILE])
     nginx = _texts(root, NGINX_FILES)
     return Platform(
         dict(_PAIR.findall(sqsd[0])) if sqsd else None,
-        # Files further in come later and win, as they do for the server that includes them.
+        # Included files come later and override, as in nginx.
         {name: " ".join(value.split()) for name, value in _directives(nginx)} if nginx else None,
     )
 
 
 def check_platform(platform: Platform, queue: str | None = None) -> Iterator[CheckResult]:
-    """What the daemon takes from, and the directives without which messages change on the way.
+    """Check sqsd's queue and the nginx directives that affect requests.
 
-    `queue` is what the settings call the queue: its URL, ARN or name.
+    `queue` is the URL, ARN or name of the queue in the settings.
     """
     if queue is not None and platform.queue_url is not None:
         yield rule(
             "sqsd.queue",
             platform.queue_url,
             holds=_name(platform.queue_url) == _name(queue),
-            why="the relay judges and dead-letters by another queue than the one it gets",
-            fix="let RELAY_QUEUE_URL and the environment's WorkerQueueURL name the same queue",
+            why="the relay uses the retention and the dead-letter queue of a queue that its"
+            " messages do not come from",
+            fix="set RELAY_QUEUE_URL and the environment's WorkerQueueURL to the same queue",
         )
     if platform.sqsd is None:
         yield not_checked(
             "sqsd",
             f"/{SQSD_FILE} cannot be read here",
-            why="its clocks decide whether an outage loses messages",
+            why="its timeouts decide whether an outage loses messages",
             fix="run this on an instance of the worker environment, as root",
         )
     if platform.nginx is None:
         yield not_checked(
             "nginx",
             "/etc/nginx cannot be read here",
-            why="by default it cuts requests off at 60 s and drops headers with _ or .",
-            fix="run this on an instance, or there: `sudo nginx -T`",
+            why="by default nginx ends requests after 60 s and drops headers with _ or .",
+            fix="run this on an instance, or run `sudo nginx -T` there",
         )
         return
     yield from _nginx(platform.nginx)
 
 
-def _nginx(told: Mapping[str, str]) -> Iterator[CheckResult]:
-    lost = "message attributes with _ or . in their name vanish without a word"
-    for name, wanted, default in (
+def _nginx(directives: Mapping[str, str]) -> Iterator[CheckResult]:
+    for name, required, default in (
         ("underscores_in_headers", "on", "off"),
         ("ignore_invalid_headers", "off", "on"),
     ):
-        value = told.get(name, default)
+        value = directives.get(name, default)
         yield rule(
             f"nginx.{name.replace('_', '-')}",
             value,
-            holds=value == wanted,
-            why=lost,
-            fix=f"{name} {wanted}; in .platform/nginx/conf.d/relay.conf",
+            holds=value == required,
+            why="nginx silently drops message attributes with _ or . in their name",
+            fix=f"{name} {required}; in .platform/nginx/conf.d/relay.conf",
         )
-    largest = _bytes(told.get("large_client_header_buffers", "4 8k").rpartition(" ")[2])
+    header = _bytes(directives.get("large_client_header_buffers", "4 8k").rpartition(" ")[2])
     yield rule(
         "nginx.large-client-header-buffers",
-        size(largest),
-        holds=largest >= LARGEST_HEADER,
-        why="a larger message attribute is answered 400, and its message never gets through",
+        size(header),
+        holds=header >= MAX_MESSAGE_BYTES,
+        why="nginx returns 400 for a larger message attribute: its message is never delivered",
         fix="large_client_header_buffers 4 1100k; in .platform/nginx/conf.d/relay.conf",
         otherwise="warn",
     )
-    body = _bytes(told.get("client_max_body_size", "1m"))
+    body = _bytes(directives.get("client_max_body_size", "1m"))
     yield rule(
         "nginx.client-max-body-size",
         size(body) if body else "no limit",
-        holds=body == 0 or body >= LARGEST_HEADER,
-        why="a larger message is answered 413, and never gets through",
+        holds=body == 0 or body >= MAX_MESSAGE_BYTES,
+        why="nginx returns 413 for a larger message: it is never delivered",
         fix="client_max_body_size 2m; in .platform/nginx/conf.d/relay.conf",
     )
 

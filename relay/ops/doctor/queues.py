@@ -1,4 +1,4 @@
-"""What must hold between the two queues, the settings and the destination."""
+"""Check the attributes of the two queues against each other and against the settings."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from relay.aws.sqs_values import QueueAttributes
 from relay.ops.doctor.result import CheckResult, duration, ok, rule, size
 
-FULL_SIZE = 1_048_576
-"""AWS quota since August 2025. A queue made before keeps its 256 KiB until it is set."""
+MAX_MESSAGE_SIZE = 1_048_576
+"""AWS quota since August 2025. Queues created earlier keep 256 KiB until it is changed."""
 
-SHORTEST_LEASE = 60.0
-LONGEST_LEASE = 1_800.0
-"""Seconds of a queue's own visibility timeout that make sense for `relay poll`."""
+MIN_POLL_VISIBILITY = 60.0
+MAX_POLL_VISIBILITY = 1_800.0
+"""Seconds. The range of the queue's visibility timeout that works well with `relay poll`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueExpectations:
-    """What the settings say about the queues. Durations are seconds, sizes bytes.
+    """The values in the settings that the queues must match. Durations in seconds, sizes in bytes.
 
-    `longest_answer` is the latest answer to a push, `pull` says that `relay poll` receives.
+    `longest_answer` is the longest time until the relay answers a push request; `pull` is whether
+    `relay poll` receives the messages.
     """
 
     pull: bool
@@ -32,159 +33,165 @@ class QueueExpectations:
     max_event_bytes: int
 
 
-def check_queue(main: QueueAttributes, intended: QueueExpectations) -> Iterator[CheckResult]:
-    """The main queue by itself."""
-    yield _retention(main, intended)
-    yield _visibility(main, intended)
+def check_queue(main: QueueAttributes, expected: QueueExpectations) -> Iterator[CheckResult]:
+    """Check the main queue."""
+    yield _retention(main, expected)
+    yield _visibility(main, expected)
     yield _size("queue", main.maximum_size)
     yield rule(
         "queue.event-size",
-        f"messages up to {size(main.maximum_size)}, events up to {size(intended.max_event_bytes)}",
-        holds=main.maximum_size <= intended.max_event_bytes,
-        why="the queue takes messages that the relay then rejects as too large",
-        fix=f"raise RELAY_MAX_EVENT_BYTES to {main.maximum_size} if the destination takes as much,"
-        " else lower the queue's MaximumMessageSize, so that the producer is told",
+        f"messages up to {size(main.maximum_size)}, events up to {size(expected.max_event_bytes)}",
+        holds=main.maximum_size <= expected.max_event_bytes,
+        why="the queue accepts messages that the relay then rejects as too large",
+        fix=f"raise RELAY_MAX_EVENT_BYTES to {main.maximum_size} if the destination accepts that"
+        " size; otherwise lower the queue's MaximumMessageSize, so that the producer gets the"
+        " error",
         otherwise="warn",
     )
-    if not intended.pull:
+    if not expected.pull:
         yield rule(
             "queue.mode",
             "FIFO" if main.fifo else "standard",
             holds=not main.fifo,
-            why="sqsd keeps no order within a message group",
-            fix="use `relay poll` for a FIFO queue (and `relay doctor --pull`)",
+            why="sqsd does not preserve the order within a message group",
+            fix="use `relay poll` for a FIFO queue, and check it with `relay doctor --pull`",
             otherwise="warn",
         )
 
 
 def check_dead_letter_queue(
-    dead: QueueAttributes, intended: QueueExpectations
+    dead: QueueAttributes, expected: QueueExpectations
 ) -> Iterator[CheckResult]:
-    """The dead-letter queue by itself."""
+    """Check the dead-letter queue."""
     yield rule(
         "dlq.retention",
-        f"{duration(dead.retention)}, the settings say {duration(intended.dlq_retention)}",
-        holds=dead.retention == intended.dlq_retention,
-        why="the ledger remembers for as long as the settings say that a dead letter can come back",
-        fix=f"set its MessageRetentionPeriod to {intended.dlq_retention:.0f}, or"
+        f"{duration(dead.retention)}, RELAY_DLQ_RETENTION is {duration(expected.dlq_retention)}",
+        holds=dead.retention == expected.dlq_retention,
+        why="ledger entries expire after RELAY_DLQ_RETENTION, as a dead letter can be redriven"
+        " until then",
+        fix=f"set its MessageRetentionPeriod to {expected.dlq_retention:.0f}, or"
         f" RELAY_DLQ_RETENTION to {dead.retention:.0f}",
         otherwise="warn",
     )
     yield _size("dlq", dead.maximum_size)
     yield rule(
         "dlq.redrive-policy",
-        "none of its own" if dead.redrive is None else f"on to {dead.redrive.target_arn}",
+        "none" if dead.redrive is None else f"moves messages to {dead.redrive.target_arn}",
         holds=dead.redrive is None,
-        why="looking at a dead letter counts as a receive and would move it on",
+        why="reading dead letters counts as receives, after which SQS would move them on",
         fix="remove the redrive policy of the dead-letter queue",
         otherwise="warn",
     )
 
 
 def check_queue_pair(
-    main: QueueAttributes, dead: QueueAttributes, intended: QueueExpectations
+    main: QueueAttributes, dead: QueueAttributes, expected: QueueExpectations
 ) -> Iterator[CheckResult]:
-    """The two queues together."""
+    """Check the two queues against each other."""
     yield rule(
         "dlq.type",
         f"{_type(main)} queue, {_type(dead)} dead-letter queue",
         holds=main.fifo == dead.fifo,
-        why="SQS moves nothing between queues of different types, and copies lose their order",
-        fix="make a dead-letter queue of the queue's type",
+        why="SQS does not move messages between queues of different types, and dead letters lose"
+        " their order",
+        fix="create a dead-letter queue of the same type as the queue",
     )
     yield rule(
         "dlq.separate",
         dead.arn,
         holds=main.arn != dead.arn,
-        why="a rejected message would come again, under the same id, for ever",
-        fix="make a queue of its own for dead letters",
+        why="a rejected message would be received again, under the same id, forever",
+        fix="create a separate queue for dead letters",
     )
     yield rule(
         "dlq.size",
         f"{size(dead.maximum_size)}, the queue {size(main.maximum_size)}",
         holds=dead.maximum_size >= main.maximum_size,
-        why="a dead letter that does not fit is replaced by a stand-in, or stays where it is",
-        fix=f"set the dead-letter queue's MaximumMessageSize to {FULL_SIZE}",
+        why="a dead letter that does not fit is replaced by an incomplete copy, or stays in the"
+        " queue",
+        fix=f"set the dead-letter queue's MaximumMessageSize to {MAX_MESSAGE_SIZE}",
     )
-    yield _redrive(main, dead, intended)
+    yield _redrive(main, dead, expected)
     yield _allowed(main, dead)
 
 
-def _retention(main: QueueAttributes, intended: QueueExpectations) -> CheckResult:
-    if intended.pull:
-        return ok("queue.retention", f"{duration(main.retention)}, which `relay poll` goes by")
-    shorter = main.retention < intended.queue_retention
+def _retention(main: QueueAttributes, expected: QueueExpectations) -> CheckResult:
+    if expected.pull:
+        return ok("queue.retention", f"{duration(main.retention)}, read from SQS by `relay poll`")
+    shorter = main.retention < expected.queue_retention
     return rule(
         "queue.retention",
-        f"{duration(main.retention)}, the settings say {duration(intended.queue_retention)}",
-        holds=main.retention == intended.queue_retention,
-        why="SQS deletes messages before the relay thinks that it is time to save them"
+        f"{duration(main.retention)}, RELAY_QUEUE_RETENTION is"
+        f" {duration(expected.queue_retention)}",
+        holds=main.retention == expected.queue_retention,
+        why="SQS deletes messages before the relay dead-letters them as expiring"
         if shorter
-        else "the relay gives messages up earlier than it has to",
-        fix=f"set its MessageRetentionPeriod to {intended.queue_retention:.0f}, or"
+        else "the relay dead-letters messages as expiring earlier than necessary",
+        fix=f"set its MessageRetentionPeriod to {expected.queue_retention:.0f}, or"
         f" RELAY_QUEUE_RETENTION to {main.retention:.0f}",
         otherwise="fail" if shorter else "warn",
     )
 
 
-def _visibility(main: QueueAttributes, intended: QueueExpectations) -> CheckResult:
+def _visibility(main: QueueAttributes, expected: QueueExpectations) -> CheckResult:
     found = duration(main.visibility)
-    if intended.pull:
+    if expected.pull:
         return rule(
             "queue.visibility",
             found,
-            holds=SHORTEST_LEASE <= main.visibility <= LONGEST_LEASE,
-            why="`relay poll` extends at half of it: too short, and a pause of seconds delivers"
-            " twice; too long, and what a crashed relay held stays locked",
+            holds=MIN_POLL_VISIBILITY <= main.visibility <= MAX_POLL_VISIBILITY,
+            why="`relay poll` extends it at half time: if it is too short, a pause of seconds"
+            " causes duplicate deliveries; if it is too long, the messages of a crashed relay stay"
+            " invisible",
             fix="set the queue's VisibilityTimeout to a few minutes",
             otherwise="warn",
         )
     return rule(
         "queue.visibility",
-        f"{found}, a request is held up to {duration(intended.longest_answer)}",
-        holds=main.visibility > intended.longest_answer,
-        why="sqsd asks for its own at each receive; whoever receives without one gets this, and"
-        " the message comes again while it is in hand",
-        fix=f"set the queue's VisibilityTimeout above {intended.longest_answer:.0f}",
+        f"{found}, a request can take up to {duration(expected.longest_answer)}",
+        holds=main.visibility > expected.longest_answer,
+        why="sqsd passes its own timeout with each receive; a consumer that does not gets this one,"
+        " and the message is received again while it is in flight",
+        fix=f"set the queue's VisibilityTimeout above {expected.longest_answer:.0f}",
         otherwise="warn",
     )
 
 
-def _size(which: str, real: int) -> CheckResult:
+def _size(which: str, actual: int) -> CheckResult:
     return rule(
         f"{which}.maximum-size",
-        size(real),
-        holds=real >= FULL_SIZE,
-        why="queues made before August 2025 keep 256 KiB; larger messages are refused, our notes"
-        " on a dead letter count too",
-        fix=f"set its MaximumMessageSize to {FULL_SIZE}",
+        size(actual),
+        holds=actual >= MAX_MESSAGE_SIZE,
+        why="queues created before August 2025 keep 256 KiB: SQS refuses larger messages, and the"
+        " attribute that the relay adds to a dead letter counts too",
+        fix=f"set its MaximumMessageSize to {MAX_MESSAGE_SIZE}",
         otherwise="warn",
     )
 
 
 def _redrive(
-    main: QueueAttributes, dead: QueueAttributes, intended: QueueExpectations
+    main: QueueAttributes, dead: QueueAttributes, expected: QueueExpectations
 ) -> CheckResult:
     policy = main.redrive
     if policy is None:
-        found, right = "the queue has none", False
+        found, right = "the queue has no redrive policy", False
     elif policy.target_arn != dead.arn:
-        found, right = f"it leads to {policy.target_arn}, RELAY_DLQ_URL to {dead.arn}", False
+        found, right = f"its target is {policy.target_arn}, RELAY_DLQ_URL is {dead.arn}", False
     else:
         found = (
-            f"after {policy.max_receive_count} receives, the settings say"
-            f" {intended.max_receive_count}"
+            f"maxReceiveCount is {policy.max_receive_count}, RELAY_MAX_RECEIVE_COUNT is"
+            f" {expected.max_receive_count}"
         )
-        right = policy.max_receive_count == intended.max_receive_count
+        right = policy.max_receive_count == expected.max_receive_count
     return rule(
         "queue.redrive-policy",
         found,
         holds=right,
-        why="it is the backstop for messages with which the relay itself crashes, and the relay"
-        " counts on its number",
+        why="it is the backstop for messages that crash the relay, and the relay relies on its"
+        " maxReceiveCount",
         fix="set the queue's RedrivePolicy to "
         + json.dumps(
-            {"deadLetterTargetArn": dead.arn, "maxReceiveCount": intended.max_receive_count}
+            {"deadLetterTargetArn": dead.arn, "maxReceiveCount": expected.max_receive_count}
         ),
         otherwise="warn",
     )
@@ -198,7 +205,7 @@ def _allowed(main: QueueAttributes, dead: QueueAttributes) -> CheckResult:
         "dlq.allow-policy",
         permission,
         holds=permission == "allowAll" or (permission == "byQueue" and named),
-        why="SQS refuses to move this queue's messages there",
+        why="SQS refuses to move messages of this queue there",
         fix=f"add {main.arn} to sourceQueueArns in the dead-letter queue's RedriveAllowPolicy",
     )
 

@@ -1,4 +1,4 @@
-"""What one check found out, and what follows from it."""
+"""The result of one check: its status, why it matters and how to fix it."""
 
 from __future__ import annotations
 
@@ -8,54 +8,58 @@ from typing import Any, Literal, TypeAlias
 
 CheckStatus: TypeAlias = Literal["ok", "warn", "fail", "not checked"]
 
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_KIB = 1_024
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyStatement:
-    """The IAM statement that a role needs, to be pasted into its policy."""
+    """An IAM policy statement that the role needs, ready to paste into its policy."""
 
     actions: tuple[str, ...]
     resource: str
 
     def document(self) -> dict[str, Any]:
-        """The statement as IAM's JSON has it."""
+        """The statement in IAM's JSON format."""
         return {"Effect": "Allow", "Action": list(self.actions), "Resource": self.resource}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """The end of one check.
+    """The result of one check.
 
     Attributes:
-        check: its name, stable and for machines, such as `dlq.retention`.
-        state: `not checked` where no harmless call can tell, or where the answer is out of reach.
-        found: what is so, a phrase with the figures.
-        why: why it matters; empty where all is well.
-        fix: what to do; empty where nothing has to be done.
-        statement: what the role needs, where the check is about a permission.
+        check: the stable, machine-readable name of the check, such as `dlq.retention`.
+        status: `not checked` if no call without side effects can decide it, or the answer is out
+            of reach.
+        found: the actual state, with the values.
+        why: why it matters; empty if the status is `ok`.
+        fix: what to do; empty if there is nothing to do.
+        statement: the IAM statement that the role needs, for checks of a permission.
     """
 
     check: str
-    state: CheckStatus
+    status: CheckStatus
     found: str
     why: str = ""
     fix: str = ""
     statement: PolicyStatement | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The finding for machines; what is empty is left out."""
-        told = {"why": self.why, "fix": self.fix}
+        """The result as JSON, without empty fields."""
+        optional = {"why": self.why, "fix": self.fix}
         return {
             "check": self.check,
-            "state": self.state,
+            "status": self.status,
             "found": self.found,
-            **{name: text for name, text in told.items() if text},
+            **{name: text for name, text in optional.items() if text},
             **({"statement": self.statement.document()} if self.statement else {}),
         }
 
 
 def ok(check: str, found: str) -> CheckResult:
-    """All is well."""
-    return CheckResult(check=check, state="ok", found=found)
+    """A result with nothing to do."""
+    return CheckResult(check=check, status="ok", found=found)
 
 
 def not_checked(
@@ -66,9 +70,9 @@ def not_checked(
     fix: str = "",
     statement: PolicyStatement | None = None,
 ) -> CheckResult:
-    """Nobody knows, and how to find out."""
+    """A check that could not be made; `fix` says how to find out."""
     return CheckResult(
-        check=check, state="not checked", found=found, why=why, fix=fix, statement=statement
+        check=check, status="not checked", found=found, why=why, fix=fix, statement=statement
     )
 
 
@@ -82,25 +86,21 @@ def rule(
     otherwise: CheckStatus = "fail",
     statement: PolicyStatement | None = None,
 ) -> CheckResult:
-    """`ok` where the rule holds, `otherwise` with reason and fix where it does not."""
+    """`ok` if the rule holds, else the status `otherwise` with the reason and the fix."""
     if holds:
         return ok(check, found)
     return CheckResult(
-        check=check, state=otherwise, found=found, why=why, fix=fix, statement=statement
+        check=check, status=otherwise, found=found, why=why, fix=fix, statement=statement
     )
 
 
-def failed(findings: Iterable[CheckResult]) -> bool:
-    """Whether something will not work."""
-    return any(finding.state == "fail" for finding in findings)
-
-
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
-_KIB = 1_024
+def failed(results: Iterable[CheckResult]) -> bool:
+    """Whether any check failed."""
+    return any(result.status == "fail" for result in results)
 
 
 def duration(seconds: float) -> str:
-    """`13 d`, `90 min`, `45 s`: the largest unit in which at most one decimal is needed."""
+    """`13 d`, `90 min`, `45 s`: in the largest unit that needs at most one decimal."""
     for size, unit in _UNITS:
         if seconds >= size and (seconds * 10) % size == 0:
             return f"{seconds / size:g} {unit}"

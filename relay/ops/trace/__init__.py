@@ -1,1 +1,1 @@
-"""The story of one event, put together from whoever knows a part of it."""
+"""The trace of one event, built from logs, dead letters, the ledger and the orchestrator."""

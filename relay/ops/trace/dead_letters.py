@@ -1,4 +1,4 @@
-"""Dead letters as a source: a snapshot, or the queue as it is now."""
+"""Dead letters as a source, from a snapshot."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ DEAD_LETTERS = "dlq"
 
 
 class DeadLetterSource:
-    """Letters of one queue.
+    """The dead letters of one queue.
 
     Args:
-        name: what the source is called.
-        messages: gives them anew each time, and may raise `Unreadable`.
-        read: reads one, with its payload in S3 if that can be had.
-        retention: the queue's, in seconds.
-        unread: why payloads could not be had, by MessageId, as far as `read` was asked.
-        fifo: whether the queue keeps an order.
-        left: how many it held besides, out of reach.
+        name: the name of the source in the output.
+        messages: can be iterated more than once; iterating may raise `Unreadable`.
+        read: decodes one, with its payload from S3 if that is available.
+        retention: the queue's retention in seconds.
+        unread: why a payload could not be read, by MessageId; filled by `read`.
+        fifo: whether it is a FIFO queue.
+        left: how many messages in the queue could not be received.
     """
 
     def __init__(
@@ -48,98 +48,106 @@ class DeadLetterSource:
         self._unread = {} if unread is None else unread
         self._fifo = fifo
         self._left = left
-        self._gone: dict[str, str] = {}
-        self._names: dict[str, frozenset[str]] = {}
+        self._missing: dict[str, str] = {}
+        self._ids: dict[str, frozenset[str]] = {}
 
     async def find(self, known: KnownIds) -> SourceResult:
-        """The letters that belong to the story.
+        """Find the dead letters of the traced event.
 
         Raises:
-            Unreached: the snapshot is damaged.
+            SourceUnavailable: the snapshot is damaged.
         """
-        moments = list[TimelineEntry]()
+        entries = list[TimelineEntry]()
         try:
             for message in self._messages:
-                if not self._passes(message, known):
-                    letter = await self._opened(message)
-                    moments += self._of(letter, known)
+                if not self._known_to_differ(message, known):
+                    entries += self._entries(await self._decode(message), known)
         except Unreadable as error:
             raise SourceUnavailable(str(error)) from error
-        return SourceResult(tuple(moments), self._gap(known))
+        return SourceResult(tuple(entries), self._gap(known))
 
-    def _passes(self, message: Message, known: KnownIds) -> bool:
-        """Whether its payload was asked for before, and what is in it is still not of the story."""
-        names = self._names.get(message.message_id)
-        if names is None or known.has_message(message.message_id):
+    def _known_to_differ(self, message: Message, known: KnownIds) -> bool:
+        """Whether its payload was read before and contains none of the ids known now."""
+        ids = self._ids.get(message.message_id)
+        if ids is None or known.has_message(message.message_id):
             return False
-        return not any(known.has_event(name) for name in names)
+        return not any(known.has_event(ident) for ident in ids)
 
-    async def _opened(self, message: Message) -> DeadLetter:
-        letter = await self._read(message)
+    async def _decode(self, message: Message) -> DeadLetter:
+        dead_letter = await self._read(message)
         if isinstance(parse_pointer(message.body), Pointer):
-            claimed = (own for claim in letter.claims if (own := claimed_id(claim)))
-            ids = (event.id for event in letter.events)
-            self._names[message.message_id] = frozenset((letter.base_id, *ids, *claimed))
-        if isinstance(letter.payload, Reject):
-            self._gone[message.message_id] = letter.payload.reason
-        return letter
+            claimed = (own for claim in dead_letter.claims if (own := claimed_id(claim)))
+            ids = (event.id for event in dead_letter.events)
+            self._ids[message.message_id] = frozenset((dead_letter.base_id, *ids, *claimed))
+        if isinstance(dead_letter.payload, Reject):
+            self._missing[message.message_id] = dead_letter.payload.reason
+        return dead_letter
 
     def _gap(self, known: KnownIds) -> str | None:
         gaps = []
         if self._left:
-            gaps.append(f"the queue held {self._left} more than could be looked at")
-        without = {**self._gone, **self._unread}
-        why = [reason for one, reason in without.items() if not known.has_message(one)]
-        if why:
-            gaps.append(f"the events of {len(why)} messages are in S3 and were not read: {why[0]}")
+            gaps.append(f"{self._left} messages in the queue could not be received")
+        unread = {**self._missing, **self._unread}
+        reasons = [why for message_id, why in unread.items() if not known.has_message(message_id)]
+        if reasons:
+            gaps.append(
+                f"the events of {len(reasons)} messages are in S3 and were not read: {reasons[0]}"
+            )
         return "; ".join(gaps) or None
 
-    def _of(self, letter: DeadLetter, known: KnownIds) -> Iterator[TimelineEntry]:
-        message_id = letter.message.message_id
-        whole = known.means(message_id) or known.means(letter.base_id)
-        mine = [e for e in letter.events if whole or known.has_event(e.id)]
-        claimed = any(known.means(own) for claim in letter.claims if (own := claimed_id(claim)))
-        if not (mine or whole or claimed or known.has_message(message_id)):
+    def _entries(self, dead_letter: DeadLetter, known: KnownIds) -> Iterator[TimelineEntry]:
+        message_id = dead_letter.message.message_id
+        whole = known.matches(message_id) or known.matches(dead_letter.base_id)
+        matching = [e for e in dead_letter.events if whole or known.has_event(e.id)]
+        claimed = any(
+            known.matches(own) for claim in dead_letter.claims if (own := claimed_id(claim))
+        )
+        if not (matching or whole or claimed or known.has_message(message_id)):
             return
         known.messages.add(message_id)
         if claimed:
-            # No line of the log has what is in a payload, and its base id is its first MessageId.
-            known.messages.add(letter.base_id)
-        known.events.update((event.name, event.id) for event in mine)
-        details = _details(letter)
-        if letter.first_sent_at is not None:
+            # The log contains no ids from inside a payload, but it has the base id, which is the
+            # message's first MessageId.
+            known.messages.add(dead_letter.base_id)
+        known.events.update((event.name, event.id) for event in matching)
+        details = _details(dead_letter)
+        if dead_letter.first_sent_at is not None:
             yield TimelineEntry(
-                at=letter.first_sent_at,
+                at=dead_letter.first_sent_at,
                 source=DEAD_LETTERS,
-                what=f"sent to {letter.source or 'its first queue'}",
+                what=f"sent to {dead_letter.source or 'its first queue'}",
                 details={"message_id": message_id},
             )
-        # SQS's own move keeps the time of the first queue and tells none of its own.
-        at = None if letter.moved_by_sqs else letter.message.sent_at
+        # When SQS itself moves a message, it keeps the sent time and does not record the move.
+        at = None if dead_letter.moved_by_sqs else dead_letter.message.sent_at
         doubt = "; it may have run" if details.get("may_have_run") else ""
         yield TimelineEntry(
             at=at,
             source=DEAD_LETTERS,
-            what=f"in {letter.message.queue} as {letter.code}: {letter.reason}{doubt}",
+            what=f"in dead-letter queue {dead_letter.message.queue} as {dead_letter.code}:"
+            f" {dead_letter.reason}{doubt}",
             details=details,
         )
-        ends = expiry(letter.message, self._retention, fifo=self._fifo)
-        if ends is not None:
-            what = f"SQS deletes it from {letter.message.queue}" + (
-                "" if ends.exact else " or later"
-            )
+        expires = expiry(dead_letter.message, self._retention, fifo=self._fifo)
+        if expires is not None:
+            later = "" if expires.exact else " (or later)"
             yield TimelineEntry(
-                at=ends.at, source=DEAD_LETTERS, what=what, details={"message_id": message_id}
+                at=expires.at,
+                source=DEAD_LETTERS,
+                what=f"SQS deletes it from {dead_letter.message.queue}{later}",
+                details={"message_id": message_id},
             )
 
 
-def _details(letter: DeadLetter) -> dict[str, Any]:
+def _details(dead_letter: DeadLetter) -> dict[str, Any]:
     return {
-        "message_id": letter.message.message_id,
-        "base_id": letter.base_id,
-        "code": letter.code,
-        "reason": letter.reason,
-        "hops": letter.hops,
-        "receive_count": letter.message.receive_count,
-        **({"may_have_run": True} if letter.origin and letter.origin.may_have_run else {}),
+        "message_id": dead_letter.message.message_id,
+        "base_id": dead_letter.base_id,
+        "code": dead_letter.code,
+        "reason": dead_letter.reason,
+        "hops": dead_letter.hops,
+        "receive_count": dead_letter.message.receive_count,
+        **(
+            {"may_have_run": True} if dead_letter.origin and dead_letter.origin.may_have_run else {}
+        ),
     }

@@ -1,4 +1,4 @@
-"""An Inngest server as a source: the stored event and what became of its runs."""
+"""An Inngest server as a source: the stored events and their function runs."""
 
 from __future__ import annotations
 
@@ -16,57 +16,57 @@ from relay.ops.trace.timeline import KnownIds, SourceResult, SourceUnavailable, 
 INNGEST = "inngest"
 PAGE = 51
 PAGES = 20
-"""The server lists at most 51 events a page; so many pages are looked through for an id."""
+"""The server lists at most 51 events per page, and at most this many pages are searched."""
 
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
 _RUNNING = frozenset({"Running", "Scheduled", "Queued"})
 
 
 class InngestSource:
-    """Looks events up by the server's own ids, and where none is known lists for the event's id.
+    """Looks events up by the server's own ids; if none is known, lists events to find the id.
 
     Args:
-        questions: asks the server.
-        since: epoch seconds before which nothing is looked for.
+        queries: sends the requests to the server.
+        since: epoch seconds; older events are not searched.
     """
 
     name = INNGEST
 
-    def __init__(self, questions: InngestQueries, *, since: float) -> None:
-        self._questions = questions
+    def __init__(self, queries: InngestQueries, *, since: float) -> None:
+        self._queries = queries
         self._since = since
 
     async def find(self, known: KnownIds) -> SourceResult:
-        """The events of the story, each stored copy, with their runs.
+        """Find the stored events, duplicates included, and their runs.
 
         Raises:
-            Unreached: the server did not answer, or not as one that reads back.
+            SourceUnavailable: the server did not answer, or does not offer this API.
         """
         try:
-            return await self._look(known)
+            return await self._find(known)
         except Unavailable as error:
             raise SourceUnavailable(error.reason) from error
 
-    async def _look(self, known: KnownIds) -> SourceResult:
-        if _ULID.fullmatch(known.asked):
-            known.references.add(known.asked)
-        gap, moments = None, list[TimelineEntry]()
+    async def _find(self, known: KnownIds) -> SourceResult:
+        if _ULID.fullmatch(known.query):
+            known.references.add(known.query)
+        gap, entries = None, list[TimelineEntry]()
         if not known.references:
             gap = await self._search(known)
         for reference in sorted(known.references):
-            event = await self._one(f"/v1/events/{reference}")
+            event = await self._get(f"/v1/events/{reference}")
             if not isinstance(event, dict):
-                moments.append(_lost(reference))
+                entries.append(_not_stored(reference))
                 continue
             known.events.add((str(event.get("name", "")), str(event.get("id", ""))))
-            moments.append(_stored(event, reference))
-            runs = await self._one(f"/v1/events/{reference}/runs")
+            entries.append(_stored(event, reference))
+            runs = await self._get(f"/v1/events/{reference}/runs")
             for run in runs if isinstance(runs, list) else ():
-                moments += _run(run)
-        return SourceResult(tuple(moments), gap)
+                entries += _run(run)
+        return SourceResult(tuple(entries), gap)
 
     async def _search(self, known: KnownIds) -> str | None:
-        """Note the server's ids of events with the id that is asked for; what may be missed."""
+        """Add the server's ids of the events with a known id; returns what may have been missed."""
         names = sorted({name for name, _ in known.events if name})
         after = datetime.fromtimestamp(self._since, UTC).isoformat()
         query = {"limit": str(PAGE), "received_after": after}
@@ -74,7 +74,7 @@ class InngestSource:
             query["name"] = names[0]
         cursor = ""
         for _ in range(PAGES):
-            page = await self._one("/v1/events", query | ({"cursor": cursor} if cursor else {}))
+            page = await self._get("/v1/events", query | ({"cursor": cursor} if cursor else {}))
             events = page if isinstance(page, list) else []
             for event in events:
                 if known.has_event(str(event.get("id") or "")):
@@ -83,16 +83,16 @@ class InngestSource:
                 return None
             cursor = str(events[-1]["internal_id"])
         return (
-            f"it finds no event by its id, and only the newest {PAGE * PAGES} were looked through:"
-            " narrow it by --name and --since, or ask for the server's own id"
+            f"Inngest cannot look up an event by its own id, and only the newest {PAGE * PAGES}"
+            " events were searched: narrow the search with --name and --since, or use Inngest's id"
         )
 
-    async def _one(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """The `data` of an answer; None for what is not there."""
-        answer = await self._questions.get(path, query)
+    async def _get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """The `data` of the response; None if the resource does not exist."""
+        answer = await self._queries.get(path, query)
         fields = answer.fields
         if answer.status == HTTPStatus.OK and "data" in fields:
-            # What is not found is a 200 as well, with the true status in the body.
+            # A missing resource is also a 200, with the actual status in the body.
             return fields["data"] if fields.get("status", 200) == HTTPStatus.OK else None
         if answer.status == HTTPStatus.NOT_FOUND and fields:
             return None
@@ -101,8 +101,8 @@ class InngestSource:
 
 def _refused(answer: Answer) -> str:
     if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return "it wants another signing key: set RELAY_INNGEST_SIGNING_KEY"
-    return f"{answer.status}: {answer.error or 'its answer is not that of the API'}"
+        return "the signing key is missing or wrong: set RELAY_INNGEST_SIGNING_KEY"
+    return f"{answer.status}: {answer.error or 'not a response of the API'}"
 
 
 def _stored(event: Mapping[str, Any], reference: str) -> TimelineEntry:
@@ -111,8 +111,8 @@ def _stored(event: Mapping[str, Any], reference: str) -> TimelineEntry:
     return TimelineEntry(at=at, source=INNGEST, what=f"stored as {reference}", details=details)
 
 
-def _lost(reference: str) -> TimelineEntry:
-    what = f"not stored: {reference} was accepted and is not there"
+def _not_stored(reference: str) -> TimelineEntry:
+    what = f"not stored: {reference} was accepted but does not exist"
     return TimelineEntry(at=None, source=INNGEST, what=what, details={"reference": reference})
 
 

@@ -1,4 +1,4 @@
-"""The ledger as a source."""
+"""The ledger as a source: what it recorded about an event."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from relay.ops.trace.timeline import KnownIds, SourceResult, SourceUnavailable, 
 
 SOURCE = "ledger"
 STEPS: tuple[Step, ...] = ("sending", "delivered", "dead-lettered")
-READS = 100
+MAX_READ_KEYS = 100
 """Amazon DynamoDB quota: keys in a BatchGetItem."""
 
-_NEVER = float("-inf")
-"""Also notes that have expired and are still there are worth telling."""
+_ANY_AGE = float("-inf")
+"""Entries that have expired and were not deleted yet are shown, too."""
 
 
 class Table(Protocol):
-    """The ledger's table, which is only read."""
+    """The ledger's table. It is only read."""
 
     async def read(self, keys: Sequence[str]) -> tuple[Sequence[Item], Sequence[str]]:
-        """The items that there are, and the keys it did not get to; raises `AwsError`."""
+        """The items that exist, and the keys that were not processed. Raises `AwsError`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerSource:
-    """The notes about events of known name and id, at this destination and environment."""
+    """The ledger entries of events with a known name and id, for one destination and scope."""
 
     table: Table
     destination: str
@@ -38,15 +38,15 @@ class LedgerSource:
     name: str = SOURCE
 
     async def find(self, known: KnownIds) -> SourceResult:
-        """The notes of every event whose name is known: the ledger is asked by name and id.
+        """Find the entries of every event whose name is known, as it is part of the key.
 
         Raises:
-            Unreached: the table did not answer.
+            SourceUnavailable: the table did not answer.
         """
         events = sorted((name, ident) for name, ident in known.events if name)
         if not events:
-            return SourceResult(gap="it is asked by event name and id: give the name with --name")
-        asked = {
+            return SourceResult(gap="the event's name is part of the key: give it with --name")
+        keys = {
             Subject.of(Event(ident, name), self.destination, self.environment).key(step): (
                 step,
                 ident,
@@ -55,34 +55,34 @@ class LedgerSource:
             for step in STEPS
         }
         try:
-            items, left = await self._read(list(asked))
+            items, left = await self._read(list(keys))
         except AwsError as error:
             raise SourceUnavailable(error.sentence) from error
-        moments = []
+        entries = []
         for item in items:
-            step, ident = asked[str(item[KEY])]
-            note = read_entry(step, item, _NEVER)
-            if note is not None:
-                moments.append(_moment(note, ident))
-                if step == "delivered" and note.detail is not None:
-                    known.references.add(note.detail)
-        gap = f"it did not get to {left} of its notes" if left else None
-        return SourceResult(tuple(moments), gap)
+            step, ident = keys[str(item[KEY])]
+            recorded = read_entry(step, item, _ANY_AGE)
+            if recorded is not None:
+                entries.append(_timeline_entry(recorded, ident))
+                if step == "delivered" and recorded.detail is not None:
+                    known.references.add(recorded.detail)
+        gap = f"{left} items could not be read" if left else None
+        return SourceResult(tuple(entries), gap)
 
     async def _read(self, keys: Sequence[str]) -> tuple[list[Item], int]:
         items, left = list[Item](), 0
-        for start in range(0, len(keys), READS):
-            found, missed = await self.table.read(keys[start : start + READS])
+        for start in range(0, len(keys), MAX_READ_KEYS):
+            found, missed = await self.table.read(keys[start : start + MAX_READ_KEYS])
             items += found
             left += len(missed)
         return items, left
 
 
-def _moment(note: LedgerEntry, ident: str) -> TimelineEntry:
+def _timeline_entry(recorded: LedgerEntry, ident: str) -> TimelineEntry:
     what = {
-        "sending": "being sent: the first attempt of which no end is known",
-        "delivered": "delivered" + (f" as {note.detail}" if note.detail else ""),
-        "dead-lettered": f"dead-lettered as {note.detail or 'unknown'}",
-    }[note.step]
-    details = {"id": ident, "step": note.step, "digest": note.subject.digest}
-    return TimelineEntry(at=note.at, source=SOURCE, what=what, details=details)
+        "sending": "sending: the first attempt without a recorded outcome",
+        "delivered": "delivered" + (f" as {recorded.detail}" if recorded.detail else ""),
+        "dead-lettered": f"dead-lettered as {recorded.detail or 'unknown'}",
+    }[recorded.step]
+    details = {"id": ident, "step": recorded.step, "digest": recorded.subject.digest}
+    return TimelineEntry(at=recorded.at, source=SOURCE, what=what, details=details)

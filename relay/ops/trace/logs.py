@@ -1,4 +1,4 @@
-"""What log lines tell about an event."""
+"""Log lines as a source: files, standard input and CloudWatch log groups."""
 
 from __future__ import annotations
 
@@ -18,128 +18,139 @@ from relay.aws.errors import AwsError
 from relay.ops.trace.timeline import KnownIds, SourceResult, SourceUnavailable, TimelineEntry
 
 SOURCE = "log"
-_SHOWN = ("attempts", "batch_events", "receive_count", "seconds", "age")
+
+Search = Callable[[str], Awaitable[tuple[Sequence[str], bool]]]
+"""Finds the lines that contain a term; the bool is whether all were searched.
+
+Raises `AwsError`.
+"""
+
+_DETAIL_FIELDS = ("attempts", "batch_events", "receive_count", "seconds", "age")
 
 
 class LogScanner:
-    """Collects the moments of many lines; each message's sending is told once.
+    """Collects timeline entries from log lines. When a message was sent is reported once.
 
-    `unread` counts lines that hold a name that is known, and are not JSON.
+    `not_json` counts the lines that contain a known id but are not JSON.
     """
 
     def __init__(self, known: KnownIds) -> None:
         self._known = known
         self._sent: set[str] = set()
-        self._words: tuple[str, ...] = ()
-        self._words_of = -1
-        self.moments: list[TimelineEntry] = []
-        self.unread = 0
+        self._terms: tuple[str, ...] = ()
+        self._terms_size = -1
+        self.entries: list[TimelineEntry] = []
+        self.not_json = 0
 
     def read(self, lines: Iterable[str]) -> None:
-        """Take from the lines what belongs to the story; others and text are passed over."""
+        """Collect the entries of the lines about the event; skip all other lines."""
         for line in lines:
-            if self._words_of != self._known.size:
-                self._words, self._words_of = tuple(self._known.words()), self._known.size
-            # Most lines are about something else, and reading their JSON is what takes time.
-            if any(word in line for word in self._words):
-                self._take(line)
+            if self._terms_size != self._known.size:
+                self._terms, self._terms_size = tuple(self._known.search_terms()), self._known.size
+            # Most lines are about other events, and parsing JSON is the expensive part.
+            if any(term in line for term in self._terms):
+                self._read_line(line)
 
-    def _take(self, line: str) -> None:
+    def _read_line(self, line: str) -> None:
         fields = _fields(line)
         if fields is None:
-            self.unread += 1
+            self.not_json += 1
         else:
-            self.moments += self._of(fields)
+            self.entries += self._entries_of(fields)
 
-    def _of(self, fields: Mapping[str, Any]) -> Iterator[TimelineEntry]:
+    def _entries_of(self, fields: Mapping[str, Any]) -> Iterator[TimelineEntry]:
         message_id = str(fields.get("message_id", ""))
-        at = _moment(fields.get("timestamp"))
+        at = _timestamp(fields.get("timestamp"))
         if "outcome" not in fields:
             if self._known.has_message(message_id):
                 self._known.messages.add(message_id)
-                yield _remark(fields, at)
+                yield _log_message(fields, at)
             return
-        entries = list(_entries(fields))
-        mine = [entry for entry in entries if self._known.has_event(str(entry.get("id", "")))]
-        if self._known.means(message_id):
-            mine = [entry for entry in entries if "id" in entry]
-        if not mine and not self._known.has_message(message_id):
+        events = list(_events(fields))
+        matching = [event for event in events if self._known.has_event(str(event.get("id", "")))]
+        if self._known.matches(message_id):
+            matching = [event for event in events if "id" in event]
+        if not matching and not self._known.has_message(message_id):
             return
-        self._note(message_id, mine)
-        yield from self._travel(fields, message_id, at)
-        for entry in mine or [fields]:
-            yield _end(fields, entry, at)
+        self._add_ids(message_id, matching)
+        yield from self._sent_and_received(fields, message_id, at)
+        for event in matching or [fields]:
+            yield _outcome(fields, event, at)
 
-    def _note(self, message_id: str, mine: Iterable[Mapping[str, Any]]) -> None:
+    def _add_ids(self, message_id: str, events: Iterable[Mapping[str, Any]]) -> None:
         self._known.messages.add(message_id)
-        for entry in mine:
-            self._known.events.add((str(entry.get("name", "")), str(entry["id"])))
-            if isinstance(entry.get("reference"), str):
-                self._known.references.add(entry["reference"])
+        for event in events:
+            self._known.events.add((str(event.get("name", "")), str(event["id"])))
+            if isinstance(event.get("reference"), str):
+                self._known.references.add(event["reference"])
 
-    def _travel(
+    def _sent_and_received(
         self, fields: Mapping[str, Any], message_id: str, at: float | None
     ) -> Iterator[TimelineEntry]:
-        """When it was sent and received, which the line at its end tells too."""
+        """When the message was sent and received, computed from the line about its outcome."""
         if at is None:
             return
         queue = fields.get("queue", "the queue")
-        told = {"message_id": message_id, "queue": queue}
+        details = {"message_id": message_id, "queue": queue}
         if "age" in fields and message_id not in self._sent:
             self._sent.add(message_id)
             sent = at - float(fields["age"])
-            yield TimelineEntry(at=sent, source=SOURCE, what=f"sent to {queue}", details=told)
+            yield TimelineEntry(at=sent, source=SOURCE, what=f"sent to {queue}", details=details)
         count = fields.get("receive_count", 1)
-        what = f"received from {queue}" + (f", the {_th(int(count))} time" if count != 1 else "")
+        again = f" for the {_ordinal(int(count))} time" if count != 1 else ""
         received = at - float(fields.get("seconds", 0.0))
-        yield TimelineEntry(at=received, source=SOURCE, what=what, details=told)
+        yield TimelineEntry(
+            at=received, source=SOURCE, what=f"received from {queue}{again}", details=details
+        )
 
 
-def _end(fields: Mapping[str, Any], entry: Mapping[str, Any], at: float | None) -> TimelineEntry:
-    outcome = str(entry.get("outcome", fields["outcome"]))
+def _outcome(
+    fields: Mapping[str, Any], event: Mapping[str, Any], at: float | None
+) -> TimelineEntry:
+    outcome = str(event.get("outcome", fields["outcome"]))
     message_id = str(fields.get("message_id", ""))
-    details = {key: fields[key] for key in _SHOWN if key in fields} | dict(entry)
+    details = {key: fields[key] for key in _DETAIL_FIELDS if key in fields} | dict(event)
     details = {k: v for k, v in details.items() if k not in ("events", "data", "body")}
     details["message_id"] = message_id
     what = {
         "delivered": _delivered,
-        "retried": lambda e: f"not delivered, it comes again: {e.get('reason', '')}",
+        "retried": lambda e: f"not delivered, will be retried: {e.get('reason', '')}",
         "rejected": _rejected,
-    }.get(outcome, lambda _: outcome)(entry)
+    }.get(outcome, lambda _: outcome)(event)
     return TimelineEntry(at=at, source=SOURCE, what=what, details=details)
 
 
-def _delivered(entry: Mapping[str, Any]) -> str:
-    if entry.get("duplicate"):
-        return "not sent again: it was delivered before"
-    reference = f" as {entry['reference']}" if "reference" in entry else ""
-    attempts = entry.get("attempts", 1)
-    return f"delivered{reference}" + (f", at attempt {attempts}" if attempts != 1 else "")
+def _delivered(event: Mapping[str, Any]) -> str:
+    if event.get("duplicate"):
+        return "not sent again: already delivered"
+    reference = f" as {event['reference']}" if "reference" in event else ""
+    attempts = event.get("attempts", 1)
+    return f"delivered{reference}" + (f" at attempt {attempts}" if attempts != 1 else "")
 
 
-def _rejected(entry: Mapping[str, Any]) -> str:
-    doubt = "; it may have run" if entry.get("may_have_run") else ""
-    code, reason = entry.get("code", "unknown"), entry.get("reason", "")
+def _rejected(event: Mapping[str, Any]) -> str:
+    doubt = "; it may have run" if event.get("may_have_run") else ""
+    code, reason = event.get("code", "unknown"), event.get("reason", "")
     return f"dead-lettered as {code}: {reason}{doubt}"
 
 
-def _remark(fields: Mapping[str, Any], at: float | None) -> TimelineEntry:
+def _log_message(fields: Mapping[str, Any], at: float | None) -> TimelineEntry:
     what = str(fields.get("message", ""))
     return TimelineEntry(
         at=at, source=SOURCE, what=what, details={"message_id": fields["message_id"]}
     )
 
 
-def _entries(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _events(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     if isinstance(fields.get("events"), list):
-        yield from (entry for entry in fields["events"] if isinstance(entry, dict))
+        yield from (event for event in fields["events"] if isinstance(event, dict))
     elif "event_id" in fields:
         named = {"id": fields["event_id"], "name": fields.get("event_name", "")}
         yield {**fields, **named}
 
 
 def _fields(line: str) -> dict[str, Any] | None:
-    """The line's JSON object, behind whatever prefix a log daemon gave it."""
+    """The line's JSON object, after any prefix that a log daemon added."""
     start = line.find("{")
     if start < 0:
         return None
@@ -150,25 +161,21 @@ def _fields(line: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _moment(text: Any) -> float | None:
+def _timestamp(text: Any) -> float | None:
     try:
         return datetime.fromisoformat(text).timestamp()
     except (TypeError, ValueError):
         return None
 
 
-def _th(count: int) -> str:
+def _ordinal(count: int) -> str:
     special = {1: "st", 2: "nd", 3: "rd"}
     teens = 10 < count % 100 < 20  # noqa: PLR2004 - English has 11th, 12th and 13th
     return f"{count}{'th' if teens else special.get(count % 10, 'th')}"
 
 
-Search = Callable[[str], Awaitable[tuple[Sequence[str], bool]]]
-"""The lines that hold a word, and whether all were looked at. Raises `AwsError`."""
-
-
 class LogFileSource:
-    """Files of log lines, `.gz` ones among them."""
+    """Log files, plain or `.gz`."""
 
     name = "log files"
 
@@ -176,61 +183,65 @@ class LogFileSource:
         self._paths = paths
 
     async def find(self, known: KnownIds) -> SourceResult:
-        """Read every file once more: what is known now may be on lines passed over before."""
-        return await asyncio.to_thread(self._read, known)
+        """Read every file again: newly known ids may be on lines that were skipped before."""
+        return await asyncio.to_thread(self._scan, known)
 
-    def _read(self, known: KnownIds) -> SourceResult:
-        reading, gaps = LogScanner(known), list[str]()
+    def _scan(self, known: KnownIds) -> SourceResult:
+        scanner, gaps = LogScanner(known), list[str]()
         for path in self._paths:
             try:
-                with _opened(path) as lines:
-                    reading.read(lines)
+                with _open(path) as lines:
+                    scanner.read(lines)
             except (OSError, EOFError, zlib.error) as error:
                 reason = getattr(error, "strerror", None) or error
                 gaps.append(f"{path} cannot be read: {reason}")
-        if reading.unread and not reading.moments:
-            gaps.append(f"{reading.unread} lines that speak of it are not the relay's JSON")
-        return SourceResult(tuple(reading.moments), "; ".join(gaps) or None)
+        if scanner.not_json and not scanner.entries:
+            gaps.append(f"{scanner.not_json} lines contain the id but are not JSON from the relay")
+        return SourceResult(tuple(scanner.entries), "; ".join(gaps) or None)
 
 
 class LogGroupSource:
-    """A log group of CloudWatch, searched for each name by itself."""
+    """A CloudWatch log group, searched for one id at a time."""
 
     name = "log group"
 
     def __init__(self, search: Search) -> None:
         self._search = search
         self._lines: dict[str, Sequence[str]] = {}
-        self._whole = True
+        self._complete = True
 
     async def find(self, known: KnownIds) -> SourceResult:
-        """Search for the names that were not searched for yet.
+        """Search for the ids that were not searched for yet.
 
         Raises:
-            Unreached: CloudWatch did not answer.
+            SourceUnavailable: CloudWatch did not answer.
         """
         try:
-            for word in sorted(known.words() - self._lines.keys()):
-                self._lines[word], whole = await self._search(word)
-                self._whole = self._whole and whole
+            for term in sorted(known.search_terms() - self._lines.keys()):
+                self._lines[term], complete = await self._search(term)
+                self._complete = self._complete and complete
         except AwsError as error:
             raise SourceUnavailable(error.sentence) from error
-        reading = LogScanner(known)
-        reading.read(dict.fromkeys(line for lines in self._lines.values() for line in lines))
-        gap = None if self._whole else "there was more than could be searched: narrow it by --since"
-        return SourceResult(tuple(reading.moments), gap)
+        scanner = LogScanner(known)
+        scanner.read(dict.fromkeys(line for lines in self._lines.values() for line in lines))
+        gap = (
+            None
+            if self._complete
+            else "not all lines could be searched: narrow the time with --since"
+        )
+        return SourceResult(tuple(scanner.entries), gap)
 
 
 @contextmanager
 def spooled(stream: TextIO) -> Iterator[Path]:
-    """What the stream holds, as a file that can be read more than once."""
+    """Copy the stream to a temporary file, which can be read more than once."""
     with tempfile.NamedTemporaryFile("w", suffix=".log", encoding="utf-8") as file:
         shutil.copyfileobj(stream, file)
         file.flush()
         yield Path(file.name)
 
 
-def _opened(path: Path) -> IO[str]:
+def _open(path: Path) -> IO[str]:
     if path.name.endswith(".gz"):
         return gzip.open(path, "rt", encoding="utf-8", errors="replace")
     return path.open(encoding="utf-8", errors="replace")

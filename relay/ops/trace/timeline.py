@@ -1,4 +1,4 @@
-"""What is known about an event while its story is put together, and what a source adds to it."""
+"""Build the trace of one event: query the sources and order what they found by time."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
+ROUNDS = 4
+"""An id found in one source can lead to another: a log line to a reference, that to a run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TimelineEntry:
-    """Something that happened, or will: `at` is in epoch seconds, None where nobody noted when.
+    """Something that happened, or will happen.
 
-    `source` is who says so, `what` a phrase for people, `details` the same for machines.
+    Attributes:
+        at: epoch seconds, None if the time was not recorded.
+        source: the source that recorded it.
+        what: a description for people.
+        details: the same as fields.
     """
 
     at: float | None
@@ -24,125 +31,121 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class SourceResult:
-    """What a source told; `gap` says what it may have missed, None where it looked everywhere."""
+    """What a source found; `gap` says what it may have missed, None if it searched everything."""
 
-    moments: tuple[TimelineEntry, ...] = ()
+    entries: tuple[TimelineEntry, ...] = ()
     gap: str | None = None
 
 
 class SourceUnavailable(Exception):
-    """A source could not be asked. The text is a sentence for a person."""
+    """A source could not be read. The text is a message for the user."""
 
 
 @dataclass
 class KnownIds:
-    """The names of what is traced. Sources add to them what they find out.
+    """The ids of the traced event that are known so far. Sources add the ones they find.
 
     Attributes:
-        asked: what the person typed: an event's id, a message's id or the producer's.
-        events: name and id of each event that is meant.
-        messages: the SQS MessageIds under which they travelled.
+        query: the id given by the user: an event's id, a MessageId or the producer's own id.
+        events: name and id of each matching event.
+        messages: the SQS MessageIds of the messages that contained them.
         references: the orchestrator's own ids of them.
     """
 
-    asked: str
+    query: str
     events: set[tuple[str, str]] = field(default_factory=set)
     messages: set[str] = field(default_factory=set)
     references: set[str] = field(default_factory=set)
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        # A configured id is prefixed by its queue; an event of an array and a deliberate new run
-        # add to the base id (see `relay.envelope.ids`).
-        return re.compile(rf"(?:.*:)?{re.escape(self.asked)}(?:\.\d+)?(?:\.r\d+)?", re.DOTALL)
+        # A producer's id is prefixed with its queue's name; an event of an array and a `--rerun`
+        # append to the base id (see `relay.envelope.ids`).
+        return re.compile(rf"(?:.*:)?{re.escape(self.query)}(?:\.\d+)?(?:\.r\d+)?", re.DOTALL)
 
-    def means(self, ident: str) -> bool:
-        """Whether this id is the one that was asked for, or made from it."""
+    def matches(self, ident: str) -> bool:
+        """Whether this id is the queried one or derived from it."""
         return self._pattern.fullmatch(ident) is not None
 
     def has_event(self, ident: str) -> bool:
-        """Whether the event of this id belongs to the story."""
-        return self.means(ident) or any(ident == known for _, known in self.events)
+        """Whether the event with this id belongs to the trace."""
+        return self.matches(ident) or any(ident == known for _, known in self.events)
 
     def has_message(self, message_id: str) -> bool:
-        """Whether the message of this id belongs to the story."""
-        return message_id in self.messages or self.means(message_id)
+        """Whether the message with this id belongs to the trace."""
+        return message_id in self.messages or self.matches(message_id)
 
     @property
     def size(self) -> int:
-        """How much is known; it only grows."""
+        """The number of known ids. It never decreases."""
         return len(self.events) + len(self.messages) + len(self.references)
 
-    def words(self) -> set[str]:
-        """Every id, for who searches a text."""
-        return {self.asked, *self.messages, *(ident for _, ident in self.events)}
+    def search_terms(self) -> set[str]:
+        """Every id that can occur in a log line."""
+        return {self.query, *self.messages, *(ident for _, ident in self.events)}
 
 
 class Source(Protocol):
-    """Who may know a part of the story."""
+    """A place where records of the event may be found."""
 
     @property
     def name(self) -> str:
-        """What it is called in the story."""
+        """The name of the source in the output."""
         ...
 
     async def find(self, known: KnownIds) -> SourceResult:
-        """Everything it knows about what is known so far; adds the names that it comes across.
+        """Find everything about the known ids, and add the ids found to them.
 
         Raises:
-            Unreached: it could not be asked.
+            SourceUnavailable: the source cannot be read.
         """
         ...
 
 
-ROUNDS = 4
-"""One source's names lead to another's: a log line to a reference, that to a run."""
-
-
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The moments in order, and what could not be reached or not wholly looked through."""
+    """The entries in order of time, and the sources with gaps, each with the reason."""
 
     known: KnownIds
-    moments: tuple[TimelineEntry, ...]
+    entries: tuple[TimelineEntry, ...]
     gaps: tuple[tuple[str, str], ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The story for machines."""
+        """The trace as JSON."""
         return {
-            "asked": self.known.asked,
+            "id": self.known.query,
             "events": [{"id": i, "name": n} for n, i in sorted(self.known.events)],
             "messages": sorted(self.known.messages),
             "references": sorted(self.known.references),
             "timeline": [
-                {"at": m.at, "source": m.source, "what": m.what, **m.details} for m in self.moments
+                {"at": e.at, "source": e.source, "what": e.what, **e.details} for e in self.entries
             ],
             "gaps": [{"source": source, "reason": reason} for source, reason in self.gaps],
         }
 
 
 async def build_trace(known: KnownIds, sources: Sequence[Source]) -> Trace:
-    """The story of what is asked for, as far as these sources know it."""
+    """Query each source until no more ids are found, for at most `ROUNDS` rounds."""
     found: dict[str, SourceResult] = {}
-    asked_with: dict[str, int] = {}
+    size_when_queried: dict[str, int] = {}
     for _ in range(ROUNDS):
-        due = [source for source in sources if asked_with.get(source.name) != known.size]
+        due = [source for source in sources if size_when_queried.get(source.name) != known.size]
         if not due:
             break
         for source in due:
-            asked_with[source.name] = known.size
-            found[source.name] = await _ask(source, known)
-    moments = sorted((m for one in found.values() for m in one.moments), key=_order)
+            size_when_queried[source.name] = known.size
+            found[source.name] = await _find(source, known)
+    entries = sorted((entry for one in found.values() for entry in one.entries), key=_order)
     gaps = tuple((name, one.gap) for name, one in found.items() if one.gap is not None)
-    return Trace(known, tuple(moments), gaps)
+    return Trace(known, tuple(entries), gaps)
 
 
-async def _ask(source: Source, known: KnownIds) -> SourceResult:
+async def _find(source: Source, known: KnownIds) -> SourceResult:
     try:
         return await source.find(known)
     except SourceUnavailable as error:
         return SourceResult(gap=str(error))
 
 
-def _order(moment: TimelineEntry) -> tuple[bool, float]:
-    return moment.at is None, moment.at or 0.0
+def _order(entry: TimelineEntry) -> tuple[bool, float]:
+    return entry.at is None, entry.at or 0.0

@@ -1,4 +1,4 @@
-"""What is in hand: each delivery from its receive to its end, one task each."""
+"""The messages in flight: each is scheduled, handled and settled in a task of its own."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ from typing import Self
 from relay.aws.sqs_values import ReceivedMessage
 from relay.model.message import Message
 from relay.model.outcome import Outcome, Retry
-from relay.sources.poller.lease import Lease, Leases, Stage, now, renewal
-from relay.sources.poller.receiver import Gate, Room
-from relay.sources.poller.scheduler import Line
+from relay.sources.poller.lease import Lease, Leases, Stage, now, renewal_time
+from relay.sources.poller.receive_gate import Gate
+from relay.sources.poller.receiver import Capacity
+from relay.sources.poller.scheduler import Scheduler
 from relay.sources.poller.settling import Settler, backoff
 
 PARKED_FOR = 900.0
-"""Seconds that a message that its line does not admit is hidden for at a time."""
+"""Seconds for which a message that the scheduler does not admit is hidden at a time."""
 
 
 class Deliveries:
-    """Starts messages in their line's order, takes their outcomes and settles them.
+    """Starts messages in the scheduler's order and settles them by their outcomes.
 
-    An async context: leaving it waits for all tasks; one that breaks ends the body and the others.
+    An async context: leaving it waits for all tasks; a task that fails cancels the body and the
+    other tasks.
 
     Args:
-        handle: brings a message to its outcome and raises nothing of its own.
-        line: who may start next.
-        room: what each delivery takes a place of.
+        handle: returns a message's outcome, and raises no exception of its own.
+        scheduler: decides which message starts next.
+        capacity: released for each message that is settled.
         settler: ends leases.
-        way: the way on. What lost its lease while it is closed is withdrawn, not sent late.
-        visibility: seconds that a receive hides a message for.
-        slots: the most handled at a time.
-        clock: the clock that leases are counted by.
+        gate: while it is closed, a message that loses its lease is withdrawn, not sent late.
+        visibility: seconds for which a receive hides a message.
+        slots: the most messages handled at a time.
+        clock: the clock of the leases.
     """
 
     def __init__(
         self,
         handle: Callable[[Message], Awaitable[Outcome]],
-        line: Line,
-        room: Room,
+        scheduler: Scheduler,
+        capacity: Capacity,
         settler: Settler,
         *,
         gate: Gate,
@@ -49,18 +51,18 @@ class Deliveries:
         clock: Callable[[], float] = now,
     ) -> None:
         self.leases = Leases()
-        self.handler_concurrency = 0
+        self.handling = 0
         self._handle = handle
-        self._line = line
-        self._room = room
+        self._scheduler = scheduler
+        self._capacity = capacity
         self._settler = settler
-        self._way = gate
+        self._gate = gate
         self._visibility = visibility
         self._slots = slots
         self._clock = clock
         self._tasks = asyncio.TaskGroup()
         self._stopping = False
-        self._quiet = asyncio.Event()
+        self._receives_ended = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -76,84 +78,84 @@ class Deliveries:
     ) -> None:
         await self._tasks.__aexit__(kind, error, trace)
 
-    def accept(self, batch: Sequence[ReceivedMessage], asked_at: float, places: int) -> None:
-        """Take in hand what a receive brought. Its leases count from before it was asked."""
-        leases = [self._lease(received, asked_at) for received in batch]
-        self._room.correct(places, [lease.size for lease in leases])
+    def accept(self, batch: Sequence[ReceivedMessage], requested_at: float, reserved: int) -> None:
+        """Take the messages of a receive. Their leases count from before its request."""
+        leases = [self._lease(received, requested_at) for received in batch]
+        self._capacity.correct(reserved, [lease.size for lease in leases])
         fresh = []
         for lease in leases:
             if self.leases.add(lease):
                 fresh.append(lease)
             else:
-                self._room.give(lease.size)
+                self._capacity.release(lease.size)
         if fresh:
             self._empty.clear()
             self._admit(fresh)
 
-    def lost(self, lease: Lease) -> None:
-        """Its lease has ended. What has not started must not; what was started may finish."""
+    def lease_lost(self, lease: Lease) -> None:
+        """Drop a message that has not started. One that has started may finish."""
         if lease.stage is Stage.WAITING:
-            self._give_back(self._line.drop(lease))
-            self._let_go(lease)
-        elif not self._way.accepting:
+            self._start_release(self._scheduler.drop(lease))
+            self._remove(lease)
+        elif not self._gate.accepting:
             lease.withdraw()
 
     def stop(self) -> None:
-        """Start nothing more and finish what was started. The rest is released by `release`."""
+        """Start no more messages and finish those that were started. `release` is for the rest."""
         self._stopping = True
 
     def release(self) -> None:
-        """Release what has not started. Not before the last poll has ended: it would come back."""
-        self._quiet.set()
-        self._give_back(self._line.drain())
+        """Release what has not started. Call it after the last poll, which could return it."""
+        self._receives_ended.set()
+        self._start_release(self._scheduler.drain())
 
     def withdraw(self) -> None:
-        """End all handling; the messages are released."""
+        """Cancel all handlers and release their messages."""
         for lease in self.leases:
             lease.withdraw()
 
-    async def emptied(self) -> None:
-        """Return when nothing is in hand."""
+    async def wait_empty(self) -> None:
+        """Return when no message is in flight."""
         await self._empty.wait()
 
     def cancel(self) -> None:
-        """Give up on what is still being settled."""
+        """Cancel what is still being settled."""
         for lease in self.leases:
             if lease.task is not None:
                 lease.task.cancel()
 
-    def left(self) -> list[Lease]:
-        """What is in hand still, the later of a group first."""
-        waiting = self._line.drain()
+    def remaining(self) -> list[Lease]:
+        """The messages still in flight, the later ones of a group first."""
+        waiting = self._scheduler.drain()
         return [*waiting, *(lease for lease in self.leases if lease not in waiting)]
 
-    def _lease(self, received: ReceivedMessage, asked_at: float) -> Lease:
+    def _lease(self, received: ReceivedMessage, requested_at: float) -> Lease:
         message = received.message
         return Lease(
             message=message,
             handle=received.handle,
-            taken_at=asked_at,
-            deadline=asked_at + self._visibility,
-            renew_at=renewal(asked_at, self._visibility, random.uniform),
+            received_at=requested_at,
+            deadline=requested_at + self._visibility,
+            renew_at=renewal_time(requested_at, self._visibility, random.uniform),
             size=_size(message),
         )
 
     def _admit(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
-            if self._line.admits(lease):
-                self._line.add(lease)
+            if self._scheduler.admits(lease):
+                self._scheduler.add(lease)
             else:
                 lease.stage = Stage.SETTLING
                 self._tasks.create_task(self._hide(lease))
         self._start()
 
     def _start(self) -> None:
-        """Fill the free slots."""
-        while self.handler_concurrency < self._slots and not self._stopping:
-            lease = self._line.take()
+        """Start messages in the free slots."""
+        while self.handling < self._slots and not self._stopping:
+            lease = self._scheduler.take()
             if lease is None:
                 return
-            self.handler_concurrency += 1
+            self.handling += 1
             lease.stage = Stage.HANDLING
             self._tasks.create_task(self._deliver(lease))
 
@@ -161,21 +163,21 @@ class Deliveries:
         lease.task = asyncio.current_task()
         outcome = None if lease.withdrawn else await self._outcome(lease)
         lease.stage = Stage.SETTLING
-        self.handler_concurrency -= 1
-        later = self._line.end(lease, outcome)
+        self.handling -= 1
+        later = self._scheduler.end(lease, outcome)
         self._start()
         for other in later:
             other.stage = Stage.SETTLING
         if later:
-            # First, and awaited: the head that is settled next keeps the group closed till then.
+            # First, and awaited: SQS returns none of the group while its head is hidden.
             await self._release(later)
         await self._settle(lease, outcome)
-        self._let_go(lease)
+        self._remove(lease)
 
     async def _outcome(self, lease: Lease) -> Outcome | None:
-        """What the handler says, None where the message was withdrawn or is not ours any more."""
+        """The handler's outcome; None if the message was withdrawn or its lease has ended."""
         if not lease.held(self._clock()):
-            return None  # a pause of the whole process may have ended it before it could start
+            return None  # the process may have been suspended before the message could start
         try:
             return await self._handle(lease.message)
         except asyncio.CancelledError:
@@ -190,20 +192,20 @@ class Deliveries:
         elif not isinstance(outcome, Retry):
             await self._settler.delete(lease)
         elif outcome.after is None and self._stopping:
-            await self._quiet.wait()
+            await self._receives_ended.wait()
             await self._settler.release([lease])
         else:
-            await self._settler.hide(lease, self._pause(lease, outcome))
+            await self._settler.hide(lease, self._delay(lease, outcome))
 
-    def _pause(self, lease: Lease, retry: Retry) -> float:
+    def _delay(self, lease: Lease, retry: Retry) -> float:
         return backoff(lease.message.receive_count) if retry.after is None else retry.after
 
     async def _hide(self, lease: Lease) -> None:
         lease.task = asyncio.current_task()
         await self._settler.hide(lease, PARKED_FOR)
-        self._let_go(lease)
+        self._remove(lease)
 
-    def _give_back(self, leases: Sequence[Lease]) -> None:
+    def _start_release(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
             lease.stage = Stage.SETTLING
         if leases:
@@ -214,11 +216,11 @@ class Deliveries:
             lease.task = asyncio.current_task()
         await self._settler.release(leases)
         for lease in leases:
-            self._let_go(lease)
+            self._remove(lease)
 
-    def _let_go(self, lease: Lease) -> None:
+    def _remove(self, lease: Lease) -> None:
         self.leases.remove(lease)
-        self._room.give(lease.size)
+        self._capacity.release(lease.size)
         if not self.leases:
             self._empty.set()
 

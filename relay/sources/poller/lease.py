@@ -1,4 +1,4 @@
-"""The heartbeat: everything in hand stays hidden for as long as we and SQS want."""
+"""Leases: received messages, and the heartbeat that keeps them hidden from other consumers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,33 @@ from relay.model.facts import Extended, LeaseLost, Observe, ignore
 from relay.model.message import Message
 
 MAX_VISIBILITY = 43_200.0
-"""Amazon SQS quota: seconds that one receive may be hidden in total. Asking for more fails."""
+"""Amazon SQS quota: seconds for which one receive may be hidden in total. Longer requests fail."""
 
 VISIBILITY_MARGIN = 5.0
-"""Seconds kept off the quota, so that a slow call asks for no more than is left."""
+"""Seconds kept below the quota, so that a slow request does not exceed it."""
+
+CHECKS_PER_TIMEOUT = 40.0
+"""How often the leases are checked within one visibility timeout."""
+
+MAX_CHECK_INTERVAL = 5.0
+"""Seconds."""
+
+TIMEOUT_SHARE = 6
+"""A request may take this part of a lease: begun at its half, it leaves time for two more."""
+
+MAX_REQUEST_TIMEOUT = 10.0
+"""Seconds for one request."""
+
+_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def now() -> float:
+    """Seconds on a clock that goes on while the machine is suspended, where there is one."""
+    return time.clock_gettime(_CLOCK) if _CLOCK is not None else time.monotonic()
 
 
 class Stage(Enum):
-    """Where a lease is on its way."""
+    """How far the message of a lease has come."""
 
     WAITING = auto()
     HANDLING = auto()
@@ -32,17 +51,17 @@ class Stage(Enum):
 
 
 class Lease(Struct, eq=False):
-    """One message in hand. Times are those of `now`, seconds.
+    """One message in flight. Times are seconds of `now`.
 
-    `deadline` is when SQS may show the message to others. `lost` says that SQS refused to extend
-    it, or that the deadline passed: somebody else may have the message too. `former` are the
-    handles of earlier receives of the same message. `task` is what handles or settles it, once that
-    runs: a task that is cancelled before it could start settles nothing.
+    `deadline` is when SQS may return the message to other consumers. `lost` means that SQS refused
+    to extend it, or that the deadline has passed: another consumer may have the message too.
+    `old_handles` are the handles of earlier receives of the same message. `task` handles or settles
+    it, once that task runs: a task that is cancelled before its start settles nothing.
     """
 
     message: Message
     handle: str
-    taken_at: float
+    received_at: float
     deadline: float
     renew_at: float
     size: int = 0
@@ -51,39 +70,39 @@ class Lease(Struct, eq=False):
     withdrawn: bool = False
     extension: asyncio.Future[None] | None = None
     task: asyncio.Task[None] | None = None
-    former: list[str] = field(default_factory=list)
+    old_handles: list[str] = field(default_factory=list)
 
     def held(self, at: float) -> bool:
-        """Whether the message is surely ours at this time."""
+        """Whether no other consumer can have the message at this time."""
         return not self.lost and at < self.deadline
 
-    def longest(self, at: float) -> float:
-        """How many seconds SQS would still hide it for, 0 where there is nothing left to ask."""
-        return max(0.0, self.taken_at + MAX_VISIBILITY - VISIBILITY_MARGIN - at)
+    def max_extension(self, at: float) -> float:
+        """Seconds for which SQS would still hide it; 0 if there are none left."""
+        return max(0.0, self.received_at + MAX_VISIBILITY - VISIBILITY_MARGIN - at)
 
     def withdraw(self) -> None:
-        """End its handling without an outcome; does nothing where it has ended or still waits."""
+        """Cancel its handling; without effect unless it is being handled."""
         if self.stage is Stage.HANDLING and not self.withdrawn:
             self.withdrawn = True
             if self.task is not None:
                 self.task.cancel()
 
-    async def extended(self) -> None:
-        """Wait for an extension that is under way, so that it cannot undo what comes next."""
+    async def wait_extended(self) -> None:
+        """Wait for an open extension, so that it cannot undo the next visibility change."""
         if self.extension is not None:
             await asyncio.shield(self.extension)
 
     def adopt(self, other: Lease) -> None:
-        """Take over a later receive of the same message: only its newest handle is sure to work."""
+        """Take over a later receive of the message: only its newest handle certainly works."""
         if other.handle != self.handle:
-            self.former.append(self.handle)
+            self.old_handles.append(self.handle)
         self.message, self.handle = other.message, other.handle
-        self.taken_at, self.deadline = other.taken_at, other.deadline
+        self.received_at, self.deadline = other.received_at, other.deadline
         self.renew_at, self.lost = other.renew_at, False
 
 
 class Leases:
-    """The leases in hand by MessageId. Bounded by the room that is taken before a receive."""
+    """The leases in flight by MessageId. `Capacity` limits their number."""
 
     def __init__(self) -> None:
         self._leases: dict[str, Lease] = {}
@@ -95,55 +114,37 @@ class Leases:
         return iter(list(self._leases.values()))
 
     def add(self, lease: Lease) -> bool:
-        """Take it in hand; False where its message is in hand already and was renewed by it."""
-        known = self._leases.setdefault(lease.message.message_id, lease)
-        if known is not lease:
-            known.adopt(lease)
-        return known is lease
+        """Add it. False if its message is in flight already, whose lease was renewed by it."""
+        existing = self._leases.setdefault(lease.message.message_id, lease)
+        if existing is not lease:
+            existing.adopt(lease)
+        return existing is lease
 
     def remove(self, lease: Lease) -> None:
-        """Let go of it."""
+        """Remove it, if it is here."""
         if self._leases.get(lease.message.message_id) is lease:
             del self._leases[lease.message.message_id]
 
 
-def renewal(start: float, visibility: float, uniform: Callable[[float, float], float]) -> float:
-    """When a lease of `visibility` seconds that began at `start` is extended: about half-way."""
+def renewal_time(
+    start: float, visibility: float, uniform: Callable[[float, float], float]
+) -> float:
+    """When to extend a lease of `visibility` seconds that began at `start`: about half-way."""
     return start + visibility * uniform(0.4, 0.6)
 
 
-def now() -> float:
-    """Seconds of a clock that goes on while the machine sleeps, where the system has one."""
-    return time.clock_gettime(_CLOCK) if _CLOCK is not None else time.monotonic()
-
-
-_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
-
-
-LOOKS = 40.0
-"""How often the leases are looked at within one visibility timeout."""
-
-LONGEST_REST = 5.0
-
-PARTS = 6
-"""A request may take this part of a lease: begun at half of it, two more tries are left then."""
-
-LONGEST_PATIENCE = 10.0
-"""Seconds for one request."""
-
-
-class Extender:
-    """Extends each lease at about half its time, in tens, and tells which were lost.
+class Heartbeat:
+    """Extends each lease at about half its time, in batches of ten, and reports lost leases.
 
     Args:
-        queue: where the leases are from.
-        leases: those in hand, the ones that wait for a slot too.
-        visibility: seconds that each extension asks for, as far as SQS's 12 hours let it.
-        lost: is called once for a lease that ended or was refused, unless it is being settled.
-        observe: is told of extensions and of lost leases.
-        clock: the clock that leases are counted by.
-        sleep: waits on that clock.
-        uniform: spreads the extensions, so that they don't all come at once.
+        queue: the queue of the leases.
+        leases: all in flight, those that wait for a slot too.
+        visibility: seconds for which each extension hides a message, within SQS's 12 hours.
+        lost: called once for a lease that ended or was refused, unless it is being settled.
+        observe: gets extensions and lost leases.
+        clock: the clock of the leases.
+        sleep: sleeps on that clock.
+        uniform: spreads the extensions over time.
     """
 
     def __init__(
@@ -168,17 +169,17 @@ class Extender:
         self._uniform = uniform
 
     async def run(self) -> None:
-        """Look at the leases for ever. A request without an answer delays none of the others."""
-        rest = min(LONGEST_REST, self._visibility / LOOKS)
+        """Check the leases until cancelled. A request without an answer delays no other."""
+        interval = min(MAX_CHECK_INTERVAL, self._visibility / CHECKS_PER_TIMEOUT)
         async with asyncio.TaskGroup() as requests:
             while True:
-                await self._sleep(rest)
+                await self._sleep(interval)
                 for leases in tens(self._due()):
                     request = requests.create_task(self._extend(leases))
-                    request.add_done_callback(self._under_way(leases))
+                    request.add_done_callback(self._begin_extension(leases))
 
-    def _under_way(self, leases: Sequence[Lease]) -> Callable[[object], None]:
-        """Let nobody else change the visibility of these until what is returned is called."""
+    def _begin_extension(self, leases: Sequence[Lease]) -> Callable[[object], None]:
+        """Hold back other visibility changes of these leases until the returned call."""
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         for lease in leases:
             lease.extension = ended
@@ -191,7 +192,7 @@ class Extender:
         return end
 
     def _due(self) -> list[Lease]:
-        """What is to be extended now. What has ended is given up: time may pass without us."""
+        """The leases to extend now. Those past their deadline are lost: the process may sleep."""
         at, due = self._clock(), []
         for lease in self._leases:
             if lease.lost or lease.stage is Stage.SETTLING:
@@ -205,39 +206,39 @@ class Extender:
     async def _extend(self, leases: Sequence[Lease]) -> None:
         start = self._clock()
         changes = [(one.handle, self._seconds(one, start)) for one in leases]
-        results = await self._answers(changes)
+        results = await self._request(changes)
         failed = 0
         for lease, (handle, seconds), result in zip(leases, changes, results, strict=True):
             if lease.handle == handle:  # another receive may have renewed it meanwhile
-                self._note(lease, start, seconds, result)
+                self._apply(lease, start, seconds, result)
             failed += result is not None
         self._observe(Extended(count=len(leases) - failed, failed=failed))
 
-    async def _answers(self, changes: Sequence[tuple[str, float]]) -> list[Failed | None]:
-        patience = min(LONGEST_PATIENCE, self._visibility / PARTS)
+    async def _request(self, changes: Sequence[tuple[str, float]]) -> list[Failed | None]:
+        timeout = min(MAX_REQUEST_TIMEOUT, self._visibility / TIMEOUT_SHARE)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 return await self._queue.change_visibility(changes)
         except AwsError as error:
             return [Failed(error.code, error.sentence)] * len(changes)
         except TimeoutError:
-            return [Failed("Unanswered", f"no answer in {patience:g} s")] * len(changes)
+            return [Failed("Unanswered", f"no answer in {timeout:g} s")] * len(changes)
 
-    def _note(self, lease: Lease, start: float, seconds: float, result: Failed | None) -> None:
+    def _apply(self, lease: Lease, start: float, seconds: float, result: Failed | None) -> None:
         if result is None:
             lease.deadline = start + seconds
-            at_the_end = seconds < self._visibility
+            last = seconds < self._visibility
             lease.renew_at = (
-                float("inf") if at_the_end else renewal(start, self._visibility, self._uniform)
+                float("inf") if last else renewal_time(start, self._visibility, self._uniform)
             )
         elif result.permanent and lease.stage is not Stage.SETTLING:
             self._lose(lease)
         else:
-            # Tried again at the next looks, until it is granted or the lease has ended.
+            # Retried at the next checks, until it is granted or the lease has ended.
             lease.renew_at = start
 
     def _seconds(self, lease: Lease, at: float) -> float:
-        return float(int(min(self._visibility, lease.longest(at))))
+        return float(int(min(self._visibility, lease.max_extension(at))))
 
     def _lose(self, lease: Lease) -> None:
         lease.lost = True

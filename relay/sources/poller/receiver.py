@@ -1,4 +1,4 @@
-"""Receiving: one long poller while the queue is idle, more while receives come back full."""
+"""Receives messages: one long poll while the queue is idle, more while receives come back full."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from relay.aws.errors import AwsError
 from relay.aws.sqs_values import BATCH_ENTRIES, ReceivedMessage
 from relay.sources.poller.lease import now
-from relay.sources.poller.receive_health import ReceiveHealth
+from relay.sources.poller.receive_gate import Gate, ReceiveHealth
+
+Receive = Callable[[int, str], Awaitable[Sequence[ReceivedMessage]]]
+"""Receives up to so many messages. The second argument is the receive attempt id (FIFO)."""
+
+Accept = Callable[[Sequence[ReceivedMessage], float, int], None]
+"""Called with the received messages, the time of the request and the capacity reserved for it."""
 
 
-class Room:
-    """Bounds what is in hand by count and by bytes.
+class Capacity:
+    """Limits the messages in flight by count and by bytes.
 
-    A place is taken as if its message were the largest that the queue lets through, and corrected
-    once the message is known, so that the bound on bytes holds before anything has arrived.
+    Capacity is reserved before a receive, as if each message were the largest that the queue
+    allows, and corrected once the messages are known. So the byte limit holds at any time.
 
     Args:
-        count: the most messages in hand.
-        size: the most bytes in hand; one message is always let in.
+        count: the most messages in flight.
+        size: the most bytes in flight; one message is always allowed.
         largest: bytes of the largest message that can arrive.
     """
 
@@ -31,113 +37,87 @@ class Room:
         self._count = count
         self._size = size
         self._largest = largest
-        self._taken = 0
+        self._reserved = 0
         self._bytes = 0
-        self._waiting: list[asyncio.Future[None]] = []
-        # A receive for one message costs as much as one for ten: wait for a few free places, but
-        # never leave more than a fiftieth of them idle for it.
-        self._worthwhile = min(10, max(1, count // 50))
+        self._waiters: list[asyncio.Future[None]] = []
+        # A receive for one message costs as much as one for ten: wait for more free capacity, but
+        # never leave more than a fiftieth of it idle for that.
+        self._min_receive = min(10, max(1, count // 50))
 
     @property
-    def taken(self) -> int:
-        """Places taken: messages in hand and those that were asked for."""
-        return self._taken
+    def reserved(self) -> int:
+        """Messages in flight, and those that open receives may still return."""
+        return self._reserved
 
-    def take(self, most: int) -> int:
-        """Take up to `most` places now; 0 where it is not worth asking yet."""
-        places = min(most, self._count - self._taken)
-        if places < min(self._worthwhile, most):
+    def reserve(self, most: int) -> int:
+        """Reserve capacity for up to `most` messages; 0 while there is too little for a receive."""
+        count = min(most, self._count - self._reserved)
+        if count < min(self._min_receive, most):
             return 0
         fitting = (self._size - self._bytes) // self._largest
-        if fitting < 1 and self._taken == 0:
+        if fitting < 1 and self._reserved == 0:
             fitting = 1
-        places = min(places, fitting)
-        if places < 1:
+        count = min(count, fitting)
+        if count < 1:
             return 0
-        self._taken += places
-        self._bytes += places * self._largest
-        return places
+        self._reserved += count
+        self._bytes += count * self._largest
+        return count
 
-    def correct(self, taken: int, sizes: list[int]) -> None:
-        """Of `taken` places only as many are needed as there are sizes, each so many bytes."""
-        self._taken -= taken - len(sizes)
-        self._bytes -= taken * self._largest - sum(sizes)
+    def correct(self, reserved: int, sizes: list[int]) -> None:
+        """Replace a reservation by the messages that were received, given by their sizes."""
+        self._reserved -= reserved - len(sizes)
+        self._bytes -= reserved * self._largest - sum(sizes)
         self._wake()
 
-    def give(self, size: int) -> None:
-        """Give back the place of one message of this size."""
-        self._taken -= 1
+    def release(self, size: int) -> None:
+        """Release the capacity of one message of this size."""
+        self._reserved -= 1
         self._bytes -= size
         self._wake()
 
-    async def freed(self) -> None:
-        """Return when room was given back."""
+    async def wait_released(self) -> None:
+        """Return when some capacity has been released."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
+        self._waiters.append(waiter)
         await waiter
 
     def _wake(self) -> None:
-        for waiter in self._waiting:
+        for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        self._waiting.clear()
-
-
-Receive = Callable[[int, str], Awaitable[Sequence[ReceivedMessage]]]
-"""Receives up to so many messages; the second argument names the attempt, for repeats of it."""
-
-Accept = Callable[[Sequence[ReceivedMessage], float, int], None]
-"""Takes what a receive brought: the messages, when it was asked for, and how many places it had."""
-
-
-class Gate(Protocol):
-    """The way on to where messages go. Nothing is received while it is closed."""
-
-    @property
-    def accepting(self) -> bool:
-        """Whether another message is welcome now."""
-        ...
-
-    async def wait_accepting(self) -> None:
-        """Return when another message is welcome."""
-        ...
-
-
-class AlwaysOpen:
-    """The way of a handler that has none of its own."""
-
-    accepting = True
-
-    async def wait_accepting(self) -> None:
-        """Return at once."""
+        self._waiters.clear()
 
 
 @dataclass(slots=True)
 class _Attempt:
-    """A receive and its repeats: a lost answer is asked for again under the same id (FIFO)."""
+    """A receive and its repetitions: after a lost answer the same id gets the same messages (FIFO).
+
+    `requested_at` is when the first of them was sent.
+    """
 
     id: str
-    asked_at: float
+    requested_at: float
 
 
 class Receiver:
-    """Takes room, then receives, and hands over what came.
+    """Reserves capacity, receives, and hands over the messages.
 
     Args:
-        receive: asks the queue; hides what it brings for `visibility` seconds.
-        room: what may still be taken in hand.
-        accept: is told what came; it corrects the room that was taken for it.
-        way: the way on.
-        way_in: knows about the errors of the queue.
-        visibility: seconds that a receive hides a message for.
+        receive: receives from the queue and hides the messages for `visibility` seconds.
+        capacity: limits the messages in flight.
+        accept: called with the messages; it corrects the reservation.
+        gate: nothing is received while it is closed.
+        receive_health: delays receives while calls to the queue fail.
+        visibility: seconds for which a receive hides a message.
         receivers: the most receives at a time.
-        clock: the clock that leases are counted by.
+        clock: the clock of the leases.
     """
 
     def __init__(
         self,
         receive: Receive,
-        room: Room,
+        capacity: Capacity,
         accept: Accept,
         *,
         gate: Gate,
@@ -146,13 +126,13 @@ class Receiver:
         receivers: int,
         clock: Callable[[], float] = now,
     ) -> None:
-        self._ask = receive
-        self._room = room
+        self._request = receive
+        self._capacity = capacity
         self._accept = accept
-        self._way = gate
-        self._way_in = receive_health
+        self._gate = gate
+        self._health = receive_health
         self._visibility = visibility
-        self._most = receivers
+        self._max_receivers = receivers
         self._clock = clock
         self._receivers: set[asyncio.Task[None]] = set()
         self._polling: set[asyncio.Task[None]] = set()
@@ -166,74 +146,75 @@ class Receiver:
             self._add(group)
 
     def stop(self) -> None:
-        """Ask for nothing more. A poll in flight ends by itself: SQS may have filled it already."""
+        """Start no more receives. An open long poll ends by itself: SQS may have answered it."""
         self._stopping = True
         for task in self._receivers - self._polling:
             task.cancel()
 
     def _add(self, group: asyncio.TaskGroup) -> None:
-        task = group.create_task(self._receive_on(group), name="receiver")
+        task = group.create_task(self._run_receiver(group), name="receiver")
         self._receivers.add(task)
         task.add_done_callback(self._receivers.discard)
 
-    async def _receive_on(self, group: asyncio.TaskGroup) -> None:
-        """One receiver: ends when stopped, or when it is one too many."""
+    async def _run_receiver(self, group: asyncio.TaskGroup) -> None:
+        """Receive until stopped, or until fewer receivers are enough."""
         attempt: _Attempt | None = None
         while not self._stopping:
-            asked = await self._take_room()
-            if not asked:
+            reserved = await self._reserve()
+            if not reserved:
                 return
-            came, attempt = await self._receive(asked, self._fresh(attempt))
-            if came == asked and len(self._receivers) < self._most and not self._stopping:
+            received, attempt = await self._receive(reserved, self._next_attempt(attempt))
+            full = received == reserved
+            if full and len(self._receivers) < self._max_receivers and not self._stopping:
                 self._add(group)
-            elif came < asked and attempt is None and self._retire():
+            elif received < reserved and attempt is None and self._retire():
                 return
 
     def _retire(self) -> bool:
-        """Whether this receiver is to end: the last one stays."""
+        """Whether this receiver must end. The last one goes on."""
         if len(self._receivers) < 2:  # noqa: PLR2004 - another one beside this
             return False
         self._receivers.discard(_this_task())
         return True
 
-    def _fresh(self, attempt: _Attempt | None) -> _Attempt:
-        """The attempt to go on with. One whose messages' leases are half over is not repeated."""
-        if attempt is None or self._clock() - attempt.asked_at > self._visibility / 2:
+    def _next_attempt(self, attempt: _Attempt | None) -> _Attempt:
+        """The attempt to repeat, or a new one if the leases that it may return are half over."""
+        if attempt is None or self._clock() - attempt.requested_at > self._visibility / 2:
             # Random bytes for each would cost as much as signing the request.
             return _Attempt(f"{self._name}-{next(self._attempts)}", self._clock())
         return attempt
 
-    async def _take_room(self) -> int:
-        """How many to ask for, once a receive is welcome and worth it; 0 for one too many.
+    async def _reserve(self) -> int:
+        """Wait until a receive is possible and reserve its capacity; 0 if this receiver must end.
 
-        Only one receiver waits for a closed way, and the first receive after it is for one message.
+        Only one receiver waits for a closed gate. The first receive afterwards is for one message.
         """
         while True:
-            await self._way_in.clear()
+            await self._health.wait_clear()
             most = BATCH_ENTRIES
-            while not self._way.accepting:
+            while not self._gate.accepting:
                 if self._retire():
                     return 0
-                await self._way.wait_accepting()
+                await self._gate.wait_accepting()
                 most = 1
-            if places := self._room.take(most):
-                return places
-            await self._room.freed()
+            if reserved := self._capacity.reserve(most):
+                return reserved
+            await self._capacity.wait_released()
 
-    async def _receive(self, asked: int, attempt: _Attempt) -> tuple[int, _Attempt | None]:
-        """How many messages came, and the attempt to repeat if its answer was lost."""
+    async def _receive(self, reserved: int, attempt: _Attempt) -> tuple[int, _Attempt | None]:
+        """The number of messages received, and the attempt to repeat if its answer was lost."""
         task = _this_task()
         self._polling.add(task)
         try:
-            batch = await self._ask(asked, attempt.id)
+            batch = await self._request(reserved, attempt.id)
         except AwsError as error:
-            self._room.correct(asked, [])
-            self._way_in.failed("receive", error)
+            self._capacity.correct(reserved, [])
+            self._health.failed("receive", error)
             return 0, attempt if error.kind == "connection" else None
         finally:
             self._polling.discard(task)
-        self._way_in.passed("receive")
-        self._accept(batch, attempt.asked_at, asked)
+        self._health.succeeded("receive")
+        self._accept(batch, attempt.requested_at, reserved)
         return len(batch), None
 
 

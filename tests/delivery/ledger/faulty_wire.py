@@ -1,4 +1,4 @@
-"""A proxy in front of a real server: passes bytes on, or hangs, or cuts connections."""
+"""A proxy in front of a server: passes bytes on, hangs, or cuts connections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 
 @dataclass
 class FaultyWire:
-    """`mode` is looked at for each piece of a request."""
+    """`mode` applies to each chunk of a request."""
 
     target: int
     mode: Literal["pass", "hang", "cut"] = "pass"

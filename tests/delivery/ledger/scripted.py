@@ -1,4 +1,4 @@
-"""A table in memory that fails as it is told, and an orchestrator that forgets ids after a day."""
+"""A table in memory with scripted failures, and an orchestrator that forgets ids after a day."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from relay.aws.errors import AwsError
-from relay.delivery.ledger import Attempts, Ledger, LedgerEntries, Noting, TableAccess
+from relay.delivery.ledger import Attempts, Ledger, LedgerEntries, RecordingDestination, TableAccess
 from relay.delivery.ledger.table import KEY, Item
 from relay.forwarding import Forwarder
 from relay.model.destination import Limits, Unavailable
@@ -36,18 +36,18 @@ def throttled() -> AwsError:
 
 @dataclass
 class MemoryTable:
-    """`troubles` names what a call meets: an exception, a number of keys left over, or nothing."""
+    """`failures` returns an exception for a call, a number of unprocessed keys, or None."""
 
     items: dict[str, Item] = field(default_factory=dict)
     reads: list[tuple[str, ...]] = field(default_factory=list)
     writes: list[tuple[str, ...]] = field(default_factory=list)
-    troubles: Callable[[str], Exception | int | None] = lambda _call: None
+    failures: Callable[[str], Exception | int | None] = lambda _call: None
     seconds: float = 0.005
 
     async def read(self, keys: Sequence[str]) -> tuple[Sequence[Item], Sequence[str]]:
         self.reads.append(tuple(keys))
         assert len(set(keys)) == len(keys) <= 100
-        done, left = await self._trouble("read", keys)
+        done, left = await self._fail("read", keys)
         return [self.items[key] for key in done if key in self.items], left
 
     async def write(self, items: Sequence[Item], deletes: Sequence[str]) -> Sequence[str]:
@@ -55,7 +55,7 @@ class MemoryTable:
         keys = [*by_key, *deletes]
         self.writes.append(tuple(keys))
         assert len(set(keys)) == len(items) + len(deletes) <= 25
-        done, left = await self._trouble("write", keys)
+        done, left = await self._fail("write", keys)
         for key in done:
             if key in by_key:
                 self.items[key] = by_key[key]
@@ -63,14 +63,14 @@ class MemoryTable:
                 self.items.pop(key, None)
         return left
 
-    async def _trouble(self, call: str, keys: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-        trouble = self.troubles(call)
+    async def _fail(self, call: str, keys: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+        failure = self.failures(call)
         await asyncio.sleep(self.seconds)
-        if isinstance(trouble, TimeoutError):
+        if isinstance(failure, TimeoutError):
             await asyncio.sleep(60)
-        if isinstance(trouble, Exception):
-            raise trouble
-        done = len(keys) - min(trouble or 0, len(keys))
+        if isinstance(failure, Exception):
+            raise failure
+        done = len(keys) - min(failure or 0, len(keys))
         return keys[:done], keys[done:]
 
     def steps(self) -> Counter[str]:
@@ -79,7 +79,7 @@ class MemoryTable:
 
 @dataclass
 class Orchestrator:
-    """Runs an event once a day at most. `script` says how each request ends, success by default."""
+    """Runs an event at most once a day. `script` has the end of each request, "ok" by default."""
 
     script: Iterator[str] = field(default_factory=lambda: iter(()))
     runs: Counter[str] = field(default_factory=Counter)
@@ -94,10 +94,10 @@ class Orchestrator:
         ending = next(self.script, "ok")
         if ending == "refused":
             raise Unavailable("connection refused", after=300, proven=True, not_accepted=True)
-        if ending != "unheard":
+        if ending != "request_lost":
             for each in events:
                 self._run(each.id)
-        if ending in ("unheard", "lost"):
+        if ending in ("request_lost", "answer_lost"):
             raise Unavailable("no answer", proven=True)
         if self.answer is not None:
             return self.answer(events)
@@ -109,14 +109,14 @@ class Orchestrator:
             self.runs[name] += 1
 
 
-class Life:
-    """One life of a relay with a ledger, from its start to its crash; the table outlives it."""
+class RelayWithLedger:
+    """A relay with a ledger, from its start to its crash. The table outlives it."""
 
     def __init__(
         self, table: MemoryTable, orchestrator: Orchestrator, memory: float = 23 * HOUR
     ) -> None:
         self.facts: list[Fact] = []
-        self.records = LedgerEntries(
+        self.entries = LedgerEntries(
             table,
             TableAccess(observe=self.facts.append, clock=now, random=lambda: 0.5),
             destination="inngest https://inn.gs",
@@ -127,11 +127,13 @@ class Life:
         )
         attempts = Attempts()
         self.forwarder = Forwarder(
-            Noting(orchestrator, self.records, attempts, clock=now), clock=now, random=lambda: 0.5
+            RecordingDestination(orchestrator, self.entries, attempts, clock=now),
+            clock=now,
+            random=lambda: 0.5,
         )
         self.ledger = Ledger(
             self.forwarder,
-            self.records,
+            self.entries,
             attempts,
             memory=lambda _event: memory,
             observe=self.facts.append,
@@ -142,6 +144,6 @@ class Life:
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
     async def crash(self) -> None:
-        """Die with nothing said to anybody."""
+        """Stop without settling anything."""
         await self.forwarder.stop(0)
-        await self.records.aclose()
+        await self.entries.aclose()

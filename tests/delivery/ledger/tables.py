@@ -1,4 +1,4 @@
-"""A ledger's table on moto's server."""
+"""Creates a ledger table on moto's server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from relay.delivery.ledger.table import KEY
 
 
 def new_table(url: str, region: str) -> str:
-    """Its name, which is nobody else's: moto's tables outlive the tests."""
+    """Create a table and return its unique name: moto's tables outlive the tests."""
     name = f"ledger-{uuid.uuid4().hex}"
     client = boto3.client(
         "dynamodb",

@@ -1,4 +1,4 @@
-"""The ledger's table on a real server, over real sockets, with and without faults between."""
+"""The ledger's table on moto's server, over real sockets, with and without network faults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from relay.aws.dynamodb import ItemTable, open_table
 from relay.aws.errors import AwsError
 from relay.aws.session import SharedSession
-from relay.delivery.ledger import Known, LedgerEntries, Subject, TableAccess
+from relay.delivery.ledger import EventEntries, LedgerEntries, Subject, TableAccess
 from relay.delivery.ledger.table import EXPIRES, KEY, Item
 from relay.model.facts import Fact, LedgerChanged, LedgerFailed
 from tests.aws.fixed_response import answering
@@ -19,7 +19,7 @@ from tests.delivery.ledger.faulty_wire import FaultyWire, in_front_of
 from tests.delivery.ledger.tables import new_table
 
 REGION = "us-east-1"
-LOOKS = 400
+MAX_LOOK_UPS = 400
 SUBJECT = Subject("hash", "digest")
 
 
@@ -53,12 +53,12 @@ async def _table(stack: AsyncExitStack, name: str) -> ItemTable:
     return await stack.enter_async_context(open_table(SharedSession(stack), name, key=KEY))
 
 
-async def _records(
+async def _entries(
     stack: AsyncExitStack, name: str, facts: list[Fact], patience: float = 10
 ) -> LedgerEntries:
     table = await _table(stack, name)
     await table.read(["opens the client"])
-    records = LedgerEntries(
+    entries = LedgerEntries(
         table,
         TableAccess(observe=facts.append, patience=patience),
         destination="inngest",
@@ -66,8 +66,8 @@ async def _records(
         kept=1_000,
         observe=facts.append,
     )
-    stack.push_async_callback(records.aclose)
-    return records
+    stack.push_async_callback(entries.aclose)
+    return entries
 
 
 async def test_items_come_back_as_they_were_put(
@@ -87,7 +87,7 @@ async def test_items_come_back_as_they_were_put(
     assert len((await table.read(["k0", "k1", "k2"]))[0]) == 1
 
 
-async def test_a_table_that_does_not_exist_is_an_error_that_names_it(
+async def test_a_missing_table_raises_an_error_that_names_it(
     wire: FaultyWire, stack: AsyncExitStack
 ) -> None:
     table = await _table(stack, "no-such-table")
@@ -96,39 +96,39 @@ async def test_a_table_that_does_not_exist_is_an_error_that_names_it(
     assert error.value.kind == "missing"
 
 
-async def test_notes_are_kept_found_and_withdrawn(
+async def test_entries_are_written_found_and_withdrawn(
     wire: FaultyWire, name: str, stack: AsyncExitStack
 ) -> None:
     facts: list[Fact] = []
-    records = await _records(stack, name, facts)
-    assert await records.record("sending", SUBJECT)
-    assert await records.record("delivered", SUBJECT, "ref")
-    known = await records.look_up(SUBJECT)
+    entries = await _entries(stack, name, facts)
+    assert await entries.record("sending", SUBJECT)
+    assert await entries.record("delivered", SUBJECT, "ref")
+    known = await entries.look_up(SUBJECT)
     assert known is not None
     assert known.delivered is not None
     assert known.delivered.detail == "ref"
     assert known.sending is not None
     assert known.sending.subject == SUBJECT
-    assert await records.withdraw(SUBJECT)
-    known = await records.look_up(SUBJECT)
+    assert await entries.withdraw(SUBJECT)
+    known = await entries.look_up(SUBJECT)
     assert known is not None
     assert known.sending is None
     assert facts == []
 
 
 @pytest.mark.parametrize("mode", ["hang", "cut"])
-async def test_a_table_out_of_reach_is_missed_in_time_and_found_again(
+async def test_an_unreachable_table_fails_in_time_and_is_used_again(
     mode: str, wire: FaultyWire, name: str, stack: AsyncExitStack
 ) -> None:
     facts: list[Fact] = []
-    records = await _records(stack, name, facts, patience=0.3)
+    entries = await _entries(stack, name, facts, patience=0.3)
     wire.mode = "hang" if mode == "hang" else "cut"
-    assert await records.look_up(SUBJECT) is None
-    assert not await records.record("delivered", SUBJECT)
+    assert await entries.look_up(SUBJECT) is None
+    assert not await entries.record("delivered", SUBJECT)
     assert [type(fact) for fact in facts] == [LedgerChanged, LedgerFailed, LedgerFailed]
     wire.mode = "pass"
-    for _ in range(LOOKS):
-        if await records.look_up(SUBJECT) == Known():
+    for _ in range(MAX_LOOK_UPS):
+        if await entries.look_up(SUBJECT) == EventEntries():
             break
         await asyncio.sleep(0.05)
     assert [fact.unavailable for fact in facts if isinstance(fact, LedgerChanged)] == [True, False]
@@ -143,7 +143,7 @@ async def test_a_table_out_of_reach_is_missed_in_time_and_found_again(
         b'{"Responses":{},"UnprocessedKeys":{"t":{}}}',
     ],
 )
-async def test_an_answer_that_is_no_tables_is_not_taken_for_nothing_found(
+async def test_a_malformed_answer_is_an_error_and_not_an_empty_result(
     body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with answering(200, body) as url, AsyncExitStack() as stack:
@@ -154,7 +154,7 @@ async def test_an_answer_that_is_no_tables_is_not_taken_for_nothing_found(
     assert caught.value.transient
 
 
-async def test_an_answer_to_a_write_that_is_no_tables_is_an_error(
+async def test_a_malformed_answer_to_a_write_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     body = b'{"UnprocessedItems":{"t":[{"PutRequest":{}}]}}'

@@ -1,4 +1,4 @@
-"""Whatever table, orchestrator and relay do: nothing is lost, and nothing runs twice."""
+"""Whatever table, orchestrator and relay do, nothing is lost and nothing runs twice."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from relay.model.outcome import Delivered, Outcome, Reject
 from tests.delivery.ledger.scripted import (
     HOUR,
-    Life,
     MemoryTable,
     Orchestrator,
+    RelayWithLedger,
     denied,
     event,
     throttled,
@@ -22,7 +22,7 @@ from tests.delivery.ledger.scripted import (
 from tests.forwarding.virtual_time import run
 
 IDS = ("a", "b", "c")
-TROUBLES: dict[str, Callable[[], Exception | int | None]] = {
+FAILURES: dict[str, Callable[[], Exception | int | None]] = {
     "none": lambda: None,
     "denied": denied,
     "throttled": throttled,
@@ -33,21 +33,21 @@ TROUBLES: dict[str, Callable[[], Exception | int | None]] = {
 
 @dataclass(frozen=True)
 class Delivery:
-    """The events come to a relay, which may be killed; then time passes until they come again."""
+    """A delivery of the events to a relay that may be killed, and the time until the next one."""
 
     endings: tuple[str, ...]
-    troubles: tuple[str, ...]
+    failures: tuple[str, ...]
     killed_after: float | None
     pause: float
 
 
-def deliveries(troubles: st.SearchStrategy[str]) -> st.SearchStrategy[list[Delivery]]:
-    ending = st.sampled_from(["ok", "ok", "lost", "unheard", "refused"])
+def deliveries(failures: st.SearchStrategy[str]) -> st.SearchStrategy[list[Delivery]]:
+    ending = st.sampled_from(["ok", "ok", "answer_lost", "request_lost", "refused"])
     return st.lists(
         st.builds(
             Delivery,
             endings=st.lists(ending, max_size=6).map(tuple),
-            troubles=st.lists(troubles, max_size=6).map(tuple),
+            failures=st.lists(failures, max_size=6).map(tuple),
             killed_after=st.none() | st.sampled_from([0.001, 0.007, 0.012, 0.02, 0.031, 0.04, 5.0]),
             pause=st.sampled_from([60.0, 20 * HOUR, 23 * HOUR, 25 * HOUR, 100 * HOUR]),
         ),
@@ -56,30 +56,30 @@ def deliveries(troubles: st.SearchStrategy[str]) -> st.SearchStrategy[list[Deliv
     )
 
 
-def _next(troubles: Iterator[str]) -> Exception | int | None:
-    return TROUBLES[next(troubles, "none")]()
+def _next(failures: Iterator[str]) -> Exception | int | None:
+    return FAILURES[next(failures, "none")]()
 
 
 async def _live(
     table: MemoryTable, orchestrator: Orchestrator, delivery: Delivery
 ) -> list[Outcome | None]:
     orchestrator.script = iter(delivery.endings)
-    troubles = iter(delivery.troubles)
-    table.troubles = lambda _call: _next(troubles)
-    life = Life(table, orchestrator)
-    tasks = [asyncio.create_task(life.ledger.submit(event(name))) for name in IDS]
+    failures = iter(delivery.failures)
+    table.failures = lambda _call: _next(failures)
+    relay = RelayWithLedger(table, orchestrator)
+    tasks = [asyncio.create_task(relay.ledger.submit(event(name))) for name in IDS]
     await asyncio.wait(tasks, timeout=delivery.killed_after)
     outcomes = [task.result() if task.done() else None for task in tasks]
     for task in tasks:
         task.cancel()
-    await life.crash()
+    await relay.crash()
     await asyncio.sleep(delivery.pause)
     return outcomes
 
 
 @settings(deadline=None)
 @given(deliveries(st.just("none")))
-def test_with_a_healthy_table_nothing_runs_twice_however_late_it_comes_again(
+def test_with_a_healthy_table_nothing_runs_twice_however_late_it_is_redelivered(
     script: list[Delivery],
 ) -> None:
     async def main() -> None:
@@ -92,7 +92,7 @@ def test_with_a_healthy_table_nothing_runs_twice_however_late_it_comes_again(
 
 
 @settings(deadline=None)
-@given(deliveries(st.sampled_from(list(TROUBLES))))
+@given(deliveries(st.sampled_from(list(FAILURES))))
 def test_nothing_counts_as_delivered_that_never_ran_whatever_the_table_does(
     script: list[Delivery],
 ) -> None:
@@ -111,8 +111,8 @@ def test_nothing_counts_as_delivered_that_never_ran_whatever_the_table_does(
 
 
 @settings(deadline=None)
-@given(deliveries(st.sampled_from(list(TROUBLES))))
-def test_a_last_delivery_in_good_times_ends_every_event(script: list[Delivery]) -> None:
+@given(deliveries(st.sampled_from(list(FAILURES))))
+def test_a_last_delivery_without_faults_settles_every_event(script: list[Delivery]) -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
         for delivery in script:

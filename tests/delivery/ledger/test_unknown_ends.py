@@ -1,4 +1,4 @@
-"""Attempts of unknown end: sent again while it does no harm, then for a person to decide."""
+"""Attempts with an unknown end: sent again while that is safe, then rejected as ambiguous."""
 
 from __future__ import annotations
 
@@ -12,32 +12,36 @@ from tests.delivery.ledger.scripted import (
     DAY,
     HOUR,
     KEPT,
-    Life,
     MemoryTable,
     Orchestrator,
+    RelayWithLedger,
     denied,
     event,
 )
 from tests.forwarding.virtual_time import now, run
 
 
-async def _crashed(table: MemoryTable, orchestrator: Orchestrator, ending: str = "lost") -> None:
-    """A life that ends while the outcome of its only request is unknown."""
+async def _crashed(
+    table: MemoryTable, orchestrator: Orchestrator, ending: str = "answer_lost"
+) -> None:
+    """A relay that crashes while the outcome of its only request is unknown."""
     orchestrator.script = iter([ending])
-    life = Life(table, orchestrator)
-    task = asyncio.create_task(life.ledger.submit(event()))
+    relay = RelayWithLedger(table, orchestrator)
+    task = asyncio.create_task(relay.ledger.submit(event()))
     await asyncio.sleep(0.1)
     task.cancel()
-    await life.crash()
+    await relay.crash()
     orchestrator.script = iter(())
 
 
-def test_a_young_unknown_end_is_sent_again() -> None:
+def test_a_recent_unknown_end_is_sent_again() -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
         await _crashed(table, orchestrator)
         await asyncio.sleep(22 * HOUR)
-        assert await Life(table, orchestrator).ledger.submit(event()) == Delivered("ref-e")
+        assert await RelayWithLedger(table, orchestrator).ledger.submit(event()) == Delivered(
+            "ref-e"
+        )
         assert orchestrator.runs == {"e": 1}
 
     run(main)
@@ -48,12 +52,12 @@ def test_an_old_unknown_end_is_for_a_person_to_decide() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
         await _crashed(table, orchestrator)
         await asyncio.sleep(25 * HOUR)
-        life = Life(table, orchestrator)
-        outcome = await life.ledger.submit(event())
+        relay = RelayWithLedger(table, orchestrator)
+        outcome = await relay.ledger.submit(event())
         assert isinstance(outcome, Reject)
         assert (outcome.code, outcome.may_have_run) == ("ambiguous", True)
         assert "1970-01-01T00:00:00" in outcome.reason
-        assert life.ledger.may_have_run("e")
+        assert relay.ledger.may_have_run("e")
         assert orchestrator.runs == {"e": 1}
         assert len(orchestrator.posts) == 1
 
@@ -66,7 +70,9 @@ def test_a_new_generation_is_another_event() -> None:
         await _crashed(table, orchestrator)
         await asyncio.sleep(25 * HOUR)
         again = replace(event(), id="e.r1")
-        assert await Life(table, orchestrator).ledger.submit(again) == Delivered("ref-e.r1")
+        assert await RelayWithLedger(table, orchestrator).ledger.submit(again) == Delivered(
+            "ref-e.r1"
+        )
 
     run(main)
 
@@ -74,11 +80,11 @@ def test_a_new_generation_is_another_event() -> None:
 def test_sending_again_does_not_move_the_time_of_the_first_attempt() -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
-        await _crashed(table, orchestrator, "unheard")
+        await _crashed(table, orchestrator, "request_lost")
         await asyncio.sleep(22 * HOUR)
-        await _crashed(table, orchestrator, "unheard")
+        await _crashed(table, orchestrator, "request_lost")
         await asyncio.sleep(2 * HOUR)
-        outcome = await Life(table, orchestrator).ledger.submit(event())
+        outcome = await RelayWithLedger(table, orchestrator).ledger.submit(event())
         assert isinstance(outcome, Reject)
 
     run(main)
@@ -88,8 +94,8 @@ def test_an_outage_of_days_that_refuses_connections_makes_nothing_ambiguous() ->
     async def main() -> None:
         table = MemoryTable()
         orchestrator = Orchestrator(script=iter(["refused"] * 20_000))
-        life = Life(table, orchestrator)
-        tasks = [asyncio.create_task(life.ledger.submit(event(str(i)))) for i in range(5)]
+        relay = RelayWithLedger(table, orchestrator)
+        tasks = [asyncio.create_task(relay.ledger.submit(event(str(i)))) for i in range(5)]
         await asyncio.sleep(1.5 * DAY)
         assert table.steps() == {}
         orchestrator.script = iter(())
@@ -98,11 +104,11 @@ def test_an_outage_of_days_that_refuses_connections_makes_nothing_ambiguous() ->
     run(main)
 
 
-def test_a_held_event_whose_first_attempt_is_forgotten_by_now_is_not_sent_again() -> None:
+def test_a_held_event_is_not_sent_again_after_its_id_may_be_forgotten() -> None:
     async def main() -> None:
-        orchestrator = Orchestrator(script=iter(["lost"] + ["refused"] * 10_000))
-        life = Life(MemoryTable(), orchestrator)
-        outcome = await life.ledger.submit(event())
+        orchestrator = Orchestrator(script=iter(["answer_lost"] + ["refused"] * 10_000))
+        relay = RelayWithLedger(MemoryTable(), orchestrator)
+        outcome = await relay.ledger.submit(event())
         assert isinstance(outcome, Reject)
         assert outcome.code == "ambiguous"
         assert 23 * HOUR <= now() < 24 * HOUR
@@ -111,14 +117,17 @@ def test_a_held_event_whose_first_attempt_is_forgotten_by_now_is_not_sent_again(
     run(main)
 
 
-def test_a_refusal_after_an_unknown_end_says_nothing_about_the_first_attempt() -> None:
+def test_a_refused_connection_after_an_unknown_end_keeps_the_entry() -> None:
     async def main() -> None:
-        table, orchestrator = MemoryTable(), Orchestrator(script=iter(["lost", *["refused"] * 99]))
-        life = Life(table, orchestrator)
-        task = asyncio.create_task(life.ledger.submit(event()))
+        table, orchestrator = (
+            MemoryTable(),
+            Orchestrator(script=iter(["answer_lost", *["refused"] * 99])),
+        )
+        relay = RelayWithLedger(table, orchestrator)
+        task = asyncio.create_task(relay.ledger.submit(event()))
         await asyncio.sleep(HOUR)
         task.cancel()
-        await life.crash()
+        await relay.crash()
         assert len(orchestrator.posts) > 3
         assert table.steps() == {"sending": 1}
 
@@ -131,7 +140,9 @@ def test_an_event_is_sent_again_for_an_hour_less_than_its_id_is_remembered() -> 
             table, orchestrator = MemoryTable(), Orchestrator()
             await _crashed(table, orchestrator)
             await asyncio.sleep(hours * HOUR)
-            assert isinstance(await Life(table, orchestrator).ledger.submit(event()), kind)
+            assert isinstance(
+                await RelayWithLedger(table, orchestrator).ledger.submit(event()), kind
+            )
 
     run(main)
 
@@ -141,47 +152,47 @@ def test_a_rejection_after_an_unknown_end_says_that_it_may_have_run() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
         await _crashed(table, orchestrator)
         orchestrator.answer = lambda events: [Reject("refused_by_destination", "too large")]
-        outcome = await Life(table, orchestrator).ledger.submit(event())
+        outcome = await RelayWithLedger(table, orchestrator).ledger.submit(event())
         assert outcome == Reject("refused_by_destination", "too large", may_have_run=True)
         assert table.steps() == {"sending": 1}
 
     run(main)
 
 
-def test_a_note_of_sending_is_written_only_where_a_look_up_showed_that_there_is_none() -> None:
+def test_sending_is_recorded_only_after_a_look_up_found_none() -> None:
     async def main() -> None:
         table, orchestrator = MemoryTable(), Orchestrator()
-        await _crashed(table, orchestrator, "unheard")
+        await _crashed(table, orchestrator, "request_lost")
         written = dict(table.items)
-        table.troubles = lambda call: denied() if call == "read" else None
-        await Life(table, orchestrator).ledger.submit(event())
+        table.failures = lambda call: denied() if call == "read" else None
+        await RelayWithLedger(table, orchestrator).ledger.submit(event())
         sending = {key: item for key, item in table.items.items() if key.startswith("sending")}
         assert sending == written
 
     run(main)
 
 
-def test_a_destination_that_knows_ids_for_months_gets_an_old_unknown_end_again() -> None:
+def test_a_destination_that_remembers_ids_for_months_gets_an_old_unknown_end_again() -> None:
     async def main() -> None:
         for memory in (90 * DAY - HOUR, WHILE_IT_EXISTS):
             table, orchestrator = MemoryTable(), Orchestrator()
             await _crashed(table, orchestrator)
             await asyncio.sleep(KEPT - DAY)
-            life = Life(table, orchestrator, memory)
-            assert await life.ledger.submit(event()) == Delivered("ref-e")
+            relay = RelayWithLedger(table, orchestrator, memory)
+            assert await relay.ledger.submit(event()) == Delivered("ref-e")
 
     run(main)
 
 
-def test_a_destination_that_knows_nothing_again_gets_every_unknown_end_again() -> None:
+def test_a_destination_that_recognises_no_ids_gets_every_unknown_end_again() -> None:
     async def main() -> None:
         table = MemoryTable()
-        orchestrator = Orchestrator(script=iter(["lost"] * 3))
-        outcome = await Life(table, orchestrator, memory=0.0).ledger.submit(event())
+        orchestrator = Orchestrator(script=iter(["answer_lost"] * 3))
+        outcome = await RelayWithLedger(table, orchestrator, memory=0.0).ledger.submit(event())
         assert outcome == Delivered("ref-e")
         assert len(orchestrator.posts) == 4
-        # What it is known to have taken is not sent again all the same.
-        again = await Life(table, orchestrator, memory=0.0).ledger.submit(event())
+        # An event that it is known to have accepted is not sent again.
+        again = await RelayWithLedger(table, orchestrator, memory=0.0).ledger.submit(event())
         assert again == Delivered("ref-e", duplicate=True)
         assert len(orchestrator.posts) == 4
 

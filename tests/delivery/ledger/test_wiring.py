@@ -1,4 +1,4 @@
-"""The relay with a ledger, wired from its settings, on real servers."""
+"""The relay with a ledger, built from settings, on local servers."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from relay.settings.model import Settings
 from relay.telemetry.recorder import Recorder
 from tests.delivery.ledger.scripted import HOUR, event
 from tests.delivery.ledger.tables import new_table
-from tests.telemetry.samples import tell, written
+from tests.telemetry.samples import log_lines, observe
 
 REGION = "us-east-1"
 TRIES = 20
 
 
 @dataclass
-class Letters:
+class MemoryStore:
     """A dead-letter queue in memory."""
 
     copies: list[DeadLetterCopy] = field(default_factory=list)
@@ -64,7 +64,7 @@ async def server() -> AsyncIterator[InngestServer]:
 
 
 class Watched:
-    """Telemetry that counts."""
+    """Telemetry that keeps and counts facts."""
 
     def __init__(self) -> None:
         self.facts: list[Fact] = []
@@ -72,7 +72,7 @@ class Watched:
 
     def observe(self, fact: Fact) -> None:
         self.facts.append(fact)
-        tell(self.recorder, fact)
+        observe(self.recorder, fact)
 
     def telemetry(self) -> Telemetry:
         return Telemetry(
@@ -85,7 +85,7 @@ class Watched:
 
 
 async def _handled(core: Core, watched: Watched, body: bytes) -> Outcome:
-    """The outcome of a message about which the ledger missed nothing: a busy machine is slow."""
+    """The outcome of a message for which no ledger step failed: a busy machine may be slow."""
     for _ in range(TRIES):
         outcome = await core.handler.handle(
             Message(body=body, message_id=uuid.uuid4().hex, queue="events")
@@ -101,11 +101,11 @@ async def test_what_an_earlier_relay_delivered_is_acknowledged_without_a_request
 ) -> None:
     settings, watched = Settings(inngest_url=server.url, ledger_table=table), Watched()
     body = b'{"id":"e","name":"a/b"}'
-    async with open_core(settings, watched.telemetry(), Letters()) as core:
+    async with open_core(settings, watched.telemetry(), MemoryStore()) as core:
         first = await _handled(core, watched, body)
         await core.stop(5)
     posts = server.acknowledged["e"]
-    async with open_core(settings, watched.telemetry(), Letters()) as core:
+    async with open_core(settings, watched.telemetry(), MemoryStore()) as core:
         second = await _handled(core, watched, body)
         await core.stop(5)
     assert isinstance(first, Delivered)
@@ -114,29 +114,29 @@ async def test_what_an_earlier_relay_delivered_is_acknowledged_without_a_request
     assert server.acknowledged["e"] == posts
 
 
-async def test_what_is_dead_lettered_is_noted_by_the_time_the_relay_stops(
+async def test_a_dead_letter_is_recorded_before_the_relay_stops(
     table: str, server: InngestServer, moto: str
 ) -> None:
-    settings, watched, letters = (
+    settings, watched, store = (
         Settings(inngest_url=server.url, ledger_table=table),
         Watched(),
-        Letters(),
+        MemoryStore(),
     )
     fault = Fault(accept=0, status=400, error="event name is reserved")
     server.script.add(Rule(fault=fault, times=None))
-    async with open_core(settings, watched.telemetry(), letters) as core:
+    async with open_core(settings, watched.telemetry(), store) as core:
         outcome = await _handled(core, watched, b'{"id":"e","name":"a/b"}')
         await core.stop(5)
     assert isinstance(outcome, Reject)
-    assert letters.copies
+    assert store.copies
     client = boto3.client("dynamodb", endpoint_url=moto, region_name=REGION)
     items = client.scan(TableName=table)["Items"]
     client.close()
-    assert [item["told"]["S"] for item in items] == ["refused_by_destination"]
+    assert [item["detail"]["S"] for item in items] == ["refused_by_destination"]
 
 
 @pytest.mark.parametrize("age", [22 * HOUR, 30 * HOUR])
-async def test_how_long_an_unknown_end_is_sent_again_is_up_to_its_destination(
+async def test_how_long_an_unknown_end_is_sent_again_depends_on_its_destination(
     table: str, server: InngestServer, age: float
 ) -> None:
     argo = APIS["argo"]()
@@ -151,7 +151,7 @@ async def test_how_long_an_unknown_end_is_sent_again_is_up_to_its_destination(
         names = ("order/placed", "user/left")
         await _began(settings, table, [Event(id="e", name=name) for name in names], age)
         watched = Watched()
-        async with open_core(settings, watched.telemetry(), Letters()) as core:
+        async with open_core(settings, watched.telemetry(), MemoryStore()) as core:
             bodies = [b'{"id":"e","name":"%b"}' % name.encode() for name in names]
             found = [await _handled(core, watched, body) for body in bodies]
             await core.stop(5)
@@ -161,7 +161,7 @@ async def test_how_long_an_unknown_end_is_sent_again_is_up_to_its_destination(
 
 
 async def _began(settings: Settings, name: str, events: list[Event], age: float) -> None:
-    """Note attempts at these events, so many seconds ago, whose end nobody knows."""
+    """Record attempts at these events with an unknown end, so many seconds ago."""
     async with open_session() as session:
 
         async def same() -> Session:
@@ -169,7 +169,7 @@ async def _began(settings: Settings, name: str, events: list[Event], age: float)
 
         async with open_table(same, name, key=KEY) as table:
             destination, environment = ledger_scope(settings)
-            records = LedgerEntries(
+            entries = LedgerEntries(
                 table,
                 TableAccess(patience=20.0),
                 destination=destination,
@@ -178,19 +178,23 @@ async def _began(settings: Settings, name: str, events: list[Event], age: float)
                 clock=lambda: time.time() - age,
             )
             for event in events:
-                assert await records.record("sending", records.subject(event))
+                assert await entries.record("sending", entries.subject(event))
 
 
-async def test_without_a_table_there_is_no_ledger_and_no_fact_of_it(server: InngestServer) -> None:
+async def test_without_a_table_there_is_no_ledger_and_no_fact_about_it(
+    server: InngestServer,
+) -> None:
     watched = Watched()
-    async with open_core(Settings(inngest_url=server.url), watched.telemetry(), Letters()) as core:
+    async with open_core(
+        Settings(inngest_url=server.url), watched.telemetry(), MemoryStore()
+    ) as core:
         message = Message(body=b'{"name":"a/b"}', message_id="m", queue="q")
         assert isinstance(await core.handler.handle(message), Delivered)
         await core.stop(5)
     assert not any(isinstance(fact, LedgerFailed) for fact in watched.facts)
 
 
-def test_misses_and_reused_ids_are_counted_and_logged() -> None:
+def test_failures_and_reused_ids_are_counted_and_logged() -> None:
     recorder = Recorder()
     facts: list[Fact] = [
         LedgerFailed(step="look-up", count=40, reason="away"),
@@ -199,16 +203,16 @@ def test_misses_and_reused_ids_are_counted_and_logged() -> None:
         LedgerChanged(unavailable=False, reason="", seconds=30.0),
         IdReused(event("e")),
     ]
-    tell(recorder, *facts)
+    observe(recorder, *facts)
     counters = recorder.window.counters
     assert (counters["LedgerFailures", ""], counters["IdsReused", ""]) == (42, 1)
-    unavailable, back, reused = written(*facts)
+    unavailable, back, reused = log_lines(*facts)
     assert "the table is throttled" in unavailable["message"]
     assert "after 30 s" in back["message"]
     assert (reused["code"], reused["event_id"], reused["message_id"]) == ("id_reused", "e", "m")
 
 
-def test_two_places_share_a_table_and_no_note() -> None:
+def test_two_scopes_share_a_table_and_no_entry() -> None:
     one = Settings(inngest_url="http://127.0.0.1:1")
     other = Settings(inngest_url="http://127.0.0.1:2")
     assert (

@@ -38,7 +38,7 @@ def test_a_poller_that_listens_nowhere_counts_for_nobody() -> None:
         ("--sqs-port 99999", "--sqs-port"),
         ("--relay-port -1", "--relay-port"),
         ("--inngest-url localhost:8288", "--inngest-url must be an address such as"),
-        ("--inngest-url http://localhost:8288/e/s3cr3t", "the part from /e/ on"),
+        ("--inngest-url http://localhost:8288/e/s3cr3t", "the path that starts with /e/"),
         ("--function x", "NAME=EVENT"),
         ("--fifo", "--pull"),
     ],

@@ -1,4 +1,4 @@
-"""A healthy world on loopback that a test breaks in one place: SQS, the rest of AWS, Inngest."""
+"""A healthy deployment on loopback (SQS, other AWS services, Inngest) for tests to break."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3  # type: ignore[import-untyped] # it ships no types
+import boto3  # type: ignore[import-untyped] # ships no types
 import httpx
 import pytest
-from botocore import session as sdk  # type: ignore[import-untyped] # it ships no types
+from botocore import session as sdk  # type: ignore[import-untyped] # ships no types
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -42,34 +42,34 @@ HEALTHY = {
 
 
 @dataclass
-class World:
-    """What `relay doctor` looks at. `settings` may be changed, and everything that it names."""
+class Deployment:
+    """What `relay doctor` checks. Tests change `settings` and everything that they refer to."""
 
     sqs: SqsServer
     inngest: InngestServer
     root: Path
     settings: dict[str, str] = field(default_factory=dict)
 
-    async def look(
+    async def check(
         self, *, pull: bool = False, clock: Callable[[], float] = time.time, **settings: str
     ) -> dict[str, CheckResult]:
-        """The findings by their checks; of several of one check the worst."""
+        """The results by check name; the worst if a check has several."""
         loaded = load({**self.settings, **settings})
         return _worst(await run_checks(loaded, pull=pull, root=self.root, clock=clock))
 
-    async def ask(self, **settings: str) -> dict[str, CheckResult]:
-        """The findings about the orchestrator alone."""
+    async def check_destinations(self, **settings: str) -> dict[str, CheckResult]:
+        """Only the results about the destinations."""
         return _worst(await check_destinations(load({**self.settings, **settings}).settings))
 
     def set(self, queue: str, **attributes: str) -> None:
-        """Change a queue's attributes, to what SQS itself would refuse too."""
+        """Change a queue's attributes, also to values that SQS would refuse."""
         self.sqs.queues[queue].attributes.values.update(attributes)
         for name, value in attributes.items():
             if not value:
                 del self.sqs.queues[queue].attributes.values[name]
 
     def write(self, path: str, text: str) -> None:
-        """Put a file onto the machine."""
+        """Write a file on the instance."""
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
@@ -82,21 +82,21 @@ class World:
 
 def _worst(found: list[CheckResult]) -> dict[str, CheckResult]:
     order = ("ok", "not checked", "warn", "fail")
-    found.sort(key=lambda finding: order.index(finding.state))
-    return {finding.check: finding for finding in found}
+    found.sort(key=lambda result: order.index(result.status))
+    return {result.check: result for result in found}
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A command that ended: its exit code and what it wrote."""
+class CommandResult:
+    """A finished command: its exit code and output."""
 
     code: int
     out: str
     err: str
 
 
-async def run(*arguments: str, stdin: str = "", **settings: str) -> Ended:
-    """Run a command in a thread, which saves loading the libraries for each test."""
+async def run(*arguments: str, stdin: str = "", **settings: str) -> CommandResult:
+    """Run a command in a thread: a process would load the libraries for each test."""
     result = await asyncio.to_thread(
         CliRunner().invoke,
         application(arguments),
@@ -107,18 +107,18 @@ async def run(*arguments: str, stdin: str = "", **settings: str) -> Ended:
     )
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return Ended(result.exit_code, result.stdout, result.stderr)
+    return CommandResult(result.exit_code, result.stdout, result.stderr)
 
 
 @pytest.fixture(scope="session")
 def models() -> Any:
-    """The library's description of AWS's services, read once: it takes longer than most tests."""
+    """botocore's service models, read once: reading them takes longer than most tests."""
     return sdk.create_loader()
 
 
 @pytest.fixture
 def aws(moto: str, models: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
-    """Makes boto3 clients of moto, and lets the tests' own environment point there."""
+    """Creates boto3 clients for moto, and points the environment of the tests to it."""
     monkeypatch.setattr(sdk, "create_loader", lambda _path=None: models)
     for name in [name for name in os.environ if name.startswith(("AWS_", "RELAY_"))]:
         monkeypatch.delenv(name)
@@ -138,7 +138,7 @@ def aws(moto: str, models: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
 def table(
     aws: Callable[[str], Any], name: str, *, key: str = "key", expires: str | None = "expires"
 ) -> str:
-    """A new table for the ledger, or one that is not quite like it."""
+    """Create a table for the ledger, or one with a wrong schema."""
     dynamodb = aws("dynamodb")
     dynamodb.create_table(
         TableName=name,
@@ -155,17 +155,17 @@ def table(
 
 
 @pytest.fixture
-async def world(
+async def deployment(
     aws: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> AsyncIterator[World]:
-    """All well."""
+) -> AsyncIterator[Deployment]:
+    """A healthy deployment."""
     server = InngestServer(mode="start", event_keys=[EVENT_KEY], signing_key=SIGNING_KEY)
     async with SqsServer(region=REGION) as sqs, server as inngest:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", sqs.url)
         retention = f"{clocks.DLQ_RETENTION:.0f}"
         sqs.account.create("relay-dead", {"MessageRetentionPeriod": retention}, {})
         sqs.account.create("relay", HEALTHY, {})
-        found = World(sqs, inngest, tmp_path)
+        found = Deployment(sqs, inngest, tmp_path)
         found.redrive("relay-dead")
         found.settings = {
             "RELAY_QUEUE_URL": f"{sqs.url}/000000000000/relay",
@@ -178,7 +178,7 @@ async def world(
 
 @pytest.fixture
 async def refusing(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., None]]:
-    """Lets a service of AWS refuse every call, or answer some actions: None is AccessDenied."""
+    """Makes an AWS service deny every call, or script some actions: None is AccessDenied."""
     scripted = dict[str, Any]()
     real = os.environ["AWS_ENDPOINT_URL"]
 

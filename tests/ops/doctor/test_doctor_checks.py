@@ -1,4 +1,4 @@
-"""The checks of settings, credentials and queues, each with a world in which it fails."""
+"""The checks of settings, credentials and queues, each in a deployment in which it fails."""
 
 from __future__ import annotations
 
@@ -12,116 +12,120 @@ from typing import Any
 import pytest
 
 from relay.local.sqs import Fault as SqsFault
-from tests.ops.doctor.conftest import ARN, EVENT_KEY, World, table
+from tests.ops.doctor.conftest import ARN, EVENT_KEY, Deployment, table
 
 Aws = Callable[[str], Any]
 Refuse = Callable[..., None]
 
 
-async def test_a_healthy_world_has_nothing_to_mend(world: World) -> None:
-    found = await world.look()
-    assert {f.check for f in found.values() if f.state not in ("ok", "not checked")} == set()
-    assert sum(f.state == "ok" for f in found.values()) >= 25
+async def test_a_healthy_deployment_passes_every_check(deployment: Deployment) -> None:
+    found = await deployment.check()
+    assert {f.check for f in found.values() if f.status not in ("ok", "not checked")} == set()
+    assert sum(f.status == "ok" for f in found.values()) >= 25
 
 
-async def test_looking_changes_nothing(world: World) -> None:
-    before = world.sqs.requests.copy()
-    await world.look()
-    asked = set(world.sqs.requests - before)
-    assert asked == {
+async def test_the_checks_change_nothing(deployment: Deployment) -> None:
+    before = deployment.sqs.requests.copy()
+    await deployment.check()
+    called = set(deployment.sqs.requests - before)
+    assert called == {
         "GetQueueUrl",
         "GetQueueAttributes",
         "DeleteMessageBatch",
         "ChangeMessageVisibilityBatch",
     }
-    assert not world.inngest.events
+    assert not deployment.inngest.events
 
 
-async def test_mistakes_in_the_settings_come_first(world: World) -> None:
-    found = await world.look(RELAY_HOLD="long", RELAY_HODL="1")
-    assert found["settings"].state == "fail"
+async def test_an_invalid_setting_is_a_failure(deployment: Deployment) -> None:
+    found = await deployment.check(RELAY_HOLD="long", RELAY_HODL="1")
+    assert found["settings"].status == "fail"
     assert "RELAY_HOLD" in found["settings"].found
 
 
-async def test_a_setting_that_is_none_is_a_warning(world: World) -> None:
-    assert (await world.look(RELAY_HODL="1"))["settings"].state == "warn"
+async def test_an_unknown_setting_is_a_warning(deployment: Deployment) -> None:
+    assert (await deployment.check(RELAY_HODL="1"))["settings"].status == "warn"
 
 
-async def test_the_cloud_without_a_key_fails_and_nobody_is_called(world: World) -> None:
-    del world.settings["RELAY_INNGEST_URL"], world.settings["RELAY_INNGEST_EVENT_KEY"]
-    found = await world.look()
-    assert found["settings"].state == "fail"
-    assert found["orchestrator.event-key"].state == "not checked"
+async def test_inngest_cloud_without_a_key_is_a_failure_without_a_request(
+    deployment: Deployment,
+) -> None:
+    del deployment.settings["RELAY_INNGEST_URL"], deployment.settings["RELAY_INNGEST_EVENT_KEY"]
+    found = await deployment.check()
+    assert found["settings"].status == "fail"
+    assert found["orchestrator.event-key"].status == "not checked"
 
 
-async def test_no_region_and_no_credentials_are_told(
-    world: World, monkeypatch: pytest.MonkeyPatch
+async def test_a_missing_region_and_missing_credentials_are_failures(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    found = await world.look()
-    assert found["aws.region"].state == found["aws.credentials"].state == "fail"
-    assert found["queue.exists"].state == "fail"
-    assert found["clock"].state == "not checked"
+    found = await deployment.check()
+    assert found["aws.region"].status == found["aws.credentials"].status == "fail"
+    assert found["queue.exists"].status == "fail"
+    assert found["clock"].status == "not checked"
 
 
-async def test_credentials_are_not_called_wrong_where_nobody_can_be_asked_about_them(
-    world: World, monkeypatch: pytest.MonkeyPatch
+async def test_credentials_are_not_checked_where_sts_is_unreachable(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
-    found = await world.look()
-    assert found["aws.credentials"].state == "not checked"
-    assert found["queue.exists"].state == "ok"
+    found = await deployment.check()
+    assert found["aws.credentials"].status == "not checked"
+    assert found["queue.exists"].status == "ok"
 
 
-async def test_a_profile_that_does_not_exist_is_told(
-    world: World, monkeypatch: pytest.MonkeyPatch
+async def test_a_profile_that_does_not_exist_is_a_failure(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "absent")
-    found = await world.look()
-    assert found["aws.session"].state == "fail"
-    assert found["orchestrator.event-key"].state == "ok"
+    found = await deployment.check()
+    assert found["aws.session"].status == "fail"
+    assert found["orchestrator.event-key"].status == "ok"
 
 
-@pytest.mark.parametrize(("off", "state"), [(400.0, "fail"), (-400.0, "fail"), (60.0, "warn")])
-async def test_a_clock_that_is_off_is_found(world: World, off: float, state: str) -> None:
-    found = await world.look(clock=lambda: time.time() + off)
-    assert found["clock"].state == state
-    assert ("ahead" in found["clock"].found) is (off > 0)
+@pytest.mark.parametrize(("skew", "status"), [(400.0, "fail"), (-400.0, "fail"), (60.0, "warn")])
+async def test_a_skewed_clock_is_reported(deployment: Deployment, skew: float, status: str) -> None:
+    found = await deployment.check(clock=lambda: time.time() + skew)
+    assert found["clock"].status == status
+    assert ("ahead" in found["clock"].found) is (skew > 0)
 
 
-async def test_queues_that_do_not_exist_are_told(world: World) -> None:
-    url = f"{world.sqs.url}/000000000000/"
-    found = await world.look(RELAY_QUEUE_URL=f"{url}absent", RELAY_DLQ_URL=f"{url}absent-too")
-    assert found["queue.exists"].state == found["dlq.exists"].state == "fail"
+async def test_queues_that_do_not_exist_are_failures(deployment: Deployment) -> None:
+    url = f"{deployment.sqs.url}/000000000000/"
+    found = await deployment.check(RELAY_QUEUE_URL=f"{url}absent", RELAY_DLQ_URL=f"{url}absent-too")
+    assert found["queue.exists"].status == found["dlq.exists"].status == "fail"
     assert "does not exist" in found["queue.exists"].found
 
 
-async def test_a_queue_that_may_not_be_looked_at_names_the_statement(world: World) -> None:
-    world.sqs.faults.add(SqsFault(action="GetQueueAttributes", error="AccessDenied", times=None))
-    found = await world.look()
-    assert found["queue.exists"].state == "fail"
+async def test_denied_queue_attributes_name_the_statement(deployment: Deployment) -> None:
+    deployment.sqs.faults.add(
+        SqsFault(action="GetQueueAttributes", error="AccessDenied", times=None)
+    )
+    found = await deployment.check()
+    assert found["queue.exists"].status == "fail"
     assert found["queue.exists"].statement is not None
     assert "sqs:GetQueueAttributes" in found["queue.exists"].statement.actions
 
 
-async def test_a_queue_without_a_dead_letter_queue_fails(world: World) -> None:
-    world.set("relay", RedrivePolicy="")
-    found = await world.look()
-    assert found["dlq.exists"].state == "fail"
+async def test_a_queue_without_a_dead_letter_queue_is_a_failure(deployment: Deployment) -> None:
+    deployment.set("relay", RedrivePolicy="")
+    found = await deployment.check()
+    assert found["dlq.exists"].status == "fail"
     assert "no redrive policy" in found["dlq.exists"].found
 
 
-async def test_push_mode_without_a_queue_is_not_checked(world: World) -> None:
-    del world.settings["RELAY_QUEUE_URL"]
-    assert (await world.look())["queue.exists"].state == "not checked"
+async def test_push_mode_without_a_queue_is_not_checked(deployment: Deployment) -> None:
+    del deployment.settings["RELAY_QUEUE_URL"]
+    assert (await deployment.check())["queue.exists"].status == "not checked"
 
 
-async def test_the_daemons_own_queue_is_looked_at_where_none_is_named(world: World) -> None:
-    url = world.settings.pop("RELAY_QUEUE_URL")
-    (world.root / "opt/elasticbeanstalk").mkdir(parents=True)
-    world.write("etc/aws-sqsd.d/default.yaml", f"queue_url: {url}\n")
-    assert (await world.look())["queue.exists"].found == url
+async def test_without_a_queue_setting_the_queue_of_sqsd_is_checked(deployment: Deployment) -> None:
+    url = deployment.settings.pop("RELAY_QUEUE_URL")
+    (deployment.root / "opt/elasticbeanstalk").mkdir(parents=True)
+    deployment.write("etc/aws-sqsd.d/default.yaml", f"queue_url: {url}\n")
+    assert (await deployment.check())["queue.exists"].found == url
 
 
 @pytest.mark.parametrize(
@@ -131,44 +135,44 @@ async def test_the_daemons_own_queue_is_looked_at_where_none_is_named(world: Wor
         ("ChangeMessageVisibilityBatch", "sqs:ChangeMessageVisibility"),
     ],
 )
-async def test_a_missing_permission_on_the_queue_is_found(
-    world: World, action: str, permission: str
+async def test_a_missing_permission_on_the_queue_is_a_failure(
+    deployment: Deployment, action: str, permission: str
 ) -> None:
-    world.sqs.faults.add(SqsFault(action=action, error="AccessDenied"))
-    finding = (await world.look())[f"permission.{permission}"]
-    assert finding.state == "fail"
-    assert finding.statement is not None
-    assert finding.statement.document() == {
+    deployment.sqs.faults.add(SqsFault(action=action, error="AccessDenied"))
+    result = (await deployment.check())[f"permission.{permission}"]
+    assert result.status == "fail"
+    assert result.statement is not None
+    assert result.statement.document() == {
         "Effect": "Allow",
         "Action": [permission],
         "Resource": f"{ARN}relay",
     }
 
 
-async def test_what_only_its_use_would_prove_is_not_checked_and_told_as_a_statement(
-    world: World,
+async def test_permissions_that_cannot_be_tested_are_reported_with_their_statement(
+    deployment: Deployment,
 ) -> None:
-    found = await world.look()
-    assert "permission.cloudwatch:PutMetricData" not in await world.look(RELAY_METRICS="none")
+    found = await deployment.check()
+    assert "permission.cloudwatch:PutMetricData" not in await deployment.check(RELAY_METRICS="none")
     for permission, resource in (
         ("sqs:ReceiveMessage", f"{ARN}relay"),
         ("sqs:SendMessage", f"{ARN}relay-dead"),
         ("cloudwatch:PutMetricData", "*"),
     ):
-        finding = found[f"permission.{permission}"]
-        assert finding.state == "not checked"
-        assert finding.statement is not None
-        assert finding.statement.document()["Resource"] == resource
+        result = found[f"permission.{permission}"]
+        assert result.status == "not checked"
+        assert result.statement is not None
+        assert result.statement.document()["Resource"] == resource
 
 
-async def test_every_check_is_in_the_documentation(world: World, aws: Aws) -> None:
+async def test_every_check_is_in_the_documentation(deployment: Deployment, aws: Aws) -> None:
     key = aws("kms").create_key()["KeyMetadata"]["KeyId"]
     for queue in ("relay", "relay-dead"):
-        world.set(queue, KmsMasterKeyId=key)
+        deployment.set(queue, KmsMasterKeyId=key)
     secret = aws("secretsmanager").create_secret(Name="all", SecretString=EVENT_KEY)["ARN"]
     aws("s3").create_bucket(Bucket="documented")
-    del world.settings["RELAY_INNGEST_EVENT_KEY"]
-    found = await world.look(
+    del deployment.settings["RELAY_INNGEST_EVENT_KEY"]
+    found = await deployment.check(
         RELAY_LEDGER_TABLE=table(aws, "ledger-documented"),
         RELAY_PAYLOAD_BUCKETS="documented",
         RELAY_INNGEST_EVENT_KEY_SECRET=secret,

@@ -1,4 +1,4 @@
-"""The clocks with the figures that are truly set: on the instance, and at the queues."""
+"""The checks of timeouts, with the actual values of sqsd, nginx and the queues."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUEUES = {"max_receive_count": 1_000, "queue_retention": 1_123_200.0, "dlq_reten
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """An instance of the worker tier with the figures that are shipped."""
+    """An instance of the worker tier with the shipped values."""
     (tmp_path / "opt/elasticbeanstalk").mkdir(parents=True)
     sqsd = tmp_path / "etc/aws-sqsd.d/default.yaml"
     sqsd.parent.mkdir(parents=True)
@@ -40,17 +40,17 @@ def machine(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def findings(
-    machine: Path, told: Clocks = SHIPPED_CLOCKS, real: Mapping[str, float] = QUEUES
+def results(
+    machine: Path, configured: Clocks = SHIPPED_CLOCKS, actual: Mapping[str, float] = QUEUES
 ) -> dict[str, CheckResult]:
     platform = read_platform(machine)
-    clocks = check_clocks(told, {**platform.figures, **QUEUES, **real}, pull=False)
-    return {finding.check: finding for finding in (*check_platform(platform), *clocks)}
+    clocks = check_clocks(configured, {**platform.clocks, **QUEUES, **actual}, pull=False)
+    return {result.check: result for result in (*check_platform(platform), *clocks)}
 
 
-def test_what_is_shipped_adds_up_and_is_all_read(machine: Path) -> None:
-    found = findings(machine)
-    assert {finding.state for finding in found.values()} == {"ok"}
+def test_the_shipped_values_are_all_read_and_correct(machine: Path) -> None:
+    found = results(machine)
+    assert {result.status for result in found.values()} == {"ok"}
     assert len(found) == 4 + 6 + 5
     assert read_platform(machine).queue_url == (
         "https://sqs.eu-central-1.amazonaws.com/123456789012/events"
@@ -67,59 +67,59 @@ def test_what_is_shipped_adds_up_and_is_all_read(machine: Path) -> None:
         ("clocks.sqsd-retention", {"retention": 345_600}),
     ],
 )
-def test_the_daemons_true_figures_break_a_relation(
+def test_a_wrong_value_of_sqsd_breaks_a_relation(
     machine: Path, check: str, changed: dict[str, int]
 ) -> None:
     text = SQSD.format(**{**SHIPPED, **changed})
     (machine / "etc/aws-sqsd.d/default.yaml").write_text(text)
-    finding = findings(machine)[check]
-    assert finding.state == "fail"
-    assert finding.why
+    result = results(machine)[check]
+    assert result.status == "fail"
+    assert result.why
 
 
 @pytest.mark.parametrize(
-    ("check", "real"),
+    ("check", "actual"),
     [
         ("clocks.outage", {"max_receive_count": 5}),
         ("clocks.dlq-retention", {"dlq_retention": 345_600.0}),
         ("clocks.sqsd-retention", {"queue_retention": 1_209_601.0}),
     ],
 )
-def test_the_queues_true_figures_break_a_relation(
-    machine: Path, check: str, real: dict[str, float]
+def test_a_wrong_value_of_a_queue_breaks_a_relation(
+    machine: Path, check: str, actual: dict[str, float]
 ) -> None:
-    assert findings(machine, real=real)[check].state == "fail"
+    assert results(machine, actual=actual)[check].status == "fail"
 
 
 @pytest.mark.parametrize(
     ("check", "option", "value"),
     [
-        ("figures.sqsd-inactivity-timeout", "inactivity", 950),
-        ("figures.sqsd-visibility-timeout", "visibility", 2_000),
-        ("figures.sqsd-error-visibility-timeout", "error", 600),
-        ("figures.sqsd-retention", "retention", 1_209_500),
+        ("settings.sqsd-inactivity-timeout", "inactivity", 950),
+        ("settings.sqsd-visibility-timeout", "visibility", 2_000),
+        ("settings.sqsd-error-visibility-timeout", "error", 600),
+        ("settings.sqsd-retention", "retention", 1_209_500),
     ],
 )
-def test_a_figure_that_adds_up_and_differs_from_the_settings_is_a_warning(
+def test_a_valid_value_that_differs_from_the_settings_is_a_warning(
     machine: Path, check: str, option: str, value: int
 ) -> None:
     text = SQSD.format(**{**SHIPPED, option: value})
     (machine / "etc/aws-sqsd.d/default.yaml").write_text(text)
-    finding = findings(machine)[check]
-    assert finding.state == "warn"
-    assert "RELAY_SQSD_" in finding.fix
+    result = results(machine)[check]
+    assert result.status == "warn"
+    assert "RELAY_SQSD_" in result.fix
 
 
-def test_the_settings_themselves_can_be_what_does_not_add_up(machine: Path) -> None:
-    assert findings(machine, Clocks(hold=3_000.0))["clocks.hold"].state == "fail"
+def test_a_wrong_setting_breaks_a_relation(machine: Path) -> None:
+    assert results(machine, Clocks(hold=3_000.0))["clocks.hold"].status == "fail"
 
 
 @pytest.mark.parametrize(
-    ("check", "state", "old", "new"),
+    ("check", "status", "old", "new"),
     [
         ("clocks.nginx", "fail", "proxy_read_timeout 960s", "proxy_read_timeout 15m"),
         ("clocks.nginx", "fail", "proxy_read_timeout 960s;", ""),
-        ("figures.nginx-read-timeout", "warn", "960s", "1h"),
+        ("settings.nginx-read-timeout", "warn", "960s", "1h"),
         ("nginx.underscores-in-headers", "fail", "underscores_in_headers on", ""),
         ("nginx.ignore-invalid-headers", "fail", "ignore_invalid_headers off", ""),
         ("nginx.large-client-header-buffers", "warn", "4 1100k", "4 8k"),
@@ -131,45 +131,45 @@ def test_the_settings_themselves_can_be_what_does_not_add_up(machine: Path) -> N
         ),
     ],
 )
-def test_what_nginx_is_set_to_is_read_and_judged(
-    machine: Path, check: str, state: str, old: str, new: str
+def test_the_nginx_directives_are_checked(
+    machine: Path, check: str, status: str, old: str, new: str
 ) -> None:
     file = machine / "etc/nginx/conf.d/relay.conf"
     file.write_text(file.read_text().replace(old, new))
-    assert findings(machine)[check].state == state
+    assert results(machine)[check].status == status
 
 
-def test_without_the_files_it_says_how_to_read_them(tmp_path: Path) -> None:
+def test_without_the_files_the_fix_says_how_to_read_them(tmp_path: Path) -> None:
     platform = read_platform(tmp_path)
     found = {
         f.check: f for f in (*check_platform(platform), *check_clocks(Clocks(), {}, pull=False))
     }
-    assert {finding.state for finding in found.values()} == {"not checked"}
+    assert {result.status for result in found.values()} == {"not checked"}
     assert "default.yaml" in found["clocks.hold"].fix
     assert "nginx -T" in found["clocks.nginx"].fix
     assert "as root" in found["sqsd"].fix
 
 
-def test_another_machines_nginx_is_not_looked_at(machine: Path) -> None:
+def test_nginx_on_a_machine_outside_elastic_beanstalk_is_ignored(machine: Path) -> None:
     (machine / "opt/elasticbeanstalk").rmdir()
     assert read_platform(machine).nginx is None
 
 
 @pytest.mark.parametrize(
-    ("queue", "state"),
+    ("queue", "status"),
     [
         ("events", "ok"),
         ("arn:aws:sqs:eu-central-1:123456789012:events", "ok"),
         ("https://sqs.eu-central-1.amazonaws.com/123456789012/others", "fail"),
     ],
 )
-def test_the_daemon_and_the_settings_must_name_the_same_queue(
-    machine: Path, queue: str, state: str
+def test_sqsd_and_the_settings_must_name_the_same_queue(
+    machine: Path, queue: str, status: str
 ) -> None:
-    found = {finding.check: finding for finding in check_platform(read_platform(machine), queue)}
-    assert found["sqsd.queue"].state == state
+    found = {result.check: result for result in check_platform(read_platform(machine), queue)}
+    assert found["sqsd.queue"].status == status
 
 
-def test_pull_mode_has_none_of_the_daemons_clocks() -> None:
-    (finding,) = check_clocks(Clocks(sqsd_retention=60.0), QUEUES, pull=True)
-    assert (finding.check, finding.state) == ("clocks.dlq-retention", "ok")
+def test_pull_mode_skips_the_timeouts_of_sqsd() -> None:
+    (result,) = check_clocks(Clocks(sqsd_retention=60.0), QUEUES, pull=True)
+    assert (result.check, result.status) == ("clocks.dlq-retention", "ok")

@@ -1,17 +1,34 @@
-"""`relay doctor` as a person and a machine see it."""
+"""The output of `relay doctor`: a table, and JSON."""
 
 from __future__ import annotations
 
+import io
 import json
 
-from tests.ops.doctor.conftest import EVENT_KEY, SIGNING_KEY, World, run
+import pytest
+from rich.console import Console
+
+from relay.cli import doctor
+from relay.ops.doctor.result import CheckResult, ok
+from tests.ops.doctor.conftest import EVENT_KEY, SIGNING_KEY, Deployment, run
+
+RESULTS = [
+    ok("settings", "no errors"),
+    CheckResult(
+        check="permission.sqs:ChangeMessageVisibility",
+        status="fail",
+        found="not permitted",
+        why="messages cannot be hidden",
+        fix="grant it",
+    ),
+]
 
 
-async def test_a_table_says_what_is_so_why_it_matters_and_what_to_do(world: World) -> None:
-    world.set("relay", VisibilityTimeout="30")
-    ended = await run("doctor", **world.settings)
-    out = ended.out
-    assert (ended.code, ended.err) == (0, "")
+async def test_the_table_has_the_result_the_reason_and_the_fix(deployment: Deployment) -> None:
+    deployment.set("relay", VisibilityTimeout="30")
+    result = await run("doctor", **deployment.settings)
+    out = result.out
+    assert (result.code, result.err) == (0, "")
     assert "warn" in out
     assert "→ set the queue's VisibilityTimeout above 870" in out
     assert '"Action": ["sqs:SendMessage"]' in out
@@ -20,13 +37,31 @@ async def test_a_table_says_what_is_so_why_it_matters_and_what_to_do(world: Worl
     assert SIGNING_KEY not in out
 
 
-async def test_a_failure_is_exit_code_1_and_json_has_all_of_it(world: World) -> None:
-    world.set("relay-dead", RedriveAllowPolicy='{"redrivePermission":"denyAll"}')
-    ended = await run("doctor", "--json", "--pull", **world.settings)
-    told = json.loads(ended.out)
-    assert ended.code == 1
-    assert told["healthy"] is False
-    assert told["counts"]["fail"] == 1
-    (failing,) = [finding for finding in told["findings"] if finding["state"] == "fail"]
+async def test_a_failure_is_exit_code_1_and_is_in_the_json(deployment: Deployment) -> None:
+    deployment.set("relay-dead", RedriveAllowPolicy='{"redrivePermission":"denyAll"}')
+    result = await run("doctor", "--json", "--pull", **deployment.settings)
+    document = json.loads(result.out)
+    assert result.code == 1
+    assert document["healthy"] is False
+    assert document["counts"]["fail"] == 1
+    (failing,) = [result for result in document["results"] if result["status"] == "fail"]
     assert failing["check"] == "dlq.allow-policy"
     assert {"found", "why", "fix"} <= failing.keys()
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_every_result_is_shown_at_any_width(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = io.StringIO()
+    page.isatty = lambda: True  # type: ignore[method-assign] # a terminal of this width
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr("sys.stdout", page)
+    doctor._print(RESULTS)
+    text = " ".join(page.getvalue().split())
+    for words in ("no errors", "not permitted", "→ grant it", "1 ok, 0 warn, 1 fail"):
+        assert words in text
+    assert Console().width == width
+
+
+def test_the_json_has_every_count_including_zeros() -> None:
+    document = doctor._document(RESULTS)
+    assert document["counts"] == {"ok": 1, "warn": 0, "fail": 1, "not checked": 0}

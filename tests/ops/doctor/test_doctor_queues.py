@@ -1,4 +1,4 @@
-"""Each rule about the queues, broken on a real SQS's attributes."""
+"""Each check of the queues' attributes, with attributes as SQS returns them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ PULL = QueueExpectations(
 VISIBILITY = {PUSH: "1080", PULL: "120"}
 
 
-def queues(intended: QueueExpectations) -> tuple[dict[str, str], dict[str, str]]:
-    """A good pair as SQS describes it."""
+def queues(expected: QueueExpectations) -> tuple[dict[str, str], dict[str, str]]:
+    """The attributes of two correct queues, as SQS returns them."""
     account = Account("000000000000", "us-east-1", clock=ManualClock())
     dead = account.create("dead", {"MessageRetentionPeriod": "1209600"}, {})
     policy = {"deadLetterTargetArn": dead.arn, "maxReceiveCount": "1000"}
@@ -48,7 +48,7 @@ def queues(intended: QueueExpectations) -> tuple[dict[str, str], dict[str, str]]
         "main",
         {
             "MessageRetentionPeriod": "1123200",
-            "VisibilityTimeout": VISIBILITY[intended],
+            "VisibilityTimeout": VISIBILITY[expected],
             "RedrivePolicy": json.dumps(policy),
         },
         {},
@@ -56,26 +56,26 @@ def queues(intended: QueueExpectations) -> tuple[dict[str, str], dict[str, str]]
     return described(main), described(dead)
 
 
-def findings(
-    main: QueueAttributes, dead: QueueAttributes, intended: QueueExpectations = PUSH
+def results(
+    main: QueueAttributes, dead: QueueAttributes, expected: QueueExpectations = PUSH
 ) -> dict[str, CheckResult]:
     found = [
-        *check_queue(main, intended),
-        *check_dead_letter_queue(dead, intended),
-        *check_queue_pair(main, dead, intended),
+        *check_queue(main, expected),
+        *check_dead_letter_queue(dead, expected),
+        *check_queue_pair(main, dead, expected),
     ]
-    assert len({finding.check for finding in found}) == len(found)
-    return {finding.check: finding for finding in found}
+    assert len({result.check for result in found}) == len(found)
+    return {result.check: result for result in found}
 
 
-@pytest.mark.parametrize("intended", [PUSH, PULL], ids=["push", "pull"])
-def test_a_good_pair_of_queues_is_all_right(intended: QueueExpectations) -> None:
-    main, dead = map(read_attributes, queues(intended))
-    assert {finding.state for finding in findings(main, dead, intended).values()} == {"ok"}
+@pytest.mark.parametrize("expected", [PUSH, PULL], ids=["push", "pull"])
+def test_two_correct_queues_pass_every_check(expected: QueueExpectations) -> None:
+    main, dead = map(read_attributes, queues(expected))
+    assert {result.status for result in results(main, dead, expected).values()} == {"ok"}
 
 
 @pytest.mark.parametrize(
-    ("check", "state", "changes", "told"),
+    ("check", "status", "changes", "expected_text"),
     [
         ("queue.retention", "fail", {"MessageRetentionPeriod": "345600"}, "4 d"),
         ("queue.retention", "warn", {"MessageRetentionPeriod": "1209600"}, "14 d"),
@@ -83,34 +83,34 @@ def test_a_good_pair_of_queues_is_all_right(intended: QueueExpectations) -> None
         ("queue.maximum-size", "warn", {"MaximumMessageSize": "262144"}, "256 KiB"),
         ("queue.event-size", "warn", {"MaximumMessageSize": "4194304"}, "4 MiB"),
         ("queue.mode", "warn", {"FifoQueue": "true"}, "FIFO"),
-        ("queue.redrive-policy", "warn", {"RedrivePolicy": ""}, "has none"),
+        ("queue.redrive-policy", "warn", {"RedrivePolicy": ""}, "no redrive policy"),
         (
             "queue.redrive-policy",
             "warn",
             {"RedrivePolicy": f'{{"deadLetterTargetArn": "{ARN}dead", "maxReceiveCount": 5}}'},
-            "after 5 receives",
+            "maxReceiveCount is 5",
         ),
         (
             "queue.redrive-policy",
             "warn",
             {"RedrivePolicy": f'{{"deadLetterTargetArn": "{ARN}x", "maxReceiveCount": 1000}}'},
-            f"leads to {ARN}x",
+            f"its target is {ARN}x",
         ),
         ("dlq.type", "fail", {"FifoQueue": "true"}, "FIFO queue, standard"),
         ("dlq.separate", "fail", {"QueueArn": f"{ARN}dead"}, f"{ARN}dead"),
     ],
 )
-def test_a_main_queue_that_is_set_wrongly_is_found(
-    check: str, state: str, changes: dict[str, str], told: str
+def test_a_wrong_attribute_of_the_main_queue_is_reported(
+    check: str, status: str, changes: dict[str, str], expected_text: str
 ) -> None:
     main, dead = queues(PUSH)
-    finding = findings(read_attributes({**main, **changes}), read_attributes(dead))[check]
-    assert (finding.state, bool(finding.why), bool(finding.fix)) == (state, True, True)
-    assert told in finding.found
+    result = results(read_attributes({**main, **changes}), read_attributes(dead))[check]
+    assert (result.status, bool(result.why), bool(result.fix)) == (status, True, True)
+    assert expected_text in result.found
 
 
 @pytest.mark.parametrize(
-    ("check", "state", "changes", "told"),
+    ("check", "status", "changes", "expected_text"),
     [
         ("dlq.retention", "warn", {"MessageRetentionPeriod": "345600"}, "4 d"),
         ("dlq.maximum-size", "warn", {"MaximumMessageSize": "262144"}, "256 KiB"),
@@ -133,36 +133,36 @@ def test_a_main_queue_that_is_set_wrongly_is_found(
         ),
     ],
 )
-def test_a_dead_letter_queue_that_is_set_wrongly_is_found(
-    check: str, state: str, changes: dict[str, str], told: str
+def test_a_wrong_attribute_of_the_dead_letter_queue_is_reported(
+    check: str, status: str, changes: dict[str, str], expected_text: str
 ) -> None:
     main, dead = queues(PUSH)
-    finding = findings(read_attributes(main), read_attributes({**dead, **changes}))[check]
-    assert (finding.state, bool(finding.why), bool(finding.fix)) == (state, True, True)
-    assert told in finding.found
+    result = results(read_attributes(main), read_attributes({**dead, **changes}))[check]
+    assert (result.status, bool(result.why), bool(result.fix)) == (status, True, True)
+    assert expected_text in result.found
 
 
 @pytest.mark.parametrize("seconds", ["0", "30", "43200"])
-def test_a_lease_that_is_too_short_or_too_long_for_polling_is_found(seconds: str) -> None:
+def test_a_visibility_timeout_outside_the_range_for_polling_is_a_warning(seconds: str) -> None:
     main, dead = queues(PULL)
-    told = read_attributes({**main, "VisibilityTimeout": seconds})
-    assert findings(told, read_attributes(dead), PULL)["queue.visibility"].state == "warn"
+    attributes = read_attributes({**main, "VisibilityTimeout": seconds})
+    assert results(attributes, read_attributes(dead), PULL)["queue.visibility"].status == "warn"
 
 
-def test_polling_goes_by_the_queues_own_retention() -> None:
+def test_in_pull_mode_any_retention_is_correct() -> None:
     main, dead = queues(PULL)
-    told = read_attributes({**main, "MessageRetentionPeriod": "345600"})
-    assert findings(told, read_attributes(dead), PULL)["queue.retention"].state == "ok"
+    attributes = read_attributes({**main, "MessageRetentionPeriod": "345600"})
+    assert results(attributes, read_attributes(dead), PULL)["queue.retention"].status == "ok"
 
 
-def test_a_queue_that_is_named_in_the_allow_policy_may_dead_letter() -> None:
+def test_a_queue_listed_in_the_redrive_allow_policy_may_dead_letter() -> None:
     main, dead = queues(PUSH)
     allow = json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [f"{ARN}main"]})
-    told = read_attributes({**dead, "RedriveAllowPolicy": allow})
-    assert findings(read_attributes(main), told)["dlq.allow-policy"].state == "ok"
+    attributes = read_attributes({**dead, "RedriveAllowPolicy": allow})
+    assert results(read_attributes(main), attributes)["dlq.allow-policy"].status == "ok"
 
 
-def test_a_warning_alone_is_no_failure() -> None:
+def test_a_warning_is_not_a_failure() -> None:
     main, dead = queues(PUSH)
-    told = read_attributes({**main, "VisibilityTimeout": "30"})
-    assert not failed(findings(told, read_attributes(dead)).values())
+    attributes = read_attributes({**main, "VisibilityTimeout": "30"})
+    assert not failed(results(attributes, read_attributes(dead)).values())

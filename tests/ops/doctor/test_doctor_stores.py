@@ -1,4 +1,4 @@
-"""The checks of keys, the ledger and buckets, each with an AWS in which it fails."""
+"""The checks of KMS keys, the ledger and payload buckets, each with an AWS in which it fails."""
 
 from __future__ import annotations
 
@@ -7,114 +7,118 @@ from typing import Any
 
 import pytest
 
-from tests.ops.doctor.conftest import World, table
+from tests.ops.doctor.conftest import Deployment, table
 
 Aws = Callable[[str], Any]
 Refuse = Callable[..., None]
 
 
-async def test_a_key_that_works_is_all_right(world: World, aws: Aws) -> None:
+async def test_a_working_key_passes(deployment: Deployment, aws: Aws) -> None:
     key = aws("kms").create_key()["KeyMetadata"]["KeyId"]
     for queue in ("relay", "relay-dead"):
-        world.set(queue, KmsMasterKeyId=key)
-    found = await world.look()
-    assert found["queue.encryption"].state == found["queue.encryption.use"].state == "ok"
+        deployment.set(queue, KmsMasterKeyId=key)
+    found = await deployment.check()
+    assert found["queue.encryption"].status == found["queue.encryption.use"].status == "ok"
 
 
 @pytest.mark.parametrize(
-    ("breaking", "told"),
+    ("action", "key_state"),
     [("disable_key", "Disabled"), ("schedule_key_deletion", "PendingDeletion")],
 )
-async def test_a_key_that_is_off_is_found(world: World, aws: Aws, breaking: str, told: str) -> None:
+async def test_a_disabled_key_is_a_failure(
+    deployment: Deployment, aws: Aws, action: str, key_state: str
+) -> None:
     kms = aws("kms")
     key = kms.create_key()["KeyMetadata"]["KeyId"]
-    getattr(kms, breaking)(KeyId=key)
-    world.set("relay-dead", KmsMasterKeyId=key)
-    finding = (await world.look())["dlq.encryption"]
-    assert finding.state == "fail"
-    assert told in finding.found
+    getattr(kms, action)(KeyId=key)
+    deployment.set("relay-dead", KmsMasterKeyId=key)
+    result = (await deployment.check())["dlq.encryption"]
+    assert result.status == "fail"
+    assert key_state in result.found
 
 
-async def test_a_key_that_does_not_exist_is_found(world: World) -> None:
-    world.set("relay", KmsMasterKeyId="11111111-2222-3333-4444-555555555555")
-    assert (await world.look())["queue.encryption"].state == "fail"
+async def test_a_key_that_does_not_exist_is_a_failure(deployment: Deployment) -> None:
+    deployment.set("relay", KmsMasterKeyId="11111111-2222-3333-4444-555555555555")
+    assert (await deployment.check())["queue.encryption"].status == "fail"
 
 
-async def test_awss_own_key_shuts_other_services_out(world: World, refusing: Refuse) -> None:
-    arn = "arn:aws:kms:us-east-1:123456789012:key/of-aws"
+async def test_an_aws_managed_key_is_a_warning_about_other_services(
+    deployment: Deployment, refusing: Refuse
+) -> None:
+    arn = "arn:aws:kms:us-east-1:123456789012:key/aws-managed"
     described = {"Arn": arn, "KeyState": "Enabled", "KeyManager": "AWS"}
     refusing("KMS", DescribeKey={"KeyMetadata": described})
-    world.set("relay", KmsMasterKeyId="alias/aws/sqs")
-    world.set("relay-dead", KmsMasterKeyId=arn)
-    found = await world.look()
+    deployment.set("relay", KmsMasterKeyId="alias/aws/sqs")
+    deployment.set("relay-dead", KmsMasterKeyId=arn)
+    found = await deployment.check()
     for check in ("queue.encryption", "dlq.encryption"):
-        assert found[check].state == "warn"
+        assert found[check].status == "warn"
         assert "SNS" in found[check].why
 
 
-async def test_a_key_that_may_not_be_used_is_a_warning_with_the_statement(
-    world: World, aws: Aws, refusing: Refuse
+async def test_a_key_that_the_role_may_not_use_is_a_warning_with_the_statement(
+    deployment: Deployment, aws: Aws, refusing: Refuse
 ) -> None:
     key = aws("kms").create_key()["KeyMetadata"]["Arn"]
-    world.set("relay", KmsMasterKeyId=key)
+    deployment.set("relay", KmsMasterKeyId=key)
     refusing("KMS")
-    found = await world.look()
-    assert found["queue.encryption"].state == "not checked"
-    assert found["queue.encryption.use"].state == "warn"
+    found = await deployment.check()
+    assert found["queue.encryption"].status == "not checked"
+    assert found["queue.encryption.use"].status == "warn"
     assert found["queue.encryption.use"].statement is not None
     assert found["queue.encryption.use"].statement.resource == key
 
 
-async def test_a_good_ledger_is_all_right_and_nothing_is_written_to_it(
-    world: World, aws: Aws
+async def test_a_correct_ledger_passes_and_nothing_is_written_to_it(
+    deployment: Deployment, aws: Aws
 ) -> None:
     name = table(aws, "ledger-good")
-    found = await world.look(RELAY_LEDGER_TABLE=name)
+    found = await deployment.check(RELAY_LEDGER_TABLE=name)
     checks = [f for f in found.values() if f.check.startswith(("ledger", "permission.dynamodb"))]
-    assert {f.state for f in checks} == {"ok"}
+    assert {f.status for f in checks} == {"ok"}
     assert len(checks) == 5
     assert aws("dynamodb").scan(TableName=name)["Count"] == 0
 
 
 @pytest.mark.parametrize(
-    ("check", "state", "shape"),
+    ("check", "status", "schema"),
     [
         ("ledger.key", "fail", {"key": "id"}),
         ("ledger.expiry", "warn", {"expires": None}),
         ("ledger.expiry", "warn", {"expires": "until"}),
     ],
 )
-async def test_a_ledger_of_the_wrong_shape_is_found(
-    world: World, aws: Aws, check: str, state: str, shape: dict[str, Any]
+async def test_a_ledger_with_a_wrong_schema_is_reported(
+    deployment: Deployment, aws: Aws, check: str, status: str, schema: dict[str, Any]
 ) -> None:
-    name = table(aws, f"ledger-{state}-{len(str(shape))}", **shape)
-    assert (await world.look(RELAY_LEDGER_TABLE=name))[check].state == state
+    name = table(aws, f"ledger-{status}-{len(str(schema))}", **schema)
+    assert (await deployment.check(RELAY_LEDGER_TABLE=name))[check].status == status
 
 
-async def test_a_ledger_that_does_not_exist_is_found(world: World) -> None:
-    assert (await world.look(RELAY_LEDGER_TABLE="absent"))["ledger.table"].state == "fail"
+async def test_a_ledger_that_does_not_exist_is_a_failure(deployment: Deployment) -> None:
+    assert (await deployment.check(RELAY_LEDGER_TABLE="absent"))["ledger.table"].status == "fail"
 
 
 @pytest.mark.parametrize(
-    ("action", "check", "state"),
+    ("action", "check", "status"),
     [
         ("DescribeTable", "ledger.table", "not checked"),
         ("BatchGetItem", "permission.dynamodb:BatchGetItem", "fail"),
         ("BatchWriteItem", "permission.dynamodb:BatchWriteItem", "fail"),
     ],
 )
-async def test_a_missing_permission_on_the_ledger_is_found(
-    world: World, aws: Aws, refusing: Refuse, action: str, check: str, state: str
+async def test_a_missing_permission_on_the_ledger_is_reported(
+    deployment: Deployment, aws: Aws, refusing: Refuse, action: str, check: str, status: str
 ) -> None:
     name = table(aws, f"ledger-{action}")
     refusing("DYNAMODB", **{action: None})
-    finding = (await world.look(RELAY_LEDGER_TABLE=name))[check]
-    assert finding.state == state
-    assert finding.statement is not None
+    result = (await deployment.check(RELAY_LEDGER_TABLE=name))[check]
+    assert result.status == status
+    assert result.statement is not None
 
 
-async def test_buckets_of_payloads_are_asked_for_what_is_not_there(world: World, aws: Aws) -> None:
+async def test_a_missing_payload_bucket_is_a_failure(deployment: Deployment, aws: Aws) -> None:
     aws("s3").create_bucket(Bucket="here")
-    found = await world.look(RELAY_PAYLOAD_BUCKETS="here,nowhere")
-    assert found["payloads.here"].state == "ok"
-    assert found["payloads.nowhere"].state == "fail"
+    found = await deployment.check(RELAY_PAYLOAD_BUCKETS="here,nowhere")
+    assert found["payloads.here"].status == "ok"
+    assert found["payloads.nowhere"].status == "fail"

@@ -1,4 +1,4 @@
-"""One event on its whole road, each source as its owner writes it."""
+"""One event, with the records of each source as the relay and the servers write them."""
 
 from __future__ import annotations
 
@@ -34,18 +34,20 @@ MESSAGE = Message(
     sent_at=NOW - 30.0,
 )
 EVENT = Event("order-1", "shop/paid", message_id=MESSAGE.message_id)
-RETRY, REJECT = Retry("the destination is away"), Reject("refused_by_destination", "no such thing")
+RETRY, REJECT = Retry("the destination is down"), Reject("refused_by_destination", "no such thing")
 
 
-def line(message: Message, outcome: Outcome, *results: tuple[Event, Outcome], at: float) -> str:
-    """The line that the relay writes about a message at its end."""
+def outcome_line(
+    message: Message, outcome: Outcome, *results: tuple[Event, Outcome], at: float
+) -> str:
+    """The log line about the outcome of a message."""
     fact = Settled(message=message, outcome=outcome, at=at, seconds=1.5, results=results)
     lines = MessageLines("relay", Attempts()).lines_of(fact, format_timestamp(at))
     return JsonFormat("relay").messages(lines, at).decode()
 
 
-def remark(message: Message, text: str) -> str:
-    """A line about a message that is not its end."""
+def log_line(message: Message, text: str) -> str:
+    """A log line about a message other than its outcome."""
     record = logging.makeLogRecord({"msg": text, "levelname": "WARNING", "levelno": 30})
     record.created = NOW - 20.0
     record.message_id = message.message_id
@@ -53,14 +55,14 @@ def remark(message: Message, text: str) -> str:
 
 
 def delivered(reference: str) -> str:
-    """The end of the event's message."""
+    """The outcome line of the delivered message."""
     outcome = Delivered(reference)
-    return line(MESSAGE, outcome, (EVENT, outcome), at=NOW)
+    return outcome_line(MESSAGE, outcome, (EVENT, outcome), at=NOW)
 
 
 def retried() -> str:
-    """The end of its delivery before."""
-    return line(replace(MESSAGE, receive_count=1), RETRY, (EVENT, RETRY), at=NOW - 25.0)
+    """The outcome line of the attempt before."""
+    return outcome_line(replace(MESSAGE, receive_count=1), RETRY, (EVENT, RETRY), at=NOW - 25.0)
 
 
 @pytest.fixture
@@ -76,7 +78,7 @@ async def inngest() -> AsyncIterator[InngestServer]:
 
 @pytest.fixture
 def publish(inngest: InngestServer) -> Callable[..., Any]:
-    """Sends an event as the relay does; the server's own id of it."""
+    """Sends an event as the relay does; returns the server's id of it."""
 
     async def send(**event: Any) -> str:
         async with httpx.AsyncClient(trust_env=False, verify=False) as client:
@@ -107,11 +109,11 @@ def settings(inngest: InngestServer) -> dict[str, str]:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Callable[..., Path]:
-    """Writes lines to a log file among others that are of no interest."""
+    """Writes lines to a log file, between unrelated ones."""
 
     def write(*lines: str) -> Path:
         other = Message(body=b"", message_id="another", queue="events", sent_at=NOW)
-        noise = line(other, REJECT, at=NOW)
+        noise = outcome_line(other, REJECT, at=NOW)
         path = tmp_path / "audit.log"
         path.write_text("\n".join([noise, "no JSON, order-1", *lines, "{broken order-1", noise]))
         return path
@@ -119,11 +121,11 @@ def log(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-async def story(asked: str, settings: dict[str, str], **wanted: Any) -> Trace:
+async def trace(ident: str, settings: dict[str, str], **options: Any) -> Trace:
     loaded = load(settings)
     assert not loaded.mistakes
-    return await trace_event(asked, loaded.settings, TraceOptions(**wanted))
+    return await trace_event(ident, loaded.settings, TraceOptions(**options))
 
 
-def whats(found: Trace, source: str | None = None) -> list[str]:
-    return [m.what for m in found.moments if source in (None, m.source)]
+def descriptions(found: Trace, source: str | None = None) -> list[str]:
+    return [entry.what for entry in found.entries if source in (None, entry.source)]

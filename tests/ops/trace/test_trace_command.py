@@ -1,4 +1,4 @@
-"""`relay trace` as a person and a machine see it."""
+"""The output of `relay trace`: a timeline, and JSON."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.ops.doctor.conftest import run
 from tests.ops.trace.conftest import SIGNING_KEY, delivered, retried
 
 
-async def test_a_timeline_for_people_names_its_sources(
+async def test_the_timeline_names_the_source_of_each_entry(
     settings: dict[str, str], publish: Callable[..., Any], log: Callable[..., Path]
 ) -> None:
     ulid = await publish(name="shop/paid", id="order-1")
     settings["RELAY_LOG_FILE"] = str(log(retried(), delivered(ulid)))
-    ended = await run("trace", "order-1", **settings)
-    code, out, err = ended.code, ended.out, ended.err
+    result = await run("trace", "order-1", **settings)
+    code, out, err = result.code, result.out, result.err
     lines = out.splitlines()
     assert (code, err) == (0, "")
     assert lines[0] == "event    shop/paid order-1"
@@ -26,33 +26,33 @@ async def test_a_timeline_for_people_names_its_sources(
     assert SIGNING_KEY not in out
 
 
-async def test_lines_come_from_standard_input_too_and_json_goes_out(
+async def test_log_lines_are_read_from_standard_input(
     settings: dict[str, str],
 ) -> None:
     stdin = retried()
-    ended = await run("trace", "order-1", "--log", "-", "--json", stdin=stdin, **settings)
-    code, out, err = ended.code, ended.out, ended.err
+    result = await run("trace", "order-1", "--log", "-", "--json", stdin=stdin, **settings)
+    code, out, err = result.code, result.out, result.err
     assert (code, err) == (0, "")
-    assert [moment["source"] for moment in json.loads(out)["timeline"]] == ["log"] * 3
+    assert [entry["source"] for entry in json.loads(out)["timeline"]] == ["log"] * 3
 
 
-async def test_nothing_known_is_exit_code_1_and_the_gaps_are_told(
+async def test_finding_nothing_is_exit_code_1_with_the_gaps_and_unsearched_sources(
     settings: dict[str, str],
 ) -> None:
-    ended = await run("trace", "absent", "--snapshot", "/dev/null", **settings)
-    code, out, err = ended.code, ended.out, ended.err
+    result = await run("trace", "absent", "--snapshot", "/dev/null", **settings)
+    code, out, err = result.code, result.out, result.err
     assert code == 2
-    assert "no snapshot" in err
+    assert "not a snapshot" in err
     settings["RELAY_INNGEST_SIGNING_KEY"] = "abcd"
-    ended = await run("trace", "absent", **settings)
-    code, out, err = ended.code, ended.out, ended.err
-    assert (code, out) == (1, "Nothing is known about absent.\n")
-    assert err.startswith("relay: inngest: it wants another signing key")
-    assert "not asked: the dead letters (--peek, --snapshot), the log (--log" in err
+    result = await run("trace", "absent", **settings)
+    code, out, err = result.code, result.out, result.err
+    assert (code, out) == (1, "No record of absent was found.\n")
+    assert err.startswith("relay: inngest: the signing key is missing or wrong")
+    assert "not searched: the dead letters (--scan-dlq, --snapshot), the log (--log" in err
 
 
-async def test_a_time_that_is_none_is_wrong_usage(settings: dict[str, str]) -> None:
-    ended = await run("trace", "x", "--since", "yesterday", **settings)
-    code, err = ended.code, ended.err
+async def test_an_invalid_time_is_wrong_usage(settings: dict[str, str]) -> None:
+    result = await run("trace", "x", "--since", "yesterday", **settings)
+    code, err = result.code, result.err
     assert code == 2
     assert "--since" in err

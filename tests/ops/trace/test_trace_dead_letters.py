@@ -1,4 +1,4 @@
-"""`relay trace` and dead letters: a snapshot, or the queue itself when asked to look."""
+"""`relay trace` and dead letters: from a snapshot, and from the queue with --scan-dlq."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from relay.local.sqs import Fault as SqsFault
 from relay.local.sqs import SqsServer
 from relay.model.message import Message
 from relay.model.origin import Origin
-from tests.ops.trace.conftest import MESSAGE, NOW, REJECT, remark, story, whats
+from tests.ops.trace.conftest import MESSAGE, NOW, REJECT, descriptions, log_line, trace
 
 Settings = dict[str, str]
 
 
-async def bury(message: Message) -> None:
-    """Put the message into the dead-letter queue as the relay does."""
+async def dead_letter_message(message: Message) -> None:
+    """Send the message to the dead-letter queue as the relay does."""
     origin = Origin(
         id=message.message_id,
         hops=1,
@@ -49,61 +49,69 @@ async def snapshot(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("asked", ["order-1", MESSAGE.message_id])
-async def test_a_snapshot_tells_why_it_died_and_when_it_will_be_gone(
-    sqs: SqsServer, settings: Settings, tmp_path: Path, asked: str
+@pytest.mark.parametrize("ident", ["order-1", MESSAGE.message_id])
+async def test_a_snapshot_has_the_reason_and_the_time_of_deletion(
+    sqs: SqsServer, settings: Settings, tmp_path: Path, ident: str
 ) -> None:
-    await bury(MESSAGE)
-    await bury(replace(MESSAGE, body=b'{"name":"n","id":"another"}', message_id="m-2"))
+    await dead_letter_message(MESSAGE)
+    await dead_letter_message(
+        replace(MESSAGE, body=b'{"name":"n","id":"another"}', message_id="m-2")
+    )
     path = await snapshot(tmp_path / "dead.jsonl.gz")
-    found = await story(asked, settings, snapshots=[path])
-    assert whats(found, "dlq") == [
+    found = await trace(ident, settings, snapshots=[path])
+    assert descriptions(found, "dlq") == [
         "sent to events",
-        "in dead as refused_by_destination: no such thing",
+        "in dead-letter queue dead as refused_by_destination: no such thing",
         "SQS deletes it from dead",
     ]
 
 
-async def test_a_message_that_was_refused_is_found_by_the_id_that_it_claims(
+async def test_an_invalid_message_is_found_by_the_id_in_its_body(
     sqs: SqsServer, settings: Settings, log: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Nothing of a payload is in the log, so only the letter knows the producer's id."""
-    refused = replace(MESSAGE, body=b'{"name":"","id":"order-9"}', message_id="m-9")
-    await bury(refused)
+    """The log contains nothing from a body, so only the dead letter has the producer's id."""
+    invalid = replace(MESSAGE, body=b'{"name":"","id":"order-9"}', message_id="m-9")
+    await dead_letter_message(invalid)
     path = await snapshot(tmp_path / "dead.jsonl.gz")
-    found = await story("order-9", settings, snapshots=[path], logs=[log(remark(refused, "lost"))])
-    assert "in dead as refused_by_destination: no such thing" in whats(found, "dlq")
-    assert "lost" in whats(found, "log")
+    found = await trace(
+        "order-9", settings, snapshots=[path], logs=[log(log_line(invalid, "lost"))]
+    )
+    assert "in dead-letter queue dead as refused_by_destination: no such thing" in descriptions(
+        found, "dlq"
+    )
+    assert "lost" in descriptions(found, "log")
 
 
-async def test_letters_whose_events_are_in_s3_are_a_gap(
+async def test_dead_letters_whose_events_are_in_s3_are_a_gap(
     sqs: SqsServer, settings: Settings, tmp_path: Path
 ) -> None:
     body = f'["{POINTER_CLASSES[0]}", {{"s3BucketName": "b", "s3Key": "k"}}]'.encode()
-    await bury(replace(MESSAGE, body=body))
+    await dead_letter_message(replace(MESSAGE, body=body))
     path = await snapshot(tmp_path / "dead.jsonl.gz")
-    [(_, gap)] = (await story("order-1", settings, snapshots=[path])).gaps
+    [(_, gap)] = (await trace("order-1", settings, snapshots=[path])).gaps
     assert "in S3" in gap
-    assert (await story(MESSAGE.message_id, settings, snapshots=[path])).gaps == ()
+    assert (await trace(MESSAGE.message_id, settings, snapshots=[path])).gaps == ()
 
 
-async def test_the_queue_itself_is_looked_at_only_when_asked_to_and_released(
+async def test_the_queue_is_received_from_only_on_request_and_released(
     sqs: SqsServer, settings: Settings
 ) -> None:
-    await bury(MESSAGE)
+    await dead_letter_message(MESSAGE)
     settings = {**settings, "RELAY_DLQ_URL": "dead"}
-    assert not whats(await story("order-1", settings), "dlq")
+    assert not descriptions(await trace("order-1", settings), "dlq")
     assert sqs.requests["ReceiveMessage"] == 0
-    found = await story("order-1", settings, scan_dlq=True, poll=0.0)
-    assert "in dead as refused_by_destination: no such thing" in whats(found, "dlq")
+    found = await trace("order-1", settings, scan_dlq=True, poll=0.0)
+    assert "in dead-letter queue dead as refused_by_destination: no such thing" in descriptions(
+        found, "dlq"
+    )
     assert sqs.queues["dead"].counts() == (1, 0, 0)
 
 
-async def test_a_dead_letter_queue_that_cannot_be_looked_at_is_a_gap(
+async def test_a_dead_letter_queue_that_cannot_be_read_is_a_gap(
     sqs: SqsServer, settings: Settings
 ) -> None:
-    unknown = await story("order-1", settings, scan_dlq=True, poll=0.0)
+    unknown = await trace("order-1", settings, scan_dlq=True, poll=0.0)
     assert "RELAY_DLQ_URL" in dict(unknown.gaps)["dlq"]
     sqs.faults.add(SqsFault(action="ReceiveMessage", error="AccessDenied", times=None))
-    denied = await story("order-1", {**settings, "RELAY_DLQ_URL": "dead"}, scan_dlq=True, poll=0.0)
+    denied = await trace("order-1", {**settings, "RELAY_DLQ_URL": "dead"}, scan_dlq=True, poll=0.0)
     assert "sqs:ReceiveMessage" in dict(denied.gaps)["dlq"]

@@ -17,13 +17,13 @@ from relay.local.sqs import SqsServer
 from relay.model.message import Message
 from relay.ops.trace.dead_letters import DeadLetterSource
 from relay.ops.trace.timeline import KnownIds
-from tests.ops.trace.conftest import MESSAGE, story, whats
-from tests.ops.trace.test_trace_dead_letters import bury, snapshot
+from tests.ops.trace.conftest import MESSAGE, descriptions, trace
+from tests.ops.trace.test_trace_dead_letters import dead_letter_message, snapshot
 
 Settings = dict[str, str]
-BUCKET = "story-payloads"
+BUCKET = "trace-payloads"
 ALLOWED = {"RELAY_PAYLOAD_BUCKETS": BUCKET}
-DIED = "in dead as refused_by_destination: no such thing"
+DEAD_LETTERED = "in dead-letter queue dead as refused_by_destination: no such thing"
 
 
 def pointing(key: str, message_id: str = MESSAGE.message_id, bucket: str = BUCKET) -> Message:
@@ -50,32 +50,32 @@ async def test_the_events_of_a_payload_in_s3_are_found(
     sqs: SqsServer, store: Callable[..., None], settings: Settings, tmp_path: Path
 ) -> None:
     store("film", name="shop/film", id="film-1")
-    await bury(pointing("film"))
+    await dead_letter_message(pointing("film"))
     path = await snapshot(tmp_path / "dead.jsonl.gz")
-    found = await story("film-1", settings | ALLOWED, snapshots=[path])
-    assert DIED in whats(found, "dlq")
+    found = await trace("film-1", settings | ALLOWED, snapshots=[path])
+    assert DEAD_LETTERED in descriptions(found, "dlq")
     assert found.known.events == {("shop/film", "film-1")}
     assert found.gaps == ()
     dead = {"RELAY_DLQ_URL": "dead"}
-    peeked = await story("film-1", settings | ALLOWED | dead, scan_dlq=True, poll=0.0)
-    assert DIED in whats(peeked, "dlq")
+    scanned = await trace("film-1", settings | ALLOWED | dead, scan_dlq=True, poll=0.0)
+    assert DEAD_LETTERED in descriptions(scanned, "dlq")
 
 
-async def test_a_payload_that_was_refused_is_found_by_the_id_that_it_claims(
+async def test_an_invalid_payload_is_found_by_the_id_in_it(
     sqs: SqsServer, store: Callable[..., None], settings: Settings, tmp_path: Path
 ) -> None:
     store("film", name="", id="film-9")
-    await bury(pointing("film"))
+    await dead_letter_message(pointing("film"))
     path = await snapshot(tmp_path / "dead.jsonl.gz")
-    found = await story("film-9", settings | ALLOWED, snapshots=[path])
-    assert DIED in whats(found, "dlq")
+    found = await trace("film-9", settings | ALLOWED, snapshots=[path])
+    assert DEAD_LETTERED in descriptions(found, "dlq")
 
 
 @pytest.mark.parametrize(
     ("bucket", "allowed", "why"),
     [
         (BUCKET, "", "RELAY_PAYLOAD_BUCKETS"),
-        (BUCKET, BUCKET, "s3://story-payloads/gone"),
+        (BUCKET, BUCKET, "s3://trace-payloads/gone"),
         ("nobodys", "nobodys", "s3://nobodys/gone"),
     ],
 )
@@ -89,33 +89,33 @@ async def test_a_payload_that_cannot_be_read_is_a_gap_with_its_reason(
     tmp_path: Path,
 ) -> None:
     store("film", name="shop/film", id="film-1")
-    await bury(pointing("gone", "m-2", bucket))
+    await dead_letter_message(pointing("gone", "m-2", bucket))
     path = await snapshot(tmp_path / "dead.jsonl.gz")
     named = {"RELAY_PAYLOAD_BUCKETS": allowed} if allowed else {}
-    [(source, gap)] = (await story("film-1", settings | named, snapshots=[path])).gaps
+    [(source, gap)] = (await trace("film-1", settings | named, snapshots=[path])).gaps
     assert source == "dead.jsonl.gz"
     assert gap.startswith("the events of 1 messages are in S3 and were not read: ")
     assert why in gap
-    known = await story("m-2", settings | named, snapshots=[path])
+    known = await trace("m-2", settings | named, snapshots=[path])
     assert known.gaps == ()
 
 
-async def test_a_payload_is_read_once_unless_a_name_in_it_becomes_known() -> None:
-    asked: list[str] = []
+async def test_a_payload_is_read_once_unless_an_id_in_it_becomes_known() -> None:
+    read_ids: list[str] = []
     messages = [pointing(key, f"m-{key}") for key in ("a", "b")]
 
     async def read(message: Message) -> DeadLetter:
-        asked.append(message.message_id)
+        read_ids.append(message.message_id)
         payload = json.dumps({"name": "n", "id": f"id-of-{message.message_id}"}).encode()
         return read_dead_letter(message, Rules(), payload=payload)
 
-    letters = DeadLetterSource("dlq", messages, read, 1_209_600.0)
+    source = DeadLetterSource("dlq", messages, read, 1_209_600.0)
     known = KnownIds("id-of-m-a")
-    assert (await letters.find(known)).moments
-    assert asked == ["m-a", "m-b"]
-    await letters.find(known)
-    assert asked == ["m-a", "m-b", "m-a"]
+    assert (await source.find(known)).entries
+    assert read_ids == ["m-a", "m-b"]
+    await source.find(known)
+    assert read_ids == ["m-a", "m-b", "m-a"]
     known.events.add(("n", "id-of-m-b"))
-    found = await letters.find(known)
-    assert asked[3:] == ["m-a", "m-b"]
-    assert len(found.moments) == 6
+    found = await source.find(known)
+    assert read_ids[3:] == ["m-a", "m-b"]
+    assert len(found.entries) == 6

@@ -32,7 +32,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 @asynccontextmanager
 async def open_rig(name: str, attributes: dict[str, str]) -> AsyncIterator[Rig]:
     clock = ManualClock(time.time())
-    # Not by `open_queue`: the general client that it asks takes its time to load.
+    # Not with `open_queue`: the botocore client that it uses takes long to load.
     async with (
         SqsServer(clock=clock) as server,
         open_session() as session,

@@ -1,4 +1,4 @@
-"""A queue on a real socket with a clock moved by hand, and a poller on it."""
+"""A queue on a real socket with a manual clock, and a poller on it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relay.aws.sqs import Queue
 from relay.aws.sqs_values import Outgoing, Sent
 from relay.delivery.retention import Retention
 from relay.local.clock import ManualClock
-from relay.local.sqs.queue import Queue as Inside
+from relay.local.sqs.queue import Queue as ServerQueue
 from relay.local.sqs.server import SqsServer
 from relay.model.facts import Fact
 from relay.model.message import Message
@@ -30,7 +30,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 class Script:
-    """A handler that does what it is told for each body, `Delivered` by default."""
+    """A handler with a scripted outcome for each body, `Delivered` by default."""
 
     def __init__(self) -> None:
         self.started: list[str] = []
@@ -63,13 +63,13 @@ class Script:
         self.gates.update({body: asyncio.Event() for body in bodies})
 
     def free(self, *bodies: str) -> None:
-        """Let these go on, all of them if none is named."""
+        """Let these end; all of them if none is given."""
         for body in bodies or tuple(self.gates):
             self.gates.pop(body).set()
 
 
 class ManualGate:
-    """A way that a test opens and closes."""
+    """A gate that a test opens and closes."""
 
     def __init__(self, *, accepting: bool = True) -> None:
         self.waiting = 0
@@ -95,30 +95,30 @@ class ManualGate:
 
 
 class Rig:
-    """Everything that a scenario needs."""
+    """A local queue, a clock, a scripted handler and the facts of its pollers."""
 
     def __init__(self, server: SqsServer, clock: ManualClock, queue: Queue) -> None:
         self.server = server
         self.clock = clock
         self.queue = queue
-        self.wire = queue._wire
+        self.wire = queue._client
         self.facts: list[Fact] = []
-        self.calls = 0  # under way, receives not counted
+        self.calls = 0  # open requests except receives
         self.handler = Script()
 
     @property
-    def inside(self) -> Inside:
-        """The queue as it is in the server."""
+    def server_queue(self) -> ServerQueue:
+        """The queue inside the server."""
         return self.server.queues[self.queue.name]
 
     @property
     def states(self) -> dict[str, str]:
-        """Where each message is, by its body."""
-        return {stored.body: stored.state for stored in self.inside.messages()}
+        """The state of each message, by its body."""
+        return {stored.body: stored.state for stored in self.server_queue.messages()}
 
     @property
     def counts(self) -> Counter[str]:
-        """How many facts of each kind were stated."""
+        """The number of facts of each kind."""
         return Counter(type(fact).__name__ for fact in self.facts)
 
     async def send(self, bodies: Iterable[str], group: str | None = None) -> None:
@@ -145,7 +145,7 @@ class Rig:
 
     @asynccontextmanager
     async def running(self, **options: Any) -> AsyncIterator[Poller]:
-        """A poller that runs for the block and is stopped in order at its end."""
+        """A poller that runs for the block and is stopped at its end."""
         poller = self.poller(**options)
         async with asyncio.TaskGroup() as tasks:
             run = tasks.create_task(poller.run())
@@ -154,16 +154,16 @@ class Rig:
             await self.pass_time(run.done)
 
     async def pass_time(self, condition: Callable[[], object], step: float = 1.0) -> None:
-        """Let the clock run, step by step, until the condition holds."""
+        """Advance the clock step by step until the condition holds."""
         async with asyncio.timeout(PATIENCE):
             while not condition():
                 self.clock.advance(step)
-                await asyncio.sleep(0.002)  # who has been woken calls, and polls are answered
+                await asyncio.sleep(0.002)  # woken tasks send requests, and polls are answered
                 while self.calls:  # noqa: ASYNC110 - the answers come over a socket
                     await asyncio.sleep(0.001)
 
     def count_calls(self) -> None:
-        """Let `pass_time` know what is under way: no time passes during a call."""
+        """Count open requests for `pass_time`: no time passes during a request."""
         call = self.queue._call
 
         async def counted(action: str, **request: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The documented example, as it is run by a reader."""
+"""The documented example, run as a reader runs it."""
 
 from __future__ import annotations
 

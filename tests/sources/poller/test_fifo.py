@@ -1,4 +1,4 @@
-"""The order within groups."""
+"""The order of messages within FIFO groups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relay.local.sqs.faults import Request
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.sources.poller.lease import Lease
-from relay.sources.poller.scheduler import GroupLine
+from relay.sources.poller.scheduler import GroupScheduler
 from tests.sources.poller.rig import Rig, until
 
 
@@ -49,13 +49,13 @@ async def test_a_held_group_is_released_in_reverse_with_its_head_last(fifo: Rig)
     changed: list[str] = []
     serials: dict[str, str] = {}
 
-    def note(request: Request) -> None:
+    def record(request: Request) -> None:
         if request.action == "ChangeMessageVisibilityBatch":
             changed.extend(serials[e["ReceiptHandle"]] for e in request.payload["Entries"])
 
-    fifo.server._app._faults = note
+    fifo.server._app._faults = record
     async with fifo.running() as poller:
-        await until(lambda: fifo.handler.running and poller.status.max_in_flight == 4)
+        await until(lambda: fifo.handler.running and poller.status.in_flight == 4)
         assert poller._deliveries is not None
         serials.update({one.handle: one.message.body.decode() for one in poller._deliveries.leases})
         fifo.handler.free()
@@ -71,30 +71,30 @@ async def test_a_dead_lettered_head_lets_its_group_go_on(fifo: Rig) -> None:
     assert fifo.handler.started == ["a1", "a2"]
 
 
-async def test_a_dead_lettered_head_parks_its_group_where_asked(fifo: Rig) -> None:
+async def test_a_dead_lettered_head_parks_its_group_if_configured(fifo: Rig) -> None:
     await fifo.send(["a1", "a2"], group="a")
     await fifo.send(["b1"], group="b")
     fifo.handler.answers["a1"] = Reject("bad", "It is bad.")
-    async with fifo.running(limits={"park": True}) as poller:
+    async with fifo.running(limits={"stop_on_reject": True}) as poller:
         await until(lambda: list(fifo.states) == ["a2"])
         end = fifo.clock.time() + 2_000
         await fifo.pass_time(lambda: fifo.clock.time() >= end, step=5)
         assert fifo.states.keys() == {"a2"}
-        assert poller.status.max_in_flight == 0
-        assert [stored.receive_count for stored in fifo.inside.messages()] <= [4]
+        assert poller.status.in_flight == 0
+        assert [stored.receive_count for stored in fifo.server_queue.messages()] <= [4]
     assert fifo.handler.started.count("a2") == 0
 
 
-async def test_a_stop_gives_groups_back_in_reverse(fifo: Rig) -> None:
+async def test_a_stop_releases_groups_in_reverse(fifo: Rig) -> None:
     bodies = [f"m{i}" for i in range(5)]
     await fifo.send(bodies, group="g")
     fifo.handler.hold("m0")
     async with fifo.running() as poller:
-        await until(lambda: fifo.handler.running and poller.status.max_in_flight == 5)
+        await until(lambda: fifo.handler.running and poller.status.in_flight == 5)
         poller.stop()
-        await fifo.pass_time(lambda: poller.status.max_in_flight == 1)
+        await fifo.pass_time(lambda: poller.status.in_flight == 1)
         fifo.handler.free()
-        await until(lambda: poller.status.max_in_flight == 0)
+        await until(lambda: poller.status.in_flight == 0)
     async with fifo.running():
         await until(lambda: not fifo.states)
     assert fifo.handler.started == bodies
@@ -102,7 +102,7 @@ async def test_a_stop_gives_groups_back_in_reverse(fifo: Rig) -> None:
 
 def lease(group: str, number: int) -> Lease:
     message = Message(body=b"", message_id=f"{group}{number}", queue="q.fifo", group_id=group)
-    return Lease(message, handle="", taken_at=0, deadline=30, renew_at=15)
+    return Lease(message, handle="", received_at=0, deadline=30, renew_at=15)
 
 
 outcomes = st.sampled_from([Delivered(), Reject("bad", "It is bad."), Retry("wait"), None])
@@ -116,13 +116,13 @@ steps = st.one_of(
 @given(st.lists(steps, max_size=60), st.booleans())
 def test_no_message_overtakes_another_of_its_group(
     script: list[tuple[str, object]],
-    park: bool,
+    stop_on_reject: bool,
 ) -> None:
-    line = GroupLine(park=park)
+    line = GroupScheduler(stop_on_reject=stop_on_reject)
     sent: dict[str, int] = defaultdict(int)
     waiting: list[Lease] = []
     running: list[Lease] = []
-    blocked: set[str] = set()  # an earlier one went back to the queue: nothing later may start
+    blocked: set[str] = set()  # an earlier message was released: no later one may start
     ended = 0
     for what, argument in script:
         if what == "add" and argument not in blocked:

@@ -1,4 +1,4 @@
-"""How long messages stay ours, and what happens when they don't."""
+"""Leases: extensions, and what happens when a lease is lost."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from tests.sources.poller.rig import ManualGate, Rig, until
 HOURS = 3_600.0
 
 
-async def test_what_is_in_hand_stays_hidden_for_as_long_as_it_takes(rig: Rig) -> None:
+async def test_messages_in_flight_stay_hidden_for_as_long_as_it_takes(rig: Rig) -> None:
     await rig.send(["slow", "buffered"])
     rig.handler.hold("slow", "buffered")
     async with rig.running(limits={"handler_concurrency": 1}) as poller:
-        await until(lambda: poller.status.max_in_flight == 2)
+        await until(lambda: poller.status.in_flight == 2)
         end = rig.clock.time() + 200
         await rig.pass_time(lambda: rig.clock.time() >= end, step=2)
-        assert [stored.receive_count for stored in rig.inside.messages()] == [1, 1]
+        assert [stored.receive_count for stored in rig.server_queue.messages()] == [1, 1]
         rig.handler.free()
         await until(lambda: not rig.states)
     assert len(rig.handler.started) == 2
     assert not rig.counts["LeaseLost"]
 
 
-async def test_extensions_go_in_tens(rig: Rig) -> None:
+async def test_extensions_are_sent_in_batches_of_ten(rig: Rig) -> None:
     await rig.change(VisibilityTimeout="300")
     bodies = [f"m{i}" for i in range(30)]
     await rig.send(bodies)
@@ -41,7 +41,7 @@ async def test_extensions_go_in_tens(rig: Rig) -> None:
         await until(lambda: not rig.states)
 
 
-async def test_nothing_is_held_past_the_twelve_hours_that_sqs_allows(rig: Rig) -> None:
+async def test_no_lease_is_extended_past_the_twelve_hours_of_sqs(rig: Rig) -> None:
     await rig.change(VisibilityTimeout="3600")
     await rig.send(["endless"])
     rig.handler.hold("endless")
@@ -70,13 +70,15 @@ async def test_a_refused_extension_loses_the_lease_and_the_late_delete_is_counte
     async with rig.running():
         await until(lambda: rig.handler.running)
         await rig.pass_time(lambda: rig.counts["LeaseLost"])
-        (stored,) = rig.inside.messages()
+        (stored,) = rig.server_queue.messages()
         rig.handler.free()
         await rig.pass_time(lambda: not rig.states)
     assert DeletedLate(stored.message_id) in rig.facts
 
 
-async def test_an_extension_that_may_work_later_is_tried_until_the_lease_ends(rig: Rig) -> None:
+async def test_a_transient_failure_of_an_extension_is_retried_until_the_lease_ends(
+    rig: Rig,
+) -> None:
     await rig.send(["slow"])
     rig.handler.hold("slow")
     rig.server.faults.add(
@@ -101,10 +103,10 @@ async def test_an_extension_without_an_answer_delays_none_of_the_others(rig: Rig
     async with rig.running():
         await until(lambda: "early" in rig.handler.running)
         await until(lambda: rig.server.requests["ReceiveMessage"] == 2)
-        await rig.clock.until_asleep(3)  # the extender, the reader of the retention and the poll
+        await rig.clock.until_asleep(3)  # the heartbeat, the retention and the poll
         rig.clock.advance(20)
         await until(lambda: rig.server.requests["ChangeMessageVisibilityBatch"] == 1)
-        await until(lambda: rig.server.requests["ReceiveMessage"] == 3)  # a lease of its own time
+        await until(lambda: rig.server.requests["ReceiveMessage"] == 3)  # its lease begins later
         await rig.send(["late"])
         await until(lambda: "late" in rig.handler.running)
         rig.clock.advance(20)
@@ -115,14 +117,14 @@ async def test_an_extension_without_an_answer_delays_none_of_the_others(rig: Rig
         await rig.pass_time(lambda: not rig.states)
 
 
-async def test_a_lost_message_that_has_not_started_is_not_started(rig: Rig) -> None:
+async def test_a_waiting_message_that_loses_its_lease_is_not_started(rig: Rig) -> None:
     await rig.send(["first"])
     rig.handler.hold("first")
     async with rig.running(limits={"handler_concurrency": 1}) as poller:
         await until(lambda: rig.handler.running)
         await rig.send(["second"])
-        await until(lambda: poller.status.max_in_flight == 2)
-        rig.clock.advance(31)  # at one stroke: a suspended process extends nothing
+        await until(lambda: poller.status.in_flight == 2)
+        rig.clock.advance(31)  # in one step: a suspended process extends nothing
         await until(lambda: rig.counts["LeaseLost"] == 2)
         assert rig.handler.started == ["first"]
         rig.handler.free()
@@ -130,23 +132,25 @@ async def test_a_lost_message_that_has_not_started_is_not_started(rig: Rig) -> N
     assert rig.handler.started.count("second") == 1
 
 
-async def test_a_process_that_was_suspended_notices_that_its_leases_ran_out(rig: Rig) -> None:
+async def test_a_suspended_process_notices_that_its_leases_have_ended(rig: Rig) -> None:
     await rig.send(["m"])
     rig.handler.hold("m")
     async with rig.running() as poller:
         await until(lambda: rig.handler.running)
-        (stored,) = rig.inside.messages()
+        (stored,) = rig.server_queue.messages()
         rig.clock.advance(1_000)
         await until(lambda: LeaseLost(stored.message_id) in rig.facts)
-        # What is visible again comes to us as to anybody, and renews what is in hand.
+        # The message is visible again. Receiving it renews its lease.
         await rig.pass_time(lambda: rig.states == {"m": "in_flight"}, step=0.1)
-        assert poller.status.max_in_flight == 1
+        assert poller.status.in_flight == 1
         rig.handler.free()
         await rig.pass_time(lambda: not rig.states)
     assert rig.handler.started == ["m"]
 
 
-async def test_a_lost_message_that_waits_for_a_closed_way_is_withdrawn(rig: Rig) -> None:
+async def test_a_message_that_loses_its_lease_while_the_gate_is_closed_is_withdrawn(
+    rig: Rig,
+) -> None:
     await rig.send(["m"])
     rig.handler.hold("m")
     gate = ManualGate()
@@ -161,7 +165,7 @@ async def test_a_lost_message_that_waits_for_a_closed_way_is_withdrawn(rig: Rig)
     assert rig.handler.started == ["m", "m"]
 
 
-async def test_an_outage_of_hours_costs_no_receive_of_what_is_in_hand(rig: Rig) -> None:
+async def test_an_outage_of_hours_costs_no_receives(rig: Rig) -> None:
     await rig.change(VisibilityTimeout="1200")
     bodies = [f"m{i}" for i in range(20)]
     await rig.send(bodies)
@@ -172,14 +176,14 @@ async def test_an_outage_of_hours_costs_no_receive_of_what_is_in_hand(rig: Rig) 
         gate.set(accepting=False)
         end = rig.clock.time() + 6 * HOURS
         await rig.pass_time(lambda: rig.clock.time() >= end, step=120)
-        assert {stored.receive_count for stored in rig.inside.messages()} == {1}
+        assert {stored.receive_count for stored in rig.server_queue.messages()} == {1}
         gate.set(accepting=True)
         rig.handler.free()
         await rig.pass_time(lambda: not rig.states)
     assert len(rig.handler.started) == 20
 
 
-async def test_the_last_word_on_visibility_is_not_undone_by_an_extension_under_way(
+async def test_an_open_extension_does_not_undo_a_later_visibility_change(
     rig: Rig,
 ) -> None:
     await rig.send(["m"])
@@ -191,8 +195,8 @@ async def test_the_last_word_on_visibility_is_not_undone_by_an_extension_under_w
         rig.clock.advance(20)
         await until(lambda: rig.server.requests["ChangeMessageVisibilityBatch"] == 1)
         rig.handler.free()
-        await rig.clock.until_asleep(4)  # the extender, the reader of the retention and two answers
+        await rig.clock.until_asleep(4)  # the heartbeat, the retention and two answers
         rig.clock.advance(5)
-        await until(lambda: poller.status.max_in_flight == 0)
-        (stored,) = rig.inside.messages()
+        await until(lambda: poller.status.in_flight == 0)
+        (stored,) = rig.server_queue.messages()
         assert stored.visible_at - rig.clock.time() > 490

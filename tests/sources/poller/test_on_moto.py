@@ -1,4 +1,4 @@
-"""What moto's server can do, on moto's server and on real time."""
+"""The poller on moto's server, as far as moto goes, in real time."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import asyncio
 
 import pytest
 
-from relay import Poller
 from relay.aws.session import open_session
 from relay.aws.sqs import open_queue
 from relay.aws.sqs_values import Outgoing
 from relay.model.outcome import Reject, Retry
-from relay.sources.poller import Limits
+from relay.sources.poller import Limits, Poller
 from tests.sources.poller.rig import Script, until
 
 
@@ -44,7 +43,7 @@ async def test_messages_are_delivered_rejected_retried_and_released(suffix: str)
             poller = Poller(queue, handler, limits=Limits(wait=1))
             run = asyncio.create_task(poller.run())
             await until(lambda: handler.started.count("m1") == 2)
-            await until(lambda: poller.status.max_in_flight <= 2)
+            await until(lambda: poller.status.in_flight <= 2)
             poller.stop()
             poller.stop()
             await run

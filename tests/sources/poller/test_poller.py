@@ -1,4 +1,4 @@
-"""What a poller does with messages, and how much it takes."""
+"""What a poller does with messages, and how many it receives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from relay.model.outcome import Reject, Retry
 from tests.sources.poller.rig import ManualGate, Rig, until
 
 
-async def test_delivered_messages_leave_the_queue_in_tens(rig: Rig) -> None:
+async def test_delivered_messages_are_deleted_in_batches_of_ten(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(35)]
     await rig.send(bodies)
     async with rig.running(limits={"linger": 0.1}):
@@ -26,26 +26,26 @@ async def test_a_rejected_message_is_deleted_too(rig: Rig) -> None:
         await until(lambda: not rig.states)
 
 
-async def test_a_message_that_must_wait_comes_again_after_the_seconds_that_were_named(
+async def test_a_retried_message_is_delivered_again_after_its_seconds(
     rig: Rig,
 ) -> None:
     await rig.send(["later"])
     rig.handler.answers["later"] = Retry("not now", after=120.0)
     async with rig.running() as poller:
-        await until(lambda: rig.handler.started and poller.status.max_in_flight == 0)
-        (stored,) = rig.inside.messages()
+        await until(lambda: rig.handler.started and poller.status.in_flight == 0)
+        (stored,) = rig.server_queue.messages()
         assert stored.visible_at == rig.clock.time() + 120
         rig.handler.answers.clear()
         await rig.pass_time(lambda: not rig.states, step=10)
     assert rig.handler.started == ["later"] * 2
 
 
-async def test_a_wait_that_nobody_named_is_short_at_first(rig: Rig) -> None:
+async def test_a_retry_without_seconds_is_short_at_first(rig: Rig) -> None:
     await rig.send(["later"])
     rig.handler.answers["later"] = Retry("not now")
     async with rig.running() as poller:
-        await until(lambda: rig.handler.started and poller.status.max_in_flight == 0)
-        (stored,) = rig.inside.messages()
+        await until(lambda: rig.handler.started and poller.status.in_flight == 0)
+        (stored,) = rig.server_queue.messages()
         assert rig.clock.time() + 1 <= stored.visible_at <= rig.clock.time() + 2
 
 
@@ -53,32 +53,32 @@ async def test_a_handler_that_raises_keeps_its_message_and_harms_no_other(rig: R
     await rig.send(["bad", "good"])
     rig.handler.answers["bad"] = ValueError("of the handler's own")
     async with rig.running() as poller:
-        await until(lambda: poller.status.max_in_flight == 0 and len(rig.handler.started) == 2)
+        await until(lambda: poller.status.in_flight == 0 and len(rig.handler.started) == 2)
         assert list(rig.states) == ["bad"]
     assert [type(f.error) for f in rig.facts if isinstance(f, HandlerRaised)] == [ValueError]
 
 
-async def test_a_place_is_taken_before_a_receive(rig: Rig) -> None:
+async def test_capacity_is_reserved_before_a_receive(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(10)]
     await rig.send(bodies)
     rig.handler.hold(*bodies)
     async with rig.running(limits={"max_in_flight": 3}) as poller:
         await until(lambda: len(rig.handler.running) == 3)
         assert sorted(rig.states.values()) == ["in_flight"] * 3 + ["visible"] * 7
-        assert poller.status.max_in_flight == 3
+        assert poller.status.in_flight == 3
         rig.handler.free()
         await until(lambda: not rig.states)
     assert rig.handler.most == 3
 
 
-async def test_bytes_in_hand_are_bounded_before_anything_has_arrived(rig: Rig) -> None:
+async def test_bytes_in_flight_are_limited_before_messages_arrive(rig: Rig) -> None:
     await rig.change(MaximumMessageSize="10000")
     bodies = [f"{i}".zfill(4_000) for i in range(6)]
     await rig.send(bodies)
     rig.handler.hold(*bodies)
     async with rig.running(limits={"max_in_flight_bytes": 20_000}):
-        # Two may arrive at their largest. Known to be small they leave room for one at a time,
-        # until three take 12,000 bytes and another could have 10,000.
+        # There is capacity for two of the largest size. Once known to be small they leave capacity
+        # for one at a time, until three have 12,000 bytes and another could have 10,000.
         await until(lambda: len(rig.handler.running) == 3)
         assert sorted(rig.states.values()) == ["in_flight"] * 3 + ["visible"] * 3
         rig.handler.free()
@@ -89,10 +89,10 @@ async def test_an_idle_queue_costs_one_long_poll_at_a_time(rig: Rig) -> None:
     async with rig.running():
         await until(lambda: rig.server.requests["ReceiveMessage"] == 1)
         await rig.pass_time(lambda: rig.server.requests["ReceiveMessage"] == 4)
-        assert rig.server.requests.total() == 4 + 2  # the queue was made and read
+        assert rig.server.requests.total() == 4 + 2  # the queue was created and read
 
 
-async def test_more_receivers_work_while_receives_come_back_full(rig: Rig) -> None:
+async def test_more_receivers_run_while_receives_come_back_full(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(40)]
     await rig.send(bodies)
     rig.handler.hold(*bodies)
@@ -108,25 +108,25 @@ async def test_more_receivers_work_while_receives_come_back_full(rig: Rig) -> No
     assert under_way[0] <= 9
 
 
-async def test_nothing_is_received_while_the_way_is_closed_and_then_one_at_first(
+async def test_nothing_is_received_while_the_gate_is_closed_and_then_one_message_first(
     rig: Rig,
 ) -> None:
     await rig.send([f"m{i}" for i in range(10)])
     gate = ManualGate(accepting=False)
     rig.handler.hold(*(f"m{i}" for i in range(10)))
-    asked: list[int] = []
+    requested: list[int] = []
 
-    def note(request: Request) -> None:
+    def record(request: Request) -> None:
         if request.action == "ReceiveMessage":
-            asked.append(request.payload["MaxNumberOfMessages"])
+            requested.append(request.payload["MaxNumberOfMessages"])
 
     async with rig.running(gate=gate, limits={"receivers": 1}):
         await until(lambda: gate.waiting)
         assert rig.server.requests["ReceiveMessage"] == 0
-        rig.server._app._faults = note
+        rig.server._app._faults = record
         gate.set(accepting=True)
         await until(lambda: len(rig.handler.running) == 10)
-        assert asked[0] == 1
+        assert requested[0] == 1
         rig.handler.free()
         await until(lambda: not rig.states)
 
@@ -138,9 +138,9 @@ async def test_no_tenant_takes_more_than_its_share_while_others_wait(rig: Rig) -
     await rig.send(quiet, group="quiet")
     rig.handler.hold(*noisy, *quiet)
     async with rig.running(limits={"handler_concurrency": 8}) as poller:
-        await until(lambda: poller.status.max_in_flight == 24)
-        taken = list(rig.handler.running)
-        rig.handler.free(*taken[:4])
+        await until(lambda: poller.status.in_flight == 24)
+        running = list(rig.handler.running)
+        rig.handler.free(*running[:4])
         await until(lambda: len(rig.handler.started) == 12)
         assert sum(body.startswith("quiet") for body in rig.handler.running) == 4
         rig.handler.free()
@@ -155,14 +155,14 @@ async def test_two_pollers_share_a_queue(rig: Rig) -> None:
     assert sorted(rig.handler.started) == sorted(bodies)
 
 
-async def test_a_second_delivery_of_what_is_in_hand_is_not_started_again(rig: Rig) -> None:
+async def test_a_second_receive_of_a_message_in_flight_is_not_started_again(rig: Rig) -> None:
     await rig.send(["twin"])
     rig.handler.hold("twin")
     rig.server.faults.add(Fault(action="ReceiveMessage", duplicate=True))
     async with rig.running() as poller:
-        await until(lambda: [s.state for s in rig.inside.messages()] == ["in_flight"] * 2)
+        await until(lambda: [s.state for s in rig.server_queue.messages()] == ["in_flight"] * 2)
         await asyncio.sleep(0)
-        assert poller.status.max_in_flight == 1
+        assert poller.status.in_flight == 1
         rig.handler.free()
         await until(lambda: not rig.states)
     assert rig.handler.started == ["twin"]

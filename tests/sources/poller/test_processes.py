@@ -1,4 +1,4 @@
-"""Real signals to real processes, on real time."""
+"""Real signals to real processes, in real time."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def working(seconds: float) -> AsyncIterator[Worker]:
         await worker.left()
 
 
-async def test_sigterm_with_a_full_hand_leaves_nothing_locked(server: SqsServer) -> None:
+async def test_sigterm_with_messages_in_flight_leaves_none_hidden(server: SqsServer) -> None:
     async with working(seconds=60) as worker:
         await until(lambda: worker.count("start") == len(BODIES))
         worker.process.send_signal(signal.SIGTERM)
@@ -103,7 +103,7 @@ async def test_a_process_killed_in_mid_flight_loses_nothing(server: SqsServer) -
             assert {line.split()[1] for line in other.lines} == set(BODIES)
 
 
-async def test_a_process_stopped_for_longer_than_its_leases_shares_with_the_others(
+async def test_a_process_suspended_for_longer_than_its_leases_loses_nothing(
     server: SqsServer,
 ) -> None:
     async with working(seconds=0.2) as stopped:

@@ -1,4 +1,4 @@
-"""What goes wrong between the queue and us."""
+"""Receiving while calls to the queue fail."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from relay.aws.errors import AwsError
 from relay.local.sqs.faults import Fault
 from relay.model.facts import Fact, ReceivingChanged
-from relay.sources.poller.receive_health import HALTED_FOR, ReceiveHealth
+from relay.sources.poller.receive_gate import HALTED_PAUSE, ReceiveHealth
 from tests.sources.poller.rig import Rig, until
 
 
@@ -21,15 +21,15 @@ from tests.sources.poller.rig import Rig, until
         Fault(action="ReceiveMessage", refuse=True, times=3),
     ],
 )
-async def test_passing_trouble_is_waited_out_and_stated_at_its_start_and_end(
+async def test_transient_failures_are_waited_out_and_reported_at_their_start_and_end(
     rig: Rig, fault: Fault
 ) -> None:
     await rig.send(["m"])
     rig.server.faults.add(fault)
     async with rig.running():
         await rig.pass_time(lambda: not rig.states, step=0.2)
-    told = [fact.state for fact in rig.facts if isinstance(fact, ReceivingChanged)]
-    assert told == ["backing-off", "open"]
+    states = [fact.state for fact in rig.facts if isinstance(fact, ReceivingChanged)]
+    assert states == ["backing-off", "open"]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ async def test_passing_trouble_is_waited_out_and_stated_at_its_start_and_end(
         ("QueueDoesNotExist", "main"),
     ],
 )
-async def test_what_a_person_must_mend_halts_names_it_and_recovers_by_itself(
+async def test_a_failure_that_a_person_must_fix_halts_is_named_and_recovers_by_itself(
     rig: Rig, code: str, named: str
 ) -> None:
     await rig.send(["m"])
@@ -52,10 +52,10 @@ async def test_what_a_person_must_mend_halts_names_it_and_recovers_by_itself(
         await rig.pass_time(lambda: not rig.states)
         assert poller.status.state == "open"
     assert rig.server.requests["ReceiveMessage"] <= 5
-    assert rig.clock.time() - start >= 2 * 0.8 * HALTED_FOR
+    assert rig.clock.time() - start >= 2 * 0.8 * HALTED_PAUSE
 
 
-async def test_the_queue_is_read_until_it_answers(rig: Rig) -> None:
+async def test_the_attributes_are_requested_until_the_queue_answers(rig: Rig) -> None:
     await rig.send(["m"])
     rig.server.faults.add(
         Fault(action="GetQueueAttributes", error="AccessDeniedException", status=400)
@@ -66,7 +66,7 @@ async def test_the_queue_is_read_until_it_answers(rig: Rig) -> None:
         await rig.pass_time(lambda: not rig.states)
 
 
-async def test_what_may_not_be_deleted_is_not_taken_either(rig: Rig) -> None:
+async def test_nothing_is_received_while_deletes_are_denied(rig: Rig) -> None:
     await rig.change(VisibilityTimeout="600")
     await rig.send(["first"])
     rig.server.faults.add(
@@ -81,13 +81,13 @@ async def test_what_may_not_be_deleted_is_not_taken_either(rig: Rig) -> None:
         await rig.pass_time(lambda: poller.status.state == "open")
 
 
-async def test_a_lost_answer_of_a_fifo_queue_is_asked_for_again(fifo: Rig) -> None:
+async def test_a_lost_answer_of_a_fifo_queue_is_requested_again(fifo: Rig) -> None:
     await fifo.send(["a", "b", "c"], group="g")
     fifo.server.faults.add(Fault(action="ReceiveMessage", drop=True))
     start = fifo.clock.time()
     async with fifo.running():
         await fifo.pass_time(lambda: not fifo.states, step=0.2)
-        assert fifo.clock.time() - start < 15  # the same messages, not those of a lapsed lease
+        assert fifo.clock.time() - start < 15  # received again at once, not after a lease has ended
     assert fifo.handler.started == ["a", "b", "c"]
 
 
@@ -99,7 +99,7 @@ async def test_a_lost_answer_of_a_standard_queue_delays_and_loses_nothing(rig: R
     assert sorted(rig.handler.started) == ["a", "b", "c"]
 
 
-def test_a_change_is_told_once_with_the_length_of_what_it_ended() -> None:
+def test_a_change_is_reported_once_with_the_length_of_the_last_state() -> None:
     facts: list[Fact] = []
     time = [100.0]
     receive_health = ReceiveHealth(observe=facts.append, clock=lambda: time[0])
@@ -110,8 +110,8 @@ def test_a_change_is_told_once_with_the_length_of_what_it_ended() -> None:
     time[0] = 110.0
     receive_health.failed("delete", denied)
     time[0] = 130.0
-    receive_health.passed("receive")
-    receive_health.passed("delete")
+    receive_health.succeeded("receive")
+    receive_health.succeeded("delete")
     assert [(f.state, f.seconds) for f in facts if isinstance(f, ReceivingChanged)] == [
         ("backing-off", 0.0),
         ("halted", 10.0),
@@ -119,17 +119,17 @@ def test_a_change_is_told_once_with_the_length_of_what_it_ended() -> None:
     ]
 
 
-def test_passing_trouble_of_a_call_that_nobody_repeats_is_over_when_another_is_answered() -> None:
+def test_a_transient_failure_of_a_call_that_is_not_repeated_ends_with_another_success() -> None:
     facts: list[Fact] = []
     time = [100.0]
     receive_health = ReceiveHealth(observe=facts.append, clock=lambda: time[0])
     receive_health.failed(
         "change visibility", AwsError("IncompleteResponse", "connection", "no answer")
     )
-    receive_health.passed("receive")
-    assert receive_health.state == "backing-off", "it was asked for before its pause was over"
+    receive_health.succeeded("receive")
+    assert receive_health.state == "backing-off", "its pause is not over yet"
     time[0] = 200.0
-    receive_health.passed("receive")
+    receive_health.succeeded("receive")
     assert receive_health.state == "open"
     assert [fact.state for fact in facts if isinstance(fact, ReceivingChanged)] == [
         "backing-off",
@@ -137,12 +137,12 @@ def test_passing_trouble_of_a_call_that_nobody_repeats_is_over_when_another_is_a
     ]
 
 
-def test_what_a_person_must_mend_stands_until_the_same_call_is_answered() -> None:
+def test_a_failure_that_a_person_must_fix_lasts_until_the_same_call_succeeds() -> None:
     time = [100.0]
     receive_health = ReceiveHealth(clock=lambda: time[0])
     receive_health.failed("delete", AwsError("AccessDenied", "denied", "grant sqs:DeleteMessage"))
     time[0] = 200.0
-    receive_health.passed("receive")
+    receive_health.succeeded("receive")
     assert receive_health.state == "halted"
-    receive_health.passed("delete")
+    receive_health.succeeded("delete")
     assert receive_health.state == "open"

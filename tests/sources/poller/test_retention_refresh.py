@@ -1,24 +1,23 @@
-"""The queue's retention, read again while the poller runs."""
+"""The queue's retention is read again while the poller runs."""
 
 from __future__ import annotations
 
-from relay.delivery.retention import Retention
+from relay.delivery.retention import REFRESH_EVERY, Retention
 from relay.local.sqs.faults import Fault
-from relay.sources.poller.expiring import READ_EVERY
 from tests.sources.poller.rig import Rig
 
 
-async def test_a_reading_that_fails_leaves_the_last_one_and_the_next_one_counts(rig: Rig) -> None:
+async def test_a_failed_read_keeps_the_last_retention_and_the_next_read_counts(rig: Rig) -> None:
     retention = Retention(clock=rig.clock.time)
     async with rig.running(retention=retention):
         await rig.pass_time(lambda: retention.seconds is not None)
-        first, asked = retention.seconds, rig.server.requests["GetQueueAttributes"]
+        first, requested = retention.seconds, rig.server.requests["GetQueueAttributes"]
         await rig.change(MessageRetentionPeriod="600")
         rig.server.faults.add(
             Fault(action="GetQueueAttributes", error="AccessDeniedException", status=400)
         )
-        rig.clock.advance(READ_EVERY)
-        await rig.pass_time(lambda: rig.server.requests["GetQueueAttributes"] == asked + 1)
+        rig.clock.advance(REFRESH_EVERY)
+        await rig.pass_time(lambda: rig.server.requests["GetQueueAttributes"] == requested + 1)
         assert retention.seconds == first
-        rig.clock.advance(READ_EVERY)
+        rig.clock.advance(REFRESH_EVERY)
         await rig.pass_time(lambda: retention.seconds == 600)

@@ -1,4 +1,4 @@
-"""A stop takes no more, finishes what it can and leaves nothing locked."""
+"""A stop receives no more, finishes what it can and leaves no message hidden."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import pytest
 from relay.local.sqs.faults import Fault
 from relay.model.outcome import Retry
 from relay.sources.poller.deliveries import Deliveries
-from relay.sources.poller.receive_health import ReceiveHealth
-from relay.sources.poller.receiver import Room
-from relay.sources.poller.scheduler import FairLine
+from relay.sources.poller.receive_gate import ReceiveHealth
+from relay.sources.poller.receiver import Capacity
+from relay.sources.poller.scheduler import FairScheduler
 from relay.sources.poller.settling import Settler
 from tests.sources.poller.rig import PATIENCE, ManualGate, Rig, until
 
 
-async def test_what_is_in_hand_is_finished_and_the_rest_is_released(rig: Rig) -> None:
+async def test_started_messages_are_finished_and_the_others_released(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(10)]
     await rig.send(bodies)
     rig.handler.hold(*bodies)
     async with rig.running(limits={"handler_concurrency": 4}) as poller:
-        await until(lambda: poller.status.max_in_flight == 10 and len(rig.handler.running) == 4)
+        await until(lambda: poller.status.in_flight == 10 and len(rig.handler.running) == 4)
         poller.stop()
-        await rig.pass_time(lambda: poller.status.max_in_flight == 4)
+        await rig.pass_time(lambda: poller.status.in_flight == 4)
         rig.handler.free()
-        await until(lambda: poller.status.max_in_flight == 0)
+        await until(lambda: poller.status.in_flight == 0)
         assert list(rig.states.values()) == ["visible"] * 6
     assert len(rig.handler.started) == 4
 
 
-async def test_what_is_not_finished_by_the_deadline_is_withdrawn_and_released(rig: Rig) -> None:
+async def test_messages_not_finished_by_the_deadline_are_withdrawn_and_released(rig: Rig) -> None:
     await rig.send(["stuck"])
     rig.handler.hold("stuck")
     start = rig.clock.time()
@@ -43,7 +43,7 @@ async def test_what_is_not_finished_by_the_deadline_is_withdrawn_and_released(ri
 
 
 async def test_a_long_poll_ends_before_a_stop_must(rig: Rig) -> None:
-    # One that is cut off may still be given what is released just then.
+    # A poll that is cut off may still be given messages that are released just then.
     waits: list[int] = []
     call = rig.queue._call
 
@@ -70,16 +70,16 @@ async def test_a_second_stop_releases_at_once(rig: Rig) -> None:
     assert len(rig.handler.cancelled) == 12
 
 
-async def test_what_is_withdrawn_before_it_could_start_is_released_too(rig: Rig) -> None:
+async def test_a_message_withdrawn_before_its_start_is_released(rig: Rig) -> None:
     await rig.send(["m"])
-    room = Room(count=10, size=10_000_000, largest=1_048_576)
+    capacity = Capacity(count=10, size=10_000_000, largest=1_048_576)
     settler = Settler(
         rig.queue, ReceiveHealth(clock=rig.clock.time), linger=0.0, clock=rig.clock.time
     )
     deliveries = Deliveries(
         rig.handler,
-        FairLine(),
-        room,
+        FairScheduler(),
+        capacity,
         settler,
         gate=ManualGate(),
         visibility=60.0,
@@ -87,17 +87,17 @@ async def test_what_is_withdrawn_before_it_could_start_is_released_too(rig: Rig)
         clock=rig.clock.time,
     )
     async with deliveries:
-        places = room.take(10)
-        deliveries.accept(await rig.queue.receive(1, 0), rig.clock.time(), places)
+        reserved = capacity.reserve(10)
+        deliveries.accept(await rig.queue.receive(1, 0), rig.clock.time(), reserved)
         deliveries.withdraw()
         async with asyncio.timeout(PATIENCE):
-            await deliveries.emptied()
+            await deliveries.wait_empty()
     assert rig.handler.started == []
-    assert (deliveries.handler_concurrency, room.taken) == (0, 0)
+    assert (deliveries.handling, capacity.reserved) == (0, 0)
     assert rig.states == {"m": "visible"}
 
 
-async def test_the_poll_in_flight_is_awaited_and_what_it_brings_is_released(rig: Rig) -> None:
+async def test_an_open_poll_is_awaited_and_its_messages_released(rig: Rig) -> None:
     async with rig.running() as poller:
         await until(lambda: rig.server.requests["ReceiveMessage"] == 1)
         poller.stop()
@@ -109,7 +109,7 @@ async def test_the_poll_in_flight_is_awaited_and_what_it_brings_is_released(rig:
     assert rig.server.requests["ReceiveMessage"] == 1
 
 
-async def test_what_must_wait_while_stopping_is_left_to_others_at_once(rig: Rig) -> None:
+async def test_a_message_retried_while_stopping_is_released_at_once(rig: Rig) -> None:
     await rig.send(["m"])
     rig.handler.hold("m")
     rig.handler.answers["m"] = Retry("stopping")
@@ -120,7 +120,7 @@ async def test_what_must_wait_while_stopping_is_left_to_others_at_once(rig: Rig)
         await rig.pass_time(lambda: rig.states == {"m": "visible"})
 
 
-async def test_a_stop_does_not_wait_for_a_closed_way_or_a_halted_queue(rig: Rig) -> None:
+async def test_a_stop_does_not_wait_for_a_closed_gate_or_a_halted_queue(rig: Rig) -> None:
     rig.server.faults.add(
         Fault(action="ReceiveMessage", error="AccessDeniedException", status=400, times=None)
     )
@@ -136,23 +136,23 @@ async def test_a_stop_does_not_wait_for_a_closed_way_or_a_halted_queue(rig: Rig)
     await until(run.done)
 
 
-async def test_a_cancelled_run_releases_what_it_has(rig: Rig) -> None:
+async def test_a_cancelled_run_releases_its_messages(rig: Rig) -> None:
     bodies = [f"m{i}" for i in range(12)]
     await rig.send(bodies)
     rig.handler.hold(*bodies)
     poller = rig.poller(limits={"handler_concurrency": 5, "max_in_flight": 12})
     run = asyncio.create_task(poller.run())
-    await until(lambda: poller.status.max_in_flight == 12)
+    await until(lambda: poller.status.in_flight == 12)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run
     assert set(rig.states.values()) == {"visible"}
 
 
-async def test_deletes_that_are_due_are_flushed(rig: Rig) -> None:
+async def test_waiting_deletes_are_flushed(rig: Rig) -> None:
     await rig.send(["m"])
     async with rig.running(limits={"linger": 0.1}) as poller:
         await until(lambda: rig.handler.started)
         poller.stop()
-        await until(lambda: poller.status.max_in_flight == 0)
+        await until(lambda: poller.status.in_flight == 0)
     assert rig.states == {}

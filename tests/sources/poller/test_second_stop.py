@@ -1,4 +1,4 @@
-"""A second stop goes at once, and hides nothing that a poll in flight still brings."""
+"""A second stop ends at once and releases what open polls still return."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.sources.poller.rig import Rig, until
 
 
 def hold_answers(rig: Rig) -> tuple[asyncio.Event, asyncio.Event]:
-    """Receives are answered, and the answers are on their way until the second event is set."""
+    """Hold back the answers of receives. Returns the events of an answer and of its release."""
     answered, let_through = asyncio.Event(), asyncio.Event()
     call = rig.queue._call
 
@@ -25,7 +25,7 @@ def hold_answers(rig: Rig) -> tuple[asyncio.Event, asyncio.Event]:
     return answered, let_through
 
 
-async def test_what_the_poll_in_flight_brings_is_released(rig: Rig) -> None:
+async def test_messages_of_an_open_poll_are_released(rig: Rig) -> None:
     answered, let_through = hold_answers(rig)
     poller = rig.poller()
     run = asyncio.create_task(poller.run())
@@ -33,7 +33,7 @@ async def test_what_the_poll_in_flight_brings_is_released(rig: Rig) -> None:
     await answered.wait()
     poller.stop()
     poller.stop()
-    for _ in range(20):  # turns, in which a poll that is not waited for is cut off
+    for _ in range(20):  # turns in which an open poll that is not awaited would be cut off
         await asyncio.sleep(0)
     let_through.set()
     await until(run.done)
@@ -41,7 +41,7 @@ async def test_what_the_poll_in_flight_brings_is_released(rig: Rig) -> None:
     assert rig.handler.started == []
 
 
-async def test_a_poll_that_brings_nothing_is_not_waited_for_long(rig: Rig) -> None:
+async def test_an_open_poll_without_an_answer_is_not_awaited_for_long(rig: Rig) -> None:
     answered, _ = hold_answers(rig)
     poller = rig.poller()
     run = asyncio.create_task(poller.run())
@@ -54,7 +54,7 @@ async def test_a_poll_that_brings_nothing_is_not_waited_for_long(rig: Rig) -> No
     assert LAST_POLL <= rig.clock.time() - start <= LAST_POLL + 1
 
 
-async def test_what_is_released_into_an_open_poll_is_released_once_more(rig: Rig) -> None:
+async def test_messages_that_an_open_poll_receives_again_are_released_again(rig: Rig) -> None:
     await rig.send(["m"])
     rig.handler.hold("m")
     poller = rig.poller()
@@ -65,10 +65,10 @@ async def test_what_is_released_into_an_open_poll_is_released_once_more(rig: Rig
     await until(run.done)
     assert rig.states == {"m": "visible"}
     assert rig.handler.cancelled == ["m"]
-    assert [stored.receive_count for stored in rig.inside.messages()] == [2]
+    assert [stored.receive_count for stored in rig.server_queue.messages()] == [2]
 
 
-async def test_a_group_keeps_its_order_through_it(fifo: Rig) -> None:
+async def test_a_group_keeps_its_order_through_a_second_stop(fifo: Rig) -> None:
     bodies = [f"m{i}" for i in range(4)]
     await fifo.send(bodies, group="g")
     fifo.handler.hold(*bodies)

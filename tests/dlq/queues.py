@@ -1,4 +1,4 @@
-"""The queues of the tests, with dead letters in them."""
+"""Local queues with dead letters in them, and dead letters that no queue has held."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -11,29 +11,33 @@ from relay.aws.errors import AwsError
 from relay.aws.json_protocol import open_json_client
 from relay.aws.session import Session
 from relay.aws.sqs import Queue
+from relay.dlq.dead_letter import DeadLetter, read_dead_letter
+from relay.envelope import Rules
 from relay.local.clock import ManualClock
 from relay.local.sqs import Fault, Request, SqsServer, Stored
 from relay.local.sqs import Queue as StoredQueue
 from relay.local.sqs.parameters import AttributeValue, Draft
 from relay.local.sqs.validation import accept
-from relay.model.message import Attribute
+from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
+
+DAY = 86_400.0
 
 
 def event(number: int = 0, **more: Any) -> str:
-    """An event with nothing but a name, so that its id hangs on its message."""
+    """An event with nothing but a name, so that its id derives from its message."""
     fields = {"name": "shop/order", "data": {"number": number}, **more}
     return msgspec.json.encode(fields).decode()
 
 
-def noted(message_id: str, **more: Any) -> dict[str, Attribute]:
-    """Our attribute, as a relay put it on its copy."""
+def origin_attribute(message_id: str, **more: Any) -> dict[str, Attribute]:
+    """Our attribute as the relay writes it on a dead letter."""
     fields = {"hops": 1, "source": "main", "code": "fails_alone", "reason": "it failed", **more}
     return {ATTRIBUTE: Attribute("String", Origin(id=message_id, **fields).pack())}
 
 
 @dataclass
-class Place:
+class LocalQueues:
     """The queues `main` and `dead`, and FIFO ones, each with the other as its dead-letter queue."""
 
     sqs: SqsServer
@@ -42,7 +46,7 @@ class Place:
     stack: AsyncExitStack
     opened: dict[str, Queue] = field(default_factory=dict)
     hook: Callable[[Request], Fault | None] | None = None
-    """Asked about each request before it is carried out, before any scripted fault is."""
+    """Called for each request before it is executed, and before any scripted fault."""
 
     def make(self, name: str, dead: str | None = None, **attributes: str) -> None:
         if name.endswith(".fifo"):
@@ -74,7 +78,7 @@ class Place:
             sent.append(stored.message_id)
         return sent
 
-    async def bury(self, name: str = "main") -> None:
+    async def move_by_sqs(self, name: str = "main") -> None:
         """Let SQS dead-letter everything in a queue whose policy allows one receive."""
         while self.sqs.queues[name].take(10, 0.0):
             pass
@@ -127,9 +131,28 @@ def _value(value: str | bytes) -> dict[str, Any]:
     return {"string_value": value}
 
 
-async def letters(place: Place, count: int) -> list[str]:
-    """Letters of the relay, each with an id of its own."""
+async def send_dead_letters(queues: LocalQueues, count: int) -> list[str]:
+    """Dead letters of the relay, each with another base id."""
     bodies = [event(i) for i in range(count)]
     for i, body in enumerate(bodies):
-        await place.send("dead", body, attributes=noted(f"id-{i}"))
+        await queues.send("dead", body, attributes=origin_attribute(f"id-{i}"))
     return bodies
+
+
+async def send_with_own_ids(queues: LocalQueues, count: int, **more: str) -> None:
+    """Dead letters of the relay whose events have ids of their own."""
+    for i in range(count):
+        attributes = origin_attribute(f"id-{i}", **more)
+        await queues.send("dead", event(i, id=f"own-{i}"), attributes=attributes)
+
+
+def message(body: str = '{"name":"shop/order"}', **more: Any) -> Message:
+    return Message(body=body.encode(), message_id="m-1", queue="dead", **more)
+
+
+def dead_letter(
+    body: str = '{"name":"shop/order"}', origin: Origin | None = None, **more: Any
+) -> DeadLetter:
+    if origin is not None:
+        more["attributes"] = {ATTRIBUTE: Attribute("String", origin.pack())}
+    return read_dead_letter(message(body, **more), Rules(), "main")

@@ -1,4 +1,4 @@
-"""The worker daemon on virtual time: its own rules, with an application that is called directly."""
+"""sqsd on virtual time: the local sqsd's own rules, calling an ASGI application directly."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from relay.local.sqsd.tasks import Failure, Tasks
 App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
 
-class Daemon:
-    """Posts what the queue holds to `application`; None refuses the connection."""
+class VirtualSqsd:
+    """Posts the queue's messages to `application`; None refuses the connection."""
 
     def __init__(self, queue: Queue, options: SqsdOptions, clock: Clock) -> None:
         self.application: App | None = None
@@ -69,24 +69,24 @@ class Daemon:
 class _Direct(Target):
     """Calls the application instead of a socket."""
 
-    def __init__(self, daemon: Daemon, inactivity: float, clock: Clock) -> None:
+    def __init__(self, sqsd: VirtualSqsd, inactivity: float, clock: Clock) -> None:
         super().__init__(
             "http://relay", connect_timeout=5, inactivity_timeout=inactivity, clock=clock
         )
-        self._daemon = daemon
+        self._sqsd = sqsd
         self._inactivity = inactivity
         self._time = clock
 
     async def connect(self) -> Connection:
-        if self._daemon.application is None:
+        if self._sqsd.application is None:
             raise ConnectionRefusedError
         return Connection(self._time)
 
     async def post(self, connection: Connection, request: bytes) -> int:
-        assert self._daemon.application is not None
+        assert self._sqsd.application is not None
         try:
             async with asyncio.timeout(self._inactivity):
-                return await _answer(self._daemon.application, request)
+                return await _answer(self._sqsd.application, request)
         except TimeoutError:
             raise Silent from None
 

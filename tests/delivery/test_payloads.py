@@ -1,4 +1,4 @@
-"""Messages that only point to their payload."""
+"""Large payloads in S3."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ async def test_a_pointer_of_either_class_is_replaced_by_its_payload(name: str) -
     assert (opened.body, opened.message_id) == (b"large/k/7", "m")
 
 
-async def test_other_messages_are_left_alone() -> None:
+async def test_other_messages_are_unchanged() -> None:
     message = Message(body=b'[{"name": "x"}]', message_id="m", queue="q")
     assert await open_(Payloads(fetched), message) is message
 
 
-async def test_only_buckets_on_the_list_are_read() -> None:
+async def test_only_listed_buckets_are_read() -> None:
     opened = await open_(Payloads(fetched, buckets=frozenset({"other"})), pointing())
     assert isinstance(opened, Reject)
     assert opened.code == "payload_bucket_not_allowed"
 
 
-@pytest.mark.parametrize("place", ["{}", '{"s3BucketName": "large"}', "[]", '{"s3Key": ""}'])
-async def test_a_broken_pointer_is_rejected(place: str) -> None:
-    body = f'["{POINTER_CLASSES[0]}", {place}]'.encode()
+@pytest.mark.parametrize("fields", ["{}", '{"s3BucketName": "large"}', "[]", '{"s3Key": ""}'])
+async def test_a_broken_pointer_is_rejected(fields: str) -> None:
+    body = f'["{POINTER_CLASSES[0]}", {fields}]'.encode()
     opened = await open_(Payloads(fetched), Message(body=body, message_id="m", queue="q"))
     assert isinstance(opened, Reject)
     assert opened.code == "bad_payload_pointer"
@@ -66,7 +66,7 @@ async def test_a_broken_pointer_is_rejected(place: str) -> None:
         (NotFetched("grant s3:GetObject"), Retry("grant s3:GetObject")),
     ],
 )
-async def test_what_can_be_mended_waits_and_what_cannot_is_rejected(
+async def test_a_fixable_failure_is_retried_and_a_permanent_one_rejected(
     error: NotFetched, expected: Reject | Retry
 ) -> None:
     async def fetch(bucket: str, key: str, limit: int) -> bytes:
@@ -75,8 +75,8 @@ async def test_what_can_be_mended_waits_and_what_cannot_is_rejected(
     assert await open_(Payloads(fetch, buckets=frozenset({"large"})), pointing()) == expected
 
 
-async def test_only_so_many_payloads_are_in_memory_at_a_time() -> None:
-    payloads = Payloads(fetched, buckets=frozenset({"large"}), at_once=2)
+async def test_the_number_of_payloads_in_memory_is_limited() -> None:
+    payloads = Payloads(fetched, buckets=frozenset({"large"}), concurrency=2)
     async with payloads.opened(pointing()), payloads.opened(pointing()):
         third = asyncio.create_task(open_(payloads, pointing()))
         await asyncio.sleep(0)
@@ -87,13 +87,16 @@ async def test_only_so_many_payloads_are_in_memory_at_a_time() -> None:
 @given(
     st.one_of(st.binary(), st.binary().map(lambda tail: f'["{POINTER_CLASSES[0]}"'.encode() + tail))
 )
-def test_reading_a_pointer_never_raises(body: bytes) -> None:
+def test_parsing_a_pointer_never_raises(body: bytes) -> None:
     assert isinstance(parse_pointer(body), Pointer | Reject | None)
 
 
 @pytest.fixture
-async def session(moto: str, aws: pytest.MonkeyPatch) -> AsyncIterator[Session]:
-    aws.setenv("AWS_ENDPOINT_URL_S3", moto)
+async def session(moto: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Session]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto)
     async with open_session() as session:
         client = await session.client("s3")
         await client.create_bucket(Bucket="large")
@@ -106,7 +109,7 @@ async def test_an_object_is_read_whole_up_to_its_limit(session: Session) -> None
     assert await read_object(session, "large", "k", 9) is None
 
 
-async def test_a_missing_object_is_told_from_a_missing_bucket(session: Session) -> None:
+async def test_a_missing_object_is_distinguished_from_a_missing_bucket(session: Session) -> None:
     with pytest.raises(AwsError) as no_key:
         await read_object(session, "large", "nothing", 10)
     with pytest.raises(AwsError) as no_bucket:

@@ -1,0 +1,57 @@
+"""Conflicts between settings, other than the clocks: values that must not be set together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from pydantic_settings import BaseSettings
+
+from relay.settings.clocks import Conflict
+
+_WITH_SECRET_FORM = (
+    "inngest_event_key",
+    "inngest_signing_key",
+    "temporal_api_key",
+    "prefect_api_key",
+    "argo_token",
+    "webhook_url",
+)
+
+
+def secrets_set_twice(settings: BaseSettings) -> Iterator[Conflict]:
+    """A conflict for each secret that is set together with its `_SECRET` form."""
+    for name in _WITH_SECRET_FORM:
+        if getattr(settings, name) and getattr(settings, f"{name}_secret"):
+            variable = f"RELAY_{name.upper()}"
+            yield Conflict(
+                (name, f"{name}_secret"),
+                f"{variable} and {variable}_SECRET are both set: remove one of them",
+            )
+
+
+def confirm_without_key(confirm: str, url: str) -> Iterator[Conflict]:
+    """The conflict if confirm mode is on, no signing key is set and the server needs one."""
+    if not _is_nearby(url):
+        yield Conflict(
+            ("confirm", "inngest_url", "inngest_signing_key", "inngest_signing_key_secret"),
+            f"RELAY_CONFIRM is {confirm} and RELAY_INNGEST_SIGNING_KEY is not set, without which"
+            " the server does not let the relay read events back: set it, or set RELAY_CONFIRM=off"
+            " and accept that a crash of the server loses the events that it has just acknowledged",
+        )
+
+
+def is_inngest_cloud(url: str) -> bool:
+    """Whether the address is one of Inngest Cloud."""
+    host = urlsplit(url).hostname or ""
+    return f".{host}".endswith((".inn.gs", ".inngest.com"))
+
+
+def _is_nearby(url: str) -> bool:
+    """Whether it is probably a dev server, which needs no key: loopback, or a host without dots."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return "." not in host or host.endswith((".localhost", ".docker.internal"))

@@ -1,0 +1,198 @@
+"""Whether to receive now: not while messages cannot be handled or calls to the queue fail.
+
+A `Gate` is closed while the destination is unavailable. `ExpiringSweep` opens it for messages that
+the queue will soon delete. `ReceiveHealth` pauses receiving while calls to the queue fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from relay.aws.errors import AwsError
+from relay.aws.sqs import Queue
+from relay.aws.sqs_values import QueueAttributes, ReceivedMessage
+from relay.model.facts import Observe, ReceivingChanged, ignore
+from relay.model.message import Message
+from relay.sources.poller.lease import now
+
+SWEEP_EVERY = 3_600.0
+"""Seconds of a closed gate after which one message is received to see how old the waiting ones are.
+The last tenth of a queue's retention, in which a message can be saved, is many times as long."""
+
+HALTING = ("denied", "kms", "missing", "misconfigured")
+"""Kinds of errors that a person has to fix."""
+
+HALTED_PAUSE = 30.0
+"""Seconds between tries while halted: keys and permissions do get fixed meanwhile."""
+
+FIRST_PAUSE = 0.2
+MAX_PAUSE = 20.0
+
+
+class Gate(Protocol):
+    """Says whether messages can be handled at all. Nothing is received while it is closed."""
+
+    @property
+    def accepting(self) -> bool:
+        """Whether another message can be handled now."""
+        ...
+
+    async def wait_accepting(self) -> None:
+        """Return when another message can be handled."""
+        ...
+
+
+class AlwaysOpen:
+    """The gate of a poller that was given none."""
+
+    accepting = True
+
+    async def wait_accepting(self) -> None:
+        """Return at once."""
+
+
+class ExpiringSweep:
+    """A gate that also opens, while the inner one is closed, for messages about to be deleted.
+
+    Args:
+        gate: the inner gate.
+        expiring: whether the queue will soon delete a message.
+    """
+
+    def __init__(self, gate: Gate, expiring: Callable[[Message], bool]) -> None:
+        self._gate = gate
+        self._expiring = expiring
+        self._sweeping = False
+
+    @property
+    def accepting(self) -> bool:
+        """Whether another message may be received now."""
+        return self._gate.accepting or self._sweeping
+
+    async def wait_accepting(self) -> None:
+        """Return when another message may be received, if only to check its age."""
+        try:
+            async with asyncio.timeout(SWEEP_EVERY):
+                await self._gate.wait_accepting()
+        except TimeoutError:
+            self._sweeping = True
+
+    def received(self, batch: Sequence[ReceivedMessage]) -> None:
+        """Sweep on while the gate is closed and a received message is about to be deleted."""
+        self._sweeping = not self._gate.accepting and any(
+            self._expiring(received.message) for received in batch
+        )
+
+
+@dataclass(slots=True)
+class _Failure:
+    error: AwsError
+    until: float
+    count: int = 1
+
+    @property
+    def state(self) -> str:
+        return "halted" if self.error.kind in HALTING else "backing-off"
+
+
+class ReceiveHealth:
+    """Remembers which calls fail and when the next receive may be tried.
+
+    Nothing is received while any call for receiving or settling fails: a message that cannot be
+    deleted should not be received either.
+    """
+
+    def __init__(
+        self,
+        *,
+        observe: Observe = ignore,
+        clock: Callable[[], float] = now,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._observe = observe
+        self._clock = clock
+        self._sleep = sleep
+        self._uniform = uniform
+        self._failures: dict[str, _Failure] = {}
+        self._state = "open"
+        self._reason = ""
+        self._since = clock()
+
+    @property
+    def state(self) -> str:
+        """`open`, `backing-off` or `halted`."""
+        return self._state
+
+    @property
+    def reason(self) -> str:
+        """Why it is not open, as a sentence; empty while it is."""
+        return self._reason
+
+    def failed(self, call: str, error: AwsError) -> None:
+        """Record that this call failed; it delays the next receive."""
+        before = self._failures.get(call)
+        count = before.count + 1 if before else 1
+        until = self._clock() + self._pause(error, count)
+        self._failures[call] = _Failure(error, until, count)
+        self._update()
+
+    def succeeded(self, call: str) -> None:
+        """Record that this call succeeded.
+
+        It also ends the transient failures of other calls whose pause is over: they may never be
+        repeated, because their leases have ended.
+        """
+        if not self._failures:
+            return
+        now = self._clock()
+        self._failures = {
+            name: failure
+            for name, failure in self._failures.items()
+            if name != call and (failure.state == "halted" or failure.until > now)
+        }
+        self._update()
+
+    async def wait_clear(self) -> None:
+        """Return when a receive may be tried."""
+        while (wait := self._remaining()) > 0:
+            await self._sleep(wait)
+
+    def _remaining(self) -> float:
+        if not self._failures:
+            return 0.0
+        return max(failure.until for failure in self._failures.values()) - self._clock()
+
+    def _pause(self, error: AwsError, count: int) -> float:
+        if error.kind in HALTING:
+            return self._uniform(0.8, 1.2) * HALTED_PAUSE
+        longest = min(MAX_PAUSE, FIRST_PAUSE * 2.0 ** min(count, 16))
+        return self._uniform(0.5, 1.0) * longest
+
+    def _update(self) -> None:
+        """Report a change of state once, not at each failure."""
+        worst = max(self._failures.values(), key=lambda one: one.state, default=None)
+        state = worst.state if worst else "open"
+        reason = worst.error.sentence if worst else ""
+        if state != self._state:
+            lasted = self._clock() - self._since
+            self._observe(ReceivingChanged(state=state, reason=reason, seconds=lasted))
+            self._since = self._clock()
+        self._state, self._reason = state, reason
+
+
+async def wait_for_attributes(queue: Queue, receive_health: ReceiveHealth) -> QueueAttributes:
+    """The queue's attributes, requested until SQS answers. `receive_health` paces the requests."""
+    while True:
+        await receive_health.wait_clear()
+        try:
+            attributes = await queue.attributes()
+        except AwsError as error:
+            receive_health.failed("attributes", error)
+        else:
+            receive_health.succeeded("attributes")
+            return attributes
