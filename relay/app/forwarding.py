@@ -19,7 +19,7 @@ from relay.aws.session import SharedSession
 from relay.destinations.webhook_rules import PRESETS
 from relay.forwarding import Forwarder
 from relay.forwarding.adaptive_limit import AdaptiveLimit
-from relay.forwarding.pacing import Paced, TokenBucket, parse_rates, rate_of
+from relay.forwarding.pacing import PacedDestination, TokenBucket, parse_rates, rate_of
 from relay.forwarding.routing import Router, RouteTable, parse_routes
 from relay.model.destination import Destination
 from relay.model.facts import CircuitChanged, Fact, IdReused, Observe
@@ -83,7 +83,7 @@ async def open_forwarder(
 
 
 def _concurrency(destination: Destination) -> int:
-    if isinstance(destination, Paced):
+    if isinstance(destination, PacedDestination):
         return destination.concurrency
     return destination.limits.in_flight
 
@@ -114,7 +114,7 @@ def paced(destination: Destination, name: str, settings: Settings) -> Destinatio
     most = destination.limits.in_flight
     if rate is None and name == "inngest":
         return destination
-    return Paced(
+    return PacedDestination(
         destination,
         bucket=None if rate is None else TokenBucket(rate),
         limit=None if name == "inngest" else AdaptiveLimit(most, first=most),

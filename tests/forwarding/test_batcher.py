@@ -61,7 +61,7 @@ def test_a_batch_is_bounded_by_size_and_a_larger_item_goes_alone() -> None:
 def test_an_item_limits_its_company() -> None:
     async def main() -> None:
         send = Sender()
-        batcher = Batcher(send, max_items=10, company=lambda item: item)
+        batcher = Batcher(send, max_items=10, batch_limit=lambda item: item)
         await asyncio.gather(*(batcher.submit(i) for i in (9, 8, 2, 2, 1, 7)))
         assert send.batches == [[9, 8], [2, 2], [1], [7]]
 

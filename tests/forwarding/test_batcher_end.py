@@ -45,7 +45,7 @@ def test_dismissed_items_get_the_given_result_and_those_sent_their_own() -> None
         batcher = Batcher(send, max_items=2, in_flight=1)
         tasks = [asyncio.create_task(batcher.submit(i)) for i in range(4)]
         await asyncio.sleep(0.5)
-        batcher.dismiss("later")
+        batcher.resolve_all("later")
         assert await asyncio.gather(*tasks) == ["r0", "r1", "later", "later"]
 
     run(main)
@@ -56,7 +56,7 @@ def test_dismissing_sent_items_too_answers_them_at_once() -> None:
         batcher = Batcher(Sender(), max_items=2, in_flight=1)
         tasks = [asyncio.create_task(batcher.submit(i)) for i in range(3)]
         await asyncio.sleep(0.5)
-        batcher.dismiss("later", sent=True)
+        batcher.resolve_all("later", sent=True)
         assert await asyncio.gather(*tasks) == ["later"] * 3
         assert now() == 0.5
 

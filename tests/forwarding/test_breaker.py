@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from relay.forwarding.circuit_breaker import HALT, LONGEST_AFTER, OUTAGE, Backoff, Breaker, Permit
+from relay.forwarding.circuit_breaker import HALT, MAX_RETRY_AFTER, OUTAGE, Backoff, Breaker, Permit
 
 
 class Clock:
@@ -110,7 +110,7 @@ def test_a_halt_names_its_setting_and_is_probed_more_slowly() -> None:
     assert (breaker.state, breaker.setting, breaker.wait) == ("open", None, 2)
 
 
-@pytest.mark.parametrize(("after", "wait"), [(7.0, 7.0), (0.2, 1.0), (1e9, LONGEST_AFTER)])
+@pytest.mark.parametrize(("after", "wait"), [(7.0, 7.0), (0.2, 1.0), (1e9, MAX_RETRY_AFTER)])
 def test_it_waits_as_long_as_it_was_asked_to_within_bounds(after: float, wait: float) -> None:
     assert opened(Clock(), after=after).wait == wait
 
@@ -151,7 +151,7 @@ class AnyHistory(RuleBasedStateMachine):
     def fail(self, data: st.DataObject, setting: str | None, after: float) -> None:
         if self.breaker.failed(self.taken(data), "down", setting=setting, after=after):
             assert not self.breaker.closed
-            assert 0 < self.breaker.wait < max(OUTAGE.cap, HALT.cap, LONGEST_AFTER) + 0.001
+            assert 0 < self.breaker.wait < max(OUTAGE.cap, HALT.cap, MAX_RETRY_AFTER) + 0.001
 
     @precondition(lambda self: self.out)
     @rule(data=st.data())

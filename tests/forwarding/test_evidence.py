@@ -111,7 +111,7 @@ def test_an_idle_event_that_fails_alone_is_held_and_tried_again_without_a_verdic
         assert relay.changes == []
         assert relay.forwarder.accepting
         state = relay.forwarder.state
-        assert (state.circuit, state.in_hand, state.last_error) == ("closed", 1, "502")
+        assert (state.circuit, state.in_flight, state.last_error) == ("closed", 1, "502")
         assert "fail alone" in state.reason
         assert 10 < len(destination.requests) < 60
         del destination.poison["lonely"]

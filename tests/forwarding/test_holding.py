@@ -91,7 +91,7 @@ def test_a_waiter_that_gives_up_during_an_outage_is_never_sent() -> None:
         destination.down = None
         await tasks[0]
         assert "leaves" not in {i for r in destination.requests[sent:] for i in r.ids}
-        assert relay.forwarder.state.in_hand == 0
+        assert relay.forwarder.state.in_flight == 0
 
     run(main)
 

@@ -172,7 +172,7 @@ def test_a_bug_in_a_destination_reaches_the_callers_and_blocks_nobody_else() -> 
         assert all(isinstance(result, RuntimeError) for result in results)
         destination.answer = destination.honest
         assert isinstance(await relay.forwarder.submit(event("c")), Delivered)
-        assert relay.forwarder.state.in_hand == 0
+        assert relay.forwarder.state.in_flight == 0
 
     run(main)
 

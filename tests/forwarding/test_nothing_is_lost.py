@@ -129,7 +129,7 @@ def test_every_event_ends_as_it_should(
 
         for name, outcome in zip(names, outcomes, strict=True):
             check(name, outcome, destination, stopped=stops is not None)
-        assert relay.forwarder.state.in_hand == 0
+        assert relay.forwarder.state.in_flight == 0
         assert destination.under_way == 0
         told = [change.state == "closed" for change in relay.changes]
         assert not any(a and b for a, b in itertools.pairwise(told))

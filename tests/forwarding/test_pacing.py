@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from relay.forwarding.adaptive_limit import AdaptiveLimit
-from relay.forwarding.pacing import Paced, TokenBucket, parse_rates, rate_of
+from relay.forwarding.pacing import PacedDestination, TokenBucket, parse_rates, rate_of
 from relay.model.destination import Limits, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome
@@ -69,7 +69,7 @@ async def test_a_rate_is_kept_over_any_time() -> None:
     inner = Destination()
     inner.go.set()
     bucket = TokenBucket(5.0, clock=clock)
-    paced = Paced(inner, bucket=bucket, clock=clock, sleep=clock.sleep)
+    paced = PacedDestination(inner, bucket=bucket, clock=clock, sleep=clock.sleep)
     for number in range(50):
         await paced.send([event(number)])
     assert clock.now == pytest.approx((50 - 5) / 5.0)
@@ -77,7 +77,7 @@ async def test_a_rate_is_kept_over_any_time() -> None:
 
 async def test_who_leaves_while_waiting_gives_the_tokens_and_the_turn_back() -> None:
     inner = Destination(in_flight=1)
-    paced = Paced(inner, limit=AdaptiveLimit(1))
+    paced = PacedDestination(inner, limit=AdaptiveLimit(1))
     first, second, third = (asyncio.ensure_future(paced.send([event(i)])) for i in range(3))
     await asyncio.sleep(0)
     second.cancel()
@@ -89,7 +89,7 @@ async def test_who_leaves_while_waiting_gives_the_tokens_and_the_turn_back() -> 
 
 async def test_there_are_never_more_at_once_than_the_limit() -> None:
     inner = Destination(in_flight=8)
-    paced = Paced(inner, limit=AdaptiveLimit(8, first=3))
+    paced = PacedDestination(inner, limit=AdaptiveLimit(8, first=3))
     sends = [asyncio.ensure_future(paced.send([event(i)])) for i in range(20)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -101,7 +101,7 @@ async def test_there_are_never_more_at_once_than_the_limit() -> None:
 async def test_a_proven_failure_sends_those_that_wait_back_unsent() -> None:
     inner = Destination(in_flight=1)
     inner.error = Unavailable("too many", after=7.0, proven=True)
-    paced = Paced(inner, limit=AdaptiveLimit(1))
+    paced = PacedDestination(inner, limit=AdaptiveLimit(1))
     sends = [asyncio.ensure_future(paced.send([event(i)])) for i in range(5)]
     await asyncio.sleep(0)
     inner.go.set()
@@ -119,7 +119,7 @@ def rounds(limit: AdaptiveLimit, clock: Clock, count: int, latency: float) -> No
     for _ in range(count):
         for _ in range(limit.value):
             clock.now += latency / limit.value
-            limit.ended(latency, limit.value, complained=False)
+            limit.record(latency, limit.value, overloaded=False)
 
 
 def test_a_limit_grows_while_latency_is_usual_and_it_is_used_up() -> None:
@@ -134,7 +134,7 @@ def test_a_limit_that_nobody_needs_does_not_grow() -> None:
     limit = AdaptiveLimit(16, clock=clock)
     for _ in range(100):
         clock.now += 0.1
-        limit.ended(0.1, 1, complained=False)
+        limit.record(0.1, 1, overloaded=False)
     assert limit.value == 2
 
 
@@ -146,11 +146,11 @@ def test_a_limit_falls_when_latency_grows_and_by_half_at_a_complaint() -> None:
     fallen = limit.value
     assert fallen < 16
     clock.now += 1.0
-    limit.ended(0.1, 1, complained=True)
+    limit.record(0.1, 1, overloaded=True)
     assert limit.value <= fallen // 2 + 1
     for _ in range(20):
         clock.now += 1.0
-        limit.ended(0.1, 1, complained=True)
+        limit.record(0.1, 1, overloaded=True)
     assert limit.value == 1
 
 

@@ -34,7 +34,7 @@ class Branch:
             reason="" if closed == "closed" else "down",
             setting=None,
             seconds=1.0,
-            in_hand=1,
+            in_flight=1,
             last_error=None,
         )
 
@@ -96,7 +96,7 @@ async def test_an_outage_holds_so_many_of_its_own_and_nobody_elses() -> None:
     assert way.accepting
     assert way.state.circuit == "open"
     assert way.state.reason == "a: down"
-    assert way.state.in_hand == 2
+    assert way.state.in_flight == 2
     down.opened.set()
     assert await asyncio.gather(*held) == [Delivered("a")] * 2
     assert await way.submit(event("order/x", "later")) == Delivered("a")
