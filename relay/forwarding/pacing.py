@@ -63,7 +63,7 @@ def parse_rates(texts: Sequence[str]) -> Mapping[str, float]:
         name, _, number = text.rpartition("=")
         rate = float(number)
         if not (rate > 0 and math.isfinite(rate)) or name.strip() in rates:
-            raise ValueError("not rates such as 20 or webhook=20")
+            raise ValueError("not a rate such as 20 or webhook=20")
         rates[name.strip()] = rate
     return rates
 

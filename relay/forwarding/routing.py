@@ -42,7 +42,7 @@ def parse_routes(texts: Sequence[str]) -> tuple[Route, ...]:
 
 
 class RouteTable:
-    """Finds the destination for an event's name: that of the first route that matches, by case."""
+    """Finds the destination of an event's name: the first matching route decides, by exact case."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = [(re.compile(translate(r.pattern)), r.destination) for r in routes]

@@ -1,4 +1,4 @@
-"""Pacing: the rate is kept, the limit follows what the destination bears, and nobody is stuck."""
+"""Pacing: the rate is kept, the limit follows latency and overloads, and no request gets stuck."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def event(number: int = 0) -> Event:
 
 
 class Destination:
-    """Answers when it is let; the most requests at once are kept."""
+    """Answers once `go` is set; `most` is the highest number of concurrent requests."""
 
     def __init__(self, in_flight: int = 4) -> None:
         self.limits = Limits(max_events=10, in_flight=in_flight)
@@ -53,7 +53,7 @@ class Destination:
         return [Delivered()] * len(events)
 
 
-def test_a_bucket_gives_a_seconds_worth_at_once_and_then_the_rate() -> None:
+def test_a_bucket_allows_one_seconds_worth_at_once_and_then_the_rate() -> None:
     clock = Clock()
     bucket = TokenBucket(10.0, clock=clock)
     assert [bucket.take(1) for _ in range(10)] == [0.0] * 10
@@ -64,7 +64,7 @@ def test_a_bucket_gives_a_seconds_worth_at_once_and_then_the_rate() -> None:
     assert bucket.take(100) == pytest.approx(10.0)
 
 
-async def test_a_rate_is_kept_over_any_time() -> None:
+async def test_the_rate_is_kept_over_time() -> None:
     clock = Clock()
     inner = Destination()
     inner.go.set()
@@ -75,7 +75,7 @@ async def test_a_rate_is_kept_over_any_time() -> None:
     assert clock.now == pytest.approx((50 - 5) / 5.0)
 
 
-async def test_who_leaves_while_waiting_gives_the_tokens_and_the_turn_back() -> None:
+async def test_a_cancelled_request_returns_its_tokens_and_its_slot() -> None:
     inner = Destination(in_flight=1)
     paced = PacedDestination(inner, limit=AdaptiveLimit(1))
     first, second, third = (asyncio.ensure_future(paced.send([event(i)])) for i in range(3))
@@ -87,7 +87,7 @@ async def test_who_leaves_while_waiting_gives_the_tokens_and_the_turn_back() -> 
     assert inner.most == 1
 
 
-async def test_there_are_never_more_at_once_than_the_limit() -> None:
+async def test_there_are_never_more_concurrent_requests_than_the_limit() -> None:
     inner = Destination(in_flight=8)
     paced = PacedDestination(inner, limit=AdaptiveLimit(8, first=3))
     sends = [asyncio.ensure_future(paced.send([event(i)])) for i in range(20)]
@@ -98,7 +98,7 @@ async def test_there_are_never_more_at_once_than_the_limit() -> None:
     assert await asyncio.gather(*sends) == [[Delivered()]] * 20
 
 
-async def test_a_proven_failure_sends_those_that_wait_back_unsent() -> None:
+async def test_a_proven_failure_fails_waiting_requests_unsent() -> None:
     inner = Destination(in_flight=1)
     inner.error = Unavailable("too many", after=7.0, proven=True)
     paced = PacedDestination(inner, limit=AdaptiveLimit(1))
@@ -122,14 +122,14 @@ def rounds(limit: AdaptiveLimit, clock: Clock, count: int, latency: float) -> No
             limit.record(latency, limit.value, overloaded=False)
 
 
-def test_a_limit_grows_while_latency_is_usual_and_it_is_used_up() -> None:
+def test_the_limit_grows_while_latency_is_normal_and_it_is_fully_used() -> None:
     clock = Clock()
     limit = AdaptiveLimit(16, clock=clock)
     rounds(limit, clock, 60, 0.1)
     assert limit.value == 16
 
 
-def test_a_limit_that_nobody_needs_does_not_grow() -> None:
+def test_a_limit_that_is_not_used_up_does_not_grow() -> None:
     clock = Clock()
     limit = AdaptiveLimit(16, clock=clock)
     for _ in range(100):
@@ -138,7 +138,7 @@ def test_a_limit_that_nobody_needs_does_not_grow() -> None:
     assert limit.value == 2
 
 
-def test_a_limit_falls_when_latency_grows_and_by_half_at_a_complaint() -> None:
+def test_the_limit_falls_when_latency_grows_and_halves_at_an_overload() -> None:
     clock = Clock()
     limit = AdaptiveLimit(16, first=16, clock=clock)
     rounds(limit, clock, 10, 0.1)
@@ -154,14 +154,14 @@ def test_a_limit_falls_when_latency_grows_and_by_half_at_a_complaint() -> None:
     assert limit.value == 1
 
 
-def test_a_destination_that_is_always_slow_is_not_overloaded() -> None:
+def test_a_destination_that_is_always_slow_does_not_count_as_overloaded() -> None:
     clock = Clock()
     limit = AdaptiveLimit(16, clock=clock)
     rounds(limit, clock, 60, 5.0)
     assert limit.value == 16
 
 
-def test_a_rate_is_for_all_destinations_or_for_those_that_are_named() -> None:
+def test_a_rate_is_for_all_destinations_or_for_named_ones() -> None:
     assert rate_of(parse_rates(["20"]), "argo") == 20.0
     rates = parse_rates(["webhook=0.5", " 300 "])
     assert rate_of(rates, "webhook") == 0.5
@@ -170,6 +170,6 @@ def test_a_rate_is_for_all_destinations_or_for_those_that_are_named() -> None:
 
 
 @pytest.mark.parametrize("texts", [["0"], ["-1"], ["inf"], ["nan"], ["x"], ["a="], ["1", "2"]])
-def test_what_is_no_rate_is_refused(texts: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"not rates|could not convert"):
+def test_an_invalid_rate_is_refused(texts: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"not a rate|could not convert"):
         parse_rates(texts)
