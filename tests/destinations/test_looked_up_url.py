@@ -10,7 +10,7 @@ import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 
 from relay.app.destinations import open_orchestrator
-from relay.app.destinations.inngest import open_destination
+from relay.app.destinations.inngest import open_inngest
 from relay.aws.session import SharedSession
 from relay.model.destination import Unavailable
 from relay.model.event import Event
@@ -46,7 +46,7 @@ async def test_a_store_that_is_away_is_waited_for_and_halts_nothing() -> None:
     async with AsyncExitStack() as stack:
         opening = open_orchestrator("webhook", hook.settings, SharedSession(stack), print, print)
         first, _ = await stack.enter_async_context(opening)
-        second = await stack.enter_async_context(open_destination(inngest.settings, print))
+        second = await stack.enter_async_context(open_inngest(inngest.settings, print))
         for destination in (first, second.destination):
             with pytest.raises(Unavailable, match="cannot be looked up") as caught:
                 await destination.send([EVENT])

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.destinations.single_event import OneByOne, as_header, as_text, hashed, json_string
+from relay.destinations.single_event import (
+    SingleEventDestination,
+    hashed_id,
+    header_id,
+    json_string,
+    text_id,
+)
 from relay.destinations.step_functions import Execution, StatesError, StepFunctions
 from relay.model.destination import Unavailable
 from relay.model.event import Event
@@ -22,20 +28,20 @@ EVENT = Event(id="e-1", name="order/placed", data=b'{"n": 1.10}')
 
 @given(st.text())
 def test_keys_fit_their_destinations(event_id: str) -> None:
-    assert re.fullmatch(r"[a-z0-9-]{46}", hashed(event_id))
-    assert 0 < len(as_text(event_id).encode()) <= 255
-    assert re.fullmatch(r"[!-~]([ -~]{0,254}[!-~])?", as_header(event_id))
+    assert re.fullmatch(r"[a-z0-9-]{46}", hashed_id(event_id))
+    assert 0 < len(text_id(event_id).encode()) <= 255
+    assert re.fullmatch(r"[!-~]([ -~]{0,254}[!-~])?", header_id(event_id))
 
 
 @given(st.text(), st.text())
 def test_two_ids_never_have_one_key(one: str, other: str) -> None:
-    for encode in (hashed, as_text, as_header):
+    for encode in (hashed_id, text_id, header_id):
         assert (encode(one) == encode(other)) == (one == other)
-        assert encode(hashed(one)) != encode(one)
+        assert encode(hashed_id(one)) != encode(one)
 
 
 def test_keys_are_the_same_for_ever() -> None:
-    assert hashed("e-1") == "relay-b94f523196aaacd8bdb9ef0d8cf2e1d8f9b766ab"
+    assert hashed_id("e-1") == "relay-b94f523196aaacd8bdb9ef0d8cf2e1d8f9b766ab"
 
 
 @given(
@@ -152,7 +158,7 @@ class Fickle:
 
 async def test_who_gets_no_answer_beside_others_that_do_waits_his_turn_again() -> None:
     events = [Event(id=one, name="a") for one in ("a", "bad", "b")]
-    destination = OneByOne(Fickle(), 4)
+    destination = SingleEventDestination(Fickle(), 4)
     assert await destination.send(events) == [Delivered("a"), Retry("none", 3.0), Delivered("b")]
     with pytest.raises(Unavailable):
         await destination.send([Event(id="bad-1", name="a"), Event(id="bad-2", name="a")])

@@ -154,5 +154,5 @@ async def test_an_event_that_names_no_entity_is_rejected(order: Any) -> None:
     async with Frontend() as front, destination_of(front, **SIGNALS) as destination:
         (outcome,) = await destination.send([event("e-1", order)])
         assert isinstance(outcome, Reject)
-        assert outcome.code == "no_entity"
+        assert outcome.code == "no_workflow_id"
         assert front.signals == []

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import pytest
 
-from relay.destinations.http_endpoint import HttpPeer
+from relay.destinations.http_endpoint import HttpEndpoint
 from relay.destinations.inngest.event_api import Inngest
 from relay.model.destination import Unavailable
 from relay.model.event import Event
@@ -42,8 +42,8 @@ async def sent(client: str, url: str, timeout: float) -> None:
         async with Inngest(url, key, timeout=timeout) as destination:
             await destination.send([EVENT])
     else:
-        async with HttpPeer(url, URLS[client], timeout=timeout) as peer:
-            await peer.ask("POST", "/", {})
+        async with HttpEndpoint(url, URLS[client], timeout=timeout) as endpoint:
+            await endpoint.request("POST", "/", {})
 
 
 async def refusal(client: str, behave: Answering, timeout: float = 10.0) -> Unavailable:

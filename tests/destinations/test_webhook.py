@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from relay.destinations.http_clients import OnlyPublic, is_public
-from relay.destinations.http_endpoint import HttpPeer
+from relay.destinations.http_clients import PublicAddressResolver, is_public
+from relay.destinations.http_endpoint import HttpEndpoint
 from relay.destinations.webhook import Webhook
 from relay.destinations.webhook_rules import PRESETS, parse_rules
 from relay.destinations.webhook_signature import signing_key
@@ -38,10 +38,10 @@ async def hook(
     **more: Any,
 ) -> Any:
     url = f"http://{host}:{wire.port}{PATH}"
-    async with HttpPeer(
+    async with HttpEndpoint(
         url, "RELAY_WEBHOOK_URL", timeout=timeout, hide_path=True, resolve=resolve
-    ) as peer:
-        yield Webhook(peer, PRESETS[preset], clock=lambda: NOW, **more)
+    ) as endpoint:
+        yield Webhook(endpoint, PRESETS[preset], clock=lambda: NOW, **more)
 
 
 async def started(
@@ -107,7 +107,7 @@ async def test_rules_of_a_person_come_first() -> None:
     refused, _ = await started(http(422, "bad"), rules=rules)
     assert isinstance(refused, Reject)
     later, _ = await started(http(400, "the Queue is full", Retry_After="9"), rules=rules)
-    assert later == Retry("the webhook wants it later: 400: the Queue is full", 9.0)
+    assert later == Retry("the webhook asks to retry the event: 400: the Queue is full", 9.0)
     assert isinstance((await started(http(200), rules=rules))[0], Reject)
     assert (await fails(http(503), rules=rules)).setting == "RELAY_WEBHOOK_URL"
 
@@ -150,7 +150,9 @@ async def test_the_connection_goes_to_the_address_that_was_looked_at() -> None:
         assert host == "hooks.example.com"
         return ["127.0.0.1"]
 
-    only = OnlyPublic("RELAY_WEBHOOK_URL", resolve=resolve, permitted=lambda _address: True)
+    only = PublicAddressResolver(
+        "RELAY_WEBHOOK_URL", resolve=resolve, allowed=lambda _address: True
+    )
     async with (
         listening(http(200)) as wire,
         hook(wire, resolve=only, host="hooks.example.com") as webhook,
@@ -164,7 +166,9 @@ async def test_a_name_with_a_private_address_among_others_is_refused() -> None:
         return ["93.184.216.34", "169.254.169.254"]
 
     with pytest.raises(Unavailable, match="private address") as caught:
-        await OnlyPublic("RELAY_WEBHOOK_URL", resolve=resolve)("rebinding.example.com", 443)
+        await PublicAddressResolver("RELAY_WEBHOOK_URL", resolve=resolve)(
+            "rebinding.example.com", 443
+        )
     assert caught.value.proven
     assert caught.value.not_accepted
     assert caught.value.setting == "RELAY_WEBHOOK_URL"

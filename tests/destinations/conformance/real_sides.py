@@ -19,7 +19,7 @@ import boto3  # type: ignore[import-untyped] # it ships no types
 import httpx
 from msgspec.structs import replace
 
-from relay.destinations.single_event import as_text, hashed
+from relay.destinations.single_event import hashed_id, text_id
 from relay.destinations.temporal import connect
 from relay.model.destination import Destination, Limits
 from relay.model.event import Event
@@ -130,7 +130,7 @@ async def _temporal() -> AsyncIterator[Server]:
 
     async def runs(event_id: str) -> bool:
         try:
-            await client.get_workflow_handle(as_text(event_id)).describe()
+            await client.get_workflow_handle(text_id(event_id)).describe()
         except failed as error:
             if error.status.name != "NOT_FOUND":
                 raise
@@ -139,7 +139,7 @@ async def _temporal() -> AsyncIterator[Server]:
 
     async def end(event_id: str) -> None:
         with contextlib.suppress(failed):
-            await client.get_workflow_handle(as_text(event_id)).terminate("the test is over")
+            await client.get_workflow_handle(text_id(event_id)).terminate("the test is over")
 
     yield Server(variables=variables, runs=runs, end=end, sees_conflicts=False)
 
@@ -164,12 +164,12 @@ async def _argo() -> AsyncIterator[Server]:
     ) as client:
 
         async def runs(event_id: str) -> bool:
-            answer = await client.get(hashed(event_id))
+            answer = await client.get(hashed_id(event_id))
             assert answer.status_code in (httpx.codes.OK, httpx.codes.NOT_FOUND), answer.text
             return answer.status_code == httpx.codes.OK
 
         async def end(event_id: str) -> None:
-            await client.delete(hashed(event_id))
+            await client.delete(hashed_id(event_id))
 
         yield Server(variables=variables, runs=runs, end=end)
 
@@ -182,14 +182,14 @@ async def _step_functions() -> AsyncIterator[Server]:
 
     async def runs(event_id: str) -> bool:
         try:
-            client.describe_execution(executionArn=f"{executions}:{hashed(event_id)}")
+            client.describe_execution(executionArn=f"{executions}:{hashed_id(event_id)}")
         except client.exceptions.ExecutionDoesNotExist:
             return False
         return True
 
     async def end(event_id: str) -> None:
         with contextlib.suppress(client.exceptions.ClientError):
-            client.stop_execution(executionArn=f"{executions}:{hashed(event_id)}")
+            client.stop_execution(executionArn=f"{executions}:{hashed_id(event_id)}")
 
     variables = {"RELAY_STEP_FUNCTIONS_ARN": arn}
     try:

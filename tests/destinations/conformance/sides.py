@@ -98,7 +98,7 @@ async def wired(
     stack: AsyncExitStack,
     name: str,
     variables: Mapping[str, str],
-    conflict: Callable[[Event], None] = lambda _event: None,
+    on_conflict: Callable[[Event], None] = lambda _event: None,
 ) -> tuple[Destination, Traits]:
     """The destination as the relay opens it with these variables."""
     environ = {
@@ -110,7 +110,7 @@ async def wired(
     loaded = load(environ)
     assert loaded.mistakes == ()
     session = SharedSession(stack)
-    opening = open_orchestrator(name, loaded.settings, session, conflict)
+    opening = open_orchestrator(name, loaded.settings, session, on_conflict)
     destination, _ = await stack.enter_async_context(opening)
     assert destination.traits == traits_of(loaded.settings, name)
     return destination, destination.traits

@@ -14,7 +14,7 @@ from relay.local.inngest import Fault, Function, InngestServer, Lags, Rule
 from relay.model.destination import Refused, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Retry
-from tests.destinations.inngest.rig import Keys, confirmed, event, events, posts, questions
+from tests.destinations.inngest.rig import Keys, confirmed, event, events, lookups, posts
 
 SIGNING_KEY = "a1b2c3d4"
 SOON = Backoff(0.02, 0.1)
@@ -37,7 +37,7 @@ async def test_one_event_is_asked_for_by_its_internal_id() -> None:
     async with InngestServer() as server, confirmed(server.url) as destination:
         (outcome,) = await destination.send([event("e")])
         assert isinstance(outcome, Delivered)
-        assert questions(server) == [f"/v1/events/{outcome.reference}"]
+        assert lookups(server) == [f"/v1/events/{outcome.reference}"]
 
 
 async def test_many_events_share_pages_of_fifty_one() -> None:
@@ -46,8 +46,8 @@ async def test_many_events_share_pages_of_fifty_one() -> None:
             destination.send(events(100)), destination.send(events(51))
         )
         assert all(isinstance(outcome, Delivered) for outcome in (*first, *second))
-        assert set(questions(server)) == {"/v1/events"}
-        assert len(questions(server)) <= 6
+        assert set(lookups(server)) == {"/v1/events"}
+        assert len(lookups(server)) <= 6
 
 
 async def test_large_events_are_read_in_small_pages() -> None:
@@ -117,7 +117,7 @@ async def test_what_cannot_have_been_taken_is_not_looked_for() -> None:
         with pytest.raises(Unavailable) as caught:
             await destination.send([event("e")])
         assert caught.value.not_accepted
-        assert questions(server) == []
+        assert lookups(server) == []
 
 
 async def test_a_refusal_of_one_of_several_goes_through() -> None:

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import pytest
 
 from relay.destinations.inngest.confirmations import (
-    LONGEST,
+    FIRST_MAX,
     Confirmations,
     ReadLag,
     above,
     milliseconds,
 )
-from relay.destinations.inngest.read_back import PAGE, Stored, TooLong
+from relay.destinations.inngest.read_back import PAGE, PageTooLarge, Stored
 from relay.local.inngest.records import ulid
 from relay.model.destination import Unavailable
 from tests.forwarding.virtual_time import now, run
@@ -33,15 +33,15 @@ class Server:
     def __init__(self, **stored_at: float) -> None:
         self.stored_at = stored_at
         self.calls: list[str] = []
-        self.trouble: Exception | None = None
+        self.error: Exception | None = None
         self.descending = True
 
     def _all(self) -> list[str]:
         there = [each for each, at in self.stored_at.items() if at <= now()]
         return sorted(there, reverse=self.descending)
 
-    async def one(self, internal_id: str) -> bool:
-        self.calls.append("one")
+    async def is_stored(self, internal_id: str) -> bool:
+        self.calls.append("is_stored")
         await asyncio.sleep(0.01)
         return internal_id in self._all()
 
@@ -50,8 +50,8 @@ class Server:
     ) -> Sequence[Stored]:
         self.calls.append("page")
         await asyncio.sleep(0.01)
-        if self.trouble is not None:
-            raise self.trouble
+        if self.error is not None:
+            raise self.error
         found = [each for each in self._all() if not below or each < below]
         return [Stored(each) for each in found[:limit] if milliseconds(each) / 1_000 >= after]
 
@@ -111,10 +111,10 @@ def test_where_pages_are_of_no_use_events_are_asked_for_one_by_one(why: str) -> 
         names = [name(0, position) for position in range(5)]
         server = Server(**dict.fromkeys(names, 0.0))
         server.descending = why != "another order"
-        server.trouble = TooLong() if why == "too long" else None
+        server.error = PageTooLarge() if why == "too long" else None
         async with Confirmations(server, deadline=60, clock=now) as confirmations:
             assert set(await confirmations.stored(names, 100)) == set(names)
-        assert server.calls == ["page", *["one"] * 5]
+        assert server.calls == ["page", *["is_stored"] * 5]
 
     run(main)
 
@@ -142,7 +142,7 @@ def test_a_failure_that_speaks_of_the_whole_server_ends_the_wait_of_all() -> Non
                 for n in range(3)
             ]
             await asyncio.sleep(1)
-            server.trouble = Unavailable("401", setting="RELAY_INNGEST_SIGNING_KEY", proven=True)
+            server.error = Unavailable("401", setting="RELAY_INNGEST_SIGNING_KEY", proven=True)
             results = await asyncio.gather(*waits, return_exceptions=True)
             assert all(isinstance(result, Unavailable) for result in results)
             assert now() < 2
@@ -154,11 +154,11 @@ def test_a_plea_for_fewer_requests_is_heard() -> None:
     async def main() -> None:
         names = [name(0), name(1)]
         server = Server(**dict.fromkeys(names, 0.0))
-        server.trouble = Unavailable("429", after=7)
+        server.error = Unavailable("429", after=7)
         async with Confirmations(server, deadline=60, clock=now) as confirmations:
             waiting = asyncio.create_task(confirmations.stored(names, 100))
             await asyncio.sleep(1)
-            server.trouble = None
+            server.error = None
             assert len(await waiting) == 2
             assert 7 <= now() < 8
             assert len(server.calls) == 2
@@ -170,11 +170,11 @@ def test_a_mistake_of_ours_reaches_who_waits_and_is_not_for_ever() -> None:
     async def main() -> None:
         names = [name(0), name(1)]
         server = Server(**dict.fromkeys(names, 0.0))
-        server.trouble = ZeroDivisionError()
+        server.error = ZeroDivisionError()
         async with Confirmations(server, deadline=60, clock=now) as confirmations:
             with pytest.raises(ZeroDivisionError):
                 await confirmations.stored(names, 100)
-            server.trouble = None
+            server.error = None
             assert len(await confirmations.stored(names, 100)) == 2
 
     run(main)
@@ -183,16 +183,16 @@ def test_a_mistake_of_ours_reaches_who_waits_and_is_not_for_ever() -> None:
 def test_the_first_look_is_learned_from_what_was_seen() -> None:
     lag = ReadLag()
     for _ in range(50):
-        age, missed = lag.next_look(0.0), 0.0
+        age, missed = lag.next_lookup(0.0), 0.0
         while age < 1.5:
-            missed, age = age, lag.next_look(age)
-        lag.learn(missed, age)
-    assert 1.0 < lag.next_look(0.0) < 2.0
+            missed, age = age, lag.next_lookup(age)
+        lag.record(missed, age)
+    assert 1.0 < lag.next_lookup(0.0) < 2.0
     for _ in range(50):
-        lag.learn(0.0, lag.next_look(0.0))
-    assert lag.next_look(0.0) < 0.05
-    lag.learn(1_000.0, 2_000.0)
-    assert lag.next_look(0.0) <= LONGEST
+        lag.record(0.0, lag.next_lookup(0.0))
+    assert lag.next_lookup(0.0) < 0.05
+    lag.record(1_000.0, 2_000.0)
+    assert lag.next_lookup(0.0) <= FIRST_MAX
 
 
 def test_the_id_above_is_the_next_one() -> None:

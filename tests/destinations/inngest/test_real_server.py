@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from relay.destinations.inngest.confirm import Confirmed
+from relay.destinations.inngest.confirm import ConfirmedInngest
 from relay.destinations.inngest.confirmations import Confirmations
 from relay.destinations.inngest.event_api import Inngest
 from relay.destinations.inngest.read_back import ReadBack
@@ -42,7 +42,7 @@ async def test_everything_delivered_is_still_stored_after_the_server_was_killed(
         ReadBack(URL, _signing_key) as reading,
         Confirmations(reading, deadline=20) as confirmations,
     ):
-        forwarder = Forwarder(Confirmed(inngest, confirmations, reading))
+        forwarder = Forwarder(ConfirmedInngest(inngest, confirmations, reading))
 
         async def deliver(number: int) -> str:
             event = Event(id=f"{run}-{number}", name=f"relay/{run}", data=b"{}")
