@@ -1,4 +1,4 @@
-"""Confirm mode in front of a local server, over real sockets."""
+"""Confirm mode with a local server, over real sockets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def events(count: int, *, size: int = 10) -> list[Event]:
 
 
 class Keys:
-    """Keys that can be mended."""
+    """Keys that a test can change."""
 
     def __init__(self, signing: str | None = None) -> None:
         self.signing = signing
@@ -50,7 +50,7 @@ async def confirmed(
 
 
 def lookups(server: InngestServer) -> list[str]:
-    """The paths of the look-ups that the server got."""
+    """The paths of the lookups that the server received."""
     return [each.path for each in server.requests if each.path.startswith("/v1/")]
 
 

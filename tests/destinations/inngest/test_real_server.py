@@ -1,4 +1,4 @@
-"""Confirm mode against a real `inngest start`, which its owner kills and restarts meanwhile."""
+"""Confirm mode with a real `inngest start`, which is killed and restarted by hand meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from relay.model.outcome import Delivered
 
 URL = os.environ.get("INNGEST_START_URL", "")
 COUNT = 2_000
-IN_HAND = asyncio.Semaphore(500)
+IN_FLIGHT = asyncio.Semaphore(500)
 
 
 async def _event_key() -> str:
@@ -46,7 +46,7 @@ async def test_everything_delivered_is_still_stored_after_the_server_was_killed(
 
         async def deliver(number: int) -> str:
             event = Event(id=f"{run}-{number}", name=f"relay/{run}", data=b"{}")
-            async with IN_HAND:
+            async with IN_FLIGHT:
                 while True:
                     outcome = await forwarder.submit(event)
                     if isinstance(outcome, Delivered):

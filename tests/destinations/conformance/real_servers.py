@@ -1,6 +1,6 @@
-"""Real servers, where the environment names one: none goes wrong when told, none forgets.
+"""Real servers, if the environment names one: they cannot be made to fail, and they keep state.
 
-What was started is ended when the test is over, as far as the server lets us.
+What a test started is terminated after it, as far as the server allows.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from relay.destinations.temporal import connect
 from relay.model.destination import Destination, Limits
 from relay.model.event import Event
 from relay.model.outcome import Outcome
-from tests.destinations.conformance.sides import Side, wired
+from tests.destinations.conformance.setups import Setup, opened
 
 VARIABLES = {
     "temporal": "TEMPORAL_ADDRESS",
     "argo": "ARGO_URL",
     "step-functions": "STEP_FUNCTIONS_ARN",
 }
-"""What names a real server of each."""
+"""The environment variable that names a real server of each destination."""
 
 
-class Apart:
-    """Gives every event an id that no test before has used, and keeps them."""
+class UniqueIds:
+    """Gives every event an id that no earlier test has used, and records the ids."""
 
     def __init__(self) -> None:
         self._run = f"conformance {uuid.uuid4().hex} "
@@ -65,7 +65,7 @@ class Apart:
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """How to ask a real server about an event's id, and how to end what was started for it."""
+    """How to find what a real server runs for an event's id, and how to terminate it."""
 
     variables: Mapping[str, str]
     runs: Callable[[str], Awaitable[bool]]
@@ -74,32 +74,32 @@ class Server:
 
 
 @asynccontextmanager
-async def real(name: str) -> AsyncIterator[Side]:
-    """The destination against the server that the environment names."""
+async def real(name: str) -> AsyncIterator[Setup]:
+    """The destination with the server that the environment names."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(_SERVERS[name]())
-        apart, conflicts = Apart(), list[Event]()
-        inner, traits = await wired(
+        unique, conflicts = UniqueIds(), list[Event]()
+        inner, traits = await opened(
             stack,
             name,
             server.variables,
-            lambda event: conflicts.append(apart.original(event)),
+            lambda event: conflicts.append(unique.original(event)),
         )
 
         async def started() -> int:
-            return sum([await server.runs(one) for one in apart.ids])
+            return sum([await server.runs(one) for one in unique.ids])
 
         try:
-            yield Side(
-                destination=apart.around(inner),
+            yield Setup(
+                destination=unique.around(inner),
                 traits=traits,
                 started=started,
-                levers=False,
+                controls=False,
                 sees_conflicts=server.sees_conflicts,
                 conflicts=conflicts,
             )
         finally:
-            for one in apart.ids:
+            for one in unique.ids:
                 await server.end(one)
 
 
