@@ -109,7 +109,7 @@ class SingleEventDestination:
 
     @property
     def limits(self) -> Limits:
-        """What `send` takes at once."""
+        """What one call may hold, and the most concurrent calls."""
         return self._limits
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:

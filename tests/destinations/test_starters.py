@@ -122,12 +122,12 @@ async def test_errors_of_the_service_are_classified(
     code: str, kind: str, setting: str | None, *, proven: bool
 ) -> None:
     with pytest.raises(Unavailable) as caught:
-        await start(Machine(StatesError(code, kind, "told")))
+        await start(Machine(StatesError(code, kind, "failed")))
     assert (caught.value.setting, caught.value.proven) == (setting, proven)
 
 
 async def test_an_invalid_input_rejects_the_event() -> None:
-    outcome = await start(Machine(StatesError("InvalidExecutionInput", "other", "told")))
+    outcome = await start(Machine(StatesError("InvalidExecutionInput", "other", "failed")))
     assert isinstance(outcome, Reject)
 
 
@@ -166,9 +166,9 @@ async def test_an_event_without_an_answer_beside_others_with_one_is_retried() ->
 
 def test_weak_traits_cause_warnings() -> None:
     forgetful = Traits(name="D", recognised_by="the id", dedup_window=86_400.0, durable=False)
-    told = list(warnings(forgetful, 1_209_600.0))
-    assert len(told) == 2
-    assert "remembers an id for 1 day and the queue keeps messages for 14 days" in told[0]
+    sentences = list(warnings(forgetful, 1_209_600.0))
+    assert len(sentences) == 2
+    assert "remembers an id for 1 day and the queue keeps messages for 14 days" in sentences[0]
     assert list(warnings(Fickle.traits, 1_209_600.0)) == []
 
 

@@ -49,11 +49,11 @@ async def test_a_misconfigured_aws_environment_halts_and_is_named(
 
 async def test_a_wrong_clock_halts(monkeypatch: pytest.MonkeyPatch) -> None:
     def skewed(_asked: ApiRequest) -> Answer:
-        told = {
+        body = {
             "__type": "InvalidSignatureException",
             "message": "Signature expired: 20260101T000000Z is now earlier than 20260101T010000Z",
         }
-        return Answer(status=400, body=json.dumps(told).encode())
+        return Answer(status=400, body=json.dumps(body).encode())
 
     async with Server(skewed) as server:
         error = await refusal(monkeypatch, AWS_ENDPOINT_URL_SFN=server.url)

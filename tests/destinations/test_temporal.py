@@ -42,7 +42,7 @@ async def destination_of(front: Frontend, **variables: str) -> AsyncIterator[Des
 
 
 def _secured(made: certificates.Certificates) -> Frontend:
-    # By name, because a checker may look at this where the extra is not installed.
+    # By name, because a type checker may run where the extra is not installed.
     grpc: Any = importlib.import_module("grpc")
     credentials = grpc.ssl_server_credentials(
         [(made.server.key.read_bytes(), made.server.certificate.read_bytes())],

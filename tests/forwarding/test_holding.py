@@ -114,13 +114,13 @@ def test_a_halt_looks_the_secret_up_again_before_each_probe_and_recovers() -> No
         destination = Scripted()
         destination.down = Failure(key_not_found)
 
-        def mend() -> None:
+        def correct_secret() -> None:
             lookups.append(now())
             if len(lookups) == 3:
                 destination.down = None
 
         lookups: list[float] = []
-        relay = Relay(destination, mend)
+        relay = Relay(destination, correct_secret)
         outcome = await relay.forwarder.submit(event("held"))
         assert isinstance(outcome, Delivered)
         assert len(lookups) == 3

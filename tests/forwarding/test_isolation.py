@@ -50,7 +50,7 @@ LIES: dict[str, Hint] = {
     "always the first": lambda _events, _bad_index: 0,
     "always the last": lambda events, _bad_index: len(events) - 1,
     "the one before": lambda _events, bad_index: max(0, bad_index - 1),
-    "nobody": lambda _events, _bad_index: None,
+    "none": lambda _events, _bad_index: None,
     "one that is not there": lambda _events, _bad_index: 10_000,
     "a negative one": lambda _events, _bad_index: -1,
 }

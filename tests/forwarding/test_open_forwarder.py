@@ -89,8 +89,8 @@ async def test_each_event_goes_to_its_destination_and_an_outage_does_not_affect_
     ],
 )
 def test_a_missing_setting_of_a_destination_is_named(destination: str, needs: str) -> None:
-    told = missing(settings(RELAY_DESTINATION=destination))
-    assert any(sentence.startswith(needs) for sentence in told)
+    sentences = missing(settings(RELAY_DESTINATION=destination))
+    assert any(sentence.startswith(needs) for sentence in sentences)
 
 
 @pytest.mark.parametrize("routes", ["order/*=airplane", "order/*", "=argo"])
@@ -117,5 +117,5 @@ async def test_each_destination_has_its_own_rate(
 
 @pytest.mark.parametrize("rate", ["0", "fast", "airplane=3", ",", "webhook=1,webhook=2"])
 def test_an_invalid_rate_setting_is_an_error(rate: str) -> None:
-    (told,) = load({"RELAY_RATE_LIMIT": rate}).mistakes
-    assert told.startswith("RELAY_RATE_LIMIT must be a number of events a second")
+    (mistake,) = load({"RELAY_RATE_LIMIT": rate}).mistakes
+    assert mistake.startswith("RELAY_RATE_LIMIT must be a number of events a second")

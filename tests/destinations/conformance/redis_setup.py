@@ -14,7 +14,7 @@ from relay.local.orchestrators.apis import missing_dependency
 from relay.local.orchestrators.bullmq import RedisServer
 from tests.destinations.conformance.setups import Setup, opened
 
-# By name, because a checker may look at this where the extra is not installed.
+# By name, because a type checker may run where the extra is not installed.
 redis: Any = importlib.import_module("redis.asyncio")
 
 PASSWORD = "of-redis"

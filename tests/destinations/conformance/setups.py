@@ -25,7 +25,7 @@ from relay.settings.loading import load
 from relay.settings.model import Settings
 
 TIMEOUT = 20.0
-"""Seconds for a request. Nothing here takes as long."""
+"""Seconds for a request, far longer than any takes here."""
 
 
 @dataclass(kw_only=True)

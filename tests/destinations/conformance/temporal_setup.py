@@ -10,7 +10,7 @@ from typing import Any
 from relay.local.orchestrators.temporal import Frontend
 from tests.destinations.conformance.setups import Setup, opened
 
-# By name, because a checker may look at this where the extra is not installed.
+# By name, because a type checker may run where the extra is not installed.
 grpc: Any = importlib.import_module("grpc")
 
 

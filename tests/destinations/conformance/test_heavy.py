@@ -50,8 +50,8 @@ async def test_prefect_itself_renders_no_template_and_takes_the_largest_event(
         (large,) = await setup.destination.send([event("large", data=f'{{"x":"{"x" * room}"}}')])
     assert isinstance(literal, Delivered)
     assert isinstance(large, Delivered)
-    told = runs(prefect_url, deployment(prefect_url, "literal"))
-    by_id = {run["parameters"]["event"]["id"]: run["parameters"]["event"] for run in told}
+    flow_runs = runs(prefect_url, deployment(prefect_url, "literal"))
+    by_id = {run["parameters"]["event"]["id"]: run["parameters"]["event"] for run in flow_runs}
     assert by_id["template"]["data"] == json.loads(template)
 
 

@@ -164,16 +164,16 @@ async def test_a_wrong_signing_key_halts_and_names_its_setting_until_it_is_corre
     server = InngestServer(mode="start", event_keys=["any"], signing_key=SIGNING_KEY)
     keys = Keys("0" * 8)
     async with server, confirmed(server.url, keys=keys) as destination:
-        told: list[str] = []
+        halted_for: list[str] = []
 
-        async def mend() -> None:
-            told.append(forwarder.state.setting or "")
+        async def correct_secret() -> None:
+            halted_for.append(forwarder.state.setting or "")
             keys.signing = SIGNING_KEY
 
-        forwarder = Forwarder(destination, breaker=Breaker(halt=SOON), before_probe=mend)
+        forwarder = Forwarder(destination, breaker=Breaker(halt=SOON), before_probe=correct_secret)
         outcome = await forwarder.submit(event("e"))
         assert isinstance(outcome, Delivered)
-        assert told == ["RELAY_INNGEST_SIGNING_KEY"]
+        assert halted_for == ["RELAY_INNGEST_SIGNING_KEY"]
         await forwarder.stop(1)
 
 

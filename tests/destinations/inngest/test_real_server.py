@@ -52,10 +52,10 @@ async def test_everything_delivered_is_still_stored_after_the_server_was_killed(
                     if isinstance(outcome, Delivered):
                         return str(outcome.reference)
 
-        told = await asyncio.gather(*(deliver(number) for number in range(COUNT)))
+        delivered = await asyncio.gather(*(deliver(number) for number in range(COUNT)))
         await forwarder.stop(5)
         stored, below = set[str](), ""
         while page := await reading.page(start - 600, below=below, name=f"relay/{run}"):
             stored.update(one.internal_id for one in page)
             below = page[-1].internal_id
-    assert set(told) <= stored
+    assert set(delivered) <= stored
