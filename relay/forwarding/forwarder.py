@@ -25,7 +25,7 @@ IN_PROCESS = Backoff(1.0, 30.0)
 """Between attempts of an event that fails alone while no other event shows whose fault that is."""
 
 THROUGH_QUEUE = Backoff(60.0, 900.0)
-"""Visibility requested from the queue for an event that fails alone while others are accepted."""
+"""Delay requested from the queue for an event that fails alone while others are accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

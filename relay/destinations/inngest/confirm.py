@@ -127,7 +127,7 @@ class ConfirmedInngest:
         return Retry("accepted, but not seen among the stored events in time")
 
     def _mark_unknown(self, events: Sequence[Event], start: float) -> float:
-        """Record that the events may be stored; returns the earliest time from which on."""
+        """Record that the events may be stored; returns since when that is possible."""
         for event in events:
             self._unknown_ends.put(event.id, self._unknown_ends.get(event.id) or start)
         return min(self._unknown_ends.get(event.id) or start for event in events)
