@@ -20,7 +20,7 @@ from tests.destinations.wire import Answering, Wire, listening
 
 Reader: TypeAlias = asyncio.StreamReader
 Writer: TypeAlias = asyncio.StreamWriter
-URLS = {"inngest": "RELAY_INNGEST_URL", "peer": "RELAY_PREFECT_API_URL"}
+URLS = {"inngest": "RELAY_INNGEST_URL", "endpoint": "RELAY_PREFECT_API_URL"}
 EVENT = Event(id="e-1", name="order/placed", data=b"{}")
 
 
