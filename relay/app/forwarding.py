@@ -1,4 +1,4 @@
-"""The ways to the destinations: a forwarder for each that the settings name, paced and routed."""
+"""Opens the forwarder from the settings: each destination is paced, several are routed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from msgspec.structs import replace
 
 from relay.app.destinations import open_orchestrator
 from relay.app.destinations.connections import RegisterSecret, ignore_secret
-from relay.app.destinations.inngest import open_destination
+from relay.app.destinations.inngest import open_inngest
 from relay.app.destinations.traits import traits_of
 from relay.aws.session import SharedSession
 from relay.destinations.webhook_rules import PRESETS
 from relay.forwarding import Forwarder
 from relay.forwarding.adaptive_limit import AdaptiveLimit
-from relay.forwarding.pacing import Paced, TokenBucket, parse_rates, rate_of
+from relay.forwarding.pacing import PacedDestination, TokenBucket, parse_rates, rate_of
 from relay.forwarding.routing import Router, RouteTable, parse_routes
 from relay.model.destination import Destination
 from relay.model.facts import CircuitChanged, Fact, IdReused, Observe
@@ -30,16 +30,16 @@ EventForwarder: TypeAlias = Forwarder | Router
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """The way, and how many requests to all destinations there may be at once for now."""
+class OpenedForwarder:
+    """The forwarder, and the most concurrent requests to all destinations for now."""
 
     forwarder: EventForwarder
     concurrency: Callable[[], int]
 
 
 PUSHED_ROUTES = (
-    "with several destinations in push mode, messages for one that is down keep coming back and"
-    " hold connections that the others need: give each destination a queue of its own, or use"
+    "with several destinations in push mode, messages for one that is down are redelivered and hold"
+    " connections that the others need: give each destination a queue of its own, or use"
     " `relay poll`"
 )
 
@@ -55,35 +55,34 @@ async def open_forwarder(
     *,
     pushed: bool,
     register_secret: RegisterSecret = ignore_secret,
-) -> Opened:
-    """The way, for as long as the stack is open. Nobody is called yet.
+) -> OpenedForwarder:
+    """The forwarder, for as long as the stack is open. No request is sent yet.
 
-    `around` wraps each destination before it is paced. `pushed` is for push mode, where nobody can
-    choose which messages come. `learn` hears each secret that was looked up.
+    `wrap` is applied to each destination before it is paced. `pushed` is for push mode, where the
+    relay cannot choose which messages it gets. `register_secret` is called with each secret that
+    was looked up.
     """
     several = len(settings.destinations) > 1
     branches = dict[str, Forwarder]()
-    limits = list[Destination]()
+    destinations = list[Destination]()
     for name in settings.destinations:
         _warn(traits_of(settings, name), settings)
-        destination, refresh = await _opened(
-            name, settings, stack, session, observe, register_secret
-        )
-        asked = paced(wrap(destination), name, settings)
-        limits.append(asked)
+        opened, refresh = await _open(name, settings, stack, session, observe, register_secret)
+        destination = paced(wrap(opened), name, settings)
+        destinations.append(destination)
         branches[name] = Forwarder(
-            asked,
+            destination,
             before_probe=refresh,
-            observe=_naming(name, observe) if several else observe,
+            observe=_with_name(name, observe) if several else observe,
         )
     if several and pushed:
         _log.warning("%s", PUSHED_ROUTES)
     forwarder = _routed(settings, branches, pushed=pushed)
-    return Opened(forwarder, lambda: sum(_concurrency(one) for one in limits))
+    return OpenedForwarder(forwarder, lambda: sum(_concurrency(one) for one in destinations))
 
 
 def _concurrency(destination: Destination) -> int:
-    if isinstance(destination, Paced):
+    if isinstance(destination, PacedDestination):
         return destination.concurrency
     return destination.limits.in_flight
 
@@ -101,7 +100,7 @@ def _routed(settings: Settings, branches: dict[str, Forwarder], *, pushed: bool)
 
 
 def rate_for(name: str, settings: Settings) -> float | None:
-    """Most events a second to the destination of this name; None for no limit."""
+    """The most events a second to the destination of this name; None for no limit."""
     rate = rate_of(parse_rates(settings.rate_limit), name)
     if rate is None and name == "webhook":
         return PRESETS[settings.webhook_preset].rate
@@ -109,19 +108,19 @@ def rate_for(name: str, settings: Settings) -> float | None:
 
 
 def paced(destination: Destination, name: str, settings: Settings) -> Destination:
-    """The destination at the rate that is set, and at the concurrency that it bears."""
+    """The destination with its configured rate limit and an adaptive concurrency limit."""
     rate = rate_for(name, settings)
     most = destination.limits.in_flight
     if rate is None and name == "inngest":
         return destination
-    return Paced(
+    return PacedDestination(
         destination,
         bucket=None if rate is None else TokenBucket(rate),
         limit=None if name == "inngest" else AdaptiveLimit(most, first=most),
     )
 
 
-async def _opened(
+async def _open(
     name: str,
     settings: Settings,
     stack: AsyncExitStack,
@@ -130,7 +129,7 @@ async def _opened(
     register_secret: RegisterSecret,
 ) -> tuple[Destination, Callable[[], Awaitable[None]]]:
     if name == "inngest":
-        opened = await stack.enter_async_context(open_destination(settings, register_secret))
+        opened = await stack.enter_async_context(open_inngest(settings, register_secret))
         return opened.destination, opened.refresh
     opening = open_orchestrator(
         name, settings, session, lambda event: observe(IdReused(event)), register_secret
@@ -140,18 +139,18 @@ async def _opened(
 
 def _warn(traits: Traits, settings: Settings) -> None:
     if math.isinf(settings.queue_retention):
-        return  # an operator's own errand, whose relay has warned at its start
+        return  # a command run by an operator: the relay itself has warned at its start
     ledger = settings.ledger_table is not None
     for sentence in warnings(traits, 0.0 if ledger else settings.queue_retention):
         _log.warning("%s", sentence)
 
 
-def _naming(name: str, observe: Observe) -> Observe:
-    """Tell which of several destinations a fact is about."""
+def _with_name(name: str, observe: Observe) -> Observe:
+    """Add the destination's name to the reason of a changed circuit."""
 
-    def told(fact: Fact) -> None:
+    def observe_named(fact: Fact) -> None:
         if isinstance(fact, CircuitChanged):
             fact = replace(fact, reason=f"{name}: {fact.reason}")
         observe(fact)
 
-    return told
+    return observe_named

@@ -1,1 +1,5 @@
-"""Destinations: one orchestrator a file, each behind `relay.message.Destination`."""
+"""Destinations: one orchestrator a module, each behind `relay.model.destination.Destination`.
+
+A destination that takes one event a request is a `Starter` in `single_event`; `argo` is an example.
+The settings open it in `relay.app.destinations`.
+"""

@@ -1,7 +1,7 @@
-"""Argo Workflows: one Workflow object for each event, made from a template, named after the event.
+"""Argo Workflows: creates one Workflow from a template for each event, named after the event.
 
-The object's name is what makes it happen once, until the object is deleted or collected. A 409
-alone proves nothing, because a quota may say it too: the workflow is looked up.
+The name makes a repeated start harmless until the object is deleted or garbage-collected. A 409
+alone proves nothing, because a quota can cause it too: the workflow is looked up.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import quote
 
-from relay.destinations.http_endpoint import HttpAnswer, HttpPeer, unavailable
+from relay.destinations.http_endpoint import HttpAnswer, HttpEndpoint, unavailable
 from relay.destinations.single_event import (
     REFUSED,
     TOO_LARGE,
     Content,
     content,
-    hashed,
+    hashed_id,
     json_string,
 )
 from relay.model.destination import Unavailable
@@ -36,33 +36,33 @@ TRAITS = Traits(
     dedup_window=WHILE_IT_EXISTS,
     durable=True,
     reports_duplicates=True,
-    # etcd takes 1.5 MiB for the whole object, in which Argo keeps its own notes as well.
+    # etcd accepts 1.5 MiB for the whole object, which includes the status that Argo adds.
     event_bytes=1_000_000,
 )
 
 Kind = Literal["WorkflowTemplate", "ClusterWorkflowTemplate"]
 
-_INVALID = 3
-"""gRPC's code InvalidArgument, in the body of the gateway's answer."""
+_INVALID_ARGUMENT = 3
+"""gRPC's code, in the body of the gateway's answer."""
 
 
 class Argo:
-    """Makes workflows out of one template.
+    """Creates workflows from one template.
 
     Args:
-        peer: the Argo server.
-        namespace: where workflows are made.
+        endpoint: the Argo server.
+        namespace: where workflows are created.
         template: the template's name.
         kind: whether it is the namespace's or the cluster's.
-        credential: the Authorization header's value as it is now, empty for none.
-        parameter: name of the workflow's parameter that gets the event, as JSON text.
-        what: the whole event, or its data only.
-        conflict: called with an event whose name was used for another content.
+        credential: returns the current value of the Authorization header, empty for none.
+        parameter: the workflow's parameter that gets the event, as JSON text.
+        what: send the whole event, or its data only.
+        on_conflict: called with an event whose workflow exists with other content.
     """
 
     def __init__(
         self,
-        peer: HttpPeer,
+        endpoint: HttpEndpoint,
         namespace: str,
         template: str,
         *,
@@ -70,31 +70,33 @@ class Argo:
         kind: Kind = "WorkflowTemplate",
         parameter: str = "event",
         what: Content = "event",
-        conflict: Callable[[Event], None] = lambda _event: None,
+        on_conflict: Callable[[Event], None] = lambda _event: None,
     ) -> None:
-        self._peer = peer
+        self._endpoint = endpoint
         self._namespace = namespace
         self._path = f"/api/v1/workflows/{quote(namespace, safe='')}"
         self._template = {"name": template, "clusterScope": kind == "ClusterWorkflowTemplate"}
         self._credential = credential
         self._parameter = parameter
         self._what = what
-        self._conflict = conflict
+        self._on_conflict = on_conflict
 
     @property
     def traits(self) -> Traits:
-        """What the server promises."""
+        """The traits of an Argo server."""
         return TRAITS
 
     def payload(self, event: Event) -> bytes:
-        """The parameter's value, as the JSON string that it travels as."""
+        """The parameter's value, encoded as a JSON string."""
         return json_string(content(event, self._what))
 
     async def start(self, event: Event, payload: bytes) -> Outcome:
-        """One workflow; `Delivered.reference` is its name."""
-        name = hashed(event.id)
+        """Create one workflow; `Delivered.reference` is its name."""
+        name = hashed_id(event.id)
         headers = await self._headers()
-        answer = await self._peer.ask("POST", self._path, headers, self._object(name, payload))
+        answer = await self._endpoint.request(
+            "POST", self._path, headers, self._object(name, payload)
+        )
         if answer.status == HTTPStatus.OK and _name(answer) == name:
             return Delivered(name)
         if answer.status == HTTPStatus.CONFLICT:
@@ -102,7 +104,7 @@ class Argo:
         return _refused(answer)
 
     def _object(self, name: str, payload: bytes) -> bytes:
-        before = json.dumps(
+        head = json.dumps(
             {
                 "apiVersion": "argoproj.io/v1alpha1",
                 "kind": "Workflow",
@@ -110,7 +112,7 @@ class Argo:
             }
         )[:-1]
         return b'{"workflow":%b,"spec":{"workflowTemplateRef":%b,"arguments":%b}}}' % (
-            before.encode(),
+            head.encode(),
             json.dumps(self._template).encode(),
             b'{"parameters":[{"name":%b,"value":%b}]}'
             % (json.dumps(self._parameter).encode(), payload),
@@ -118,9 +120,9 @@ class Argo:
 
     async def _headers(self) -> Mapping[str, str]:
         credential = await self._credential()
-        self._peer.register_secret(credential.rpartition(" ")[2])
-        given = {"authorization": credential} if credential else {}
-        return {"content-type": "application/json", "accept": "application/json", **given}
+        self._endpoint.register_secret(credential.rpartition(" ")[2])
+        optional = {"authorization": credential} if credential else {}
+        return {"content-type": "application/json", "accept": "application/json", **optional}
 
     async def _verify(
         self,
@@ -130,15 +132,15 @@ class Argo:
         headers: Mapping[str, str],
         refusal: HttpAnswer,
     ) -> Outcome:
-        """Whether the workflow that is said to exist does."""
-        answer = await self._peer.ask("GET", f"{self._path}/{name}", headers)
+        """Check that the workflow exists, as a 409 claims."""
+        answer = await self._endpoint.request("GET", f"{self._path}/{name}", headers)
         if answer.status == HTTPStatus.OK and _name(answer) == name:
             if self._value(answer) not in (None, json.loads(payload)):
-                self._conflict(event)
+                self._on_conflict(event)
             return Delivered(name, duplicate=True)
         if answer.status == HTTPStatus.NOT_FOUND:
             raise Unavailable(
-                f"Argo says that {name} exists and does not know it: {refusal.shown}",
+                f"Argo answers that {name} exists, but it is not found: {refusal.summary}",
                 after=refusal.after,
                 not_accepted=True,
             )
@@ -157,10 +159,10 @@ def _name(answer: HttpAnswer) -> Any:
 
 def _refused(answer: HttpAnswer) -> Outcome:
     if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return Reject(TOO_LARGE, f"the event is too large for Argo: {answer.shown}")
+        return Reject(TOO_LARGE, f"the event is too large for Argo: {answer.summary}")
     template = "template" in str(answer.fields.get("message", "")).lower()
-    if answer.status == HTTPStatus.BAD_REQUEST and answer.fields.get("code") == _INVALID:
+    if answer.status == HTTPStatus.BAD_REQUEST and answer.fields.get("code") == _INVALID_ARGUMENT:
         if template:
-            raise Unavailable(f"Argo answers {answer.shown}", setting=TEMPLATE, not_accepted=True)
-        return Reject(REFUSED, f"Argo refuses the workflow: {answer.shown}")
+            raise Unavailable(f"Argo answers {answer.summary}", setting=TEMPLATE, not_accepted=True)
+        return Reject(REFUSED, f"Argo refuses the workflow: {answer.summary}")
     raise unavailable(answer, address=TEMPLATE if template else ARGO_URL, key=TOKEN)

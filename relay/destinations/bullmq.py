@@ -1,7 +1,8 @@
-"""BullMQ: one job for each event, whose id is the event's hash.
+"""BullMQ: adds one job for each event, whose id is the hash of the event's id.
 
-A job id is known again for as long as Redis holds the job: how long finished jobs are kept is the
-window, and is said with each job, which wins over the worker's own setting. Redis must not evict.
+BullMQ deduplicates a job id for as long as Redis holds the job, so the retention of finished jobs
+is the dedup window. It is set on each job, which overrides the worker's own setting. Redis must not
+evict keys.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import logging
 from types import TracebackType
 from typing import Any, Self
 
-from relay.destinations.http_errors import unconnected
-from relay.destinations.single_event import REFUSED, Content, content, hashed
+from relay.destinations.http_errors import connection_error
+from relay.destinations.single_event import REFUSED, Content, content, hashed_id
 from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Reject
@@ -23,18 +24,18 @@ URL = "RELAY_BULLMQ_URL"
 NO_EVICTION = "noeviction"
 
 _CONNECTING = " connecting to "
-"""In the client's words for a connection that it could not make (observed)."""
+"""Part of the client's error message for a connection that failed (observed)."""
 
 _log = logging.getLogger(__name__)
 
 
-def traits(kept: float) -> Traits:
-    """What a queue promises whose finished jobs are kept for so many seconds."""
+def traits(job_retention: float) -> Traits:
+    """The traits of a queue whose finished jobs are kept for this many seconds."""
     return Traits(
         name="BullMQ",
-        recognised_by="the job's id" if kept else None,
-        dedup_window=kept,
-        # Even with an append-only file Redis writes it once a second.
+        recognised_by="the job's id" if job_retention else None,
+        dedup_window=job_retention,
+        # Even with an append-only file, Redis syncs it to disk only once a second.
         durable=False,
         event_bytes=16_777_216,
     )
@@ -44,14 +45,14 @@ class BullMQ:
     """Adds jobs to one queue; an async context manager that owns its connections.
 
     Args:
-        url: Redis's, `redis://` or `rediss://`, with user and password if it needs them.
+        url: of Redis, `redis://` or `rediss://`, with user and password if it needs them.
         queue: the queue's name.
-        prefix: of its keys, as its workers have it.
-        attempts: how often a worker tries a job.
-        kept: seconds for which finished jobs are kept.
+        prefix: the prefix of its keys, the same as its workers'.
+        attempts: how many times a worker tries a job.
+        job_retention: seconds for which finished jobs are kept.
         what: the whole event as the job's data, or its data only.
         timeout: seconds for one command.
-        in_flight: most connections.
+        in_flight: the most connections.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class BullMQ:
         *,
         prefix: str = "bull",
         attempts: int = 1,
-        kept: float = 1_209_600.0,
+        job_retention: float = 1_209_600.0,
         what: Content = "event",
         timeout: float = 30.0,
         in_flight: int = 16,
@@ -70,10 +71,10 @@ class BullMQ:
         self._redis = _client(url, timeout, in_flight)
         library = importlib.import_module("bullmq")
         self._queue: Any = library.Queue(queue, {"connection": self._redis, "prefix": prefix})
-        keep = {"age": int(kept)} if kept else True
-        self._options = {"attempts": attempts, "removeOnComplete": keep, "removeOnFail": keep}
+        remove = {"age": int(job_retention)} if job_retention else True
+        self._options = {"attempts": attempts, "removeOnComplete": remove, "removeOnFail": remove}
         self._what = what
-        self._traits = traits(kept)
+        self._traits = traits(job_retention)
         self._checked = False
 
     async def __aenter__(self) -> Self:
@@ -89,7 +90,7 @@ class BullMQ:
 
     @property
     def traits(self) -> Traits:
-        """What the queue promises."""
+        """The queue's traits."""
         return self._traits
 
     def payload(self, event: Event) -> bytes:
@@ -97,17 +98,17 @@ class BullMQ:
         return content(event, self._what)
 
     async def start(self, event: Event, payload: bytes) -> Outcome:
-        """One job; `Delivered.reference` is its id. A duplicate cannot be told from the first."""
+        """Add one job; `Delivered.reference` is its id. BullMQ does not report duplicates."""
         try:
             data = json.loads(payload)
             json.dumps(data, allow_nan=False)
         except (ValueError, RecursionError):
-            return Reject(REFUSED, "the event's data holds what BullMQ's JSON cannot")
-        options = {**self._options, "jobId": hashed(event.id)}
+            return Reject(REFUSED, "the event's data holds a value that BullMQ's JSON cannot hold")
+        options = {**self._options, "jobId": hashed_id(event.id)}
         if event.ts is not None:
             options["timestamp"] = event.ts
         try:
-            await self._check()
+            await self._warn_once()
             job = await self._queue.add(event.name, data, options)
         except self._errors.RedisError as error:
             raise self._unavailable(error) from None
@@ -115,12 +116,12 @@ class BullMQ:
             raise Unavailable(f"Redis cannot be reached: {type(error).__name__}") from None
         return Delivered(str(job.id))
 
-    async def _check(self) -> None:
-        """Say once what defeats the promise on Redis's side."""
+    async def _warn_once(self) -> None:
+        """Warn of Redis settings under which it can lose or repeat jobs."""
         if self._checked:
             return
-        found = await self._redis.info("memory")
-        policy = found.get("maxmemory_policy", NO_EVICTION)
+        memory = await self._redis.info("memory")
+        policy = memory.get("maxmemory_policy", NO_EVICTION)
         if policy != NO_EVICTION:
             _log.warning(
                 "Redis may evict jobs (maxmemory-policy %s), and an evicted job's event is lost or"
@@ -128,11 +129,11 @@ class BullMQ:
                 policy,
                 NO_EVICTION,
             )
-        kept = await self._redis.info("persistence")
-        if not int(kept.get("aof_enabled", 0)):
+        persistence = await self._redis.info("persistence")
+        if not int(persistence.get("aof_enabled", 0)):
             _log.warning(
-                "Redis has no append-only file, so a crash of it loses jobs that it had accepted:"
-                " set appendonly yes"
+                "Redis has no append-only file, so it loses accepted jobs when it crashes: set"
+                " appendonly yes"
             )
         self._checked = True
 
@@ -140,18 +141,18 @@ class BullMQ:
         errors = self._errors
         if isinstance(error, errors.AuthenticationError | errors.NoPermissionError):
             return Unavailable(
-                f"Redis refuses the user or password, or what it may do: {error}",
+                f"Redis refuses the user, the password or a permission: {error}",
                 setting=URL,
                 proven=True,
                 not_accepted=True,
             )
         full = isinstance(error, errors.OutOfMemoryError | errors.ReadOnlyError)
         if full or isinstance(error, errors.BusyLoadingError | errors.MasterDownError):
-            return Unavailable(f"Redis takes nothing: {error}", proven=True, not_accepted=True)
+            return Unavailable(f"Redis accepts no jobs: {error}", proven=True, not_accepted=True)
         if isinstance(error, errors.ConnectionError | errors.TimeoutError):
             self._checked = False
             if _CONNECTING in str(error):
-                return unconnected(error, "Redis", URL)
+                return connection_error(error, "Redis", URL)
             return Unavailable(f"Redis gives no answer: {type(error).__name__}", proven=True)
         return Unavailable(f"Redis answers {str(error)[:200]}")
 
@@ -167,7 +168,7 @@ def _client(url: str, timeout: float, in_flight: int) -> Any:
         timeout=timeout,
         socket_timeout=timeout,
         socket_connect_timeout=min(5.0, timeout),
-        # Tries are the forwarder's: a retry inside a retry multiplies.
+        # Only the forwarder retries: nested retries would multiply.
         retry=retry.Retry(backoff.NoBackoff(), 0),
     )
     return redis.Redis.from_pool(pool)

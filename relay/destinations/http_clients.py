@@ -1,33 +1,42 @@
-"""The HTTP client of destinations: no redirects, no environment, no second try by itself."""
+"""HTTP clients for Inngest, and the check that keeps webhooks off private addresses.
+
+The clients follow no redirect, read no environment variables and do not retry.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from importlib import metadata
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import httpx
 
 from relay.http import HttpClient
 from relay.model.destination import Unavailable
+from relay.version import version
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+CONNECT_TIMEOUT = 5.0
+CONNECTIONS = 16
+
+KEEP_ALIVE = 4.0
+"""Seconds. Common servers close an idle connection after 5: ours must be closed before that."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: str) -> bool:
-    """Whether the address, and every IPv4 address that it stands for, is on the public internet."""
+    """Whether the address, and any IPv4 address embedded in it, is on the public internet."""
     found = ip_address(address.partition("%")[0])
-    inner = _inner(found)
-    if inner is not None:
-        return inner.is_global and not inner.is_multicast
+    embedded = _embedded_ipv4(found)
+    if embedded is not None:
+        return embedded.is_global and not embedded.is_multicast
     return found.is_global and not found.is_multicast
 
 
-def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | None:
+def _embedded_ipv4(address: IPv4Address | IPv6Address) -> IPv4Address | None:
     if isinstance(address, IPv4Address):
         return None
     if address in _NAT64:
@@ -36,26 +45,26 @@ def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | None:
     return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else None)
 
 
-async def resolved(host: str, port: int) -> Sequence[str]:
-    """The addresses of a name, in the order in which they should be tried."""
+async def resolve_host(host: str, port: int) -> Sequence[str]:
+    """The addresses of a host name, in the order in which to try them."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(one[4][0]) for one in found]
 
 
-class OnlyPublic:
-    """Gives the first address of a name, if all of its addresses are permitted."""
+class PublicAddressResolver:
+    """Resolves a host name to its first address, if all of its addresses are allowed."""
 
     def __init__(
         self,
         setting: str,
         *,
-        resolve: Resolve = resolved,
-        permitted: Callable[[str], bool] = is_public,
+        resolve: Resolve = resolve_host,
+        allowed: Callable[[str], bool] = is_public,
     ) -> None:
         self._setting = setting
         self._resolve = resolve
-        self._permitted = permitted
+        self._permitted = allowed
 
     async def __call__(self, host: str, port: int) -> str:
         """The address to connect to.
@@ -66,16 +75,16 @@ class OnlyPublic:
         try:
             found = await self._resolve(host, port)
         except socket.gaierror as error:
-            wrong = self._setting if error.errno == socket.EAI_NONAME else None
+            setting = self._setting if error.errno == socket.EAI_NONAME else None
             raise Unavailable(
-                f"the name of {host} does not resolve",
-                setting=wrong,
+                f"the name {host} does not resolve",
+                setting=setting,
                 proven=True,
                 not_accepted=True,
             ) from None
         if not found or not all(self._permitted(address) for address in found):
             raise Unavailable(
-                f"{host} is a private address, and RELAY_WEBHOOK_ALLOW_PRIVATE does not allow that",
+                f"{host} is a private address, which RELAY_WEBHOOK_ALLOW_PRIVATE=true would allow",
                 setting=self._setting,
                 proven=True,
                 not_accepted=True,
@@ -83,23 +92,16 @@ class OnlyPublic:
         return found[0]
 
 
-CONNECT_TIMEOUT = 5.0
-CONNECTIONS = 16
-
-KEEP_ALIVE = 4.0
-"""Seconds. Below the 5 after which common servers close an idle connection, lest we race them."""
-
-
 def http_client(timeout: float, headers: Mapping[str, str]) -> httpx.AsyncClient:
-    """A client for one server, with `timeout` seconds for each step of a request.
+    """An httpx client for one server, with `timeout` seconds for each step of a request.
 
-    It asks for no encoding, so that `start_of` may read what comes as it is.
+    It requests no content encoding, so that `read_body` may read the raw bytes.
     """
     return httpx.AsyncClient(
-        headers={**_usual(), **headers},
-        # Connecting ends before the whole request does: cut off from outside in the middle of a TLS
-        # handshake, the client leaves its socket to the garbage collector.
-        timeout=httpx.Timeout(timeout, connect=_to_connect(timeout)),
+        headers={**_default_headers(), **headers},
+        # Connecting must time out before the whole request does: a client that is cancelled during
+        # a TLS handshake leaves its socket to the garbage collector.
+        timeout=httpx.Timeout(timeout, connect=_connect_timeout(timeout)),
         limits=httpx.Limits(
             max_connections=CONNECTIONS,
             max_keepalive_connections=CONNECTIONS,
@@ -111,22 +113,22 @@ def http_client(timeout: float, headers: Mapping[str, str]) -> httpx.AsyncClient
     )
 
 
-def lean_client(url: str, timeout: float, headers: Mapping[str, str]) -> HttpClient:
-    """The same for POSTs only, at a tenth of the CPU: for who sends a request for every batch."""
+def post_client(url: str, timeout: float, headers: Mapping[str, str]) -> HttpClient:
+    """A client for POSTs only, at a tenth of httpx's CPU: for the request of every batch."""
     return HttpClient(
         url,
-        {**_usual(), **headers},
+        {**_default_headers(), **headers},
         connections=CONNECTIONS,
         keep_alive=KEEP_ALIVE,
-        connect_timeout=_to_connect(timeout),
+        connect_timeout=_connect_timeout(timeout),
         tls=httpx.create_ssl_context(trust_env=False) if url.startswith("https:") else None,
     )
 
 
-async def start_of(response: httpx.Response, limit: int) -> bytes:
-    """The body, read little further than `limit` bytes: what is longer is no answer of an API.
+async def read_body(response: httpx.Response, limit: int) -> bytes:
+    """The body, read little further than `limit` bytes: an API's answer is not longer.
 
-    Raw, because no encoding was asked for: a small compressed body can hold gigabytes.
+    The bytes are raw, because a small compressed body can hold gigabytes.
     """
     parts: list[bytes] = []
     size = 0
@@ -138,20 +140,13 @@ async def start_of(response: httpx.Response, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _usual() -> dict[str, str]:
+def _default_headers() -> dict[str, str]:
     return {
         "accept": "application/json",
         "accept-encoding": "identity",
-        "user-agent": f"sqs-relay/{_version()}",
+        "user-agent": f"sqs-relay/{version()}",
     }
 
 
-def _to_connect(timeout: float) -> float:
+def _connect_timeout(timeout: float) -> float:
     return min(CONNECT_TIMEOUT, timeout / 2)
-
-
-def _version() -> str:
-    try:
-        return metadata.version("sqs-relay")
-    except metadata.PackageNotFoundError:
-        return "source"

@@ -1,4 +1,4 @@
-"""A destination's HTTP side: one request, one answer, and no word of a secret anywhere."""
+"""The HTTP endpoint of a destination: sends one request, and keeps secrets out of its answer."""
 
 from __future__ import annotations
 
@@ -15,25 +15,34 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from relay.destinations.http_errors import broken, retry_after
+from relay.destinations.http_clients import CONNECT_TIMEOUT, KEEP_ALIVE, read_body
+from relay.destinations.http_errors import request_error, retry_after
 from relay.destinations.redaction import HIDDEN, Redaction
 from relay.model.destination import Unavailable
 from relay.model.trace_context import traceparent_headers
 from relay.version import version
 
 ANSWER_LIMIT = 1_048_576
-"""Bytes of an answer: what is longer is none of an API's."""
+"""Bytes of an answer that are read: an API's answer is not longer."""
 
-CONNECT_TIMEOUT = 5.0
-KEEP_ALIVE = 4.0
-"""Seconds. Below the 5 after which common servers close an idle connection, lest we race them."""
+_SUMMARY_CHARACTERS = 200
 
-_SHOWN = 200
+_NOT_ACCEPTED = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.GONE,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
+_SLOW_DOWN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """One answer; `text` holds no secret. `after` is what its `Retry-After` asks for."""
+    """One answer; secrets in `text` are redacted. `after` is the seconds of its `Retry-After`."""
 
     status: int
     text: str
@@ -41,7 +50,7 @@ class HttpAnswer:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The body's JSON object; empty where it is none."""
+        """The body's JSON object; empty if it is none."""
         try:
             value = json.loads(self.text)
         except (ValueError, RecursionError):
@@ -49,27 +58,26 @@ class HttpAnswer:
         return value if isinstance(value, dict) else {}
 
     @property
-    def shown(self) -> str:
-        """Status and the beginning of the body, for a person."""
-        words = " ".join(self.text.split())[:_SHOWN]
-        return f"{self.status}: {words}" if words else f"{self.status} without a word"
+    def summary(self) -> str:
+        """Status and the beginning of the body, for operators."""
+        words = " ".join(self.text.split())[:_SUMMARY_CHARACTERS]
+        return f"{self.status}: {words}" if words else f"{self.status} with an empty body"
 
 
-class HttpPeer:
+class HttpEndpoint:
     """The server of a URL; an async context manager that owns its connections.
 
-    It follows no redirect, reads no environment, and tries nothing twice. The path may be a secret:
-    the client is given a URL without it, and what a server echoes is made safe.
+    It follows no redirect, reads no environment variables and does not retry. The path may be a
+    secret: the client gets a URL without it, and it is redacted in what the server echoes.
 
     Args:
-        url: where its API begins.
+        url: the base URL of the API.
         setting: the setting that holds it.
         timeout: seconds for one request from its start to the end of its answer.
-        in_flight: most requests at once.
-        secrets: what must not be printed, besides the URL's own path where `hide_path`.
-        hide_path: the URL is a secret.
-        tls: how to talk TLS; None for the usual.
-        resolve: gives the address to connect to for a host and port, or raises `Unavailable`;
+        in_flight: the most concurrent requests.
+        hide_path: the URL's path and query are secrets.
+        tls: the TLS context; None for the default.
+        resolve: returns the address to connect to for a host and port, or raises `Unavailable`;
             None leaves it to the client.
         clock: the time of day, for dates in `Retry-After`.
     """
@@ -112,7 +120,7 @@ class HttpPeer:
         )
 
     def __repr__(self) -> str:
-        return f"<HTTP peer {self.host}>"
+        return f"<HTTP endpoint {self.host}>"
 
     async def __aenter__(self) -> Self:
         self._redaction.__enter__()
@@ -128,41 +136,41 @@ class HttpPeer:
         self._redaction.__exit__(kind, error, trace)
 
     def register_secret(self, secret: str) -> None:
-        """Never print this."""
+        """Redact this secret from now on."""
         self._redaction.register_secret(secret)
 
-    async def ask(
+    async def request(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes = b""
     ) -> HttpAnswer:
-        """The answer to one request; `path` is put behind the URL's own.
+        """The answer to one request; `path` is appended to the URL's own.
 
         Raises:
-            Unavailable: there was none.
+            Unavailable: there was no answer.
         """
         try:
             async with asyncio.timeout(self._timeout):
-                request = await self._request(method, path, headers, body)
+                request = await self._build_request(method, path, headers, body)
                 return await self._exchange(request)
         except TimeoutError:
             raise Unavailable(f"{self.host} gave no answer in {self._timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise broken(error, self.host, self._setting) from None
+            raise request_error(error, self.host, self._setting) from None
 
-    async def _request(
+    async def _build_request(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> httpx.Request:
-        parts, place = self._parts, self.host
+        parts, location = self._parts, self.host
         extensions: dict[str, Any] = {"target": f"{self._path}{path}{self._query}".encode() or b"/"}
         if self._resolve is not None:
             default = 443 if parts.scheme == "https" else 80
             address = await self._resolve(parts.hostname or "", parts.port or default)
-            place = f"[{address}]" if ":" in address else address
-            place = f"{place}:{parts.port}" if parts.port else place
-            # The certificate is checked against the name, whatever address it led to.
+            location = f"[{address}]" if ":" in address else address
+            location = f"{location}:{parts.port}" if parts.port else location
+            # The certificate is checked against the name, not the resolved address.
             extensions["sni_hostname"] = parts.hostname
         return self._client.build_request(
             method,
-            f"{parts.scheme}://{place}/{HIDDEN}",
+            f"{parts.scheme}://{location}/{HIDDEN}",
             content=body or None,
             headers={"host": self.host, **traceparent_headers(), **headers},
             extensions=extensions,
@@ -170,48 +178,32 @@ class HttpPeer:
 
     async def _exchange(self, request: httpx.Request) -> HttpAnswer:
         response = await self._client.send(request, stream=True)
-        read, size = list[bytes](), 0
         try:
-            async for part in response.aiter_raw(chunk_size=16_384):
-                read.append(part)
-                size += len(part)
-                if size > ANSWER_LIMIT:
-                    break
+            body = await read_body(response, ANSWER_LIMIT)
         finally:
             await response.aclose()
-        text = self._redaction.hide(b"".join(read).decode(errors="replace"))
+        text = self._redaction.hide(body.decode(errors="replace"))
         after = retry_after(response.headers.get("retry-after"), self._clock())
         return HttpAnswer(response.status_code, text, after)
 
 
-_UNTAKEN = frozenset(
-    {
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.FORBIDDEN,
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.METHOD_NOT_ALLOWED,
-        HTTPStatus.GONE,
-        HTTPStatus.TOO_MANY_REQUESTS,
-    }
-)
-_SLOWER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-
-
 def unavailable(answer: HttpAnswer, *, address: str, key: str | None) -> Unavailable:
-    """The answer as an error of the destination as a whole.
+    """The answer as a failure of the destination as a whole.
 
-    `address` and `key` are the settings to look at. A 401 is about nobody but us, and a 429 or a
-    503 that says how long to wait about nobody but the destination; all else needs a second
-    witness, for a proxy's rule may dislike one event's content.
+    `address` and `key` are the settings to check. A 401 is certainly about the relay's credential,
+    and a 429 or a 503 with `Retry-After` is certainly about the destination. Any other answer needs
+    a second event as evidence, because a proxy's rule may refuse the content of one event.
     """
     status = answer.status
-    plea = status in _SLOWER and (status == _SLOWER[0] or answer.after is not None)
+    slow_down = status in _SLOW_DOWN and (
+        status == HTTPStatus.TOO_MANY_REQUESTS or answer.after is not None
+    )
     return Unavailable(
-        f"the destination answers {answer.shown}",
+        f"the destination answers {answer.summary}",
         after=answer.after,
         setting=_setting(status, address, key),
-        proven=plea or status == HTTPStatus.UNAUTHORIZED,
-        not_accepted=status in _UNTAKEN,
+        proven=slow_down or status == HTTPStatus.UNAUTHORIZED,
+        not_accepted=status in _NOT_ACCEPTED,
     )
 
 
@@ -220,5 +212,5 @@ def _setting(status: int, address: str, key: str | None) -> str | None:
         return key or address
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE):
         return address
-    # A redirect, or a success that is none: something else than the destination listens there.
+    # A redirect or an unexpected success: something else than the destination listens there.
     return address if status < HTTPStatus.BAD_REQUEST else None

@@ -1,4 +1,4 @@
-"""What a request without an answer means: where it broke says what can have arrived."""
+"""Translates a failed HTTP request: the step that failed tells what can have arrived."""
 
 from __future__ import annotations
 
@@ -16,9 +16,27 @@ from relay.model.destination import Unavailable
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
 
+_INVALID_URL = (httpx.InvalidURL, httpx.UnsupportedProtocol)
+
+_HANDSHAKE_CLOSED = (
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+    ssl.SSLSyscallError,
+    ssl.SSLWantReadError,
+)
+_TRANSIENT_TLS = (
+    "ALERT_INTERNAL_ERROR",
+    "ALERT_BAD_RECORD_MAC",
+    "DECRYPTION_FAILED_OR_BAD_RECORD_MAC",
+)
+"""Endings of OpenSSL's reasons that no setting can cause: a fault of the server or the network."""
+
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Seconds to wait from `now` (epoch seconds), never negative; None where it tells nothing."""
+    """The seconds that a `Retry-After` asks for at `now` (epoch seconds); None if it is invalid.
+
+    Never negative.
+    """
     text = (value or "").strip()
     if _SECONDS.fullmatch(text):
         return float(text)
@@ -31,62 +49,55 @@ def retry_after(value: str | None, now: float) -> float | None:
     return max(0.0, date.timestamp() - now)
 
 
-_MISTAKES = (httpx.InvalidURL, httpx.UnsupportedProtocol)
+def request_error(error: Exception, host: str, setting: str) -> Unavailable:
+    """The client's error as `Unavailable`. `host` must be safe to print; `setting` holds the URL.
 
-_HUNG_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError, ssl.SSLWantReadError)
-_TROUBLE = ("ALERT_INTERNAL_ERROR", "ALERT_BAD_RECORD_MAC", "DECRYPTION_FAILED_OR_BAD_RECORD_MAC")
-"""How OpenSSL's names of what no setting can cause end: the server's own fault, or the wire's."""
-
-
-def broken(error: Exception, host: str, setting: str) -> Unavailable:
-    """The client's error as ours. `host` is safe to print, `setting` is where it comes from.
-
-    Raise it `from None`: what the client prints holds the request.
+    Raise it `from None`: the client's own message contains the request.
     """
-    if isinstance(error, _MISTAKES):
-        return Unavailable("the URL is none", setting=setting, proven=True, not_accepted=True)
+    if isinstance(error, _INVALID_URL):
+        return Unavailable("the URL is invalid", setting=setting, proven=True, not_accepted=True)
     if isinstance(error, httpx.ConnectTimeout):
-        return Unavailable(f"{host} lets nobody connect", proven=True, not_accepted=True)
+        return Unavailable(f"connecting to {host} timed out", proven=True, not_accepted=True)
     if isinstance(error, NotConnected) and isinstance(error.__cause__, TimeoutError):
-        return Unavailable(f"{host} lets nobody connect", proven=True, not_accepted=True)
+        return Unavailable(f"connecting to {host} timed out", proven=True, not_accepted=True)
     if isinstance(error, httpx.ConnectError | NotConnected):
-        return unconnected(error, host, setting)
+        return connection_error(error, host, setting)
     if isinstance(error, httpx.PoolTimeout):
         return Unavailable("all connections are busy", not_accepted=True)
-    return Unavailable(_half_way(error, host))
+    return Unavailable(_interrupted(error, host))
 
 
-def _half_way(error: Exception, host: str) -> str:
+def _interrupted(error: Exception, host: str) -> str:
     if isinstance(error, httpx.TimeoutException):
         return f"{host} stopped answering"
     if isinstance(error, IncompleteResponse):
         return f"{host} {error.reason}"
     if isinstance(error, httpx.RemoteProtocolError):
-        return f"{host} closed the connection without a whole answer"
+        return f"{host} closed the connection before a complete answer"
     return f"the connection to {host} broke"
 
 
-def unconnected(error: Exception, host: str, setting: str) -> Unavailable:
-    """No connection was made: nothing was sent, and no event had a part in it."""
+def connection_error(error: Exception, host: str, setting: str) -> Unavailable:
+    """No connection was made, so nothing was sent and no event can be the cause."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
-            return _without_tls(cause, host, setting)
+            return _tls_error(cause, host, setting)
         if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME:
-            reason = f"the name of {host} does not resolve"
+            reason = f"the name {host} does not resolve"
             return Unavailable(reason, setting=setting, proven=True, not_accepted=True)
         if isinstance(cause, ConnectionRefusedError):
             return Unavailable(f"{host} refuses connections", proven=True, not_accepted=True)
     return Unavailable(f"{host} cannot be reached", proven=True, not_accepted=True)
 
 
-def _without_tls(error: ssl.SSLError, host: str, setting: str) -> Unavailable:
-    """A server that breaks off is in trouble; one with another certificate or protocol is wrong."""
-    told = error.reason or "unknown"
-    if not isinstance(error, _HUNG_UP) and not told.endswith(_TROUBLE):
-        reason = f"{host} offers no TLS that can be trusted: {told}"
+def _tls_error(error: ssl.SSLError, host: str, setting: str) -> Unavailable:
+    """A closed handshake is an outage; a wrong certificate or protocol is a misconfiguration."""
+    detail = error.reason or "unknown"
+    if not isinstance(error, _HANDSHAKE_CLOSED) and not detail.endswith(_TRANSIENT_TLS):
+        reason = f"{host} offers no TLS that can be trusted: {detail}"
         return Unavailable(reason, setting=setting, proven=True, not_accepted=True)
-    # Some servers have an internal error for every name that they have no certificate for.
-    reason = f"{host} breaks off the TLS handshake: {told}; if it goes on doing so, see {setting}"
+    # Some servers send an internal error for every name that they have no certificate for.
+    reason = f"{host} aborts the TLS handshake: {detail}; if this persists, check {setting}"
     return Unavailable(reason, proven=True, not_accepted=True)
 
 

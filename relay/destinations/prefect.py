@@ -1,8 +1,9 @@
-"""Prefect: one flow run of a deployment for each event.
+"""Prefect: creates one flow run of a deployment for each event.
 
-The server keeps an `idempotency_key` for the life of the flow run and answers 200 with the run
-there is instead of 201, whatever else the request says (measured). Its events endpoint is not used:
-it answers 204 before it has stored anything (measured, all lost in a crash).
+The server keeps an `idempotency_key` for as long as the flow run exists. For a repeated key it
+answers 200 with the existing run instead of 201, whatever the rest of the request says (measured).
+Its events endpoint is not used: it answers 204 before it has stored anything (measured: a crash
+loses all of it).
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from http import HTTPStatus
 from urllib.parse import quote
 from uuid import UUID
 
-from relay.destinations.http_endpoint import HttpAnswer, HttpPeer, unavailable
+from relay.destinations.http_endpoint import HttpAnswer, HttpEndpoint, unavailable
 from relay.destinations.single_event import (
     REFUSED,
     TOO_LARGE,
     Content,
     content,
-    hashed,
+    hashed_id,
     json_string,
 )
 from relay.model.destination import Unavailable
@@ -38,97 +39,97 @@ TRAITS = Traits(
     dedup_window=WHILE_IT_EXISTS,
     durable=True,
     reports_duplicates=True,
-    # The server's limit is on the parameters, 524,288 bytes; they hold a name beside the event.
+    # The server limits the parameters to 524,288 bytes, which include the parameter's name.
     event_bytes=524_288 - 256,
 )
 
-_NEW = (HTTPStatus.OK, HTTPStatus.CREATED)
+_CREATED = (HTTPStatus.OK, HTTPStatus.CREATED)
 _INVALID = (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 Credential = Callable[[], Awaitable[str]]
 
 
 class Prefect:
-    """Starts flow runs of one deployment.
+    """Creates flow runs of one deployment.
 
     Args:
-        peer: the API, its URL up to `/api`, or the Cloud's up to the workspace.
-        deployment: its id, or `flow/deployment` by names.
-        credential: the Authorization header's value as it is now, empty for none.
-        parameter: name of the flow's parameter that gets the event.
-        what: the whole event, or its data only.
+        endpoint: the API, its URL up to `/api`, or the Cloud's up to the workspace.
+        deployment: its id, or its name as `flow/deployment`.
+        credential: returns the current value of the Authorization header, empty for none.
+        parameter: the flow's parameter that gets the event.
+        what: send the whole event, or its data only.
     """
 
     def __init__(
         self,
-        peer: HttpPeer,
+        endpoint: HttpEndpoint,
         deployment: str,
         *,
         credential: Credential,
         parameter: str = "event",
         what: Content = "event",
     ) -> None:
-        self._peer = peer
+        self._endpoint = endpoint
         self._deployment = deployment
         self._credential = credential
         self._parameter = parameter
         self._what = what
         self._id = _as_id(deployment)
-        self._finding = asyncio.Lock()
+        self._lookup_lock = asyncio.Lock()
 
     @property
     def traits(self) -> Traits:
-        """What the server promises."""
+        """The traits of a Prefect server."""
         return TRAITS
 
     def payload(self, event: Event) -> bytes:
-        """The value of the flow's parameter, as the JSON string that it travels as.
+        """The value of the flow's parameter, encoded as a JSON string.
 
-        Sent as it is, the server would render what in it looks like a template of its own.
+        As plain JSON, the server would render anything in it that looks like a Prefect template.
         """
         return json_string(content(event, self._what))
 
     async def start(self, event: Event, payload: bytes) -> Outcome:
-        """One flow run; `Delivered.reference` is its id."""
+        """Create one flow run; `Delivered.reference` is its id."""
         headers = await self._headers()
-        deployment = await self._find(headers)
-        # A key is the flow's, and a flow may have several deployments.
+        deployment = await self._deployment_id(headers)
+        # Idempotency keys are per flow, and a flow may have several deployments.
         body = b'{"idempotency_key":"%b:%b","parameters":{%b:%b}}' % (
             deployment.encode(),
-            hashed(event.id).encode(),
+            hashed_id(event.id).encode(),
             json.dumps(self._parameter).encode(),
             b'{"__prefect_kind":"json","value":%b}' % payload,
         )
         path = f"/deployments/{deployment}/create_flow_run"
-        answer = await self._peer.ask("POST", path, headers, body)
+        answer = await self._endpoint.request("POST", path, headers, body)
         if answer.status == HTTPStatus.NOT_FOUND:
-            # Deployments that are found by name get a new id when they are made anew.
+            # A deployment that is deleted and created again has a new id under the same name.
             self._id = _as_id(self._deployment)
         return _outcome(answer)
 
     async def _headers(self) -> Mapping[str, str]:
         credential = await self._credential()
-        self._peer.register_secret(credential.rpartition(" ")[2])
-        given = {"authorization": credential} if credential else {}
-        return {"content-type": "application/json", "accept": "application/json", **given}
+        self._endpoint.register_secret(credential.rpartition(" ")[2])
+        optional = {"authorization": credential} if credential else {}
+        return {"content-type": "application/json", "accept": "application/json", **optional}
 
-    async def _find(self, headers: Mapping[str, str]) -> str:
-        """The deployment's id, asked for once by its name."""
-        async with self._finding:
+    async def _deployment_id(self, headers: Mapping[str, str]) -> str:
+        """The deployment's id, looked up once by its name."""
+        async with self._lookup_lock:
             if self._id is None:
-                self._id = await self._by_name(headers)
+                self._id = await self._look_up(headers)
             return self._id
 
-    async def _by_name(self, headers: Mapping[str, str]) -> str:
+    async def _look_up(self, headers: Mapping[str, str]) -> str:
         flow, _, name = self._deployment.partition("/")
         path = f"/deployments/name/{quote(flow, safe='')}/{quote(name, safe='')}"
-        answer = await self._peer.ask("GET", path, headers)
+        answer = await self._endpoint.request("GET", path, headers)
         found = _as_id(str(answer.fields.get("id", "")))
         if answer.status == HTTPStatus.OK and found is not None:
             return found
         if answer.status == HTTPStatus.NOT_FOUND and answer.fields:
             raise Unavailable(
-                f"Prefect knows no deployment {self._deployment!r}",
+                f"Prefect has no deployment {self._deployment!r}",
                 setting=DEPLOYMENT,
                 proven=True,
                 not_accepted=True,
@@ -138,14 +139,15 @@ class Prefect:
 
 def _outcome(answer: HttpAnswer) -> Outcome:
     run = answer.fields.get("id")
-    if answer.status in _NEW and isinstance(run, str) and _as_id(run) is not None:
+    if answer.status in _CREATED and isinstance(run, str) and _as_id(run) is not None:
         return Delivered(run, duplicate=answer.status == HTTPStatus.OK)
     if answer.status in _INVALID and answer.fields:
-        return Reject(REFUSED, f"Prefect refuses the flow run: {answer.shown}")
+        return Reject(REFUSED, f"Prefect refuses the flow run: {answer.summary}")
     if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return Reject(TOO_LARGE, f"the event is too large for Prefect: {answer.shown}")
-    own_words = answer.status == HTTPStatus.NOT_FOUND and answer.fields
-    raise unavailable(answer, address=DEPLOYMENT if own_words else PREFECT_URL, key=KEY)
+        return Reject(TOO_LARGE, f"the event is too large for Prefect: {answer.summary}")
+    # A 404 with a JSON body is Prefect's own, so the URL is right and the deployment is missing.
+    from_prefect = answer.status == HTTPStatus.NOT_FOUND and answer.fields
+    raise unavailable(answer, address=DEPLOYMENT if from_prefect else PREFECT_URL, key=KEY)
 
 
 def _as_id(text: str) -> str | None:

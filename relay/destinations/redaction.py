@@ -1,4 +1,4 @@
-"""Keeps secrets that travel in URLs out of sentences, logs and exceptions."""
+"""Redacts secrets that are part of URLs from error messages, logs and exceptions."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ LOGGERS = (
     "httpcore.proxy",
     "httpcore.socks",
 )
-"""A filter sees only what is logged to its own logger, not to those below it."""
+"""All loggers by name: a filter applies to its own logger, not to child loggers."""
 
-_UNMISTAKABLE = 8
-"""Characters. A shorter key, such as a dev server's `test`, is also a word in other sentences."""
+_MIN_CHARACTERS = 8
+"""A shorter key, such as a dev server's `test`, is hidden in URLs only: it may be a usual word."""
 
-_KEPT = 4
+_MAX_SECRETS = 4
 
 
 class Redaction(logging.Filter):
-    """Hides the event keys used lately: after a rotation the old one is still in answers.
+    """Hides the last four secrets: after a rotation the old key still appears in answers.
 
-    `with` installs it as a filter of the HTTP client's loggers.
+    As a context manager it is a filter of the HTTP client's loggers.
     """
 
     def __init__(self) -> None:
@@ -45,21 +45,21 @@ class Redaction(logging.Filter):
             logging.getLogger(name).removeFilter(self)
 
     def register_secret(self, secret: str) -> None:
-        """Hide this from now on."""
+        """Hide this secret from now on."""
         if secret and secret not in self._secrets:
-            self._secrets = [*self._secrets[1 - _KEPT :], secret]
+            self._secrets = [*self._secrets[1 - _MAX_SECRETS :], secret]
 
     def hide(self, text: str) -> str:
-        """The text without any of the secrets, plain or as they are quoted in a URL."""
+        """The text with each secret replaced, plain or URL-quoted."""
         for secret in self._secrets:
             for form in {secret, quote(secret, safe="")}:
                 text = text.replace(f"/e/{form}", f"/e/{HIDDEN}")
-                if len(form) >= _UNMISTAKABLE:
+                if len(form) >= _MIN_CHARACTERS:
                     text = text.replace(form, HIDDEN)
         return text
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through, its message made safe."""
+        """Redact the record's message and let it through."""
         message = record.getMessage()
         hidden = self.hide(message)
         if hidden != message:

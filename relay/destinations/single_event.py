@@ -1,4 +1,4 @@
-"""One by one: a destination out of something that starts a single event at a time."""
+"""Destinations that take one event a request: the `Starter` interface, concurrency, and ids."""
 
 from __future__ import annotations
 
@@ -16,81 +16,82 @@ from relay.model.traits import Traits
 REFUSED = "refused_by_destination"
 TOO_LARGE = "too_large_for_destination"
 
-
 PREFIX = "relay"
 DIGITS = 40
-"""Hex digits of SHA-256 that are kept, 160 bits."""
+"""Hex digits of the SHA-256 that are used: 160 bits."""
 
 _HEADER = re.compile(r"[!-~]([ -~]{0,254}[!-~])?")
 _TEXT_BYTES = 255
 
+Content: TypeAlias = Literal["event", "data"]
 
-def hashed(event_id: str) -> str:
-    """46 lowercase letters, digits and one hyphen: a Kubernetes name, a Step Functions name."""
+
+def hashed_id(event_id: str) -> str:
+    """The id's hash: 46 lowercase letters, digits and one hyphen.
+
+    It is valid as a Kubernetes name and as a Step Functions execution name.
+    """
     digest = hashlib.sha256(event_id.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{PREFIX}-{digest[:DIGITS]}"
 
 
-def as_text(event_id: str) -> str:
-    """The id itself where every system takes it as text, of 255 bytes at most; else its hash.
+def text_id(event_id: str) -> str:
+    """The id itself if it is printable and has at most 255 bytes, else its hash.
 
-    An id that begins like a hash is hashed too, so that no two ids have one key.
+    An id that begins like a hash is hashed too, so that no two ids have the same result.
     """
     encoded = event_id.encode("utf-8", "surrogatepass")
     plain = event_id.isprintable() and 0 < len(encoded) <= _TEXT_BYTES
-    return event_id if plain and not event_id.startswith(f"{PREFIX}-") else hashed(event_id)
+    return event_id if plain and not event_id.startswith(f"{PREFIX}-") else hashed_id(event_id)
 
 
-def as_header(event_id: str) -> str:
-    """The id itself where it can be an HTTP header's value, else its hash."""
+def header_id(event_id: str) -> str:
+    """The id itself if it is valid as an HTTP header value, else its hash."""
     fits = _HEADER.fullmatch(event_id)
-    return event_id if fits and not event_id.startswith(f"{PREFIX}-") else hashed(event_id)
-
-
-Content: TypeAlias = Literal["event", "data"]
+    return event_id if fits and not event_id.startswith(f"{PREFIX}-") else hashed_id(event_id)
 
 
 def content(event: Event, what: Content) -> bytes:
-    """JSON, the same bytes at each delivery: no receive count and no clock of the relay's in it."""
+    """The event or its data as JSON: the same bytes at each delivery, without counts or times."""
     if what == "event":
         return event.wire
     return b"{}" if event.data is None else event.data
 
 
 def json_string(text: bytes) -> bytes:
-    """JSON text as a JSON string, for interfaces whose parameters are text."""
-    # The rest of it is legal in a string as it is: JSON text holds no raw control characters but
-    # those between its tokens.
+    """JSON text as a JSON string, for APIs whose parameters are text."""
+    # Nothing else needs escaping: JSON text contains no raw control characters except the
+    # whitespace between its tokens.
     for raw, escaped in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n"), (b"\r", b"\\r")):
         text = text.replace(raw, escaped)
     return b'"' + text.replace(b"\t", b"\\t") + b'"'
 
 
 class Starter(Protocol):
-    """What a destination of single events has to know; the rest is the same for all of them."""
+    """Starts a single event at one kind of destination; the rest is common to all of them."""
 
     @property
     def traits(self) -> Traits:
-        """What the destination promises."""
+        """The destination's traits."""
         ...
 
     def payload(self, event: Event) -> bytes:
-        """What is sent of the event: the same bytes at each of its deliveries."""
+        """The bytes sent for the event: the same at each delivery."""
         ...
 
     async def start(self, event: Event, payload: bytes) -> Outcome:
-        """One attempt.
+        """Make one attempt.
 
         Raises:
-            Unavailable: the answer is none, or not one about this event.
+            Unavailable: there was no answer, or none about this event.
         """
         ...
 
 
-class OneByOne:
-    """At most `in_flight` starts at once, whatever number of events a call brings.
+class SingleEventDestination:
+    """A destination from a starter, with at most `in_flight` concurrent starts.
 
-    What is larger than the destination takes is rejected before anybody is asked.
+    An event larger than the destination accepts is rejected without a request.
     """
 
     def __init__(self, starter: Starter, in_flight: int) -> None:
@@ -99,61 +100,63 @@ class OneByOne:
         self._free = asyncio.Semaphore(in_flight)
 
     def __repr__(self) -> str:
-        return f"<one by one to {self._starter.traits.name}>"
+        return f"<single events to {self._starter.traits.name}>"
 
     @property
     def traits(self) -> Traits:
-        """What the destination promises."""
+        """The destination's traits."""
         return self._starter.traits
 
     @property
     def limits(self) -> Limits:
-        """What `send` takes at once."""
+        """What one call may hold, and the most concurrent calls."""
         return self._limits
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """An outcome for each event, in order.
 
         Raises:
-            Unavailable: nobody got an answer of his own.
+            Unavailable: no event got an outcome of its own.
         """
         if len(events) == 1:
             return [await self._start(events[0])]
-        starting = [asyncio.ensure_future(self._start(event)) for event in events]
+        starts = [asyncio.ensure_future(self._start(event)) for event in events]
         try:
-            await asyncio.wait(starting)
+            await asyncio.wait(starts)
         finally:
-            for task in starting:
+            for task in starts:
                 task.cancel()
-            ends = await asyncio.gather(*starting, return_exceptions=True)
-        return _together(ends)
+            results = await asyncio.gather(*starts, return_exceptions=True)
+        return _outcomes(results)
 
     async def _start(self, event: Event) -> Outcome:
         payload = self._starter.payload(event)
         most = self.traits.event_bytes
         if most is not None and len(payload) > most:
-            return _oversize(self.traits.name, len(payload), most)
+            return _too_large(self.traits.name, len(payload), most)
         async with self._free:
             return await self._starter.start(event, payload)
 
 
-def _oversize(name: str, size: int, most: int) -> Reject:
-    return Reject(TOO_LARGE, f"the event has {size} bytes and {name} takes {most} at most")
+def _too_large(name: str, size: int, most: int) -> Reject:
+    return Reject(TOO_LARGE, f"the event has {size} bytes and {name} accepts at most {most}")
 
 
-def _together(ends: Sequence[Outcome | BaseException]) -> list[Outcome]:
-    """The outcomes where somebody got one; those that got none wait their turn again."""
-    for end in ends:
-        if isinstance(end, BaseException) and not isinstance(end, Unavailable | Refused):
-            raise end
-    silent = [end for end in ends if isinstance(end, Unavailable)]
-    if len(silent) == len(ends):
-        raise silent[0]
+def _outcomes(results: Sequence[Outcome | BaseException]) -> list[Outcome]:
+    """The outcomes if any event got one; the others are retried. Else the first failure."""
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, Unavailable | Refused):
+            raise result
+    failures = [result for result in results if isinstance(result, Unavailable)]
+    if len(failures) == len(results):
+        raise failures[0]
     return [
-        end if isinstance(end, Delivered | Retry | Reject) else Retry(str(end), _after(end))
-        for end in ends
+        result
+        if isinstance(result, Delivered | Retry | Reject)
+        else Retry(str(result), _after(result))
+        for result in results
     ]
 
 
-def _after(end: BaseException) -> float | None:
-    return end.after if isinstance(end, Unavailable) else None
+def _after(error: BaseException) -> float | None:
+    return error.after if isinstance(error, Unavailable) else None

@@ -1,8 +1,8 @@
-"""Step Functions: one execution for each event, named after it.
+"""Step Functions: starts one execution for each event, named after the event.
 
-A STANDARD state machine knows a name again for 90 days after its execution ended. While that runs,
-the same name with the same input is answered with the execution there is; any other repeat is
-`ExecutionAlreadyExists` (API reference, StartExecution). An EXPRESS one knows nothing again.
+A STANDARD state machine reserves a name for 90 days after its execution ended. While the execution
+runs, a start with the same name and input returns it; any other repeat is `ExecutionAlreadyExists`
+(API reference, StartExecution). An EXPRESS state machine does not recognise a repeated name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from relay.destinations.single_event import REFUSED, Content, content, hashed
+from relay.destinations.single_event import REFUSED, Content, content, hashed_id
 from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Reject
@@ -22,17 +22,17 @@ from relay.model.traits import Traits
 ARN = "RELAY_STEP_FUNCTIONS_ARN"
 EXPRESS = "RELAY_STEP_FUNCTIONS_ALLOW_EXPRESS"
 
-NAMED_FOR = 90 * 86_400.0
+NAME_RESERVED = 90 * 86_400.0
 INPUT_BYTES = 262_144
-"""Both from the service's quotas."""
+"""Both are quotas of the service."""
 
-OLD = 60.0
-"""Seconds, more than clocks differ by: an execution that began earlier was not begun by us now."""
+CLOCK_SKEW = 60.0
+"""Seconds by which clocks may differ: an execution started earlier is from an earlier attempt."""
 
 STANDARD = Traits(
     name="Step Functions",
     recognised_by="the execution's name",
-    dedup_window=NAMED_FOR,
+    dedup_window=NAME_RESERVED,
     durable=True,
     reports_duplicates=True,
     event_bytes=INPUT_BYTES,
@@ -46,30 +46,35 @@ EXPRESS_TRAITS = Traits(
 )
 
 
+_MISSING_CODES = (
+    "StateMachineDoesNotExist",
+    "StateMachineDeleting",
+    "InvalidArn",
+    "ResourceNotFound",
+)
+_LIMIT_CODES = ("ExecutionLimitExceeded",)
+_BAD_INPUT_CODES = ("InvalidExecutionInput",)
+_HALTING_KINDS = ("denied", "missing", "kms", "misconfigured")
+
+
 def traits(*, express: bool) -> Traits:
-    """What a state machine promises; the weaker promise where EXPRESS is allowed."""
+    """The traits of a state machine; the weaker ones where EXPRESS is allowed."""
     return EXPRESS_TRAITS if express else STANDARD
-
-
-_GONE = ("StateMachineDoesNotExist", "StateMachineDeleting", "InvalidArn", "ResourceNotFound")
-_FULL = ("ExecutionLimitExceeded",)
-_BAD_INPUT = ("InvalidExecutionInput",)
-_HALTING = ("denied", "missing", "kms", "misconfigured")
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """An execution that runs or ran: its ARN, when it began (epoch seconds), its input if known."""
+    """An execution: its ARN, its start (epoch seconds) and its input, if that is known."""
 
     arn: str
-    began: float
+    started_at: float
     text: str | None = None
 
 
 class StatesError(Exception):
-    """AWS did not do it. `kind` is one of `relay.aws.errors`; `code` the service's own.
+    """A failed call. `kind` is one of `relay.aws.errors`, `code` is the service's own.
 
-    `variable` is what to look at where this machine has set something up wrong, if that is known.
+    `variable` is the environment variable to check when this host is misconfigured, if known.
     """
 
     def __init__(self, code: str, kind: str, sentence: str, *, variable: str | None = None) -> None:
@@ -81,7 +86,7 @@ class StatesError(Exception):
 
 
 class StateMachine(Protocol):
-    """One state machine. Each call is one request; all raise `StatesError`."""
+    """One state machine. Each call is one request, and each may raise `StatesError`."""
 
     async def is_express(self) -> bool:
         """Whether it is of type EXPRESS."""
@@ -100,11 +105,11 @@ class StepFunctions:
     """Starts executions of one state machine, or of a version or alias of it.
 
     Args:
-        machine: which one.
-        express: an EXPRESS one is allowed, where a repeated start runs twice.
+        machine: the state machine.
+        express: allow an EXPRESS one, where a repeated start runs twice.
         what: the whole event as input, or its data only.
-        conflict: called with an event whose name was used for another input.
-        timeout: seconds for the start of one event, with the questions that it takes.
+        on_conflict: called with an event whose execution exists with other input.
+        timeout: seconds for the start of one event, including its lookups.
         clock: the time of day.
     """
 
@@ -114,7 +119,7 @@ class StepFunctions:
         *,
         express: bool = False,
         what: Content = "event",
-        conflict: Callable[[Event], None] = lambda _event: None,
+        on_conflict: Callable[[Event], None] = lambda _event: None,
         timeout: float = 30.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -122,21 +127,21 @@ class StepFunctions:
         self._timeout = timeout
         self._express = express
         self._what = what
-        self._conflict = conflict
+        self._on_conflict = on_conflict
         self._clock = clock
         self._checked = False
 
     @property
     def traits(self) -> Traits:
-        """What the state machine promises."""
+        """The state machine's traits."""
         return traits(express=self._express)
 
     def payload(self, event: Event) -> bytes:
-        """The input. It counts too: a running execution is recognised by name and input."""
+        """The input. A running execution is recognised by its name and its input."""
         return content(event, self._what)
 
     async def start(self, event: Event, payload: bytes) -> Outcome:
-        """One StartExecution; `Delivered.reference` is the execution's ARN."""
+        """Start one execution; `Delivered.reference` is its ARN."""
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._start(event, payload)
@@ -144,29 +149,29 @@ class StepFunctions:
             raise Unavailable(f"Step Functions gave no answer in {self._timeout:g} s") from None
 
     async def _start(self, event: Event, payload: bytes) -> Outcome:
-        name, text = hashed(event.id), payload.decode()
-        began = self._clock()
+        name, text = hashed_id(event.id), payload.decode()
+        now = self._clock()
         try:
-            await self._refuse_express()
-            made = await self._machine.start(name, text)
+            await self._check_type()
+            execution = await self._machine.start(name, text)
         except StatesError as error:
             if error.code == "ExecutionAlreadyExists":
                 return await self._duplicate(event, name, text)
             return _failed(error)
-        self._refuse_arn(made.arn)
-        return Delivered(made.arn, duplicate=made.began < began - OLD)
+        self._check_arn(execution.arn)
+        return Delivered(execution.arn, duplicate=execution.started_at < now - CLOCK_SKEW)
 
     async def _duplicate(self, event: Event, name: str, text: str) -> Outcome:
         try:
             known = await self._machine.look_up(name)
         except StatesError:
-            # It may be forbidden to look, and it exists all the same.
+            # The lookup may not be permitted; the execution exists anyway.
             return Delivered(duplicate=True)
         if known.text is not None and known.text != text:
-            self._conflict(event)
+            self._on_conflict(event)
         return Delivered(known.arn, duplicate=True)
 
-    async def _refuse_express(self) -> None:
+    async def _check_type(self) -> None:
         if self._checked or self._express:
             return
         try:
@@ -174,12 +179,12 @@ class StepFunctions:
         except StatesError as error:
             if error.kind != "denied":
                 raise
-            express = False  # the ARN of the first execution tells it too
+            express = False  # the ARN of the first execution also shows the type
         if express:
             raise _not_express(not_accepted=True)
         self._checked = True
 
-    def _refuse_arn(self, arn: str) -> None:
+    def _check_arn(self, arn: str) -> None:
         if ":express:" in arn and not self._express:
             self._checked = False
             raise _not_express(not_accepted=False)
@@ -187,7 +192,8 @@ class StepFunctions:
 
 def _not_express(*, not_accepted: bool) -> Unavailable:
     return Unavailable(
-        f"the state machine is EXPRESS, which runs a repeated event twice; {EXPRESS} allows it",
+        f"the state machine is EXPRESS, which runs a repeated event twice; {EXPRESS}=true allows"
+        " that",
         setting=ARN,
         proven=True,
         not_accepted=not_accepted,
@@ -195,11 +201,11 @@ def _not_express(*, not_accepted: bool) -> Unavailable:
 
 
 def _failed(error: StatesError) -> Outcome:
-    if error.code in _BAD_INPUT:
+    if error.code in _BAD_INPUT_CODES:
         return Reject(REFUSED, error.sentence)
-    if error.code in _GONE or error.kind in _HALTING:
+    if error.code in _MISSING_CODES or error.kind in _HALTING_KINDS:
         setting = error.variable or ARN
         raise Unavailable(error.sentence, setting=setting, proven=True, not_accepted=True)
-    if error.code in _FULL or error.kind == "throttled":
+    if error.code in _LIMIT_CODES or error.kind == "throttled":
         raise Unavailable(error.sentence, proven=True, not_accepted=True)
     raise Unavailable(error.sentence, proven=error.kind == "expired-credentials")

@@ -1,8 +1,8 @@
-"""Temporal: one workflow for each event, or one signal to the workflow of an entity.
+"""Temporal: starts one workflow for each event, or signals the workflow that the event names.
 
-A workflow id is known again while the workflow is open and, after that, for as long as its
-namespace retains closed ones; `REJECT_DUPLICATE` and `FAIL` make a repeat `ALREADY_EXISTS`. A
-signal has no such id: it may arrive twice, and the event's id in it is for the workflow to see.
+A workflow id is deduplicated while the workflow is open and for as long as its namespace retains
+closed workflows; with `REJECT_DUPLICATE` and `FAIL` a repeat is `ALREADY_EXISTS`. A signal has no
+such id: it may arrive twice, and the workflow must check the event's id in it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from relay.destinations.single_event import REFUSED, TOO_LARGE, Content, as_text, content
+from relay.destinations.single_event import REFUSED, TOO_LARGE, Content, content, text_id
 from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Reject
@@ -24,8 +24,8 @@ NAMESPACE = "RELAY_TEMPORAL_NAMESPACE"
 KEY = "RELAY_TEMPORAL_API_KEY"
 WORKFLOW = "RELAY_TEMPORAL_WORKFLOW"
 TLS = "RELAY_TEMPORAL_TLS"
-CERTIFICATE = "RELAY_TEMPORAL_CERT_FILE"
-AUTHORITY = "RELAY_TEMPORAL_CA_FILE"
+CERT_FILE = "RELAY_TEMPORAL_CERT_FILE"
+CA_FILE = "RELAY_TEMPORAL_CA_FILE"
 
 _HALTS = {
     "UNAUTHENTICATED": KEY,
@@ -35,32 +35,39 @@ _HALTS = {
 }
 _ABOUT_SERVER = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
 
-_UNCONNECTED: tuple[tuple[str, str | None, str], ...] = (
-    ("InvalidCertificate", AUTHORITY, "its certificate is not one that is trusted here"),
-    ("NoCertificatesPresented", CERTIFICATE, "the client's certificate is none"),
-    ("KeyMismatch", CERTIFICATE, "the client's certificate and private key are no pair"),
-    ("InvalidContentType", TLS, "it does not talk TLS"),
-    ("code: Unauthenticated", KEY, "it does not know the key"),
+_CONNECTION_ERRORS: tuple[tuple[str, str | None, str], ...] = (
+    ("InvalidCertificate", CA_FILE, "its certificate is not trusted"),
+    ("NoCertificatesPresented", CERT_FILE, "the client certificate is invalid"),
+    ("KeyMismatch", CERT_FILE, "the client certificate and the private key do not match"),
+    ("InvalidContentType", TLS, "it does not speak TLS"),
+    ("code: Unauthenticated", KEY, "it does not accept the key"),
     ("code: PermissionDenied", KEY, "the key has no permission"),
     ("Name or service not known", ADDRESS, "its name does not resolve"),
     ("ConnectionRefused", None, "it refuses connections"),
-    ("call error after connection", None, "it hangs up: does it want TLS, or a certificate?"),
+    (
+        "call error after connection",
+        None,
+        "it closes the connection; it may need TLS or a client certificate",
+    ),
 )
-"""What the client's words hold (observed), the setting to look at, and our words for it."""
+"""Part of the client's error message (observed), the setting to check, and our message."""
 
 _CONNECTING = "Failed client connect"
-"""How its words begin when it had not asked yet (observed)."""
+"""The start of the client's error message when it had sent no call yet (observed)."""
 
-_SHOWN = 200
+_MESSAGE_CHARACTERS = 200
+
+PAYLOAD_BYTES = 2_000_000
+"""The server refuses a payload above 2 MB (Temporal's documented limits)."""
 
 
-def refused(status: str, message: str) -> Outcome:
-    """What a gRPC status says that is no success.
+def failed_call(status: str, message: str) -> Outcome:
+    """The outcome of a call that failed with this gRPC status.
 
     Raises:
-        Unavailable: it says nothing about the event.
+        Unavailable: the status says nothing about the event.
     """
-    sentence = f"Temporal answers {status}: {message[:_SHOWN]}"
+    sentence = f"Temporal answers {status}: {message[:_MESSAGE_CHARACTERS]}"
     if status == "INVALID_ARGUMENT":
         return _invalid(message, sentence)
     setting = _HALTS.get(status)
@@ -72,17 +79,17 @@ def refused(status: str, message: str) -> Outcome:
     )
 
 
-def unconnected(error: Exception) -> Unavailable:
-    """What the client's error means that is no answer: most often, that it found nobody to ask."""
-    told = str(error)
-    first_line = (told.splitlines() or [type(error).__name__])[0][:_SHOWN]
-    known = ((setting, meaning) for words, setting, meaning in _UNCONNECTED if words in told)
+def connection_error(error: Exception) -> Unavailable:
+    """An error of the client without an answer, which is most often a failed connection."""
+    message = str(error)
+    first_line = (message.splitlines() or [type(error).__name__])[0][:_MESSAGE_CHARACTERS]
+    known = ((setting, meaning) for part, setting, meaning in _CONNECTION_ERRORS if part in message)
     setting, meaning = next(known, (None, first_line))
     return Unavailable(
         f"Temporal cannot be reached: {meaning}",
         setting=setting,
         proven=True,
-        not_accepted=_CONNECTING in told,
+        not_accepted=_CONNECTING in message,
     )
 
 
@@ -94,12 +101,8 @@ def _invalid(message: str, sentence: str) -> Outcome:
     raise Unavailable(sentence, setting=WORKFLOW, not_accepted=True)
 
 
-PAYLOAD_BYTES = 2_000_000
-"""The server refuses a payload above 2 MB (Temporal's documented limits)."""
-
-
 def traits(retention: float, *, signals: bool) -> Traits:
-    """What a namespace promises that retains closed workflows for so many seconds."""
+    """The traits of a namespace that retains closed workflows for this many seconds."""
     return Traits(
         name="Temporal (signals)" if signals else "Temporal",
         recognised_by=None if signals else "the workflow's id",
@@ -112,17 +115,17 @@ def traits(retention: float, *, signals: bool) -> Traits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """Signal a workflow instead, which is started if there is none.
+    """Signal a workflow instead of starting one; it is started if there is none.
 
-    `entity` gives the workflow's id for an event, or None where the event names none.
+    `workflow_id` returns the workflow's id for an event, or None if the event names none.
     """
 
     name: str
-    entity: Callable[[Event], str | None]
+    workflow_id: Callable[[Event], str | None]
 
 
 class Client(Protocol):
-    """What is asked of `temporalio.client.Client`."""
+    """The part of `temporalio.client.Client` that is used."""
 
     async def start_workflow(self, workflow: str, *, id: str, task_queue: str, **more: Any) -> Any:  # noqa: A002 - the library's own name
         """Start a workflow, or signal one with `start_signal`."""
@@ -133,11 +136,11 @@ class Temporal:
     """Starts workflows of one type on one task queue.
 
     Args:
-        client: gives the connected client; may raise `Unavailable`.
+        client: returns the connected client; may raise `Unavailable`.
         workflow: the workflow's type.
-        task_queue: where its workers listen.
-        traits: what the namespace promises.
-        signal: signal the workflow of an entity instead of starting one for each event.
+        task_queue: the task queue of its workers.
+        traits: the namespace's traits.
+        signal: signal a workflow instead of starting one for each event.
         what: the whole event as the argument, or its data only.
         timeout: seconds for one call.
     """
@@ -167,7 +170,7 @@ class Temporal:
 
     @property
     def traits(self) -> Traits:
-        """What the namespace promises."""
+        """The namespace's traits."""
         return self._traits
 
     def payload(self, event: Event) -> bytes:
@@ -175,29 +178,29 @@ class Temporal:
         return content(event, self._what)
 
     async def start(self, event: Event, payload: bytes) -> Outcome:
-        """One start or signal; `Delivered.reference` is the run's id."""
-        entity = self._signal.entity(event) if self._signal else as_text(event.id)
-        if not entity:
-            return Reject("no_entity", "the event does not name the workflow that it is for")
+        """Start or signal one workflow; `Delivered.reference` is the run's id."""
+        workflow_id = self._signal.workflow_id(event) if self._signal else text_id(event.id)
+        if not workflow_id:
+            return Reject("no_workflow_id", "the event does not name the workflow to signal")
         client = await self._client()
         try:
             handle = await client.start_workflow(
                 self._workflow,
-                id=entity,
+                id=workflow_id,
                 task_queue=self._task_queue,
                 rpc_timeout=self._timeout,
-                **self._how(payload),
+                **self._arguments(payload),
             )
         except self._exceptions.WorkflowAlreadyStartedError as error:
             return Delivered(error.run_id, duplicate=True)
         except self._service.RPCError as error:
-            return refused(error.status.name, error.message)
+            return failed_call(error.status.name, error.message)
         except (OSError, RuntimeError) as error:
-            # The client's own word for a server that it cannot connect to.
-            raise unconnected(error) from None
+            # The client raises RuntimeError for a server that it cannot connect to.
+            raise connection_error(error) from None
         return Delivered(handle.first_execution_run_id or handle.result_run_id)
 
-    def _how(self, payload: bytes) -> dict[str, Any]:
+    def _arguments(self, payload: bytes) -> dict[str, Any]:
         argument = self._policies.RawValue(
             self._payload(metadata={"encoding": b"json/plain"}, data=payload)
         )
@@ -217,17 +220,17 @@ async def connect(
     api_key: str = "",
     tls: bool = False,
     certificate: tuple[bytes, bytes] | None = None,
-    authority: bytes | None = None,
+    ca: bytes | None = None,
 ) -> Client:
-    """A client that connects at its first call and tries nothing twice by itself.
+    """A client that connects at its first call and does not retry.
 
     Args:
         address: `host:port` of the frontend.
         namespace: the namespace.
         api_key: of a Cloud namespace; empty for none.
-        tls: talk TLS; with a key or a certificate it is talked anyway.
-        certificate: the client's certificate and private key, as PEM.
-        authority: who signs the server's certificate, as PEM; None for the usual.
+        tls: use TLS; with a key, a certificate or a CA it is always used.
+        certificate: the client certificate and its private key, PEM.
+        ca: the CA of the server's certificate, PEM; None for the default CAs.
     """
     library = importlib.import_module("temporalio.client")
     service = importlib.import_module("temporalio.service")
@@ -236,11 +239,11 @@ async def connect(
         namespace=namespace,
         api_key=api_key or None,
         tls=service.TLSConfig(
-            server_root_ca_cert=authority,
+            server_root_ca_cert=ca,
             client_cert=certificate[0] if certificate else None,
             client_private_key=certificate[1] if certificate else None,
         )
-        if tls or api_key or certificate or authority
+        if tls or api_key or certificate or ca
         else False,
         retry_config=service.RetryConfig(max_retries=0, max_elapsed_time_millis=1),
         lazy=True,

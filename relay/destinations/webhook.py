@@ -1,4 +1,4 @@
-"""A webhook of anybody's: one signed POST for each event, with a key by which to know it again."""
+"""Webhook: sends one signed POST for each event, with an idempotency key."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 
-from relay.destinations.http_endpoint import HttpAnswer, HttpPeer, unavailable
-from relay.destinations.single_event import REFUSED, TOO_LARGE, Content, as_header, content
+from relay.destinations.http_endpoint import HttpAnswer, HttpEndpoint, unavailable
+from relay.destinations.single_event import REFUSED, TOO_LARGE, Content, content, header_id
 from relay.destinations.webhook_rules import Preset, Rule, Verdict, verdict
 from relay.destinations.webhook_signature import signed_headers
 from relay.model.destination import Unavailable
@@ -17,37 +17,36 @@ from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.model.traits import Traits
 
 URL = "RELAY_WEBHOOK_URL"
-STATUSES = "RELAY_WEBHOOK_STATUS_RULES"
 
 
 def traits(preset: Preset, dedup_window: float | None) -> Traits:
-    """What a receiver promises that is said to know a key again for so many seconds, 0 for never.
+    """The traits of a receiver that recognises a key for `dedup_window` seconds, 0 for never.
 
-    None, or a preset that knows nothing again, leaves it at what the preset says.
+    With None, or a preset that recognises no key, they are the preset's.
     """
     if dedup_window is None or preset.traits.recognised_by is None:
         return preset.traits
-    known = preset.traits.recognised_by if dedup_window else None
-    return replace(preset.traits, recognised_by=known, dedup_window=dedup_window)
+    recognised_by = preset.traits.recognised_by if dedup_window else None
+    return replace(preset.traits, recognised_by=recognised_by, dedup_window=dedup_window)
 
 
 class Webhook:
-    """Starts whatever listens at the URL.
+    """Sends each event to one URL.
 
     Args:
-        peer: the server, of the whole URL.
-        preset: how it answers where `rules` say nothing.
-        rules: what its answers mean, before the preset's.
-        keys: with which requests are signed, the newest first; none for no signature.
+        endpoint: the server of the whole URL.
+        preset: the meaning of answers that no rule of `rules` matches.
+        rules: the meaning of answers, tried before the preset's rules.
+        keys: the signing keys, the newest first; none for no signature.
         headers: added to each request.
-        what: the whole event, or its data only.
-        remembered: seconds for which the receiver is said to know a key again.
+        what: send the whole event, or its data only.
+        dedup_window: seconds for which the receiver recognises a key; None for the preset's.
         clock: the time of day, for the signature.
     """
 
     def __init__(
         self,
-        peer: HttpPeer,
+        endpoint: HttpEndpoint,
         preset: Preset,
         *,
         rules: Sequence[Rule] = (),
@@ -57,7 +56,7 @@ class Webhook:
         dedup_window: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._peer = peer
+        self._endpoint = endpoint
         self._rules = (*rules, *preset.rules)
         self._keys = tuple(keys)
         self._headers = dict(headers or {})
@@ -67,7 +66,7 @@ class Webhook:
 
     @property
     def traits(self) -> Traits:
-        """What the receiver is said to promise."""
+        """The receiver's traits, as configured."""
         return self._traits
 
     def payload(self, event: Event) -> bytes:
@@ -75,15 +74,15 @@ class Webhook:
         return content(event, self._what)
 
     async def start(self, event: Event, payload: bytes) -> Outcome:
-        """One POST; `Delivered` where a rule says so."""
-        key = as_header(event.id)
+        """Send one POST; the rules give its outcome."""
+        key = header_id(event.id)
         headers = {
             "content-type": "application/json",
             "idempotency-key": key,
             **signed_headers(key, int(self._clock()), payload, self._keys),
             **self._headers,
         }
-        answer = await self._peer.ask("POST", "", headers, payload)
+        answer = await self._endpoint.request("POST", "", headers, payload)
         return _outcome(answer, verdict(self._rules, answer.status, answer.text))
 
 
@@ -93,11 +92,11 @@ def _outcome(answer: HttpAnswer, found: Verdict | None) -> Outcome:
             return Delivered(duplicate=found == "duplicate")
         case "reject":
             code = TOO_LARGE if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else REFUSED
-            return Reject(code, f"the webhook refuses the event: {answer.shown}")
+            return Reject(code, f"the webhook refuses the event: {answer.summary}")
         case "retry":
-            return Retry(f"the webhook wants it later: {answer.shown}", answer.after)
+            return Retry(f"the webhook asks to retry the event: {answer.summary}", answer.after)
         case "unavailable":
-            raise Unavailable(f"the webhook answers {answer.shown}", after=answer.after)
+            raise Unavailable(f"the webhook answers {answer.summary}", after=answer.after)
         case "halt":
-            raise Unavailable(f"the webhook answers {answer.shown}", setting=URL, proven=True)
+            raise Unavailable(f"the webhook answers {answer.summary}", setting=URL, proven=True)
     raise unavailable(answer, address=URL, key=None)

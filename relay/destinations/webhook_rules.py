@@ -1,7 +1,7 @@
-"""What a webhook's answers mean: a list of rules, the first that fits decides.
+"""The rules that give a webhook's answer its meaning: the first matching rule decides.
 
-A rule is `status=verdict` or `status/pattern/=verdict`, the status a number, a range or a class
-such as `4xx`, the pattern a regular expression that is looked for in the body.
+A rule is `status=verdict` or `status/pattern/=verdict`. The status is a number, a range or a class
+such as `4xx`; the pattern is a regular expression that is searched for in the body.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Rule:
     verdict: Verdict
     pattern: re.Pattern[str] | None = None
 
-    def fits(self, status: int, text: str) -> bool:
-        """Whether the rule is about this answer."""
+    def matches(self, status: int, text: str) -> bool:
+        """Whether the rule applies to this answer."""
         found = self.pattern is None or self.pattern.search(text) is not None
         return self.low <= status <= self.high and found
 
@@ -40,14 +40,14 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
     """The rules in the text, separated by semicolons.
 
     Raises:
-        ValueError: one of them is none.
+        ValueError: a part is not a rule.
     """
     return tuple(_rule(part) for part in text.split(";") if part.strip())
 
 
 def verdict(rules: Sequence[Rule], status: int, text: str) -> Verdict | None:
-    """What the rules say of an answer; None where no rule is about it."""
-    return next((rule.verdict for rule in rules if rule.fits(status, text)), None)
+    """The verdict of the first matching rule; None if no rule matches."""
+    return next((rule.verdict for rule in rules if rule.matches(status, text)), None)
 
 
 def _rule(text: str) -> Rule:
@@ -74,15 +74,15 @@ def _range(low: str, high: str | None) -> tuple[int, int]:
 
 
 STANDARD = "2xx=delivered; 413=reject; 410=halt"
-"""Where no other rule is about an answer. Other refusals need witnesses, see the forwarder."""
+"""For answers that no other rule matches. All other answers need a second event as evidence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """How a system behaves.
+    """How a kind of receiver behaves.
 
-    `rules` come after those that a person set; `secret_url` says that knowing the URL is all that
-    it takes to send; `rate` is how many requests a second it bears, None where nobody knows.
+    `rules` apply after the configured ones. `secret_url` means that the URL alone grants the right
+    to send. `rate` is the requests a second that it accepts, None if unknown.
     """
 
     traits: Traits

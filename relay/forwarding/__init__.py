@@ -1,4 +1,4 @@
-"""The forwarder: batches, holds, probes and isolates, and gives each event its own outcome."""
+"""Forwarding events to a destination: batching, circuit breaker, isolation, pacing, routing."""
 
 from relay.forwarding.forwarder import STOPPING, Forwarder, ForwarderState
 

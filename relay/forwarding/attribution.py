@@ -1,4 +1,4 @@
-"""The judge: what the end of an attempt means for each of its events, and for the way itself."""
+"""Failure attribution: decides whether an event or the destination caused a failed attempt."""
 
 from __future__ import annotations
 
@@ -10,33 +10,24 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from relay.forwarding.circuit_breaker import Breaker, Permit
-from relay.forwarding.isolation import (
-    Again,
-    Alone,
-    Evidence,
-    Hearing,
-    Hints,
-    News,
-    Parcel,
-    Ramp,
-    Step,
-    Suspects,
-)
+from relay.forwarding.isolation import Evidence, Suspects, WaitEnd, WitnessWaits
+from relay.forwarding.lanes import FailedAlone, PendingEvent, Ramp, Step, TryAgain
 from relay.model.destination import Refused, Unavailable
 from relay.model.event import Event
 from relay.model.lru import LruCache
 from relay.model.outcome import Delivered, Outcome, Reject
 
-DOUBTS = 50_000
-"""Events whose last attempt had an unknown end. A forgotten one loses its mark, nothing else."""
+MAX_UNKNOWN_ENDS = 50_000
+"""Events whose last attempt had an unknown end. A forgotten one only loses its `may_have_run`."""
 
 
-class Judge:
-    """Weighs evidence: a destination is blamed only for what no single event can have caused.
+class FailureAttribution:
+    """Blames a destination only for what no single event can have caused.
 
-    Blamed are, by design: its own unmistakable answer; two different events that failed alike,
-    each alone, with nobody answered in between; and a probe of either kind while it is blamed
-    already. All else is taken apart until the event at fault stands alone.
+    The circuit opens, by design, for an answer that is certainly about the destination, for two
+    different events that failed alike, each alone, with no event answered in between, and for a
+    failed probe while it is open already. After any other failure the batch is split until the
+    event at fault is alone.
     """
 
     def __init__(
@@ -44,105 +35,107 @@ class Judge:
         breaker: Breaker,
         ramp: Ramp,
         suspects: Suspects,
-        hearing: Hearing,
+        witness_waits: WitnessWaits,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._breaker = breaker
         self._ramp = ramp
         self._suspects = suspects
-        self._hearing = hearing
+        self._witness_waits = witness_waits
         self._clock = clock
-        self._hints = Hints()
+        self._hint_trust = HintTrust()
         self._evidence = Evidence()
-        self._doubts: LruCache[None] = LruCache(DOUBTS)
-        self._under_way: Counter[str] = Counter()
+        self._unknown_ends: LruCache[None] = LruCache(MAX_UNKNOWN_ENDS)
+        self._on_wire: Counter[str] = Counter()
         self.last_error: str | None = None
 
     def may_have_run(self, event_id: str) -> bool:
-        """Whether it may be accepted for all that its callers were told.
+        """Whether the destination may hold the event although no caller was told so.
 
-        An attempt with it is under way, had an unknown end, or a good one that nobody heard of, and
-        nobody was told of a good one since.
+        True while an attempt with it is on the wire, and after one that had an unknown end or a
+        success that no caller received, until a caller receives a success.
         """
-        return event_id in self._doubts or event_id in self._under_way
+        return event_id in self._unknown_ends or event_id in self._on_wire
 
     @contextlib.contextmanager
-    def sending(self, parcels: Sequence[Parcel]) -> Iterator[None]:
-        """While the block runs these are on the wire."""
-        ids = [parcel.event.id for parcel in parcels]
-        self._under_way.update(ids)
+    def sending(self, batch: Sequence[PendingEvent]) -> Iterator[None]:
+        """Count the events as on the wire while the block runs."""
+        ids = [pending.event.id for pending in batch]
+        self._on_wire.update(ids)
         try:
             yield
         finally:
             for event_id in ids:
-                self._under_way[event_id] -= 1
-                if not self._under_way[event_id]:
-                    del self._under_way[event_id]
+                self._on_wire[event_id] -= 1
+                if not self._on_wire[event_id]:
+                    del self._on_wire[event_id]
 
-    def heard(self, event: Event, outcome: Outcome) -> None:
-        """A caller has got this outcome: one that left while it was on the wire gets none."""
+    def outcome_returned(self, event: Event, outcome: Outcome) -> None:
+        """A caller received this outcome; one that was cancelled meanwhile receives none."""
         if isinstance(outcome, Delivered):
-            self._doubts.forget(event.id)
+            self._unknown_ends.forget(event.id)
 
-    def cut_off(self, permit: Permit, parcels: Sequence[Parcel]) -> None:
-        """The attempt was cancelled or broke down on our side: nothing is known of its end."""
-        self._doubt(parcel.event for parcel in parcels)
+    def aborted(self, permit: Permit, batch: Sequence[PendingEvent]) -> None:
+        """The attempt was cancelled or failed on our side: its end is unknown."""
+        self._mark_unknown(pending.event for pending in batch)
         self._breaker.release(permit)
 
     def answered(
-        self, permit: Permit, parcels: Sequence[Parcel], outcomes: Sequence[Outcome]
+        self, permit: Permit, batch: Sequence[PendingEvent], outcomes: Sequence[Outcome]
     ) -> list[Step]:
-        """Each event got an outcome of its own."""
+        """The destination gave an outcome for each event."""
         if self._breaker.answered(permit):
             self._evidence.clear()
             self._ramp.restart() if permit.probe else self._ramp.grow()
             if any(isinstance(outcome, Delivered) for outcome in outcomes):
-                self._hearing.tell(News.PASSED)
-        if len(parcels) == 1 and parcels[0].named:
-            self._hints.learn(passed=isinstance(outcomes[0], Delivered))
-        return [self._settled(p.event, o) for p, o in zip(parcels, outcomes, strict=True)]
+                self._witness_waits.end_all(WaitEnd.OTHER_ACCEPTED)
+        if len(batch) == 1 and batch[0].hinted:
+            self._hint_trust.record(accepted=isinstance(outcomes[0], Delivered))
+        return [self._settled(p.event, o) for p, o in zip(batch, outcomes, strict=True)]
 
-    def refused(self, permit: Permit, parcels: Sequence[Parcel], error: Refused) -> list[Step]:
-        """One of several made the request fail. It says nothing about the way."""
-        if len(parcels) == 1:
-            return self.unavailable(permit, parcels, Unavailable(error.reason))
+    def refused(self, permit: Permit, batch: Sequence[PendingEvent], error: Refused) -> list[Step]:
+        """One of several events made the request fail. It says nothing about the destination."""
+        if len(batch) == 1:
+            return self.unavailable(permit, batch, Unavailable(error.reason))
         self.last_error = error.reason
         if not error.not_accepted:
-            self._doubt(parcel.event for parcel in parcels[: error.suspect])
-        return list(self._hints.split(parcels, error.suspect))
+            self._mark_unknown(pending.event for pending in batch[: error.suspect])
+        return list(self._hint_trust.regroup(batch, error.suspect))
 
     def unavailable(
-        self, permit: Permit, parcels: Sequence[Parcel], error: Unavailable
+        self, permit: Permit, batch: Sequence[PendingEvent], error: Unavailable
     ) -> list[Step]:
-        """Nobody got an answer of his own."""
+        """No event got an outcome of its own."""
         self.last_error = error.reason
         if not error.not_accepted:
-            self._doubt(parcel.event for parcel in parcels)
-        again: list[Step] = [Again(parcel.company) for parcel in parcels]
+            self._mark_unknown(pending.event for pending in batch)
+        again: list[Step] = [TryAgain(pending.batch_limit) for pending in batch]
         if not self._breaker.current(permit):
             return again
         if error.proven or permit.probe:
-            self._accuse_probe(permit, parcels, error)
-            self._blame(permit, error)
+            self._suspect_probe(permit, batch, error)
+            self._open_circuit(permit, error)
             return again
-        if len(parcels) > 1:
-            return [Again(1)] * len(parcels)
-        return [self._failed_alone(permit, parcels[0].event, error)]
+        if len(batch) > 1:
+            return [TryAgain(1)] * len(batch)
+        return [self._failed_alone(permit, batch[0].event, error)]
 
     def _failed_alone(self, permit: Permit, event: Event, error: Unavailable) -> Step:
-        witness = self._suspects.accuse(event.id)
-        if witness and self._evidence.suffices(event.id, error.setting):
-            self._blame(permit, error)
-            return Again()
-        return Alone(error.reason, self._clock(), error.after)
+        is_evidence = self._suspects.add(event.id)
+        if is_evidence and self._evidence.suffices(event.id, error.setting):
+            self._open_circuit(permit, error)
+            return TryAgain()
+        return FailedAlone(error.reason, self._clock(), error.after)
 
-    def _accuse_probe(self, permit: Permit, parcels: Sequence[Parcel], error: Unavailable) -> None:
-        # Suspects are probes of the last resort: another event each time, whoever is at fault.
+    def _suspect_probe(
+        self, permit: Permit, batch: Sequence[PendingEvent], error: Unavailable
+    ) -> None:
+        # Suspects probe last, so each probe is another event, whichever side is at fault.
         if permit.probe and not error.proven:
-            self._suspects.accuse(parcels[0].event.id)
+            self._suspects.add(batch[0].event.id)
 
-    def _blame(self, permit: Permit, error: Unavailable) -> None:
+    def _open_circuit(self, permit: Permit, error: Unavailable) -> None:
         self._breaker.failed(
             permit,
             error.reason,
@@ -154,18 +147,44 @@ class Judge:
 
     def _settled(self, event: Event, outcome: Outcome) -> Outcome:
         if isinstance(outcome, Delivered):
-            self._doubts.put(event.id, None)
-            self._suspects.acquit(event.id)
+            self._unknown_ends.put(event.id, None)
+            self._suspects.clear(event.id)
         elif isinstance(outcome, Reject):
-            self._suspects.acquit(event.id)
+            self._suspects.clear(event.id)
             return replace(
                 outcome, may_have_run=outcome.may_have_run or self.may_have_run(event.id)
             )
         else:
-            # One that was accepted and not seen stored, or whose own request got no answer.
-            self._doubts.put(event.id, None)
+            # It was accepted and not seen stored, or its own request got no answer.
+            self._unknown_ends.put(event.id, None)
         return outcome
 
-    def _doubt(self, events: Iterable[Event]) -> None:
+    def _mark_unknown(self, events: Iterable[Event]) -> None:
         for event in events:
-            self._doubts.put(event.id, None)
+            self._unknown_ends.put(event.id, None)
+
+
+class HintTrust:
+    """Whether to follow a destination's hint about which event is at fault.
+
+    Hints are followed until a hinted event is accepted alone, and again after one is not.
+    """
+
+    def __init__(self) -> None:
+        self._trusted = True
+
+    def record(self, *, accepted: bool) -> None:
+        """Record the result of sending a hinted event alone."""
+        self._trusted = not accepted
+
+    def regroup(self, batch: Sequence[PendingEvent], suspect: int | None) -> list[TryAgain]:
+        """After a refusal: the suspect alone and the others together, or all in halves.
+
+        Each refusal makes the groups smaller, so every event ends up alone even with a destination
+        whose hints are always wrong.
+        """
+        if suspect is None or not self._trusted or not 0 <= suspect < len(batch):
+            return [TryAgain(max(1, len(batch) // 2))] * len(batch)
+        others = [TryAgain(pending.batch_limit) for pending in batch]
+        others[suspect] = TryAgain(1, hinted=True)
+        return others

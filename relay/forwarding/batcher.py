@@ -1,4 +1,4 @@
-"""Batches: concurrent submits of single items become requests of many, each caller gets its own."""
+"""A batcher: collects concurrent submits into batches and returns to each caller its own result."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ R = TypeVar("R")
 
 
 class BatcherClosed(RuntimeError):
-    """Nothing new is taken any more."""
+    """The batcher accepts no new items."""
 
 
 class WrongCount(RuntimeError):
-    """`send` came back with more or fewer results than it was given items: none can be told."""
+    """`send` returned more or fewer results than items, so none can be assigned to an item."""
 
 
 class _Entry(Struct, Generic[T, R], eq=False):
-    """An item, its size and the caller that waits for its result."""
+    """An item, its size and the future that its caller awaits."""
 
     item: T
     size: int
@@ -31,20 +31,21 @@ class _Entry(Struct, Generic[T, R], eq=False):
 
 
 class Batcher(Generic[T, R]):
-    """Gathers items in the order of their submission and sends them in batches.
+    """Collects items in the order of their submission and sends them in batches.
 
     Args:
-        send: called at once when a batch is taken, must not raise by itself; what it returns is
-            awaited in a task. One result for each item, in order. What the awaiting raises, each
-            caller of the batch gets.
-        max_items: most items in a batch. A callable is asked before each batch, 0 holds everything
-            back; call `wake` when its answer may have changed.
-        max_size: most of the summed `size` in a batch. A larger item goes alone.
+        send: called synchronously when a batch is formed and must not raise then. The awaitable it
+            returns runs in a task and gives one result for each item, in order. Every caller of
+            the batch gets an exception that it raises.
+        max_items: the most items in a batch. A callable is called before each batch; 0 holds
+            everything back. Call `wake` when its result may have changed.
+        max_size: the most that the items' sizes in a batch may add up to. A larger item is sent
+            alone.
         size: an item's size.
-        company: how many items a batch with this item may hold; all that fit by default.
+        batch_limit: the most items in a batch that contains this item; no limit by default.
         linger: seconds that an item may wait for others while its batch is not full. With 0 a batch
-            is sent at once and gathers only while `in_flight` sends are under way.
-        in_flight: most sends under way.
+            is sent at once; items collect only while `in_flight` sends are running.
+        in_flight: the most concurrent sends.
         sleep: waits for `linger`.
     """
 
@@ -55,7 +56,7 @@ class Batcher(Generic[T, R]):
         max_items: int | Callable[[], int],
         max_size: float = math.inf,
         size: Callable[[T], int] | None = None,
-        company: Callable[[T], int] | None = None,
+        batch_limit: Callable[[T], int] | None = None,
         linger: float = 0.0,
         in_flight: int = 2,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -64,33 +65,33 @@ class Batcher(Generic[T, R]):
         self._max_items = max_items
         self._max_size = max_size
         self._size = size
-        self._company = company
+        self._batch_limit = batch_limit
         self._linger = linger
         self._in_flight = in_flight
         self._sleep = sleep
-        # Ordered for a caller that leaves from the middle: its item is gone at once, in O(1).
+        # An ordered dict, so that a cancelled caller's item is removed from the middle in O(1).
         self._waiting: OrderedDict[_Entry[T, R], None] = OrderedDict()
         self._waiting_size = 0
         self._running: dict[asyncio.Task[None], Sequence[_Entry[T, R]]] = {}
         self._timer: asyncio.Task[None] | None = None
-        self._ripe = linger == 0
-        self._woken = False
+        self._lingered = linger == 0
+        self._wake_scheduled = False
         self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
 
     @property
     def waiting(self) -> int:
-        """Items that no send has taken yet."""
+        """Items that are not part of a send yet."""
         return len(self._waiting)
 
     @property
     def running(self) -> int:
-        """Sends under way."""
+        """Sends that are running."""
         return len(self._running)
 
     async def submit(self, item: T) -> R:
-        """The item's result. A caller that is cancelled takes its item out, unless it was taken.
+        """The item's result. Cancelling the call withdraws the item, unless it is being sent.
 
         Raises:
             BatcherClosed: after `drain` or `aclose`.
@@ -105,23 +106,23 @@ class Batcher(Generic[T, R]):
         self._waiting[entry] = None
         self._waiting_size += size
         self._idle.clear()
-        if not self._woken:
+        if not self._wake_scheduled:
             self._wake(loop)
         try:
             return await result
         except asyncio.CancelledError:
-            self._leave(entry)
+            self._withdraw(entry)
             raise
 
     def wake(self) -> None:
-        """Look for batches to send, after the callbacks that are already due: they may submit."""
-        if not self._woken:
+        """Send the batches that are due, after the callbacks already scheduled: they may submit."""
+        if not self._wake_scheduled:
             self._wake(asyncio.get_running_loop())
 
-    def dismiss(self, result: R, *, sent: bool = False) -> None:
-        """Give all waiting items this result without a send; with `sent` those under way too.
+    def resolve_all(self, result: R, *, sent: bool = False) -> None:
+        """Give all waiting items this result without sending them; with `sent` those sent too.
 
-        The sends under way go on, nobody waits for their results.
+        Running sends continue, and their results are ignored.
         """
         entries = list(self._waiting)
         self._waiting.clear()
@@ -131,21 +132,21 @@ class Batcher(Generic[T, R]):
         for entry in entries:
             if not entry.result.done():
                 entry.result.set_result(result)
-        self._rest()
+        self._set_idle()
 
     async def drain(self) -> None:
-        """Take nothing new; return when everything submitted has its result."""
+        """Accept nothing new; return when everything submitted has its result."""
         self._closed = True
         self.wake()
         await self._idle.wait()
         await self._stop_timer()
 
     async def aclose(self) -> None:
-        """Take nothing new, cancel the callers that wait and the sends under way."""
+        """Accept nothing new; cancel waiting callers and running sends."""
         self._closed = True
         for entry in list(self._waiting):
             entry.result.cancel()
-            self._leave(entry)
+            self._withdraw(entry)
         await self._stop_timer()
         tasks = list(self._running)
         for task in tasks:
@@ -153,65 +154,65 @@ class Batcher(Generic[T, R]):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._woken = True
+        self._wake_scheduled = True
         loop.call_soon(self._dispatch)
 
-    def _leave(self, entry: _Entry[T, R]) -> None:
+    def _withdraw(self, entry: _Entry[T, R]) -> None:
         if entry in self._waiting:
             del self._waiting[entry]
             self._waiting_size -= entry.size
-            self._rest()
+            self._set_idle()
 
-    def _rest(self) -> None:
+    def _set_idle(self) -> None:
         if not self._waiting and not self._running:
             self._idle.set()
 
     def _dispatch(self) -> None:
-        self._woken = False
+        self._wake_scheduled = False
         while self._waiting and len(self._running) < self._in_flight:
             limit = self._max_items if isinstance(self._max_items, int) else self._max_items()
             if limit < 1 or not self._due(limit):
                 break
-            self._start(self._take(limit))
-        if self._waiting and not self._ripe and self._timer is None:
-            self._timer = asyncio.get_running_loop().create_task(self._ripen())
+            self._start(self._next_batch(limit))
+        if self._waiting and not self._lingered and self._timer is None:
+            self._timer = asyncio.get_running_loop().create_task(self._wait_linger())
 
     def _due(self, limit: int) -> bool:
         return (
-            self._ripe
+            self._lingered
             or self._closed
             or len(self._waiting) >= limit
             or self._waiting_size >= self._max_size
         )
 
-    def _take(self, limit: int) -> list[_Entry[T, R]]:
+    def _next_batch(self, limit: int) -> list[_Entry[T, R]]:
         batch: list[_Entry[T, R]] = []
         total = 0
         while self._waiting:
             entry = next(iter(self._waiting))
-            if self._company is not None:
-                limit = min(limit, max(self._company(entry.item), len(batch)))
+            if self._batch_limit is not None:
+                limit = min(limit, max(self._batch_limit(entry.item), len(batch)))
             if batch and (len(batch) >= limit or total + entry.size > self._max_size):
                 break
             self._waiting.popitem(last=False)
             batch.append(entry)
             total += entry.size
         self._waiting_size -= total
-        self._ripe = self._linger == 0
+        self._lingered = self._linger == 0
         return batch
 
     def _start(self, batch: list[_Entry[T, R]]) -> None:
-        answer = self._send([entry.item for entry in batch])
-        task = asyncio.get_running_loop().create_task(self._hand_out(answer, batch))
+        sending = self._send([entry.item for entry in batch])
+        task = asyncio.get_running_loop().create_task(self._resolve(sending, batch))
         self._running[task] = batch
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._send_done)
 
-    async def _hand_out(
-        self, answer: Awaitable[Sequence[R]], batch: Sequence[_Entry[T, R]]
+    async def _resolve(
+        self, sending: Awaitable[Sequence[R]], batch: Sequence[_Entry[T, R]]
     ) -> None:
-        """Give each caller its own result. Those who have left get none."""
+        """Give each caller its own result. A cancelled caller gets none."""
         try:
-            results = await answer
+            results = await sending
             if len(results) != len(batch):
                 raise WrongCount(f"{len(results)} results for {len(batch)} items")  # noqa: TRY301 - treated as an error of the send
         except Exception as error:  # noqa: BLE001 - every caller of the batch gets it
@@ -223,20 +224,20 @@ class Batcher(Generic[T, R]):
                 if not entry.result.done():
                     entry.result.set_result(result)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _send_done(self, task: asyncio.Task[None]) -> None:
         for entry in self._running.pop(task):
             # Only a cancelled send leaves callers without a result.
             entry.result.cancel()
-        self._rest()
+        self._set_idle()
         self.wake()
 
-    async def _ripen(self) -> None:
+    async def _wait_linger(self) -> None:
         try:
             await self._sleep(self._linger)
         finally:
             self._timer = None
         if self._waiting:
-            self._ripe = True
+            self._lingered = True
             self.wake()
 
     async def _stop_timer(self) -> None:

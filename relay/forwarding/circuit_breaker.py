@@ -1,4 +1,4 @@
-"""The circuit breaker: a pure state machine that says who may send now, and who may probe."""
+"""The circuit breaker: a pure state machine that decides whether a request may be sent now."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-LONGEST_AFTER = 300.0
-"""Seconds. No `Retry-After` keeps us away for longer: it may be a mistake, a probe costs little."""
+MAX_RETRY_AFTER = 300.0
+"""Seconds. A longer `Retry-After` is cut to this: it may be a mistake, and a probe costs little."""
 
-_DOUBLINGS = 32
+_MAX_DOUBLINGS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Seconds to wait: doubling from `first` to `cap`, the second half of each left to chance."""
+    """Exponential backoff in seconds, from `first` to `cap`, with jitter on half of each wait."""
 
     first: float
     cap: float
@@ -23,39 +23,40 @@ class Backoff:
     def delay(
         self, failures: int, random: Callable[[], float], after: float | None = None
     ) -> float:
-        """The wait after so many failures in a row, at least what the other side asked for."""
-        doublings = min(max(failures - 1, 0), _DOUBLINGS)
+        """The wait after this many failures in a row; at least `after`, the requested wait."""
+        doublings = min(max(failures - 1, 0), _MAX_DOUBLINGS)
         wait: float = min(self.cap, self.first * 2.0**doublings) * (0.5 + 0.5 * random())
-        return max(wait, min(after or 0.0, LONGEST_AFTER))
+        return max(wait, min(after or 0.0, MAX_RETRY_AFTER))
 
 
 OUTAGE = Backoff(1.0, 20.0)
-"""Between probes of a destination that is down: back within seconds, never a hammer."""
+"""Between probes of a destination that is down: recovery is seen in seconds, at a low rate."""
 
 HALT = Backoff(30.0, 45.0)
-"""Between probes of a misconfiguration, which a person has to mend."""
+"""Between probes of a misconfiguration, which a person has to fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """The right to send one request. It counts for nothing once the circuit has changed."""
+    """Permission to send one request. Its result is ignored once the circuit has changed."""
 
     generation: int
     probe: bool = False
 
 
 class Breaker:
-    """Closed until told of a failure with evidence, then one probe at a time until one passes.
+    """Closed until a failure is reported, then one probe at a time until one succeeds.
 
-    It is `open` during an outage and `halted` where a person has to look at a setting; either is
-    probed, and either is closed by any well-formed answer to a probe. While the probe is due or
-    out, an outage is `half-open`. Each change starts a generation: answers to permits of an older
-    one change nothing. What was cancelled is neither a success nor a failure: `release` it.
+    It is `open` during an outage and `halted` when a person has to correct a setting. Both states
+    are probed, and any well-formed answer to a probe closes the circuit. While a probe is due or
+    running, an outage is `half-open`. Each change starts a new generation, and results for permits
+    of an older generation are ignored. A cancelled request is neither a success nor a failure:
+    call `release` for it.
 
     Args:
         outage: the wait between probes while open.
         halt: the wait between probes while halted.
-        clock: seconds that never go back.
+        clock: monotonic seconds.
         random: jitter, 0 to 1.
     """
 
@@ -82,73 +83,73 @@ class Breaker:
 
     @property
     def closed(self) -> bool:
-        """Whether the way is free."""
+        """Whether requests may be sent."""
         return self._failures == 0
 
     @property
     def circuit(self) -> str:
-        """`closed`, `open` or `halted`: what changes only with the way itself."""
+        """`closed`, `open` or `halted`, without the short-lived `half-open`."""
         if self.closed:
             return "closed"
         return "open" if self._setting is None else "halted"
 
     @property
     def state(self) -> str:
-        """The circuit, or `half-open` where an outage is just being probed."""
+        """The circuit, or `half-open` while an outage is being probed."""
         circuit = self.circuit
         return "half-open" if circuit == "open" and not self.wait else circuit
 
     @property
     def reason(self) -> str:
-        """The failure that keeps the way closed, as a sentence; empty while there is none."""
+        """The failure that keeps the circuit open, as a sentence; empty while it is closed."""
         return self._reason
 
     @property
     def setting(self) -> str | None:
-        """The setting to look at while halted."""
+        """The setting to check while halted."""
         return self._setting
 
     @property
     def proven(self) -> bool:
-        """Whether that failure is the destination's own beyond doubt."""
+        """Whether that failure was certainly caused by the destination."""
         return self._proven
 
     @property
     def seconds(self) -> float:
-        """How long the way has been free, or not free, without a break."""
+        """How long the circuit has been closed, or not closed."""
         return self._clock() - self._since
 
     @property
     def wait(self) -> float:
-        """Seconds until the next probe is due; 0 when one is, or none is needed."""
+        """Seconds until the next probe is due; 0 when one is due, running or not needed."""
         if self.closed or self._probing:
             return 0.0
         return max(0.0, self._probe_at - self._clock())
 
     @property
     def admits(self) -> bool:
-        """Whether `admit` may be called: the way is free, or a probe is due and none is out."""
+        """Whether `admit` may be called: the circuit is closed, or a probe is due and not sent."""
         return self.closed or not (self._probing or self.wait)
 
     def admit(self) -> Permit:
-        """The permit of one request. While the way is not free, that request is the probe.
+        """The permit for one request. While the circuit is not closed, that request is the probe.
 
         Raises:
-            RuntimeError: nobody is admitted now.
+            RuntimeError: no request may be sent now.
         """
         if not self.admits:
-            raise RuntimeError(f"the circuit is {self.state} and admits nobody")
+            raise RuntimeError(f"the circuit is {self.state} and admits no request")
         if self.closed:
             return Permit(self._generation)
         self._probing = True
         return Permit(self._generation, probe=True)
 
     def current(self, permit: Permit) -> bool:
-        """Whether nothing has changed since the permit was given."""
+        """Whether the circuit is unchanged since the permit was given."""
         return permit.generation == self._generation
 
     def answered(self, permit: Permit) -> bool:
-        """A well-formed answer, whatever it said. Returns whether it counts."""
+        """Record a well-formed answer, whatever it says. Returns whether it counts."""
         if not self.current(permit):
             return False
         if permit.probe:
@@ -165,7 +166,7 @@ class Breaker:
         setting: str | None = None,
         proven: bool = False,
     ) -> bool:
-        """A failure of the destination itself, or of a probe. Returns whether it counts."""
+        """Record a failure of the destination itself, or of a probe. Returns whether it counts."""
         if not self.current(permit):
             return False
         moved = self.closed
@@ -177,7 +178,7 @@ class Breaker:
         return True
 
     def release(self, permit: Permit) -> None:
-        """The request was cancelled, or ended in a way that says nothing about the destination."""
+        """Record a request that was cancelled or whose end says nothing about the destination."""
         if permit.probe and self.current(permit):
             self._probing = False
 

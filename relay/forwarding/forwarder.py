@@ -1,4 +1,4 @@
-"""The forwarder: brings each event to its outcome, and holds it while the way is not free."""
+"""The forwarder: sends events in batches, holds them during an outage, and returns each outcome."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from relay.forwarding.attribution import Judge
+from relay.forwarding.attribution import FailureAttribution
 from relay.forwarding.batcher import WrongCount
 from relay.forwarding.circuit_breaker import Backoff, Breaker, Permit
-from relay.forwarding.gate import Way
-from relay.forwarding.isolation import Again, Alone, Hearing, News, Parcel, Ramp, Step, Suspects
-from relay.forwarding.lanes import Lanes
+from relay.forwarding.gate import Gate
+from relay.forwarding.isolation import Suspects, WaitEnd, WitnessWaits
+from relay.forwarding.lanes import FailedAlone, Lanes, PendingEvent, Ramp, Step, TryAgain
 from relay.model.destination import Destination, Refused, Unavailable
 from relay.model.event import Event
 from relay.model.facts import Forwarded, Observe, ignore
@@ -22,30 +22,30 @@ from relay.model.outcome import Outcome, Reject, Retry
 STOPPING = Retry("stopping")
 
 IN_PROCESS = Backoff(1.0, 30.0)
-"""Between tries of an event that fails alone while nobody else is there to tell why."""
+"""Between attempts of an event that fails alone while no other event shows whose fault that is."""
 
 THROUGH_QUEUE = Backoff(60.0, 900.0)
-"""Asked of the queue for an event that fails alone while others pass."""
+"""Delay requested from the queue for an event that fails alone while others are accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwarderState:
-    """What keeps events from being delivered, if anything does.
+    """The circuit, and what keeps events from being delivered.
 
     Attributes:
         circuit: `closed`, `open`, `half-open` (an outage is being probed) or `halted`.
         reason: why it is not closed; while closed, that events fail alone without a witness.
-        setting: what to look at while halted.
-        seconds: how long the way has been free, or not free.
-        in_hand: events submitted and not settled.
-        last_error: the last failed request's reason, of any age.
+        setting: the setting to check while halted.
+        seconds: how long the circuit has been closed, or not closed.
+        in_flight: events submitted and not settled.
+        last_error: the reason of the last failed request, however old.
     """
 
     circuit: str
     reason: str
     setting: str | None
     seconds: float
-    in_hand: int
+    in_flight: int
     last_error: str | None
 
 
@@ -54,15 +54,15 @@ async def _nothing() -> None:
 
 
 class Forwarder:
-    """Submits to it are concurrent; requests are batches of what waits.
+    """Forwards events that are submitted concurrently to one destination.
 
     Args:
-        destination: where events go. It makes one attempt; attempts are counted here.
-        breaker: of the same clock.
-        before_probe: awaited before each probe while halted, to look a mended secret up again; it
-            may raise `Unavailable`.
-        observe: is told of each request, and of an outage's start and end.
-        clock: seconds that never go back.
+        destination: where events go. It makes one attempt; all retries are the forwarder's.
+        breaker: a circuit breaker with the same clock.
+        before_probe: awaited before each probe while halted, to look a corrected secret up again;
+            it may raise `Unavailable`.
+        observe: called for each request, and at the start and end of an outage.
+        clock: monotonic seconds.
         sleep: waits on that clock.
         random: jitter, 0 to 1.
     """
@@ -86,65 +86,65 @@ class Forwarder:
         self._sleep = sleep
         self._random = random
         self._suspects = Suspects()
-        self._hearing = Hearing(sleep)
+        self._witness_waits = WitnessWaits(sleep)
         ramp = Ramp(destination.limits.max_events)
-        self._judge = Judge(self._breaker, ramp, self._suspects, self._hearing, clock=clock)
+        self._attribution = FailureAttribution(
+            self._breaker, ramp, self._suspects, self._witness_waits, clock=clock
+        )
         self._lanes = Lanes(self._begin, self._breaker, ramp, self._suspects, destination.limits)
-        self._way = Way(self._breaker, self._lanes.wake, observe=observe, clock=clock, sleep=sleep)
+        self._gate = Gate(
+            self._breaker, self._lanes.wake, observe=observe, clock=clock, sleep=sleep
+        )
         self._stopping = False
 
     async def submit(self, event: Event) -> Outcome:
         """The event's outcome, after as many attempts as that takes.
 
-        It is held while the way is not free. Cancelling withdraws it, unless it is on the wire:
-        that attempt finishes for the others in it.
+        The event is held while the circuit is not closed. Cancelling the call withdraws it, unless
+        it is on the wire: that attempt continues for the other events in it.
         """
         if self._stopping:
             return STOPPING
-        self._way.come()
+        self._gate.enter()
         try:
             return await self._settle(event)
         finally:
-            self._way.go()
+            self._gate.leave()
 
     def may_have_run(self, event_id: str) -> bool:
         """Whether the destination may hold the event although no success was seen."""
-        return self._judge.may_have_run(event_id)
+        return self._attribution.may_have_run(event_id)
 
     @property
     def state(self) -> ForwarderState:
-        """What a person should know now."""
+        """The state for operators."""
         return ForwarderState(
             circuit=self._breaker.state,
             reason=self._breaker.reason or self._unwitnessed(),
             setting=self._breaker.setting,
             seconds=self._breaker.seconds,
-            in_hand=self._way.in_hand,
-            last_error=self._judge.last_error,
+            in_flight=self._gate.in_flight,
+            last_error=self._attribution.last_error,
         )
 
     @property
     def accepting(self) -> bool:
-        """Whether new messages should be taken; while the way is not free, one.
-
-        One is needed then when a probe is due and nothing is in hand to probe with, or when all in
-        hand have been tried and might be at fault themselves.
-        """
-        return self._way.accepting
+        """Whether new messages should be taken; see `Gate.accepting`."""
+        return self._gate.accepting
 
     async def wait_accepting(self) -> None:
         """Return when new messages should be taken; never after `stop`."""
-        await self._way.wait_accepting()
+        await self._gate.wait_accepting()
 
     async def stop(self, deadline: float) -> None:
-        """Start nothing new and let what is on the wire finish, for `deadline` seconds at most.
+        """Start no request and let those on the wire finish, for `deadline` seconds at most.
 
-        Everything else resolves to `Retry("stopping")`, at once.
+        Every other event resolves to `Retry("stopping")` at once.
         """
         self._stopping = True
-        self._way.stop()
-        self._lanes.dismiss(STOPPING)
-        self._hearing.tell(News.CHANGED)
+        self._gate.stop()
+        self._lanes.resolve_all(STOPPING)
+        self._witness_waits.end_all(WaitEnd.STATE_CHANGED)
         drained = asyncio.ensure_future(self._lanes.drain())
         late = asyncio.ensure_future(self._sleep(deadline))
         try:
@@ -152,66 +152,67 @@ class Forwarder:
         finally:
             drained.cancel()
             late.cancel()
-        self._lanes.dismiss(STOPPING, sent=True)
+        self._lanes.resolve_all(STOPPING, sent=True)
         await self._lanes.aclose()
 
     async def _settle(self, event: Event) -> Outcome:
-        step: Step = Again()
+        step: Step = TryAgain()
         failures, size = 0, len(event.wire)
         while True:
-            if isinstance(step, Alone):
+            if isinstance(step, FailedAlone):
                 failures += 1
-                step = await self._hear(event, step, failures)
-            elif not isinstance(step, Again):
-                self._judge.heard(event, step)
+                step = await self._await_witness(event, step, failures)
+            elif not isinstance(step, TryAgain):
+                self._attribution.outcome_returned(event, step)
                 return step
             elif self._stopping:
                 return STOPPING
             else:
-                step = await self._lanes.submit(Parcel(event, size, step.company, step.named))
+                pending = PendingEvent(event, size, step.batch_limit, step.hinted)
+                step = await self._lanes.submit(pending)
 
-    async def _hear(self, event: Event, alone: Alone, failures: int) -> Step:
-        """It failed alone: its own fault once another event passes, else it is tried again."""
+    async def _await_witness(self, event: Event, failed: FailedAlone, failures: int) -> Step:
+        """Wait for another event to be accepted: then the failure was this event's own."""
         if not self._breaker.closed or self._stopping:
-            return Again(1)
-        news = await self._hearing.wait(IN_PROCESS.delay(failures, self._random, alone.after))
-        if news is not News.PASSED:
-            return Again(1)
-        record = self._suspects.confirm(event.id, alone.at)
+            return TryAgain(1)
+        delay = IN_PROCESS.delay(failures, self._random, failed.after)
+        if await self._witness_waits.wait(delay) is not WaitEnd.OTHER_ACCEPTED:
+            return TryAgain(1)
+        record = self._suspects.record_failure(event.id, failed.at)
         if record.conclusive:
-            self._suspects.acquit(event.id)
-            return _fails_alone(alone.reason, may_have_run=self.may_have_run(event.id))
-        wait = THROUGH_QUEUE.delay(record.failures, self._random, alone.after)
-        return Retry(f"fails_alone: {alone.reason}", wait)
+            self._suspects.clear(event.id)
+            return _fails_alone(failed.reason, may_have_run=self.may_have_run(event.id))
+        wait = THROUGH_QUEUE.delay(record.failures, self._random, failed.after)
+        return Retry(f"fails_alone: {failed.reason}", wait)
 
-    def _begin(self, parcels: Sequence[Parcel]) -> Awaitable[Sequence[Step]]:
-        # Not a coroutine: the permit must be taken before anybody else asks whether one is left.
+    def _begin(self, batch: Sequence[PendingEvent]) -> Awaitable[Sequence[Step]]:
+        # No coroutine: the permit must be taken before the next lane checks whether one is left.
         permit = self._breaker.admit()
         if permit.probe:
-            self._way.probed()
-        return self._attempt(permit, parcels)
+            self._gate.probe_sent()
+        return self._attempt(permit, batch)
 
-    async def _attempt(self, permit: Permit, parcels: Sequence[Parcel]) -> Sequence[Step]:
+    async def _attempt(self, permit: Permit, batch: Sequence[PendingEvent]) -> Sequence[Step]:
         try:
             if permit.probe and self._breaker.setting is not None:
                 await self._before_probe()
-            with self._judge.sending(parcels):
-                outcomes = await self._post(parcels)
+            with self._attribution.sending(batch):
+                outcomes = await self._send(batch)
         except Unavailable as error:
-            return self._judge.unavailable(permit, parcels, error)
+            return self._attribution.unavailable(permit, batch, error)
         except Refused as error:
-            return self._judge.refused(permit, parcels, error)
+            return self._attribution.refused(permit, batch, error)
         except BaseException:
-            self._judge.cut_off(permit, parcels)
+            self._attribution.aborted(permit, batch)
             raise
         else:
-            return self._judge.answered(permit, parcels, outcomes)
+            return self._attribution.answered(permit, batch, outcomes)
         finally:
-            self._turn()
+            self._after_attempt()
 
-    async def _post(self, parcels: Sequence[Parcel]) -> Sequence[Outcome]:
-        events = [parcel.event for parcel in parcels]
-        start, error = self._clock(), "cut off"
+    async def _send(self, batch: Sequence[PendingEvent]) -> Sequence[Outcome]:
+        events = [pending.event for pending in batch]
+        start, error = self._clock(), "cancelled"
         try:
             outcomes = await self._destination.send(events)
             if len(outcomes) != len(events):
@@ -221,7 +222,7 @@ class Forwarder:
             error = failure.reason
             raise
         finally:
-            size = sum(parcel.size for parcel in parcels)
+            size = sum(pending.size for pending in batch)
             seconds = self._clock() - start
             self._observe(
                 Forwarded(
@@ -234,24 +235,25 @@ class Forwarder:
             )
         return outcomes
 
-    def _turn(self) -> None:
-        if self._way.turn():
-            # The destination is to blame: whoever went alone because of it need not any more.
-            self._lanes.rejoin()
-            self._hearing.tell(News.CHANGED)
+    def _after_attempt(self) -> None:
+        if self._gate.update():
+            # The destination is at fault, so the events it made fail need not be sent alone.
+            self._lanes.release_singles()
+            self._witness_waits.end_all(WaitEnd.STATE_CHANGED)
         self._lanes.wake()
 
     def _unwitnessed(self) -> str:
-        if not len(self._hearing):
+        if not len(self._witness_waits):
             return ""
         return (
-            f"events that fail alone, and no other to tell whose fault it is: {len(self._hearing)}"
+            "events that fail alone, with no other event to show whose fault it is:"
+            f" {len(self._witness_waits)}"
         )
 
 
 def _fails_alone(reason: str, *, may_have_run: bool) -> Reject:
     return Reject(
         "fails_alone",
-        f"the event fails alone, again and again, while others pass: {reason}",
+        f"the event failed alone repeatedly while other events were accepted: {reason}",
         may_have_run,
     )

@@ -1,4 +1,4 @@
-"""The way to the destination: whether it is free, when it is tried, and who is told about it."""
+"""The gate: counts events in flight, schedules probes, and reports when the circuit changes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from relay.forwarding.circuit_breaker import Breaker
 from relay.model.facts import CircuitChanged, Observe, ignore
 
 
-class Way:
-    """Counts what is in hand, sets the alarm for the next probe, states an outage's start and end.
+class Gate:
+    """Decides whether new messages should be taken, and wakes the senders when a probe is due.
 
     Args:
-        breaker: knows whether the way is free.
+        breaker: the circuit breaker.
         wake: called when a request may be due.
-        observe: is told of an outage's start, of its turning into a halt or back, and of its end.
-        clock: the breaker's.
+        observe: called when an outage starts, becomes a halt or the reverse, and ends.
+        clock: the breaker's clock.
         sleep: waits on that clock.
     """
 
@@ -35,103 +35,103 @@ class Way:
         self._observe = observe
         self._clock = clock
         self._sleep = sleep
-        self._in_hand = 0
+        self._in_flight = 0
         self._probes = 0
         self._stopped = False
-        self._told = "closed"
-        self._told_at = clock()
-        self._alarm: asyncio.Task[None] | None = None
-        self._wanted = asyncio.Event()
-        self._look()
+        self._reported = "closed"
+        self._reported_at = clock()
+        self._probe_timer: asyncio.Task[None] | None = None
+        self._may_accept = asyncio.Event()
+        self._refresh()
 
     @property
-    def in_hand(self) -> int:
-        """Events that came and have not gone."""
-        return self._in_hand
+    def in_flight(self) -> int:
+        """Events that entered and have not left."""
+        return self._in_flight
 
     @property
     def accepting(self) -> bool:
-        """Whether new messages should be taken; while the way is not free, one.
+        """Whether new messages should be taken; while the circuit is not closed, only one.
 
-        One is needed then when a probe is due and nothing is in hand to probe with, or when all in
-        hand have been tried and might be at fault themselves.
+        One is needed when a probe is due and no event is in flight to probe with, or when every
+        event in flight has been a probe and might itself be the cause of the failure.
         """
         if self._stopped or self._breaker.closed:
             return not self._stopped
-        if self._in_hand == 0:
+        if self._in_flight == 0:
             return self._breaker.admits
-        return self._probes >= self._in_hand and not self._breaker.proven
+        return self._probes >= self._in_flight and not self._breaker.proven
 
     async def wait_accepting(self) -> None:
         """Return when new messages should be taken; never after `stop`."""
         while not self.accepting:
-            await self._wanted.wait()
+            await self._may_accept.wait()
 
-    def come(self) -> None:
-        """One more event is in hand."""
-        self._in_hand += 1
+    def enter(self) -> None:
+        """Count one more event in flight."""
+        self._in_flight += 1
         self._probes = 0
         if not self._breaker.closed:
-            self._look()
+            self._refresh()
 
-    def go(self) -> None:
-        """An event left, whatever became of it."""
-        self._in_hand -= 1
+    def leave(self) -> None:
+        """Count one event less, whatever its outcome."""
+        self._in_flight -= 1
         if not self._breaker.closed:
-            self._look()
+            self._refresh()
 
-    def probed(self) -> None:
-        """An event was chosen for a probe."""
+    def probe_sent(self) -> None:
+        """Count an event that was sent as a probe."""
         self._probes += 1
-        self._look()
+        self._refresh()
 
-    def turn(self) -> bool:
-        """Look at the breaker after each request. Returns whether the way was free until now."""
-        opened = self._told == "closed" != self._breaker.circuit
-        if self._told != self._breaker.circuit:
-            self._tell(self._breaker.circuit)
-        self._disarm()
+    def update(self) -> bool:
+        """Follow the breaker after each request. Returns whether the circuit just left `closed`."""
+        opened = self._reported == "closed" != self._breaker.circuit
+        if self._reported != self._breaker.circuit:
+            self._report(self._breaker.circuit)
+        self._cancel_timer()
         if self._breaker.wait and not self._stopped:
-            self._alarm = asyncio.ensure_future(self._ring())
-        self._look()
+            self._probe_timer = asyncio.ensure_future(self._wait_for_probe())
+        self._refresh()
         return opened
 
     def stop(self) -> None:
-        """Probe no more, want nothing more."""
+        """Send no more probes and take no more messages."""
         self._stopped = True
-        self._disarm()
-        self._look()
+        self._cancel_timer()
+        self._refresh()
 
-    def _tell(self, circuit: str) -> None:
-        """State a change once. Probes that fail change nothing: an outage has one start."""
+    def _report(self, circuit: str) -> None:
+        """Report a change once. Failed probes are no change: an outage has one start."""
         closed = circuit == "closed"
         now = self._clock()
         fact = CircuitChanged(
             state=circuit,
             reason="the destination answers again" if closed else self._breaker.reason,
-            seconds=now - self._told_at,
+            seconds=now - self._reported_at,
             setting=self._breaker.setting,
         )
-        if closed or self._told == "closed":
-            self._told_at = now
-        self._told = circuit
+        if closed or self._reported == "closed":
+            self._reported_at = now
+        self._reported = circuit
         self._observe(fact)
 
-    async def _ring(self) -> None:
+    async def _wait_for_probe(self) -> None:
         while (wait := self._breaker.wait) > 0:
             await self._sleep(wait)
-        self._look()
+        self._refresh()
 
-    def _disarm(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+    def _cancel_timer(self) -> None:
+        if self._probe_timer is not None:
+            self._probe_timer.cancel()
+            self._probe_timer = None
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
         if self.accepting:
-            self._wanted.set()
+            self._may_accept.set()
         else:
-            self._wanted.clear()
+            self._may_accept.clear()
         if not self._breaker.closed:
-            # Whose turn the probe is may have changed with whoever came or went.
+            # An event that entered or left may have changed which event is the next probe.
             self._wake()

@@ -1,177 +1,89 @@
-"""Suspects: events that failed alone, and for how long they have done so while others passed."""
+"""Isolation: tells an event that is at fault from a destination that is.
+
+An event that fails alone is a suspect. It is at fault once other events are accepted while it keeps
+failing. The destination is at fault when two different events fail alone in the same way.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any
 
-from msgspec import Struct
-
-from relay.model.event import Event
 from relay.model.lru import LruCache
-from relay.model.outcome import Outcome
 
-FIRST = 2
-"""Events in the first request after a probe, which was one, has passed."""
+MAX_SUSPECTS = 10_000
+"""Suspects remembered, by event id. A forgotten one only starts from the beginning."""
 
-
-class Ramp:
-    """How many events a request may hold. While `active`, each kind of request goes one by one."""
-
-    def __init__(self, full: int) -> None:
-        self._full = full
-        self._items = full
-
-    @property
-    def items(self) -> int:
-        """Most events in the next request."""
-        return self._items
-
-    @property
-    def active(self) -> bool:
-        """Whether the full size has not been reached yet."""
-        return self._items < self._full
-
-    def restart(self) -> None:
-        """The way was closed and is free again."""
-        self._items = min(self._full, FIRST)
-
-    def grow(self) -> None:
-        """A request was answered: the next may be twice as large."""
-        self._items = min(self._full, self._items * 2)
+CONCLUSIVE_SECONDS = 1_800.0
+CONCLUSIVE_FAILURES = 3
+"""How long and how often an event must fail alone before it is rejected."""
 
 
-ALL = sys.maxsize
-"""The company of an event that nobody suspects."""
+class WaitEnd(Enum):
+    """Why a wait for a witness ended."""
+
+    OTHER_ACCEPTED = "another event was accepted: the failure is the event's own"
+    STATE_CHANGED = "the circuit opened or the forwarder stops: it may be the destination's"
+    TIMED_OUT = "no other event was accepted in time"
 
 
-class Parcel(Struct, frozen=True):
-    """An event on its way, its bytes on the wire, and how many may travel with it, itself included.
+class WitnessWaits:
+    """Waits of events that failed alone, until another event shows whose fault that was.
 
-    `named` is True for one that the destination's last answer pointed at.
+    Each wait runs in its caller's coroutine, so there are never more waits than callers.
     """
-
-    event: Event
-    size: int
-    company: int = ALL
-    named: bool = False
-
-
-class Again(Struct, frozen=True):
-    """Not settled: send it once more, in this company."""
-
-    company: int = ALL
-    named: bool = False
-
-
-class Alone(Struct, frozen=True):
-    """Not settled: it failed alone at `at` on the clock, and whose fault that is remains open."""
-
-    reason: str
-    at: float
-    after: float | None = None
-
-
-Step: TypeAlias = Outcome | Again | Alone
-"""What comes next for an event after an attempt."""
-
-
-class Hints:
-    """Whether to believe a destination that names the event at fault.
-
-    It is believed until an event that it named passes alone, and again after one did not.
-    """
-
-    def __init__(self) -> None:
-        self._believed = True
-
-    def learn(self, *, passed: bool) -> None:
-        """An event that was named has been tried alone."""
-        self._believed = not passed
-
-    def split(self, parcels: Sequence[Parcel], suspect: int | None) -> list[Again]:
-        """After a refusal: the suspect alone and the others together, or everybody in halves.
-
-        Each refusal makes the groups smaller, so even a destination that always lies ends with
-        every event alone.
-        """
-        if suspect is None or not self._believed or not 0 <= suspect < len(parcels):
-            return [Again(max(1, len(parcels) // 2))] * len(parcels)
-        others = [Again(parcel.company) for parcel in parcels]
-        others[suspect] = Again(1, named=True)
-        return others
-
-
-class News(Enum):
-    """What ended a wait."""
-
-    PASSED = "another event was accepted: the fault is the event's"
-    CHANGED = "the circuit opened, or everything stops: the fault may be the destination's"
-    NOTHING = "nobody else came along in time"
-
-
-class Hearing:
-    """Where events wait for news. Each is its caller's coroutine, so there are only as many."""
 
     def __init__(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._sleep = sleep
-        self._waiting: set[asyncio.Future[News]] = set()
+        self._waiting: set[asyncio.Future[WaitEnd]] = set()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    async def wait(self, seconds: float) -> News:
-        """The first news from now on, `NOTHING` after `seconds`."""
-        news: asyncio.Future[News] = asyncio.get_running_loop().create_future()
-        pause = asyncio.ensure_future(self._sleep(seconds))
-        either: set[asyncio.Future[Any]] = {news, pause}
-        self._waiting.add(news)
+    async def wait(self, seconds: float) -> WaitEnd:
+        """Wait until `end_all` is called; `TIMED_OUT` after `seconds`."""
+        end: asyncio.Future[WaitEnd] = asyncio.get_running_loop().create_future()
+        timeout = asyncio.ensure_future(self._sleep(seconds))
+        either: set[asyncio.Future[Any]] = {end, timeout}
+        self._waiting.add(end)
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._waiting.discard(news)
-            pause.cancel()
-        return news.result() if news.done() else News.NOTHING
+            self._waiting.discard(end)
+            timeout.cancel()
+        return end.result() if end.done() else WaitEnd.TIMED_OUT
 
-    def tell(self, news: News) -> None:
-        """All that wait now get these news."""
+    def end_all(self, reason: WaitEnd) -> None:
+        """End all current waits for this reason."""
         for waiting in self._waiting:
             if not waiting.done():
-                waiting.set_result(news)
+                waiting.set_result(reason)
 
 
 class Evidence:
-    """Remembers the first witness of each kind of failure until the destination answers anybody."""
+    """The first event that failed alone for each kind of failure, until any event is answered."""
 
     def __init__(self) -> None:
         self._witnesses: dict[str | None, str] = {}
 
     def suffices(self, event_id: str, setting: str | None) -> bool:
-        """This event failed alone; True when another one has failed alike before.
+        """Record that this event failed alone; True when another one failed alike before.
 
-        Failures are alike when they speak of the same setting, or of none: an outage shows itself
-        as timeouts, resets and 502s in turn.
+        Failures are alike when they name the same setting, or none: one outage can appear as
+        timeouts, resets and 502s in turn.
         """
         return self._witnesses.setdefault(setting, event_id) != event_id
 
     def clear(self) -> None:
-        """Somebody got a well-formed answer, or the case is closed."""
+        """Forget everything: an event got a well-formed answer, or the circuit has opened."""
         self._witnesses.clear()
 
 
-REMEMBERED = 10_000
-"""Events. What is forgotten starts from the beginning, nothing worse."""
-
-ENOUGH_SECONDS = 1_800.0
-ENOUGH_FAILURES = 3
-
-
 @dataclass(frozen=True, slots=True)
-class Record:
+class SuspectRecord:
     """Failures that were the event's own: another event was accepted right after each."""
 
     failures: int = 0
@@ -180,39 +92,39 @@ class Record:
 
     @property
     def conclusive(self) -> bool:
-        """Whether the event, and not the destination, is at fault beyond doubt."""
+        """Whether the event, and not the destination, is certainly at fault."""
         lasted = self.last - self.first
-        return self.failures >= ENOUGH_FAILURES and lasted >= ENOUGH_SECONDS
+        return self.failures >= CONCLUSIVE_FAILURES and lasted >= CONCLUSIVE_SECONDS
 
 
 class Suspects:
-    """Remembers by event id, so that a redelivered suspect goes alone from the start."""
+    """Events that failed alone, by id: a redelivered suspect is sent alone from the start."""
 
-    def __init__(self, limit: int = REMEMBERED) -> None:
-        self._records: LruCache[Record] = LruCache(limit)
+    def __init__(self, limit: int = MAX_SUSPECTS) -> None:
+        self._records: LruCache[SuspectRecord] = LruCache(limit)
 
     def __contains__(self, event_id: str) -> bool:
         return event_id in self._records
 
-    def accuse(self, event_id: str) -> bool:
-        """It failed alone. Returns whether that is new.
+    def add(self, event_id: str) -> bool:
+        """Record that the event failed alone. Returns whether it was no suspect before.
 
-        Only then may it bear witness against the destination: an event that is itself a suspect
-        proves nothing until it has passed.
+        Only a new suspect is evidence against the destination: the further failures of an event
+        that may be at fault itself prove nothing until it has been accepted.
         """
         known = self._records.get(event_id)
         if known is None:
-            self._records.put(event_id, Record())
+            self._records.put(event_id, SuspectRecord())
         return known is None
 
-    def confirm(self, event_id: str, failed_at: float) -> Record:
-        """Another event was accepted after this one had failed alone at `failed_at`."""
-        known = self._records.get(event_id) or Record()
+    def record_failure(self, event_id: str, failed_at: float) -> SuspectRecord:
+        """Record that another event was accepted after this one failed alone at `failed_at`."""
+        known = self._records.get(event_id) or SuspectRecord()
         first = known.first if known.failures else failed_at
         record = replace(known, failures=known.failures + 1, first=first, last=failed_at)
         self._records.put(event_id, record)
         return record
 
-    def acquit(self, event_id: str) -> None:
-        """It was answered, so there is nothing left to suspect."""
+    def clear(self, event_id: str) -> None:
+        """Forget the event: it was answered, so it is no longer a suspect."""
         self._records.forget(event_id)

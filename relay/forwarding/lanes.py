@@ -1,38 +1,108 @@
-"""Lanes: where events wait for their turn, so that those at fault hold up nobody but each other."""
+"""Lanes: the queues in which events wait to be sent, so that suspects delay only each other."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from relay.forwarding.batcher import Batcher
 from relay.forwarding.circuit_breaker import Breaker
-from relay.forwarding.isolation import Again, Parcel, Ramp, Step, Suspects
+from relay.forwarding.isolation import Suspects
 from relay.model.destination import Limits
+from relay.model.event import Event
 from relay.model.outcome import Outcome
 
-Lane: TypeAlias = Batcher[Parcel, Step]
+NO_LIMIT = sys.maxsize
+"""The batch limit of an event that is not suspected."""
+
+FIRST = 2
+"""Events in the first request after a successful probe, which was a single event."""
+
+
+class PendingEvent(Struct, frozen=True):
+    """An event to send, its size on the wire, and the most events in its request.
+
+    `hinted` is True when the destination's last answer pointed at this event.
+    """
+
+    event: Event
+    size: int
+    batch_limit: int = NO_LIMIT
+    hinted: bool = False
+
+
+class TryAgain(Struct, frozen=True):
+    """Not settled: send it again, in a request of at most `batch_limit` events."""
+
+    batch_limit: int = NO_LIMIT
+    hinted: bool = False
+
+
+class FailedAlone(Struct, frozen=True):
+    """Not settled: it failed alone at `at` on the clock; whose fault that was is still unknown."""
+
+    reason: str
+    at: float
+    after: float | None = None
+
+
+Step: TypeAlias = Outcome | TryAgain | FailedAlone
+"""What follows for an event after an attempt."""
+
+Lane: TypeAlias = Batcher[PendingEvent, Step]
+
+
+class Ramp:
+    """The most events in a request: it grows from two to the full size after an outage.
+
+    While it is `active`, each lane has one request on the wire at a time.
+    """
+
+    def __init__(self, full: int) -> None:
+        self._full = full
+        self._items = full
+
+    @property
+    def items(self) -> int:
+        """The most events in the next request."""
+        return self._items
+
+    @property
+    def active(self) -> bool:
+        """Whether the full size is not reached yet."""
+        return self._items < self._full
+
+    def restart(self) -> None:
+        """Start again with small requests: the circuit has just closed."""
+        self._items = min(self._full, FIRST)
+
+    def grow(self) -> None:
+        """Double the size: a request was answered."""
+        self._items = min(self._full, self._items * 2)
 
 
 class Lanes:
-    """Three lanes, each with requests of its own under way.
+    """Three lanes, each with its own requests on the wire.
 
-    `together` takes everybody, in batches. `apart` takes those whose batch failed, one event a
-    request. `suspects` takes those that failed alone, one at a time, so that one that hangs until
-    its timeout delays only its like. While the way is not free the only request is the probe, and
-    it is the event least suspected.
+    `batches` takes every event by default. `singles` takes the events of a failed batch, one event
+    a request. `suspects` takes events that failed alone, one at a time, so that an event that hangs
+    until its timeout delays only other suspects. While the circuit is not closed, the only request
+    is the probe, and it is the least suspected event.
 
     Args:
         begin: starts a request; called only when the breaker admits it, and takes the permit.
-        breaker: says whether anybody may send.
-        ramp: says how much.
-        suspects: says who goes alone.
-        limits: what one request may hold, and how many a lane may have under way.
+        breaker: whether a request may be sent.
+        ramp: how many events it may hold.
+        suspects: the events that are sent alone.
+        limits: what one request may hold, and the most requests on the wire for each lane.
     """
 
     def __init__(
         self,
-        begin: Callable[[Sequence[Parcel]], Awaitable[Sequence[Step]]],
+        begin: Callable[[Sequence[PendingEvent]], Awaitable[Sequence[Step]]],
         breaker: Breaker,
         ramp: Ramp,
         suspects: Suspects,
@@ -40,46 +110,48 @@ class Lanes:
     ) -> None:
         self._breaker = breaker
         self._ramp = ramp
-        self._suspects = suspects
-        self._together: Lane = Batcher(
+        self._known_suspects = suspects
+        self._batches: Lane = Batcher(
             begin,
-            max_items=lambda: self._room(self._together),
+            max_items=lambda: self._capacity(self._batches),
             max_size=limits.max_bytes,
             size=_size,
-            company=lambda parcel: parcel.company,
+            batch_limit=lambda pending: pending.batch_limit,
             in_flight=limits.in_flight,
         )
-        self._apart: Lane = Batcher(
-            begin, max_items=lambda: min(1, self._room(self._apart)), in_flight=limits.in_flight
+        self._singles: Lane = Batcher(
+            begin,
+            max_items=lambda: min(1, self._capacity(self._singles)),
+            in_flight=limits.in_flight,
         )
-        self._alone: Lane = Batcher(
-            begin, max_items=lambda: min(1, self._room(self._alone)), in_flight=1
+        self._suspects: Lane = Batcher(
+            begin, max_items=lambda: min(1, self._capacity(self._suspects)), in_flight=1
         )
-        self._all = (self._together, self._apart, self._alone)
+        self._all = (self._batches, self._singles, self._suspects)
 
-    async def submit(self, parcel: Parcel) -> Step:
-        """What came of the parcel's next attempt."""
-        if parcel.event.id in self._suspects:
-            return await self._alone.submit(parcel)
-        lane = self._apart if parcel.company == 1 else self._together
-        return await lane.submit(parcel)
+    async def submit(self, pending: PendingEvent) -> Step:
+        """Send the event once; returns what follows for it."""
+        if pending.event.id in self._known_suspects:
+            return await self._suspects.submit(pending)
+        lane = self._singles if pending.batch_limit == 1 else self._batches
+        return await lane.submit(pending)
 
     def wake(self) -> None:
-        """Send what may be sent now, the least suspected first."""
+        """Send what may be sent now, the least suspected events first."""
         for lane in self._all:
             lane.wake()
 
-    def rejoin(self) -> None:
-        """The circuit opened, which explains the failed batches: nobody need go apart any more."""
-        self._apart.dismiss(Again())
+    def release_singles(self) -> None:
+        """Let single events batch again: the circuit opened, which explains the failed batches."""
+        self._singles.resolve_all(TryAgain())
 
-    def dismiss(self, outcome: Outcome, *, sent: bool = False) -> None:
-        """Give this outcome to all that wait, with `sent` also to those on the wire."""
+    def resolve_all(self, outcome: Outcome, *, sent: bool = False) -> None:
+        """Give this outcome to all waiting events, with `sent` also to those on the wire."""
         for lane in self._all:
-            lane.dismiss(outcome, sent=sent)
+            lane.resolve_all(outcome, sent=sent)
 
     async def drain(self) -> None:
-        """Return when nothing waits and nothing is on the wire. Nothing new is taken."""
+        """Return when no event waits and none is on the wire. Nothing new is accepted."""
         for lane in self._all:
             await lane.drain()
 
@@ -88,13 +160,13 @@ class Lanes:
         for lane in self._all:
             await lane.aclose()
 
-    def _room(self, lane: Lane) -> int:
-        """How many events the lane's next request may hold."""
+    def _capacity(self, lane: Lane) -> int:
+        """The most events in the lane's next request; 0 for no request now."""
         if self._breaker.closed:
             return 0 if self._ramp.active and lane.running else self._ramp.items
         return int(self._breaker.admits)
 
 
-def _size(parcel: Parcel) -> int:
-    # The comma after it, or the brackets around a lone one, count too.
-    return parcel.size + 2
+def _size(pending: PendingEvent) -> int:
+    # Two bytes more: the comma after the event, or the brackets of the array.
+    return pending.size + 2

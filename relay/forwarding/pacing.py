@@ -1,4 +1,4 @@
-"""A destination that is not asked faster than it should be, and not more at once than it bears."""
+"""Pacing: limits a destination's rate of events and its number of concurrent requests."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from relay.model.outcome import Outcome
 
 
 class TokenBucket:
-    """Pure: it says how long to wait, and somebody else waits.
+    """A rate limit that returns how long to wait; the caller does the waiting.
 
-    Who takes more than there is goes into debt and waits for it to be paid, so that a batch larger
-    than the bucket passes too, and callers are served in the order in which they took.
+    The balance may become negative, so a batch larger than the bucket passes too, and callers are
+    served in the order in which they take.
 
     Args:
         rate: tokens a second.
-        burst: most tokens that a rest fills up; a second's worth, at least one, by default.
-        clock: seconds that never go back.
+        burst: the most tokens the bucket holds; by default one second's worth, at least one.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -37,55 +37,56 @@ class TokenBucket:
         self._burst = max(1.0, rate) if burst is None else burst
         self._clock = clock
         self._tokens = self._burst
-        self._at = clock()
+        self._updated_at = clock()
 
     def take(self, count: int) -> float:
-        """Take so many tokens; returns the seconds until they are the caller's, 0 for now."""
+        """Take `count` tokens; returns the seconds to wait before they may be used, 0 for none."""
         now = self._clock()
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
+        self._tokens = min(self._burst, self._tokens + (now - self._updated_at) * self._rate)
+        self._updated_at = now
         self._tokens -= count
         return max(0.0, -self._tokens / self._rate)
 
     def give_back(self, count: int) -> None:
-        """Tokens that were taken and not used."""
+        """Return tokens that were taken and not used."""
         self._tokens = min(self._burst, self._tokens + count)
 
 
 def parse_rates(texts: Sequence[str]) -> Mapping[str, float]:
-    """Events a second by destination, from texts such as `20` or `webhook=20`; "" is for the rest.
+    """Events a second by destination, from texts such as `20` or `webhook=20`; "" is the default.
 
     Raises:
-        ValueError: one of them is none, or two are for the same.
+        ValueError: a text is not a rate, or two are for the same destination.
     """
     rates = dict[str, float]()
     for text in texts:
         name, _, number = text.rpartition("=")
         rate = float(number)
         if not (rate > 0 and math.isfinite(rate)) or name.strip() in rates:
-            raise ValueError("not rates such as 20 or webhook=20")
+            raise ValueError("not a rate such as 20 or webhook=20")
         rates[name.strip()] = rate
     return rates
 
 
 def rate_of(rates: Mapping[str, float], destination: str) -> float | None:
-    """The destination's own rate, else that of all; None where nothing is said."""
+    """The destination's own rate, else the default; None for no limit."""
     return rates.get(destination, rates.get(""))
 
 
-AHEAD = "the destination has just failed others, so this was not sent"
+NOT_SENT = "not sent, because the destination has just failed other requests"
 
 
-class Paced:
-    """Requests wait here for their turn, in order; a failure sends those that wait back unsent.
+class PacedDestination:
+    """A destination whose requests wait here for their turn, in order.
 
-    There are never more of them than the destination's own limit of requests at once.
+    When the destination certainly fails, the waiting requests fail too, unsent. There are never
+    more requests here than the destination's own limit of concurrent ones.
 
     Args:
         inner: the destination.
-        bucket: how many events a second; None for no limit.
-        limit: how many requests at once; None for as many as `inner` takes.
-        clock: seconds that never go back.
+        bucket: limits events a second; None for no limit.
+        limit: limits concurrent requests; None for the limit of `inner`.
+        clock: monotonic seconds.
         sleep: waits on that clock.
     """
 
@@ -104,56 +105,56 @@ class Paced:
         self._clock = clock
         self._sleep = sleep
         self._running = 0
-        self._turns: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def limits(self) -> Limits:
-        """What `send` takes at once."""
+        """The destination's own limits."""
         return self._inner.limits
 
     @property
     def concurrency(self) -> int:
-        """Most requests at once for now."""
+        """The most concurrent requests for now."""
         return self.limits.in_flight if self._limit is None else self._limit.value
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """As the destination's own, later.
+        """Send as the destination does, after waiting for a turn.
 
         Raises:
-            Unavailable: also, unsent, when the destination failed others meanwhile.
-            Refused: as the destination does.
+            Unavailable: the destination's, or unsent because the destination failed meanwhile.
+            Refused: the destination's.
         """
-        await self._turn()
+        await self._acquire_slot()
         try:
-            await self._token(len(events))
-            return await self._measured(events)
+            await self._take_tokens(len(events))
+            return await self._send_measured(events)
         finally:
             self._running -= 1
-            self._next()
+            self._grant_slots()
 
-    async def _turn(self) -> None:
-        if self._running < self.concurrency and not self._turns:
+    async def _acquire_slot(self) -> None:
+        if self._running < self.concurrency and not self._waiting:
             self._running += 1
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._turns.append(turn)
+        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(slot)
         try:
-            await turn
+            await slot
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                # Given just before the caller left: the next one takes it.
+            if slot.done() and not slot.cancelled() and slot.exception() is None:
+                # Granted just before the caller was cancelled: the next caller gets it.
                 self._running -= 1
-                self._next()
+                self._grant_slots()
             raise
 
-    def _next(self) -> None:
-        while self._turns and self._running < self.concurrency:
-            turn = self._turns.popleft()
-            if not turn.done():
+    def _grant_slots(self) -> None:
+        while self._waiting and self._running < self.concurrency:
+            slot = self._waiting.popleft()
+            if not slot.done():
                 self._running += 1
-                turn.set_result(None)
+                slot.set_result(None)
 
-    async def _token(self, count: int) -> None:
+    async def _take_tokens(self, count: int) -> None:
         if self._bucket is None:
             return
         wait = self._bucket.take(count)
@@ -164,34 +165,34 @@ class Paced:
             self._bucket.give_back(count)
             raise
 
-    async def _measured(self, events: Sequence[Event]) -> Sequence[Outcome]:
+    async def _send_measured(self, events: Sequence[Event]) -> Sequence[Outcome]:
         start = self._clock()
         try:
             outcomes = await self._inner.send(events)
         except Unavailable as error:
-            self._ended(start, complained=error.setting is None)
-            self._send_back(error)
+            self._record(start, overloaded=error.setting is None)
+            self._fail_waiting(error)
             raise
         except Refused:
-            self._ended(start, complained=False)
+            self._record(start, overloaded=False)
             raise
-        self._ended(start, complained=False)
+        self._record(start, overloaded=False)
         return outcomes
 
-    def _ended(self, start: float, *, complained: bool) -> None:
+    def _record(self, start: float, *, overloaded: bool) -> None:
         if self._limit is not None:
-            self._limit.ended(self._clock() - start, self._running, complained=complained)
+            self._limit.record(self._clock() - start, self._running, overloaded=overloaded)
 
-    def _send_back(self, error: Unavailable) -> None:
-        """Who waits was let through before the failure was known; the forwarder knows better."""
+    def _fail_waiting(self, error: Unavailable) -> None:
+        """Fail the requests that the forwarder sent before it knew of this failure."""
         if not error.proven:
             return
-        while self._turns:
-            turn = self._turns.popleft()
-            if not turn.done():
-                turn.set_exception(
+        while self._waiting:
+            slot = self._waiting.popleft()
+            if not slot.done():
+                slot.set_exception(
                     Unavailable(
-                        AHEAD,
+                        NOT_SENT,
                         after=error.after,
                         setting=error.setting,
                         proven=True,

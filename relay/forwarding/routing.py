@@ -1,4 +1,4 @@
-"""Routing: which destination an event goes to, and how much an outage of one may hold up."""
+"""Routing: sends each event to the destination of its name, and bounds what one outage holds."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from relay.model.outcome import Outcome, Reject, Retry
 
 NO_ROUTE = "no_route"
 
-_WORSE = ("closed", "half-open", "open", "halted")
+_SEVERITY = ("closed", "half-open", "open", "halted")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Events whose names fit `pattern` (`*` and `?` as in file names) go to `destination`."""
+    """Events whose names match `pattern` (`*` and `?` as in file names) go to `destination`."""
 
     pattern: str
     destination: str
@@ -30,7 +30,7 @@ def parse_routes(texts: Sequence[str]) -> tuple[Route, ...]:
     """The routes in texts such as `order/*=temporal`.
 
     Raises:
-        ValueError: one of them is none.
+        ValueError: a text is not a route.
     """
     routes = []
     for text in texts:
@@ -42,31 +42,31 @@ def parse_routes(texts: Sequence[str]) -> tuple[Route, ...]:
 
 
 class RouteTable:
-    """Finds the destination for a name; the first route that fits decides, letters' case counts."""
+    """Finds the destination of an event's name: the first matching route decides, by exact case."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = [(re.compile(translate(r.pattern)), r.destination) for r in routes]
 
     def find(self, name: str) -> str | None:
-        """The destination's name, None where no route fits."""
+        """The destination's name, None if no route matches."""
         return next((to for pattern, to in self._routes if pattern.match(name)), None)
 
 
 class Branch(Protocol):
-    """A forwarder to one destination, as far as routing asks it."""
+    """A forwarder to one destination, as far as routing needs it."""
 
     @property
     def state(self) -> ForwarderState:
-        """What a person should know now."""
+        """The state for operators."""
         ...
 
     @property
     def accepting(self) -> bool:
-        """Whether its way is free, or needs one message to be tried with."""
+        """Whether its circuit is closed, or one message is needed for a probe."""
         ...
 
     async def wait_accepting(self) -> None:
-        """Return when it is."""
+        """Return when it is accepting."""
         ...
 
     async def submit(self, event: Event) -> Outcome:
@@ -78,22 +78,23 @@ class Branch(Protocol):
         ...
 
     async def stop(self, deadline: float) -> None:
-        """Start nothing new and let what is on the wire finish."""
+        """Start no request and let those on the wire finish."""
         ...
 
 
 class Router:
-    """One forwarder out of several, each for the events of its own routes.
+    """A forwarder to several destinations, with one forwarder for each.
 
-    While one destination is unavailable its events wait as ever, up to a bound, lest they fill all
-    the room that the others' events need. Those past it are given back to the queue.
+    While a destination is unavailable its events are held, up to a limit, so that they leave
+    capacity for the events of the other destinations. Events past the limit go back to the queue.
 
     Args:
-        table: which destination an event goes to.
+        table: the destination of each event name.
         branches: a forwarder for each destination's name.
-        held: most events that may wait for a destination whose way is not free.
-        release: seconds asked of the queue for what is past that.
-        delay: seconds to wait before it is given back, for a source that brings it again at once.
+        held: the most events held for an unavailable destination.
+        release: seconds of visibility requested from the queue for events past that limit.
+        delay: seconds to wait before an event goes back, for a source that would send it again at
+            once.
         sleep: waits for `delay`.
     """
 
@@ -113,22 +114,22 @@ class Router:
         self._release = release
         self._delay = delay
         self._sleep = sleep
-        self._inside = dict.fromkeys(branches, 0)
+        self._in_flight = dict.fromkeys(branches, 0)
 
     async def submit(self, event: Event) -> Outcome:
-        """The event's outcome at its destination; `Reject` where no route fits."""
+        """The event's outcome at its destination; `Reject` if no route matches its name."""
         name = self._table.find(event.name)
         if name is None:
-            return Reject(NO_ROUTE, f"no route fits an event of the name {event.name[:200]!r}")
+            return Reject(NO_ROUTE, f"no route matches the event name {event.name[:200]!r}")
         branch = self._branches[name]
-        if not branch.accepting and self._inside[name] >= self._held:
+        if not branch.accepting and self._in_flight[name] >= self._held:
             await self._sleep(self._delay)
-            return Retry(f"{name} is unavailable and enough waits for it", self._release)
-        self._inside[name] += 1
+            return Retry(f"{name} is unavailable and holds enough events", self._release)
+        self._in_flight[name] += 1
         try:
             return await branch.submit(event)
         finally:
-            self._inside[name] -= 1
+            self._in_flight[name] -= 1
 
     def may_have_run(self, event_id: str) -> bool:
         """Whether a destination may hold the event although no success was seen."""
@@ -136,28 +137,28 @@ class Router:
 
     @property
     def state(self) -> ForwarderState:
-        """The state of the destination that is worst off, with its name in the reason."""
+        """The state of the destination with the worst circuit, with its name in the reason."""
         states = {name: branch.state for name, branch in self._branches.items()}
-        worst = max(states, key=lambda name: _WORSE.index(states[name].circuit))
+        worst = max(states, key=lambda name: _SEVERITY.index(states[name].circuit))
         reason = states[worst].reason and f"{worst}: {states[worst].reason}"
-        in_hand = sum(state.in_hand for state in states.values())
-        return replace(states[worst], reason=reason, in_hand=in_hand)
+        in_flight = sum(state.in_flight for state in states.values())
+        return replace(states[worst], reason=reason, in_flight=in_flight)
 
     @property
     def accepting(self) -> bool:
-        """Whether new messages should be taken: as long as any destination can be reached."""
+        """Whether new messages should be taken: while any destination is accepting."""
         return any(branch.accepting for branch in self._branches.values())
 
     async def wait_accepting(self) -> None:
         """Return when new messages should be taken."""
-        waiting = [asyncio.ensure_future(b.wait_accepting()) for b in self._branches.values()]
+        waits = [asyncio.ensure_future(b.wait_accepting()) for b in self._branches.values()]
         try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for one in waiting:
-                one.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     async def stop(self, deadline: float) -> None:
-        """Stop all of them at once."""
+        """Stop all forwarders at the same time."""
         await asyncio.gather(*(branch.stop(deadline) for branch in self._branches.values()))

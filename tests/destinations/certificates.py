@@ -1,4 +1,4 @@
-"""Certificates for a test: an authority, a server of 127.0.0.1, and a client it trusts."""
+"""Certificates for tests: a CA, a server certificate for 127.0.0.1 and a client certificate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Inngest destination before a listening socket."""
+"""The Inngest destination with a scripted server on a socket."""
 
 from __future__ import annotations
 

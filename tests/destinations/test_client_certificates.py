@@ -1,4 +1,4 @@
-"""The webhook over TLS: it shows its certificate, and trusts the authority that it is told of."""
+"""The webhook over TLS: it sends its client certificate and trusts the configured CA."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from relay.model.event import Event
 from relay.model.outcome import Delivered
 from tests.destinations import certificates
 from tests.destinations.certificates import Certificates
-from tests.destinations.conformance.sides import wired
+from tests.destinations.conformance.setups import opened
 from tests.destinations.wire import Wire, http, listening
 
 EVENT = Event(id="e-1", name="order/placed", data=b"{}")
@@ -26,7 +26,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @asynccontextmanager
 async def hooked(made: Certificates, *withheld: str) -> AsyncIterator[tuple[Wire, Destination]]:
-    """A receiver that asks for a certificate, and the webhook without what is withheld."""
+    """A receiver that requires a client certificate, and the webhook without the withheld files."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(made.authority))
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(made.server.certificate, made.server.key)
@@ -46,24 +46,24 @@ async def hooked(made: Certificates, *withheld: str) -> AsyncIterator[tuple[Wire
                 if name not in withheld
             },
         }
-        destination, _ = await wired(stack, "webhook", variables)
+        destination, _ = await opened(stack, "webhook", variables)
         yield wire, destination
 
 
-async def test_a_receiver_that_asks_for_a_certificate_is_shown_ours(made: Certificates) -> None:
+async def test_a_receiver_that_requires_a_client_certificate_gets_it(made: Certificates) -> None:
     async with hooked(made) as (wire, destination):
         assert await destination.send([EVENT]) == [Delivered()]
         assert len(wire.requests) == 1
 
 
-async def test_a_receiver_that_is_shown_none_gets_nothing(made: Certificates) -> None:
+async def test_without_the_required_client_certificate_nothing_is_sent(made: Certificates) -> None:
     async with hooked(made, "CERT_FILE", "KEY_FILE") as (wire, destination):
         with pytest.raises(Unavailable):
             await destination.send([EVENT])
         assert wire.requests == []
 
 
-async def test_an_authority_that_nobody_told_us_of_halts(made: Certificates) -> None:
+async def test_an_unknown_ca_halts(made: Certificates) -> None:
     async with hooked(made, "CA_FILE") as (wire, destination):
         with pytest.raises(Unavailable, match="no TLS that can be trusted") as caught:
             await destination.send([EVENT])

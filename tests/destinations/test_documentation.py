@@ -1,4 +1,4 @@
-"""What the destinations' pages tell people to set is what the relay takes, as it stands there."""
+"""The settings and examples on the destinations' pages are valid as they are written there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relay.settings.loading import load
 PAGES = Path(__file__).parents[2] / "docs" / "destinations"
 BLOCK = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 ELSEWHERE = ("CA_FILE", "pip install")
-"""In a sentence about what this machine lacks."""
+"""Parts of sentences about what is missing on this machine."""
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
@@ -23,9 +23,7 @@ def blocks(page: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("destination", get_args(Destination))
-def test_a_pages_settings_are_all_that_its_destination_needs(
-    destination: str, tmp_path: Path
-) -> None:
+def test_the_settings_on_a_page_are_complete(destination: str, tmp_path: Path) -> None:
     text = next(body for _, body in blocks(f"{destination}.md") if "RELAY_DESTINATION=" in body)
     file = tmp_path / "relay.env"
     file.write_text("\n".join(re.findall(r"^RELAY_.*$", text, re.MULTILINE)), encoding="utf-8")
@@ -44,12 +42,12 @@ def test_every_setting_on_a_page_exists(page: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", ["prefect.md", "temporal.md"])
-def test_python_on_a_page_is_python(page: str) -> None:
+def test_python_on_a_page_is_valid(page: str) -> None:
     (code,) = (body for language, body in blocks(page) if language == "python")
     ast.parse(code)
 
 
-def test_examples_of_statuses_rates_and_routes_are_taken() -> None:
+def test_the_examples_of_status_rules_and_routes_are_valid() -> None:
     lines = [
         line
         for page in ("README.md", "webhook.md")

@@ -49,7 +49,7 @@ def circuits(facts: list[Fact]) -> list[str]:
     return [fact.state for fact in facts if isinstance(fact, CircuitChanged)]
 
 
-async def test_events_are_stored_and_named_by_the_servers_ids() -> None:
+async def test_delivered_events_are_stored_and_have_the_servers_ids() -> None:
     async with InngestServer() as server, relaying(server) as (forwarder, facts):
         outcomes = await asyncio.gather(*submit(forwarder, *(event(name) for name in NAMES)))
         references = [o.reference for o in outcomes if isinstance(o, Delivered)]
@@ -58,7 +58,7 @@ async def test_events_are_stored_and_named_by_the_servers_ids() -> None:
         assert circuits(facts) == []
 
 
-async def test_a_server_that_comes_back_gets_everything_that_was_held() -> None:
+async def test_a_server_that_recovers_gets_all_held_events() -> None:
     async with InngestServer() as server, relaying(server) as (forwarder, facts):
         await server.down()
         tasks = submit(forwarder, *(event(name) for name in NAMES))
@@ -71,7 +71,7 @@ async def test_a_server_that_comes_back_gets_everything_that_was_held() -> None:
         assert circuits(facts) == ["open", "closed"]
 
 
-async def test_a_wrong_key_halts_and_a_mended_one_recovers() -> None:
+async def test_a_wrong_key_halts_and_a_corrected_one_recovers() -> None:
     keys = ["wrong-event-key"]
 
     async def key() -> str:
@@ -90,7 +90,7 @@ async def test_a_wrong_key_halts_and_a_mended_one_recovers() -> None:
         assert circuits(facts) == ["halted", "closed"]
 
 
-async def test_what_only_the_server_finds_invalid_is_rejected_and_the_rest_is_stored() -> None:
+async def test_events_that_only_the_server_finds_invalid_are_rejected_and_the_rest_stored() -> None:
     async with InngestServer() as server, relaying(server) as (forwarder, facts):
         bad = [event("bad-1", b'"text"'), event("bad-2", b"[1]")]
         events = [*(event(name) for name in NAMES[:15]), *bad, *map(event, NAMES[15:])]
@@ -111,13 +111,13 @@ async def test_what_only_the_server_finds_invalid_is_rejected_and_the_rest_is_st
         Fault(end="close"),
     ],
 )
-async def test_a_poison_event_among_good_ones_harms_nobody(fault: Fault) -> None:
+async def test_a_poison_event_does_not_affect_good_ones(fault: Fault) -> None:
     async with InngestServer() as server, relaying(server) as (forwarder, facts):
         server.script.add(Rule(fault=fault, times=None, ids=frozenset({"bad"})))
         tasks = submit(forwarder, event("bad"), *(event(name) for name in NAMES))
         outcomes = await asyncio.gather(*tasks[1:])
         assert all(isinstance(o, Delivered) for o in outcomes)
-        # Whoever passes after it has failed alone tells whose fault it is.
+        # Another accepted event after it failed alone shows whose fault it is.
         while not tasks[0].done():
             await asyncio.gather(*submit(forwarder, event("witness")))
         verdict = await tasks[0]
@@ -126,7 +126,7 @@ async def test_a_poison_event_among_good_ones_harms_nobody(fault: Fault) -> None
         assert circuits(facts) == []
 
 
-async def test_a_prefix_that_was_told_wrongly_loses_nothing() -> None:
+async def test_a_wrong_prefix_of_stored_ids_loses_nothing() -> None:
     lies = [Fault(accept=3, claim=20, status=400, error="internal error")] * 3
 
     def lying(request: Request) -> Fault | None:
@@ -139,7 +139,7 @@ async def test_a_prefix_that_was_told_wrongly_loses_nothing() -> None:
         assert circuits(facts) == []
 
 
-async def test_a_rate_limit_is_kept() -> None:
+async def test_a_rate_limit_of_the_server_is_respected() -> None:
     async with InngestServer() as server, relaying(server) as (forwarder, facts):
         server.script.add(Rule(fault=Fault(accept=0, status=429, headers={"Retry-After": "1"})))
         start = asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""The Inngest destination over real sockets: what is asked, and what each answer means."""
+"""The Inngest destination over real sockets: its requests, and the meaning of each answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.destinations.inngest_wire import (
 from tests.destinations.wire import api, http, listening
 
 
-async def test_it_posts_an_array_to_the_key_and_takes_a_strict_success() -> None:
+async def test_it_posts_an_array_to_the_key_and_accepts_a_strict_success() -> None:
     async with listening(api(200, ids=ULIDS)) as wire, destination(wire, path="/base/") as inngest:
         assert list(await inngest.send(events(3))) == [Delivered(ulid) for ulid in ULIDS]
     line, headers, body = wire.requests[0]
@@ -60,7 +60,7 @@ async def test_it_posts_an_array_to_the_key_and_takes_a_strict_success() -> None
         http(200, "[" * 5_000),
     ],
 )
-async def test_any_other_success_is_none_and_speaks_of_the_url(answer: bytes) -> None:
+async def test_any_other_success_does_not_count_and_names_the_url_setting(answer: bytes) -> None:
     error = await fails(answer)
     assert (error.setting, error.proven, error.not_accepted) == (URL, False, False)
 
@@ -100,7 +100,7 @@ async def test_every_other_status_is_classified(
 
 @pytest.mark.parametrize("value", ["90", formatdate(NOW + 90, usegmt=True)])
 @pytest.mark.parametrize("status", [429, 503])
-async def test_it_hears_how_long_to_wait(status: int, value: str) -> None:
+async def test_a_retry_after_is_returned(status: int, value: str) -> None:
     assert (await fails(http(status, Retry_After=value))).after == 90
 
 
@@ -115,7 +115,7 @@ async def refused(answer: bytes, count: int = 3) -> Refused:
     ("ids", "suspect"),
     [([""], 0), ([], 0), (ULIDS[:1], 1), (ULIDS[:2], 2), (ULIDS, None), (None, None)],
 )
-async def test_a_400_for_several_points_at_the_event_after_the_stored_ones(
+async def test_a_400_for_several_events_points_at_the_one_after_the_stored_ones(
     ids: list[str] | None, suspect: int | None
 ) -> None:
     error = await refused(api(400, ids=ids, error="event name is empty"))
@@ -123,7 +123,7 @@ async def test_a_400_for_several_points_at_the_event_after_the_stored_ones(
     assert "event name is empty" in error.reason
 
 
-async def test_a_413_for_several_points_at_nobody_and_stored_nothing() -> None:
+async def test_a_413_for_several_events_points_at_none_and_stored_none() -> None:
     error = await refused(http(413, "<html>"))
     assert (error.suspect, error.not_accepted) == (None, True)
 
@@ -149,7 +149,9 @@ async def test_a_413_for_several_points_at_nobody_and_stored_nothing() -> None:
         (api(413, error="Event payload too large"), "too_large_for_destination"),
     ],
 )
-async def test_what_can_never_pass_is_rejected_when_it_is_alone(answer: bytes, code: str) -> None:
+async def test_an_event_that_can_never_pass_is_rejected_when_sent_alone(
+    answer: bytes, code: str
+) -> None:
     async with listening(answer) as wire, destination(wire) as inngest:
         outcome = (await inngest.send(events(1)))[0]
     assert isinstance(outcome, Reject)
@@ -157,13 +159,15 @@ async def test_what_can_never_pass_is_rejected_when_it_is_alone(answer: bytes, c
 
 
 @pytest.mark.parametrize("sentence", ["database is locked", "EOF", "invalid character 'x'"])
-async def test_a_400_for_an_unknown_reason_proves_nothing_even_alone(sentence: str) -> None:
+async def test_a_400_with_an_unknown_error_proves_nothing_even_for_a_single_event(
+    sentence: str,
+) -> None:
     error = await fails(api(400, ids=[""], error=sentence), count=1)
     assert (error.setting, error.proven) == (None, False)
     assert sentence in error.reason
 
 
-async def test_the_key_is_asked_for_with_each_request_and_freed_of_blanks() -> None:
+async def test_the_key_is_read_for_each_request_and_stripped() -> None:
     keys = iter([" first \n", "second/with a slash"])
 
     async def rotating() -> str:
@@ -190,7 +194,7 @@ async def test_without_a_key_nothing_is_sent() -> None:
     assert (caught.value.setting, caught.value.proven) == (EVENT_KEY, True)
 
 
-async def test_it_says_what_fits_into_a_request() -> None:
+async def test_its_limits_are_the_configured_ones() -> None:
     limits = Limits(max_events=7, max_bytes=1_000)
     inngest = Inngest("http://127.0.0.1:1", key, limits=limits)
     assert inngest.limits == limits

@@ -1,4 +1,4 @@
-"""Connections to Inngest that fail, break, hang or never end, over real sockets."""
+"""Connections to Inngest that fail, break or hang, over real sockets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.destinations.inngest_wire import ULIDS, URL, destination, events, fai
 from tests.destinations.wire import Answering, Wire, api, http, listening
 
 
-async def test_a_refused_connection_is_proof_and_took_nothing() -> None:
+async def test_a_refused_connection_is_proven_and_accepted_nothing() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         async with Inngest(f"http://127.0.0.1:{unused.getsockname()[1]}", key) as inngest:
@@ -25,7 +25,7 @@ async def test_a_refused_connection_is_proof_and_took_nothing() -> None:
     assert (error.proven, error.not_accepted, error.setting) == (True, True, None)
 
 
-async def test_a_name_that_does_not_resolve_speaks_of_the_url() -> None:
+async def test_a_name_that_does_not_resolve_names_the_url_setting() -> None:
     async with Inngest("http://nowhere.invalid", key) as inngest:
         with pytest.raises(Unavailable) as caught:
             await inngest.send(events(1))
@@ -48,7 +48,7 @@ async def test_a_handshake_that_never_ends_is_an_outage() -> None:
     assert caught.value.setting is None
 
 
-async def test_a_server_without_tls_behind_https_speaks_of_the_url() -> None:
+async def test_a_server_without_tls_behind_https_names_the_url_setting() -> None:
     async with (
         listening(behave=is_plain) as wire,
         Inngest(wire.url.replace("http:", "https:"), key) as inngest,
@@ -82,7 +82,7 @@ async def babbles(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.Stre
 
 
 @pytest.mark.parametrize("behave", [closes, resets, cuts, babbles])
-async def test_a_connection_that_breaks_after_the_request_leaves_its_end_unknown(
+async def test_a_connection_that_breaks_after_the_request_has_an_unknown_end(
     behave: Answering,
 ) -> None:
     error = await fails(behave=behave)
@@ -116,14 +116,14 @@ async def pours(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.Stream
         wire.answer = str(written).encode()
 
 
-async def test_a_huge_answer_is_not_read_to_its_end() -> None:
+async def test_a_huge_answer_is_not_read_completely() -> None:
     async with listening(behave=pours) as wire, destination(wire) as inngest:
         with pytest.raises(Unavailable):
             await inngest.send(events(1))
     assert int(wire.answer or b"0") < 20_000_000
 
 
-async def test_a_large_success_is_read_to_its_end() -> None:
+async def test_a_large_success_is_read_completely() -> None:
     ids = [f"01J{i:023}" for i in range(5_000)]
     async with listening(api(200, ids=ids)) as wire, destination(wire) as inngest:
         outcomes = await inngest.send(events(5_000))

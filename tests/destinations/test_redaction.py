@@ -1,4 +1,4 @@
-"""The event key is nowhere that a person or a log collector can see it."""
+"""The event key appears in no error, log line or representation."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def everything(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFi
         b"HTTP/1.1 ??? " + QUOTED.encode() + b"\r\n\r\n",
     ],
 )
-async def test_whatever_a_server_echoes_the_key_is_not_shown(
+async def test_a_key_echoed_by_the_server_is_not_shown(
     answer: bytes, everything: pytest.LogCaptureFixture
 ) -> None:
     shown = ""
@@ -59,7 +59,7 @@ async def test_whatever_a_server_echoes_the_key_is_not_shown(
     assert QUOTED not in shown
 
 
-async def test_what_a_client_logs_is_made_safe(everything: pytest.LogCaptureFixture) -> None:
+async def test_the_clients_log_lines_are_redacted(everything: pytest.LogCaptureFixture) -> None:
     async with listening(api(200, ids=["x", "y"])) as wire, Inngest(wire.url, key) as inngest:
         await inngest.send(EVENTS)
         for name in LOGGERS:
@@ -84,14 +84,14 @@ def test_a_short_key_is_hidden_in_urls_only() -> None:
     assert redaction.hide("POST /e/test: testing failed") == "POST /e/***: testing failed"
 
 
-def test_keys_of_before_a_rotation_stay_hidden() -> None:
+def test_keys_from_before_a_rotation_stay_hidden() -> None:
     redaction = Redaction()
     redaction.register_secret("first-secret-key")
     redaction.register_secret("second-secret-key")
     assert redaction.hide("first-secret-key second-secret-key") == "*** ***"
 
 
-def test_the_filters_go_when_the_destination_closes() -> None:
+def test_the_log_filters_are_removed_when_the_destination_closes() -> None:
     before = [len(logging.getLogger(name).filters) for name in LOGGERS]
     with Redaction():
         assert [len(logging.getLogger(n).filters) for n in LOGGERS] == [b + 1 for b in before]

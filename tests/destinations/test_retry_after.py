@@ -1,4 +1,4 @@
-"""`Retry-After` in both forms, and whatever else servers put there."""
+"""`Retry-After` in both forms, and with invalid values."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
         ("Sun, 99 Nov 1994 08:50:37 GMT", None),
     ],
 )
-def test_it_is_read_in_seconds_and_as_a_date(value: str | None, seconds: float | None) -> None:
+def test_retry_after_is_parsed_as_seconds_and_as_a_date(
+    value: str | None, seconds: float | None
+) -> None:
     assert retry_after(value, NOW) == seconds
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=60))
-def test_it_never_raises(value: str) -> None:
+def test_retry_after_never_raises(value: str) -> None:
     seconds = retry_after(value, NOW)
     assert seconds is None or seconds >= 0

@@ -1,4 +1,4 @@
-"""What is particular to one destination: keys, types of state machines, templates, signals."""
+"""Ids in each destination's form, Step Functions' errors, outcomes of several events, traits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.destinations.single_event import OneByOne, as_header, as_text, hashed, json_string
+from relay.destinations.single_event import (
+    SingleEventDestination,
+    hashed_id,
+    header_id,
+    json_string,
+    text_id,
+)
 from relay.destinations.step_functions import Execution, StatesError, StepFunctions
 from relay.model.destination import Unavailable
 from relay.model.event import Event
@@ -21,21 +27,21 @@ EVENT = Event(id="e-1", name="order/placed", data=b'{"n": 1.10}')
 
 
 @given(st.text())
-def test_keys_fit_their_destinations(event_id: str) -> None:
-    assert re.fullmatch(r"[a-z0-9-]{46}", hashed(event_id))
-    assert 0 < len(as_text(event_id).encode()) <= 255
-    assert re.fullmatch(r"[!-~]([ -~]{0,254}[!-~])?", as_header(event_id))
+def test_ids_are_valid_for_their_destinations(event_id: str) -> None:
+    assert re.fullmatch(r"[a-z0-9-]{46}", hashed_id(event_id))
+    assert 0 < len(text_id(event_id).encode()) <= 255
+    assert re.fullmatch(r"[!-~]([ -~]{0,254}[!-~])?", header_id(event_id))
 
 
 @given(st.text(), st.text())
-def test_two_ids_never_have_one_key(one: str, other: str) -> None:
-    for encode in (hashed, as_text, as_header):
+def test_different_ids_have_different_keys(one: str, other: str) -> None:
+    for encode in (hashed_id, text_id, header_id):
         assert (encode(one) == encode(other)) == (one == other)
-        assert encode(hashed(one)) != encode(one)
+        assert encode(hashed_id(one)) != encode(one)
 
 
-def test_keys_are_the_same_for_ever() -> None:
-    assert hashed("e-1") == "relay-b94f523196aaacd8bdb9ef0d8cf2e1d8f9b766ab"
+def test_hashed_ids_never_change() -> None:
+    assert hashed_id("e-1") == "relay-b94f523196aaacd8bdb9ef0d8cf2e1d8f9b766ab"
 
 
 @given(
@@ -43,7 +49,7 @@ def test_keys_are_the_same_for_ever() -> None:
         st.none() | st.text() | st.integers(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)
     )
 )
-def test_json_in_a_json_string_comes_out_as_it_was(value: object) -> None:
+def test_json_in_a_json_string_is_unchanged(value: object) -> None:
     text = json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass")
     assert json.loads(json_string(text).decode("utf-8", "surrogatepass")) == text.decode(
         "utf-8", "surrogatepass"
@@ -51,7 +57,7 @@ def test_json_in_a_json_string_comes_out_as_it_was(value: object) -> None:
 
 
 class Machine:
-    """A state machine that answers as told."""
+    """A scripted state machine."""
 
     def __init__(self, answer: Execution | StatesError, *, express: bool = False) -> None:
         self.answer = answer
@@ -85,17 +91,17 @@ async def test_an_express_machine_is_refused_before_anything_runs() -> None:
     assert await start(machine, express=True) == Delivered("arn:aws:states:x:1:express:m:n")
 
 
-async def test_the_arn_of_an_execution_tells_an_express_machine_too() -> None:
+async def test_the_arn_of_an_execution_also_reveals_an_express_machine() -> None:
     with pytest.raises(Unavailable, match="EXPRESS"):
         await start(Machine(Execution("arn:aws:states:x:1:express:m:n", 1_000.0)))
 
 
-async def test_an_execution_that_began_long_ago_is_a_duplicate() -> None:
+async def test_an_execution_that_started_long_ago_is_a_duplicate() -> None:
     assert await start(Machine(Execution("arn", 10.0))) == Delivered("arn", duplicate=True)
     assert await start(Machine(Execution("arn", 999.0))) == Delivered("arn")
 
 
-async def test_who_may_not_look_still_knows_a_duplicate() -> None:
+async def test_a_duplicate_is_recognised_without_permission_to_look_it_up() -> None:
     exists = StatesError("ExecutionAlreadyExists", "other", "it exists")
     assert await start(Machine(exists)) == Delivered(duplicate=True)
 
@@ -112,20 +118,20 @@ async def test_who_may_not_look_still_knows_a_duplicate() -> None:
         ("ValidationException", "other", None, False),
     ],
 )
-async def test_errors_of_the_service_are_told_apart(
+async def test_errors_of_the_service_are_classified(
     code: str, kind: str, setting: str | None, *, proven: bool
 ) -> None:
     with pytest.raises(Unavailable) as caught:
-        await start(Machine(StatesError(code, kind, "told")))
+        await start(Machine(StatesError(code, kind, "failed")))
     assert (caught.value.setting, caught.value.proven) == (setting, proven)
 
 
-async def test_a_bad_input_is_the_events_own_fault() -> None:
-    outcome = await start(Machine(StatesError("InvalidExecutionInput", "other", "told")))
+async def test_an_invalid_input_rejects_the_event() -> None:
+    outcome = await start(Machine(StatesError("InvalidExecutionInput", "other", "failed")))
     assert isinstance(outcome, Reject)
 
 
-async def test_a_machine_that_is_silent_is_given_up() -> None:
+async def test_a_state_machine_that_does_not_answer_times_out() -> None:
     class Silent(Machine):
         async def start(self, name: str, text: str) -> Execution:
             await asyncio.Event().wait()
@@ -137,7 +143,7 @@ async def test_a_machine_that_is_silent_is_given_up() -> None:
 
 
 class Fickle:
-    """Starts what it knows, and has no answer for what it does not."""
+    """Accepts every event except those whose id starts with `bad`, which get no answer."""
 
     traits = Traits(name="Fickle", recognised_by="x", dedup_window=WHILE_IT_EXISTS, durable=True)
 
@@ -150,19 +156,19 @@ class Fickle:
         return Delivered(event.id)
 
 
-async def test_who_gets_no_answer_beside_others_that_do_waits_his_turn_again() -> None:
+async def test_an_event_without_an_answer_beside_others_with_one_is_retried() -> None:
     events = [Event(id=one, name="a") for one in ("a", "bad", "b")]
-    destination = OneByOne(Fickle(), 4)
+    destination = SingleEventDestination(Fickle(), 4)
     assert await destination.send(events) == [Delivered("a"), Retry("none", 3.0), Delivered("b")]
     with pytest.raises(Unavailable):
         await destination.send([Event(id="bad-1", name="a"), Event(id="bad-2", name="a")])
 
 
-def test_what_a_person_gives_up_is_said() -> None:
+def test_weak_traits_cause_warnings() -> None:
     forgetful = Traits(name="D", recognised_by="the id", dedup_window=86_400.0, durable=False)
-    told = list(warnings(forgetful, 1_209_600.0))
-    assert len(told) == 2
-    assert "remembers an id for 1 day and the queue keeps messages for 14 days" in told[0]
+    sentences = list(warnings(forgetful, 1_209_600.0))
+    assert len(sentences) == 2
+    assert "remembers an id for 1 day and the queue keeps messages for 14 days" in sentences[0]
     assert list(warnings(Fickle.traits, 1_209_600.0)) == []
 
 
@@ -176,7 +182,7 @@ def test_what_a_person_gives_up_is_said() -> None:
         (None, 86_400.0, 0.0),
     ],
 )
-def test_a_memory_is_relied_on_for_less_than_it_lasts(
+def test_the_safe_repeat_window_is_shorter_than_the_dedup_window(
     known_by: str | None, dedup_window: float, safe_repeat_window: float
 ) -> None:
     traits = Traits(name="D", recognised_by=known_by, dedup_window=dedup_window, durable=True)

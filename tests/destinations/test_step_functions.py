@@ -1,4 +1,4 @@
-"""Step Functions on a machine that is set up wrong: it halts and says what to look at."""
+"""Step Functions on a misconfigured host: it halts and names what to check."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relay.local.orchestrators import Server
 from relay.local.orchestrators.server import Answer, ApiRequest
 from relay.model.destination import Unavailable
 from relay.model.event import Event
-from tests.destinations.conformance.sides import wired
+from tests.destinations.conformance.setups import opened
 
 ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:orders"
 EVENT = Event(id="e-1", name="order/placed", data=b"{}")
@@ -24,7 +24,7 @@ async def refusal(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Unavaila
     for name, value in {**KEYS, **variables}.items():
         monkeypatch.setenv(name, value)
     async with AsyncExitStack() as stack:
-        opening = wired(stack, "step-functions", {"RELAY_STEP_FUNCTIONS_ARN": ARN})
+        opening = opened(stack, "step-functions", {"RELAY_STEP_FUNCTIONS_ARN": ARN})
         destination, _ = await opening
         with pytest.raises(Unavailable) as caught:
             await destination.send([EVENT])
@@ -39,7 +39,7 @@ async def refusal(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Unavaila
         ("AWS_ENDPOINT_URL_SFN", "localhost:4566"),
     ],
 )
-async def test_what_aws_needs_of_this_machine_halts_and_is_named(
+async def test_a_misconfigured_aws_environment_halts_and_is_named(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = await refusal(monkeypatch, **{variable: value})
@@ -47,13 +47,13 @@ async def test_what_aws_needs_of_this_machine_halts_and_is_named(
     assert (error.proven, error.not_accepted) == (True, True)
 
 
-async def test_a_clock_that_is_wrong_halts(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_wrong_clock_halts(monkeypatch: pytest.MonkeyPatch) -> None:
     def skewed(_asked: ApiRequest) -> Answer:
-        told = {
+        body = {
             "__type": "InvalidSignatureException",
             "message": "Signature expired: 20260101T000000Z is now earlier than 20260101T010000Z",
         }
-        return Answer(status=400, body=json.dumps(told).encode())
+        return Answer(status=400, body=json.dumps(body).encode())
 
     async with Server(skewed) as server:
         error = await refusal(monkeypatch, AWS_ENDPOINT_URL_SFN=server.url)

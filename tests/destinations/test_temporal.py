@@ -1,4 +1,4 @@
-"""Temporal over real gRPC: client certificates, and signals to the workflow of an entity."""
+"""Temporal over real gRPC: client certificates, and signals to the workflow of an order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from relay.model.destination import Destination, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Reject
 from tests.destinations import certificates
-from tests.destinations.conformance.sides import wired
+from tests.destinations.conformance.setups import opened
 
 pytestmark = pytest.mark.skipif(
     missing_dependency("temporal") is not None, reason=str(missing_dependency("temporal"))
@@ -37,12 +37,12 @@ def event(event_id: str, order: Any) -> Event:
 @asynccontextmanager
 async def destination_of(front: Frontend, **variables: str) -> AsyncIterator[Destination]:
     async with AsyncExitStack() as stack:
-        found, _ = await wired(stack, "temporal", {**front.settings, **variables})
+        found, _ = await opened(stack, "temporal", {**front.settings, **variables})
         yield found
 
 
 def _secured(made: certificates.Certificates) -> Frontend:
-    # By name, because a checker may look at this where the extra is not installed.
+    # By name, because a type checker may run where the extra is not installed.
     grpc: Any = importlib.import_module("grpc")
     credentials = grpc.ssl_server_credentials(
         [(made.server.key.read_bytes(), made.server.certificate.read_bytes())],
@@ -52,7 +52,7 @@ def _secured(made: certificates.Certificates) -> Frontend:
     return Frontend(credentials)
 
 
-async def test_a_client_certificate_is_shown_and_the_servers_is_checked(tmp_path: Path) -> None:
+async def test_the_client_certificate_is_sent_and_the_servers_is_verified(tmp_path: Path) -> None:
     made = certificates.made(tmp_path)
     async with _secured(made) as front, destination_of(front, **_ours(made)) as destination:
         (outcome,) = await destination.send([event("e-1", "o-1")])
@@ -76,7 +76,7 @@ def _ours(made: certificates.Certificates) -> dict[str, str]:
         ("", None),
     ],
 )
-async def test_tls_that_does_not_come_about_sends_nothing(
+async def test_a_failed_tls_handshake_sends_nothing(
     tmp_path: Path, withheld: str, setting: str | None
 ) -> None:
     made = certificates.made(tmp_path)
@@ -90,7 +90,7 @@ async def test_tls_that_does_not_come_about_sends_nothing(
         assert not front.starts.started
 
 
-async def test_a_certificate_that_has_gone_halts_and_a_renewed_one_is_used(tmp_path: Path) -> None:
+async def test_a_missing_certificate_file_halts_and_a_renewed_one_is_used(tmp_path: Path) -> None:
     made = certificates.made(tmp_path)
     async with _secured(made) as front, destination_of(front, **_ours(made)) as destination:
         kept = made.client.key.read_bytes()
@@ -103,7 +103,7 @@ async def test_a_certificate_that_has_gone_halts_and_a_renewed_one_is_used(tmp_p
         assert isinstance((await destination.send([event("e-1", "o-1")]))[0], Delivered)
 
 
-async def test_tls_with_a_server_that_talks_none_halts(tmp_path: Path) -> None:
+async def test_tls_with_a_server_without_tls_halts(tmp_path: Path) -> None:
     made = certificates.made(tmp_path)
     async with Frontend() as front, destination_of(front, **_ours(made)) as destination:
         with pytest.raises(Unavailable) as caught:
@@ -111,7 +111,7 @@ async def test_tls_with_a_server_that_talks_none_halts(tmp_path: Path) -> None:
         assert caught.value.setting == "RELAY_TEMPORAL_TLS"
 
 
-async def test_a_server_that_is_down_has_taken_nothing() -> None:
+async def test_a_server_that_is_down_has_accepted_nothing() -> None:
     async with Frontend() as front, destination_of(front) as destination:
         await front.down()
         with pytest.raises(Unavailable, match="refuses connections") as caught:
@@ -123,7 +123,7 @@ async def test_a_server_that_is_down_has_taken_nothing() -> None:
         assert isinstance(outcome, Delivered)
 
 
-async def test_events_of_one_entity_signal_one_workflow_that_the_first_of_them_starts() -> None:
+async def test_events_for_one_workflow_signal_it_and_the_first_starts_it() -> None:
     async with Frontend() as front, destination_of(front, **SIGNALS) as destination:
         events = [event("e-1", "o-1"), event("e-2", "o-1"), event("e-3", 7)]
         for one in events:
@@ -138,7 +138,7 @@ async def test_events_of_one_entity_signal_one_workflow_that_the_first_of_them_s
         ]
 
 
-async def test_a_signal_whose_answer_got_lost_arrives_twice_with_the_id_to_know_it_by() -> None:
+async def test_a_signal_whose_answer_was_lost_arrives_twice_with_the_same_event_id() -> None:
     async with Frontend() as front, destination_of(front, **SIGNALS) as destination:
         front.faults.append(None)
         with pytest.raises(Unavailable) as caught:
@@ -150,9 +150,9 @@ async def test_a_signal_whose_answer_got_lost_arrives_twice_with_the_id_to_know_
 
 
 @pytest.mark.parametrize("order", [None, "", True, {"a": 1}, ["o-1"]])
-async def test_an_event_that_names_no_entity_is_rejected(order: Any) -> None:
+async def test_an_event_that_names_no_workflow_is_rejected(order: Any) -> None:
     async with Frontend() as front, destination_of(front, **SIGNALS) as destination:
         (outcome,) = await destination.send([event("e-1", order)])
         assert isinstance(outcome, Reject)
-        assert outcome.code == "no_entity"
+        assert outcome.code == "no_workflow_id"
         assert front.signals == []

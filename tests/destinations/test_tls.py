@@ -1,4 +1,4 @@
-"""What a TLS handshake that fails says: the destination is in trouble, or we are set up wrong."""
+"""A failed TLS handshake is either an outage of the destination or a misconfiguration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import pytest
 
-from relay.destinations.http_endpoint import HttpPeer
+from relay.destinations.http_endpoint import HttpEndpoint
 from relay.destinations.inngest.event_api import Inngest
 from relay.model.destination import Unavailable
 from relay.model.event import Event
@@ -20,7 +20,7 @@ from tests.destinations.wire import Answering, Wire, listening
 
 Reader: TypeAlias = asyncio.StreamReader
 Writer: TypeAlias = asyncio.StreamWriter
-URLS = {"inngest": "RELAY_INNGEST_URL", "peer": "RELAY_PREFECT_API_URL"}
+URLS = {"inngest": "RELAY_INNGEST_URL", "endpoint": "RELAY_PREFECT_API_URL"}
 EVENT = Event(id="e-1", name="order/placed", data=b"{}")
 
 
@@ -42,12 +42,12 @@ async def sent(client: str, url: str, timeout: float) -> None:
         async with Inngest(url, key, timeout=timeout) as destination:
             await destination.send([EVENT])
     else:
-        async with HttpPeer(url, URLS[client], timeout=timeout) as peer:
-            await peer.ask("POST", "/", {})
+        async with HttpEndpoint(url, URLS[client], timeout=timeout) as endpoint:
+            await endpoint.request("POST", "/", {})
 
 
 async def refusal(client: str, behave: Answering, timeout: float = 10.0) -> Unavailable:
-    """Why this client gets no answer from a server that behaves like this."""
+    """The error of this client with a server that behaves like this."""
     async with listening(behave=behave) as wire:
         with pytest.raises(Unavailable) as caught:
             await sent(client, f"https://localhost:{wire.port}", timeout)
@@ -56,7 +56,7 @@ async def refusal(client: str, behave: Answering, timeout: float = 10.0) -> Unav
 
 
 async def shake(context: ssl.SSLContext, _wire: Wire, reader: Reader, writer: Writer) -> None:
-    """OpenSSL's own handshake and its own alerts, which asyncio's server does not send."""
+    """A handshake with OpenSSL's own alerts, which asyncio's server does not send."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_side=True)
     while not incoming.eof:
@@ -73,7 +73,7 @@ async def shake(context: ssl.SSLContext, _wire: Wire, reader: Reader, writer: Wr
 
 
 async def say(words: bytes, _wire: Wire, reader: Reader, writer: Writer) -> None:
-    """Read the client's greeting, say this and hang up."""
+    """Read the client's hello, send these bytes and close the connection."""
     await reader.read(65_536)
     writer.write(words)
     await writer.drain()
@@ -84,7 +84,7 @@ async def hang(_wire: Wire, _reader: Reader, _writer: Writer) -> None:
 
 
 def context(made: Certificates, alert: int | None = None) -> ssl.SSLContext:
-    """A server's, which answers every greeting with this alert."""
+    """A server's TLS context that answers every hello with this alert."""
     found = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     found.load_cert_chain(made.server.certificate, made.server.key)
     if alert is not None:
@@ -121,7 +121,7 @@ PLAIN = saying(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 @pytest.mark.parametrize(
     "server", [in_trouble, saying(b""), CLOSE_NOTIFY, BAD_RECORD_MAC, HALF_A_HELLO]
 )
-async def test_a_server_that_breaks_the_handshake_off_is_an_outage(
+async def test_a_server_that_aborts_the_handshake_is_an_outage(
     server: Callable[[Certificates], Answering], client: str, made: Certificates
 ) -> None:
     error = await refusal(client, server(made))
@@ -129,7 +129,7 @@ async def test_a_server_that_breaks_the_handshake_off_is_an_outage(
     assert "localhost" in error.reason
 
 
-async def test_a_server_in_trouble_may_also_not_know_its_name(
+async def test_an_internal_tls_error_names_the_url_setting_as_well(
     client: str, made: Certificates
 ) -> None:
     error = await refusal(client, in_trouble(made))
@@ -137,12 +137,12 @@ async def test_a_server_in_trouble_may_also_not_know_its_name(
     assert URLS[client] in error.reason
 
 
-async def test_a_handshake_without_an_end_is_an_outage(client: str) -> None:
+async def test_a_handshake_that_hangs_is_an_outage(client: str) -> None:
     assert (await refusal(client, hang, timeout=0.2)).setting is None
 
 
 @pytest.mark.parametrize("server", [of_another_name, not_trusted, without_certificate, PLAIN])
-async def test_a_server_that_will_never_do_halts(
+async def test_a_server_with_the_wrong_tls_halts(
     server: Callable[[Certificates], Answering], client: str, made: Certificates
 ) -> None:
     error = await refusal(client, server(made))

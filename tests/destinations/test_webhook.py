@@ -1,4 +1,4 @@
-"""The webhook destination over real sockets: its key, its signature, its rules, its secrets."""
+"""The webhook destination over real sockets: idempotency key, signature, rules and secrets."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from relay.destinations.http_clients import OnlyPublic, is_public
-from relay.destinations.http_endpoint import HttpPeer
+from relay.destinations.http_clients import PublicAddressResolver, is_public
+from relay.destinations.http_endpoint import HttpEndpoint
 from relay.destinations.webhook import Webhook
 from relay.destinations.webhook_rules import PRESETS, parse_rules
 from relay.destinations.webhook_signature import signing_key
@@ -38,10 +38,10 @@ async def hook(
     **more: Any,
 ) -> Any:
     url = f"http://{host}:{wire.port}{PATH}"
-    async with HttpPeer(
+    async with HttpEndpoint(
         url, "RELAY_WEBHOOK_URL", timeout=timeout, hide_path=True, resolve=resolve
-    ) as peer:
-        yield Webhook(peer, PRESETS[preset], clock=lambda: NOW, **more)
+    ) as endpoint:
+        yield Webhook(endpoint, PRESETS[preset], clock=lambda: NOW, **more)
 
 
 async def started(
@@ -73,7 +73,7 @@ async def test_a_request_has_the_key_the_headers_and_a_signature_for_each_key() 
 
 
 @pytest.mark.parametrize("event_id", ["é", "a\nb: c", " a", "", "x" * 300])
-async def test_an_id_that_no_header_can_hold_is_hashed(event_id: str) -> None:
+async def test_an_id_that_is_no_valid_header_is_hashed(event_id: str) -> None:
     event = Event(id=event_id, name="a/b")
     _, wire = await started(http(200), event=event)
     assert wire.requests[0][1]["idempotency-key"].startswith("relay-")
@@ -92,14 +92,14 @@ async def test_an_id_that_no_header_can_hold_is_hashed(event_id: str) -> None:
         (500, None, False),
     ],
 )
-async def test_a_status_without_a_rule_is_no_fault_of_one_event(
+async def test_a_status_without_a_rule_is_not_blamed_on_one_event(
     status: int, setting: str | None, *, proven: bool
 ) -> None:
     error = await fails(http(status, f"at {PATH}", Location="http://elsewhere/"))
     assert (error.setting, error.proven) == (setting, proven)
 
 
-async def test_rules_of_a_person_come_first() -> None:
+async def test_configured_rules_come_first() -> None:
     rules = parse_rules("409=duplicate; 422=reject; 400/queue is full/=retry; 5xx=halt; 200=reject")
     answers = ((http(409), Delivered(duplicate=True)), (http(201), Delivered()))
     for answer, outcome in answers:
@@ -107,18 +107,18 @@ async def test_rules_of_a_person_come_first() -> None:
     refused, _ = await started(http(422, "bad"), rules=rules)
     assert isinstance(refused, Reject)
     later, _ = await started(http(400, "the Queue is full", Retry_After="9"), rules=rules)
-    assert later == Retry("the webhook wants it later: 400: the Queue is full", 9.0)
+    assert later == Retry("the webhook asks to retry the event: 400: the Queue is full", 9.0)
     assert isinstance((await started(http(200), rules=rules))[0], Reject)
     assert (await fails(http(503), rules=rules)).setting == "RELAY_WEBHOOK_URL"
 
 
 @pytest.mark.parametrize("text", ["2=delivered", "200", "200=fine", "400/(/=retry", "=reject"])
-def test_what_is_no_rule_is_refused(text: str) -> None:
+def test_an_invalid_rule_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a"):
         parse_rules(text)
 
 
-async def test_presets_know_their_systems_ways() -> None:
+async def test_presets_interpret_the_answers_of_their_systems() -> None:
     said, _ = await started(http(200, '{"status": "success", "id": "1"}'), "zapier")
     assert said == Delivered()
     assert (await fails(http(200, "<html>"), "zapier")).setting is not None
@@ -135,7 +135,7 @@ async def test_the_url_is_in_no_log_line(caplog: pytest.LogCaptureFixture) -> No
     assert "hooks" not in caplog.text
 
 
-async def test_a_server_that_is_silent_is_given_up() -> None:
+async def test_a_server_that_does_not_answer_times_out() -> None:
     async def behave(wire: Wire, reader: Any, _writer: Any) -> None:
         await wire.read(reader)
         await reader.read()
@@ -145,12 +145,14 @@ async def test_a_server_that_is_silent_is_given_up() -> None:
             await webhook.start(EVENT, b"{}")
 
 
-async def test_the_connection_goes_to_the_address_that_was_looked_at() -> None:
+async def test_the_connection_goes_to_the_address_that_was_checked() -> None:
     async def resolve(host: str, _port: int) -> Sequence[str]:
         assert host == "hooks.example.com"
         return ["127.0.0.1"]
 
-    only = OnlyPublic("RELAY_WEBHOOK_URL", resolve=resolve, permitted=lambda _address: True)
+    only = PublicAddressResolver(
+        "RELAY_WEBHOOK_URL", resolve=resolve, allowed=lambda _address: True
+    )
     async with (
         listening(http(200)) as wire,
         hook(wire, resolve=only, host="hooks.example.com") as webhook,
@@ -164,7 +166,9 @@ async def test_a_name_with_a_private_address_among_others_is_refused() -> None:
         return ["93.184.216.34", "169.254.169.254"]
 
     with pytest.raises(Unavailable, match="private address") as caught:
-        await OnlyPublic("RELAY_WEBHOOK_URL", resolve=resolve)("rebinding.example.com", 443)
+        await PublicAddressResolver("RELAY_WEBHOOK_URL", resolve=resolve)(
+            "rebinding.example.com", 443
+        )
     assert caught.value.proven
     assert caught.value.not_accepted
     assert caught.value.setting == "RELAY_WEBHOOK_URL"
@@ -192,10 +196,10 @@ async def test_a_name_with_a_private_address_among_others_is_refused() -> None:
         "ff02::1",
     ],
 )
-def test_private_addresses_are_seen_in_every_form(address: str) -> None:
+def test_private_addresses_are_recognised_in_every_form(address: str) -> None:
     assert not is_public(address)
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1"])
-def test_public_addresses_are_let_through(address: str) -> None:
+def test_public_addresses_are_allowed(address: str) -> None:
     assert is_public(address)

@@ -1,4 +1,4 @@
-"""A server on a loopback socket that answers with the bytes it is told, and keeps what it got."""
+"""A scripted server on a loopback socket that answers with given bytes and records requests."""
 
 from __future__ import annotations
 

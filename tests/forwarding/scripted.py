@@ -1,4 +1,4 @@
-"""A destination that does what the test says, and remembers what it was asked."""
+"""A scripted destination that records its requests, and a forwarder on virtual time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Failure:
-    """What happens to a request: after `seconds` this error."""
+    """How a request fails: after `seconds` with this error."""
 
     error: Callable[[], Exception]
     seconds: float = LATENCY
@@ -67,10 +67,10 @@ POISONS = {
 
 
 class Scripted:
-    """Accepts everything but poison, while it is up.
+    """Accepts every event except poison, while it is up.
 
-    `down` is what every request gets, `poison` what a request gets that contains the event, and
-    `answer` replaces all of it.
+    Every request fails with `down`, and a request that contains an event of `poison` fails with
+    that event's failure. `answer` replaces all of this.
     """
 
     def __init__(self, *, max_events: int = 100) -> None:
@@ -80,7 +80,7 @@ class Scripted:
         self.down: Failure | None = None
         self.poison: dict[str, Failure] = {}
         self.answer: Callable[[Sequence[Event]], Awaitable[Sequence[Outcome]]] = self.honest
-        self.under_way = 0
+        self.running = 0
 
     @property
     def limits(self) -> Limits:
@@ -92,11 +92,11 @@ class Scripted:
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         self.requests.append(Request(now(), tuple(e.id for e in events)))
-        self.under_way += 1
+        self.running += 1
         try:
             return await self.answer(events)
         finally:
-            self.under_way -= 1
+            self.running -= 1
 
     async def honest(self, events: Sequence[Event]) -> Sequence[Outcome]:
         failures = [self.poison[e.id] for e in events if e.id in self.poison]
@@ -110,7 +110,7 @@ class Scripted:
 
 
 class Relay:
-    """A forwarder on virtual time with what it stated."""
+    """A forwarder on virtual time and the facts it reported."""
 
     def __init__(
         self, destination: Scripted, before_probe: Callable[[], None] = lambda: None

@@ -1,4 +1,4 @@
-"""A send for a batcher, which remembers its batches."""
+"""A `send` for a batcher, which records its batches."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from tests.forwarding.virtual_time import now
 
 
 class Sender:
-    """Takes a second for each batch and answers each item with itself."""
+    """Takes a second for each batch; the result of item 7 is `r7`."""
 
     def __init__(self, seconds: float = 1.0) -> None:
         self.batches: list[list[int]] = []
         self.started: list[float] = []
-        self.under_way = self.most_under_way = 0
+        self.running = self.most_running = 0
         self.seconds = seconds
 
     async def __call__(self, items: Sequence[int]) -> list[str]:
         self.batches.append(list(items))
         self.started.append(now())
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
         try:
             await asyncio.sleep(self.seconds)
         finally:
-            self.under_way -= 1
+            self.running -= 1
         return [f"r{item}" for item in items]

@@ -1,4 +1,4 @@
-"""A destination that refuses some events and points at one of them, rightly or not."""
+"""A destination that refuses some events and hints at one of them, correctly or not."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ NAMES = [f"e-{i:02}" for i in range(40)]
 Hint = Callable[[Sequence[Event], int], int | None]
 
 
-def honest(events: Sequence[Event], offender: int) -> int | None:
-    return offender
+def honest(events: Sequence[Event], bad_index: int) -> int | None:
+    return bad_index
 
 
 class Strict(Scripted):
-    """Refuses requests with an event of `bad`, and points where `hint` says.
+    """Refuses requests that contain an event of `bad`; `hint` chooses the event it points at.
 
-    As Inngest does, it stores what comes before the event at fault, or only `stored` of it.
+    Like Inngest, it stores the events before the bad one.
     """
 
     def __init__(self, bad: set[str], hint: Hint = honest, *, max_events: int = 100) -> None:
@@ -35,11 +35,11 @@ class Strict(Scripted):
 
     async def refuse(self, events: Sequence[Event]) -> Sequence[Outcome]:
         await asyncio.sleep(LATENCY)
-        offender = next((i for i, e in enumerate(events) if e.id in self.bad), None)
-        if offender is None:
+        bad_index = next((i for i, e in enumerate(events) if e.id in self.bad), None)
+        if bad_index is None:
             self.stored.update(e.id for e in events)
             return [Delivered() for _ in events]
-        self.stored.update(e.id for e in events[:offender])
+        self.stored.update(e.id for e in events[:bad_index])
         if len(events) == 1:
             return [Reject("refused_by_destination", "event name is empty")]
-        raise Refused("event name is empty", suspect=self.hint(events, offender))
+        raise Refused("event name is empty", suspect=self.hint(events, bad_index))

@@ -1,4 +1,4 @@
-"""Accepting: an outage takes nothing new, but one more where there is nothing to probe with."""
+"""Accepting: during an outage no message is taken, except one where there is none to probe with."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from tests.forwarding.strict import NAMES
 from tests.forwarding.virtual_time import now, run
 
 
-def test_nothing_new_is_wanted_during_an_outage_while_there_is_something_to_probe_with() -> None:
+def test_no_message_is_accepted_in_an_outage_while_an_event_is_there_to_probe_with() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.down = Failure(refused_connection)
         relay = Relay(destination)
         assert relay.forwarder.accepting
         tasks = relay.submit("held")
-        wanted = asyncio.create_task(later(relay))
+        accepting_at = asyncio.create_task(later(relay))
         for _ in range(100):
             await asyncio.sleep(7)
             assert not relay.forwarder.accepting
         destination.down = None
         await asyncio.gather(*tasks)
         assert relay.forwarder.accepting
-        assert await wanted > 700
+        assert await accepting_at > 700
 
     run(main)
 
 
-def test_one_more_is_wanted_when_nothing_is_in_hand_to_probe_with() -> None:
+def test_one_message_is_accepted_when_no_event_is_in_flight_to_probe_with() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.down = Failure(refused_connection)
@@ -54,7 +54,7 @@ def test_one_more_is_wanted_when_nothing_is_in_hand_to_probe_with() -> None:
     run(main)
 
 
-def test_one_more_is_wanted_when_all_in_hand_may_be_at_fault_themselves() -> None:
+def test_one_message_is_accepted_when_all_events_in_flight_may_be_at_fault() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.poison |= {"bad-1": Failure(bad_gateway), "bad-2": Failure(bad_gateway)}
@@ -71,7 +71,7 @@ def test_one_more_is_wanted_when_all_in_hand_may_be_at_fault_themselves() -> Non
     run(main)
 
 
-def test_six_hours_of_outage_take_few_messages_more_and_lose_none() -> None:
+def test_a_six_hour_outage_accepts_few_messages_and_loses_none() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.down = Failure(bad_gateway)

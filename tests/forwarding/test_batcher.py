@@ -1,4 +1,4 @@
-"""The batcher: each caller gets its own result, and nobody harms a neighbour."""
+"""The batcher: each caller gets its own result, whatever happens to the others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_items_submitted_together_share_a_batch() -> None:
     run(main)
 
 
-def test_items_gather_while_the_sends_are_under_way() -> None:
+def test_items_collect_while_sends_are_running() -> None:
     async def main() -> None:
         send = Sender()
         batcher = Batcher(send, max_items=3, in_flight=2)
@@ -43,7 +43,7 @@ def test_items_gather_while_the_sends_are_under_way() -> None:
             await asyncio.sleep(0.01)
         assert await asyncio.gather(*tasks) == [f"r{i}" for i in range(9)]
         assert send.batches == [[0], [1], [2, 3, 4], [5, 6, 7], [8]]
-        assert send.most_under_way == 2
+        assert send.most_running == 2
 
     run(main)
 
@@ -58,10 +58,10 @@ def test_a_batch_is_bounded_by_size_and_a_larger_item_goes_alone() -> None:
     run(main)
 
 
-def test_an_item_limits_its_company() -> None:
+def test_an_item_limits_the_size_of_its_batch() -> None:
     async def main() -> None:
         send = Sender()
-        batcher = Batcher(send, max_items=10, company=lambda item: item)
+        batcher = Batcher(send, max_items=10, batch_limit=lambda item: item)
         await asyncio.gather(*(batcher.submit(i) for i in (9, 8, 2, 2, 1, 7)))
         assert send.batches == [[9, 8], [2, 2], [1], [7]]
 
@@ -95,7 +95,7 @@ def test_a_full_batch_does_not_linger() -> None:
     run(main)
 
 
-def test_lingering_goes_on_while_the_sends_are_under_way() -> None:
+def test_lingering_continues_while_sends_are_running() -> None:
     async def main() -> None:
         send = Sender(seconds=1.0)
         batcher = Batcher(send, max_items=2, linger=0.5, in_flight=1)
@@ -106,7 +106,7 @@ def test_lingering_goes_on_while_the_sends_are_under_way() -> None:
     run(main)
 
 
-def test_nothing_is_sent_while_no_item_is_let_through() -> None:
+def test_nothing_is_sent_while_the_limit_is_zero() -> None:
     async def main() -> None:
         send, limit = Sender(), 0
         batcher = Batcher(send, max_items=lambda: limit)
@@ -120,7 +120,7 @@ def test_nothing_is_sent_while_no_item_is_let_through() -> None:
     run(main)
 
 
-def test_a_cancelled_caller_takes_its_waiting_item_along() -> None:
+def test_cancelling_a_caller_withdraws_its_waiting_item() -> None:
     async def main() -> None:
         send = Sender()
         batcher = Batcher(send, max_items=10, in_flight=1)
@@ -136,7 +136,7 @@ def test_a_cancelled_caller_takes_its_waiting_item_along() -> None:
     run(main)
 
 
-def test_a_caller_cancelled_during_the_send_leaves_its_neighbours_alone() -> None:
+def test_cancelling_a_caller_during_the_send_does_not_affect_the_others() -> None:
     async def main() -> None:
         send = Sender()
         batcher = Batcher(send, max_items=10)
@@ -164,7 +164,7 @@ def test_an_error_of_the_send_reaches_every_caller() -> None:
     run(main)
 
 
-def test_a_wrong_count_of_results_settles_nobody() -> None:
+def test_a_wrong_count_of_results_fails_every_caller() -> None:
     async def main() -> None:
         async def send(items: Sequence[int]) -> list[str]:
             return ["only one"]

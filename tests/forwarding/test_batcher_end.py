@@ -1,4 +1,4 @@
-"""The batcher's end: drained, closed, or with what waits dismissed."""
+"""How a batcher ends: drained, closed, or with the waiting items resolved."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.forwarding.sender import Sender
 from tests.forwarding.virtual_time import now, run
 
 
-def test_drain_finishes_what_was_submitted_and_takes_nothing_new() -> None:
+def test_drain_finishes_submitted_items_and_accepts_no_new_ones() -> None:
     async def main() -> None:
         send = Sender()
         batcher = Batcher(send, max_items=2, linger=50, in_flight=1)
@@ -34,29 +34,29 @@ def test_closing_cancels_the_callers_and_the_sends() -> None:
         await batcher.aclose()
         await asyncio.wait(tasks)
         assert all(task.cancelled() for task in tasks)
-        assert (send.under_way, batcher.running, batcher.waiting) == (0, 0, 0)
+        assert (send.running, batcher.running, batcher.waiting) == (0, 0, 0)
 
     run(main)
 
 
-def test_dismissed_items_get_the_given_result_and_those_sent_their_own() -> None:
+def test_resolve_all_gives_waiting_items_the_result_and_sent_items_their_own() -> None:
     async def main() -> None:
         send = Sender()
         batcher = Batcher(send, max_items=2, in_flight=1)
         tasks = [asyncio.create_task(batcher.submit(i)) for i in range(4)]
         await asyncio.sleep(0.5)
-        batcher.dismiss("later")
+        batcher.resolve_all("later")
         assert await asyncio.gather(*tasks) == ["r0", "r1", "later", "later"]
 
     run(main)
 
 
-def test_dismissing_sent_items_too_answers_them_at_once() -> None:
+def test_resolve_all_with_sent_resolves_sent_items_at_once() -> None:
     async def main() -> None:
         batcher = Batcher(Sender(), max_items=2, in_flight=1)
         tasks = [asyncio.create_task(batcher.submit(i)) for i in range(3)]
         await asyncio.sleep(0.5)
-        batcher.dismiss("later", sent=True)
+        batcher.resolve_all("later", sent=True)
         assert await asyncio.gather(*tasks) == ["later"] * 3
         assert now() == 0.5
 

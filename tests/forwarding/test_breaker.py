@@ -1,4 +1,4 @@
-"""The breaker: one probe at a time, and nothing of the past counts."""
+"""The circuit breaker: one probe at a time, and results of an older generation are ignored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from relay.forwarding.circuit_breaker import HALT, LONGEST_AFTER, OUTAGE, Backoff, Breaker, Permit
+from relay.forwarding.circuit_breaker import HALT, MAX_RETRY_AFTER, OUTAGE, Backoff, Breaker, Permit
 
 
 class Clock:
@@ -26,13 +26,13 @@ def opened(clock: Clock, **failure: object) -> Breaker:
     return breaker
 
 
-def test_it_admits_everybody_until_it_fails() -> None:
+def test_every_request_is_admitted_until_a_failure() -> None:
     breaker = Breaker(clock=Clock())
     assert [breaker.admit().probe for _ in range(3)] == [False] * 3
     assert (breaker.state, breaker.closed, breaker.wait) == ("closed", True, 0)
 
 
-def test_a_failure_closes_the_way_until_a_probe_is_due() -> None:
+def test_a_failure_opens_the_circuit_until_a_probe_is_due() -> None:
     clock = Clock()
     breaker = opened(clock)
     assert (breaker.state, breaker.reason, breaker.admits) == ("open", "down", False)
@@ -44,7 +44,7 @@ def test_a_failure_closes_the_way_until_a_probe_is_due() -> None:
     assert (breaker.state, breaker.admits) == ("half-open", False)
 
 
-def test_any_answer_to_the_probe_closes() -> None:
+def test_any_answer_to_the_probe_closes_the_circuit() -> None:
     clock = Clock()
     breaker = opened(clock)
     clock.now += 5
@@ -64,7 +64,7 @@ def test_each_failed_probe_waits_longer_up_to_a_cap() -> None:
     assert breaker.seconds == sum(waits)
 
 
-def test_an_answer_of_an_older_generation_counts_for_nothing() -> None:
+def test_an_answer_of_an_older_generation_is_ignored() -> None:
     clock = Clock()
     breaker = Breaker(clock=clock)
     before = breaker.admit()
@@ -78,7 +78,7 @@ def test_an_answer_of_an_older_generation_counts_for_nothing() -> None:
     assert breaker.closed
 
 
-def test_a_cancelled_probe_makes_room_for_another_and_changes_nothing_else() -> None:
+def test_a_cancelled_probe_allows_another_and_changes_nothing_else() -> None:
     clock = Clock()
     breaker = opened(clock)
     clock.now += 60
@@ -86,7 +86,7 @@ def test_a_cancelled_probe_makes_room_for_another_and_changes_nothing_else() -> 
     assert (breaker.state, breaker.admits) == ("half-open", True)
 
 
-def test_the_release_of_an_older_probe_leaves_the_present_one_alone() -> None:
+def test_releasing_an_older_probe_does_not_affect_the_current_one() -> None:
     clock = Clock()
     breaker = opened(clock)
     clock.now += 60
@@ -110,12 +110,12 @@ def test_a_halt_names_its_setting_and_is_probed_more_slowly() -> None:
     assert (breaker.state, breaker.setting, breaker.wait) == ("open", None, 2)
 
 
-@pytest.mark.parametrize(("after", "wait"), [(7.0, 7.0), (0.2, 1.0), (1e9, LONGEST_AFTER)])
-def test_it_waits_as_long_as_it_was_asked_to_within_bounds(after: float, wait: float) -> None:
+@pytest.mark.parametrize(("after", "wait"), [(7.0, 7.0), (0.2, 1.0), (1e9, MAX_RETRY_AFTER)])
+def test_a_requested_wait_is_kept_within_bounds(after: float, wait: float) -> None:
     assert opened(Clock(), after=after).wait == wait
 
 
-def test_jitter_takes_up_to_half_of_a_wait() -> None:
+def test_jitter_removes_up_to_half_of_a_wait() -> None:
     backoff = Backoff(2.0, 100.0)
     assert backoff.delay(3, lambda: 0.0) == 4
     assert backoff.delay(3, lambda: 1.0) == 8
@@ -123,7 +123,7 @@ def test_jitter_takes_up_to_half_of_a_wait() -> None:
 
 
 class AnyHistory(RuleBasedStateMachine):
-    """Whatever happens in whatever order, at most one probe is out."""
+    """In any sequence of calls, at most one probe is running."""
 
     @initialize()
     def begin(self) -> None:
@@ -151,7 +151,7 @@ class AnyHistory(RuleBasedStateMachine):
     def fail(self, data: st.DataObject, setting: str | None, after: float) -> None:
         if self.breaker.failed(self.taken(data), "down", setting=setting, after=after):
             assert not self.breaker.closed
-            assert 0 < self.breaker.wait < max(OUTAGE.cap, HALT.cap, LONGEST_AFTER) + 0.001
+            assert 0 < self.breaker.wait < max(OUTAGE.cap, HALT.cap, MAX_RETRY_AFTER) + 0.001
 
     @precondition(lambda self: self.out)
     @rule(data=st.data())
@@ -164,7 +164,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule()
     def recover(self) -> None:
-        """It never stays closed to all: time alone makes a probe due once none is out."""
+        """It never blocks for ever: with no probe running, time alone makes one due."""
         if not any(permit.probe and self.breaker.current(permit) for permit in self.out):
             self.clock.now += self.breaker.wait
             assert self.breaker.admits

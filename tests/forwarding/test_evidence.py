@@ -1,4 +1,4 @@
-"""Who is at fault: one event never harms its neighbours, and nobody is blamed for an outage."""
+"""Failure attribution: one event never harms others, and no event is blamed for an outage."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GOOD = [f"good-{i}" for i in range(30)]
 
 
 @pytest.mark.parametrize("kind", POISONS)
-def test_one_poison_event_among_good_ones_neither_halts_nor_opens(kind: str) -> None:
+def test_one_poison_event_among_good_ones_neither_halts_nor_opens_the_circuit(kind: str) -> None:
     async def main() -> None:
         destination = Scripted()
         destination.poison["bad"] = POISONS[kind]
@@ -47,12 +47,12 @@ def test_one_poison_event_among_good_ones_neither_halts_nor_opens(kind: str) -> 
     run(main)
 
 
-def test_neighbours_of_a_hanging_event_are_not_held_up() -> None:
+def test_a_hanging_event_does_not_delay_other_events() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.poison |= {f"bad-{i}": POISONS["nothing at all"] for i in range(3)}
         relay = Relay(destination)
-        # Known to hang from now on: each was found out by failing alone once.
+        # Each becomes a suspect by failing alone once.
         for i in range(3):
             task = relay.submit(f"bad-{i}")[0]
             await asyncio.sleep(30.5)
@@ -79,7 +79,7 @@ def test_neighbours_of_a_hanging_event_are_not_held_up() -> None:
         (Failure(timeout, 30), True),
     ],
 )
-def test_failing_alone_over_half_an_hour_while_others_pass_is_the_events_own_fault(
+def test_an_event_that_fails_alone_for_half_an_hour_while_others_are_accepted_is_rejected(
     failure: Failure, may_have_run: bool
 ) -> None:
     async def main() -> None:
@@ -100,7 +100,7 @@ def test_failing_alone_over_half_an_hour_while_others_pass_is_the_events_own_fau
     run(main)
 
 
-def test_an_idle_event_that_fails_alone_is_held_and_tried_again_without_a_verdict() -> None:
+def test_a_lone_event_that_fails_is_held_and_retried_without_a_verdict() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.poison["lonely"] = POISONS["502"]
@@ -111,7 +111,7 @@ def test_an_idle_event_that_fails_alone_is_held_and_tried_again_without_a_verdic
         assert relay.changes == []
         assert relay.forwarder.accepting
         state = relay.forwarder.state
-        assert (state.circuit, state.in_hand, state.last_error) == ("closed", 1, "502")
+        assert (state.circuit, state.in_flight, state.last_error) == ("closed", 1, "502")
         assert "fail alone" in state.reason
         assert 10 < len(destination.requests) < 60
         del destination.poison["lonely"]
@@ -130,7 +130,7 @@ def test_an_idle_event_that_fails_alone_is_held_and_tried_again_without_a_verdic
         (Failure(html), "halted", "RELAY_INNGEST_URL"),
     ],
 )
-def test_two_different_events_failing_alike_alone_are_evidence(
+def test_two_different_events_that_fail_alone_alike_open_the_circuit(
     failure: Failure, circuit: str, setting: str | None
 ) -> None:
     async def main() -> None:
@@ -149,7 +149,7 @@ def test_two_different_events_failing_alike_alone_are_evidence(
         probes = len(destination.requests)
         outcomes = await asyncio.gather(*tasks)
         assert all(isinstance(outcome, Delivered) for outcome in outcomes)
-        # Those whose batch the outage had broken need not go alone any more.
+        # Events whose batch the outage made fail are sent in batches again.
         assert max(destination.sizes[probes:]) > 1
         assert [change.state for change in relay.changes] == [
             "open" if setting is None else "halted",
@@ -162,7 +162,7 @@ def test_two_different_events_failing_alike_alone_are_evidence(
 @pytest.mark.parametrize(
     ("failure", "circuit"), [(refused_connection, "open"), (key_not_found, "halted")]
 )
-def test_an_unmistakable_answer_needs_no_second_witness(
+def test_a_proven_failure_needs_no_second_event(
     failure: Callable[[], Exception], circuit: str
 ) -> None:
     async def main() -> None:
@@ -179,7 +179,7 @@ def test_an_unmistakable_answer_needs_no_second_witness(
     run(main)
 
 
-def test_an_answer_in_between_clears_the_first_witness() -> None:
+def test_an_answer_in_between_clears_the_first_failure() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.poison |= {"bad-1": POISONS["502"], "bad-2": POISONS["502"]}
@@ -218,7 +218,7 @@ def test_two_poison_events_may_open_the_circuit_but_do_not_keep_it_open() -> Non
     run(main)
 
 
-def test_who_was_probed_in_vain_makes_way_for_a_fresh_event() -> None:
+def test_a_new_event_probes_before_those_that_have_failed_as_probes() -> None:
     async def main() -> None:
         destination = Scripted()
         names = [f"bad-{i}" for i in range(20)]
@@ -235,7 +235,7 @@ def test_who_was_probed_in_vain_makes_way_for_a_fresh_event() -> None:
     run(main)
 
 
-def test_the_first_witness_of_an_outage_is_not_at_fault_when_it_ends() -> None:
+def test_the_first_event_to_fail_in_an_outage_is_not_blamed_when_it_ends() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.down = Failure(bad_gateway)
@@ -251,7 +251,7 @@ def test_the_first_witness_of_an_outage_is_not_at_fault_when_it_ends() -> None:
     run(main)
 
 
-def test_a_late_failure_of_a_batch_says_nothing_about_its_events() -> None:
+def test_a_late_failure_of_a_batch_does_not_suspect_its_events() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.down = Failure(timeout, 30.0)
@@ -269,7 +269,7 @@ def test_a_late_failure_of_a_batch_says_nothing_about_its_events() -> None:
     run(main)
 
 
-def test_an_outage_is_not_held_against_the_events_that_probed_it() -> None:
+def test_events_that_probed_an_outage_are_not_blamed_for_it() -> None:
     async def main() -> None:
         destination = Scripted()
         relay = Relay(destination)

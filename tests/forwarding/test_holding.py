@@ -1,4 +1,4 @@
-"""Holding: what is in hand waits for the way to be free, and nothing is sent for nobody."""
+"""Holding: events in flight wait for the circuit to close, and a cancelled event is not sent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.forwarding.virtual_time import now, run
 MANY = [f"e-{i}" for i in range(300)]
 
 
-def test_an_outage_is_stated_at_its_start_and_at_its_end_with_its_length() -> None:
+def test_an_outage_is_reported_once_at_its_start_and_once_at_its_end_with_its_length() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.down = Failure(refused_connection)
@@ -38,7 +38,7 @@ def test_an_outage_is_stated_at_its_start_and_at_its_end_with_its_length() -> No
     run(main)
 
 
-def test_one_probe_at_a_time_tests_the_way_and_each_is_one_event_and_another() -> None:
+def test_there_is_one_probe_at_a_time_and_each_is_a_different_single_event() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.down = Failure(bad_gateway, 5.0)
@@ -60,7 +60,7 @@ def test_one_probe_at_a_time_tests_the_way_and_each_is_one_event_and_another() -
     run(main)
 
 
-def test_requests_grow_after_an_outage_instead_of_bursting() -> None:
+def test_requests_grow_gradually_after_an_outage() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.down = Failure(refused_connection)
@@ -78,7 +78,7 @@ def test_requests_grow_after_an_outage_instead_of_bursting() -> None:
     run(main)
 
 
-def test_a_waiter_that_gives_up_during_an_outage_is_never_sent() -> None:
+def test_an_event_cancelled_during_an_outage_is_never_sent() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.down = Failure(refused_connection)
@@ -91,12 +91,12 @@ def test_a_waiter_that_gives_up_during_an_outage_is_never_sent() -> None:
         destination.down = None
         await tasks[0]
         assert "leaves" not in {i for r in destination.requests[sent:] for i in r.ids}
-        assert relay.forwarder.state.in_hand == 0
+        assert relay.forwarder.state.in_flight == 0
 
     run(main)
 
 
-def test_a_waiter_that_gives_up_on_the_wire_leaves_the_request_alone() -> None:
+def test_cancelling_an_event_on_the_wire_does_not_cancel_its_request() -> None:
     async def main() -> None:
         destination = Scripted()
         relay = Relay(destination)
@@ -109,18 +109,18 @@ def test_a_waiter_that_gives_up_on_the_wire_leaves_the_request_alone() -> None:
     run(main)
 
 
-def test_a_halt_looks_the_secret_up_again_before_each_probe_and_recovers_by_itself() -> None:
+def test_a_halt_looks_the_secret_up_again_before_each_probe_and_recovers() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.down = Failure(key_not_found)
 
-        def mend() -> None:
+        def correct_secret() -> None:
             lookups.append(now())
             if len(lookups) == 3:
                 destination.down = None
 
         lookups: list[float] = []
-        relay = Relay(destination, mend)
+        relay = Relay(destination, correct_secret)
         outcome = await relay.forwarder.submit(event("held"))
         assert isinstance(outcome, Delivered)
         assert len(lookups) == 3
@@ -131,7 +131,7 @@ def test_a_halt_looks_the_secret_up_again_before_each_probe_and_recovers_by_itse
     run(main)
 
 
-def test_a_lookup_that_fails_is_a_failed_probe() -> None:
+def test_a_failed_lookup_is_a_failed_probe() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.down = Failure(key_not_found)

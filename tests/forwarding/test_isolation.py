@@ -1,4 +1,4 @@
-"""Isolation: a refused request is taken apart, and a hint about the event at fault is no more."""
+"""Isolation: a refused request is split, and a hint about the event at fault is only a hint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.forwarding.strict import NAMES, Hint, Strict
 from tests.forwarding.virtual_time import run
 
 
-def test_the_suspect_goes_alone_and_all_others_go_again_together() -> None:
+def test_the_suspect_is_sent_alone_and_the_others_together() -> None:
     async def main() -> None:
         destination = Strict({"e-07"})
         relay = Relay(destination)
@@ -32,7 +32,7 @@ def test_the_suspect_goes_alone_and_all_others_go_again_together() -> None:
     run(main)
 
 
-def test_several_offenders_are_taken_out_one_by_one() -> None:
+def test_several_bad_events_are_isolated_one_after_the_other() -> None:
     async def main() -> None:
         destination = Strict({"e-03", "e-20", "e-39"})
         outcomes = await asyncio.gather(*Relay(destination).submit(*NAMES))
@@ -47,17 +47,17 @@ def test_several_offenders_are_taken_out_one_by_one() -> None:
 
 
 LIES: dict[str, Hint] = {
-    "always the first": lambda _events, _offender: 0,
-    "always the last": lambda events, _offender: len(events) - 1,
-    "the one before": lambda _events, offender: max(0, offender - 1),
-    "nobody": lambda _events, _offender: None,
-    "one that is not there": lambda _events, _offender: 10_000,
-    "a negative one": lambda _events, _offender: -1,
+    "always the first": lambda _events, _bad_index: 0,
+    "always the last": lambda events, _bad_index: len(events) - 1,
+    "the one before": lambda _events, bad_index: max(0, bad_index - 1),
+    "none": lambda _events, _bad_index: None,
+    "one that is not there": lambda _events, _bad_index: 10_000,
+    "a negative one": lambda _events, _bad_index: -1,
 }
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_destination_that_lies_about_the_prefix_loses_nothing(lie: str) -> None:
+def test_wrong_hints_lose_no_event(lie: str) -> None:
     async def main() -> None:
         destination = Strict({"e-17"}, LIES[lie])
         outcomes = await asyncio.gather(*Relay(destination).submit(*NAMES))
@@ -68,8 +68,8 @@ def test_a_destination_that_lies_about_the_prefix_loses_nothing(lie: str) -> Non
     run(main)
 
 
-def test_what_an_event_was_said_to_be_stored_as_is_never_believed() -> None:
-    """The prefix is claimed and not stored: only a request's own success settles an event."""
+def test_an_event_said_to_be_stored_by_a_failed_request_is_sent_again() -> None:
+    """The destination claims a stored prefix that is lost: only a success settles an event."""
 
     async def main() -> None:
         destination = Strict({"e-17"})
@@ -115,7 +115,7 @@ def test_a_request_that_is_too_large_is_split_and_an_event_too_large_is_rejected
     run(main)
 
 
-def test_a_refusal_of_a_lone_event_is_taken_as_no_answer() -> None:
+def test_a_refusal_of_a_single_event_counts_as_no_answer() -> None:
     async def main() -> None:
         destination = Scripted()
 
@@ -133,7 +133,7 @@ def test_a_refusal_of_a_lone_event_is_taken_as_no_answer() -> None:
     run(main)
 
 
-def test_requests_keep_within_the_limits_of_the_destination() -> None:
+def test_requests_stay_within_the_limits_of_the_destination() -> None:
     async def main() -> None:
         destination = Scripted()
         destination._limits = Limits(max_events=10, max_bytes=200)
@@ -146,20 +146,20 @@ def test_requests_keep_within_the_limits_of_the_destination() -> None:
     run(main)
 
 
-def test_each_request_is_stated_with_its_error() -> None:
+def test_each_request_is_reported_with_its_error() -> None:
     async def main() -> None:
         destination = Strict({"e-01"})
         relay = Relay(destination)
         await asyncio.gather(*relay.submit(*NAMES[:3]))
-        told = [(fact.events, fact.error) for fact in relay.forwarded]
-        assert sorted(told, key=str) == [(1, None), (2, None), (3, "event name is empty")]
+        reported = [(fact.events, fact.error) for fact in relay.forwarded]
+        assert sorted(reported, key=str) == [(1, None), (2, None), (3, "event name is empty")]
         assert all(fact.seconds > 0.01 for fact in relay.forwarded)
         assert all(fact.size == fact.events * len(event("e-00").wire) for fact in relay.forwarded)
 
     run(main)
 
 
-def test_a_bug_in_a_destination_reaches_the_callers_and_blocks_nobody_else() -> None:
+def test_a_bug_in_a_destination_reaches_its_callers_and_blocks_no_other_event() -> None:
     async def main() -> None:
         destination = Scripted()
 
@@ -172,7 +172,7 @@ def test_a_bug_in_a_destination_reaches_the_callers_and_blocks_nobody_else() -> 
         assert all(isinstance(result, RuntimeError) for result in results)
         destination.answer = destination.honest
         assert isinstance(await relay.forwarder.submit(event("c")), Delivered)
-        assert relay.forwarder.state.in_hand == 0
+        assert relay.forwarder.state.in_flight == 0
 
     run(main)
 
@@ -184,12 +184,12 @@ def test_a_bug_in_a_destination_reaches_the_callers_and_blocks_nobody_else() -> 
     max_events=st.integers(2, 50),
     flaky=st.integers(0, 6),
 )
-def test_whatever_it_points_at_the_good_are_delivered_and_the_bad_are_not(
+def test_for_any_hint_good_events_are_delivered_and_bad_ones_are_not(
     bad: set[str], seed: int, max_events: int, flaky: int
 ) -> None:
     async def main() -> None:
-        def anything(events: Sequence[Event], offender: int) -> int | None:
-            anywhere: list[int | None] = [None, offender, *range(-1, len(events) + 1)]
+        def anything(events: Sequence[Event], bad_index: int) -> int | None:
+            anywhere: list[int | None] = [None, bad_index, *range(-1, len(events) + 1)]
             return chance.choice(anywhere)
 
         destination = Strict(bad, anything, max_events=max_events)
@@ -209,7 +209,7 @@ def test_whatever_it_points_at_the_good_are_delivered_and_the_bad_are_not(
             elif isinstance(outcome, Delivered):
                 assert name in destination.stored
             else:
-                # It was the one that the broken server hit alone while others passed.
+                # It failed alone on the flaky server while other events were accepted.
                 assert not isinstance(outcome, Reject)
 
     run(main)

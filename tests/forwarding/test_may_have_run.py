@@ -1,4 +1,4 @@
-"""What may have run: told of each event whose last word nobody heard, and of no other."""
+"""`may_have_run`: True for each event whose outcome is unknown, and for no other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.forwarding.strict import NAMES, Strict
 from tests.forwarding.virtual_time import run
 
 
-def test_a_reject_after_an_attempt_of_unknown_end_may_have_run() -> None:
+def test_a_reject_after_an_attempt_with_an_unknown_end_may_have_run() -> None:
     async def main() -> None:
         destination = Strict({"e-00"})
         relay = Relay(destination)
@@ -32,7 +32,7 @@ def test_a_reject_after_an_attempt_of_unknown_end_may_have_run() -> None:
     run(main)
 
 
-def test_an_event_that_the_destination_wants_later_may_have_run_until_it_is_delivered() -> None:
+def test_an_event_to_be_retried_may_have_run_until_it_is_delivered() -> None:
     async def main() -> None:
         destination = Scripted()
         relay = Relay(destination)
@@ -50,14 +50,14 @@ def test_an_event_that_the_destination_wants_later_may_have_run_until_it_is_deli
     run(main)
 
 
-def test_an_event_stored_before_the_offender_is_in_doubt_until_it_is_delivered() -> None:
+def test_an_event_before_the_refused_one_may_have_run_until_it_is_delivered() -> None:
     async def main() -> None:
         destination = Strict({"e-05"})
         relay = Relay(destination)
         tasks = relay.submit(*NAMES[:10])
         await asyncio.sleep(LATENCY / 2)
         destination.answer, destination.down = destination.honest, Failure(refused_connection)
-        await relay.change()  # what goes again is not taken, so that nothing is on the wire now
+        await relay.change()  # the retries are not accepted, so nothing is on the wire now
         assert [relay.forwarder.may_have_run(n) for n in NAMES[:10]] == [True] * 5 + [False] * 5
         destination.answer = destination.refuse
         await asyncio.gather(*tasks)
@@ -66,7 +66,7 @@ def test_an_event_stored_before_the_offender_is_in_doubt_until_it_is_delivered()
     run(main)
 
 
-def test_what_was_accepted_after_its_waiter_left_may_have_run_until_somebody_hears_of_it() -> None:
+def test_an_event_accepted_after_a_cancellation_may_have_run_until_a_caller_is_told() -> None:
     async def main() -> None:
         destination = Scripted()
         relay = Relay(destination)
@@ -77,14 +77,14 @@ def test_what_was_accepted_after_its_waiter_left_may_have_run_until_somebody_hea
         assert relay.forwarder.may_have_run("left"), "on the wire"
         await asyncio.sleep(LATENCY)
         assert destination.accepted == {"left"}
-        assert relay.forwarder.may_have_run("left"), "accepted, and nobody was told"
+        assert relay.forwarder.may_have_run("left"), "accepted, and no caller was told"
         await asyncio.gather(*relay.submit("left"))
         assert not relay.forwarder.may_have_run("left")
 
     run(main)
 
 
-def test_what_no_byte_was_sent_of_has_not_run() -> None:
+def test_an_event_of_which_no_byte_was_sent_has_not_run() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.down = Failure(refused_connection)

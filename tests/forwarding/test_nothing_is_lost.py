@@ -1,4 +1,4 @@
-"""For any script of answers, errors, cancellations and stops: no event is lost, none misjudged."""
+"""For any script of answers, errors, cancellations and stops, no event is lost or misjudged."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ outages = st.builds(
 
 
 class Watched(Scripted):
-    """Checks at each request what must hold at every moment."""
+    """Checks the invariants at each request."""
 
     def __init__(self, script: Sequence[Outage], poison: dict[str, Failure]) -> None:
         super().__init__(max_events=8)
@@ -129,10 +129,10 @@ def test_every_event_ends_as_it_should(
 
         for name, outcome in zip(names, outcomes, strict=True):
             check(name, outcome, destination, stopped=stops is not None)
-        assert relay.forwarder.state.in_hand == 0
-        assert destination.under_way == 0
-        told = [change.state == "closed" for change in relay.changes]
-        assert not any(a and b for a, b in itertools.pairwise(told))
+        assert relay.forwarder.state.in_flight == 0
+        assert destination.running == 0
+        closed = [change.state == "closed" for change in relay.changes]
+        assert not any(a and b for a, b in itertools.pairwise(closed))
         if stops is None and not down:
             patient = {n for n, c in zip(names, script, strict=True) if c.patience is None}
             assert patient - poison.keys() <= destination.accepted
@@ -146,7 +146,7 @@ async def call(relay: Relay, destination: Watched, name: str, caller: Caller) ->
         async with asyncio.timeout(caller.patience):
             return await relay.forwarder.submit(event(name))
     except TimeoutError:
-        # A request that was formed just before takes a moment to start.
+        # A request that was formed just before starts only after these iterations of the loop.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         if name not in destination.on_the_wire:

@@ -1,4 +1,4 @@
-"""Several destinations from the settings: each event goes to its own, at its own pace."""
+"""Several destinations opened from the settings: each with its own events, circuit and rate."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def settings(**variables: str) -> Any:
     return loaded.settings
 
 
-async def test_each_event_goes_to_its_own_and_an_outage_stays_where_it_is(
+async def test_each_event_goes_to_its_destination_and_an_outage_does_not_affect_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     argo, webhook = APIS["argo"](), APIS["webhook"]()
@@ -88,13 +88,13 @@ async def test_each_event_goes_to_its_own_and_an_outage_stays_where_it_is(
         ("bullmq", "RELAY_BULLMQ_QUEUE"),
     ],
 )
-def test_what_a_destination_needs_is_named(destination: str, needs: str) -> None:
-    told = missing(settings(RELAY_DESTINATION=destination))
-    assert any(sentence.startswith(needs) for sentence in told)
+def test_a_missing_setting_of_a_destination_is_named(destination: str, needs: str) -> None:
+    sentences = missing(settings(RELAY_DESTINATION=destination))
+    assert any(sentence.startswith(needs) for sentence in sentences)
 
 
 @pytest.mark.parametrize("routes", ["order/*=airplane", "order/*", "=argo"])
-def test_routes_to_nowhere_are_a_mistake(routes: str) -> None:
+def test_a_route_to_an_unknown_destination_is_an_error(routes: str) -> None:
     assert load({"RELAY_ROUTES": routes}).mistakes
 
 
@@ -107,7 +107,7 @@ def test_routes_to_nowhere_are_a_mistake(routes: str) -> None:
         ("webhook=2,300", 2.0, 300.0),
     ],
 )
-async def test_each_destination_has_a_rate_of_its_own(
+async def test_each_destination_has_its_own_rate(
     rate: str, webhook: float, argo: float | None
 ) -> None:
     chosen = settings(RELAY_ROUTES=ROUTES, RELAY_RATE_LIMIT=rate, RELAY_WEBHOOK_PRESET="zapier")
@@ -116,6 +116,6 @@ async def test_each_destination_has_a_rate_of_its_own(
 
 
 @pytest.mark.parametrize("rate", ["0", "fast", "airplane=3", ",", "webhook=1,webhook=2"])
-def test_what_is_no_rate_is_a_mistake(rate: str) -> None:
-    (told,) = load({"RELAY_RATE_LIMIT": rate}).mistakes
-    assert told.startswith("RELAY_RATE_LIMIT must be a number of events a second")
+def test_an_invalid_rate_setting_is_an_error(rate: str) -> None:
+    (mistake,) = load({"RELAY_RATE_LIMIT": rate}).mistakes
+    assert mistake.startswith("RELAY_RATE_LIMIT must be a number of events a second")

@@ -1,4 +1,4 @@
-"""Pacing: the rate is kept, the limit follows what the destination bears, and nobody is stuck."""
+"""Pacing: the rate is kept, the limit follows latency and overloads, and no request gets stuck."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from relay.forwarding.adaptive_limit import AdaptiveLimit
-from relay.forwarding.pacing import Paced, TokenBucket, parse_rates, rate_of
+from relay.forwarding.pacing import PacedDestination, TokenBucket, parse_rates, rate_of
 from relay.model.destination import Limits, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome
@@ -30,7 +30,7 @@ def event(number: int = 0) -> Event:
 
 
 class Destination:
-    """Answers when it is let; the most requests at once are kept."""
+    """Answers once `go` is set; `most` is the highest number of concurrent requests."""
 
     def __init__(self, in_flight: int = 4) -> None:
         self.limits = Limits(max_events=10, in_flight=in_flight)
@@ -53,7 +53,7 @@ class Destination:
         return [Delivered()] * len(events)
 
 
-def test_a_bucket_gives_a_seconds_worth_at_once_and_then_the_rate() -> None:
+def test_a_bucket_allows_one_seconds_worth_at_once_and_then_the_rate() -> None:
     clock = Clock()
     bucket = TokenBucket(10.0, clock=clock)
     assert [bucket.take(1) for _ in range(10)] == [0.0] * 10
@@ -64,20 +64,20 @@ def test_a_bucket_gives_a_seconds_worth_at_once_and_then_the_rate() -> None:
     assert bucket.take(100) == pytest.approx(10.0)
 
 
-async def test_a_rate_is_kept_over_any_time() -> None:
+async def test_the_rate_is_kept_over_time() -> None:
     clock = Clock()
     inner = Destination()
     inner.go.set()
     bucket = TokenBucket(5.0, clock=clock)
-    paced = Paced(inner, bucket=bucket, clock=clock, sleep=clock.sleep)
+    paced = PacedDestination(inner, bucket=bucket, clock=clock, sleep=clock.sleep)
     for number in range(50):
         await paced.send([event(number)])
     assert clock.now == pytest.approx((50 - 5) / 5.0)
 
 
-async def test_who_leaves_while_waiting_gives_the_tokens_and_the_turn_back() -> None:
+async def test_a_cancelled_request_returns_its_tokens_and_its_slot() -> None:
     inner = Destination(in_flight=1)
-    paced = Paced(inner, limit=AdaptiveLimit(1))
+    paced = PacedDestination(inner, limit=AdaptiveLimit(1))
     first, second, third = (asyncio.ensure_future(paced.send([event(i)])) for i in range(3))
     await asyncio.sleep(0)
     second.cancel()
@@ -87,9 +87,9 @@ async def test_who_leaves_while_waiting_gives_the_tokens_and_the_turn_back() -> 
     assert inner.most == 1
 
 
-async def test_there_are_never_more_at_once_than_the_limit() -> None:
+async def test_there_are_never_more_concurrent_requests_than_the_limit() -> None:
     inner = Destination(in_flight=8)
-    paced = Paced(inner, limit=AdaptiveLimit(8, first=3))
+    paced = PacedDestination(inner, limit=AdaptiveLimit(8, first=3))
     sends = [asyncio.ensure_future(paced.send([event(i)])) for i in range(20)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -98,10 +98,10 @@ async def test_there_are_never_more_at_once_than_the_limit() -> None:
     assert await asyncio.gather(*sends) == [[Delivered()]] * 20
 
 
-async def test_a_proven_failure_sends_those_that_wait_back_unsent() -> None:
+async def test_a_proven_failure_fails_waiting_requests_unsent() -> None:
     inner = Destination(in_flight=1)
     inner.error = Unavailable("too many", after=7.0, proven=True)
-    paced = Paced(inner, limit=AdaptiveLimit(1))
+    paced = PacedDestination(inner, limit=AdaptiveLimit(1))
     sends = [asyncio.ensure_future(paced.send([event(i)])) for i in range(5)]
     await asyncio.sleep(0)
     inner.go.set()
@@ -119,26 +119,26 @@ def rounds(limit: AdaptiveLimit, clock: Clock, count: int, latency: float) -> No
     for _ in range(count):
         for _ in range(limit.value):
             clock.now += latency / limit.value
-            limit.ended(latency, limit.value, complained=False)
+            limit.record(latency, limit.value, overloaded=False)
 
 
-def test_a_limit_grows_while_latency_is_usual_and_it_is_used_up() -> None:
+def test_the_limit_grows_while_latency_is_normal_and_it_is_fully_used() -> None:
     clock = Clock()
     limit = AdaptiveLimit(16, clock=clock)
     rounds(limit, clock, 60, 0.1)
     assert limit.value == 16
 
 
-def test_a_limit_that_nobody_needs_does_not_grow() -> None:
+def test_a_limit_that_is_not_used_up_does_not_grow() -> None:
     clock = Clock()
     limit = AdaptiveLimit(16, clock=clock)
     for _ in range(100):
         clock.now += 0.1
-        limit.ended(0.1, 1, complained=False)
+        limit.record(0.1, 1, overloaded=False)
     assert limit.value == 2
 
 
-def test_a_limit_falls_when_latency_grows_and_by_half_at_a_complaint() -> None:
+def test_the_limit_falls_when_latency_grows_and_halves_at_an_overload() -> None:
     clock = Clock()
     limit = AdaptiveLimit(16, first=16, clock=clock)
     rounds(limit, clock, 10, 0.1)
@@ -146,22 +146,22 @@ def test_a_limit_falls_when_latency_grows_and_by_half_at_a_complaint() -> None:
     fallen = limit.value
     assert fallen < 16
     clock.now += 1.0
-    limit.ended(0.1, 1, complained=True)
+    limit.record(0.1, 1, overloaded=True)
     assert limit.value <= fallen // 2 + 1
     for _ in range(20):
         clock.now += 1.0
-        limit.ended(0.1, 1, complained=True)
+        limit.record(0.1, 1, overloaded=True)
     assert limit.value == 1
 
 
-def test_a_destination_that_is_always_slow_is_not_overloaded() -> None:
+def test_a_destination_that_is_always_slow_does_not_count_as_overloaded() -> None:
     clock = Clock()
     limit = AdaptiveLimit(16, clock=clock)
     rounds(limit, clock, 60, 5.0)
     assert limit.value == 16
 
 
-def test_a_rate_is_for_all_destinations_or_for_those_that_are_named() -> None:
+def test_a_rate_is_for_all_destinations_or_for_named_ones() -> None:
     assert rate_of(parse_rates(["20"]), "argo") == 20.0
     rates = parse_rates(["webhook=0.5", " 300 "])
     assert rate_of(rates, "webhook") == 0.5
@@ -170,6 +170,6 @@ def test_a_rate_is_for_all_destinations_or_for_those_that_are_named() -> None:
 
 
 @pytest.mark.parametrize("texts", [["0"], ["-1"], ["inf"], ["nan"], ["x"], ["a="], ["1", "2"]])
-def test_what_is_no_rate_is_refused(texts: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"not rates|could not convert"):
+def test_an_invalid_rate_is_refused(texts: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"not a rate|could not convert"):
         parse_rates(texts)

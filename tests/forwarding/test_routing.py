@@ -1,4 +1,4 @@
-"""Routing: the first route that fits decides, and one outage holds up its own events only."""
+"""Routing: the first matching route decides, and an outage delays only its own events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def event(name: str, event_id: str = "e") -> Event:
 
 
 class Branch:
-    """A forwarder whose way opens when told."""
+    """A forwarder whose circuit closes when the test says so."""
 
     def __init__(self, name: str, *, is_open: bool = True) -> None:
         self.name = name
@@ -34,7 +34,7 @@ class Branch:
             reason="" if closed == "closed" else "down",
             setting=None,
             seconds=1.0,
-            in_hand=1,
+            in_flight=1,
             last_error=None,
         )
 
@@ -56,7 +56,7 @@ class Branch:
         self.stopped = deadline
 
 
-def router(*branches: Branch, held: int = 2) -> Router:
+def router_of(*branches: Branch, held: int = 2) -> Router:
     routes = parse_routes(["order/*=a", "user/?=b", "*/late=b"])
     by_name = {branch.name: branch for branch in branches}
     return Router(RouteTable(routes), by_name, held=held, release=900.0)
@@ -66,51 +66,51 @@ def router(*branches: Branch, held: int = 2) -> Router:
     ("name", "destination"),
     [("order/placed", "a"), ("order/late", "a"), ("user/x", "b"), ("x/late", "b")],
 )
-async def test_the_first_route_that_fits_decides(name: str, destination: str) -> None:
-    outcome = await router(Branch("a"), Branch("b")).submit(event(name))
+async def test_the_first_matching_route_decides(name: str, destination: str) -> None:
+    outcome = await router_of(Branch("a"), Branch("b")).submit(event(name))
     assert outcome == Delivered(destination)
 
 
 @pytest.mark.parametrize("name", ["Order/placed", "user/xy", "other", "prefix-order/x"])
-async def test_an_event_that_fits_no_route_is_rejected(name: str) -> None:
-    outcome = await router(Branch("a"), Branch("b")).submit(event(name))
+async def test_an_event_that_matches_no_route_is_rejected(name: str) -> None:
+    outcome = await router_of(Branch("a"), Branch("b")).submit(event(name))
     assert isinstance(outcome, Reject)
     assert outcome.code == "no_route"
 
 
 @pytest.mark.parametrize("text", ["order/*", "=a", "order/*=", ""])
-def test_what_is_no_route_is_refused(text: str) -> None:
+def test_an_invalid_route_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a route"):
         parse_routes([text])
 
 
-async def test_an_outage_holds_so_many_of_its_own_and_nobody_elses() -> None:
+async def test_an_outage_holds_a_limited_number_of_its_own_events_and_no_others() -> None:
     down = Branch("a", is_open=False)
-    way = router(down, Branch("b"))
-    held = [asyncio.ensure_future(way.submit(event("order/x", str(i)))) for i in range(2)]
+    router = router_of(down, Branch("b"))
+    held = [asyncio.ensure_future(router.submit(event("order/x", str(i)))) for i in range(2)]
     await asyncio.sleep(0)
-    assert await way.submit(event("order/x", "past")) == Retry(
-        "a is unavailable and enough waits for it", 900.0
+    assert await router.submit(event("order/x", "past")) == Retry(
+        "a is unavailable and holds enough events", 900.0
     )
-    assert await way.submit(event("user/x")) == Delivered("b")
-    assert way.accepting
-    assert way.state.circuit == "open"
-    assert way.state.reason == "a: down"
-    assert way.state.in_hand == 2
+    assert await router.submit(event("user/x")) == Delivered("b")
+    assert router.accepting
+    assert router.state.circuit == "open"
+    assert router.state.reason == "a: down"
+    assert router.state.in_flight == 2
     down.opened.set()
     assert await asyncio.gather(*held) == [Delivered("a")] * 2
-    assert await way.submit(event("order/x", "later")) == Delivered("a")
+    assert await router.submit(event("order/x", "later")) == Delivered("a")
 
 
-async def test_with_all_of_them_down_it_waits_for_the_first_that_is_back() -> None:
+async def test_with_all_destinations_down_it_waits_for_the_first_to_recover() -> None:
     a, b = Branch("a", is_open=False), Branch("b", is_open=False)
-    way = router(a, b)
-    assert not way.accepting
-    waiting = asyncio.ensure_future(way.wait_accepting())
+    router = router_of(a, b)
+    assert not router.accepting
+    waiting = asyncio.ensure_future(router.wait_accepting())
     await asyncio.sleep(0)
     b.opened.set()
     await waiting
-    assert way.may_have_run("b")
-    assert not way.may_have_run("c")
-    await way.stop(3.0)
+    assert router.may_have_run("b")
+    assert not router.may_have_run("c")
+    await router.stop(3.0)
     assert (a.stopped, b.stopped) == (3.0, 3.0)

@@ -1,4 +1,4 @@
-"""Stopping: what is on the wire is finished in time, the rest is returned at once."""
+"""Stopping: requests on the wire may finish in time, all other events are returned at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.forwarding.strict import NAMES
 from tests.forwarding.virtual_time import now, run
 
 
-def test_stopping_finishes_what_is_on_the_wire_and_returns_the_rest() -> None:
+def test_stopping_finishes_requests_on_the_wire_and_returns_the_rest() -> None:
     async def main() -> None:
         destination = Scripted(max_events=2)
         relay = Relay(destination)
@@ -30,7 +30,7 @@ def test_stopping_finishes_what_is_on_the_wire_and_returns_the_rest() -> None:
     run(main)
 
 
-def test_stopping_cuts_off_what_is_on_the_wire_at_the_deadline() -> None:
+def test_stopping_cancels_requests_on_the_wire_at_the_deadline() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.poison["hangs"] = Failure(bad_gateway, 1_000.0)
@@ -40,13 +40,13 @@ def test_stopping_cuts_off_what_is_on_the_wire_at_the_deadline() -> None:
         await relay.forwarder.stop(20.0)
         assert now() == pytest.approx(21)
         assert await task == Retry("stopping")
-        assert destination.under_way == 0
+        assert destination.running == 0
         assert relay.forwarder.may_have_run("hangs")
 
     run(main)
 
 
-def test_stopping_during_an_outage_returns_what_is_held_at_once() -> None:
+def test_stopping_during_an_outage_returns_held_events_at_once() -> None:
     async def main() -> None:
         destination = Scripted()
         destination.down = Failure(bad_gateway)

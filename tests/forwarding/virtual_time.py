@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Deadlock(AssertionError):
-    """Everybody waits and no timer is set: this would hang for ever."""
+    """Every task waits and no timer is set, so the test would hang for ever."""
 
 
 class _Selector(selectors.SelectSelector):
@@ -41,7 +41,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run to the end on virtual time; fail when a task's exception went unseen."""
+    """Run to the end on virtual time; fail when a task's exception was never retrieved."""
     unseen: list[dict[str, Any]] = []
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.get_loop().set_exception_handler(lambda _, context: unseen.append(context))

@@ -53,7 +53,7 @@ class Outage:
 
 REFUSED = Outage(lambda: Unavailable("refused", proven=True, not_accepted=True), 0.01)
 SILENT = Outage(lambda: Unavailable("no answer in 30 s"), clocks.REQUEST_TIMEOUT)
-BAD_GATEWAY = Outage(lambda: Unavailable("502: not in the event API's own words"), 0.05)
+BAD_GATEWAY = Outage(lambda: Unavailable("502: no error message of the event API"), 0.05)
 FORBIDDEN = Outage(
     lambda: Unavailable("403", setting="RELAY_INNGEST_EVENT_KEY", not_accepted=True), 0.05
 )

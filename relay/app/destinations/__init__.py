@@ -1,4 +1,4 @@
-"""The destinations beside Inngest, wired: one file each, from its own group of settings."""
+"""Destinations opened from the settings. A new destination is added in `opening` and `traits`."""
 
 from relay.app.destinations.opening import open_orchestrator
 

@@ -1,4 +1,4 @@
-"""A secret of a destination: set outright, or looked up where the settings say it is kept."""
+"""What a destination is connected with: its secrets, its HTTP endpoint and its TLS context."""
 
 from __future__ import annotations
 
@@ -13,28 +13,43 @@ import httpx
 
 from relay.aws.errors import AwsError
 from relay.aws.secrets import Secret
-from relay.destinations.http_clients import OnlyPublic
-from relay.destinations.http_endpoint import HttpPeer
+from relay.destinations.http_clients import PublicAddressResolver
+from relay.destinations.http_endpoint import HttpEndpoint
 from relay.destinations.single_event import Starter
 from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.settings.model import Settings
 
+OnConflict: TypeAlias = Callable[[Event], None]
+"""Called with an event whose id was used for other content."""
+
 RegisterSecret: TypeAlias = Callable[[str], None]
-"""Hears each secret that was looked up, to keep it out of what is told."""
+"""Called with each secret that was looked up, so that logs and output redact it."""
 
 
 def ignore_secret(_secret: str) -> None:
-    """Where nothing is told, nothing needs to be kept out of it."""
+    """A `RegisterSecret` for callers that print nothing."""
 
 
-class KeptSecret:
-    """The secret of a setting, or of the one named like it with `_secret` behind."""
+async def nothing() -> None:
+    """A refresh for a destination without looked-up secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedStarter:
+    """A starter, and the function that looks its secrets up again."""
+
+    starter: Starter
+    refresh: Callable[[], Awaitable[None]] = nothing
+
+
+class SecretSetting:
+    """The secret that a setting holds, or that its `…_secret` setting says where to look up."""
 
     def __init__(
         self, settings: Settings, name: str, register_secret: RegisterSecret = ignore_secret
     ) -> None:
-        self._learn = register_secret
+        self._register_secret = register_secret
         given = getattr(settings, name)
         reference = getattr(settings, f"{name}_secret")
         self._variable = f"RELAY_{name.upper()}_SECRET"
@@ -42,7 +57,7 @@ class KeptSecret:
         self._secret = Secret(reference, max_age=settings.secret_max_age) if reference else None
 
     async def value(self) -> str:
-        """The secret as it is now, empty where there is none.
+        """The current secret, empty if there is none.
 
         Raises:
             Unavailable: it cannot be looked up; nothing was sent.
@@ -53,8 +68,8 @@ class KeptSecret:
         """Look it up again, past the cache."""
         await self._look_up(fresh=True)
 
-    async def bearer(self) -> str:
-        """The value of an Authorization header with it, empty where there is none.
+    async def authorization(self) -> str:
+        """The value of an Authorization header with the secret, empty if there is none.
 
         Raises:
             Unavailable: as `value`.
@@ -73,13 +88,13 @@ class KeptSecret:
                 proven=True,
                 not_accepted=True,
             ) from error
-        for told in (found, authorization(found).partition(" ")[2], found.rpartition(":")[2]):
-            self._learn(told)
+        for secret in (found, authorization(found).partition(" ")[2], found.rpartition(":")[2]):
+            self._register_secret(secret)
         return found
 
 
 def authorization(secret: str) -> str:
-    """The header for what people have: `Bearer x` as it is, `user:password`, or a bare token."""
+    """The Authorization header for `Bearer x` or `Basic x`, `user:password`, or a bare token."""
     if not secret or secret.lower().startswith(("bearer ", "basic ")):
         return secret
     if ":" in secret:
@@ -87,23 +102,7 @@ def authorization(secret: str) -> str:
     return f"Bearer {secret}"
 
 
-Conflict: TypeAlias = Callable[[Event], None]
-"""Called with an event whose id was used for another content."""
-
-
-async def nothing() -> None:
-    """There is no secret to look up again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A starter and what looks its secrets up again."""
-
-    starter: Starter
-    refresh: Callable[[], Awaitable[None]] = nothing
-
-
-async def peer(
+async def open_endpoint(
     stack: AsyncExitStack,
     settings: Settings,
     url: str,
@@ -111,10 +110,10 @@ async def peer(
     *,
     hide_path: bool = False,
     tls: ssl.SSLContext | None = None,
-    resolve: OnlyPublic | None = None,
-) -> HttpPeer:
-    """The server of the URL, for as long as the stack is open; see `HttpPeer`."""
-    found = HttpPeer(
+    resolve: PublicAddressResolver | None = None,
+) -> HttpEndpoint:
+    """The endpoint at the URL, open for as long as the stack is; see `HttpEndpoint`."""
+    endpoint = HttpEndpoint(
         url,
         setting,
         timeout=settings.request_timeout,
@@ -123,23 +122,23 @@ async def peer(
         tls=tls,
         resolve=resolve,
     )
-    return await stack.enter_async_context(found)
+    return await stack.enter_async_context(endpoint)
 
 
-def tls(
-    certificate: str | None = None, private_key: str | None = None, authority: str | None = None
+def tls_context(
+    cert_file: str | None = None, key_file: str | None = None, ca_file: str | None = None
 ) -> ssl.SSLContext | None:
-    """How to talk TLS with these files; None for the usual way.
+    """The TLS context for these PEM files; None for the default one.
 
     Raises:
-        OSError: one of them cannot be read, or is none (`ssl.SSLError`).
+        OSError: a file cannot be read or is invalid (`ssl.SSLError`).
     """
-    if not certificate and not authority:
+    if not cert_file and not ca_file:
         return None
-    if authority:
-        context = ssl.create_default_context(cafile=authority)
+    if ca_file:
+        context = ssl.create_default_context(cafile=ca_file)
     else:
         context = httpx.create_ssl_context(trust_env=False)
-    if certificate:
-        context.load_cert_chain(certificate, private_key, password="")
+    if cert_file:
+        context.load_cert_chain(cert_file, key_file, password="")
     return context

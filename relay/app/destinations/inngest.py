@@ -1,4 +1,4 @@
-"""The destination that the settings name, with its keys and what a probe looks up again."""
+"""Opens the Inngest destination from the settings, with its keys and confirm mode."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from pydantic import SecretStr
 from relay.app.destinations.connections import RegisterSecret
 from relay.aws.errors import AwsError
 from relay.aws.secrets import Secret
-from relay.destinations.inngest.confirm import Confirmed
+from relay.destinations.inngest.confirm import ConfirmedInngest
 from relay.destinations.inngest.confirmations import Confirmations
 from relay.destinations.inngest.event_api import Inngest
 from relay.destinations.inngest.read_back import ReadBack
 from relay.model.destination import Destination, Limits, Unavailable
 from relay.settings.model import Settings
 
-READING = 10.0
-"""Seconds for one look-up of what is stored."""
+READ_TIMEOUT = 10.0
+"""Seconds for one read-back request."""
 
-FINDING = 15.0
-"""Seconds for finding events whose request got no answer."""
+SEARCH_TIMEOUT = 15.0
+"""Seconds to search for events whose request got no answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A destination; `refresh` looks its secrets up again, for a probe after a refusal."""
+class OpenedInngest:
+    """A destination; `refresh` looks its keys up again, before a probe while halted."""
 
     destination: Destination
     refresh: Callable[[], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
-async def open_destination(
+async def open_inngest(
     settings: Settings, register_secret: RegisterSecret
-) -> AsyncIterator[Opened]:
-    """The destination, for as long as the block runs. Nobody is called yet.
+) -> AsyncIterator[OpenedInngest]:
+    """The destination, for as long as the block runs. No request is sent yet.
 
-    `learn` hears each key that was looked up.
+    `register_secret` is called with each key that was looked up.
     """
-    # A server of one's own takes any event key, and the path needs one.
+    # A self-hosted server accepts any event key, and the path needs one.
     event_key = _Key(
         "event", settings.inngest_event_key or SecretStr("relay"), settings, register_secret
     )
     inngest = Inngest(
         settings.inngest_url,
-        event_key.sure,
+        event_key.value_or_empty,
         env=settings.inngest_env,
         limits=Limits(max_events=settings.batch_events, max_bytes=settings.batch_bytes),
         timeout=settings.request_timeout,
@@ -57,7 +57,7 @@ async def open_destination(
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(inngest)
         if not settings.confirms:
-            yield Opened(inngest, event_key.refresh)
+            yield OpenedInngest(inngest, event_key.refresh)
             return
         signing_key = _Key("signing", settings.inngest_signing_key, settings, register_secret)
 
@@ -65,28 +65,28 @@ async def open_destination(
             await event_key.refresh()
             await signing_key.refresh()
 
-        yield Opened(await _confirmed(inngest, signing_key, settings, stack), refresh)
+        yield OpenedInngest(await _confirmed(inngest, signing_key, settings, stack), refresh)
 
 
 async def _confirmed(
     inngest: Inngest, key: _Key, settings: Settings, stack: contextlib.AsyncExitStack
 ) -> Destination:
-    reading = ReadBack(
+    reader = ReadBack(
         settings.inngest_url,
         key.value,
         cloud=settings.cloud,
         env=settings.inngest_env,
-        timeout=min(READING, settings.confirm_deadline),
+        timeout=min(READ_TIMEOUT, settings.confirm_deadline),
     )
-    await stack.enter_async_context(reading)
-    confirmations = Confirmations(reading, deadline=settings.confirm_deadline)
+    await stack.enter_async_context(reader)
+    confirmations = Confirmations(reader, deadline=settings.confirm_deadline)
     await stack.enter_async_context(confirmations)
-    patience = min(FINDING, settings.confirm_deadline)
-    return Confirmed(inngest, confirmations, reading, patience=patience)
+    search_timeout = min(SEARCH_TIMEOUT, settings.confirm_deadline)
+    return ConfirmedInngest(inngest, confirmations, reader, search_timeout=search_timeout)
 
 
 class _Key:
-    """A key that is set, or looked up where the settings say it is kept."""
+    """The key that a setting holds, or that its `…_secret` setting says where to look up."""
 
     def __init__(
         self,
@@ -98,20 +98,20 @@ class _Key:
         reference: str | None = getattr(settings, f"inngest_{kind}_key_secret")
         self._kind = kind
         self._variable = f"RELAY_INNGEST_{kind.upper()}_KEY_SECRET"
-        self._learn = register_secret
+        self._register_secret = register_secret
         self._given = given.get_secret_value() if given else None
         self._secret = Secret(reference, max_age=settings.secret_max_age) if reference else None
 
     async def value(self) -> str | None:
-        """The key as it is now, None where there is none.
+        """The current key, None if there is none.
 
         Raises:
             Unavailable: it cannot be looked up; nothing was sent.
         """
         return await self._look_up(fresh=False)
 
-    async def sure(self) -> str:
-        """The same, empty where there is none."""
+    async def value_or_empty(self) -> str:
+        """The current key, empty if there is none. Raises as `value` does."""
         return await self.value() or ""
 
     async def refresh(self) -> None:
@@ -130,5 +130,5 @@ class _Key:
                 proven=True,
                 not_accepted=True,
             ) from error
-        self._learn(found)
+        self._register_secret(found)
         return found

@@ -1,16 +1,33 @@
-"""Opens the destination of a name."""
+"""Opens a destination other than Inngest by its name, from its group of settings."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import TypeVar
 
-from relay.app.destinations import starters, temporal, webhook
-from relay.app.destinations.connections import Conflict, RegisterSecret, Started, ignore_secret
+from relay.app.destinations import temporal, webhook
+from relay.app.destinations.connections import (
+    OnConflict,
+    OpenedStarter,
+    RegisterSecret,
+    SecretSetting,
+    ignore_secret,
+    open_endpoint,
+    tls_context,
+)
+from relay.aws.errors import AwsError
 from relay.aws.session import SharedSession
-from relay.destinations.single_event import OneByOne
+from relay.aws.step_functions import StartedExecution, StateMachineClient
+from relay.destinations.argo import ARGO_URL, Argo
+from relay.destinations.bullmq import BullMQ
+from relay.destinations.prefect import PREFECT_URL, Prefect
+from relay.destinations.single_event import SingleEventDestination
+from relay.destinations.step_functions import Execution, StatesError, StepFunctions
 from relay.settings.model import Settings
+
+T = TypeVar("T")
 
 
 @contextlib.asynccontextmanager
@@ -18,41 +35,137 @@ async def open_orchestrator(
     name: str,
     settings: Settings,
     session: SharedSession,
-    conflict: Conflict,
+    on_conflict: OnConflict,
     register_secret: RegisterSecret = ignore_secret,
-) -> AsyncIterator[tuple[OneByOne, Callable[[], Awaitable[None]]]]:
-    """The destination and what a probe looks up again, for as long as the block runs.
+) -> AsyncIterator[tuple[SingleEventDestination, Callable[[], Awaitable[None]]]]:
+    """The destination, for as long as the block runs, and a function that refreshes its secrets.
 
-    `conflict` hears of an event whose id was used for another content, `learn` each secret that was
-    looked up.
+    `on_conflict` is called with an event whose id was used for other content, `register_secret`
+    with each secret that was looked up.
 
     Raises:
-        OSError: a certificate's file cannot be read.
+        OSError: a certificate file cannot be read.
     """
     async with AsyncExitStack() as stack:
-        started = await _started(name, settings, stack, session, conflict, register_secret)
-        yield OneByOne(started.starter, settings.request_concurrency), started.refresh
+        opened = await _open_starter(name, settings, stack, session, on_conflict, register_secret)
+        yield SingleEventDestination(opened.starter, settings.request_concurrency), opened.refresh
 
 
-async def _started(
+async def _open_starter(
     name: str,
     settings: Settings,
     stack: AsyncExitStack,
     session: SharedSession,
-    conflict: Conflict,
+    on_conflict: OnConflict,
     register_secret: RegisterSecret,
-) -> Started:
+) -> OpenedStarter:
     match name:
         case "step-functions":
-            return starters.step_functions(settings, session, conflict)
+            return _open_step_functions(settings, session, on_conflict)
         case "temporal":
-            return temporal.started(settings, register_secret)
+            return temporal.open_starter(settings, register_secret)
         case "prefect":
-            return await starters.prefect(settings, stack, register_secret)
+            return await _open_prefect(settings, stack, register_secret)
         case "argo":
-            return await starters.argo(settings, stack, conflict, register_secret)
+            return await _open_argo(settings, stack, on_conflict, register_secret)
         case "webhook":
-            return webhook.started(settings, stack, register_secret)
+            return webhook.open_starter(settings, stack, register_secret)
         case "bullmq":
-            return await starters.bullmq(settings, stack)
+            return await _open_bullmq(settings, stack)
     raise AssertionError(f"no destination is called {name}")
+
+
+async def _open_argo(
+    settings: Settings,
+    stack: AsyncExitStack,
+    on_conflict: OnConflict,
+    register_secret: RegisterSecret,
+) -> OpenedStarter:
+    token = SecretSetting(settings, "argo_token", register_secret)
+    tls = tls_context(ca_file=settings.argo_ca_file)
+    starter = Argo(
+        await open_endpoint(stack, settings, settings.argo_url or "", ARGO_URL, tls=tls),
+        settings.argo_namespace,
+        settings.argo_template or "",
+        credential=token.authorization,
+        kind="ClusterWorkflowTemplate" if settings.argo_cluster_template else "WorkflowTemplate",
+        parameter=settings.argo_parameter,
+        what=settings.content,
+        on_conflict=on_conflict,
+    )
+    return OpenedStarter(starter, token.refresh)
+
+
+async def _open_prefect(
+    settings: Settings, stack: AsyncExitStack, register_secret: RegisterSecret
+) -> OpenedStarter:
+    key = SecretSetting(settings, "prefect_api_key", register_secret)
+    starter = Prefect(
+        await open_endpoint(stack, settings, settings.prefect_api_url or "", PREFECT_URL),
+        settings.prefect_deployment or "",
+        credential=key.authorization,
+        parameter=settings.prefect_parameter,
+        what=settings.content,
+    )
+    return OpenedStarter(starter, key.refresh)
+
+
+async def _open_bullmq(settings: Settings, stack: AsyncExitStack) -> OpenedStarter:
+    url = settings.bullmq_url.get_secret_value() if settings.bullmq_url else ""
+    starter = BullMQ(
+        url,
+        settings.bullmq_queue or "",
+        prefix=settings.bullmq_prefix,
+        attempts=settings.bullmq_attempts,
+        job_retention=settings.bullmq_job_retention,
+        what=settings.content,
+        timeout=settings.request_timeout,
+        in_flight=settings.request_concurrency,
+    )
+    return OpenedStarter(await stack.enter_async_context(starter))
+
+
+def _open_step_functions(
+    settings: Settings, session: SharedSession, on_conflict: OnConflict
+) -> OpenedStarter:
+    client = StateMachineClient(session, settings.step_functions_arn or "")
+    starter = StepFunctions(
+        AwsStateMachine(client),
+        express=settings.step_functions_allow_express,
+        timeout=settings.request_timeout,
+        what=settings.content,
+        on_conflict=on_conflict,
+    )
+    return OpenedStarter(starter)
+
+
+class AwsStateMachine:
+    """Adapts the AWS client to the destination's `StateMachine`, results and errors included."""
+
+    def __init__(self, client: StateMachineClient) -> None:
+        self._client = client
+
+    async def is_express(self) -> bool:
+        """Whether it is of type EXPRESS."""
+        return await _translated(self._client.is_express())
+
+    async def start(self, name: str, text: str) -> Execution:
+        """Start an execution of this name with this input."""
+        return _execution(await _translated(self._client.start(name, text)))
+
+    async def look_up(self, name: str) -> Execution:
+        """The execution of this name."""
+        return _execution(await _translated(self._client.look_up(name)))
+
+
+async def _translated(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except AwsError as error:
+        raise StatesError(
+            error.code, error.kind, error.sentence, variable=error.variable
+        ) from error
+
+
+def _execution(started: StartedExecution) -> Execution:
+    return Execution(started.arn, started.started_at, started.text)

@@ -1,4 +1,4 @@
-"""Temporal, wired: the client that follows its key, and the entity that a signal is for."""
+"""Opens the Temporal destination: a client that follows its API key, and signals if configured."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Any
 
 import jmespath  # type: ignore[import-untyped] # it ships no types
 
-from relay.app.destinations.connections import KeptSecret, RegisterSecret, Started
+from relay.app.destinations.connections import OpenedStarter, RegisterSecret, SecretSetting
 from relay.destinations.temporal import Client, Signal, Temporal, connect, traits
 from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.settings.model import Settings
 
 
-def started(settings: Settings, register_secret: RegisterSecret) -> Started:
-    """Starts or signals the workflows that the settings name."""
-    client = KeyedClient(settings, KeptSecret(settings, "temporal_api_key", register_secret))
+def open_starter(settings: Settings, register_secret: RegisterSecret) -> OpenedStarter:
+    """The starter that starts or signals the workflows that the settings name."""
+    client = ReconnectingClient(
+        settings, SecretSetting(settings, "temporal_api_key", register_secret)
+    )
     signal = _signal(settings)
     starter = Temporal(
         client.connected,
@@ -29,22 +31,22 @@ def started(settings: Settings, register_secret: RegisterSecret) -> Started:
         what=settings.content,
         timeout=settings.request_timeout,
     )
-    return Started(starter, client.refresh)
+    return OpenedStarter(starter, client.refresh)
 
 
-class KeyedClient:
-    """The client, made at the first call, and anew after its key was looked up again."""
+class ReconnectingClient:
+    """The client, connected at the first call, and again after its key changed or was refreshed."""
 
-    def __init__(self, settings: Settings, key: KeptSecret) -> None:
+    def __init__(self, settings: Settings, key: SecretSetting) -> None:
         self._settings = settings
         self._key = key
         self._client: tuple[str, Client] | None = None
 
     async def connected(self) -> Client:
-        """The client with the key as it is now.
+        """The client with the current key.
 
         Raises:
-            Unavailable: the key cannot be looked up, or a certificate's file cannot be read.
+            Unavailable: the key cannot be looked up, or a certificate file cannot be read.
         """
         key = await self._key.value()
         if self._client is None or self._client[0] != key:
@@ -52,43 +54,43 @@ class KeyedClient:
         return self._client[1]
 
     async def refresh(self) -> None:
-        """Look the key up again; connections are made anew."""
+        """Look the key up again and reconnect at the next call."""
         await self._key.refresh()
         self._client = None
 
     async def _connect(self, key: str) -> Client:
         settings = self._settings
-        certificate = _read(settings, "temporal_cert_file")
-        private_key = _read(settings, "temporal_key_file")
+        certificate = _read_file(settings, "temporal_cert_file")
+        private_key = _read_file(settings, "temporal_key_file")
         return await connect(
             settings.temporal_address or "",
             settings.temporal_namespace,
             api_key=key,
             tls=settings.temporal_tls,
             certificate=(certificate, private_key) if certificate and private_key else None,
-            authority=_read(settings, "temporal_ca_file"),
+            ca=_read_file(settings, "temporal_ca_file"),
         )
 
 
 def _signal(settings: Settings) -> Signal | None:
     name, path = settings.temporal_signal, settings.temporal_workflow_id_path
-    return Signal(name=name, entity=_entity(path)) if name and path else None
+    return Signal(name=name, workflow_id=_workflow_id(path)) if name and path else None
 
 
-def _entity(path: str) -> Callable[[Event], str | None]:
+def _workflow_id(path: str) -> Callable[[Event], str | None]:
     compiled: Any = jmespath.compile(path)
 
-    def found(event: Event) -> str | None:
+    def find(event: Event) -> str | None:
         value = compiled.search(json.loads(event.wire))
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
         return value if isinstance(value, str) else None
 
-    return found
+    return find
 
 
-def _read(settings: Settings, name: str) -> bytes | None:
-    """The file that the setting names, None where it names none. It may have been renewed."""
+def _read_file(settings: Settings, name: str) -> bytes | None:
+    """The content of the file that the setting names, read anew: it may have been renewed."""
     path = getattr(settings, name)
     if path is None:
         return None

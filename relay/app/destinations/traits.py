@@ -1,4 +1,4 @@
-"""What each destination promises, told from the settings alone: nobody is opened or asked."""
+"""The traits of each destination, from the settings alone: no connection is opened."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relay.settings.model import Settings
 
 
 def traits_lookup(settings: Settings) -> Callable[[str], Traits | None]:
-    """What the destination of events of a name promises; None for a name that fits no route."""
+    """A function from an event's name to its destination's traits; None if no route matches."""
     by_destination = {name: traits_of(settings, name) for name in settings.destinations}
     if not settings.routes:
         return lambda _name: by_destination[settings.destination]
@@ -26,12 +26,12 @@ def traits_lookup(settings: Settings) -> Callable[[str], Traits | None]:
 
 
 def traits_of(settings: Settings, name: str) -> Traits:
-    """What the destination of this name promises."""
+    """The traits of the destination of this name."""
     return _TRAITS[name](settings)
 
 
 def _inngest(settings: Settings) -> Traits:
-    """Ids for 24 hours, which nobody is told of (measured)."""
+    """Inngest deduplicates ids for 24 hours and does not report a duplicate (measured)."""
     return Traits(
         name="Inngest",
         recognised_by="the event's id",

@@ -1,9 +1,9 @@
-"""What an answer of Inngest's event API means.
+"""Interprets the answers of Inngest's event API as outcomes.
 
-Measured on self-hosted servers: a 400 stands for every error after the key was checked, theirs
-included, a wrong path answers 200 with a web page, and an array that was cut answers 200 for its
-first part. So only one shape of answer is a success, and only sentences that can have no other
-cause reject an event.
+Measured on self-hosted servers: a 400 stands for every error after the key was checked, including
+the server's own; a wrong path answers 200 with a web page; a truncated array answers 200 for its
+first part. So only one form of answer is a success, and an event is rejected only for error
+messages that can have no other cause.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _INVALID = re.compile(
     r"event name is (empty|reserved)|timestamp is (before|after) |json: cannot unmarshal ",
     re.IGNORECASE,
 )
-_SHOWN = 200
+_ERROR_CHARACTERS = 200
 
-_UNTAKEN = frozenset(
+_NOT_ACCEPTED = frozenset(
     {
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.FORBIDDEN,
@@ -41,12 +41,12 @@ _UNTAKEN = frozenset(
         HTTPStatus.TOO_MANY_REQUESTS,
     }
 )
-"""Answers that are given before any event is looked at."""
+"""Statuses that the server returns before it reads any event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer; `text` holds no secret, and is cut where it was too long to be an API's."""
+    """One answer; secrets in `text` are redacted, and a text too long for the API is truncated."""
 
     status: int
     text: str
@@ -54,7 +54,7 @@ class Answer:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The body's JSON object; empty where it is none."""
+        """The body's JSON object; empty if it is none."""
         try:
             value = json.loads(self.text)
         except (ValueError, RecursionError):
@@ -63,17 +63,17 @@ class Answer:
 
     @property
     def error(self) -> str:
-        """The API's own sentence about what went wrong, or an empty one."""
+        """The API's error message, or an empty string."""
         error = self.fields.get("error")
-        return " ".join(error.split())[:_SHOWN] if isinstance(error, str) else ""
+        return " ".join(error.split())[:_ERROR_CHARACTERS] if isinstance(error, str) else ""
 
 
-def read(answer: Answer, count: int, now: float) -> Sequence[Outcome]:
+def interpret(answer: Answer, count: int, now: float) -> Sequence[Outcome]:
     """The outcomes of the `count` events that were sent; `now` is the time of day for dates.
 
     Raises:
-        Unavailable: the answer is not one to these events, or not proven to be.
-        Refused: one of several events, or their size, is at fault.
+        Unavailable: the answer does not prove an outcome for these events.
+        Refused: one of several events, or their total size, is at fault.
     """
     after = retry_after(answer.headers.get("retry-after"), now)
     match answer.status:
@@ -90,20 +90,21 @@ def _accepted(answer: Answer, count: int) -> list[Outcome]:
     fields = answer.fields
     ids = fields.get("ids")
     if not fields:
-        raise _unlike("200 with a body that is not the event API's")
+        raise _no_success("200 with a body that is not the event API's")
     if fields.get("status") != HTTPStatus.OK or fields.get("error"):
-        raise _unlike(f"200 and an error in the body: {answer.error or 'none told'}")
+        raise _no_success(f"200 with an error in the body: {answer.error or 'no message'}")
     if not isinstance(ids, list) or len(ids) != count:
-        raise _unlike(f"200 for {len(ids) if isinstance(ids, list) else 'no'} events of {count}")
-    if not all(isinstance(one, str) and one for one in ids):
-        raise _unlike("200 without an id for each event")
-    return [Delivered(one) for one in ids]
+        ids_count = len(ids) if isinstance(ids, list) else "no"
+        raise _no_success(f"200 with ids for {ids_count} of {count} events")
+    if not all(isinstance(event_id, str) and event_id for event_id in ids):
+        raise _no_success("200 without an id for each event")
+    return [Delivered(event_id) for event_id in ids]
 
 
 def _bad_request(answer: Answer, count: int, after: float | None) -> list[Outcome]:
     error = answer.error
     if not error:
-        # A proxy's 400, such as for plain HTTP on a port for TLS, comes without the API's body.
+        # A proxy's 400, such as for plain HTTP on a TLS port, has no body of the API.
         raise Unavailable("400 that is not the event API's", setting=URL, after=after)
     if count > 1:
         raise Refused(f"400: {error}", suspect=_suspect(answer.fields.get("ids"), count))
@@ -115,7 +116,7 @@ def _bad_request(answer: Answer, count: int, after: float | None) -> list[Outcom
 
 
 def _suspect(ids: Any, count: int) -> int | None:
-    """The event after those that the answer says to have stored."""
+    """The position of the event after those that the answer reports as stored."""
     if not isinstance(ids, list):
         return None
     stored = sum(bool(one) for one in ids)
@@ -126,23 +127,23 @@ def _too_large(answer: Answer, count: int) -> list[Outcome]:
     if count > 1:
         raise Refused("413: the request is too large", not_accepted=True)
     detail = f": {answer.error}" if answer.error else ""
-    return [Reject(TOO_LARGE, f"the event alone is too large a request for Inngest{detail}")]
+    return [Reject(TOO_LARGE, f"the event alone is too large for an Inngest request{detail}")]
 
 
 def _unavailable(answer: Answer, after: float | None) -> Unavailable:
-    """Every other status: nobody was told anything about an event of his."""
-    error = answer.error or "not in the event API's own words"
+    """Any other status: it says nothing about a single event."""
+    error = answer.error or "no error message of the event API"
     return Unavailable(
         f"{answer.status}: {error}",
         after=after,
         setting=_setting(answer),
         proven=_proven(answer),
-        not_accepted=answer.status in _UNTAKEN,
+        not_accepted=answer.status in _NOT_ACCEPTED,
     )
 
 
 def _setting(answer: Answer) -> str | None:
-    """What to look at, for an answer that speaks of a misconfiguration."""
+    """The setting to check, for an answer that indicates a misconfiguration."""
     about_keys = "key" in answer.error.lower()
     if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return KEY
@@ -156,12 +157,12 @@ def _setting(answer: Answer) -> str | None:
 def _proven(answer: Answer) -> bool:
     """Whether no event can be the cause."""
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        # Besides, taking a batch apart would answer a plea for fewer requests with more of them.
+        # Besides, splitting the batch would answer a request for fewer requests with more of them.
         return True
-    own_words = bool(answer.error) and answer.fields.get("status") == answer.status
-    return answer.status == HTTPStatus.UNAUTHORIZED and own_words
+    from_api = bool(answer.error) and answer.fields.get("status") == answer.status
+    return answer.status == HTTPStatus.UNAUTHORIZED and from_api
 
 
-def _unlike(reason: str) -> Unavailable:
-    # Something took the request, so that some event may be stored all the same.
+def _no_success(reason: str) -> Unavailable:
+    # Not `not_accepted`: some server accepted the request, so events may be stored.
     return Unavailable(reason, setting=URL)

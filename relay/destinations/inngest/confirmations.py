@@ -1,4 +1,4 @@
-"""Confirmations: waits until events can be read back, with look-ups that all who wait share."""
+"""Confirmations: waits until events can be read back; all waiting requests share the lookups."""
 
 from __future__ import annotations
 
@@ -8,132 +8,138 @@ from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-from relay.destinations.inngest.read_back import PAGE, Stored, TooLong
+from relay.destinations.inngest.read_back import PAGE, PageTooLarge, Stored
 from relay.model.destination import Unavailable
 
-LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_TIME = 10
+FIRST_MIN = 0.02
+FIRST_MAX = 4.0
+"""Seconds: bounds of the wait before the first lookup. Each later one follows after a sixth of the
+age.
+"""
+
+PAUSE_MAX = 5.0
+"""The most seconds between two lookups of the same events."""
+
+BATCH_WINDOW = 0.05
+"""Seconds. A lookup includes the events that are due this soon."""
+
+PAGE_BYTES = 1_048_576
+"""Bytes of a page that are worth reading repeatedly; larger events make smaller pages."""
+
+RECEIVED_BEFORE = 60.0
+"""Seconds by which an event may have been received before the time in its internal id."""
+
+_NEWEST_WEIGHT = 0.2
+
+_ULID_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_ULID_TIME_DIGITS = 10
 
 
 def milliseconds(ulid: str) -> int:
-    """The time in it, milliseconds since the epoch; 0 for what is no ULID."""
+    """The time in the ULID, milliseconds since the epoch; 0 if it is no ULID."""
     value = 0
-    for letter in ulid[:_TIME].upper():
-        place = LETTERS.find(letter)
-        if place < 0:
+    for letter in ulid[:_ULID_TIME_DIGITS].upper():
+        digit = _ULID_DIGITS.find(letter)
+        if digit < 0:
             return 0
-        value = value * len(LETTERS) + place
+        value = value * len(_ULID_DIGITS) + digit
     return value
 
 
 def above(ulid: str) -> str:
-    """The next one in their order, so that "less than it" includes the given one."""
+    """The next ULID in order, so that "less than it" includes the given one."""
     letters = list(ulid.upper())
     for at in range(len(letters) - 1, -1, -1):
-        place = LETTERS.find(letters[at])
-        if place < len(LETTERS) - 1:
-            letters[at] = LETTERS[place + 1]
+        digit = _ULID_DIGITS.find(letters[at])
+        if digit < len(_ULID_DIGITS) - 1:
+            letters[at] = _ULID_DIGITS[digit + 1]
             break
-        letters[at] = LETTERS[0]
+        letters[at] = _ULID_DIGITS[0]
     return "".join(letters)
 
 
-SHORTEST = 0.02
-LONGEST = 4.0
-"""Seconds: bounds of the first wait. Then a look follows whenever the age has grown by a sixth."""
-
-LONGEST_PAUSE = 5.0
-_SHARE = 0.2
-
-
 class ReadLag:
-    """When to look next for what was accepted a while ago. Pure; ages are in seconds."""
+    """Schedules lookups by how long events usually take to be stored. Pure; ages are in seconds."""
 
     def __init__(self) -> None:
-        self._usual = SHORTEST
+        self._usual = FIRST_MIN
 
-    def next_look(self, age: float) -> float:
-        """The age at which to look, for what is of this age and was not there yet."""
+    def next_lookup(self, age: float) -> float:
+        """The age of the next lookup for events of this age that were not stored yet."""
         if age < self._usual:
             return self._usual
-        return age + min(max(age / 6, SHORTEST), LONGEST_PAUSE)
+        return age + min(max(age / 6, FIRST_MIN), PAUSE_MAX)
 
-    def learn(self, missed: float, found: float) -> None:
-        """What was not there at one age (0 if nobody looked) was there at the other."""
+    def record(self, missed: float, found: float) -> None:
+        """Record events that were missing at one age (0 for no lookup) and found at the other."""
         halfway = (missed + found) / 2
-        usual = (1 - _SHARE) * self._usual + _SHARE * halfway
-        self._usual = min(max(usual, SHORTEST), LONGEST)
+        usual = (1 - _NEWEST_WEIGHT) * self._usual + _NEWEST_WEIGHT * halfway
+        self._usual = min(max(usual, FIRST_MIN), FIRST_MAX)
 
 
-AT_ONCE = 0.05
-"""Seconds. What is due so soon goes with what is due now."""
+class EventReader(Protocol):
+    """Reads stored events; see `ReadBack`."""
 
-PAGE_BYTES = 1_048_576
-"""Bytes of a page that are worth reading again and again; larger events make smaller pages."""
-
-BEFORE = 60.0
-"""Seconds by which an event may have been received before the time in its internal id."""
-
-
-class Reading(Protocol):
-    """What is asked of the server, see `ReadBack`."""
-
-    async def one(self, internal_id: str) -> bool:
-        """Whether it is stored."""
+    async def is_stored(self, internal_id: str) -> bool:
+        """Whether the event is stored."""
         ...
 
     async def page(
         self, after: float, *, below: str = "", name: str = "", limit: int = PAGE
     ) -> Sequence[Stored]:
-        """The newest below a given one."""
+        """The newest stored events below an internal id."""
         ...
 
 
-class _Waiting:
-    """The events of one request."""
+class _WaitingRequest:
+    """The events of one request that wait to be read back.
 
-    __slots__ = ("done", "due", "found", "left", "looked", "since", "size", "trouble")
+    `size` is the mean bytes of an event, `due` the time of the next lookup, `looked_up` the age at
+    the last one and `error` its failure.
+    """
+
+    __slots__ = ("done", "due", "error", "found", "left", "looked_up", "since", "size")
 
     def __init__(self, internal_ids: Collection[str], size: int, now: float) -> None:
         self.left = set(internal_ids)
         self.found: set[str] = set()
         self.size = size
         self.since = now
-        self.looked = 0.0
+        self.looked_up = 0.0
         self.due = now
-        self.trouble: Unavailable | None = None
+        self.error: Unavailable | None = None
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
 class Confirmations:
-    """Looks for all that wait, in as few requests as that takes.
+    """Looks up the events of all waiting requests, in as few requests as possible.
 
-    Internal ids are in the order of time, and so are pages. A page that begins at the newest event
-    that is looked for settles all within its reach, whether they are on it or not; the next begins
-    at the newest one below it. So a pass takes no more requests than there are events to look for,
-    and one for 51 where they were accepted together. One event alone is asked for by its id.
+    Internal ids are ordered by time, and so are pages. A page that begins at the newest wanted
+    event settles all wanted events within its range, present or not; the next page begins at the
+    newest one below it. So one pass takes at most one request for each wanted event, and one for
+    51 events that were accepted together. A single event is looked up by its id.
 
     Args:
-        reading: asks the server.
-        deadline: seconds after which what was not seen is given up.
-        clock: seconds that never go back.
+        reader: reads stored events.
+        deadline: seconds after which an event that was not seen is given up.
+        clock: monotonic seconds.
     """
 
     def __init__(
         self,
-        reading: Reading,
+        reader: EventReader,
         *,
         deadline: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._reading = reading
+        self._reader = reader
         self._deadline = deadline
         self._clock = clock
         self._lag = ReadLag()
-        self._waiting: set[_Waiting] = set()
-        self._news = asyncio.Event()
-        self._looking: asyncio.Task[None] | None = None
-        self._listed = True
+        self._waiting: set[_WaitingRequest] = set()
+        self._added = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._pages_usable = True
 
     async def __aenter__(self) -> Self:
         return self
@@ -144,38 +150,38 @@ class Confirmations:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def stored(self, internal_ids: Collection[str], size: int) -> Collection[str]:
-        """Those that were seen by the deadline; `size` is the bytes of all of them.
+        """The ids that were seen by the deadline; `size` is the bytes of all the events.
 
         Raises:
-            Unavailable: the server refuses to tell, is away, or never told in all that time.
+            Unavailable: the server refuses, is down, or gave no usable answer by the deadline.
         """
-        waiting = _Waiting(internal_ids, size // max(len(internal_ids), 1), self._clock())
-        waiting.due = waiting.since + self._lag.next_look(0.0)
+        waiting = _WaitingRequest(internal_ids, size // max(len(internal_ids), 1), self._clock())
+        waiting.due = waiting.since + self._lag.next_lookup(0.0)
         self._waiting.add(waiting)
-        self._look_on()
+        self._ensure_running()
         try:
             async with asyncio.timeout(self._deadline):
                 await waiting.done
         except TimeoutError:
-            if not waiting.found and waiting.trouble is not None:
-                raise waiting.trouble from None
+            if not waiting.found and waiting.error is not None:
+                raise waiting.error from None
         finally:
             self._waiting.discard(waiting)
         return waiting.found
 
-    def _look_on(self) -> None:
-        self._news.set()
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.get_running_loop().create_task(self._look())
-            self._looking.add_done_callback(self._ended)
+    def _ensure_running(self) -> None:
+        self._added.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task.add_done_callback(self._task_done)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Let nobody wait for a look that will not come."""
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        """Fail the requests that still wait: no lookup will follow for them."""
         error = None if task.cancelled() else task.exception()
         for waiting in self._waiting:
             if waiting.done.done():
@@ -185,24 +191,24 @@ class Confirmations:
             elif task.cancelled():
                 waiting.done.cancel()
 
-    async def _look(self) -> None:
+    async def _run(self) -> None:
         while self._waiting:
-            self._news.clear()
-            rest = min(waiting.due for waiting in self._waiting) - self._clock()
-            if rest > 0:
-                await self._pause(rest)
+            self._added.clear()
+            pause = min(waiting.due for waiting in self._waiting) - self._clock()
+            if pause > 0:
+                await self._pause(pause)
                 continue
             now = self._clock()
-            await self._pass([one for one in self._waiting if one.due <= now + AT_ONCE], now)
+            await self._look_up([w for w in self._waiting if w.due <= now + BATCH_WINDOW], now)
 
     async def _pause(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                await self._news.wait()
+                await self._added.wait()
         except TimeoutError:
             return
 
-    async def _pass(self, due: Sequence[_Waiting], now: float) -> None:
+    async def _look_up(self, due: Sequence[_WaitingRequest], now: float) -> None:
         try:
             found = await self._find(due)
         except Unavailable as error:
@@ -211,55 +217,56 @@ class Confirmations:
         for waiting in due:
             self._found(waiting, found, now)
 
-    def _found(self, waiting: _Waiting, found: Collection[str], now: float) -> None:
-        waiting.trouble = None
+    def _found(self, waiting: _WaitingRequest, found: Collection[str], now: float) -> None:
+        waiting.error = None
         seen = waiting.left.intersection(found)
         waiting.found |= seen
         waiting.left -= seen
         age = now - waiting.since
         if not waiting.left:
-            self._lag.learn(waiting.looked, age)
+            self._lag.record(waiting.looked_up, age)
             self._waiting.discard(waiting)
             if not waiting.done.done():
                 waiting.done.set_result(None)
-        waiting.looked = age
-        waiting.due = waiting.since + self._lag.next_look(age)
+        waiting.looked_up = age
+        waiting.due = waiting.since + self._lag.next_lookup(age)
 
-    def _failed(self, due: Sequence[_Waiting], error: Unavailable, now: float) -> None:
+    def _failed(self, due: Sequence[_WaitingRequest], error: Unavailable, now: float) -> None:
         if error.proven or error.setting is not None:
-            # The destination as a whole: those who are not due would hear the same.
+            # The server as a whole fails: requests that are not due would get the same error.
             for waiting in list(self._waiting):
                 self._waiting.discard(waiting)
                 if not waiting.done.done():
                     waiting.done.set_exception(error)
             return
         for waiting in due:
-            waiting.trouble = error
+            waiting.error = error
             age = self._clock() - waiting.since
-            waiting.due = max(waiting.since + self._lag.next_look(age), now + (error.after or 0))
+            waiting.due = max(waiting.since + self._lag.next_lookup(age), now + (error.after or 0))
 
-    async def _find(self, due: Sequence[_Waiting]) -> Collection[str]:
+    async def _find(self, due: Sequence[_WaitingRequest]) -> Collection[str]:
         wanted = sorted({each for waiting in due for each in waiting.left}, reverse=True)
-        if self._listed and len(wanted) > 1:
+        if self._pages_usable and len(wanted) > 1:
             size = max(waiting.size for waiting in due)
             try:
-                return await self._walk(wanted, limit=min(PAGE, max(1, PAGE_BYTES // (size + 1))))
-            except TooLong:
+                limit = min(PAGE, max(1, PAGE_BYTES // (size + 1)))
+                return await self._read_pages(wanted, limit=limit)
+            except PageTooLarge:
                 pass
-        return [each for each in wanted if await self._reading.one(each)]
+        return [each for each in wanted if await self._reader.is_stored(each)]
 
-    async def _walk(self, wanted: Sequence[str], limit: int) -> Collection[str]:
-        """Those of `wanted`, newest first, that are stored."""
+    async def _read_pages(self, wanted: Sequence[str], limit: int) -> Collection[str]:
+        """The ids of `wanted`, which are newest first, that are stored."""
         found: set[str] = set()
-        left, after = list(wanted), milliseconds(wanted[-1]) / 1_000 - BEFORE
+        left, after = list(wanted), milliseconds(wanted[-1]) / 1_000 - RECEIVED_BEFORE
         while left:
             top = above(left[0])
-            page = await self._reading.page(after, below=top, limit=limit)
+            page = await self._reader.page(after, below=top, limit=limit)
             ids = [each.internal_id for each in page]
             if ids != sorted(ids, reverse=True) or (ids and ids[0] >= top):
-                # A server that lists in an order of its own: its lists tell nothing of absence.
-                self._listed = False
-                raise TooLong
+                # The server lists in another order, so a page proves no absence.
+                self._pages_usable = False
+                raise PageTooLarge
             found.update(ids)
             bottom = ids[-1] if ids else ""
             left = [each for each in left if each < bottom]

@@ -1,7 +1,7 @@
-"""Inngest: `POST {base}/e/{event key}`, an array of events a request, never a second try by itself.
+"""Sends events to Inngest: `POST {base}/e/{event key}` with an array of events, without retries.
 
-The key is in the URL, so it is kept from everything that prints one: the client logs nothing and
-its errors hold nothing that was sent, and whatever a server echoes is made safe.
+The event key is in the URL, so it must not be printed: the client logs nothing, its errors contain
+nothing that was sent, and the key is redacted in what the server echoes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlsplit
 
-from relay.destinations.http_clients import lean_client
-from relay.destinations.http_errors import broken
-from relay.destinations.inngest.answers import KEY, URL, Answer, read
+from relay.destinations.http_clients import post_client
+from relay.destinations.http_errors import request_error
+from relay.destinations.inngest.answers import KEY, URL, Answer, interpret
 from relay.destinations.redaction import Redaction
 from relay.http import IncompleteResponse, NotConnected
 from relay.model.destination import Limits, Unavailable
@@ -27,28 +27,27 @@ from relay.model.event import Event
 from relay.model.outcome import Outcome
 from relay.model.trace_context import traceparent_headers
 
-HEADER = "x-inngest-event-id-seed"
+SEED_HEADER = "x-inngest-event-id-seed"
 
 IN_FLIGHT = 8
-"""Requests under way at once, for want of batches; half of the client's connections."""
+"""Concurrent requests where events cannot be batched: half of the client's connections."""
 
-_ENTROPY = 10
-
-
-def seed_of(event: Event) -> str:
-    """The header's value: `<milliseconds>,<base64 of ten bytes>`, from time, name and id.
-
-    The time is the event's own, which is the same at each delivery of a message and in our dead
-    letter of it. Without any it is the first millisecond: the server ignores a seed with zero.
-    """
-    named = json.dumps([event.name, event.id]).encode()
-    entropy = base64.b64encode(hashlib.sha256(named).digest()[:_ENTROPY]).decode()
-    return f"{event.ts or 1},{entropy}"
-
+_ENTROPY_BYTES = 10
 
 ANSWER_LIMIT = 65_536
-"""Bytes of an answer, and `ID_SIZE` more for each event: room for any the API gives."""
+"""Bytes of an answer that are read, plus `ID_SIZE` for each event: more than the API returns."""
 ID_SIZE = 64
+
+
+def event_id_seed(event: Event) -> str:
+    """The seed header's value: `<milliseconds>,<base64 of ten bytes>`, from time, name and id.
+
+    The time is the event's own, which is the same at each delivery of a message and in its dead
+    letter. Without one it is 1 ms, because the server ignores a seed with 0.
+    """
+    identity = json.dumps([event.name, event.id]).encode()
+    entropy = base64.b64encode(hashlib.sha256(identity).digest()[:_ENTROPY_BYTES]).decode()
+    return f"{event.ts or 1},{entropy}"
 
 
 class Inngest:
@@ -56,11 +55,11 @@ class Inngest:
 
     Args:
         url: the base URL, without `/e/` and the key.
-        key: the event key as it is now, asked for with each request; may raise `Unavailable`.
-        env: name of a branch environment of the Cloud, None for the key's own.
+        key: returns the current event key, called for each request; may raise `Unavailable`.
+        env: the name of a branch environment of the Cloud, None for the key's own.
         limits: what one request may hold.
         timeout: seconds for one request from its start to the end of its answer.
-        seed: give each event the same internal id at each delivery; it then goes alone.
+        seed: give an event the same internal id at each delivery; it is then sent alone.
         clock: the time of day, for dates in `Retry-After`.
     """
 
@@ -87,9 +86,9 @@ class Inngest:
         self._timeout = timeout
         self._clock = clock
         self._redaction = Redaction()
-        environment = {} if env is None else {"x-inngest-env": env}
-        typed = {"content-type": "application/json", **environment}
-        self._client = lean_client(base, timeout, typed)
+        optional = {} if env is None else {"x-inngest-env": env}
+        client_headers = {"content-type": "application/json", **optional}
+        self._client = post_client(base, timeout, client_headers)
 
     def __repr__(self) -> str:
         return f"<Inngest at {self._host}>"
@@ -109,24 +108,24 @@ class Inngest:
 
     @property
     def limits(self) -> Limits:
-        """What `send` takes at once."""
+        """What one request may hold, and the most concurrent requests."""
         return self._limits
 
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """One request with all events. `Delivered.reference` is the server's internal id.
+        """Send one request with all events. `Delivered.reference` is the server's internal id.
 
         Raises:
-            Unavailable: no proof that the server took them, see `inngest_answer`.
-            Refused: it points at one of several, or finds them too large together.
+            Unavailable: there is no proof that the server accepted them; see `answers`.
+            Refused: the server points at one of several events, or they are too large together.
         """
         key = (await self._key()).strip()
         if not key:
             raise Unavailable("there is no event key", setting=KEY, proven=True, not_accepted=True)
         self._redaction.register_secret(key)
         body = b"[" + b",".join(event.wire for event in events) + b"]"
-        seed = {HEADER: seed_of(events[0])} if self._seed and len(events) == 1 else {}
+        seed = {SEED_HEADER: event_id_seed(events[0])} if self._seed and len(events) == 1 else {}
         answer = await self._post(key, body, seed, ANSWER_LIMIT + ID_SIZE * len(events))
-        return read(answer, len(events), self._clock())
+        return interpret(answer, len(events), self._clock())
 
     async def _post(self, key: str, body: bytes, seed: Mapping[str, str], limit: int) -> Answer:
         target = f"{self._path}/e/{quote(key, safe='')}"
@@ -138,6 +137,6 @@ class Inngest:
         except TimeoutError:
             raise Unavailable(f"{self._host} gave no answer in {self._timeout:g} s") from None
         except (NotConnected, IncompleteResponse) as error:
-            raise broken(error, self._host, URL) from None
+            raise request_error(error, self._host, URL) from None
         text = found.body.decode(errors="replace")
         return Answer(found.status, self._redaction.hide(text), found.headers)

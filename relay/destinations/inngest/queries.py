@@ -1,4 +1,4 @@
-"""Questions to an Inngest server that change nothing: is the key known, what is stored and ran."""
+"""Read-only queries of an Inngest server: whether the key is valid, what is stored and what ran."""
 
 from __future__ import annotations
 
@@ -10,28 +10,26 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from relay.destinations.http_errors import broken
+from relay.destinations.http_errors import request_error
 from relay.destinations.inngest.answers import URL, Answer
+from relay.destinations.inngest.read_back import CLOUD_API
 from relay.destinations.redaction import HIDDEN, Redaction
 from relay.model.destination import Unavailable
 
-CLOUD_API = "https://api.inngest.com"
-"""Where the Cloud answers what was stored; `inn.gs` only takes events."""
-
 ANSWER_LIMIT = 32 * 1_048_576
-"""Bytes of an answer, of which more is not read: a page of 51 events can be large."""
+"""Bytes of an answer that are read: a page of 51 events can be large."""
 
 
 class InngestQueries:
-    """A server that is asked and never sent an event; owns its connections while it is entered.
+    """Queries one server and sends it no event; an async context manager that owns connections.
 
     Args:
         url: the base URL of its event API.
-        event_key: for `knock`; in the URL, and so kept out of everything that prints one.
-        signing_key: for `ask`; None where the server wants none.
-        cloud: whether it is Inngest's own.
-        env: name of a branch environment of the Cloud.
-        timeout: seconds for one question and its whole answer.
+        event_key: for `check_event_key`; it is part of the URL and is redacted.
+        signing_key: for `get`; None if the server needs none.
+        cloud: whether it is Inngest Cloud.
+        env: the name of a branch environment of the Cloud.
+        timeout: seconds for one request and its whole answer.
     """
 
     def __init__(
@@ -45,7 +43,7 @@ class InngestQueries:
         timeout: float = 10.0,
     ) -> None:
         self._url = url.rstrip("/")
-        self._reading = CLOUD_API if cloud else self._url
+        self._api_url = CLOUD_API if cloud else self._url
         self._host = urlsplit(url).netloc.rpartition("@")[2]
         self._event_key = event_key
         self._signing_key = signing_key
@@ -56,8 +54,8 @@ class InngestQueries:
         self._client = httpx.AsyncClient(
             headers={"accept-encoding": "identity", **({"x-inngest-env": env} if env else {})},
             timeout=timeout,
-            # Reading the certificates takes longer than all of a local server's answers.
-            verify=self._reading.startswith("https:"),
+            # Loading the CA certificates takes longer than all answers of a local server.
+            verify=self._api_url.startswith("https:"),
             follow_redirects=False,
             trust_env=False,
         )
@@ -76,7 +74,7 @@ class InngestQueries:
         self._redaction.__exit__(kind, error, trace)
 
     async def check_event_key(self) -> Answer:
-        """Post an array of no events: stores nothing, and tells whether the key is known.
+        """Post an empty array of events: stores nothing, and shows whether the key is valid.
 
         Raises:
             Unavailable: there was no answer.
@@ -99,13 +97,13 @@ class InngestQueries:
             Unavailable: there was no answer.
         """
         signed = {"authorization": f"Bearer {self._signing_key}"} if self._signing_key else {}
-        url = f"{self._reading}{path}"
+        url = f"{self._api_url}{path}"
         return await self._answer(
             self._client.build_request("GET", url, params=query, headers=signed)
         )
 
     async def get_unsigned(self, path: str) -> Answer:
-        """GET a path of the server with no key at all.
+        """GET a path of the server without a key.
 
         Raises:
             Unavailable: there was no answer.
@@ -119,7 +117,7 @@ class InngestQueries:
         except TimeoutError:
             raise Unavailable(f"{self._host} gave no answer in {self._timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise broken(error, self._host, URL) from None
+            raise request_error(error, self._host, URL) from None
 
     async def _exchange(self, request: httpx.Request) -> Answer:
         response = await self._client.send(request, stream=True)

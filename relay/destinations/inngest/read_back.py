@@ -1,8 +1,8 @@
-"""What an Inngest server has stored, read from `/v1/events`.
+"""Reads the events that an Inngest server has stored, from `/v1/events`.
 
-Measured on self-hosted servers: an event that is not there is a 200 with `status` 404 in the body,
-a page holds 51 events at most whatever is asked for, newest first by internal id, and storing lags
-the acknowledgement by up to several seconds.
+Measured on self-hosted servers: a missing event is a 200 with `status` 404 in the body; a page has
+at most 51 events whatever limit is requested, newest first by internal id; storing lags behind the
+acknowledgement by up to several seconds.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from relay.destinations.http_clients import http_client, start_of
-from relay.destinations.http_errors import broken, retry_after
+from relay.destinations.http_clients import http_client, read_body
+from relay.destinations.http_errors import request_error, retry_after
 from relay.model.destination import Unavailable
 
 CLOUD_API = "https://api.inngest.com"
-"""Where the Cloud answers what was stored; `inn.gs` only takes events."""
+"""The Cloud's API for stored events; `inn.gs` only accepts events."""
 
 SIGNING_KEY = "RELAY_INNGEST_SIGNING_KEY"
 CONFIRM = "RELAY_CONFIRM"
 
 PAGE = 51
 PAGE_LIMIT = 8 * 1_048_576
-ONE_LIMIT = 32 * 1_048_576
-"""Bytes of an answer: events are told whole, and one of 3 MiB grows where it has to be escaped."""
+EVENT_LIMIT = 32 * 1_048_576
+"""Bytes of an answer: events are returned whole, and escaping makes one of 3 MiB larger."""
 
-FAR = 4_102_444_800.0
-"""2100-01-01: an internal id that is no ULID may seem to hold any time."""
+LATEST = 4_102_444_800.0
+"""2100-01-01: an internal id that is no ULID may seem to contain any time."""
 
 _T = TypeVar("_T")
-_UNSERVED = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
+_NO_SUCH_API = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -54,25 +54,25 @@ class _Page(msgspec.Struct):
     status: int = 0
 
 
-class _One(msgspec.Struct):
+class _Single(msgspec.Struct):
     status: int = 0
 
 
-class TooLong(Exception):
-    """A page has more bytes than are worth reading: ask for the events one by one."""
+class PageTooLarge(Exception):
+    """A page has more bytes than are worth reading: request the events one by one instead."""
 
 
 class ReadBack:
     """One server's stored events; an async context manager that owns its connections.
 
-    Every `Unavailable` it raises leaves open what became of events that were sent.
+    No `Unavailable` that it raises is `not_accepted`: it says nothing about the events sent.
 
     Args:
         url: the base URL.
-        key: the signing key as it is now, None where the server wants none; may raise.
-        cloud: whether the server is Inngest's own.
-        env: name of a branch environment of the Cloud.
-        timeout: seconds for one question and its whole answer.
+        key: returns the current signing key, None if the server needs none; may raise.
+        cloud: whether the server is Inngest Cloud.
+        env: the name of a branch environment of the Cloud.
+        timeout: seconds for one request and its whole answer.
         clock: the time of day, for dates in `Retry-After`.
     """
 
@@ -104,17 +104,17 @@ class ReadBack:
     ) -> None:
         await self._client.aclose()
 
-    async def one(self, internal_id: str) -> bool:
+    async def is_stored(self, internal_id: str) -> bool:
         """Whether the event of this internal id is stored.
 
         Raises:
-            Unavailable: the server did not say.
+            Unavailable: the server gave no usable answer.
         """
-        body = await self._ask(f"{self._url}/{internal_id}", {}, ONE_LIMIT)
-        answer = self._decoded(body, _One)
+        body = await self._get(f"{self._url}/{internal_id}", {}, EVENT_LIMIT)
+        answer = self._decoded(body, _Single)
         if answer.status in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
             return answer.status == HTTPStatus.OK
-        raise Unavailable(f"{self._host} answers {answer.status} where an event is read back")
+        raise Unavailable(f"{self._host} answers {answer.status} when reading an event back")
 
     async def page(
         self, after: float, *, below: str = "", name: str = "", limit: int = PAGE
@@ -122,78 +122,78 @@ class ReadBack:
         """The newest stored events, at most 51.
 
         Args:
-            after: only those received since, seconds since the epoch by the server's clock.
-            below: only those whose internal id is less.
-            name: only those of this name.
-            limit: how many, at most.
+            after: only events received since, in epoch seconds of the server's clock.
+            below: only events whose internal id is less.
+            name: only events of this name.
+            limit: the most events.
 
         Raises:
-            Unavailable: the server did not say.
-            TooLong: it says more than can be read.
+            Unavailable: the server gave no usable answer.
+            PageTooLarge: the page has too many bytes.
         """
-        since = datetime.fromtimestamp(min(max(after, 0.0), FAR), UTC).isoformat(
+        since = datetime.fromtimestamp(min(max(after, 0.0), LATEST), UTC).isoformat(
             timespec="milliseconds"
         )
         query = {"received_after": since.replace("+00:00", "Z"), "limit": str(limit)}
         optional = {"cursor": below, "name": name}
         query |= {field: value for field, value in optional.items() if value}
-        body = await self._ask(self._url, query, PAGE_LIMIT)
+        body = await self._get(self._url, query, PAGE_LIMIT)
         if len(body) > PAGE_LIMIT:
-            raise TooLong
+            raise PageTooLarge
         answer = self._decoded(body, _Page)
         if answer.status != HTTPStatus.OK:
-            raise Unavailable(f"{self._host} answers {answer.status} where events are read back")
+            raise Unavailable(f"{self._host} answers {answer.status} when reading events back")
         return answer.data or ()
 
-    async def _ask(self, url: str, query: Mapping[str, str], limit: int) -> bytes:
-        key = await self._key_now()
+    async def _get(self, url: str, query: Mapping[str, str], limit: int) -> bytes:
+        key = await self._current_key()
         signed = {"authorization": f"Bearer {key}"} if key else {}
         request = self._client.build_request("GET", url, params=query, headers=signed)
         try:
             async with asyncio.timeout(self._timeout):
                 response = await self._client.send(request, stream=True)
                 try:
-                    body = await start_of(response, limit)
+                    body = await read_body(response, limit)
                 finally:
                     await response.aclose()
         except TimeoutError:
             raise Unavailable(f"{self._host} gave no answer in {self._timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            away = broken(error, self._host, CONFIRM)
-            # Of the events that were sent this says nothing.
-            raise Unavailable(away.reason, setting=away.setting, proven=away.proven) from None
+            failed = request_error(error, self._host, CONFIRM)
+            # Without `not_accepted`: this says nothing about the events that were sent.
+            raise Unavailable(failed.reason, setting=failed.setting, proven=failed.proven) from None
         self._check(response, body)
         return body
 
-    async def _key_now(self) -> str | None:
+    async def _current_key(self) -> str | None:
         try:
             key = await self._key()
         except Unavailable as error:
-            # No question was sent, but the events that it would be about were.
+            # Without `not_accepted`: no read-back was sent, but the events were.
             raise Unavailable(error.reason, setting=error.setting, proven=error.proven) from error
         if key is not None and not (key.isascii() and key.isprintable()):
-            reason = "the signing key holds characters that no key has"
+            reason = "the signing key contains characters that no key has"
             raise Unavailable(reason, setting=SIGNING_KEY, proven=True)
         return key
 
     def _check(self, response: httpx.Response, body: bytes) -> None:
-        """Refuse what is no answer. No event has a part in any of it, so that it proves itself."""
+        """Raise for an unusable answer. A misconfiguration is proven: no event can be its cause."""
         status = response.status_code
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            reason = f"{status}: {self._host} lets nothing be read back with this signing key"
+            reason = f"{status}: {self._host} does not allow reading back with this signing key"
             raise Unavailable(reason, setting=SIGNING_KEY, proven=True)
-        unlike = status == HTTPStatus.OK and body.lstrip()[:1] == b"<"
-        if unlike or status in _UNSERVED or 300 <= status < 400:  # noqa: PLR2004 - redirects
-            reason = f"{status}: {self._host} has no API where events can be read back"
+        is_html = status == HTTPStatus.OK and body.lstrip()[:1] == b"<"
+        if is_html or status in _NO_SUCH_API or 300 <= status < 400:  # noqa: PLR2004 - redirects
+            reason = f"{status}: {self._host} has no API to read events back"
             raise Unavailable(reason, setting=CONFIRM, proven=True)
         if status != HTTPStatus.OK:
             after = retry_after(response.headers.get("retry-after"), self._clock())
-            raise Unavailable(f"{status} where events are read back", after=after)
+            raise Unavailable(f"{status} when reading events back", after=after)
 
     def _decoded(self, body: bytes, kind: type[_T]) -> _T:
         try:
             return msgspec.json.decode(body, type=kind)
         except msgspec.MsgspecError:
-            # Measured: servers of some versions answer 200 and nothing when their store fails.
-            reason = f"{self._host} answers nothing readable where events are read back"
+            # Measured: some server versions answer 200 with an empty body when their store fails.
+            reason = f"{self._host} gives an unreadable answer when reading events back"
             raise Unavailable(reason) from None

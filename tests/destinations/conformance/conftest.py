@@ -1,4 +1,4 @@
-"""One suite, every destination."""
+"""Runs one suite against every destination."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.destinations.conformance import moto_states, sides
+from tests.destinations.conformance import moto_states, setups
 from tests.destinations.conformance.prefect_server import prefect, prefect_process
-from tests.destinations.conformance.real_sides import VARIABLES, real
+from tests.destinations.conformance.real_servers import VARIABLES, real
 
 LIGHT = ("inngest", "webhook", "prefect", "argo", "step-functions")
 OPTIONAL = {"temporal": "temporalio", "bullmq": "bullmq"}
@@ -24,12 +24,12 @@ def _named(variable: str) -> pytest.MarkDecorator:
 
 @pytest.fixture(scope="session")
 def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the server of the next fixture keeps its database."""
+    """The directory of the database of `prefect_url`'s server."""
     return tmp_path_factory.mktemp("prefect")
 
 
 @pytest.fixture(scope="session")
-def prefect_itself(prefect_home: Path) -> Iterator[str]:
+def prefect_url(prefect_home: Path) -> Iterator[str]:
     with prefect_process(prefect_home) as (url, _):
         yield url
 
@@ -44,10 +44,10 @@ def prefect_itself(prefect_home: Path) -> Iterator[str]:
         *(pytest.param(f"real {name}", marks=_named(at)) for name, at in VARIABLES.items()),
     ]
 )
-async def side(
+async def setup(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[sides.Side]:
-    """A destination and its other side, fresh."""
+) -> AsyncIterator[setups.Setup]:
+    """A destination with a new server."""
     name = str(request.param)
     if name.startswith("real "):
         async with real(name.removeprefix("real ")) as found:
@@ -58,26 +58,26 @@ async def side(
     if name in OPTIONAL:
         pytest.importorskip(OPTIONAL[name], reason=f"the extra {name} is not installed")
     if name == "inngest":
-        async with sides.inngest() as found:
+        async with setups.inngest() as found:
             yield found
     elif name == "step-functions on moto":
         url = request.getfixturevalue("moto")
         async with moto_states.step_functions(url, uuid.uuid4().hex, monkeypatch) as found:
             yield found
     elif name == "prefect itself":
-        url = request.getfixturevalue("prefect_itself")
+        url = request.getfixturevalue("prefect_url")
         async with prefect(url, uuid.uuid4().hex, monkeypatch) as found:
             yield found
     elif name == "temporal":
-        from tests.destinations.conformance.temporal_side import temporal  # noqa: PLC0415 - needs the extra
+        from tests.destinations.conformance.temporal_setup import temporal  # noqa: PLC0415 - needs the extra
 
         async with temporal() as found:
             yield found
     elif name == "bullmq":
-        from tests.destinations.conformance.redis_side import bullmq  # noqa: PLC0415 - needs the extra
+        from tests.destinations.conformance.redis_setup import bullmq  # noqa: PLC0415 - needs the extra
 
         async with bullmq() as found:
             yield found
     else:
-        async with sides.stand_in(name, monkeypatch) as found:
+        async with setups.emulated(name, monkeypatch) as found:
             yield found

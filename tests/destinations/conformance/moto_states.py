@@ -1,4 +1,4 @@
-"""Step Functions as moto has it: it knows names again, and neither sizes nor throttling."""
+"""Step Functions on moto, which deduplicates names and has no size limits and no throttling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped] # it ships no types
 
 from relay.local.orchestrators import Server
-from tests.destinations.conformance.sides import Side, behind, passing_on
+from tests.destinations.conformance.setups import Setup, forward_to, setup_behind
 
 REGION = "us-east-1"
 ROLE = "arn:aws:iam::123456789012:role/states"
@@ -36,17 +36,17 @@ def machine(url: str, name: str, kind: str = "STANDARD") -> str:
 
 
 @asynccontextmanager
-async def step_functions(url: str, name: str, monkeypatch: Any) -> AsyncIterator[Side]:
+async def step_functions(url: str, name: str, monkeypatch: Any) -> AsyncIterator[Setup]:
     arn = machine(url, name)
 
     def started() -> int:
         return len(client(url).list_executions(stateMachineArn=arn)["executions"])
 
-    async with Server(passing_on(url)) as server:
+    async with Server(forward_to(url)) as server:
         variables = {
             "RELAY_STEP_FUNCTIONS_ARN": arn,
             "AWS_ENDPOINT_URL_SFN": server.url,
             **KEYS,
         }
-        async with behind("step-functions", server, started, variables, monkeypatch) as side:
-            yield side
+        async with setup_behind("step-functions", server, started, variables, monkeypatch) as setup:
+            yield setup

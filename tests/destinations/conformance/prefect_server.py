@@ -1,7 +1,7 @@
-"""Prefect's own server, in an environment of its own, with a deployment to start.
+"""Prefect's own server, in a separate environment, with a deployment to start.
 
-On SQLite it answers 503 wherever two transactions meet, and its own client then asks again. So does
-everybody here who asks it, without the reading of certificates that loopback has no use for.
+On SQLite it answers 503 when two transactions collide, and its own client then retries. All
+requests here retry too. They load no CA certificates, which loopback does not need.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import pytest
 
 from relay.local.orchestrators import Server
 from relay.local.orchestrators.server import Answer, ApiRequest
-from tests.destinations.conformance.sides import Side, behind, passing_on
+from tests.destinations.conformance.setups import Setup, forward_to, setup_behind
 
 ROOT = Path(__file__).parents[3]
 PYTHON = ROOT / ".heavy" / "prefect" / "bin" / "python"
 PATIENCE = 120.0
-"""Seconds for its start, and for an answer that is none of its 503."""
+"""Seconds for its start, and for an answer other than 503."""
 
 BUSY = 503
 
@@ -40,7 +40,7 @@ def _free_port() -> int:
 
 @contextmanager
 def prefect_process(home: Path) -> Iterator[tuple[str, Popen[bytes]]]:
-    """A server that answers, its API's URL. Nothing schedules and sweeps beside it."""
+    """A running server and its API's URL, without background services."""
     if not PYTHON.exists():
         pytest.skip("Prefect is not installed: make heavy")
     port = _free_port()
@@ -63,8 +63,8 @@ def prefect_process(home: Path) -> Iterator[tuple[str, Popen[bytes]]]:
         process.wait()
 
 
-def settle_in(home: Path, like: Path) -> None:
-    """Copy the database of another server, which saves a new one the making of its tables."""
+def copy_database(home: Path, like: Path) -> None:
+    """Copy the database of another server, so that a new one need not create its tables."""
     with (
         closing(sqlite3.connect(like / "prefect.db")) as made,
         closing(sqlite3.connect(home / "prefect.db")) as empty,
@@ -95,8 +95,8 @@ def _answering(url: str, process: Popen[bytes], home: Path) -> None:
     raise AssertionError(f"Prefect does not answer: {(home / 'prefect.log').read_text()[-2000:]}")
 
 
-def asked(url: str, method: str, path: str, **body: Any) -> Any:
-    """What it answers, as JSON."""
+def request_json(url: str, method: str, path: str, **body: Any) -> Any:
+    """The server's answer, as JSON."""
     end = monotonic() + PATIENCE
     while True:
         answer = httpx.request(
@@ -108,14 +108,14 @@ def asked(url: str, method: str, path: str, **body: Any) -> Any:
 
 
 def deployment(url: str, flow: str) -> str:
-    """A deployment, new if need be, whose flow takes an event that is an object."""
+    """A deployment whose flow takes an event that is an object; created if it does not exist."""
     schema = {
         "type": "object",
         "properties": {"event": {"type": "object"}},
         "required": ["event"],
     }
-    flow_id = asked(url, "POST", "flows/", name=flow)["id"]
-    found = asked(
+    flow_id = request_json(url, "POST", "flows/", name=flow)["id"]
+    found = request_json(
         url,
         "POST",
         "deployments/",
@@ -130,17 +130,17 @@ def deployment(url: str, flow: str) -> str:
 def runs(url: str, deployment_id: str) -> list[dict[str, Any]]:
     """All flow runs of the deployment."""
     wanted = {"id": {"any_": [deployment_id]}}
-    found: list[dict[str, Any]] = asked(
+    found: list[dict[str, Any]] = request_json(
         url, "POST", "flow_runs/filter", deployments=wanted, limit=200
     )
     return found
 
 
 @asynccontextmanager
-async def prefect(url: str, flow: str, monkeypatch: Any) -> AsyncIterator[Side]:
-    """The destination against the server, with a proxy between that answers for it if told so."""
+async def prefect(url: str, flow: str, monkeypatch: Any) -> AsyncIterator[Setup]:
+    """The destination with the server, through a proxy that can answer in its place."""
     deployment_id = deployment(url, flow)
-    async with Server(_patient(passing_on(url.removesuffix("/api")))) as server:
+    async with Server(_retry_busy(forward_to(url.removesuffix("/api")))) as server:
         variables = {
             "RELAY_PREFECT_API_URL": f"{server.url}/api",
             "RELAY_PREFECT_DEPLOYMENT": f"{flow}/main",
@@ -149,11 +149,11 @@ async def prefect(url: str, flow: str, monkeypatch: Any) -> AsyncIterator[Side]:
         def started() -> int:
             return len(runs(url, deployment_id))
 
-        async with behind("prefect", server, started, variables, monkeypatch) as side:
-            yield side
+        async with setup_behind("prefect", server, started, variables, monkeypatch) as setup:
+            yield setup
 
 
-def _patient(respond: Callable[[ApiRequest], Answer]) -> Callable[[ApiRequest], Answer]:
+def _retry_busy(respond: Callable[[ApiRequest], Answer]) -> Callable[[ApiRequest], Answer]:
     def until_it_answers(question: ApiRequest) -> Answer:
         end = monotonic() + PATIENCE
         while True:

@@ -1,4 +1,4 @@
-"""Orchestrators' own software: Prefect's server, and a worker of BullMQ on Node."""
+"""The orchestrators' own software: Prefect's server, and a BullMQ worker on Node."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from relay.destinations.single_event import json_string
 from relay.model.event import Event
 from relay.model.outcome import Delivered
 from tests.destinations.conformance.prefect_server import (
+    copy_database,
     deployment,
     prefect,
     prefect_process,
     runs,
-    settle_in,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -40,48 +40,48 @@ def event(event_id: str, data: str = '{"n": 1.5}') -> Event:
 
 
 async def test_prefect_itself_renders_no_template_and_takes_the_largest_event(
-    prefect_itself: str, monkeypatch: pytest.MonkeyPatch
+    prefect_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     template = '{"__prefect_kind": "jinja", "template": "{{ 1 + 1 }}"}'
     empty = json_string(event("large", data='{"x":""}').wire)
     room = (TRAITS.event_bytes or 0) - len(empty)
-    async with prefect(prefect_itself, "literal", monkeypatch) as side:
-        (literal,) = await side.destination.send([event("template", data=template)])
-        (large,) = await side.destination.send([event("large", data=f'{{"x":"{"x" * room}"}}')])
+    async with prefect(prefect_url, "literal", monkeypatch) as setup:
+        (literal,) = await setup.destination.send([event("template", data=template)])
+        (large,) = await setup.destination.send([event("large", data=f'{{"x":"{"x" * room}"}}')])
     assert isinstance(literal, Delivered)
     assert isinstance(large, Delivered)
-    told = runs(prefect_itself, deployment(prefect_itself, "literal"))
-    by_id = {run["parameters"]["event"]["id"]: run["parameters"]["event"] for run in told}
+    flow_runs = runs(prefect_url, deployment(prefect_url, "literal"))
+    by_id = {run["parameters"]["event"]["id"]: run["parameters"]["event"] for run in flow_runs}
     assert by_id["template"]["data"] == json.loads(template)
 
 
-@pytest.mark.usefixtures("prefect_itself")
-async def test_what_prefect_has_started_survives_its_crash(
+@pytest.mark.usefixtures("prefect_url")
+async def test_flow_runs_survive_a_crash_of_prefect(
     prefect_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle_in(tmp_path, like=prefect_home)
+    copy_database(tmp_path, like=prefect_home)
     with prefect_process(tmp_path) as (url, process):
-        async with prefect(url, "orders", monkeypatch) as side:
+        async with prefect(url, "orders", monkeypatch) as setup:
             for number in range(10):
-                await side.destination.send([event(f"e-{number}")])
+                await setup.destination.send([event(f"e-{number}")])
             process.kill()
     with prefect_process(tmp_path) as (url, _):
         assert len(runs(url, deployment(url, "orders"))) == 10
 
 
-async def test_a_worker_on_node_gets_each_job_once_whatever_it_says_about_removal(
+async def test_a_worker_on_node_gets_each_job_once_whatever_its_removal_setting(
     tmp_path: Path,
 ) -> None:
     node = shutil.which("node")
     if node is None or not (NODE / "node_modules" / "bullmq").exists():
         pytest.skip("BullMQ is not installed for Node: make heavy")
     pytest.importorskip("bullmq", reason="the extra bullmq is not installed")
-    from tests.destinations.conformance.redis_side import PASSWORD, bullmq  # noqa: PLC0415 - needs the extra
+    from tests.destinations.conformance.redis_setup import PASSWORD, bullmq  # noqa: PLC0415 - needs the extra
 
-    async with bullmq() as side:
-        assert side.port is not None
+    async with bullmq() as setup:
+        assert setup.port is not None
         worker = await asyncio.create_subprocess_exec(
-            *(node, "-e", WORKER, "worker", str(side.port), PASSWORD),
+            *(node, "-e", WORKER, "worker", str(setup.port), PASSWORD),
             cwd=NODE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -89,11 +89,11 @@ async def test_a_worker_on_node_gets_each_job_once_whatever_it_says_about_remova
         try:
             assert await worker.stdout.readline() == b"ready\n"
             for number in (1, 2, 1, 2, 3):
-                await side.destination.send([event(f"e-{number}")])
+                await setup.destination.send([event(f"e-{number}")])
             jobs = [json.loads(await worker.stdout.readline()) for _ in range(3)]
-            # What was done is known again, although the worker would remove it.
-            await side.destination.send([event("e-1")])
-            await side.destination.send([event("e-4")])
+            # A finished job is deduplicated, although the worker would remove it.
+            await setup.destination.send([event("e-1")])
+            await setup.destination.send([event("e-4")])
             jobs.append(json.loads(await worker.stdout.readline()))
         finally:
             worker.kill()

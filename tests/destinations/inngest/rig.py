@@ -1,11 +1,11 @@
-"""Confirm mode in front of a local server, over real sockets."""
+"""Confirm mode with a local server, over real sockets."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
 
-from relay.destinations.inngest.confirm import Confirmed
+from relay.destinations.inngest.confirm import ConfirmedInngest
 from relay.destinations.inngest.confirmations import Confirmations
 from relay.destinations.inngest.event_api import Inngest
 from relay.destinations.inngest.read_back import ReadBack
@@ -24,7 +24,7 @@ def events(count: int, *, size: int = 10) -> list[Event]:
 
 
 class Keys:
-    """Keys that can be mended."""
+    """Keys that a test can change."""
 
     def __init__(self, signing: str | None = None) -> None:
         self.signing = signing
@@ -39,18 +39,18 @@ class Keys:
 @contextlib.asynccontextmanager
 async def confirmed(
     url: str, *, deadline: float = DEADLINE, keys: Keys | None = None, seed: bool = False
-) -> AsyncIterator[Confirmed]:
+) -> AsyncIterator[ConfirmedInngest]:
     given = keys or Keys()
     async with (
         Inngest(url, given.event, seed=seed) as inngest,
         ReadBack(url, given.read, timeout=2) as reading,
         Confirmations(reading, deadline=deadline) as confirmations,
     ):
-        yield Confirmed(inngest, confirmations, reading)
+        yield ConfirmedInngest(inngest, confirmations, reading)
 
 
-def questions(server: InngestServer) -> list[str]:
-    """The paths of the look-ups that the server got."""
+def lookups(server: InngestServer) -> list[str]:
+    """The paths of the lookups that the server received."""
     return [each.path for each in server.requests if each.path.startswith("/v1/")]
 
 

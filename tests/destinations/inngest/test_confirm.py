@@ -1,4 +1,4 @@
-"""An event counts as delivered when it was read back, and not before."""
+"""Confirm mode: an event counts as delivered once it was read back, and not before."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from relay.local.inngest import Fault, Function, InngestServer, Lags, Rule
 from relay.model.destination import Refused, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Retry
-from tests.destinations.inngest.rig import Keys, confirmed, event, events, posts, questions
+from tests.destinations.inngest.rig import Keys, confirmed, event, events, lookups, posts
 
 SIGNING_KEY = "a1b2c3d4"
 SOON = Backoff(0.02, 0.1)
@@ -26,28 +26,28 @@ def references(outcomes: Sequence[Outcome]) -> set[str | None]:
     return {outcome.reference for outcome in outcomes if isinstance(outcome, Delivered)}
 
 
-async def test_what_is_delivered_is_stored() -> None:
+async def test_delivered_events_are_stored() -> None:
     async with InngestServer(lags=Lags(insert=0.3)) as server, confirmed(server.url) as destination:
         outcomes = await destination.send(events(10))
         assert references(outcomes) == {each.internal_id for each in server.events}
         assert len(server.events) == 10
 
 
-async def test_one_event_is_asked_for_by_its_internal_id() -> None:
+async def test_a_single_event_is_looked_up_by_its_internal_id() -> None:
     async with InngestServer() as server, confirmed(server.url) as destination:
         (outcome,) = await destination.send([event("e")])
         assert isinstance(outcome, Delivered)
-        assert questions(server) == [f"/v1/events/{outcome.reference}"]
+        assert lookups(server) == [f"/v1/events/{outcome.reference}"]
 
 
-async def test_many_events_share_pages_of_fifty_one() -> None:
+async def test_many_events_share_pages() -> None:
     async with InngestServer() as server, confirmed(server.url) as destination:
         first, second = await asyncio.gather(
             destination.send(events(100)), destination.send(events(51))
         )
         assert all(isinstance(outcome, Delivered) for outcome in (*first, *second))
-        assert set(questions(server)) == {"/v1/events"}
-        assert len(questions(server)) <= 6
+        assert set(lookups(server)) == {"/v1/events"}
+        assert len(lookups(server)) <= 6
 
 
 async def test_large_events_are_read_in_small_pages() -> None:
@@ -58,21 +58,21 @@ async def test_large_events_are_read_in_small_pages() -> None:
         assert limits == {"2"}
 
 
-async def test_an_acknowledgement_that_was_forgotten_is_no_delivery() -> None:
+async def test_an_acknowledged_event_that_was_lost_is_not_delivered() -> None:
     async with InngestServer() as server, confirmed(server.url, deadline=0.3) as destination:
         server.script.add(Rule(fault=Fault(forget=True)))
         assert isinstance((await destination.send([event("e")]))[0], Retry)
         assert isinstance((await destination.send([event("e")]))[0], Delivered)
 
 
-async def test_those_that_were_seen_are_delivered_beside_those_that_were_not() -> None:
+async def test_events_that_were_seen_are_delivered_and_the_others_retried() -> None:
     async with InngestServer() as server, confirmed(server.url, deadline=0.3) as destination:
         server.script.add(Rule(fault=Fault(accept=3, status=200)))
         outcomes = await destination.send(events(5))
         assert [type(outcome) for outcome in outcomes] == [Delivered] * 3 + [Retry] * 2
 
 
-async def test_an_event_whose_answer_was_lost_is_settled_by_its_read_back_alone() -> None:
+async def test_events_whose_answer_was_lost_are_settled_by_reading_back() -> None:
     async with InngestServer() as server, confirmed(server.url) as destination:
         server.script.add(Rule(fault=LOST_ANSWER, times=None))
         outcomes = await destination.send(events(60))
@@ -81,7 +81,7 @@ async def test_an_event_whose_answer_was_lost_is_settled_by_its_read_back_alone(
         assert posts(server) == 1
 
 
-async def test_a_copy_from_an_earlier_attempt_is_enough() -> None:
+async def test_a_stored_copy_from_an_earlier_attempt_is_enough() -> None:
     async with InngestServer(lags=Lags(insert=0.4)) as server:
         server.functions.append(Function(name="index", on="a/b"))
         async with confirmed(server.url) as destination:
@@ -95,7 +95,7 @@ async def test_a_copy_from_an_earlier_attempt_is_enough() -> None:
             assert outcome == Delivered(server.events[0].internal_id)
 
 
-async def test_where_some_events_are_not_stored_the_failure_stands() -> None:
+async def test_if_some_events_are_not_stored_the_failure_is_raised() -> None:
     async with InngestServer() as server, confirmed(server.url) as destination:
         server.script.add(Rule(fault=Fault(accept=3, end="reset")))
         with pytest.raises(Unavailable, match=r"closed|broke"):
@@ -103,7 +103,7 @@ async def test_where_some_events_are_not_stored_the_failure_stands() -> None:
         assert len(server.events) == 3
 
 
-async def test_another_events_id_is_no_proof() -> None:
+async def test_another_stored_event_is_no_proof() -> None:
     async with InngestServer() as server, confirmed(server.url) as destination:
         await destination.send([event("other")])
         server.script.add(Rule(fault=Fault(accept=0, end="reset")))
@@ -111,16 +111,16 @@ async def test_another_events_id_is_no_proof() -> None:
             await destination.send([event("e")])
 
 
-async def test_what_cannot_have_been_taken_is_not_looked_for() -> None:
+async def test_events_that_cannot_have_been_accepted_are_not_searched() -> None:
     async with InngestServer() as server, confirmed(server.url) as destination:
         server.script.add(Rule(fault=Fault(accept=0, status=401, error="Event key not found")))
         with pytest.raises(Unavailable) as caught:
             await destination.send([event("e")])
         assert caught.value.not_accepted
-        assert questions(server) == []
+        assert lookups(server) == []
 
 
-async def test_a_refusal_of_one_of_several_goes_through() -> None:
+async def test_a_refusal_of_one_of_several_events_is_raised() -> None:
     async with InngestServer() as server, confirmed(server.url) as destination:
         server.script.add(Rule(fault=Fault(accept=2, status=400, error="event name is empty")))
         with pytest.raises(Refused) as caught:
@@ -128,9 +128,7 @@ async def test_a_refusal_of_one_of_several_goes_through() -> None:
         assert caught.value.suspect == 2
 
 
-async def test_a_server_that_dies_after_its_answer_is_told_at_once_and_not_by_the_deadline() -> (
-    None
-):
+async def test_a_server_that_dies_after_its_answer_fails_at_once_and_not_at_the_deadline() -> None:
     async with InngestServer(lags=Lags(insert=60)) as server:
         async with confirmed(server.url, deadline=600) as destination:
             sending = asyncio.create_task(destination.send(events(3)))
@@ -141,7 +139,7 @@ async def test_a_server_that_dies_after_its_answer_is_told_at_once_and_not_by_th
         assert (caught.value.proven, caught.value.not_accepted) == (True, False)
 
 
-async def test_nothing_is_lost_when_the_server_is_killed_with_all_of_it_in_memory() -> None:
+async def test_nothing_is_lost_when_the_server_is_killed_with_events_in_memory() -> None:
     server = InngestServer(functions=[Function(name="index", on="a/b")], lags=Lags(insert=0.5))
     async with server, confirmed(server.url, deadline=1.5) as destination:
         forwarder = Forwarder(destination, breaker=Breaker(outage=SOON))
@@ -162,25 +160,25 @@ async def test_nothing_is_lost_when_the_server_is_killed_with_all_of_it_in_memor
         await forwarder.stop(1)
 
 
-async def test_a_wrong_signing_key_halts_and_names_its_setting_until_it_is_mended() -> None:
+async def test_a_wrong_signing_key_halts_and_names_its_setting_until_it_is_corrected() -> None:
     server = InngestServer(mode="start", event_keys=["any"], signing_key=SIGNING_KEY)
     keys = Keys("0" * 8)
     async with server, confirmed(server.url, keys=keys) as destination:
-        told: list[str] = []
+        halted_for: list[str] = []
 
-        async def mend() -> None:
-            told.append(forwarder.state.setting or "")
+        async def correct_secret() -> None:
+            halted_for.append(forwarder.state.setting or "")
             keys.signing = SIGNING_KEY
 
-        forwarder = Forwarder(destination, breaker=Breaker(halt=SOON), before_probe=mend)
+        forwarder = Forwarder(destination, breaker=Breaker(halt=SOON), before_probe=correct_secret)
         outcome = await forwarder.submit(event("e"))
         assert isinstance(outcome, Delivered)
-        assert told == ["RELAY_INNGEST_SIGNING_KEY"]
+        assert halted_for == ["RELAY_INNGEST_SIGNING_KEY"]
         await forwarder.stop(1)
 
 
 @pytest.mark.parametrize("key", ["schlüssel", "a\nb", "→"])
-async def test_a_signing_key_that_no_header_can_carry_halts_and_names_its_setting(key: str) -> None:
+async def test_a_signing_key_that_is_no_valid_header_halts_and_names_its_setting(key: str) -> None:
     async with InngestServer() as server, confirmed(server.url, keys=Keys(key)) as destination:
         with pytest.raises(Unavailable) as caught:
             await destination.send([event("e")])
@@ -192,7 +190,7 @@ async def test_a_signing_key_that_no_header_can_carry_halts_and_names_its_settin
         )
 
 
-async def test_a_time_beyond_all_calendars_can_be_asked_for() -> None:
+async def test_a_time_beyond_the_calendar_can_be_queried() -> None:
     async with InngestServer() as server, ReadBack(server.url, Keys().read) as reading:
         assert not await reading.page(1e15)
 
@@ -206,7 +204,7 @@ async def test_a_time_beyond_all_calendars_can_be_asked_for() -> None:
         (Fault(status=403, body="no"), "RELAY_INNGEST_SIGNING_KEY"),
     ],
 )
-async def test_a_server_that_lets_nothing_be_read_back_halts(fault: Fault, setting: str) -> None:
+async def test_a_server_that_does_not_allow_reading_back_halts(fault: Fault, setting: str) -> None:
     async with InngestServer() as server, confirmed(server.url) as destination:
         server.script.add(Rule(fault=fault, times=None, path="/v1/"))
         with pytest.raises(Unavailable) as caught:
@@ -225,21 +223,21 @@ async def test_a_server_that_lets_nothing_be_read_back_halts(fault: Fault, setti
         Fault(end="cut"),
     ],
 )
-async def test_a_look_up_that_fails_is_repeated(fault: Fault) -> None:
+async def test_a_failed_lookup_is_repeated(fault: Fault) -> None:
     async with InngestServer() as server, confirmed(server.url) as destination:
         server.script.add(Rule(fault=fault, times=2, path="/v1/"))
         (outcome,) = await destination.send([event("e")])
         assert isinstance(outcome, Delivered)
 
 
-async def test_a_server_that_never_tells_is_unavailable_at_the_deadline() -> None:
+async def test_a_server_whose_lookups_keep_failing_is_unavailable_at_the_deadline() -> None:
     async with InngestServer() as server, confirmed(server.url, deadline=0.3) as destination:
         server.script.add(Rule(fault=Fault(status=503, body=""), times=None, path="/v1/"))
         with pytest.raises(Unavailable, match="503"):
             await destination.send([event("e")])
 
 
-async def test_it_asks_for_more_requests_at_once_than_the_destination_itself() -> None:
+async def test_confirm_mode_allows_more_concurrent_requests() -> None:
     async with InngestServer() as server, confirmed(server.url) as destination:
         assert destination.limits.in_flight > 2
         assert destination.limits.max_events == 100

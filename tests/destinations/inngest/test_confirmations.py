@@ -1,4 +1,4 @@
-"""Look-ups are shared, cost no more requests than they must, and end for everybody."""
+"""Lookups are shared, cost as few requests as possible, and end for every caller."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import pytest
 
 from relay.destinations.inngest.confirmations import (
-    LONGEST,
+    FIRST_MAX,
     Confirmations,
     ReadLag,
     above,
     milliseconds,
 )
-from relay.destinations.inngest.read_back import PAGE, Stored, TooLong
+from relay.destinations.inngest.read_back import PAGE, PageTooLarge, Stored
 from relay.local.inngest.records import ulid
 from relay.model.destination import Unavailable
 from tests.forwarding.virtual_time import now, run
@@ -28,20 +28,20 @@ def name(at: float, position: int = 0) -> str:
 
 
 class Server:
-    """Stores each event so many seconds after the test began."""
+    """Stores each event at the given second of the test."""
 
     def __init__(self, **stored_at: float) -> None:
         self.stored_at = stored_at
         self.calls: list[str] = []
-        self.trouble: Exception | None = None
+        self.error: Exception | None = None
         self.descending = True
 
     def _all(self) -> list[str]:
         there = [each for each, at in self.stored_at.items() if at <= now()]
         return sorted(there, reverse=self.descending)
 
-    async def one(self, internal_id: str) -> bool:
-        self.calls.append("one")
+    async def is_stored(self, internal_id: str) -> bool:
+        self.calls.append("is_stored")
         await asyncio.sleep(0.01)
         return internal_id in self._all()
 
@@ -50,13 +50,13 @@ class Server:
     ) -> Sequence[Stored]:
         self.calls.append("page")
         await asyncio.sleep(0.01)
-        if self.trouble is not None:
-            raise self.trouble
+        if self.error is not None:
+            raise self.error
         found = [each for each in self._all() if not below or each < below]
         return [Stored(each) for each in found[:limit] if milliseconds(each) / 1_000 >= after]
 
 
-def test_a_pass_for_a_batch_takes_a_page_for_fifty_one_of_them() -> None:
+def test_a_batch_takes_one_page_for_fifty_one_events() -> None:
     async def main() -> None:
         names = [name(0, position) for position in range(100)]
         server = Server(**dict.fromkeys(names, 0.0))
@@ -67,7 +67,7 @@ def test_a_pass_for_a_batch_takes_a_page_for_fifty_one_of_them() -> None:
     run(main)
 
 
-def test_what_lies_far_apart_is_not_walked_through() -> None:
+def test_the_pages_between_distant_events_are_skipped() -> None:
     async def main() -> None:
         between = {name(1, position): 0.0 for position in range(5_000)}
         ends = [name(0), name(2)]
@@ -79,7 +79,7 @@ def test_what_lies_far_apart_is_not_walked_through() -> None:
     run(main)
 
 
-def test_what_is_not_stored_yet_costs_one_page_for_all_of_it() -> None:
+def test_events_that_are_not_stored_yet_cost_one_page_together() -> None:
     async def main() -> None:
         old = {name(0, position): 0.0 for position in range(300)}
         names = [name(1, position) for position in range(100)]
@@ -92,7 +92,7 @@ def test_what_is_not_stored_yet_costs_one_page_for_all_of_it() -> None:
     run(main)
 
 
-def test_those_who_wait_together_are_looked_for_together() -> None:
+def test_concurrent_requests_share_a_lookup() -> None:
     async def main() -> None:
         names = [name(0, position) for position in range(40)]
         server = Server(**dict.fromkeys(names, 0.0))
@@ -106,20 +106,20 @@ def test_those_who_wait_together_are_looked_for_together() -> None:
 
 
 @pytest.mark.parametrize("why", ["another order", "too long"])
-def test_where_pages_are_of_no_use_events_are_asked_for_one_by_one(why: str) -> None:
+def test_events_are_looked_up_singly_where_pages_are_unusable(why: str) -> None:
     async def main() -> None:
         names = [name(0, position) for position in range(5)]
         server = Server(**dict.fromkeys(names, 0.0))
         server.descending = why != "another order"
-        server.trouble = TooLong() if why == "too long" else None
+        server.error = PageTooLarge() if why == "too long" else None
         async with Confirmations(server, deadline=60, clock=now) as confirmations:
             assert set(await confirmations.stored(names, 100)) == set(names)
-        assert server.calls == ["page", *["one"] * 5]
+        assert server.calls == ["page", *["is_stored"] * 5]
 
     run(main)
 
 
-def test_what_is_not_seen_by_the_deadline_is_given_up_and_no_longer_looked_for() -> None:
+def test_events_not_seen_by_the_deadline_are_given_up_and_no_longer_looked_up() -> None:
     async def main() -> None:
         names = [name(0, position) for position in range(3)]
         server = Server(**{names[0]: 0.0, names[1]: 1.0})
@@ -133,7 +133,7 @@ def test_what_is_not_seen_by_the_deadline_is_given_up_and_no_longer_looked_for()
     run(main)
 
 
-def test_a_failure_that_speaks_of_the_whole_server_ends_the_wait_of_all() -> None:
+def test_a_failure_of_the_whole_server_ends_all_waits() -> None:
     async def main() -> None:
         server = Server()
         async with Confirmations(server, deadline=600, clock=now) as confirmations:
@@ -142,7 +142,7 @@ def test_a_failure_that_speaks_of_the_whole_server_ends_the_wait_of_all() -> Non
                 for n in range(3)
             ]
             await asyncio.sleep(1)
-            server.trouble = Unavailable("401", setting="RELAY_INNGEST_SIGNING_KEY", proven=True)
+            server.error = Unavailable("401", setting="RELAY_INNGEST_SIGNING_KEY", proven=True)
             results = await asyncio.gather(*waits, return_exceptions=True)
             assert all(isinstance(result, Unavailable) for result in results)
             assert now() < 2
@@ -150,15 +150,15 @@ def test_a_failure_that_speaks_of_the_whole_server_ends_the_wait_of_all() -> Non
     run(main)
 
 
-def test_a_plea_for_fewer_requests_is_heard() -> None:
+def test_a_retry_after_is_respected() -> None:
     async def main() -> None:
         names = [name(0), name(1)]
         server = Server(**dict.fromkeys(names, 0.0))
-        server.trouble = Unavailable("429", after=7)
+        server.error = Unavailable("429", after=7)
         async with Confirmations(server, deadline=60, clock=now) as confirmations:
             waiting = asyncio.create_task(confirmations.stored(names, 100))
             await asyncio.sleep(1)
-            server.trouble = None
+            server.error = None
             assert len(await waiting) == 2
             assert 7 <= now() < 8
             assert len(server.calls) == 2
@@ -166,36 +166,36 @@ def test_a_plea_for_fewer_requests_is_heard() -> None:
     run(main)
 
 
-def test_a_mistake_of_ours_reaches_who_waits_and_is_not_for_ever() -> None:
+def test_a_bug_in_a_lookup_reaches_the_callers_and_later_lookups_work() -> None:
     async def main() -> None:
         names = [name(0), name(1)]
         server = Server(**dict.fromkeys(names, 0.0))
-        server.trouble = ZeroDivisionError()
+        server.error = ZeroDivisionError()
         async with Confirmations(server, deadline=60, clock=now) as confirmations:
             with pytest.raises(ZeroDivisionError):
                 await confirmations.stored(names, 100)
-            server.trouble = None
+            server.error = None
             assert len(await confirmations.stored(names, 100)) == 2
 
     run(main)
 
 
-def test_the_first_look_is_learned_from_what_was_seen() -> None:
+def test_the_first_lookup_adapts_to_how_long_storing_takes() -> None:
     lag = ReadLag()
     for _ in range(50):
-        age, missed = lag.next_look(0.0), 0.0
+        age, missed = lag.next_lookup(0.0), 0.0
         while age < 1.5:
-            missed, age = age, lag.next_look(age)
-        lag.learn(missed, age)
-    assert 1.0 < lag.next_look(0.0) < 2.0
+            missed, age = age, lag.next_lookup(age)
+        lag.record(missed, age)
+    assert 1.0 < lag.next_lookup(0.0) < 2.0
     for _ in range(50):
-        lag.learn(0.0, lag.next_look(0.0))
-    assert lag.next_look(0.0) < 0.05
-    lag.learn(1_000.0, 2_000.0)
-    assert lag.next_look(0.0) <= LONGEST
+        lag.record(0.0, lag.next_lookup(0.0))
+    assert lag.next_lookup(0.0) < 0.05
+    lag.record(1_000.0, 2_000.0)
+    assert lag.next_lookup(0.0) <= FIRST_MAX
 
 
-def test_the_id_above_is_the_next_one() -> None:
+def test_above_is_the_next_ulid() -> None:
     assert above("01ARZ3NDEKTSV4RRFFQ69G5FAV") == "01ARZ3NDEKTSV4RRFFQ69G5FAW"
     assert above("01ARZ3NDEKTSV4RRFFQ69G5FAZ") == "01ARZ3NDEKTSV4RRFFQ69G5FB0"
     assert milliseconds(ulid(1_790_000_000_123, bytes(10))) == 1_790_000_000_123

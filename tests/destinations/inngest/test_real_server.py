@@ -1,4 +1,4 @@
-"""Confirm mode against a real `inngest start`, which its owner kills and restarts meanwhile."""
+"""Confirm mode with a real `inngest start`, which is killed and restarted by hand meanwhile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from relay.destinations.inngest.confirm import Confirmed
+from relay.destinations.inngest.confirm import ConfirmedInngest
 from relay.destinations.inngest.confirmations import Confirmations
 from relay.destinations.inngest.event_api import Inngest
 from relay.destinations.inngest.read_back import ReadBack
@@ -19,7 +19,7 @@ from relay.model.outcome import Delivered
 
 URL = os.environ.get("INNGEST_START_URL", "")
 COUNT = 2_000
-IN_HAND = asyncio.Semaphore(500)
+IN_FLIGHT = asyncio.Semaphore(500)
 
 
 async def _event_key() -> str:
@@ -42,20 +42,20 @@ async def test_everything_delivered_is_still_stored_after_the_server_was_killed(
         ReadBack(URL, _signing_key) as reading,
         Confirmations(reading, deadline=20) as confirmations,
     ):
-        forwarder = Forwarder(Confirmed(inngest, confirmations, reading))
+        forwarder = Forwarder(ConfirmedInngest(inngest, confirmations, reading))
 
         async def deliver(number: int) -> str:
             event = Event(id=f"{run}-{number}", name=f"relay/{run}", data=b"{}")
-            async with IN_HAND:
+            async with IN_FLIGHT:
                 while True:
                     outcome = await forwarder.submit(event)
                     if isinstance(outcome, Delivered):
                         return str(outcome.reference)
 
-        told = await asyncio.gather(*(deliver(number) for number in range(COUNT)))
+        delivered = await asyncio.gather(*(deliver(number) for number in range(COUNT)))
         await forwarder.stop(5)
         stored, below = set[str](), ""
         while page := await reading.page(start - 600, below=below, name=f"relay/{run}"):
             stored.update(one.internal_id for one in page)
             below = page[-1].internal_id
-    assert set(told) <= stored
+    assert set(delivered) <= stored

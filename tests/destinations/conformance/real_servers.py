@@ -1,6 +1,6 @@
-"""Real servers, where the environment names one: none goes wrong when told, none forgets.
+"""Real servers, if the environment names one: they cannot be made to fail, and they keep state.
 
-What was started is ended when the test is over, as far as the server lets us.
+What a test started is terminated after it, as far as the server allows.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ import boto3  # type: ignore[import-untyped] # it ships no types
 import httpx
 from msgspec.structs import replace
 
-from relay.destinations.single_event import as_text, hashed
+from relay.destinations.single_event import hashed_id, text_id
 from relay.destinations.temporal import connect
 from relay.model.destination import Destination, Limits
 from relay.model.event import Event
 from relay.model.outcome import Outcome
-from tests.destinations.conformance.sides import Side, wired
+from tests.destinations.conformance.setups import Setup, opened
 
 VARIABLES = {
     "temporal": "TEMPORAL_ADDRESS",
     "argo": "ARGO_URL",
     "step-functions": "STEP_FUNCTIONS_ARN",
 }
-"""What names a real server of each."""
+"""The environment variable that names a real server of each destination."""
 
 
-class Apart:
-    """Gives every event an id that no test before has used, and keeps them."""
+class UniqueIds:
+    """Gives every event an id that no earlier test has used, and records the ids."""
 
     def __init__(self) -> None:
         self._run = f"conformance {uuid.uuid4().hex} "
@@ -65,7 +65,7 @@ class Apart:
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """How to ask a real server about an event's id, and how to end what was started for it."""
+    """How to find what a real server runs for an event's id, and how to terminate it."""
 
     variables: Mapping[str, str]
     runs: Callable[[str], Awaitable[bool]]
@@ -74,32 +74,32 @@ class Server:
 
 
 @asynccontextmanager
-async def real(name: str) -> AsyncIterator[Side]:
-    """The destination against the server that the environment names."""
+async def real(name: str) -> AsyncIterator[Setup]:
+    """The destination with the server that the environment names."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(_SERVERS[name]())
-        apart, conflicts = Apart(), list[Event]()
-        inner, traits = await wired(
+        unique, conflicts = UniqueIds(), list[Event]()
+        inner, traits = await opened(
             stack,
             name,
             server.variables,
-            lambda event: conflicts.append(apart.original(event)),
+            lambda event: conflicts.append(unique.original(event)),
         )
 
         async def started() -> int:
-            return sum([await server.runs(one) for one in apart.ids])
+            return sum([await server.runs(one) for one in unique.ids])
 
         try:
-            yield Side(
-                destination=apart.around(inner),
+            yield Setup(
+                destination=unique.around(inner),
                 traits=traits,
                 started=started,
-                levers=False,
+                controls=False,
                 sees_conflicts=server.sees_conflicts,
                 conflicts=conflicts,
             )
         finally:
-            for one in apart.ids:
+            for one in unique.ids:
                 await server.end(one)
 
 
@@ -130,7 +130,7 @@ async def _temporal() -> AsyncIterator[Server]:
 
     async def runs(event_id: str) -> bool:
         try:
-            await client.get_workflow_handle(as_text(event_id)).describe()
+            await client.get_workflow_handle(text_id(event_id)).describe()
         except failed as error:
             if error.status.name != "NOT_FOUND":
                 raise
@@ -139,7 +139,7 @@ async def _temporal() -> AsyncIterator[Server]:
 
     async def end(event_id: str) -> None:
         with contextlib.suppress(failed):
-            await client.get_workflow_handle(as_text(event_id)).terminate("the test is over")
+            await client.get_workflow_handle(text_id(event_id)).terminate("the test is over")
 
     yield Server(variables=variables, runs=runs, end=end, sees_conflicts=False)
 
@@ -164,12 +164,12 @@ async def _argo() -> AsyncIterator[Server]:
     ) as client:
 
         async def runs(event_id: str) -> bool:
-            answer = await client.get(hashed(event_id))
+            answer = await client.get(hashed_id(event_id))
             assert answer.status_code in (httpx.codes.OK, httpx.codes.NOT_FOUND), answer.text
             return answer.status_code == httpx.codes.OK
 
         async def end(event_id: str) -> None:
-            await client.delete(hashed(event_id))
+            await client.delete(hashed_id(event_id))
 
         yield Server(variables=variables, runs=runs, end=end)
 
@@ -182,14 +182,14 @@ async def _step_functions() -> AsyncIterator[Server]:
 
     async def runs(event_id: str) -> bool:
         try:
-            client.describe_execution(executionArn=f"{executions}:{hashed(event_id)}")
+            client.describe_execution(executionArn=f"{executions}:{hashed_id(event_id)}")
         except client.exceptions.ExecutionDoesNotExist:
             return False
         return True
 
     async def end(event_id: str) -> None:
         with contextlib.suppress(client.exceptions.ClientError):
-            client.stop_execution(executionArn=f"{executions}:{hashed(event_id)}")
+            client.stop_execution(executionArn=f"{executions}:{hashed_id(event_id)}")
 
     variables = {"RELAY_STEP_FUNCTIONS_ARN": arn}
     try:

@@ -1,4 +1,4 @@
-"""The other side of each destination, as real as it gets here, with the same few levers."""
+"""Each destination with a server, as real as possible, and the same controls for all of them."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ from relay.settings.loading import load
 from relay.settings.model import Settings
 
 TIMEOUT = 20.0
-"""Seconds for a request. Nothing here takes as long."""
+"""Seconds for a request, far longer than any takes here."""
 
 
 @dataclass(kw_only=True)
-class Side:
-    """A destination with what it talks to.
+class Setup:
+    """A destination and the controls of its server.
 
     Attributes:
-        started: how many things run there by now.
-        complain: the next request is answered that there are too many, with this `Retry-After`.
-        deny: from now on no credential is good.
-        lose: the next request is carried out and its answer does not come through.
-        levers: the three above do something; a real server does not.
-        tells_wait: complaints can say how long to wait.
-        sees_conflicts: another content under a known id can be seen.
-        conflicts: events of which it was.
-        port: of a server that others may want to reach too.
+        started: returns how many things the server has started.
+        throttle: the next request is throttled, with this `Retry-After`.
+        deny: from now on no credential is valid.
+        lose_answer: the next request is executed and its answer is lost.
+        controls: whether the three above work; with a real server they do not.
+        reports_wait: throttling can say how long to wait.
+        sees_conflicts: the destination detects other content under a known id.
+        conflicts: the events for which it did.
+        port: of a server that tests connect to themselves.
     """
 
     destination: Destination
     traits: Traits
     started: Callable[[], Any]
-    complain: Callable[[str], None] = lambda _after: None
+    throttle: Callable[[str], None] = lambda _after: None
     deny: Callable[[], None] = lambda: None
-    lose: Callable[[], None] = lambda: None
-    levers: bool = True
-    tells_wait: bool = True
+    lose_answer: Callable[[], None] = lambda: None
+    controls: bool = True
+    reports_wait: bool = True
     sees_conflicts: bool = False
     conflicts: list[Event] = field(default_factory=list)
     port: int | None = None
@@ -63,7 +63,7 @@ def answered(status: int, body: str = "{}", **headers: str) -> Fault:
 
 
 @asynccontextmanager
-async def inngest() -> AsyncIterator[Side]:
+async def inngest() -> AsyncIterator[Setup]:
     async def key() -> str:
         return "test-key"
 
@@ -80,25 +80,25 @@ async def inngest() -> AsyncIterator[Side]:
         def fault(times: int | None = 1, **more: Any) -> None:
             server.script.add(Rule(fault=InngestFault(**more), times=times))
 
-        def complain(after: str) -> None:
+        def throttle(after: str) -> None:
             fault(accept=0, status=429, headers={"Retry-After": after})
 
         refusal = json.dumps({"status": 401, "message": "", "error": "Event key not found"})
-        yield Side(
+        yield Setup(
             destination=destination,
             traits=traits_of(Settings(), "inngest"),
             started=started,
-            complain=complain,
+            throttle=throttle,
             deny=lambda: fault(None, accept=0, status=401, body=refusal),
-            lose=lambda: fault(end="close"),
+            lose_answer=lambda: fault(end="close"),
         )
 
 
-async def wired(
+async def opened(
     stack: AsyncExitStack,
     name: str,
     variables: Mapping[str, str],
-    conflict: Callable[[Event], None] = lambda _event: None,
+    on_conflict: Callable[[Event], None] = lambda _event: None,
 ) -> tuple[Destination, Traits]:
     """The destination as the relay opens it with these variables."""
     environ = {
@@ -110,23 +110,23 @@ async def wired(
     loaded = load(environ)
     assert loaded.mistakes == ()
     session = SharedSession(stack)
-    opening = open_orchestrator(name, loaded.settings, session, conflict)
+    opening = open_orchestrator(name, loaded.settings, session, on_conflict)
     destination, _ = await stack.enter_async_context(opening)
     assert destination.traits == traits_of(loaded.settings, name)
     return destination, destination.traits
 
 
 @asynccontextmanager
-async def stand_in(name: str, monkeypatch: Any) -> AsyncIterator[Side]:
+async def emulated(name: str, monkeypatch: Any) -> AsyncIterator[Setup]:
     api = APIS[name]()
     async with Server(api.respond) as server:
-        levers = (server, lambda: len(api.starts.started))
+        controls = (server, lambda: len(api.starts.started))
         where = {api.url_setting: f"{server.url}{api.path}", **api.settings}
-        async with behind(name, *levers, where, monkeypatch) as side:
-            yield side
+        async with setup_behind(name, *controls, where, monkeypatch) as setup:
+            yield setup
 
 
-COMPLAINTS = {
+THROTTLING = {
     "step-functions": (400, '{"__type":"ThrottlingException","message":"Rate exceeded"}'),
 }
 DENIALS = {
@@ -136,54 +136,56 @@ DENIALS = {
 
 
 @asynccontextmanager
-async def behind(
+async def setup_behind(
     name: str,
     server: Server,
     started: Callable[[], int],
     variables: Mapping[str, str],
     monkeypatch: Any,
-) -> AsyncIterator[Side]:
-    """A destination whose requests all pass through this server."""
+) -> AsyncIterator[Setup]:
+    """A setup of a destination whose requests all go to this server."""
     for variable, value in variables.items():
         if variable.startswith("AWS_"):
             monkeypatch.setenv(variable, value)
     conflicts: list[Event] = []
     async with AsyncExitStack() as stack:
-        destination, traits = await wired(stack, name, variables, conflicts.append)
+        destination, traits = await opened(stack, name, variables, conflicts.append)
 
         async def count() -> int:
             return started()
 
-        def complain(after: str) -> None:
-            status, body = COMPLAINTS.get(name, (429, "{}"))
+        def throttle(after: str) -> None:
+            status, body = THROTTLING.get(name, (429, "{}"))
             server.faults.append(answered(status, body, Retry_After=after))
 
         def deny() -> None:
             status, body = DENIALS.get(name, (401, '{"detail":"Unauthorized"}'))
             server.faults.extend([answered(status, body)] * 50)
 
-        yield Side(
+        yield Setup(
             destination=destination,
             traits=traits,
             started=count,
-            complain=complain,
+            throttle=throttle,
             deny=deny,
-            lose=lambda: server.faults.append(Fault()),
-            tells_wait=name not in COMPLAINTS,
+            lose_answer=lambda: server.faults.append(Fault()),
+            reports_wait=name not in THROTTLING,
             sees_conflicts=name in ("argo", "step-functions"),
             conflicts=conflicts,
         )
 
 
-def passing_on(url: str) -> Callable[[ApiRequest], Answer]:
-    """Answers with what the server at the URL answers."""
+def forward_to(url: str) -> Callable[[ApiRequest], Answer]:
+    """Forwards each request to the server at the URL."""
     parts = urlsplit(url)
 
-    def respond(asked: ApiRequest) -> Answer:
+    def respond(request_json: ApiRequest) -> Answer:
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=30)
         try:
-            kept = {k: v for k, v in asked.headers.items() if k not in ("connection", "host")}
-            connection.request(asked.method, asked.path, asked.body, kept)
+            kept = {
+                k: v for k, v in request_json.headers.items() if k not in ("connection", "host")
+            }
+            connection.request(request_json.method, request_json.path, request_json.body, kept)
             response = connection.getresponse()
             return Answer(status=response.status, body=response.read())
         finally:

@@ -1,4 +1,4 @@
-"""Secrets in Secrets Manager: looked up when they are needed, again, and waited for."""
+"""Secrets in Secrets Manager: looked up when first needed and again after a change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 
 from relay.app.destinations import open_orchestrator
-from relay.app.destinations.inngest import open_destination
+from relay.app.destinations.inngest import open_inngest
 from relay.aws.session import SharedSession
 from relay.model.destination import Unavailable
 from relay.model.event import Event
@@ -34,26 +34,26 @@ def secrets(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.fixture
-def nobody(secrets: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that does not answer."""
+def unreachable_store(secrets: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret store that cannot be reached."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1")
 
 
-@pytest.mark.usefixtures("nobody")
-async def test_a_store_that_is_away_is_waited_for_and_halts_nothing() -> None:
+@pytest.mark.usefixtures("unreachable_store")
+async def test_an_unavailable_secret_store_is_an_outage_and_no_halt() -> None:
     hook = load({"RELAY_DESTINATION": "webhook", "RELAY_WEBHOOK_URL_SECRET": "prod/hook"})
     inngest = load({"RELAY_INNGEST_EVENT_KEY_SECRET": "prod/key", "RELAY_CONFIRM": "off"})
     async with AsyncExitStack() as stack:
         opening = open_orchestrator("webhook", hook.settings, SharedSession(stack), print, print)
         first, _ = await stack.enter_async_context(opening)
-        second = await stack.enter_async_context(open_destination(inngest.settings, print))
+        second = await stack.enter_async_context(open_inngest(inngest.settings, print))
         for destination in (first, second.destination):
             with pytest.raises(Unavailable, match="cannot be looked up") as caught:
                 await destination.send([EVENT])
             assert (caught.value.setting, caught.value.not_accepted) == (None, True)
 
 
-async def test_a_url_that_cannot_be_looked_up_halts_and_a_changed_one_is_followed(
+async def test_a_missing_url_secret_halts_and_a_changed_one_is_used(
     secrets: Any,
 ) -> None:
     loaded = load(
@@ -64,12 +64,12 @@ async def test_a_url_that_cannot_be_looked_up_halts_and_a_changed_one_is_followe
         }
     )
     assert loaded.mistakes == ()
-    learned: list[str] = []
+    registered: list[str] = []
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(listening(http(200)))
         second = await stack.enter_async_context(listening(http(200)))
         opening = open_orchestrator(
-            "webhook", loaded.settings, SharedSession(stack), print, learned.append
+            "webhook", loaded.settings, SharedSession(stack), print, registered.append
         )
         destination, refresh = await stack.enter_async_context(opening)
         with pytest.raises(Unavailable) as caught:
@@ -82,7 +82,7 @@ async def test_a_url_that_cannot_be_looked_up_halts_and_a_changed_one_is_followe
         secrets.put_secret_value(SecretId="prod/hook", SecretString=f"{second.url}/hook/two")
         await refresh()
         assert await destination.send([EVENT]) == [Delivered()]
-    assert {f"{first.url}/hook/one", f"{second.url}/hook/two"} <= set(learned)
+    assert {f"{first.url}/hook/one", f"{second.url}/hook/two"} <= set(registered)
     assert [line for line, _, _ in (*first.requests, *second.requests)] == [
         "POST /hook/one HTTP/1.1",
         "POST /hook/two HTTP/1.1",

@@ -1,4 +1,4 @@
-"""BullMQ: its real library against a real Redis, with a proxy between that loses answers."""
+"""BullMQ: its real library with a real Redis, through a proxy that can lose answers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 
 from relay.local.orchestrators.apis import missing_dependency
 from relay.local.orchestrators.bullmq import RedisServer
-from tests.destinations.conformance.sides import Side, wired
+from tests.destinations.conformance.setups import Setup, opened
 
-# By name, because a checker may look at this where the extra is not installed.
+# By name, because a type checker may run where the extra is not installed.
 redis: Any = importlib.import_module("redis.asyncio")
 
 PASSWORD = "of-redis"
@@ -22,7 +22,7 @@ NEW_PASSWORD = "another-one"
 
 
 class Proxy:
-    """Passes bytes on; `losing` drops the connection after the next script call went through."""
+    """Forwards bytes; with `losing` it drops the connection after the next script call."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -63,7 +63,7 @@ class Proxy:
 
 
 @asynccontextmanager
-async def bullmq(**variables: str) -> AsyncIterator[Side]:
+async def bullmq(**variables: str) -> AsyncIterator[Setup]:
     async with AsyncExitStack() as stack:
         if missing_dependency("bullmq"):
             pytest.skip("there is no redis-server")
@@ -81,31 +81,31 @@ async def bullmq(**variables: str) -> AsyncIterator[Side]:
             "RELAY_BULLMQ_QUEUE": "orders",
             **variables,
         }
-        destination, traits = await wired(stack, "bullmq", settings)
-        levers = _Levers(destination, client)
+        destination, traits = await opened(stack, "bullmq", settings)
+        controls = _ControlledRedis(destination, client)
 
         async def started() -> int:
-            password = NEW_PASSWORD if levers.denied else PASSWORD
+            password = NEW_PASSWORD if controls.denied else PASSWORD
             async with redis.Redis(port=port, password=password) as asking:
                 return int(await asking.llen("bull:orders:wait"))
 
-        def lose() -> None:
+        def lose_answer() -> None:
             proxy.losing = True
 
-        yield Side(
-            destination=levers,
+        yield Setup(
+            destination=controls,
             traits=traits,
             started=started,
-            complain=lambda _after: setattr(levers, "full", True),
-            deny=lambda: setattr(levers, "denied", True),
-            lose=lose,
-            tells_wait=False,
+            throttle=lambda _after: setattr(controls, "full", True),
+            deny=lambda: setattr(controls, "denied", True),
+            lose_answer=lose_answer,
+            reports_wait=False,
             port=port,
         )
 
 
-class _Levers:
-    """Redis is told to misbehave just before it is asked: its own settings do the rest."""
+class _ControlledRedis:
+    """Makes Redis fail with its own settings just before a request."""
 
     def __init__(self, inner: Any, client: Any) -> None:
         self._inner = inner
