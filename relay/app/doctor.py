@@ -37,7 +37,7 @@ async def run_checks(
     """Run all checks, in the order in which a message passes what they check. Changes nothing."""
     settings = loaded.settings
     machine = Platform(None, None) if pull else read_platform(root)
-    results = [*check_settings(loaded.mistakes, loaded.warnings, loaded.missing_settings)]
+    results = [*check_settings(loaded.errors, loaded.warnings, loaded.missing_settings)]
     results += [] if pull else platform.check_platform(machine, settings.queue_url)
     async with AsyncExitStack() as stack:
         try:

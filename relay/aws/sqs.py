@@ -23,7 +23,7 @@ from relay.aws.sqs_values import (
     match_results,
     read_attributes,
     read_message,
-    tens,
+    batches_of_ten,
     write_entry,
 )
 from relay.model.message import Attribute, Message
@@ -98,12 +98,14 @@ class Queue:
 
     async def delete(self, handles: Sequence[str]) -> list[Failed | None]:
         """Delete by handle. None is a success, which proves nothing for an old handle."""
-        return await self._batched("DeleteMessageBatch", tens(handles), _write_delete, _no_result)
+        return await self._batched(
+            "DeleteMessageBatch", batches_of_ten(handles), _write_delete, _no_result
+        )
 
     async def change_visibility(self, changes: Sequence[tuple[str, float]]) -> list[Failed | None]:
         """Hide each message for so many seconds; 0 makes it visible at once. None is a success."""
         return await self._batched(
-            "ChangeMessageVisibilityBatch", tens(changes), _write_visibility, _no_result
+            "ChangeMessageVisibilityBatch", batches_of_ten(changes), _write_visibility, _no_result
         )
 
     def _read(self, raw: Mapping[str, Any]) -> ReceivedMessage | None:

@@ -190,7 +190,7 @@ def _redrive(raw: str | None) -> RedrivePolicy | None:
     return RedrivePolicy(policy["deadLetterTargetArn"], int(policy["maxReceiveCount"]))
 
 
-def tens(items: Sequence[T]) -> Iterator[Sequence[T]]:
+def batches_of_ten(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """The items in order, at most ten at a time."""
     for start in range(0, len(items), BATCH_ENTRIES):
         yield items[start : start + BATCH_ENTRIES]

@@ -30,8 +30,8 @@ def load_settings(env_file: Path | None) -> Settings:
     loaded = load(env_file=env_file)
     for warning in loaded.warnings:
         typer.echo(f"relay: {warning}", err=True)
-    if loaded.mistakes:
-        fail(*loaded.mistakes, code=USAGE)
+    if loaded.errors:
+        fail(*loaded.errors, code=USAGE)
     return loaded.settings
 
 

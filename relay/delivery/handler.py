@@ -195,7 +195,7 @@ class Handler:
         self, item: InFlightMessage, decoded: Decoded, results: Sequence[Outcome]
     ) -> Outcome:
         """The message's outcome from those of its events: `Retry` while any must wait."""
-        later = outcome.waiting(results)
+        later = outcome.combined_retry(results)
         if later is not None:
             return later
         rejects = dict(decoded.rejects)
@@ -204,10 +204,10 @@ class Handler:
                 rejects[event.index] = result
         if rejects:
             return await self._dead_letter(
-                item, outcome.rejected(rejects), decoded, tuple(sorted(rejects))
+                item, outcome.combined_reject(rejects), decoded, tuple(sorted(rejects))
             )
         self._guard.passed(item.message.message_id)
-        return outcome.delivered(results)
+        return outcome.combined_delivery(results)
 
     async def _dead_letter(
         self,

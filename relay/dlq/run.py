@@ -13,7 +13,7 @@ from typing import Any, Generic
 
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
-from relay.aws.sqs_values import tens
+from relay.aws.sqs_values import batches_of_ten
 from relay.dlq.journal import Journal, JournalEntry
 from relay.dlq.leases import Deleter, Leased
 from relay.dlq.safeguards import GrowthGuard, RateLimit
@@ -183,7 +183,7 @@ class Run(Generic[P]):
         done = [_entry(duplicate, None) for duplicate in duplicates]
         self._journal.record_done(done)
         self.counts.duplicates += len(duplicates)
-        for some in tens(prepared):
+        for some in batches_of_ten(prepared):
             await rate.wait(len(some))
             done += await self._send(some)
         await self._journal.commit()

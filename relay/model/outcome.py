@@ -53,7 +53,7 @@ class Reject(Struct, frozen=True):
 Outcome: TypeAlias = Delivered | Retry | Reject
 
 
-def waiting(results: Sequence[Outcome]) -> Retry | None:
+def combined_retry(results: Sequence[Outcome]) -> Retry | None:
     """The message's wait while any event must wait, for the longest time asked for."""
     found = [result for result in results if isinstance(result, Retry)]
     if not found:
@@ -62,7 +62,7 @@ def waiting(results: Sequence[Outcome]) -> Retry | None:
     return Retry(found[0].reason, max(asked, default=None))
 
 
-def rejected(rejects: Mapping[int, Reject]) -> Reject:
+def combined_reject(rejects: Mapping[int, Reject]) -> Reject:
     """One reject for the message: that of its first event, saying how many there are."""
     first = rejects[min(rejects)]
     if len(rejects) == 1:
@@ -75,7 +75,7 @@ def rejected(rejects: Mapping[int, Reject]) -> Reject:
     )
 
 
-def delivered(results: Sequence[Outcome]) -> Delivered:
+def combined_delivery(results: Sequence[Outcome]) -> Delivered:
     """The message's acceptance once nothing of it waits or was rejected."""
     accepted = [result for result in results if isinstance(result, Delivered)]
     if len(accepted) == 1:

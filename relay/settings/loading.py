@@ -29,20 +29,20 @@ class Loaded:
     """The settings that were loaded.
 
     `settings` are always valid: an invalid value is replaced by its default, so that `serve` can
-    listen, hold requests and report the `mistakes`. Nothing else may run if there are any.
+    listen, hold requests and report the `errors`. Nothing else may run if there are any.
     `warnings` name unknown `RELAY_` variables and invalid lines of the file. `sources` has an entry
     for each field.
     """
 
     settings: Settings
-    mistakes: tuple[str, ...]
+    errors: tuple[str, ...]
     warnings: tuple[str, ...]
     sources: Mapping[str, Source]
 
     @property
     def missing_settings(self) -> tuple[str, ...]:
         """What the destinations still need, as far as it is known despite the mistakes."""
-        mistaken = {sentence.split()[0] for sentence in self.mistakes}
+        mistaken = {sentence.split()[0] for sentence in self.errors}
         if mistaken & {"RELAY_DESTINATION", "RELAY_ROUTES"}:
             return ()
         return tuple(s for s in missing(self.settings) if s.split()[0] not in mistaken)
@@ -50,23 +50,23 @@ class Loaded:
     @property
     def problems(self) -> tuple[str, ...]:
         """Everything that prevents the relay from running."""
-        return (*self.mistakes, *self.missing_settings)
+        return (*self.errors, *self.missing_settings)
 
 
 def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Loaded:
     """Load the settings from `environ` (the process's own if None) and from a file, if given.
 
     The environment wins over the file. An empty variable counts as not set. Never raises: mistakes
-    are in `Loaded.mistakes`, one sentence each, without the values, which may be secret.
+    are in `Loaded.errors`, one sentence each, without the values, which may be secret.
     """
     given = os.environ if environ is None else environ
     from_file, unreadable, ignored = _read(env_file)
     values, sources = _layer({"file": from_file, "environment": given})
-    settings, mistakes, invalid = _validate(values)
+    settings, errors, invalid = _validate(values)
     sources |= dict.fromkeys(invalid, INVALID)
     return Loaded(
         settings=settings,
-        mistakes=(*unreadable, *mistakes),
+        errors=(*unreadable, *errors),
         warnings=(*ignored, *_unknown({**from_file, **given})),
         sources={name: sources.get(name, "default") for name in names()},
     )
@@ -111,14 +111,14 @@ def _layer(
 
 def _validate(values: Mapping[str, Any]) -> tuple[Settings, list[str], set[str]]:
     """Settings from the valid values; a sentence for each mistake; the fields left out."""
-    kept, mistakes = dict(values), list[str]()
+    kept, errors = dict(values), list[str]()
     # Each round leaves out at least one value, and the defaults are valid.
     while True:
         try:
-            return Settings(**kept), mistakes, set(values) - set(kept)
+            return Settings(**kept), errors, set(values) - set(kept)
         except ValidationError as error:
             found = dict(_explained(error))
-            mistakes += found.values()
+            errors += found.values()
             for name in {name for fields in found for name in fields}:
                 kept.pop(name, None)
 

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from relay.aws.errors import AwsError
 from relay.aws.references import QueueLocation, arn_of, parse_reference
-from relay.aws.sqs_values import BATCH_BYTES, Failed, Outgoing, batches_by_size, match_results, tens
+from relay.aws.sqs_values import (
+    BATCH_BYTES,
+    Failed,
+    Outgoing,
+    batches_by_size,
+    match_results,
+    batches_of_ten,
+)
 
 
 @given(st.lists(st.integers(1, BATCH_BYTES + 10), max_size=40))
@@ -23,8 +30,8 @@ def test_batches_keep_the_order_and_the_limits(sizes: list[int]) -> None:
 
 @given(st.lists(st.integers(), max_size=45))
 def test_all_chunks_but_the_last_have_ten_items(items: list[int]) -> None:
-    assert [item for ten in tens(items) for item in ten] == items
-    assert all(len(ten) == 10 for ten in list(tens(items))[:-1])
+    assert [item for ten in batches_of_ten(items) for item in ten] == items
+    assert all(len(ten) == 10 for ten in list(batches_of_ten(items))[:-1])
 
 
 def test_an_entry_without_a_result_has_failed() -> None:

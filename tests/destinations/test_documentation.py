@@ -58,4 +58,4 @@ def test_the_examples_of_status_rules_and_routes_are_valid() -> None:
     assert len(lines) == 2
     for line in lines:
         name, _, value = line.partition("=")
-        assert load({name: value}).mistakes == ()
+        assert load({name: value}).errors == ()

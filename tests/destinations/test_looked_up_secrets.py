@@ -63,7 +63,7 @@ async def test_a_missing_url_secret_halts_and_a_changed_one_is_used(
             "RELAY_WEBHOOK_ALLOW_PRIVATE": "true",
         }
     )
-    assert loaded.mistakes == ()
+    assert loaded.errors == ()
     registered: list[str] = []
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(listening(http(200)))

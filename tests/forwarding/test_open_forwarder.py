@@ -27,7 +27,7 @@ def event(name: str, event_id: str) -> Event:
 
 def settings(**variables: str) -> Any:
     loaded = load(variables)
-    assert loaded.mistakes == ()
+    assert loaded.errors == ()
     return loaded.settings
 
 
@@ -95,7 +95,7 @@ def test_a_missing_setting_of_a_destination_is_named(destination: str, needs: st
 
 @pytest.mark.parametrize("routes", ["order/*=airplane", "order/*", "=argo"])
 def test_a_route_to_an_unknown_destination_is_an_error(routes: str) -> None:
-    assert load({"RELAY_ROUTES": routes}).mistakes
+    assert load({"RELAY_ROUTES": routes}).errors
 
 
 @pytest.mark.parametrize(
@@ -117,5 +117,5 @@ async def test_each_destination_has_its_own_rate(
 
 @pytest.mark.parametrize("rate", ["0", "fast", "airplane=3", ",", "webhook=1,webhook=2"])
 def test_an_invalid_rate_setting_is_an_error(rate: str) -> None:
-    (mistake,) = load({"RELAY_RATE_LIMIT": rate}).mistakes
+    (mistake,) = load({"RELAY_RATE_LIMIT": rate}).errors
     assert mistake.startswith("RELAY_RATE_LIMIT must be a number of events a second")

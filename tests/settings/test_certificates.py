@@ -25,7 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 def missing_with(**files: Path | str) -> list[str]:
     variables = {f"RELAY_WEBHOOK_{name.upper()}": str(path) for name, path in files.items()}
     loaded = load({**WEBHOOK, **variables})
-    assert loaded.mistakes == ()
+    assert loaded.errors == ()
     return missing(loaded.settings)
 
 

@@ -50,7 +50,7 @@ def test_missing_settings_are_reported_together_with_invalid_ones() -> None:
     ],
 )
 def test_a_value_that_no_destination_could_use_is_a_mistake(name: str, value: str) -> None:
-    (reported,) = load({f"RELAY_{name}": value}).mistakes
+    (reported,) = load({f"RELAY_{name}": value}).errors
     assert reported.startswith(f"RELAY_{name} must be ")
 
 
@@ -64,4 +64,4 @@ def test_a_value_that_no_destination_could_use_is_a_mistake(name: str, value: st
     ],
 )
 def test_a_value_that_a_destination_can_use_is_accepted(name: str, value: str) -> None:
-    assert load({f"RELAY_{name}": value}).mistakes == ()
+    assert load({f"RELAY_{name}": value}).errors == ()

@@ -23,7 +23,7 @@ VALUES += ["http://h.example.com:8288", "https://inn.gs", "a.[", " ", "auto", "n
 def test_without_variables_every_setting_has_its_default() -> None:
     loaded = load({})
     assert loaded.settings == Settings()
-    assert loaded.mistakes == loaded.warnings == ()
+    assert loaded.errors == loaded.warnings == ()
     assert set(loaded.sources.values()) == {"default"}
 
 
@@ -37,7 +37,7 @@ def test_the_environment_wins_over_the_file_and_each_value_has_its_source(tmp_pa
     assert loaded.sources["hold"] == "environment"
     assert loaded.sources["service"] == loaded.sources["port"] == "file"
     assert loaded.sources["ledger_table"] == "default"
-    assert loaded.warnings == loaded.mistakes == ()
+    assert loaded.warnings == loaded.errors == ()
 
 
 def test_no_file_is_read_unless_it_is_given(
@@ -49,7 +49,7 @@ def test_no_file_is_read_unless_it_is_given(
 
 
 def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
-    (mistake,) = load({}, tmp_path / "absent.env").mistakes
+    (mistake,) = load({}, tmp_path / "absent.env").errors
     assert "absent.env" in mistake
     assert "No such file" in mistake
 
@@ -58,7 +58,7 @@ def test_a_line_that_is_not_a_variable_is_a_warning(tmp_path: Path) -> None:
     file = tmp_path / "relay.env"
     file.write_text(f"RELAY_HOLD=60\nkey is {SECRET}\n# a comment\nexport RELAY_SLO=9\n=\n")
     loaded = load({}, file)
-    assert loaded.mistakes == ()
+    assert loaded.errors == ()
     assert loaded.warnings == (
         f"line 2 of {file} is not NAME=value and was ignored",
         f"line 5 of {file} is not NAME=value and was ignored",
@@ -92,7 +92,7 @@ def test_all_mistakes_are_reported_at_once_and_the_other_values_are_kept() -> No
             "RELAY_SERVICE": "orders",
         }
     )
-    named = {mistake.split()[0] for mistake in loaded.mistakes}
+    named = {mistake.split()[0] for mistake in loaded.errors}
     assert named == {
         "RELAY_HOLD",
         "RELAY_INNGEST_URL",
@@ -105,12 +105,12 @@ def test_all_mistakes_are_reported_at_once_and_the_other_values_are_kept() -> No
         "RELAY_BATCH_EVENTS",
         "PORT",
     }
-    assert len(loaded.mistakes) == 10
+    assert len(loaded.errors) == 10
     assert loaded.settings == Settings(service="orders")
 
 
 def test_a_mistake_says_what_the_value_must_be() -> None:
-    (mistake,) = load({"RELAY_METRICS": "statsd"}).mistakes
+    (mistake,) = load({"RELAY_METRICS": "statsd"}).errors
     assert mistake == ("RELAY_METRICS must be one of auto, cloudwatch, emf, prometheus, otlp, none")
 
 
@@ -140,7 +140,7 @@ def test_every_setting_describes_what_it_expects(name: str) -> None:
 )
 def test_an_invalid_address_is_refused_and_not_quoted(url: str) -> None:
     loaded = load({"RELAY_INNGEST_URL": url})
-    (mistake,) = loaded.mistakes
+    (mistake,) = loaded.errors
     assert mistake.startswith("RELAY_INNGEST_URL must be")
     assert SECRET not in repr(loaded)
 
@@ -150,14 +150,14 @@ def test_an_invalid_address_is_refused_and_not_quoted(url: str) -> None:
 )
 def test_an_invalid_key_is_refused_and_not_quoted(key: str) -> None:
     loaded = load({"RELAY_INNGEST_EVENT_KEY": key})
-    (mistake,) = loaded.mistakes
+    (mistake,) = loaded.errors
     assert mistake.startswith("RELAY_INNGEST_EVENT_KEY must be")
     assert SECRET not in repr(loaded)
 
 
 @pytest.mark.parametrize("env", ["a\nb", "a\r\nx-more: b", "→", "ü", " ", "\x7f"])
 def test_an_environment_that_does_not_fit_into_a_header_is_refused(env: str) -> None:
-    (mistake,) = load({"RELAY_INNGEST_ENV": env}).mistakes
+    (mistake,) = load({"RELAY_INNGEST_ENV": env}).errors
     assert mistake.startswith("RELAY_INNGEST_ENV must be")
 
 
@@ -186,7 +186,7 @@ def test_an_unknown_variable_is_a_warning_with_the_nearest_name() -> None:
         "relay_port",
     ]
     assert "did you mean RELAY_HOLD?" in loaded.warnings[0]
-    assert loaded.mistakes == ()
+    assert loaded.errors == ()
 
 
 def test_conflicts_are_refused_for_settings_built_in_a_program_too() -> None:
@@ -197,7 +197,7 @@ def test_conflicts_are_refused_for_settings_built_in_a_program_too() -> None:
 @pytest.mark.parametrize("name", ["inngest_event_key", "inngest_signing_key"])
 def test_a_key_and_its_secret_form_exclude_each_other(name: str) -> None:
     secret_form = f"{variable(name)}_SECRET"
-    (mistake,) = load({variable(name): SECRET, secret_form: "relay/key"}).mistakes
+    (mistake,) = load({variable(name): SECRET, secret_form: "relay/key"}).errors
     assert secret_form in mistake
     assert SECRET not in mistake
 
@@ -221,17 +221,17 @@ def test_confirm_mode_is_on_for_self_hosted_servers_by_default(
     url: str, choice: str, *, confirms: bool
 ) -> None:
     loaded = load({"RELAY_INNGEST_URL": url, "RELAY_CONFIRM": choice})
-    assert loaded.mistakes == ()
+    assert loaded.errors == ()
     assert loaded.settings.confirms is confirms
 
 
 @pytest.mark.parametrize("url", ["https://inn.gs", "https://inngest.example.com"])
 def test_confirm_mode_without_the_required_signing_key_is_a_mistake(url: str) -> None:
     given = {"RELAY_INNGEST_URL": url, "RELAY_CONFIRM": "on"}
-    (mistake,) = load(given).mistakes
+    (mistake,) = load(given).errors
     assert "RELAY_INNGEST_SIGNING_KEY" in mistake
-    assert load({**given, "RELAY_INNGEST_SIGNING_KEY": "signkey-test-00"}).mistakes == ()
-    assert load({**given, "RELAY_INNGEST_SIGNING_KEY_SECRET": "relay/signing"}).mistakes == ()
+    assert load({**given, "RELAY_INNGEST_SIGNING_KEY": "signkey-test-00"}).errors == ()
+    assert load({**given, "RELAY_INNGEST_SIGNING_KEY_SECRET": "relay/signing"}).errors == ()
 
 
 def test_inngest_cloud_requires_an_event_key() -> None:
@@ -246,4 +246,4 @@ def test_any_environment_gives_settings_without_conflicts(
 ) -> None:
     loaded = load(environ)
     assert loaded.settings.clocks.problems() == []
-    assert len(set(loaded.mistakes)) == len(loaded.mistakes)
+    assert len(set(loaded.errors)) == len(loaded.errors)

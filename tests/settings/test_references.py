@@ -20,14 +20,14 @@ PLANTED = "s3cr3t-5c1e"
 @pytest.mark.parametrize("variable", ["RELAY_QUEUE_URL", "RELAY_DLQ_URL"])
 def test_a_password_in_a_queue_url_is_a_mistake_and_not_shown(variable: str, value: str) -> None:
     loaded = load({variable: value})
-    (mistake,) = loaded.mistakes
+    (mistake,) = loaded.errors
     assert mistake.startswith(variable)
     assert PLANTED not in f"{mistake}{loaded.settings.queue_url}{loaded.settings.dlq_url}"
 
 
 @pytest.mark.parametrize("value", ["a table", "x", "http://table", "täble", "a" * 256])
 def test_an_impossible_table_name_is_a_mistake(value: str) -> None:
-    assert "DynamoDB table" in load({"RELAY_LEDGER_TABLE": value}).mistakes[0]
+    assert "DynamoDB table" in load({"RELAY_LEDGER_TABLE": value}).errors[0]
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_a_secret_in_place_of_its_name_is_a_mistake_and_not_shown(
     variable: str, value: str
 ) -> None:
     loaded = load({variable: value})
-    assert f"{variable} must be the name or ARN of a secret" in loaded.mistakes[0]
-    assert PLANTED not in f"{loaded.mistakes}{loaded.settings}"
+    assert f"{variable} must be the name or ARN of a secret" in loaded.errors[0]
+    assert PLANTED not in f"{loaded.errors}{loaded.settings}"
 
 
 @pytest.mark.parametrize(
@@ -68,5 +68,5 @@ def test_a_secret_in_place_of_its_name_is_a_mistake_and_not_shown(
 )
 def test_a_secret_is_given_by_name_arn_or_parameter(value: str) -> None:
     loaded = load({"RELAY_INNGEST_EVENT_KEY_SECRET": value})
-    assert loaded.mistakes == ()
+    assert loaded.errors == ()
     assert loaded.settings.inngest_event_key_secret == value

@@ -81,10 +81,10 @@ def _clock(found: CallerIdentity, now: float) -> CheckResult:
 
 
 def check_settings(
-    mistakes: tuple[str, ...], warnings: tuple[str, ...], missing: tuple[str, ...]
+    errors: tuple[str, ...], warnings: tuple[str, ...], missing: tuple[str, ...]
 ) -> Iterator[CheckResult]:
     """Report the errors and warnings of the settings themselves."""
-    for sentence in (*mistakes, *missing):
+    for sentence in (*errors, *missing):
         yield CheckResult(
             check="settings",
             status="fail",
@@ -94,5 +94,5 @@ def check_settings(
         )
     for sentence in warnings:
         yield CheckResult(check="settings", status="warn", found=sentence, why="it has no effect")
-    if not (mistakes or missing):
+    if not (errors or missing):
         yield ok("settings", "no errors")

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
-from relay.aws.sqs_values import Failed, tens
+from relay.aws.sqs_values import Failed, batches_of_ten
 from relay.model.facts import Extended, LeaseLost, Observe, ignore
 from relay.model.message import Message
 
@@ -174,7 +174,7 @@ class Heartbeat:
         async with asyncio.TaskGroup() as requests:
             while True:
                 await self._sleep(interval)
-                for leases in tens(self._due()):
+                for leases in batches_of_ten(self._due()):
                     request = requests.create_task(self._extend(leases))
                     request.add_done_callback(self._begin_extension(leases))
 

@@ -108,7 +108,7 @@ async def opened(
         **variables,
     }
     loaded = load(environ)
-    assert loaded.mistakes == ()
+    assert loaded.errors == ()
     session = SharedSession(stack)
     opening = open_orchestrator(name, loaded.settings, session, on_conflict)
     destination, _ = await stack.enter_async_context(opening)

@@ -123,7 +123,7 @@ def log(tmp_path: Path) -> Callable[..., Path]:
 
 async def trace(ident: str, settings: dict[str, str], **options: Any) -> Trace:
     loaded = load(settings)
-    assert not loaded.mistakes
+    assert not loaded.errors
     return await trace_event(ident, loaded.settings, TraceOptions(**options))
 
 
