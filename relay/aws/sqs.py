@@ -20,10 +20,10 @@ from relay.aws.sqs_values import (
     ReceivedMessage,
     Sent,
     batches_by_size,
+    batches_of_ten,
     match_results,
     read_attributes,
     read_message,
-    batches_of_ten,
     write_entry,
 )
 from relay.model.message import Attribute, Message

@@ -13,8 +13,8 @@ from relay.aws.sqs_values import (
     Failed,
     Outgoing,
     batches_by_size,
-    match_results,
     batches_of_ten,
+    match_results,
 )
 
 

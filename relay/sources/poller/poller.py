@@ -57,8 +57,7 @@ class Limits:
             visibility timeout, and a little less than `drain`.
         drain: how long handlers may go on after a stop.
         linger: how long a delete or a visibility change waits for others in its batch.
-        stop_on_reject: whether a rejected message on a FIFO queue parks its group instead of letting
-            it go on.
+        stop_on_reject: whether a rejected message on a FIFO queue parks its group.
     """
 
     max_in_flight: int = 500
