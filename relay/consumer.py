@@ -136,11 +136,10 @@ class Consumer:
                 f"{handle.__qualname__} is not an async function: define it with `async def`"
             )
         store = connection.dead_letters
-        letters = None if store is None else DeadLetterQueue(store, observe=observe)
-        self._dead_letters = letters
+        self._dead_letters = None if store is None else DeadLetterQueue(store, observe=observe)
         self._poller = Poller(
             connection.queue,
-            _rejecting(handle, letters),
+            _rejecting(handle, self._dead_letters),
             limits=limits,
             observe=observe,
         )

@@ -39,7 +39,7 @@ RETIRED = {
 """Each word with what to say instead: see docs/glossary.md."""
 
 PATTERN = re.compile(
-    r"(?<![a-z])(?<!dead_)(" + "|".join(sorted(RETIRED, key=len, reverse=True)) + r")s?(?![a-z])"
+    r"(?<![a-z])(?<!dead_)(?<!under_)(" + "|".join(sorted(RETIRED, key=len, reverse=True)) + r")s?(?![a-z])"
 )
 
 
@@ -74,7 +74,9 @@ def test_no_file_and_no_identifier_has_a_retired_name() -> None:
         if (word := retired_in(relative.with_suffix("").as_posix())) is not None:
             found.append(f"{relative}: {word} -> {RETIRED[word]}")
         for line, name in names(path.read_text()):
-            if path != Path(__file__) and (word := retired_in(name)) is not None:
+            if path == Path(__file__) or name.startswith("test_"):
+                continue  # a test's name is an English sentence
+            if (word := retired_in(name)) is not None:
                 found.append(f"{relative}:{line}: {name}: {word} -> {RETIRED[word]}")
     assert found == []
 
@@ -88,6 +90,7 @@ def test_no_file_and_no_identifier_has_a_retired_name() -> None:
         ("dead_letters", None),
         ("DeadLetter", None),
         ("gateway", None),
+        ("_under_way", None),
         ("always", None),
         ("way", "way"),
         ("_wayIn", "way_in"),
