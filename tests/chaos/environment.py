@@ -31,10 +31,10 @@ SPEED = 25.0
 REGION = "us-east-1"
 
 FUNCTIONS = (
-    Function(name="transcribe", on="demo/heard"),
-    Function(name="transcode", on="demo/popular"),
-    Function(name="embed", on="demo/popular"),
-    Function(name="notify", on="demo/popular"),
+    Function(name="transcribe", on="demo/one"),
+    Function(name="transcode", on="demo/three"),
+    Function(name="embed", on="demo/three"),
+    Function(name="notify", on="demo/three"),
     Function(name="index", on="s3/*"),
     Function(name="digest", on="demo/*", batched=True),
 )

@@ -19,7 +19,7 @@ from tests.chaos.findings import Verdict
 from tests.chaos.processes import Zygote
 from tests.chaos.proxy import Exchange, Look, Moment, Spoil
 from tests.chaos.run import LEDGER, conclude
-from tests.chaos.traffic import honest, mixed
+from tests.chaos.traffic import partly_poison, valid_message
 
 SIZES = (1, 10)
 SPEED = 8.0
@@ -55,7 +55,7 @@ class Killing:
 
 def script(size: int) -> list[SampleMessage]:
     """Messages on both roads: one whose events are delivered and dead-lettered, and plain ones."""
-    return [mixed(n) if n % 3 == 0 else honest(n) for n in range(size)]
+    return [partly_poison(n) if n % 3 == 0 else valid_message(n) for n in range(size)]
 
 
 async def enumerate_points(
@@ -138,7 +138,7 @@ async def _start(
     for number in range(100, 120):
         if not ledger or made.ledger.items or dead.is_set():
             return
-        await made.publish(honest(number))
+        await made.publish(valid_message(number))
         await made.until(
             lambda: made.ledger.items or dead.is_set() or not made.main.messages(), within=1_000
         )

@@ -43,9 +43,9 @@ class Books(Published):
 
     messages: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def add(self, publication: SampleMessage, message_id: str) -> None:
-        Published.add(self, publication, message_id)
-        names = (*publication.runs, *publication.rejected)
+    def add(self, message: SampleMessage, message_id: str) -> None:
+        Published.add(self, message, message_id)
+        names = (*message.runs, *message.rejected)
         self.messages[message_id] = tuple(name(message_id) for name in names)
 
 
@@ -72,12 +72,12 @@ class Publisher:
                 self.books.add(batch[int(sent["Id"])], sent["MessageId"])
             assert len(answer["Successful"]) == len(batch)
 
-    def _entry(self, index: int, publication: SampleMessage) -> dict[str, Any]:
+    def _entry(self, index: int, message: SampleMessage) -> dict[str, Any]:
         self._sent += 1
-        entry: dict[str, Any] = {"Id": str(index), "MessageBody": publication.body}
+        entry: dict[str, Any] = {"Id": str(index), "MessageBody": message.body}
         if self._fifo:
             entry |= {
-                "MessageGroupId": publication.group,
-                "MessageDeduplicationId": f"publication-{self._sent}",
+                "MessageGroupId": message.group,
+                "MessageDeduplicationId": f"message-{self._sent}",
             }
         return entry

@@ -19,7 +19,7 @@ from tests.chaos.environment import Mode, World, world
 from tests.chaos.processes import Zygote
 from tests.chaos.run import conclude
 from tests.chaos.secret_store import SecretStore
-from tests.chaos.traffic import honest, mixed
+from tests.chaos.traffic import partly_poison, valid_message
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 MESSAGES = 6
@@ -65,7 +65,7 @@ async def test_wrong_answers_for_everybody_halt_and_heal_by_themselves(
     async def scenario(fault: dict[str, Any], setting: str) -> None:
         async with stage(parent, tmp_path) as made:
             made.inngest.script.add(Rule(fault=Fault(accept=0, **fault), times=None))
-            await made.publish(*map(honest, range(MESSAGES)))
+            await made.publish(*map(valid_message, range(MESSAGES)))
             told = await halted(made)
             assert told["setting"] == setting
             assert str(fault["status"]) in told["reason"]
@@ -87,10 +87,10 @@ async def test_pull_mode_takes_nothing_new_while_it_is_halted(
         fault = Fault(accept=0, status=401, body=NOT_FOUND)
         made.inngest.script.add(Rule(fault=fault, times=None))
         await made.relay.start()
-        await made.publish(honest(0))
+        await made.publish(valid_message(0))
         # The second is a probe: the relay has heard the first, and is halted.
         await made.until(lambda: made.inngest.answers[401] > 1, within=600)
-        await made.publish(*map(honest, range(1, 60)))
+        await made.publish(*map(valid_message, range(1, 60)))
         await made.haste.sleep(40)
         assert untouched(made, 60)
         # The first, and what the long poll brought that was under way.
@@ -111,7 +111,7 @@ async def test_a_rotated_key_is_looked_up_again(
         }
         server = {"mode": "start", "event_keys": ["evt-new"], "signing_key": "abcd"}
         async with stage(parent, tmp_path, settings=settings, inngest=server) as made:
-            await made.publish(*map(honest, range(MESSAGES)))
+            await made.publish(*map(valid_message, range(MESSAGES)))
             assert (await halted(made))["setting"] == KEY
             assert untouched(made)
             store.value = "evt-new"
@@ -128,7 +128,7 @@ async def test_a_dead_letter_queue_out_of_reach_halts_what_must_go_there_and_not
             made.sqs.faults.add(
                 SqsFault(action="SendMessageBatch", queue="dead", error=error, times=None)
             )
-            await made.publish(mixed(0), *map(honest, range(1, MESSAGES)))
+            await made.publish(partly_poison(0), *map(valid_message, range(1, MESSAGES)))
             assert (await halted(made))["setting"] == "RELAY_DLQ_URL"
             await made.until(lambda: len(made.main.messages()) == 1, within=1_000)
             assert not made.dead.messages()
@@ -144,7 +144,7 @@ async def test_a_pinned_envelope_that_fits_nothing_moves_almost_nothing(
 ) -> None:
     count = 3 * MIN_REJECTS
     async with stage(parent, tmp_path, settings={"RELAY_ENVELOPE": "sns"}) as made:
-        await made.publish(*map(honest, range(count)))
+        await made.publish(*map(valid_message, range(count)))
         told = await halted(made)
         assert told["setting"] == "RELAY_ENVELOPE"
         await made.haste.sleep(40)
@@ -164,7 +164,7 @@ async def test_a_mistake_in_the_settings_holds_every_message(
     parent: tuple[Zygote, Haste], tmp_path: Path
 ) -> None:
     async with stage(parent, tmp_path, settings={"RELAY_HOLD": "9000"}) as made:
-        await made.publish(*map(honest, range(MESSAGES)))
+        await made.publish(*map(valid_message, range(MESSAGES)))
         told = await halted(made)
         assert "RELAY_HOLD" in told["reason"]
         assert told["setting"] == "RELAY_HOLD"
@@ -182,7 +182,7 @@ async def test_a_relay_that_is_told_to_hold_nothing_delivers_all_the_same(
     parent: tuple[Zygote, Haste], tmp_path: Path
 ) -> None:
     async with stage(parent, tmp_path, settings={"RELAY_HOLD": "0"}) as made:
-        await made.publish(*map(honest, range(MESSAGES)))
+        await made.publish(*map(valid_message, range(MESSAGES)))
         verdict = await conclude(made)
     assert verdict.clean
     assert verdict.ran == MESSAGES

@@ -16,7 +16,7 @@ from tests.chaos.environment import MODES, Mode, World, world
 from tests.chaos.findings import Verdict
 from tests.chaos.processes import Zygote
 from tests.chaos.run import conclude
-from tests.chaos.traffic import honest, mixed
+from tests.chaos.traffic import partly_poison, valid_message
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 COUNT = 12
@@ -61,7 +61,9 @@ async def calm(made: World) -> None:
 
 
 async def publish(made: World) -> None:
-    await made.publish(*(mixed(n) if n % 3 == 0 else honest(n) for n in range(COUNT)))
+    await made.publish(
+        *(partly_poison(n) if n % 3 == 0 else valid_message(n) for n in range(COUNT))
+    )
 
 
 async def verdict(

@@ -16,14 +16,14 @@ from tests.chaos.accelerated_clock import Haste
 from tests.chaos.environment import MODES, Mode, World, world
 from tests.chaos.processes import Relay, Zygote
 from tests.chaos.run import judged
-from tests.chaos.traffic import honest
+from tests.chaos.traffic import valid_message
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 ROADS = pytest.mark.parametrize("road", ["our redrive", "SQS's own task"])
-HEARD = samples.LISTENED[1]
-UNNAMED = replace(samples.unnamed(HEARD, 1), group="g1")
+HEARD = samples.EVENT_NAMES[1]
+UNNAMED = replace(samples.event_without_id(HEARD, 1), group="g1")
 ARRAY = replace(samples.array(HEARD, 2), group="g2")
-NAMED = honest(3, HEARD)
+NAMED = valid_message(3, HEARD)
 
 
 async def take(made: World, road: str) -> None:

@@ -9,15 +9,15 @@ from relay.local.demo import samples
 from relay.local.demo.samples import SampleMessage
 
 GROUPS = 6
-HONEST = (
-    samples.plain,
-    samples.plain,
-    samples.unnamed,
+VALID = (
+    samples.event_with_id,
+    samples.event_with_id,
+    samples.event_without_id,
     samples.array,
-    samples.notification,
-    samples.bus,
-    samples.cloud,
-    samples.stored_object,
+    samples.sns_notification,
+    samples.eventbridge_event,
+    samples.cloudevent,
+    samples.s3_notification,
 )
 RESERVED = (
     '{"name": "inngest/reserved", "data": {}}',
@@ -30,22 +30,22 @@ def traffic(chance: random.Random, count: int, first: int = 0) -> list[SampleMes
     return [_one(chance, first + number) for number in range(count)]
 
 
-def mixed(number: int) -> SampleMessage:
+def partly_poison(number: int) -> SampleMessage:
     """An array in which one event is poison: it takes both roads, to the end and to the DLQ."""
-    return replace(samples.half_bad(number), group=f"g{number % GROUPS}")
+    return replace(samples.array_with_poison(number), group=f"g{number % GROUPS}")
 
 
-def honest(number: int, name: str = samples.LISTENED[2]) -> SampleMessage:
+def valid_message(number: int, name: str = samples.EVENT_NAMES[2]) -> SampleMessage:
     """An event that its producer named."""
-    return replace(samples.plain(name, number), group=f"g{number % GROUPS}")
+    return replace(samples.event_with_id(name, number), group=f"g{number % GROUPS}")
 
 
 def _one(chance: random.Random, number: int) -> SampleMessage:
     drawn = chance.random()
     if drawn < 0.05:
-        made = samples.half_bad(number)
+        made = samples.array_with_poison(number)
     elif drawn < 0.1:
         made = samples.poison(number)
     else:
-        made = chance.choice(HONEST)(chance.choice(samples.LISTENED), number)
+        made = chance.choice(VALID)(chance.choice(samples.EVENT_NAMES), number)
     return replace(made, group=f"g{chance.randrange(GROUPS)}")
