@@ -30,7 +30,7 @@ def script(code: str) -> Contestant:
 
 ENDED = r"(?s)a script has ended with exit code 3.*no key"
 
-DIES = "print('no key'); raise SystemExit(3)"
+EXITS = "print('no key'); raise SystemExit(3)"
 
 RECEIVES_ONCE = """
 import os, urllib.request as web
@@ -42,11 +42,11 @@ web.urlopen(web.Request(os.environ["AWS_ENDPOINT_URL"], body, head)).read()
 
 async def test_a_contestant_that_ends_before_it_is_ready(harness: Harness) -> None:
     with pytest.raises(BenchmarkFailed, match=ENDED):
-        async with harness.session(script(DIES)):
+        async with harness.session(script(EXITS)):
             pass
 
 
 async def test_a_contestant_that_ends_before_the_queue_is_empty(harness: Harness) -> None:
     workload = Workload(name="some", about="", size=300)
     with pytest.raises(BenchmarkFailed, match=ENDED):
-        await run(harness, script(RECEIVES_ONCE + DIES), workload)
+        await run(harness, script(RECEIVES_ONCE + EXITS), workload)

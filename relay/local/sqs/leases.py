@@ -96,12 +96,12 @@ def change_visibility(queue: Queue, text: str, seconds: int) -> None:
     queue.hold(stored, now + seconds)
 
 
-def lapse(queue: Queue, text: str) -> None:
+def expire(queue: Queue, text: str) -> None:
     """End the visibility timeout of this handle's message; makes the handle stale."""
     handle = _read(queue, text)
     stored = queue.copy(handle.serial)
     if stored is not None and _is_held(stored, handle):
-        queue.lapse(stored)
+        queue.expire(stored)
 
 
 def held(queue: Queue, text: str) -> Stored | None:

@@ -134,7 +134,7 @@ class Queue:
         self._enter(stored, until)
         self.tick()
 
-    def lapse(self, stored: Stored) -> None:
+    def expire(self, stored: Stored) -> None:
         """End a message's visibility timeout now."""
         self.hold(stored, self._clock.time())
 

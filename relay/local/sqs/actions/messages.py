@@ -123,7 +123,7 @@ def _answer(call: Call, queue: Queue, request: ReceiveMessage, taken: list[Store
     ]
     for stored in taken:
         if call.fault.stale:
-            queue.lapse(stored)
+            queue.expire(stored)
         if call.fault.duplicate:
             queue.duplicate(stored)
     return {"Messages": shown} if shown else {}
@@ -233,7 +233,7 @@ def _in_batch(act: Callable[[], None]) -> None:
 
 def _delete(call: Call, queue: Queue, handle: str) -> None:
     if call.fault.stale:
-        leases.lapse(queue, handle)
+        leases.expire(queue, handle)
     stored = leases.held(queue, handle) if call.fault.duplicate else None
     if stored is not None:
         queue.duplicate(stored)
@@ -242,5 +242,5 @@ def _delete(call: Call, queue: Queue, handle: str) -> None:
 
 def _change(call: Call, queue: Queue, handle: str, seconds: int) -> None:
     if call.fault.stale:
-        leases.lapse(queue, handle)
+        leases.expire(queue, handle)
     leases.change_visibility(queue, handle, seconds)
