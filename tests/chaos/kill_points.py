@@ -71,7 +71,7 @@ async def enumerate_points(
     seen: dict[str, bool] = {}
     starting = True
 
-    async def intercept(exchange: Exchange, _moment: Phase) -> Damage | None:
+    async def intercept(exchange: Exchange, _phase: Phase) -> Damage | None:
         seen[exchange.label] = starting and seen.get(exchange.label, True)
         return None
 
@@ -144,12 +144,12 @@ async def _start(
         proxy.intercept = intercept
     await env.relay.start()
     await env.start_daemon()
-    dead = killed or asyncio.Event()
+    was_killed = killed or asyncio.Event()
     for number in range(100, 120):
-        if not ledger or env.ledger.items or dead.is_set():
+        if not ledger or env.ledger.items or was_killed.is_set():
             return
         await env.publish(valid_message(number))
         await env.until(
-            lambda: env.ledger.items or dead.is_set() or not env.main.messages(), within=1_000
+            lambda: env.ledger.items or was_killed.is_set() or not env.main.messages(), within=1_000
         )
     raise AssertionError("nothing was written to the ledger")

@@ -126,7 +126,7 @@ class Relay:
         await self.ended()
 
     async def kill_if_running(self) -> None:
-        """The same, if it is running."""
+        """Kill it, if it is running."""
         if self.running:
             await self.kill()
 

@@ -50,7 +50,7 @@ Interceptor: TypeAlias = Callable[[Exchange, Phase], Awaitable[Damage | None]]
 """Called in both phases of an exchange; may delay it, and may damage it."""
 
 
-async def no_interception(_exchange: Exchange, _moment: Phase) -> Damage | None:
+async def no_interception(_exchange: Exchange, _phase: Phase) -> Damage | None:
     """Forward everything unchanged."""
     return None
 
@@ -58,7 +58,7 @@ async def no_interception(_exchange: Exchange, _moment: Phase) -> Damage | None:
 class Proxy:
     """Forwards HTTP/1.1 to `port`, one exchange at a time per connection.
 
-    A `gateway` responses 502 if the server has closed, as nginx does; others close the connection.
+    A `gateway` responds with 502 if the server has closed, as nginx does; others just close.
     """
 
     def __init__(self, name: str, port: int, *, gateway: bool = False) -> None:

@@ -106,7 +106,7 @@ async def run(
 ) -> Result:
     """Run the seed's disruptions, or the chosen ones, with the seed's traffic, and reconcile."""
     start = time.monotonic()
-    known = {**catalogue(mode), **disruptions.NOT_GUARANTEED}
+    available = {**catalogue(mode), **disruptions.NOT_GUARANTEED}
     chance = random.Random(f"{mode} {seed}")
     ledger = chosen is None and seed % 2 == 0
     chosen = chosen or plan(mode, chance, ledger=ledger)
@@ -117,7 +117,7 @@ async def run(
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_publish(env, chance, messages))
             for lane in chosen.lanes:
-                tasks.create_task(_disrupt(env, lane, known, random.Random(seed)))
+                tasks.create_task(_disrupt(env, lane, available, random.Random(seed)))
         findings = await conclude(env)
         log = env.relay.log()
     return Result(mode, seed, chosen.names, findings, time.monotonic() - start, log)
@@ -147,23 +147,23 @@ def reconciled(env: Environment) -> Findings:
 
 
 async def _publish(env: Environment, chance: random.Random, messages: int) -> None:
-    script = traffic(chance, messages)
+    to_publish = traffic(chance, messages)
     step = messages // STEPS
     for at in range(0, messages, step):
-        await env.publish(*script[at : at + step])
+        await env.publish(*to_publish[at : at + step])
         await env.clock.sleep(LENGTH / STEPS)
 
 
 async def _disrupt(
     env: Environment,
     lane: Sequence[tuple[float, str]],
-    known: Mapping[str, Disruption],
+    available: Mapping[str, Disruption],
     chance: random.Random,
 ) -> None:
     start = env.clock.time()
     for at, name in lane:
         await env.clock.sleep(at - (env.clock.time() - start))
-        await known[name](env, chance)
+        await available[name](env, chance)
 
 
 async def _end_disruptions(env: Environment) -> None:
