@@ -1,1 +1,1 @@
-"""The benchmark: Relay beside what people would use instead, on the same servers."""
+"""The benchmark: Relay and its alternatives, on the same servers."""

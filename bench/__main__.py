@@ -1,10 +1,10 @@
-"""`python -m bench`: measure, print tables, and end with one line of JSON.
+"""Runs the benchmark, prints tables, and one line of JSON at the end.
 
     python -m bench [--quick] [--rounds 3] [--out FILE]
 
-CPU is user and system time of the process under test, as the operating system counts it, for each
-message that it finished. Rounds are interleaved, so that a noisy machine is as noisy for everybody;
-medians count. Where there are two CPUs or more, the servers have one and who is measured another.
+CPU is the user and system time of the process under test, as counted by the operating system, per
+message processed. Rounds are interleaved, so that noise affects all contestants alike, and medians
+are compared. With two or more CPUs, the servers run on one and the contestant on another.
 """
 
 from __future__ import annotations
@@ -17,39 +17,42 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from rich import table as rich
 from rich.console import Console
 
 from bench.contestant import BUILD, Contestant
-from bench.failure import Failed
 from bench.measuring import Extent, measured
 from bench.node import node
-from bench.report import told
 from bench.rounds import say
+from bench.server_process import BenchmarkFailed
+from bench.tables import SECTIONS, Results, Table
 from bench.targets import targets
 
 FULL = Extent(rounds=3, telemetry=6, shrink=1, idle=100, messages=200_000, growth=True)
 QUICK = Extent(rounds=1, telemetry=0, shrink=5, idle=30, messages=10_000, growth=False)
 
 INTERRUPTED = 130
-"""The exit code of a program that Ctrl-C ended."""
+"""The exit code after Ctrl-C."""
 
 
 def main() -> None:
-    """Read the command line and measure."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure beside peers.")
+    """Parse the command line and run the benchmark."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measure Relay and its alternatives."
+    )
     parser.add_argument("--quick", action="store_true", help="one short round, under a minute")
     parser.add_argument("--rounds", type=int, default=FULL.rounds)
-    parser.add_argument("--out", type=Path, help="write the JSON to this file too")
+    parser.add_argument("--out", type=Path, help="also write the JSON to this file")
     arguments = parser.parse_args()
     extent = QUICK if arguments.quick else FULL.of(arguments.rounds)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # contestants are ended as by Ctrl-C
+        signal.signal(number, signal.default_int_handler)  # as with Ctrl-C, contestants are ended
     try:
         _measure(extent, arguments.out)
-    except Failed as error:
-        sys.exit(f"the benchmark has failed: {error}")
+    except BenchmarkFailed as error:
+        sys.exit(f"the benchmark failed: {error}")
     except KeyboardInterrupt:
-        say("interrupted: everything that was started has been ended")
+        say("interrupted; nothing is left running")
         sys.exit(INTERRUPTED)
 
 
@@ -60,7 +63,7 @@ def _measure(extent: Extent, out: Path | None) -> None:
     results["peers"] |= skipped
     found = targets(results)
     results["targets"] = [{**asdict(one), "met": one.met} for one in found]
-    told(results, Console(width=160, highlight=False))
+    _print_tables(results, Console(width=160, highlight=False))
     line = json.dumps(results)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -69,12 +72,26 @@ def _measure(extent: Extent, out: Path | None) -> None:
 
 
 def _node() -> tuple[tuple[Contestant, ...], dict[str, str]]:
-    """What runs on Node, or why it does not."""
+    """The contestants on Node, and the reason if there are none."""
     try:
         return node(), {}
-    except Failed as error:
+    except BenchmarkFailed as error:
         say(f"sqs-consumer is skipped: {error}")
         return (), {"sqs-consumer": f"skipped: {error}"}
+
+
+def _print_tables(results: Results, console: Console) -> None:
+    for name, section in SECTIONS.items():
+        for table in section(results):
+            console.print(_rich_table(name, table))
+
+
+def _rich_table(section: str, table: Table) -> rich.Table:
+    title = f"{section}: {table.title}" if table.title else section
+    drawn = rich.Table(*table.columns, title=title, title_justify="left")
+    for row in table.rows:
+        drawn.add_row(*(cell.replace("**", "") for cell in row))
+    return drawn
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the operating system says that a process has used."""
+"""CPU time and memory of a process, as counted by the operating system."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 _SCHEDULED = 2
-"""Linux's name for the time that the scheduler gave to a process: exact, where ticks are 10 ms."""
+"""Linux's clock of the scheduler's CPU time: exact, whereas ticks are 10 ms."""
 
 
 def cpu_seconds(pid: int) -> float:
@@ -25,7 +25,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def peak_bytes(pid: int) -> int:
-    """The most memory that was ever in use; what is in use now where the system keeps no peak."""
+    """The peak of memory in use; the memory in use now if the system records no peak."""
     return _status(pid, "VmHWM") or resident_bytes(pid)
 
 
@@ -43,7 +43,7 @@ def _ps(pid: int, column: str) -> str:
 
 
 def _clock(text: str) -> float:
-    """Seconds of `[[days-]hours:]minutes:seconds`."""
+    """Parse `[[days-]hours:]minutes:seconds` to seconds."""
     days, _, rest = text.rpartition("-")
     seconds = 0.0
     for part in rest.split(":"):

@@ -1,4 +1,4 @@
-"""Who is measured, and how each is started."""
+"""The contestants: the programs that are measured, and how each is started."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.server_process import on_cpu
 
 HERE = Path(__file__).parent
 BUILD = HERE.parent / "build" / "bench"
-"""Where packages for Node and what contestants write go; removed by `make clean`."""
+"""For Node packages and the contestants' output; removed by `make clean`."""
 
 RELAY = {
     "RELAY_INNGEST_EVENT_KEY": "bench",
@@ -24,25 +24,25 @@ RELAY = {
     "RELAY_METRICS": "emf",
     "RELAY_EMF_TARGET": str(BUILD / "metrics.emf"),
 }
-"""The shipped settings otherwise: the event API here keeps nothing that could be read back, and
-CloudWatch is not there, so metrics go to a file."""
+"""The shipped settings otherwise. The benchmark's event API stores nothing that could be read back,
+and there is no CloudWatch, so metrics go to a file."""
 
-HEARING = {
-    "all": "as shipped: metrics counted, one log line a message, to files",
-    "problems": "RELAY_LOG_MESSAGES=problems: metrics counted, no log line where all went well",
-    "nothing": "nothing counted and nothing logged, which no setting offers",
+TELEMETRY_LEVELS = {
+    "all": "as shipped: metrics and one log line per message, to files",
+    "problems": "RELAY_LOG_MESSAGES=problems: metrics, and log lines for problems only",
+    "nothing": "no metrics and no log lines, which no setting offers",
 }
-"""What those who observe ours may listen to."""
+"""The telemetry levels of a relay that is `observed`."""
 
-HEARING_FILE = BUILD / "hearing"
-"""Tells it to who is `observed`."""
+TELEMETRY_LEVEL_FILE = BUILD / "telemetry-level"
+"""The file from which an `observed` relay reads its level."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """A program that consumes a queue, or takes requests where it is `pushed`.
+    """A program that consumes a queue, or, if `pushed`, accepts requests.
 
-    `messages` is how many it is given to be measured by: enough for seconds of CPU.
+    `messages` is the number of messages of a run: enough for seconds of CPU.
     """
 
     name: str
@@ -68,7 +68,7 @@ def relay_poll(messages: int = 10_000, **settings: str) -> Contestant:
         name="relay poll",
         command=(*_python("relay"), "poll"),
         messages=messages,
-        about=HEARING["all"],
+        about=TELEMETRY_LEVELS["all"],
         settings=RELAY | settings,
     )
 
@@ -79,58 +79,58 @@ def relay_serve(messages: int = 10_000) -> Contestant:
         name="relay serve",
         command=(*_python("relay"), "serve"),
         messages=messages,
-        about=HEARING["all"],
+        about=TELEMETRY_LEVELS["all"],
         settings=RELAY,
         pushed=True,
     )
 
 
 def observed(mode: str) -> Contestant:
-    """Ours, that can be told while it runs what to listen to; `mode` is `poll` or `serve`."""
+    """A relay whose telemetry level can be changed while it runs; `mode` is `poll` or `serve`."""
     return Contestant(
         name=f"relay {mode}",
         command=(*_python("bench.observed"), mode),
         messages=10_000,
-        about=HEARING["all"],
-        settings=RELAY | {"BENCH_HEARING": str(HEARING_FILE)},
+        about=TELEMETRY_LEVELS["all"],
+        settings=RELAY | {"BENCH_TELEMETRY_LEVEL": str(TELEMETRY_LEVEL_FILE)},
         pushed=mode == "serve",
     )
 
 
 def floor() -> Contestant:
-    """Receive and delete only."""
+    """The lower bound: receive and delete only."""
     return Contestant(
         name="floor",
         command=_python("bench.peers.floor"),
         messages=6_000,
-        about=f"{_of('aiobotocore')}, four loops receive and delete in tens, forward nothing",
+        about=f"{_of('aiobotocore')}, four loops receive and delete ten at a time, forward nothing",
     )
 
 
 def threads() -> Contestant:
-    """Everything one by one."""
+    """A thread pool that processes messages one by one."""
     return Contestant(
         name="threads",
         command=_python("bench.peers.threads"),
         messages=800,
-        about=f"{_of('boto3', 'httpx')}, ten threads, one POST and one delete a message",
+        about=f"{_of('boto3', 'httpx')}, ten threads, one POST and one delete per message",
     )
 
 
 def web_worker() -> Contestant:
-    """One POST for each request."""
+    """A web app behind sqsd: one POST per request."""
     return Contestant(
         name="web worker",
         command=_python("bench.peers.web_worker"),
         messages=1_500,
-        about=f"{_of('starlette', 'uvicorn', 'httpx')}, one client, one POST a message",
+        about=f"{_of('starlette', 'uvicorn', 'httpx')}, one client, one POST per message",
         pushed=True,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A contestant that was started; `port` is where a pushed one listens."""
+    """A started contestant; `port` is where a pushed one listens."""
 
     name: str
     process: asyncio.subprocess.Process
@@ -141,7 +141,7 @@ class Running:
 async def started(
     contestant: Contestant, *, sqs: str, queue: str, url: str, cpu: int | None, log: Path
 ) -> AsyncIterator[Running]:
-    """The contestant at work on this queue and event API for as long as the block runs."""
+    """Run the contestant on this queue and event API while the block runs."""
     port = free_port()
     with log.open("ab") as output, on_cpu(cpu):
         process = await asyncio.create_subprocess_exec(
@@ -151,7 +151,7 @@ async def started(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            start_new_session=True,  # Ctrl-C is for us, who end it
+            start_new_session=True,  # Ctrl-C reaches only us; we end the process
         )
     try:
         yield Running(name=contestant.name, process=process, port=port)
@@ -164,7 +164,7 @@ async def started(
 def _environment(
     contestant: Contestant, *, sqs: str, queue: str, url: str, port: int
 ) -> dict[str, str]:
-    """Ours without what is meant for somebody else, and where everything is."""
+    """Our environment variables without any that could affect it, plus the addresses."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -185,7 +185,7 @@ def _environment(
 
 
 def free_port() -> int:
-    """A port that nobody has."""
+    """A free port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port

@@ -1,7 +1,7 @@
-"""What a million messages cost: measured figures times public prices, the arithmetic shown.
+"""The cost of a million messages: measured figures times public prices, with the arithmetic.
 
-Prices are AWS's list prices for us-east-1 in US dollars, without free tiers, as docs/deploy.md has
-them. What every way costs alike is left out: producers' sends, traffic, logs.
+Prices are AWS's list prices for us-east-1 in US dollars, without free tiers, as in docs/deploy.md.
+Costs that all options have in common are left out: producers' sends, traffic, logs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SQS_REQUEST = 0.40 / MILLION
 INSTANCE_HOUR = 0.0208
 """t3.small, on demand (EC2 pricing)."""
 CORES = 2 * 0.2
-"""What a t3.small may use for ever: two vCPUs, each to its baseline of 20 % (EC2 user guide)."""
+"""What a t3.small may use permanently: two vCPUs at their baseline of 20 % (EC2 user guide)."""
 MONTH = 730
 """Hours."""
 
@@ -26,19 +26,19 @@ LAMBDA_GB_SECOND = 0.0000133334
 """On arm64 (Lambda pricing)."""
 LAMBDA_GB = 0.25
 LAMBDA_SECONDS = 0.05
-"""A batch of ten, one POST: 20 ms of network and somewhat more for the rest."""
+"""For a batch of ten with one POST: 20 ms of network, and the rest."""
 LAMBDA_BATCH = 10
 
 PIPES_REQUEST = 0.40 / MILLION
 API_DESTINATION_CALL = 0.20 / MILLION
-"""EventBridge Pipes counts each event of up to 64 KB; its target calls the API for each."""
+"""EventBridge Pipes charges for each event of up to 64 KB; its target makes a call for each."""
 
 BUSY_REQUESTS = 0.2
-"""A receive and a delete for ten, which is what sqsd, Lambda and Pipes need at best."""
+"""A receive and a delete per ten messages, the best case of sqsd, Lambda and Pipes."""
 
 
 def costs(pull: Mapping[str, float], push: Mapping[str, float]) -> list[dict[str, Any]]:
-    """A line for each way: dollars a million messages, and how they come about."""
+    """Each option with its dollars per million messages and the arithmetic."""
     return [
         _ours("relay poll", pull["requests"], pull["cpu"]),
         _ours("relay serve, behind sqsd", BUSY_REQUESTS, push["cpu"]),
@@ -53,12 +53,12 @@ def _ours(name: str, requests: float, cpu: float) -> dict[str, Any]:
     instance = hours / CORES * INSTANCE_HOUR
     month = INSTANCE_HOUR * MONTH
     return {
-        "way": name,
+        "option": name,
         "dollars": sqs + instance,
-        "how": (
+        "arithmetic": (
             f"{requests:.2f} SQS requests x $0.40 = ${sqs:.3f}; {cpu:.0f} µs of CPU x 1 M = "
             f"{hours:.3f} core hours ÷ {CORES:.1f} cores x ${INSTANCE_HOUR} = ${instance:.4f} "
-            f"(the instance is ${month:.2f} a month, however little it does)"
+            f"(the instance costs ${month:.2f} a month, busy or idle)"
         ),
     }
 
@@ -66,15 +66,15 @@ def _ours(name: str, requests: float, cpu: float) -> dict[str, Any]:
 def _lambda() -> dict[str, Any]:
     calls = MILLION / LAMBDA_BATCH
     sqs = MILLION * BUSY_REQUESTS * SQS_REQUEST
-    asked = calls * LAMBDA_REQUEST
-    ran = calls * LAMBDA_SECONDS * LAMBDA_GB * LAMBDA_GB_SECOND
+    invocations = calls * LAMBDA_REQUEST
+    duration = calls * LAMBDA_SECONDS * LAMBDA_GB * LAMBDA_GB_SECOND
     return {
-        "way": "Lambda, batches of ten",
-        "dollars": sqs + asked + ran,
-        "how": (
+        "option": "Lambda, batches of ten",
+        "dollars": sqs + invocations + duration,
+        "arithmetic": (
             f"{BUSY_REQUESTS} SQS requests x $0.40 = ${sqs:.3f}; 0.1 calls x $0.20 = "
-            f"${asked:.3f}; 0.1 calls x {LAMBDA_SECONDS * 1e3:.0f} ms x {LAMBDA_GB} GB x "
-            f"${LAMBDA_GB_SECOND * 1e6:.4f} = ${ran:.3f} (the time is an assumption)"
+            f"${invocations:.3f}; 0.1 calls x {LAMBDA_SECONDS * 1e3:.0f} ms x {LAMBDA_GB} GB x "
+            f"${LAMBDA_GB_SECOND * 1e6:.4f} = ${duration:.3f} (the duration is an assumption)"
         ),
     }
 
@@ -84,9 +84,9 @@ def _pipes() -> dict[str, Any]:
     pipes = MILLION * PIPES_REQUEST
     calls = MILLION * API_DESTINATION_CALL
     return {
-        "way": "EventBridge Pipes to an API destination",
+        "option": "EventBridge Pipes to an API destination",
         "dollars": sqs + pipes + calls,
-        "how": (
+        "arithmetic": (
             f"{BUSY_REQUESTS} SQS requests x $0.40 = ${sqs:.3f}; 1 event x $0.40 = "
             f"${pipes:.3f}; 1 call x $0.20 = ${calls:.3f}"
         ),

@@ -1,10 +1,10 @@
-"""`relay` that counts its function calls, a cost which no other program on the machine changes.
+"""Runs `relay` and counts its function calls, a cost that other programs do not influence.
 
     python -m bench.counted FILE poll
 
-SIGUSR1 begins the count, SIGUSR2 ends it and writes it to the file. Calls of Python functions and
-resumptions of coroutines count, in the main thread; calls of C functions do not, for each release
-of Python makes others of them.
+SIGUSR1 starts the count, SIGUSR2 ends it and writes it to the file. It counts calls of Python
+functions and resumptions of coroutines in the main thread. Calls of C functions are not counted, as
+they differ between releases of Python.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from relay.cli import main
 
 
 def counting(file: Path) -> None:
-    """Let the signals begin and end the count; the file tells of both."""
+    """Install the signal handlers. The file is written at the start and at the end of the count."""
     calls = count()
     one = calls.__next__
 

@@ -1,9 +1,9 @@
-"""What `relay dlq` costs: redrives against a bare loop of the same client, and a large snapshot.
+"""Measures `relay dlq`: a redrive, compared with a bare loop of the same client, and a snapshot.
 
     python -m bench.dlq [--messages 10000] [--rounds 3] [--snapshot 100000]
 
-The last line is JSON: rates of both by round (messages a second), their ratio, SQS requests for
-each message, and the peak memory of a process that pulls the snapshot.
+The last line is JSON: the rates of both by round (messages per second), their ratio, SQS requests
+per message, and the peak memory of a process that pulls the snapshot.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ finally:
 
 @contextlib.contextmanager
 def server() -> Iterator[str]:
-    """An SQS in a process of its own; its URL."""
+    """Run a local SQS as a process; its URL."""
     command = [sys.executable, "-m", "relay.local.sqs", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -79,7 +79,7 @@ def outgoing(number: int) -> Outgoing:
 
 
 async def fill(queue: Queue, count: int) -> None:
-    """Put so many letters in."""
+    """Send this many dead letters."""
 
     async def some(numbers: range) -> None:
         for start in range(numbers.start, numbers.stop, 10):
@@ -92,7 +92,7 @@ async def fill(queue: Queue, count: int) -> None:
 
 
 async def bare(dead: Queue, main: Queue) -> int:
-    """Receive ten, send ten, delete ten, until a receive brings nothing; nothing else."""
+    """Receive ten, send ten, delete ten, until a receive is empty; nothing else."""
     count = 0
     while found := await dead.receive(wait=0, visibility=LEASE):
         await main.send(
@@ -107,7 +107,7 @@ async def bare(dead: Queue, main: Queue) -> int:
 
 
 async def redrive(dead: Queue, main: Queue, directory: Path) -> int:
-    """The same by the tool: read, filtered, backed up, journaled, guarded."""
+    """The same with the tool: parsed, filtered, backed up, journaled, guarded."""
 
     async def read(message: Message) -> DeadLetter:
         return read_dead_letter(message, RULES, "main")
@@ -139,7 +139,7 @@ async def redrive(dead: Queue, main: Queue, directory: Path) -> int:
 
 @contextlib.asynccontextmanager
 async def queues() -> AsyncIterator[tuple[Any, Queue, Queue]]:
-    """A client, the dead-letter queue and the main one, which are made here."""
+    """Create the dead-letter queue and the main queue; a client and both queues."""
     async with open_session() as session:
         client = await session.client("sqs")
         for name in ("dead", "main"):
@@ -148,8 +148,8 @@ async def queues() -> AsyncIterator[tuple[Any, Queue, Queue]]:
             yield client, dead, main
 
 
-async def race(messages: int, rounds: int, url: str) -> dict[str, object]:
-    """Both in turn, several times, so that whatever else the machine does hits both."""
+async def compare(messages: int, rounds: int, url: str) -> dict[str, object]:
+    """Run both alternately, several times, so that other load on the machine affects both."""
     rates: dict[str, list[float]] = {"bare": [], "redrive": []}
     requests = 0.0
     async with queues() as (client, dead, main):
@@ -157,7 +157,7 @@ async def race(messages: int, rounds: int, url: str) -> dict[str, object]:
             for number in range(rounds):
                 for name in rates if number % 2 else reversed(rates):
                     await fill(dead, messages)
-                    before, start = seen(url), time.perf_counter()
+                    before, start = request_count(url), time.perf_counter()
                     if name == "bare":
                         done = await bare(dead, main)
                     else:
@@ -165,29 +165,29 @@ async def race(messages: int, rounds: int, url: str) -> dict[str, object]:
                     rates[name].append(messages / (time.perf_counter() - start))
                     assert done == messages
                     if name == "redrive":
-                        requests = (seen(url) - before) / messages
-                    await emptied(client, main)
+                        requests = (request_count(url) - before) / messages
+                    await recreate(client, main)
     ratio = statistics.median(
         mine / theirs for mine, theirs in zip(rates["redrive"], rates["bare"], strict=True)
     )
-    told = {name: [round(rate) for rate in some] for name, some in rates.items()}
-    return {"rates": told, "ratio": round(ratio, 3), "requests_per_message": round(requests, 4)}
+    rounded = {name: [round(rate) for rate in some] for name, some in rates.items()}
+    return {"rates": rounded, "ratio": round(ratio, 3), "requests_per_message": round(requests, 4)}
 
 
-async def emptied(client: Any, queue: Queue) -> None:
-    """Make the queue anew, for SQS purges but once a minute."""
+async def recreate(client: Any, queue: Queue) -> None:
+    """Empty the queue by recreating it, as SQS allows a purge only once a minute."""
     await client.delete_queue(QueueUrl=queue.url)
     await client.create_queue(QueueName=queue.name)
 
 
-def seen(url: str) -> int:
-    """How many requests the server has answered."""
+def request_count(url: str) -> int:
+    """The number of requests that the server has answered."""
     with urlopen(f"{url}/_state") as answer:
         return sum(json.load(answer)["Requests"].values())
 
 
 async def pull(count: int) -> dict[str, object]:
-    """A snapshot of so many messages, pulled by a process of its own."""
+    """Pull a snapshot of this many messages in a separate process."""
     async with queues() as (_, dead, _):
         await fill(dead, count)
     with tempfile.TemporaryDirectory() as directory:
@@ -202,12 +202,12 @@ async def pull(count: int) -> dict[str, object]:
 
 
 def main() -> None:
-    """Run it."""
+    """Parse the command line and run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m bench.dlq", description=__doc__)
     parser.add_argument("--messages", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--snapshot", type=int, default=100_000)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with server() as url:
         os.environ.update(
             AWS_ENDPOINT_URL=url,
@@ -215,9 +215,9 @@ def main() -> None:
             AWS_ACCESS_KEY_ID="bench",
             AWS_SECRET_ACCESS_KEY="bench",
         )
-        report = asyncio.run(race(asked.messages, asked.rounds, url))
-        if asked.snapshot:
-            report["snapshot"] = asyncio.run(pull(asked.snapshot))
+        report = asyncio.run(compare(arguments.messages, arguments.rounds, url))
+        if arguments.snapshot:
+            report["snapshot"] = asyncio.run(pull(arguments.snapshot))
     print(json.dumps(report))
 
 

@@ -1,4 +1,4 @@
-"""The ground: two servers, the CPUs, and a fresh queue for each course."""
+"""The harness: the two servers, the CPUs, and a new queue for each session of a contestant."""
 
 from __future__ import annotations
 
@@ -8,27 +8,26 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bench.contestant import Contestant, Running, started
-from bench.failure import Failed
-from bench.server_process import Servant
+from bench.server_process import BenchmarkFailed, ServerProcess
 
 WITHIN = 120.0
-"""Seconds after which a course is given up."""
+"""Seconds after which a wait fails."""
 
 LAST = 2_000
-"""Characters of what a contestant printed last that are shown if it ends."""
+"""Characters of a contestant's last output that are shown if it ends."""
 
 
-class Ground:
-    """Where everybody runs.
+class Harness:
+    """Runs contestants against the same two servers.
 
     Args:
-        sqs: what all contestants consume.
-        sink: what all contestants post to.
-        cpu: the CPU that they run on; None where they may choose.
-        log: a file for what the contestants of a course print.
+        sqs: the SQS that all contestants consume.
+        sink: the event API that all contestants post to.
+        cpu: the CPU of the contestants; None for any.
+        log: a file for the output of the contestants in a session.
     """
 
-    def __init__(self, sqs: Servant, sink: Servant, cpu: int | None, log: Path) -> None:
+    def __init__(self, sqs: ServerProcess, sink: ServerProcess, cpu: int | None, log: Path) -> None:
         self.sqs = sqs
         self.sink = sink
         self._log = log
@@ -36,26 +35,27 @@ class Ground:
         self._queues = 0
 
     @contextlib.asynccontextmanager
-    async def course(self, contestant: Contestant) -> AsyncIterator[tuple[str, str, Running]]:
-        """A contestant that is ready, the name of its queue and the queue's URL.
+    async def session(self, contestant: Contestant) -> AsyncIterator[tuple[str, str, Running]]:
+        """Run a contestant on a new queue: the queue's name, its URL, and the ready contestant.
 
         Raises:
-            Failed: it does not get ready. What fails inside the block gets its last words added.
+            BenchmarkFailed: it does not become ready. To failures inside the block, its last output
+                is added.
         """
         self._queues += 1
         name = f"bench-{self._queues}"
-        url = await self.sqs.ask("queue", name=name, dead=f"{name}-dead")
-        self._log.write_bytes(b"")  # a line a message: only the last course's are worth their disk
+        url = await self.sqs.call("create_queue", name=name, dead=f"{name}-dead")
+        self._log.write_bytes(b"")  # a line per message: only the last session's output is kept
         try:
             async with self.running(contestant, url) as running:
                 await self._ready(contestant, running)
                 yield name, url, running
-        except Failed as error:
-            raise Failed(f"{error}{self._last_words()}") from error
+        except BenchmarkFailed as error:
+            raise BenchmarkFailed(f"{error}{self._last_output()}") from error
 
     @contextlib.asynccontextmanager
     async def running(self, contestant: Contestant, queue: str) -> AsyncIterator[Running]:
-        """One more contestant on a queue."""
+        """Run one more contestant on a queue."""
         async with started(
             contestant,
             sqs=self.sqs.ready,
@@ -66,35 +66,37 @@ class Ground:
         ) as running:
             yield running
 
-    async def emptied(self, queue: str, *all_: Running) -> None:
-        """Wait until nothing is left in the queue, neither visible nor in flight.
+    async def wait_until_empty(self, queue: str, *consumers: Running) -> None:
+        """Wait until no message is left in the queue, neither visible nor in flight.
 
         Raises:
-            Failed: one of those who empty it has ended, or it takes too long.
+            BenchmarkFailed: one of the consumers has ended, or it takes too long.
         """
-        waiting = asyncio.ensure_future(self.sqs.ask("emptied", name=queue, within=WITHIN))
-        ends = [asyncio.ensure_future(one.process.wait()) for one in all_]
+        waiting = asyncio.ensure_future(
+            self.sqs.call("wait_until_empty", name=queue, within=WITHIN)
+        )
+        ends = [asyncio.ensure_future(one.process.wait()) for one in consumers]
         try:
             await asyncio.wait({waiting, *ends}, return_when=asyncio.FIRST_COMPLETED)
-            for one in all_:
+            for one in consumers:
                 check(one)
             if not await waiting:
-                names = ", ".join(one.name for one in all_)
-                raise Failed(f"{names} left messages after {WITHIN:.0f} s")
+                names = ", ".join(one.name for one in consumers)
+                raise BenchmarkFailed(f"{names} left messages after {WITHIN:.0f} s")
         finally:
             for task in (waiting, *ends):
                 task.cancel()
             await asyncio.gather(waiting, *ends, return_exceptions=True)
 
     async def _ready(self, contestant: Contestant, running: Running) -> None:
-        """Wait until it asks for a message, or answers."""
+        """Wait until it receives, or accepts connections."""
         before = await self._receives()
         try:
             async with asyncio.timeout(WITHIN):
                 while not await self._is_ready(contestant, running, before):  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.02)
         except TimeoutError as error:
-            raise Failed(f"{running.name} is not ready") from error
+            raise BenchmarkFailed(f"{running.name} does not become ready") from error
 
     async def _is_ready(self, contestant: Contestant, running: Running, before: int) -> bool:
         check(running)
@@ -107,20 +109,20 @@ class Ground:
         return False
 
     async def _receives(self) -> int:
-        seen: dict[str, int] = await self.sqs.ask("seen")
-        return seen.get("ReceiveMessage", 0)
+        requests: dict[str, int] = await self.sqs.call("requests")
+        return requests.get("ReceiveMessage", 0)
 
-    def _last_words(self) -> str:
+    def _last_output(self) -> str:
         printed = self._log.read_text(errors="replace").strip()[-LAST:]
-        return f"; the last that it printed, from {self._log}:\n{printed}" if printed else ""
+        return f"; its last output, from {self._log}:\n{printed}" if printed else ""
 
 
 def check(running: Running) -> None:
-    """Look whether it still runs.
+    """Check that the contestant is still running.
 
     Raises:
-        Failed: it does not.
+        BenchmarkFailed: it has ended.
     """
     code = running.process.returncode
     if code is not None:
-        raise Failed(f"{running.name} has ended with exit code {code}")
+        raise BenchmarkFailed(f"{running.name} has ended with exit code {code}")

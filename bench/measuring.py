@@ -1,4 +1,4 @@
-"""One run: every contest and every other figure, by name."""
+"""A full benchmark: every contest and every other measurement, by name."""
 
 from __future__ import annotations
 
@@ -12,28 +12,33 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from bench import contestant, cost, growth, idle, memory, plan, start
+from bench import contestant, cost, growth, plan, resources
 from bench.contestant import BUILD, Contestant
-from bench.harness import Ground
+from bench.harness import Harness
 from bench.plan import Plan
 from bench.rounds import contests, say
-from bench.server_process import Servant, cpus
+from bench.server_process import ServerProcess, cpus
 from bench.turns import turns
 
 LOG = BUILD / "contestants.log"
-"""What the contestants of the last course printed."""
+"""The output of the contestants of the last session."""
 
-GROWTH_IN_HAND = 5_000
+GROWTH_IN_FLIGHT = 5_000
 GROWTH_RELAYS = 10_000
-"""Messages of a course."""
+"""Messages per session."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
     """How much is measured.
 
-    `rounds` of everybody, `telemetry` rounds of its contestants, whose differences are small,
-    contests `shrink` times shorter, `idle` latencies, so many `messages` for memory.
+    Attributes:
+        rounds: rounds of the contests.
+        telemetry: rounds of turns; more of them, as the differences are small.
+        shrink: divides the messages of the contests.
+        idle: latencies per mode.
+        messages: messages for memory.
+        growth: whether growth is measured.
     """
 
     rounds: int
@@ -44,25 +49,25 @@ class Extent:
     growth: bool
 
     def of(self, rounds: int) -> Self:
-        """The same with other rounds."""
+        """The same with this number of rounds."""
         return replace(self, rounds=rounds)
 
 
 async def measured(extent: Extent, peers: Sequence[Contestant]) -> dict[str, Any]:
-    """Everything but the targets; `peers` are those on Node."""
+    """All results except the targets; `peers` are the contestants on Node."""
     servers, under_test = cpus()
     async with (
-        Servant("bench.queue_server", cpu=servers) as sqs,
-        Servant("bench.sink", cpu=servers) as sink,
+        ServerProcess("bench.queue_server", cpu=servers) as sqs,
+        ServerProcess("bench.sink", cpu=servers) as sink,
     ):
-        results = await _on(Ground(sqs, sink, under_test, LOG), extent, peers)
+        results = await _on(Harness(sqs, sink, under_test, LOG), extent, peers)
     results["cost"] = cost.costs(
         results["pull"]["saturation"]["relay poll"], results["push"]["small"]["relay serve"]
     )
     return results
 
 
-async def _on(ground: Ground, extent: Extent, peers: Sequence[Contestant]) -> dict[str, Any]:
+async def _on(harness: Harness, extent: Extent, peers: Sequence[Contestant]) -> dict[str, Any]:
     pull, push = plan.pull(peers, quick=extent.shrink > 1), plan.push(quick=extent.shrink > 1)
     telemetry = plan.telemetry() if extent.telemetry else ()
     everything = (pull, push, telemetry)
@@ -70,25 +75,25 @@ async def _on(ground: Ground, extent: Extent, peers: Sequence[Contestant]) -> di
         "date": datetime.now(UTC).date().isoformat(),
         "machine": _machine(),
         "rounds": extent.rounds,
-        "workloads": plan.works(*everything),
+        "workloads": plan.workloads(*everything),
         "peers": plan.contestants(*everything),
-        "pull": await contests(ground, pull, extent.rounds, extent.shrink),
-        "push": await contests(ground, push, extent.rounds, extent.shrink),
-        "telemetry": await _telemetry(ground, telemetry, extent.telemetry),
-        "idle": await _idle(ground, extent.idle),
-        "memory": await _memory(ground, extent.messages),
-        "start": await _start(ground, extent.rounds),
-        "growth": await _growth(ground) if extent.growth else {},
+        "pull": await contests(harness, pull, extent.rounds, extent.shrink),
+        "push": await contests(harness, push, extent.rounds, extent.shrink),
+        "telemetry": await _telemetry(harness, telemetry, extent.telemetry),
+        "idle": await _idle(harness, extent.idle),
+        "memory": await _memory(harness, extent.messages),
+        "start": await _start(harness, extent.rounds),
+        "growth": await _growth(harness) if extent.growth else {},
     }
 
 
-async def _telemetry(ground: Ground, plan: Plan, count: int) -> dict[str, Any]:
-    """Each mode's figures by what those who observe it listen to."""
+async def _telemetry(harness: Harness, plan: Plan, count: int) -> dict[str, Any]:
+    """The results of each mode by telemetry level."""
     found: dict[str, Any] = {}
-    for work, contestants in plan:
+    for workload, contestants in plan:
         for one in contestants:
-            say(f"{count} rounds of turns: {one.name} with more and less telemetry")
-            found[one.name] = await turns(ground, work, one, count)
+            say(f"{count} rounds of turns: {one.name} at each telemetry level")
+            found[one.name] = await turns(harness, workload, one, count)
     return found
 
 
@@ -100,41 +105,42 @@ def _machine() -> str:
 
 
 def _model() -> str:
-    """The CPU's own name where the system tells it, else its kind."""
-    told = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.+)", told.read_text()) if told.exists() else None
+    """The CPU's model name if the system reports it, else its architecture."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.+)", info.read_text()) if info.exists() else None
     return f"{found[1]} ({platform.machine()})" if found else platform.machine()
 
 
-async def _idle(ground: Ground, count: int) -> dict[str, tuple[float, float]]:
-    """Median and p99 of each of our modes, seconds."""
+async def _idle(harness: Harness, count: int) -> dict[str, tuple[float, float]]:
+    """Median and p99 of each mode, in seconds."""
     found = {}
     for one in (contestant.relay_poll(), contestant.relay_serve()):
         say(f"idle latency, {one.name}")
-        taken = await idle.latencies(ground, one, count)
-        cuts = statistics.quantiles(taken, n=100)
-        found[one.name] = (statistics.median(taken), cuts[98])
+        latencies = await resources.idle_latencies(harness, one, count)
+        cuts = statistics.quantiles(latencies, n=100)
+        found[one.name] = (statistics.median(latencies), cuts[98])
     return found
 
 
-async def _memory(ground: Ground, messages: int) -> dict[str, Any]:
+async def _memory(harness: Harness, messages: int) -> dict[str, Any]:
     say(f"memory over {messages:,} messages")
-    return asdict(await memory.memory(ground, messages))
+    return asdict(await resources.memory(harness, messages))
 
 
-async def _start(ground: Ground, rounds: int) -> dict[str, float]:
-    """Seconds of CPU, the median of the rounds."""
+async def _start(harness: Harness, rounds: int) -> dict[str, float]:
+    """Seconds of CPU of a start, the median of the rounds."""
     say("start")
-    both = (contestant.relay_poll(), contestant.relay_serve())
     return {
-        one.name: statistics.median([await start.start_cpu(ground, one) for _ in range(rounds)])
-        for one in both
+        one.name: statistics.median(
+            [await resources.start_cpu(harness, one) for _ in range(rounds)]
+        )
+        for one in (contestant.relay_poll(), contestant.relay_serve())
     }
 
 
-async def _growth(ground: Ground) -> dict[str, Any]:
+async def _growth(harness: Harness) -> dict[str, Any]:
     say("growth")
     return {
-        "in_flight": await growth.in_flight(ground, plan.SATURATION, GROWTH_IN_HAND),
-        "relays": await growth.relays(ground, plan.SATURATION, GROWTH_RELAYS),
+        "in_flight": await growth.by_in_flight(harness, plan.SATURATION, GROWTH_IN_FLIGHT),
+        "relays": await growth.by_relays(harness, plan.SATURATION, GROWTH_RELAYS),
     }

@@ -1,4 +1,4 @@
-"""What runs on Node: sqs-consumer in both of its ways."""
+"""The contestants on Node: sqs-consumer with each of its two handlers."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import shutil
 import subprocess
 
 from bench.contestant import BUILD, HERE, Contestant
-from bench.failure import Failed
+from bench.server_process import BenchmarkFailed
 
 PATIENCE = 120.0
-"""Seconds for npm, which may have to wait for its registry."""
+"""Seconds for npm, which may have to wait for the registry."""
 
 
 def node() -> tuple[Contestant, Contestant]:
-    """One POST a message, and one a batch. What they need is installed into `build/bench`.
+    """One POST per message, and one per batch. Their packages are installed into `build/bench`.
 
     Raises:
-        Failed: with the reason why it cannot be.
+        BenchmarkFailed: with the reason why they cannot run.
     """
     version = _installed()
 
-    def of(way: str, messages: int, about: str) -> Contestant:
+    def of(handler: str, messages: int, about: str) -> Contestant:
         return Contestant(
-            name=f"sqs-consumer, {way}",
-            command=("node", "consumer.mjs", way),
+            name=f"sqs-consumer, {handler}",
+            command=("node", "consumer.mjs", handler),
             messages=messages,
             about=f"{version}, {about}",
             directory=BUILD,
         )
 
     return (
-        of("each", 1_500, "ten received at a time, one POST a message"),
-        of("batch", 3_000, "its batch handler, one POST a batch of ten"),
+        of("each", 1_500, "receives ten at a time, one POST per message"),
+        of("batch", 3_000, "batch handler, one POST per batch of ten"),
     )
 
 
 def _installed() -> str:
     if not (shutil.which("node") and shutil.which("npm")):
-        raise Failed("Node and npm are not installed")
+        raise BenchmarkFailed("Node and npm are not installed")
     BUILD.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "consumer.mjs"):
         shutil.copy(HERE / "peers" / name, BUILD)
@@ -53,7 +53,7 @@ def _run(*command: str) -> str:
             command, cwd=BUILD, capture_output=True, text=True, check=False, timeout=PATIENCE
         )
     except subprocess.TimeoutExpired as error:
-        raise Failed(f"{' '.join(command[:2])} took more than {PATIENCE:.0f} s") from error
+        raise BenchmarkFailed(f"{' '.join(command[:2])} took more than {PATIENCE:.0f} s") from error
     if done.returncode:
-        raise Failed(f"{' '.join(command[:2])} failed: {done.stderr.strip()[-300:]}")
+        raise BenchmarkFailed(f"{' '.join(command[:2])} failed: {done.stderr.strip()[-300:]}")
     return done.stdout.strip()

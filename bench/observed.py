@@ -1,10 +1,10 @@
-"""`relay` whose observers can be told, while it runs, to listen to less.
+"""Runs `relay` with a telemetry level that can be changed while it runs.
 
-No setting takes them away, since what happened must be told. Only the benchmark does, to know what
-telling costs: in one process, for two processes of the same program differ by more than that.
+No setting turns telemetry off, as what happened must be on record. The benchmark does it to measure
+what telemetry costs: within one process, as two processes of the same program differ by more.
 
-The file that `BENCH_HEARING` names says what to listen to: `all`, `problems` (as the setting
-`RELAY_LOG_MESSAGES` names them) or `nothing`. It is read at each SIGUSR1, and taken away to say so.
+The file named by `BENCH_TELEMETRY_LEVEL` contains the level: `all`, `problems` (as in the setting
+`RELAY_LOG_MESSAGES`) or `nothing`. It is read at each SIGUSR1, and deleted once it is in effect.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ from relay.telemetry.log_observer import LogObserver, message_filter
 from relay.telemetry.observers import Observers
 
 
-class Nobody(Observers):
-    """Listens to nothing."""
+class NoObservers(Observers):
+    """Ignores all facts."""
 
     def observe(self, fact: Fact) -> None:
-        """Do nothing with it."""
+        """Do nothing."""
 
 
-class Switched(LogObserver):
-    """Writes lines of all messages, or of those with problems, as it is told."""
+class SwitchableLogObserver(LogObserver):
+    """A log observer whose `RELAY_LOG_MESSAGES` can be changed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         observers.append(self)
 
-    def choose(self, written: str) -> None:
-        """Take this for `RELAY_LOG_MESSAGES` from now on."""
-        self._message_filter = message_filter(written)
+    def choose(self, log_messages: str) -> None:
+        """Use this value of `RELAY_LOG_MESSAGES` from now on."""
+        self._message_filter = message_filter(log_messages)
 
 
-observers: list[Switched] = []
+observers: list[SwitchableLogObserver] = []
 _OBSERVE = Observers.observe.__code__
 
 
-def change(*_: object) -> None:
-    """Listen to what the file says."""
-    file = Path(os.environ["BENCH_HEARING"])
-    hearing = file.read_text()
-    # The code of the function itself: what asks each time whether to listen costs something, too.
-    Observers.observe.__code__ = Nobody.observe.__code__ if hearing == "nothing" else _OBSERVE
+def change_level(*_: object) -> None:
+    """Apply the level in the file."""
+    file = Path(os.environ["BENCH_TELEMETRY_LEVEL"])
+    level = file.read_text()
+    # Replaces the code of the function itself: a check at each call would cost something, too.
+    Observers.observe.__code__ = NoObservers.observe.__code__ if level == "nothing" else _OBSERVE
     for one in observers:
-        one.choose("problems" if hearing == "nothing" else hearing)
+        one.choose("problems" if level == "nothing" else level)
     file.unlink()
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGUSR1, change)
-    telemetry.LogObserver = Switched  # type: ignore[attr-defined]  # where the wiring looks for it
+    signal.signal(signal.SIGUSR1, change_level)
+    telemetry.LogObserver = SwitchableLogObserver  # type: ignore[attr-defined]  # where `app` reads it
     main()

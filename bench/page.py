@@ -1,7 +1,7 @@
-"""`python -m bench.page FILE`: put a run into docs/performance.md, with its JSON and picture.
+"""Publishes a run in docs/performance.md, with its JSON and chart: `python -m bench.page FILE`.
 
-What stands between `<!-- bench: NAME -->` and `<!-- /bench -->` is written by this program, the
-rest by people. A test compares the page with the JSON that is kept beside it.
+The tables between `<!-- bench: NAME -->` and `<!-- /bench -->` are generated, the rest is written
+by hand. A test compares the page with the JSON file next to it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import re
 import sys
 from pathlib import Path
 
-from bench.chart import picture
+from bench.chart import chart
 from bench.tables import SECTIONS, Results, Table
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = DOCS / "performance.md"
 FIGURES = DOCS / "performance.json"
-PICTURE = DOCS / "performance.svg"
+CHART = DOCS / "performance.svg"
 
 _PLACE = re.compile(r"(<!-- bench: (\w+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
 
@@ -25,17 +25,17 @@ UNMEASURED = "Not part of this run.\n"
 
 
 def main() -> None:
-    """Write the page, the picture and the JSON."""
+    """Write the page, the chart and the JSON."""
     if len(sys.argv) != 2:  # noqa: PLR2004 - the program and the file
         sys.exit("usage: python -m bench.page FILE, the JSON of a run")
     file = Path(sys.argv[1])
     if not file.exists():
-        sys.exit(f"{file} is not there: make bench writes build/bench.json")
+        sys.exit(f"{file} does not exist; make bench writes build/bench.json")
     results = json.loads(file.read_text().splitlines()[-1])
     FIGURES.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    PICTURE.write_text(picture(results))
+    CHART.write_text(chart(results))
     PAGE.write_text(filled(PAGE.read_text(), results))
-    print(f"written: {PAGE}, {PICTURE.name} and {FIGURES.name}")
+    print(f"wrote {PAGE}, {CHART.name} and {FIGURES.name}")
 
 
 def filled(page: str, results: Results) -> str:
@@ -55,12 +55,12 @@ def _markdown(table: Table) -> str:
 
 
 def _after(table: Table) -> range:
-    """The columns behind the names."""
+    """The columns after the names."""
     return range(1, len(table.columns))
 
 
 def _figures(table: Table, column: int) -> bool:
-    """Whether it is short enough to be figures."""
+    """Whether the column has figures, judged by the length of its cells."""
     return all(len(row[column]) <= len("10,000 to 10,000") for row in table.rows)
 
 

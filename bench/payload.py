@@ -1,4 +1,4 @@
-"""The messages that are consumed: JSON as producers write it, of a given size."""
+"""The messages of the benchmark: JSON events of a given size."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import json
 from collections.abc import Iterator
 
 REFUSED = "bench/refused"
-"""The name of an event that the event API refuses: poison that only the destination can see."""
+"""The name of an event that the event API rejects: poison that only the destination detects."""
 
 _ITEM = {"sku": "A-1017", "quantity": 2, "price": 19.95, "tags": ["new", "sale"], "gift": False}
 
 
 def bodies(count: int, size: int, poison: float = 0.0) -> Iterator[str]:
-    """So many messages of about so many bytes.
+    """This many messages of about `size` bytes.
 
-    A share of `poison` is spread evenly over them, in turn one that is no event at all, which a
-    strict consumer finds by itself, and one that only the destination refuses.
+    A share of `poison` is spread evenly over them: alternately one that is not an event, which a
+    strict consumer rejects by itself, and one that only the destination rejects.
     """
     rest = _rest(size)
     every = round(1 / poison) if poison else 0
     for number in range(count):
-        spoiled = every and number % every == every - 1
-        if spoiled and number // every % 2:
+        poisoned = every and number % every == every - 1
+        if poisoned and number // every % 2:
             yield "not an event"
         else:
-            name = REFUSED if spoiled else "bench/ordered"
+            name = REFUSED if poisoned else "bench/ordered"
             yield f'{{"name":"{name}","data":{{"order":"{number:012}",{rest}}}}}'
 
 
 def _rest(size: int) -> str:
-    """Members that fill the message up to its size."""
+    """JSON members that fill the message up to its size."""
     item = json.dumps(_ITEM)
     left = max(0, size - 80)
     items = ",".join([item] * (left // (len(item) + 1)))

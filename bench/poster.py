@@ -1,4 +1,4 @@
-"""What the worker daemon does to push mode: keep connections busy, a message a request."""
+"""Posts messages as the worker daemon does: one message per request, on busy connections."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from types import TracebackType
 from typing import Self
 
 from bench.contestant import Running
-from bench.failure import Failed
 from bench.harness import WITHIN
+from bench.server_process import BenchmarkFailed
 
 _OK = b" 200 "
 
 
 class Refused(Exception):
-    """A message was not taken."""
+    """The response was not 200."""
 
 
 async def deliver(
     running: Running, queue: str, bodies: Iterator[str], connections: int
 ) -> list[float]:
-    """Post these messages over so many connections; for how long each was on its way, seconds.
+    """Post these messages over this many connections; returns the seconds of each request.
 
     Raises:
-        Failed: the contestant has ended, takes no message or takes too long.
+        BenchmarkFailed: the contestant has ended, refuses a message or takes too long.
     """
-    taken: list[float] = []
+    times: list[float] = []
 
     async def keep_busy() -> None:
         async with Caller(running.port, queue) as caller:
             for body in bodies:
                 start = await caller.post(body)
-                taken.append(time.time() - start)
+                times.append(time.time() - start)
 
     try:
         async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as group:
@@ -43,12 +43,12 @@ async def deliver(
                 group.create_task(keep_busy())
     except (ExceptionGroup, TimeoutError) as error:
         cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
-        raise Failed(f"{running.name} did not take a message: {cause!r}") from error
-    return taken
+        raise BenchmarkFailed(f"{running.name} did not accept a message: {cause!r}") from error
+    return times
 
 
 class Caller:
-    """One connection of the daemon's; an async context manager."""
+    """One connection of the daemon; an async context manager."""
 
     def __init__(self, port: int, queue: str) -> None:
         self._port = port
@@ -69,18 +69,18 @@ class Caller:
         self._writer.close()
 
     async def post(self, body: str) -> float:
-        """Post a message and wait for the answer; when it was posted, seconds since the epoch.
+        """Post a message and wait for the response; returns when it was posted, in epoch seconds.
 
         Raises:
-            Refused: the answer is another than 200.
+            Refused: the response is not 200.
         """
-        asked = request(body.encode(), self._queue)
+        data = request(body.encode(), self._queue)
         start = time.time()
-        self._writer.write(asked)
-        await self._answered()
+        self._writer.write(data)
+        await self._read_response()
         return start
 
-    async def _answered(self) -> None:
+    async def _read_response(self) -> None:
         head = await self._reader.readuntil(b"\r\n\r\n")
         lower = head.lower()
         if b"content-length:" in lower:
@@ -91,7 +91,7 @@ class Caller:
 
 
 def request(body: bytes, queue: str) -> bytes:
-    """A POST of the daemon's, as Elastic Beanstalk documents it."""
+    """A POST of the daemon, as documented by Elastic Beanstalk."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     head = (
         "POST / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: aws-sqsd/3.0.4\r\n"

@@ -1,4 +1,4 @@
-"""The embedded SQS in a process of its own, which is filled at a stroke and tells what it saw."""
+"""The local SQS as a server process: commands fill queues at once and read counts and times."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from collections import deque
 from typing import Any
 
 from bench.payload import bodies
-from bench.server_process import obey
+from bench.server_process import serve_commands
 from relay.local.sqs import SqsServer
 from relay.local.sqs.parameters import Draft
 from relay.local.sqs.queue import Queue
 from relay.local.sqs.stored import Stored
 from relay.local.sqs.validation import accept
 
-LOOK = 0.002
-"""Seconds between looks whether a queue is empty."""
+POLL = 0.002
+"""Seconds between checks whether a queue is empty."""
 
 KEPT = 50_000
-"""Messages of whom is remembered how long they were in hand."""
+"""The most messages whose time in flight is kept."""
 
 VISIBILITY = 60
 
 
-class Shop:
-    """Queues that are filled and watched."""
+class Queues:
+    """The commands on queues."""
 
     def __init__(self, server: SqsServer) -> None:
         self._server = server
-        self._held: deque[float] = deque(maxlen=KEPT)
+        self._times: deque[float] = deque(maxlen=KEPT)
 
-    def queue(self, name: str, dead: str | None = None) -> str:
-        """Make a queue, with a dead-letter queue if one is named; its URL."""
+    def create_queue(self, name: str, dead: str | None = None) -> str:
+        """Create a queue, with a dead-letter queue if it is named; returns the URL."""
         account = self._server.account
         wanted = {"VisibilityTimeout": str(VISIBILITY)}
         if dead is not None:
@@ -44,66 +44,65 @@ class Shop:
         return account.url_of(queue)
 
     def fill(self, name: str, count: int, size: int, poison: float = 0.0) -> None:
-        """Put so many messages in at once."""
+        """Add this many messages at once."""
         queue = self._server.queues[name]
         now = time.time()
         for body in bodies(count, size, poison):
             queue.add(accept(Draft(message_body=body), queue.attributes, now))
 
-    async def emptied(self, name: str, within: float) -> bool:
-        """Whether nothing is left in the queue in time, neither visible nor in flight."""
+    async def wait_until_empty(self, name: str, within: float) -> bool:
+        """Wait until no message is left, neither visible nor in flight; False if it is too late."""
         queue = self._server.queues[name]
         deadline = time.monotonic() + within
-        while sum(queue.counts()) and time.monotonic() < deadline:  # noqa: ASYNC110 - a queue announces nothing
-            await asyncio.sleep(LOOK)
+        while sum(queue.counts()) and time.monotonic() < deadline:  # noqa: ASYNC110 - a queue has no event for it
+            await asyncio.sleep(POLL)
         return not sum(queue.counts())
 
-    async def one(self, name: str, size: int) -> float:
-        """Put one message in, wait until it is gone; when it was handed out."""
+    async def send_one(self, name: str, size: int) -> float:
+        """Add one message and wait until it is deleted; returns when it was received."""
         queue = self._server.queues[name]
         body = next(bodies(1, size))
         stored = accept(Draft(message_body=body), queue.attributes, time.time())
         queue.add(stored)
-        await self.emptied(name, 30)
+        await self.wait_until_empty(name, 30)
         return stored.received_at
 
-    def seen(self) -> dict[str, int]:
-        """How often each action was asked for, since the start."""
+    def requests(self) -> dict[str, int]:
+        """The number of requests by action since the start."""
         return dict(self._server.requests)
 
-    def left(self, name: str) -> int:
-        """How many messages are in a queue."""
-        return sum(self._server.queues[name].counts())
-
-    def held_now(self, name: str) -> int:
-        """How many messages of a queue are in somebody's hand."""
+    def in_flight(self, name: str) -> int:
+        """The number of messages in flight."""
         return self._server.queues[name].counts()[1]
 
-    def held(self) -> list[float]:
-        """For how long each message was in hand that was deleted since the last call, seconds."""
-        taken = list(self._held)
-        self._held.clear()
+    def take_times(self) -> list[float]:
+        """The seconds in flight of each message that was deleted since the last call."""
+        taken = list(self._times)
+        self._times.clear()
         return taken
 
     def _watch(self, queue: Queue) -> None:
         forget = queue.forget
 
         def watched(stored: Stored) -> None:
-            self._held.append(time.time() - stored.received_at)
+            self._times.append(time.time() - stored.received_at)
             forget(stored)
 
-        queue.forget = watched  # type: ignore[method-assign]  # the server has no hook for it
+        queue.forget = watched  # type: ignore[method-assign]  # the queue has no hook for deletes
 
 
 async def main() -> None:
     """Serve until stdin closes."""
     async with SqsServer() as server:
-        shop = Shop(server)
-        orders: dict[str, Any] = {
-            name: getattr(shop, name)
-            for name in ("queue", "fill", "emptied", "one", "seen", "left", "held_now", "held")
+        queues = Queues(server)
+        commands: dict[str, Any] = {
+            name: getattr(queues, name)
+            for name in (
+                *("create_queue", "fill", "wait_until_empty", "send_one"),
+                *("requests", "in_flight", "take_times"),
+            )
         }
-        await obey(orders, server.url)
+        await serve_commands(commands, server.url)
 
 
 if __name__ == "__main__":

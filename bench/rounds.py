@@ -1,4 +1,4 @@
-"""Rounds: everybody does the work once, then everybody again, so that noise is fair."""
+"""Rounds: each contestant runs each workload once per round, so that noise affects all alike."""
 
 from __future__ import annotations
 
@@ -8,41 +8,43 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from bench.harness import Ground
+from bench.harness import Harness
 from bench.plan import Plan
-from bench.run import Figures, run
+from bench.run import Measurement, run
 
 
 async def contests(
-    ground: Ground, plan: Plan, rounds: int, shrink: int = 1
+    harness: Harness, plan: Plan, rounds: int, shrink: int = 1
 ) -> dict[str, dict[str, Any]]:
-    """Everybody's figures by work: medians over the rounds, which go round all contestants."""
-    found: dict[tuple[str, str], list[Figures]] = {}
+    """The medians over all rounds, by workload and contestant."""
+    found: dict[tuple[str, str], list[Measurement]] = {}
     start = time.monotonic()
     for number in range(rounds):
-        for work, contestants in plan:
+        for workload, contestants in plan:
             for one in contestants:
                 took = time.monotonic() - start
-                say(f"{took:4.0f} s, round {number + 1}: {work.name}, {one.name}")
-                figures = await run(ground, one, work, shrink=shrink)
-                found.setdefault((work.name, one.name), []).append(figures)
+                say(f"{took:4.0f} s, round {number + 1}: {workload.name}, {one.name}")
+                measured = await run(harness, one, workload, shrink=shrink)
+                found.setdefault((workload.name, one.name), []).append(measured)
     results: dict[str, dict[str, Any]] = {}
-    for (work_name, name), all_ in found.items():
-        results.setdefault(work_name, {})[name] = _summary(all_)
+    for (workload_name, name), all_ in found.items():
+        results.setdefault(workload_name, {})[name] = _summary(all_)
     return results
 
 
 def say(text: str) -> None:
-    """Tell how far it is."""
+    """Report progress on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
-def _summary(figures: Sequence[Figures]) -> dict[str, Any]:
+def _summary(measurements: Sequence[Measurement]) -> dict[str, Any]:
     def middle(name: str) -> float:
-        return float(statistics.median(getattr(one, name) for one in figures))
+        return float(statistics.median(getattr(one, name) for one in measurements))
 
     return {
         **{name: middle(name) for name in ("cpu", "requests", "posts", "rate", "server", "peak")},
-        "held": [statistics.median(one.held[at] for one in figures) for at in (0, 1)],
-        "rounds": [one.cpu for one in figures],
+        "in_flight_seconds": [
+            statistics.median(one.in_flight_seconds[at] for one in measurements) for at in (0, 1)
+        ],
+        "rounds": [one.cpu for one in measurements],
     }

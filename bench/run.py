@@ -1,4 +1,4 @@
-"""One course: a contestant, a queue that is filled at a stroke, and what it took to empty it."""
+"""One run: a contestant processes a workload, and what that costs is measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bench.accounting import cpu_seconds, peak_bytes
 from bench.contestant import Contestant, Running
-from bench.harness import Ground
+from bench.harness import Harness
 from bench.payload import bodies
 from bench.poster import deliver
 
@@ -18,15 +18,15 @@ WARM_UP = 300
 """Messages before the first measured one: imports, connections and compilers are done by then."""
 
 LARGE = 50_000
-"""Bytes of a message that is large."""
+"""Bytes from which a message counts as large."""
 
 CONNECTIONS = 50
-"""Of the worker daemon, as Elastic Beanstalk ships it."""
+"""The worker daemon's connections, as Elastic Beanstalk ships it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    """What is to be done. `size` is bytes a message, `latency` seconds of the event API."""
+class Workload:
+    """What to process. `size` is bytes per message, `latency` seconds of the event API."""
 
     name: str
     about: str
@@ -36,11 +36,17 @@ class Work:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
-    """What it took, for each message: `cpu` of the process in µs, requests to SQS, POSTs.
+class Measurement:
+    """The result of a run.
 
-    `rate` is messages a second, `held` the p50 and p99 of seconds in hand, `server` the CPU of the
-    SQS in µs, `peak` the most memory of the process in bytes.
+    Attributes:
+        cpu: µs of the contestant per message.
+        requests: SQS requests per message.
+        posts: POSTs per message.
+        rate: messages per second.
+        server: µs of CPU of the SQS per message.
+        peak: the contestant's peak memory in bytes.
+        in_flight_seconds: p50 and p99 of the time that a message is in flight.
     """
 
     cpu: float
@@ -49,30 +55,33 @@ class Figures:
     rate: float
     server: float
     peak: int
-    held: tuple[float, float] = (0.0, 0.0)
+    in_flight_seconds: tuple[float, float] = (0.0, 0.0)
 
 
-async def run(ground: Ground, contestant: Contestant, work: Work, shrink: int = 1) -> Figures:
-    """Let the contestant do the work once, or with `shrink` a part of it.
+async def run(
+    harness: Harness, contestant: Contestant, workload: Workload, shrink: int = 1
+) -> Measurement:
+    """Process the workload once; `shrink` divides the number of messages.
 
     Raises:
-        Failed: it ends, refuses or takes too long.
+        BenchmarkFailed: the contestant ends, refuses a message or takes too long.
     """
-    count = _count(contestant, work) // shrink
-    await ground.sink.ask("wait", seconds=work.latency)
-    async with ground.course(contestant) as (queue, url, running):
-        await consume(ground, contestant, running, queue, url, work, min(WARM_UP, count))
+    count = _count(contestant, workload) // shrink
+    await harness.sink.call("set_latency", seconds=workload.latency)
+    async with harness.session(contestant) as (queue, url, running):
+        await consume(harness, contestant, running, queue, url, workload, min(WARM_UP, count))
         await asyncio.sleep(0.2)  # the last deletes of the warm-up
-        await ground.sqs.ask("held")
-        before = await _state(ground, running)
-        held = await consume(ground, contestant, running, queue, url, work, count)
-        after = await _state(ground, running)
-        return _figures(before, after, count, held, peak_bytes(running.process.pid))
+        await harness.sqs.call("take_times")
+        before = await _state(harness, running)
+        times = await consume(harness, contestant, running, queue, url, workload, count)
+        after = await _state(harness, running)
+        return _measurement(before, after, count, times, peak_bytes(running.process.pid))
 
 
-def _count(contestant: Contestant, work: Work) -> int:
-    # Large messages fill the servers' memory and cost more each: fewer of them tell as much.
-    return max(200, contestant.messages // 8) if work.size > LARGE else contestant.messages
+def _count(contestant: Contestant, workload: Workload) -> int:
+    # Large messages fill the servers' memory and cost more each, so that fewer are enough.
+    large = workload.size > LARGE
+    return max(200, contestant.messages // 8) if large else contestant.messages
 
 
 @dataclass(frozen=True)
@@ -84,49 +93,52 @@ class _State:
     posts: int
 
 
-async def _state(ground: Ground, running: Running) -> _State:
+async def _state(harness: Harness, running: Running) -> _State:
     return _State(
         time.time(),
         cpu_seconds(running.process.pid),
-        cpu_seconds(ground.sqs.pid),
-        sum((await ground.sqs.ask("seen")).values()),
-        (await ground.sink.ask("seen")).get("posts", 0),
+        cpu_seconds(harness.sqs.pid),
+        sum((await harness.sqs.call("requests")).values()),
+        (await harness.sink.call("counts")).get("posts", 0),
     )
 
 
 async def consume(
-    ground: Ground,
+    harness: Harness,
     contestant: Contestant,
     running: Running,
     queue: str,
     url: str,
-    work: Work,
+    workload: Workload,
     count: int,
 ) -> Sequence[float]:
-    """Have so many messages done; for how long each was in hand.
+    """Have this many messages processed; returns the seconds that each was in flight.
 
     Raises:
-        Failed: the contestant ends, refuses or takes too long.
+        BenchmarkFailed: the contestant ends, refuses a message or takes too long.
     """
     if contestant.pushed:
-        return await deliver(running, url, bodies(count, work.size, work.poison), CONNECTIONS)
-    await ground.sqs.ask("fill", name=queue, count=count, size=work.size, poison=work.poison)
-    await ground.emptied(queue, running)
-    held: list[float] = await ground.sqs.ask("held")
-    return held
+        messages = bodies(count, workload.size, workload.poison)
+        return await deliver(running, url, messages, CONNECTIONS)
+    await harness.sqs.call(
+        "fill", name=queue, count=count, size=workload.size, poison=workload.poison
+    )
+    await harness.wait_until_empty(queue, running)
+    times: list[float] = await harness.sqs.call("take_times")
+    return times
 
 
-def _figures(
-    before: _State, after: _State, count: int, held: Sequence[float], peak: int
-) -> Figures:
-    return Figures(
+def _measurement(
+    before: _State, after: _State, count: int, times: Sequence[float], peak: int
+) -> Measurement:
+    return Measurement(
         cpu=(after.cpu - before.cpu) / count * 1e6,
         requests=(after.requests - before.requests) / count,
         posts=(after.posts - before.posts) / count,
         rate=count / (after.at - before.at),
         server=(after.server - before.server) / count * 1e6,
         peak=peak,
-        held=(_quantile(held, 50), _quantile(held, 99)),
+        in_flight_seconds=(_quantile(times, 50), _quantile(times, 99)),
     )
 
 

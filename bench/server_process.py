@@ -1,4 +1,4 @@
-"""Processes that do as they are told, one JSON line at a time, each on the CPU it is given."""
+"""Server processes that take commands: one JSON line each way, each on the CPU it is given."""
 
 from __future__ import annotations
 
@@ -11,31 +11,35 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from bench.failure import Failed
+Commands: TypeAlias = Mapping[str, Callable[..., Any]]
 
-Orders: TypeAlias = Mapping[str, Callable[..., Any]]
+_LIMIT = 2**26
+"""Bytes of a line: asyncio's default of 64 KiB would cut a line with many figures."""
 
 
-async def obey(orders: Orders, ready: Any) -> None:
-    """Say that all is ready, then carry out what comes on stdin, until it closes."""
+class BenchmarkFailed(Exception):
+    """The benchmark cannot continue. The text is for the user."""
+
+
+async def serve_commands(commands: Commands, ready: Any) -> None:
+    """Print `ready`, then run the commands that arrive on stdin, until it closes."""
     loop = asyncio.get_running_loop()
-    # The usual 64 KiB would cut a line of many figures.
-    reader = asyncio.StreamReader(limit=2**26)
+    reader = asyncio.StreamReader(limit=_LIMIT)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    _say(ready)
+    _write(ready)
     while line := await reader.readline():
-        order = json.loads(line)
-        answer = orders[order.pop("do")](**order)
-        _say(await answer if isinstance(answer, Awaitable) else answer)
+        arguments = json.loads(line)
+        answer = commands[arguments.pop("command")](**arguments)
+        _write(await answer if isinstance(answer, Awaitable) else answer)
 
 
-def _say(value: Any) -> None:
+def _write(value: Any) -> None:
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
 
 
-class Servant:
-    """A process of ours that obeys; an async context manager. `ready` is what it said first."""
+class ServerProcess:
+    """Runs a module that calls `serve_commands`, while entered. `ready` is its first line."""
 
     def __init__(self, module: str, *arguments: str, cpu: int | None) -> None:
         self._command = (sys.executable, "-m", module, *arguments)
@@ -49,10 +53,10 @@ class Servant:
                 *self._command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                limit=2**26,
-                start_new_session=True,  # Ctrl-C is for us, who end it
+                limit=_LIMIT,
+                start_new_session=True,  # Ctrl-C reaches only us; we end the process
             )
-        self.ready = await self._heard()
+        self.ready = await self._read()
         return self
 
     async def __aexit__(
@@ -67,30 +71,30 @@ class Servant:
 
     @property
     def pid(self) -> int:
-        """The process's number."""
+        """The pid of the process."""
         assert self._process is not None
         return self._process.pid
 
-    async def ask(self, do: str, **order: Any) -> Any:
-        """Give an order and return the answer. One at a time."""
+    async def call(self, command: str, **arguments: Any) -> Any:
+        """Run a command and return its result. One at a time."""
         assert self._process is not None
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": do, **order}).encode() + b"\n")
+        self._process.stdin.write(json.dumps({"command": command, **arguments}).encode() + b"\n")
         await self._process.stdin.drain()
-        return await self._heard()
+        return await self._read()
 
-    async def _heard(self) -> Any:
+    async def _read(self) -> Any:
         assert self._process is not None
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         if not line:
-            raise Failed(f"{' '.join(self._command)} has ended")
+            raise BenchmarkFailed(f"{' '.join(self._command)} has ended")
         return json.loads(line)
 
 
 @contextlib.contextmanager
 def on_cpu(cpu: int | None) -> Iterator[None]:
-    """What is started inside runs on this CPU only, with all its threads; None leaves it free."""
+    """Processes started inside run only on this CPU, with all their threads; None for any CPU."""
     if cpu is None or not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -103,7 +107,7 @@ def on_cpu(cpu: int | None) -> Iterator[None]:
 
 
 def cpus() -> tuple[int | None, int | None]:
-    """A CPU for the servers and one for the process under test; None where there is only one."""
+    """A CPU for the servers and one for the process under test; None if there is only one CPU."""
     if not hasattr(os, "sched_getaffinity"):
         return None, None
     found = sorted(os.sched_getaffinity(0))

@@ -1,6 +1,6 @@
-"""An event API that does nothing but answer as Inngest's does, after a latency, and count.
+"""The event API of the benchmark: answers as Inngest's does, after a latency, and counts.
 
-Everybody under test posts here. It costs little on purpose: it shares a CPU with the SQS.
+All contestants post here. It must cost little, as it shares a CPU with the SQS.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 
 from bench.payload import REFUSED
-from bench.server_process import obey
+from bench.server_process import serve_commands
 
 _HEAD = b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
-_WORDS = {200: b"OK", 400: b"Bad Request"}
+_REASONS = {200: b"OK", 400: b"Bad Request"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -30,55 +30,55 @@ _read = msgspec.json.Decoder(list[_Named] | _Named).decode
 
 
 class Sink:
-    """What was posted so far; `latency` seconds pass before each answer."""
+    """Counts what is posted; waits `latency` seconds before each response."""
 
     def __init__(self) -> None:
         self.latency = 0.0
         self.arrivals: list[float] = []
-        self._seen: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
         self._id = "01BENCH" + "0" * 19
 
     def answer(self, body: bytes) -> bytes:
-        """Count a request and say what a real server would."""
+        """Count a request and return the response of a real server."""
         found = _read(body)
         events = found if isinstance(found, list) else [found]
-        self._seen["posts"] += 1
-        self._seen["bytes"] += len(body)
+        self._counts["posts"] += 1
+        self._counts["bytes"] += len(body)
         bad = next((at for at, event in enumerate(events) if event.name == REFUSED), len(events))
-        self._seen["events"] += bad
+        self._counts["events"] += bad
         if bad == len(events):
-            return _written(200, {"ids": [self._id] * len(events), "status": 200})
+            return _response(200, {"ids": [self._id] * len(events), "status": 200})
         error = "event name is reserved for internal use: inngest/"
-        return _written(400, {"ids": [self._id] * bad or [""], "status": 400, "error": error})
+        return _response(400, {"ids": [self._id] * bad or [""], "status": 400, "error": error})
 
-    def seen(self) -> dict[str, int]:
-        """Posts, events and bytes since the start."""
-        return dict(self._seen)
+    def counts(self) -> dict[str, int]:
+        """POSTs, events and bytes since the start."""
+        return dict(self._counts)
 
-    def wait(self, seconds: float) -> None:
+    def set_latency(self, seconds: float) -> None:
         """Change the latency."""
         self.latency = seconds
 
-    def later(self, answer: Callable[[], None]) -> None:
-        """Have a request answered when it is time."""
+    def schedule(self, answer: Callable[[], None]) -> None:
+        """Call `answer` after the latency."""
         if self.latency:
             asyncio.get_running_loop().call_later(self.latency, answer)
         else:
             answer()
 
-    def arrived(self) -> list[float]:
-        """When the first byte of each request came since the last call, seconds since the epoch."""
+    def take_arrivals(self) -> list[float]:
+        """When the first byte of each request since the last call arrived, in epoch seconds."""
         taken, self.arrivals = self.arrivals, []
         return taken
 
 
-def _written(status: int, value: dict[str, Any]) -> bytes:
+def _response(status: int, value: dict[str, Any]) -> bytes:
     body = _encode(value)
-    return _HEAD % (status, _WORDS[status], len(body), body)
+    return _HEAD % (status, _REASONS[status], len(body), body)
 
 
 class Connection(asyncio.Protocol):
-    """One client: a request after the other, each with a Content-Length or in chunks."""
+    """A connection of a contestant: one request at a time, with a Content-Length."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -87,12 +87,12 @@ class Connection(asyncio.Protocol):
         self._since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """The connection is open."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the client."""
+        """The client has gone: drop later responses."""
         del exc
         self._transport = None
 
@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
         del self._buffer[: start + length]
         self._sink.arrivals.append(self._since)
         answer = self._sink.answer(body)
-        self._sink.later(partial(self._write, answer))
+        self._sink.schedule(partial(self._write, answer))
 
     def _write(self, answer: bytes) -> None:
         if self._transport is not None:
@@ -130,12 +130,12 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(sink), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    orders: dict[str, Callable[..., Any]] = {
-        "seen": sink.seen,
-        "wait": sink.wait,
-        "arrived": sink.arrived,
+    commands: dict[str, Callable[..., Any]] = {
+        "counts": sink.counts,
+        "set_latency": sink.set_latency,
+        "take_arrivals": sink.take_arrivals,
     }
-    await obey(orders, f"http://127.0.0.1:{port}")
+    await serve_commands(commands, f"http://127.0.0.1:{port}")
 
 
 if __name__ == "__main__":

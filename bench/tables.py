@@ -1,4 +1,4 @@
-"""The run's figures as tables: on the terminal, and in docs/performance.md."""
+"""The results as tables, for the terminal and for docs/performance.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from bench.contestant import HEARING
+from bench.contestant import TELEMETRY_LEVELS
 from bench.targets import overhead
 
 MEGABYTE = 1_000_000
@@ -18,7 +18,7 @@ Results: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Table:
-    """What it shows, its columns and its rows, the first column being names."""
+    """A table. The first column has names."""
 
     title: str
     columns: Sequence[str]
@@ -26,13 +26,17 @@ class Table:
 
 
 def pull(results: Results) -> list[Table]:
-    """Pull mode beside its peers."""
-    return [_contest(results["workloads"][work], who) for work, who in results["pull"].items()]
+    """Pull mode and its peers."""
+    return [
+        _contest(results["workloads"][workload], who) for workload, who in results["pull"].items()
+    ]
 
 
 def push(results: Results) -> list[Table]:
-    """Push mode beside a web worker."""
-    return [_contest(results["workloads"][work], who) for work, who in results["push"].items()]
+    """Push mode and a web worker."""
+    return [
+        _contest(results["workloads"][workload], who) for workload, who in results["push"].items()
+    ]
 
 
 def telemetry(results: Results) -> list[Table]:
@@ -40,15 +44,15 @@ def telemetry(results: Results) -> list[Table]:
     return [
         Table(
             f"{name}, events of 300 B",
-            ("", "CPU µs", "half of the turns", "added"),
+            ("", "CPU µs", "middle half of turns", "added"),
             [
                 (
-                    HEARING[hearing],
+                    TELEMETRY_LEVELS[level],
                     _micro(one["cpu"]),
                     _middle(one["turns"]),
-                    f"{overhead(found, hearing):+.1%}",
+                    f"{overhead(found, level):+.1%}",
                 )
-                for hearing, one in found.items()
+                for level, one in found.items()
             ],
         )
         for name, found in results["telemetry"].items()
@@ -56,11 +60,11 @@ def telemetry(results: Results) -> list[Table]:
 
 
 def growth(results: Results) -> list[Table]:
-    """More in hand, and more relays."""
+    """By messages in flight, and by relays."""
     found = results["growth"]
     if not found:
         return []
-    columns = ("in hand", "CPU µs", "SQS requests", "POSTs", "messages/s")
+    columns = ("in flight", "CPU µs", "SQS requests", "POSTs", "messages/s")
     in_flight = [
         (
             f"{one['in_flight']:,}",
@@ -75,7 +79,7 @@ def growth(results: Results) -> list[Table]:
         (str(one["relays"]), _micro(one["cpu"]), f"{one['rate']:,.0f}") for one in found["relays"]
     ]
     return [
-        Table("the most in hand", columns, in_flight),
+        Table("most messages in flight", columns, in_flight),
         Table("relays on one queue", ("relays", "CPU µs", "messages/s"), relays),
     ]
 
@@ -85,9 +89,12 @@ def resources(results: Results) -> list[Table]:
     idle, start, memory = results["idle"], results["start"], results["memory"]
     rows = [
         ("added latency when idle, median", *(f"{idle[one][0] * 1e3:.2f} ms" for one in OURS)),
-        ("the same, 99 of 100", *(f"{idle[one][1] * 1e3:.2f} ms" for one in OURS)),
+        (
+            "added latency when idle, 99th percentile",
+            *(f"{idle[one][1] * 1e3:.2f} ms" for one in OURS),
+        ),
         ("CPU from the start to the first delivery", *(f"{start[one]:.2f} s" for one in OURS)),
-        ("peak with 1,000 messages of 10 KB in hand", _mega(memory["full"]), ""),
+        ("peak with 1,000 messages of 10 KB in flight", _mega(memory["full"]), ""),
         (f"in use after {memory['messages'] // 10:,} messages", _mega(memory["after"][0]), ""),
         (f"in use after {memory['messages']:,} messages", _mega(memory["after"][-1]), ""),
     ]
@@ -95,13 +102,13 @@ def resources(results: Results) -> list[Table]:
 
 
 def cost(results: Results) -> list[Table]:
-    """Dollars."""
-    rows = [(one["way"], f"{one['dollars']:.2f}", one["how"]) for one in results["cost"]]
+    """Dollars per million messages."""
+    rows = [(one["option"], f"{one['dollars']:.2f}", one["arithmetic"]) for one in results["cost"]]
     return [Table("", ("a million messages", "$", "arithmetic"), rows)]
 
 
 def targets(results: Results) -> list[Table]:
-    """What was meant to be reached."""
+    """The targets, and whether they are met."""
     rows = [
         (
             one["name"],
@@ -115,12 +122,12 @@ def targets(results: Results) -> list[Table]:
 
 
 def peers(results: Results) -> list[Table]:
-    """Who is measured."""
-    return [Table("", ("who", "what it is"), list(results["peers"].items()))]
+    """The contestants."""
+    return [Table("", ("contestant", "description"), list(results["peers"].items()))]
 
 
 def machine(results: Results) -> list[Table]:
-    """Where and when."""
+    """The machine and the date."""
     rows = [(name, str(results[name])) for name in ("date", "machine", "rounds")]
     return [Table("", ("", ""), rows)]
 
@@ -138,10 +145,17 @@ SECTIONS: Mapping[str, Callable[[Results], list[Table]]] = {
 }
 
 
+def _contests(results: Results, mode: str) -> list[Table]:
+    return [
+        _contest(results["workloads"][workload], contestants)
+        for workload, contestants in results[mode].items()
+    ]
+
+
 def _contest(title: str, contestants: Mapping[str, Any]) -> Table:
     columns = (
         *("", "CPU µs", "rounds", "SQS requests", "POSTs", "messages/s"),
-        *("in hand, p50", "p99", "peak MB"),
+        *("in flight, p50", "p99", "peak MB"),
     )
     rows = [
         (
@@ -151,8 +165,8 @@ def _contest(title: str, contestants: Mapping[str, Any]) -> Table:
             f"{one['requests']:.3f}",
             f"{one['posts']:.4f}",
             f"{one['rate']:,.0f}",
-            f"{one['held'][0] * 1e3:.0f} ms",
-            f"{one['held'][1] * 1e3:.0f} ms",
+            f"{one['in_flight_seconds'][0] * 1e3:.0f} ms",
+            f"{one['in_flight_seconds'][1] * 1e3:.0f} ms",
             f"{one['peak'] / MEGABYTE:.0f}",
         )
         for name, one in contestants.items()
@@ -161,12 +175,12 @@ def _contest(title: str, contestants: Mapping[str, Any]) -> Table:
 
 
 def _spread(one: Mapping[str, Any]) -> str:
-    """From the least to the most of all rounds."""
+    """The range of all rounds."""
     return f"{min(one['rounds']):,.0f} to {max(one['rounds']):,.0f}"
 
 
 def _middle(turns: Sequence[float]) -> str:
-    """What half of them were between."""
+    """The range of the middle half."""
     low, _, high = statistics.quantiles(turns, n=4)
     return f"{low:,.0f} to {high:,.0f}"
 

@@ -1,4 +1,4 @@
-"""The targets, and whether one run meets them. Ratios come from that one run."""
+"""The targets, and whether a run meets them. All ratios are within one run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Target:
-    """What was found and the most that it may be."""
+    """A measured value and its limit."""
 
     name: str
     found: float
@@ -21,12 +21,12 @@ class Target:
 
     @property
     def met(self) -> bool:
-        """Whether it is no more than that."""
+        """Whether the value is within the limit."""
         return self.found <= self.limit
 
 
 def targets(results: Mapping[str, Any]) -> list[Target]:
-    """Every target for which the run has the figures."""
+    """Every target for which the run has figures."""
     return [
         *_pull(results["pull"]),
         *_saturation(results["pull"]),
@@ -50,8 +50,8 @@ def _pull(pull: Mapping[str, Any]) -> Iterator[Target]:
 
 def _saturation(pull: Mapping[str, Any]) -> Iterator[Target]:
     figures = pull["saturation"]["relay poll"]
-    yield Target("saturation: SQS requests a message", figures["requests"], 0.21)
-    yield Target("saturation: POSTs a message", figures["posts"], 0.02)
+    yield Target("saturation: SQS requests per message", figures["requests"], 0.21)
+    yield Target("saturation: POSTs per message", figures["posts"], 0.02)
 
 
 def _push(push: Mapping[str, Any]) -> Iterator[Target]:
@@ -62,28 +62,28 @@ def _push(push: Mapping[str, Any]) -> Iterator[Target]:
 
 def _telemetry(telemetry: Mapping[str, Any]) -> Iterator[Target]:
     names = {"relay poll": "pull", "relay serve": "push"}
-    meant = {"problems": "metrics", "all": "metrics and a log line a message"}
+    levels = {"problems": "metrics", "all": "metrics and a log line per message"}
     for name, found in telemetry.items():
-        for hearing, what in meant.items():
-            added = overhead(found, hearing) * 100
+        for level, what in levels.items():
+            added = overhead(found, level) * 100
             yield Target(f"telemetry: CPU added by {what}, {names[name]}", added, 5, " %")
 
 
-def overhead(found: Mapping[str, Any], hearing: str) -> float:
-    """The share of CPU that hearing so much adds to hearing nothing.
+def overhead(found: Mapping[str, Any], level: str) -> float:
+    """The share of CPU that this telemetry level adds to the level `nothing`.
 
-    It compares the geometric means of the turns: what disturbs some of them multiplies their CPU.
+    It compares the geometric means of the turns, as a disturbance multiplies the CPU of a turn.
     """
     mean = statistics.geometric_mean
-    return mean(found[hearing]["turns"]) / mean(found["nothing"]["turns"]) - 1
+    return mean(found[level]["turns"]) / mean(found["nothing"]["turns"]) - 1
 
 
 def _rest(results: Mapping[str, Any]) -> Iterator[Target]:
     for name, (median, _) in results["idle"].items():
         yield Target(f"idle: added latency, median, {name}", median * 1e3, 2.0, " ms")
     memory = results["memory"]
-    yield Target("memory: 1,000 messages of 10 KB in hand", memory["full"] / MEGABYTE, 120, " MB")
-    # The first tenth fills caches and pools; after it nothing may be added.
+    yield Target("memory: 1,000 messages of 10 KB in flight", memory["full"] / MEGABYTE, 120, " MB")
+    # The first tenth fills caches and pools; after that, memory must not grow.
     grown = (memory["after"][-1] - memory["after"][0]) / MEGABYTE
     yield Target(f"memory: growth over {memory['messages']:,} messages", grown, 3, " MB")
     for name, seconds in results["start"].items():

@@ -1,8 +1,8 @@
-"""Turns: one process that is told to listen to more and less, and does a little work each time.
+"""Turns: one process alternates between telemetry levels, with a few messages at each.
 
-What a machine does beside it changes within seconds, by more than listening costs: a turn takes
-less than one, so that each hearing has its share of that. Processes of the same program differ too,
-by a few percent, for they lie differently in memory: each round has a new one.
+The load of a shared machine changes within seconds, by more than telemetry costs. A turn takes less
+than a second, so that every level gets its share of that. Processes of the same program also differ
+by a few percent, because of their memory layout: each round starts a new one.
 """
 
 from __future__ import annotations
@@ -14,65 +14,66 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.accounting import cpu_seconds
-from bench.contestant import HEARING, HEARING_FILE, Contestant, Running
-from bench.failure import Failed
-from bench.harness import WITHIN, Ground, check
-from bench.run import WARM_UP, Work, consume
+from bench.contestant import TELEMETRY_LEVEL_FILE, TELEMETRY_LEVELS, Contestant, Running
+from bench.harness import WITHIN, Harness, check
+from bench.run import WARM_UP, Workload, consume
+from bench.server_process import BenchmarkFailed
 
 MESSAGES = 1_000
-"""Of a turn."""
+"""Per turn."""
 
 TURNS = 16
-"""Of a round, with each hearing."""
+"""Per round and level."""
 
 QUIET = 0.1
-"""Seconds after a turn: the last deletes and the log's last lines, which gather for half as long,
-are done with then."""
+"""Seconds after a turn: by then the last deletes and log lines, which are batched for half of that,
+are done."""
 
 
 async def turns(
-    ground: Ground, work: Work, contestant: Contestant, rounds: int
+    harness: Harness, workload: Workload, contestant: Contestant, rounds: int
 ) -> dict[str, dict[str, Any]]:
-    """By hearing: the CPU in µs a message of each turn, and their mean.
+    """By level: the CPU of each turn in µs per message, and their geometric mean.
 
     Raises:
-        Failed: the contestant ends, refuses or takes too long.
+        BenchmarkFailed: the contestant ends, refuses a message or takes too long.
     """
-    found: dict[str, list[float]] = {hearing: [] for hearing in HEARING}
-    await ground.sink.ask("wait", seconds=work.latency)
+    found: dict[str, list[float]] = {level: [] for level in TELEMETRY_LEVELS}
+    await harness.sink.call("set_latency", seconds=workload.latency)
     for _ in range(rounds):
-        await _round(ground, work, contestant, found)
+        await _round(harness, workload, contestant, found)
     return {
-        one: {"cpu": statistics.geometric_mean(all_), "turns": all_} for one, all_ in found.items()
+        level: {"cpu": statistics.geometric_mean(values), "turns": values}
+        for level, values in found.items()
     }
 
 
 async def _round(
-    ground: Ground, work: Work, contestant: Contestant, found: Mapping[str, list[float]]
+    harness: Harness, workload: Workload, contestant: Contestant, found: Mapping[str, list[float]]
 ) -> None:
-    order = tuple(HEARING)
-    async with ground.course(contestant) as (queue, url, running):
-        await consume(ground, contestant, running, queue, url, work, WARM_UP)
+    levels = tuple(TELEMETRY_LEVELS)
+    async with harness.session(contestant) as (queue, url, running):
+        await consume(harness, contestant, running, queue, url, workload, WARM_UP)
         for _ in range(TURNS):
-            for hearing in order:
-                await _listen(running, hearing)
+            for level in levels:
+                await _set_level(running, level)
                 before = cpu_seconds(running.process.pid)
-                await consume(ground, contestant, running, queue, url, work, MESSAGES)
-                found[hearing].append(await _spent(running, before))
-            order = order[::-1]
+                await consume(harness, contestant, running, queue, url, workload, MESSAGES)
+                found[level].append(await _spent(running, before))
+            levels = levels[::-1]
 
 
-async def _listen(running: Running, hearing: str) -> None:
-    """Have it listen to this from now on."""
-    HEARING_FILE.write_text(hearing)
+async def _set_level(running: Running, level: str) -> None:
+    """Change the telemetry level; returns once it is in effect."""
+    TELEMETRY_LEVEL_FILE.write_text(level)
     running.process.send_signal(signal.SIGUSR1)
     try:
         async with asyncio.timeout(WITHIN):
-            while HEARING_FILE.exists():
+            while TELEMETRY_LEVEL_FILE.exists():
                 check(running)
                 await asyncio.sleep(0.005)
     except TimeoutError as error:
-        raise Failed(f"{running.name} does not take up what it is to listen to") from error
+        raise BenchmarkFailed(f"{running.name} does not change its telemetry level") from error
 
 
 async def _spent(running: Running, before: float) -> float:

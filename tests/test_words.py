@@ -38,9 +38,8 @@ RETIRED = {
 }
 """Each word with what to say instead: see docs/glossary.md."""
 
-PATTERN = re.compile(
-    r"(?<![a-z])(?<!dead_)(?<!under_)(" + "|".join(sorted(RETIRED, key=len, reverse=True)) + r")s?(?![a-z])"
-)
+WORDS = "|".join(sorted(RETIRED, key=len, reverse=True))
+PATTERN = re.compile(rf"(?<![a-z])(?<!dead_)(?<!under_)({WORDS})s?(?![a-z])")
 
 
 def snake(name: str) -> str:

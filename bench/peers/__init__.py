@@ -1,1 +1,1 @@
-"""What people would use instead, each as its own documentation recommends."""
+"""The alternatives, each set up as its documentation recommends."""

@@ -1,4 +1,4 @@
-// sqs-consumer with one POST for each message, or with its batch handler and one for each batch.
+// sqs-consumer with one POST per message, or with its batch handler and one POST per batch.
 import { Consumer } from "sqs-consumer";
 
 const url = process.env.BENCH_URL;

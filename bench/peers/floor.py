@@ -1,4 +1,4 @@
-"""The floor: plain aiobotocore, receive ten and delete ten, and forward nothing."""
+"""The lower bound: plain aiobotocore that receives and deletes ten at a time, forwards nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOOPS = 4
 
 
 async def consume(client: Any, queue: str) -> None:
-    """Take and delete for ever."""
+    """Receive and delete forever."""
     while True:
         answer = await client.receive_message(
             QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=20

@@ -1,4 +1,4 @@
-"""The loop that most people write: boto3 in threads, one POST and one delete for each message."""
+"""The usual loop: boto3 in threads, one POST and one delete per message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ THREADS = 10
 
 
 def consume(queue: str, url: str, http: httpx.Client) -> None:
-    """Take ten, then post and delete one by one, for ever."""
+    """Receive ten messages, then post and delete them one by one, forever."""
     sqs = boto3.session.Session().client("sqs")
     while True:
         answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=20)
@@ -25,7 +25,7 @@ def consume(queue: str, url: str, http: httpx.Client) -> None:
 
 
 def main() -> None:
-    """Start the threads and wait for ever."""
+    """Start the threads and wait forever."""
     arguments = (os.environ["BENCH_QUEUE"], os.environ["BENCH_URL"], httpx.Client())
     threads = [threading.Thread(target=consume, args=arguments) for _ in range(THREADS)]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""A worker behind sqsd as most people write it: a web app, one POST for each message."""
+"""A typical worker behind sqsd: a web app that makes one POST per message."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def work(request: Request) -> Response:
 
 
 async def health(_request: Request) -> Response:
-    """Alive."""
+    """Always healthy."""
     return Response()
 
 

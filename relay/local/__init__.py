@@ -1,1 +1,1 @@
-"""The embedded default: all that the relay talks to, on loopback, with nothing to install."""
+"""Local emulators of everything the relay talks to: loopback only, nothing to install."""

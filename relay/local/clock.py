@@ -1,4 +1,4 @@
-"""Time as an argument: the system's own, and one that a test moves by hand."""
+"""Clocks for the local servers: the system's clock, and one that a test advances by hand."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import itertools
 import time
 from typing import Protocol
 
-START = 1_767_225_600.0  # 2026-01-01, so that no test depends on the day it runs
+START = 1_767_225_600.0  # 2026-01-01: no test depends on the day it runs
 
 
 class Clock(Protocol):
-    """What the local servers ask for. Times are seconds since the epoch, durations seconds."""
+    """The clock interface of the local servers. Times are epoch seconds, durations are seconds."""
 
     def time(self) -> float:
-        """Tell the time. It never goes back."""
+        """The current time. It never goes backwards."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Return once this much time has passed on this clock."""
+        """Return after this many seconds on this clock."""
         ...
 
 
 class SystemClock:
-    """The machine's clock, kept from going back when the machine's is set."""
+    """The system clock, made monotonic: it does not jump when the system time is set."""
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
 
     def time(self) -> float:
-        """Tell the time of day as it was when the clock was made, and what has passed since."""
+        """The time of day when this clock was created, plus the time elapsed since."""
         return self._offset + time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
@@ -39,7 +39,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that stands still until `advance`. For one event loop."""
+    """A clock that only moves when `advance` is called. For one event loop."""
 
     def __init__(self, now: float = START) -> None:
         self._now = now
@@ -48,11 +48,11 @@ class ManualClock:
         self._changed = asyncio.Event()
 
     def time(self) -> float:
-        """Tell the time that was last set."""
+        """The current time of this clock."""
         return self._now
 
     async def sleep(self, seconds: float) -> None:
-        """Return when the clock has been advanced by `seconds`; at once when that is nothing."""
+        """Return when the clock has been advanced by `seconds`; at once if that is 0 or less."""
         if seconds <= 0:
             await asyncio.sleep(0)
             return
@@ -62,10 +62,10 @@ class ManualClock:
         await woken
 
     def advance(self, seconds: float) -> None:
-        """Let time pass at one stroke. Sleepers whose time has come wake in the order of it.
+        """Move the clock forward in one step. Sleepers that are due wake in order of due time.
 
-        A sleeper that sleeps again starts from the new time: what must happen often during a long
-        advance has to look at `time`, or the advance has to be made in steps.
+        A sleeper that sleeps again starts from the new time. Code that must run many times during
+        a long advance has to check `time`, or the test has to advance in small steps.
         """
         self._now += seconds
         while self._asleep and self._asleep[0][0] <= self._now:
@@ -75,11 +75,11 @@ class ManualClock:
 
     @property
     def asleep(self) -> int:
-        """How many wait for this clock."""
+        """The number of tasks that sleep on this clock."""
         return sum(not woken.done() for _, _, woken in self._asleep)
 
     async def until_asleep(self, count: int = 1) -> None:
-        """Return when at least `count` wait for this clock: the moment to advance it."""
+        """Return when at least `count` tasks sleep on this clock; then it is safe to advance."""
         while self.asleep < count:
             self._changed.clear()
             await self._changed.wait()

@@ -1,4 +1,4 @@
-"""Everything on loopback, wired together: queues, the worker daemon, an event API and the relay."""
+"""A complete local setup on loopback: queues, the worker daemon, an event API and the relay."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from relay.settings.clocks import DLQ_RETENTION, MAX_RECEIVE_COUNT, QUEUE_RETENT
 
 REGION = "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
-"""The embedded SQS takes any; SDKs insist on some."""
+"""The local SQS accepts any credentials; SDKs require some."""
 
 DAEMON = SqsdOptions(
     visibility_timeout=1_080,
@@ -30,16 +30,22 @@ DAEMON = SqsdOptions(
     retention_period=1_209_600,
     drain_timeout=5,
 )
-"""The shipped options but one: a message that a killed relay had comes back in 2 s, not in 300."""
+"""The shipped options except one: after the relay is killed, its messages come back after 2 s
+instead of 300."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to set up. Ports are free ones where they are 0.
+    """What to set up.
 
-    `inngest_url` names a server that is there already, instead of the embedded one; `destination`
-    a stand-in of another orchestrator in its place. `poll` starts
-    `relay poll` in place of the daemon and `relay serve`.
+    Attributes:
+        functions: the functions of the local Inngest.
+        poll: run `relay poll` instead of the daemon and `relay serve`.
+        visibility: the main queue's visibility timeout in seconds.
+        sqs_port: 0 for any free port, as with the other two ports.
+        inngest_url: an Inngest server that is already running, to be used instead of the local one.
+        destination: `inngest`, or the name of another orchestrator, whose emulator is started.
+        settings: more variables of the relay; they take precedence.
     """
 
     directory: Path
@@ -57,9 +63,10 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """What is running. `client` is for publishers.
+    """The running servers. `client` is an SQS client for publishers.
 
-    `inngest` is None where a server was given or there is a `stand_in`.
+    `inngest` is None if `inngest_url` was given or an `emulator` runs in its place. `daemon` and
+    `relay_url` are None with `relay poll`.
     """
 
     sqs: SqsServer
@@ -76,7 +83,7 @@ class Environment:
 
 @contextlib.asynccontextmanager
 async def local_environment(plan: Plan) -> AsyncIterator[Environment]:
-    """Start it all in order and stop it in reverse.
+    """Start everything in order and stop it in reverse order.
 
     Raises:
         OSError: a port is taken.
@@ -94,10 +101,10 @@ async def local_environment(plan: Plan) -> AsyncIterator[Environment]:
             await stack.enter_async_context(inngest)
         inngest_url = plan.inngest_url or (inngest.url if inngest else "")
         port = None if plan.poll else plan.relay_port or free_port()
-        chosen = emulator.settings if emulator else {}
+        destination = emulator.settings if emulator else {}
         relay = RelayProcess(
             "poll" if plan.poll else "serve",
-            settings=_settings(sqs.url, queue_url, inngest_url, port) | chosen | plan.settings,
+            settings=_settings(sqs.url, queue_url, inngest_url, port) | destination | plan.settings,
             output=plan.directory / "relay.log",
             port=port,
         )
@@ -122,7 +129,7 @@ async def local_environment(plan: Plan) -> AsyncIterator[Environment]:
 
 
 def _client(endpoint: str) -> Any:
-    """A client of its own, so that what the publisher says never leans on the relay's code."""
+    """A plain SQS client: what is published does not depend on the relay's code."""
     return AioSession().create_client(
         "sqs",
         endpoint_url=endpoint,
@@ -134,7 +141,7 @@ def _client(endpoint: str) -> Any:
 
 
 async def _queues(client: Any, plan: Plan) -> tuple[str, str]:
-    """The main queue and its dead-letter queue, with the attributes that the stack gives them."""
+    """Create the main queue and its dead-letter queue with the attributes of the CDK stack."""
     suffix, fifo = (".fifo", {"FifoQueue": "true"}) if plan.fifo else ("", {})
     dlq = await client.create_queue(
         QueueName=f"relay-dlq{suffix}",
@@ -167,7 +174,7 @@ def _settings(sqs_url: str, queue_url: str, inngest_url: str, port: int | None) 
         "RELAY_QUEUE_URL": queue_url,
         "RELAY_INNGEST_URL": inngest_url,
         "RELAY_INNGEST_EVENT_KEY": "local",
-        # There are credentials, and no CloudWatch that takes them.
+        # There are credentials, but no CloudWatch to send metrics to.
         "RELAY_METRICS": "none",
     }
     return settings if port is None else {**settings, "PORT": str(port)}

@@ -1,4 +1,4 @@
-"""The relay as a process of its own, which can be killed as a machine would kill it."""
+"""Runs the relay as a child process that can be killed, and finds free ports for it."""
 
 from __future__ import annotations
 
@@ -14,39 +14,38 @@ from types import TracebackType
 from typing import Self
 
 FIRST, LAST = 15_000, 29_999
-"""Below the range from which the system itself takes ports when asked for any: nobody is given one
-of these between the look and the start."""
+"""The range of `free_port`. It lies below the system's ephemeral ports, so that no other process is
+assigned one of these between the check and the start."""
+
+PATIENCE = 30.0
+"""Seconds to wait for a process to become ready, or to end."""
+
+_POLL = 0.02
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
+    """A loopback port that nothing listens on at present."""
     while True:
         port = random.randint(FIRST, LAST)  # noqa: S311 - no secret
         try:
             with socket.create_server(("127.0.0.1", port)):
                 return port
         except OSError:
-            continue  # taken: another one
-
-
-PATIENCE = 30.0
-"""Seconds after which a process that does not come up, or does not go, is given up."""
-
-_POLL = 0.02
+            continue  # taken: try another one
 
 
 class RelayFailed(Exception):
-    """The process ended by itself, or did not get ready. The text has the end of its output."""
+    """The process ended unexpectedly or did not become ready. The text includes its last output."""
 
 
 class RelayProcess:
-    """`relay` with these arguments, started on entry and gone on exit.
+    """Runs `relay` with these arguments while entered.
 
     Args:
         arguments: what follows `relay` on the command line.
-        settings: its `RELAY_*` and `AWS_*` variables, instead of those of this process.
-        output: a file that gets its output, appended.
-        port: where it answers `GET /health`; None for a relay that does not listen.
+        settings: its `RELAY_*` and `AWS_*` variables, in place of those of this process.
+        output: the file that its output is appended to.
+        port: the port of its `GET /health`; None for a relay that does not listen.
     """
 
     def __init__(
@@ -77,20 +76,20 @@ class RelayProcess:
 
     @property
     def running(self) -> bool:
-        """Whether there is a process now."""
+        """Whether the process is running."""
         return self._process is not None and self._process.returncode is None
 
     @property
     def pid(self) -> int:
-        """The process's number, the last one's if none is running."""
-        assert self._process is not None  # noqa: S101 - started before it is asked
+        """The pid of the process, or of the last one if none is running."""
+        assert self._process is not None  # noqa: S101 - the caller has started it
         return self._process.pid
 
     async def start(self) -> None:
-        """Start it and wait until it answers.
+        """Start the process and wait until `GET /health` answers 200, if it listens.
 
         Raises:
-            RelayFailed: it does not.
+            RelayFailed: it ended, or did not answer within `PATIENCE`.
         """
         with self._output.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
@@ -104,26 +103,26 @@ class RelayProcess:
                 stderr=output,
             )
         if self._port is not None:
-            await self._answering(self._port)
+            await self._until_healthy(self._port)
 
     async def kill(self) -> None:
-        """SIGKILL: without warning."""
+        """Send SIGKILL and wait for the end."""
         await self._end(signal.SIGKILL)
 
     async def terminate(self) -> int:
-        """SIGTERM, and SIGKILL if it does not go; its exit code."""
+        """Send SIGTERM, then SIGKILL if it does not end within `PATIENCE`; its exit code."""
         return await self._end(signal.SIGTERM)
 
     def output(self, lines: int = 15) -> str:
-        """The end of what it printed."""
+        """The last lines of its output."""
         text = self._output.read_text(errors="replace") if self._output.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
-    async def _end(self, how: signal.Signals) -> int:
+    async def _end(self, number: signal.Signals) -> int:
         process = self._process
         if process is None or process.returncode is not None:
-            raise RelayFailed(f"the relay had ended by itself:\n{self.output()}")
-        process.send_signal(how)
+            raise RelayFailed(f"the relay ended unexpectedly:\n{self.output()}")
+        process.send_signal(number)
         try:
             async with asyncio.timeout(PATIENCE):
                 return await process.wait()
@@ -131,19 +130,19 @@ class RelayProcess:
             process.kill()
             return await process.wait()
 
-    async def _answering(self, port: int) -> None:
+    async def _until_healthy(self, port: int) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                while not await _alive(port):
+                while not await _healthy(port):
                     if not self.running:
-                        raise RelayFailed(f"the relay ended at its start:\n{self.output()}")
+                        raise RelayFailed(f"the relay ended during startup:\n{self.output()}")
                     await asyncio.sleep(_POLL)
         except TimeoutError:
             raise RelayFailed(f"the relay does not answer:\n{self.output()}") from None
 
 
-async def _alive(port: int) -> bool:
-    """Whether `GET /health` says 200."""
+async def _healthy(port: int) -> bool:
+    """Whether `GET /health` answers 200."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

@@ -1,7 +1,7 @@
-"""A relay that always has more to do, between servers in the test's own process.
+"""A saturated relay process, with its servers in the test's process.
 
-The event API answers when the relay has all in hand that it may have, which is what a latency of
-20 ms comes to on a machine that is quiet, and here does not depend on one.
+The event API answers once the relay has as many messages in flight as it may have. On a quiet
+machine a latency of 20 ms has the same effect; this does not depend on the machine.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from bench.queue_server import Shop
+from bench.queue_server import Queues
 from bench.sink import Connection, Sink
 from relay.local.sqs import SqsServer
 
@@ -25,7 +25,7 @@ PATIENCE = 60.0
 
 
 class PatientSink(Sink):
-    """Answers nobody before `due` says so."""
+    """Answers only while `due` returns true."""
 
     def __init__(self, due: Callable[[], bool]) -> None:
         super().__init__()
@@ -33,23 +33,23 @@ class PatientSink(Sink):
         self._answers: list[Callable[[], None]] = []
         self.answered = 0
 
-    def later(self, answer: Callable[[], None]) -> None:
+    def schedule(self, answer: Callable[[], None]) -> None:
         self._answers.append(answer)
 
     async def run(self) -> None:
         while True:
-            # What is due is seen in counters that announce nothing.
+            # `due` reads counters, which have no change event.
             await asyncio.sleep(0.002)
             if self._answers and self._due():
                 answers, self._answers = self._answers, []
-                self.answered = self.seen()["events"]
+                self.answered = self.counts()["events"]
                 for answer in answers:
                     answer()
 
 
 @contextlib.asynccontextmanager
 async def listening(sink: PatientSink) -> AsyncIterator[str]:
-    """The sink on a socket; its URL."""
+    """Serve the sink; its URL."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(sink), "127.0.0.1", 0)
     task = asyncio.create_task(sink.run())
@@ -62,14 +62,14 @@ async def listening(sink: PatientSink) -> AsyncIterator[str]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Return when the condition holds; fails after `PATIENCE` real seconds."""
+    """Return when the condition holds; fails after `PATIENCE` seconds."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - the condition is at another process's end
+        while not condition():  # noqa: ASYNC110 - it depends on another process
             await asyncio.sleep(0.005)
 
 
-async def answering(port: int, process: Process) -> None:
-    """Return when somebody listens there, or the process has ended."""
+async def accepting_connections(port: int, process: Process) -> None:
+    """Return when the port accepts connections, or the process has ended."""
     while process.returncode is None:
         with contextlib.suppress(OSError):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -80,7 +80,7 @@ async def answering(port: int, process: Process) -> None:
 
 @contextlib.asynccontextmanager
 async def relay(*command: str, sink: str, output: Path, **settings: str) -> AsyncIterator[Process]:
-    """The relay as shipped, but for its servers; killed in the end if it still runs."""
+    """Run the relay with the shipped settings; killed at the end if it is still running."""
     with output.open("ab") as printed:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -109,25 +109,25 @@ async def relay(*command: str, sink: str, output: Path, **settings: str) -> Asyn
 
 
 class Pulling:
-    """A queue that is filled, a relay that polls it, and what it posts to."""
+    """A queue, a relay that polls it, and the sink that it posts to."""
 
-    def __init__(self, shop: Shop, sink: PatientSink, process: Process) -> None:
-        self.shop = shop
+    def __init__(self, queues: Queues, sink: PatientSink, process: Process) -> None:
+        self.queues = queues
         self.sink = sink
         self.process = process
 
     async def consume(self, messages: int) -> None:
-        """Have so many messages delivered."""
-        self.shop.fill(QUEUE, messages, 300)
-        assert await self.shop.emptied(QUEUE, PATIENCE)
+        """Have this many messages delivered."""
+        self.queues.fill(QUEUE, messages, 300)
+        assert await self.queues.wait_until_empty(QUEUE, PATIENCE)
 
 
 @contextlib.asynccontextmanager
 async def pulling(*command: str, output: Path, **settings: str) -> AsyncIterator[Pulling]:
-    """A relay that was started with this module and arguments, and its servers."""
+    """Run a relay with this module and arguments, and its servers."""
     async with SqsServer() as server:
-        shop = Shop(server)
-        url = shop.queue(QUEUE)
+        queues = Queues(server)
+        url = queues.create_queue(QUEUE)
         queue = server.queues[QUEUE]
 
         def full() -> bool:
@@ -140,4 +140,4 @@ async def pulling(*command: str, output: Path, **settings: str) -> AsyncIterator
             listening(sink) as api,
             relay(*command, sink=api, output=output, **settings) as process,
         ):
-            yield Pulling(shop, sink, process)
+            yield Pulling(queues, sink, process)

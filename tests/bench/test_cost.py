@@ -1,4 +1,4 @@
-"""The arithmetic that is shown is the arithmetic that was done."""
+"""The arithmetic that is shown adds up to the cost."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import pytest
 
 from bench.cost import costs
 
-WAYS = costs({"requests": 0.2, "cpu": 180.0}, {"cpu": 260.0})
+OPTIONS = costs({"requests": 0.2, "cpu": 180.0}, {"cpu": 260.0})
 
 
-@pytest.mark.parametrize("at", range(len(WAYS)))
+@pytest.mark.parametrize("at", range(len(OPTIONS)))
 def test_the_parts_add_up(at: int) -> None:
-    parts = [float(part) for part in re.findall(r"= \$([\d.]+)", WAYS[at]["how"])]
-    assert sum(parts) == pytest.approx(WAYS[at]["dollars"], abs=0.001)
+    parts = [float(part) for part in re.findall(r"= \$([\d.]+)", OPTIONS[at]["arithmetic"])]
+    assert sum(parts) == pytest.approx(OPTIONS[at]["dollars"], abs=0.001)
 
 
-def test_cpu_is_paid_by_the_share_of_an_instance_that_it_takes() -> None:
+def test_cpu_costs_its_share_of_an_instance() -> None:
     idle, busy = (costs({"requests": 0.2, "cpu": cpu}, {"cpu": 0.0})[0] for cpu in (0.0, 3_600.0))
-    # A core hour, of which the instance has 0.4 for each of its hours.
+    # A core hour; the instance has 0.4 of them per hour.
     assert busy["dollars"] - idle["dollars"] == pytest.approx(0.0208 / 0.4)

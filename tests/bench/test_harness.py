@@ -1,4 +1,4 @@
-"""A contestant that fails is named, with what it said last."""
+"""A contestant that fails is named, with its last output."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from pathlib import Path
 import pytest
 
 from bench.contestant import Contestant
-from bench.failure import Failed
-from bench.harness import Ground
-from bench.run import Work, run
-from bench.server_process import Servant
+from bench.harness import Harness
+from bench.run import Workload, run
+from bench.server_process import BenchmarkFailed, ServerProcess
 
 
 @pytest.fixture
-async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
     async with (
-        Servant("bench.queue_server", cpu=None) as sqs,
-        Servant("bench.sink", cpu=None) as sink,
+        ServerProcess("bench.queue_server", cpu=None) as sqs,
+        ServerProcess("bench.sink", cpu=None) as sink,
     ):
-        yield Ground(sqs, sink, None, tmp_path / "contestants.log")
+        yield Harness(sqs, sink, None, tmp_path / "contestants.log")
 
 
 def script(code: str) -> Contestant:
@@ -29,11 +28,11 @@ def script(code: str) -> Contestant:
     return Contestant(name="a script", command=command, messages=1, about="")
 
 
-TOLD = r"(?s)a script has ended with exit code 3.*no key"
+ENDED = r"(?s)a script has ended with exit code 3.*no key"
 
-DIES = "print('no key'); raise SystemExit(3)"
+EXITS = "print('no key'); raise SystemExit(3)"
 
-ASKS_ONCE = """
+RECEIVES_ONCE = """
 import os, urllib.request as web
 head = {"x-amz-target": "AmazonSQS.ReceiveMessage", "content-type": "application/x-amz-json-1.0"}
 body = ('{"QueueUrl":"%s","WaitTimeSeconds":1}' % os.environ["BENCH_QUEUE"]).encode()
@@ -41,13 +40,13 @@ web.urlopen(web.Request(os.environ["AWS_ENDPOINT_URL"], body, head)).read()
 """
 
 
-async def test_one_that_ends_before_it_is_ready(ground: Ground) -> None:
-    with pytest.raises(Failed, match=TOLD):
-        async with ground.course(script(DIES)):
+async def test_a_contestant_that_ends_before_it_is_ready(harness: Harness) -> None:
+    with pytest.raises(BenchmarkFailed, match=ENDED):
+        async with harness.session(script(EXITS)):
             pass
 
 
-async def test_one_that_ends_before_the_queue_is_empty(ground: Ground) -> None:
-    work = Work(name="some", about="", size=300)
-    with pytest.raises(Failed, match=TOLD):
-        await run(ground, script(ASKS_ONCE + DIES), work)
+async def test_a_contestant_that_ends_before_the_queue_is_empty(harness: Harness) -> None:
+    workload = Workload(name="some", about="", size=300)
+    with pytest.raises(BenchmarkFailed, match=ENDED):
+        await run(harness, script(RECEIVES_ONCE + EXITS), workload)

@@ -1,4 +1,4 @@
-"""The relay that can be told to listen to less, which tells what telemetry costs."""
+"""The relay with a switchable telemetry level, with which the cost of telemetry is measured."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from pathlib import Path
 from tests.bench.saturated import pulling, until
 
 
-def gone(process: Process) -> bool:
-    """Whether it has ended; asks it to, and the second time not to wait for its long poll."""
+def ended(process: Process) -> bool:
+    """Send SIGTERM; whether it has ended. A second SIGTERM ends it without the long poll."""
     if process.returncode is None:
         process.terminate()
     return process.returncode is not None
 
 
-def listen(process: Process, file: Path, hearing: str) -> None:
-    """Have it listen to this; it takes the file away once it does."""
-    file.write_text(hearing)
+def set_level(process: Process, file: Path, level: str) -> None:
+    """Change the level; the process deletes the file once it is in effect."""
+    file.write_text(level)
     process.send_signal(signal.SIGUSR1)
 
 
-async def test_it_tells_of_messages_when_it_is_to_listen_to_all(tmp_path: Path) -> None:
-    log, file = tmp_path / "relay.log", tmp_path / "hearing"
-    settings = {"BENCH_HEARING": str(file), "RELAY_METRICS": "emf"}
+async def test_messages_are_logged_and_counted_by_the_level(tmp_path: Path) -> None:
+    log, file = tmp_path / "relay.log", tmp_path / "level"
+    settings = {"BENCH_TELEMETRY_LEVEL": str(file), "RELAY_METRICS": "emf"}
     counts = {"nothing": 50, "all": 30, "problems": 20}
-    async with pulling("bench.observed", "poll", output=log, **settings) as all_:
-        await all_.consume(1)  # it runs now, and listens to all
-        for hearing, messages in counts.items():
-            listen(all_.process, file, hearing)
+    async with pulling("bench.observed", "poll", output=log, **settings) as relay:
+        await relay.consume(1)  # now it runs, at the level `all`
+        for level, messages in counts.items():
+            set_level(relay.process, file, level)
             await until(lambda: not file.exists())
-            await all_.consume(messages)
-        assert all_.sink.seen()["events"] == 1 + sum(counts.values())
-        await until(lambda: gone(all_.process))  # its last lines and metrics are written then
+            await relay.consume(messages)
+        assert relay.sink.counts()["events"] == 1 + sum(counts.values())
+        await until(lambda: ended(relay.process))  # by then its last lines and metrics are written
     text = log.read_text()
     assert text.count('"message delivered"') == 1 + counts["all"]
     assert f'"Delivered":{1 + counts["all"] + counts["problems"]}' in text.replace(" ", "")

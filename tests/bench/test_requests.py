@@ -1,4 +1,4 @@
-"""How many requests a message costs when there is always more to do. Counted, never timed."""
+"""Requests per message of a saturated relay. They are counted, never timed."""
 
 from __future__ import annotations
 
@@ -9,38 +9,45 @@ from pathlib import Path
 from bench.payload import bodies
 from bench.poster import Caller
 from relay.local.processes import free_port
-from tests.bench.saturated import PATIENCE, PatientSink, answering, listening, pulling, relay
+from tests.bench.saturated import (
+    PATIENCE,
+    PatientSink,
+    accepting_connections,
+    listening,
+    pulling,
+    relay,
+)
 
 CONNECTIONS = 50
-"""Of the worker daemon, as Elastic Beanstalk ships it."""
+"""The worker daemon's connections, as Elastic Beanstalk ships it."""
 
 
-async def test_a_full_hand_costs_a_receive_and_a_delete_for_ten_and_full_batches(
+async def test_a_saturated_poller_receives_and_deletes_ten_at_a_time_and_fills_its_batches(
     tmp_path: Path,
 ) -> None:
     messages = 2_000
     async with pulling("relay", "poll", output=tmp_path / "relay.log") as all_:
         await all_.consume(messages)
-        seen = all_.sink.seen()
-        assert seen["events"] == messages
-        assert seen["posts"] <= 0.015 * messages, seen
-        requests = all_.shop.seen()
+        counts = all_.sink.counts()
+        assert counts["events"] == messages
+        assert counts["posts"] <= 0.015 * messages, counts
+        requests = all_.queues.requests()
         assert sum(requests.values()) <= 0.21 * messages, requests
 
 
 async def test_fifty_connections_share_their_posts(tmp_path: Path) -> None:
     messages = 1_000
     port = free_port()
-    asked = 0
+    drawn = 0
 
-    def drawn() -> Iterator[str]:
-        nonlocal asked
+    def messages_drawn() -> Iterator[str]:
+        nonlocal drawn
         for body in bodies(messages, 300):
-            asked += 1
+            drawn += 1
             yield body
 
     def full() -> bool:
-        return asked - sink.answered >= CONNECTIONS or asked == messages
+        return drawn - sink.answered >= CONNECTIONS or drawn == messages
 
     async def keep_busy(texts: Iterator[str]) -> None:
         async with Caller(port, "main") as caller:
@@ -54,11 +61,11 @@ async def test_fifty_connections_share_their_posts(tmp_path: Path) -> None:
         relay("relay", "serve", sink=api, output=log, PORT=str(port)) as process,
         asyncio.timeout(PATIENCE),
     ):
-        await answering(port, process)
-        texts = drawn()
+        await accepting_connections(port, process)
+        texts = messages_drawn()
         async with asyncio.TaskGroup() as group:
             for _ in range(CONNECTIONS):
                 group.create_task(keep_busy(texts))
-    seen = sink.seen()
-    assert seen["events"] == messages
-    assert seen["posts"] <= 0.1 * messages, seen
+    counts = sink.counts()
+    assert counts["events"] == messages
+    assert counts["posts"] <= 0.1 * messages, counts

@@ -1,8 +1,8 @@
-"""`python -m tests.chaos`: break everything, seed after seed, and balance the books.
+"""Chaos runs: inject faults by seed, and reconcile what was published with what ran.
 
-`make chaos` runs it. It prints each run as it ends, then one table, and on the last line one JSON
-object: `{"runs": …, "lost": 0, "ran_twice": 0, "unexplained": 0, "seconds": …}`. It exits with 1
-where any of the three is not 0. `--seed N --mode M` plays one run again.
+`make chaos` runs it as `python -m tests.chaos`. It prints each run as it ends, then a table, and on
+the last line a JSON object: `{"runs": …, "lost": 0, "ran_twice": 0, "unexplained": 0, "seconds":
+…}`. The exit code is 1 if any of the three is not 0. `--seed N --mode M` repeats one run.
 """
 
 from __future__ import annotations
@@ -20,91 +20,90 @@ from typing import Any, TypeAlias
 
 from relay.local.inngest import Lags
 from tests.chaos import kill_points
-from tests.chaos.accelerated_clock import Haste
+from tests.chaos.accelerated_clock import AcceleratedClock
 from tests.chaos.environment import MODES, SPEED, Mode
 from tests.chaos.kill_points import SIZES, Point, enumerate_points, kill_at
-from tests.chaos.preloading import remember_service_models
-from tests.chaos.processes import Zygote, zygote
+from tests.chaos.preloading import cache_service_models
+from tests.chaos.processes import ForkServer, fork_server
 from tests.chaos.report import BROKEN, Row, summary, table
 from tests.chaos.run import Plan, run
 
 JOBS = 4
 KILLS = 8
-"""Runs at a time: they mostly wait, those with a kill most of all."""
+"""Concurrent runs by seed, and with a kill. They mostly wait, those with a kill most of all."""
 
-Stage: TypeAlias = tuple[Zygote, Haste, Path]
+Setup: TypeAlias = tuple[ForkServer, AcceleratedClock, Path]
 
 TRIES = 3
-"""How often a point is looked for. In haste the ledger's patience is milliseconds."""
+"""Attempts to reach a kill point: with the clock accelerated, the ledger times out at once."""
 
 WITHOUT_REDIS = 3
-"""How many runs tell what a server that keeps its queue in memory forgets."""
+"""Runs that show what a server loses that keeps its queue in memory."""
 
 
 def main() -> None:
     arguments = _parser().parse_args()
-    logging.disable(logging.WARNING)  # the local servers' remarks about the faults they were given
-    remember_service_models()
+    logging.disable(logging.WARNING)  # the local servers log the injected faults
+    cache_service_models()
     start = time.monotonic()
-    rows = asyncio.run(_play(arguments))
+    rows = asyncio.run(_run_all(arguments))
     _say(*table(rows))
     found = summary(rows, time.monotonic() - start)
     _say(json.dumps(found))
     sys.exit(any(found[name] for name in BROKEN))
 
 
-async def _play(arguments: argparse.Namespace) -> list[Row]:
-    haste, less = (Haste(time.time(), speed) for speed in (SPEED, kill_points.SPEED))
+async def _run_all(arguments: argparse.Namespace) -> list[Row]:
+    now = time.time()
+    clock, slow_clock = AcceleratedClock(now, SPEED), AcceleratedClock(now, kill_points.SPEED)
     with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
-        async with zygote(haste) as parent, zygote(less) as calmer:
-            performance = _Performance(
-                (parent, haste, Path(directory)), (calmer, less, Path(directory))
-            )
+        async with fork_server(clock) as parent, fork_server(slow_clock) as slow:
+            runner = _Runner((parent, clock, Path(directory)), (slow, slow_clock, Path(directory)))
             modes = MODES if arguments.mode is None else (arguments.mode,)
             one = arguments.seed is not None
             seeds = [arguments.seed] if one else range(1, arguments.seeds + 1)
-            runs = [performance.seed(mode, seed) for seed in seeds for mode in modes]
+            runs = [runner.seed(mode, seed) for seed in seeds for mode in modes]
             if not one:
-                runs += [performance.without_redis(seed) for seed in range(1, WITHOUT_REDIS + 1)]
-                runs += await performance.kills(modes) if arguments.kills else []
+                runs += [runner.without_redis(seed) for seed in range(1, WITHOUT_REDIS + 1)]
+                runs += await runner.kills(modes) if arguments.kills else []
             return await asyncio.gather(*runs)
 
 
-class _Performance:
-    """Makes runs, a few at a time."""
+class _Runner:
+    """Runs everything, a few runs at a time."""
 
-    def __init__(self, stage: Stage, calmer: Stage) -> None:
-        self._stage = stage
-        self._calmer = calmer
-        self._gate = asyncio.Semaphore(JOBS)
-        self._slower = asyncio.Semaphore(KILLS)
+    def __init__(self, setup: Setup, slow: Setup) -> None:
+        self._setup = setup
+        self._slow = slow
+        self._slots = asyncio.Semaphore(JOBS)
+        self._kill_slots = asyncio.Semaphore(KILLS)
 
     async def seed(self, mode: Mode, seed: int) -> Row:
-        """What the seed draws."""
-        async with self._gate:
-            result = await run(mode, seed, *self._stage)
+        """A run with the disruptions that the seed draws."""
+        async with self._slots:
+            result = await run(mode, seed, *self._setup)
         title = f"--mode {mode} --seed {seed}: {', '.join(result.names)}"
-        return _told(Row(mode, title, result.verdict, result.seconds, result.log))
+        return _print_row(Row(mode, title, result.findings, result.seconds, result.log))
 
     async def without_redis(self, seed: int) -> Row:
-        """A server that keeps its queue in memory, and dies."""
-        chosen = Plan([[(13.0, "it is killed at once"), (34.0, "it is killed at once")]])
-        async with self._gate:
+        """A run with an Inngest that keeps its queue in memory and is killed twice."""
+        chosen = Plan([[(13.0, "the server is killed"), (34.0, "the server is killed")]])
+        async with self._slots:
             result = await run(
-                *("push", seed, *self._stage),
+                *("push", seed, *self._setup),
                 chosen=chosen,
                 inngest={
                     "persistence": "memory",
                     "lags": Lags(insert=1.0, schedule=4.0, run=4.0),
                 },
             )
-        title = f"a server without an external Redis dies twice ({seed})"
-        return _told(
-            Row("server's memory**", title, result.verdict, result.seconds, promised=False)
+        title = f"a server without an external Redis is killed twice ({seed})"
+        return _print_row(
+            Row("server's memory**", title, result.findings, result.seconds, guaranteed=False)
         )
 
     async def kills(self, modes: tuple[Mode, ...]) -> list[Coroutine[Any, Any, Row]]:
-        """One run for each point, found by recording."""
+        """One run for each kill point; the points are found by recording a run."""
         wanted = [(mode, size) for mode in modes for size in SIZES]
         found = await asyncio.gather(*(self._points(mode, size) for mode, size in wanted))
         return [
@@ -114,23 +113,23 @@ class _Performance:
         ]
 
     async def _points(self, mode: Mode, size: int) -> list[Point]:
-        async with self._slower:
-            return await enumerate_points(mode, size, *self._calmer)
+        async with self._kill_slots:
+            return await enumerate_points(mode, size, *self._slow)
 
     async def _kill(self, mode: Mode, size: int, point: Point) -> Row:
-        async with self._slower:
+        async with self._kill_slots:
             start = time.monotonic()
-            killing = await kill_at(mode, size, point, *self._calmer)
+            result = await kill_at(mode, size, point, *self._slow)
             for _ in range(TRIES - 1):
-                if killing.reached:
+                if result.reached:
                     break
-                killing = await kill_at(mode, size, point, *self._calmer)
-        missed = "" if killing.reached else " (not reached this time)"
-        title = f"{mode}, {size} in hand, killed {point}{missed}"
-        return _told(Row(f"{mode}, killed", title, killing.verdict, time.monotonic() - start))
+                result = await kill_at(mode, size, point, *self._slow)
+        missed = "" if result.reached else " (not reached)"
+        title = f"{mode}, {size} in flight, killed {point}{missed}"
+        return _print_row(Row(f"{mode}, killed", title, result.findings, time.monotonic() - start))
 
 
-def _told(row: Row) -> Row:
+def _print_row(row: Row) -> Row:
     _say(*row.lines())
     return row
 
@@ -142,10 +141,10 @@ def _say(*lines: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=10, help="how many, of each mode")
-    parser.add_argument("--seed", type=int, help="this one alone")
-    parser.add_argument("--mode", choices=MODES, help="this one alone")
-    kills = "kill the relay at every effect too"
+    parser.add_argument("--seeds", type=int, default=10, help="the number of seeds per mode")
+    parser.add_argument("--seed", type=int, help="run only this seed")
+    parser.add_argument("--mode", choices=MODES, help="run only this mode")
+    kills = "also kill the relay before and after every external effect"
     parser.add_argument("--kills", action=argparse.BooleanOptionalAction, default=True, help=kills)
     return parser
 

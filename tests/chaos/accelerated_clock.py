@@ -1,7 +1,7 @@
-"""Time that runs faster: the shipped clocks of minutes in a test of seconds.
+"""A clock that runs faster than real time, so that timeouts of minutes take seconds in a test.
 
-A process in haste has every clock and every timer of its event loop sped up; nothing of the relay
-knows. Whoever shares an origin and a speed agrees about the time of day.
+`take_over` accelerates every clock of a process and every timer of its event loop; the relay does
+not notice. Processes with the same origin and speed agree on the time of day.
 """
 
 from __future__ import annotations
@@ -17,50 +17,51 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Haste:
-    """Seconds since the epoch run `speed` times as fast as real ones since `origin`."""
+class AcceleratedClock:
+    """Since `origin`, time runs `speed` times as fast as real time."""
 
     origin: float
     speed: float
 
     def time(self) -> float:
-        """Tell the time of day. Reads as a clock of the local servers."""
+        """The accelerated time of day; part of the clock interface of the local servers."""
         return self.at(_time())
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so many of its seconds."""
+        """Return after this many accelerated seconds."""
         await asyncio.sleep(max(0.0, seconds) / self.speed)
 
     def timeout(self, seconds: float) -> asyncio.Timeout:
-        """A deadline in its seconds."""
+        """A timeout in accelerated seconds."""
         return asyncio.timeout(seconds / self.speed)
 
     def at(self, real: float) -> float:
         return self.origin + (real - self.origin) * self.speed
 
     def take_over(self) -> None:
-        """Speed up this process. To be called before anything binds a clock as a default."""
+        """Accelerate this process. Call it before any module binds a clock as a default."""
         monotonic, gettime = time.monotonic, time.clock_gettime
         speed = self.speed
         time.time = lambda: self.at(_time())
         time.monotonic = lambda: monotonic() * speed
         time.clock_gettime = lambda clock: gettime(clock) * speed
-        setattr(selectors, "DefaultSelector", _hasty(selectors.DefaultSelector, speed))  # noqa: B010 - mypy forbids assigning to a type
-        with contextlib.suppress(ImportError):  # there is none for Windows
+        accelerated = _accelerated_selector(selectors.DefaultSelector, speed)
+        setattr(selectors, "DefaultSelector", accelerated)  # noqa: B010 - mypy forbids assigning to a type
+        with contextlib.suppress(ImportError):  # uvloop is not available on Windows
             uvloop = import_module("uvloop")
-            setattr(uvloop, "new_event_loop", _hasty_loop(uvloop.Loop, speed))  # noqa: B010 - as above
+            setattr(uvloop, "new_event_loop", _accelerated_loop(uvloop.Loop, speed))  # noqa: B010 - as above
 
 
-def _hasty(kind: type[Any], speed: float) -> Callable[[], selectors.BaseSelector]:
-    class Selector(kind):  # type: ignore[misc] # the system's own kind of selector
+def _accelerated_selector(kind: type[Any], speed: float) -> Callable[[], selectors.BaseSelector]:
+    class Selector(kind):  # type: ignore[misc] # the platform's selector class
         def select(self, timeout: float | None = None) -> Any:
             return super().select(timeout if timeout is None else timeout / speed)
 
     return Selector
 
 
-def _hasty_loop(kind: type[Any], speed: float) -> type[asyncio.AbstractEventLoop]:
-    """The loop that has its own timers: the system's selectors know nothing of them."""
+def _accelerated_loop(kind: type[Any], speed: float) -> type[asyncio.AbstractEventLoop]:
+    """An accelerated uvloop: it has its own timers, which do not use Python's selectors."""
 
     class Loop(kind):  # type: ignore[misc] # as above
         def time(self) -> float:

@@ -1,4 +1,4 @@
-"""One zygote for all chaos tests of a worker: importing the relay costs more than a run of it."""
+"""One fork server for all chaos tests of a worker: importing the relay takes longer than a run."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from tests.chaos.accelerated_clock import Haste
+from tests.chaos.accelerated_clock import AcceleratedClock
 from tests.chaos.environment import SPEED
-from tests.chaos.preloading import remember_service_models
-from tests.chaos.processes import Zygote, zygote
+from tests.chaos.preloading import cache_service_models
+from tests.chaos.processes import ForkServer, fork_server
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def parent() -> AsyncIterator[tuple[Zygote, Haste]]:
-    """What every relay is forked from, and the time that all share."""
-    remember_service_models()
-    haste = Haste(time.time(), SPEED)
-    async with zygote(haste) as made:
-        yield made, haste
+async def parent() -> AsyncIterator[tuple[ForkServer, AcceleratedClock]]:
+    """The process that all relays are forked from, and the clock that all share."""
+    cache_service_models()
+    clock = AcceleratedClock(time.time(), SPEED)
+    async with fork_server(clock) as env:
+        yield env, clock

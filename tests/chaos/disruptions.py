@@ -1,4 +1,4 @@
-"""Everything that goes wrong on purpose: each a coroutine that does its harm and mends it."""
+"""The disruptions that a run can have: each is a coroutine that injects a fault and removes it."""
 
 from __future__ import annotations
 
@@ -11,75 +11,75 @@ from typing import TypeAlias
 from relay.local.inngest import Fault, Rule
 from relay.local.sqs.faults import Fault as SqsFault
 from relay.settings.clocks import EXPIRING_SHARE, QUEUE_RETENTION
-from tests.chaos.dynamodb import Mood
-from tests.chaos.environment import VISIBILITY, World
-from tests.chaos.proxy import Exchange, Moment, Spoil
+from tests.chaos.dynamodb import TableState
+from tests.chaos.environment import VISIBILITY, Environment
+from tests.chaos.proxy import Damage, Exchange, Phase
 
-Trouble: TypeAlias = Callable[[World, random.Random], Awaitable[None]]
+Disruption: TypeAlias = Callable[[Environment, random.Random], Awaitable[None]]
 
 HTML = "<!doctype html><title>Inngest Server</title>"
 
 
-def _answers(**fault: object) -> Trouble:
-    """Some of the orchestrator's next answers are like this."""
+def _answers(**fault: object) -> Disruption:
+    """A fault for some of the next requests to the orchestrator."""
 
-    async def trouble(world: World, chance: random.Random) -> None:
+    async def disruption(env: Environment, chance: random.Random) -> None:
         rule = Rule(fault=Fault(**fault), times=chance.randint(1, 5))  # type: ignore[arg-type] # a table of keywords
-        world.inngest.script.add(rule)
+        env.inngest.script.add(rule)
 
-    return trouble
+    return disruption
 
 
-async def _429_by_date(world: World, chance: random.Random) -> None:
-    date = formatdate(world.haste.time() + chance.randint(1, 8), usegmt=True)
+async def _429_by_date(env: Environment, chance: random.Random) -> None:
+    date = formatdate(env.clock.time() + chance.randint(1, 8), usegmt=True)
     fault = Fault(accept=0, status=429, headers={"Retry-After": date})
-    world.inngest.script.add(Rule(fault=fault, times=chance.randint(1, 3)))
+    env.inngest.script.add(Rule(fault=fault, times=chance.randint(1, 3)))
 
 
-async def _401_for_a_while(world: World, chance: random.Random) -> None:
+async def _401_for_a_while(env: Environment, chance: random.Random) -> None:
     body = '{"status":401,"message":"","error":"Event key not found"}'
     rule = Rule(fault=Fault(accept=0, status=401, body=body), times=None)
-    world.inngest.script.add(rule)
-    await world.haste.sleep(chance.uniform(5, 40))
-    world.inngest.script.clear()
+    env.inngest.script.add(rule)
+    await env.clock.sleep(chance.uniform(5, 40))
+    env.inngest.script.clear()
 
 
-async def _prefix(world: World, chance: random.Random) -> None:
+async def _prefix(env: Environment, chance: random.Random) -> None:
     accepted = chance.randint(0, 4)
     fault = Fault(accept=accepted, status=400, claim=accepted, error="an error of the server's own")
-    world.inngest.script.add(Rule(fault=fault, times=chance.randint(1, 3)))
+    env.inngest.script.add(Rule(fault=fault, times=chance.randint(1, 3)))
 
 
-async def _orchestrator_down(world: World, chance: random.Random) -> None:
-    await world.inngest.down()
-    await world.haste.sleep(chance.uniform(5, 60))
-    await world.inngest.up()
+async def _orchestrator_down(env: Environment, chance: random.Random) -> None:
+    await env.inngest.down()
+    await env.clock.sleep(chance.uniform(5, 60))
+    await env.inngest.up()
 
 
-async def _orchestrator_dies(world: World, chance: random.Random) -> None:
-    """What it acknowledged and had not stored is forgotten."""
-    await world.haste.sleep(chance.uniform(0, 3))
+async def _orchestrator_dies(env: Environment, chance: random.Random) -> None:
+    """It loses what it acknowledged and has not stored."""
+    await env.clock.sleep(chance.uniform(0, 3))
     if chance.random() < 0.5:
-        await world.inngest.kill()
+        await env.inngest.kill()
     else:
-        await world.inngest.terminate()
-    await world.haste.sleep(chance.uniform(1, 20))
-    await world.inngest.restart()
+        await env.inngest.terminate()
+    await env.clock.sleep(chance.uniform(1, 20))
+    await env.inngest.restart()
 
 
-async def _orchestrator_killed(world: World, _chance: random.Random) -> None:
-    """What it had stored and not run is forgotten too, where its queue is in memory."""
-    await world.inngest.kill()
-    await world.haste.sleep(2)
-    await world.inngest.restart()
+async def _orchestrator_killed(env: Environment, _chance: random.Random) -> None:
+    """With its queue in memory, it also loses what it stored and has not run."""
+    await env.inngest.kill()
+    await env.clock.sleep(2)
+    await env.inngest.restart()
 
 
-def _sqs(*actions: str, queue: str | None = None, **fault: object) -> Trouble:
-    """Some of SQS's next answers to one of these actions are like this."""
+def _sqs(*actions: str, queue: str | None = None, **fault: object) -> Disruption:
+    """A fault for some of the next requests of one of these actions to SQS."""
 
-    async def trouble(world: World, chance: random.Random) -> None:
-        suffix = ".fifo" if world.mode == "fifo" else ""
-        world.sqs.faults.add(
+    async def disruption(env: Environment, chance: random.Random) -> None:
+        suffix = ".fifo" if env.mode == "fifo" else ""
+        env.sqs.faults.add(
             SqsFault(
                 action=chance.choice(actions),
                 queue=queue and queue + suffix,
@@ -89,104 +89,104 @@ def _sqs(*actions: str, queue: str | None = None, **fault: object) -> Trouble:
             )
         )
 
-    return trouble
+    return disruption
 
 
 SETTLING = ("DeleteMessageBatch", "ChangeMessageVisibilityBatch", "ChangeMessageVisibility")
 RECEIVING = ("ReceiveMessage", *SETTLING)
 
 
-def _proxied(name: str, moment: Moment, spoil: Spoil) -> Trouble:
-    """Some of the next exchanges through a proxy are spoilt."""
+def _proxied(name: str, phase: Phase, damage: Damage) -> Disruption:
+    """Damage some of the next exchanges through a proxy."""
 
-    async def trouble(world: World, chance: random.Random) -> None:
+    async def disruption(env: Environment, chance: random.Random) -> None:
         left = chance.randint(1, 6)
 
-        async def look(_exchange: Exchange, at: Moment) -> Spoil | None:
+        async def intercept(_exchange: Exchange, at: Phase) -> Damage | None:
             nonlocal left
-            if at is not moment or left == 0 or chance.random() < 0.5:
+            if at is not phase or left == 0 or chance.random() < 0.5:
                 return None
             left -= 1
-            return spoil
+            return damage
 
-        world.proxies[name].look = look
+        env.proxies[name].intercept = intercept
 
-    return trouble
+    return disruption
 
 
-def _slow(name: str) -> Trouble:
-    """Some of the next answers take long, for some of them too long."""
+def _slow(name: str) -> Disruption:
+    """Delay some of the next responses through a proxy, some of them beyond the timeout."""
 
-    async def trouble(world: World, chance: random.Random) -> None:
+    async def disruption(env: Environment, chance: random.Random) -> None:
         left = chance.randint(2, 8)
 
-        async def look(_exchange: Exchange, at: Moment) -> Spoil | None:
+        async def intercept(_exchange: Exchange, at: Phase) -> Damage | None:
             nonlocal left
-            if at is Moment.ANSWERED and left > 0:
+            if at is Phase.RESPONSE and left > 0:
                 left -= 1
-                await world.haste.sleep(chance.uniform(1, 35))
+                await env.clock.sleep(chance.uniform(1, 35))
             return None
 
-        world.proxies[name].look = look
+        env.proxies[name].intercept = intercept
 
-    return trouble
-
-
-async def _relay_killed(world: World, chance: random.Random) -> None:
-    await world.relay.kill_if_running()
-    await world.haste.sleep(chance.uniform(0, 20))
-    await world.relay.start()
+    return disruption
 
 
-async def _relay_down_for_long(world: World, chance: random.Random) -> None:
-    await world.relay.kill_if_running()
-    await world.haste.sleep(chance.uniform(60, 150))
-    await world.relay.start()
+async def _relay_killed(env: Environment, chance: random.Random) -> None:
+    await env.relay.kill_if_running()
+    await env.clock.sleep(chance.uniform(0, 20))
+    await env.relay.start()
 
 
-async def _relay_frozen(world: World, chance: random.Random) -> None:
-    """Long enough, at times, for every lease to end."""
-    world.relay.send(signal.SIGSTOP)
-    await world.haste.sleep(chance.uniform(1, 1.8 * VISIBILITY))
-    world.relay.send(signal.SIGCONT)
+async def _relay_down_for_long(env: Environment, chance: random.Random) -> None:
+    await env.relay.kill_if_running()
+    await env.clock.sleep(chance.uniform(60, 150))
+    await env.relay.start()
 
 
-async def _relay_replaced(world: World, chance: random.Random) -> None:
-    if world.relay.running:
-        await world.relay.terminate()
-    await world.haste.sleep(chance.uniform(0, 5))
-    await world.relay.start()
+async def _relay_frozen(env: Environment, chance: random.Random) -> None:
+    """Sometimes for longer than every lease."""
+    env.relay.send(signal.SIGSTOP)
+    await env.clock.sleep(chance.uniform(1, 1.8 * VISIBILITY))
+    env.relay.send(signal.SIGCONT)
 
 
-async def _daemon_killed(world: World, chance: random.Random) -> None:
-    await world.stop_daemon(kill=chance.random() < 0.5)
-    await world.haste.sleep(chance.uniform(0, 5))
-    await world.start_daemon()
+async def _relay_replaced(env: Environment, chance: random.Random) -> None:
+    if env.relay.running:
+        await env.relay.terminate()
+    await env.clock.sleep(chance.uniform(0, 5))
+    await env.relay.start()
 
 
-def _ledger(mood: Mood) -> Trouble:
-    """DynamoDB is like this for a while."""
-
-    async def trouble(world: World, chance: random.Random) -> None:
-        world.ledger.mood = mood
-        await world.haste.sleep(chance.uniform(5, 60))
-        world.ledger.mood = "well"
-
-    return trouble
+async def _daemon_killed(env: Environment, chance: random.Random) -> None:
+    await env.stop_daemon(kill=chance.random() < 0.5)
+    await env.clock.sleep(chance.uniform(0, 5))
+    await env.start_daemon()
 
 
-async def _ages(world: World, chance: random.Random) -> None:
-    """Some messages are suddenly older than nine tenths of the retention, while nobody is there."""
-    await world.inngest.down()
-    for stored in world.main.messages():
+def _ledger(state: TableState) -> Disruption:
+    """DynamoDB is in this state for a while."""
+
+    async def disruption(env: Environment, chance: random.Random) -> None:
+        env.ledger.state = state
+        await env.clock.sleep(chance.uniform(5, 60))
+        env.ledger.state = "healthy"
+
+    return disruption
+
+
+async def _ages(env: Environment, chance: random.Random) -> None:
+    """Make some messages older than 90 % of the retention, while the orchestrator is down."""
+    await env.inngest.down()
+    for stored in env.main.messages():
         if chance.random() < 0.3:
             stored.sent_at -= EXPIRING_SHARE * QUEUE_RETENTION
-            world.excuse(stored, "expiring")
-    await world.haste.sleep(chance.uniform(30, 220))
-    await world.inngest.up()
+            env.allow_dead_letter(stored, "expiring")
+    await env.clock.sleep(chance.uniform(30, 220))
+    await env.inngest.up()
 
 
-ORCHESTRATOR: Mapping[str, Trouble] = {
+ORCHESTRATOR: Mapping[str, Disruption] = {
     "refused connections": _answers(end="refuse"),
     "reset before accepting": _answers(accept=0, end="reset"),
     "reset after accepting": _answers(end="reset"),
@@ -204,14 +204,14 @@ ORCHESTRATOR: Mapping[str, Trouble] = {
     "200 for fewer": _answers(accept=1, status=200, claim=1),
     "401 for a while": _401_for_a_while,
     "400 after a prefix": _prefix,
-    "it is down": _orchestrator_down,
+    "the orchestrator is down": _orchestrator_down,
 }
-CONFIRMED: Mapping[str, Trouble] = {
-    "it forgets what it acknowledged": _answers(forget=True),
-    "it dies and comes back": _orchestrator_dies,
+CONFIRMED: Mapping[str, Disruption] = {
+    "the orchestrator loses what it acknowledged": _answers(forget=True),
+    "the orchestrator crashes and restarts": _orchestrator_dies,
 }
-"""What only a read-back can tell."""
-SQS: Mapping[str, Trouble] = {
+"""What only a read-back can detect."""
+SQS: Mapping[str, Disruption] = {
     "throttled": _sqs(*RECEIVING, error="RequestThrottled"),
     "unavailable": _sqs(*RECEIVING, error="ServiceUnavailable"),
     "lost answers": _sqs(*RECEIVING, drop=True),
@@ -220,41 +220,41 @@ SQS: Mapping[str, Trouble] = {
     "partial failures": _sqs(*SETTLING[:2], entries={0: "InternalError", 3: "ServiceUnavailable"}),
     "stale handles": _sqs("ReceiveMessage", *SETTLING, stale=True),
     "DLQ throttled": _sqs("SendMessageBatch", queue="dead", error="RequestThrottled"),
-    "DLQ takes a part": _sqs("SendMessageBatch", queue="dead", entries={0: "InternalError"}),
+    "DLQ accepts a part": _sqs("SendMessageBatch", queue="dead", entries={0: "InternalError"}),
     "DLQ's answer is lost": _sqs("SendMessageBatch", queue="dead", drop=True),
 }
-STANDARD: Mapping[str, Trouble] = {
+STANDARD: Mapping[str, Disruption] = {
     "duplicates": _sqs("ReceiveMessage", "DeleteMessageBatch", duplicate=True),
 }
-"""What a FIFO queue does not do."""
-WIRE: Mapping[str, Trouble] = {
-    "resets before Inngest": _proxied("Inngest", Moment.ASKED, Spoil.RESET),
-    "resets after Inngest": _proxied("Inngest", Moment.ANSWERED, Spoil.RESET),
-    "cuts after Inngest": _proxied("Inngest", Moment.ANSWERED, Spoil.CUT),
-    "slow way to Inngest": _slow("Inngest"),
-    "resets before SQS": _proxied("SQS", Moment.ASKED, Spoil.RESET),
-    "resets after SQS": _proxied("SQS", Moment.ANSWERED, Spoil.RESET),
-    "cuts after SQS": _proxied("SQS", Moment.ANSWERED, Spoil.CUT),
-    "slow way to SQS": _slow("SQS"),
+"""Not for FIFO queues."""
+WIRE: Mapping[str, Disruption] = {
+    "resets before Inngest": _proxied("Inngest", Phase.REQUEST, Damage.RESET),
+    "resets after Inngest": _proxied("Inngest", Phase.RESPONSE, Damage.RESET),
+    "cuts after Inngest": _proxied("Inngest", Phase.RESPONSE, Damage.CUT),
+    "slow connection to Inngest": _slow("Inngest"),
+    "resets before SQS": _proxied("SQS", Phase.REQUEST, Damage.RESET),
+    "resets after SQS": _proxied("SQS", Phase.RESPONSE, Damage.RESET),
+    "cuts after SQS": _proxied("SQS", Phase.RESPONSE, Damage.CUT),
+    "slow connection to SQS": _slow("SQS"),
 }
-PROCESS: Mapping[str, Trouble] = {
+PROCESS: Mapping[str, Disruption] = {
     "SIGKILL": _relay_killed,
     "SIGSTOP": _relay_frozen,
     "SIGTERM": _relay_replaced,
-    "down for long": _relay_down_for_long,
-    "messages age": _ages,
+    "down for a long time": _relay_down_for_long,
+    "messages near expiry": _ages,
 }
-LEDGER: Mapping[str, Trouble] = {
+LEDGER: Mapping[str, Disruption] = {
     "DynamoDB throttles": _ledger("throttled"),
-    "DynamoDB takes a half": _ledger("half"),
+    "DynamoDB processes half": _ledger("half"),
     "DynamoDB is silent": _ledger("silent"),
-    "DynamoDB is down": _ledger("gone"),
+    "DynamoDB is down": _ledger("down"),
 }
-"""Only where there is a ledger."""
-UNPROMISED: Mapping[str, Trouble] = {"it is killed at once": _orchestrator_killed}
-"""Not drawn by any seed: what a read-back cannot tell, reported only."""
-DAEMON: Mapping[str, Trouble] = {
-    "resets before the relay": _proxied("sqsd", Moment.ASKED, Spoil.RESET),
-    "resets after the relay": _proxied("sqsd", Moment.ANSWERED, Spoil.RESET),
-    "sqsd dies": _daemon_killed,
+"""Only with a ledger."""
+NOT_GUARANTEED: Mapping[str, Disruption] = {"the server is killed": _orchestrator_killed}
+"""Not drawn by any seed: a read-back cannot detect it, so it is only reported."""
+DAEMON: Mapping[str, Disruption] = {
+    "resets before the relay": _proxied("sqsd", Phase.REQUEST, Damage.RESET),
+    "resets after the relay": _proxied("sqsd", Phase.RESPONSE, Damage.RESET),
+    "sqsd restarts": _daemon_killed,
 }

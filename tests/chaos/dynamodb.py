@@ -1,4 +1,4 @@
-"""DynamoDB as far as the ledger goes: items by a text key, in batches, with faults."""
+"""A DynamoDB emulator for the ledger: batch reads and writes by a string key, with faults."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from aiohttp import web
 
 from relay.delivery.ledger.table import KEY
 
-Mood: TypeAlias = Literal["well", "throttled", "half", "silent", "gone"]
+TableState: TypeAlias = Literal["healthy", "throttled", "half", "silent", "down"]
 _THROTTLED = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"
 
 
 class DynamoDb:
-    """`items` by key. `mood` says how the next requests go: `half` leaves half of each batch."""
+    """Items by key. `state` affects the next requests: `half` leaves half of each batch undone."""
 
     def __init__(self) -> None:
         self.items: dict[str, dict[str, Any]] = {}
-        self.mood: Mood = "well"
+        self.state: TableState = "healthy"
         self.requests = 0
         self.port = 0
 
     @contextlib.asynccontextmanager
-    async def listening(self) -> AsyncIterator[DynamoDb]:
-        """Listen for as long as the block runs."""
+    async def serving(self) -> AsyncIterator[DynamoDb]:
+        """Listen while the block runs."""
         app = web.Application()
         app.router.add_post("/", self._answer)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -42,15 +42,15 @@ class DynamoDb:
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.requests += 1
-        asked = json.loads(await request.read())
-        if self.mood == "gone" and request.transport is not None:
+        request_body = json.loads(await request.read())
+        if self.state == "down" and request.transport is not None:
             request.transport.abort()
-        if self.mood == "silent":
+        if self.state == "silent":
             await asyncio.sleep(10)
-        if self.mood in ("throttled", "gone"):
-            return _json({"__type": _THROTTLED, "message": "slower, please"}, 400)
+        if self.state in ("throttled", "down"):
+            return _json({"__type": _THROTTLED, "message": "throttled"}, 400)
         act = self._get if request.headers["X-Amz-Target"].endswith("GetItem") else self._write
-        return _json(act(asked["RequestItems"]))
+        return _json(act(request_body["RequestItems"]))
 
     def _get(self, tables: dict[str, Any]) -> dict[str, Any]:
         ((name, wanted),) = tables.items()
@@ -72,7 +72,7 @@ class DynamoDb:
         return {"UnprocessedItems": {name: left} if left else {}}
 
     def _share(self, entries: list[Any]) -> tuple[list[Any], list[Any]]:
-        count = len(entries) if self.mood == "well" else len(entries) // 2
+        count = len(entries) if self.state == "healthy" else len(entries) // 2
         return entries[:count], entries[count:]
 
 

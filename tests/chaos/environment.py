@@ -1,4 +1,4 @@
-"""One relay with everything around it, on loopback sockets, in haste and at the mercy of faults."""
+"""The environment of a chaos run: a relay process and all servers, on the accelerated clock."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from relay.local.sqs import SqsServer, Stored
 from relay.local.sqs.queue import Queue
 from relay.local.sqsd import Sqsd, SqsdOptions
 from relay.settings.clocks import DLQ_RETENTION, MAX_RECEIVE_COUNT, QUEUE_RETENTION
-from tests.chaos.accelerated_clock import Haste
+from tests.chaos.accelerated_clock import AcceleratedClock
 from tests.chaos.dynamodb import DynamoDb
-from tests.chaos.processes import Relay, Zygote
+from tests.chaos.processes import ForkServer, Relay
 from tests.chaos.proxy import Proxy
 from tests.chaos.publisher import Publisher, SqsClient
 
@@ -31,14 +31,14 @@ SPEED = 25.0
 REGION = "us-east-1"
 
 FUNCTIONS = (
-    Function(name="transcribe", on="demo/heard"),
-    Function(name="transcode", on="demo/popular"),
-    Function(name="embed", on="demo/popular"),
-    Function(name="notify", on="demo/popular"),
+    Function(name="transcribe", on="demo/one"),
+    Function(name="transcode", on="demo/three"),
+    Function(name="embed", on="demo/three"),
+    Function(name="notify", on="demo/three"),
     Function(name="index", on="s3/*"),
     Function(name="digest", on="demo/*", batched=True),
 )
-"""None, one and three to a name, and one that takes batches and ignores ids."""
+"""No, one and three functions per event name, and a batched one, which ignores ids."""
 
 CLOCKS = {
     "RELAY_HOLD": "100",
@@ -53,17 +53,17 @@ DAEMON = SqsdOptions(
     retention_period=1_209_600,
     drain_timeout=5,
 )
-"""Minutes become tens of seconds, and `SPEED` makes them seconds."""
+"""Timeouts of minutes become tens of seconds here, and seconds with `SPEED`."""
 
 VISIBILITY = 60
 
 
 @dataclass
-class World:
-    """What is running. Durations and times are those of `haste`."""
+class Environment:
+    """What is running. Times and durations are those of `clock`."""
 
     mode: Mode
-    haste: Haste
+    clock: AcceleratedClock
     sqs: SqsServer
     inngest: InngestServer
     relay: Relay
@@ -74,7 +74,7 @@ class World:
     client: SqsClient
     ledger: DynamoDb
     options: SqsdOptions = DAEMON
-    excused: dict[str, str] = field(default_factory=dict)
+    allowed: dict[str, str] = field(default_factory=dict)
     _daemon: contextlib.AsyncExitStack | None = None
     _sqsd: Sqsd | None = None
 
@@ -83,22 +83,26 @@ class World:
         return self.sqs.account.url_of(self.main)
 
     async def publish(self, *script: SampleMessage) -> None:
-        """Send these and enter them in the publisher's books."""
+        """Send these messages and add them to the publisher's record."""
         await self.publisher.publish(script)
 
-    def excuse(self, stored: Stored, code: str) -> None:
-        """Let the events of this message become dead letters for this reason."""
-        self.excused[stored.message_id] = code
+    def allow_dead_letter(self, stored: Stored, code: str) -> None:
+        """Allow the events of this message to be dead-lettered with this code."""
+        self.allowed[stored.message_id] = code
 
     @property
-    def excuses(self) -> dict[str, set[str]]:
-        """The codes that are excused, by event id."""
-        # Looked up at the end: a message is in the queue before its publisher has it in his books.
-        known = self.publisher.books.messages
-        return {name: {code} for key, code in self.excused.items() for name in known.get(key, ())}
+    def allowed_codes(self) -> dict[str, set[str]]:
+        """The codes that are allowed, by event id."""
+        # Resolved at the end: a message is in the queue before it is in the publisher's record.
+        messages = self.publisher.record.messages
+        return {
+            event_id: {code}
+            for message_id, code in self.allowed.items()
+            for event_id in messages.get(message_id, ())
+        }
 
     async def start_daemon(self) -> None:
-        """Start sqsd, in push mode; at once if it was killed."""
+        """Start sqsd, in push mode, if it is not running."""
         if self.mode != "push" or self._daemon is not None:
             return
         self._daemon = contextlib.AsyncExitStack()
@@ -108,12 +112,12 @@ class World:
             self.options,
             endpoint_url=self.sqs.url,
             region=REGION,
-            clock=self.haste,
+            clock=self.clock,
         )
         await self._daemon.enter_async_context(self._sqsd)
 
     async def stop_daemon(self, *, kill: bool = False) -> None:
-        """End sqsd, by draining or as by SIGKILL."""
+        """Stop sqsd: it drains, or stops as with SIGKILL."""
         if self._daemon is not None and self._sqsd is not None:
             if kill:
                 self._sqsd.kill()
@@ -124,37 +128,37 @@ class World:
         """Return when the condition holds.
 
         Raises:
-            TimeoutError: it did not in so many seconds of the world's.
+            TimeoutError: it did not within this many accelerated seconds.
         """
-        async with self.haste.timeout(within):
-            while not condition():  # noqa: ASYNC110 - the condition is at another socket's end
+        async with self.clock.timeout(within):
+            while not condition():  # noqa: ASYNC110 - it depends on other processes
                 await asyncio.sleep(0.01)
 
     def state(self) -> str:
-        """Where everything is, for whoever wonders why nothing goes on."""
+        """A summary for the log of a run that is stuck."""
         messages = [(one.state, one.receive_count) for one in self.main.messages()]
         return (
-            f"relay {'up' if self.relay.running else 'down'}, {len(self.ledger.items)} notes in the"
-            f" ledger, queue {messages}, answers {dict(self.inngest.answers)}"
+            f"relay {'up' if self.relay.running else 'down'}, {len(self.ledger.items)} ledger"
+            f" entries, queue {messages}, responses {dict(self.inngest.answers)}"
         )
 
     async def settled(self, within: float = 3_000.0) -> None:
-        """Return when the main queue is empty and every accepted event has taken its steps."""
+        """Return when the main queue is empty and every accepted event has run."""
         await self.until(lambda: not self.main.messages(), within)
         await self.inngest.settled()
 
     async def ready(self) -> tuple[int, dict[str, Any]]:
-        """What the relay says at `GET /ready`."""
+        """The status and body of the relay's `GET /ready`."""
         url = f"http://127.0.0.1:{self.relay.port}/ready"
         async with aiohttp.ClientSession() as http, http.get(url) as answer:
             return answer.status, await answer.json()
 
 
 @contextlib.asynccontextmanager
-async def world(
+async def environment(
     mode: Mode,
-    zygote: Zygote,
-    haste: Haste,
+    fork_server: ForkServer,
+    clock: AcceleratedClock,
     directory: Path,
     *,
     mutant: str | None = None,
@@ -163,12 +167,12 @@ async def world(
     visibility: int = VISIBILITY,
     start: bool = True,
     inngest: Mapping[str, Any] | None = None,
-) -> AsyncIterator[World]:
-    """Everything, up and connected; `inngest` are arguments of the local event API."""
+) -> AsyncIterator[Environment]:
+    """Start everything; `inngest` are arguments of the local event API."""
     async with contextlib.AsyncExitStack() as stack:
-        sqs = await stack.enter_async_context(SqsServer(clock=haste, region=REGION))
-        known: dict[str, Any] = {"lags": Lags(insert=1.0), "persistence": "durable"}
-        orchestrator = InngestServer(0, FUNCTIONS, clock=haste, **known | dict(inngest or {}))
+        sqs = await stack.enter_async_context(SqsServer(clock=clock, region=REGION))
+        defaults: dict[str, Any] = {"lags": Lags(insert=1.0), "persistence": "durable"}
+        orchestrator = InngestServer(0, FUNCTIONS, clock=clock, **defaults | dict(inngest or {}))
         await stack.enter_async_context(orchestrator)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         client = SqsClient(http, sqs.url)
@@ -179,24 +183,24 @@ async def world(
             "Inngest": Proxy("Inngest", orchestrator.port),
             "sqsd": Proxy("sqsd", port or 0, gateway=True),
         }
-        ledger = await stack.enter_async_context(DynamoDb().listening())
+        ledger = await stack.enter_async_context(DynamoDb().serving())
         proxies["DynamoDB"] = Proxy("DynamoDB", ledger.port)
         for proxy in proxies.values():
-            await stack.enter_async_context(proxy.listening())
-        environment = _environment(proxies, sqs.account.url_of(main), port) | (settings or {})
+            await stack.enter_async_context(proxy.serving())
+        variables = _environment(proxies, sqs.account.url_of(main), port) | (settings or {})
         relay = Relay(
-            zygote,
+            fork_server,
             ["serve" if mode == "push" else "poll"],
-            environment,
+            variables,
             directory / f"relay-{id(sqs):x}.log",
             port,
             mutant,
         )
         stack.push_async_callback(relay.kill_if_running)
         publisher = Publisher(client, sqs.account.url_of(main), fifo=mode == "fifo")
-        made = World(
+        env = Environment(
             mode=mode,
-            haste=haste,
+            clock=clock,
             sqs=sqs,
             inngest=orchestrator,
             relay=relay,
@@ -208,11 +212,11 @@ async def world(
             ledger=ledger,
             options=options,
         )
-        stack.push_async_callback(made.stop_daemon, kill=True)
+        stack.push_async_callback(env.stop_daemon, kill=True)
         if start:
             await relay.start()
-            await made.start_daemon()
-        yield made
+            await env.start_daemon()
+        yield env
 
 
 async def _queues(

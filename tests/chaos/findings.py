@@ -1,4 +1,4 @@
-"""The judge: trusts the publisher's list, the orchestrator's runs and the queues, and no relay."""
+"""Reconciles a chaos run from the records of the publisher, the queues and the functions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ORIGIN = "relay-origin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What became of every event. The first three must be empty, the counts are for the table.
+class Findings:
+    """The result. The first three must be empty; the counts are for the table.
 
-    `repeats` counts what functions ran again that ignore ids: reported, not promised.
+    `repeats` counts repeated runs of batched functions, which ignore ids: reported only.
     """
 
     lost: tuple[str, ...]
@@ -33,14 +33,14 @@ class Verdict:
     def clean(self) -> bool:
         return not (self.lost or self.ran_twice or self.unexplained)
 
-    def complaints(self) -> Iterator[str]:
-        """A line for each thing that the promise does not allow."""
+    def violations(self) -> Iterator[str]:
+        """A line for each violation of the delivery guarantee."""
         for kind in ("lost", "ran_twice", "unexplained"):
             yield from (f"{kind}: {what}" for what in getattr(self, kind))
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadEvent:
     """An event in the dead-letter queue."""
 
     event_id: str
@@ -48,64 +48,70 @@ class Letter:
     may_have_run: bool
 
 
-def judge(
+def reconcile(
     published: Published,
     stored: Sequence[StoredEvent],
     runs: Sequence[Run],
     functions: Sequence[Function],
-    letters: Iterable[Stored],
+    dead_letters: Iterable[Stored],
     left: int,
-    excuses: Mapping[str, set[str]],
-) -> Verdict:
-    """Hold the records against each other.
+    allowed_codes: Mapping[str, set[str]],
+) -> Findings:
+    """Compare the independent records with each other.
 
     Args:
-        excuses: codes for which an honest event may be a dead letter, by its id.
+        published: what was published, and what must be dead-lettered.
+        stored: the events that the orchestrator accepted.
+        runs: what the functions ran.
+        functions: the registered functions.
+        dead_letters: the messages in the dead-letter queue.
+        left: the number of messages left in the main queue.
+        allowed_codes: codes with which a valid event may be dead-lettered, by event id.
     """
     dead = {
-        letter.event_id: letter
-        for message in letters
-        for letter in letters_in(message, published.unique)
+        event.event_id: event
+        for message in dead_letters
+        for event in events_in(message, published.unique)
     }
     accepted = {event.id: event.name for event in stored}
     missing = {
         f"{event_id} never ran in {function}"
-        for event_id, function in _unrun(accepted, runs, functions)
+        for event_id, function in _missing_runs(accepted, runs, functions)
         if event_id not in dead
     }
     gone = set(published.runs) - set(accepted) - set(dead)
     lost = {f"{event_id} is nowhere" for event_id in gone}
-    twice = _again(runs, {function.name for function in functions if not function.batched})
-    return Verdict(
+    twice = _repeats(runs, {function.name for function in functions if not function.batched})
+    return Findings(
         lost=tuple(sorted(lost | missing)),
         ran_twice=tuple(sorted(twice.elements())),
-        unexplained=tuple(sorted(_unexplained(published, accepted, dead, left, excuses))),
+        unexplained=tuple(sorted(_unexplained(published, accepted, dead, left, allowed_codes))),
         published=len(published.unique),
         ran=len(set(accepted) & published.unique),
         dead=len(set(dead) & published.unique),
-        repeats=_again(runs, {f.name for f in functions if f.batched}).total(),
+        repeats=_repeats(runs, {f.name for f in functions if f.batched}).total(),
     )
 
 
-def letters_in(message: Stored, known: set[str]) -> Iterator[Letter]:
-    """The events that a dead letter stands for, read without the relay's help.
+def events_in(message: Stored, known: set[str]) -> Iterator[DeadEvent]:
+    """The events of a dead letter, read without the relay's code.
 
-    An event that its producer named goes by that name, where the name is a `known` one.
+    An event has its own id if that is one of the `known` ids, else the id of its message.
     """
     packed = message.attributes.get(ORIGIN)
-    past = json.loads(packed.string_value or "{}") if packed else {}
-    base, code = past.get("id", message.message_id), past.get("code", "moved by SQS")
-    doubtful = bool(past.get("may_have_run"))
-    pending = past.get("pending")
+    origin = json.loads(packed.string_value or "{}") if packed else {}
+    base, code = origin.get("id", message.message_id), origin.get("code", "moved by SQS")
+    may_have_run = bool(origin.get("may_have_run"))
+    pending = origin.get("pending")
     names = [base] if pending is None else [f"{base}.{position}" for position in pending]
     own = _own_ids(message.body)
     for name in names:
         named = own.get(name.removeprefix(base), name)
-        yield Letter(named if named in known else name, code, doubtful)
+        yield DeadEvent(named if named in known else name, code, may_have_run)
 
 
 def _own_ids(body: str) -> dict[str, str]:
-    """Ids that the producer gave, by what follows the base id of its message."""
+    """The ids in the body, by the suffix to the base id of the message."""
     try:
         read = json.loads(body)
     except ValueError:
@@ -117,7 +123,7 @@ def _own_ids(body: str) -> dict[str, str]:
     return {suffix: own for suffix, own in found.items() if isinstance(own, str)}
 
 
-def _unrun(
+def _missing_runs(
     accepted: Mapping[str, str], runs: Sequence[Run], functions: Sequence[Function]
 ) -> Iterator[tuple[str, str]]:
     done = {(run.function, run.event_id) for run in runs}
@@ -127,7 +133,7 @@ def _unrun(
                 yield event_id, function.name
 
 
-def _again(runs: Sequence[Run], functions: set[str]) -> Counter[str]:
+def _repeats(runs: Sequence[Run], functions: set[str]) -> Counter[str]:
     times = Counter(
         f"{run.event_id} in {run.function}" for run in runs if run.function in functions
     )
@@ -137,9 +143,9 @@ def _again(runs: Sequence[Run], functions: set[str]) -> Counter[str]:
 def _unexplained(
     published: Published,
     accepted: Mapping[str, str],
-    dead: Mapping[str, Letter],
+    dead: Mapping[str, DeadEvent],
     left: int,
-    excuses: Mapping[str, set[str]],
+    allowed_codes: Mapping[str, set[str]],
 ) -> Iterator[str]:
     if left:
         yield f"{left} messages are left in the queue"
@@ -148,18 +154,20 @@ def _unexplained(
     for event_id in accepted.keys() & published.rejected.keys():
         yield f"{event_id} is poison and was accepted"
     for event_id in published.rejected.keys() - dead.keys():
-        yield f"{event_id} is poison and no dead letter"
-    for event_id, letter in dead.items():
-        yield from _about(letter, event_id in accepted, published, excuses.get(event_id, set()))
+        yield f"{event_id} is poison and is not a dead letter"
+    for event_id, event in dead.items():
+        yield from _check_dead_event(
+            event, event_id in accepted, published, allowed_codes.get(event_id, set())
+        )
 
 
-def _about(
-    letter: Letter, accepted: bool, published: Published, excused: set[str]
+def _check_dead_event(
+    event: DeadEvent, accepted: bool, published: Published, allowed: set[str]
 ) -> Iterator[str]:
-    name, code = letter.event_id, letter.code
+    name, code = event.event_id, event.code
     if name not in published.unique:
         yield f"{name} is a dead letter ({code}) and was never published"
-    elif code not in {*excused, published.rejected.get(name)}:
+    elif code not in {*allowed, published.rejected.get(name)}:
         yield f"{name} is a dead letter for {code}, not for {published.rejected.get(name)}"
-    if accepted and not letter.may_have_run:
-        yield f"{name} was accepted and is a dead letter that does not say so"
+    if accepted and not event.may_have_run:
+        yield f"{name} was accepted and is a dead letter without may_have_run"

@@ -1,8 +1,9 @@
-"""`python -m tests.chaos.fork_server ORIGIN SPEED`: forks relays that have imported everything.
+"""Forks relay processes that have already imported everything, so that they start quickly.
 
-Each line on stdin is an order, a JSON object with `arguments`, `environment`, `output` and
-`mutant`; each line on stdout tells of a process: `{"started": pid}` or `{"ended": pid, "code": n}`.
-A relay is a real process all the same: it can be killed, stopped and continued.
+It runs as `python -m tests.chaos.fork_server ORIGIN SPEED`. Each line on stdin is a command, a JSON
+object with `arguments`, `environment`, `output` and `mutant`; each line on stdout is a report,
+`{"started": pid}` or `{"ended": pid, "code": n}`. A forked relay is a real process: it can be
+killed, stopped and continued.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import traceback
 from importlib import import_module
 from typing import Any, NoReturn
 
-from tests.chaos.accelerated_clock import Haste
+from tests.chaos.accelerated_clock import AcceleratedClock
 
 MODULES = (
     "relay.cli.serve",
@@ -30,21 +31,21 @@ _running: set[int] = set()
 
 
 def main() -> None:
-    Haste(float(sys.argv[1]), float(sys.argv[2])).take_over()
-    # After the clocks: defaults are bound when a module is imported.
+    AcceleratedClock(float(sys.argv[1]), float(sys.argv[2])).take_over()
+    # After `take_over`: modules bind clocks as defaults when they are imported.
     for name in MODULES:
         import_module(name)
-    import_module("tests.chaos.preloading").remember_service_models()
+    import_module("tests.chaos.preloading").cache_service_models()
     signal.signal(signal.SIGCHLD, _reap)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin:
-        order = json.loads(line)
+        command = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            _become_relay(order)
+            _become_relay(command)
         _running.add(pid)
-        _tell({"started": pid})
-    # Whoever gave the orders is gone, in whatever way: nothing of his stays behind.
+        _report({"started": pid})
+    # stdin is closed, so the parent has ended: its relays must not outlive it.
     for pid in tuple(_running):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -59,29 +60,29 @@ def _reap(_number: int, _frame: object) -> None:
         if pid == 0:
             return
         _running.discard(pid)
-        _tell({"ended": pid, "code": os.waitstatus_to_exitcode(status)})
+        _report({"ended": pid, "code": os.waitstatus_to_exitcode(status)})
 
 
-def _tell(what: dict[str, Any]) -> None:
+def _report(what: dict[str, Any]) -> None:
     with contextlib.suppress(BrokenPipeError):
         os.write(1, json.dumps(what).encode() + b"\n")
 
 
-def _become_relay(order: dict[str, Any]) -> NoReturn:
+def _become_relay(command: dict[str, Any]) -> NoReturn:
     code = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        output = os.open(order["output"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        output = os.open(command["output"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         nothing = os.open(os.devnull, os.O_RDONLY)
         for descriptor, number in ((nothing, 0), (output, 1), (output, 2)):
             os.dup2(descriptor, number)
         for name in [n for n in os.environ if n.startswith(("RELAY_", "AWS_"))]:
             del os.environ[name]
-        os.environ.update(order["environment"])
-        sys.argv = ["relay", *order["arguments"]]
-        code = _run(order["mutant"])
-    except BaseException:  # noqa: BLE001 - nothing may leave a forked child but its exit code
+        os.environ.update(command["environment"])
+        sys.argv = ["relay", *command["arguments"]]
+        code = _run(command["mutant"])
+    except BaseException:  # noqa: BLE001 - a forked child must not return to the loop above
         traceback.print_exc()
     finally:
         sys.stdout.flush()

@@ -1,8 +1,8 @@
-"""Kill points: the relay dies before and after every effect that a message has on the world.
+"""Kill points: the relay is killed before and after every external effect of a message.
 
-A run without a kill records what the relay asks of others and what it answers, each kind once.
-Every kind found adds two points: the request was made and not carried out, and it was carried out
-and its answer never arrived. The relay is killed at each of them, and comes back.
+A run without a kill records the requests to and from the relay, one of each kind. Each kind adds
+two points: the request was sent and not carried out, and it was carried out and its response never
+arrived. In further runs the relay is killed at one of these points and restarted.
 """
 
 from __future__ import annotations
@@ -13,111 +13,117 @@ from pathlib import Path
 from typing import Any
 
 from relay.local.demo.samples import SampleMessage
-from tests.chaos.accelerated_clock import Haste
-from tests.chaos.environment import DAEMON, Mode, World, world
-from tests.chaos.findings import Verdict
-from tests.chaos.processes import Zygote
-from tests.chaos.proxy import Exchange, Look, Moment, Spoil
+from tests.chaos.accelerated_clock import AcceleratedClock
+from tests.chaos.environment import DAEMON, Environment, Mode, environment
+from tests.chaos.findings import Findings
+from tests.chaos.processes import ForkServer
+from tests.chaos.proxy import Damage, Exchange, Interceptor, Phase
 from tests.chaos.run import LEDGER, conclude
-from tests.chaos.traffic import honest, mixed
+from tests.chaos.traffic import partly_poison, valid_message
 
 SIZES = (1, 10)
 SPEED = 8.0
-"""Slower than the seeds: in more haste the ledger's one second of patience is over at once."""
+"""Slower than the runs by seed, in which the ledger's timeout of one second passes at once."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """Where the relay is killed: at the first exchange of this kind, before it or after it.
+    """Where the relay is killed: before or after the first exchange of this kind.
 
-    `starting` is for a kind that is seen at the relay's start only, before any message came.
+    `starting` is for a kind that occurs only at the relay's start, before the first message.
     """
 
     label: str
-    moment: Moment
+    phase: Phase
     starting: bool = False
 
     def __str__(self) -> str:
-        return f"{self.moment.value} {self.label}"
+        return f"{self.phase.value} {self.label}"
 
 
 @dataclass(frozen=True)
-class Killing:
-    """What came of a kill. `reached` is False where the exchange did not happen this time."""
+class KillResult:
+    """The result of a kill. `reached` is False if the exchange did not happen this time."""
 
     mode: Mode
     size: int
     point: Point
     reached: bool
-    verdict: Verdict
+    findings: Findings
     log: str
 
 
-def script(size: int) -> list[SampleMessage]:
-    """Messages on both roads: one whose events are delivered and dead-lettered, and plain ones."""
-    return [mixed(n) if n % 3 == 0 else honest(n) for n in range(size)]
+def messages(size: int) -> list[SampleMessage]:
+    """Valid messages, and every third with one event that must be dead-lettered."""
+    return [partly_poison(n) if n % 3 == 0 else valid_message(n) for n in range(size)]
 
 
 async def enumerate_points(
-    mode: Mode, size: int, zygote: Zygote, haste: Haste, directory: Path, *, ledger: bool = True
+    mode: Mode,
+    size: int,
+    fork_server: ForkServer,
+    clock: AcceleratedClock,
+    directory: Path,
+    *,
+    ledger: bool = True,
 ) -> list[Point]:
-    """Every point of this many messages' way, from a recorded run."""
+    """Every kill point of this many messages, from a recorded run."""
     seen: dict[str, bool] = {}
     starting = True
 
-    async def look(exchange: Exchange, _moment: Moment) -> Spoil | None:
+    async def intercept(exchange: Exchange, _phase: Phase) -> Damage | None:
         seen[exchange.label] = starting and seen.get(exchange.label, True)
         return None
 
-    async with world(mode, zygote, haste, directory, **_quick(ledger=ledger)) as made:
-        await _start(made, look, ledger=ledger)
+    async with environment(mode, fork_server, clock, directory, **_quick(ledger=ledger)) as env:
+        await _start(env, intercept, ledger=ledger)
         starting = False
-        await made.publish(*script(size))
-        await made.settled()
-        verdict = await conclude(made)
-    assert verdict.clean, list(verdict.complaints())
-    return [Point(label, moment, early) for label, early in seen.items() for moment in Moment]
+        await env.publish(*messages(size))
+        await env.settled()
+        findings = await conclude(env)
+    assert findings.clean, list(findings.violations())
+    return [Point(label, phase, early) for label, early in seen.items() for phase in Phase]
 
 
 async def kill_at(
     mode: Mode,
     size: int,
     point: Point,
-    zygote: Zygote,
-    haste: Haste,
+    fork_server: ForkServer,
+    clock: AcceleratedClock,
     directory: Path,
     *,
     ledger: bool = True,
-) -> Killing:
-    """Publish, kill the relay at the point, start it again and judge."""
+) -> KillResult:
+    """Publish, kill the relay at the point, restart it and reconcile."""
     reached = asyncio.Event()
     armed = point.starting
-    async with world(mode, zygote, haste, directory, **_quick(ledger=ledger)) as made:
+    async with environment(mode, fork_server, clock, directory, **_quick(ledger=ledger)) as env:
 
-        async def look(exchange: Exchange, moment: Moment) -> Spoil | None:
-            here = (exchange.label, moment) == (point.label, point.moment)
+        async def intercept(exchange: Exchange, phase: Phase) -> Damage | None:
+            here = (exchange.label, phase) == (point.label, point.phase)
             if not armed or reached.is_set() or not here:
                 return None
             reached.set()
-            await made.relay.kill_if_running()
-            return Spoil.RESET
+            await env.relay.kill_if_running()
+            return Damage.RESET
 
         stuck = ""
         try:
-            await _start(made, look, reached, ledger=ledger)
+            await _start(env, intercept, reached, ledger=ledger)
             armed = True
-            await made.publish(*script(size))
-            await made.until(lambda: reached.is_set() or not made.main.messages(), within=1_000)
-            await made.until(lambda: not (reached.is_set() and made.relay.running), within=1_000)
+            await env.publish(*messages(size))
+            await env.until(lambda: reached.is_set() or not env.main.messages(), within=1_000)
+            await env.until(lambda: not (reached.is_set() and env.relay.running), within=1_000)
         except TimeoutError:
-            stuck = f"stuck before the kill, {made.state()}\n"
-        verdict = await conclude(made)
-        log = stuck + made.relay.log()
-    return Killing(mode, size, point, reached.is_set(), verdict, log)
+            stuck = f"stuck before the kill, {env.state()}\n"
+        findings = await conclude(env)
+        log = stuck + env.relay.log()
+    return KillResult(mode, size, point, reached.is_set(), findings, log)
 
 
 def _quick(*, ledger: bool) -> dict[str, Any]:
-    """What a killed relay had comes back in a second or two all the same."""
+    """Settings with which the messages of a killed relay come back within a second or two."""
     return {
         "settings": LEDGER if ledger else {},
         "options": replace(DAEMON, error_visibility_timeout=4),
@@ -127,19 +133,23 @@ def _quick(*, ledger: bool) -> dict[str, Any]:
 
 
 async def _start(
-    made: World, look: Look, killed: asyncio.Event | None = None, *, ledger: bool = True
+    env: Environment,
+    intercept: Interceptor,
+    killed: asyncio.Event | None = None,
+    *,
+    ledger: bool = True,
 ) -> None:
-    """Start the relay, and send it events until its ledger has been reached: opening takes long."""
-    for proxy in made.proxies.values():
-        proxy.look = look
-    await made.relay.start()
-    await made.start_daemon()
-    dead = killed or asyncio.Event()
+    """Start the relay and send events until its ledger was used: opening the ledger takes long."""
+    for proxy in env.proxies.values():
+        proxy.intercept = intercept
+    await env.relay.start()
+    await env.start_daemon()
+    was_killed = killed or asyncio.Event()
     for number in range(100, 120):
-        if not ledger or made.ledger.items or dead.is_set():
+        if not ledger or env.ledger.items or was_killed.is_set():
             return
-        await made.publish(honest(number))
-        await made.until(
-            lambda: made.ledger.items or dead.is_set() or not made.main.messages(), within=1_000
+        await env.publish(valid_message(number))
+        await env.until(
+            lambda: env.ledger.items or was_killed.is_set() or not env.main.messages(), within=1_000
         )
-    raise AssertionError("the ledger was never written")
+    raise AssertionError("nothing was written to the ledger")

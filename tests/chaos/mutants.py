@@ -1,4 +1,4 @@
-"""Relays that are broken on purpose, one defect each: the judge must catch every one."""
+"""Relays with one deliberate defect each: the reconciliation must detect every one."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from relay.model.origin import Origin
 from relay.model.outcome import Delivered, Outcome
 
 
-class Hasty(Handler):
-    """Acknowledges first and checks afterwards."""
+class EarlyAcknowledging(Handler):
+    """Acknowledges a message before it is delivered."""
 
     async def handle(self, message: Message) -> Outcome:
-        return _later(super().handle(message))
+        return _in_background(super().handle(message))
 
     async def handle_exclusive(self, message: Message) -> Outcome:
-        return _later(super().handle_exclusive(message))
+        return _in_background(super().handle_exclusive(message))
 
 
-class Forgetful(Handler):
-    """Gives a dead letter an id of its own."""
+class LosingIds(Handler):
+    """Gives dead letters a new id."""
 
     def _origin(self, *arguments: Any) -> Origin:
         return replace(super()._origin(*arguments), id=str(uuid.uuid4()))
 
 
-class Trusting(SqsDeadLetterStore):
-    """Takes the answer of a batch for that of each entry."""
+class IgnoringFailures(SqsDeadLetterStore):
+    """Treats the success of a batch as the success of each entry."""
 
     async def _send(self, entries: Sequence[Outgoing]) -> list[Sent | Failed]:
         results = await super()._send(entries)
         return [Sent("assumed") if isinstance(one, Failed) else one for one in results]
 
 
-def _later(work: Coroutine[Any, Any, Outcome]) -> Delivered:
-    _left.add(task := asyncio.create_task(work))
-    task.add_done_callback(_left.discard)
+def _in_background(work: Coroutine[Any, Any, Outcome]) -> Delivered:
+    _background.add(task := asyncio.create_task(work))
+    task.add_done_callback(_background.discard)
     return Delivered()
 
 
-_left: set[asyncio.Task[Outcome]] = set()
+_background: set[asyncio.Task[Outcome]] = set()
 
 
-def _wire(name: str, kind: type) -> Callable[[], None]:
+def _replace(name: str, kind: type) -> Callable[[], None]:
     return lambda: setattr(core, name, kind)
 
 
 MUTANTS: dict[str, Callable[[], None]] = {
-    "acknowledges before the check": _wire("Handler", Hasty),
-    "drops the id at dead-lettering": _wire("Handler", Forgetful),
-    "ignores Failed[]": _wire("SqsDeadLetterStore", Trusting),
+    "acknowledges before the delivery": _replace("Handler", EarlyAcknowledging),
+    "changes the id of a dead letter": _replace("Handler", LosingIds),
+    "ignores Failed[]": _replace("SqsDeadLetterStore", IgnoringFailures),
 }
-"""By name, what wires it in place of the real part."""
+"""By name, a function that replaces the real part."""

@@ -1,4 +1,4 @@
-"""AWS's service models read once a process: parsing them costs more than a whole run."""
+"""Caches botocore's service models for the process: parsing them takes longer than a whole run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import botocore.session  # type: ignore[import-untyped]  # ships no types
 from botocore.loaders import JSONFileLoader  # type: ignore[import-untyped]  # the same
 
 
-def remember_service_models() -> None:
-    """From now on, each file is read at most once; those that are needed are read now."""
+def cache_service_models() -> None:
+    """From now on each file is read at most once; the models of SQS and DynamoDB are read now."""
     JSONFileLoader.load_file = functools.cache(JSONFileLoader.load_file)
     session = botocore.session.Session()
     for service in ("sqs", "dynamodb"):

@@ -1,4 +1,4 @@
-"""Relays as processes that can be killed, stopped and continued, started in milliseconds."""
+"""Relay processes that start in milliseconds and can be killed, stopped and continued."""
 
 from __future__ import annotations
 
@@ -14,74 +14,74 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.accelerated_clock import Haste
+from tests.chaos.accelerated_clock import AcceleratedClock
 
 PATIENCE = 120.0
-"""Real seconds after which a process that does not come up, or does not go, is given up."""
+"""Real seconds to wait for a process to start or to end."""
 
 
-class Zygote:
-    """The process that the relays are forked from; one for any number of worlds."""
+class ForkServer:
+    """The process that relays are forked from; one for any number of environments."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._started: asyncio.Queue[int] = asyncio.Queue(1)
         self._ends: dict[int, asyncio.Future[int]] = {}
 
-    async def fork(self, order: Mapping[str, Any]) -> tuple[int, asyncio.Future[int]]:
+    async def fork(self, command: Mapping[str, Any]) -> tuple[int, asyncio.Future[int]]:
         """A new relay: its pid, and a future of its exit code."""
         assert self._process.stdin is not None
-        async with self._turn:
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        async with self._lock:
+            self._process.stdin.write(json.dumps(command).encode() + b"\n")
             pid = await asyncio.wait_for(self._started.get(), PATIENCE)
         return pid, self._ends[pid]
 
     async def listen(self) -> None:
-        """Take note of what it tells, until it ends."""
+        """Read its reports until it ends."""
         assert self._process.stdout is not None
         async for line in self._process.stdout:
-            told = json.loads(line)
-            pid = told.get("started") or told["ended"]
+            report = json.loads(line)
+            pid = report.get("started") or report["ended"]
             end = self._ends.setdefault(pid, asyncio.get_running_loop().create_future())
-            if "started" in told:
+            if "started" in report:
                 self._started.put_nowait(pid)
             else:
-                end.set_result(told["code"])
+                end.set_result(report["code"])
         for end in self._ends.values():
             if not end.done():
                 end.set_result(-signal.SIGKILL)
 
 
 @contextlib.asynccontextmanager
-async def zygote(haste: Haste) -> AsyncIterator[Zygote]:
-    """A zygote for as long as the block runs. Its relays go with it."""
+async def fork_server(clock: AcceleratedClock) -> AsyncIterator[ForkServer]:
+    """Run a fork server while the block runs; its relays end with it."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.chaos.fork_server", repr(haste.origin), repr(haste.speed)),
+        *(sys.executable, "-m", "tests.chaos.fork_server", repr(clock.origin), repr(clock.speed)),
         stdin=PIPE,
         stdout=PIPE,
         cwd=Path(__file__).parents[2],
     )
-    parent = Zygote(process)
-    listening = asyncio.create_task(parent.listen())
+    parent = ForkServer(process)
+    reading = asyncio.create_task(parent.listen())
     try:
         yield parent
     finally:
         assert process.stdin is not None
-        process.stdin.close()  # it kills what it has started, and ends
+        process.stdin.close()  # it kills its relays and ends
         await process.wait()
-        await listening
+        await reading
 
 
 class RelayEnded(Exception):
-    """It ended by itself. The text has the end of its output."""
+    """The relay ended unexpectedly. The text has the end of its output."""
 
 
 @dataclass
 class Relay:
-    """`relay` with these arguments, up or down. `port` is None for one that does not listen."""
+    """`relay` with these arguments, running or not. `port` is None for one that does not listen."""
 
-    parent: Zygote
+    parent: ForkServer
     arguments: Sequence[str]
     environment: Mapping[str, str]
     output: Path
@@ -96,51 +96,51 @@ class Relay:
         return self._end is not None and not self._end.done()
 
     async def start(self) -> None:
-        """Start it, and wait until it answers if it listens."""
+        """Start it and, if it listens, wait until it accepts connections."""
         assert not self.running
-        order = {
+        command = {
             "arguments": list(self.arguments),
             "environment": dict(self.environment),
             "output": str(self.output),
             "mutant": self.mutant,
         }
         self.starts += 1
-        self.pid, self._end = await self.parent.fork(order)
+        self.pid, self._end = await self.parent.fork(command)
         if self.port is not None:
-            await asyncio.wait_for(self._answering(self.port), PATIENCE)
+            await asyncio.wait_for(self._until_listening(self.port), PATIENCE)
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal; does nothing to one that has ended."""
+        """Send a signal; does nothing if it has ended."""
         if self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     async def ended(self) -> int:
-        """Its exit code, once it has ended."""
+        """Wait until it has ended; returns the exit code."""
         assert self._end is not None
         return await asyncio.wait_for(asyncio.shield(self._end), PATIENCE)
 
     async def kill(self) -> None:
-        """SIGKILL: without warning."""
+        """Send SIGKILL and wait for the end."""
         self.send(signal.SIGKILL)
         await self.ended()
 
     async def kill_if_running(self) -> None:
-        """The same for one that may be gone, or stopped."""
+        """Kill it, if it is running."""
         if self.running:
             await self.kill()
 
     async def terminate(self) -> int:
-        """SIGTERM; its exit code."""
+        """Send SIGTERM and wait for the end; returns the exit code."""
         self.send(signal.SIGTERM)
         return await self.ended()
 
     def log(self, lines: int = 25) -> str:
-        """The end of what it printed."""
+        """The last lines of its output."""
         text = self.output.read_text(errors="replace") if self.output.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
-    async def _answering(self, port: int) -> None:
+    async def _until_listening(self, port: int) -> None:
         while True:
             if not self.running:
                 raise RelayEnded(self.log())

@@ -1,4 +1,4 @@
-"""A proxy that sees every request and every answer, and can spoil or hold up any of them."""
+"""A proxy that shows every request and response to a test, which can delay or damage them."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ LIMIT = 4 * 1_048_576
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _ENDS = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
-"""One of the two is gone; the other is told by the end of its connection."""
+"""One side has closed its connection; the other connection is closed as well."""
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 _TARGET = re.compile(rb"(?i)\r\nx-amz-target: *\w+\.(\w+)")
 _ABOUT = re.compile(rb'"QueueUrl": ?"[^"]*/([^"/]+)"|"(sending|delivered|dead_lettered)#')
 
 
-class Spoil(Enum):
-    """What becomes of an exchange."""
+class Damage(Enum):
+    """How an exchange is damaged."""
 
     RESET = "the connection is reset"
-    CUT = "half of the answer arrives"
+    CUT = "half of the response arrives"
 
 
-class Moment(Enum):
-    """When an exchange is looked at: before the request goes on, or before its answer goes back."""
+class Phase(Enum):
+    """When the interceptor is called: before the request or the response is forwarded."""
 
-    ASKED = "before"
-    ANSWERED = "after"
+    REQUEST = "before"
+    RESPONSE = "after"
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request on its way; `label` names its kind, `SQS SendMessageBatch dead` for instance."""
+    """A request; `label` is its kind, for example `SQS SendMessageBatch dead`."""
 
     label: str
     head: bytes
@@ -46,25 +46,25 @@ class Exchange:
 
 
 _Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Look: TypeAlias = Callable[[Exchange, Moment], Awaitable[Spoil | None]]
-"""Sees an exchange at both of its moments; may take its time, and may spoil it."""
+Interceptor: TypeAlias = Callable[[Exchange, Phase], Awaitable[Damage | None]]
+"""Called in both phases of an exchange; may delay it, and may damage it."""
 
 
-async def untouched(_exchange: Exchange, _moment: Moment) -> Spoil | None:
-    """Let everything through."""
+async def no_interception(_exchange: Exchange, _phase: Phase) -> Damage | None:
+    """Forward everything unchanged."""
     return None
 
 
 class Proxy:
-    """Forwards HTTP/1.1 from a port of its own to `port`, an exchange at a time a connection.
+    """Forwards HTTP/1.1 to `port`, one exchange at a time per connection.
 
-    A `gateway` answers 502 where the other side is gone, as nginx does; others close too.
+    A `gateway` responds with 502 if the server has closed, as nginx does; others just close.
     """
 
     def __init__(self, name: str, port: int, *, gateway: bool = False) -> None:
         self.name = name
         self._gateway = gateway
-        self.look: Look = untouched
+        self.intercept: Interceptor = no_interception
         self.port = 0
         self._target = port
         self._tasks: set[asyncio.Task[None]] = set()
@@ -74,8 +74,8 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     @contextlib.asynccontextmanager
-    async def listening(self) -> AsyncIterator[Proxy]:
-        """Listen for as long as the block runs."""
+    async def serving(self) -> AsyncIterator[Proxy]:
+        """Listen while the block runs."""
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=LIMIT)
         self.port = server.sockets[0].getsockname()[1]
         try:
@@ -95,17 +95,17 @@ class Proxy:
         with contextlib.suppress(*_ENDS):
             async with contextlib.AsyncExitStack() as sides:
                 sides.callback(writer.close)
-                above: _Streams | None = None
+                upstream: _Streams | None = None
                 while True:
                     head, body = await _read(reader)
                     exchange = Exchange(self._label(head, body), head, body)
                     try:
-                        if above is None:
-                            above = await asyncio.open_connection(
+                        if upstream is None:
+                            upstream = await asyncio.open_connection(
                                 "127.0.0.1", self._target, limit=LIMIT
                             )
-                            sides.callback(above[1].close)
-                        if not await self._exchange(exchange, reader, writer, above):
+                            sides.callback(upstream[1].close)
+                        if not await self._exchange(exchange, reader, writer, upstream):
                             return
                     except _ENDS:
                         if self._gateway:
@@ -117,25 +117,25 @@ class Proxy:
         exchange: Exchange,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        above: _Streams,
+        upstream: _Streams,
     ) -> bool:
-        """Whether the connection can be used again."""
-        answers, upwards = above
-        if await self.look(exchange, Moment.ASKED) is not None:
+        """Forward one exchange; whether the connection can be used again."""
+        responses, requests = upstream
+        if await self.intercept(exchange, Phase.REQUEST) is not None:
             _reset(writer)
             return False
-        upwards.write(exchange.head + exchange.body)
-        answer = await _unless_gone(_read_answer(answers), reader)
+        requests.write(exchange.head + exchange.body)
+        answer = await _unless_gone(_read_answer(responses), reader)
         if answer is None:
             return False
         whole, complete = answer
-        spoil = await self.look(exchange, Moment.ANSWERED)
-        if spoil is Spoil.RESET:
+        damage = await self.intercept(exchange, Phase.RESPONSE)
+        if damage is Damage.RESET:
             _reset(writer)
             return False
-        writer.write(whole[: len(whole) // 2] if spoil is Spoil.CUT else whole)
+        writer.write(whole[: len(whole) // 2] if damage is Damage.CUT else whole)
         await writer.drain()
-        return complete and spoil is None
+        return complete and damage is None
 
     def _label(self, head: bytes, body: bytes) -> str:
         action = _TARGET.search(head)
@@ -156,7 +156,7 @@ async def _read(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
 
 
 async def _read_answer(reader: asyncio.StreamReader) -> tuple[bytes, bool]:
-    """The answer's bytes, and whether all of them came."""
+    """The bytes of a response, and whether it is complete."""
     head = await reader.readuntil(b"\r\n\r\n")
     length = _LENGTH.search(head)
     if length is None:
@@ -171,25 +171,25 @@ async def _read_answer(reader: asyncio.StreamReader) -> tuple[bytes, bool]:
 async def _unless_gone(
     answer: Awaitable[tuple[bytes, bool]], reader: asyncio.StreamReader
 ) -> tuple[bytes, bool] | None:
-    """The answer, or None where whoever asked is gone before it came."""
-    answering = asyncio.ensure_future(answer)
+    """The response, or None if the client disconnects first."""
+    responding = asyncio.ensure_future(answer)
     leaving = asyncio.ensure_future(_gone(reader))
     try:
-        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        return answering.result() if answering.done() else None
+        await asyncio.wait({responding, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return responding.result() if responding.done() else None
     finally:
-        for one in (answering, leaving):
+        for one in (responding, leaving):
             one.cancel()
-        await asyncio.gather(answering, leaving, return_exceptions=True)
+        await asyncio.gather(responding, leaving, return_exceptions=True)
 
 
 async def _gone(reader: asyncio.StreamReader) -> None:
-    # Clients send nothing before the answer came, so only the end of the connection ends this.
+    # Clients send nothing before the response, so only the end of the connection ends this.
     while not reader.at_eof():  # noqa: ASYNC110 - a read would take bytes of the next request
         await asyncio.sleep(0.02)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    wire: socket.socket = writer.get_extra_info("socket")
-    wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    connection: socket.socket = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     writer.transport.abort()

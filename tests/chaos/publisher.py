@@ -1,4 +1,4 @@
-"""The publisher: sends over the wire and keeps its own record, in which nobody else writes."""
+"""The publisher of chaos runs: sends messages and keeps its own record of them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ BATCH = 10
 
 
 class SqsClient:
-    """SQS's JSON protocol by hand, so that the books never lean on the relay's code."""
+    """A minimal client of SQS's JSON protocol, so that the record does not depend on the relay."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http = http
         self._url = url
 
     async def call(self, action: str, **request: Any) -> Any:
-        """One request.
+        """Send one request.
 
         Raises:
-            aiohttp.ClientResponseError: it is refused.
+            aiohttp.ClientResponseError: an error response.
         """
         headers = {
             "X-Amz-Target": f"AmazonSQS.{action}",
@@ -38,14 +38,14 @@ class SqsClient:
 
 
 @dataclass(slots=True)
-class Books(Published):
-    """What was published, by event and by message."""
+class Record(Published):
+    """What was published; `messages` has the event ids by MessageId."""
 
     messages: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def add(self, publication: SampleMessage, message_id: str) -> None:
-        Published.add(self, publication, message_id)
-        names = (*publication.runs, *publication.rejected)
+    def add(self, message: SampleMessage, message_id: str) -> None:
+        Published.add(self, message, message_id)
+        names = (*message.runs, *message.rejected)
         self.messages[message_id] = tuple(name(message_id) for name in names)
 
 
@@ -53,31 +53,31 @@ class Publisher:
     """Publishes to one queue, in order."""
 
     def __init__(self, client: SqsClient, queue_url: str, *, fifo: bool) -> None:
-        self.books = Books()
+        self.record = Record()
         self._client = client
         self._queue_url = queue_url
         self._fifo = fifo
         self._sent = 0
 
-    async def publish(self, script: Sequence[SampleMessage]) -> None:
-        """Send all of it and write down what SQS took."""
-        for at in range(0, len(script), BATCH):
-            batch = script[at : at + BATCH]
+    async def publish(self, messages: Sequence[SampleMessage]) -> None:
+        """Send all messages and record those that SQS accepted."""
+        for at in range(0, len(messages), BATCH):
+            batch = messages[at : at + BATCH]
             answer = await self._client.call(
                 "SendMessageBatch",
                 QueueUrl=self._queue_url,
                 Entries=[self._entry(index, one) for index, one in enumerate(batch)],
             )
             for sent in answer["Successful"]:
-                self.books.add(batch[int(sent["Id"])], sent["MessageId"])
+                self.record.add(batch[int(sent["Id"])], sent["MessageId"])
             assert len(answer["Successful"]) == len(batch)
 
-    def _entry(self, index: int, publication: SampleMessage) -> dict[str, Any]:
+    def _entry(self, index: int, message: SampleMessage) -> dict[str, Any]:
         self._sent += 1
-        entry: dict[str, Any] = {"Id": str(index), "MessageBody": publication.body}
+        entry: dict[str, Any] = {"Id": str(index), "MessageBody": message.body}
         if self._fifo:
             entry |= {
-                "MessageGroupId": publication.group,
-                "MessageDeduplicationId": f"publication-{self._sent}",
+                "MessageGroupId": message.group,
+                "MessageDeduplicationId": f"message-{self._sent}",
             }
         return entry

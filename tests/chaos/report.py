@@ -1,11 +1,11 @@
-"""What a person reads after it all: a line for each run, one table, and one line for machines."""
+"""The report: a line per run, a table, and the summary for the JSON line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.chaos.findings import Verdict
+from tests.chaos.findings import Findings
 
 BROKEN = ("lost", "ran_twice", "unexplained")
 _COLUMNS = ("what", "runs", "published", "ran", "dead", "repeats*", *BROKEN)
@@ -13,49 +13,49 @@ _COLUMNS = ("what", "runs", "published", "ran", "dead", "repeats*", *BROKEN)
 
 @dataclass(frozen=True)
 class Row:
-    """One run: the line of the table that it belongs to, what it was, and the verdict.
+    """One run: its line in the table, its title and its findings.
 
-    One that is not `promised` is reported and not counted against the relay.
+    If not `guaranteed`, it is reported but does not count against the relay.
     """
 
     group: str
     title: str
-    verdict: Verdict
+    findings: Findings
     seconds: float
     log: str = ""
-    promised: bool = True
+    guaranteed: bool = True
 
     def lines(self) -> Iterator[str]:
-        """The run in its own words."""
-        good = self.verdict.clean or not self.promised
+        """The lines to print for this run."""
+        good = self.findings.clean or not self.guaranteed
         yield f"{'ok' if good else 'FAILED':6} {self.seconds:5.1f} s  {self.title}"
         if not good or self.log.startswith("stuck"):
-            yield from (f"       {complaint}" for complaint in self.verdict.complaints())
+            yield from (f"       {violation}" for violation in self.findings.violations())
             yield from (f"       | {line}" for line in self.log.splitlines())
 
 
 def table(rows: Sequence[Row]) -> Iterator[str]:
-    """Sums for each group."""
+    """The table, with the sums of each group."""
     yield ""
     yield _line(_COLUMNS)
     for group in dict.fromkeys(row.group for row in rows):
-        of_group = [row.verdict for row in rows if row.group == group]
+        of_group = [row.findings for row in rows if row.group == group]
         counts = [
             sum(getattr(v, n) for v in of_group) for n in ("published", "ran", "dead", "repeats")
         ]
         broken = [sum(len(getattr(v, n)) for v in of_group) for n in BROKEN]
         yield _line((group, len(of_group), *counts, *broken))
     yield ""
-    yield " * of functions that take batches and ignore ids: reported, not promised"
-    if not all(row.promised for row in rows):
-        yield "** what a server without an external Redis forgets: reported, not promised"
+    yield " * of batched functions, which ignore ids: reported, not guaranteed"
+    if not all(row.guaranteed for row in rows):
+        yield "** what a server without an external Redis loses: reported, not guaranteed"
 
 
 def summary(rows: Sequence[Row], seconds: float) -> dict[str, float]:
-    """The promise, in numbers that must be 0."""
-    counted = [row.verdict for row in rows if row.promised]
+    """The number of runs, and the violations, which must be 0."""
+    counted = [row.findings for row in rows if row.guaranteed]
     found: dict[str, float] = {"runs": len(counted)}
-    found |= {name: sum(len(getattr(verdict, name)) for verdict in counted) for name in BROKEN}
+    found |= {name: sum(len(getattr(findings, name)) for findings in counted) for name in BROKEN}
     return {**found, "seconds": round(seconds, 1)}
 
 

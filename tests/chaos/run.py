@@ -1,4 +1,4 @@
-"""One run: traffic, troubles drawn by the seed, calm, and the verdict."""
+"""One chaos run: traffic with disruptions drawn by the seed, recovery, and reconciliation."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos import disruptions
-from tests.chaos.accelerated_clock import Haste
-from tests.chaos.disruptions import Trouble
-from tests.chaos.environment import Mode, World, world
-from tests.chaos.findings import Verdict, judge
-from tests.chaos.processes import Zygote
-from tests.chaos.proxy import untouched
+from tests.chaos.accelerated_clock import AcceleratedClock
+from tests.chaos.disruptions import Disruption
+from tests.chaos.environment import Environment, Mode, environment
+from tests.chaos.findings import Findings, reconcile
+from tests.chaos.processes import ForkServer
+from tests.chaos.proxy import no_interception
 from tests.chaos.traffic import traffic
 
 LENGTH = 60.0
-"""Seconds, of the world's, over which the traffic comes and the troubles begin."""
+"""Accelerated seconds during which the traffic is sent and the disruptions begin."""
 MESSAGES = 90
 STEPS = 6
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to. `seconds` are real ones, `log` the relay's last words."""
+    """The result of a run. `seconds` are real seconds, `log` is the end of the relay's output."""
 
     mode: Mode
     seed: int
     names: Sequence[str]
-    verdict: Verdict
+    findings: Findings
     seconds: float
     log: str
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The troubles of a run, each with the second at which it begins; a lane does one at a time."""
+    """The disruptions of a run with their start times in seconds; each lane runs one at a time."""
 
     lanes: Sequence[Sequence[tuple[float, str]]]
 
@@ -50,11 +50,11 @@ class Plan:
 
 
 LEDGER = {"RELAY_LEDGER_TABLE": "ledger"}
-"""The settings of every other run."""
+"""Settings of every second run."""
 
 
-def catalogue(mode: Mode) -> dict[str, Trouble]:
-    """Every trouble that this mode can have."""
+def catalogue(mode: Mode) -> dict[str, Disruption]:
+    """Every disruption that is possible in this mode."""
     found = {
         **disruptions.ORCHESTRATOR,
         **disruptions.CONFIRMED,
@@ -68,25 +68,25 @@ def catalogue(mode: Mode) -> dict[str, Trouble]:
 
 
 def plan(mode: Mode, chance: random.Random, *, ledger: bool) -> Plan:
-    """What goes wrong, and when."""
+    """Draw the disruptions and their start times."""
     found = catalogue(mode)
-    absences = ["it is down", *disruptions.CONFIRMED, "messages age"]
-    processes = [name for name in disruptions.PROCESS if name != "messages age"]
+    outages = ["the orchestrator is down", *disruptions.CONFIRMED, "messages near expiry"]
+    processes = [name for name in disruptions.PROCESS if name != "messages near expiry"]
     if mode == "push":
-        processes.append("sqsd dies")
-    in_turn = {*absences, *processes, *disruptions.LEDGER, "401 for a while"}
-    apart = [name for name in found if name not in in_turn]
-    alone = chance.choice([*absences, "401 for a while", None])
-    lanes = [[(chance.uniform(0, LENGTH), name)] for name in chance.sample(apart, k=4)]
-    lanes.append(_in_turn(chance, chance.sample(processes, k=chance.randint(1, 2))))
+        processes.append("sqsd restarts")
+    sequential = {*outages, *processes, *disruptions.LEDGER, "401 for a while"}
+    concurrent = [name for name in found if name not in sequential]
+    exclusive = chance.choice([*outages, "401 for a while", None])
+    lanes = [[(chance.uniform(0, LENGTH), name)] for name in chance.sample(concurrent, k=4)]
+    lanes.append(_one_at_a_time(chance, chance.sample(processes, k=chance.randint(1, 2))))
     if ledger:
-        lanes.append(_in_turn(chance, [chance.choice([*disruptions.LEDGER])]))
-    if alone is not None:
-        lanes.append(_in_turn(chance, [alone]))
+        lanes.append(_one_at_a_time(chance, [chance.choice([*disruptions.LEDGER])]))
+    if exclusive is not None:
+        lanes.append(_one_at_a_time(chance, [exclusive]))
     return Plan(lanes)
 
 
-def _in_turn(chance: random.Random, names: Sequence[str]) -> list[tuple[float, str]]:
+def _one_at_a_time(chance: random.Random, names: Sequence[str]) -> list[tuple[float, str]]:
     times = sorted(chance.uniform(1, LENGTH) for _ in names)
     return list(zip(times, names, strict=True))
 
@@ -94,8 +94,8 @@ def _in_turn(chance: random.Random, names: Sequence[str]) -> list[tuple[float, s
 async def run(
     mode: Mode,
     seed: int,
-    zygote: Zygote,
-    haste: Haste,
+    fork_server: ForkServer,
+    clock: AcceleratedClock,
     directory: Path,
     *,
     messages: int = MESSAGES,
@@ -104,76 +104,76 @@ async def run(
     settings: Mapping[str, str] | None = None,
     inngest: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Play the seed, or the chosen troubles in its traffic, and judge what became of everything."""
+    """Run the seed's disruptions, or the chosen ones, with the seed's traffic, and reconcile."""
     start = time.monotonic()
-    known = {**catalogue(mode), **disruptions.UNPROMISED}
+    available = {**catalogue(mode), **disruptions.NOT_GUARANTEED}
     chance = random.Random(f"{mode} {seed}")
     ledger = chosen is None and seed % 2 == 0
     chosen = chosen or plan(mode, chance, ledger=ledger)
     settings = {**(LEDGER if ledger else {}), **(settings or {})}
-    async with world(
-        mode, zygote, haste, directory, mutant=mutant, settings=settings, inngest=inngest
-    ) as made:
+    async with environment(
+        mode, fork_server, clock, directory, mutant=mutant, settings=settings, inngest=inngest
+    ) as env:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_publish(made, chance, messages))
+            tasks.create_task(_publish(env, chance, messages))
             for lane in chosen.lanes:
-                tasks.create_task(_suffer(made, lane, known, random.Random(seed)))
-        verdict = await conclude(made)
-        log = made.relay.log()
-    return Result(mode, seed, chosen.names, verdict, time.monotonic() - start, log)
+                tasks.create_task(_disrupt(env, lane, available, random.Random(seed)))
+        findings = await conclude(env)
+        log = env.relay.log()
+    return Result(mode, seed, chosen.names, findings, time.monotonic() - start, log)
 
 
-async def conclude(made: World, within: float = 3_000.0) -> Verdict:
-    """Mend everything, wait for the end, and judge."""
-    await _calm(made)
+async def conclude(env: Environment, within: float = 3_000.0) -> Findings:
+    """End all disruptions, wait until everything is settled, and reconcile."""
+    await _end_disruptions(env)
     try:
-        await made.settled(within)
+        await env.settled(within)
     except TimeoutError:
-        await made.relay.kill_if_running()  # what is left is the verdict's to say
-    return judged(made)
+        await env.relay.kill_if_running()  # the findings report what is left
+    return reconciled(env)
 
 
-def judged(made: World) -> Verdict:
-    """What the records say now."""
-    return judge(
-        made.publisher.books,
-        made.inngest.events,
-        made.inngest.runs,
-        made.inngest.functions,
-        made.dead.messages(),
-        len(made.main.messages()),
-        made.excuses,
+def reconciled(env: Environment) -> Findings:
+    """Reconcile the records as they are now."""
+    return reconcile(
+        env.publisher.record,
+        env.inngest.events,
+        env.inngest.runs,
+        env.inngest.functions,
+        env.dead.messages(),
+        len(env.main.messages()),
+        env.allowed_codes,
     )
 
 
-async def _publish(made: World, chance: random.Random, messages: int) -> None:
-    script = traffic(chance, messages)
+async def _publish(env: Environment, chance: random.Random, messages: int) -> None:
+    to_publish = traffic(chance, messages)
     step = messages // STEPS
     for at in range(0, messages, step):
-        await made.publish(*script[at : at + step])
-        await made.haste.sleep(LENGTH / STEPS)
+        await env.publish(*to_publish[at : at + step])
+        await env.clock.sleep(LENGTH / STEPS)
 
 
-async def _suffer(
-    made: World,
+async def _disrupt(
+    env: Environment,
     lane: Sequence[tuple[float, str]],
-    known: Mapping[str, Trouble],
+    available: Mapping[str, Disruption],
     chance: random.Random,
 ) -> None:
-    start = made.haste.time()
+    start = env.clock.time()
     for at, name in lane:
-        await made.haste.sleep(at - (made.haste.time() - start))
-        await known[name](made, chance)
+        await env.clock.sleep(at - (env.clock.time() - start))
+        await available[name](env, chance)
 
 
-async def _calm(made: World) -> None:
-    made.inngest.script.clear()
-    made.sqs.faults.clear()
-    made.ledger.mood = "well"
-    for proxy in made.proxies.values():
-        proxy.look = untouched
-    await made.inngest.up()
-    made.relay.send(signal.SIGCONT)
-    if not made.relay.running:
-        await made.relay.start()
-    await made.start_daemon()
+async def _end_disruptions(env: Environment) -> None:
+    env.inngest.script.clear()
+    env.sqs.faults.clear()
+    env.ledger.state = "healthy"
+    for proxy in env.proxies.values():
+        proxy.intercept = no_interception
+    await env.inngest.up()
+    env.relay.send(signal.SIGCONT)
+    if not env.relay.running:
+        await env.relay.start()
+    await env.start_daemon()

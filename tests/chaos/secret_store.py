@@ -1,4 +1,4 @@
-"""Secrets Manager with one secret, which somebody may rotate."""
+"""A Secrets Manager emulator with one secret, which a test can rotate."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class SecretStore:
 
     def __init__(self, value: str) -> None:
         self.value = value
-        self.asked = 0
+        self.requests = 0
         self.url = ""
 
     @contextlib.asynccontextmanager
-    async def listening(self) -> AsyncIterator[SecretStore]:
-        """Listen for as long as the block runs."""
+    async def serving(self) -> AsyncIterator[SecretStore]:
+        """Listen while the block runs."""
         app = web.Application()
         app.router.add_post("/", self._answer)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -32,6 +32,6 @@ class SecretStore:
             await runner.cleanup()
 
     async def _answer(self, _request: web.Request) -> web.Response:
-        self.asked += 1
+        self.requests += 1
         body = json.dumps({"Name": "relay/key", "SecretString": self.value, "VersionId": "1"})
         return web.Response(text=body, content_type="application/x-amz-json-1.1")

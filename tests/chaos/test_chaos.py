@@ -1,4 +1,4 @@
-"""A short run of `make chaos`: one seed of each mode, and some of the places to be killed at."""
+"""A short version of `make chaos`: one seed per mode, and a few kill points."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.accelerated_clock import Haste
+from tests.chaos.accelerated_clock import AcceleratedClock
 from tests.chaos.environment import MODES, Mode
 from tests.chaos.kill_points import Point, enumerate_points, kill_at
-from tests.chaos.processes import Zygote
-from tests.chaos.proxy import Moment
+from tests.chaos.processes import ForkServer
+from tests.chaos.proxy import Phase
 from tests.chaos.run import run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -20,38 +20,38 @@ MESSAGES = 60
 
 
 POINTS: tuple[tuple[Mode, Point], ...] = (
-    ("push", Point("Inngest POST /e", Moment.ANSWERED)),
-    ("push", Point("SQS SendMessageBatch dead", Moment.ANSWERED)),
-    ("pull", Point("SQS DeleteMessageBatch main", Moment.ASKED)),
-    ("fifo", Point("SQS SendMessageBatch dead.fifo", Moment.ANSWERED)),
+    ("push", Point("Inngest POST /e", Phase.RESPONSE)),
+    ("push", Point("SQS SendMessageBatch dead", Phase.RESPONSE)),
+    ("pull", Point("SQS DeleteMessageBatch main", Phase.REQUEST)),
+    ("fifo", Point("SQS SendMessageBatch dead.fifo", Phase.RESPONSE)),
 )
 
 
 async def test_a_seed_of_each_mode_loses_nothing_and_runs_nothing_twice(
-    parent: tuple[Zygote, Haste], tmp_path: Path
+    parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
     results = await asyncio.gather(
         *(run(mode, SEED, *parent, tmp_path, messages=MESSAGES) for mode in MODES)
     )
     for result in results:
-        assert result.verdict.clean, [*result.verdict.complaints(), result.log]
-        assert result.verdict.ran > MESSAGES / 2
-        assert result.verdict.dead
+        assert result.findings.clean, [*result.findings.violations(), result.log]
+        assert result.findings.ran > MESSAGES / 2
+        assert result.findings.dead
 
 
 async def test_a_kill_around_an_effect_loses_nothing(
-    parent: tuple[Zygote, Haste], tmp_path: Path
+    parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
     killings = await asyncio.gather(
         *(kill_at(mode, 10, point, *parent, tmp_path, ledger=False) for mode, point in POINTS)
     )
-    for killing in killings:
-        assert killing.reached, killing.point
-        assert killing.verdict.clean, [str(killing.point), *killing.verdict.complaints()]
+    for result in killings:
+        assert result.reached, result.point
+        assert result.findings.clean, [str(result.point), *result.findings.violations()]
 
 
-async def test_a_recorded_run_knows_every_effect_of_a_message(
-    parent: tuple[Zygote, Haste], tmp_path: Path
+async def test_a_recorded_run_contains_every_effect_of_a_message(
+    parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
     points = await enumerate_points("pull", 1, *parent, tmp_path, ledger=False)
     assert {point.label for point in points} >= {

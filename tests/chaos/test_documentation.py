@@ -1,4 +1,4 @@
-"""docs/durability.md names a test for each row, and each of them exists."""
+"""Each row of the table in docs/durability.md names tests, and they exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judge catches a relay that is broken on purpose, and finds no fault in the real one."""
+"""The reconciliation detects deliberate defects, and finds none in the real relay."""
 
 from __future__ import annotations
 
@@ -11,100 +11,104 @@ import pytest
 
 from relay.local.inngest import Fault, Rule
 from relay.local.sqs.faults import Fault as SqsFault
-from tests.chaos.accelerated_clock import Haste
-from tests.chaos.environment import MODES, Mode, World, world
-from tests.chaos.findings import Verdict
-from tests.chaos.processes import Zygote
+from tests.chaos.accelerated_clock import AcceleratedClock
+from tests.chaos.environment import MODES, Environment, Mode, environment
+from tests.chaos.findings import Findings
+from tests.chaos.processes import ForkServer
 from tests.chaos.run import conclude
-from tests.chaos.traffic import honest, mixed
+from tests.chaos.traffic import partly_poison, valid_message
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 COUNT = 12
 
 
-async def crash(made: World) -> None:
-    """The relay dies with everything in hand while nobody takes it."""
-    await made.inngest.down()
-    await publish(made)
-    await made.until(lambda: received(made), within=3_000)
+async def crash(env: Environment) -> None:
+    """The relay is killed with everything in flight, while the orchestrator is down."""
+    await env.inngest.down()
+    await publish(env)
+    await env.until(lambda: received(env), within=3_000)
     with contextlib.suppress(TimeoutError):
-        await made.until(lambda: not made.main.messages(), within=40)
-    await made.relay.kill()
+        await env.until(lambda: not env.main.messages(), within=40)
+    await env.relay.kill()
 
 
-def received(made: World) -> bool:
-    """Whether the relay has seen any message."""
-    left = made.main.messages()
+def received(env: Environment) -> bool:
+    """Whether the relay has received any message."""
+    left = env.main.messages()
     return len(left) < COUNT or any(stored.receive_count for stored in left)
 
 
-async def partial(made: World) -> None:
-    """The dead-letter queue takes a part of each batch, for a while."""
+async def partial(env: Environment) -> None:
+    """The dead-letter queue accepts only a part of each batch, for a while."""
     failing = SqsFault(
-        action="SendMessageBatch", queue=made.dead.name, entries={0: "InternalError"}, times=2
+        action="SendMessageBatch", queue=env.dead.name, entries={0: "InternalError"}, times=2
     )
-    made.sqs.faults.add(failing)
-    await publish(made)
-    await made.until(lambda: failing not in made.sqs.faults.pending, within=1_000)
+    env.sqs.faults.add(failing)
+    await publish(env)
+    await env.until(lambda: failing not in env.sqs.faults.pending, within=1_000)
 
 
-async def forgetting(made: World) -> None:
-    """The orchestrator forgets what it acknowledged."""
-    made.inngest.script.add(Rule(fault=Fault(forget=True), times=2))
-    await publish(made)
-    await made.until(lambda: not made.inngest.script.rules, within=1_000)
+async def losing_events(env: Environment) -> None:
+    """The orchestrator loses what it acknowledged."""
+    env.inngest.script.add(Rule(fault=Fault(forget=True), times=2))
+    await publish(env)
+    await env.until(lambda: not env.inngest.script.rules, within=1_000)
 
 
-async def calm(made: World) -> None:
-    """Nothing goes wrong."""
-    await publish(made)
+async def undisturbed(env: Environment) -> None:
+    """No disruption."""
+    await publish(env)
 
 
-async def publish(made: World) -> None:
-    await made.publish(*(mixed(n) if n % 3 == 0 else honest(n) for n in range(COUNT)))
+async def publish(env: Environment) -> None:
+    await env.publish(*(partly_poison(n) if n % 3 == 0 else valid_message(n) for n in range(COUNT)))
 
 
-async def verdict(
-    parent: tuple[Zygote, Haste],
+async def findings(
+    parent: tuple[ForkServer, AcceleratedClock],
     directory: Path,
-    course: Callable[[World], Awaitable[None]],
+    scenario: Callable[[Environment], Awaitable[None]],
     mode: Mode,
     mutant: str | None = None,
     **settings: str,
-) -> Verdict:
-    async with world(mode, *parent, directory, mutant=mutant, settings=settings) as made:
-        await course(made)
-        return await conclude(made)
+) -> Findings:
+    async with environment(mode, *parent, directory, mutant=mutant, settings=settings) as env:
+        await scenario(env)
+        return await conclude(env)
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_acknowledging_before_the_check_loses_events(
-    mode: Mode, parent: tuple[Zygote, Haste], tmp_path: Path
+async def test_acknowledging_before_the_delivery_loses_events(
+    mode: Mode, parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
-    assert (await verdict(parent, tmp_path, crash, mode, "acknowledges before the check")).lost
+    assert (await findings(parent, tmp_path, crash, mode, "acknowledges before the delivery")).lost
 
 
 async def test_ignoring_failed_entries_loses_dead_letters(
-    parent: tuple[Zygote, Haste], tmp_path: Path
+    parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
-    found = await verdict(parent, tmp_path, partial, "pull", "ignores Failed[]")
-    assert any("no dead letter" in complaint for complaint in found.unexplained)
+    found = await findings(parent, tmp_path, partial, "pull", "ignores Failed[]")
+    assert any("not a dead letter" in violation for violation in found.unexplained)
 
 
-async def test_a_dead_letter_without_its_id_is_unexplained(
-    parent: tuple[Zygote, Haste], tmp_path: Path
+async def test_a_dead_letter_with_another_id_is_unexplained(
+    parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
-    found = await verdict(parent, tmp_path, calm, "push", "drops the id at dead-lettering")
-    assert any("never published" in complaint for complaint in found.unexplained)
+    found = await findings(parent, tmp_path, undisturbed, "push", "changes the id of a dead letter")
+    assert any("never published" in violation for violation in found.unexplained)
 
 
-async def test_believing_an_acknowledgement_loses_what_the_server_forgets(
-    parent: tuple[Zygote, Haste], tmp_path: Path
+async def test_without_confirm_mode_events_that_the_server_loses_are_lost(
+    parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
-    assert (await verdict(parent, tmp_path, forgetting, "pull", RELAY_CONFIRM="off")).lost
+    assert (await findings(parent, tmp_path, losing_events, "pull", RELAY_CONFIRM="off")).lost
 
 
-async def test_the_real_relay_passes_the_same(parent: tuple[Zygote, Haste], tmp_path: Path) -> None:
-    courses = (crash, partial, forgetting)
-    found = await asyncio.gather(*(verdict(parent, tmp_path, course, "push") for course in courses))
-    assert [list(one.complaints()) for one in found] == [[], [], []]
+async def test_the_real_relay_passes_the_same_scenarios(
+    parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
+) -> None:
+    scenarios = (crash, partial, losing_events)
+    found = await asyncio.gather(
+        *(findings(parent, tmp_path, scenario, "push") for scenario in scenarios)
+    )
+    assert [list(one.violations()) for one in found] == [[], [], []]

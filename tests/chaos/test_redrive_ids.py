@@ -1,4 +1,4 @@
-"""The id through every road back: our dead letters and SQS's own, our redrive and SQS's own."""
+"""Event ids after dead-lettering by the relay and by SQS, and redrives by the relay and by SQS."""
 
 from __future__ import annotations
 
@@ -12,110 +12,110 @@ import pytest
 from relay.local.demo import samples
 from relay.local.inngest import Fault, Rule
 from relay.settings.clocks import EXPIRING_SHARE, QUEUE_RETENTION
-from tests.chaos.accelerated_clock import Haste
-from tests.chaos.environment import MODES, Mode, World, world
-from tests.chaos.processes import Relay, Zygote
-from tests.chaos.run import judged
-from tests.chaos.traffic import honest
+from tests.chaos.accelerated_clock import AcceleratedClock
+from tests.chaos.environment import MODES, Environment, Mode, environment
+from tests.chaos.processes import ForkServer, Relay
+from tests.chaos.run import reconciled
+from tests.chaos.traffic import valid_message
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-ROADS = pytest.mark.parametrize("road", ["our redrive", "SQS's own task"])
-HEARD = samples.LISTENED[1]
-UNNAMED = replace(samples.unnamed(HEARD, 1), group="g1")
-ARRAY = replace(samples.array(HEARD, 2), group="g2")
-NAMED = honest(3, HEARD)
+BOTH_REDRIVES = pytest.mark.parametrize("how", ["relay dlq redrive", "a move task"])
+ONE_FUNCTION = samples.EVENT_NAMES[1]
+WITHOUT_ID = replace(samples.event_without_id(ONE_FUNCTION, 1), group="g1")
+ARRAY = replace(samples.array(ONE_FUNCTION, 2), group="g2")
+WITH_ID = valid_message(3, ONE_FUNCTION)
 
 
-async def take(made: World, road: str) -> None:
-    """Bring everything back from the dead-letter queue."""
-    if road == "our redrive":
-        await redrive(made)
+async def redrive_all(env: Environment, how: str) -> None:
+    """Redrive everything from the dead-letter queue."""
+    if how == "relay dlq redrive":
+        await redrive_with_relay(env)
     else:
-        await made.client.call(
-            "StartMessageMoveTask", SourceArn=made.dead.arn, DestinationArn=made.main.arn
+        await env.client.call(
+            "StartMessageMoveTask", SourceArn=env.dead.arn, DestinationArn=env.main.arn
         )
-    await made.until(lambda: not made.dead.messages(), within=3_000)
+    await env.until(lambda: not env.dead.messages(), within=3_000)
 
 
-async def redrive(made: World) -> None:
-    relay = made.relay
+async def redrive_with_relay(env: Environment) -> None:
+    relay = env.relay
     arguments = ["dlq", "redrive", "--yes", "--journal", f"{relay.output}-journal"]
     tool = Relay(relay.parent, arguments, relay.environment, relay.output, None)
     await tool.start()
     assert await tool.ended() == 0, tool.log()
 
 
-async def expire_after_accepting(made: World) -> None:
-    """The events are accepted, nobody learns of it, and they wait until they are dead letters."""
-    made.inngest.script.add(Rule(fault=Fault(end="reset"), times=None))
-    await made.publish(UNNAMED, ARRAY, NAMED)
-    await made.relay.start()
-    await made.start_daemon()
-    await made.until(lambda: made.inngest.acknowledged.total() >= 5, within=3_000)
-    await made.inngest.down()
-    await made.relay.kill()
-    for stored in made.main.messages():
+async def expire_after_accepting(env: Environment) -> None:
+    """The events are accepted, their responses are lost, and they expire to dead letters."""
+    env.inngest.script.add(Rule(fault=Fault(end="reset"), times=None))
+    await env.publish(WITHOUT_ID, ARRAY, WITH_ID)
+    await env.relay.start()
+    await env.start_daemon()
+    await env.until(lambda: env.inngest.acknowledged.total() >= 5, within=3_000)
+    await env.inngest.down()
+    await env.relay.kill()
+    for stored in env.main.messages():
         stored.sent_at -= EXPIRING_SHARE * QUEUE_RETENTION
-    await made.relay.start()
-    await made.until(lambda: not made.main.messages(), within=10_000)
+    await env.relay.start()
+    await env.until(lambda: not env.main.messages(), within=10_000)
 
 
-@ROADS
-async def test_a_dead_letter_comes_back_under_its_ids_and_runs_once(
-    road: str, parent: tuple[Zygote, Haste], tmp_path: Path
+@BOTH_REDRIVES
+async def test_a_redriven_dead_letter_keeps_its_ids_and_runs_once(
+    how: str, parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
     async def scenario(mode: Mode) -> None:
-        settings = {"RELAY_CONFIRM": "off"}  # else the events would be found, and not die
-        async with world(mode, *parent, tmp_path, settings=settings, start=False) as made:
-            await expire_after_accepting(made)
-            assert len(made.dead.messages()) == 3
-            assert all(doubtful(stored.attributes) for stored in made.dead.messages())
-            made.inngest.script.clear()
-            await made.inngest.up()
-            await take(made, road)
-            await made.settled()
-            verdict, copies = judged(made), made.inngest.acknowledged
-        assert verdict.clean, list(verdict.complaints())
-        assert verdict.ran == 5
+        settings = {"RELAY_CONFIRM": "off"}  # else the events would be found, and not dead-lettered
+        async with environment(mode, *parent, tmp_path, settings=settings, start=False) as env:
+            await expire_after_accepting(env)
+            assert len(env.dead.messages()) == 3
+            assert all(may_have_run(stored.attributes) for stored in env.dead.messages())
+            env.inngest.script.clear()
+            await env.inngest.up()
+            await redrive_all(env, how)
+            await env.settled()
+            findings, copies = reconciled(env), env.inngest.acknowledged
+        assert findings.clean, list(findings.violations())
+        assert findings.ran == 5
         assert all(count > 1 for count in copies.values())
 
     await asyncio.gather(*map(scenario, MODES))
 
 
-def doubtful(attributes: object) -> bool:
+def may_have_run(attributes: object) -> bool:
     assert isinstance(attributes, dict)
     return bool(json.loads(attributes["relay-origin"].string_value).get("may_have_run"))
 
 
-@ROADS
+@BOTH_REDRIVES
 @pytest.mark.parametrize("mode", ["pull", "fifo"])
-async def test_what_sqs_moved_by_itself_keeps_the_id_that_survives_its_redrive(
-    mode: Mode, road: str, parent: tuple[Zygote, Haste], tmp_path: Path
+async def test_a_message_that_sqs_dead_lettered_keeps_the_ids_that_its_redrive_preserves(
+    mode: Mode, how: str, parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
-    async with world(mode, *parent, tmp_path, start=False) as made:
-        await made.publish(UNNAMED, NAMED)
-        await wear_out(made)
-        assert not made.main.messages()
-        await take(made, road)
-        await made.relay.start()
-        await made.settled()
-        accepted = {event.id for event in made.inngest.events}
-        original = {*made.publisher.books.runs}
+    async with environment(mode, *parent, tmp_path, start=False) as env:
+        await env.publish(WITHOUT_ID, WITH_ID)
+        await exhaust_receives(env)
+        assert not env.main.messages()
+        await redrive_all(env, how)
+        await env.relay.start()
+        await env.settled()
+        accepted = {event.id for event in env.inngest.events}
+        original = {*env.publisher.record.runs}
     named = {"order-3"}
     assert named <= accepted
-    # SQS's own task gives a message another MessageId: only an id of the producer's own stays.
-    assert (accepted == original) == (road == "our redrive")
-    assert accepted & original == (original if road == "our redrive" else named)
+    # A move task gives a message a new MessageId: only ids set by the producer are kept.
+    assert (accepted == original) == (how == "relay dlq redrive")
+    assert accepted & original == (original if how == "relay dlq redrive" else named)
 
 
-async def wear_out(made: World) -> None:
-    """Somebody receives the messages again and again, until SQS moves them."""
-    url = made.queue_url
-    policy = {"deadLetterTargetArn": made.dead.arn, "maxReceiveCount": 2}
-    await made.client.call(
+async def exhaust_receives(env: Environment) -> None:
+    """Receive the messages until SQS moves them to the dead-letter queue."""
+    url = env.queue_url
+    policy = {"deadLetterTargetArn": env.dead.arn, "maxReceiveCount": 2}
+    await env.client.call(
         "SetQueueAttributes", QueueUrl=url, Attributes={"RedrivePolicy": json.dumps(policy)}
     )
     for _ in range(3):
-        await made.client.call(
+        await env.client.call(
             "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0
         )

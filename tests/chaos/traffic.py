@@ -1,4 +1,4 @@
-"""What the publisher sends: every envelope, names that nobody, one and three listen to, poison."""
+"""The traffic of chaos runs: every envelope, event names with 0, 1 and 3 functions, and poison."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from relay.local.demo import samples
 from relay.local.demo.samples import SampleMessage
 
 GROUPS = 6
-HONEST = (
-    samples.plain,
-    samples.plain,
-    samples.unnamed,
+VALID = (
+    samples.event_with_id,
+    samples.event_with_id,
+    samples.event_without_id,
     samples.array,
-    samples.notification,
-    samples.bus,
-    samples.cloud,
-    samples.stored_object,
+    samples.sns_notification,
+    samples.eventbridge_event,
+    samples.cloudevent,
+    samples.s3_notification,
 )
 RESERVED = (
     '{"name": "inngest/reserved", "data": {}}',
@@ -26,26 +26,26 @@ RESERVED = (
 
 
 def traffic(chance: random.Random, count: int, first: int = 0) -> list[SampleMessage]:
-    """So many messages, numbered from `first`."""
+    """This many messages, numbered from `first`."""
     return [_one(chance, first + number) for number in range(count)]
 
 
-def mixed(number: int) -> SampleMessage:
-    """An array in which one event is poison: it takes both roads, to the end and to the DLQ."""
-    return replace(samples.half_bad(number), group=f"g{number % GROUPS}")
+def partly_poison(number: int) -> SampleMessage:
+    """An array with one poison event, which is dead-lettered while the others are delivered."""
+    return replace(samples.array_with_poison(number), group=f"g{number % GROUPS}")
 
 
-def honest(number: int, name: str = samples.LISTENED[2]) -> SampleMessage:
-    """An event that its producer named."""
-    return replace(samples.plain(name, number), group=f"g{number % GROUPS}")
+def valid_message(number: int, name: str = samples.EVENT_NAMES[2]) -> SampleMessage:
+    """An event with an id."""
+    return replace(samples.event_with_id(name, number), group=f"g{number % GROUPS}")
 
 
 def _one(chance: random.Random, number: int) -> SampleMessage:
     drawn = chance.random()
     if drawn < 0.05:
-        made = samples.half_bad(number)
+        env = samples.array_with_poison(number)
     elif drawn < 0.1:
-        made = samples.poison(number)
+        env = samples.poison(number)
     else:
-        made = chance.choice(HONEST)(chance.choice(samples.LISTENED), number)
-    return replace(made, group=f"g{chance.randrange(GROUPS)}")
+        env = chance.choice(VALID)(chance.choice(samples.EVENT_NAMES), number)
+    return replace(env, group=f"g{chance.randrange(GROUPS)}")

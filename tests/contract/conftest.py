@@ -1,4 +1,4 @@
-"""Two SQS servers, one suite: what holds on the embedded one holds on an independent one."""
+"""One suite for two SQS servers: the local one must behave as an independent one does."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ REGION = "us-east-1"
 
 @dataclass(frozen=True)
 class Sqs:
-    """A server under test, seen through boto3 and nothing else."""
+    """A server under test, through boto3 only."""
 
     name: str
     url: str
     client: Any
 
     def queue(self, suffix: str = "", **attributes: str) -> str:
-        """A new queue of these attributes."""
+        """Create a queue with these attributes; returns its URL."""
         name = f"q-{uuid.uuid4().hex}{suffix}"
         created = self.client.create_queue(QueueName=name, Attributes=attributes)
         return str(created["QueueUrl"])
 
     def fifo(self, **attributes: str) -> str:
-        """A new FIFO queue of these attributes."""
+        """Create a FIFO queue with these attributes; returns its URL."""
         return self.queue(".fifo", FifoQueue="true", **attributes)
 
     def attribute(self, queue: str, name: str) -> str:
@@ -43,7 +43,7 @@ class Sqs:
         return str(found["Attributes"][name])
 
     def receive(self, queue: str, count: int = 10, **options: Any) -> list[dict[str, Any]]:
-        """What a receive brings, with everything in it."""
+        """Receive messages with all attributes."""
         options = {
             "MessageSystemAttributeNames": ["All"],
             "MessageAttributeNames": ["All"],
@@ -58,17 +58,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A known difference is expected to show: one that is gone makes its test fail."""
+    """Known differences are strict xfails: if one disappears, its test fails."""
     for item in items:
-        known = item.get_closest_marker("differs")
+        difference = item.get_closest_marker("differs")
         parameters = getattr(item, "callspec", None)
-        if known and parameters and parameters.params.get("sqs") == "moto":
-            item.add_marker(pytest.mark.xfail(reason=known.kwargs["moto"], strict=True))
+        if difference and parameters and parameters.params.get("sqs") == "moto":
+            item.add_marker(pytest.mark.xfail(reason=difference.kwargs["moto"], strict=True))
 
 
 @pytest.fixture(scope="session")
 def clients() -> Callable[[str], Any]:
-    """Makes boto3 clients that show each error at once."""
+    """Makes boto3 clients without retries."""
     session = boto3.session.Session(aws_access_key_id="any", aws_secret_access_key="any")
     config = Config(region_name=REGION, retries={"total_max_attempts": 1}, max_pool_connections=4)
     return lambda url: session.client("sqs", endpoint_url=url, config=config)
@@ -76,7 +76,7 @@ def clients() -> Callable[[str], Any]:
 
 @pytest.fixture(scope="session")
 def embedded_url() -> Iterator[str]:
-    """The embedded server, in a loop of its own beside the tests."""
+    """The local server, in an event loop on a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -96,13 +96,13 @@ def moto_url(moto: str) -> str:
 
 @pytest.fixture(scope="session", params=["embedded", "moto"])
 def sqs(request: pytest.FixtureRequest, clients: Callable[[str], Any]) -> Sqs:
-    """Each server in turn. Tests share it, so each makes queues of its own."""
+    """Each server in turn. Tests share the server, so each creates its own queues."""
     url = request.getfixturevalue(f"{request.param}_url")
     return Sqs(request.param, url, clients(url))
 
 
 @pytest.fixture
 def unique() -> Callable[[], str]:
-    """Ids that are never the same."""
+    """Makes unique ids."""
     numbers = itertools.count()
     return lambda: f"{uuid.uuid4().hex}-{next(numbers)}"

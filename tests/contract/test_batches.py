@@ -1,4 +1,4 @@
-"""Batches: each entry has its own result, and the whole has rules of its own."""
+"""Batches: the result of each entry, and the rules for the batch as a whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def entries(*ids: str, body: str = "x") -> list[dict[str, str]]:
     return [{"Id": identifier, "MessageBody": body} for identifier in ids]
 
 
-def test_ten_are_sent_received_and_deleted_at_once(sqs: Sqs) -> None:
+def test_ten_messages_are_sent_received_and_deleted_in_one_batch(sqs: Sqs) -> None:
     queue = sqs.queue()
     batch = [{"Id": str(n), "MessageBody": f"body {n}"} for n in range(10)]
     sent = sqs.client.send_message_batch(QueueUrl=queue, Entries=batch)
@@ -49,7 +49,7 @@ def test_one_bad_handle_fails_alone(sqs: Sqs) -> None:
     assert failed["SenderFault"] is True
 
 
-def test_visibility_is_changed_for_each(sqs: Sqs) -> None:
+def test_visibility_is_changed_for_each_entry(sqs: Sqs) -> None:
     queue = sqs.queue()
     sqs.client.send_message_batch(QueueUrl=queue, Entries=entries("a", "b"))
     handles = [message["ReceiptHandle"] for message in sqs.receive(queue)]
@@ -83,7 +83,7 @@ def test_one_bad_message_fails_alone(sqs: Sqs) -> None:
         (entries("a", "b", body="x" * (MEGABYTE // 2 + 1)), "BatchRequestTooLong"),
     ],
 )
-def test_a_malformed_batch_is_refused_whole(
+def test_a_malformed_batch_is_refused_as_a_whole(
     sqs: Sqs, batch: list[dict[str, Any]], code: str
 ) -> None:
     queue = sqs.queue()
@@ -93,7 +93,7 @@ def test_a_malformed_batch_is_refused_whole(
     assert sqs.receive(queue) == []
 
 
-def test_a_batch_may_fill_a_megabyte(sqs: Sqs) -> None:
+def test_a_batch_may_have_one_megabyte(sqs: Sqs) -> None:
     queue = sqs.queue()
     batch = entries("a", "b", body="x" * (MEGABYTE // 2))
     sent = sqs.client.send_message_batch(QueueUrl=queue, Entries=batch)

@@ -1,4 +1,4 @@
-"""Redrive policies, and the way back from the dead-letter queue."""
+"""Redrive policies and message move tasks."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ def pair(sqs: Sqs, count: int, *, fifo: bool = False) -> tuple[str, str]:
     return make(RedrivePolicy=json.dumps(policy)), dead
 
 
-def test_a_message_moves_at_the_receive_that_is_one_too_many(sqs: Sqs) -> None:
+def test_a_message_moves_at_the_receive_after_the_last_allowed_one(sqs: Sqs) -> None:
     queue, dead = pair(sqs, 2)
     attributes = {"a": {"DataType": "String", "StringValue": "v"}}
     sent = sqs.client.send_message(QueueUrl=queue, MessageBody="x", MessageAttributes=attributes)
     received = [sqs.receive(queue, VisibilityTimeout=0, WaitTimeSeconds=1)[0] for _ in range(2)]
     assert sqs.receive(dead) == []
     assert sqs.receive(queue) == []
-    [buried] = sqs.receive(dead)
-    assert buried["MessageId"] == sent["MessageId"]
-    assert (buried["Body"], buried["MessageAttributes"]) == ("x", attributes)
-    assert buried["Attributes"]["ApproximateReceiveCount"] == "3"
-    assert buried["Attributes"]["SentTimestamp"] == received[0]["Attributes"]["SentTimestamp"]
+    [moved] = sqs.receive(dead)
+    assert moved["MessageId"] == sent["MessageId"]
+    assert (moved["Body"], moved["MessageAttributes"]) == ("x", attributes)
+    assert moved["Attributes"]["ApproximateReceiveCount"] == "3"
+    assert moved["Attributes"]["SentTimestamp"] == received[0]["Attributes"]["SentTimestamp"]
 
 
-@pytest.mark.differs(moto="does not tell where a dead letter came from")
+@pytest.mark.differs(moto="does not report a dead letter's source queue")
 def test_a_dead_letter_names_its_source(sqs: Sqs) -> None:
     queue, dead = pair(sqs, 1)
     sqs.client.send_message(QueueUrl=queue, MessageBody="x")
     sqs.receive(queue, VisibilityTimeout=0)
     sqs.receive(queue)
-    [buried] = sqs.receive(dead)
-    source = buried["Attributes"]["DeadLetterQueueSourceArn"]
+    [moved] = sqs.receive(dead)
+    source = moved["Attributes"]["DeadLetterQueueSourceArn"]
     assert source == sqs.attribute(queue, "QueueArn")
 
 
@@ -48,8 +48,8 @@ def test_the_sources_of_a_dead_letter_queue_are_listed(sqs: Sqs) -> None:
     assert sqs.client.list_dead_letter_source_queues(QueueUrl=queue)["queueUrls"] == []
 
 
-@pytest.mark.differs(moto="names the queue that is missing, with another code")
-def test_dead_letters_need_a_queue(sqs: Sqs) -> None:
+@pytest.mark.differs(moto="reports the missing queue with a different code")
+def test_the_dead_letter_queue_must_exist(sqs: Sqs) -> None:
     queue, dead = pair(sqs, 1)
     policy = {
         "deadLetterTargetArn": f"{sqs.attribute(dead, 'QueueArn')}-not",
@@ -62,7 +62,7 @@ def test_dead_letters_need_a_queue(sqs: Sqs) -> None:
     assert caught.value.response["Error"]["Code"] == "InvalidParameterValue"
 
 
-@pytest.mark.differs(moto="keeps RedriveAllowPolicy where it cannot be read")
+@pytest.mark.differs(moto="stores RedriveAllowPolicy but does not return it")
 def test_a_dead_letter_queue_may_refuse_sources(sqs: Sqs) -> None:
     dead = sqs.queue()
     allow = json.dumps({"redrivePermission": "denyAll"})

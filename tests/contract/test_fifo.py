@@ -1,4 +1,4 @@
-"""FIFO queues: order, locked groups, deduplication."""
+"""FIFO queues: order, group locks, deduplication."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def test_a_group_keeps_its_order(sqs: Sqs, unique: Callable[[], str]) -> None:
     assert {message["Attributes"]["MessageGroupId"] for message in got} == {"g"}
 
 
-@pytest.mark.differs(moto="draws sequence numbers at random, anew at each look")
-def test_sequence_numbers_grow(sqs: Sqs, unique: Callable[[], str]) -> None:
+@pytest.mark.differs(moto="draws a new random sequence number at each read")
+def test_sequence_numbers_increase(sqs: Sqs, unique: Callable[[], str]) -> None:
     queue = sqs.fifo()
     sent = [int(send(sqs, queue, "x", "g", unique())["SequenceNumber"]) for _ in range(5)]
     got = [int(message["Attributes"]["SequenceNumber"]) for message in sqs.receive(queue)]
     assert got == sent == sorted(sent)
 
 
-def test_a_group_is_locked_while_one_of_its_messages_is_out(
+def test_a_group_is_locked_while_one_of_its_messages_is_in_flight(
     sqs: Sqs, unique: Callable[[], str]
 ) -> None:
     queue = sqs.fifo()
@@ -53,7 +53,7 @@ def test_a_group_is_locked_while_one_of_its_messages_is_out(
     assert second["Body"] == "a2"
 
 
-def test_a_message_that_comes_back_is_the_first_of_its_group(
+def test_a_released_message_is_the_first_of_its_group_again(
     sqs: Sqs, unique: Callable[[], str]
 ) -> None:
     queue = sqs.fifo()
@@ -67,7 +67,7 @@ def test_a_message_that_comes_back_is_the_first_of_its_group(
     assert [message["Body"] for message in again] == ["1", "2"]
 
 
-def test_a_repeated_send_is_swallowed(sqs: Sqs, unique: Callable[[], str]) -> None:
+def test_a_repeated_send_is_dropped(sqs: Sqs, unique: Callable[[], str]) -> None:
     queue, dedup = sqs.fifo(), unique()
     send(sqs, queue, "x", "g", dedup)
     send(sqs, queue, "x", "g", dedup)
@@ -76,7 +76,7 @@ def test_a_repeated_send_is_swallowed(sqs: Sqs, unique: Callable[[], str]) -> No
 
 
 @pytest.mark.differs(moto="forgets what was sent once it is deleted")
-def test_a_repeated_send_is_swallowed_after_the_first_is_deleted(
+def test_a_repeated_send_is_dropped_after_the_first_message_is_deleted(
     sqs: Sqs, unique: Callable[[], str]
 ) -> None:
     queue, dedup = sqs.fifo(), unique()
@@ -86,7 +86,7 @@ def test_a_repeated_send_is_swallowed_after_the_first_is_deleted(
     assert sqs.receive(queue) == []
 
 
-def test_equal_bodies_are_one_message_where_the_content_decides(sqs: Sqs) -> None:
+def test_equal_bodies_are_one_message_with_content_based_deduplication(sqs: Sqs) -> None:
     queue = sqs.fifo(ContentBasedDeduplication="true")
     for body in ("x", "x", "y"):
         sqs.client.send_message(QueueUrl=queue, MessageBody=body, MessageGroupId="g")
@@ -103,7 +103,7 @@ def test_a_group_and_a_deduplication_id_are_required(sqs: Sqs) -> None:
     assert caught.value.response["Error"]["Code"] == "InvalidParameterValue"
 
 
-def test_a_single_message_cannot_be_delayed(sqs: Sqs, unique: Callable[[], str]) -> None:
+def test_a_delay_for_a_single_message_is_refused(sqs: Sqs, unique: Callable[[], str]) -> None:
     queue = sqs.fifo()
     with pytest.raises(ClientError) as caught:
         sqs.client.send_message(

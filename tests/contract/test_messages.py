@@ -1,4 +1,4 @@
-"""Sending, receiving and settling on a standard queue."""
+"""Sending, receiving, deleting and changing visibility on a standard queue."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def refusal(call: Any, **parameters: Any) -> str:
     return str(caught.value.response["Error"]["Code"])
 
 
-def test_a_message_comes_out_as_it_went_in(sqs: Sqs) -> None:
+def test_a_message_is_received_as_it_was_sent(sqs: Sqs) -> None:
     queue = sqs.queue()
     body = 'line\r\n\ttab "quoted" é € 😀'
     sent = sqs.client.send_message(QueueUrl=queue, MessageBody=body, MessageAttributes=EVERY_TYPE)
@@ -43,7 +43,7 @@ def test_a_message_comes_out_as_it_went_in(sqs: Sqs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "shown"),
+    ("requested", "returned"),
     [
         (["All"], set(EVERY_TYPE)),
         ([".*"], set(EVERY_TYPE)),
@@ -53,39 +53,39 @@ def test_a_message_comes_out_as_it_went_in(sqs: Sqs) -> None:
         ([], set()),
     ],
 )
-def test_only_the_attributes_asked_for_are_shown(
-    sqs: Sqs, asked: list[str], shown: set[str]
+def test_only_the_requested_attributes_are_returned(
+    sqs: Sqs, requested: list[str], returned: set[str]
 ) -> None:
     queue = sqs.queue()
     sqs.client.send_message(QueueUrl=queue, MessageBody="x", MessageAttributes=EVERY_TYPE)
-    [message] = sqs.receive(queue, MessageAttributeNames=asked)
-    assert set(message.get("MessageAttributes", {})) == shown
-    assert ("MD5OfMessageAttributes" in message) is bool(shown)
+    [message] = sqs.receive(queue, MessageAttributeNames=requested)
+    assert set(message.get("MessageAttributes", {})) == returned
+    assert ("MD5OfMessageAttributes" in message) is bool(returned)
 
 
-def test_sqs_tells_what_it_knows_of_a_message(sqs: Sqs) -> None:
+def test_system_attributes_follow_the_receives(sqs: Sqs) -> None:
     queue = sqs.queue()
     sqs.client.send_message(QueueUrl=queue, MessageBody="x")
     [first] = sqs.receive(queue, VisibilityTimeout=0)
     [second] = sqs.receive(queue, WaitTimeSeconds=2)
-    known, later = first["Attributes"], second["Attributes"]
-    assert known["ApproximateReceiveCount"] == "1"
+    earlier, later = first["Attributes"], second["Attributes"]
+    assert earlier["ApproximateReceiveCount"] == "1"
     assert later["ApproximateReceiveCount"] == "2"
-    assert later["SentTimestamp"] == known["SentTimestamp"]
-    first_received = known["ApproximateFirstReceiveTimestamp"]
+    assert later["SentTimestamp"] == earlier["SentTimestamp"]
+    first_received = earlier["ApproximateFirstReceiveTimestamp"]
     assert later["ApproximateFirstReceiveTimestamp"] == first_received
-    assert int(first_received) >= int(known["SentTimestamp"])
+    assert int(first_received) >= int(earlier["SentTimestamp"])
     assert first["ReceiptHandle"] != second["ReceiptHandle"]
 
 
-def test_system_attributes_can_be_asked_for_by_their_old_name(sqs: Sqs) -> None:
+def test_system_attributes_can_be_requested_by_the_old_parameter(sqs: Sqs) -> None:
     queue = sqs.queue()
     sqs.client.send_message(QueueUrl=queue, MessageBody="x")
     [message] = sqs.receive(queue, MessageSystemAttributeNames=[], AttributeNames=["SentTimestamp"])
     assert set(message["Attributes"]) == {"SentTimestamp"}
 
 
-def test_a_trace_header_travels_beside_the_attributes(sqs: Sqs) -> None:
+def test_a_trace_header_is_not_a_message_attribute(sqs: Sqs) -> None:
     queue = sqs.queue()
     header = {"AWSTraceHeader": text("Root=1-5759e988-bd862e3fe1be46a994272793")}
     sqs.client.send_message(QueueUrl=queue, MessageBody="x", MessageSystemAttributes=header)
@@ -95,7 +95,7 @@ def test_a_trace_header_travels_beside_the_attributes(sqs: Sqs) -> None:
 
 
 @pytest.mark.differs(moto="drops the trace header of a batch")
-def test_a_trace_header_travels_in_a_batch(sqs: Sqs) -> None:
+def test_a_trace_header_is_kept_in_a_batch(sqs: Sqs) -> None:
     queue = sqs.queue()
     entry = {
         "Id": "0",
@@ -127,7 +127,7 @@ def test_a_message_in_flight_is_hidden_until_it_is_released(sqs: Sqs) -> None:
     assert again["MessageId"] == message["MessageId"]
 
 
-def test_a_lease_that_runs_out_gives_the_message_to_a_long_poll(sqs: Sqs) -> None:
+def test_a_long_poll_receives_a_message_whose_visibility_timeout_ends(sqs: Sqs) -> None:
     queue = sqs.queue(VisibilityTimeout="1")
     sqs.client.send_message(QueueUrl=queue, MessageBody="x")
     [message] = sqs.receive(queue)
@@ -135,7 +135,7 @@ def test_a_lease_that_runs_out_gives_the_message_to_a_long_poll(sqs: Sqs) -> Non
     assert again["MessageId"] == message["MessageId"]
 
 
-def test_a_delayed_message_reaches_a_long_poll(sqs: Sqs) -> None:
+def test_a_long_poll_receives_a_delayed_message(sqs: Sqs) -> None:
     queue = sqs.queue()
     sqs.client.send_message(QueueUrl=queue, MessageBody="x", DelaySeconds=1)
     assert sqs.receive(queue) == []
@@ -144,7 +144,7 @@ def test_a_delayed_message_reaches_a_long_poll(sqs: Sqs) -> None:
     assert message["Body"] == "x"
 
 
-def test_a_long_poll_gets_what_is_sent_while_it_waits(sqs: Sqs) -> None:
+def test_a_long_poll_receives_what_is_sent_while_it_waits(sqs: Sqs) -> None:
     queue = sqs.queue()
     got: list[dict[str, Any]] = []
     poll = threading.Thread(target=lambda: got.extend(sqs.receive(queue, WaitTimeSeconds=10)))
@@ -164,8 +164,8 @@ def test_a_deleted_message_is_gone_and_may_be_deleted_again(sqs: Sqs) -> None:
     assert sqs.attribute(queue, "ApproximateNumberOfMessagesNotVisible") == "0"
 
 
-@pytest.mark.differs(moto="really deletes with a stale handle")
-def test_a_stale_handle_deletes_nothing_and_says_nothing(sqs: Sqs) -> None:
+@pytest.mark.differs(moto="deletes the message with a stale handle")
+def test_a_stale_handle_deletes_nothing_and_reports_success(sqs: Sqs) -> None:
     queue = sqs.queue()
     sqs.client.send_message(QueueUrl=queue, MessageBody="x")
     [first] = sqs.receive(queue, VisibilityTimeout=0)
@@ -176,7 +176,7 @@ def test_a_stale_handle_deletes_nothing_and_says_nothing(sqs: Sqs) -> None:
     assert sqs.attribute(queue, "ApproximateNumberOfMessagesNotVisible") == "0"
 
 
-def test_a_handle_that_is_none_is_refused(sqs: Sqs) -> None:
+def test_an_invalid_handle_is_refused(sqs: Sqs) -> None:
     queue = sqs.queue()
     parameters = {"QueueUrl": queue, "ReceiptHandle": "bm9uZQ=="}
     assert refusal(sqs.client.delete_message, **parameters) == "ReceiptHandleIsInvalid"
@@ -184,7 +184,7 @@ def test_a_handle_that_is_none_is_refused(sqs: Sqs) -> None:
     assert refusal(change, VisibilityTimeout=1, **parameters) == "ReceiptHandleIsInvalid"
 
 
-def test_a_body_may_fill_a_megabyte_and_no_more(sqs: Sqs) -> None:
+def test_a_body_may_have_one_megabyte_and_no_more(sqs: Sqs) -> None:
     queue = sqs.queue()
     sqs.client.send_message(QueueUrl=queue, MessageBody="x" * MEGABYTE)
     [message] = sqs.receive(queue)
@@ -194,21 +194,21 @@ def test_a_body_may_fill_a_megabyte_and_no_more(sqs: Sqs) -> None:
     assert refused == "InvalidParameterValue"
 
 
-@pytest.mark.differs(moto="counts the body alone in a single send")
+@pytest.mark.differs(moto="counts only the body in a single send")
 def test_attributes_count_towards_the_megabyte(sqs: Sqs) -> None:
     queue = sqs.queue()
     attributes = {"name": text("value")}
-    room = MEGABYTE - len("name" + "String" + "value")
+    space = MEGABYTE - len("name" + "String" + "value")
     send = sqs.client.send_message
-    send(QueueUrl=queue, MessageBody="x" * room, MessageAttributes=attributes)
+    send(QueueUrl=queue, MessageBody="x" * space, MessageAttributes=attributes)
     [message] = sqs.receive(queue)
-    assert len(message["Body"]) == room
-    too_long = {"MessageBody": "x" * (room + 1), "MessageAttributes": attributes}
+    assert len(message["Body"]) == space
+    too_long = {"MessageBody": "x" * (space + 1), "MessageAttributes": attributes}
     assert refusal(send, QueueUrl=queue, **too_long) == "InvalidParameterValue"
 
 
 @pytest.mark.differs(moto="accepts control characters")
-def test_a_character_outside_xml_is_refused(sqs: Sqs) -> None:
+def test_a_character_that_xml_does_not_allow_is_refused(sqs: Sqs) -> None:
     queue = sqs.queue()
     send = sqs.client.send_message
     assert refusal(send, QueueUrl=queue, MessageBody="a\x00b") == "InvalidMessageContents"
@@ -236,9 +236,7 @@ def test_an_eleventh_attribute_is_refused(sqs: Sqs) -> None:
         ("none", {"DataType": "", "StringValue": "v"}),
     ],
 )
-def test_an_attribute_that_sqs_does_not_know_is_refused(
-    sqs: Sqs, name: str, value: dict[str, str]
-) -> None:
+def test_an_invalid_attribute_is_refused(sqs: Sqs, name: str, value: dict[str, str]) -> None:
     queue = sqs.queue()
     send = sqs.client.send_message
     refused = refusal(send, QueueUrl=queue, MessageBody="x", MessageAttributes={name: value})
@@ -248,13 +246,15 @@ def test_an_attribute_that_sqs_does_not_know_is_refused(
 @pytest.mark.parametrize(
     "options", [{"MaxNumberOfMessages": 11}, {"MaxNumberOfMessages": 0}, {"WaitTimeSeconds": 21}]
 )
-def test_a_receive_out_of_range_is_refused(sqs: Sqs, options: dict[str, int]) -> None:
+def test_a_receive_with_a_parameter_out_of_range_is_refused(
+    sqs: Sqs, options: dict[str, int]
+) -> None:
     queue = sqs.queue()
     refused = refusal(sqs.client.receive_message, QueueUrl=queue, **options)
     assert refused == "InvalidParameterValue"
 
 
-def test_a_queue_that_is_not_there_has_two_names_for_it(sqs: Sqs) -> None:
+def test_a_missing_queue_is_reported_with_both_codes(sqs: Sqs) -> None:
     url = f"{sqs.queue()}-not"
     with pytest.raises(sqs.client.exceptions.QueueDoesNotExist) as caught:
         sqs.client.send_message(QueueUrl=url, MessageBody="x")

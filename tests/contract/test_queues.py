@@ -1,4 +1,4 @@
-"""Queues themselves: made, found, listed, configured, tagged, purged, deleted."""
+"""Creating, finding, listing, configuring, tagging, purging and deleting queues."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ DEFAULTS = {
 }
 
 
-def test_a_queue_has_the_defaults_of_the_service(sqs: Sqs) -> None:
+def test_a_queue_has_the_default_attributes(sqs: Sqs) -> None:
     found = sqs.client.get_queue_attributes(QueueUrl=sqs.queue(), AttributeNames=["All"])
     assert DEFAULTS.items() <= found["Attributes"].items()
     assert "RedrivePolicy" not in found["Attributes"]
 
 
-def test_a_queue_is_made_once(sqs: Sqs) -> None:
+def test_creating_a_queue_is_idempotent_for_equal_attributes(sqs: Sqs) -> None:
     name = f"q-{uuid.uuid4().hex}"
     attributes = {"VisibilityTimeout": "60"}
     first = sqs.client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
@@ -41,7 +41,7 @@ def test_a_queue_is_made_once(sqs: Sqs) -> None:
     [
         "a b",
         "x" * 81,
-        pytest.param("a.fifo", marks=pytest.mark.differs(moto="makes a FIFO queue of it")),
+        pytest.param("a.fifo", marks=pytest.mark.differs(moto="creates a FIFO queue")),
     ],
 )
 def test_a_bad_name_is_refused(sqs: Sqs, name: str) -> None:
@@ -88,7 +88,7 @@ def test_a_deleted_queue_is_gone(sqs: Sqs) -> None:
         sqs.client.get_queue_url(QueueName=queue.rpartition("/")[2])
 
 
-def test_a_purge_takes_everything_once_a_minute(sqs: Sqs) -> None:
+def test_a_purge_deletes_everything_once_a_minute(sqs: Sqs) -> None:
     queue = sqs.queue()
     for body in "ab":
         sqs.client.send_message(QueueUrl=queue, MessageBody=body)
@@ -99,7 +99,7 @@ def test_a_purge_takes_everything_once_a_minute(sqs: Sqs) -> None:
         sqs.client.purge_queue(QueueUrl=queue)
 
 
-def test_tags_are_kept(sqs: Sqs) -> None:
+def test_tags_can_be_set_added_and_removed(sqs: Sqs) -> None:
     created = sqs.client.create_queue(QueueName=f"q-{uuid.uuid4().hex}", tags={"a": "1"})
     queue = created["QueueUrl"]
     sqs.client.tag_queue(QueueUrl=queue, Tags={"b": "2"})
@@ -108,7 +108,7 @@ def test_tags_are_kept(sqs: Sqs) -> None:
     assert sqs.client.list_queue_tags(QueueUrl=queue)["Tags"] == {"b": "2"}
 
 
-def test_permissions_are_statements_of_the_policy(sqs: Sqs) -> None:
+def test_permissions_are_statements_in_the_policy(sqs: Sqs) -> None:
     queue = sqs.queue()
     sqs.client.add_permission(
         QueueUrl=queue, Label="l", AWSAccountIds=["111111111111"], Actions=["SendMessage"]

@@ -7,7 +7,7 @@ import asyncio
 from relay.local.clock import ManualClock, SystemClock
 
 
-async def test_sleepers_wake_in_the_order_of_their_time() -> None:
+async def test_sleepers_wake_in_the_order_of_their_due_times() -> None:
     clock, woken = ManualClock(now=100.0), []
 
     async def sleep(seconds: float) -> None:
@@ -23,7 +23,7 @@ async def test_sleepers_wake_in_the_order_of_their_time() -> None:
     tasks[3].cancel()
 
 
-async def test_a_cancelled_sleeper_counts_no_more() -> None:
+async def test_a_cancelled_sleeper_is_not_counted() -> None:
     clock = ManualClock()
     task = asyncio.create_task(clock.sleep(5))
     await clock.until_asleep()
@@ -33,7 +33,7 @@ async def test_a_cancelled_sleeper_counts_no_more() -> None:
     clock.advance(10)
 
 
-async def test_no_time_passes_at_once_on_either_clock() -> None:
+async def test_a_sleep_of_zero_returns_at_once_on_either_clock() -> None:
     for clock in (ManualClock(), SystemClock()):
         before = clock.time()
         await clock.sleep(0)

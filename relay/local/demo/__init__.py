@@ -1,1 +1,1 @@
-"""The demonstration: real traffic through the whole relay, and a judge who balances the books."""
+"""The demo: traffic through the whole relay with faults, and a reconciliation of the result."""

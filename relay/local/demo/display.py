@@ -1,4 +1,4 @@
-"""What a person sees of the demonstration: its progress, and the books at the end."""
+"""The terminal output of the demo: progress while it runs, and the result tables at the end."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from rich.table import Table
 
 from relay.local.demo.reconciliation import Reconciliation
 
+_MOST_VIOLATIONS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far it is: messages published of all, events accepted, dead letters, still queued."""
+    """Messages published, of how many; events accepted; dead letters; messages still queued."""
 
     published: int
     messages: int
@@ -30,7 +32,7 @@ class Progress:
 
 
 class Display:
-    """Prints to `console`: a line that is redrawn on a terminal, a line a second elsewhere."""
+    """Prints to `console`. Progress is one line, redrawn on a terminal, else a line per second."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._console = console
@@ -40,16 +42,16 @@ class Display:
 
     @property
     def seconds(self) -> float:
-        """Since the show began."""
+        """Seconds since this display was created."""
         return self._clock() - self._start
 
     def say(self, sentence: str) -> None:
-        """Something happened."""
+        """Print a line that stays."""
         self._clear()
         self._console.print(f"{self.seconds:5.1f} s  {sentence}", highlight=False, soft_wrap=True)
 
     def progress(self, progress: Progress) -> None:
-        """It goes on; called as often as one likes."""
+        """Show the progress. May be called at any rate."""
         if self._console.is_terminal:
             self._console.print(f"{self.seconds:5.1f} s  {progress}", end="\r", highlight=False)
         elif self.seconds - self._printed >= 1:
@@ -58,15 +60,15 @@ class Display:
                 f"{self.seconds:5.1f} s  {progress}", highlight=False, soft_wrap=True
             )
 
-    def result(self, balance: Reconciliation) -> None:
-        """The tables at the end."""
+    def result(self, found: Reconciliation) -> None:
+        """Print the tables at the end, and the first unexplained findings."""
         self._clear()
-        self._console.print(_counted("Published", "kind", sorted(balance.kinds.items())))
-        self._console.print(_counted("Dead letters", "code", sorted(balance.codes.items())))
-        self._console.print(_books(balance))
-        for complaint in balance.unexplained[:20]:
+        self._console.print(_counts("Published", "kind", sorted(found.kinds.items())))
+        self._console.print(_counts("Dead letters", "code", sorted(found.codes.items())))
+        self._console.print(_reconciliation(found))
+        for violation in found.unexplained[:_MOST_VIOLATIONS]:
             self._console.print(
-                f"[bold red]unexplained[/] {complaint}", highlight=False, soft_wrap=True
+                f"[bold red]unexplained[/] {violation}", highlight=False, soft_wrap=True
             )
 
     def _clear(self) -> None:
@@ -74,31 +76,31 @@ class Display:
             self._console.print(" " * (self._console.width - 1), end="\r")
 
 
-def _counted(title: str, of: str, rows: Iterable[tuple[str, int]]) -> Table:
+def _counts(title: str, column: str, rows: Iterable[tuple[str, int]]) -> Table:
     table = Table(title=title, title_justify="left")
-    table.add_column(of)
+    table.add_column(column)
     table.add_column("count", justify="right")
     for name, count in rows:
         table.add_row(name, f"{count:,}")
     return table
 
 
-def _books(balance: Reconciliation) -> Table:
-    table = Table(title="The books, in events by id", title_justify="left")
+def _reconciliation(found: Reconciliation) -> Table:
+    table = Table(title="Reconciliation, in events by id", title_justify="left")
     table.add_column("record")
     table.add_column("events", justify="right")
     rows = [
-        ("published, repeats included", balance.published, False),
-        ("different events", balance.unique, False),
-        ("accepted under one id", balance.ran, False),
-        ("in the dead-letter queue with a reason", balance.dead_lettered, False),
-        ("lost", balance.lost, balance.lost > 0),
-        ("run twice by a function", balance.ran_twice, balance.ran_twice > 0),
-        ("left in the queue", balance.in_queue, balance.in_queue > 0),
+        ("published, repeats included", found.published, False),
+        ("different events", found.unique, False),
+        ("accepted under one id", found.ran, False),
+        ("in the dead-letter queue with a reason", found.dead_lettered, False),
+        ("lost", found.lost, found.lost > 0),
+        ("run twice by a function", found.ran_twice, found.ran_twice > 0),
+        ("left in the queue", found.in_queue, found.in_queue > 0),
     ]
-    wrong_order = balance.out_of_order
-    if wrong_order is not None:
-        rows.append(("accepted out of their group's order", wrong_order, wrong_order > 0))
+    out_of_order = found.out_of_order
+    if out_of_order is not None:
+        rows.append(("accepted out of order within their group", out_of_order, out_of_order > 0))
     for name, count, wrong in rows:
         table.add_row(name, f"{count:,}", style="bold red" if wrong else None)
     return table

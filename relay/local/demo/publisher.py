@@ -1,4 +1,4 @@
-"""Publishes the script over the wire and keeps the producer's own record of it."""
+"""The demo's publisher: generates the traffic, sends it, and records what was published."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 from relay.local.demo.reconciliation import Published
 from relay.local.demo.samples import (
-    HONEST,
-    LISTENED,
-    PUSHED,
-    Sample,
+    EVENT_NAMES,
+    VALID,
+    VALID_IN_PUSH_MODE,
+    MakeMessage,
     SampleMessage,
-    half_bad,
-    plain,
+    array_with_poison,
+    event_with_id,
     poison,
-    setup_notice,
+    s3_test_event,
 )
 
 POISON_SHARE = 0.06
@@ -26,41 +26,43 @@ REPEAT_SHARE = 0.05
 HALF_BAD_SHARE = 0.01
 GROUPS = 40
 
-
-def traffic(messages: int, seed: int, *, pushed: bool) -> list[SampleMessage]:
-    """So many messages to publish, in order; the same for the same seed."""
-    chance = random.Random(seed)  # noqa: S311 - a script to replay, not a secret
-    honest = PUSHED if pushed else HONEST
-    script = [_mixed(chance, number, honest) for number in range(messages)]
-    return [replace(p, group=f"group-{chance.randrange(GROUPS)}") for p in script]
-
-
-def _mixed(chance: random.Random, number: int, honest: Sequence[Sample]) -> SampleMessage:
-    draw = chance.random()
-    if number == 0:
-        return setup_notice("", number)
-    if draw < POISON_SHARE:
-        return poison(number)
-    if draw < POISON_SHARE + REPEAT_SHARE:
-        return _repeat(chance, number)
-    if draw < POISON_SHARE + REPEAT_SHARE + HALF_BAD_SHARE:
-        return half_bad(number)
-    return chance.choice(honest)(chance.choice(LISTENED), number)
-
-
-def _repeat(chance: random.Random, number: int) -> SampleMessage:
-    """A producer that heard no answer and published an earlier event again, under its id."""
-    again = plain(chance.choice(LISTENED), chance.randrange(max(1, number)))
-    return replace(again, kind="repeated by its producer")
-
-
 BATCH = 10
 BATCH_BYTES = 1_000_000
 SENDERS = 4
 
 
+def traffic(messages: int, seed: int, *, pushed: bool) -> list[SampleMessage]:
+    """This many messages to publish, in order; the same for the same seed.
+
+    `pushed` adds periodic tasks, which exist only in push mode.
+    """
+    chance = random.Random(seed)  # noqa: S311 - reproducible traffic, no secret
+    valid = VALID_IN_PUSH_MODE if pushed else VALID
+    script = [_mixed(chance, number, valid) for number in range(messages)]
+    return [replace(p, group=f"group-{chance.randrange(GROUPS)}") for p in script]
+
+
+def _mixed(chance: random.Random, number: int, valid: Sequence[MakeMessage]) -> SampleMessage:
+    draw = chance.random()
+    if number == 0:
+        return s3_test_event("", number)
+    if draw < POISON_SHARE:
+        return poison(number)
+    if draw < POISON_SHARE + REPEAT_SHARE:
+        return _repeat(chance, number)
+    if draw < POISON_SHARE + REPEAT_SHARE + HALF_BAD_SHARE:
+        return array_with_poison(number)
+    return chance.choice(valid)(chance.choice(EVENT_NAMES), number)
+
+
+def _repeat(chance: random.Random, number: int) -> SampleMessage:
+    """A producer that got no answer and published an earlier event again, under the same id."""
+    again = event_with_id(chance.choice(EVENT_NAMES), chance.randrange(max(1, number)))
+    return replace(again, kind="repeated by its producer")
+
+
 class Publisher:
-    """Sends publications in batches; `done` counts the messages that SQS has accepted."""
+    """Sends messages in batches and records them; `done` counts those that SQS has accepted."""
 
     def __init__(self, client: Any, queue_url: str, *, fifo: bool) -> None:
         self._client = client
@@ -70,11 +72,11 @@ class Publisher:
         self.done = 0
 
     async def publish(self, script: Sequence[SampleMessage]) -> None:
-        """Publish all of it, a few batches at a time; in order on a FIFO queue."""
-        gate = asyncio.Semaphore(1 if self._fifo else SENDERS)
+        """Publish all messages, a few batches at a time; in order on a FIFO queue."""
+        slots = asyncio.Semaphore(1 if self._fifo else SENDERS)
 
         async def send(batch: Sequence[tuple[int, SampleMessage]]) -> None:
-            async with gate:
+            async with slots:
                 await self._send(batch)
 
         async with asyncio.TaskGroup() as group:
@@ -90,30 +92,30 @@ class Publisher:
             self.record.add(by_number[int(sent["Id"])], sent["MessageId"])
         self.done += len(batch)
 
-    def _entry(self, number: int, publication: SampleMessage) -> dict[str, Any]:
-        entry: dict[str, Any] = {"Id": str(number), "MessageBody": publication.body}
-        if publication.attributes:
+    def _entry(self, number: int, message: SampleMessage) -> dict[str, Any]:
+        entry: dict[str, Any] = {"Id": str(number), "MessageBody": message.body}
+        if message.attributes:
             entry["MessageAttributes"] = {
                 name: {"DataType": "String", "StringValue": value}
-                for name, value in publication.attributes.items()
+                for name, value in message.attributes.items()
             }
         if self._fifo:
             entry |= {
-                "MessageGroupId": publication.group,
-                "MessageDeduplicationId": f"publication-{number}",
+                "MessageGroupId": message.group,
+                "MessageDeduplicationId": f"message-{number}",
             }
         return entry
 
 
 def _batches(script: Sequence[SampleMessage]) -> list[list[tuple[int, SampleMessage]]]:
-    """In tens, and fewer where the bodies would be too many bytes."""
+    """Batches of up to ten messages and `BATCH_BYTES` of bodies, numbered."""
     batches: list[list[tuple[int, SampleMessage]]] = [[]]
     size = 0
-    for number, publication in enumerate(script):
-        length = len(publication.body.encode())
+    for number, message in enumerate(script):
+        length = len(message.body.encode())
         if len(batches[-1]) == BATCH or size + length > BATCH_BYTES:
             batches.append([])
             size = 0
-        batches[-1].append((number, publication))
+        batches[-1].append((number, message))
         size += length
     return batches

@@ -1,4 +1,4 @@
-"""The books: what was published, what ran, and what lies in the dead-letter queue, by event id."""
+"""Reconciles what was published with what ran and what was dead-lettered, by event id."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from relay.model.origin import ATTRIBUTE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciliation:
-    """The reconciled books. Counts are of events by id, except `published`, which counts each copy.
+    """The result. Counts are of events by id, except `published`, which counts each copy.
 
-    `unexplained` are sentences, one for each thing that the promise does not allow. `out_of_order`
-    is None where no order was promised.
+    `unexplained` has a sentence for each finding that the delivery guarantee does not allow.
+    `out_of_order` is None if no order was guaranteed.
     """
 
     published: int
@@ -36,7 +36,7 @@ class Reconciliation:
 
     @property
     def consistent(self) -> bool:
-        """Whether every event is where it belongs, once."""
+        """Whether every event either ran once or was dead-lettered, as expected."""
         return (
             not (self.lost or self.ran_twice or self.in_queue or self.out_of_order)
             and not self.unexplained
@@ -44,7 +44,7 @@ class Reconciliation:
         )
 
     def summary(self, seconds: float) -> str:
-        """One line of JSON for machines."""
+        """One line of JSON."""
         names = ("published", "unique", "ran", "dead_lettered", "lost", "ran_twice", "in_queue")
         counts = {name: getattr(self, name) for name in names}
         return json.dumps({**counts, "seconds": round(seconds, 1)})
@@ -52,21 +52,25 @@ class Reconciliation:
 
 @dataclass(slots=True)
 class Published:
-    """The publisher's own record: which ids must run and which must die. Nobody else writes it."""
+    """The publisher's record: the ids that must run, and those that must be dead-lettered.
+
+    `runs` counts the copies of each id, `rejected` has the expected code. Only the publisher writes
+    here.
+    """
 
     runs: Counter[str] = field(default_factory=Counter)
     rejected: dict[str, str] = field(default_factory=dict)
     kinds: Counter[str] = field(default_factory=Counter)
     groups: dict[str, list[list[str]]] = field(default_factory=dict)
 
-    def add(self, publication: SampleMessage, message_id: str) -> None:
+    def add(self, message: SampleMessage, message_id: str) -> None:
         """Record a message that SQS has accepted under this id."""
-        self.kinds[publication.kind] += 1
-        ids = [name(message_id) for name in publication.runs]
+        self.kinds[message.kind] += 1
+        ids = [name(message_id) for name in message.runs]
         self.runs.update(ids)
-        self.groups.setdefault(publication.group or "", []).append(ids)
-        for name in publication.rejected:
-            self.rejected[name(message_id)] = publication.code or ""
+        self.groups.setdefault(message.group or "", []).append(ids)
+        for name in message.rejected:
+            self.rejected[name(message_id)] = message.code or ""
 
     @property
     def unique(self) -> set[str]:
@@ -84,40 +88,43 @@ def reconcile(
     *,
     ordered: bool = False,
 ) -> Reconciliation:
-    """Hold three independent records against each other, and each group's order if `ordered`."""
+    """Compare three independent records: published, run, dead-lettered.
+
+    With `ordered`, also check the order within each message group.
+    """
     stored = list(stored)
     accepted = {event.id: event.name for event in stored}
-    letters = dict(_dead_ids(dead))
-    ran, died = set(accepted), set(letters)
-    complaints = [
+    dead_codes = dict(_dead_events(dead))
+    ran, rejected = set(accepted), set(dead_codes)
+    violations = [
         *(f"{i} was accepted and never published" for i in ran - published.unique),
         *(f"{i} is poison and was accepted" for i in ran & set(published.rejected)),
-        *(f"{i} was accepted and is a dead letter too" for i in ran & died),
-        *(f"{i} is a dead letter for {letters[i]}" for i in died & set(published.runs)),
-        *_wrong_codes(published, letters),
+        *(f"{i} was accepted and is a dead letter too" for i in ran & rejected),
+        *(f"{i} is a dead letter for {dead_codes[i]}" for i in rejected & set(published.runs)),
+        *_wrong_codes(published, dead_codes),
     ]
     return Reconciliation(
         published=published.runs.total() + len(published.rejected),
         unique=len(published.unique),
         ran=len(ran & published.unique),
-        dead_lettered=len(died & published.unique),
-        lost=len(published.unique - ran - died) + _never_ran(accepted, runs, functions),
+        dead_lettered=len(rejected & published.unique),
+        lost=len(published.unique - ran - rejected) + _never_ran(accepted, runs, functions),
         ran_twice=_ran_twice(runs, functions),
         in_queue=in_queue,
         out_of_order=_out_of_order(published, stored) if ordered else None,
-        codes=Counter(letters.values()),
+        codes=Counter(dead_codes.values()),
         kinds=published.kinds,
-        unexplained=tuple(sorted(complaints)),
+        unexplained=tuple(sorted(violations)),
     )
 
 
-def _dead_ids(dead: Iterable[Stored]) -> Iterator[tuple[str, str]]:
-    """The event ids in the dead-letter queue with their codes, read without the relay's help."""
-    for letter in dead:
-        packed = letter.attributes.get(ATTRIBUTE)
-        past = json.loads(packed.string_value or "{}") if packed else {}
-        base, code = past.get("id", letter.message_id), past.get("code", "moved-by-sqs")
-        positions = past.get("pending")
+def _dead_events(dead: Iterable[Stored]) -> Iterator[tuple[str, str]]:
+    """The event ids in the dead-letter queue with their codes, read without the relay's code."""
+    for message in dead:
+        packed = message.attributes.get(ATTRIBUTE)
+        origin = json.loads(packed.string_value or "{}") if packed else {}
+        base, code = origin.get("id", message.message_id), origin.get("code", "moved-by-sqs")
+        positions = origin.get("pending")
         yield from (
             ((base, code),)
             if positions is None
@@ -125,9 +132,9 @@ def _dead_ids(dead: Iterable[Stored]) -> Iterator[tuple[str, str]]:
         )
 
 
-def _wrong_codes(published: Published, letters: Mapping[str, str]) -> Iterator[str]:
+def _wrong_codes(published: Published, dead_codes: Mapping[str, str]) -> Iterator[str]:
     for event_id, code in published.rejected.items():
-        found = letters.get(event_id)
+        found = dead_codes.get(event_id)
         if found is not None and found != code:
             yield f"{event_id} was rejected as {found}, not as {code}"
 
@@ -135,7 +142,7 @@ def _wrong_codes(published: Published, letters: Mapping[str, str]) -> Iterator[s
 def _never_ran(
     accepted: Mapping[str, str], runs: Iterable[Run], functions: Iterable[Function]
 ) -> int:
-    """Accepted events that a function listened to and never ran."""
+    """Accepted events, by function, that the function listens to and never ran."""
     done = {(run.function, run.event_id) for run in runs}
     return sum(
         (function.name, event_id) not in done
@@ -146,25 +153,26 @@ def _never_ran(
 
 
 def _ran_twice(runs: Iterable[Run], functions: Iterable[Function]) -> int:
-    """Functions that ran an id again; those that ignore ids are not promised anything."""
-    promised = {function.name for function in functions if not function.batched}
-    times = Counter((run.function, run.event_id) for run in runs if run.function in promised)
+    """Repeated runs of an id by one function. Batched functions ignore ids and do not count."""
+    deduplicating = {function.name for function in functions if not function.batched}
+    times = Counter((run.function, run.event_id) for run in runs if run.function in deduplicating)
     return sum(count - 1 for count in times.values())
 
 
 def _out_of_order(published: Published, stored: Iterable[StoredEvent]) -> int:
-    """Messages of which an event was accepted before one of the message before, in their group.
+    """Messages with an event that was accepted before an event of the group's previous message.
 
-    What counts is each id's first acceptance. An id that was published twice belongs to no group,
-    and the events of one message have no order among themselves.
+    Only the first acceptance of each id counts. An id that was published twice is left out, and the
+    events of one message have no order among themselves.
     """
     first: dict[str, int] = {}
     for position, event in enumerate(stored):
         first.setdefault(event.id, position)
     wrong = 0
     for messages in published.groups.values():
-        places = [
+        positions = [
             [first[i] for i in ids if published.runs[i] == 1 and i in first] for ids in messages
         ]
-        wrong += sum(min(later) < max(earlier) for earlier, later in pairwise(filter(None, places)))
+        accepted = filter(None, positions)
+        wrong += sum(min(later) < max(earlier) for earlier, later in pairwise(accepted))
     return wrong

@@ -1,4 +1,4 @@
-"""One message of each envelope, numbered, around an event that a function may listen to."""
+"""Sample messages of the demo: every envelope, and every kind of poison."""
 
 from __future__ import annotations
 
@@ -7,45 +7,51 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-Naming = Callable[[str], str]
-"""Gives an event's id from the MessageId that SQS gave its message."""
+IdRule = Callable[[str], str]
+"""Returns an event's expected id, given the MessageId of its message."""
 
 
-def fixed_id(event_id: str) -> Naming:
-    """An id that the body itself names, whatever message it travels in."""
+def fixed_id(event_id: str) -> IdRule:
+    """An id that the body contains."""
     return lambda _message_id: event_id
 
 
-def message_id_plus(suffix: str = "") -> Naming:
-    """An id that follows from the message."""
+def message_id_plus(suffix: str = "") -> IdRule:
+    """An id derived from the MessageId."""
     return lambda message_id: message_id + suffix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleMessage:
-    """One message to publish. Every event of it is in `runs` or in `dies`, by its naming.
+    """One message to publish.
 
-    `code` is the expected reason of the dead letter. `kind` is for the table that people read.
+    Attributes:
+        kind: its row in the table of what was published.
+        runs: the ids of its events that must run.
+        rejected: the ids of its events that must be dead-lettered.
+        code: the expected reason code of the dead letter.
+        group: its message group on a FIFO queue.
+        attributes: String attributes.
     """
 
     kind: str
     body: str
-    runs: tuple[Naming, ...] = ()
-    rejected: tuple[Naming, ...] = ()
+    runs: tuple[IdRule, ...] = ()
+    rejected: tuple[IdRule, ...] = ()
     code: str | None = None
     group: str | None = None
     attributes: dict[str, str] = field(default_factory=dict)
 
 
-Sample: TypeAlias = Callable[[str, int], SampleMessage]
-"""Makes the message with this event name and number."""
+MakeMessage: TypeAlias = Callable[[str, int], SampleMessage]
+"""Makes a message with this event name and number."""
 
-LISTENED = ("demo/unheard", "demo/heard", "demo/popular")
-"""Event names that none, one and three functions listen to."""
+EVENT_NAMES = ("demo/none", "demo/one", "demo/three")
+"""Named after the number of functions that listen to each."""
 
 SENT = "2026-03-04T05:06:07Z"
 _ODD = '{ "big": 9007199254740993, "price": 1.10, "z": "\\u00e9\\/", "a": [] }'
-"""Data that reformatting would change: it must arrive byte for byte."""
+"""Data that reformatting would change; it must arrive byte for byte."""
 
 
 def _event(name: str, number: int, *, event_id: str | None) -> str:
@@ -53,28 +59,28 @@ def _event(name: str, number: int, *, event_id: str | None) -> str:
     return f'{{{named}"name": "{name}", "data": {{"n": {number}, "odd": {_ODD}}}}}'
 
 
-def plain(name: str, number: int) -> SampleMessage:
-    """An event that its producer named."""
+def event_with_id(name: str, number: int) -> SampleMessage:
+    """An event with an id."""
     event_id = f"order-{number}"
     return SampleMessage(
         kind="event", body=_event(name, number, event_id=event_id), runs=(fixed_id(event_id),)
     )
 
 
-def unnamed(name: str, number: int) -> SampleMessage:
-    """An event without an id: it gets the message's."""
+def event_without_id(name: str, number: int) -> SampleMessage:
+    """An event without an id: it gets the MessageId."""
     body = _event(name, number, event_id=None)
     return SampleMessage(kind="event without id", body=body, runs=(message_id_plus(),))
 
 
 def array(name: str, number: int) -> SampleMessage:
-    """Three events in one message, one with an id of its own."""
+    """Three events in one message, one of them with an id."""
     events = [_event(name, number, event_id=i) for i in (None, f"line-{number}", None)]
     runs = (message_id_plus(".0"), fixed_id(f"line-{number}"), message_id_plus(".2"))
     return SampleMessage(kind="array", body=f"[{', '.join(events)}]", runs=runs)
 
 
-def notification(name: str, number: int) -> SampleMessage:
+def sns_notification(name: str, number: int) -> SampleMessage:
     """An SNS notification around an event."""
     message_id = f"5f3c1d2e-0000-4000-8000-{number:012d}"
     body = {
@@ -91,7 +97,7 @@ def notification(name: str, number: int) -> SampleMessage:
     return SampleMessage(kind="SNS", body=json.dumps(body), runs=(fixed_id(message_id),))
 
 
-def bus(name: str, number: int) -> SampleMessage:
+def eventbridge_event(name: str, number: int) -> SampleMessage:
     """An EventBridge event."""
     event_id = f"7bf73129-1428-4cd3-a780-{number:012d}"
     body = {
@@ -108,8 +114,8 @@ def bus(name: str, number: int) -> SampleMessage:
     return SampleMessage(kind="EventBridge", body=json.dumps(body), runs=(fixed_id(event_id),))
 
 
-def cloud(name: str, number: int) -> SampleMessage:
-    """A CloudEvents event in structured JSON; its id is its source and its id."""
+def cloudevent(name: str, number: int) -> SampleMessage:
+    """A CloudEvents event in structured JSON; the id combines its source and id."""
     source, event_id = "/shop/orders", f"A234-{number}"
     body = {
         "specversion": "1.0",
@@ -125,8 +131,8 @@ def cloud(name: str, number: int) -> SampleMessage:
     )
 
 
-def stored_object(_name: str, number: int) -> SampleMessage:
-    """An S3 event notification of one new object."""
+def s3_notification(_name: str, number: int) -> SampleMessage:
+    """An S3 event notification for one new object."""
     key, sequencer = f"uploads/{number}.wav", f"{number:016X}"
     record = {
         "eventVersion": "2.1",
@@ -147,8 +153,8 @@ def stored_object(_name: str, number: int) -> SampleMessage:
     )
 
 
-def periodic(_name: str, number: int) -> SampleMessage:
-    """A periodic task, as the worker daemon's leader puts it into the queue."""
+def periodic_task(_name: str, number: int) -> SampleMessage:
+    """A periodic task, as the leader's worker daemon sends it to the queue."""
     return SampleMessage(
         kind="periodic task",
         body="elasticbeanstalk scheduled job",
@@ -161,8 +167,8 @@ def periodic(_name: str, number: int) -> SampleMessage:
     )
 
 
-def setup_notice(_name: str, _number: int) -> SampleMessage:
-    """What S3 sends when a notification is configured: nothing runs and nothing dies."""
+def s3_test_event(_name: str, _number: int) -> SampleMessage:
+    """What S3 sends when a notification is configured: nothing runs, nothing is dead-lettered."""
     body = {
         "Service": "Amazon S3",
         "Event": "s3:TestEvent",
@@ -174,26 +180,26 @@ def setup_notice(_name: str, _number: int) -> SampleMessage:
     return SampleMessage(kind="S3 test", body=json.dumps(body))
 
 
-HONEST: tuple[Sample, ...] = (
-    plain,
-    plain,
-    plain,
-    unnamed,
+VALID: tuple[MakeMessage, ...] = (
+    event_with_id,
+    event_with_id,
+    event_with_id,
+    event_without_id,
     array,
-    notification,
-    bus,
-    cloud,
-    stored_object,
+    sns_notification,
+    eventbridge_event,
+    cloudevent,
+    s3_notification,
 )
 
 
-PUSHED = (*HONEST, periodic)
-"""In push mode the daemon makes periodic tasks of such messages; nobody does in pull mode."""
+VALID_IN_PUSH_MODE = (*VALID, periodic_task)
+"""Only in push mode does the daemon turn such messages into periodic tasks."""
 
 
-def half_bad(number: int) -> SampleMessage:
-    """An array whose middle event is poison: its neighbours run, it dies with its position."""
-    good = [_event("demo/heard", number, event_id=f"half-{number}-{n}") for n in (0, 2)]
+def array_with_poison(number: int) -> SampleMessage:
+    """An array whose middle event is poison: the others run, it is dead-lettered by position."""
+    good = [_event("demo/one", number, event_id=f"half-{number}-{n}") for n in (0, 2)]
     body = f'[{good[0]}, {{"name": "inngest/reserved", "data": {{}}}}, {good[1]}]'
     return SampleMessage(
         kind="array with poison",
@@ -205,7 +211,7 @@ def half_bad(number: int) -> SampleMessage:
 
 
 def poison(number: int) -> SampleMessage:
-    """One of everything that must be rejected and can travel through SQS."""
+    """One of each kind of message that SQS accepts and the relay must reject."""
     kind, body, code = _POISON[number % len(_POISON)]
     return SampleMessage(
         kind=f"poison: {kind}", body=body, rejected=(message_id_plus(),), code=code
@@ -213,30 +219,30 @@ def poison(number: int) -> SampleMessage:
 
 
 def _named(event: str) -> str:
-    return f'{{"name": "demo/heard", "data": {{}}, {event}}}'
+    return f'{{"name": "demo/one", "data": {{}}, {event}}}'
 
 
 _POISON: tuple[tuple[str, str, str], ...] = (
     ("not JSON", "hello", "not_json"),
     ("only blanks", "   ", "empty_body"),
     ("a scalar", "42", "not_an_object"),
-    ("a byte order mark", '\ufeff{"name": "demo/heard"}', "byte_order_mark"),
-    ("NaN", '{"name": "demo/heard", "data": {"x": NaN}}', "not_finite"),
-    ("Infinity", '{"name": "demo/heard", "data": {"x": -Infinity}}', "not_finite"),
-    ("beyond a double", '{"name": "demo/heard", "data": {"x": 1e999}}', "number_too_large"),
-    ("too deep", '{"name": "demo/heard", "data": ' + '{"a":' * 200 + "1" + "}" * 201, "too_deep"),
-    ("a key twice", _named('"id": "a", "id": "b"'), "duplicate_key"),
+    ("a byte order mark", '\ufeff{"name": "demo/one"}', "byte_order_mark"),
+    ("NaN", '{"name": "demo/one", "data": {"x": NaN}}', "not_finite"),
+    ("Infinity", '{"name": "demo/one", "data": {"x": -Infinity}}', "not_finite"),
+    ("a number beyond a double", '{"name": "demo/one", "data": {"x": 1e999}}', "number_too_large"),
+    ("too deep", '{"name": "demo/one", "data": ' + '{"a":' * 200 + "1" + "}" * 201, "too_deep"),
+    ("a duplicate key", _named('"id": "a", "id": "b"'), "duplicate_key"),
     ("no name", '{"data": {}}', "missing_name"),
     ("an empty name", '{"name": "", "data": {}}', "empty_name"),
     ("a reserved name", '{"name": "InnGest/function.failed", "data": {}}', "reserved_name"),
     ("a long name", '{"name": "' + "n" * 300 + '", "data": {}}', "name_too_long"),
-    ("data that is a text", '{"name": "demo/heard", "data": "x"}', "data_not_object"),
+    ("data that is a string", '{"name": "demo/one", "data": "x"}', "data_not_object"),
     ("a time in seconds", _named('"ts": 1767323045'), "ts_in_seconds"),
     ("a negative time", _named('"ts": -1'), "ts_out_of_range"),
-    ("a fraction of time", _named('"ts": 1767323045000.5'), "ts_not_integer"),
-    ("a far future", _named('"ts": 9999999999999'), "ts_out_of_range"),
+    ("a fractional time", _named('"ts": 1767323045000.5'), "ts_not_integer"),
+    ("a time far in the future", _named('"ts": 9999999999999'), "ts_out_of_range"),
     ("an id that is a number", _named('"id": 7'), "id_not_text"),
     ("an empty array", "[]", "empty_array"),
-    ("too many events", "[" + ",".join(['{"name":"demo/heard"}'] * 5_001) + "]", "too_many_events"),
-    ("a false CloudEvent", '{"specversion": "0.3", "type": "demo/heard"}', "bad_cloudevent"),
+    ("too many events", "[" + ",".join(['{"name":"demo/one"}'] * 5_001) + "]", "too_many_events"),
+    ("an invalid CloudEvent", '{"specversion": "0.3", "type": "demo/one"}', "bad_cloudevent"),
 )

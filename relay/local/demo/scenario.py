@@ -1,4 +1,4 @@
-"""One performance of the demonstration: traffic, an outage, a crash, and the judge."""
+"""One run of the demo: traffic, an outage, a crash, and the reconciliation at the end."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from pathlib import Path
 from relay.local.demo.display import Display, Progress
 from relay.local.demo.publisher import Publisher, traffic
 from relay.local.demo.reconciliation import Reconciliation, reconcile
-from relay.local.demo.samples import LISTENED, SampleMessage
+from relay.local.demo.samples import EVENT_NAMES, SampleMessage
 from relay.local.environment import Environment, Plan, local_environment
 from relay.local.inngest import Function, InngestServer
 from relay.local.orchestrators.emulator import Emulator
 from relay.local.sqs import Fault
 
-_UNHEARD, _HEARD, _POPULAR = LISTENED
+_, _ONE, _THREE = EVENT_NAMES
 FUNCTIONS = (
-    Function(name="transcribe", on=_HEARD),
-    Function(name="transcode", on=_POPULAR),
-    Function(name="embed", on=_POPULAR),
-    Function(name="notify", on=_POPULAR),
+    Function(name="transcribe", on=_ONE),
+    Function(name="transcode", on=_THREE),
+    Function(name="embed", on=_THREE),
+    Function(name="notify", on=_THREE),
     Function(name="index-upload", on="s3/*"),
 )
-"""None listens to one of the names, one to the next and three to the last."""
+"""No function listens to the first event name, one to the second and three to the third."""
 
 OUTAGE = 4.0
 """Seconds for which the orchestrator is down."""
 
 VISIBILITY = 12
-"""Seconds after which the messages of a killed poller come back."""
+"""The visibility timeout in seconds: after it, the messages of a killed poller come back."""
 
 REDELIVERED = 30
-"""How many receives bring a message that will come a second time."""
+"""How many batch deletes leave a second copy of their messages in the queue."""
 
 _TICK = 0.05
 
 
 class ScenarioTimeout(Exception):
-    """The queue was not empty in time. The text says what was left."""
+    """The queue was not empty in time. The text says what is left."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """How the demonstration goes. `limit` is in seconds."""
+    """What the demo does. `limit` is the most seconds that it may take."""
 
     directory: Path
     messages: int = 2_000
@@ -57,11 +57,11 @@ class Scenario:
 
 
 async def run_scenario(scenario: Scenario, display: Display) -> Reconciliation:
-    """Publish, break things, wait until the queue is empty, and balance the books.
+    """Publish, inject faults, wait until the queue is empty, and reconcile.
 
     Raises:
-        TookTooLong: the queue was not empty in time.
-        RelayFailed: the relay ended by itself.
+        ScenarioTimeout: the queue was not empty in time.
+        RelayFailed: the relay ended unexpectedly.
     """
     plan = Plan(
         directory=scenario.directory,
@@ -78,10 +78,10 @@ async def run_scenario(scenario: Scenario, display: Display) -> Reconciliation:
         display.say(
             f"queue {environment.queue_url}, {mode}, {scenario.destination} at {orchestrator.url}"
         )
-        return await _Performance(scenario, display, environment, orchestrator).run()
+        return await _Run(scenario, display, environment, orchestrator).run()
 
 
-class _Performance:
+class _Run:
     def __init__(
         self,
         scenario: Scenario,
@@ -89,24 +89,24 @@ class _Performance:
         environment: Environment,
         orchestrator: InngestServer | Emulator,
     ) -> None:
-        self._programme = scenario
-        self._show = display
-        self._stage = environment
+        self._scenario = scenario
+        self._display = display
+        self._environment = environment
         self._orchestrator = orchestrator
         self._publisher = Publisher(environment.client, environment.queue_url, fifo=scenario.fifo)
         names = [url.rpartition("/")[2] for url in (environment.queue_url, environment.dlq_url)]
         self._queue, self._dead = (environment.sqs.queues[name] for name in names)
 
     async def run(self) -> Reconciliation:
-        """All acts in their order."""
-        script = traffic(
-            self._programme.messages, self._programme.seed, pushed=not self._programme.poll
+        """Run all steps in order."""
+        messages = traffic(
+            self._scenario.messages, self._scenario.seed, pushed=not self._scenario.poll
         )
         self._redeliver()
-        async with self._watched(), self._publishing(script) as publishing:
-            await self._until(self._share(0.3))
+        async with self._showing_progress(), self._publishing(messages) as publishing:
+            await self._until(self._processed(0.3))
             await self._outage()
-            await self._until(self._share(0.6))
+            await self._until(self._processed(0.6))
             await self._crash()
             await publishing
             await self._until(self._empty)
@@ -118,14 +118,14 @@ class _Performance:
             self._orchestrator.functions,
             self._dead.messages(),
             len(self._queue.messages()),
-            ordered=self._programme.fifo,
+            ordered=self._scenario.fifo,
         )
 
     @contextlib.asynccontextmanager
     async def _publishing(
-        self, script: Sequence[SampleMessage]
+        self, messages: Sequence[SampleMessage]
     ) -> AsyncIterator[asyncio.Task[None]]:
-        publishing = asyncio.create_task(self._publisher.publish(script))
+        publishing = asyncio.create_task(self._publisher.publish(messages))
         try:
             yield publishing
         finally:
@@ -133,27 +133,27 @@ class _Performance:
             await asyncio.wait({publishing})
 
     def _redeliver(self) -> None:
-        """Let SQS deliver some messages twice, as standard queues may."""
-        if not self._programme.fifo:
+        """Make SQS deliver some messages twice, as standard queues may."""
+        if not self._scenario.fifo:
             fault = Fault(action="DeleteMessageBatch", duplicate=True, times=REDELIVERED, skip=3)
-            self._stage.sqs.faults.add(fault)
+            self._environment.sqs.faults.add(fault)
 
     async def _outage(self) -> None:
-        self._show.say(f"the orchestrator goes down for {OUTAGE:g} s")
+        self._display.say(f"the orchestrator goes down for {OUTAGE:g} s")
         await self._orchestrator.down()
         await asyncio.sleep(OUTAGE)
         await self._orchestrator.up()
-        self._show.say("the orchestrator is back")
+        self._display.say("the orchestrator is back")
 
     async def _crash(self) -> None:
-        await self._stage.relay.kill()
-        self._show.say("the relay was killed without warning (SIGKILL)")
-        await self._stage.relay.start()
-        self._show.say("the relay is back")
+        await self._environment.relay.kill()
+        self._display.say("the relay was killed without warning (SIGKILL)")
+        await self._environment.relay.start()
+        self._display.say("the relay is back")
 
-    def _share(self, part: float) -> Callable[[], bool]:
-        """Whether so much of the traffic has come to its end."""
-        goal = part * self._programme.messages
+    def _processed(self, part: float) -> Callable[[], bool]:
+        """Whether this part of the traffic has been accepted or dead-lettered."""
+        goal = part * self._scenario.messages
         return lambda: len(self._orchestrator.acknowledged) + len(self._dead.messages()) >= goal
 
     def _empty(self) -> bool:
@@ -161,31 +161,30 @@ class _Performance:
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
-            if self._show.seconds > self._programme.limit:
+            if self._display.seconds > self._scenario.limit:
                 left = len(self._queue.messages())
                 raise ScenarioTimeout(
-                    f"{left} messages were left after {self._programme.limit:g} s; the relay's last"
-                    f" words:\n{self._stage.relay.output()}"
+                    f"{left} messages are left after {self._scenario.limit:g} s; the relay's last"
+                    f" output:\n{self._environment.relay.output()}"
                 )
             await asyncio.sleep(_TICK)
 
     @contextlib.asynccontextmanager
-    async def _watched(self) -> AsyncIterator[None]:
-        """Show the progress while the block runs."""
-        watching = asyncio.create_task(self._watch())
+    async def _showing_progress(self) -> AsyncIterator[None]:
+        showing = asyncio.create_task(self._show_progress())
         try:
             yield
         finally:
-            watching.cancel()
+            showing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await watching
+                await showing
 
-    async def _watch(self) -> None:
+    async def _show_progress(self) -> None:
         while True:
-            self._show.progress(
+            self._display.progress(
                 Progress(
                     self._publisher.done,
-                    self._programme.messages,
+                    self._scenario.messages,
                     len(self._orchestrator.acknowledged),
                     len(self._dead.messages()),
                     len(self._queue.messages()),

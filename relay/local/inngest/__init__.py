@@ -1,9 +1,8 @@
-"""A local Inngest event API on a loopback socket, which behaves as a real self-hosted server does.
+"""A local Inngest event API on loopback that behaves like a real self-hosted server.
 
-It is there for tests, demos and development: events are validated, acknowledged, stored and
-scheduled, functions "run" at once by being recorded, and everything that a real server gets wrong
-(a batch that is stored half, a success that is none, an acknowledgement that a crash undoes) goes
-wrong here in the same way.
+It is for tests, demos and development. Events are validated, acknowledged, stored and scheduled;
+functions "run" at once by being recorded. It also reproduces the faults of a real server: a batch
+of which only a part is stored, a 200 that stores nothing, an acknowledged event that a crash loses.
 
 In process:
 
@@ -13,12 +12,12 @@ In process:
 
 On its own: `python -m relay.local.inngest --port 8288 --function index=media/uploaded`.
 
-Beside the real server's `POST /e/{key}`, `GET /health`, `GET /v1/events`, `GET /v1/events/{ULID}`
-and `GET /v1/events/{ULID}/runs` there are a few endpoints for a judge in another process:
+Besides the real server's `POST /e/{key}`, `GET /health`, `GET /v1/events`, `GET /v1/events/{ULID}`
+and `GET /v1/events/{ULID}/runs` there are a few endpoints for tests in another process:
 
-| endpoint | body or answer |
+| endpoint | request or response body |
 |---|---|
-| `GET /_runs` | `{"runs": [Run, …]}` of all the server's lives that its state file covers |
+| `GET /_runs` | `{"runs": [Run, …]}`, including earlier processes with the same state file |
 | `GET /_events` | `{"stored": [StoredEvent, …], "acknowledged": {id: times, …}}` |
 | `GET`, `POST`, `DELETE /_faults` | `[{"fault": {"status": 503}, "times": 2, "names": ["a/b"]}]` |
 | `GET`, `POST /_functions` | `[{"name": "index", "on": "media/*", "batched": false}]` |

@@ -1,4 +1,4 @@
-"""`python -m relay.local.inngest`: the event API in a process of its own, until SIGTERM."""
+"""Runs the event API until SIGTERM or SIGINT: `python -m relay.local.inngest`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _server(arguments: argparse.Namespace) -> InngestServer:
 def _function(text: str) -> Function:
     name, equals, event = text.partition("=")
     if not (name and equals and event):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=EVENT")
+        raise argparse.ArgumentTypeError(f"{text!r} does not have the form NAME=EVENT")
     return Function(name=name, on=event)
 
 
@@ -68,23 +68,23 @@ def _batched(function: Function) -> Function:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m relay.local.inngest",
-        description="A local Inngest event API that behaves as a self-hosted server does.",
+        description="A local Inngest event API that behaves like a self-hosted server.",
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1")
-    add("--port", type=int, default=DEFAULT_PORT, help="0 for any free one (default: %(default)s)")
+    add("--port", type=int, default=DEFAULT_PORT, help="0 for any free port (default: %(default)s)")
     add("--function", metavar="NAME=EVENT", type=_function, action="append", default=[])
     add("--batched-function", metavar="NAME=EVENT", type=_function, action="append", default=[])
-    add("--mode", choices=("dev", "start"), default="dev", help="start insists on keys")
-    add("--event-key", action="append", default=[], help="a key that start knows; repeatable")
-    add("--signing-key", default="", help="the bearer token that start wants for reading back")
+    add("--mode", choices=("dev", "start"), default="dev", help="start requires keys")
+    add("--event-key", action="append", default=[], help="an event key for start; repeatable")
+    add("--signing-key", default="", help="the bearer token that start requires for reads")
     add("--persistence", choices=("memory", "durable"), default="memory", help="of the queue")
-    add("--state", metavar="FILE", type=Path, help="where to keep what outlives the process")
+    add("--state", metavar="FILE", type=Path, help="where to store what survives the process")
     lags = Lags()
     for step in ("insert", "schedule", "run", "snapshot"):
         add(f"--{step}-lag", metavar="SECONDS", type=float, default=getattr(lags, step))
     add("--boot-window", metavar="SECONDS", type=float, default=0.0)
-    add("--access-log", action="store_true", help="log each request, without its key")
+    add("--access-log", action="store_true", help="log each request, without the event key")
     return parser
 
 

@@ -1,7 +1,7 @@
-"""What the server takes from a request's body: events one after the other, until the first bad one.
+"""Reads the events of a request body, up to the first invalid one, as the server does.
 
-A body that is well-formed throughout is decoded at once. Anything else goes through the same
-streaming as on the real server, since what counts is where it breaks and what came before.
+A well-formed body is decoded at once. Any other body is parsed as a stream, as on the real server:
+the result depends on where it is malformed and on the events before that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from relay.local.inngest.event import Incoming, Refusal, read_event
+from relay.local.inngest.event import InvalidEvent, ParsedEvent, read_event
 
 MAX_EVENTS = 5_000
 MAX_EVENT_SIZE = 3_145_728
@@ -26,27 +26,27 @@ _decode = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
-    """The events that were read in order, and why reading stopped: None at the end of the body."""
+class ParsedBody:
+    """The events read, in order, and why reading stopped: None at the end of the body."""
 
-    events: tuple[Incoming, ...]
+    events: tuple[ParsedEvent, ...]
     error: str | None = None
 
 
-def read_body(body: bytes) -> Intake:
+def read_body(body: bytes) -> ParsedBody:
     """Read as many events as the server would. Never raises."""
-    events: list[Incoming] = []
+    events: list[ParsedEvent] = []
     try:
         for value in _elements(body):
             events.append(read_event(value))  # noqa: PERF401 - what came before an error is kept
-    except Refusal as refusal:
-        return Intake(tuple(events), str(refusal))
+    except InvalidEvent as error:
+        return ParsedBody(tuple(events), str(error))
     except RecursionError:
-        return Intake(tuple(events), "json: exceeded max depth")
+        return ParsedBody(tuple(events), "json: exceeded max depth")
     except _TooMany as error:
-        # Measured: the last event of the allowed ones is given up together with the first beyond.
-        return Intake(tuple(events[:-1]), str(error))
-    return Intake(tuple(events))
+        # Measured: the last allowed event is dropped together with the first one too many.
+        return ParsedBody(tuple(events[:-1]), str(error))
+    return ParsedBody(tuple(events))
 
 
 class _TooMany(Exception):
@@ -67,7 +67,7 @@ def _elements(body: bytes) -> Iterator[Any]:
 
 
 class _Stream:
-    """A reader of one text that stops where the real server's decoder stops."""
+    """Parses a text as a stream and stops where the real server's decoder stops."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -77,28 +77,28 @@ class _Stream:
     def elements(self) -> Iterator[Any]:
         first = self._peek()
         if first == "{":
-            yield self._alone()
+            yield self._single()
         elif first == "[":
             self._at += 1
             yield from self._array()
         elif first:
-            raise Refusal(_SHAPELESS)
+            raise InvalidEvent(_SHAPELESS)
 
-    def _alone(self) -> Any:
+    def _single(self) -> Any:
         _check_size(self._text[self._at :])
         try:
             value = self._value()
-        except Refusal as refusal:
-            if str(refusal) == "unexpected EOF":
-                raise Refusal("unexpected end of JSON input") from None
+        except InvalidEvent as error:
+            if str(error) == "unexpected EOF":
+                raise InvalidEvent("unexpected end of JSON input") from None
             raise
         if self._peek():
-            raise Refusal(f"invalid character {self._peek()!r} after top-level value")
+            raise InvalidEvent(f"invalid character {self._peek()!r} after top-level value")
         return value
 
     def _array(self) -> Iterator[Any]:
         count = 0
-        # A body that ends after an element is a success; what follows the bracket is never read.
+        # A body may end after an element; what follows the closing bracket is never read.
         while self._peek() not in ("", "]"):
             if count == MAX_EVENTS:
                 raise _TooMany(f"Cannot have more than {MAX_EVENTS} events in a batch")
@@ -109,10 +109,10 @@ class _Stream:
 
     def _comma(self) -> None:
         if self._peek() != ",":
-            raise Refusal("expected comma after array element")
+            raise InvalidEvent("expected comma after array element")
         self._at += 1
         if not self._peek():
-            raise Refusal("EOF")
+            raise InvalidEvent("EOF")
 
     def _element(self) -> Any:
         self._peek()
@@ -129,17 +129,17 @@ class _Stream:
     def _value(self) -> Any:
         try:
             value, self._at = self._decoder.raw_decode(self._text, self._at)
-        except Refusal:
+        except InvalidEvent:
             raise
         except json.JSONDecodeError as error:
-            raise Refusal(_sentence(error)) from None
+            raise InvalidEvent(_error_message(error)) from None
         except ValueError:
-            # An integer of thousands of digits, which has no room in a double either.
+            # An integer of thousands of digits, which is also beyond a double.
             raise _out_of_range() from None
-        return _scrub(value)
+        return _replace_surrogates(value)
 
 
-def _sentence(error: json.JSONDecodeError) -> str:
+def _error_message(error: json.JSONDecodeError) -> str:
     at = _SPACE.match(error.doc, error.pos)
     position = at.end() if at else error.pos
     if position >= len(error.doc) or error.msg.startswith("Unterminated string"):
@@ -150,7 +150,9 @@ def _sentence(error: json.JSONDecodeError) -> str:
 def _check_size(text: str) -> None:
     size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_EVENT_SIZE:
-        raise Refusal(f"Event is over the max size: Max {MAX_EVENT_SIZE} bytes / Size {size} bytes")
+        raise InvalidEvent(
+            f"Event is over the max size: Max {MAX_EVENT_SIZE} bytes / Size {size} bytes"
+        )
 
 
 def _float(digits: str) -> float:
@@ -161,22 +163,22 @@ def _float(digits: str) -> float:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise Refusal(f"invalid character {name[0]!r} looking for beginning of value")
+    raise InvalidEvent(f"invalid character {name[0]!r} looking for beginning of value")
 
 
-def _out_of_range(digits: str = "") -> Refusal:
+def _out_of_range(digits: str = "") -> InvalidEvent:
     shown = f"number {digits}".rstrip()
-    return Refusal(
+    return InvalidEvent(
         f"json: cannot unmarshal {shown} into Go struct field Event.data of type float64"
     )
 
 
-def _scrub(value: Any) -> Any:
-    """Lone surrogates become U+FFFD, as in Go; pairs were joined by the decoder already."""
+def _replace_surrogates(value: Any) -> Any:
+    """Replace lone surrogates with U+FFFD, as Go does; the decoder has already joined pairs."""
     if isinstance(value, str):
         return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
     if isinstance(value, dict):
-        return {_scrub(key): _scrub(item) for key, item in value.items()}
+        return {_replace_surrogates(key): _replace_surrogates(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_scrub(item) for item in value]
+        return [_replace_surrogates(item) for item in value]
     return value

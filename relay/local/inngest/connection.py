@@ -1,4 +1,4 @@
-"""One client's connection: HTTP/1.1 with the freedom to misbehave on the wire that servers lack."""
+"""HTTP/1.1 connections that can misbehave on the wire, and the listener that accepts them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from http.client import responses
 from relay.local.inngest.request import Reply, Request, RequestReader
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_BACKLOG = 1024
 
 
 class Connection(asyncio.Protocol):
-    """Reads requests and writes, one after the other, what `respond` makes of them.
+    """Reads requests and writes the responses of `respond`, in order.
 
     Args:
         respond: answers a request; its exceptions end the connection and reach the loop's handler.
-        live: the set of connections that are open or still at work, kept up to date.
-        refused: asked once at the start; True closes the connection before anything is read.
+        live: the set of connections that are open or still responding, kept up to date.
+        refused: called once at the start; True closes the connection before anything is read.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, or close at once."""
+        """Start reading, or close at once if `refused`."""
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("a stream transport is needed")
         if self._refused():
@@ -46,21 +47,21 @@ class Connection(asyncio.Protocol):
         self._live.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Finish what was read: a server carries a request out, client or not."""
+        """Finish what was read: a server completes a request even if its client has gone."""
         del exc
         self._transport = None
         self._reader.finish()
         self._retire()
 
     def data_received(self, data: bytes) -> None:
-        """Read on."""
+        """Parse more of the stream."""
         try:
             self._reader.feed(data)
         except ValueError:
             self._write(Reply(400, b"400 Bad Request"), keep=False)
 
     def abort(self) -> None:
-        """End at once with a reset; what is under way is given up."""
+        """Reset the connection and cancel its request."""
         if self._task is not None:
             self._task.cancel()
         self._reader.forget()
@@ -89,7 +90,7 @@ class Connection(asyncio.Protocol):
         self, request: Request, before: asyncio.Task[None] | None, *, keep: bool
     ) -> None:
         if before is not None:
-            # Pipelined requests are answered in their order.
+            # Pipelined requests are answered in order.
             await before
         self._write(await self._respond(request), keep=keep)
 
@@ -110,8 +111,8 @@ class Connection(asyncio.Protocol):
 
     def _reset(self) -> None:
         if self._transport is not None:
-            wire = self._transport.get_extra_info("socket")
-            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            connection = self._transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self._transport.abort()
 
 
@@ -127,17 +128,14 @@ def _head(reply: Reply, *, keep: bool) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-_BACKLOG = 1024
-
-
 class Listener:
-    """Listens, stops, and listens again on the same port.
+    """Accepts connections; can stop and start again on the same port.
 
     Args:
         host: an IPv4 address of this machine.
-        port: 0 for any free one.
+        port: 0 for any free port.
         respond: answers a request.
-        refused: asked for each new connection; True closes it unread.
+        refused: called for each new connection; True closes it unread.
     """
 
     def __init__(
@@ -156,10 +154,10 @@ class Listener:
         self._connections: set[Connection] = set()
 
     def bind(self) -> None:
-        """Take the port. Bound and never listening, the socket keeps it ours while we are down.
+        """Reserve the port with a socket that is bound but never listens, also while down.
 
         Raises:
-            OSError: somebody else has it.
+            OSError: the port is taken.
         """
         self._reserved = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -171,13 +169,13 @@ class Listener:
         self.port = self._reserved.getsockname()[1]
 
     def release(self) -> None:
-        """Give the port up."""
+        """Release the port."""
         if self._reserved is not None:
             self._reserved.close()
             self._reserved = None
 
     async def up(self) -> None:
-        """Accept connections."""
+        """Start accepting connections."""
         if self._server is None:
             self._server = await asyncio.get_running_loop().create_server(
                 lambda: Connection(self._respond, self._connections, self._refused),
@@ -187,11 +185,11 @@ class Listener:
             )
 
     async def down(self) -> None:
-        """Refuse connections, and reset those that are open."""
+        """Stop accepting connections and reset the open ones."""
         if self._server is not None:
             self._server.close()
             self._server = None
         for connection in tuple(self._connections):
             connection.abort()
-        # The aborted sockets are closed by the loop's next turn.
+        # The aborted sockets are closed in the next iteration of the loop.
         await asyncio.sleep(0)

@@ -1,6 +1,7 @@
-"""One event as it arrives: the rules that the server applies to it, and what functions get to see.
+"""Validates one event as the server does, and converts its data to what functions see.
 
-The sentences are those of a Go server: tests of a relay compare what it makes of them.
+The error messages are those of the real server, which is written in Go: the relay has to interpret
+them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import msgspec
 
 EARLIEST = 315_532_800_000
-"""January 1st, 1980 in milliseconds; times in seconds fall before it and are refused."""
+"""January 1st, 1980 in milliseconds. A time in seconds is earlier than this, so it is rejected."""
 LATEST = 4_102_444_800_000
 """January 1st, 2100 in milliseconds."""
 
@@ -23,12 +24,12 @@ _INT64 = 2**63
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
-class Refusal(ValueError):
-    """An event that the server does not take; the text is the `error` of its answer."""
+class InvalidEvent(ValueError):
+    """An event that the server rejects; the text is the `error` of its response."""
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class ParsedEvent:
     """A valid event. `data` and `user` are JSON as functions see it; `ts` is None for "now"."""
 
     name: str
@@ -39,11 +40,11 @@ class Incoming:
     v: str | None
 
 
-def read_event(value: Any) -> Incoming:
-    """Check one decoded element of a request.
+def read_event(value: Any) -> ParsedEvent:
+    """Validate one decoded element of a request.
 
     Raises:
-        Refusal: with the server's own sentence.
+        InvalidEvent: with the server's error message.
     """
     fields = _fields(value)
     name = _text(fields, "name") or ""
@@ -51,13 +52,13 @@ def read_event(value: Any) -> Incoming:
     data, user = _object(fields, "data"), _object(fields, "user")
     ts = _milliseconds(fields.get("ts"))
     if name[:8].lower() == "inngest/":
-        raise Refusal(f"event name is reserved for internal use: {name}")
+        raise InvalidEvent(f"event name is reserved for internal use: {name}")
     if not name:
-        raise Refusal("event name is empty")
+        raise InvalidEvent("event name is empty")
     _check_range(ts)
     if data is not None:
         data = {key: item for key, item in data.items() if key != "_inngest"}
-    return Incoming(
+    return ParsedEvent(
         name=name,
         id=event_id or None,
         data=_encode(as_seen(data, "data")),
@@ -68,7 +69,7 @@ def read_event(value: Any) -> Incoming:
 
 
 def as_seen(value: Any, field: str = "data") -> Any:
-    """The value after a trip through doubles: integers past 2^53 lose their last digits."""
+    """The value after a conversion to doubles: integers past 2^53 lose their last digits."""
     kind = type(value)
     if kind is str or value is None or kind is bool:
         return value
@@ -87,19 +88,21 @@ def _double(value: int, field: str) -> int | float:
     except OverflowError:
         seen = math.inf
     if math.isinf(seen):
-        raise Refusal(_mismatch("number", field, "float64"))
-    # A Go encoder writes digits up to 1e21 and an exponent beyond.
-    return int(seen) if abs(seen) < 1e21 else seen  # noqa: PLR2004 - the figure is explained above
+        raise InvalidEvent(_mismatch("number", field, "float64"))
+    # A Go encoder writes plain digits up to 1e21 and an exponent beyond.
+    return int(seen) if abs(seen) < 1e21 else seen  # noqa: PLR2004 - explained above
 
 
 def _fields(value: Any) -> Mapping[str, Any]:
     if value is None:
         return {}
     if type(value) is not dict:
-        raise Refusal(f"json: cannot unmarshal {_kind(value)} into Go value of type event.Event")
+        raise InvalidEvent(
+            f"json: cannot unmarshal {_kind(value)} into Go value of type event.Event"
+        )
     if value.keys() <= _FIELDS:
         return value
-    # Go matches field names in any case and drops what it does not know.
+    # Go matches field names case-insensitively and drops unknown fields.
     return {key.lower(): item for key, item in value.items() if key.lower() in _FIELDS}
 
 
@@ -107,28 +110,28 @@ def _text(fields: Mapping[str, Any], name: str) -> str | None:
     value = fields.get(name)
     if value is None or type(value) is str:
         return value
-    raise Refusal(_mismatch(_kind(value), name, "string"))
+    raise InvalidEvent(_mismatch(_kind(value), name, "string"))
 
 
 def _object(fields: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     value = fields.get(name)
     if value is None or type(value) is dict:
         return value
-    raise Refusal(_mismatch(_kind(value), name, "map[string]interface {}"))
+    raise InvalidEvent(_mismatch(_kind(value), name, "map[string]interface {}"))
 
 
 def _milliseconds(value: Any) -> int | None:
     if value is None or (type(value) is int and -_INT64 <= value < _INT64):
         return value
     shown = f"number {value}" if type(value) in (int, float) else _kind(value)
-    raise Refusal(_mismatch(shown, "ts", "int64"))
+    raise InvalidEvent(_mismatch(shown, "ts", "int64"))
 
 
 def _check_range(ts: int | None) -> None:
     if ts and ts < EARLIEST:
-        raise Refusal("timestamp is before Jan 1, 1980")
+        raise InvalidEvent("timestamp is before Jan 1, 1980")
     if ts and ts > LATEST:
-        raise Refusal("timestamp is after Jan 1, 2100")
+        raise InvalidEvent("timestamp is after Jan 1, 2100")
 
 
 def _mismatch(shown: str, field: str, wanted: str) -> str:

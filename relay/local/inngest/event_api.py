@@ -1,4 +1,4 @@
-"""`POST /e/{key}` and `GET /health`: what a producer can ask, and the exact answers to it."""
+"""`POST /e/{key}` and `GET /health`, with the exact responses of the real server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PAGE = b"<!DOCTYPE html><html><head><title>Inngest</title></head><body></body><
 
 
 def page() -> Reply:
-    """The user interface, which is the answer to whatever the server does not know."""
+    """The web interface, which the server returns for every unknown path."""
     return Reply(200, _PAGE, HTML)
 
 
@@ -30,10 +30,10 @@ class EventApi:
     Args:
         pipeline: where accepted events go.
         clock: for timestamps, ULIDs and the boot window.
-        entropy: random bytes for ULIDs, as many as asked for.
-        mode: `dev` accepts any event key, `start` the given ones.
-        event_keys: the keys that `start` knows; none at all make every request a 503.
-        boot_window: seconds after a start in which events are acknowledged and vanish.
+        entropy: returns this many random bytes, for ULIDs.
+        mode: `dev` accepts any event key, `start` only the given ones.
+        event_keys: the keys of `start`; without any, every request gets a 503.
+        boot_window: seconds after a start during which events are acknowledged and lost.
     """
 
     def __init__(
@@ -56,20 +56,20 @@ class EventApi:
         self._started_at = clock.time()
 
     def started(self) -> None:
-        """Begin the boot window."""
+        """Start the boot window."""
         self._started_at = self._clock.time()
 
     def answer(self, request: Request, fault: Fault | None = None) -> Reply:
-        """Carry the request out as far as the fault lets it, and answer."""
+        """Carry the request out as far as the fault allows, and respond."""
         if request.path == "/health" and request.method == "GET":
             return as_json({"status": 200, "message": "OK"}, content_type=JSON)
         if request.path == "/e/" and request.method == "POST":
             return Reply(303, b"", HTML, {"Location": "/"})
         if request.method != "POST" or not _is_key_path(request.path):
             return page()
-        return self._refusal(request.path[3:]) or self._receive(request, fault or _NO_FAULT)
+        return self._key_error(request.path[3:]) or self._receive(request, fault or _NO_FAULT)
 
-    def _refusal(self, key: str) -> Reply | None:
+    def _key_error(self, key: str) -> Reply | None:
         if self._mode == "dev":
             return None
         if not self._event_keys:
@@ -78,18 +78,18 @@ class EventApi:
 
     def _receive(self, request: Request, fault: Fault) -> Reply:
         now = self._clock.time()
-        ids = self._name(request, now)
-        events = request.intake.events[: fault.accept]
+        ids = self._internal_ids(request, now)
+        events = request.parsed.events[: fault.accept]
         self._accept(
             [StoredEvent.of(event, ids[at], now) for at, event in enumerate(events)],
             now,
             forget=fault.forget,
         )
-        error = fault.error if fault.status is not None else request.intake.error
+        error = fault.error if fault.status is not None else request.parsed.error
         status = fault.status or (OK if error is None else BAD_REQUEST)
-        told = len(ids if status == OK else events) if fault.claim is None else fault.claim
-        ids += [self._new_id(now) for _ in range(told - len(ids))]
-        return _answer(status, ids[:told], error)
+        listed = len(ids if status == OK else events) if fault.claim is None else fault.claim
+        ids += [self._new_id(now) for _ in range(listed - len(ids))]
+        return _answer(status, ids[:listed], error)
 
     def _accept(self, events: Sequence[StoredEvent], now: float, *, forget: bool) -> None:
         self.acknowledged.update(event.id for event in events)
@@ -97,9 +97,9 @@ class EventApi:
             self._pipeline.accept(events, now)
             self._pipeline.advance(now)
 
-    def _name(self, request: Request, now: float) -> list[str]:
+    def _internal_ids(self, request: Request, now: float) -> list[str]:
         seed = read_seed(request.headers.get("x-inngest-event-id-seed", ""))
-        count = len(request.intake.events)
+        count = len(request.parsed.events)
         if seed is not None:
             return [seed.at(position) for position in range(count)]
         return [self._new_id(now) for _ in range(count)]
@@ -109,14 +109,14 @@ class EventApi:
 
 
 def error_reply(status: int, error: str) -> Reply:
-    """An error outside of the parsing of events, as JSON that says so."""
+    """A JSON response for an error other than an invalid event."""
     return as_json({"status": status, "message": "", "error": error}, status, JSON)
 
 
 def _answer(status: int, ids: Sequence[str], error: str | None) -> Reply:
     if status not in (OK, BAD_REQUEST):
         return error_reply(status, error or responses.get(status, "Unknown"))
-    # The list is never empty: a slot for the first event is there even when none came.
+    # The list is never empty: without events it contains one empty id.
     answer = {"ids": list(ids) or [""], "status": status}
     return as_json(answer if error is None else {**answer, "error": error}, status)
 

@@ -1,4 +1,4 @@
-"""Faults of the event API, told per request, and the script that decides which request gets one."""
+"""Fault injection for the event API, and the endpoints that tests use to control the server."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from relay.local.inngest.request import HTML, JSON, TEXT, End, Reply, Request, a
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens to one request instead of the usual.
+    """What happens to one request.
 
-    | wanted | fault |
+    | effect | fault |
     |---|---|
-    | connection closed before anything is read | `end="refuse"`, whatever the rule |
+    | connection closed before anything is read | `end="refuse"`, whatever the rule's conditions |
     | reset or close, nothing accepted | `accept=0, end="reset"` or `"close"` |
-    | accepted, then no answer | `end="reset"` or `"close"` |
-    | slow answer | `delay=30.0` |
-    | cut body | `end="cut"` |
-    | any answer, nothing accepted | `accept=0, status=429, headers={"Retry-After": "3"}` |
-    | any answer, all accepted | `status=502` |
+    | accepted, then no response | `end="reset"` or `"close"` |
+    | slow response | `delay=30.0` |
+    | body cut in half | `end="cut"` |
+    | any response, nothing accepted | `accept=0, status=429, headers={"Retry-After": "3"}` |
+    | any response, all accepted | `status=502` |
     | HTML with 200 | `accept=0, status=200, body="<html>…"` |
-    | a prefix accepted, another one told | `accept=3, claim=1, status=400, error="…"` |
-    | acknowledged and forgotten | `forget=True` |
+    | a prefix accepted, a different one reported | `accept=3, claim=1, status=400, error="…"` |
+    | acknowledged and lost | `forget=True` |
 
     Attributes:
         accept: how many valid events of the request are accepted, from the first; None for all.
         forget: accepted events are acknowledged and lost.
-        delay: seconds on the server's clock between accepting and answering.
-        end: how the exchange ends.
-        status: of the answer; None leaves the server's own answer as it is.
-        headers: added to the answer's.
-        body: of the answer, as it is.
-        claim: without a body, the answer lists this many ids, true ones first.
-        error: without a body, the answer's `error`.
+        delay: seconds on the server's clock between accepting and responding.
+        end: how the response ends.
+        status: of the response; None keeps the server's own response.
+        headers: added to those of the response.
+        body: of the response, verbatim.
+        claim: without a body, the response lists this many ids, the real ones first.
+        error: without a body, the response's `error`.
     """
 
     accept: int | None = None
@@ -51,8 +51,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-def spoiled(reply: Reply, fault: Fault) -> Reply:
-    """The reply as the fault wants it."""
+def apply_fault(reply: Reply, fault: Fault) -> Reply:
+    """The reply with the fault's status, headers, body and end."""
     content_type, body = reply.content_type, reply.body
     if fault.body is not None:
         body = fault.body.encode()
@@ -62,14 +62,14 @@ def spoiled(reply: Reply, fault: Fault) -> Reply:
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault and the requests that it is for.
+    """A fault and the requests that it applies to.
 
     Attributes:
         fault: what happens to them.
-        times: to how many of them, None for all.
-        ids: only requests that carry one of these event ids; none given, any.
-        names: only requests that carry an event of one of these names; none given, any.
-        path: only requests whose path starts so.
+        times: to how many of them; None for all.
+        ids: only requests that contain one of these event ids; empty for any.
+        names: only requests that contain an event with one of these names; empty for any.
+        path: only requests whose path starts with this.
     """
 
     fault: Fault
@@ -79,7 +79,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     path: str = "/e/"
 
     def matches(self, request: Request) -> bool:
-        """Whether the request is one that the rule is for."""
+        """Whether the rule applies to this request."""
         return (
             request.path.startswith(self.path)
             and (not self.ids or not self.ids.isdisjoint(request.ids))
@@ -88,7 +88,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Faults: TypeAlias = Callable[[Request], Fault | None]
-"""Asked for each request with its parsed ids and names; None lets it through."""
+"""Called for each request, whose ids and names are parsed; None means no fault."""
 
 
 @dataclass
@@ -102,17 +102,17 @@ class FaultScript:
         self.rules.extend(rules)
 
     def clear(self) -> None:
-        """Forget all rules."""
+        """Remove all rules."""
         self.rules.clear()
 
     def __call__(self, request: Request) -> Fault | None:
-        """The fault for this request, used up by one."""
+        """The fault for this request, if any; counts as one use of its rule."""
         return self._take(
             rule for rule in self.rules if rule.fault.end != "refuse" and rule.matches(request)
         )
 
     def refuses(self) -> bool:
-        """Whether the connection that was just opened is to be closed unread."""
+        """Whether to close the connection that was just opened, unread."""
         return self._take(rule for rule in self.rules if rule.fault.end == "refuse") is not None
 
     def _take(self, rules: Iterable[Rule]) -> Fault | None:
@@ -127,13 +127,13 @@ class FaultScript:
 
 
 class Control:
-    """Answers the server's own endpoints.
+    """The control endpoints, `/_…`.
 
     Args:
-        script: the faults that can be set.
+        script: the faults to set and list.
         functions: the current list, changed in place.
-        runs: tells every run so far.
-        events: tells every stored event and how often each id was acknowledged.
+        runs: returns every run so far.
+        events: returns every stored event, and how often each id was acknowledged.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Control:
         self._events = events
 
     def answer(self, request: Request) -> Reply | None:
-        """The reply; None for a path that is none of its own."""
+        """The reply; None for any other path."""
         route = {
             ("GET", "/_runs"): self._list_runs,
             ("GET", "/_events"): self._list_events,

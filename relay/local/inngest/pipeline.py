@@ -1,6 +1,6 @@
-"""The way of an event through the server: acknowledged, stored, scheduled, run, snapshotted.
+"""The steps of an event in the server: acknowledged, stored, scheduled, run; and what survives.
 
-Pure: time is passed in, and what is due by then happens in `advance`, not before.
+Time is passed in: whatever is due happens in `advance`, not before.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from relay.local.inngest.records import Function, Job, Lags, Run, StoredEvent
 
 Persistence: TypeAlias = Literal["memory", "durable"]
 Key: TypeAlias = tuple[str, str]
-"""A function's name and what it recognises a repeated event by."""
+"""A function's name, and the key by which it recognises a repeated event."""
 
 
-class _Line(msgspec.Struct, omit_defaults=True):
-    """One line of the file; exactly one of its fields is set, `first_seen` comes with `job`."""
+class _Record(msgspec.Struct, omit_defaults=True):
+    """One line of the file. Exactly one field is set, except that `job` comes with `first_seen`."""
 
     stored: StoredEvent | None = None
     job: Job | None = None
@@ -34,15 +34,14 @@ class _Line(msgspec.Struct, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_read_line = msgspec.json.Decoder(_Line).decode
+_read_line = msgspec.json.Decoder(_Record).decode
 
 
 class Disk:
-    """Stored events, runs, and the queue as far as it was written down.
+    """What survives a crash: stored events, runs, and the persisted state of the queue.
 
-    With `durable` persistence the queue and the memory of ids live in an external, persistent
-    store, and each change of them is here at once. With `memory` they are as old as the last
-    snapshot.
+    With `durable` persistence, the queue and the known ids are in an external, persistent store:
+    every change is here at once. With `memory`, they are as old as the last snapshot.
     """
 
     def __init__(self, persistence: Persistence, path: Path | None = None) -> None:
@@ -58,21 +57,21 @@ class Disk:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def store(self, events: Sequence[StoredEvent]) -> None:
-        """Insert events; one whose internal id is there already changes nothing."""
+        """Insert events; an internal id that already exists changes nothing."""
         new = [event for event in events if event.internal_id not in self.stored]
         for event in new:
             self._keep(event)
-        self._write([_Line(stored=event) for event in new])
+        self._write([_Record(stored=event) for event in new])
 
     def schedule(self, job: Job, key: Key, first_seen: float) -> None:
-        """Note a job and a key; only a durable queue is written down at once."""
+        """Persist a job and its key, if the queue is durable."""
         if self.durable:
             self.jobs[job.run_id] = job
             self.first_seen[key] = first_seen
-            self._write([_Line(job=job, first_seen=(*key, first_seen))])
+            self._write([_Record(job=job, first_seen=(*key, first_seen))])
 
     def run(self, job: Job, now: float) -> None:
-        """Record that the function ran, or ran again."""
+        """Record a run, or one more attempt of it."""
         run = self.runs.get(job.run_id)
         if run is None:
             run = self.runs[job.run_id] = Run.of(job, now)
@@ -80,16 +79,16 @@ class Disk:
             run.attempts += 1
         if self.durable:
             self.jobs.pop(job.run_id, None)
-        self._write([_Line(ran=run)])
+        self._write([_Record(ran=run)])
 
     def snapshot(self, jobs: Mapping[str, Job], first_seen: Mapping[Key, float]) -> None:
-        """Write the whole queue and memory down as they are now."""
+        """Persist the whole queue and the known ids as they are now."""
         self.jobs, self.first_seen = dict(jobs), dict(first_seen)
         seen = [(*key, at) for key, at in first_seen.items()]
-        self._write([_Line(snapshot=(list(jobs.values()), seen))])
+        self._write([_Record(snapshot=(list(jobs.values()), seen))])
 
     def close(self) -> None:
-        """Close the file. What was written stays."""
+        """Close the file."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -98,7 +97,7 @@ class Disk:
         self.stored[event.internal_id] = event
         insort(self.order, event.internal_id)
 
-    def _write(self, lines: Sequence[_Line]) -> None:
+    def _write(self, lines: Sequence[_Record]) -> None:
         if self._file is not None and lines:
             os.write(self._file, b"".join(_encode(line) + b"\n" for line in lines))
 
@@ -106,13 +105,13 @@ class Disk:
         if not path.exists():
             return
         written = path.read_bytes()
-        # A kill can cut the last line; what it said had not happened yet.
+        # A kill can cut the last line: that step has not happened.
         whole = written[: written.rfind(b"\n") + 1]
         os.truncate(path, len(whole))
         for line in whole.splitlines():
             self._apply(_read_line(line))
 
-    def _apply(self, line: _Line) -> None:
+    def _apply(self, line: _Record) -> None:
         if line.stored is not None:
             self._keep(line.stored)
         if line.job is not None and line.first_seen is not None:
@@ -132,13 +131,13 @@ class Disk:
 class Pipeline:
     """Everything between a 200 and a function's run.
 
-    What is only in here dies in a crash; what has reached `disk` does not.
+    A crash loses what is only here; what has reached `disk` survives.
 
     Args:
         disk: what survives.
-        functions: who listens; may be replaced at any time.
+        functions: the registered functions; may be replaced at any time.
         lags: seconds between the steps.
-        new_id: names a run, given the time in seconds.
+        new_id: returns a run id, given the time in seconds.
     """
 
     def __init__(
@@ -161,12 +160,12 @@ class Pipeline:
         self._snapshot_due: float | None = None
 
     def accept(self, events: Sequence[StoredEvent], now: float) -> None:
-        """Acknowledge: the events are in the stream, and nowhere else."""
+        """Accept acknowledged events: they are in the stream, and nowhere else."""
         due = now + self.lags.insert
         self._stream.extend((due, event) for event in events)
 
     def advance(self, now: float) -> None:
-        """Let everything happen that is due by now."""
+        """Carry out everything that is due."""
         self._insert(now)
         self._schedule(now)
         self._run(now)
@@ -174,24 +173,24 @@ class Pipeline:
             self._snapshot()
 
     def next_due(self) -> float | None:
-        """When something happens next; None when all is quiet."""
+        """When something is due next, snapshots included; None if nothing is pending."""
         dues = (self.next_step(), self._snapshot_due)
         return min((due for due in dues if due is not None), default=None)
 
     def next_step(self) -> float | None:
-        """When an event takes its next step; snapshots do not count."""
+        """When the next step of an event is due, snapshots excluded; None if none is pending."""
         dues = [steps[0][0] for steps in (self._stream, self._inserted, self._heap) if steps]
         return min(dues, default=None)
 
     def crash(self) -> None:
-        """Lose what a SIGKILL loses: everything that was not written down."""
+        """Lose what a SIGKILL loses: everything that was not persisted."""
         self._stream.clear()
         self._inserted.clear()
         self._heap.clear()
         self._snapshot_due = None
 
     def shut_down(self, now: float) -> None:
-        """Lose what a SIGTERM loses, the stream; schedule and write down what was inserted."""
+        """Lose what a SIGTERM loses, the stream; schedule and persist what was inserted."""
         self._stream.clear()
         for _, event in self._inserted:
             self._schedule_one(event, now)
@@ -199,7 +198,7 @@ class Pipeline:
         self._snapshot()
 
     def restore(self, now: float) -> None:
-        """Take the queue and the memory of ids from the disk, as at a start."""
+        """Load the queue and the known ids from the disk, as at a start."""
         self._jobs = dict(self._disk.jobs)
         self._first_seen = dict(self._disk.first_seen)
         self._heap = [
@@ -224,15 +223,15 @@ class Pipeline:
 
     def _schedule_one(self, event: StoredEvent, at: float) -> None:
         for function in self.functions:
-            if function.listens_to(event.name) and not self._remembers(function, event, at):
+            if function.listens_to(event.name) and not self._is_duplicate(function, event, at):
                 self._enqueue(function, event, at)
 
-    def _remembers(self, function: Function, event: StoredEvent, at: float) -> bool:
+    def _is_duplicate(self, function: Function, event: StoredEvent, at: float) -> bool:
         seen = self._first_seen.get((function.name, function.key(event)))
-        return seen is not None and at - seen < function.memory
+        return seen is not None and at - seen < function.dedup_window
 
     def _enqueue(self, function: Function, event: StoredEvent, at: float) -> None:
-        # An event with a time in the future runs then; one from the past runs at once.
+        # An event with a time in the future runs at that time, one from the past at once.
         due = max(at + self.lags.run, event.ts / 1000 if event.ts > at * 1000 else 0.0)
         job = Job(
             run_id=self._new_id(at), function=function.name, due=due, scheduled_at=at, event=event
@@ -242,15 +241,15 @@ class Pipeline:
         self._first_seen[key] = at
         heapq.heappush(self._heap, (due, next(self._turns), job.run_id))
         self._disk.schedule(job, key, at)
-        self._touch(at)
+        self._schedule_snapshot(at)
 
     def _run(self, now: float) -> None:
         while self._heap and self._heap[0][0] <= now:
             due, _, run_id = heapq.heappop(self._heap)
             self._disk.run(self._jobs.pop(run_id), due)
-            self._touch(due)
+            self._schedule_snapshot(due)
 
-    def _touch(self, at: float) -> None:
+    def _schedule_snapshot(self, at: float) -> None:
         if self._snapshot_due is None and not self._disk.durable:
             self._snapshot_due = at + self.lags.snapshot
 
@@ -260,5 +259,5 @@ class Pipeline:
         self._snapshot_due = None
 
     def jobs_of(self, internal_id: str) -> list[Job]:
-        """The jobs of an event that still wait."""
+        """The pending jobs of an event."""
         return [job for job in self._jobs.values() if job.event.internal_id == internal_id]

@@ -1,4 +1,4 @@
-"""`/v1/events`: what the server tells about the events that it has stored, and their runs."""
+"""`/v1/events`: reads stored events and their runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from relay.local.inngest.records import Job, Run, StoredEvent, is_ulid
 from relay.local.inngest.request import JSON, Reply, Request, as_json
 
 PAGE = 51
-"""Events on a page, at most; asked for more, the server gives this many."""
+"""The most events on a page, whatever the requested limit."""
 DEFAULT_PAGE = 20
 _PATH = re.compile(r"/v1/events(?:/(?P<id>[^/]+)(?P<runs>/runs)?)?")
 _MAX_AGE = {"Cache-Control": "max-age=15"}
@@ -26,8 +26,8 @@ class ReadBack:
     Args:
         disk: the stored events and the runs.
         pipeline: the jobs that have not run yet.
-        clock: for the time of the answer.
-        signing_key: needed as a bearer token where it is not None; an empty one lets nobody in.
+        clock: for the time of the response.
+        signing_key: the required bearer token; None for no check. An empty one rejects everything.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class ReadBack:
         self._signing_key = signing_key
 
     def answer(self, request: Request) -> Reply | None:
-        """The reply; None for a path that is none of its own."""
-        asked = _PATH.fullmatch(request.path)
-        if request.method != "GET" or asked is None:
+        """The reply; None for any other path."""
+        match = _PATH.fullmatch(request.path)
+        if request.method != "GET" or match is None:
             return None
         if not self._authorized(request.headers.get("authorization", "")):
             return _problem(401, "Unauthorized")
         self._pipeline.advance(self._clock.time())
-        event_id, runs = asked["id"], asked["runs"]
+        event_id, runs = match["id"], match["runs"]
         if event_id is None:
             return self._list(request.query)
         if not is_ulid(event_id):
@@ -61,7 +61,7 @@ class ReadBack:
     def _one(self, internal_id: str) -> Reply:
         event = self._disk.stored.get(internal_id)
         if event is None:
-            # Measured: the status of the answer is 200 all the same.
+            # Measured: the HTTP status is 200 nevertheless.
             problem = {"code": "", "error": "Event not found", "data": None, "status": 404}
             return as_json(problem, content_type=JSON)
         return self._wrap(_event(event), {"Cache-Control": "max-age=5"})
@@ -141,8 +141,8 @@ def _problem(status: int, error: str) -> Reply:
 
 
 def _limit(query: Mapping[str, str]) -> int:
-    asked = query.get("limit", "")
-    count = int(asked) if asked.isascii() and asked.isdigit() else 0
+    limit = query.get("limit", "")
+    count = int(limit) if limit.isascii() and limit.isdigit() else 0
     return min(count, PAGE) if count else DEFAULT_PAGE
 
 
@@ -150,8 +150,8 @@ def _time(query: Mapping[str, str], name: str) -> float | None:
     text = query.get(name, "")
     if not text:
         return None
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    parsed = datetime.fromisoformat(text)
+    return parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
 
 
 def _iso(seconds: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from relay.local.inngest.event import Incoming
+from relay.local.inngest.event import ParsedEvent
 
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
@@ -17,21 +17,26 @@ _SHIFTS = range(120, -1, -10)
 _SHAPE = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
 _ENTROPY = 10
 
+DEDUP_WINDOW = 24 * 3600.0
+"""Seconds for which a function remembers an event id, from when it first saw it."""
+BATCHED_DEDUP_WINDOW = 1800.0
+"""Seconds for which a batching function remembers an internal id; it ignores the event's id."""
+
 
 def ulid(milliseconds: int, entropy: bytes) -> str:
-    """The 26 letters of a time in milliseconds since the epoch and ten bytes of entropy."""
+    """The ULID of a time in milliseconds since the epoch and ten bytes of entropy."""
     value = (milliseconds << 80) | int.from_bytes(entropy[:_ENTROPY], "big")
-    # Two letters at a time: the library's base32 is Python too, and slower.
+    # Two letters at a time: faster than the library's base32, which is Python too.
     return "".join([_PAIRS[(value >> shift) & 1023] for shift in _SHIFTS])
 
 
 def is_ulid(text: str) -> bool:
-    """Whether the text has the shape of a ULID, in any case."""
+    """Whether the text has the form of a ULID, in upper or lower case."""
     return _SHAPE.fullmatch(text) is not None
 
 
 class Seed:
-    """What `x-inngest-event-id-seed` asks for: the same ULIDs for the same request."""
+    """The seed of `x-inngest-event-id-seed`: a repeated request gets the same ULIDs."""
 
     def __init__(self, milliseconds: int, entropy: bytes) -> None:
         self._milliseconds = milliseconds
@@ -46,9 +51,9 @@ class Seed:
 
 
 def read_seed(header: str) -> Seed | None:
-    """The seed of a `<milliseconds>,<base64 of ten bytes>` header; None for any other text.
+    """Parse a `<milliseconds>,<base64 of ten bytes>` header; None for any other text.
 
-    A malformed seed is ignored without a word, as the real server does.
+    A malformed seed is silently ignored, as by the real server.
     """
     milliseconds, comma, encoded = header.partition(",")
     if not comma or not re.fullmatch(r"\+?[0-9]{1,15}", milliseconds) or int(milliseconds) == 0:
@@ -60,16 +65,10 @@ def read_seed(header: str) -> Seed | None:
     return Seed(int(milliseconds), entropy) if len(entropy) == _ENTROPY else None
 
 
-MEMORY = 24 * 3600.0
-"""Seconds for which a function remembers an event id, from its first sight."""
-BATCHED_MEMORY = 1800.0
-"""Seconds for which a batching function remembers an internal id; it ignores the event's own."""
-
-
 class Function(msgspec.Struct, frozen=True, kw_only=True):
-    """A function that an app has registered.
+    """A registered function.
 
-    `on` is an event name, a prefix that ends in `*`, or `*` alone. `batched` stands for
+    `on` is an event name, a prefix that ends in `*`, or `*` alone. `batched` means that it uses
     `batchEvents`, which ignores event ids.
     """
 
@@ -84,20 +83,20 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
         return event_name == self.on
 
     def key(self, event: StoredEvent) -> str:
-        """What the function recognises a repeated event by."""
+        """The key by which the function recognises a repeated event."""
         return event.internal_id if self.batched else event.id
 
     @property
-    def memory(self) -> float:
+    def dedup_window(self) -> float:
         """Seconds for which a key is remembered."""
-        return BATCHED_MEMORY if self.batched else MEMORY
+        return BATCHED_DEDUP_WINDOW if self.batched else DEDUP_WINDOW
 
 
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that was acknowledged; every copy of an id is one of its own.
+    """An acknowledged event; each copy of an id is a separate one.
 
-    `internal_id` is the ULID of the answer, `id` the producer's or else the ULID again. `data` and
-    `user` are JSON as functions see it. `ts` is in milliseconds, `received_at` in seconds.
+    `internal_id` is the ULID in the response, `id` the producer's id or else the same ULID. `data`
+    and `user` are JSON as functions see it. `ts` is in milliseconds, `received_at` in seconds.
     """
 
     internal_id: str
@@ -110,8 +109,8 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     received_at: float
 
     @classmethod
-    def of(cls, event: Incoming, internal_id: str, now: float) -> StoredEvent:
-        """The event under its internal id, received now."""
+    def of(cls, event: ParsedEvent, internal_id: str, now: float) -> StoredEvent:
+        """The parsed event with this internal id, received now."""
         return cls(
             internal_id=internal_id,
             id=event.id or internal_id,
@@ -125,7 +124,7 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that waits in the server's queue for its time, in seconds since the epoch."""
+    """A run in the server's queue, which is due at `due`. Times are seconds since the epoch."""
 
     run_id: str
     function: str
@@ -135,11 +134,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, kw_only=True):
-    """What a function did: a record of the outside world that no crash of the server undoes.
+    """A function's run: an external effect, which no crash of the server undoes.
 
-    `attempts` is more than one where a server that lost its memory of the run did the same run
-    again. `at` is the time of the first attempt in seconds, `data` the payload as the function saw
-    it, as JSON.
+    `attempts` is more than one if a server that lost the record of the run did it again. `at` is
+    the time of the first attempt in seconds, `data` the payload that the function saw, as JSON.
     """
 
     run_id: str
@@ -160,7 +158,7 @@ class Run(msgspec.Struct, kw_only=True):
 
     @classmethod
     def of(cls, job: Job, now: float) -> Run:
-        """The run that the job becomes now."""
+        """The run of this job, now."""
         event = job.event
         return cls(
             run_id=job.run_id,
@@ -177,8 +175,8 @@ class Run(msgspec.Struct, kw_only=True):
 class Lags(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between the steps of an event, and between two snapshots of the queue.
 
-    The defaults make every step follow at once. A real server under load takes seconds to insert,
-    and snapshots its in-memory queue once a minute.
+    By default each step follows at once. A real server under load takes seconds to insert, and
+    snapshots its in-memory queue once a minute.
     """
 
     insert: float = 0.0

@@ -1,4 +1,4 @@
-"""Bytes in, whole requests out: what one connection has sent so far."""
+"""HTTP requests and replies, and the reader that parses requests from a byte stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote
 import httptools
 import msgspec
 
-from relay.local.inngest.body import Intake, read_body
+from relay.local.inngest.body import ParsedBody, read_body
 
 End: TypeAlias = Literal["answer", "refuse", "close", "reset", "cut"]
 
@@ -22,7 +22,7 @@ HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True, repr=False)
 class Request:
-    """A request that was read to its end. Header names are in lower case."""
+    """A complete request. Header names are in lower case."""
 
     method: str
     target: str
@@ -34,12 +34,12 @@ class Request:
 
     @cached_property
     def path(self) -> str:
-        """The decoded path. The event key is in it: never print it, print `shown`."""
+        """The decoded path. It contains the event key: never log it, log `shown`."""
         return unquote(self.target.partition("?")[0])
 
     @property
     def shown(self) -> str:
-        """Method and path without the key, wherever a mistaken URL has put it."""
+        """Method and path without the event key, also if a wrong URL has it in another place."""
         before, slashes, _ = self.path.partition("/e/")
         return f"{self.method} {before}{'/e/***' if slashes else ''}"
 
@@ -49,24 +49,24 @@ class Request:
         return {name: values[0] for name, values in parse_qs(self.target.partition("?")[2]).items()}
 
     @cached_property
-    def intake(self) -> Intake:
-        """The events that the server reads from the body."""
+    def parsed(self) -> ParsedBody:
+        """The events in the body, as the server parses them."""
         return read_body(self.body)
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The producer's ids of the events that could be read."""
-        return tuple(event.id for event in self.intake.events if event.id is not None)
+        """The producer's ids of the valid events."""
+        return tuple(event.id for event in self.parsed.events if event.id is not None)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the events that could be read."""
-        return tuple(event.name for event in self.intake.events)
+        """The names of the valid events."""
+        return tuple(event.name for event in self.parsed.events)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, and how the exchange ends: with all of it, half of its body, or none of it."""
+    """A response, and how it ends: sent completely, cut in half, or not sent at all."""
 
     status: int
     body: bytes
@@ -81,16 +81,15 @@ def as_json(
     content_type: str = TEXT,
     headers: Mapping[str, str] | None = None,
 ) -> Reply:
-    """The value as JSON and a line feed, which is how a Go server ends it."""
+    """The value as JSON, with a trailing line feed as from a Go server."""
     return Reply(status, msgspec.json.encode(value) + b"\n", content_type, headers or {})
 
 
 class RequestReader:
-    """Collects requests from a stream of bytes.
+    """Parses requests from a byte stream.
 
     Args:
-        complete: called with each request that was read to its end, and whether its client wants
-            to keep the connection.
+        complete: called with each complete request, and whether to keep the connection open.
         proceed: called when a client waits for `100 Continue` before it sends the body.
     """
 
@@ -103,10 +102,10 @@ class RequestReader:
         self.forget()
 
     def feed(self, data: bytes) -> None:
-        """Read on.
+        """Parse more bytes.
 
         Raises:
-            ValueError: this is no HTTP.
+            ValueError: they are not HTTP.
         """
         try:
             self._parser.feed_data(data)
@@ -114,25 +113,28 @@ class RequestReader:
             raise ValueError("not an HTTP request") from error
 
     def forget(self) -> None:
-        """Drop what was read of the current request."""
+        """Discard what was read of the current request."""
         self.target = b""
         self.headers: dict[str, str] = {}
         self.chunks: list[bytes] = []
         self.in_body = False
 
     def finish(self) -> None:
-        """The client has gone: what arrived of a body counts, as it does in a streaming server."""
+        """The client has gone: complete the request with the part of the body that arrived.
+
+        A real server, which streams the body, does the same.
+        """
         if self.in_body and self.chunks:
             self.complete(keep=False)
 
     def head_complete(self) -> None:
-        """Begin the body."""
+        """The headers are complete, the body begins."""
         self.in_body = True
         if self.headers.get("expect", "").lower() == "100-continue":
             self._proceed()
 
     def complete(self, *, keep: bool) -> None:
-        """Hand the request over and begin the next."""
+        """Pass the request on and begin the next one."""
         method = self._parser.get_method().decode("ascii")
         target = self.target.decode("latin-1")
         request = Request(method, target, self.headers, b"".join(self.chunks))
@@ -140,12 +142,12 @@ class RequestReader:
         self._complete(request, keep)
 
     def should_keep_alive(self) -> bool:
-        """Whether the client wants to go on after this request."""
+        """Whether the client keeps the connection open after this request."""
         return bool(self._parser.should_keep_alive())
 
 
 class _Callbacks:
-    """The parser's side of the reader; the names are the parser's."""
+    """The callbacks of the parser, which defines their names."""
 
     def __init__(self, reader: RequestReader) -> None:
         self._reader = reader

@@ -1,4 +1,4 @@
-"""The event API on a real socket: it starts, goes down, dies, and comes back where it was."""
+"""The local Inngest server: it can go down, crash, and restart on the same port with its state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Self
 from relay.local.clock import Clock, SystemClock
 from relay.local.inngest.connection import Listener
 from relay.local.inngest.event_api import EventApi, Mode
-from relay.local.inngest.faults import Control, Faults, FaultScript, spoiled
+from relay.local.inngest.faults import Control, Faults, FaultScript, apply_fault
 from relay.local.inngest.pipeline import Disk, Persistence, Pipeline
 from relay.local.inngest.read_back import ReadBack
 from relay.local.inngest.records import Function, Lags, Run, StoredEvent, ulid
@@ -30,19 +30,19 @@ class InngestServer:
     """A local Inngest; an async context manager that listens while it is entered.
 
     Args:
-        port: 0 for any free one; the same one for the server's whole life.
-        functions: who listens to what; none at all is normal.
-        clock: every time, lag and memory is measured on it.
-        faults: asked for each request that `script` has no fault for.
-        mode: `dev` takes any event key and no signing key, `start` insists on both.
-        persistence: `memory` snapshots the queue now and then, `durable` stands for a server with
-            an external, persistent Redis. The stream before it is in memory either way.
-        event_keys: the keys that `start` knows.
-        signing_key: the bearer token that `start` wants for reading back.
+        port: 0 for any free port; it stays the same across restarts.
+        functions: the registered functions; may be empty.
+        clock: measures every time, lag and deduplication window.
+        faults: called for each request that `script` has no fault for.
+        mode: `dev` accepts any event key and needs no signing key; `start` requires both.
+        persistence: `memory` snapshots the queue periodically; `durable` is a server with an
+            external, persistent Redis. The stream before the queue is in memory either way.
+        event_keys: the event keys of `start`.
+        signing_key: the bearer token that `start` requires for reads.
         lags: seconds between acknowledging, storing, scheduling, running and snapshotting.
-        boot_window: seconds after each start in which acknowledged events vanish.
-        state: a file that makes what is stored, scheduled and run outlive the process.
-        entropy: random bytes for ULIDs, as many as asked for.
+        boot_window: seconds after each start during which acknowledged events are lost.
+        state: a file with which stored, scheduled and run events survive the process.
+        entropy: returns this many random bytes, for ULIDs.
     """
 
     def __init__(  # noqa: PLR0913 - a double of a whole server: each of its knobs is one argument
@@ -113,7 +113,7 @@ class InngestServer:
 
     @property
     def url(self) -> str:
-        """Where it listens, without a slash at the end."""
+        """The base URL, without a trailing slash."""
         return f"http://{self._listener.host}:{self._listener.port}"
 
     @property
@@ -123,39 +123,39 @@ class InngestServer:
 
     @property
     def functions(self) -> list[Function]:
-        """Who listens; may be changed in place at any time."""
+        """The registered functions; may be changed in place at any time."""
         return self._pipeline.functions
 
     @property
     def runs(self) -> list[Run]:
-        """Every run so far, of all the server's lives, in the order of their first attempts."""
+        """Every run so far, across restarts, in the order of the first attempts."""
         self._advance()
         return list(self._disk.runs.values())
 
     @property
     def events(self) -> list[StoredEvent]:
-        """Every stored event, each copy of an id its own, oldest first."""
+        """Every stored event, oldest first; each copy of an id is one event."""
         self._advance()
         return [self._disk.stored[internal_id] for internal_id in self._disk.order]
 
     @property
     def acknowledged(self) -> Counter[str]:
-        """How often each id was accepted by this process, forgotten and vanished events too."""
+        """How often this process accepted each id, lost events included."""
         return self._api.acknowledged
 
     async def settled(self) -> None:
-        """Return when every event has taken all of its steps, those of the future included."""
+        """Return when all steps of every event are done, including runs due in the future."""
         await self.until(lambda: self._pipeline.next_step() is None)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Return when the condition holds; it is asked after each request and each step."""
+        """Return when the condition holds; it is checked after each request and each step."""
         self._advance()
         while not condition():
             await self._next_change(self._pipeline.next_step())
             self._advance()
 
     async def down(self) -> None:
-        """Refuse connections and cut those that are open; inside, everything goes on."""
+        """Refuse new connections and reset the open ones; the pipeline continues."""
         await self._listener.down()
 
     async def up(self) -> None:
@@ -163,20 +163,20 @@ class InngestServer:
         await self._listener.up()
 
     async def kill(self) -> None:
-        """Die as of a SIGKILL: down, and everything lost that was not written down."""
+        """Stop as with SIGKILL: everything that was not persisted is lost."""
         self._advance()
-        await self._die()
+        await self._stop()
         self._pipeline.crash()
 
     async def terminate(self) -> None:
-        """Die as of a SIGTERM: down, the stream lost, the queue written down."""
+        """Stop as with SIGTERM: the stream is lost, the queue is persisted."""
         if self._alive:
             self._advance()
-            await self._die()
+            await self._stop()
             self._pipeline.shut_down(self._clock.time())
 
     async def restart(self) -> None:
-        """Come up with what was written down before; also the first start."""
+        """Start, with the state that was persisted before; also used for the first start."""
         self._pipeline.restore(self._clock.time())
         self._alive = True
         self._api.started()
@@ -185,7 +185,7 @@ class InngestServer:
         self._changed.set()
         await self.up()
 
-    async def _die(self) -> None:
+    async def _stop(self) -> None:
         self._alive = False
         if self._writer is not None:
             self._writer.cancel()
@@ -197,7 +197,7 @@ class InngestServer:
             self._pipeline.advance(self._clock.time())
 
     async def _write_when_due(self) -> None:
-        # Whoever asks moves the pipeline on by asking; a file has readers that cannot ask.
+        # Reading `runs` or `events` advances the pipeline; readers of the file cannot do that.
         while True:
             await self._next_change(self._pipeline.next_due())
             self._advance()
@@ -234,4 +234,4 @@ class InngestServer:
             return reply
         if fault.delay:
             await self._clock.sleep(fault.delay)
-        return spoiled(reply, fault)
+        return apply_fault(reply, fault)

@@ -1,4 +1,4 @@
-"""Stand-ins for the orchestrators beside Inngest: real servers on loopback that count starts."""
+"""Emulators of the orchestrators other than Inngest: loopback servers that count starts."""
 
 from relay.local.orchestrators.apis import APIS, Api
 from relay.local.orchestrators.server import Fault, Server

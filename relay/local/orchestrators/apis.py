@@ -1,4 +1,4 @@
-"""What each orchestrator answers: enough of its API to start things, and to know them again."""
+"""The HTTP APIs of the emulators: what the relay needs to start work and to detect repeats."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class Api:
     """One orchestrator's API.
 
     Attributes:
-        settings: what a relay needs besides the URL, which is in `url_setting`.
+        url_setting: the relay's setting for the URL.
+        path: the path of that URL.
+        settings: the other settings that a relay needs.
         respond: answers a request.
         starts: what was started.
     """
@@ -36,11 +38,11 @@ class Api:
 
 
 def webhook() -> Api:
-    """A receiver that knows an Idempotency-Key again."""
+    """A webhook receiver that deduplicates by Idempotency-Key."""
     starts = Starts()
 
-    def respond(asked: ApiRequest) -> Answer:
-        starts.start(asked.headers.get("idempotency-key", ""), asked.body)
+    def respond(request: ApiRequest) -> Answer:
+        starts.start(request.headers.get("idempotency-key", ""), request.body)
         return Answer()
 
     return Api(
@@ -56,14 +58,14 @@ def prefect() -> Api:
     """A Prefect server with one deployment, `orders/main`."""
     starts = Starts()
 
-    def respond(asked: ApiRequest) -> Answer:
-        if asked.method == "GET" and asked.path == "/api/deployments/name/orders/main":
+    def respond(request: ApiRequest) -> Answer:
+        if request.method == "GET" and request.path == "/api/deployments/name/orders/main":
             return _json(200, id=DEPLOYMENT)
-        if asked.path != f"/api/deployments/{DEPLOYMENT}/create_flow_run":
+        if request.path != f"/api/deployments/{DEPLOYMENT}/create_flow_run":
             return _json(404, detail="Deployment not found")
-        told = json.loads(asked.body)
-        key = told["idempotency_key"]
-        new = starts.start(key, told["parameters"]["event"]["value"].encode())
+        payload = json.loads(request.body)
+        key = payload["idempotency_key"]
+        new = starts.start(key, payload["parameters"]["event"]["value"].encode())
         return _json(201 if new else 200, id=str(uuid5(NAMESPACE_URL, key)))
 
     return Api(
@@ -76,17 +78,17 @@ def prefect() -> Api:
 
 
 def argo() -> Api:
-    """An Argo server with a template of the name `orders`."""
+    """An Argo server with one workflow template, `orders`."""
     starts = Starts()
     base = "/api/v1/workflows/argo"
 
-    def respond(asked: ApiRequest) -> Answer:
-        if asked.method == "GET":
-            name = asked.path.removeprefix(f"{base}/")
-            known = name in starts.started
-            return _workflow(name, starts.started[name]) if known else _json(404, code=5)
-        told = json.loads(asked.body)["workflow"]
-        name, spec = told["metadata"]["name"], told["spec"]
+    def respond(request: ApiRequest) -> Answer:
+        if request.method == "GET":
+            name = request.path.removeprefix(f"{base}/")
+            exists = name in starts.started
+            return _workflow(name, starts.started[name]) if exists else _json(404, code=5)
+        payload = json.loads(request.body)["workflow"]
+        name, spec = payload["metadata"]["name"], payload["spec"]
         if spec["workflowTemplateRef"]["name"] != "orders":
             return _json(404, code=5, message="workflow template not found")
         content = spec["arguments"]["parameters"][0]["value"].encode()
@@ -104,18 +106,18 @@ def argo() -> Api:
 
 
 def step_functions() -> Api:
-    """A STANDARD state machine whose executions go on for ever."""
+    """A STANDARD state machine whose executions never end."""
     starts = Starts()
 
-    def respond(asked: ApiRequest) -> Answer:
-        told = json.loads(asked.body)
-        match asked.headers.get("x-amz-target", "").rpartition(".")[2]:
+    def respond(request: ApiRequest) -> Answer:
+        payload = json.loads(request.body)
+        match request.headers.get("x-amz-target", "").rpartition(".")[2]:
             case "DescribeStateMachine":
                 return _json(200, type="STANDARD", stateMachineArn=MACHINE, name="orders")
             case "DescribeExecution":
-                name = told["executionArn"].rpartition(":")[2]
+                name = payload["executionArn"].rpartition(":")[2]
                 return _execution(name, input=starts.started[name].decode())
-        name, content = told["name"], told["input"].encode()
+        name, content = payload["name"], payload["input"].encode()
         if starts.start(name, content) or starts.started[name] == content:
             return _execution(name)
         return _json(400, __type="ExecutionAlreadyExists", message="it exists")
@@ -152,9 +154,10 @@ def _execution(name: str, **more: str) -> Answer:
 
 
 EMULATED = (*APIS, "temporal", "bullmq")
+"""The name of every orchestrator that has an emulator."""
 
 _LIBRARIES = {"temporal": ("temporalio", "grpc"), "bullmq": ("bullmq", "redis")}
-_INSTALLED_WITH = {
+_INSTALL_COMMANDS = {
     "temporal": "pip install 'sqs-relay[temporal]' grpcio",
     "bullmq": "pip install 'sqs-relay[bullmq]'",
 }
@@ -166,15 +169,15 @@ def missing_dependency(
     library: Callable[[str], object] = find_spec,
     program: Callable[[str], object] = shutil.which,
 ) -> str | None:
-    """What is missing here for a stand-in of the name, and how to get it; None for nothing.
+    """What this emulator needs that is not installed here, and how to install it; else None.
 
-    `library` and `program` find one by its name, or None.
+    `library` and `program` look one up by name and return None if it is not installed.
     """
     if any(library(needed) is None for needed in _LIBRARIES.get(name, ())):
-        return f"{name} needs libraries that are not installed: {_INSTALLED_WITH[name]}"
+        return f"{name} needs libraries that are not installed: {_INSTALL_COMMANDS[name]}"
     if name == "bullmq" and program(PROGRAM) is None:
         return (
-            f"bullmq needs the program {PROGRAM}, which is not on the PATH: install Redis, on"
-            " Debian and Ubuntu with apt-get install redis-server"
+            f"bullmq needs the program {PROGRAM}, which is not on the PATH: install Redis"
+            " (Debian and Ubuntu: apt-get install redis-server)"
         )
     return None

@@ -1,4 +1,4 @@
-"""A redis-server of one's own, which has every command on its disk before it answers."""
+"""The BullMQ emulator: a redis-server process, and a queue whose jobs are recorded as starts."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ from relay.local.processes import free_port
 
 PROGRAM = "redis-server"
 PATIENCE = 30.0
-"""Seconds after which a server that does not answer is given up."""
+"""Seconds to wait for the server to answer."""
 
 _POLL = 0.02
 
+QUEUE = "orders"
+_KEY = f"bull:{QUEUE}"
+_REFRESH_INTERVAL = 0.2
+"""Seconds between reads of the queue."""
+
 
 class RedisServer:
-    """Listens while it is entered, on the same port for its whole life, and forgets it all then.
+    """A redis-server that runs while entered, always on the same port.
 
-    `options` are more of the program's own.
+    Every command is on its disk before it answers, so `down` loses nothing. Leaving deletes it all.
+    `options` are added to its command line.
     """
 
     def __init__(self, *options: str) -> None:
@@ -54,14 +60,14 @@ class RedisServer:
             shutil.rmtree(self._directory)
 
     async def up(self) -> None:
-        """Listen.
+        """Start listening.
 
         Raises:
-            OSError: there is no such program, or it does not answer.
+            OSError: the program is not installed, or does not answer.
         """
         program = shutil.which(PROGRAM)
         if program is None:
-            raise FileNotFoundError(f"there is no {PROGRAM}")
+            raise FileNotFoundError(f"{PROGRAM} is not installed")
         self._process = await asyncio.create_subprocess_exec(
             *(program, "--port", str(self.port), "--bind", "127.0.0.1"),
             *("--dir", self._directory, "--save", ""),
@@ -77,7 +83,7 @@ class RedisServer:
         raise ConnectionError(f"the {PROGRAM} does not answer")
 
     async def down(self) -> None:
-        """Stop listening; what it has is on its disk."""
+        """Stop listening; the data stays on disk."""
         if self._process is not None:
             process, self._process = self._process, None
             if process.returncode is None:
@@ -86,7 +92,7 @@ class RedisServer:
 
     async def _answers(self) -> bool:
         if self._process is None or self._process.returncode is not None:
-            raise ConnectionError(f"the {PROGRAM} ended by itself")
+            raise ConnectionError(f"the {PROGRAM} ended unexpectedly")
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", self.port)
         except OSError:
@@ -96,37 +102,31 @@ class RedisServer:
         return True
 
 
-QUEUE = "orders"
-_KEY = f"bull:{QUEUE}"
-_EVERY = 0.2
-"""Seconds between looks at the queue."""
-
-
 class JobQueue:
-    """Listens while it is entered. `starts` has the jobs as of the last look, by id."""
+    """A BullMQ queue in Redis, while entered. `starts` has the jobs as of the last read, by id."""
 
     def __init__(self) -> None:
         self._redis = RedisServer()
         library = importlib.import_module("redis.asyncio")
-        self._broken = importlib.import_module("redis.exceptions").RedisError
+        self._redis_error = importlib.import_module("redis.exceptions").RedisError
         self._client: Any = library.Redis(port=self._redis.port)
-        self._watching: asyncio.Task[None] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
         self._seen = 0
         self.starts = Starts()
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the Redis database."""
         return f"redis://127.0.0.1:{self._redis.port}/0"
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """What makes a relay use it."""
+        """The settings that make a relay use it."""
         return {"RELAY_BULLMQ_URL": self.url, "RELAY_BULLMQ_QUEUE": QUEUE}
 
     async def __aenter__(self) -> Self:
         await self._redis.__aenter__()
-        self._watching = asyncio.create_task(self._watch())
+        self._refreshing = asyncio.create_task(self._keep_refreshing())
         return self
 
     async def __aexit__(
@@ -135,37 +135,37 @@ class JobQueue:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait({self._watching})
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.wait({self._refreshing})
         await self._client.aclose()
         await self._redis.__aexit__(kind, error, trace)
 
     async def up(self) -> None:
-        """Listen, with all that it had."""
+        """Start listening again, with all its data."""
         await self._redis.up()
 
     async def down(self) -> None:
         """Stop listening."""
         await self._redis.down()
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Bring `starts` up to date.
 
         Raises:
-            redis.exceptions.RedisError: it does not answer.
+            redis.exceptions.RedisError: Redis does not answer.
         """
-        # The newest is the first. Nobody takes any, so what was seen is at the end for good.
+        # The newest job comes first. No worker takes any, so those already seen stay at the end.
         waiting = [job.decode() for job in await self._client.lrange(f"{_KEY}:wait", 0, -1)]
         for job in reversed(waiting[: len(waiting) - self._seen]):
             content = await self._client.hget(f"{_KEY}:{job}", "data")
-            # A job that is in the queue twice is worked on twice.
+            # A job that is in the queue twice would run twice.
             key = f"{job} again" if job in self.starts.started else job
             self.starts.start(key, content)
             self._seen += 1
 
-    async def _watch(self) -> None:
+    async def _keep_refreshing(self) -> None:
         while True:
-            with contextlib.suppress(self._broken, OSError):
-                await self.look()
-            await asyncio.sleep(_EVERY)
+            with contextlib.suppress(self._redis_error, OSError):
+                await self.refresh()
+            await asyncio.sleep(_REFRESH_INTERVAL)

@@ -1,4 +1,4 @@
-"""A stand-in as the demonstration watches it: what it accepted, in the words of the books."""
+"""One interface for all emulators: start, stop, and what they have accepted and run."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from relay.local.orchestrators.temporal import Frontend
 _NOTHING = msgspec.Raw(b"null")
 
 
-class Listening(Protocol):
-    """What is entered to listen, goes down, and comes back."""
+class _Server(Protocol):
+    """A server that listens while entered, and can go down and come back."""
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its address."""
         ...
 
     async def __aenter__(self) -> Any: ...
@@ -38,7 +38,7 @@ class Listening(Protocol):
     ) -> None: ...
 
     async def up(self) -> None:
-        """Listen."""
+        """Start listening."""
         ...
 
     async def down(self) -> None:
@@ -52,16 +52,16 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Parts:
-    """What listens and what it started; `look` brings the latter up to date."""
+    """A server and what it has started; `refresh` brings `starts` up to date."""
 
-    server: Listening
+    server: _Server
     starts: Starts
     settings: Callable[[], Mapping[str, str]]
-    look: Callable[[], Awaitable[None]] = _nothing
+    refresh: Callable[[], Awaitable[None]] = _nothing
 
 
 class Emulator:
-    """One orchestrator, started fresh. Everything that it starts runs once, at once."""
+    """An emulator of one orchestrator, which runs while entered. What it starts runs at once."""
 
     functions = (Function(name="started", on="*"),)
 
@@ -83,40 +83,40 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address on which it listens."""
         return self._parts.server.url
 
     @property
     def settings(self) -> dict[str, str]:
-        """What makes a relay use it, once it listens."""
+        """The settings that make a relay use it. Valid once it listens."""
         return {"RELAY_DESTINATION": self._name, **self._parts.settings()}
 
     async def up(self) -> None:
-        """Listen again."""
+        """Start listening again."""
         await self._parts.server.up()
 
     async def down(self) -> None:
-        """Stop listening for a while."""
+        """Stop listening until `up`."""
         await self._parts.server.down()
 
     @property
     def acknowledged(self) -> Counter[str]:
-        """How often it was asked to start each key."""
-        return self._parts.starts.asked
+        """How many requests to start each key it has received."""
+        return self._parts.starts.attempts
 
     @property
     def events(self) -> list[StoredEvent]:
-        """What was started, in the order of its first time."""
+        """What was started, in the order of the first starts."""
         return [_stored(key, content) for key, content in self._parts.starts.started.items()]
 
     @property
     def runs(self) -> list[Run]:
-        """One run for each start: two of one event are two keys, which must not happen."""
+        """One run for each key. An event that got two keys has two runs, which must not happen."""
         return [_run(event) for event in self.events]
 
     async def settled(self) -> None:
-        """Return when all that was accepted is known."""
-        await self._parts.look()
+        """Return when `events` and `runs` include everything accepted so far."""
+        await self._parts.refresh()
 
 
 def _parts(name: str) -> _Parts:
@@ -126,7 +126,7 @@ def _parts(name: str) -> _Parts:
     if name == "bullmq":
         jobs = JobQueue()
         return _Parts(
-            server=jobs, starts=jobs.starts, settings=lambda: jobs.settings, look=jobs.look
+            server=jobs, starts=jobs.starts, settings=lambda: jobs.settings, refresh=jobs.refresh
         )
     api = APIS[name]()
     server = Server(api.respond)
@@ -138,14 +138,14 @@ def _parts(name: str) -> _Parts:
 
 
 def _stored(key: str, content: bytes) -> StoredEvent:
-    told: dict[str, Any] = json.loads(content)
+    event: dict[str, Any] = json.loads(content)
     return StoredEvent(
         internal_id=key,
-        id=told["id"],
-        name=told["name"],
+        id=event["id"],
+        name=event["name"],
         data=_NOTHING,
         user=_NOTHING,
-        ts=told.get("ts", 0),
+        ts=event.get("ts", 0),
         received_at=0.0,
     )
 

@@ -1,4 +1,4 @@
-"""A server on a loopback socket that goes down, comes back, and goes wrong as it is told."""
+"""The HTTP server of the emulators: it records starts, goes down and up, and injects faults."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from relay.http.server import serving
 
 @dataclass
 class Starts:
-    """What was started, by key, in the order of its first time; `asked` counts every request.
+    """What was started, by key, in the order of the first starts.
 
-    Contents are the events as they were sent.
+    `started` has the content of each key's first request: the event as it was sent. `attempts`
+    counts every request.
     """
 
     started: dict[str, bytes] = field(default_factory=dict)
-    asked: Counter[str] = field(default_factory=Counter)
+    attempts: Counter[str] = field(default_factory=Counter)
 
     def start(self, key: str, content: bytes) -> bool:
-        """Start it unless it was; whether it was not."""
-        self.asked[key] += 1
+        """Start this key, unless it was started before; whether it is new."""
+        self.attempts[key] += 1
         new = key not in self.started
         self.started.setdefault(key, content)
         return new
@@ -37,7 +38,7 @@ class Starts:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiRequest:
-    """A request as a stand-in sees it."""
+    """A request to an emulator."""
 
     method: str
     path: str
@@ -47,7 +48,7 @@ class ApiRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What it is answered with."""
+    """An emulator's response."""
 
     status: int = 200
     body: bytes = b""
@@ -56,21 +57,27 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What happens to the next request: `answer` and nothing else, or all of it but its answer."""
+    """A fault for one request.
+
+    With an `answer`, that is the response and nothing is carried out. Without one, the request is
+    carried out and its response is lost.
+    """
 
     answer: Answer | None = None
 
 
 LOST = Answer(status=502, body=b"<html>the answer got lost</html>")
-"""What a proxy says of an answer that did not come."""
+"""The response of a proxy that lost the real one."""
 
 
 class Server:
-    """Listens while it is entered, on the same port for its whole life.
+    """Listens while entered, always on the same port.
+
+    `faults` are for the next requests, one each. `requests` has the last 1,000.
 
     Args:
         respond: answers a request.
-        port: 0 for any free one.
+        port: 0 for any free port.
     """
 
     def __init__(self, respond: Callable[[ApiRequest], Answer], port: int = 0) -> None:
@@ -82,7 +89,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The base URL."""
         return f"http://127.0.0.1:{self._port}"
 
     async def __aenter__(self) -> Self:
@@ -98,7 +105,7 @@ class Server:
         await self.down()
 
     async def up(self) -> None:
-        """Listen."""
+        """Start listening."""
         route = Route("/{path:path}", self._handle, methods=["GET", "POST"])
         self._serving = serving(Starlette(routes=[route]), port=self._port, grace=0.1)
         self._port = await self._serving.__aenter__()
@@ -106,8 +113,8 @@ class Server:
     async def down(self) -> None:
         """Stop listening."""
         if self._serving is not None:
-            serving_until_now, self._serving = self._serving, None
-            await serving_until_now.__aexit__(None, None, None)
+            context, self._serving = self._serving, None
+            await context.__aexit__(None, None, None)
 
     async def _handle(self, request: Request) -> Response:
         try:
@@ -115,12 +122,12 @@ class Server:
         except ClientDisconnect:
             return Response(status_code=400)
         path = request.scope["raw_path"].decode()
-        asked = ApiRequest(method=request.method, path=path, headers=request.headers, body=body)
-        self.requests.append(asked)
+        received = ApiRequest(method=request.method, path=path, headers=request.headers, body=body)
+        self.requests.append(received)
         fault = self.faults.popleft() if self.faults else None
         if fault is not None and fault.answer is not None:
             return _response(fault.answer)
-        answer = self._respond(asked)
+        answer = self._respond(received)
         return _response(answer if fault is None else LOST)
 
 

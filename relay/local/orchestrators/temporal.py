@@ -1,6 +1,6 @@
-"""Temporal's frontend as far as starting and signalling goes: real gRPC on its own protocol.
+"""The Temporal emulator: the gRPC frontend, as far as starting and signalling workflows.
 
-It needs the extra `temporal` and grpcio, which are imported when one is made.
+It needs the extra `temporal` and grpcio, which are imported when a `Frontend` is created.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ SERVICE = "temporal.api.workflowservice.v1.WorkflowService"
 NAMESPACE = "orders"
 VERSION = "1.29.0"
 GRACE = 0.1
-"""Seconds for calls under way when it goes down."""
+"""Seconds for active calls to finish when it goes down."""
 
 Call = Callable[[Any, Any], Awaitable[Any]]
 
 
 class Frontend:
-    """Listens while it is entered, on the same port for its whole life.
+    """Listens while entered, always on the same port.
 
     Attributes:
-        starts: the workflows, by id; contents are their arguments.
-        signals: every signal that came, as the workflow's id and its argument.
-        faults: what the next starts and signals meet: a gRPC status, or None for all of it but its
-            answer.
-        callers: the names in the clients' certificates, of those that had one.
+        starts: the workflows by id; the content is the workflow's argument.
+        signals: every signal received, as the workflow's id and the signal's argument.
+        faults: for the next starts and signals, one each: a gRPC status to fail with, or None to
+            carry the call out and lose its response.
+        callers: the common names of the client certificates seen.
     """
 
     def __init__(self, credentials: Any = None) -> None:
@@ -47,17 +47,17 @@ class Frontend:
 
     @property
     def address(self) -> str:
-        """Its host and port."""
+        """Host and port."""
         return f"127.0.0.1:{self._port}"
 
     @property
     def url(self) -> str:
-        """Where it listens, for a person."""
+        """The address, for display."""
         return f"grpc://{self.address}"
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """What makes a relay use it."""
+        """The settings that make a relay use it."""
         return {
             "RELAY_TEMPORAL_ADDRESS": self.address,
             "RELAY_TEMPORAL_NAMESPACE": NAMESPACE,
@@ -78,7 +78,7 @@ class Frontend:
         await self.down()
 
     async def up(self) -> None:
-        """Listen."""
+        """Start listening."""
         server = self._grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         calls = {name: self._handler(name, call) for name, call in self._calls().items()}
         handler = self._grpc.method_handlers_generic_handler(SERVICE, calls)
@@ -144,12 +144,12 @@ class Frontend:
         return found
 
     async def _begin(self, request: Any, context: Any) -> bool:
-        """Whether the answer is to be lost."""
+        """Apply the next fault and check the namespace; whether the response is to be lost."""
         names = context.auth_context().get("x509_common_name", ())
         self.callers.update(name.decode() for name in names)
         fault = self.faults.popleft() if self.faults else False
         if fault not in (False, None):
-            await context.abort(fault, "as told")
+            await context.abort(fault, "scripted fault")
         if request.namespace != NAMESPACE:
             text = f"Namespace {request.namespace} is not found."
             await context.abort(self._grpc.StatusCode.NOT_FOUND, text)
@@ -164,8 +164,8 @@ class Frontend:
         code = self._grpc.StatusCode.ALREADY_EXISTS
         status = common.GrpcStatus(code=code.value[0], message="already started")
         status.details.add().Pack(details.WorkflowExecutionAlreadyStartedFailure(run_id=run))
-        told = (("grpc-status-details-bin", status.SerializeToString()),)
-        await context.abort(code, "already started", trailing_metadata=told)
+        metadata = (("grpc-status-details-bin", status.SerializeToString()),)
+        await context.abort(code, "already started", trailing_metadata=metadata)
 
 
 def _argument(payloads: Any) -> bytes:

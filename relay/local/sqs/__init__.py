@@ -1,4 +1,4 @@
-"""An SQS server on a loopback socket, for any SDK: real semantics, a virtual clock, faults."""
+"""A local SQS server for any SDK, with SQS's semantics, a virtual clock and fault injection."""
 
 from relay.local.sqs.faults import Fault, Faults, FaultScript, Request
 from relay.local.sqs.queue import Queue

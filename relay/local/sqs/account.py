@@ -1,4 +1,4 @@
-"""The queues of one account in one region, and how they find each other."""
+"""The queues of one account: create, look up, configure, purge and delete them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from relay.local.clock import Clock
-from relay.local.sqs.attributes import QueueAttributes, admits
+from relay.local.sqs.attributes import QueueAttributes, allows_source
 from relay.local.sqs.errors import SqsError, invalid, invalid_value, no_queue
 from relay.local.sqs.queue import IN_FLIGHT_LIMIT, Queue
 
@@ -17,7 +17,7 @@ PURGE_PAUSE = 60.0  # seconds between two purges of one queue
 
 
 class Account:
-    """Every queue by its name. `url` is where the server is reached, without a slash at its end."""
+    """Queues by name. `url` is the server's base URL, without a trailing slash."""
 
     def __init__(
         self, account: str, region: str, *, clock: Clock, in_flight_limit: int = IN_FLIGHT_LIMIT
@@ -28,11 +28,11 @@ class Account:
         self._in_flight_limit = in_flight_limit
 
     def url_of(self, queue: Queue) -> str:
-        """The queue's URL, as clients name it."""
+        """The queue's URL."""
         return f"{self.url}/{self.id}/{queue.name}"
 
     def by_url(self, url: str) -> Queue:
-        """The queue of a URL, or of a bare name; host and account are not looked at."""
+        """The queue of a URL or of a bare name; host and account are ignored."""
         return self.by_name(url.rstrip("/").rpartition("/")[2])
 
     def by_name(self, name: str) -> Queue:
@@ -52,16 +52,16 @@ class Account:
         return queue if queue is not None and queue.arn == arn else None
 
     def create(self, name: str, wanted: Mapping[str, str], tags: Mapping[str, str]) -> Queue:
-        """Make a queue, or find the one with these attributes.
+        """Create a queue, or return the existing one if its attributes are the same.
 
-        A deleted queue's name is free at once; SQS wants a minute to pass.
+        A deleted queue's name is free at once; SQS requires a minute.
 
         Raises:
-            SqsError: QueueNameExists when its attributes differ, or for a bad name or attribute.
+            SqsError: QueueNameExists if its attributes differ, or for a bad name or attribute.
         """
-        found = self.queues.get(name)
-        if found is not None:
-            return _same(found, wanted)
+        existing = self.queues.get(name)
+        if existing is not None:
+            return _same(existing, wanted)
         fifo = wanted.get("FifoQueue", "").lower() == "true"
         _check_name(name, fifo=fifo)
         arn = f"arn:aws:sqs:{self.region}:{self.id}:{name}"
@@ -81,10 +81,10 @@ class Account:
         return queue
 
     def configure(self, queue: Queue, wanted: Mapping[str, str]) -> None:
-        """Change a queue's attributes, all of these or none.
+        """Change a queue's attributes, all or none.
 
         Raises:
-            SqsError: for the first one that SQS would refuse.
+            SqsError: for the first one that SQS would reject.
         """
         trial = QueueAttributes(fifo=queue.fifo)
         trial.values = dict(queue.attributes.values)
@@ -95,12 +95,12 @@ class Account:
         queue.configured()
 
     def delete(self, queue: Queue) -> None:
-        """Take a queue away, and everything in it."""
+        """Delete a queue with its messages."""
         del self.queues[queue.name]
         queue.close()
 
     def purge(self, queue: Queue) -> None:
-        """Empty a queue, in-flight messages too, at most once a minute."""
+        """Delete all messages, those in flight too; at most once a minute."""
         now = self.clock.time()
         if queue.purged_at is not None and now - queue.purged_at < PURGE_PAUSE:
             raise SqsError(
@@ -131,7 +131,7 @@ class Account:
                 policy,
                 "Dead-letter queue must be same type of queue as the source.",
             )
-        if not admits(target.attributes.values.get("RedriveAllowPolicy"), arn):
+        if not allows_source(target.attributes.values.get("RedriveAllowPolicy"), arn):
             raise invalid_value(
                 "RedrivePolicy", policy, "Queue is not allowed to use this dead-letter queue."
             )

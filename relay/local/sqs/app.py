@@ -1,4 +1,4 @@
-"""The service as an ASGI app: a request in, its action, an answer or an error out."""
+"""The ASGI app: decodes a request, applies faults, runs the action and encodes the response."""
 
 from __future__ import annotations
 
@@ -20,9 +20,19 @@ from relay.local.sqs.faults import NO_FAULT, Fault, Faults, FaultScript, Request
 from relay.local.sqs.moves import MoveTasks
 from relay.local.sqs.stored import Stored
 
+T = TypeVar("T")
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_Reply: TypeAlias = tuple[int, list[tuple[bytes, bytes]], bytes]
+
+_TARGET = b"AmazonSQS."
+_TYPE = (b"content-type", b"application/x-amz-json-1.0")
+_encode = msgspec.json.Encoder().encode
+
 
 def state_of(account: Account, requests: Mapping[str, int]) -> dict[str, Any]:
-    """All queues with all messages, received by nobody, and how often each action was called.
+    """All queues with all messages, without receiving any, and the number of calls by action.
 
     A message has its `MessageId`, `Body`, `MessageAttributes`, system `Attributes`, its `State`
     (`visible`, `in_flight` or `delayed`) and, unless visible, `VisibleAt` in seconds.
@@ -54,22 +64,12 @@ def _shown(stored: Stored, sender: str) -> dict[str, Any]:
     return shown
 
 
-T = TypeVar("T")
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-_TARGET = b"AmazonSQS."
-_TYPE = (b"content-type", b"application/x-amz-json-1.0")
-_encode = msgspec.json.Encoder().encode
-
-
-class Gone(Exception):
-    """The client is not there any more, or is to see nothing but a closed connection."""
+class ClientGone(Exception):
+    """The client has disconnected, or a fault closes its connection without a response."""
 
 
 class SqsApp:
-    """The ASGI app. `cut` closes the connection of a scope; `requests` counts by action."""
+    """The ASGI app. `cut` closes the connection of a scope; `requests` counts calls by action."""
 
     def __init__(
         self, account: Account, faults: Faults | None, cut: Callable[[Scope], None]
@@ -87,7 +87,7 @@ class SqsApp:
                 status, headers, content = self._own(scope, body)
             else:
                 status, headers, content = await self._serve(scope, body, receive)
-        except Gone:
+        except ClientGone:
             self._cut(scope)
             while (await receive())["type"] != "http.disconnect":
                 pass
@@ -110,9 +110,9 @@ class SqsApp:
     async def _carry_out(self, action: str, body: bytes, receive: Receive) -> dict[str, Any] | None:
         fault = self._fault(action, body)
         if fault.delay:
-            await _unless_gone(receive, self.account.clock.sleep(fault.delay))
+            await _unless_client_gone(receive, self.account.clock.sleep(fault.delay))
         if fault.refuse:
-            raise Gone
+            raise ClientGone
         if fault.error is not None:
             raise _scripted(fault)
         try:
@@ -120,9 +120,9 @@ class SqsApp:
         except msgspec.DecodeError as error:
             raise _malformed(error) from error
         if isinstance(answer, Coroutine):
-            answer = await _unless_gone(receive, answer)
+            answer = await _unless_client_gone(receive, answer)
         if fault.drop:
-            raise Gone
+            raise ClientGone
         return answer
 
     def _fault(self, action: str, body: bytes) -> Fault:
@@ -133,27 +133,24 @@ class SqsApp:
         return found or self.script(request) or NO_FAULT
 
     def _own(self, scope: Scope, body: bytes) -> _Reply:
-        """What SQS does not have: `/_state` to look at everything, `/_faults` to script faults.
+        """The endpoints that SQS does not have: `/_state` shows everything, `/_faults` sets faults.
 
-        `GET /_faults` lists what may still happen, `POST` appends a JSON array of faults, `DELETE`
-        clears; the fields are those of `Fault`.
+        `GET /_faults` lists the pending faults, `POST` appends a JSON array of faults, `DELETE`
+        removes all; the fields are those of `Fault`.
         """
-        asked = scope["method"], scope["path"]
-        if asked == ("GET", "/_state"):
+        route = scope["method"], scope["path"]
+        if route == ("GET", "/_state"):
             return 200, [], _encode(state_of(self.account, self.requests))
-        if asked == ("POST", "/_faults"):
+        if route == ("POST", "/_faults"):
             try:
                 self.script.add(*msgspec.json.decode(body, type=list[Fault]))
             except msgspec.DecodeError as error:
                 return 400, [], _encode({"message": str(error)})
-        elif asked == ("DELETE", "/_faults"):
+        elif route == ("DELETE", "/_faults"):
             self.script.clear()
-        elif asked != ("GET", "/_faults"):
-            return 404, [], _encode({"message": "There are /_state and /_faults here."})
+        elif route != ("GET", "/_faults"):
+            return 404, [], _encode({"message": "Not found. Try /_state or /_faults."})
         return 200, [], _encode(self.script.pending)
-
-
-_Reply: TypeAlias = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 
 async def _read(receive: Receive) -> bytes:
@@ -166,22 +163,22 @@ async def _read(receive: Receive) -> bytes:
         if not message.get("more_body"):
             return bytes(parts)
         message = await receive()
-    raise Gone
+    raise ClientGone
 
 
-async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """The work's result; the work is cancelled when the client goes away before."""
-    doing = asyncio.ensure_future(work)
+async def _unless_client_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is cancelled if the client disconnects first."""
+    working = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(receive))
     try:
-        await asyncio.wait({doing, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if doing.done():
-            return doing.result()
-        raise Gone
+        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientGone
     finally:
         gone.cancel()
-        doing.cancel()
-        await asyncio.wait({doing, gone})
+        working.cancel()
+        await asyncio.wait({working, gone})
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -197,7 +194,7 @@ def _action(scope: Scope) -> str:
                 return str(action)
     raise SqsError(
         "UnknownOperationException",
-        "This is a local SQS, and no other service of AWS: X-Amz-Target must be AmazonSQS.Action.",
+        "This local server emulates SQS only: X-Amz-Target must be AmazonSQS.<action>.",
     )
 
 
@@ -209,7 +206,7 @@ def _malformed(error: msgspec.DecodeError) -> SqsError:
 
 
 def _scripted(fault: Fault) -> SqsError:
-    error = SqsError(fault.error or "", "This request fails as the fault says.")
+    error = SqsError(fault.error or "", "This error was injected by a fault.")
     error.status = fault.status or error.status
     return error
 

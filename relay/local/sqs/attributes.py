@@ -1,4 +1,4 @@
-"""A queue's attributes: what may be set, to what, and what it means."""
+"""Queue attributes: their allowed values, their defaults, and their parsed form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from relay.local.sqs.errors import SqsError, invalid_value
 
-# Lowest, highest and default, from the text of SetQueueAttributes.
+# Minimum, maximum and default, from the API reference of SetQueueAttributes.
 _NUMBERS = {
     "DelaySeconds": (0, 900, 0),
     "MaximumMessageSize": (1_024, 1_048_576, 1_048_576),
@@ -53,14 +53,14 @@ _MAX_RECEIVE_COUNT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Redrive:
-    """A redrive policy: the dead-letter queue's ARN, and how many deliveries come before it."""
+    """A redrive policy: the dead-letter queue's ARN, and the most receives before the move."""
 
     target: str
     max_receive_count: int
 
 
 class QueueAttributes:
-    """The settable attributes of one queue, as text for clients and as numbers for the queue."""
+    """The settable attributes of one queue, as strings for clients and parsed for the queue."""
 
     def __init__(self, *, fifo: bool) -> None:
         self.fifo = fifo
@@ -71,10 +71,10 @@ class QueueAttributes:
         self._read()
 
     def update(self, wanted: Mapping[str, str]) -> None:
-        """Set these, all or none; an empty document or key is removed.
+        """Set these attributes, all or none. An empty document or KMS key removes the attribute.
 
         Raises:
-            SqsError: for the first name or value that SQS would refuse.
+            SqsError: for the first name or value that SQS would reject.
         """
         checked = {name: self._checked(name, value) for name, value in wanted.items()}
         self.values |= checked
@@ -119,10 +119,10 @@ class QueueAttributes:
 
 
 def read_redrive(policy: str | None) -> Redrive | None:
-    """What a redrive policy says; None for none.
+    """Parse a redrive policy; None if there is none.
 
     Raises:
-        SqsError: when it lacks a target, or a count from 1 to 1,000.
+        SqsError: it has no target, or no count from 1 to 1,000.
     """
     if not policy:
         return None
@@ -137,8 +137,8 @@ def read_redrive(policy: str | None) -> Redrive | None:
     return Redrive(target, int(count))
 
 
-def admits(allow_policy: str | None, source_arn: str) -> bool:
-    """Whether a queue with this RedriveAllowPolicy lets that queue name it as its dead letters."""
+def allows_source(allow_policy: str | None, source_arn: str) -> bool:
+    """Whether this RedriveAllowPolicy lets that source use the queue as its dead-letter queue."""
     if not allow_policy:
         return True
     parsed = json.loads(allow_policy)
@@ -171,7 +171,7 @@ def _object(name: str, value: str) -> dict[str, Any]:
     except ValueError as error:
         raise invalid_value(name, value, "it is not JSON.") from error
     if not isinstance(parsed, dict):
-        raise invalid_value(name, value, "it is no JSON object.")
+        raise invalid_value(name, value, "it is not a JSON object.")
     return parsed
 
 

@@ -1,11 +1,11 @@
-"""What SQS answers when it refuses: the code of the JSON protocol and the older one beside it."""
+"""SQS's error responses, with the codes of the JSON protocol and of the older query protocol."""
 
 from __future__ import annotations
 
 _SIMPLE = "AWS.SimpleQueueService."
 
-# The JSON protocol's code: the code of the query protocol, which SDKs still show, and the status.
-# From the error traits of the service's model.
+# By JSON protocol code: the query protocol code, which SDKs still show, and the HTTP status. From
+# the error traits of the service's model.
 _CODES = {
     "BatchEntryIdsNotDistinct": (f"{_SIMPLE}BatchEntryIdsNotDistinct", 400),
     "BatchRequestTooLong": (f"{_SIMPLE}BatchRequestTooLong", 400),
@@ -40,7 +40,7 @@ _SERVER_FAULT = 500
 
 
 class SqsError(Exception):
-    """A refusal, as the client is to see it. `code` is the JSON protocol's."""
+    """An error response. `code` is the JSON protocol's."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class SqsError(Exception):
 
     @property
     def sender_fault(self) -> bool:
-        """Whether repeating the same request is pointless."""
+        """Whether the request is at fault, so that repeating it is pointless."""
         return self.status < _SERVER_FAULT
 
     @property
@@ -60,27 +60,27 @@ class SqsError(Exception):
 
 
 def invalid(message: str) -> SqsError:
-    """An `InvalidParameterValue` with this sentence."""
+    """An `InvalidParameterValue` with this message."""
     return SqsError("InvalidParameterValueException", message)
 
 
 def invalid_value(parameter: str, value: object, reason: str) -> SqsError:
-    """An `InvalidParameterValue` in the form that SQS uses for one parameter."""
+    """An `InvalidParameterValue` in SQS's wording for a single parameter."""
     return invalid(f"Value {value} for parameter {parameter} is invalid. Reason: {reason}")
 
 
 def missing(parameter: str) -> SqsError:
-    """A `MissingParameter` that names it."""
+    """A `MissingParameter` for this parameter."""
     return SqsError(
         "MissingRequiredParameterException", f"The request must contain the parameter {parameter}."
     )
 
 
 def no_queue() -> SqsError:
-    """The answer of every action to a queue that is not there."""
+    """The error of every action for a queue that does not exist."""
     return SqsError("QueueDoesNotExist", "The specified queue does not exist.")
 
 
 def bad_handle() -> SqsError:
-    """The answer to a receipt handle that this queue never gave out."""
+    """The error for a receipt handle that is not this queue's."""
     return SqsError("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")

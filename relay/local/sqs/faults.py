@@ -1,4 +1,4 @@
-"""What goes wrong on purpose, request by request."""
+"""Fault injection, request by request."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ import msgspec
 
 @dataclass(frozen=True)
 class Request:
-    """A request as a fault function sees it, decoded when first asked."""
+    """A request as a fault function sees it. The payload is decoded on first use."""
 
     action: str
     body: bytes
 
     @functools.cached_property
     def payload(self) -> Mapping[str, Any]:
-        """The request's parameters, under the service's names."""
+        """The request's parameters by their names in the API."""
         decoded: dict[str, Any] = msgspec.json.decode(self.body or b"{}")
         return decoded
 
     @property
     def queue(self) -> str | None:
-        """The name of the queue that it is about, if it names one."""
+        """The name of the queue in the request, if there is one."""
         url = self.payload.get("QueueUrl")
         return url.rstrip("/").rpartition("/")[2] if isinstance(url, str) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What happens to a request, and in a script, to which.
+    """A fault: which requests of a script it applies to, and what happens to them.
 
-    To which: requests of `action` to `queue` (None: any), after `skip` of them went well, `times`
-    times (None: always). What, in the order in which it takes effect:
+    It applies to requests of `action` to `queue` (None: any), after `skip` of them succeeded,
+    `times` times (None: always). The effects, in the order in which they are applied:
 
-    - `delay`: seconds to wait before anything else;
-    - `refuse`: the connection is closed and nothing is carried out;
-    - `error`: this code is the answer and nothing is carried out, e.g. `RequestThrottled`,
-      `ThrottlingException`, `KmsThrottled`, `ServiceUnavailable`; `status` overrides its status;
-    - `entries`: a batch's entries by index that fail with a code, the others are carried out;
-      `sender_fault` is what their `SenderFault` says;
-    - `stale`: the handles in a delete or visibility change have lapsed before it; those of a
-      receive lapse right after it;
-    - `duplicate`: sent messages arrive twice, received ones are in the line once more, deleted
-      ones come back, each as a second copy with the same message id;
-    - `drop`: it is carried out, and the connection is closed instead of the answer.
+    - `delay`: wait this many seconds first;
+    - `refuse`: close the connection; nothing is carried out;
+    - `error`: respond with this code; nothing is carried out. Examples: `RequestThrottled`,
+      `ThrottlingException`, `KmsThrottled`, `ServiceUnavailable`. `status` overrides its status;
+    - `entries`: these entries of a batch, by index, fail with a code; the others are carried out.
+      `sender_fault` is their `SenderFault`;
+    - `stale`: the handles of a delete or visibility change expire before it is carried out; those
+      of a receive expire right after it;
+    - `duplicate`: sent messages arrive twice, received ones become visible once more, deleted ones
+      come back: each as a second copy with the same MessageId;
+    - `drop`: carry the request out, then close the connection instead of responding.
     """
 
     action: str | None = None
@@ -65,7 +65,7 @@ class Fault:
     drop: bool = False
 
     def matches(self, request: Request) -> bool:
-        """Whether this is about such a request."""
+        """Whether the fault is for this action and queue."""
         return self.action in (None, request.action) and self.queue in (None, request.queue)
 
 
@@ -74,44 +74,44 @@ Faults: TypeAlias = Callable[[Request], Fault | None]
 
 
 class FaultScript:
-    """Faults in a list: the first that matches a request and is not spent happens to it."""
+    """A list of faults: the first that matches a request and is not used up applies to it."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
-        self._lines = [_Line(fault) for fault in faults]
+        self._faults = [_ScriptedFault(fault) for fault in faults]
 
     def __call__(self, request: Request) -> Fault | None:
-        """The fault that this request meets."""
-        for line in self._lines:
-            if line.fault.matches(request) and line.strikes():
-                return line.fault
+        """The fault for this request, if any."""
+        for scripted in self._faults:
+            if scripted.fault.matches(request) and scripted.applies():
+                return scripted.fault
         return None
 
     def add(self, *faults: Fault) -> None:
-        """Append to the script."""
-        self._lines += [_Line(fault) for fault in faults]
+        """Append faults."""
+        self._faults += [_ScriptedFault(fault) for fault in faults]
 
     def clear(self) -> None:
-        """Let everything go well from now on."""
-        self._lines.clear()
+        """Remove all faults."""
+        self._faults.clear()
 
     @property
     def pending(self) -> tuple[Fault, ...]:
-        """Those that may still happen."""
-        return tuple(line.fault for line in self._lines if not line.spent)
+        """The faults that are not used up."""
+        return tuple(scripted.fault for scripted in self._faults if not scripted.used_up)
 
 
-class _Line:
+class _ScriptedFault:
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
         self._seen = 0
 
     @property
-    def spent(self) -> bool:
+    def used_up(self) -> bool:
         times = self.fault.times
         return times is not None and self._seen >= self.fault.skip + times
 
-    def strikes(self) -> bool:
-        if self.spent:
+    def applies(self) -> bool:
+        if self.used_up:
             return False
         self._seen += 1
         return self._seen > self.fault.skip

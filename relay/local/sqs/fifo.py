@@ -1,39 +1,35 @@
-"""Receives of a FIFO queue that can be repeated when their answer was lost."""
+"""FIFO deduplication: what was sent, and what each receive attempt was given, for five minutes."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from relay.local.sqs.stored import Stored
 
 T = TypeVar("T")
-INTERVAL = 300.0  # seconds, for both, from the API's text
+INTERVAL = 300.0  # seconds, for sends and for receive attempts, from the API reference
 
 
-class Memory(Generic[T]):
-    """What was said under a key within the last five minutes, deleted messages included."""
+class ExpiringMap(Generic[T]):
+    """A map whose entries expire after five minutes."""
 
     def __init__(self) -> None:
         self._entries: dict[Hashable, tuple[float, T]] = {}
 
     def recall(self, key: Hashable, now: float) -> T | None:
-        """What is remembered under this key."""
-        self._forget(now)
+        """The value of this key, if it has not expired."""
+        self._expire(now)
         entry = self._entries.get(key)
         return None if entry is None else entry[1]
 
-    def remember(self, key: Hashable, what: T, now: float) -> None:
-        """Keep this under the key from now on."""
-        self._forget(now)
-        self._entries.pop(key, None)  # so that the oldest stay first
-        self._entries[key] = (now, what)
+    def remember(self, key: Hashable, value: T, now: float) -> None:
+        """Set the value of this key; it expires five minutes from now."""
+        self._expire(now)
+        self._entries.pop(key, None)  # keeps the entries ordered by age
+        self._entries[key] = (now, value)
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._entries.clear()
-
-    def _forget(self, now: float) -> None:
+    def _expire(self, now: float) -> None:
         while self._entries:
             key = next(iter(self._entries))
             if now - self._entries[key][0] < INTERVAL:
@@ -41,30 +37,45 @@ class Memory(Generic[T]):
             del self._entries[key]
 
 
-if TYPE_CHECKING:  # a queue owns its attempts
-    from relay.local.sqs.queue import Queue
+class Leases(Protocol):
+    """The methods of a queue that `Attempts` uses; the queue itself imports this module."""
+
+    def tick(self) -> float:
+        """Apply what is due; returns the time."""
+        ...
+
+    def copy(self, serial: int) -> Stored | None:
+        """The copy with this number, if it is still in the queue."""
+        ...
+
+    def hold(self, stored: Stored, until: float) -> None:
+        """Hide a message until then."""
+        ...
 
 
 class Attempts:
-    """What each ReceiveRequestAttemptId of the last five minutes was given."""
+    """What each ReceiveRequestAttemptId of the last five minutes was given.
+
+    It lets a client repeat a receive whose response was lost.
+    """
 
     def __init__(self) -> None:
-        self._memory: Memory[list[tuple[Stored, int, float]]] = Memory()
+        self._given: ExpiringMap[list[tuple[Stored, int, float]]] = ExpiringMap()
 
-    def remember(self, queue: Queue, attempt: str, taken: list[Stored]) -> None:
-        """Note what an attempt has just been given."""
+    def remember(self, queue: Leases, attempt: str, taken: list[Stored]) -> None:
+        """Record what an attempt was given just now."""
         given = [(stored, stored.receipt, stored.visible_at) for stored in taken]
-        self._memory.remember(attempt, given, queue.tick())
+        self._given.remember(attempt, given, queue.tick())
 
-    def repeat(self, queue: Queue, attempt: str, visibility: float) -> list[Stored]:
-        """The same messages with the same handles and a fresh visibility timeout.
+    def repeat(self, queue: Leases, attempt: str, visibility: float) -> list[Stored]:
+        """The same messages with the same handles and a new visibility timeout.
 
-        Nothing when the attempt is unknown, or any of its messages was deleted, lapsed or had its
-        visibility changed since.
+        Empty if the attempt is unknown, or if since then any of its messages was deleted, became
+        visible or had its visibility changed.
         """
         now = queue.tick()
-        given = self._memory.recall(attempt, now)
-        if given is None or not all(_untouched(queue, *item) for item in given):
+        given = self._given.recall(attempt, now)
+        if given is None or not all(_unchanged(queue, *item) for item in given):
             return []
         again = [stored for stored, _, _ in given]
         for stored in again:
@@ -73,7 +84,7 @@ class Attempts:
         return again
 
 
-def _untouched(queue: Queue, stored: Stored, receipt: int, visible_at: float) -> bool:
+def _unchanged(queue: Leases, stored: Stored, receipt: int, visible_at: float) -> bool:
     return (
         queue.copy(stored.serial) is stored
         and stored.receipt == receipt

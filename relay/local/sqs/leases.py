@@ -1,4 +1,4 @@
-"""What a receipt handle is good for: deleting a message, and holding it longer or shorter."""
+"""Receipt handles: delete a message by its handle, or change its visibility timeout."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from relay.local.sqs.errors import SqsError, bad_handle, invalid, invalid_value
 from relay.local.sqs.queue import Queue
 from relay.local.sqs.stored import Stored
 
+MAX_VISIBILITY = 43_200  # seconds from the receive, extensions included
 _PARTS = 4
 
 
 class Handle(NamedTuple):
-    """What a receipt handle says: which queue, which copy of a message, which receive of it."""
+    """A decoded receipt handle: the queue, the copy of the message, and the receive of it."""
 
     queue: str
     serial: int
@@ -27,10 +28,10 @@ class Handle(NamedTuple):
 
 
 def read_handle(text: str) -> Handle:
-    """Take a handle apart.
+    """Decode a handle.
 
     Raises:
-        SqsError: ReceiptHandleIsInvalid, when no queue of ours made it.
+        SqsError: ReceiptHandleIsInvalid, if it was not made by this server.
     """
     try:
         parts = base64.b64decode(text, validate=True).decode().split("/")
@@ -41,27 +42,25 @@ def read_handle(text: str) -> Handle:
         raise bad_handle() from error
 
 
-MAX_VISIBILITY = 43_200  # seconds from the receive, extensions included
-
-
 class Expired(SqsError):
-    """A stale handle on a FIFO queue. A batch names it by another code than a single request."""
+    """A stale handle on a FIFO queue. Batches report it with a different code."""
 
 
 def handle_of(queue: Queue, stored: Stored) -> str:
-    """The receipt handle of a message's present receive."""
+    """The receipt handle of a message's latest receive."""
     return str(Handle(queue.name, stored.serial, stored.receipt, stored.message_id))
 
 
 def delete(queue: Queue, text: str) -> None:
-    """Delete what the handle holds; a handle whose message is gone succeeds.
+    """Delete the message of a handle; succeeds if the message is already gone.
 
-    A handle is stale once its lease has lapsed or the message was received again. The API's text:
-    with an old handle "the request will succeed, but the message might not be deleted". On a
-    standard queue it never is here, the worst case that is allowed. On a FIFO queue it is an error.
+    A handle is stale once its visibility timeout has ended or the message was received again. The
+    API reference says that with an old handle "the request will succeed, but the message might not
+    be deleted". Here a standard queue never deletes it, which is the worst case allowed. On a FIFO
+    queue a stale handle is an error.
 
     Raises:
-        SqsError: for a handle that is not this queue's, and for a stale one on a FIFO queue.
+        SqsError: the handle is not this queue's, or it is stale and the queue is FIFO.
     """
     handle = _read(queue, text)
     stored = queue.copy(handle.serial)
@@ -74,11 +73,11 @@ def delete(queue: Queue, text: str) -> None:
 
 
 def change_visibility(queue: Queue, text: str, seconds: int) -> None:
-    """Let the lease end `seconds` from now, at once with 0.
+    """Make the message visible `seconds` from now, at once with 0.
 
     Raises:
-        SqsError: for a stale handle, a message that is gone or not in flight, and when the lease
-            would end more than twelve hours after the receive: it is not cut to what is left.
+        SqsError: the handle is stale, the message is gone or not in flight, or the timeout would
+            end more than twelve hours after the receive: it is not shortened to what is left.
     """
     check_visibility(seconds)
     handle = _read(queue, text)
@@ -97,23 +96,23 @@ def change_visibility(queue: Queue, text: str, seconds: int) -> None:
     queue.hold(stored, now + seconds)
 
 
-def lapse(queue: Queue, text: str) -> None:
-    """End the lease that this handle holds, if it holds one: the handle is stale from then on."""
+def expire(queue: Queue, text: str) -> None:
+    """End the visibility timeout of this handle's message; makes the handle stale."""
     handle = _read(queue, text)
     stored = queue.copy(handle.serial)
     if stored is not None and _is_held(stored, handle):
-        queue.lapse(stored)
+        queue.expire(stored)
 
 
 def held(queue: Queue, text: str) -> Stored | None:
-    """The message that this handle holds, or None for a stale one."""
+    """The in-flight message of this handle, or None if the handle is stale."""
     handle = _read(queue, text)
     stored = queue.copy(handle.serial)
     return stored if stored is not None and _is_held(stored, handle) else None
 
 
 def check_visibility(seconds: int) -> None:
-    """Refuse what is no visibility timeout."""
+    """Reject a visibility timeout that is out of range."""
     if not 0 <= seconds <= MAX_VISIBILITY:
         raise invalid_value("VisibilityTimeout", seconds, "Must be between 0 and 43200.")
 

@@ -1,4 +1,4 @@
-"""Move tasks: dead letters on their way back, in the background, at a rate."""
+"""Message move tasks: move dead letters back in the background, at a limited rate."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from relay.local.sqs.errors import SqsError, invalid
 from relay.local.sqs.queue import Queue
 from relay.local.sqs.stored import Stored
 
-FASTEST = 500  # messages a second; also the rate of a task that names none
-_KEPT = 10  # tasks that SQS remembers for a queue
-_STEP = 0.1  # seconds between two looks at the clock, at rates that allow it
-_ROUNDING = 1e-3  # of a message: time is a sum of floats
+FASTEST = 500  # messages per second; also the rate of a task that specifies none
+_KEPT = 10  # tasks that SQS lists for a queue
+_STEP = 0.1  # seconds between checks of the clock, at rates that allow it
+_ROUNDING = 1e-3  # of a message: elapsed time is a sum of floats
 
 
 class MoveTask:
@@ -36,7 +36,7 @@ class MoveTask:
         self._account = account
 
     async def run(self) -> None:
-        """Move what was visible at the start, until done, failed or cancelled."""
+        """Move as many messages as were visible at the start, until done, failed or cancelled."""
         rate = self.rate or FASTEST
         clock = self._account.clock
         while self.running():
@@ -48,7 +48,7 @@ class MoveTask:
                 self.status = "COMPLETED"
 
     def running(self) -> bool:
-        """Whether it is still at work."""
+        """Whether the task is still running."""
         return self.status == "RUNNING"
 
     def _move_one(self) -> None:
@@ -67,12 +67,12 @@ class MoveTask:
                 else "CouldNotDetermineMessageSource"
             )
             return
-        target.add(_anew(stored, self._account.clock.time()), delay=0)
+        target.add(_as_new(stored, self._account.clock.time()), delay=0)
         self.moved += 1
 
 
 class MoveTasks:
-    """The tasks of an account: one runs for a queue at a time, the last ten are remembered."""
+    """The tasks of an account. A queue has one running task at most; the last ten are kept."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -80,10 +80,10 @@ class MoveTasks:
         self._running: set[asyncio.Task[None]] = set()
 
     def start(self, source_arn: str, destination_arn: str | None, rate: int | None) -> MoveTask:
-        """Start a task from a dead-letter queue, to its messages' own sources or to one queue.
+        """Start a task from a dead-letter queue to its messages' sources, or to one queue.
 
         Raises:
-            SqsError: when SQS would not start it.
+            SqsError: SQS would not start it.
         """
         source = self._queue(source_arn, "SourceArn")
         if destination_arn is not None:
@@ -102,15 +102,15 @@ class MoveTasks:
         return self._launch(MoveTask(self._account, source, destination_arn, rate))
 
     def latest(self, source_arn: str, count: int) -> list[MoveTask]:
-        """A queue's last tasks, the newest first."""
+        """A queue's latest tasks, newest first."""
         self._queue(source_arn, "SourceArn")
         return self._tasks.get(source_arn, [])[: -count - 1 : -1]
 
     def cancel(self, handle: str) -> MoveTask:
-        """Stop a running task; what it has moved stays moved.
+        """Stop a running task; messages already moved stay moved.
 
         Raises:
-            SqsError: for a handle that is none, and for a task that is not running.
+            SqsError: the handle is invalid, or the task is not running.
         """
         self._queue(_source_of(handle), "SourceArn")
         for task in self._tasks.get(_source_of(handle), ()):
@@ -144,8 +144,8 @@ class MoveTasks:
         return queue
 
 
-def _anew(stored: Stored, now: float) -> Stored:
-    """A moved message is a new one: another id, another time, nothing received."""
+def _as_new(stored: Stored, now: float) -> Stored:
+    """A moved message counts as new: a new MessageId, a new sent time, a receive count of 0."""
     return dataclasses.replace(
         stored,
         message_id=str(uuid4()),

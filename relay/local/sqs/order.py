@@ -1,4 +1,4 @@
-"""The order in which visible messages are handed out: a standard queue's and a FIFO queue's."""
+"""The order in which visible messages are received, and the long polls that wait for them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from relay.local.clock import Clock
 from relay.local.sqs.stored import Stored
 
 T = TypeVar("T")
-_SLACK = 64  # below this many dead entries a sweep is not worth its cost
+_SLACK = 64  # a sweep is not worth its cost for fewer dead entries than this
+_OFTEN = 3  # a standard message received this often goes to the back, says the developer guide
 
 
 class Schedule(Generic[T]):
-    """A heap whose members can be moved and taken out: each has one number at a time.
+    """A priority queue whose members can be moved and removed; each has one number at a time.
 
-    `put`, `remove` and `pop` cost O(log n): an entry that no longer counts stays in the heap until
-    it surfaces, or until the dead ones outnumber the living.
+    `put`, `remove` and `pop` cost O(log n): a dead entry stays in the heap until it reaches the
+    top, or until the dead entries outnumber the live ones.
     """
 
     def __init__(self) -> None:
@@ -35,7 +36,7 @@ class Schedule(Generic[T]):
         return member in self._entry
 
     def put(self, member: T, at: float) -> None:
-        """Place a member at this number; one that was placed before is moved."""
+        """Add a member with this number, or change the number of a present one."""
         serial = next(self._serials)
         self._entry[member] = serial
         heapq.heappush(self._heap, (at, serial, member))
@@ -43,16 +44,16 @@ class Schedule(Generic[T]):
             self._sweep()
 
     def remove(self, member: T) -> None:
-        """Take a member out; nothing happens to one that is not in."""
+        """Remove a member, if it is present."""
         self._entry.pop(member, None)
 
     def first(self) -> float | None:
-        """The smallest number, or None when nobody is in."""
+        """The smallest number, or None if there are no members."""
         self._settle()
         return self._heap[0][0] if self._heap else None
 
     def pop(self, until: float = float("inf")) -> T | None:
-        """Take out the member with the smallest number, if that is not past `until`."""
+        """Remove and return the member with the smallest number, unless that is past `until`."""
         first = self.first()
         if first is None or first > until:
             return None
@@ -71,137 +72,134 @@ class Schedule(Generic[T]):
         heapq.heapify(self._heap)
 
 
-_OFTEN = 3  # a standard message received this often goes to the back, says the developer guide
+class DeliveryOrder(Protocol):
+    """The visible messages in the order in which they are received.
 
-
-class Line(Protocol):
-    """Visible messages in their order.
-
-    What was taken is out, until it is released: by its end, or after it was put back.
+    A taken message is in flight until `release`, which is called after it was deleted or put back.
     """
 
     def __len__(self) -> int: ...
 
     def put(self, stored: Stored) -> None:
-        """Let a message stand where it belongs."""
+        """Add a visible message at its position."""
         ...
 
     def remove(self, stored: Stored) -> None:
-        """Take a message out of the line, if it stands in it."""
+        """Remove a message, if it is present."""
         ...
 
     def release(self, stored: Stored) -> None:
-        """Learn that a message that was taken is out no more."""
+        """A taken message is no longer in flight."""
         ...
 
-    def take(self, count: int, admit: Callable[[Stored], bool]) -> list[Stored]:
-        """Offer messages to `admit` in turn until it has accepted `count`, or none is left.
+    def take(self, count: int, accept: Callable[[Stored], bool]) -> list[Stored]:
+        """Offer messages to `accept` in order until it has accepted `count`, or none is left.
 
-        What it turns down (it went to the dead-letter queue) has left the line as well.
+        Messages that it does not accept (they went to the dead-letter queue) are removed as well.
         """
         ...
 
 
-class StandardLine:
-    """Roughly first in, first out; messages that come back often go to the back."""
+class StandardOrder:
+    """Roughly first in, first out; messages received often go to the back."""
 
-    def __init__(self, next_place: Callable[[], int]) -> None:
-        self._line: Schedule[Stored] = Schedule()
-        self._next_place = next_place
+    def __init__(self, next_position: Callable[[], int]) -> None:
+        self._schedule: Schedule[Stored] = Schedule()
+        self._next_position = next_position
 
     def __len__(self) -> int:
-        return len(self._line)
+        return len(self._schedule)
 
     def put(self, stored: Stored) -> None:
-        """Let a message stand at its place, or at the end when it was received often."""
+        """Add a message at its position, or at the end if it was received often."""
         if stored.receive_count >= _OFTEN:
-            stored.place = self._next_place()
-        self._line.put(stored, stored.place)
+            stored.position = self._next_position()
+        self._schedule.put(stored, stored.position)
 
     def remove(self, stored: Stored) -> None:
-        """Take a message out of the line."""
-        self._line.remove(stored)
+        """Remove a message, if it is present."""
+        self._schedule.remove(stored)
 
     def release(self, stored: Stored) -> None:
-        """Nothing waits for a message of a standard queue."""
+        """Do nothing: in a standard queue, no message waits for another."""
 
-    def take(self, count: int, admit: Callable[[Stored], bool]) -> list[Stored]:
+    def take(self, count: int, accept: Callable[[Stored], bool]) -> list[Stored]:
         """Take from the front."""
         taken: list[Stored] = []
-        while len(taken) < count and (stored := self._line.pop()) is not None:
-            if admit(stored):
+        while len(taken) < count and (stored := self._schedule.pop()) is not None:
+            if accept(stored):
                 taken.append(stored)
         return taken
 
 
-class FifoLine:
-    """Strictly first in, first out within a group, which is locked while one of its is out."""
+class FifoOrder:
+    """First in, first out within a group; a group is locked while a message of it is in flight."""
 
     def __init__(self) -> None:
         self._groups: dict[str, Schedule[Stored]] = {}
         self._free: Schedule[str] = Schedule()
-        self._out: Counter[str] = Counter()
+        self._in_flight: Counter[str] = Counter()
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
     def put(self, stored: Stored) -> None:
-        """Let a message stand at its place in its group."""
+        """Add a message at its position in its group."""
         group = stored.group_id or ""
-        self._groups.setdefault(group, Schedule()).put(stored, stored.place)
+        self._groups.setdefault(group, Schedule()).put(stored, stored.position)
         self._count += 1
         self._refresh(group)
 
     def remove(self, stored: Stored) -> None:
-        """Take a message out of its group."""
+        """Remove a message from its group, if it is present."""
         group = stored.group_id or ""
-        line = self._groups.get(group)
-        if line is not None and stored in line:
-            line.remove(stored)
+        members = self._groups.get(group)
+        if members is not None and stored in members:
+            members.remove(stored)
             self._count -= 1
             self._refresh(group)
 
     def release(self, stored: Stored) -> None:
-        """Unlock the group, when this was the last of it that was out."""
+        """Unlock the group, if this was its last message in flight."""
         group = stored.group_id or ""
-        self._out[group] -= 1
+        self._in_flight[group] -= 1
         self._refresh(group)
 
-    def take(self, count: int, admit: Callable[[Stored], bool]) -> list[Stored]:
-        """Take from the group whose first message is the oldest, then from the next."""
+    def take(self, count: int, accept: Callable[[Stored], bool]) -> list[Stored]:
+        """Take from the unlocked group whose first message is the oldest, then from the next."""
         taken: list[Stored] = []
         while len(taken) < count and (group := self._free.pop()) is not None:
-            taken += self._take_from(group, count - len(taken), admit)
+            taken += self._take_from(group, count - len(taken), accept)
         return taken
 
-    def _take_from(self, group: str, count: int, admit: Callable[[Stored], bool]) -> list[Stored]:
-        line = self._groups[group]
+    def _take_from(self, group: str, count: int, accept: Callable[[Stored], bool]) -> list[Stored]:
+        members = self._groups[group]
         taken: list[Stored] = []
-        while len(taken) < count and (stored := line.pop()) is not None:
+        while len(taken) < count and (stored := members.pop()) is not None:
             self._count -= 1
-            if admit(stored):
+            if accept(stored):
                 taken.append(stored)
-        self._out[group] += len(taken)
+        self._in_flight[group] += len(taken)
         self._refresh(group)
         return taken
 
     def _refresh(self, group: str) -> None:
-        """Let the group be found by its first message, or not at all while it is locked."""
-        line = self._groups.get(group)
-        first = None if line is None else line.first()
-        if self._out[group] <= 0:
-            del self._out[group]
+        """Order the group by its first message among the free ones; leave it out while locked."""
+        members = self._groups.get(group)
+        first = None if members is None else members.first()
+        if self._in_flight[group] <= 0:
+            del self._in_flight[group]
         if first is None:
             self._groups.pop(group, None)
-        if first is None or group in self._out:
+        if first is None or group in self._in_flight:
             self._free.remove(group)
         else:
             self._free.put(group, first)
 
 
 class Waiters:
-    """Who waits, in the order in which they came."""
+    """The long polls of a queue, in order of arrival."""
 
     def __init__(self) -> None:
         self._waiting: dict[asyncio.Future[None], None] = {}
@@ -210,14 +208,14 @@ class Waiters:
         return len(self._waiting)
 
     def wake(self) -> None:
-        """Wake the first; it looks at the queue, and wakes the next while there is more."""
+        """Wake the first. Its receive wakes the next one if more messages are visible."""
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
                 return
 
     def wake_all(self) -> None:
-        """Wake everybody: the queue is gone."""
+        """Wake all of them: the queue was deleted, or something changes sooner than expected."""
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
@@ -232,7 +230,7 @@ class Waiters:
         except asyncio.CancelledError:
             if waiter.done():
                 del self._waiting[waiter]
-                self.wake()  # the call was for whoever can take the message
+                self.wake()  # pass the wake-up on, as this poll will not take the message
             raise
         finally:
             self._waiting.pop(waiter, None)

@@ -1,5 +1,5 @@
-# ruff: noqa: D101 - each is the request of the action whose name it bears
-"""The requests of the JSON protocol: one struct an action, names and types as in its model."""
+# ruff: noqa: D101 - each struct is the request of the action of the same name
+"""The requests of the JSON protocol: a struct per action, with the model's names and types."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 
 class AttributeValue(Struct, rename="pascal", omit_defaults=True, frozen=True, kw_only=True):
-    """A message attribute on the wire, in and out; binary values travel as base64."""
+    """A message attribute on the wire, in requests and responses; binary values are base64."""
 
     data_type: str
     string_value: str | None = None
@@ -17,7 +17,7 @@ class AttributeValue(Struct, rename="pascal", omit_defaults=True, frozen=True, k
 
 
 class Draft(Struct, rename="pascal", kw_only=True):
-    """What a producer hands in: the whole of SendMessage but the queue."""
+    """A message as a producer sends it: SendMessage without the queue."""
 
     message_body: str
     delay_seconds: int | None = None
@@ -100,8 +100,8 @@ class ListQueues(Struct, rename="pascal"):
     max_results: int | None = None
 
 
-class OfQueue(Struct, rename="pascal"):
-    """The requests that name a queue and nothing else."""
+class QueueRequest(Struct, rename="pascal"):
+    """The request of actions that take a queue and nothing else."""
 
     queue_url: str
 

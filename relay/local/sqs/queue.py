@@ -1,4 +1,4 @@
-"""One queue: what is in it, who holds what until when, and what time does to it."""
+"""A queue: its messages, their visibility timeouts, delays and retention."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from relay.local.clock import Clock
 from relay.local.sqs.attributes import QueueAttributes
 from relay.local.sqs.errors import SqsError, no_queue
-from relay.local.sqs.fifo import Attempts, Memory
-from relay.local.sqs.order import FifoLine, Line, Schedule, StandardLine, Waiters
+from relay.local.sqs.fifo import Attempts, ExpiringMap
+from relay.local.sqs.order import DeliveryOrder, FifoOrder, Schedule, StandardOrder, Waiters
 from relay.local.sqs.stored import Stored
 
 IN_FLIGHT_LIMIT = 120_000
@@ -18,10 +18,10 @@ _FIRST_SEQUENCE = 10**19  # sequence numbers have twenty digits
 
 
 class Queue:
-    """A standard or FIFO queue. Synchronous, for one thread; `waiters` tells who waits for it.
+    """A standard or FIFO queue. Synchronous, for one thread; `waiters` are its long polls.
 
-    Each copy of a message is visible, delayed or in flight; `messages` lists them all without
-    receiving any. `find` looks up another queue by its ARN, for the redrive policy.
+    Each copy of a message is visible, delayed or in flight; `messages` lists all of them without
+    receiving any. `find` looks up another queue by ARN, for the redrive policy.
     """
 
     def __init__(
@@ -43,30 +43,32 @@ class Queue:
         self._clock, self._find, self._limit = clock, find, in_flight_limit
         self._serials = itertools.count(1)
         self._messages: dict[int, Stored] = {}
-        self._line: Line = FifoLine() if self.fifo else StandardLine(lambda: next(self._serials))
+        self._visible: DeliveryOrder = (
+            FifoOrder() if self.fifo else StandardOrder(lambda: next(self._serials))
+        )
         self._delayed: Schedule[Stored] = Schedule()
         self._in_flight: Schedule[Stored] = Schedule()
         self._ages: Schedule[Stored] = Schedule()
-        self._due = 0.0  # before this nothing changes by itself, and `tick` has nothing to do
-        self._sent: Memory[tuple[str, str | None]] = Memory()
+        self._due = 0.0  # until this time nothing changes by itself, and `tick` does nothing
+        self._sent: ExpiringMap[tuple[str, str | None]] = ExpiringMap()
 
     @property
     def fifo(self) -> bool:
-        """Whether it keeps the order within groups and swallows repeated sends."""
+        """Whether it is a FIFO queue: it keeps the order within groups and deduplicates sends."""
         return self.attributes.fifo
 
     def messages(self) -> tuple[Stored, ...]:
-        """Everything in the queue in the order of arrival: visible, delayed and in flight."""
+        """All messages in order of arrival: visible, delayed and in flight."""
         self.tick()
         return tuple(self._messages.values())
 
     def counts(self) -> tuple[int, int, int]:
-        """How many are visible, in flight and delayed."""
+        """The number of messages visible, in flight and delayed."""
         self.tick()
-        return len(self._line), len(self._in_flight), len(self._delayed)
+        return len(self._visible), len(self._in_flight), len(self._delayed)
 
     def next_change(self) -> float:
-        """When a message becomes visible by itself; infinite when none will."""
+        """When the next message becomes visible by itself; infinite if none will."""
         times = (self._delayed.first(), self._in_flight.first())
         return min((t for t in times if t is not None), default=float("inf"))
 
@@ -76,13 +78,13 @@ class Queue:
         return self._messages.get(serial)
 
     def add(self, stored: Stored, delay: float | None = None) -> bool:
-        """Take a new message in, after `delay` seconds (by default the queue's).
+        """Add a new message, after `delay` seconds (by default the queue's).
 
-        False when a FIFO queue swallowed it as a repetition: then it has been given the id and
-        sequence number of the first, as SQS answers it.
+        False if a FIFO queue dropped it as a duplicate: then it is given the id and sequence number
+        of the first, as in SQS's response.
         """
         now = self.tick()
-        if self.fifo and (earlier := self._repeats(stored, now)) is not None:
+        if self.fifo and (earlier := self._earlier_send(stored, now)) is not None:
             stored.message_id, stored.sequence_number = earlier
             return False
         self._arrive(stored, now + (self.attributes.delay if delay is None else delay))
@@ -93,10 +95,10 @@ class Queue:
         return True
 
     def add_dead(self, stored: Stored, source_arn: str) -> None:
-        """Take in what a redrive policy moved here.
+        """Add a message that a redrive policy moved here.
 
-        A standard queue keeps the time it was sent, and with it its age; a FIFO queue starts both
-        anew and replaces the deduplication id with the message id.
+        A standard queue keeps the sent time, and with it the age. A FIFO queue resets the sent time
+        and replaces the deduplication id with the MessageId.
         """
         now = self.tick()
         if self.fifo:
@@ -105,79 +107,80 @@ class Queue:
         self._arrive(stored, now)
 
     def take(self, count: int, visibility: float) -> list[Stored]:
-        """Hand out up to `count` visible messages for `visibility` seconds.
+        """Receive up to `count` visible messages for `visibility` seconds.
 
-        One that has been delivered as often as the redrive policy allows is moved instead, here
-        and now: SQS moves at the receive that would have been one too many.
+        A message that was received as often as the redrive policy allows is moved instead: SQS
+        moves it at the receive that would be one too many.
 
         Raises:
-            SqsError: OverLimit, for a standard queue with too many in flight; FIFO is silent.
+            SqsError: OverLimit, for a standard queue with too many messages in flight. A FIFO queue
+                returns none instead.
         """
         now = self.tick()
         if self.deleted:
             raise no_queue()
-        room = self._limit - len(self._in_flight)
-        if room <= 0 and not self.fifo:
+        capacity = self._limit - len(self._in_flight)
+        if capacity <= 0 and not self.fifo:
             raise SqsError("OverLimit", f"Too many messages in flight: {self._limit}.")
-        taken = self._line.take(
-            min(count, max(room, 0)), lambda stored: self._lend(stored, now, visibility)
+        taken = self._visible.take(
+            min(count, max(capacity, 0)), lambda stored: self._lease(stored, now, visibility)
         )
-        if len(self._line):
+        if len(self._visible):
             self.waiters.wake()
         return taken
 
     def hold(self, stored: Stored, until: float) -> None:
-        """Keep a message invisible until then, from now on; a time past makes it visible."""
+        """Hide a message until this time; a past time makes it visible."""
         self._enter(stored, until)
         self.tick()
 
-    def lapse(self, stored: Stored) -> None:
-        """End a message's lease as if its time had run out."""
+    def expire(self, stored: Stored) -> None:
+        """End a message's visibility timeout now."""
         self.hold(stored, self._clock.time())
 
     def duplicate(self, stored: Stored) -> None:
-        """Put a second copy of a message in the line, as a standard queue now and then does."""
+        """Make a second copy of a message visible, as a standard queue occasionally does."""
         self._arrive(dataclasses.replace(stored), self._clock.time())
 
     def forget(self, stored: Stored) -> None:
-        """Take a message out of the queue for good."""
+        """Delete a message."""
         del self._messages[stored.serial]
         self._ages.remove(stored)
         self._delayed.remove(stored)
-        self._line.remove(stored)
+        self._visible.remove(stored)
         if stored in self._in_flight:
             self._in_flight.remove(stored)
             self._release(stored)
 
     def withdraw(self) -> Stored | None:
-        """Take the first visible message out of the queue, uncounted: for move tasks."""
+        """Remove the first visible message without counting a receive: for move tasks."""
         self.tick()
-        for stored in self._line.take(1, lambda _: True):
-            self._line.release(stored)
+        for stored in self._visible.take(1, lambda _: True):
+            self._visible.release(stored)
             self.forget(stored)
             return stored
         return None
 
     def restore(self, stored: Stored) -> None:
-        """Put back what was withdrawn, where it was."""
+        """Put a withdrawn message back at its position."""
         self._messages[stored.serial] = stored
         self._ages.put(stored, stored.sent_at)
         self._due = 0.0
         self._show(stored)
 
     def clear(self) -> None:
-        """Forget every message."""
+        """Delete all messages."""
         for stored in tuple(self._messages.values()):
             self.forget(stored)
 
     def close(self) -> None:
-        """Be gone: whoever still waits here is told that there is no such queue."""
+        """Delete the queue. Waiting long polls fail with QueueDoesNotExist."""
         self.deleted = True
         self.clear()
         self.waiters.wake_all()
 
     def tick(self) -> float:
-        """Let time do its work: expiry, ends of delays and of leases. Returns the time."""
+        """Apply retention, and ends of delays and visibility timeouts. Returns the time."""
         now = self._clock.time()
         if now < self._due:
             return now
@@ -194,11 +197,11 @@ class Queue:
         return now
 
     def configured(self) -> None:
-        """Learn that the attributes were changed."""
+        """The attributes have changed."""
         self.modified_at = self._clock.time()
         self._due = 0.0
 
-    def _repeats(self, stored: Stored, now: float) -> tuple[str, str | None] | None:
+    def _earlier_send(self, stored: Stored, now: float) -> tuple[str, str | None] | None:
         return self._sent.recall(self._dedup_key(stored), now)
 
     def _dedup_key(self, stored: Stored) -> tuple[str | None, str | None]:
@@ -206,7 +209,7 @@ class Queue:
         return scope, stored.dedup_id
 
     def _arrive(self, stored: Stored, visible_at: float) -> None:
-        stored.serial = stored.place = next(self._serials)
+        stored.serial = stored.position = next(self._serials)
         if self.fifo:
             stored.sequence_number = str(_FIRST_SEQUENCE + stored.serial)
         self._messages[stored.serial] = stored
@@ -222,15 +225,15 @@ class Queue:
 
     def _show(self, stored: Stored) -> None:
         stored.state = "visible"
-        self._line.put(stored)
+        self._visible.put(stored)
         self.waiters.wake()
 
     def _release(self, stored: Stored) -> None:
-        self._line.release(stored)
+        self._visible.release(stored)
         if self.fifo:
             self.waiters.wake()
 
-    def _lend(self, stored: Stored, now: float, visibility: float) -> bool:
+    def _lease(self, stored: Stored, now: float, visibility: float) -> bool:
         redrive = self.attributes.redrive
         if redrive is not None and stored.receive_count >= redrive.max_receive_count:
             dead_letters = self._find(redrive.target)
@@ -247,7 +250,7 @@ class Queue:
 
     def _enter(self, stored: Stored, until: float) -> None:
         if len(self.waiters) and until < self.next_change():
-            self.waiters.wake_all()  # they sleep until the next change, which is now this one
+            self.waiters.wake_all()  # they sleep until the next change, which is now earlier
         stored.state, stored.visible_at = "in_flight", until
         self._in_flight.put(stored, until)
         self._due = min(self._due, until)

@@ -1,4 +1,4 @@
-"""The server: the app on a loopback socket, in the caller's event loop."""
+"""Serves the app on a loopback socket, in the caller's event loop."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from relay.local.sqs.app import Scope, SqsApp
 from relay.local.sqs.faults import Faults, FaultScript
 from relay.local.sqs.queue import IN_FLIGHT_LIMIT, Queue
 
-PORT = 9324  # where local SQS servers are looked for
+PORT = 9324  # the customary port of local SQS servers
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
-_KEEP_ALIVE = 75  # seconds an idle connection is kept; botocore keeps its own for longer than 5
+_KEEP_ALIVE = 75  # seconds; uvicorn's default of 5 is shorter than botocore keeps connections
 
 
 class SqsServer:
-    """An SQS of one's own, for any SDK: `async with SqsServer() as server: server.url`.
+    """A local SQS for any SDK: `async with SqsServer() as server: server.url`.
 
-    `port` 0 takes a free one. Every signature is accepted. `faults` is asked about each request;
-    what it does not mind, the script `server.faults` is asked about, which is there to be added to.
-    Nothing is kept on disk. Leaving cuts every connection.
+    Port 0 means any free port. Every signature is accepted. For each request, `faults` is called
+    first; if it returns None, the script `server.faults` decides, to which tests add faults.
+    Nothing is kept on disk. Leaving closes every connection.
     """
 
     def __init__(
@@ -52,22 +52,22 @@ class SqsServer:
 
     @property
     def url(self) -> str:
-        """Where clients find it: the endpoint URL, without a slash at its end."""
+        """The endpoint URL, without a trailing slash."""
         return self.account.url
 
     @property
     def queues(self) -> Mapping[str, Queue]:
-        """Every queue by its name, to look into without a receive: `queues["main"].messages()`."""
+        """The queues by name; `queues["main"].messages()` lists messages without a receive."""
         return self.account.queues
 
     @property
     def requests(self) -> Counter[str]:
-        """How often each action was asked for, refused ones too."""
+        """The number of requests by action, failed ones too."""
         return self._app.requests
 
     @property
     def faults(self) -> FaultScript:
-        """The script of faults, empty at first; the same that `POST /_faults` appends to."""
+        """The fault script, empty at first; `POST /_faults` appends to it too."""
         return self._app.script
 
     async def __aenter__(self) -> Self:
@@ -82,7 +82,7 @@ class SqsServer:
             timeout_keep_alive=_KEEP_ALIVE,
         )
         config.load()
-        # uvicorn's server would handle signals and tick ten times a second; its protocol suffices.
+        # uvicorn's Server would handle signals and wake up ten times a second; we use its protocol.
         host, port = self._address
         self._listener = await asyncio.get_running_loop().create_server(
             lambda: HttpToolsProtocol(config, self._state, {}), host, port, backlog=2_048
@@ -102,7 +102,7 @@ class SqsServer:
         await self._listener.wait_closed()
 
     def _cut(self, scope: Scope) -> None:
-        """Close the connection of a request with no answer."""
+        """Close the connection of a request without a response."""
         for connection in self._state.connections:
             if isinstance(connection, HttpToolsProtocol) and connection.client == scope["client"]:
                 connection.transport.abort()

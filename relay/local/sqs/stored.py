@@ -1,4 +1,4 @@
-"""One copy of a message as the queue keeps it."""
+"""A message as the queue stores it, and the MD5 digests of its body and attributes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 
 from relay.local.sqs.parameters import AttributeValue
 
+State: TypeAlias = Literal["visible", "in_flight", "delayed"]
+
 _TEXT, _BYTES = b"\x01", b"\x02"
 
 
@@ -18,41 +20,40 @@ def md5_of_body(body: bytes) -> str:
 
 
 def md5_of_attributes(attributes: Mapping[str, AttributeValue]) -> str | None:
-    """The digest of attributes in the order of their names; None for none.
+    """The digest of the attributes, ordered by name; None if there are none.
 
-    The form is the developer guide's: each name, type and value with its length before it, and a
-    byte before the value that tells text from bytes.
+    The encoding is from the developer guide: each name, type and value is preceded by its length,
+    and the value also by a byte that distinguishes text from binary.
     """
     if not attributes:
         return None
     digest = md5(usedforsecurity=False)
     for name in sorted(attributes):
         value = attributes[name]
-        digest.update(_measured(name.encode()) + _measured(value.data_type.encode()))
+        digest.update(_with_length(name.encode()) + _with_length(value.data_type.encode()))
         digest.update(_value(value))
     return digest.hexdigest()
 
 
 def _value(value: AttributeValue) -> bytes:
     if value.binary_value is not None:
-        return _BYTES + _measured(value.binary_value)
-    return _TEXT + _measured((value.string_value or "").encode())
+        return _BYTES + _with_length(value.binary_value)
+    return _TEXT + _with_length((value.string_value or "").encode())
 
 
-def _measured(part: bytes) -> bytes:
+def _with_length(part: bytes) -> bytes:
     return len(part).to_bytes(4, "big") + part
-
-
-State: TypeAlias = Literal["visible", "in_flight", "delayed"]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Stored:
-    """A message in a queue. Times are seconds since the epoch.
+    """One copy of a message in a queue. Times are seconds since the epoch.
 
-    `serial` is this copy's own: a duplicate delivery is a second copy with the same `message_id`.
-    `place` orders the line. `receipt` counts the receives of this copy and names the one whose
-    handle is good. `dead_letter_source` is the ARN of the queue whose redrive policy moved it.
+    Attributes:
+        serial: unique to this copy; a duplicate is a second copy with the same `message_id`.
+        position: orders the visible messages.
+        receipt: counts the receives of this copy; only the latest receive's handle is valid.
+        dead_letter_source: the ARN of the queue whose redrive policy moved the message.
     """
 
     serial: int
@@ -69,7 +70,7 @@ class Stored:
     dedup_id: str | None = None
     sequence_number: str | None = None
     dead_letter_source: str | None = None
-    place: int = 0
+    position: int = 0
     receive_count: int = 0
     first_received_at: float | None = None
     received_at: float = 0.0

@@ -1,4 +1,4 @@
-"""What a message may contain: characters, attribute names, types, numbers, sizes."""
+"""Validates a message as SQS does: characters, attribute names, types, numbers and sizes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from relay.local.sqs.parameters import AttributeValue, Draft
 from relay.local.sqs.stored import Stored, md5_of_attributes, md5_of_body
 
 MAX_ATTRIBUTES = 10
+MAX_DELAY = 900
+TRACE_HEADER = "AWSTraceHeader"
+_WRONG_TYPE = "The request include parameter that is not valid for this queue type"
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 _TYPE = re.compile(r"(String|Number|Binary)(\..+)?")
 _TYPE_LENGTH = 256
 _TOKEN = re.compile(r"[a-zA-Z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}")
-_DIGITS, _SMALLEST, _LARGEST = 38, -128, 126  # the range of a Number, from the API's text
+_DIGITS, _SMALLEST, _LARGEST = 38, -128, 126  # the range of a Number, from the API reference
 
 
 def check_body(body: str) -> None:
-    """Refuse an empty body and one with characters that XML 1.0 cannot hold."""
+    """Reject an empty body, and one with characters that XML 1.0 does not allow."""
     if not body:
         raise missing("MessageBody")
     if forbidden(body):
@@ -35,12 +38,12 @@ def check_body(body: str) -> None:
 
 
 def forbidden(text: str) -> bool:
-    """Whether SQS refuses this text. What Python calls printable is a part of what SQS allows."""
+    """Whether SQS rejects this text. All that Python calls printable is allowed by SQS."""
     return not text.isprintable() and _FORBIDDEN.search(text) is not None
 
 
 def check_token(parameter: str, value: str | None) -> None:
-    """Refuse a group, deduplication or attempt id with characters or a length of its own."""
+    """Reject a group, deduplication or attempt id with invalid characters or an invalid length."""
     if value is not None and not _TOKEN.fullmatch(value):
         raise invalid(
             f"Value {value} for parameter {parameter} is invalid. Reason: {parameter} can only "
@@ -49,7 +52,11 @@ def check_token(parameter: str, value: str | None) -> None:
 
 
 def check_attributes(attributes: Mapping[str, AttributeValue]) -> int:
-    """The bytes that the attributes count for, or a refusal of the first wrong one."""
+    """The size of the attributes in bytes.
+
+    Raises:
+        SqsError: for the first invalid one.
+    """
     if len(attributes) > MAX_ATTRIBUTES:
         raise invalid(
             f"Number of message attributes [{len(attributes)}] exceeds the allowed maximum [10]."
@@ -117,16 +124,11 @@ def _is_number(text: str) -> bool:
     return not number or _SMALLEST <= number.adjusted() <= _LARGEST
 
 
-TRACE_HEADER = "AWSTraceHeader"
-MAX_DELAY = 900
-_WRONG_TYPE = "The request include parameter that is not valid for this queue type"
-
-
 def accept(draft: Draft, attributes: QueueAttributes, now: float) -> Stored:
-    """Make a message of a draft, with a new id, not yet in any queue.
+    """Validate a draft and return the message, with a new id, not yet in any queue.
 
     Raises:
-        SqsError: for whatever SQS refuses in it.
+        SqsError: SQS would reject it.
     """
     check_body(draft.message_body)
     custom = draft.message_attributes or {}
@@ -155,7 +157,7 @@ def accept(draft: Draft, attributes: QueueAttributes, now: float) -> Stored:
 
 
 def draft_size(draft: Draft) -> int:
-    """The bytes that a draft counts for in its batch, before anything in it was checked."""
+    """The size in bytes that counts towards the batch's limit; the draft need not be valid."""
     return len(draft.message_body.encode()) + sum(
         len(name.encode())
         + len(value.data_type.encode())

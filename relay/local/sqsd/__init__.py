@@ -1,4 +1,4 @@
-"""A local sqsd: the daemon that carries messages from SQS to a worker of Elastic Beanstalk."""
+"""A local sqsd: Elastic Beanstalk's worker daemon, which posts SQS messages to an application."""
 
 from relay.local.sqsd.cron import CronTask, Schedule, cron_tasks
 from relay.local.sqsd.daemon import Sqsd

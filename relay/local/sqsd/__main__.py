@@ -1,4 +1,4 @@
-"""The daemon on its own: `python -m relay.local.sqsd --queue-url URL --target URL`."""
+"""Runs the daemon: `python -m relay.local.sqsd --queue-url URL --target URL`."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from relay.local.sqsd import CronTask, Sqsd, SqsdOptions, cron_tasks
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT, then drain; 0, or 2 for options that cannot be."""
-    given = _parser().parse_args(arguments)
+    """Serve until SIGTERM or SIGINT, then drain. The exit code: 0, or 2 for a wrong option."""
+    options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s sqsd: %(message)s")
     try:
         daemon = Sqsd(
-            given.queue_url,
-            given.target,
-            SqsdOptions.parse(given.option),
-            cron=_cron(given.cron),
-            endpoint_url=given.endpoint_url or _origin(given.queue_url),
-            region=given.region,
+            options.queue_url,
+            options.target,
+            SqsdOptions.parse(options.option),
+            cron=_cron(options.cron),
+            endpoint_url=options.endpoint_url or _origin(options.queue_url),
+            region=options.region,
         )
     except (ValueError, OSError) as error:
         sys.stderr.write(f"sqsd: {error}\n")
         return 2
-    sys.stdout.write(f"{given.queue_url} is carried to {given.target}\n")
+    sys.stdout.write(f"posting messages of {options.queue_url} to {options.target}\n")
     sys.stdout.flush()
     asyncio.run(_serve(daemon))
     return 0
@@ -57,7 +57,7 @@ def _cron(file: Path | None) -> tuple[CronTask, ...]:
 
 
 def _origin(queue_url: str) -> str | None:
-    """The local endpoint that a queue's URL shows; AWS's own queues need none."""
+    """The endpoint of a local queue, taken from its URL; None for AWS."""
     scheme, _, rest = queue_url.partition("://")
     host = rest.partition("/")[0]
     return None if host.endswith((".amazonaws.com", ".amazonaws.com.cn")) else f"{scheme}://{host}"
@@ -67,14 +67,14 @@ async def _serve(daemon: Sqsd) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def ask() -> None:
-        # Asked again, it goes at once.
+    def on_signal() -> None:
+        # A second signal skips the drain.
         if stop.is_set():
             daemon.kill()
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask)
+        loop.add_signal_handler(number, on_signal)
     await daemon.run(stop)
 
 

@@ -1,4 +1,4 @@
-"""One keep-alive connection to the application: a request at a time, its status as the answer."""
+"""The daemon's HTTP client: keep-alive connections to the application."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ import httptools
 from relay.local.clock import Clock
 
 SWITCHING_PROTOCOLS = 101
+SHORTEST_SLEEP = 0.001
 
 
 class NoAnswer(Exception):
-    """The application did not answer as HTTP has it."""
+    """The application did not send a valid HTTP response."""
 
 
 class Closed(NoAnswer):
-    """The connection closed before the answer was complete."""
+    """The connection closed before the response was complete."""
 
 
 class Silent(NoAnswer):
-    """No byte of the answer came for the whole InactivityTimeout."""
+    """No byte of the response arrived for the whole InactivityTimeout."""
 
 
 class Connection(asyncio.Protocol):
-    """A connection that was opened by `loop.create_connection`.
+    """A connection opened by `loop.create_connection`; one request at a time.
 
     Attributes:
-        touched: when a byte of the answer last came, or when the request was written.
-        usable: False once the connection is closed or about to be.
+        touched: when the last byte of the response arrived, or the request was written.
+        usable: False once the connection is closed or closing.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -44,17 +45,18 @@ class Connection(asyncio.Protocol):
         self._ends_with_close = False
 
     async def post(self, request: bytes) -> int:
-        """Write the request and wait for the whole answer; its status.
+        """Write the request and wait for the whole response; returns its status.
 
-        A cancelled request closes the connection, so that no late answer meets the next one.
+        A cancelled request closes the connection, so that its late response is not taken for the
+        next one.
 
         Raises:
             Closed: the connection closed first.
             Silent: `cut` ended the wait.
-            NoAnswer: what came is no HTTP.
+            NoAnswer: the response is not HTTP.
         """
         if not self.usable:
-            raise Closed("it had closed before the request")
+            raise Closed("the connection closed before the request")
         self._answer = asyncio.get_running_loop().create_future()
         self._parser = httptools.HttpResponseParser(self)
         self.touched = self._clock.time()
@@ -66,26 +68,26 @@ class Connection(asyncio.Protocol):
             raise
 
     def cut(self) -> None:
-        """End the request under way as silent."""
-        self._settle(Silent("no answer within the inactivity timeout"))
+        """Fail the current request with `Silent` and close the connection."""
+        self._settle(Silent("no response within the inactivity timeout"))
         self.abort()
 
     def abort(self) -> None:
-        """Close at once, with nothing more written."""
+        """Close at once, without writing anything more."""
         self.usable = False
         self._transport.abort()
 
-    # What the event loop calls.
+    # Callbacks of the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is open."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Some bytes of an answer came."""
+        """Parse a part of the response."""
         self.touched = self._clock.time()
         if self._answer is None or self._answer.done():
-            self.abort()  # nobody asked
+            self.abort()  # no request is waiting for it
             return
         try:
             self._parser.feed_data(data)
@@ -93,11 +95,11 @@ class Connection(asyncio.Protocol):
             self._settle(SWITCHING_PROTOCOLS)
             self.abort()
         except httptools.HttpParserError as error:
-            self._settle(NoAnswer(f"the answer is no HTTP: {error}"))
+            self._settle(NoAnswer(f"the response is not HTTP: {error}"))
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The other side closed, or we did."""
+        """Either side closed the connection."""
         self.usable = False
         if self._answer is None or self._answer.done():
             return
@@ -105,26 +107,26 @@ class Connection(asyncio.Protocol):
         if exc is None and status and self._ends_with_close and self._headers_ended:
             self._settle(status)
         else:
-            self._settle(Closed("the connection closed before the answer was complete"))
+            self._settle(Closed("the connection closed before the response was complete"))
 
-    # What the parser calls.
+    # Callbacks of the parser.
 
     def on_message_begin(self) -> None:
-        """A status line starts."""
+        """A response begins."""
         self._headers_ended = False
         self._ends_with_close = True
 
     def on_header(self, name: bytes, _value: bytes) -> None:
-        """A header: some say where the body ends, else the end of the connection does."""
+        """A header. Without a length or an encoding, the body ends with the connection."""
         if name.lower() in (b"content-length", b"transfer-encoding"):
             self._ends_with_close = False
 
     def on_headers_complete(self) -> None:
-        """All headers came."""
+        """All headers were received."""
         self._headers_ended = True
 
     def on_message_complete(self) -> None:
-        """The answer is complete, unless it was an interim one."""
+        """The response is complete, unless it is an interim one."""
         status = self._parser.get_status_code()
         if status // 100 == 1:
             return
@@ -142,17 +144,14 @@ class Connection(asyncio.Protocol):
             self._answer.set_exception(outcome)
 
 
-SHORTEST_SLEEP = 0.001
-
-
 class Target:
-    """The connections to one application. How many are open at once is its caller's affair.
+    """The connection pool of one application. The caller limits how many are open at once.
 
     Args:
-        url: `http://host:port`; a path in it is not used.
-        connect_timeout: real seconds: the network knows no other clock.
+        url: `http://host:port`; a path is ignored.
+        connect_timeout: real seconds, whatever the clock.
         inactivity_timeout: seconds on `clock`.
-        clock: what silence is measured by.
+        clock: measures the inactivity of responses.
     """
 
     def __init__(
@@ -170,15 +169,15 @@ class Target:
         self._busy: set[Connection] = set()
 
     async def connect(self) -> Connection:
-        """A connection that nobody uses, a kept one if there is any.
+        """An unused connection: an idle one if there is any, else a new one.
 
         Raises:
-            OSError: it was refused, or not accepted within the connect timeout.
+            OSError: the connection was refused, or not accepted within the connect timeout.
         """
         while self._idle:
-            kept = self._idle.pop()
-            if kept.usable:
-                return kept
+            idle = self._idle.pop()
+            if idle.usable:
+                return idle
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._connect_timeout):
             _, opened = await loop.create_connection(
@@ -187,7 +186,7 @@ class Target:
         return opened
 
     async def post(self, connection: Connection, request: bytes) -> int:
-        """Post by a connection from `connect`, which comes back to the pool; the answer's status.
+        """Post over a connection from `connect`, which then returns to the pool; the status.
 
         Raises:
             NoAnswer: as `Connection.post`.
@@ -202,18 +201,18 @@ class Target:
         return status
 
     async def watch(self) -> None:
-        """Cut each connection whose answer has been silent for the inactivity timeout. For ever."""
+        """Cut each connection that was silent for the inactivity timeout. Never returns."""
         while True:
             now = self._clock.time()
             for connection in [c for c in self._busy if self._due(c) <= now]:
                 self._busy.discard(connection)
                 connection.cut()
-            # One that starts during the sleep is due later than this one ends.
+            # A request that starts during the sleep is due after the sleep ends.
             due = min(map(self._due, self._busy), default=now + self._inactivity_timeout)
             await self._clock.sleep(max(due - now, SHORTEST_SLEEP))
 
     def abort(self) -> None:
-        """Close everything at once."""
+        """Close all connections at once."""
         for connection in (*self._busy, *self._idle):
             connection.abort()
         self._idle.clear()

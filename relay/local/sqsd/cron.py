@@ -1,4 +1,4 @@
-"""When a periodic task is due: five cron fields in UTC."""
+"""Periodic tasks: the schedules of cron.yaml, and the messages that they send when due."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ FIELDS = (
     ("day of week", 0, 7, DAYS),
 )
 LONGEST_GAP_DAYS = 8 * 366
-"""29 February can be eight years away, around a century that has none."""
+"""29 February can be eight years away, around a century year without one."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Five cron fields in UTC: lists, ranges, steps and English names of months and days.
 
-    As in every cron, a day matches by either of its two fields when both are restricted.
+    As in every cron, if both day fields are restricted, a day that matches either is due.
     """
 
     minutes: frozenset[int]
@@ -45,23 +47,23 @@ class Schedule:
         """Read an expression such as `*/15 8-18 * * mon-fri`.
 
         Raises:
-            ValueError: a sentence that names the field at fault.
+            ValueError: the message names the invalid field.
         """
         parts = text.split()
         if len(parts) != len(FIELDS):
-            raise ValueError(f"A schedule has five fields, {text!r} has {len(parts)}.")
+            raise ValueError(f"A schedule must have five fields; {text!r} has {len(parts)}.")
         sets = [_field(part, *field) for part, field in zip(parts, FIELDS, strict=True)]
         weekdays = frozenset(day % 7 for day in sets[4])
         restricted = not (parts[2].startswith("*") or parts[4].startswith("*"))
         return cls(sets[0], sets[1], sets[2], sets[3], weekdays, restricted)
 
-    def after(self, moment: float) -> float:
-        """The first due time later than `moment`, both in seconds since the epoch.
+    def after(self, seconds: float) -> float:
+        """The first due time later than this one, both in seconds since the epoch.
 
         Raises:
-            ValueError: there is none, as for 31 February.
+            ValueError: there is none, as with 31 February.
         """
-        start = datetime.fromtimestamp(moment, UTC).replace(second=0, microsecond=0)
+        start = datetime.fromtimestamp(seconds, UTC).replace(second=0, microsecond=0)
         start += timedelta(minutes=1)
         for offset in range(LONGEST_GAP_DAYS):
             day = start.date() + timedelta(days=offset)
@@ -89,9 +91,9 @@ def _field(text: str, name: str, low: int, high: int, names: tuple[str, ...]) ->
     try:
         found = {value for part in text.split(",") for value in _range(part, low, high, names)}
     except ValueError as error:
-        raise ValueError(f"The {name} field {text!r} cannot be read.") from error
+        raise ValueError(f"The {name} field {text!r} is not valid.") from error
     if not found or min(found) < low or max(found) > high:
-        raise ValueError(f"The {name} field {text!r} leaves {low} to {high}.")
+        raise ValueError(f"The {name} field {text!r} must be within {low} to {high}.")
     return frozenset(found)
 
 
@@ -111,12 +113,9 @@ def _number(text: str, low: int, names: tuple[str, ...]) -> int:
     return names.index(folded) + low if folded in names else int(text)
 
 
-_log = logging.getLogger(__name__)
-
-
 @dataclass(frozen=True, slots=True)
 class CronTask:
-    """A periodic task: `url` is the local path that it is posted to."""
+    """A periodic task. `url` is the path that it is posted to."""
 
     name: str
     url: str
@@ -124,12 +123,12 @@ class CronTask:
 
 
 class Crontab:
-    """Sends each task's message to the queue when it is due, as the leader of the instances does.
+    """Sends each task's message to the queue when it is due, as the leader instance does.
 
     Args:
-        tasks: with different names.
-        send: sends a body with String attributes; the message's id.
-        clock: whose minutes count. Firings that a leap of it passes over are lost.
+        tasks: the tasks; their names must differ.
+        send: sends a body with String attributes and returns the MessageId.
+        clock: decides what is due. Firings that a jump of the clock skips are lost.
     """
 
     def __init__(
@@ -143,16 +142,18 @@ class Crontab:
         self._clock = clock
 
     def start(self, group: Tasks) -> None:
-        """Fire every task by its schedule, in this group of tasks."""
+        """Start firing every task on schedule, in this task group."""
         for task in self._tasks.values():
             group.start(self._keep_firing(task))
 
     async def fire(self, name: str, scheduled_at: float | None = None) -> str:
-        """Send this task's message now, as for `scheduled_at` (seconds since the epoch) or now.
+        """Send this task's message now; returns the MessageId.
+
+        Its scheduled time is `scheduled_at` (seconds since the epoch), by default now.
 
         Raises:
             KeyError: there is no such task.
-            QueueError: SQS did not take it.
+            QueueError: SQS did not accept the message.
         """
         task = self._tasks[name]
         due = self._clock.time() if scheduled_at is None else scheduled_at
@@ -163,34 +164,34 @@ class Crontab:
     async def _keep_firing(self, task: CronTask) -> None:
         due = self._clock.time()
         while True:
-            # A wake-up a hair too early must not fire the same minute twice.
+            # Waking up slightly too early must not fire the same minute twice.
             due = task.schedule.after(max(due, self._clock.time()))
             await self._clock.sleep(due - self._clock.time())
             try:
                 await self.fire(task.name, due)
-            except QueueError as trouble:
-                _log.warning("the periodic task %s is lost this once: %s", task.name, trouble)
+            except QueueError as error:
+                _log.warning("a run of the periodic task %s was lost: %s", task.name, error)
 
 
 def cron_tasks(document: Mapping[str, Any]) -> tuple[CronTask, ...]:
     """The tasks of a parsed `cron.yaml`: `{"version": 1, "cron": [{name, url, schedule}, …]}`.
 
     Raises:
-        ValueError: a sentence that names what is wrong.
+        ValueError: the message names the mistake.
     """
     if document.get("version") != 1:
-        raise ValueError("cron.yaml must say `version: 1`.")
+        raise ValueError("cron.yaml must contain `version: 1`.")
     tasks = tuple(_task(entry) for entry in document.get("cron") or ())
     names = [task.name for task in tasks]
     if len(set(names)) != len(names):
-        raise ValueError("Two tasks of cron.yaml have the same name.")
+        raise ValueError("Two tasks in cron.yaml have the same name.")
     return tasks
 
 
 def _task(entry: Mapping[str, Any]) -> CronTask:
     missing = [key for key in ("name", "url", "schedule") if not entry.get(key)]
     if missing:
-        raise ValueError(f"A task of cron.yaml lacks its {', '.join(missing)}.")
+        raise ValueError(f"A task in cron.yaml has no {', '.join(missing)}.")
     if not entry["url"].startswith("/"):
         raise ValueError(f"The url of task {entry['name']} must start with a slash.")
     return CronTask(entry["name"], entry["url"], Schedule.parse(entry["schedule"]))

@@ -1,4 +1,4 @@
-"""Elastic Beanstalk's worker daemon: messages of a queue as POSTs to a local application."""
+"""The worker daemon: receives messages and posts each one to a local application."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from relay.local.sqsd.request import Received
 from relay.local.sqsd.tasks import Counters, Failure, Tasks
 
 PAUSE = 1.0
-"""Seconds until the next receive after one that failed."""
+"""Seconds before the next receive after a failed one."""
 
 _log = logging.getLogger(__name__)
 
 
 class Sqsd:
-    """The daemon, running for as long as it is entered. One object runs once.
+    """The daemon; it runs while entered. An instance can be entered only once.
 
-    A clone of what the 2.x daemon did and of what a probe of 3.x saw:
+    It behaves as the 2.x daemon did, and as 3.x was observed to:
 
-    - messages wait in it for a free connection, their visibility already running;
-    - only 200 deletes, and deletes are gathered, so that a crash repeats finished messages;
-    - any other answer, and an application that refuses the connection, costs the
+    - received messages wait for a free connection while their visibility timeout runs;
+    - only a 200 deletes; deletes are batched, so a crash repeats finished messages;
+    - any other status, or a refused connection, returns the message with the
       ErrorVisibilityTimeout;
-    - a connection that closes under a request makes it post the same message again at once, as
+    - when the connection closes during a request, it posts the same message again at once, as
       often as that happens, with the receive count unchanged;
-    - nobody extends a visibility, and no order within a FIFO group is kept.
+    - it never extends the visibility timeout, and does not keep the order within a FIFO group.
 
-    Leaving it drains: nothing more is received, what is in hand is finished within
-    `drain_timeout`, the gathered deletes go out. What a receive under way may bring is left locked.
-    Left by an exception, it goes as if killed.
+    On exit it drains: it receives nothing more, finishes the messages in flight within
+    `drain_timeout` and sends the pending deletes. Messages of a receive that is cancelled stay
+    locked until their visibility timeout. Exit by an exception acts like `kill`.
 
     Args:
         queue_url: the queue to serve.
-        target_url: the application, `http://127.0.0.1:8000` for instance.
-        options: as Elastic Beanstalk has them.
-        cron: periodic tasks, not for a FIFO queue.
-        endpoint_url: where a local SQS listens; None is AWS's own.
+        target_url: the application, for example `http://127.0.0.1:8000`.
+        options: as in Elastic Beanstalk.
+        cron: periodic tasks; not allowed for a FIFO queue.
+        endpoint_url: the URL of a local SQS; None for AWS.
         region: the queue's region.
-        clock: measures everything but the ConnectTimeout.
+        clock: measures everything except the ConnectTimeout.
 
     Raises:
-        ValueError: periodic tasks for a FIFO queue, or a target that is no http:// URL.
-        Exception: on leaving, whatever ended a task of the daemon: a defect of it.
+        ValueError: periodic tasks for a FIFO queue, or a target that is not an http:// URL.
+        Exception: on exit, the first exception of a daemon task, which is a bug of the daemon.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Sqsd:
         self.options = options = options or SqsdOptions()
         self._clock = clock = clock or SystemClock()
         self._failure = Failure()
-        self._watch, self._intake, self._posts, self._deleting = self._groups = [
+        self._watch, self._receiving, self._posts, self._deleting = self._groups = [
             Tasks(self._failure) for _ in range(4)
         ]
         self._queue = Queue(
@@ -91,7 +91,7 @@ class Sqsd:
             self._queue, self._target, self._deletes, options, self.counters, clock
         )
         self._backlog = Backlog(
-            self._carry, connections=options.http_connections, tasks=self._posts
+            self._deliver, connections=options.http_connections, tasks=self._posts
         )
         self._pollers = Pollers(
             self._receive,
@@ -99,20 +99,20 @@ class Sqsd:
             most=options.pollers,
             connections=options.http_connections,
             backlog=options.waiting,
-            tasks=self._intake,
+            tasks=self._receiving,
         )
-        self._troubled = False
+        self._failing = False
 
     @property
     def in_flight(self) -> int:
-        """Messages that were received and have not come to their end."""
+        """The number of messages received and not yet finished."""
         return len(self._backlog)
 
     async def __aenter__(self) -> Self:
-        """Begin."""
+        """Open the queue and start receiving."""
         await self._queue.__aenter__()
         self._watch.start(self._target.watch())
-        self._crontab.start(self._intake)
+        self._crontab.start(self._receiving)
         self._pollers.start()
         return self
 
@@ -122,7 +122,7 @@ class Sqsd:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Drain, or go at once when an exception or `kill` ends it."""
+        """Drain, or stop at once after an exception."""
         try:
             if error is None and self.options.drain_timeout:
                 await self._drain()
@@ -145,7 +145,7 @@ class Sqsd:
             self._failure.check()
 
     def kill(self) -> None:
-        """End as by SIGKILL: connections drop, nothing is deleted or given back any more."""
+        """Stop as with SIGKILL: connections drop, nothing more is deleted or returned."""
         self._pollers.stop()
         self._backlog.forget()
         self._deletes.forget()
@@ -154,27 +154,27 @@ class Sqsd:
             group.cancel()
 
     async def fire(self, name: str, scheduled_at: float | None = None) -> str:
-        """Send the message of a periodic task now, whatever its schedule; the message's id.
+        """Send the message of a periodic task now, whatever its schedule; returns the MessageId.
 
-        `scheduled_at` is in seconds since the epoch, now by default.
+        `scheduled_at` is in seconds since the epoch, by default now.
 
         Raises:
             KeyError: there is no such task.
-            QueueError: SQS did not take it.
+            QueueError: SQS did not accept the message.
         """
         return await self._crontab.fire(name, scheduled_at)
 
     async def _drain(self) -> None:
         self._pollers.stop()
-        self._intake.cancel()
-        await self._intake.ended()
+        self._receiving.cancel()
+        await self._receiving.ended()
         finished = asyncio.ensure_future(self._posts.ended())
-        late = asyncio.ensure_future(self._clock.sleep(self.options.drain_timeout))
+        deadline = asyncio.ensure_future(self._clock.sleep(self.options.drain_timeout))
         try:
-            await asyncio.wait((finished, late), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((finished, deadline), return_when=asyncio.FIRST_COMPLETED)
         finally:
             finished.cancel()
-            late.cancel()
+            deadline.cancel()
         self._posts.cancel()
         await self._posts.ended()
         self._deletes.flush()
@@ -183,18 +183,18 @@ class Sqsd:
     async def _receive(self, count: int) -> Sequence[Received]:
         try:
             received = await self._queue.receive(count, self.options.visibility_timeout)
-        except QueueError as trouble:
-            if not self._troubled:
-                _log.warning("cannot receive: %s", trouble)
-            self._troubled = True
+        except QueueError as error:
+            if not self._failing:
+                _log.warning("cannot receive: %s", error)
+            self._failing = True
             await self._clock.sleep(PAUSE)
             return ()
-        if self._troubled:
+        if self._failing:
             _log.warning("receiving again")
-        self._troubled = False
+        self._failing = False
         self.counters.received += len(received)
         return received
 
-    async def _carry(self, message: Received) -> None:
+    async def _deliver(self, message: Received) -> None:
         await self._delivery.deliver(message)
         self._pollers.left()

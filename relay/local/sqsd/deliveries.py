@@ -1,4 +1,4 @@
-"""One message from its receipt to its end: posted, and then deleted, given back or left alone."""
+"""Delivers received messages: posts each one, then deletes it, returns it or leaves it locked."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from relay.local.sqsd.tasks import Counters, Tasks
 BATCH = 10
 LONGEST_WAIT = 2.0
 """Seconds, as `batch_delete_timer` of 2.x."""
+OK = 200
 
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Deletes:
-    """Receipts to delete: a batch goes out when it is full, or two seconds after its first.
+    """Batches deletes: a batch is sent when it is full, or two seconds after its first entry.
 
     Args:
-        delete: deletes one batch and says how many it deleted.
-        counters: where that number is added.
-        clock: what the two seconds are measured by.
-        tasks: where the sending runs.
+        delete: deletes one batch and returns how many were deleted.
+        counters: counts the deleted messages.
+        clock: measures the two seconds.
+        tasks: runs the requests.
     """
 
     def __init__(
@@ -43,29 +44,29 @@ class Deletes:
         self._counters = counters
         self._clock = clock
         self._tasks = tasks
-        self._gathered: list[str] = []
+        self._pending: list[str] = []
         self._timer: asyncio.Task[None] | None = None
 
     def add(self, receipt: str) -> None:
-        """Delete this message, soon."""
-        self._gathered.append(receipt)
-        if len(self._gathered) >= BATCH:
+        """Delete this message with the next batch."""
+        self._pending.append(receipt)
+        if len(self._pending) >= BATCH:
             self.flush()
         elif self._timer is None:
             self._timer = self._tasks.start(self._later(self._clock.time() + LONGEST_WAIT))
 
     def flush(self) -> None:
-        """Start to delete what is gathered now."""
+        """Send the pending deletes now."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._gathered:
-            batch, self._gathered = self._gathered, []
+        if self._pending:
+            batch, self._pending = self._pending, []
             self._tasks.start(self._send(batch))
 
     def forget(self) -> None:
-        """Drop what is gathered: those messages come again."""
-        self._gathered = []
+        """Discard the pending deletes; those messages will be received again."""
+        self._pending = []
 
     async def _later(self, due: float) -> None:
         await self._clock.sleep(due - self._clock.time())
@@ -75,19 +76,14 @@ class Deletes:
     async def _send(self, batch: list[str]) -> None:
         try:
             deleted = await self._delete(batch)
-        except QueueError as trouble:
-            _logger.warning("up to %d messages come again: %s", len(batch), trouble)
+        except QueueError as error:
+            _log.warning("up to %d messages will be received again: %s", len(batch), error)
         else:
             self._counters.deleted += deleted
 
 
-OK = 200
-
-_log = logging.getLogger(__name__)
-
-
 class Delivery:
-    """The rules by which a message is posted and what its answer means for it."""
+    """Posts one message at a time and settles it by the response."""
 
     def __init__(
         self,
@@ -107,7 +103,7 @@ class Delivery:
         self._form = RequestForm(target.host, queue.name, options.http_path, options.mime_type)
 
     async def deliver(self, message: Received) -> None:
-        """Take the message to its end."""
+        """Post the message and settle it."""
         if self._clock.time() > message.first_received_at + self._options.retention_period:
             self._counters.expired += 1
             self._deletes.add(message.receipt)
@@ -115,14 +111,14 @@ class Delivery:
         try:
             status = await self._post(self._form.render(message))
         except Silent:
-            await self._give_up(message)
+            await self._time_out(message)
         except (NoAnswer, OSError):
-            await self._give_back(message)
+            await self._return(message)
         else:
             await self._settle(message, status)
 
     async def _post(self, request: bytes) -> int:
-        """The answer's status; a connection that closes under the request does not end it."""
+        """The response's status. Posts again if the connection closes during the request."""
         while True:
             connection = await self._target.connect()
             self._counters.posted += 1
@@ -135,32 +131,32 @@ class Delivery:
         if status == OK:
             self._deletes.add(message.receipt)
         else:
-            await self._give_back(message)
+            await self._return(message)
 
-    async def _give_up(self, message: Received) -> None:
+    async def _time_out(self, message: Received) -> None:
         if self._options.on_inactivity == "leave-locked":
             self._counters.locked += 1
         else:
-            await self._give_back(message)
+            await self._return(message)
 
-    async def _give_back(self, message: Received) -> None:
+    async def _return(self, message: Received) -> None:
         try:
             await self._queue.release(message.receipt, self._options.error_visibility_timeout)
-        except QueueError as trouble:
-            _log.warning("message %s stays locked: %s", message.message_id, trouble)
+        except QueueError as error:
+            _log.warning("message %s stays locked: %s", message.message_id, error)
         else:
             self._counters.returned += 1
 
 
 class Backlog:
-    """Delivers messages in the order in which they came, at most `connections` at once.
+    """Delivers messages in order of arrival, at most `connections` at a time; the rest wait.
 
-    How many may wait is not its affair: nothing is received without room for it.
+    `Pollers` limits how many can wait.
 
     Args:
-        deliver: takes one message to its end.
-        connections: how many may be delivered at once.
-        tasks: where the deliveries run.
+        deliver: posts and settles one message.
+        connections: the most deliveries at a time.
+        tasks: runs the deliveries.
     """
 
     def __init__(
@@ -173,11 +169,11 @@ class Backlog:
         self._waiting: deque[Received] = deque()
 
     def __len__(self) -> int:
-        """How many are in hand."""
+        """The number of messages being delivered or waiting."""
         return self._busy + len(self._waiting)
 
     def accept(self, message: Received) -> None:
-        """Deliver it, at once or when its turn comes."""
+        """Deliver the message, now or when a connection is free."""
         if self._busy < self._connections:
             self._busy += 1
             self._tasks.start(self._serve(message))
@@ -185,11 +181,11 @@ class Backlog:
             self._waiting.append(message)
 
     def forget(self) -> None:
-        """Drop those that wait: they come again when their visibility lapses."""
+        """Discard the waiting messages; they come back when their visibility timeout ends."""
         self._waiting.clear()
 
     async def _serve(self, message: Received) -> None:
-        """Deliver this one and then, by the same slot, those that wait."""
+        """Deliver this message, then use the same slot for the waiting ones."""
         try:
             await self._deliver(message)
             while self._waiting:

@@ -1,4 +1,4 @@
-"""The daemon's options, as Elastic Beanstalk's namespace `aws:elasticbeanstalk:sqsd` has them."""
+"""The daemon's options, as in Elastic Beanstalk's namespace `aws:elasticbeanstalk:sqsd`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ RANGES: dict[str, tuple[int, int]] = {
     "backlog": (0, 10_000),
     "drain_timeout": (0, 36_000),
 }
-"""The documented ranges, and for the last two, which Elastic Beanstalk does not offer, our own."""
+"""The documented ranges; those of the last two options, which Elastic Beanstalk does not have, are
+ours."""
 
 CONNECTIONS_PER_POLLER = 2.5
 MOST_A_RECEIVE = 10
@@ -31,26 +32,26 @@ class SqsdOptions:
     """Every option with its documented default; times are whole seconds.
 
     Attributes:
-        http_path: where messages are posted that name no path of their own.
+        http_path: the path for messages that do not specify one.
         mime_type: the `Content-Type` of every request.
-        http_connections: how many messages are in the application's hands at once.
-        connect_timeout: for the network, so always real seconds, whatever the daemon's clock.
-        inactivity_timeout: how long the answer may stay silent; any byte of it starts anew.
-        visibility_timeout: set with each receive, in place of the queue's own.
-        error_visibility_timeout: set after any answer but 200.
-        retention_period: a message first received longer ago is deleted, unposted.
-        max_retries: the maxReceiveCount of a queue that Elastic Beanstalk makes itself; the daemon
-            does nothing with it.
-        on_inactivity: what becomes of a message whose answer stayed silent. Sources differ: its
-            ErrorVisibilityTimeout (2.x), or it stays locked until its visibility lapses (a probe
-            of 3.0.5).
-        backlog: messages received that may wait for a connection while their visibility runs; None
-            is ten a poller, as 2.x has it for a quick application. 0 is what it falls back to for
-            one that takes over 15 s a message.
-        drain_timeout: how long a stop waits for the answers in hand, 600 in 2.x; 0 leaves at once.
+        http_connections: the most messages posted at the same time.
+        connect_timeout: always real seconds, whatever the daemon's clock.
+        inactivity_timeout: the longest silence of a response; any byte of it resets the timer.
+        visibility_timeout: set with each receive; overrides the queue's.
+        error_visibility_timeout: set after any response other than 200.
+        retention_period: a message first received longer ago is deleted without being posted.
+        max_retries: the maxReceiveCount of a queue that Elastic Beanstalk creates; the daemon
+            does not use it.
+        on_inactivity: what happens to a message whose response timed out. Sources differ: it gets
+            the ErrorVisibilityTimeout (2.x), or it stays locked until its visibility timeout ends
+            (observed with 3.0.5).
+        backlog: the most received messages that may wait for a connection while their visibility
+            timeout runs. None means ten per poller, as in 2.x with a fast application. 0 is what
+            2.x falls back to when the application takes over 15 s per message.
+        drain_timeout: how long a stop waits for responses, 600 in 2.x; 0 does not wait.
 
     Raises:
-        ValueError: one sentence for each value out of its range.
+        ValueError: one sentence for each value out of range.
     """
 
     http_path: str = "/"
@@ -83,15 +84,15 @@ class SqsdOptions:
 
     @property
     def waiting(self) -> int:
-        """The most messages that wait in the daemon for a connection."""
+        """The most messages that wait for a connection."""
         return self.pollers * MOST_A_RECEIVE if self.backlog is None else self.backlog
 
     @classmethod
     def parse(cls, settings: Iterable[str]) -> SqsdOptions:
-        """Read `Name=value` pairs by Elastic Beanstalk's names, `HttpConnections=10` for instance.
+        """Parse `Name=value` pairs with Elastic Beanstalk's names, such as `HttpConnections=10`.
 
         Raises:
-            ValueError: a sentence that names the option at fault.
+            ValueError: the message names the invalid option.
         """
         return cls(**dict(map(_parsed, settings)))
 
@@ -112,7 +113,7 @@ def _parsed(setting: str) -> tuple[str, Any]:
     names = {_public(field.name): field.name for field in fields(SqsdOptions)}
     name = names.get(given)
     if name is None:
-        raise ValueError(f"There is no option {given!r}; there are {', '.join(names)}.")
+        raise ValueError(f"There is no option {given!r}. The options are {', '.join(names)}.")
     if name not in RANGES:
         return name, value
     try:

@@ -1,4 +1,4 @@
-"""The daemon's side of SQS: receive, delete in tens, set a visibility, send a periodic task."""
+"""The daemon's SQS client, and the pollers that receive as many messages as there is room for."""
 
 from __future__ import annotations
 
@@ -26,25 +26,27 @@ from relay.model.message import Attribute
 
 LONG_POLL = 20
 READ_TIMEOUT = 60.0
-"""Far above a long poll, so that only a dead connection meets it."""
+"""Far longer than a long poll, so that only a dead connection runs into it."""
+REFILL = 0.2
+"""The part of the backlog that must be free before it is refilled (2.x, fast application)."""
 SYSTEM_ATTRIBUTES = (
     "ApproximateReceiveCount",
     "ApproximateFirstReceiveTimestamp",
     "SentTimestamp",
     "SenderId",
 )
-_TROUBLES = (ClientError, BotoCoreError, ResponseParserError, aiohttp.ClientError, OSError)
+_ERRORS = (ClientError, BotoCoreError, ResponseParserError, aiohttp.ClientError, OSError)
 
 
 class QueueError(Exception):
-    """SQS did not answer, or answered with an error; the text says which."""
+    """A request to SQS failed, or got no response; the text has the reason."""
 
 
 class Queue:
-    """The queue by its URL. To be entered before it is used.
+    """One queue, by its URL. Enter it before use.
 
-    With an `endpoint_url` it is taken for a local one, which gets made-up credentials; without, the
-    AWS credentials and region of the environment count.
+    With an `endpoint_url` the queue is a local one, and fixed credentials are used; without one,
+    the AWS credentials come from the environment.
     """
 
     def __init__(self, url: str, *, endpoint_url: str | None, region: str, polls: int) -> None:
@@ -82,7 +84,7 @@ class Queue:
         """One long poll.
 
         Raises:
-            QueueError: what may have been received comes back after its visibility timeout.
+            QueueError: messages that were received come back after their visibility timeout.
         """
         answer = await self._call(
             "receive_message",
@@ -95,30 +97,30 @@ class Queue:
         return [_received(message) for message in answer.get("Messages", ())]
 
     async def delete(self, receipts: Sequence[str]) -> int:
-        """Delete up to ten; how many of them were deleted.
+        """Delete up to ten messages; returns how many were deleted.
 
         Raises:
-            QueueError: none is known to be deleted.
+            QueueError: it is not known whether any was deleted.
         """
         entries = [{"Id": str(i), "ReceiptHandle": r} for i, r in enumerate(receipts)]
         answer = await self._call("delete_message_batch", Entries=entries)
         return len(answer.get("Successful", ()))
 
     async def release(self, receipt: str, seconds: int) -> None:
-        """Make the message visible again in so many seconds.
+        """Make the message visible again after `seconds`.
 
         Raises:
-            QueueError: it becomes visible when its visibility timeout lapses.
+            QueueError: it becomes visible when its visibility timeout ends.
         """
         await self._call(
             "change_message_visibility", ReceiptHandle=receipt, VisibilityTimeout=seconds
         )
 
     async def send(self, body: str, attributes: Mapping[str, str]) -> str:
-        """Send a message with String attributes; its id.
+        """Send a message with String attributes; returns its MessageId.
 
         Raises:
-            QueueError: it may have been sent all the same.
+            QueueError: it may have been sent nevertheless.
         """
         typed = {
             name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
@@ -131,7 +133,7 @@ class Queue:
             answer: Mapping[str, Any] = await getattr(self._client, action)(
                 QueueUrl=self.url, **arguments
             )
-        except _TROUBLES as error:
+        except _ERRORS as error:
             raise QueueError(f"{action}: {error}") from error
         return answer
 
@@ -160,22 +162,18 @@ def _attribute(raw: Mapping[str, Any]) -> Attribute:
     return Attribute(kind, value if isinstance(value, bytes) else base64.b64decode(value))
 
 
-REFILL = 0.2
-"""The part of the backlog that must be free before it is filled again (2.x, quick application)."""
-
-
 class Pollers:
-    """Starts receives as messages leave. Never more are in hand than `connections + backlog`.
+    """Receives messages as capacity becomes free; at most `connections + backlog` are in flight.
 
-    A full answer allows one poller more, up to `most`; an empty one sends all but one home.
+    A full receive adds one poller, up to `most`; an empty one reduces them to one.
 
     Args:
-        receive: one long poll for at most so many messages.
-        accept: takes each message that was received.
-        most: the most receives at once.
-        connections: messages that can be posted at once.
-        backlog: messages that may wait for a connection.
-        tasks: where the receives run.
+        receive: one long poll for at most this many messages.
+        accept: called with each received message.
+        most: the most concurrent receives.
+        connections: how many messages can be posted at once.
+        backlog: how many messages may wait for a connection.
+        tasks: runs the receives.
     """
 
     def __init__(
@@ -191,7 +189,7 @@ class Pollers:
         self._receive = receive
         self._accept = accept
         self._most = most
-        self._room = connections + backlog
+        self._capacity = connections + backlog
         self._threshold = max(1, int(backlog * REFILL))
         self._tasks = tasks
         self._allowed = 1
@@ -199,22 +197,26 @@ class Pollers:
         self._stopped = False
 
     def start(self) -> None:
-        """Begin to receive."""
+        """Start receiving."""
         self._refill()
 
     def stop(self) -> None:
-        """Begin no receive any more."""
+        """Start no further receive."""
         self._stopped = True
 
     def left(self) -> None:
-        """A message that was accepted is no longer in hand."""
-        self._room += 1
+        """An accepted message is finished: its capacity is free again."""
+        self._capacity += 1
         self._refill()
 
     def _refill(self) -> None:
-        while not self._stopped and self._polling < self._allowed and self._room >= self._threshold:
-            count = min(self._room, MOST_A_RECEIVE)
-            self._room -= count
+        while (
+            not self._stopped
+            and self._polling < self._allowed
+            and self._capacity >= self._threshold
+        ):
+            count = min(self._capacity, MOST_A_RECEIVE)
+            self._capacity -= count
             self._polling += 1
             self._tasks.start(self._poll(count))
 
@@ -224,13 +226,13 @@ class Pollers:
             received = await self._receive(count)
         finally:
             self._polling -= 1
-            self._room += count - len(received)
+            self._capacity += count - len(received)
         self._allowed = self._next_allowed(len(received), count)
         for message in received:
             self._accept(message)
         self._refill()
 
-    def _next_allowed(self, received: int, asked: int) -> int:
+    def _next_allowed(self, received: int, requested: int) -> int:
         if received == 0:
             return 1
-        return min(self._allowed + 1, self._most) if received == asked else self._allowed
+        return min(self._allowed + 1, self._most) if received == requested else self._allowed

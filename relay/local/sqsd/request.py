@@ -1,4 +1,4 @@
-"""A message as the daemon's HTTP request: which headers it gets, and which are lost on the way."""
+"""Renders a message as the daemon's HTTP request, and defines which headers are lost."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PATH, TASK_NAME, SCHEDULED_TIME = (
     RESERVED + name for name in ("path", "task_name", "scheduled_time")
 )
 TASK_BODY = "elasticbeanstalk scheduled job"
-"""What 2.x puts into the queue as a periodic task's body; the application never sees it."""
+"""The body of a periodic task's message in 2.x; the application never sees it."""
 
 _NO_HEADER = re.compile(r"[\r\n\0]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A message as the queue handed it out; times are seconds since the epoch."""
+    """A received message. Times are seconds since the epoch."""
 
     body: str
     message_id: str
@@ -38,7 +38,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class RequestForm:
-    """What all requests of a daemon share: the target's host, the queue's name, path and type."""
+    """What all requests of a daemon share: the target's host, the queue's name, path, MIME type."""
 
     host: str
     queue: str
@@ -46,17 +46,17 @@ class RequestForm:
     mime_type: str
 
     def render(self, message: Received) -> bytes:
-        """The whole request, ready to be written.
+        """The whole request as bytes.
 
-        A message with `beanstalk.sqsd.scheduled_time` is a periodic task: it goes to the path of
-        `beanstalk.sqsd.path`, with an empty body and two headers more. `X-Aws-Sqsd-Path` is on
-        every message, empty without that attribute (2.x). Only String and Number attributes, custom
-        types too, become headers.
+        A message with `beanstalk.sqsd.scheduled_time` is a periodic task: it is posted to the path
+        in `beanstalk.sqsd.path`, with an empty body and two more headers. `X-Aws-Sqsd-Path` is on
+        every message, empty without that attribute (2.x). Only String and Number attributes, with
+        custom types too, become headers.
 
-        Values go out as raw UTF-8, as nothing in 2.x encodes them. One with a line break or a NUL
-        cannot be a header, so that header is dropped; what an HTTP server strips from a value's
-        ends is lost as well. Names are written as both Ruby's and Go's clients write them, each
-        part between hyphens capitalised.
+        Values are sent as raw UTF-8: 2.x does not encode them. A value with a line break or a NUL
+        cannot be a header, so that header is dropped; whitespace that an HTTP server strips from
+        the ends of a value is lost as well. In names, each part between hyphens is capitalised, as
+        both Ruby's and Go's clients do.
         """
         path, scheduled = _reserved(message, PATH), _reserved(message, SCHEDULED_TIME)
         body = b"" if scheduled else message.body.encode("utf-8", "surrogatepass")
@@ -81,14 +81,14 @@ class RequestForm:
         return _joined(line, headers) + body
 
 
-def iso(moment: float) -> str:
-    """A time as the daemon's headers show it: ISO 8601, UTC, whole seconds."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+def iso(seconds: float) -> str:
+    """A time in the format of the daemon's headers: ISO 8601, UTC, whole seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def scheduled_text(moment: float) -> str:
-    """A time as the daemon writes it into the attribute of a periodic task."""
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
+def scheduled_text(seconds: float) -> str:
+    """A time in the format of a periodic task's attribute."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
 def _joined(line: str, headers: list[tuple[str, str]]) -> bytes:
@@ -114,17 +114,17 @@ def _reserved(message: Received, name: str) -> str:
 
 
 def _safe(path: str) -> str:
-    """The path as a request line can carry it; the sender of the message may have put in anything.
+    """The path, escaped for the request line. It is untrusted: the message's sender chose it.
 
-    Only what would end the line or the path is escaped: aiming it is the sender's right.
+    Only what would end the path or the line is escaped; the sender may choose any path.
     """
     return quote(path if path.startswith("/") else "/" + path, safe="/?=&%:;,@!$'()*+~-._")
 
 
 def _iso_of(text: str) -> str:
-    """The time in ISO 8601 where it can be read, else as it came."""
+    """The time in ISO 8601 if it can be parsed, else unchanged."""
     try:
-        moment = datetime.fromisoformat(text.removesuffix(" UTC"))
+        scheduled = datetime.fromisoformat(text.removesuffix(" UTC"))
     except ValueError:
         return text
-    return iso(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
+    return iso(scheduled.replace(tzinfo=scheduled.tzinfo or UTC).timestamp())

@@ -1,4 +1,4 @@
-"""The demonstration, run as a newcomer runs it, and the judge that must not be fooled."""
+"""The demo as a user runs it, and the reconciliation that must find every violation."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def test_a_signal_leaves_nothing_running(number: signal.Signals, tmp_path: Path)
     children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
     assert len(children) == 1
     demo.send_signal(number)
-    _, told = demo.communicate(timeout=60)
-    assert (demo.returncode, told) == (130, "relay: interrupted; nothing is left running\n")
+    _, errors = demo.communicate(timeout=60)
+    assert (demo.returncode, errors) == (130, "relay: interrupted; nothing is left running\n")
     assert not Path(f"/proc/{children[0]}").exists()
     assert not list(tmp_path.iterdir())
 
@@ -68,7 +68,7 @@ def test_the_same_seed_is_the_same_traffic() -> None:
     assert sum(kind.startswith("poison") for kind in kinds) == 22
 
 
-HEARD = Function(name="f", on="a/b")
+FUNCTION = Function(name="f", on="a/b")
 
 
 def published() -> Published:
@@ -100,7 +100,7 @@ def run(event_id: str = "e1") -> Run:
     )
 
 
-def letter(origin: Origin) -> Stored:
+def dead_letter(origin: Origin) -> Stored:
     packed = AttributeValue(data_type="String", string_value=origin.pack())
     return Stored(
         serial=1,
@@ -113,22 +113,22 @@ def letter(origin: Origin) -> Stored:
     )
 
 
-DEAD = letter(Origin(id="m2", code="not_json"))
+DEAD = dead_letter(Origin(id="m2", code="not_json"))
 
 
-def judged(
+def reconciled(
     events: list[StoredEvent], runs: list[Run], dead: list[Stored], in_queue: int = 0
 ) -> Reconciliation:
-    return reconcile(published(), events, runs, [HEARD], dead, in_queue)
+    return reconcile(published(), events, runs, [FUNCTION], dead, in_queue)
 
 
-def test_honest_books_balance() -> None:
-    balance = judged([stored()], [run()], [DEAD])
-    assert balance.consistent
-    assert json.loads(balance.summary(1.0))["ran"] == 1
+def test_matching_records_are_consistent() -> None:
+    found = reconciled([stored()], [run()], [DEAD])
+    assert found.consistent
+    assert json.loads(found.summary(1.0))["ran"] == 1
 
 
-def test_the_judge_finds_a_group_out_of_order() -> None:
+def test_a_group_out_of_order_is_found() -> None:
     record = Published()
     for name in ("a", "b", "c"):
         record.add(
@@ -136,39 +136,42 @@ def test_the_judge_finds_a_group_out_of_order() -> None:
         )
     events = [stored(name) for name in ("a", "c", "b")]
     runs = [run(name) for name in ("a", "c", "b")]
-    assert reconcile(record, events, runs, [HEARD], [], 0).consistent
-    assert reconcile(record, events, runs, [HEARD], [], 0, ordered=True).out_of_order == 1
+    assert reconcile(record, events, runs, [FUNCTION], [], 0).consistent
+    assert reconcile(record, events, runs, [FUNCTION], [], 0, ordered=True).out_of_order == 1
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_the_order_of_groups_is_told_only_where_it_was_promised(*, ordered: bool) -> None:
-    told = io.StringIO()
-    balance = reconcile(published(), [stored()], [run()], [HEARD], [DEAD], 0, ordered=ordered)
-    Display(Console(file=told), lambda: 0.0).result(balance)
-    assert ("their group's order" in told.getvalue()) is ordered
+def test_the_order_within_groups_is_shown_only_if_it_is_guaranteed(*, ordered: bool) -> None:
+    printed = io.StringIO()
+    found = reconcile(published(), [stored()], [run()], [FUNCTION], [DEAD], 0, ordered=ordered)
+    Display(Console(file=printed), lambda: 0.0).result(found)
+    assert ("out of order within their group" in printed.getvalue()) is ordered
 
 
 @pytest.mark.parametrize(
-    ("what", "balance"),
+    ("what", "found"),
     [
-        ("an event that never arrived", judged([], [], [DEAD])),
-        ("a dead letter that vanished", judged([stored()], [run()], [])),
-        ("an accepted event that a listener never ran", judged([stored()], [], [DEAD])),
-        ("a second run", judged([stored()], [run(), run()], [DEAD])),
-        ("a message left over", judged([stored()], [run()], [DEAD], 1)),
-        ("an event under another id", judged([stored("x")], [run("x")], [DEAD])),
-        ("poison that was accepted", judged([stored(), stored("m2")], [run(), run("m2")], [])),
+        ("an event that never arrived", reconciled([], [], [DEAD])),
+        ("a dead letter that is missing", reconciled([stored()], [run()], [])),
+        ("an accepted event that a function never ran", reconciled([stored()], [], [DEAD])),
+        ("a second run", reconciled([stored()], [run(), run()], [DEAD])),
+        ("a message left in the queue", reconciled([stored()], [run()], [DEAD], 1)),
+        ("an event under another id", reconciled([stored("x")], [run("x")], [DEAD])),
+        ("poison that was accepted", reconciled([stored(), stored("m2")], [run(), run("m2")], [])),
         (
-            "a dead letter that ran too",
-            judged([stored()], [run()], [DEAD, letter(Origin(id="e1", code="not_json"))]),
+            "a dead letter that also ran",
+            reconciled([stored()], [run()], [DEAD, dead_letter(Origin(id="e1", code="not_json"))]),
         ),
         (
             "the wrong reason",
-            judged([stored()], [run()], [letter(Origin(id="m2", code="too_deep"))]),
+            reconciled([stored()], [run()], [dead_letter(Origin(id="m2", code="too_deep"))]),
         ),
-        ("a copy without its id", judged([stored()], [run()], [replace(DEAD, attributes={})])),
+        (
+            "a dead letter without its id",
+            reconciled([stored()], [run()], [replace(DEAD, attributes={})]),
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_judge_finds(what: str, balance: Reconciliation) -> None:
-    assert not balance.consistent, what
+def test_every_violation_is_found(what: str, found: Reconciliation) -> None:
+    assert not found.consistent, what

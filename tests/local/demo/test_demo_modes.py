@@ -1,4 +1,4 @@
-"""The demonstration's books balance in each mode, and with each orchestrator."""
+"""The demo reconciles in each mode, and with each orchestrator."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ ORCHESTRATORS = {
 
 
 @contextmanager
-def at_once(demonstrations: Mapping[str, tuple[str, ...]]) -> Iterator[Running]:
-    """Each waits for most of its time, for leases to lapse."""
+def at_once(demos: Mapping[str, tuple[str, ...]]) -> Iterator[Running]:
+    """Run them concurrently: each spends most of its time waiting for leases to expire."""
     running = {
         name: subprocess.Popen(
             [sys.executable, "-m", "relay", "demo", *options],
@@ -37,7 +37,7 @@ def at_once(demonstrations: Mapping[str, tuple[str, ...]]) -> Iterator[Running]:
             stderr=subprocess.PIPE,
             text=True,
         )
-        for name, options in demonstrations.items()
+        for name, options in demos.items()
     }
     try:
         yield running
@@ -59,24 +59,24 @@ def orchestrators() -> Iterator[Running]:
         yield running
 
 
-def balanced(demo: subprocess.Popen[str]) -> Mapping[str, Any]:
-    """The books of a demonstration with an outage and a crash."""
-    told, complaints = demo.communicate(timeout=180)
-    assert demo.returncode == 0, told + complaints
-    books: dict[str, Any] = json.loads(told.splitlines()[-1])
-    assert books["unique"] == books["ran"] + books["dead_lettered"]
-    assert (books["lost"], books["ran_twice"], books["in_queue"]) == (0, 0, 0)
-    assert books["dead_lettered"] > 0
-    assert "goes down" in told
-    assert "SIGKILL" in told
-    return books
+def reconciled(demo: subprocess.Popen[str]) -> Mapping[str, Any]:
+    """The counts of a demo that had an outage and a crash, and lost nothing."""
+    printed, errors = demo.communicate(timeout=180)
+    assert demo.returncode == 0, printed + errors
+    counts: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    assert counts["unique"] == counts["ran"] + counts["dead_lettered"]
+    assert (counts["lost"], counts["ran_twice"], counts["in_queue"]) == (0, 0, 0)
+    assert counts["dead_lettered"] > 0
+    assert "goes down" in printed
+    assert "SIGKILL" in printed
+    return counts
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_books_balance_in_each_mode(mode: str, modes: Running) -> None:
-    books = balanced(modes[mode])
+def test_the_demo_reconciles_in_each_mode(mode: str, modes: Running) -> None:
+    counts = reconciled(modes[mode])
     if mode == "push":
-        assert books["published"] > books["unique"] > 300
+        assert counts["published"] > counts["unique"] > 300
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_the_books_balance_in_each_mode(mode: str, modes: Running) -> None:
         pytest.param("bullmq", marks=pytest.mark.heavy),
     ],
 )
-def test_the_books_balance_with_another_orchestrator(name: str, orchestrators: Running) -> None:
+def test_the_demo_reconciles_with_another_orchestrator(name: str, orchestrators: Running) -> None:
     if name not in orchestrators:
         pytest.skip(str(missing_dependency(name)))
-    balanced(orchestrators[name])
+    reconciled(orchestrators[name])

@@ -1,4 +1,4 @@
-"""`relay dev` and the README's own snippets, as a stranger would run them."""
+"""`relay dev` and the snippets of the README, as a new user would run them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def dev() -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def shell(dev: dict[str, str]) -> dict[str, str]:
-    """The environment that the README asks for."""
+    """The environment variables that the README sets."""
     return {
         **os.environ,
         "AWS_ENDPOINT_URL": dev["SQS"],
@@ -102,6 +102,6 @@ def test_relay_send_publishes_from_a_file(
     assert arrived(dev, "sent-2")
 
 
-def test_the_relay_says_that_it_is_ready(dev: dict[str, str]) -> None:
+def test_the_relay_is_ready(dev: dict[str, str]) -> None:
     ready = httpx.get(f"{dev['Relay']}/ready", trust_env=False)
     assert (ready.status_code, ready.json()["circuit"]) == (200, "closed")

@@ -1,4 +1,4 @@
-"""Which of a shell's variables `relay dev` gives to its relay."""
+"""Which environment variables `relay dev` passes on to its relay."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from relay.cli import application
 from relay.cli.dev import _settings
 
 
-def test_a_shell_that_looks_after_a_real_queue_does_not_have_it_polled() -> None:
+def test_the_settings_of_a_real_queue_are_not_passed_on() -> None:
     shell = {
         "RELAY_QUEUE_URL": "shop-events",
         "RELAY_DLQ_URL": "shop-events-dlq",
@@ -22,18 +22,18 @@ def test_a_shell_that_looks_after_a_real_queue_does_not_have_it_polled() -> None
     assert given == {"RELAY_METRICS": "prometheus", "RELAY_LOG_FORMAT": "json"}
 
 
-def test_people_get_lines_for_people_unless_they_want_others() -> None:
+def test_a_terminal_gets_readable_log_lines_unless_set_otherwise() -> None:
     assert _settings({}, terminal=True, listens=True)["RELAY_LOG_FORMAT"] == "console"
     given = _settings({"RELAY_LOG_FORMAT": "json"}, terminal=True, listens=True)
     assert given["RELAY_LOG_FORMAT"] == "json"
 
 
-def test_a_poller_that_listens_nowhere_counts_for_nobody() -> None:
+def test_a_poller_that_does_not_listen_exports_no_metrics() -> None:
     assert "RELAY_METRICS" not in _settings({}, terminal=False, listens=False)
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("options", "error"),
     [
         ("--sqs-port 99999", "--sqs-port"),
         ("--relay-port -1", "--relay-port"),
@@ -43,9 +43,9 @@ def test_a_poller_that_listens_nowhere_counts_for_nobody() -> None:
         ("--fifo", "--pull"),
     ],
 )
-def test_wrong_usage_is_told_before_anything_starts(words: str, told: str) -> None:
-    arguments = ["dev", *words.split()]
+def test_wrong_usage_is_reported_before_anything_starts(options: str, error: str) -> None:
+    arguments = ["dev", *options.split()]
     ended = CliRunner().invoke(application(arguments), arguments, prog_name="relay")
     assert ended.exit_code == 2
-    assert told in ended.stderr
+    assert error in ended.stderr
     assert "s3cr3t" not in ended.stderr

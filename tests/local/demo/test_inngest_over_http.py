@@ -35,7 +35,7 @@ async def listed(http: httpx.AsyncClient, since: datetime) -> AsyncIterator[dict
         query["cursor"] = page[-1]["internal_id"]
 
 
-async def carried(url: str, directory: Path) -> tuple[set[str], Counter[str], int]:
+async def delivered(url: str, directory: Path) -> tuple[set[str], Counter[str], int]:
     """Publish, wait for an empty queue, and read back: ids stored, runs by function and id."""
     since = datetime.now(UTC)
     async with local_environment(Plan(directory=directory, inngest_url=url)) as environment:
@@ -63,9 +63,9 @@ async def carried(url: str, directory: Path) -> tuple[set[str], Counter[str], in
     return {event["id"] for event in events}, runs, len(expected)
 
 
-async def test_every_honest_event_is_stored_and_runs_once(tmp_path: Path) -> None:
+async def test_every_valid_event_is_stored_and_runs_once(tmp_path: Path) -> None:
     async with InngestServer(functions=FUNCTIONS) as server:
-        ids, runs, expected = await carried(server.url, tmp_path)
+        ids, runs, expected = await delivered(server.url, tmp_path)
     assert len(ids) == expected
     assert runs
     assert set(runs.values()) == {1}
@@ -73,7 +73,7 @@ async def test_every_honest_event_is_stored_and_runs_once(tmp_path: Path) -> Non
 
 @pytest.mark.inngest_dev
 @pytest.mark.skipif(DEV_URL is None, reason="set INNGEST_DEV_URL to a real Inngest dev server")
-async def test_every_honest_event_is_stored_by_a_real_server(tmp_path: Path) -> None:
+async def test_every_valid_event_is_stored_by_a_real_server(tmp_path: Path) -> None:
     assert DEV_URL is not None
-    _ids, runs, _expected = await carried(DEV_URL.rstrip("/"), tmp_path)
+    _ids, runs, _expected = await delivered(DEV_URL.rstrip("/"), tmp_path)
     assert set(runs.values()) <= {1}

@@ -22,6 +22,6 @@ async def server(clock: ManualClock) -> AsyncIterator[InngestServer]:
 
 @pytest.fixture
 async def client(server: InngestServer) -> AsyncIterator[httpx.AsyncClient]:
-    # Nothing here speaks TLS, and reading the certificates takes longer than most of these tests.
+    # No TLS here, and loading the certificates takes longer than most of these tests.
     async with httpx.AsyncClient(base_url=server.url, trust_env=False, verify=False) as client:
         yield client

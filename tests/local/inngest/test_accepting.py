@@ -42,7 +42,7 @@ async def test_a_body_without_events_is_a_success_with_one_empty_id(
 
 
 @pytest.mark.parametrize("path", ["/e", "/e/a/b", "/event/key", "/", "/v1/nothing"])
-async def test_an_unknown_path_answers_the_page_with_a_200(
+async def test_an_unknown_path_returns_the_web_page_with_a_200(
     server: InngestServer, client: httpx.AsyncClient, path: str
 ) -> None:
     answer = await client.post(path, content=GOOD)
@@ -51,7 +51,7 @@ async def test_an_unknown_path_answers_the_page_with_a_200(
     assert server.events == []
 
 
-async def test_an_empty_key_is_redirected_to_a_page_that_answers_200(
+async def test_an_empty_key_is_redirected_to_the_web_page_with_a_200(
     client: httpx.AsyncClient,
 ) -> None:
     answer = await client.post("/e/", content=GOOD)
@@ -61,7 +61,7 @@ async def test_an_empty_key_is_redirected_to_a_page_that_answers_200(
 
 
 @pytest.mark.parametrize("cut", [f"[{GOOD}", f"[{GOOD},{GOOD}\n ", f"[{GOOD},{GOOD}] and more"])
-async def test_an_array_cut_after_an_event_is_a_success_for_what_came_before(
+async def test_an_array_cut_after_an_event_is_a_success_for_the_events_before(
     server: InngestServer, client: httpx.AsyncClient, cut: str
 ) -> None:
     answer = await client.post("/e/key", content=cut)
@@ -131,7 +131,7 @@ async def test_a_bad_first_event_leaves_one_empty_id(client: httpx.AsyncClient) 
         (b"[" * 200_000, "json: exceeded max depth"),
     ],
 )
-async def test_a_body_that_is_no_event_and_no_array_is_a_400(
+async def test_a_body_that_is_neither_an_event_nor_an_array_is_a_400(
     client: httpx.AsyncClient, body: bytes, error: str
 ) -> None:
     answer = await client.post("/e/key", content=body)
@@ -141,7 +141,7 @@ async def test_a_body_that_is_no_event_and_no_array_is_a_400(
 
 
 @pytest.mark.parametrize("ts", [0, None, 315_532_800_000, 4_102_444_800_000])
-async def test_times_within_their_range_and_none_at_all_are_taken(
+async def test_a_time_within_range_or_none_is_accepted(
     server: InngestServer, clock: ManualClock, client: httpx.AsyncClient, ts: int | None
 ) -> None:
     answer = await client.post("/e/key", json={"name": "a/b", "ts": ts})
@@ -150,7 +150,7 @@ async def test_times_within_their_range_and_none_at_all_are_taken(
     assert server.events[0].ts == (ts or int(clock.time() * 1000))
 
 
-async def test_the_most_events_pass_and_one_more_costs_the_last_of_them(
+async def test_the_most_events_are_accepted_and_one_more_drops_the_last_of_them(
     clock: ManualClock,
 ) -> None:
     full = f"[{','.join([GOOD] * 5_000)}]"
@@ -169,7 +169,7 @@ async def test_the_most_events_pass_and_one_more_costs_the_last_of_them(
 
 
 @pytest.mark.parametrize(("before", "after"), [("", ""), (f"[{GOOD},", "]")])
-async def test_an_event_of_three_mebibytes_passes_and_one_byte_more_is_a_400(
+async def test_an_event_of_three_mebibytes_is_accepted_and_one_byte_more_is_a_400(
     server: InngestServer, client: httpx.AsyncClient, before: str, after: str
 ) -> None:
     head, tail = '{"name":"a/b","data":{"x":"', '"}}'
@@ -197,7 +197,7 @@ async def test_an_event_of_three_mebibytes_passes_and_one_byte_more_is_a_400(
         ("null", None),
     ],
 )
-async def test_functions_see_the_payload_as_the_server_understood_it(
+async def test_functions_see_the_payload_as_the_server_parsed_it(
     server: InngestServer, client: httpx.AsyncClient, sent: str, seen: Any
 ) -> None:
     answer = await client.post("/e/key", content=f'{{"name":"a/b","data":{sent}}}')
@@ -214,7 +214,7 @@ async def test_invalid_utf_8_becomes_the_replacement_character(
     assert server.runs[0].payload == {"s": "\ufffd"}
 
 
-async def test_unknown_fields_are_dropped_and_names_match_in_any_case(
+async def test_unknown_fields_are_dropped_and_field_names_are_case_insensitive(
     server: InngestServer, client: httpx.AsyncClient
 ) -> None:
     await client.post("/e/key", json={"NAME": "a/b", "Data": {"k": 1}, "source": "x"})
@@ -222,7 +222,7 @@ async def test_unknown_fields_are_dropped_and_names_match_in_any_case(
     assert (server.runs[0].event_name, bytes(server.runs[0].data)) == ("a/b", b'{"k":1}')
 
 
-async def test_every_function_that_listens_runs_and_none_is_normal(
+async def test_every_function_that_listens_runs_and_no_function_is_fine(
     server: InngestServer, client: httpx.AsyncClient
 ) -> None:
     server.functions[:] = [
@@ -243,7 +243,7 @@ async def test_every_function_that_listens_runs_and_none_is_normal(
     assert {event.id for event in server.events} == {"x", "y", "z"}
 
 
-async def test_a_chunked_body_and_a_client_that_waits_to_send_are_served(
+async def test_a_chunked_body_and_expect_100_continue_are_supported(
     server: InngestServer, client: httpx.AsyncClient
 ) -> None:
     async def chunks() -> Any:

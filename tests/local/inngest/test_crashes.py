@@ -62,7 +62,7 @@ async def test_the_steps_of_an_event_follow_one_another(
 
 
 @pytest.mark.parametrize("end", ["kill", "terminate"])
-async def test_what_is_only_acknowledged_dies_with_the_server(
+async def test_an_event_that_is_only_acknowledged_is_lost_in_a_crash(
     either: InngestServer, clock: ManualClock, end: str
 ) -> None:
     await send(either, "x")
@@ -74,7 +74,7 @@ async def test_what_is_only_acknowledged_dies_with_the_server(
     assert (either.events, either.runs) == ([], [])
 
 
-async def test_what_is_stored_and_not_scheduled_stays_stored_and_never_runs(
+async def test_an_event_that_is_stored_and_not_scheduled_never_runs_after_a_crash(
     durable: InngestServer, clock: ManualClock
 ) -> None:
     await send(durable, "x")
@@ -87,7 +87,7 @@ async def test_what_is_stored_and_not_scheduled_stays_stored_and_never_runs(
     assert durable.runs == []
 
 
-async def test_a_kill_before_the_snapshot_loses_the_run_and_the_memory_of_the_id(
+async def test_a_kill_before_the_snapshot_loses_the_run_and_the_known_id(
     slow: InngestServer, clock: ManualClock
 ) -> None:
     await send(slow, "x")
@@ -116,7 +116,7 @@ async def test_a_kill_forgets_the_id_of_an_event_that_ran(
     assert (before, ran(slow)) == (["x"], ["x", "x"])
 
 
-async def test_a_kill_after_the_snapshot_does_the_same_run_again(clock: ManualClock) -> None:
+async def test_a_kill_after_the_snapshot_repeats_the_run(clock: ManualClock) -> None:
     lags = Lags(run=5.0, snapshot=1.0)
     async with InngestServer(functions=FUNCTIONS, clock=clock, lags=lags) as server:
         await send(server, "x")
@@ -130,7 +130,7 @@ async def test_a_kill_after_the_snapshot_does_the_same_run_again(clock: ManualCl
         assert [(run.event_id, run.attempts) for run in server.runs] == [("x", 2)]
 
 
-async def test_a_durable_queue_survives_a_kill_with_its_jobs_and_its_memory(
+async def test_a_durable_queue_keeps_its_jobs_and_known_ids_after_a_kill(
     durable: InngestServer, clock: ManualClock
 ) -> None:
     await send(durable, "x")
@@ -144,7 +144,7 @@ async def test_a_durable_queue_survives_a_kill_with_its_jobs_and_its_memory(
     assert [(run.event_id, run.attempts) for run in durable.runs] == [("x", 1)]
 
 
-async def test_a_clean_stop_writes_the_queue_down(slow: InngestServer, clock: ManualClock) -> None:
+async def test_a_clean_stop_persists_the_queue(slow: InngestServer, clock: ManualClock) -> None:
     await send(slow, "x")
     clock.advance(1.5)
     await slow.terminate()
@@ -155,7 +155,7 @@ async def test_a_clean_stop_writes_the_queue_down(slow: InngestServer, clock: Ma
     assert ran(slow) == ["x"]
 
 
-async def test_events_of_the_first_moments_after_a_start_vanish(clock: ManualClock) -> None:
+async def test_events_within_the_boot_window_are_lost(clock: ManualClock) -> None:
     async with InngestServer(functions=FUNCTIONS, clock=clock, boot_window=0.5) as server:
         async with httpx.AsyncClient(base_url=server.url, trust_env=False, verify=False) as client:
             assert (await client.get("/health")).json() == {"status": 200, "message": "OK"}
@@ -183,7 +183,7 @@ async def test_connections_are_refused_while_down_and_served_again_on_the_same_p
     assert (answer.status_code, ran(server)) == (200, ["x"])
 
 
-async def test_steps_reach_the_file_while_nobody_asks(clock: ManualClock, tmp_path: Path) -> None:
+async def test_steps_reach_the_file_without_a_request(clock: ManualClock, tmp_path: Path) -> None:
     path = tmp_path / "state"
     async with InngestServer(functions=FUNCTIONS, clock=clock, lags=LAGS, state=path) as server:
         await send(server, "x")
@@ -195,9 +195,7 @@ async def test_steps_reach_the_file_while_nobody_asks(clock: ManualClock, tmp_pa
     assert kinds[:3] == ["stored", "ran", "snapshot"]
 
 
-async def test_a_line_that_a_kill_cut_had_not_happened_yet(
-    clock: ManualClock, tmp_path: Path
-) -> None:
+async def test_a_line_cut_by_a_kill_is_ignored(clock: ManualClock, tmp_path: Path) -> None:
     path = tmp_path / "state"
     async with InngestServer(functions=FUNCTIONS, clock=clock, state=path) as server:
         await send(server, "x", "y")
@@ -210,7 +208,7 @@ async def test_a_line_that_a_kill_cut_had_not_happened_yet(
         assert "z" in {event.id for event in server.events}
 
 
-async def test_settled_waits_for_the_events_that_are_under_way() -> None:
+async def test_settled_waits_for_pending_events() -> None:
     lags = Lags(insert=0.01, schedule=0.01, run=0.01)
     async with InngestServer(functions=FUNCTIONS, lags=lags) as server:
         await send(server, "x", "y")

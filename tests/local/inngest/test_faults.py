@@ -37,7 +37,7 @@ def stored(server: InngestServer) -> list[str]:
     ],
 )
 @pytest.mark.parametrize("accept", [0, None])
-async def test_any_status_is_answered_with_and_without_accepting(
+async def test_any_status_can_be_returned_with_and_without_accepting(
     server: InngestServer,
     client: httpx.AsyncClient,
     status: int,
@@ -53,7 +53,9 @@ async def test_any_status_is_answered_with_and_without_accepting(
     assert (await post(client)).status_code == 200
 
 
-async def test_html_comes_with_a_200(server: InngestServer, client: httpx.AsyncClient) -> None:
+async def test_html_is_returned_with_a_200(
+    server: InngestServer, client: httpx.AsyncClient
+) -> None:
     server.script.add(Rule(fault=Fault(accept=0, status=200, body="<html>hello</html>")))
     answer = await post(client)
 
@@ -64,7 +66,7 @@ async def test_html_comes_with_a_200(server: InngestServer, client: httpx.AsyncC
 
 @pytest.mark.parametrize("end", ["reset", "close"])
 @pytest.mark.parametrize("accept", [0, None])
-async def test_a_connection_ends_before_or_after_accepting(
+async def test_a_connection_can_end_before_or_after_accepting(
     server: InngestServer, client: httpx.AsyncClient, end: str, accept: int | None
 ) -> None:
     fault = Fault(accept=accept, end="reset" if end == "reset" else "close")
@@ -76,7 +78,7 @@ async def test_a_connection_ends_before_or_after_accepting(
     assert len(server.events) == (0 if accept == 0 else 4)
 
 
-async def test_a_connection_is_refused_before_anything_is_read(
+async def test_a_connection_can_be_closed_before_anything_is_read(
     server: InngestServer, client: httpx.AsyncClient
 ) -> None:
     server.script.add(Rule(fault=Fault(end="refuse")))
@@ -87,7 +89,7 @@ async def test_a_connection_is_refused_before_anything_is_read(
     assert (await post(client)).status_code == 200
 
 
-async def test_a_body_is_cut_after_its_length_was_promised(
+async def test_a_body_can_be_shorter_than_its_content_length(
     server: InngestServer, client: httpx.AsyncClient
 ) -> None:
     server.script.add(Rule(fault=Fault(end="cut")))
@@ -97,7 +99,7 @@ async def test_a_body_is_cut_after_its_length_was_promised(
     assert len(server.events) == 4
 
 
-async def test_a_slow_answer_waits_on_the_clock_after_accepting(
+async def test_a_slow_response_waits_on_the_clock_after_accepting(
     server: InngestServer, clock: ManualClock, client: httpx.AsyncClient
 ) -> None:
     server.script.add(Rule(fault=Fault(delay=30.0)))
@@ -111,20 +113,20 @@ async def test_a_slow_answer_waits_on_the_clock_after_accepting(
 
 
 @pytest.mark.parametrize(("accept", "claim"), [(3, 1), (1, 3), (0, 2), (4, 0), (2, None)])
-async def test_a_400_lies_about_the_prefix_that_it_accepted(
+async def test_a_400_can_report_a_wrong_prefix(
     server: InngestServer, client: httpx.AsyncClient, accept: int, claim: int | None
 ) -> None:
     fault = Fault(accept=accept, claim=claim, status=400, error="event name is empty")
     server.script.add(Rule(fault=fault))
     answer = await post(client)
 
-    told = [ulid for ulid in answer.json()["ids"] if ulid]
+    listed = [ulid for ulid in answer.json()["ids"] if ulid]
     assert (answer.status_code, answer.json()["error"]) == (400, "event name is empty")
-    assert len(told) == (accept if claim is None else claim)
+    assert len(listed) == (accept if claim is None else claim)
     assert stored(server) == [f"e{n}" for n in range(accept)]
 
 
-async def test_a_success_claims_fewer_ids_than_events(
+async def test_a_success_can_list_fewer_ids_than_events(
     server: InngestServer, client: httpx.AsyncClient
 ) -> None:
     server.script.add(Rule(fault=Fault(accept=2, claim=2)))
@@ -134,7 +136,7 @@ async def test_a_success_claims_fewer_ids_than_events(
     assert stored(server) == ["e0", "e1"]
 
 
-async def test_events_are_acknowledged_and_forgotten(
+async def test_events_can_be_acknowledged_and_lost(
     server: InngestServer, client: httpx.AsyncClient
 ) -> None:
     server.script.add(Rule(fault=Fault(forget=True)))
@@ -145,7 +147,7 @@ async def test_events_are_acknowledged_and_forgotten(
     assert stored(server) == []
 
 
-async def test_a_rule_hits_the_requests_with_its_ids_or_names_as_often_as_it_says(
+async def test_a_rule_applies_to_requests_with_its_ids_or_names_up_to_its_times(
     server: InngestServer, client: httpx.AsyncClient
 ) -> None:
     server.script.add(
@@ -161,12 +163,12 @@ async def test_a_rule_hits_the_requests_with_its_ids_or_names_as_often_as_it_say
     assert await status(id="good") == 200
 
 
-async def test_a_callable_is_asked_with_what_the_request_carries(clock: ManualClock) -> None:
-    asked: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+async def test_a_fault_function_gets_the_ids_and_names_of_each_request(clock: ManualClock) -> None:
+    calls: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
 
     def faults(request: Request) -> Fault | None:
-        asked.append((request.ids, request.names))
-        return Fault(accept=0, status=503) if len(asked) == 1 else None
+        calls.append((request.ids, request.names))
+        return Fault(accept=0, status=503) if len(calls) == 1 else None
 
     async with (
         InngestServer(faults=faults, clock=clock) as server,
@@ -175,10 +177,10 @@ async def test_a_callable_is_asked_with_what_the_request_carries(clock: ManualCl
         answers = [(await post(client)).status_code for _ in range(2)]
 
     assert answers == [503, 200]
-    assert asked[0] == (("e0", "e1", "e2", "e3"), ("a/b",) * 4)
+    assert calls[0] == (("e0", "e1", "e2", "e3"), ("a/b",) * 4)
 
 
-async def test_a_callable_can_refuse_as_well(clock: ManualClock) -> None:
+async def test_a_fault_function_can_close_the_connection(clock: ManualClock) -> None:
     async with (
         InngestServer(faults=lambda _: Fault(end="refuse"), clock=clock) as server,
         httpx.AsyncClient(base_url=server.url, trust_env=False, verify=False) as client,
@@ -189,7 +191,7 @@ async def test_a_callable_can_refuse_as_well(clock: ManualClock) -> None:
         assert stored(server) == []
 
 
-async def test_a_client_that_gave_up_on_a_slow_answer_leaves_its_events_behind(
+async def test_the_events_of_a_client_that_times_out_are_accepted(
     server: InngestServer,
 ) -> None:
     server.script.add(Rule(fault=Fault(delay=30.0)))
@@ -202,7 +204,7 @@ async def test_a_client_that_gave_up_on_a_slow_answer_leaves_its_events_behind(
     assert len(stored(server)) == 4
 
 
-async def test_another_process_sets_faults_and_functions_and_reads_the_records(
+async def test_another_process_can_set_faults_and_functions_and_read_the_records(
     server: InngestServer, client: httpx.AsyncClient
 ) -> None:
     await client.post("/_functions", json=[{"name": "f", "on": "a/*"}])
@@ -223,22 +225,24 @@ async def test_another_process_sets_faults_and_functions_and_reads_the_records(
     assert events["acknowledged"] == {f"e{n}": 1 for n in range(4)}
 
 
-async def test_faults_can_be_cleared_and_nonsense_is_told(
+async def test_faults_can_be_removed_and_invalid_ones_are_a_400(
     server: InngestServer, client: httpx.AsyncClient
 ) -> None:
     await client.post("/_faults", json=[{"fault": {"status": 503}}])
     await client.delete("/_faults")
-    nonsense = await client.post("/_faults", json=[{"fault": {"status": "high"}}])
+    invalid = await client.post("/_faults", json=[{"fault": {"status": "high"}}])
 
     assert (await post(client)).status_code == 200
-    assert nonsense.status_code == 400
-    assert "status" in nonsense.json()["error"]
+    assert invalid.status_code == 400
+    assert "status" in invalid.json()["error"]
 
 
-async def test_what_arrived_before_a_client_left_is_accepted(server: InngestServer) -> None:
+async def test_what_arrived_before_the_client_disconnected_is_accepted(
+    server: InngestServer,
+) -> None:
     head = b"POST /e/key HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", server.port)) as wire:
-        wire.sendall(head + b'[{"id":"e0","name":"a/b"},{"id":"e1",')
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(head + b'[{"id":"e0","name":"a/b"},{"id":"e1",')
     await server.until(lambda: bool(server.events))
 
     assert stored(server) == ["e0"]

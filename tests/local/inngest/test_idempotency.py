@@ -13,7 +13,7 @@ DAY = 24 * 3600
 SEED = "1743130137367,eii2YKXRVTJPuA=="
 
 
-async def test_copies_run_once_for_a_function_and_all_are_stored(
+async def test_copies_run_once_per_function_and_are_all_stored(
     server: InngestServer, client: httpx.AsyncClient
 ) -> None:
     copies = [{"id": f"e{n}", "name": "a/b"} for n in range(200)] * 3
@@ -33,7 +33,7 @@ async def test_the_first_payload_wins(server: InngestServer, client: httpx.Async
     assert [run.payload for run in server.runs] == [{"n": 1}]
 
 
-async def test_an_id_is_not_scoped_by_the_events_name(
+async def test_an_id_is_not_scoped_by_the_event_name(
     server: InngestServer, client: httpx.AsyncClient
 ) -> None:
     server.functions[:] = [Function(name="all", on="*"), Function(name="other", on="c/d")]
@@ -46,7 +46,7 @@ async def test_an_id_is_not_scoped_by_the_events_name(
     ]
 
 
-async def test_an_id_runs_again_a_day_after_its_first_sight(
+async def test_an_id_runs_again_a_day_after_it_was_first_seen(
     server: InngestServer, clock: ManualClock, client: httpx.AsyncClient
 ) -> None:
     runs = []
@@ -68,7 +68,7 @@ async def test_a_batching_function_ignores_ids(
     assert [run.event_id for run in server.runs] == ["x", "x"]
 
 
-async def test_a_seed_makes_internal_ids_repeat_with_the_index_in_them(
+async def test_a_seed_makes_internal_ids_reproducible_by_position(
     server: InngestServer, client: httpx.AsyncClient
 ) -> None:
     server.functions[:] = [Function(name="many", on="a/b", batched=True)]
@@ -107,7 +107,7 @@ async def test_a_seed_that_overflows_wraps_around(client: httpx.AsyncClient) -> 
     assert answer.json()["ids"][0].endswith("0" * 16)
 
 
-async def test_an_event_of_the_future_runs_when_its_time_has_come(
+async def test_an_event_with_a_future_time_runs_at_that_time(
     server: InngestServer, clock: ManualClock, client: httpx.AsyncClient
 ) -> None:
     ts = int((clock.time() + 60) * 1000)

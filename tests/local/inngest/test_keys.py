@@ -24,7 +24,7 @@ async def caller(started: InngestServer) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_an_unknown_key_is_a_401_that_says_so(
+async def test_an_unknown_key_is_a_401_with_the_reason(
     started: InngestServer, caller: httpx.AsyncClient
 ) -> None:
     answer = await caller.post("/e/wrong", json=EVENT)
@@ -34,12 +34,12 @@ async def test_an_unknown_key_is_a_401_that_says_so(
     assert started.events == []
 
 
-async def test_a_known_key_is_let_in(started: InngestServer, caller: httpx.AsyncClient) -> None:
+async def test_a_known_key_is_accepted(started: InngestServer, caller: httpx.AsyncClient) -> None:
     assert (await caller.post(f"/e/{KEY}", json=EVENT)).status_code == 200
     assert len(started.events) == 1
 
 
-async def test_a_server_without_keys_that_needs_them_is_a_503() -> None:
+async def test_a_start_server_without_keys_returns_503() -> None:
     async with (
         InngestServer(mode="start") as server,
         httpx.AsyncClient(trust_env=False, verify=False) as caller,
@@ -50,12 +50,12 @@ async def test_a_server_without_keys_that_needs_them_is_a_503() -> None:
     assert answer.json()["error"] == "Event keys are required to process events securely"
 
 
-async def test_a_dev_server_takes_any_key(client: httpx.AsyncClient) -> None:
+async def test_a_dev_server_accepts_any_key(client: httpx.AsyncClient) -> None:
     assert (await client.post("/e/anything", json=EVENT)).status_code == 200
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer dcba"}])
-async def test_reading_back_needs_the_signing_key(
+async def test_reads_require_the_signing_key(
     caller: httpx.AsyncClient, headers: dict[str, str]
 ) -> None:
     refused = await caller.get("/v1/events", headers=headers)

@@ -40,12 +40,12 @@ async def read(url: str) -> tuple[set[str], list[str]]:
     return {event["id"] for event in stored}, [run["event_id"] for run in runs]
 
 
-async def end(process: asyncio.subprocess.Process, how: signal.Signals) -> int:
-    process.send_signal(how)
+async def end(process: asyncio.subprocess.Process, number: signal.Signals) -> int:
+    process.send_signal(number)
     return await process.wait()
 
 
-async def test_a_kill_between_the_steps_loses_what_each_step_had_not_written(
+async def test_a_kill_between_steps_loses_what_was_not_persisted(
     tmp_path: Path,
 ) -> None:
     state = ("--state", str(tmp_path / "state"))
@@ -68,7 +68,7 @@ async def test_a_kill_between_the_steps_loses_what_each_step_had_not_written(
         assert await read(url) == ({"ran", "scheduled", "stored"}, ["ran", "ran"])
 
 
-async def test_a_durable_queue_outlives_a_kill(tmp_path: Path) -> None:
+async def test_a_durable_queue_survives_a_kill(tmp_path: Path) -> None:
     state = ("--state", str(tmp_path / "state"), "--persistence", "durable")
     async with running(*state, "--run-lag", "3600") as (process, url):
         await send(url, "x")
@@ -79,7 +79,7 @@ async def test_a_durable_queue_outlives_a_kill(tmp_path: Path) -> None:
         assert await end(process, signal.SIGTERM) == 0
 
 
-async def test_sigterm_is_clean_and_keeps_the_memory_of_ids(tmp_path: Path) -> None:
+async def test_sigterm_exits_cleanly_and_keeps_the_known_ids(tmp_path: Path) -> None:
     state = ("--state", str(tmp_path / "state"))
     async with running(*state) as (process, url):
         await send(url, "x")

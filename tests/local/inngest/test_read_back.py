@@ -14,7 +14,7 @@ async def send(client: httpx.AsyncClient, **event: object) -> str:
     return str(answer.json()["ids"][0])
 
 
-async def test_a_stored_event_is_told(client: httpx.AsyncClient) -> None:
+async def test_a_stored_event_can_be_read(client: httpx.AsyncClient) -> None:
     ulid = await send(client, id="x", data={"k": 1}, ts=1767225600000)
     answer = await client.get(f"/v1/events/{ulid}")
 
@@ -30,13 +30,13 @@ async def test_an_unknown_event_is_a_200_with_404_in_the_body(client: httpx.Asyn
     assert (answer.status_code, answer.json()["status"]) == (200, 404)
 
 
-async def test_what_is_no_ulid_is_a_400(client: httpx.AsyncClient) -> None:
+async def test_an_id_that_is_not_a_ulid_is_a_400(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/events/x")).status_code == 400
     assert (await client.get("/v1/events?cursor=x")).status_code == 400
     assert (await client.get("/v1/events?received_after=x")).status_code == 400
 
 
-async def test_runs_are_told_with_their_status(
+async def test_runs_are_listed_with_their_status(
     server: InngestServer, clock: ManualClock, client: httpx.AsyncClient
 ) -> None:
     server.functions.append(Function(name="second", on="*"))
@@ -82,18 +82,18 @@ async def test_the_list_is_filtered_by_name_and_time(
     old = await send(client)
     clock.advance(10)
     new, other = await send(client), await send(client, name="c/d")
-    moment = datetime.fromtimestamp(clock.time() - 5, UTC).isoformat()
+    between = datetime.fromtimestamp(clock.time() - 5, UTC).isoformat()
 
     async def listed(**query: str) -> set[str]:
         answer = await client.get("/v1/events", params=query)
         return {event["internal_id"] for event in answer.json()["data"]}
 
     assert await listed(name="a/b") == {old, new}
-    assert await listed(received_after=moment) == {new, other}
-    assert await listed(received_before=moment) == {old}
+    assert await listed(received_after=between) == {new, other}
+    assert await listed(received_before=between) == {old}
 
 
-async def test_a_fault_can_empty_the_body_of_a_read_back(
+async def test_a_fault_can_empty_the_body_of_a_read(
     server: InngestServer, client: httpx.AsyncClient
 ) -> None:
     ulid = await send(client)
@@ -104,7 +104,7 @@ async def test_a_fault_can_empty_the_body_of_a_read_back(
 
 
 @pytest.mark.parametrize("path", ["/v1/events/", "/v1/runs", "/v1/events/a/b/c"])
-async def test_other_paths_are_the_page(client: httpx.AsyncClient, path: str) -> None:
+async def test_other_paths_return_the_web_page(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")

@@ -1,4 +1,4 @@
-"""The embedded server on a clock that the test moves, and a client that hides nothing."""
+"""A local SQS on a manual clock, and a client that exposes raw responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TIMEOUT = 30.0
 
 
 class Refused(Exception):
-    """An error answer: its status, its code and the header with the older code."""
+    """An error response: status, code, and the header with the query protocol's code."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.status = answer.status_code
@@ -30,7 +30,7 @@ class Refused(Exception):
 
 @dataclass
 class Sqs:
-    """A running server. Queues are called by name: the server looks at nothing else in a URL."""
+    """A running server. Queues are addressed by name: the server ignores the rest of a URL."""
 
     server: SqsServer
     clock: ManualClock
@@ -45,12 +45,12 @@ class Sqs:
         return dict(answer.json())
 
     async def queue(self, name: str = "q", **attributes: str) -> Queue:
-        """Make a queue and look into it."""
+        """Create a queue and return the server's object."""
         await self.call("CreateQueue", QueueName=name, Attributes=attributes)
         return self.server.queues[name]
 
     async def send(self, *bodies: str, queue: str = "q", **options: Any) -> list[str]:
-        """Send one by one; the message ids."""
+        """Send messages one by one; returns their MessageIds."""
         sent = [
             await self.call("SendMessage", QueueUrl=queue, MessageBody=body, **options)
             for body in bodies
@@ -58,7 +58,7 @@ class Sqs:
         return [answer["MessageId"] for answer in sent]
 
     async def receive(self, queue: str = "q", **options: Any) -> list[dict[str, Any]]:
-        """Receive up to ten with all that is known of them."""
+        """Receive up to ten messages with all attributes."""
         options = {
             "MaxNumberOfMessages": 10,
             "MessageSystemAttributeNames": ["All"],
@@ -69,12 +69,12 @@ class Sqs:
         return list(answer.get("Messages", []))
 
     async def delete(self, message: dict[str, Any], queue: str = "q") -> None:
-        """Delete by the handle of this receive."""
+        """Delete with the handle of this receive."""
         handle = message["ReceiptHandle"]
         await self.call("DeleteMessage", QueueUrl=queue, ReceiptHandle=handle)
 
     async def hold(self, message: dict[str, Any], seconds: int, queue: str = "q") -> None:
-        """Change the visibility by the handle of this receive."""
+        """Change the visibility timeout with the handle of this receive."""
         await self.call(
             "ChangeMessageVisibility",
             QueueUrl=queue,
@@ -83,7 +83,7 @@ class Sqs:
         )
 
     def polling(self, queue: str = "q", seconds: int = 20) -> asyncio.Task[list[dict[str, Any]]]:
-        """A long poll under way."""
+        """Start a long poll."""
         return asyncio.create_task(self.receive(queue, WaitTimeSeconds=seconds))
 
 
@@ -98,5 +98,5 @@ async def sqs() -> AsyncIterator[Sqs]:
 
 
 def encoded(value: bytes) -> str:
-    """Bytes as the JSON protocol carries them."""
+    """Bytes as the JSON protocol encodes them."""
     return base64.b64encode(value).decode()

@@ -1,4 +1,4 @@
-"""Faults: each happens to the request it is for, and to no other."""
+"""Faults: each applies to the requests that it is for, and to no others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .conftest import Refused, Sqs
         ("ServiceUnavailable", 503, "ServiceUnavailable;Receiver"),
     ],
 )
-async def test_any_error_can_be_the_answer(sqs: Sqs, code: str, status: int, header: str) -> None:
+async def test_any_error_can_be_injected(sqs: Sqs, code: str, status: int, header: str) -> None:
     queue = await sqs.queue()
     sqs.server.faults.add(Fault(action="SendMessage", error=code))
     with pytest.raises(Refused) as refused:
@@ -34,7 +34,7 @@ async def test_any_error_can_be_the_answer(sqs: Sqs, code: str, status: int, hea
     assert len(queue.messages()) == 1
 
 
-async def test_a_fault_skips_counts_and_chooses(sqs: Sqs) -> None:
+async def test_a_fault_can_skip_requests_be_limited_and_select_a_queue(sqs: Sqs) -> None:
     await sqs.queue()
     await sqs.queue("other")
     sqs.server.faults.add(
@@ -59,7 +59,7 @@ async def test_a_refused_connection_does_nothing(sqs: Sqs) -> None:
     assert queue.messages() == ()
 
 
-async def test_a_dropped_answer_was_carried_out(sqs: Sqs) -> None:
+async def test_a_request_whose_response_is_dropped_was_carried_out(sqs: Sqs) -> None:
     queue = await sqs.queue()
     sqs.server.faults.add(Fault(action="SendMessage", drop=True))
     with pytest.raises(httpx.TransportError):
@@ -113,7 +113,7 @@ async def test_a_handle_is_made_stale(sqs: Sqs) -> None:
         assert (done["Failed"], queue.counts()) == ([], left)
 
 
-async def test_a_received_handle_lapses_at_once(sqs: Sqs) -> None:
+async def test_a_received_handle_expires_at_once(sqs: Sqs) -> None:
     await sqs.queue()
     sqs.server.faults.add(Fault(action="ReceiveMessage", stale=True))
     await sqs.send("x")
@@ -122,11 +122,11 @@ async def test_a_received_handle_lapses_at_once(sqs: Sqs) -> None:
     assert first["MessageId"] == second["MessageId"]
 
 
-async def test_a_function_is_asked_about_each_request() -> None:
-    asked = []
+async def test_a_fault_function_is_called_for_each_request() -> None:
+    requests = []
 
     def faults(request: Request) -> Fault | None:
-        asked.append((request.action, request.queue, request.payload.get("QueueName")))
+        requests.append((request.action, request.queue, request.payload.get("QueueName")))
         return Fault(error="InvalidSecurity") if request.action == "GetQueueUrl" else None
 
     async with SqsServer(faults=faults) as server, httpx.AsyncClient(base_url=server.url) as http:
@@ -134,10 +134,10 @@ async def test_a_function_is_asked_about_each_request() -> None:
             headers = {"x-amz-target": f"AmazonSQS.{action}"}
             await http.post("/", json={"QueueName": "q"}, headers=headers)
         assert server.requests == {"CreateQueue": 1, "GetQueueUrl": 1}
-    assert asked == [("CreateQueue", None, "q"), ("GetQueueUrl", None, "q")]
+    assert requests == [("CreateQueue", None, "q"), ("GetQueueUrl", None, "q")]
 
 
-async def test_faults_are_set_from_another_process(sqs: Sqs) -> None:
+async def test_faults_can_be_set_from_another_process(sqs: Sqs) -> None:
     await sqs.queue()
     fault = {"action": "SendMessageBatch", "entries": {"0": "OverLimit"}, "times": None}
     assert (await sqs.http.post("/_faults", json=[fault])).status_code == 200

@@ -1,4 +1,4 @@
-"""Receipt handles, good and stale, on both kinds of queue."""
+"""Receipt handles, valid and stale, on both kinds of queue."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from .conftest import Refused, Sqs
 
 
-async def test_a_lapsed_handle_deletes_nothing_on_a_standard_queue(sqs: Sqs) -> None:
+async def test_an_expired_handle_deletes_nothing_on_a_standard_queue(sqs: Sqs) -> None:
     queue = await sqs.queue()
     await sqs.send("x")
     [message] = await sqs.receive(VisibilityTimeout=10)
@@ -29,7 +29,7 @@ async def test_the_handle_of_an_earlier_receive_changes_nothing(sqs: Sqs) -> Non
     assert queue.counts() == (0, 0, 0)
 
 
-async def test_visibility_of_what_is_not_in_flight_cannot_be_changed(sqs: Sqs) -> None:
+async def test_the_visibility_of_a_message_not_in_flight_cannot_be_changed(sqs: Sqs) -> None:
     await sqs.queue()
     await sqs.send("x")
     [message] = await sqs.receive(VisibilityTimeout=1)
@@ -66,7 +66,7 @@ async def test_a_handle_of_another_queue_is_invalid(sqs: Sqs) -> None:
     assert (refused.value.code, refused.value.status) == ("ReceiptHandleIsInvalid", 404)
 
 
-async def test_a_fifo_receive_can_be_repeated_by_its_attempt(sqs: Sqs) -> None:
+async def test_a_fifo_receive_can_be_repeated_by_its_attempt_id(sqs: Sqs) -> None:
     name = "q.fifo"
     await sqs.queue(name, FifoQueue="true")
     for dedup in "ab":
@@ -81,7 +81,7 @@ async def test_a_fifo_receive_can_be_repeated_by_its_attempt(sqs: Sqs) -> None:
     assert await sqs.receive(name, ReceiveRequestAttemptId="one") == []
 
 
-async def test_what_comes_back_often_goes_to_the_back(sqs: Sqs) -> None:
+async def test_a_message_received_often_goes_to_the_back(sqs: Sqs) -> None:
     await sqs.queue()
     await sqs.send("often", "once", "new")
     for _ in range(3):

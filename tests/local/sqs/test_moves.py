@@ -18,7 +18,7 @@ async def pair(sqs: Sqs, suffix: str = "", **attributes: str) -> tuple[Queue, Qu
     return await sqs.queue(f"q{suffix}", RedrivePolicy=policy, **attributes), dead
 
 
-async def bury(sqs: Sqs, queue: str = "q") -> None:
+async def dead_letter(sqs: Sqs, queue: str = "q") -> None:
     await sqs.receive(queue, VisibilityTimeout=0)
     await sqs.receive(queue)
 
@@ -35,11 +35,11 @@ async def finished(sqs: Sqs, dead: Queue) -> dict[str, Any]:
     return task
 
 
-async def test_messages_go_back_to_their_source_as_new_ones(sqs: Sqs) -> None:
+async def test_messages_move_back_to_their_source_as_new_ones(sqs: Sqs) -> None:
     queue, dead = await pair(sqs)
     attribute = {"a": {"DataType": "Binary", "BinaryValue": "AP8="}}
     [original] = await sqs.send("x", MessageAttributes=attribute)
-    await bury(sqs)
+    await dead_letter(sqs)
     sqs.clock.advance(60)
     await sqs.call("StartMessageMoveTask", SourceArn=dead.arn)
     task = await finished(sqs, dead)
@@ -55,7 +55,7 @@ async def test_messages_go_back_to_their_source_as_new_ones(sqs: Sqs) -> None:
     assert "DeadLetterQueueSourceArn" not in message["Attributes"]
 
 
-async def test_messages_go_at_the_rate_asked_for(sqs: Sqs) -> None:
+async def test_messages_move_at_the_requested_rate(sqs: Sqs) -> None:
     queue, dead = await pair(sqs)
     await sqs.send(*map(str, range(5)), queue="dead")
     await sqs.call(
@@ -75,7 +75,7 @@ async def test_messages_go_at_the_rate_asked_for(sqs: Sqs) -> None:
     assert "TaskHandle" not in task
 
 
-async def test_a_message_with_no_source_needs_a_destination(sqs: Sqs) -> None:
+async def test_a_message_without_a_source_needs_a_destination(sqs: Sqs) -> None:
     _, dead = await pair(sqs)
     await sqs.send("sent here", queue="dead")
     await sqs.call("StartMessageMoveTask", SourceArn=dead.arn)
@@ -84,7 +84,7 @@ async def test_a_message_with_no_source_needs_a_destination(sqs: Sqs) -> None:
     assert [stored.body for stored in dead.messages()] == ["sent here"]
 
 
-async def test_a_task_fails_when_its_destination_goes(sqs: Sqs) -> None:
+async def test_a_task_fails_when_its_destination_is_deleted(sqs: Sqs) -> None:
     _, dead = await pair(sqs)
     await sqs.send("x", queue="dead")
     to = await sqs.queue("to")
@@ -95,7 +95,7 @@ async def test_a_task_fails_when_its_destination_goes(sqs: Sqs) -> None:
     assert len(dead.messages()) == 1
 
 
-async def test_a_cancelled_task_moves_no_more(sqs: Sqs) -> None:
+async def test_a_cancelled_task_moves_nothing_more(sqs: Sqs) -> None:
     queue, dead = await pair(sqs)
     await sqs.send(*map(str, range(5)), queue="dead")
     started = await sqs.call(
@@ -116,7 +116,7 @@ async def test_a_cancelled_task_moves_no_more(sqs: Sqs) -> None:
         await sqs.call("CancelMessageMoveTask", **started)
 
 
-async def test_one_task_runs_for_a_queue_at_a_time(sqs: Sqs) -> None:
+async def test_a_queue_has_one_running_task_at_most(sqs: Sqs) -> None:
     _, dead = await pair(sqs)
     await sqs.send("x", queue="dead")
     await sqs.call("StartMessageMoveTask", SourceArn=dead.arn)
@@ -124,7 +124,7 @@ async def test_one_task_runs_for_a_queue_at_a_time(sqs: Sqs) -> None:
         await sqs.call("StartMessageMoveTask", SourceArn=dead.arn)
 
 
-async def test_only_a_dead_letter_queue_can_be_moved_from(sqs: Sqs) -> None:
+async def test_only_a_dead_letter_queue_can_be_a_source(sqs: Sqs) -> None:
     queue, dead = await pair(sqs)
     with pytest.raises(Refused, match="must be configured as a Dead Letter Queue"):
         await sqs.call("StartMessageMoveTask", SourceArn=queue.arn)
@@ -133,15 +133,15 @@ async def test_only_a_dead_letter_queue_can_be_moved_from(sqs: Sqs) -> None:
     assert (refused.value.code, refused.value.status) == ("ResourceNotFoundException", 404)
 
 
-async def test_a_fifo_dead_letter_starts_anew_and_moves_within_its_group(sqs: Sqs) -> None:
+async def test_a_fifo_dead_letter_gets_a_new_sent_time_and_moves_within_its_group(sqs: Sqs) -> None:
     queue, dead = await pair(sqs, ".fifo", FifoQueue="true")
     [original] = await sqs.send("x", queue="q.fifo", MessageGroupId="g", MessageDeduplicationId="d")
     sqs.clock.advance(60)
-    await bury(sqs, "q.fifo")
-    [buried] = dead.messages()
-    assert (buried.message_id, buried.dedup_id, buried.group_id) == (original, original, "g")
-    assert buried.sent_at == sqs.clock.time()
+    await dead_letter(sqs, "q.fifo")
+    [moved] = dead.messages()
+    assert (moved.message_id, moved.dedup_id, moved.group_id) == (original, original, "g")
+    assert moved.sent_at == sqs.clock.time()
     await sqs.call("StartMessageMoveTask", SourceArn=dead.arn)
     await finished(sqs, dead)
-    [moved] = queue.messages()
-    assert (moved.group_id, moved.body) == ("g", "x")
+    [returned] = queue.messages()
+    assert (returned.group_id, returned.body) == ("g", "x")

@@ -1,4 +1,4 @@
-"""What holds whatever is done in whatever order."""
+"""Properties of the queue for any sequence of operations."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_schedule_is_a_sorted_mapping(changes: list[tuple[int, int | None]]) -
 
 
 class Consumer:
-    """Does what the steps say, and knows what must be true of it."""
+    """Performs the steps and checks the invariants."""
 
     def __init__(self, *, fifo: bool) -> None:
         self.clock = ManualClock()
@@ -91,19 +91,19 @@ class Consumer:
         self.clock.advance(seconds)
 
     def _check_order(self, taken: list[Stored]) -> None:
-        """What is taken of a group is its oldest, and nothing else of it is out."""
+        """The oldest of each group was taken, and nothing else of the group is in flight."""
         taken_ids = {stored.message_id for stored in taken}
         for group in {stored.group_id for stored in taken}:
             left = [i for i, g in self.sent.items() if g == group and i not in self.deleted]
             mine = [stored.message_id for stored in taken if stored.group_id == group]
             assert mine == left[: len(mine)]
-            out = {s.message_id for s in self.queue.messages() if s.state == "in_flight"}
-            assert out & set(left) <= taken_ids
+            in_flight = {s.message_id for s in self.queue.messages() if s.state == "in_flight"}
+            assert in_flight & set(left) <= taken_ids
 
     def check(self) -> None:
-        there = [stored.message_id for stored in self.queue.messages()]
-        assert sorted([*there, *self.deleted]) == sorted(self.sent)
-        assert sum(self.queue.counts()) == len(there)
+        queued = [stored.message_id for stored in self.queue.messages()]
+        assert sorted([*queued, *self.deleted]) == sorted(self.sent)
+        assert sum(self.queue.counts()) == len(queued)
 
 
 def _run(steps: list[tuple[str, int | str | float]], *, fifo: bool) -> None:

@@ -1,4 +1,4 @@
-"""The server as a whole: SDKs, limits, its state, a process of its own."""
+"""The server as a whole: SDKs, limits, `/_state`, and `python -m relay.local.sqs`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def _aws(server: SqsServer, *arguments: str) -> dict[str, str]:
     return answer
 
 
-async def test_its_own_process_ends_cleanly_when_told_to() -> None:
+async def test_its_process_ends_cleanly_on_sigterm() -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "relay.local.sqs", "--port", "0"),
         stdout=asyncio.subprocess.PIPE,
@@ -106,7 +106,7 @@ async def test_its_own_process_ends_cleanly_when_told_to() -> None:
             await poll
 
 
-async def test_everything_can_be_seen_without_a_receive(sqs: Sqs) -> None:
+async def test_the_state_shows_everything_without_a_receive(sqs: Sqs) -> None:
     await sqs.queue()
     attribute = {"a": {"DataType": "Binary", "BinaryValue": encoded(b"\x00")}}
     await sqs.send("in flight", MessageAttributes=attribute)
@@ -128,12 +128,12 @@ async def test_everything_can_be_seen_without_a_receive(sqs: Sqs) -> None:
     assert state["Requests"]["SendMessage"] == 3
 
 
-async def test_too_many_in_flight_is_an_error_or_silence() -> None:
+async def test_too_many_in_flight_is_an_error_or_on_fifo_an_empty_receive() -> None:
     async with (
         SqsServer(in_flight_limit=2) as server,
         httpx.AsyncClient(base_url=server.url, verify=False) as http,
     ):
-        sqs = Sqs(server, None, http)  # type: ignore[arg-type] # time plays no part
+        sqs = Sqs(server, None, http)  # type: ignore[arg-type] # the clock is not used
         await sqs.queue()
         await sqs.send("1", "2", "3")
         assert len(await sqs.receive()) == 2
@@ -146,7 +146,7 @@ async def test_too_many_in_flight_is_an_error_or_silence() -> None:
         assert await sqs.receive("q.fifo") == []
 
 
-async def test_a_poll_learns_that_its_queue_was_deleted(sqs: Sqs) -> None:
+async def test_a_poll_fails_when_its_queue_is_deleted(sqs: Sqs) -> None:
     await sqs.queue()
     poll = sqs.polling()
     await sqs.clock.until_asleep()
@@ -176,7 +176,7 @@ async def test_a_poll_learns_that_its_queue_was_deleted(sqs: Sqs) -> None:
         ),
     ],
 )
-async def test_a_malformed_request_is_named(
+async def test_a_malformed_request_gets_the_right_error(
     sqs: Sqs, action: str, parameters: dict[str, object], header: str
 ) -> None:
     await sqs.queue()
@@ -186,7 +186,7 @@ async def test_a_malformed_request_is_named(
 
 
 @pytest.mark.parametrize("number", ["1", "-0.5", "1e3", "9" * 38])
-async def test_numbers_that_sqs_can_hold_are_accepted(sqs: Sqs, number: str) -> None:
+async def test_valid_numbers_are_accepted(sqs: Sqs, number: str) -> None:
     await sqs.queue()
     await sqs.send("x", MessageAttributes={"n": {"DataType": "Number", "StringValue": number}})
 
@@ -206,9 +206,7 @@ async def test_numbers_that_sqs_can_hold_are_accepted(sqs: Sqs, number: str) -> 
         ("b", {"DataType": "Binary", "StringValue": "x"}),
     ],
 )
-async def test_attributes_that_sqs_cannot_hold_are_refused(
-    sqs: Sqs, name: str, value: dict[str, str]
-) -> None:
+async def test_invalid_attributes_are_refused(sqs: Sqs, name: str, value: dict[str, str]) -> None:
     await sqs.queue()
     with pytest.raises(Refused) as refused:
         await sqs.send("x", MessageAttributes={name: value})

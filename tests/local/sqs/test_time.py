@@ -1,4 +1,4 @@
-"""What time does to messages, on a clock that is moved by hand."""
+"""Timeouts, delays, retention and long polls, on a manual clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HOUR = 3_600.0
 DAY = 24 * HOUR
 
 
-async def test_a_long_poll_sleeps_until_a_message_comes(sqs: Sqs) -> None:
+async def test_a_long_poll_waits_until_a_message_arrives(sqs: Sqs) -> None:
     await sqs.queue()
     poll = sqs.polling()
     await sqs.clock.until_asleep()
@@ -20,7 +20,7 @@ async def test_a_long_poll_sleeps_until_a_message_comes(sqs: Sqs) -> None:
     assert [message["Body"] for message in await poll] == ["x"]
 
 
-async def test_a_long_poll_ends_empty_when_its_time_is_over(sqs: Sqs) -> None:
+async def test_a_long_poll_ends_empty_after_its_wait_time(sqs: Sqs) -> None:
     await sqs.queue(ReceiveMessageWaitTimeSeconds="20")
     poll = asyncio.create_task(sqs.receive())
     await sqs.clock.until_asleep()
@@ -28,7 +28,7 @@ async def test_a_long_poll_ends_empty_when_its_time_is_over(sqs: Sqs) -> None:
     assert await poll == []
 
 
-async def test_polls_are_served_in_the_order_in_which_they_came(sqs: Sqs) -> None:
+async def test_polls_are_served_in_order_of_arrival(sqs: Sqs) -> None:
     await sqs.queue()
     first = sqs.polling()
     await sqs.clock.until_asleep(1)
@@ -40,21 +40,21 @@ async def test_polls_are_served_in_the_order_in_which_they_came(sqs: Sqs) -> Non
     assert [message["Body"] for message in await second] == ["2"]
 
 
-async def test_a_poll_that_was_given_up_takes_nothing(sqs: Sqs) -> None:
+async def test_a_cancelled_poll_receives_nothing(sqs: Sqs) -> None:
     queue = await sqs.queue()
-    given_up = sqs.polling()
+    cancelled = sqs.polling()
     await sqs.clock.until_asleep(1)
-    stays = sqs.polling()
+    waiting = sqs.polling()
     await sqs.clock.until_asleep(2)
-    given_up.cancel()
-    await asyncio.gather(given_up, return_exceptions=True)
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
     while len(queue.waiters) > 1:
         await sqs.call("ListQueues")
     await sqs.send("x")
-    assert [message["Body"] for message in await stays] == ["x"]
+    assert [message["Body"] for message in await waiting] == ["x"]
 
 
-async def test_a_delay_and_a_lease_end_when_their_time_comes(sqs: Sqs) -> None:
+async def test_a_delay_and_a_visibility_timeout_end_on_time(sqs: Sqs) -> None:
     queue = await sqs.queue(VisibilityTimeout="30")
     await sqs.send("x", DelaySeconds=900)
     sqs.clock.advance(899)
@@ -66,7 +66,7 @@ async def test_a_delay_and_a_lease_end_when_their_time_comes(sqs: Sqs) -> None:
     assert queue.counts() == (1, 0, 0)
 
 
-async def test_a_poll_notices_a_lease_that_began_after_it(sqs: Sqs) -> None:
+async def test_a_poll_notices_a_visibility_timeout_that_was_set_after_it_began(sqs: Sqs) -> None:
     await sqs.queue(VisibilityTimeout="600")
     await sqs.send("x")
     [message] = await sqs.receive()
@@ -78,7 +78,7 @@ async def test_a_poll_notices_a_lease_that_began_after_it(sqs: Sqs) -> None:
     assert [again["MessageId"] for again in await poll] == [message["MessageId"]]
 
 
-async def test_a_message_expires_with_its_retention(sqs: Sqs) -> None:
+async def test_a_message_expires_after_the_retention_period(sqs: Sqs) -> None:
     queue = await sqs.queue(MessageRetentionPeriod="60")
     await sqs.send("x")
     sqs.clock.advance(59)
@@ -88,7 +88,7 @@ async def test_a_message_expires_with_its_retention(sqs: Sqs) -> None:
     assert await sqs.receive() == []
 
 
-async def test_a_shorter_retention_holds_for_what_is_there(sqs: Sqs) -> None:
+async def test_a_shorter_retention_applies_to_existing_messages(sqs: Sqs) -> None:
     queue = await sqs.queue()
     await sqs.send("x")
     sqs.clock.advance(HOUR)
@@ -97,7 +97,7 @@ async def test_a_shorter_retention_holds_for_what_is_there(sqs: Sqs) -> None:
     assert queue.messages() == ()
 
 
-async def test_a_lease_ends_twelve_hours_after_its_receive(sqs: Sqs) -> None:
+async def test_a_visibility_timeout_ends_twelve_hours_after_the_receive(sqs: Sqs) -> None:
     await sqs.queue()
     await sqs.send("x")
     sqs.clock.advance(DAY)
@@ -124,8 +124,8 @@ async def test_a_standard_dead_letter_keeps_its_age(sqs: Sqs) -> None:
     await sqs.receive(VisibilityTimeout=0)
     assert await sqs.receive() == []
     sqs.clock.advance(3 * DAY - 1)
-    [buried] = dead.messages()
-    assert buried.dead_letter_source == sqs.server.queues["q"].arn
+    [moved] = dead.messages()
+    assert moved.dead_letter_source == sqs.server.queues["q"].arn
     sqs.clock.advance(1)
     assert dead.messages() == ()
 

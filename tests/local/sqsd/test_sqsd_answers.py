@@ -1,4 +1,4 @@
-"""What the application's answer means for a message, between a real queue and real HTTP."""
+"""How the application's response settles a message, with a real queue and real HTTP."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from relay.local.sqsd import Sqsd, SqsdOptions
 
 
 class Application(asyncio.Protocol):
-    """What the daemon posts to. `answers` are statuses in order, 0 to close, None to stay silent.
+    """The application. `answers` are statuses in order: 0 closes, None never answers.
 
-    Without one left, it answers `otherwise`.
+    When none is left, it answers `otherwise`.
     """
 
     def __init__(self, seen: Seen) -> None:
@@ -68,7 +68,7 @@ class Seen:
 
 
 @dataclass
-class Stage:
+class Setup:
     clock: ManualClock
     sqs: SqsServer
     seen: Seen
@@ -102,14 +102,14 @@ class Stage:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
+async def setup() -> AsyncIterator[Setup]:
     clock, seen, loop = ManualClock(), Seen(), asyncio.get_running_loop()
     listener = await loop.create_server(lambda: Application(seen), "127.0.0.1", 0)
     target = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     async with SqsServer(clock=clock) as sqs, httpx.AsyncClient(verify=False) as http:
-        built = Stage(clock, sqs, seen, target, http)
-        await built.call("CreateQueue", QueueName="main")
-        yield built
+        setup = Setup(clock, sqs, seen, target, http)
+        await setup.call("CreateQueue", QueueName="main")
+        yield setup
     listener.close()
     for transport in tuple(seen.open):
         transport.abort()
@@ -118,129 +118,131 @@ async def stage() -> AsyncIterator[Stage]:
 
 
 async def until(happened: Callable[[], object]) -> None:
-    while not happened():  # noqa: ASYNC110 - the daemon's counters announce no change
+    while not happened():  # noqa: ASYNC110 - the daemon's counters have no change event
         await asyncio.sleep(0.001)
 
 
-async def pass_time(stage: Stage, seconds: float) -> None:
-    """Advance when the pool's watch and the server's long poll have set their alarms."""
-    await stage.clock.until_asleep(2)
-    stage.clock.advance(seconds)
+async def pass_time(setup: Setup, seconds: float) -> None:
+    """Advance once the pool's watch and the server's long poll are asleep."""
+    await setup.clock.until_asleep(2)
+    setup.clock.advance(seconds)
 
 
-async def test_a_200_deletes_within_two_seconds(stage: Stage) -> None:
-    await stage.send("a")
-    async with stage.sqsd() as sqsd:
-        await until(lambda: stage.seen.requests)
-        assert len(stage.messages()) == 1
+async def test_a_200_deletes_within_two_seconds(setup: Setup) -> None:
+    await setup.send("a")
+    async with setup.sqsd() as sqsd:
+        await until(lambda: setup.seen.requests)
+        assert len(setup.messages()) == 1
         await until(lambda: sqsd.in_flight == 0)
-        await pass_time(stage, 2)
+        await pass_time(setup, 2)
         await until(lambda: sqsd.counters.deleted)
-    assert not stage.messages()
+    assert not setup.messages()
     assert sqsd.counters.posted == 1
 
 
-async def test_ten_deletes_wait_for_nobody(stage: Stage) -> None:
-    await stage.send(*"abcdefghij")
-    async with stage.sqsd() as sqsd:
+async def test_ten_deletes_are_sent_at_once(setup: Setup) -> None:
+    await setup.send(*"abcdefghij")
+    async with setup.sqsd() as sqsd:
         await until(lambda: sqsd.counters.deleted == 10)
-    assert stage.sqs.requests["DeleteMessageBatch"] == 1
+    assert setup.sqs.requests["DeleteMessageBatch"] == 1
 
 
 @pytest.mark.parametrize("status", [202, 204, 301, 404, 503, 0])
-async def test_any_answer_but_200_brings_the_message_back_after_the_error_visibility_timeout(
-    stage: Stage, status: int
+async def test_any_status_but_200_returns_the_message_after_the_error_visibility_timeout(
+    setup: Setup, status: int
 ) -> None:
     """0 is a refused connection."""
-    await stage.send("a")
-    stage.seen.answers.append(status)
-    where = stage.target if status else "http://127.0.0.1:1"
-    async with stage.sqsd(error_visibility_timeout=40, target=where) as sqsd:
+    await setup.send("a")
+    setup.seen.answers.append(status)
+    where = setup.target if status else "http://127.0.0.1:1"
+    async with setup.sqsd(error_visibility_timeout=40, target=where) as sqsd:
         await until(lambda: sqsd.counters.returned)
-        (message,) = stage.messages()
+        (message,) = setup.messages()
         assert message.visible_at == START + 40
     assert sqsd.counters.deleted == 0
 
 
-async def test_a_message_that_came_back_is_posted_again_with_a_higher_count(stage: Stage) -> None:
-    await stage.send("a")
-    stage.seen.answers.append(503)
-    async with stage.sqsd() as sqsd:
+async def test_a_message_that_came_back_is_posted_again_with_a_higher_count(setup: Setup) -> None:
+    await setup.send("a")
+    setup.seen.answers.append(503)
+    async with setup.sqsd() as sqsd:
         await until(lambda: sqsd.counters.returned)
-        await pass_time(stage, 2)
-        await until(lambda: len(stage.seen.requests) == 2)
-    assert stage.seen.counts() == ["1", "2"]
+        await pass_time(setup, 2)
+        await until(lambda: len(setup.seen.requests) == 2)
+    assert setup.seen.counts() == ["1", "2"]
 
 
-async def test_a_receive_sets_the_visibility_in_place_of_the_queues_own(stage: Stage) -> None:
-    await stage.send("a")
-    stage.seen.otherwise = None
-    async with stage.sqsd(visibility_timeout=1080) as sqsd:
-        await until(lambda: stage.seen.requests)
-        (message,) = stage.messages()
+async def test_a_receive_overrides_the_queues_visibility_timeout(setup: Setup) -> None:
+    await setup.send("a")
+    setup.seen.otherwise = None
+    async with setup.sqsd(visibility_timeout=1080) as sqsd:
+        await until(lambda: setup.seen.requests)
+        (message,) = setup.messages()
         assert message.visible_at == START + 1080
         sqsd.kill()
 
 
-async def test_a_connection_that_closes_makes_it_post_again_at_once(stage: Stage) -> None:
-    await stage.send("a")
-    stage.seen.answers += [0, 0]
-    async with stage.sqsd() as sqsd:
-        await until(lambda: len(stage.seen.requests) == 3)
-    assert stage.seen.counts() == ["1", "1", "1"]
+async def test_a_closed_connection_makes_it_post_again_at_once(setup: Setup) -> None:
+    await setup.send("a")
+    setup.seen.answers += [0, 0]
+    async with setup.sqsd() as sqsd:
+        await until(lambda: len(setup.seen.requests) == 3)
+    assert setup.seen.counts() == ["1", "1", "1"]
     assert (sqsd.counters.posted, sqsd.counters.reposted, sqsd.counters.deleted) == (3, 2, 1)
 
 
-async def test_silence_returns_the_message_by_the_one_account(stage: Stage) -> None:
-    await stage.send("a")
-    stage.seen.otherwise = None
-    async with stage.sqsd(inactivity_timeout=900, visibility_timeout=1080) as sqsd:
-        await until(lambda: stage.seen.silent)
-        stage.clock.advance(900)
+async def test_silence_returns_the_message_as_in_2_x(setup: Setup) -> None:
+    await setup.send("a")
+    setup.seen.otherwise = None
+    async with setup.sqsd(inactivity_timeout=900, visibility_timeout=1080) as sqsd:
+        await until(lambda: setup.seen.silent)
+        setup.clock.advance(900)
         await until(lambda: sqsd.counters.returned)
-        (message,) = stage.messages()
+        (message,) = setup.messages()
         assert message.visible_at == START + 902
 
 
-async def test_silence_leaves_the_message_locked_by_the_other_account(stage: Stage) -> None:
-    await stage.send("a")
-    stage.seen.otherwise = None
-    async with stage.sqsd(
+async def test_silence_leaves_the_message_locked_as_in_3_x(setup: Setup) -> None:
+    await setup.send("a")
+    setup.seen.otherwise = None
+    async with setup.sqsd(
         inactivity_timeout=900, visibility_timeout=1080, on_inactivity="leave-locked"
     ) as sqsd:
-        await until(lambda: stage.seen.silent)
-        stage.clock.advance(900)
+        await until(lambda: setup.seen.silent)
+        setup.clock.advance(900)
         await until(lambda: sqsd.counters.locked)
-        (message,) = stage.messages()
+        (message,) = setup.messages()
         assert message.visible_at == START + 1080
     assert sqsd.counters.returned == 0
 
 
-async def test_six_hours_of_silence_cost_a_receive_every_twenty_minutes(stage: Stage) -> None:
-    await stage.send("a")
-    stage.seen.otherwise = None
-    async with stage.sqsd(
+async def test_six_hours_of_silence_cost_a_receive_every_twenty_minutes(setup: Setup) -> None:
+    await setup.send("a")
+    setup.seen.otherwise = None
+    async with setup.sqsd(
         inactivity_timeout=900, visibility_timeout=1080, error_visibility_timeout=300
     ):
         for _ in range(18):
-            await until(lambda: stage.seen.silent)
-            stage.seen.silent.clear()
-            stage.clock.advance(900)
-            await until(lambda: stage.messages()[0].visible_at == stage.clock.time() + 300)
-            await pass_time(stage, 300)
-    assert stage.clock.time() == START + 6 * 3600
-    assert stage.seen.counts() == [str(count) for count in range(1, 19)]
+            await until(lambda: setup.seen.silent)
+            setup.seen.silent.clear()
+            setup.clock.advance(900)
+            await until(lambda: setup.messages()[0].visible_at == setup.clock.time() + 300)
+            await pass_time(setup, 300)
+    assert setup.clock.time() == START + 6 * 3600
+    assert setup.seen.counts() == [str(count) for count in range(1, 19)]
 
 
-async def test_what_was_first_received_too_long_ago_is_deleted_unposted(stage: Stage) -> None:
-    await stage.send("a")
-    stage.seen.answers.append(503)
-    async with stage.sqsd(retention_period=60) as sqsd:
+async def test_a_message_past_the_retention_period_is_deleted_without_being_posted(
+    setup: Setup,
+) -> None:
+    await setup.send("a")
+    setup.seen.answers.append(503)
+    async with setup.sqsd(retention_period=60) as sqsd:
         await until(lambda: sqsd.counters.returned)
-        await pass_time(stage, 61)
+        await pass_time(setup, 61)
         await until(lambda: sqsd.counters.expired)
         await until(lambda: sqsd.in_flight == 0)
-        await pass_time(stage, 2)
+        await pass_time(setup, 2)
         await until(lambda: sqsd.counters.deleted)
-    assert len(stage.seen.requests) == 1
-    assert not stage.messages()
+    assert len(setup.seen.requests) == 1
+    assert not setup.messages()

@@ -1,4 +1,4 @@
-"""How the daemon lives: what it takes in hand, its periodic tasks, its stops and its troubles."""
+"""The daemon's receives, periodic tasks, stops, crashes and SQS errors."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ CRON = {"version": 1, "cron": [{"name": "tidy", "url": "/tidy", "schedule": "30 
 
 
 class Application:
-    """Holds every request until it is let go."""
+    """Holds every request until `release`."""
 
     def __init__(self) -> None:
         self.requests: list[bytes] = []
-        self.holding = asyncio.Event()
+        self.released = asyncio.Event()
         self._handlers: set[asyncio.Task[None]] = set()
 
-    def let_go(self) -> None:
-        self.holding.set()
+    def release(self) -> None:
+        self.released.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         handler = asyncio.current_task()
@@ -36,13 +36,13 @@ class Application:
         try:
             while True:
                 self.requests.append(await reader.readuntil(b"\r\n\r\n"))
-                await self.holding.wait()
+                await self.released.wait()
                 writer.write(OK)
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
     async def ended(self) -> None:
-        self.let_go()
+        self.release()
         await asyncio.gather(*self._handlers)
 
 
@@ -97,7 +97,7 @@ async def send(sqs: SqsServer, count: int) -> None:
 
 
 async def until(happened: Callable[[], object]) -> None:
-    while not happened():  # noqa: ASYNC110 - the daemon's counters announce no change
+    while not happened():  # noqa: ASYNC110 - the daemon's counters have no change event
         await asyncio.sleep(0.001)
 
 
@@ -114,10 +114,10 @@ def fired(application: Application) -> list[float]:
     return [datetime.fromisoformat(text).timestamp() for text in texts]
 
 
-async def test_idle_it_keeps_one_long_poll(
+async def test_an_idle_daemon_keeps_one_long_poll(
     sqs: SqsServer, build: Callable[..., Sqsd], application: Application
 ) -> None:
-    application.let_go()
+    application.release()
     async with build() as sqsd:
         await until(lambda: sqs.requests["ReceiveMessage"] == 1)
         await send(sqs, 1)
@@ -125,7 +125,7 @@ async def test_idle_it_keeps_one_long_poll(
         assert sqs.requests["ReceiveMessage"] == 2
 
 
-async def test_it_prefetches_what_its_connections_cannot_take(
+async def test_it_prefetches_more_than_its_connections_can_take(
     sqs: SqsServer, build: Callable[..., Sqsd], application: Application, clock: ManualClock
 ) -> None:
     await send(sqs, 30)
@@ -134,12 +134,12 @@ async def test_it_prefetches_what_its_connections_cannot_take(
         await until(lambda: len(application.requests) == 2)
         assert states(sqs).count("in_flight") == 12
         assert {m.visible_at for m in messages(sqs) if m.state == "in_flight"} == {START + 300}
-        application.let_go()
+        application.release()
         await until(lambda: sqsd.counters.deleted == 30)
     assert len(application.requests) == 30
 
 
-async def test_without_a_backlog_it_takes_no_more_than_it_has_connections(
+async def test_without_a_backlog_it_receives_only_as_many_as_it_has_connections(
     sqs: SqsServer, build: Callable[..., Sqsd], application: Application
 ) -> None:
     await send(sqs, 5)
@@ -150,10 +150,10 @@ async def test_without_a_backlog_it_takes_no_more_than_it_has_connections(
     assert sqs.requests["ReceiveMessage"] == 1
 
 
-async def test_a_periodic_task_is_a_message_with_an_empty_body_for_its_path(
+async def test_a_periodic_task_is_posted_to_its_path_with_an_empty_body(
     build: Callable[..., Sqsd], application: Application
 ) -> None:
-    application.let_go()
+    application.release()
     async with build(cron=CRON) as sqsd:
         message_id = await sqsd.fire("tidy", START)
         await until(lambda: application.requests)
@@ -168,26 +168,26 @@ async def test_a_periodic_task_is_a_message_with_an_empty_body_for_its_path(
         assert f"\r\n{line}\r\n" in head
 
 
-async def test_a_periodic_task_fires_at_each_of_its_times(
+async def test_a_periodic_task_fires_at_each_scheduled_time(
     build: Callable[..., Sqsd], application: Application, clock: ManualClock
 ) -> None:
-    application.let_go()
+    application.release()
     async with build(cron=CRON):
         for seconds, sleepers in ((1800, 3), (3600, 4), (3600, 4)):
-            # the pool's watch, the schedule, the server's long poll, and once used the deletes
+            # the pool's watch, the schedule, the server's long poll and, later, the deletes
             await clock.until_asleep(sleepers)
             clock.advance(seconds)
             await until(lambda: clock.time() in fired(application))
-    # An hour at one stroke outruns deletes as well, so that some come twice.
+    # Advancing by an hour at once also expires leases before their deletes: some fire twice.
     assert sorted(set(fired(application))) == [START + 1800, START + 5400, START + 9000]
 
 
-def test_a_fifo_queue_takes_no_periodic_tasks() -> None:
+def test_periodic_tasks_are_refused_for_a_fifo_queue() -> None:
     with pytest.raises(ValueError, match="FIFO"):
         Sqsd("http://h/0/main.fifo", "http://h", cron=cron_tasks(CRON))
 
 
-async def test_a_stop_drains_what_is_in_hand(
+async def test_a_stop_drains_what_is_in_flight(
     sqs: SqsServer, build: Callable[..., Sqsd], application: Application
 ) -> None:
     await send(sqs, 5)
@@ -196,7 +196,7 @@ async def test_a_stop_drains_what_is_in_hand(
     running = asyncio.create_task(sqsd.run(stop))
     await until(lambda: len(application.requests) == 2)
     stop.set()
-    application.let_go()
+    application.release()
     await running
     assert (sqsd.counters.deleted, sqsd.in_flight) == (5, 0)
     assert not messages(sqs)
@@ -216,7 +216,7 @@ async def test_a_drain_ends_at_its_timeout(
     assert states(sqs) == ["in_flight"]
 
 
-async def test_without_a_drain_a_stop_leaves_at_once(
+async def test_without_a_drain_timeout_it_stops_at_once(
     sqs: SqsServer, build: Callable[..., Sqsd], application: Application
 ) -> None:
     await send(sqs, 1)
@@ -225,7 +225,7 @@ async def test_without_a_drain_a_stop_leaves_at_once(
     assert states(sqs) == ["in_flight"]
 
 
-async def test_killed_it_deletes_nothing_and_gives_nothing_back(
+async def test_a_kill_deletes_nothing_and_returns_nothing(
     sqs: SqsServer, build: Callable[..., Sqsd], application: Application, clock: ManualClock
 ) -> None:
     await send(sqs, 4)
@@ -240,7 +240,7 @@ async def test_killed_it_deletes_nothing_and_gives_nothing_back(
 async def test_a_crash_repeats_what_was_answered_but_not_yet_deleted(
     sqs: SqsServer, build: Callable[..., Sqsd], application: Application, clock: ManualClock
 ) -> None:
-    application.let_go()
+    application.release()
     await send(sqs, 1)
     async with build() as first:
         await until(lambda: first.counters.posted and first.in_flight == 0)
@@ -252,10 +252,10 @@ async def test_a_crash_repeats_what_was_answered_but_not_yet_deleted(
     assert not messages(sqs)
 
 
-async def test_it_outlives_a_queue_that_is_in_trouble(
+async def test_it_survives_errors_of_sqs(
     sqs: SqsServer, build: Callable[..., Sqsd], application: Application, clock: ManualClock
 ) -> None:
-    application.let_go()
+    application.release()
     sqs.faults.add(
         Fault(action="ReceiveMessage", error="ServiceUnavailable"),
         Fault(action="ReceiveMessage", refuse=True),

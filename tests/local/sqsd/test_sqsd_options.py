@@ -1,4 +1,4 @@
-"""The daemon's options and schedules, as people write them."""
+"""The daemon's options, schedules and cron.yaml, as users write them."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def test_options_are_read_by_their_public_names() -> None:
         ("OnInactivity=shrug", "OnInactivity must be one of"),
     ],
 )
-def test_a_bad_option_is_named_with_what_it_may_be(setting: str, sentence: str) -> None:
+def test_an_invalid_option_is_named_with_its_allowed_values(setting: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         SqsdOptions.parse([setting])
 
 
-def test_all_values_out_of_range_are_told_at_once() -> None:
+def test_all_values_out_of_range_are_reported_together() -> None:
     with pytest.raises(ValueError, match=r"ConnectTimeout.*MaxRetries"):
         SqsdOptions(connect_timeout=0, max_retries=0)
 
@@ -72,20 +72,20 @@ def test_all_values_out_of_range_are_told_at_once() -> None:
     ],
 )
 def test_a_schedule_is_due_when_cron_would_be(text: str, after: str, due: str) -> None:
-    moment = datetime.fromisoformat(after).replace(tzinfo=UTC).timestamp()
-    found = datetime.fromtimestamp(Schedule.parse(text).after(moment), UTC)
+    start = datetime.fromisoformat(after).replace(tzinfo=UTC).timestamp()
+    found = datetime.fromtimestamp(Schedule.parse(text).after(start), UTC)
     assert found == datetime.fromisoformat(due).replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     "text", ["* * * *", "60 * * * *", "x * * * *", "*/0 * * * *", "9-3 * * * *"]
 )
-def test_an_unreadable_schedule_is_refused(text: str) -> None:
+def test_an_invalid_schedule_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="field"):
         Schedule.parse(text)
 
 
-def test_a_day_that_never_comes_is_refused_when_it_is_asked_for() -> None:
+def test_a_schedule_that_is_never_due_has_no_next_time() -> None:
     with pytest.raises(ValueError, match="never due"):
         Schedule.parse("0 0 31 2 *").after(0.0)
 
@@ -103,11 +103,11 @@ def test_cron_tasks_are_read_from_a_cron_yaml() -> None:
     ("document", "sentence"),
     [
         ({"cron": []}, "version: 1"),
-        ({"version": 1, "cron": [{"name": "a", "url": "/a"}]}, "lacks its schedule"),
+        ({"version": 1, "cron": [{"name": "a", "url": "/a"}]}, "has no schedule"),
         ({"version": 1, "cron": [{"name": "a", "url": "a", "schedule": "* * * * *"}]}, "slash"),
         ({"version": 1, "cron": [{"name": "a", "url": "/", "schedule": "* * * * *"}] * 2}, "same"),
     ],
 )
-def test_a_bad_cron_yaml_is_refused(document: dict[str, object], sentence: str) -> None:
+def test_an_invalid_cron_yaml_is_refused(document: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         cron_tasks(document)

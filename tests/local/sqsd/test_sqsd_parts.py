@@ -1,4 +1,4 @@
-"""The daemon's pollers, and its care for its own defects."""
+"""The daemon's pollers, and how a failed task is reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MESSAGE = Received(
 
 
 class Queue:
-    """Answers a receive when it is told to."""
+    """Answers a receive when the test says so."""
 
     def __init__(self) -> None:
         self.polls: list[tuple[int, asyncio.Future[Sequence[Received]]]] = []
@@ -40,7 +40,7 @@ class Queue:
 
     async def answer(self, count: int) -> None:
         self.polls.pop(0)[1].set_result([MESSAGE] * count)
-        for _ in range(3):  # the answered poll ends, and those that it starts begin
+        for _ in range(3):  # the answered poll ends, and the polls that it starts begin
             await asyncio.sleep(0)
 
 
@@ -59,7 +59,7 @@ async def polling(connections: int, backlog: int, most: int) -> tuple[Queue, Pol
     return queue, pollers, tasks
 
 
-async def test_full_answers_bring_more_pollers_up_to_the_most() -> None:
+async def test_full_receives_add_pollers_up_to_the_most() -> None:
     queue, _, tasks = await polling(connections=50, backlog=200, most=4)
     seen = [len(queue.polls)]
     for _ in range(5):
@@ -69,7 +69,7 @@ async def test_full_answers_bring_more_pollers_up_to_the_most() -> None:
     tasks.cancel()
 
 
-async def test_an_empty_answer_leaves_one_poller() -> None:
+async def test_an_empty_receive_leaves_one_poller() -> None:
     queue, _, tasks = await polling(connections=50, backlog=200, most=4)
     for count in (10, 10, 10, 0, 0, 0, 0):
         await queue.answer(count)
@@ -77,7 +77,7 @@ async def test_an_empty_answer_leaves_one_poller() -> None:
     tasks.cancel()
 
 
-async def test_no_more_is_received_than_can_be_in_hand() -> None:
+async def test_no_more_is_received_than_may_be_in_flight() -> None:
     queue, pollers, tasks = await polling(connections=5, backlog=20, most=9)
     while queue.polls:
         await queue.answer(queue.polls[0][0])
@@ -91,14 +91,14 @@ async def test_no_more_is_received_than_can_be_in_hand() -> None:
     tasks.cancel()
 
 
-async def test_a_defect_of_a_task_is_told_to_whoever_asks() -> None:
-    async def break_down() -> None:
+async def test_the_exception_of_a_task_is_raised_by_check() -> None:
+    async def fail() -> None:
         raise ZeroDivisionError
 
     failure = Failure()
     tasks = Tasks(failure)
     failure.check()
-    tasks.start(break_down())
+    tasks.start(fail())
     await failure.wait()
     await tasks.ended()
     with pytest.raises(ZeroDivisionError):

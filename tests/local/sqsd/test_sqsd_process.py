@@ -1,4 +1,4 @@
-"""The daemon as a process of its own."""
+"""`python -m relay.local.sqsd`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ async def start(*arguments: str) -> asyncio.subprocess.Process:
     )
 
 
-async def test_sigterm_drains_it_and_it_ends_with_0(tmp_path: Path) -> None:
-    asked, told = asyncio.Event(), asyncio.Event()
+async def test_sigterm_drains_and_exits_with_0(tmp_path: Path) -> None:
+    requested, stopping = asyncio.Event(), asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        asked.set()
-        await told.wait()
+        requested.set()
+        await stopping.wait()
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
         writer.close()
         await writer.wait_closed()
@@ -49,18 +49,18 @@ async def test_sigterm_drains_it_and_it_ends_with_0(tmp_path: Path) -> None:
         )
         target = ("--queue-url", queue, "--target", f"http://127.0.0.1:{port}")
         daemon = await start(*target, "--option", "HttpConnections=3", "--cron", str(cron))
-        await asked.wait()
+        await requested.wait()
         daemon.send_signal(signal.SIGTERM)
-        told.set()
+        stopping.set()
         printed, _ = await daemon.communicate()
         assert daemon.returncode == 0
-        assert printed.decode().startswith(f"{queue} is carried to ")
+        assert printed.decode().startswith(f"posting messages of {queue} to ")
         assert not sqs.queues["main"].messages()
     application.close()
     await application.wait_closed()
 
 
-async def test_a_bad_option_ends_it_with_2_and_a_sentence() -> None:
+async def test_a_wrong_option_exits_with_2_and_an_error_message() -> None:
     daemon = await start("--queue-url", "http://h/0/q", "--option", "HttpConnections=0")
     _, errors = await daemon.communicate()
     assert daemon.returncode == 2

@@ -1,4 +1,4 @@
-"""What an application sees of a message."""
+"""The request that an application receives for a message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TASK = {
 
 
 def received(**changes: Any) -> Received:
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "body": '{"name":"a/b"}',
         "message_id": "m-1",
         "receipt": "r-1",
@@ -28,7 +28,7 @@ def received(**changes: Any) -> Received:
         "sender_id": "AROA:i-1",
         "attributes": {},
     }
-    return Received(**(told | changes))
+    return Received(**(fields | changes))
 
 
 def parsed(request: bytes) -> tuple[str, dict[str, str], bytes]:
@@ -73,7 +73,7 @@ def test_string_and_number_attributes_become_headers_and_binary_ones_are_lost() 
     }
 
 
-def test_a_value_beyond_latin_goes_out_as_raw_utf_8() -> None:
+def test_a_value_outside_latin_1_is_sent_as_raw_utf_8() -> None:
     request = FORM.render(received(attributes={"who": Attribute("String", "Zoë 山")}))
     assert "X-Aws-Sqsd-Attr-Who: Zoë 山\r\n".encode() in request
 
@@ -87,7 +87,7 @@ def test_a_value_that_cannot_be_a_header_is_dropped(value: str) -> None:
     assert b"X-Aws-Sqsd-Attr-Good: 1\r\n" in request
 
 
-def test_a_periodic_task_goes_to_its_path_with_an_empty_body() -> None:
+def test_a_periodic_task_is_posted_to_its_path_with_an_empty_body() -> None:
     line, headers, body = parsed(FORM.render(received(attributes=TASK)))
     assert line == "POST /tidy HTTP/1.1"
     assert (headers["Content-Length"], body) == ("0", b"")
@@ -97,7 +97,7 @@ def test_a_periodic_task_goes_to_its_path_with_an_empty_body() -> None:
     assert not [name for name in headers if "Attr" in name]
 
 
-def test_a_path_alone_makes_no_periodic_task() -> None:
+def test_a_path_alone_does_not_make_a_periodic_task() -> None:
     attributes = {"beanstalk.sqsd.path": Attribute("String", "/admin")}
     line, headers, body = parsed(FORM.render(received(attributes=attributes)))
     assert (line, headers["X-Aws-Sqsd-Path"]) == ("POST / HTTP/1.1", "/admin")
@@ -113,14 +113,14 @@ def test_a_path_alone_makes_no_periodic_task() -> None:
         ("/x HTTP/1.1\r\nX-Evil: 1", "/x%20HTTP/1.1%0D%0AX-Evil:%201"),
     ],
 )
-def test_a_task_may_aim_anywhere_but_not_leave_the_request_line(path: str, target: str) -> None:
+def test_a_task_may_have_any_path_but_cannot_break_the_request_line(path: str, target: str) -> None:
     attributes = TASK | {"beanstalk.sqsd.path": Attribute("String", path)}
     line, headers, _ = parsed(FORM.render(received(attributes=attributes)))
     assert line == f"POST {target} HTTP/1.1"
     assert "X-Evil" not in headers
 
 
-def test_a_scheduled_time_that_is_no_time_is_passed_on_as_it_is() -> None:
+def test_an_invalid_scheduled_time_is_passed_on_unchanged() -> None:
     attributes = TASK | {"beanstalk.sqsd.scheduled_time": Attribute("String", "soon")}
     _, headers, _ = parsed(FORM.render(received(attributes=attributes)))
     assert headers["X-Aws-Sqsd-Scheduled-At"] == "soon"

@@ -1,4 +1,4 @@
-"""The daemon's HTTP, against servers that answer in their own way."""
+"""The daemon's HTTP client, against servers that behave well and badly."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def writes(*chunks: bytes, close: bool = False) -> Answer:
 
 
 class Server:
-    """Answers each request without a body, over sockets that it closes itself."""
+    """Answers each request (without a body), over sockets that it closes itself."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -74,7 +74,7 @@ async def target_of(answer: Answer, clock: ManualClock | None = None) -> AsyncIt
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    while not happened():  # noqa: ASYNC110 - a connection tells nobody that a byte came
+    while not happened():  # noqa: ASYNC110 - a connection has no event for a received byte
         await asyncio.sleep(0.001)
 
 
@@ -95,7 +95,7 @@ async def post(target: Target) -> tuple[int, Connection]:
         (writes(b"HTTP/1.1 101 Switch\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"), 101),
     ],
 )
-async def test_the_status_of_a_whole_answer_is_told(answer: Answer, status: int) -> None:
+async def test_the_status_of_a_complete_response_is_returned(answer: Answer, status: int) -> None:
     async with target_of(answer) as target:
         found, _ = await post(target)
     assert found == status
@@ -110,19 +110,19 @@ async def test_the_status_of_a_whole_answer_is_told(answer: Answer, status: int)
         writes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", close=True),
     ],
 )
-async def test_an_answer_that_its_connection_cuts_short_is_none(answer: Answer) -> None:
+async def test_a_truncated_response_counts_as_closed(answer: Answer) -> None:
     async with target_of(answer) as target:
         with pytest.raises(Closed):
             await post(target)
 
 
-async def test_what_is_no_http_is_no_answer() -> None:
+async def test_a_response_that_is_not_http_is_no_answer() -> None:
     async with target_of(writes(b"hello\r\n")) as target:
-        with pytest.raises(NoAnswer, match="no HTTP"):
+        with pytest.raises(NoAnswer, match="not HTTP"):
             await post(target)
 
 
-async def test_a_connection_is_used_again_and_one_that_says_close_is_not() -> None:
+async def test_a_connection_is_reused_unless_the_response_says_close() -> None:
     async with target_of(writes(OK)) as target:
         assert (await post(target))[1] is (await post(target))[1]
     closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -130,7 +130,7 @@ async def test_a_connection_is_used_again_and_one_that_says_close_is_not() -> No
         assert (await post(target))[1] is not (await post(target))[1]
 
 
-async def test_a_cancelled_request_leaves_no_connection_for_its_late_answer() -> None:
+async def test_a_cancelled_request_closes_its_connection() -> None:
     async with target_of(writes()) as target:
         connection = await target.connect()
         waiter = asyncio.create_task(target.post(connection, REQUEST))
@@ -142,20 +142,20 @@ async def test_a_cancelled_request_leaves_no_connection_for_its_late_answer() ->
 
 
 async def test_silence_is_cut_after_the_inactivity_timeout() -> None:
-    clock, asked = ManualClock(), asyncio.Event()
+    clock, requested = ManualClock(), asyncio.Event()
 
     async def stay_silent(_: asyncio.StreamWriter) -> None:
-        asked.set()
+        requested.set()
 
     async with target_of(stay_silent, clock) as target:
         waiter = asyncio.create_task(post(target))
-        await asked.wait()
+        await requested.wait()
         clock.advance(300)
         with pytest.raises(Silent):
             await waiter
 
 
-async def test_any_byte_of_the_answer_starts_the_timeout_anew() -> None:
+async def test_any_byte_of_the_response_resets_the_timeout() -> None:
     clock = ManualClock()
     writers: list[asyncio.StreamWriter] = []
 
@@ -177,14 +177,14 @@ async def test_any_byte_of_the_answer_starts_the_timeout_anew() -> None:
 
 async def test_a_refused_connection_is_an_os_error() -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can have it
+        taken.bind(("127.0.0.1", 0))  # bound but not listening: no other process can take the port
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         target = Target(url, connect_timeout=1, inactivity_timeout=9.0, clock=ManualClock())
         with pytest.raises(ConnectionRefusedError):
             await target.connect()
 
 
-async def test_a_connection_that_nobody_accepts_times_out() -> None:
+async def test_a_connection_that_is_not_accepted_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         address = full.getsockname()
         waiting = [socket.socket() for _ in range(4)]

@@ -1,4 +1,4 @@
-"""Every action of the service: the shape of its request, and what it does."""
+"""The table of actions: each with its request struct and its implementation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Answer: TypeAlias = dict[str, Any] | None
 
 
 class Action(Generic[T]):
-    """One action, called with the bytes of its request. A long poll answers with a coroutine."""
+    """One action, called with the bytes of its request. A long poll returns a coroutine."""
 
     def __init__(
         self, shape: type[T], act: Callable[[Call, T], Answer | Coroutine[Any, Any, Answer]]
@@ -26,7 +26,7 @@ class Action(Generic[T]):
         self._act = act
 
     def __call__(self, call: Call, body: bytes) -> Answer | Coroutine[Any, Any, Answer]:
-        """Decode the request and carry it out."""
+        """Decode the request and run the action."""
         return self._act(call, self._decoder.decode(body))
 
 
@@ -40,14 +40,14 @@ ACTIONS: dict[str, Action[Any]] = {
     "CreateQueue": Action(p.CreateQueue, queues.create_queue),
     "DeleteMessage": Action(p.DeleteMessage, messages.delete_message),
     "DeleteMessageBatch": Action(p.DeleteMessageBatch, messages.delete_message_batch),
-    "DeleteQueue": Action(p.OfQueue, queues.delete_queue),
+    "DeleteQueue": Action(p.QueueRequest, queues.delete_queue),
     "GetQueueAttributes": Action(p.GetQueueAttributes, queues.get_attributes),
     "GetQueueUrl": Action(p.GetQueueUrl, queues.get_queue_url),
     "ListDeadLetterSourceQueues": Action(p.ListDeadLetterSourceQueues, queues.list_sources),
     "ListMessageMoveTasks": Action(p.ListMessageMoveTasks, queues.list_moves),
     "ListQueues": Action(p.ListQueues, queues.list_queues),
-    "ListQueueTags": Action(p.OfQueue, queues.list_tags),
-    "PurgeQueue": Action(p.OfQueue, queues.purge_queue),
+    "ListQueueTags": Action(p.QueueRequest, queues.list_tags),
+    "PurgeQueue": Action(p.QueueRequest, queues.purge_queue),
     "ReceiveMessage": Action(p.ReceiveMessage, receive_message),
     "RemovePermission": Action(p.RemovePermission, queues.remove_permission),
     "SendMessage": Action(p.SendMessage, send_message),

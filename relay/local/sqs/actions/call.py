@@ -1,4 +1,4 @@
-"""Batches: up to ten entries, each with its own success or failure."""
+"""The context of a request, and batches: up to ten entries that succeed or fail on their own."""
 
 from __future__ import annotations
 
@@ -13,26 +13,29 @@ from relay.local.sqs.faults import Fault
 from relay.local.sqs.moves import MoveTasks
 from relay.local.sqs.queue import Queue
 
+MAX_ENTRIES = 10
+_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request in hand: whose queues it is about, and what is to go wrong with it."""
+    """The context of a request: the account, its move tasks, and the fault to apply."""
 
     account: Account
     moves: MoveTasks
     fault: Fault
 
     def queue(self, url: str) -> Queue:
-        """The queue of this URL, or QueueDoesNotExist."""
+        """The queue of this URL.
+
+        Raises:
+            SqsError: QueueDoesNotExist.
+        """
         return self.account.by_url(url)
 
 
-MAX_ENTRIES = 10
-_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
-
-
 class Entry(Protocol):
-    """What all entries have."""
+    """What all batch entries have."""
 
     id: str
 
@@ -43,10 +46,10 @@ E = TypeVar("E", bound=Entry)
 def run_batch(
     call: Call, entries: Sequence[E], act: Callable[[E], dict[str, Any] | None]
 ) -> dict[str, Any]:
-    """Act on each entry in turn; what one of them raises is that entry's failure alone.
+    """Run `act` on each entry in order; an error fails that entry only.
 
     Raises:
-        SqsError: when the batch as a whole is malformed; then nothing was done.
+        SqsError: the batch as a whole is malformed; then nothing was done.
     """
     _check([entry.id for entry in entries])
     successful: list[dict[str, Any]] = []
@@ -96,5 +99,5 @@ def _scripted(call: Call, identifier: str, code: str) -> dict[str, Any]:
         "Id": identifier,
         "SenderFault": call.fault.sender_fault,
         "Code": code,
-        "Message": "This entry fails as the fault says.",
+        "Message": "This error was injected by a fault.",
     }

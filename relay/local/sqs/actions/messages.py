@@ -1,4 +1,4 @@
-"""ReceiveMessage: short and long polls, and what of a message is shown."""
+"""The actions on messages: send, receive, delete and change the visibility timeout."""
 
 from __future__ import annotations
 
@@ -26,24 +26,26 @@ from relay.local.sqs.stored import Stored, md5_of_attributes
 from relay.local.sqs.validation import accept, check_token, draft_size
 
 MAX_BATCH_BYTES = 1_048_576
+MAX_MESSAGES, MAX_WAIT = 10, 20
+Answer: TypeAlias = dict[str, Any]
 
 
-def send_message(call: Call, wanted: SendMessage) -> dict[str, Any]:
-    """Take one message in."""
-    return _send(call, call.queue(wanted.queue_url), wanted)
+def send_message(call: Call, request: SendMessage) -> dict[str, Any]:
+    """Add one message."""
+    return _send(call, call.queue(request.queue_url), request)
 
 
-def send_message_batch(call: Call, wanted: SendMessageBatch) -> dict[str, Any]:
-    """Take up to ten messages in, each on its own; together they are a megabyte at most."""
-    queue = call.queue(wanted.queue_url)
-    size = sum(draft_size(entry) for entry in wanted.entries)
+def send_message_batch(call: Call, request: SendMessageBatch) -> dict[str, Any]:
+    """Add up to ten messages, each on its own; together they may have one megabyte."""
+    queue = call.queue(request.queue_url)
+    size = sum(draft_size(entry) for entry in request.entries)
     if size > MAX_BATCH_BYTES:
         raise SqsError(
             "BatchRequestTooLong",
             f"Batch requests cannot be longer than {MAX_BATCH_BYTES} bytes. "
             f"You have sent {size} bytes.",
         )
-    return run_batch(call, wanted.entries, lambda entry: _send(call, queue, entry))
+    return run_batch(call, request.entries, lambda entry: _send(call, queue, entry))
 
 
 def _send(call: Call, queue: Queue, draft: Draft) -> dict[str, Any]:
@@ -61,71 +63,67 @@ def _send(call: Call, queue: Queue, draft: Draft) -> dict[str, Any]:
     return {name: value for name, value in answer.items() if value is not None}
 
 
-MAX_MESSAGES, MAX_WAIT = 10, 20
-Answer: TypeAlias = dict[str, Any]
-
-
-def receive_message(call: Call, wanted: ReceiveMessage) -> Answer | Coroutine[Any, Any, Answer]:
-    """Receive at once what there is, or else hand back the wait for it."""
-    queue = call.queue(wanted.queue_url)
-    _check(queue, wanted)
-    taken = _take(queue, wanted)
+def receive_message(call: Call, request: ReceiveMessage) -> Answer | Coroutine[Any, Any, Answer]:
+    """Receive what is visible now; if nothing is, return a coroutine that polls."""
+    queue = call.queue(request.queue_url)
+    _check(queue, request)
+    taken = _take(queue, request)
     wait = queue.attributes.wait
-    if wanted.wait_time_seconds is not None:
-        wait = float(wanted.wait_time_seconds)
+    if request.wait_time_seconds is not None:
+        wait = float(request.wait_time_seconds)
     if taken or not wait:
-        return _answer(call, queue, wanted, taken)
-    return _poll(call, queue, wanted, call.account.clock.time() + wait)
+        return _answer(call, queue, request, taken)
+    return _poll(call, queue, request, call.account.clock.time() + wait)
 
 
-async def _poll(call: Call, queue: Queue, wanted: ReceiveMessage, deadline: float) -> Answer:
+async def _poll(call: Call, queue: Queue, request: ReceiveMessage, deadline: float) -> Answer:
     clock = call.account.clock
     while True:
         pause = min(deadline, queue.next_change()) - clock.time()
         await queue.waiters.wait(clock, max(pause, 0.0))
-        taken = _take(queue, wanted)
+        taken = _take(queue, request)
         if taken or clock.time() >= deadline:
-            return _answer(call, queue, wanted, taken)
+            return _answer(call, queue, request, taken)
 
 
-def _take(queue: Queue, wanted: ReceiveMessage) -> list[Stored]:
-    seconds = wanted.visibility_timeout
+def _take(queue: Queue, request: ReceiveMessage) -> list[Stored]:
+    seconds = request.visibility_timeout
     visibility = queue.attributes.visibility if seconds is None else float(seconds)
-    attempt = wanted.receive_request_attempt_id
+    attempt = request.receive_request_attempt_id
     if attempt is not None and (again := queue.attempts.repeat(queue, attempt, visibility)):
         return again
-    taken = queue.take(wanted.max_number_of_messages or 1, visibility)
+    taken = queue.take(request.max_number_of_messages or 1, visibility)
     if attempt is not None and taken:
         queue.attempts.remember(queue, attempt, taken)
     return taken
 
 
-def _check(queue: Queue, wanted: ReceiveMessage) -> None:
-    count, wait = wanted.max_number_of_messages, wanted.wait_time_seconds
+def _check(queue: Queue, request: ReceiveMessage) -> None:
+    count, wait = request.max_number_of_messages, request.wait_time_seconds
     if count is not None and not 1 <= count <= MAX_MESSAGES:
         raise invalid_value("MaxNumberOfMessages", count, "Must be between 1 and 10, if provided.")
     if wait is not None and not 0 <= wait <= MAX_WAIT:
         raise invalid_value("WaitTimeSeconds", wait, "Must be >= 0 and <= 20, if provided.")
-    if wanted.visibility_timeout is not None:
-        check_visibility(wanted.visibility_timeout)
-    check_token("ReceiveRequestAttemptId", wanted.receive_request_attempt_id)
-    if wanted.receive_request_attempt_id is not None and not queue.fifo:
+    if request.visibility_timeout is not None:
+        check_visibility(request.visibility_timeout)
+    check_token("ReceiveRequestAttemptId", request.receive_request_attempt_id)
+    if request.receive_request_attempt_id is not None and not queue.fifo:
         raise invalid_value(
             "ReceiveRequestAttemptId",
-            wanted.receive_request_attempt_id,
+            request.receive_request_attempt_id,
             "The request include parameter that is not valid for this queue type.",
         )
 
 
-def _answer(call: Call, queue: Queue, wanted: ReceiveMessage, taken: list[Stored]) -> Answer:
-    system = {*wanted.attribute_names, *wanted.message_system_attribute_names}
+def _answer(call: Call, queue: Queue, request: ReceiveMessage, taken: list[Stored]) -> Answer:
+    system = {*request.attribute_names, *request.message_system_attribute_names}
     shown = [
-        _shown(queue, stored, system, wanted.message_attribute_names, call.account.id)
+        _shown(queue, stored, system, request.message_attribute_names, call.account.id)
         for stored in taken
     ]
     for stored in taken:
         if call.fault.stale:
-            queue.lapse(stored)
+            queue.expire(stored)
         if call.fault.duplicate:
             queue.duplicate(stored)
     return {"Messages": shown} if shown else {}
@@ -141,9 +139,9 @@ def _shown(
         "Body": stored.body,
     }
     if system:
-        known = system_attributes(stored, sender)
+        all_ = system_attributes(stored, sender)
         message["Attributes"] = (
-            known if "All" in system else {k: v for k, v in known.items() if k in system}
+            all_ if "All" in system else {k: v for k, v in all_.items() if k in system}
         )
     if names and stored.attributes:
         _show_attributes(message, stored, names)
@@ -174,8 +172,8 @@ def _chosen(
 
 
 def system_attributes(stored: Stored, sender: str) -> dict[str, str]:
-    """What SQS itself knows about a message; times are in milliseconds."""
-    known = {
+    """The system attributes of a message; times are in milliseconds."""
+    attributes = {
         "SenderId": sender,
         "SentTimestamp": str(int(stored.sent_at * 1_000)),
         "ApproximateReceiveCount": str(stored.receive_count),
@@ -188,34 +186,34 @@ def system_attributes(stored: Stored, sender: str) -> dict[str, str]:
         "AWSTraceHeader": stored.trace_header,
         "DeadLetterQueueSourceArn": stored.dead_letter_source,
     }
-    known.update({name: value for name, value in optional.items() if value is not None})
-    return known
+    attributes.update({name: value for name, value in optional.items() if value is not None})
+    return attributes
 
 
-def delete_message(call: Call, wanted: DeleteMessage) -> None:
+def delete_message(call: Call, request: DeleteMessage) -> None:
     """Delete one message."""
-    _delete(call, call.queue(wanted.queue_url), wanted.receipt_handle)
+    _delete(call, call.queue(request.queue_url), request.receipt_handle)
 
 
-def delete_message_batch(call: Call, wanted: DeleteMessageBatch) -> dict[str, Any]:
+def delete_message_batch(call: Call, request: DeleteMessageBatch) -> dict[str, Any]:
     """Delete up to ten messages, each on its own."""
-    queue = call.queue(wanted.queue_url)
+    queue = call.queue(request.queue_url)
     return run_batch(
         call,
-        wanted.entries,
+        request.entries,
         lambda entry: _in_batch(lambda: _delete(call, queue, entry.receipt_handle)),
     )
 
 
-def change_visibility(call: Call, wanted: ChangeMessageVisibility) -> None:
-    """Hold one message longer or shorter."""
-    queue = call.queue(wanted.queue_url)
-    _change(call, queue, wanted.receipt_handle, wanted.visibility_timeout)
+def change_visibility(call: Call, request: ChangeMessageVisibility) -> None:
+    """Change the visibility timeout of one message."""
+    queue = call.queue(request.queue_url)
+    _change(call, queue, request.receipt_handle, request.visibility_timeout)
 
 
-def change_visibility_batch(call: Call, wanted: ChangeMessageVisibilityBatch) -> dict[str, Any]:
-    """Hold up to ten messages longer or shorter, each on its own."""
-    queue = call.queue(wanted.queue_url)
+def change_visibility_batch(call: Call, request: ChangeMessageVisibilityBatch) -> dict[str, Any]:
+    """Change the visibility timeouts of up to ten messages, each on its own."""
+    queue = call.queue(request.queue_url)
 
     def change(entry: VisibilityEntry) -> None:
         seconds = entry.visibility_timeout
@@ -223,7 +221,7 @@ def change_visibility_batch(call: Call, wanted: ChangeMessageVisibilityBatch) ->
             raise missing("VisibilityTimeout")
         _in_batch(lambda: _change(call, queue, entry.receipt_handle, seconds))
 
-    return run_batch(call, wanted.entries, change)
+    return run_batch(call, request.entries, change)
 
 
 def _in_batch(act: Callable[[], None]) -> None:
@@ -235,7 +233,7 @@ def _in_batch(act: Callable[[], None]) -> None:
 
 def _delete(call: Call, queue: Queue, handle: str) -> None:
     if call.fault.stale:
-        leases.lapse(queue, handle)
+        leases.expire(queue, handle)
     stored = leases.held(queue, handle) if call.fault.duplicate else None
     if stored is not None:
         queue.duplicate(stored)
@@ -244,5 +242,5 @@ def _delete(call: Call, queue: Queue, handle: str) -> None:
 
 def _change(call: Call, queue: Queue, handle: str, seconds: int) -> None:
     if call.fault.stale:
-        leases.lapse(queue, handle)
+        leases.expire(queue, handle)
     leases.change_visibility(queue, handle, seconds)

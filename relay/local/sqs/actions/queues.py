@@ -1,4 +1,4 @@
-"""A queue's attributes, tags and permissions."""
+"""The actions on queues: create, find, list, configure, tag, purge, delete, and move tasks."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from relay.local.sqs.errors import SqsError, invalid, invalid_value
 from relay.local.sqs.moves import MoveTask
 from relay.local.sqs.queue import Queue
 
+MAX_PAGE = 1_000
+MAX_TASKS = 10
 _ALL = "All"
 
 
-def get_attributes(call: Call, wanted: p.GetQueueAttributes) -> dict[str, Any]:
-    """The attributes asked for, or all of them; those that were never set are left out."""
-    queue = call.queue(wanted.queue_url)
-    names = set(wanted.attribute_names)
+def get_attributes(call: Call, request: p.GetQueueAttributes) -> dict[str, Any]:
+    """The requested attributes, or all; attributes that were never set are left out."""
+    queue = call.queue(request.queue_url)
+    names = set(request.attribute_names)
     for name in sorted(names - SETTABLE - COMPUTED - {_ALL}):
         raise SqsError("InvalidAttributeName", f"Unknown Attribute {name}.")
-    known = described(queue)
-    chosen = known if _ALL in names else {k: v for k, v in known.items() if k in names}
+    all_ = described(queue)
+    chosen = all_ if _ALL in names else {k: v for k, v in all_.items() if k in names}
     return {"Attributes": chosen} if chosen else {}
 
 
@@ -41,54 +43,54 @@ def described(queue: Queue) -> dict[str, str]:
     }
 
 
-def set_attributes(call: Call, wanted: p.SetQueueAttributes) -> None:
-    """Change attributes at once; SQS takes up to a minute."""
-    call.account.configure(call.queue(wanted.queue_url), wanted.attributes)
+def set_attributes(call: Call, request: p.SetQueueAttributes) -> None:
+    """Change attributes, effective at once; SQS takes up to a minute."""
+    call.account.configure(call.queue(request.queue_url), request.attributes)
 
 
-def tag_queue(call: Call, wanted: p.TagQueue) -> None:
+def tag_queue(call: Call, request: p.TagQueue) -> None:
     """Add tags or replace their values."""
-    call.queue(wanted.queue_url).tags.update(wanted.tags)
+    call.queue(request.queue_url).tags.update(request.tags)
 
 
-def untag_queue(call: Call, wanted: p.UntagQueue) -> None:
-    """Take tags away."""
-    tags = call.queue(wanted.queue_url).tags
-    for key in wanted.tag_keys:
+def untag_queue(call: Call, request: p.UntagQueue) -> None:
+    """Remove tags."""
+    tags = call.queue(request.queue_url).tags
+    for key in request.tag_keys:
         tags.pop(key, None)
 
 
-def list_tags(call: Call, wanted: p.OfQueue) -> dict[str, Any]:
+def list_tags(call: Call, request: p.QueueRequest) -> dict[str, Any]:
     """All tags."""
-    tags = call.queue(wanted.queue_url).tags
+    tags = call.queue(request.queue_url).tags
     return {"Tags": tags} if tags else {}
 
 
-def add_permission(call: Call, wanted: p.AddPermission) -> None:
-    """Note a statement in the queue's policy. Nothing is enforced."""
-    queue = call.queue(wanted.queue_url)
+def add_permission(call: Call, request: p.AddPermission) -> None:
+    """Add a statement to the queue's policy. Nothing is enforced."""
+    queue = call.queue(request.queue_url)
     policy = _policy(queue)
-    if any(statement.get("Sid") == wanted.label for statement in policy["Statement"]):
-        raise invalid_value("Label", wanted.label, "Already exists.")
+    if any(statement.get("Sid") == request.label for statement in policy["Statement"]):
+        raise invalid_value("Label", request.label, "Already exists.")
     policy["Statement"].append(
         {
-            "Sid": wanted.label,
+            "Sid": request.label,
             "Effect": "Allow",
-            "Principal": {"AWS": [f"arn:aws:iam::{i}:root" for i in wanted.account_ids]},
-            "Action": [f"SQS:{action}" for action in wanted.actions],
+            "Principal": {"AWS": [f"arn:aws:iam::{i}:root" for i in request.account_ids]},
+            "Action": [f"SQS:{action}" for action in request.actions],
             "Resource": queue.arn,
         }
     )
     call.account.configure(queue, {"Policy": json.dumps(policy)})
 
 
-def remove_permission(call: Call, wanted: p.RemovePermission) -> None:
-    """Take a statement out of the queue's policy."""
-    queue = call.queue(wanted.queue_url)
+def remove_permission(call: Call, request: p.RemovePermission) -> None:
+    """Remove a statement from the queue's policy."""
+    queue = call.queue(request.queue_url)
     policy = _policy(queue)
-    kept = [s for s in policy["Statement"] if s.get("Sid") != wanted.label]
+    kept = [s for s in policy["Statement"] if s.get("Sid") != request.label]
     if len(kept) == len(policy["Statement"]):
-        raise invalid_value("Label", wanted.label, "can't find label.")
+        raise invalid_value("Label", request.label, "can't find label.")
     changed = json.dumps({**policy, "Statement": kept}) if kept else ""
     call.account.configure(queue, {"Policy": changed})
 
@@ -102,49 +104,49 @@ def _policy(queue: Queue) -> dict[str, Any]:
     return {**empty, **json.loads(queue.attributes.values.get("Policy", "{}"))}
 
 
-MAX_PAGE = 1_000
-
-
-def create_queue(call: Call, wanted: p.CreateQueue) -> dict[str, Any]:
-    """Make a queue, or name the one that is there with the same attributes."""
-    queue = call.account.create(wanted.queue_name, wanted.attributes, wanted.tags)
+def create_queue(call: Call, request: p.CreateQueue) -> dict[str, Any]:
+    """Create a queue, or return the URL of an existing one with the same attributes."""
+    queue = call.account.create(request.queue_name, request.attributes, request.tags)
     return {"QueueUrl": call.account.url_of(queue)}
 
 
-def get_queue_url(call: Call, wanted: p.GetQueueUrl) -> dict[str, Any]:
+def get_queue_url(call: Call, request: p.GetQueueUrl) -> dict[str, Any]:
     """The URL of a queue by its name."""
-    return {"QueueUrl": call.account.url_of(call.account.by_name(wanted.queue_name))}
+    return {"QueueUrl": call.account.url_of(call.account.by_name(request.queue_name))}
 
 
-def list_queues(call: Call, wanted: p.ListQueues) -> dict[str, Any]:
-    """The URLs of queues by prefix, in pages when a size is given."""
-    queues = [q for n, q in call.account.queues.items() if n.startswith(wanted.queue_name_prefix)]
-    return _page(call, queues, "QueueUrls", wanted.max_results, wanted.next_token)
+def list_queues(call: Call, request: p.ListQueues) -> dict[str, Any]:
+    """The URLs of queues by prefix, in pages if a size is given."""
+    queues = [q for n, q in call.account.queues.items() if n.startswith(request.queue_name_prefix)]
+    return _page(call, queues, "QueueUrls", request.max_results, request.next_token)
 
 
-def list_sources(call: Call, wanted: p.ListDeadLetterSourceQueues) -> dict[str, Any]:
-    """The URLs of the queues whose dead letters come here. The service spells this key small."""
-    queues = call.account.sources_of(call.queue(wanted.queue_url))
+def list_sources(call: Call, request: p.ListDeadLetterSourceQueues) -> dict[str, Any]:
+    """The URLs of the queues that use this one as dead-letter queue.
+
+    The API spells the key `queueUrls` with a lowercase q.
+    """
+    queues = call.account.sources_of(call.queue(request.queue_url))
     return {
         "queueUrls": [],
-        **_page(call, queues, "queueUrls", wanted.max_results, wanted.next_token),
+        **_page(call, queues, "queueUrls", request.max_results, request.next_token),
     }
 
 
-def delete_queue(call: Call, wanted: p.OfQueue) -> None:
-    """Remove a queue with everything in it."""
-    call.account.delete(call.queue(wanted.queue_url))
+def delete_queue(call: Call, request: p.QueueRequest) -> None:
+    """Delete a queue with its messages."""
+    call.account.delete(call.queue(request.queue_url))
 
 
-def purge_queue(call: Call, wanted: p.OfQueue) -> None:
-    """Empty a queue."""
-    call.account.purge(call.queue(wanted.queue_url))
+def purge_queue(call: Call, request: p.QueueRequest) -> None:
+    """Delete all messages of a queue."""
+    call.account.purge(call.queue(request.queue_url))
 
 
 def _page(
     call: Call, queues: Sequence[Queue], key: str, size: int | None, token: str | None
 ) -> dict[str, Any]:
-    """A page of URLs in the order of names. The token is the last name of the page before."""
+    """A page of URLs, ordered by name. The token is the last name of the previous page."""
     if size is None and token is not None:
         raise invalid("MaxResults must be set when NextToken is.")
     if size is not None and not 1 <= size <= MAX_PAGE:
@@ -157,26 +159,25 @@ def _page(
     return answer
 
 
-MAX_TASKS = 10
+def start_move(call: Call, request: p.StartMessageMoveTask) -> dict[str, Any]:
+    """Start moving dead letters."""
+    rate = request.max_number_of_messages_per_second
+    return {
+        "TaskHandle": call.moves.start(request.source_arn, request.destination_arn, rate).handle
+    }
 
 
-def start_move(call: Call, wanted: p.StartMessageMoveTask) -> dict[str, Any]:
-    """Start to move dead letters."""
-    rate = wanted.max_number_of_messages_per_second
-    return {"TaskHandle": call.moves.start(wanted.source_arn, wanted.destination_arn, rate).handle}
-
-
-def list_moves(call: Call, wanted: p.ListMessageMoveTasks) -> dict[str, Any]:
-    """The newest tasks of a queue, by default one."""
-    count = 1 if wanted.max_results is None else wanted.max_results
+def list_moves(call: Call, request: p.ListMessageMoveTasks) -> dict[str, Any]:
+    """The latest tasks of a queue, by default one."""
+    count = 1 if request.max_results is None else request.max_results
     if not 1 <= count <= MAX_TASKS:
         raise invalid(f"Value {count} for parameter MaxResults is invalid.")
-    return {"Results": [_shown(task) for task in call.moves.latest(wanted.source_arn, count)]}
+    return {"Results": [_shown(task) for task in call.moves.latest(request.source_arn, count)]}
 
 
-def cancel_move(call: Call, wanted: p.CancelMessageMoveTask) -> dict[str, Any]:
-    """Stop a running task and tell how far it came."""
-    task = call.moves.cancel(wanted.task_handle)
+def cancel_move(call: Call, request: p.CancelMessageMoveTask) -> dict[str, Any]:
+    """Stop a running task and return how many messages it moved."""
+    task = call.moves.cancel(request.task_handle)
     return {"ApproximateNumberOfMessagesMoved": task.moved}
 
 
