@@ -112,14 +112,14 @@ async def redrive(dead: Queue, main: Queue, directory: Path) -> int:
     async def read(message: Message) -> DeadLetter:
         return read_dead_letter(message, RULES, "main")
 
-    async def route(_letter: DeadLetter) -> TargetQueue:
+    async def route(_: DeadLetter) -> TargetQueue:
         return TargetQueue(main, 1_048_576)
 
     head = Head(queue="dead", arn=dead.arn, taken_at=0.0, retention=1e6, fifo=False)
     journal = Journal(directory, head, {})
     leases = Leases(dead, LEASE)
     control = RunControl(asyncio.Event())
-    selection = Selection(read=read, includes=lambda _: True, modify=lambda letter: letter)
+    selection = Selection(read=read, includes=lambda _: True, modify=lambda dead: dead)
     scan = Scan(dead, lease=LEASE, wait=0, held_count=lambda: len(leases), stop=control.should_stop)
     run = Run(
         dead,

@@ -114,5 +114,5 @@ class OtlpSink:
 def otlp_name(metric: Metric) -> str:
     """The metric's name by OpenTelemetry's conventions, such as `relay.end_to_end_age`."""
     return "relay." + "".join(
-        f"_{letter.lower()}" if letter.isupper() else letter for letter in metric.name
+        f"_{char.lower()}" if char.isupper() else char for char in metric.name
     ).removeprefix("_")

@@ -38,8 +38,8 @@ _ULID_TIME_DIGITS = 10
 def milliseconds(ulid: str) -> int:
     """The time in the ULID, milliseconds since the epoch; 0 if it is no ULID."""
     value = 0
-    for letter in ulid[:_ULID_TIME_DIGITS].upper():
-        digit = _ULID_DIGITS.find(letter)
+    for char in ulid[:_ULID_TIME_DIGITS].upper():
+        digit = _ULID_DIGITS.find(char)
         if digit < 0:
             return 0
         value = value * len(_ULID_DIGITS) + digit
@@ -48,14 +48,14 @@ def milliseconds(ulid: str) -> int:
 
 def above(ulid: str) -> str:
     """The next ULID in order, so that "less than it" includes the given one."""
-    letters = list(ulid.upper())
-    for at in range(len(letters) - 1, -1, -1):
-        digit = _ULID_DIGITS.find(letters[at])
+    chars = list(ulid.upper())
+    for at in range(len(chars) - 1, -1, -1):
+        digit = _ULID_DIGITS.find(chars[at])
         if digit < len(_ULID_DIGITS) - 1:
-            letters[at] = _ULID_DIGITS[digit + 1]
+            chars[at] = _ULID_DIGITS[digit + 1]
             break
-        letters[at] = _ULID_DIGITS[0]
-    return "".join(letters)
+        chars[at] = _ULID_DIGITS[0]
+    return "".join(chars)
 
 
 class ReadLag:

@@ -11,8 +11,8 @@ import msgspec
 
 from relay.local.inngest.event import ParsedEvent
 
-_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
+_DIGIT_PAIRS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _DIGIT_PAIRS for second in _DIGIT_PAIRS]
 _SHIFTS = range(120, -1, -10)
 _SHAPE = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
 _ENTROPY = 10
