@@ -69,8 +69,8 @@ def test_a_value_out_of_range_is_refused(sqs: Sqs) -> None:
 
 def test_queues_are_listed_by_prefix_in_pages(sqs: Sqs) -> None:
     prefix = f"p-{uuid.uuid4().hex}"
-    for letter in "abc":
-        sqs.client.create_queue(QueueName=f"{prefix}-{letter}")
+    for char in "abc":
+        sqs.client.create_queue(QueueName=f"{prefix}-{char}")
     first = sqs.client.list_queues(QueueNamePrefix=prefix, MaxResults=2)
     rest = sqs.client.list_queues(
         QueueNamePrefix=prefix, MaxResults=2, NextToken=first["NextToken"]
