@@ -88,6 +88,50 @@ def test_the_aws_command_line_snippet_publishes_an_event_that_arrives(
     assert arrived(dev, "upload-4712")["name"] == "media/uploaded"
 
 
+def tour(
+    lines: str, dev: dict[str, str], shell: dict[str, str], directory: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run commands of the README as in its second terminal, in a directory of the test's own."""
+    lines = lines.replace("relay status", f"relay status --relay {dev['Relay']}")
+    return subprocess.run(
+        ["bash", "-euc", f'relay() {{ {sys.executable} -m relay "$@"; }}\n{lines}'],
+        env={
+            **shell,
+            "PYTHONPATH": str(README.parent),
+            "RELAY_QUEUE_URL": "relay",
+            "RELAY_INNGEST_URL": dev["Event API"],
+        },
+        cwd=directory,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_tour_sends_an_event_and_shows_what_became_of_it(
+    dev: dict[str, str], shell: dict[str, str], tmp_path: Path
+) -> None:
+    send, *rest = snippet("tour-send").splitlines(keepends=True)
+    tour(send, dev, shell, tmp_path)
+    arrived(dev, "upload-4713")
+    output = tour("".join(rest), dev, shell, tmp_path).stdout
+    assert "upload-4713" in output
+    assert "closed" in output
+
+
+def test_the_tour_repairs_a_dead_letter_and_redrives_it(
+    dev: dict[str, str], shell: dict[str, str], tmp_path: Path
+) -> None:
+    send, *rest = snippet("tour-dlq").splitlines(keepends=True)
+    tour(send, dev, shell, tmp_path)
+    deadline = time.monotonic() + 20
+    while "missing_name" not in tour("relay dlq stats", dev, shell, tmp_path).stdout:
+        assert time.monotonic() < deadline, "the event was not dead-lettered"
+    tour("".join(rest[:-1]), dev, shell, tmp_path)
+    assert arrived(dev, "upload-4714")["name"] == "media/uploaded"
+    assert "upload-4714" in tour(rest[-1], dev, shell, tmp_path).stdout
+
+
 def test_relay_send_publishes_from_a_file(
     dev: dict[str, str], shell: dict[str, str], tmp_path: Path
 ) -> None:
