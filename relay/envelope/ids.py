@@ -26,7 +26,7 @@ def compile_path(path: str) -> Any:
     try:
         return jmespath.compile(path)
     except JMESPathError as error:
-        raise ValueError(f"{path!r} is not a JMESPath: {error}") from error
+        raise ValueError(f"{path!r} is not a JMESPath expression: {error}") from error
 
 
 def search(path: str, content: Any) -> str | None:

@@ -57,7 +57,7 @@ def test_a_dead_letter_does_not_match_a_filter(fields: dict[str, Any]) -> None:
 
 
 def test_a_filter_with_an_invalid_jmespath_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="no JMESPath"):
+    with pytest.raises(ValueError, match="not a JMESPath expression"):
         Filter(where="data..x")
 
 
