@@ -37,11 +37,11 @@ class DestinationSettings(BaseSettings):
     model_config = SettingsConfigDict(use_attribute_docstrings=True)
 
     content: Literal["event", "data"] = "event"
-    """What of an event is sent to a destination other than Inngest: the whole event with its id and
-    name, or only its data."""
+    """What is sent to a destination other than Inngest: the whole event with its id and name, or
+    only its data."""
     request_concurrency: UpTo100 = 16
     """The most concurrent requests to a destination that accepts one event per request. The actual
-    number is adapted to its latency and its errors."""
+    number is lower while its latency grows or it is overloaded."""
     rate_limit: Rates = ()
     """The most events per second for each destination, or for those named, as in
     `webhook=20,step-functions=300`. If not set, the preset's limit applies to Zapier and Make, and
@@ -50,10 +50,10 @@ class DestinationSettings(BaseSettings):
     """The destination of an event by its name: patterns with destinations, separated by commas. The
     first match decides. If not set, all events go to `RELAY_DESTINATION`."""
     route_max_held: Count = 100
-    """The most events that are held for an unavailable destination if there are several. The others
-    are returned to the queue, so that the other destinations are not blocked."""
+    """With several destinations, the most events that are held for one that is unavailable. Further
+    events are returned to the queue, so that the other destinations are not blocked."""
     route_poll_backoff: Wait = 900.0
-    """Seconds for which `relay poll` hides the messages that it returns for that reason."""
+    """Seconds for which `relay poll` hides a message that it returns for that reason."""
     route_serve_backoff: Wait = 20.0
     """Seconds that `relay serve` waits before it returns such a message, because sqsd would post it
     again at once."""
@@ -68,22 +68,24 @@ class DestinationSettings(BaseSettings):
     temporal_namespace: str = "default"
     """The Temporal namespace."""
     temporal_workflow: str | None = None
-    """The type of the workflows to start."""
+    """The type of the workflow to start."""
     temporal_task_queue: str | None = None
-    """The task queue that their workers poll."""
+    """The task queue that the workflow's workers poll."""
     temporal_signal: str | None = None
-    """The name of a signal. Each event then signals the workflow of its entity instead of starting
-    a workflow. An event may arrive twice; it contains its id."""
+    """The name of a signal. Each event is then sent as this signal to the workflow that
+    `RELAY_TEMPORAL_WORKFLOW_ID_PATH` finds in it, which is started if there is none. A signal may
+    arrive twice; it contains the event's id."""
     temporal_workflow_id_path: PathExpression | None = None
-    """A JMESPath to the id of the workflow to signal in the event, such as `data.orderId`."""
+    """A JMESPath to the workflow's id in the event, such as `data.orderId`. For signals only."""
     temporal_retention: Seconds = 259_200.0
     """Seconds for which the namespace retains closed workflows, and with them their ids."""
     temporal_api_key: Credential | None = None
     """The API key of a namespace of Temporal Cloud."""
     temporal_api_key_secret: SecretReference | None = None
-    """Where to look up the API key at run time instead, in the form of the event key's."""
+    """Where to look up the API key at run time instead, in the same form as
+    `RELAY_INNGEST_EVENT_KEY_SECRET`."""
     temporal_tls: bool = False
-    """Use TLS. With an API key or a certificate it is always used."""
+    """Use TLS. With an API key or a certificate file it is always used."""
     temporal_cert_file: str | None = None
     """The file with the client certificate, in PEM format."""
     temporal_key_file: str | None = None
@@ -93,22 +95,24 @@ class DestinationSettings(BaseSettings):
     format."""
 
     prefect_api_url: ApiAddress | None = None
-    """The URL of Prefect's API: of a server up to `/api`, of Prefect Cloud up to the workspace."""
+    """The URL of Prefect's API: up to `/api` for a server, up to the workspace for Prefect
+    Cloud."""
     prefect_deployment: Deployment | None = None
-    """The deployment to run: its id, or `flow/deployment` with their names."""
+    """The deployment to run: its id, or its flow's name and its own as `flow/deployment`."""
     prefect_parameter: str = "event"
     """The parameter of the flow that receives the event."""
     prefect_api_key: Credential | None = None
     """The API key of Prefect Cloud. `user:password` is sent as basic authentication."""
     prefect_api_key_secret: SecretReference | None = None
-    """Where to look up the API key at run time instead, in the form of the event key's."""
+    """Where to look up the API key at run time instead, in the same form as
+    `RELAY_INNGEST_EVENT_KEY_SECRET`."""
 
     argo_url: ApiAddress | None = None
     """The URL of the Argo server."""
     argo_namespace: str = "argo"
     """The namespace that workflows are created in."""
     argo_template: str | None = None
-    """The WorkflowTemplate that they are created from."""
+    """The WorkflowTemplate that workflows are created from."""
     argo_cluster_template: bool = False
     """The template is a ClusterWorkflowTemplate."""
     argo_parameter: str = "event"
@@ -116,15 +120,17 @@ class DestinationSettings(BaseSettings):
     argo_token: Credential | None = None
     """The token, with or without `Bearer`."""
     argo_token_secret: SecretReference | None = None
-    """Where to look up the token at run time instead, in the form of the event key's."""
+    """Where to look up the token at run time instead, in the same form as
+    `RELAY_INNGEST_EVENT_KEY_SECRET`."""
     argo_ca_file: str | None = None
     """The file with the CA certificate that the server's certificate is verified with, in PEM
     format."""
 
     webhook_url: HookAddress | None = None
-    """The whole URL. It is redacted in logs and errors, because it often is a secret."""
+    """The whole URL. It is redacted in logs and errors, because it is often a secret."""
     webhook_url_secret: SecretReference | None = None
-    """Where to look up the URL at run time instead, in the form of the event key's."""
+    """Where to look up the URL at run time instead, in the same form as
+    `RELAY_INNGEST_EVENT_KEY_SECRET`."""
     webhook_preset: Literal["generic", "zapier", "make", "argo-events"] = "generic"
     """The kind of webhook receiver."""
     webhook_signing_key: SigningKey | None = None
@@ -134,7 +140,8 @@ class DestinationSettings(BaseSettings):
     webhook_headers: Headers | None = None
     """Headers that are added to each request, separated by semicolons."""
     webhook_status_rules: Statuses = ""
-    """The meaning of answers where the preset's rules do not fit."""
+    """The meaning of answers, in rules such as `409=duplicate; 422=reject`. They take precedence
+    over the preset's."""
     webhook_dedup_window: Wait = 86_400.0
     """Seconds for which the receiver recognises an `Idempotency-Key`; 0 if it does not."""
     webhook_allow_private: bool = False
@@ -152,7 +159,7 @@ class DestinationSettings(BaseSettings):
     bullmq_queue: JobQueueName | None = None
     """The name of the queue."""
     bullmq_prefix: str = "bull"
-    """The prefix of its keys, the same as its workers use."""
+    """The prefix of the queue's keys in Redis, the same as its workers use."""
     bullmq_attempts: Count = 1
     """How often a worker tries a job."""
     bullmq_job_retention: Wait = 1_209_600.0

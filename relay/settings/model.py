@@ -73,12 +73,14 @@ class Settings(DestinationSettings):
     inngest_signing_key: Key | None = None
     """The signing key, which the server requires for reading events back."""
     inngest_signing_key_secret: SecretReference | None = None
-    """Where to look up the signing key at run time instead, in the form of the event key's."""
+    """Where to look up the signing key at run time instead, in the same form as
+    `RELAY_INNGEST_EVENT_KEY_SECRET`."""
     inngest_env: HeaderText | None = None
     """The branch environment of Inngest Cloud, sent as `x-inngest-env`."""
     inngest_seed: bool = False
-    """Give each event the same internal id at each delivery, for functions that receive events in
-    batches, which ignore the event's id. Each event then takes a request of its own."""
+    """Send a seed, so that each event has the same internal id at each delivery. For functions that
+    receive events in batches: they ignore the event's id. Each event then takes a request of its
+    own."""
     secret_max_age: Seconds = 300.0
     """Seconds after which a secret is looked up again. A refused one is looked up again at once."""
     confirm: Literal["auto", "on", "off"] = "auto"
@@ -91,7 +93,7 @@ class Settings(DestinationSettings):
     batch_events: UpTo5000 = 100
     """The most events in one request. More gain nothing; the destination accepts at most 5000."""
     batch_bytes: Size = 1_048_576
-    """The most bytes in one request, by default as much as the largest SQS message, which stays
+    """The most bytes in one request. The default is the size of the largest SQS message; it stays
     within the limits of proxies and the timeout. A larger event is sent alone."""
 
     queue_url: QueueReference | None = None
@@ -100,8 +102,8 @@ class Settings(DestinationSettings):
     """The dead-letter queue, as URL, ARN or name. If not set, it is found in the queue's redrive
     policy."""
     reject_guard: bool = True
-    """Halt when most of the recent messages are rejected, far more than usual, instead of moving
-    the whole queue to the dead-letter queue."""
+    """Halt dead-lettering when most of the recent messages are rejected, far more than usual,
+    instead of moving the whole queue to the dead-letter queue."""
     ledger_table: TableName | None = None
     """The DynamoDB table in which the ledger records what was delivered. If not set, there is no
     ledger."""
@@ -119,21 +121,25 @@ class Settings(DestinationSettings):
     """The most events in one message. A message with more is rejected."""
     max_event_bytes: Size = 3_145_728
     """The most bytes in one event. A larger one is rejected. Your Inngest plan may allow less."""
+    payload_buckets: Words = ()
+    """The S3 buckets that large payloads may be fetched from. None if not set."""
     task_paths: LocalPaths = ()
     """The paths besides `/` that periodic tasks of cron.yaml may be posted to."""
     task_prefix: str = "task/"
     """The prefix of the event's name for a periodic task; the task's name follows."""
 
     host: str = "127.0.0.1"
-    """The address that `relay serve` listens on."""
+    """The address to listen on. Use `0.0.0.0` in a container."""
     port: Annotated[PortNumber, Field(validation_alias="PORT")] = 8_000
-    """The port that `relay serve` listens on. The platform sets this variable."""
+    """The port that `relay serve` listens on; Elastic Beanstalk sets this variable. `relay poll`
+    listens there only if it is set, or with `RELAY_METRICS=prometheus`."""
     hold: Wait = clocks.HOLD
     """Seconds for which a request is held while the destination is unavailable or the relay is
-    halted. Whatever the value, it is held for two minutes, so that an attempt can be made."""
+    halted. With a lower value it is still held for two minutes, so that an attempt can be made."""
     sqsd_inactivity_timeout: Seconds = clocks.INACTIVITY_TIMEOUT
-    """The value of sqsd's InactivityTimeout. This setting and the following ones only repeat what
-    is configured elsewhere: the relay refuses values that do not fit together."""
+    """The value of sqsd's InactivityTimeout. This setting and the following ones change nothing:
+    they repeat what is configured elsewhere, so that the relay can refuse values that do not fit
+    together."""
     sqsd_visibility_timeout: Seconds = clocks.VISIBILITY_TIMEOUT
     """The value of sqsd's VisibilityTimeout."""
     sqsd_error_visibility_timeout: Seconds = clocks.ERROR_VISIBILITY_TIMEOUT
@@ -145,7 +151,8 @@ class Settings(DestinationSettings):
     max_receive_count: UpTo1000 = clocks.MAX_RECEIVE_COUNT
     """The maxReceiveCount of the queue's redrive policy."""
     queue_retention: Seconds = clocks.QUEUE_RETENTION
-    """The queue's message retention. After 90 % of it a message is dead-lettered as expiring."""
+    """The queue's message retention. After 90 % of it a message is dead-lettered as expiring.
+    `relay poll` uses the queue's own value for that."""
     dlq_retention: Seconds = clocks.DLQ_RETENTION
     """The dead-letter queue's message retention, longer than the queue's."""
 
@@ -153,20 +160,18 @@ class Settings(DestinationSettings):
     """The most messages that `relay poll` has in flight."""
     handler_concurrency: Count | None = None
     """The most messages that `relay poll` handles at a time, four fifths of `RELAY_MAX_IN_FLIGHT`
-    if not set. The others wait, so that a free slot can go to the tenant with the fewest: on a
-    standard queue a message's group id is its tenant."""
+    if not set. The others wait, and a free slot goes to the tenant that has the fewest messages
+    being handled: on a standard queue a message's group id is its tenant."""
     max_in_flight_bytes: Size = 67_108_864
     """The most bytes of messages that `relay poll` has in flight. One message is always allowed."""
     receivers: UpTo100 = 4
     """The most concurrent receives of `relay poll`. While the queue is idle there is one."""
     fifo_stop_on_reject: bool = False
-    """After a rejected message of a FIFO group, stop the group instead of continuing with the next
+    """After a rejected message of a FIFO group, stop the group instead of going on with its next
     message."""
-    payload_buckets: Words = ()
-    """The S3 buckets that large payloads may be fetched from. None if not set."""
     drain_deadline: Seconds = clocks.DRAIN_DEADLINE
-    """Seconds after SIGTERM for finishing the messages in flight. Keep it below the time after
-    which the platform kills the process."""
+    """Seconds after SIGTERM for finishing the messages that are being handled. Keep it below the
+    time after which the platform kills the process."""
 
     service: str = "relay"
     """The name of this relay in metrics and logs."""
@@ -176,22 +181,22 @@ class Settings(DestinationSettings):
     """The format of log lines. `auto` is `console` on a terminal and `json` elsewhere."""
     log_messages: Messages = "all"
     """Which messages get a log line with their outcome: `all`, `problems`, or one in N with `1/N`.
-    Problems are always logged."""
+    Messages with problems are always logged."""
     log_file: str | None = None
     """A file for all log lines, as JSON, rotated at 50 MB with five older files kept. Standard
-    output then gets all lines except those of messages."""
+    output then gets all lines except the one per message."""
     log_payload: bool = False
     """Include the events' data in the log."""
     metrics: Literal["auto", "cloudwatch", "emf", "prometheus", "otlp", "none"] = "auto"
     """Where metrics are sent. `auto` is `cloudwatch` if there are AWS credentials, else `none`."""
     emf_target: EmfTarget = "stdout"
     """Where `emf` writes its lines: `stdout`, the path of a file, or `tcp://host:port` for the
-    CloudWatch agent, whose port is 25888."""
+    CloudWatch agent, which listens on 25888."""
     emf_log_group: str = "/relay/metrics"
     """The log group that `emf` names to the CloudWatch agent."""
     slo: Seconds = SLO_SECONDS
-    """Seconds from when a message is first sent within which its events count as delivered in
-    time."""
+    """An event counts as delivered in time if that happens within this many seconds after its
+    message was first sent."""
     traces: Literal["none", "otlp"] = "none"
     """Where spans are sent: one for each request to the destination, linked to its events'
     traces."""
