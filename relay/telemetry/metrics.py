@@ -81,7 +81,10 @@ AMBIGUOUS = _counter(
     "Ambiguous",
     "Events that may have run and that the destination no longer remembers; a person decides.",
 )
-HALTED = _gauge("Halted", "1 while a misconfiguration keeps the relay from sending, else 0.")
+HALTED = _gauge(
+    "Halted",
+    "1 while a misconfiguration keeps the relay from receiving, delivering or dead-lettering, else 0.",
+)
 END_TO_END_AGE = _histogram(
     "EndToEndAge",
     "Seconds",
