@@ -70,8 +70,7 @@ _KINDS: dict[str, Kind] = {
 _FIXES: dict[Kind, str] = {
     "throttled": "AWS throttles {what}; it is retried more slowly",
     "denied": "{what} is not permitted: grant {permission}, or use other credentials",
-    "missing": "{what} failed because it names something that does not exist in this account "
-    "and region",
+    "missing": "{what} failed because there is no such resource in this account and region",
     "kms": "{what} failed because of the KMS key: grant kms:Decrypt and kms:GenerateDataKey, and "
     "check that the key is enabled",
     "misconfigured": "{what} failed because of the AWS configuration of this machine",

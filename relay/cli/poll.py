@@ -21,7 +21,8 @@ def command(*, env_file: EnvFile = None) -> None:
     from AWS's own variables and files (AWS_ENDPOINT_URL_SQS for a local server). Never run this on
     a queue that a worker daemon (sqsd) also receives from.
 
-    If PORT is set, `GET /health` and `GET /ready` are served there, as by `relay serve`.
+    If PORT is set, or with RELAY_METRICS=prometheus, it also serves `GET /health` and `GET /ready`
+    on RELAY_HOST and PORT, as `relay serve` does.
 
     If a queue, key or permission is missing, the relay reports it, keeps running and tries again
     every 30 seconds. On SIGTERM it stops receiving, finishes the messages in flight within

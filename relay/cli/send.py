@@ -74,7 +74,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
         str | None,
         typer.Option(
             metavar="JMESPATH",
-            help="FIFO deduplication id, read from the body; default is a new one per message.",
+            help="FIFO deduplication id, read from the body; by default a new one per message.",
         ),
     ] = None,
     env_file: EnvFile = None,

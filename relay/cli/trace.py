@@ -82,9 +82,9 @@ def command(  # noqa: PLR0913 - a parameter for each option
 ) -> None:
     """Show what happened to one event, in order of time.
 
-    Searches log lines, dead letters, the ledger and the orchestrator, as far as options and
-    settings name them, and reports sources that could not be read. Nothing is changed, except that
-    --scan-dlq increments receive counts.
+    Searches the log lines, dead letters, ledger and orchestrator that options and settings name,
+    and reports sources that could not be read. Nothing is changed, except that --scan-dlq
+    increments receive counts.
     """
     settings = load_settings(env_file)
     if not ident.strip():

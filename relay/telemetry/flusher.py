@@ -98,7 +98,7 @@ class Flusher:
     def _failed(self, reason: str) -> None:
         self._recorder.count(metrics.TELEMETRY_FAILURES)
         if not self._failing:
-            _log.warning("metrics not sent, they are added to the next report: %s", reason)
+            _log.warning("metrics were not sent, they are added to the next report: %s", reason)
         self._failing = True
 
     @property

@@ -138,7 +138,7 @@ def _line_writer(
 
 def _report(file: Path, reason: str | None) -> None:
     """Report on standard error that the log file fails, or works again."""
-    state = f"cannot be written, lines are dropped: {reason}" if reason else "is written again"
+    state = f"cannot be written, lines are dropped: {reason}" if reason else "can be written again"
     with contextlib.suppress(OSError, ValueError):  # standard error may be closed as well
         sys.stderr.write(f"relay: the log file {file} {state}\n")
 

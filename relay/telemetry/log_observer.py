@@ -183,7 +183,9 @@ class LogObserver:
             del self._dead_letters[message_id]
             fields = {"message_id": message_id, "queue": fact.message.queue, "code": fact.code}
             _log.warning(
-                "dead-lettered after its delivery was cancelled: %s", fact.reason, extra=fields
+                "message dead-lettered after its delivery was cancelled: %s",
+                fact.reason,
+                extra=fields,
             )
 
 

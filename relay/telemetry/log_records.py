@@ -65,26 +65,28 @@ def _id_reused(fact: IdReused) -> None:
 
 def _deleted_late(fact: DeletedLate) -> None:
     _log.warning(
-        "deleted after its visibility timeout had expired: it may be delivered again",
+        "message deleted after its visibility timeout had expired: it may be delivered again",
         extra={"message_id": fact.message_id},
     )
 
 
 def _delete_failed(fact: DeleteFailed) -> None:
     fields = {"message_id": fact.message_id}
-    _log.warning("delete failed, it will be delivered again: %s", fact.reason, extra=fields)
+    _log.warning(
+        "message could not be deleted, it will be delivered again: %s", fact.reason, extra=fields
+    )
 
 
 def _lease_lost(fact: LeaseLost) -> None:
     _log.warning(
-        "its visibility timeout was not extended in time: another consumer may have it too",
+        "visibility timeout not extended in time: another consumer may receive the message too",
         extra={"message_id": fact.message_id},
     )
 
 
 def _release_failed(fact: ReleaseFailed) -> None:
     _log.warning(
-        "release failed, it becomes visible when its visibility timeout expires: %s",
+        "message could not be released, it becomes visible when its visibility timeout expires: %s",
         fact.reason,
         extra={"message_id": fact.message_id},
     )

@@ -66,7 +66,9 @@ def _histogram(name: str, unit: str, description: str) -> Metric:
     return Metric(name, Kind.HISTOGRAM, unit, description)
 
 
-RECEIVED = _counter("Received", "Messages received; not again while they are in flight.")
+RECEIVED = _counter(
+    "Received", "Messages received; a repeated delivery of one in flight is not counted."
+)
 DELIVERED = _counter("Delivered", "Events that the destination accepted, including duplicates.")
 DUPLICATES = _counter("Duplicates", "Events known to have been accepted before; nothing ran again.")
 RETRIED = _counter("Retried", "Events not delivered this time; their messages stay in the queue.")
@@ -79,7 +81,10 @@ AMBIGUOUS = _counter(
     "Ambiguous",
     "Events that may have run and that the destination no longer remembers; a person decides.",
 )
-HALTED = _gauge("Halted", "1 while a misconfiguration keeps the relay from sending, else 0.")
+HALTED = _gauge(
+    "Halted",
+    "1 while a misconfiguration keeps the relay from receiving, delivering or dead-lettering, else 0.",
+)
 END_TO_END_AGE = _histogram(
     "EndToEndAge",
     "Seconds",
@@ -102,10 +107,12 @@ LATE_DELETES = _counter(
 )
 CIRCUIT_STATE = _gauge(
     "CircuitState",
-    "The circuit breaker of the destination: 0 closed, 1 half-open, 2 open, 3 halted.",
+    "The destination's circuit breaker: 0 closed, 1 half-open (being probed), 2 open, 3 halted.",
     "None",
 )
-HEARTBEAT = _counter("Heartbeat", "1 a report from every process; no data means none is running.")
+HEARTBEAT = _counter(
+    "Heartbeat", "1 for each report of each process; no data means none is running."
+)
 DELIVERED_IN_SLO = _counter(
     "DeliveredInSlo",
     f"Events accepted within `RELAY_SLO` (default {SLO_SECONDS:g} s) of the message's first send.",
@@ -113,7 +120,7 @@ DELIVERED_IN_SLO = _counter(
 DELIVERED_LATE = _counter("DeliveredLate", "Events accepted later than `RELAY_SLO`.")
 LEDGER_FAILURES = _counter(
     "LedgerFailures",
-    "Failed ledger reads and writes, one for each event; delivery goes on without it.",
+    "Failed ledger reads and writes, one for each event; delivery continues without the ledger.",
 )
 IDS_REUSED = _counter(
     "IdsReused",
@@ -121,7 +128,7 @@ IDS_REUSED = _counter(
 )
 TELEMETRY_FAILURES = _counter(
     "TelemetryFailures",
-    "Failed metric reports and span exports, and errors in observers; delivery goes on.",
+    "Failed metric reports and span exports, and errors in observers; delivery continues.",
 )
 LOG_LINES_LOST = _counter(
     "LogLinesLost", "Log lines dropped: the disk is full, or nobody reads the pipe."

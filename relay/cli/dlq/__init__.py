@@ -7,8 +7,8 @@ import typer
 from relay.cli.dlq import drop, listing, pull, redrive, restore, show, stats
 
 EXIT_CODES = (
-    "Exit codes: 0 all done, 1 failed, 2 wrong usage or settings, 3 partly done, 4 stopped by its"
-    " own guard or by a canary."
+    "Exit codes: 0 all done, 1 failed, 2 wrong usage or settings, 3 partly done, 4 stopped by a"
+    " safeguard, such as a canary that was not delivered."
 )
 
 command = typer.Typer(

@@ -39,7 +39,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
     confirm: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="The dead-letter queue's name; without it the command asks."
+            metavar="NAME", help="The dead-letter queue's name; without it, the command asks."
         ),
     ] = None,
     journal_directory: o.JournalDirectory = None,
@@ -52,8 +52,8 @@ def command(  # noqa: PLR0913 - a parameter for each option
 ) -> None:
     """Delete the dead letters that match the filters; at least one filter must be given.
 
-    Shows what would be deleted, and then asks for the queue's name. Each message is backed up
-    before it is deleted; `relay dlq restore` puts it back. No command deletes everything.
+    Shows what would be deleted, then asks for the queue's name. Each message is backed up before it
+    is deleted, and `relay dlq restore` can put it back. No command empties a queue.
     """
     settings = load_settings(env_file)
     filters = o.build_filter(names, codes, ids, sources, since, until, attributes, where)

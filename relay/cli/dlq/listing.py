@@ -38,7 +38,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
 ) -> None:
     """Show one line for each dead letter that matches the filters.
 
-    The line has the time of the first sending, the MessageId, the event, the code and the reason.
+    The line has the time when it was first sent, the MessageId, the event, the code and the reason.
     With --json each line is an object.
     """
     filters = o.build_filter(names, codes, ids, sources, since, until, attributes, where)

@@ -27,12 +27,13 @@ Main: TypeAlias = Annotated[
     typer.Option(
         "--queue",
         metavar="QUEUE",
-        help="The main queue, whose redrive policy names the other. Default: RELAY_QUEUE_URL.",
+        help="The main queue, whose redrive policy names the dead-letter queue. Default:"
+        " RELAY_QUEUE_URL.",
     ),
 ]
 SnapshotFile: TypeAlias = Annotated[
     Path | None,
-    typer.Argument(metavar="[SNAPSHOT]", help="A snapshot. Without one the queue is pulled now."),
+    typer.Argument(metavar="SNAPSHOT", help="A snapshot. Without one, the queue is pulled first."),
 ]
 Wait: TypeAlias = Annotated[
     float,
@@ -40,7 +41,7 @@ Wait: TypeAlias = Annotated[
         metavar="SECONDS",
         min=0,
         max=20,
-        help="How long each poll waits. 0 queries only some of SQS's servers.",
+        help="How long each receive waits. 0 queries only some of SQS's servers.",
     ),
 ]
 Lease: TypeAlias = Annotated[
@@ -49,7 +50,7 @@ Lease: TypeAlias = Annotated[
         metavar="SECONDS",
         min=10,
         max=43_000,
-        help="How long messages are hidden at a time; extended while the command works.",
+        help="How long received messages are hidden; extended while the command works.",
     ),
 ]
 Yes: TypeAlias = Annotated[
@@ -60,7 +61,8 @@ JournalDirectory: TypeAlias = Annotated[
     typer.Option(
         "--journal",
         metavar="DIR",
-        help="Directory of journal and backup; a run in an existing one is resumed.",
+        help="Directory for the journal and the backup; with an existing one its run is resumed."
+        " Default: a new one in the current directory.",
     ),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -102,7 +104,7 @@ Attributes: TypeAlias = Annotated[
 ]
 Where: TypeAlias = Annotated[
     str | None,
-    typer.Option("--where", metavar="JMESPATH", help="A condition on the decoded event."),
+    typer.Option("--where", metavar="JMESPATH", help="A condition on a decoded event."),
 ]
 
 

@@ -32,9 +32,9 @@ def command(
     """Write all messages of the dead-letter queue to a file, in one pass.
 
     Each message is received once and made visible again at the end. Inspect the file, not the
-    queue: another receive would hide the queue's age and reorder it. The file is complete if the
-    queue certainly had nothing else; of a FIFO queue SQS hands out only the first messages of each
-    group.
+    queue: each further receive counts, and after several SQS reorders the queue and reports a wrong
+    age. If messages were possibly missed, the command says so and exits with 3. From a FIFO queue,
+    only the first messages of each group can be received.
     """
     settings = load_settings(env_file)
     end, coverage = asyncio.run(_pull(settings, dlq, queue, snapshot, wait))

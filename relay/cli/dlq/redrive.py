@@ -33,20 +33,20 @@ def command(  # noqa: PLR0913 - a parameter for each option
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Only messages of this snapshot that also match the filters; nothing is pulled.",
+            help="Only messages that are in this snapshot and match the filters.",
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Redrive at most so many messages.")
+        int | None, typer.Option(min=1, help="Redrive at most this many messages.")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=0.01, help="Redrive at most so many messages a second.")
+        float | None, typer.Option(min=0.01, help="Redrive at most this many messages a second.")
     ] = None,
     canary: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Deliver so many first, at least one of each event and code, directly to the"
+            help="Deliver this many first, at least one of each event and code, directly to the"
             " destination; send the rest only if all of them are delivered.",
         ),
     ] = None,
@@ -60,37 +60,37 @@ def command(  # noqa: PLR0913 - a parameter for each option
     canary_deadline: Annotated[
         float,
         typer.Option(
-            min=1, help="Seconds for a canary, or each message of --direct, to be delivered."
+            min=1, help="Seconds that the canary, or each message with --direct, may take."
         ),
     ] = 120.0,
     to: Annotated[
-        str | None, typer.Option(metavar="QUEUE", help="Send all to this queue instead.")
+        str | None, typer.Option(metavar="QUEUE", help="Send all to this queue, not to their own.")
     ] = None,
     direct: Annotated[
         bool,
         typer.Option(
-            "--direct", help="Deliver from here to the destination, not through the queue."
+            "--direct", help="Deliver to the destination from here, not through the queue."
         ),
     ] = False,
     edit: Annotated[
         str | None,
         typer.Option(
             metavar="JMESPATH|FILE.py",
-            help="Change each body; of an array, each pending event. A file defines edit(value).",
+            help="Change each body, or each pending event of an array. A file defines edit(value).",
         ),
     ] = None,
     rerun: Annotated[
-        bool, typer.Option("--rerun", help="Run events again that ran before, under new ids.")
+        bool, typer.Option("--rerun", help="Run events again that ran before: give them new ids.")
     ] = False,
     max_hops: Annotated[
-        int, typer.Option(min=2, help="Skip what was dead-lettered so often.")
+        int, typer.Option(min=2, help="Skip messages that were dead-lettered this often.")
     ] = MAX_HOPS,
     yes: o.Yes = False,
     journal_directory: o.JournalDirectory = None,
     native_task: Annotated[
         bool,
         typer.Option(
-            "--native", help="Let SQS move all messages; the command says what that loses."
+            "--native", help="Let SQS move all messages; the command lists what is lost with it."
         ),
     ] = False,
     allow_new_ids: Annotated[
@@ -107,8 +107,8 @@ def command(  # noqa: PLR0913 - a parameter for each option
     """Send dead letters back to the queue that they came from, with the ids that they had.
 
     Without --yes nothing is changed and the plan is shown. Each message is backed up before it is
-    sent and deleted only after SQS has accepted it. With the journal a second run finishes what a
-    kill interrupted. Ctrl-C finishes the batch in flight and says how to resume.
+    sent, and deleted only after SQS has accepted it. Ctrl-C finishes the batch in flight. An
+    interrupted or killed run is resumed with the same options and its --journal.
     """
     settings = load_settings(env_file)
     filters = o.build_filter(names, codes, ids, sources, since, until, attributes, where)

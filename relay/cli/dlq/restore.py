@@ -30,7 +30,10 @@ from relay.settings.model import Settings
 
 
 def command(  # noqa: PLR0913 - a parameter for each option
-    snapshot: Annotated[Path, typer.Argument(help="A snapshot, or the backup of another command.")],
+    snapshot: Annotated[
+        Path,
+        typer.Argument(metavar="SNAPSHOT", help="A snapshot, or the backup of another command."),
+    ],
     *,
     names: o.Names = None,
     codes: o.Codes = None,
@@ -51,11 +54,11 @@ def command(  # noqa: PLR0913 - a parameter for each option
     queue: o.Main = None,
     env_file: EnvFile = None,
 ) -> None:
-    """Put messages back that were dropped, expired or lost.
+    """Put messages of a snapshot or a backup back into a queue.
 
-    They are new messages with the same content; the ids of their events do not change. Messages
-    that are still in the queue will be in it twice. The whole file is checked before anything is
-    sent.
+    Use it for messages that were dropped, expired or lost. They are sent as new messages with the
+    same content; the ids of their events do not change. Messages that are still in the queue will
+    be in it twice. The whole file is checked before anything is sent.
     """
     settings = load_settings(env_file)
     filters = o.build_filter(names, codes, ids, sources, since, until, attributes, where)

@@ -40,8 +40,8 @@ def command(
 ) -> None:
     """Show everything about a dead letter.
 
-    That is its events as the relay decodes them, why it is here, where it came from, and the
-    message itself, byte for byte. Several dead letters may have one id.
+    That is its events as the relay decodes them, the reason, the source queue, and the message
+    itself, byte for byte. If several dead letters have the id, all of them are shown.
     """
     settings = load_settings(env_file)
     opening = open_dead_letters(settings, snapshot, dlq, queue, wait)

@@ -42,8 +42,8 @@ def command(
 ) -> None:
     """Count the dead letters by event name and reason, source queue, hour and shape of the body.
 
-    Also shows when SQS will delete the first of them. The hour is that of SQS's own sent time: for
-    the relay's copies when they were dead-lettered, for what SQS moved when it was first sent.
+    Also shows when SQS will delete the first of them. The hour is when the relay
+    dead-lettered the message, or for a message that SQS moved, when it was first sent.
     """
     opening = open_dead_letters(load_settings(env_file), snapshot, dlq, queue, wait)
     statistics, head = asyncio.run(_count(opening, time.time() if snapshot else None))
