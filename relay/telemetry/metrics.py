@@ -83,7 +83,7 @@ AMBIGUOUS = _counter(
 )
 HALTED = _gauge(
     "Halted",
-    "1 while a misconfiguration keeps the relay from receiving, delivering or dead-lettering, else 0.",
+    "1 while a misconfiguration keeps the relay from receiving, sending or dead-lettering, else 0.",
 )
 END_TO_END_AGE = _histogram(
     "EndToEndAge",
