@@ -1,4 +1,4 @@
-"""Builds the core that every host shares: handler, forwarder, dead-letter queue and ledger."""
+"""Builds what push mode, pull mode and `redrive --direct` share, from the handler to the ledger."""
 
 from __future__ import annotations
 
@@ -54,13 +54,20 @@ async def open_core(
     dead_letter_store: DeadLetterStore | None = None,
     *,
     pushed: bool = False,
+    from_command: bool = False,
 ) -> AsyncIterator[Core]:
     """Build the core, for as long as the block runs. It calls neither AWS nor a destination yet.
 
     A message takes this path: handler (decodes it) -> ledger (skips delivered events) -> forwarder
     -> ledger (records the request) -> telemetry (traces it) -> destination.
 
-    `dead_letter_store` replaces the dead-letter queue of the settings. `pushed` is for push mode.
+    Args:
+        settings: all settings.
+        telemetry: observes facts and traces requests.
+        dead_letter_store: replaces the dead-letter queue of the settings.
+        pushed: True in push mode, where the relay cannot choose which messages it gets.
+        from_command: True for a command that an operator runs. Then no message expires, the reject
+            guard is off, and the warnings of the relay's start are not repeated.
     """
     observe = telemetry.observe
     async with contextlib.AsyncExitStack() as stack:
@@ -73,6 +80,7 @@ async def open_core(
             lambda destination: ledger.wrap(telemetry.wrap(destination)),
             observe,
             pushed=pushed,
+            warn=not from_command,
             register_secret=telemetry.register_secret,
         )
         forwarder = opened.forwarder
@@ -84,8 +92,8 @@ async def open_core(
             partial(decode, rules=rules(settings)),
             ledger.wrap_forwarder(forwarder),
             dead_letters,
-            guard=RejectGuard(enabled=settings.reject_guard),
-            retention=settings.queue_retention,
+            guard=RejectGuard(enabled=settings.reject_guard and not from_command),
+            retention=None if from_command else settings.queue_retention,
             observe=ledger.observe,
             payloads=payloads(settings, session),
         )

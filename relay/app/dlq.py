@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -150,11 +149,12 @@ async def destination_target(
     Why a message was dead-lettered is known: the reject guard is off, and no message is too old.
     """
     observer = OutcomeObserver()
-    lenient = settings.model_copy(update={"queue_retention": math.inf, "reject_guard": False})
     telemetry = Telemetry(
-        observe=observer.observe, wrap=lambda gate: gate, add_metrics_route=lambda app: app
+        observe=observer.observe,
+        wrap=lambda destination: destination,
+        add_metrics_route=lambda app: app,
     )
-    async with open_core(lenient, telemetry, NoDeadLetters()) as core:
+    async with open_core(settings, telemetry, NoDeadLetters(), from_command=True) as core:
         target = DestinationTarget(
             core.handler.handle, observer, dead, max_bytes=max_bytes, deadline=deadline
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -54,19 +53,22 @@ async def open_forwarder(
     observe: Observe,
     *,
     pushed: bool,
+    warn: bool = True,
     register_secret: RegisterSecret = ignore_secret,
 ) -> OpenedForwarder:
     """The forwarder, for as long as the stack is open. No request is sent yet.
 
-    `wrap` is applied to each destination before it is paced. `pushed` is for push mode, where the
-    relay cannot choose which messages it gets. `register_secret` is called with each secret that
-    was looked up.
+    `wrap` is applied to each destination before it is paced. `pushed` is True in push mode, where
+    the relay cannot choose which messages it gets. `warn` says whether the limits of the
+    destinations are logged as warnings. `register_secret` is called with each secret that was
+    looked up.
     """
     several = len(settings.destinations) > 1
     branches = dict[str, Forwarder]()
     destinations = list[Destination]()
     for name in settings.destinations:
-        _warn(traits_of(settings, name), settings)
+        if warn:
+            _warn(traits_of(settings, name), settings)
         opened, refresh = await _open(name, settings, stack, session, observe, register_secret)
         destination = paced(wrap(opened), name, settings)
         destinations.append(destination)
@@ -138,8 +140,6 @@ async def _open(
 
 
 def _warn(traits: Traits, settings: Settings) -> None:
-    if math.isinf(settings.queue_retention):
-        return  # a command run by an operator: the relay itself has warned at its start
     ledger = settings.ledger_table is not None
     for sentence in warnings(traits, 0.0 if ledger else settings.queue_retention):
         _log.warning("%s", sentence)

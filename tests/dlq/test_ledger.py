@@ -13,6 +13,8 @@ from relay.aws.errors import AwsError
 from relay.aws.session import open_session
 from relay.delivery.ledger import LedgerEntries, TableAccess
 from relay.delivery.ledger.table import KEY
+from relay.dlq.prediction import LedgerState
+from relay.local.inngest import InngestServer
 from relay.model.event import Event
 from relay.settings.model import Settings
 from tests.delivery.ledger.tables import new_table
@@ -114,6 +116,36 @@ async def test_a_plan_uses_the_ledger(relay: Relay, queues: LocalQueues, dynamod
     assert "ledger: ran: delivered 20" in shown.out
     other = await relay("dlq", "show", "never", *QUICK, RELAY_LEDGER_TABLE=dynamodb)
     assert "ledger: never: no entry" in other.out
+
+
+@pytest.mark.parametrize("options", [("--direct",), ("--canary", "1")])
+async def test_a_direct_redrive_and_a_direct_canary_record_what_they_delivered(
+    relay: Relay, queues: LocalQueues, dynamodb: str, options: tuple[str, ...]
+) -> None:
+    await queues.send("dead", event(id="one"), attributes=origin_attribute("one"))
+    async with InngestServer() as inngest:
+        settings = {"RELAY_INNGEST_URL": inngest.url, "RELAY_LEDGER_TABLE": dynamodb}
+        ended = await relay("dlq", "redrive", *options, "--yes", *QUICK, **settings)
+        assert ended.code == 0, ended
+        assert list(inngest.acknowledged) == ["one"]
+    assert queues.visible("dead") == 0
+    sent = Event(id="one", name="shop/order", data=b'{"number":0}')
+    scope = ledger_scope(Settings(inngest_url=inngest.url))
+    (state,) = await _read(dynamodb, scope, [sent])
+    assert state is not None
+    assert state.delivered_at is not None
+
+
+async def _read(
+    name: str, scope: tuple[str, str], events: Sequence[Event]
+) -> Sequence[LedgerState | None]:
+    async with open_session() as session:
+
+        async def same() -> Any:
+            return session
+
+        async with open_table(same, name, key=KEY) as table:
+            return await LedgerTableReader(table, scope).look_up(events)
 
 
 async def test_a_canary_through_the_queue_waits_for_the_ledger(
