@@ -49,8 +49,11 @@ def _address(settings: Settings) -> str:
             parts = (settings.argo_url, f"{settings.argo_namespace}/{settings.argo_template}")
         case "bullmq":
             parts = (settings.bullmq_prefix, settings.bullmq_queue or "")
-        case _:
+        case "webhook":
             return _webhook_address(settings)
+        case _:
+            # With another destination's address the two would skip each other's events.
+            raise AssertionError(f"{settings.destination} has no address in the ledger")
     return " ".join(part or "" for part in parts)
 
 

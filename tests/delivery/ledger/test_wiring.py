@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import get_args
 
 import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
@@ -25,6 +26,7 @@ from relay.model.event import Event
 from relay.model.facts import Fact, IdReused, LedgerChanged, LedgerFailed
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject
+from relay.settings.destination_value_types import Destination
 from relay.settings.model import Settings
 from relay.telemetry.recorder import Recorder
 from tests.delivery.ledger.scripted import HOUR, event
@@ -33,6 +35,7 @@ from tests.telemetry.samples import log_lines, observe
 
 REGION = "us-east-1"
 TRIES = 20
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine"
 
 
 @dataclass
@@ -210,6 +213,33 @@ def test_failures_and_reused_ids_are_counted_and_logged() -> None:
     assert "the table is throttled" in unavailable["message"]
     assert "after 30 s" in back["message"]
     assert (reused["code"], reused["event_id"], reused["message_id"]) == ("id_reused", "e", "m")
+
+
+ADDRESSES: dict[str, tuple[str, str, str]] = {
+    "inngest": ("inngest_url", "http://127.0.0.1:1", "http://127.0.0.1:2"),
+    "step-functions": ("step_functions_arn", f"{MACHINE}:one", f"{MACHINE}:other"),
+    "temporal": ("temporal_namespace", "one", "other"),
+    "prefect": ("prefect_api_url", "http://127.0.0.1:1", "http://127.0.0.1:2"),
+    "argo": ("argo_template", "one", "other"),
+    "webhook": ("webhook_url", "http://127.0.0.1:1", "http://127.0.0.1:2"),
+    "bullmq": ("bullmq_queue", "one", "other"),
+}
+"""A setting of each destination that tells two of its kind apart, and two values of it."""
+
+
+def test_every_destination_has_a_scope_of_its_own() -> None:
+    scopes = [
+        ledger_scope(Settings.model_validate({"destination": name, setting: value}))
+        for name, (setting, *values) in ADDRESSES.items()
+        for value in values
+    ]
+    assert set(ADDRESSES) == set(get_args(Destination))
+    assert len(set(scopes)) == 2 * len(ADDRESSES)
+
+
+def test_an_unknown_destination_has_no_scope() -> None:
+    with pytest.raises(AssertionError, match="airplane"):
+        ledger_scope(Settings.model_construct(destination="airplane", routes=()))
 
 
 def test_two_scopes_share_a_table_and_no_entry() -> None:
