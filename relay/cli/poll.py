@@ -6,7 +6,7 @@ from relay.app.poll import poll
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.http.server import CannotListen
 from relay.process import run
-from relay.settings.checks import missing
+from relay.settings.missing import missing
 
 EXIT_CODES = (
     "Exit codes: 0 stopped by a signal, 1 cannot listen on RELAY_HOST and PORT, 2 wrong usage or"

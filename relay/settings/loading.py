@@ -13,7 +13,7 @@ from dotenv.parser import parse_stream
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
-from relay.settings.checks import missing
+from relay.settings.missing import missing
 from relay.settings.model import Settings
 from relay.settings.reference import expected, names, variable
 

@@ -15,8 +15,8 @@ from relay.local.orchestrators import APIS, Server
 from relay.model.event import Event
 from relay.model.facts import CircuitChanged, Fact
 from relay.model.outcome import Delivered, Reject, Retry
-from relay.settings.checks import missing
 from relay.settings.loading import load
+from relay.settings.missing import missing
 
 ROUTES = "order/*=argo,user/*=webhook"
 

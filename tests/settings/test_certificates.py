@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.settings.checks import missing
 from relay.settings.loading import load
+from relay.settings.missing import missing
 from tests.destinations import certificates
 from tests.destinations.certificates import Certificates
 

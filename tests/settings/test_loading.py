@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from relay.settings.checks import missing
 from relay.settings.loading import load
+from relay.settings.missing import missing
 from relay.settings.model import Settings
 from relay.settings.reference import MASK, expected, shown, variable
 

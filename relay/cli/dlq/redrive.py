@@ -15,7 +15,7 @@ from relay.cli.dlq.redrive_steps import Redrive
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.dlq.edit import Edit, load_edit
 from relay.dlq.selection import MAX_HOPS
-from relay.settings.checks import missing
+from relay.settings.missing import missing
 from relay.settings.model import Settings
 
 
