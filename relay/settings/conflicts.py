@@ -10,23 +10,17 @@ from pydantic_settings import BaseSettings
 
 from relay.settings.clocks import Conflict
 
-_WITH_SECRET_FORM = (
-    "inngest_event_key",
-    "inngest_signing_key",
-    "temporal_api_key",
-    "prefect_api_key",
-    "argo_token",
-    "webhook_url",
-)
-
 
 def secrets_set_twice(settings: BaseSettings) -> Iterator[Conflict]:
     """A conflict for each secret that is set together with its `_SECRET` form."""
-    for name in _WITH_SECRET_FORM:
-        if getattr(settings, name) and getattr(settings, f"{name}_secret"):
+    for secret_form in type(settings).model_fields:
+        name = secret_form.removesuffix("_secret")
+        if name == secret_form:
+            continue
+        if getattr(settings, name) and getattr(settings, secret_form):
             variable = f"RELAY_{name.upper()}"
             yield Conflict(
-                (name, f"{name}_secret"),
+                (name, secret_form),
                 f"{variable} and {variable}_SECRET are both set: remove one of them",
             )
 

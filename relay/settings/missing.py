@@ -17,7 +17,6 @@ _REQUIRED = {
     "bullmq": ("bullmq_url", "bullmq_queue"),
 }
 _LIBRARIES = {"temporal": "temporalio", "bullmq": "bullmq"}
-_WITH_CERTIFICATES = ("temporal", "argo", "webhook")
 
 
 def missing(settings: Settings) -> list[str]:
@@ -55,32 +54,32 @@ def _requirements(settings: Settings) -> Iterator[str]:
 
 
 def _certificates(settings: Settings) -> Iterator[str]:
-    for destination in _WITH_CERTIFICATES:
-        if destination in settings.destinations:
-            yield from _ca_file(settings, destination)
-            yield from _client_certificate(settings, destination)
+    for destination in settings.destinations:
+        prefix = destination.replace("-", "_")
+        yield from _ca_file(settings, prefix)
+        yield from _client_certificate(settings, prefix)
 
 
-def _ca_file(settings: Settings, destination: str) -> Iterator[str]:
-    path = getattr(settings, f"{destination}_ca_file")
+def _ca_file(settings: Settings, prefix: str) -> Iterator[str]:
+    path = getattr(settings, f"{prefix}_ca_file", None)
     if path is None:
         return
     try:
         ssl.create_default_context(cafile=path)
     except OSError as error:
         yield (
-            f"RELAY_{destination.upper()}_CA_FILE is not a readable file with certificates"
+            f"RELAY_{prefix.upper()}_CA_FILE is not a readable file with certificates"
             f" ({_reason(error)}): set it to one, in PEM format"
         )
 
 
-def _client_certificate(settings: Settings, destination: str) -> Iterator[str]:
+def _client_certificate(settings: Settings, prefix: str) -> Iterator[str]:
     certificate, key = (
-        getattr(settings, f"{destination}_{part}", None) for part in ("cert_file", "key_file")
+        getattr(settings, f"{prefix}_{part}", None) for part in ("cert_file", "key_file")
     )
     if not certificate and not key:
         return
-    name = f"RELAY_{destination.upper()}"
+    name = f"RELAY_{prefix.upper()}"
     if not certificate or not key:
         yield f"{name}_CERT_FILE and {name}_KEY_FILE go together: set both, or neither"
         return

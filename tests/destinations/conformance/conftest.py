@@ -6,14 +6,15 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from relay.settings import destination_value_types
 from tests.destinations.conformance import moto_states, setups
 from tests.destinations.conformance.prefect_server import prefect, prefect_process
 from tests.destinations.conformance.real_servers import VARIABLES, real
 
-LIGHT = ("inngest", "webhook", "prefect", "argo", "step-functions")
 OPTIONAL = {"temporal": "temporalio", "bullmq": "bullmq"}
 
 
@@ -36,10 +37,8 @@ def prefect_url(prefect_home: Path) -> Iterator[str]:
 
 @pytest.fixture(
     params=[
-        *LIGHT,
+        *get_args(destination_value_types.Destination),
         "step-functions on moto",
-        "temporal",
-        "bullmq",
         pytest.param("prefect itself", marks=pytest.mark.heavy),
         *(pytest.param(f"real {name}", marks=_named(at)) for name, at in VARIABLES.items()),
     ]
