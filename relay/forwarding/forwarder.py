@@ -8,10 +8,10 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from relay.forwarding.admission import Admission
 from relay.forwarding.attribution import FailureAttribution
 from relay.forwarding.batcher import WrongCount
 from relay.forwarding.circuit_breaker import Backoff, Breaker, Permit
-from relay.forwarding.gate import Gate
 from relay.forwarding.isolation import Suspects, WaitEnd, WitnessWaits
 from relay.forwarding.lanes import FailedAlone, Lanes, PendingEvent, Ramp, Step, TryAgain
 from relay.model.destination import Destination, Refused, Unavailable
@@ -92,7 +92,7 @@ class Forwarder:
             self._breaker, ramp, self._suspects, self._witness_waits, clock=clock
         )
         self._lanes = Lanes(self._begin, self._breaker, ramp, self._suspects, destination.limits)
-        self._gate = Gate(
+        self._admission = Admission(
             self._breaker, self._lanes.wake, observe=observe, clock=clock, sleep=sleep
         )
         self._stopping = False
@@ -105,11 +105,11 @@ class Forwarder:
         """
         if self._stopping:
             return STOPPING
-        self._gate.enter()
+        self._admission.enter()
         try:
             return await self._settle(event)
         finally:
-            self._gate.leave()
+            self._admission.leave()
 
     def may_have_run(self, event_id: str) -> bool:
         """Whether the destination may hold the event although no success was seen."""
@@ -123,18 +123,18 @@ class Forwarder:
             reason=self._breaker.reason or self._unwitnessed(),
             setting=self._breaker.setting,
             seconds=self._breaker.seconds,
-            in_flight=self._gate.in_flight,
+            in_flight=self._admission.in_flight,
             last_error=self._attribution.last_error,
         )
 
     @property
     def accepting(self) -> bool:
-        """Whether new messages should be taken; see `Gate.accepting`."""
-        return self._gate.accepting
+        """Whether new messages should be taken; see `Admission.accepting`."""
+        return self._admission.accepting
 
     async def wait_accepting(self) -> None:
         """Return when new messages should be taken; never after `stop`."""
-        await self._gate.wait_accepting()
+        await self._admission.wait_accepting()
 
     async def stop(self, deadline: float) -> None:
         """Start no request and let those on the wire finish, for `deadline` seconds at most.
@@ -142,7 +142,7 @@ class Forwarder:
         Every other event resolves to `Retry("stopping")` at once.
         """
         self._stopping = True
-        self._gate.stop()
+        self._admission.stop()
         self._lanes.resolve_all(STOPPING)
         self._witness_waits.end_all(WaitEnd.STATE_CHANGED)
         drained = asyncio.ensure_future(self._lanes.drain())
@@ -189,7 +189,7 @@ class Forwarder:
         # No coroutine: the permit must be taken before the next lane checks whether one is left.
         permit = self._breaker.admit()
         if permit.probe:
-            self._gate.probe_sent()
+            self._admission.probe_sent()
         return self._attempt(permit, batch)
 
     async def _attempt(self, permit: Permit, batch: Sequence[PendingEvent]) -> Sequence[Step]:
@@ -236,7 +236,7 @@ class Forwarder:
         return outcomes
 
     def _after_attempt(self) -> None:
-        if self._gate.update():
+        if self._admission.update():
             # The destination is at fault, so the events it made fail need not be sent alone.
             self._lanes.release_singles()
             self._witness_waits.end_all(WaitEnd.STATE_CHANGED)

@@ -1,4 +1,4 @@
-"""The gate: counts events in flight, schedules probes, and reports when the circuit changes."""
+"""Admission: counts events in flight, times probes, and says whether to take more messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from relay.forwarding.circuit_breaker import Breaker
 from relay.model.facts import CircuitChanged, Observe, ignore
 
 
-class Gate:
+class Admission:
     """Decides whether new messages should be taken, and wakes the senders when a probe is due.
 
     Args:
