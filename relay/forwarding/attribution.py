@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from relay.forwarding.circuit_breaker import Breaker, Permit
-from relay.forwarding.isolation import Evidence, Suspects, WaitEnd, WitnessWaits
 from relay.forwarding.lanes import FailedAlone, PendingEvent, Ramp, Step, TryAgain
+from relay.forwarding.suspects import Evidence, Suspects, WaitEnd, WitnessWaits
 from relay.model.destination import Refused, Unavailable
 from relay.model.event import Event
 from relay.model.lru import LruCache

@@ -12,8 +12,8 @@ from relay.forwarding.admission import Admission
 from relay.forwarding.attribution import FailureAttribution
 from relay.forwarding.batcher import WrongCount
 from relay.forwarding.circuit_breaker import Backoff, Breaker, Permit
-from relay.forwarding.isolation import Suspects, WaitEnd, WitnessWaits
 from relay.forwarding.lanes import FailedAlone, Lanes, PendingEvent, Ramp, Step, TryAgain
+from relay.forwarding.suspects import Suspects, WaitEnd, WitnessWaits
 from relay.model.destination import Destination, Refused, Unavailable
 from relay.model.event import Event
 from relay.model.facts import Forwarded, Observe, ignore

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from relay.forwarding.batcher import Batcher
 from relay.forwarding.circuit_breaker import Breaker
-from relay.forwarding.isolation import Suspects
+from relay.forwarding.suspects import Suspects
 from relay.model.destination import Limits
 from relay.model.event import Event
 from relay.model.outcome import Outcome

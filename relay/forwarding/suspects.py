@@ -1,4 +1,4 @@
-"""Isolation: tells an event that is at fault from a destination that is.
+"""Suspects: events that failed alone, and the evidence for or against them.
 
 An event that fails alone is a suspect. It is at fault once other events are accepted while it keeps
 failing. The destination is at fault when two different events fail alone in the same way.
