@@ -26,8 +26,8 @@ from relay import process
 from relay.aws.errors import AwsError
 from relay.aws.session import Session, open_session
 from relay.aws.sqs import Queue, open_queue
-from relay.delivery.dead_letter_queue import DeadLetterQueue
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
+from relay.delivery.dead_lettering import DeadLettering
 from relay.model.facts import Observe, ignore
 from relay.model.message import Message
 from relay.model.origin import Origin, UnreadableOrigin, origin_of
@@ -136,7 +136,7 @@ class Consumer:
                 f"{handle.__qualname__} is not an async function: define it with `async def`"
             )
         store = connection.dead_letters
-        self._dead_letters = None if store is None else DeadLetterQueue(store, observe=observe)
+        self._dead_letters = None if store is None else DeadLettering(store, observe=observe)
         self._poller = Poller(
             connection.queue,
             _rejecting(handle, self._dead_letters),
@@ -190,7 +190,7 @@ async def _consume(
             await consumer.run()
 
 
-def _rejecting(handle: Handler, dead_letters: DeadLetterQueue | None) -> Handler:
+def _rejecting(handle: Handler, dead_letters: DeadLettering | None) -> Handler:
     """The handler; what it rejects is kept in the dead-letter queue before it is deleted."""
 
     @functools.wraps(handle)

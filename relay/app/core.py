@@ -13,8 +13,8 @@ from relay.app.forwarding import EventForwarder, open_forwarder
 from relay.app.ledger import LedgerWiring, open_ledger
 from relay.app.telemetry import Telemetry, relay_state
 from relay.aws.session import SharedSession
-from relay.delivery.dead_letter_queue import DeadLetterQueue, DeadLetterStore
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
+from relay.delivery.dead_lettering import DeadLettering, DeadLetterStore
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import decode
@@ -34,7 +34,7 @@ class Core:
 
     handler: Handler
     forwarder: EventForwarder
-    dead_letters: DeadLetterQueue
+    dead_letters: DeadLettering
     ledger: LedgerWiring
 
     async def stop(self, deadline: float) -> None:
@@ -87,7 +87,7 @@ async def open_core(
         store = dead_letter_store or SqsDeadLetterStore(
             session, stack, queue=settings.queue_url, dead_letter_queue=settings.dlq_url
         )
-        dead_letters = DeadLetterQueue(store, observe=observe)
+        dead_letters = DeadLettering(store, observe=observe)
         handler = Handler(
             partial(decode, rules=rules(settings)),
             ledger.wrap_forwarder(forwarder),

@@ -10,7 +10,7 @@ from relay.aws.errors import AwsError, kind_of
 from relay.aws.session import Session
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import Failed, Outgoing, Sent
-from relay.delivery.dead_letter_queue import DeadLetterCopy, NotStored
+from relay.delivery.dead_lettering import DeadLetterCopy, NotStored
 from relay.forwarding.batcher import Batcher
 
 MAX_ENTRIES = 10

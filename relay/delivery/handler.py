@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from relay.delivery.dead_letter_queue import DeadLetterQueue
+from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.in_flight import InFlight, InFlightMessage
 from relay.delivery.payloads import Payloads
 from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, maybe_sent
@@ -64,7 +64,7 @@ class Handler:
         self,
         decode: Callable[[Message], Decoded | Reject],
         forward: Forward,
-        dead_letters: DeadLetterQueue,
+        dead_letters: DeadLettering,
         *,
         guard: RejectGuard,
         retention: float | None = None,

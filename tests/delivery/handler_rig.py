@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import TypeAlias
 
-from relay.delivery.dead_letter_queue import MAX_BYTES, DeadLetterCopy, DeadLetterQueue, NotStored
+from relay.delivery.dead_lettering import MAX_BYTES, DeadLetterCopy, DeadLettering, NotStored
 from relay.delivery.handler import Handler
 from relay.delivery.payloads import Payloads
 from relay.delivery.reject_guard import RejectGuard
@@ -86,7 +86,7 @@ class HandlerRig:
         self.forwarder = ScriptedForwarder(answers)
         self.store = MemoryStore()
         self.woken = asyncio.Event()
-        self.dead_letters = DeadLetterQueue(
+        self.dead_letters = DeadLettering(
             self.store, observe=self.facts.append, clock=lambda: self.now, sleep=self._sleep
         )
         self.handler = Handler(

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from relay.aws.session import SharedSession
-from relay.delivery.dead_letter_queue import DeadLetterCopy, NotStored
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
+from relay.delivery.dead_lettering import DeadLetterCopy, NotStored
 from relay.local.sqs import Fault, SqsServer
 
 

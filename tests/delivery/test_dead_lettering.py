@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from relay.delivery.dead_letter_queue import (
+from relay.delivery.dead_lettering import (
     PROBLEM_EXPIRES_AFTER,
     REMEMBERED_FOR,
-    DeadLetterQueue,
+    DeadLettering,
     NotStored,
 )
 from relay.delivery.handler import Handler
@@ -115,7 +115,7 @@ async def test_a_message_that_does_not_fit_with_its_reason_is_left_to_sqs() -> N
     handler = Handler(
         lambda m: decode(m, Rules()),
         rig.forwarder,
-        DeadLetterQueue(Small()),
+        DeadLettering(Small()),
         guard=RejectGuard(),
     )
     noise = bytes(range(33, 127)) * 20

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from relay.delivery.dead_letter_queue import MAX_BYTES, DeadLetterCopy, DeadLetterQueue, NotStored
+from relay.delivery.dead_lettering import MAX_BYTES, DeadLetterCopy, DeadLettering, NotStored
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import Rules, decode
@@ -86,7 +86,7 @@ class World:
         self._handler = Handler(
             lambda message: decode(message, Rules()),
             Forwarder(self.destination, clock=now, random=self._random.random),
-            DeadLetterQueue(self.store, clock=now),
+            DeadLettering(self.store, clock=now),
             guard=RejectGuard(enabled=False),
             retention=RETENTION,
             clock=now,

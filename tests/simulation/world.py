@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from relay.app.core import EXPIRY_EVERY
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import Failed, Outgoing
-from relay.delivery.dead_letter_queue import DeadLetterCopy, DeadLetterQueue, NotStored
+from relay.delivery.dead_lettering import DeadLetterCopy, DeadLettering, NotStored
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import Rules, decode
@@ -166,7 +166,7 @@ class World:
         handler = Handler(
             lambda message: decode(message, Rules()),
             forwarder,
-            DeadLetterQueue(
+            DeadLettering(
                 _QueueStore(self.sqs.client(self.dead)),
                 observe=self.facts.append,
                 clock=self.clock.time,

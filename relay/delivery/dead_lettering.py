@@ -148,7 +148,7 @@ class DeadLetterStore(Protocol):
         ...
 
 
-class DeadLetterQueue:
+class DeadLettering:
     """Sends copies, and remembers for a while which messages have one."""
 
     def __init__(
