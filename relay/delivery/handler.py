@@ -19,7 +19,7 @@ from relay.delivery.retention import Retention
 from relay.envelope import Decoded
 from relay.model import outcome
 from relay.model.event import Event
-from relay.model.facts import Observe, Received, Settled, ignore
+from relay.model.facts import Handled, Observe, Received, ignore
 from relay.model.message import Message
 from relay.model.origin import ATTRIBUTE, Origin, UnreadableOrigin, origin_of
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
@@ -134,14 +134,14 @@ class Handler:
         message = item.message
         if isinstance(decoded, Retry):
             if not self.retention.expiring(message):
-                self._settled(message, decoded, start)
+                self._handled(message, decoded, start)
                 return decoded
             decoded = Reject("expiring", decoded.reason)
         seen_all = message in self._history
         if isinstance(decoded, Reject):
             reject = decoded if seen_all else maybe_sent(decoded)
             outcome: Outcome = await self._dead_letter(item, reject, None)
-            self._settled(message, outcome, start)
+            self._handled(message, outcome, start)
             return outcome
         results = await self._deliver(item, decoded.events)
         if not seen_all:
@@ -149,7 +149,7 @@ class Handler:
             rejects = tuple((index, maybe_sent(reject)) for index, reject in decoded.rejects)
             decoded = msgspec.structs.replace(decoded, rejects=rejects)
         outcome = await self._conclude(item, decoded, results)
-        self._settled(message, outcome, start, decoded, results)
+        self._handled(message, outcome, start, decoded, results)
         return outcome
 
     async def _deliver(self, item: InFlightMessage, events: Sequence[Event]) -> list[Outcome]:
@@ -252,7 +252,7 @@ class Handler:
             may_have_run=origin.may_have_run or reject.may_have_run,
         )
 
-    def _settled(
+    def _handled(
         self,
         message: Message,
         outcome: Outcome,
@@ -262,7 +262,7 @@ class Handler:
     ) -> None:
         events, now = decoded.events if decoded else (), self._clock()
         self._observe(
-            Settled(
+            Handled(
                 message=message,
                 outcome=outcome,
                 at=now,

@@ -16,7 +16,7 @@ from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.selection import BLOCKED, Skipped
 from relay.dlq.targets import Accepted, Result, group_rounds
 from relay.envelope import Decoded
-from relay.model.facts import CircuitChanged, Fact, Forwarded, Settled
+from relay.model.facts import CircuitChanged, Fact, Forwarded, Handled
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
 from relay.model.outcome import Delivered, Outcome, Reject
@@ -55,7 +55,7 @@ class OutcomeObserver:
                 self.trouble = f"{fact.reason}{f', see {fact.setting}' if fact.setting else ''}"
             elif fact.state == "closed":
                 self.trouble = None
-        elif isinstance(fact, Settled):
+        elif isinstance(fact, Handled):
             self._accepted[fact.message.message_id] = frozenset(
                 event.index for event, outcome in fact.results if isinstance(outcome, Delivered)
             )

@@ -92,7 +92,7 @@ class FailureAttribution:
                 self._witness_waits.end_all(WaitEnd.OTHER_ACCEPTED)
         if len(batch) == 1 and batch[0].hinted:
             self._hint_trust.record(accepted=isinstance(outcomes[0], Delivered))
-        return [self._settled(p.event, o) for p, o in zip(batch, outcomes, strict=True)]
+        return [self._record_outcome(p.event, o) for p, o in zip(batch, outcomes, strict=True)]
 
     def refused(self, permit: Permit, batch: Sequence[PendingEvent], error: Refused) -> list[Step]:
         """One of several events made the request fail. It says nothing about the destination."""
@@ -145,7 +145,7 @@ class FailureAttribution:
         )
         self._evidence.clear()
 
-    def _settled(self, event: Event, outcome: Outcome) -> Outcome:
+    def _record_outcome(self, event: Event, outcome: Outcome) -> Outcome:
         if isinstance(outcome, Delivered):
             self._unknown_ends.put(event.id, None)
             self._suspects.clear(event.id)

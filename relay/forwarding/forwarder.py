@@ -37,7 +37,7 @@ class ForwarderState:
         reason: why it is not closed; while closed, that events fail alone without a witness.
         setting: the setting to check while halted.
         seconds: how long the circuit has been closed, or not closed.
-        in_flight: events submitted and not settled.
+        in_flight: events submitted and still without an outcome.
         last_error: the reason of the last failed request, however old.
     """
 
@@ -107,7 +107,7 @@ class Forwarder:
             return STOPPING
         self._admission.enter()
         try:
-            return await self._settle(event)
+            return await self._await_outcome(event)
         finally:
             self._admission.leave()
 
@@ -155,7 +155,7 @@ class Forwarder:
         self._lanes.resolve_all(STOPPING, sent=True)
         await self._lanes.aclose()
 
-    async def _settle(self, event: Event) -> Outcome:
+    async def _await_outcome(self, event: Event) -> Outcome:
         step: Step = TryAgain()
         failures, size = 0, len(event.wire)
         while True:

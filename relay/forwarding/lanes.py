@@ -35,14 +35,14 @@ class PendingEvent(Struct, frozen=True):
 
 
 class TryAgain(Struct, frozen=True):
-    """Not settled: send it again, in a request of at most `batch_limit` events."""
+    """No outcome yet: send it again, in a request of at most `batch_limit` events."""
 
     batch_limit: int = NO_LIMIT
     hinted: bool = False
 
 
 class FailedAlone(Struct, frozen=True):
-    """Not settled: it failed alone at `at` on the clock; whose fault that was is still unknown."""
+    """No outcome yet: it failed alone at `at` on the clock, for an unknown cause."""
 
     reason: str
     at: float

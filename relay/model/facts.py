@@ -22,7 +22,7 @@ class Received(Struct, frozen=True):
     message: Message
 
 
-class Settled(Struct, frozen=True, kw_only=True):
+class Handled(Struct, frozen=True, kw_only=True):
     """This delivery of a message has its outcome, at the time `at`.
 
     After `Delivered` and `Reject` the message may be acknowledged (a `Reject` is in the dead-letter
@@ -153,7 +153,7 @@ class IdReused(Struct, frozen=True):
 
 Fact: TypeAlias = (
     Received
-    | Settled
+    | Handled
     | Forwarded
     | DeadLettered
     | CircuitChanged

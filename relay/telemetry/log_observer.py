@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 from zlib import crc32
 
-from relay.model.facts import DeadLettered, Fact, Forwarded, Settled
+from relay.model.facts import DeadLettered, Fact, Forwarded, Handled
 from relay.model.outcome import Delivered
 from relay.telemetry.log import Log
 from relay.telemetry.log_records import LOG_FUNCTIONS, see_setting
@@ -18,9 +18,9 @@ from relay.telemetry.observers import FactHandlers, one_by_one
 from relay.telemetry.report import State, Window
 
 SETTLE_WAIT = 5.0
-"""Seconds after which a dead-lettered message that has not settled is logged without its end."""
+"""Seconds after which a dead-lettered message that has no outcome yet is logged without it."""
 
-MessageFilter: TypeAlias = Callable[[Settled], bool]
+MessageFilter: TypeAlias = Callable[[Handled], bool]
 """Whether the message gets a line."""
 
 _SHARE = re.compile(r"1/([1-9][0-9]{0,8})", re.ASCII)
@@ -47,14 +47,14 @@ def message_filter(text: str) -> MessageFilter:
     return lambda s: crc32(s.message.message_id.encode()) % every == 0 or has_problem(s)
 
 
-def every_message(_settled: Settled) -> bool:
+def every_message(_handled: Handled) -> bool:
     """The filter `all`."""
     return True
 
 
-def has_problem(settled: Settled) -> bool:
+def has_problem(handled: Handled) -> bool:
     """The filter `problems`: whether the message was retried or rejected."""
-    return not isinstance(settled.outcome, Delivered)
+    return not isinstance(handled.outcome, Delivered)
 
 
 class LogObserver:
@@ -88,19 +88,19 @@ class LogObserver:
         self._dead_letters: dict[str, tuple[float, DeadLettered]] = {}
         self.handlers: FactHandlers = {
             # The payloads of a whole round may be too large to buffer.
-            Settled: one_by_one(self._write_full) if payload else self._settled,
+            Handled: one_by_one(self._write_full) if payload else self._handled,
             Forwarded: one_by_one(self._attempts.record),
             DeadLettered: one_by_one(self._dead_lettered),
             **dict.fromkeys(LOG_FUNCTIONS, one_by_one(self._log_record)),
         }
 
     def end_round(self) -> None:
-        """Write the lines of the messages that settled in this round."""
+        """Write the lines of the messages that were handled in this round."""
         self._write()
 
     def on_flush(self, window: Window, state: State) -> None:
         """Log the start or end of a halt, and a summary of the last minute unless it was idle."""
-        self._log_unsettled()
+        self._log_unhandled()
         self._log_halt(state)
         counts = _summary(window)
         if counts or state.in_flight or state.circuit != "closed":
@@ -130,7 +130,7 @@ class LogObserver:
                 _log.error("halted%s: %s", see_setting(state.setting), state.problem, extra=fields)
         self._problem = state.problem
 
-    def _settled(self, facts: Iterator[Settled]) -> None:
+    def _handled(self, facts: Iterator[Handled]) -> None:
         selected, make, lines = self._message_filter, self._make.of, self._lines
         every = selected is every_message  # saves the call
         for fact in facts:
@@ -148,7 +148,7 @@ class LogObserver:
         self._lines_at = at
         self._timestamp = format_timestamp(at)
 
-    def _write_full(self, fact: Settled) -> None:
+    def _write_full(self, fact: Handled) -> None:
         """Write the lines of a message that a `DeliveredLine` cannot describe."""
         dead_letter = self._dead_letters.pop(fact.message.message_id, None)
         if not self._message_filter(fact):
@@ -174,7 +174,7 @@ class LogObserver:
     def _dead_lettered(self, fact: DeadLettered) -> None:
         self._dead_letters[fact.message.message_id] = self._clock(), fact
 
-    def _log_unsettled(self) -> None:
+    def _log_unhandled(self) -> None:
         """Log messages that were dead-lettered after their delivery was cancelled."""
         now = self._clock()
         for message_id, (at, fact) in list(self._dead_letters.items()):

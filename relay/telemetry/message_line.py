@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from relay.model.event import Event
-from relay.model.facts import Forwarded, Settled
+from relay.model.facts import Forwarded, Handled
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
 MAX_ATTEMPTS = 50_000
@@ -167,7 +167,7 @@ class MessageLines:
         self._attempt_of = attempts.pop
         self._payload = payload
 
-    def of(self, fact: Settled, event: Event | None, timestamp: str, kind: type[_Line]) -> _Line:
+    def of(self, fact: Handled, event: Event | None, timestamp: str, kind: type[_Line]) -> _Line:
         """The line of a message with this one event, or None if it has several or none.
 
         For a delivered message with one event that is the whole line, a `DeliveredLine`.
@@ -208,7 +208,7 @@ class MessageLines:
             duplicate,
         )
 
-    def lines_of(self, fact: Settled, timestamp: str) -> Sequence[FullLine]:
+    def lines_of(self, fact: Handled, timestamp: str) -> Sequence[FullLine]:
         """All lines of a message: several if it has more than `MAX_EVENTS` events."""
         many = fact.rejects or len(fact.results) > 1
         event = fact.results[0][0] if fact.results and not many else None
@@ -222,7 +222,7 @@ class MessageLines:
             line.data = _decoded(event.data) if event is not None else None
         return [line]
 
-    def _parts(self, line: FullLine, fact: Settled) -> Iterator[FullLine]:
+    def _parts(self, line: FullLine, fact: Handled) -> Iterator[FullLine]:
         entries = [
             *(self._entry(event, outcome) for event, outcome in fact.results),
             *(

@@ -10,10 +10,10 @@ from relay.model.facts import (
     DeletedLate,
     Extended,
     Forwarded,
+    Handled,
     IdReused,
     LedgerFailed,
     Received,
-    Settled,
 )
 from relay.model.message import Message
 from relay.model.origin import ATTRIBUTE, UnreadableOrigin, origin_of
@@ -47,7 +47,7 @@ class Recorder:
         self._ages: list[float] = []
         self.handlers: FactHandlers = {
             Received: self._count_received,
-            Settled: self._count_settled,
+            Handled: self._count_handled,
             Forwarded: one_by_one(self._forwarded),
             DeadLettered: one_by_one(self._dead_lettered),
             Extended: one_by_one(self._extended),
@@ -96,7 +96,7 @@ class Recorder:
         if message.receive_count == 1 and message.attribute(ATTRIBUTE):
             self.count(metrics.REDRIVEN)
 
-    def _count_settled(self, facts: Iterator[Settled]) -> None:
+    def _count_handled(self, facts: Iterator[Handled]) -> None:
         accepted = duplicates = late = undated = 0
         ages, slo = self._ages, self._slo
         try:
@@ -133,7 +133,7 @@ class Recorder:
             # A rejection that could not be dead-lettered yet: the whole message is retried.
             self.count(metrics.RETRIED)
 
-    def _count_undecoded(self, fact: Settled) -> None:
+    def _count_undecoded(self, fact: Handled) -> None:
         """Count events that could not be decoded, and a message that could not be."""
         rejected = isinstance(fact.outcome, Reject)
         if rejected:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from relay.delivery.dead_lettering import NotStored
 from relay.delivery.reject_guard import MIN_REJECTS
 from relay.envelope import Decoded, Rules, decode
-from relay.model.facts import Received, Settled
+from relay.model.facts import Handled, Received
 from relay.model.message import Attribute
 from relay.model.outcome import Delivered, Reject, Retry
 from tests.delivery.handler_rig import Answer, HandlerRig, event, message, origin, turns
@@ -24,7 +24,7 @@ async def test_a_delivered_event_may_be_acknowledged() -> None:
     assert await rig.handler.handle(message(event())) == Delivered("ref-m-1")
     assert isinstance(rig.facts[0], Received)
     settled = rig.facts[-1]
-    assert isinstance(settled, Settled)
+    assert isinstance(settled, Handled)
     assert [(e.id, o) for e, o in settled.results] == [("m-1", Delivered("ref-m-1"))]
 
 
@@ -49,7 +49,7 @@ async def test_delivered_events_of_a_retried_message_are_not_sent_again() -> Non
     assert isinstance(outcome, Delivered)
     assert rig.forwarder.sent == ["m-1.0", "m-1.1", "m-1.2", "m-1.1", "m-1.2", "m-1.1"]
     settled = rig.facts[-1]
-    assert isinstance(settled, Settled)
+    assert isinstance(settled, Handled)
     again = [isinstance(one, Delivered) and one.duplicate for _, one in settled.results]
     assert again == [True, False, True]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from relay.model.event import Event
-from relay.model.facts import Fact, Forwarded, Received, Settled
+from relay.model.facts import Fact, Forwarded, Handled, Received
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject
 from relay.telemetry.flusher import gauges
@@ -49,11 +49,11 @@ def settled(
     results: Sequence[tuple[Event, Outcome]] | None = None,
     of: Message | None = None,
     **fields: Any,
-) -> Settled:
+) -> Handled:
     """A message that settled; without `results` it has one event with the same outcome."""
     if results is None:
         results = [(event(), outcome)]
-    return Settled(
+    return Handled(
         message=of or message(),
         outcome=outcome,
         at=NOW,

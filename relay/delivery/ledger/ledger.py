@@ -14,7 +14,7 @@ from relay.delivery.ledger.attempts import Attempt, Attempts
 from relay.delivery.ledger.entries import EventEntries, LedgerEntries
 from relay.delivery.ledger.table import Subject
 from relay.model.event import Event
-from relay.model.facts import Fact, IdReused, LedgerFailed, Observe, Settled, ignore
+from relay.model.facts import Fact, Handled, IdReused, LedgerFailed, Observe, ignore
 from relay.model.lru import LruCache
 from relay.model.outcome import Delivered, Outcome, Reject
 
@@ -79,7 +79,7 @@ class Ledger:
 
     def observe(self, fact: Fact) -> None:
         """Record the rejected events of a message that was dead-lettered."""
-        if isinstance(fact, Settled) and isinstance(fact.outcome, Reject):
+        if isinstance(fact, Handled) and isinstance(fact.outcome, Reject):
             for event, outcome in fact.results:
                 if isinstance(outcome, Reject):
                     self._record_dead_letter(event, outcome)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from relay.delivery.ledger.table import Subject
 from relay.model.event import Event
-from relay.model.facts import IdReused, LedgerChanged, LedgerFailed, Settled
+from relay.model.facts import Handled, IdReused, LedgerChanged, LedgerFailed
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from tests.delivery.ledger.scripted import (
@@ -176,7 +176,7 @@ def test_a_dead_letter_is_recorded_with_its_code() -> None:
             (event("b"), Reject("fails_alone", "it fails")),
         )
         relay.ledger.observe(
-            Settled(message=message, outcome=results[1][1], at=0, seconds=0, results=results)
+            Handled(message=message, outcome=results[1][1], at=0, seconds=0, results=results)
         )
         await relay.ledger.drain()
         (item,) = table.items.values()
@@ -195,7 +195,7 @@ def test_a_message_that_could_not_be_dead_lettered_is_not_recorded() -> None:
         message = Message(body=b"", message_id="m", queue="q")
         results = ((event("b"), Reject("fails_alone", "it fails")),)
         relay.ledger.observe(
-            Settled(message=message, outcome=Retry("later"), at=0, seconds=0, results=results)
+            Handled(message=message, outcome=Retry("later"), at=0, seconds=0, results=results)
         )
         await relay.ledger.drain()
         assert table.items == {}

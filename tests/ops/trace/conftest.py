@@ -15,7 +15,7 @@ from relay.app.trace import TraceOptions, trace_event
 from relay.local.inngest import Function, InngestServer
 from relay.local.sqs import SqsServer
 from relay.model.event import Event
-from relay.model.facts import Settled
+from relay.model.facts import Handled
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.ops.trace.timeline import Trace
@@ -41,7 +41,7 @@ def outcome_line(
     message: Message, outcome: Outcome, *results: tuple[Event, Outcome], at: float
 ) -> str:
     """The log line about the outcome of a message."""
-    fact = Settled(message=message, outcome=outcome, at=at, seconds=1.5, results=results)
+    fact = Handled(message=message, outcome=outcome, at=at, seconds=1.5, results=results)
     lines = MessageLines("relay", Attempts()).lines_of(fact, format_timestamp(at))
     return JsonFormat("relay").messages(lines, at).decode()
 
