@@ -13,7 +13,7 @@ import msgspec
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.in_flight import InFlight, InFlightMessage
 from relay.delivery.payloads import Payloads
-from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, maybe_sent
+from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, flag_may_have_run
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Decoded
@@ -25,7 +25,7 @@ from relay.model.origin import ATTRIBUTE, Origin, UnreadableOrigin, origin_of
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
 GRACE = 60.0
-"""Seconds for which a message that arrives about to expire is still tried."""
+"""Seconds for which a message that is already expiring on arrival still gets an attempt."""
 
 
 class Forward(Protocol):
@@ -53,11 +53,12 @@ class HandlerStatus:
 
 
 class Handler:
-    """Handles each message once at a time, however often it is delivered meanwhile.
+    """Never handles the same message twice concurrently, however often it is delivered meanwhile.
 
     `handle` returns `Delivered` when all of its events were accepted (or there was nothing to
     send), `Reject` when its copy is in the dead-letter queue, and `Retry` otherwise. The first two
-    may be acknowledged, the last never. `retention` is the queue's, and may change.
+    may be acknowledged, the last never. `retention` is the queue's, in seconds; pull mode updates
+    it later through `handler.retention`.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Handler:
         return await self._in_flight.join(message, self._work, self._clock())
 
     async def handle_exclusive(self, message: Message) -> Outcome:
-        """The same for a source that delivers a message to one caller at a time, as leases do."""
+        """The same for pull mode: the lease ensures that no second delivery has to be joined."""
         reject = self._dead_letters.recent(message.message_id)
         if reject is not None:
             return reject
@@ -120,11 +121,13 @@ class Handler:
         self._observe(Received(message))
         if self._payloads is None or not self._payloads.may_be_pointer(message):
             return await self._process(item, self._decode(message), start)
-        async with self._payloads.opened(message) as whole:
-            decoded = self._decode(whole) if isinstance(whole, Message) else whole
+        async with self._payloads.opened(message) as with_payload:
+            decoded = (
+                self._decode(with_payload) if isinstance(with_payload, Message) else with_payload
+            )
             if isinstance(decoded, Decoded):
                 return await self._process(item, decoded, start)
-        del whole  # a rejected message may be held for long: free its payload
+        del with_payload  # a rejected message may be held for long: free its payload
         return await self._process(item, decoded, start)
 
     async def _process(
@@ -137,16 +140,16 @@ class Handler:
                 self._handled(message, decoded, start)
                 return decoded
             decoded = Reject("expiring", decoded.reason)
-        seen_all = message in self._history
+        seen_all = self._history.has_seen_all(message)
         if isinstance(decoded, Reject):
-            reject = decoded if seen_all else maybe_sent(decoded)
+            reject = decoded if seen_all else flag_may_have_run(decoded)
             outcome: Outcome = await self._dead_letter(item, reject, None)
             self._handled(message, outcome, start)
             return outcome
         results = await self._deliver(item, decoded.events)
         if not seen_all:
-            results = [maybe_sent(result) for result in results]
-            rejects = tuple((index, maybe_sent(reject)) for index, reject in decoded.rejects)
+            results = [flag_may_have_run(result) for result in results]
+            rejects = tuple((index, flag_may_have_run(reject)) for index, reject in decoded.rejects)
             decoded = msgspec.structs.replace(decoded, rejects=rejects)
         outcome = await self._conclude(item, decoded, results)
         self._handled(message, outcome, start, decoded, results)
@@ -158,8 +161,8 @@ class Handler:
         try:
             await item.unless_expired(self._submit(events, results))
         finally:
-            if any(map(self._maybe_ran, events, results)):
-                self._history.forget(item.message)
+            if any(map(self._may_have_run, events, results)):
+                self._history.mark_may_have_run(item.message)
             if len(events) > 1:
                 self._delivered.record(events, results)
         late = self.retention.expiring(item.message)
@@ -170,7 +173,7 @@ class Handler:
             for event, result in zip(events, results, strict=True)
         ]
 
-    def _maybe_ran(self, event: Event, result: Outcome | None) -> bool:
+    def _may_have_run(self, event: Event, result: Outcome | None) -> bool:
         return isinstance(result, Delivered) or self._forward.may_have_run(event.id)
 
     async def _submit(self, events: Sequence[Event], results: list[Outcome | None]) -> None:

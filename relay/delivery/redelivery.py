@@ -52,11 +52,12 @@ class RedeliveryHistory:
         else:
             self._seen.forget(message.message_id)
 
-    def forget(self, message: Message) -> None:
-        """Forget it because some of it has run, which a later delivery cannot know by itself."""
+    def mark_may_have_run(self, message: Message) -> None:
+        """Treat later deliveries as if another process may have sent the message's events."""
         self._seen.forget(message.message_id)
 
-    def __contains__(self, message: Message) -> bool:
+    def has_seen_all(self, message: Message) -> bool:
+        """Whether this process has seen every receive of the message, up to this one."""
         return self._count(message) == message.receive_count
 
     def _count(self, message: Message) -> int:
@@ -64,11 +65,11 @@ class RedeliveryHistory:
 
 
 @overload
-def maybe_sent(outcome: Reject) -> Reject: ...
+def flag_may_have_run(outcome: Reject) -> Reject: ...
 @overload
-def maybe_sent(outcome: Outcome) -> Outcome: ...
-def maybe_sent(outcome: Outcome) -> Outcome:
-    """The outcome of an event that another process may have sent before."""
+def flag_may_have_run(outcome: Outcome) -> Outcome: ...
+def flag_may_have_run(outcome: Outcome) -> Outcome:
+    """The outcome of an event that another process may have sent; some codes rule that out."""
     if isinstance(outcome, Reject) and outcome.code in INCONCLUSIVE:
         return replace(outcome, may_have_run=True)
     return outcome

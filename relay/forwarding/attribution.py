@@ -17,7 +17,7 @@ from relay.model.event import Event
 from relay.model.lru import LruCache
 from relay.model.outcome import Delivered, Outcome, Reject
 
-MAX_UNKNOWN_ENDS = 50_000
+MAX_MAY_HAVE_RUN = 50_000
 """Events whose last attempt had an unknown end. A forgotten one only loses its `may_have_run`."""
 
 
@@ -46,7 +46,7 @@ class FailureAttribution:
         self._clock = clock
         self._hint_trust = HintTrust()
         self._evidence = Evidence()
-        self._unknown_ends: LruCache[None] = LruCache(MAX_UNKNOWN_ENDS)
+        self._may_have_run: LruCache[None] = LruCache(MAX_MAY_HAVE_RUN)
         self._on_wire: Counter[str] = Counter()
         self.last_error: str | None = None
 
@@ -56,7 +56,7 @@ class FailureAttribution:
         True while an attempt with it is on the wire, and after one that had an unknown end or a
         success that no caller received, until a caller receives a success.
         """
-        return event_id in self._unknown_ends or event_id in self._on_wire
+        return event_id in self._may_have_run or event_id in self._on_wire
 
     @contextlib.contextmanager
     def sending(self, batch: Sequence[PendingEvent]) -> Iterator[None]:
@@ -74,11 +74,11 @@ class FailureAttribution:
     def outcome_returned(self, event: Event, outcome: Outcome) -> None:
         """A caller received this outcome; one that was cancelled meanwhile receives none."""
         if isinstance(outcome, Delivered):
-            self._unknown_ends.forget(event.id)
+            self._may_have_run.forget(event.id)
 
     def aborted(self, permit: Permit, batch: Sequence[PendingEvent]) -> None:
         """The attempt was cancelled or failed on our side: its end is unknown."""
-        self._mark_unknown(pending.event for pending in batch)
+        self._mark_may_have_run(pending.event for pending in batch)
         self._breaker.release(permit)
 
     def answered(
@@ -100,7 +100,7 @@ class FailureAttribution:
             return self.unavailable(permit, batch, Unavailable(error.reason))
         self.last_error = error.reason
         if not error.not_accepted:
-            self._mark_unknown(pending.event for pending in batch[: error.suspect])
+            self._mark_may_have_run(pending.event for pending in batch[: error.suspect])
         return list(self._hint_trust.regroup(batch, error.suspect))
 
     def unavailable(
@@ -109,7 +109,7 @@ class FailureAttribution:
         """No event got an outcome of its own."""
         self.last_error = error.reason
         if not error.not_accepted:
-            self._mark_unknown(pending.event for pending in batch)
+            self._mark_may_have_run(pending.event for pending in batch)
         again: list[Step] = [TryAgain(pending.batch_limit) for pending in batch]
         if not self._breaker.current(permit):
             return again
@@ -147,7 +147,7 @@ class FailureAttribution:
 
     def _record_outcome(self, event: Event, outcome: Outcome) -> Outcome:
         if isinstance(outcome, Delivered):
-            self._unknown_ends.put(event.id, None)
+            self._may_have_run.put(event.id, None)
             self._suspects.clear(event.id)
         elif isinstance(outcome, Reject):
             self._suspects.clear(event.id)
@@ -156,12 +156,12 @@ class FailureAttribution:
             )
         else:
             # It was accepted and not seen stored, or its own request got no answer.
-            self._unknown_ends.put(event.id, None)
+            self._may_have_run.put(event.id, None)
         return outcome
 
-    def _mark_unknown(self, events: Iterable[Event]) -> None:
+    def _mark_may_have_run(self, events: Iterable[Event]) -> None:
         for event in events:
-            self._unknown_ends.put(event.id, None)
+            self._may_have_run.put(event.id, None)
 
 
 class HintTrust:

@@ -25,7 +25,7 @@ class Attempt:
     Attributes:
         subject: identifies the event in the ledger.
         first_at: when the destination may first have accepted it; None while it cannot have.
-        uncertain: whether an attempt had an unknown end.
+        may_have_run: whether an attempt had an unknown end.
         recorded: whether the ledger has a `sending` entry that this relay may withdraw.
         may_record: whether a look-up showed that a new entry overwrites no earlier one.
     """
@@ -34,17 +34,17 @@ class Attempt:
         "_deadline",
         "_memory",
         "first_at",
+        "may_have_run",
         "may_record",
         "recorded",
         "subject",
-        "uncertain",
     )
 
     def __init__(self, subject: Subject, entries: EventEntries | None, memory: float = 0.0) -> None:
         sending = entries.sending if entries is not None else None
         self.subject = subject
         self.first_at = sending.at if sending is not None else None
-        self.uncertain = sending is not None
+        self.may_have_run = sending is not None
         self.recorded = False
         self.may_record = entries is not None
         self._memory = memory or math.inf
@@ -60,9 +60,9 @@ class Attempt:
         """Set the timeout of the wait, which the first unknown end schedules; None after it."""
         self._deadline = deadline
 
-    def mark_uncertain(self, now: float) -> None:
+    def mark_may_have_run(self, now: float) -> None:
         """Record that an attempt had an unknown end."""
-        self.uncertain = True
+        self.may_have_run = True
         left = self.time_left(now)
         if left is not None and self._deadline is not None and self._deadline.when() is None:
             self._deadline.reschedule(asyncio.get_running_loop().time() + left)
@@ -135,7 +135,7 @@ class RecordingDestination:
             await self._failed(attempts, not_accepted=error.not_accepted)
             raise
         except BaseException:
-            self._mark_uncertain(attempts)
+            self._mark_may_have_run(attempts)
             raise
         await asyncio.gather(*map(self._end, attempts, outcomes))
         return outcomes
@@ -161,7 +161,7 @@ class RecordingDestination:
         if not_accepted:
             await asyncio.gather(*(self._clear(attempt) for attempt in attempts))
         else:
-            self._mark_uncertain(attempts)
+            self._mark_may_have_run(attempts)
 
     async def _end(self, attempt: Attempt, outcome: Outcome) -> None:
         if isinstance(outcome, Delivered):
@@ -169,17 +169,17 @@ class RecordingDestination:
         elif isinstance(outcome, Reject) and not outcome.may_have_run:
             await self._clear(attempt)
         else:
-            self._mark_uncertain([attempt])
+            self._mark_may_have_run([attempt])
 
     async def _clear(self, attempt: Attempt) -> None:
-        if attempt.uncertain:
+        if attempt.may_have_run:
             return
         recorded = attempt.recorded
         attempt.clear()
         if recorded:
             await self._entries.withdraw(attempt.subject)
 
-    def _mark_uncertain(self, attempts: Iterable[Attempt]) -> None:
+    def _mark_may_have_run(self, attempts: Iterable[Attempt]) -> None:
         now = self._clock()
         for attempt in attempts:
-            attempt.mark_uncertain(now)
+            attempt.mark_may_have_run(now)

@@ -18,7 +18,7 @@ from relay.model.facts import Fact, Handled, IdReused, LedgerFailed, Observe, ig
 from relay.model.lru import LruCache
 from relay.model.outcome import Delivered, Outcome, Reject
 
-MAX_UNCERTAIN = 50_000
+MAX_MAY_HAVE_RUN = 50_000
 """Events that the destination may have accepted. A forgotten one loses that mark, nothing else."""
 
 MAX_PENDING_DEAD_LETTERS = 1_000
@@ -60,7 +60,7 @@ class Ledger:
         self._memory = memory
         self._observe = observe
         self._clock = clock
-        self._uncertain: LruCache[None] = LruCache(MAX_UNCERTAIN)
+        self._may_have_run: LruCache[None] = LruCache(MAX_MAY_HAVE_RUN)
         self._pending: set[asyncio.Task[bool]] = set()
 
     async def submit(self, event: Event) -> Outcome:
@@ -75,7 +75,7 @@ class Ledger:
 
     def may_have_run(self, event_id: str) -> bool:
         """Whether the destination may have the event although no success was seen."""
-        return event_id in self._uncertain or self._forward.may_have_run(event_id)
+        return event_id in self._may_have_run or self._forward.may_have_run(event_id)
 
     def observe(self, fact: Fact) -> None:
         """Record the rejected events of a message that was dead-lettered."""
@@ -91,7 +91,7 @@ class Ledger:
     async def _send(self, event: Event, attempt: Attempt) -> Outcome:
         left = attempt.time_left(self._clock())
         if left is not None and left <= 0:
-            self._uncertain.put(event.id, None)
+            self._may_have_run.put(event.id, None)
             return _ambiguous(attempt)
         deadline = asyncio.timeout(left)
         outcome: Outcome | None = None
@@ -107,15 +107,15 @@ class Ledger:
         finally:
             attempt.set_deadline(None)
             self._remember(event, attempt, outcome)
-        if isinstance(outcome, Reject) and attempt.uncertain:
+        if isinstance(outcome, Reject) and attempt.may_have_run:
             return replace(outcome, may_have_run=True)
         return outcome
 
     def _remember(self, event: Event, attempt: Attempt, outcome: Outcome | None) -> None:
         if isinstance(outcome, Delivered):
-            self._uncertain.forget(event.id)
+            self._may_have_run.forget(event.id)
         elif attempt.first_at is not None:
-            self._uncertain.put(event.id, None)
+            self._may_have_run.put(event.id, None)
 
     def _compare(self, event: Event, subject: Subject, entries: EventEntries) -> None:
         both = (entries.delivered, entries.sending)
