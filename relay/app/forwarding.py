@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from relay.app.destinations import open_orchestrator
+from relay.app.destinations import open_single_event_destination
 from relay.app.destinations.connections import RegisterSecret, ignore_secret
 from relay.app.destinations.inngest import open_inngest
 from relay.app.destinations.traits import traits_of
@@ -133,7 +133,7 @@ async def _open(
     if name == "inngest":
         opened = await stack.enter_async_context(open_inngest(settings, register_secret))
         return opened.destination, opened.refresh
-    opening = open_orchestrator(
+    opening = open_single_event_destination(
         name, settings, session, lambda event: observe(IdReused(event)), register_secret
     )
     return await stack.enter_async_context(opening)

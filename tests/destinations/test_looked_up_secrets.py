@@ -9,7 +9,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 
-from relay.app.destinations import open_orchestrator
+from relay.app.destinations import open_single_event_destination
 from relay.app.destinations.inngest import open_inngest
 from relay.aws.session import SharedSession
 from relay.model.destination import Unavailable
@@ -44,7 +44,9 @@ async def test_an_unavailable_secret_store_is_an_outage_and_no_halt() -> None:
     hook = load({"RELAY_DESTINATION": "webhook", "RELAY_WEBHOOK_URL_SECRET": "prod/hook"})
     inngest = load({"RELAY_INNGEST_EVENT_KEY_SECRET": "prod/key", "RELAY_CONFIRM": "off"})
     async with AsyncExitStack() as stack:
-        opening = open_orchestrator("webhook", hook.settings, SharedSession(stack), print, print)
+        opening = open_single_event_destination(
+            "webhook", hook.settings, SharedSession(stack), print, print
+        )
         first, _ = await stack.enter_async_context(opening)
         second = await stack.enter_async_context(open_inngest(inngest.settings, print))
         for destination in (first, second.destination):
@@ -68,7 +70,7 @@ async def test_a_missing_url_secret_halts_and_a_changed_one_is_used(
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(listening(http(200)))
         second = await stack.enter_async_context(listening(http(200)))
-        opening = open_orchestrator(
+        opening = open_single_event_destination(
             "webhook", loaded.settings, SharedSession(stack), print, registered.append
         )
         destination, refresh = await stack.enter_async_context(opening)

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 @contextlib.asynccontextmanager
-async def open_orchestrator(
+async def open_single_event_destination(
     name: str,
     settings: Settings,
     session: SharedSession,

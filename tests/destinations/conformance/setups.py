@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from relay.app.destinations import open_orchestrator
+from relay.app.destinations import open_single_event_destination
 from relay.app.destinations.traits import traits_of
 from relay.aws.session import SharedSession
 from relay.destinations.inngest.event_api import Inngest
@@ -110,7 +110,7 @@ async def opened(
     loaded = load(environ)
     assert loaded.errors == ()
     session = SharedSession(stack)
-    opening = open_orchestrator(name, loaded.settings, session, on_conflict)
+    opening = open_single_event_destination(name, loaded.settings, session, on_conflict)
     destination, _ = await stack.enter_async_context(opening)
     assert destination.traits == traits_of(loaded.settings, name)
     return destination, destination.traits
