@@ -40,7 +40,7 @@ HALT = Backoff(30.0, 45.0)
 class Permit:
     """Permission to send one request. Its result is ignored once the circuit has changed."""
 
-    generation: int
+    epoch: int
     probe: bool = False
 
 
@@ -49,8 +49,8 @@ class Breaker:
 
     It is `open` during an outage and `halted` when a person has to correct a setting. Both states
     are probed, and any well-formed answer to a probe closes the circuit. While a probe is due or
-    running, an outage is `half-open`. Each change starts a new generation, and results for permits
-    of an older generation are ignored. A cancelled request is neither a success nor a failure:
+    running, an outage is `half-open`. Each change starts a new epoch, and results for permits
+    of an older epoch are ignored. A cancelled request is neither a success nor a failure:
     call `release` for it.
 
     Args:
@@ -72,7 +72,7 @@ class Breaker:
         self._halt = halt
         self._clock = clock
         self._random = random
-        self._generation = 0
+        self._epoch = 0
         self._failures = 0
         self._probing = False
         self._probe_at = 0.0
@@ -140,13 +140,13 @@ class Breaker:
         if not self.admits:
             raise RuntimeError(f"the circuit is {self.state} and admits no request")
         if self.closed:
-            return Permit(self._generation)
+            return Permit(self._epoch)
         self._probing = True
-        return Permit(self._generation, probe=True)
+        return Permit(self._epoch, probe=True)
 
     def current(self, permit: Permit) -> bool:
         """Whether the circuit is unchanged since the permit was given."""
-        return permit.generation == self._generation
+        return permit.epoch == self._epoch
 
     def answered(self, permit: Permit) -> bool:
         """Record a well-formed answer, whatever it says. Returns whether it counts."""
@@ -183,7 +183,7 @@ class Breaker:
             self._probing = False
 
     def _change(self, reason: str, setting: str | None, *, moved: bool) -> None:
-        self._generation += 1
+        self._epoch += 1
         self._probing = False
         self._reason, self._setting = reason, setting
         if moved:
