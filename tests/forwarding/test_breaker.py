@@ -1,4 +1,4 @@
-"""The circuit breaker: one probe at a time, and results of an older generation are ignored."""
+"""The circuit breaker: one probe at a time, and results of an older epoch are ignored."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_each_failed_probe_waits_longer_up_to_a_cap() -> None:
     assert breaker.seconds == sum(waits)
 
 
-def test_an_answer_of_an_older_generation_is_ignored() -> None:
+def test_an_answer_of_an_older_epoch_is_ignored() -> None:
     clock = Clock()
     breaker = Breaker(clock=clock)
     before = breaker.admit()
