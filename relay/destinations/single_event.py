@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal, Protocol, TypeAlias
 
-from relay.model.destination import Limits, Refused, Unavailable
+from relay.model.destination import BatchRefused, Limits, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.model.traits import Traits
@@ -145,7 +145,7 @@ def _too_large(name: str, size: int, most: int) -> Reject:
 def _outcomes(results: Sequence[Outcome | BaseException]) -> list[Outcome]:
     """The outcomes if any event got one; the others are retried. Else the first failure."""
     for result in results:
-        if isinstance(result, BaseException) and not isinstance(result, Unavailable | Refused):
+        if isinstance(result, BaseException) and not isinstance(result, Unavailable | BatchRefused):
             raise result
     failures = [result for result in results if isinstance(result, Unavailable)]
     if len(failures) == len(results):

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from relay.forwarding.circuit_breaker import Breaker, Permit
 from relay.forwarding.lanes import FailedAlone, PendingEvent, Ramp, Step, TryAgain
 from relay.forwarding.suspects import Evidence, Suspects, WaitEnd, WitnessWaits
-from relay.model.destination import Refused, Unavailable
+from relay.model.destination import BatchRefused, Unavailable
 from relay.model.event import Event
 from relay.model.lru import LruCache
 from relay.model.outcome import Delivered, Outcome, Reject
@@ -94,7 +94,9 @@ class FailureAttribution:
             self._hint_trust.record(accepted=isinstance(outcomes[0], Delivered))
         return [self._record_outcome(p.event, o) for p, o in zip(batch, outcomes, strict=True)]
 
-    def refused(self, permit: Permit, batch: Sequence[PendingEvent], error: Refused) -> list[Step]:
+    def refused(
+        self, permit: Permit, batch: Sequence[PendingEvent], error: BatchRefused
+    ) -> list[Step]:
         """One of several events made the request fail. It says nothing about the destination."""
         if len(batch) == 1:
             return self.unavailable(permit, batch, Unavailable(error.reason))

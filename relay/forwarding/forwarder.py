@@ -14,7 +14,7 @@ from relay.forwarding.batcher import WrongCount
 from relay.forwarding.circuit_breaker import Backoff, Breaker, Permit
 from relay.forwarding.lanes import FailedAlone, Lanes, PendingEvent, Ramp, Step, TryAgain
 from relay.forwarding.suspects import Suspects, WaitEnd, WitnessWaits
-from relay.model.destination import Destination, Refused, Unavailable
+from relay.model.destination import BatchRefused, Destination, Unavailable
 from relay.model.event import Event
 from relay.model.facts import Forwarded, Observe, ignore
 from relay.model.outcome import Outcome, Reject, Retry
@@ -200,7 +200,7 @@ class Forwarder:
                 outcomes = await self._send(batch)
         except Unavailable as error:
             return self._attribution.unavailable(permit, batch, error)
-        except Refused as error:
+        except BatchRefused as error:
             return self._attribution.refused(permit, batch, error)
         except BaseException:
             self._attribution.aborted(permit, batch)
@@ -218,7 +218,7 @@ class Forwarder:
             if len(outcomes) != len(events):
                 raise WrongCount(f"{len(outcomes)} outcomes for {len(events)} events")
             error = ""
-        except (Unavailable, Refused) as failure:
+        except (Unavailable, BatchRefused) as failure:
             error = failure.reason
             raise
         finally:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from relay.forwarding.adaptive_limit import AdaptiveLimit
-from relay.model.destination import Destination, Limits, Refused, Unavailable
+from relay.model.destination import BatchRefused, Destination, Limits, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Outcome
 
@@ -122,7 +122,7 @@ class PacedDestination:
 
         Raises:
             Unavailable: the destination's, or unsent because the destination failed meanwhile.
-            Refused: the destination's.
+            BatchRefused: the destination's.
         """
         await self._acquire_slot()
         try:
@@ -173,7 +173,7 @@ class PacedDestination:
             self._record(start, overloaded=error.setting is None)
             self._fail_waiting(error)
             raise
-        except Refused:
+        except BatchRefused:
             self._record(start, overloaded=False)
             raise
         self._record(start, overloaded=False)

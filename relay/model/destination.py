@@ -41,7 +41,7 @@ class Unavailable(Exception):
         self.not_accepted = not_accepted
 
 
-class Refused(Exception):
+class BatchRefused(Exception):
     """The destination refused a request of several events because of one of them or of their size.
 
     `suspect` is the position of the event that the answer points at, or None. It is a hint, not
@@ -87,6 +87,6 @@ class Destination(Protocol):
 
         Raises:
             Unavailable: no event is known to be accepted. Any may be, unless `not_accepted`.
-            Refused: the request failed because of one of its events, or of their size.
+            BatchRefused: the request failed because of one of its events, or of their size.
         """
         ...

@@ -17,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from relay.model.destination import Destination, Limits, Refused, Unavailable
+from relay.model.destination import BatchRefused, Destination, Limits, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome
 from relay.model.trace_context import common_traceparent, current_traceparent
@@ -87,7 +87,7 @@ class SpanDestination:
             token = current_traceparent.set(_traceparent(span.get_span_context()))
             try:
                 outcomes = await self._destination.send(events)
-            except (Unavailable, Refused) as error:
+            except (Unavailable, BatchRefused) as error:
                 span.set_status(trace.StatusCode.ERROR, error.reason)
                 raise
             finally:

@@ -14,7 +14,7 @@ from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import Rules, decode
 from relay.forwarding import Forwarder
-from relay.model.destination import Limits, Refused, Unavailable
+from relay.model.destination import BatchRefused, Limits, Unavailable
 from relay.model.event import Event
 from relay.model.message import Message
 from relay.model.origin import ATTRIBUTE, Origin, unpack
@@ -51,7 +51,7 @@ class FlakyDestination:
         if state == "lost":
             raise Unavailable("no answer")
         if offenders and len(events) > 1:
-            raise Refused("bad", suspect=self._random.choice([offenders[0], None]))
+            raise BatchRefused("bad", suspect=self._random.choice([offenders[0], None]))
         return [Reject("bad", "bad")] if offenders else [Delivered(one) for one in ids]
 
 

@@ -8,7 +8,7 @@ from email.utils import formatdate
 import pytest
 
 from relay.destinations.inngest.event_api import Inngest
-from relay.model.destination import Limits, Refused, Unavailable
+from relay.model.destination import BatchRefused, Limits, Unavailable
 from relay.model.outcome import Delivered, Reject
 from tests.destinations.inngest_wire import (
     EVENT_KEY,
@@ -104,9 +104,9 @@ async def test_a_retry_after_is_returned(status: int, value: str) -> None:
     assert (await fails(http(status, Retry_After=value))).after == 90
 
 
-async def refused(answer: bytes, count: int = 3) -> Refused:
+async def refused(answer: bytes, count: int = 3) -> BatchRefused:
     async with listening(answer) as wire, destination(wire) as inngest:
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(BatchRefused) as caught:
             await inngest.send(events(count))
     return caught.value
 

@@ -10,7 +10,7 @@ import pytest
 
 from relay.destinations.inngest.event_api import Inngest
 from relay.destinations.redaction import LOGGERS, Redaction
-from relay.model.destination import Refused, Unavailable
+from relay.model.destination import BatchRefused, Unavailable
 from relay.model.event import Event
 from tests.destinations.wire import api, http, listening
 
@@ -51,7 +51,7 @@ async def test_a_key_echoed_by_the_server_is_not_shown(
     async with listening(answer) as wire, Inngest(wire.url, key) as inngest:
         try:
             await inngest.send(EVENTS)
-        except (Unavailable, Refused) as error:
+        except (Unavailable, BatchRefused) as error:
             shown = repr(error) + error.reason + "".join(traceback.format_exception(error))
         shown += repr(inngest) + repr(vars(inngest)["_redaction"])
     shown += everything.text + "".join(record.getMessage() for record in everything.records)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from relay.model.destination import Refused
+from relay.model.destination import BatchRefused
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Reject
 from tests.forwarding.scripted import LATENCY, Scripted
@@ -42,4 +42,4 @@ class Strict(Scripted):
         self.stored.update(e.id for e in events[:bad_index])
         if len(events) == 1:
             return [Reject("refused_by_destination", "event name is empty")]
-        raise Refused("event name is empty", suspect=self.hint(events, bad_index))
+        raise BatchRefused("event name is empty", suspect=self.hint(events, bad_index))

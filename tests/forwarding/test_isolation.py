@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.model.destination import Limits, Refused
+from relay.model.destination import BatchRefused, Limits
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Reject
 from tests.forwarding.scripted import LATENCY, Relay, Scripted, bad_gateway, event
@@ -78,7 +78,7 @@ def test_an_event_said_to_be_stored_by_a_failed_request_is_sent_again() -> None:
         async def forgetful(events: Sequence[Event]) -> Sequence[Outcome]:
             try:
                 return await destination.refuse(events)
-            except Refused as error:
+            except BatchRefused as error:
                 claimed.update(e.id for e in events[: error.suspect])
                 destination.stored.clear()
                 raise
@@ -99,11 +99,11 @@ def test_a_request_that_is_too_large_is_split_and_an_event_too_large_is_rejected
         async def small_requests_only(events: Sequence[Event]) -> Sequence[Outcome]:
             await asyncio.sleep(LATENCY)
             if len(events) > 6:
-                raise Refused("413", not_accepted=True)
+                raise BatchRefused("413", not_accepted=True)
             if any(e.id == "e-11" for e in events):
                 if len(events) == 1:
                     return [Reject("too_large_for_destination", "413")]
-                raise Refused("413", not_accepted=True)
+                raise BatchRefused("413", not_accepted=True)
             return [Delivered() for _ in events]
 
         destination.answer = small_requests_only
@@ -120,7 +120,7 @@ def test_a_refusal_of_a_single_event_counts_as_no_answer() -> None:
         destination = Scripted()
 
         async def confused(events: Sequence[Event]) -> Sequence[Outcome]:
-            raise Refused("one of one", suspect=0)
+            raise BatchRefused("one of one", suspect=0)
 
         destination.answer = confused
         relay = Relay(destination)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from relay.delivery.ledger.entries import EventEntries, LedgerEntries
 from relay.delivery.ledger.table import Subject
-from relay.model.destination import Destination, Limits, Refused, Unavailable
+from relay.model.destination import BatchRefused, Destination, Limits, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Reject
 
@@ -131,7 +131,7 @@ class RecordingDestination:
         await self._begin(attempts)
         try:
             outcomes = await self._destination.send(events)
-        except (Unavailable, Refused) as error:
+        except (Unavailable, BatchRefused) as error:
             await self._failed(attempts, not_accepted=error.not_accepted)
             raise
         except BaseException:

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any
 
 from relay.destinations.http_errors import retry_after
-from relay.model.destination import Refused, Unavailable
+from relay.model.destination import BatchRefused, Unavailable
 from relay.model.outcome import Delivered, Outcome, Reject
 
 URL = "RELAY_INNGEST_URL"
@@ -73,7 +73,7 @@ def interpret(answer: Answer, count: int, now: float) -> Sequence[Outcome]:
 
     Raises:
         Unavailable: the answer does not prove an outcome for these events.
-        Refused: one of several events, or their total size, is at fault.
+        BatchRefused: one of several events, or their total size, is at fault.
     """
     after = retry_after(answer.headers.get("retry-after"), now)
     match answer.status:
@@ -107,7 +107,7 @@ def _bad_request(answer: Answer, count: int, after: float | None) -> list[Outcom
         # A proxy's 400, such as for plain HTTP on a TLS port, has no body of the API.
         raise Unavailable("400 that is not the event API's", setting=URL, after=after)
     if count > 1:
-        raise Refused(f"400: {error}", suspect=_suspect(answer.fields.get("ids"), count))
+        raise BatchRefused(f"400: {error}", suspect=_suspect(answer.fields.get("ids"), count))
     if _TOO_LARGE.search(error):
         return [Reject(TOO_LARGE, f"Inngest refuses the event for its size: {error}")]
     if _INVALID.search(error):
@@ -125,7 +125,7 @@ def _suspect(ids: Any, count: int) -> int | None:
 
 def _too_large(answer: Answer, count: int) -> list[Outcome]:
     if count > 1:
-        raise Refused("413: the request is too large", not_accepted=True)
+        raise BatchRefused("413: the request is too large", not_accepted=True)
     detail = f": {answer.error}" if answer.error else ""
     return [Reject(TOO_LARGE, f"the event alone is too large for an Inngest request{detail}")]
 

@@ -91,7 +91,7 @@ class ConfirmedInngest:
 
         Raises:
             Unavailable: the destination's, or the events cannot be read back.
-            Refused: the destination's.
+            BatchRefused: the destination's.
         """
         start = self._clock()
         try:

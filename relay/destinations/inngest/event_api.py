@@ -116,7 +116,7 @@ class Inngest:
 
         Raises:
             Unavailable: there is no proof that the server accepted them; see `answers`.
-            Refused: the server points at one of several events, or they are too large together.
+            BatchRefused: the server points at one of several events, or together they are too large.
         """
         key = (await self._key()).strip()
         if not key:

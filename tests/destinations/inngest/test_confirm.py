@@ -11,7 +11,7 @@ from relay.destinations.inngest.read_back import ReadBack
 from relay.forwarding import Forwarder
 from relay.forwarding.circuit_breaker import Backoff, Breaker
 from relay.local.inngest import Fault, Function, InngestServer, Lags, Rule
-from relay.model.destination import Refused, Unavailable
+from relay.model.destination import BatchRefused, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Retry
 from tests.destinations.inngest.rig import Keys, confirmed, event, events, lookups, posts
@@ -123,7 +123,7 @@ async def test_events_that_cannot_have_been_accepted_are_not_searched() -> None:
 async def test_a_refusal_of_one_of_several_events_is_raised() -> None:
     async with InngestServer() as server, confirmed(server.url) as destination:
         server.script.add(Rule(fault=Fault(accept=2, status=400, error="event name is empty")))
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(BatchRefused) as caught:
             await destination.send(events(5))
         assert caught.value.suspect == 2
 
