@@ -11,7 +11,7 @@ from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
 from relay.model.message import Message
 
-EXPIRING = 0.9
+EXPIRING_SHARE = 0.9
 """The share of the queue's retention after which a message is dead-lettered instead of waiting."""
 
 REFRESH_EVERY = 3_600.0
@@ -37,7 +37,7 @@ class Retention:
         """Whether the last tenth of its retention has begun; False if its age is unknown."""
         if self.seconds is None or message.sent_or_received_at is None:
             return False
-        return self._clock() - message.sent_or_received_at >= EXPIRING * self.seconds
+        return self._clock() - message.sent_or_received_at >= EXPIRING_SHARE * self.seconds
 
 
 async def refresh_retention(

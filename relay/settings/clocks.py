@@ -49,9 +49,6 @@ DLQ_RETENTION = 14 * DAY
 DRAIN_DEADLINE = 25.0
 """Below the 30 s after which container platforms kill a container that was asked to stop."""
 
-EXPIRING_SHARE = 0.9
-"""The share of the queue's retention after which a message is dead-lettered as expiring."""
-
 SHORTEST_HOLD = 120.0
 """With a shorter hold an expiring message could not be dead-lettered in time: it gets a minute for
 an attempt first, and messages in flight are checked twice a minute."""

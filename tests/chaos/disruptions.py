@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from typing import TypeAlias
 
+from relay.delivery.retention import EXPIRING_SHARE
 from relay.local.inngest import Fault, Rule
 from relay.local.sqs.faults import Fault as SqsFault
-from relay.settings.clocks import EXPIRING_SHARE, QUEUE_RETENTION
+from relay.settings.clocks import QUEUE_RETENTION
 from tests.chaos.dynamodb import TableState
 from tests.chaos.environment import VISIBILITY, Environment
 from tests.chaos.proxy import Damage, Exchange, Phase

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from relay.delivery.retention import EXPIRING_SHARE
 from relay.local.demo import samples
 from relay.local.inngest import Fault, Rule
-from relay.settings.clocks import EXPIRING_SHARE, QUEUE_RETENTION
+from relay.settings.clocks import QUEUE_RETENTION
 from tests.chaos.accelerated_clock import AcceleratedClock
 from tests.chaos.environment import MODES, Environment, Mode, environment
 from tests.chaos.processes import ForkServer, Relay

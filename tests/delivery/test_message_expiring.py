@@ -8,7 +8,7 @@ import pytest
 
 from relay.delivery.handler import GRACE
 from relay.delivery.reject_guard import MIN_REJECTS
-from relay.delivery.retention import EXPIRING
+from relay.delivery.retention import EXPIRING_SHARE
 from relay.model.outcome import Delivered, Reject, Retry
 from tests.delivery.handler_rig import DAY, NOW, HandlerRig, event, message, origin, turns
 
@@ -19,7 +19,7 @@ async def test_a_wait_ends_before_the_queue_deletes_the_message(ambiguous: bool)
     if ambiguous:
         rig.forwarder.ambiguous.add("m-1")
     task = asyncio.create_task(
-        rig.handler.handle(message(event(), sent_at=NOW - 10 * DAY * EXPIRING + 100))
+        rig.handler.handle(message(event(), sent_at=NOW - 10 * DAY * EXPIRING_SHARE + 100))
     )
     await turns()
     rig.handler.expire()

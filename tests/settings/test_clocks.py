@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from relay.delivery.retention import EXPIRING_SHARE
 from relay.settings import clocks
 from relay.settings.clocks import Clocks
 
@@ -52,7 +53,7 @@ def test_every_conflict_is_reported() -> None:
 
 
 def test_a_message_expires_before_an_outage_uses_up_its_receives() -> None:
-    receives = clocks.QUEUE_RETENTION * clocks.EXPIRING_SHARE
+    receives = clocks.QUEUE_RETENTION * EXPIRING_SHARE
     receives /= clocks.HOLD + clocks.ERROR_VISIBILITY_TIMEOUT
     assert receives < clocks.MAX_RECEIVE_COUNT
 

@@ -7,11 +7,12 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
+from relay.delivery.retention import EXPIRING_SHARE
 from relay.settings import clocks
 from tests.forwarding.virtual_time import run
 from tests.simulation.world import REFUSED, SILENT, Outage, World
 
-LIMIT = clocks.EXPIRING_SHARE * clocks.QUEUE_RETENTION
+LIMIT = EXPIRING_SHARE * clocks.QUEUE_RETENTION
 HOUR = 3_600.0
 MODES = pytest.mark.parametrize("push", [False, True], ids=["pull", "push"])
 
