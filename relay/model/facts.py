@@ -64,8 +64,8 @@ class DeadLettered(Struct, frozen=True, kw_only=True):
 class CircuitChanged(Struct, frozen=True, kw_only=True):
     """The circuit breaker of the destination changed its state.
 
-    `state` is `closed`, `open`, `half-open` or `halted`; `seconds` is how long the previous state
-    lasted; `setting` is the setting to check when halted.
+    `state` is `closed`, `open` or `halted`; a probe changes nothing until it is answered. `seconds`
+    is how long the previous state lasted; `setting` is the setting to check when halted.
     """
 
     state: str

@@ -24,7 +24,7 @@ FLUSH_SECONDS = 60.0
 """Seconds between two reports. The periods of alarms are multiples of it."""
 
 CIRCUIT_STATES = {"closed": 0, "half-open": 1, "open": 2, "halted": 3}
-"""The value of `CircuitState` for each state in `relay.model.facts.CircuitChanged`."""
+"""The value of `CircuitState` for each `circuit` of `relay.forwarding.ForwarderState`."""
 
 
 class Kind(Enum):

@@ -116,7 +116,8 @@ class Inngest:
 
         Raises:
             Unavailable: there is no proof that the server accepted them; see `answers`.
-            BatchRefused: the server points at one of several events, or together they are too large.
+            BatchRefused: the server points at one of several events, or they are too large
+                together.
         """
         key = (await self._key()).strip()
         if not key:
