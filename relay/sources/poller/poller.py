@@ -35,7 +35,8 @@ POLL_MARGIN = 2.0
 """Seconds by which a long poll ends before the drain deadline."""
 
 LAST_POLL = 1.0
-"""Seconds for which a second stop waits for open polls: the messages they return would be lost."""
+"""Seconds for which a second stop waits for open polls. The messages that they return would
+otherwise stay hidden until their visibility timeout."""
 
 FLUSH = 5.0
 """Seconds after the drain deadline for the last deletes and releases."""
@@ -47,12 +48,13 @@ _log = logging.getLogger(__name__)
 class Poller:
     """Consumes one queue until it is stopped.
 
-    The handler returns each message's outcome. `Delivered` and `Reject` delete the message; a
-    handler that rejects has kept a copy, if one is wanted. `Retry` makes it visible again after its
-    seconds, or after a growing, jittered time. An exception means `Retry`. This poller handles a
-    message once at a time, but SQS may return it again at any later time: handlers must be
-    idempotent. The handler of a message that is withdrawn is cancelled. That happens when its lease
-    is lost while the gate is closed, and when a stop reaches its deadline.
+    The handler returns each message's outcome. `Delivered` and `Reject` delete the message. Before
+    it returns `Reject`, the handler must have stored any copy it needs. `Retry` makes the message
+    visible again after its seconds, or after a growing, jittered time. An exception means `Retry`.
+    This poller never handles the same message twice concurrently, but SQS may return it again at
+    any later time: handlers must be idempotent. The handler of a message that is withdrawn is
+    cancelled. That happens when its lease is lost while the gate is closed, and when a stop reaches
+    its deadline.
 
     Args:
         queue: where to receive from. On a FIFO queue a group's messages are handled in order.
@@ -62,9 +64,9 @@ class Poller:
         observe: gets a fact for everything that happens.
         clock: seconds; the clock of the leases.
         sleep: sleeps on that clock.
-        retention: the queue's, kept up to date by the poller. A message past 90 % of it unparks its
-            group, and is received although the gate is closed: losing it would be worse than the
-            wrong order or a receive too many.
+        retention: the queue's, kept up to date by the poller. A message past 90 % of it lets
+            a stopped FIFO group go on, and is received although the gate is closed: losing it would
+            be worse than the wrong order or a receive too many.
     """
 
     def __init__(
@@ -99,7 +101,7 @@ class Poller:
         )
         self._deliveries: Deliveries | None = None
         self._stopping = asyncio.Event()
-        self._hurrying = asyncio.Event()
+        self._stop_now = asyncio.Event()
 
     @property
     def status(self) -> PollerStatus:
@@ -115,7 +117,7 @@ class Poller:
     def stop(self) -> None:
         """Receive no more and finish what is in flight. A second call releases it at once."""
         if self._stopping.is_set():
-            self._hurrying.set()
+            self._stop_now.set()
         self._stopping.set()
 
     async def run(self) -> None:
@@ -140,7 +142,7 @@ class Poller:
         )
         sweep = ExpiringSweep(self._gate, self._retention.expiring)
         receiver = Receiver(
-            self._receive(visibility),
+            self._receive_call(visibility),
             capacity,
             _accept(deliveries, sweep),
             gate=sweep,
@@ -191,11 +193,11 @@ class Poller:
         await self._first_of(
             self._finished(deliveries, receiving),
             self._sleep(self._limits.drain),
-            self._hurrying.wait(),
+            self._stop_now.wait(),
         )
-        if self._hurrying.is_set():
-            # A poll that is cut off may still be given what is released now, and hide it. An open
-            # one returns it at once, and it is released again.
+        if self._stop_now.is_set():
+            # If we cancel an open receive, SQS may still hand it the messages released now and hide
+            # them. Left open, it returns them, and we release them again.
             deliveries.withdraw()
             deliveries.release()
             await self._first_of(asyncio.wait({receiving}), self._sleep(LAST_POLL))
@@ -211,10 +213,10 @@ class Poller:
         deliveries.release()
         await deliveries.wait_empty()
 
-    def _receive(self, visibility: float) -> Receive:
+    def _receive_call(self, visibility: float) -> Receive:
         # A lease counts from before the receive, so a message that arrives at the very end of a
-        # long poll must still have half of it. And a stop must not have to cut the poll off: SQS
-        # may still give it what is released just then.
+        # long poll must still have half of it. And a stop must not have to cancel the poll: SQS
+        # may still hand it the messages released just then.
         limits = self._limits
         wait = max(1.0, min(limits.wait, visibility / 2, limits.drain - POLL_MARGIN))
         return lambda most, attempt: self._queue.receive(most, wait, visibility, attempt)

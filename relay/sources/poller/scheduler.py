@@ -113,8 +113,8 @@ class GroupScheduler:
 
     Args:
         stop_on_reject: whether a dead-lettered head parks its group instead of letting it go on.
-        expiring: whether the queue will soon delete a message. That unparks its group: the order
-            is worth less than the message.
+        expiring: whether the queue will soon delete a message. That lets its stopped group go
+            on: the order is worth less than the message.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ async def test_messages_of_an_open_poll_are_released(rig: Rig) -> None:
     await answered.wait()
     poller.stop()
     poller.stop()
-    for _ in range(20):  # turns in which an open poll that is not awaited would be cut off
+    for _ in range(20):  # turns in which an open poll that is not awaited would be cancelled
         await asyncio.sleep(0)
     let_through.set()
     await until(run.done)

@@ -43,7 +43,7 @@ async def test_messages_not_finished_by_the_deadline_are_withdrawn_and_released(
 
 
 async def test_a_long_poll_ends_before_a_stop_must(rig: Rig) -> None:
-    # A poll that is cut off may still be given messages that are released just then.
+    # SQS may still hand a cancelled poll the messages that are released just then.
     waits: list[int] = []
     call = rig.queue._call
 
