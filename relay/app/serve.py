@@ -28,13 +28,13 @@ RESPONSE_GRACE = 5.0
 _log = logging.getLogger(__name__)
 
 
-async def serve(loaded: Loaded, problems: tuple[str, ...]) -> None:
+async def serve(loaded: Loaded) -> None:
     """Serve until a signal. With problems in the settings, hold every request and report them.
 
     Raises:
         OSError: the address cannot be bound.
     """
-    stop = asyncio.Event()
+    stop, problems = asyncio.Event(), loaded.problems
     with on_stop_signal(stop.set):
         async with start_telemetry(loaded.settings) as telemetry:
             if problems:
@@ -67,7 +67,7 @@ async def _serve_halted(
     """Never answer 200: a deployment with a bad setting must not lose a message."""
     for problem in problems:
         _log.error("halted: %s", problem)
-    held = _Held()
+    held = _HoldEverything()
     telemetry.state = lambda: State(
         in_flight=len(held), problem=problems[0], setting=named_setting(problems[0])
     )
@@ -90,7 +90,7 @@ async def _listening(app: PushApp, settings: Settings, telemetry: Telemetry) -> 
         yield
 
 
-class _Held:
+class _HoldEverything:
     """A handler that holds every message, for a relay with bad settings."""
 
     def __init__(self) -> None:

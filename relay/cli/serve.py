@@ -27,6 +27,6 @@ def command(*, env_file: EnvFile = None) -> None:
     for warning in loaded.warnings:
         typer.echo(f"relay: {warning}", err=True)
     try:
-        run(serve(loaded, loaded.problems))
+        run(serve(loaded))
     except CannotListen as error:
         fail(f"{error.reason}: set RELAY_HOST and PORT to an address and port that are free")
