@@ -37,8 +37,8 @@ class OpenedForwarder:
 
 
 PUSHED_ROUTES = (
-    "with several destinations in push mode, messages for one that is down are redelivered and hold"
-    " connections that the others need: give each destination a queue of its own, or use"
+    "while one of several destinations is down, its messages keep being redelivered in push mode"
+    " and occupy connections that the others need: give each destination a queue of its own, or use"
     " `relay poll`"
 )
 
@@ -110,7 +110,10 @@ def rate_for(name: str, settings: Settings) -> float | None:
 
 
 def paced(destination: Destination, name: str, settings: Settings) -> Destination:
-    """The destination with its configured rate limit and an adaptive concurrency limit."""
+    """The destination with its configured rate limit and an adaptive concurrency limit.
+
+    Inngest gets the rate limit only.
+    """
     rate = rate_for(name, settings)
     most = destination.limits.in_flight
     if rate is None and name == "inngest":

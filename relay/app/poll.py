@@ -29,7 +29,7 @@ from relay.sources.poller import Limits, Poller
 from relay.sources.poller.receive_gate import ReceiveHealth
 
 FLUSH = 2.0
-"""Seconds for the last sends to the dead-letter queue, after the poller has stopped."""
+"""Seconds for requests to the destination that are still open after the poller has stopped."""
 
 HANDLER_SHARE = 0.8
 """Of the messages in flight. The others wait, so that a free slot can go to another tenant."""
