@@ -1,4 +1,4 @@
-"""The ASGI app: reads a request, applies faults, runs the action and answers."""
+"""The ASGI app: reads a request of either protocol, applies faults, runs the action and answers."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ _Reply: TypeAlias = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 _TARGET = b"AmazonSQS."
 _JSON = (b"content-type", b"application/x-amz-json-1.0")
+_XML = (b"content-type", b"text/xml")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -71,6 +72,8 @@ class SqsApp:
 
     async def _serve(self, scope: Scope, body: bytes, receive: Receive) -> _Reply:
         caller = _caller(scope)
+        if caller.target is None:
+            return await self._serve_query(scope, body, caller, receive)
         headers = [_JSON, (b"x-amzn-requestid", str(uuid4()).encode())]
         try:
             action = _action(caller.target)
@@ -79,6 +82,25 @@ class SqsApp:
             headers.append((b"x-amzn-query-error", error.query_error.encode()))
             return error.status, headers, _encode(_described(error))
         return 200, headers, _encode(answer or {})
+
+    async def _serve_query(
+        self, scope: Scope, body: bytes, caller: _Caller, receive: Receive
+    ) -> _Reply:
+        from relay.local.sqs import query_protocol  # noqa: PLC0415 - few need botocore's model
+
+        request_id, path = str(uuid4()), scope["path"]
+        headers = [_XML, (b"x-amzn-requestid", request_id.encode())]
+        try:
+            form = query_protocol.read_form(scope["query_string"], body)
+            if "Action" not in form:
+                return 404, headers, query_protocol.UNKNOWN_OPERATION
+            action = query_protocol.read_action(form, path)
+            parameters = query_protocol.read_parameters(action, form, path)
+            answer = await self._run(action, _encode(parameters), caller, receive)
+        except SqsError as error:
+            return error.status, headers, query_protocol.encode_error(error, request_id)
+        content = query_protocol.encode_answer(action, answer, request_id)
+        return 200, headers, content
 
     async def _run(
         self, action: str, body: bytes, caller: _Caller, receive: Receive
@@ -175,8 +197,7 @@ def _caller(scope: Scope) -> _Caller:
     return _Caller(target, base_url, trace_header)
 
 
-def _action(target: bytes | None) -> str:
-    target = target or b""
+def _action(target: bytes) -> str:
     action = target.removeprefix(_TARGET).decode("latin-1")
     if target.startswith(_TARGET) and action in ACTIONS:
         return action

@@ -26,10 +26,10 @@ _KEEP_ALIVE = 75  # seconds; uvicorn's default of 5 is shorter than botocore kee
 class SqsServer:
     """A local SQS for any SDK: `async with SqsServer() as server: server.url`.
 
-    Port 0 means any free port. Every signature, and any account in a queue's URL, is accepted; the
-    URLs it returns have the host that the client used. For each request, `faults` is called first;
-    if it returns None, the script `server.faults` decides, to which tests add faults. Nothing is
-    kept on disk. Leaving closes every connection.
+    It speaks the JSON and the Query protocol. Port 0 means any free port. Every signature, and any
+    account in a queue's URL, is accepted; the URLs it returns have the host that the client used.
+    For each request, `faults` is called first; if it returns None, the script `server.faults`
+    decides, to which tests add faults. Nothing is kept on disk. Leaving closes every connection.
     """
 
     def __init__(
