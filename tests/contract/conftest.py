@@ -1,20 +1,24 @@
-"""One suite for two SQS servers: the local one must behave as an independent one does."""
+"""One suite for two SQS servers: the local one, by both protocols, and an independent one."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 from botocore.config import Config  # type: ignore[import-untyped] # it ships no types
 
 from relay.local.sqs import SqsServer
+from relay.local.sqs.errors import SqsError
+from relay.local.sqs.query_protocol import query_description
 
 REGION = "us-east-1"
 
@@ -66,12 +70,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xfail(reason=difference.kwargs["moto"], strict=True))
 
 
+Clients: TypeAlias = Callable[[str, str], Any]
+
+
 @pytest.fixture(scope="session")
-def clients() -> Callable[[str], Any]:
-    """Makes boto3 clients without retries."""
+def clients(tmp_path_factory: pytest.TempPathFactory) -> Clients:
+    """Makes boto3 clients without retries: `sqs` speaks JSON, `sqs-query` the Query protocol."""
+    models = tmp_path_factory.mktemp("models")
+    _describe_query_protocol(models)
     session = boto3.session.Session(aws_access_key_id="any", aws_secret_access_key="any")
+    session._session.get_component("data_loader").search_paths.append(str(models))
     config = Config(region_name=REGION, retries={"total_max_attempts": 1}, max_pool_connections=4)
-    return lambda url: session.client("sqs", endpoint_url=url, config=config)
+    return lambda service, url: session.client(service, endpoint_url=url, config=config)
+
+
+def _describe_query_protocol(models: Path) -> None:
+    """Give botocore the service as it was before the JSON protocol."""
+    description = query_description()
+    for name, shape in description["shapes"].items():
+        if shape.get("exception"):
+            error = SqsError(name, "")
+            shape["error"] = {"code": error.query_code, "httpStatusCode": error.status}
+    folder = models / "sqs-query" / "2012-11-05"
+    folder.mkdir(parents=True)
+    (folder / "service-2.json").write_text(json.dumps(description))
 
 
 @pytest.fixture(scope="session")
@@ -94,11 +116,12 @@ def moto_url(moto: str) -> str:
     return moto
 
 
-@pytest.fixture(scope="session", params=["embedded", "moto"])
-def sqs(request: pytest.FixtureRequest, clients: Callable[[str], Any]) -> Sqs:
+@pytest.fixture(scope="session", params=["embedded", "embedded by Query", "moto"])
+def sqs(request: pytest.FixtureRequest, clients: Clients) -> Sqs:
     """Each server in turn. Tests share the server, so each creates its own queues."""
-    url = request.getfixturevalue(f"{request.param}_url")
-    return Sqs(request.param, url, clients(url))
+    server, _, protocol = str(request.param).partition(" by ")
+    url = request.getfixturevalue(f"{server}_url")
+    return Sqs(server, url, clients("sqs-query" if protocol else "sqs", url))
 
 
 @pytest.fixture

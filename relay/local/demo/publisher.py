@@ -88,7 +88,7 @@ class Publisher:
             QueueUrl=self._queue_url, Entries=[self._entry(*item) for item in batch]
         )
         by_number = dict(batch)
-        for sent in answer["Successful"]:
+        for sent in answer.get("Successful", ()):
             self.record.add(by_number[int(sent["Id"])], sent["MessageId"])
         self.done += len(batch)
 

@@ -7,15 +7,23 @@ import asyncio
 import signal
 import sys
 
+from relay.local.sqs.account import DEFAULTS, Limits
 from relay.local.sqs.server import ACCOUNT, PORT, REGION, SqsServer
 
 
-async def serve(host: str, port: int, region: str, account: str) -> None:
+async def serve(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT; the first line on stdout is the URL."""
+    limits = Limits(purge_pause=options.purge_pause, recreate_pause=options.recreate_pause)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with SqsServer(host=host, port=port, region=region, account=account) as server:
+    async with SqsServer(
+        host=options.host,
+        port=options.port,
+        region=options.region,
+        account=options.account,
+        limits=limits,
+    ) as server:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         await stop.wait()
@@ -28,7 +36,19 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=PORT, help="0 for any free port")
     parser.add_argument("--region", default=REGION)
     parser.add_argument("--account", default=ACCOUNT)
-    asyncio.run(serve(**vars(parser.parse_args())))
+    parser.add_argument(
+        "--purge-pause",
+        type=float,
+        default=DEFAULTS.purge_pause,
+        help="seconds between two purges of a queue; 0 allows any",
+    )
+    parser.add_argument(
+        "--recreate-pause",
+        type=float,
+        default=DEFAULTS.recreate_pause,
+        help="seconds until the name of a deleted queue is free, 60 on AWS",
+    )
+    asyncio.run(serve(parser.parse_args()))
 
 
 if __name__ == "__main__":

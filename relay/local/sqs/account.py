@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from relay.local.clock import Clock
 from relay.local.sqs.attributes import QueueAttributes, allows_source
@@ -13,23 +14,40 @@ from relay.local.sqs.queue import IN_FLIGHT_LIMIT, Queue
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _NAME_LENGTH = 80
 _FIFO_SUFFIX = ".fifo"
-PURGE_PAUSE = 60.0  # seconds between two purges of one queue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Limits that a test may change. Pauses are in seconds.
+
+    `in_flight` is the most messages in flight in a queue. `purge_pause` is between two purges of a
+    queue; 0 suits a test suite that purges between its tests. `recreate_pause` is until the name
+    of a deleted queue is free, which takes 60 on AWS.
+    """
+
+    in_flight: int = IN_FLIGHT_LIMIT
+    purge_pause: float = 60.0
+    recreate_pause: float = 0.0
+
+
+DEFAULTS = Limits()
 
 
 class Account:
     """Queues by name. `url` is the server's base URL, without a trailing slash."""
 
     def __init__(
-        self, account: str, region: str, *, clock: Clock, in_flight_limit: int = IN_FLIGHT_LIMIT
+        self, account: str, region: str, *, clock: Clock, limits: Limits = DEFAULTS
     ) -> None:
         self.id, self.region, self.clock = account, region, clock
         self.url = ""
         self.queues: dict[str, Queue] = {}
-        self._in_flight_limit = in_flight_limit
+        self._limits = limits
+        self._deleted_at: dict[str, float] = {}
 
-    def url_of(self, queue: Queue) -> str:
-        """The queue's URL."""
-        return f"{self.url}/{self.id}/{queue.name}"
+    def url_of(self, queue: Queue, base_url: str | None = None) -> str:
+        """The queue's URL, under the base URL that a client uses or the server's own."""
+        return f"{base_url or self.url}/{self.id}/{queue.name}"
 
     def by_url(self, url: str) -> Queue:
         """The queue of a URL or of a bare name; host and account are ignored."""
@@ -54,14 +72,14 @@ class Account:
     def create(self, name: str, wanted: Mapping[str, str], tags: Mapping[str, str]) -> Queue:
         """Create a queue, or return the existing one if its attributes are the same.
 
-        A deleted queue's name is free at once; SQS requires a minute.
-
         Raises:
-            SqsError: QueueNameExists if its attributes differ, or for a bad name or attribute.
+            SqsError: QueueNameExists if its attributes differ, QueueDeletedRecently, or for a bad
+                name or attribute.
         """
         existing = self.queues.get(name)
         if existing is not None:
             return _same(existing, wanted)
+        self._check_deleted(name)
         fifo = wanted.get("FifoQueue", "").lower() == "true"
         _check_name(name, fifo=fifo)
         arn = f"arn:aws:sqs:{self.region}:{self.id}:{name}"
@@ -74,7 +92,7 @@ class Account:
             attributes,
             clock=self.clock,
             find=self.by_arn,
-            in_flight_limit=self._in_flight_limit,
+            in_flight_limit=self._limits.in_flight,
         )
         queue.tags.update(tags)
         self.queues[name] = queue
@@ -97,12 +115,13 @@ class Account:
     def delete(self, queue: Queue) -> None:
         """Delete a queue with its messages."""
         del self.queues[queue.name]
+        self._deleted_at[queue.name] = self.clock.time()
         queue.close()
 
     def purge(self, queue: Queue) -> None:
-        """Delete all messages, those in flight too; at most once a minute."""
+        """Delete all messages, those in flight too; a queue is purged at most once a minute."""
         now = self.clock.time()
-        if queue.purged_at is not None and now - queue.purged_at < PURGE_PAUSE:
+        if queue.purged_at is not None and now - queue.purged_at < self._limits.purge_pause:
             raise SqsError(
                 "PurgeQueueInProgress",
                 f"Only one PurgeQueue operation on {queue.name} is allowed every 60 seconds.",
@@ -118,12 +137,23 @@ class Account:
             if other.attributes.redrive and other.attributes.redrive.target == queue.arn
         ]
 
+    def _check_deleted(self, name: str) -> None:
+        deleted_at = self._deleted_at.pop(name, None)
+        if deleted_at is None or self.clock.time() - deleted_at >= self._limits.recreate_pause:
+            return
+        self._deleted_at[name] = deleted_at
+        raise SqsError(
+            "QueueDeletedRecently",
+            "You must wait 60 seconds after deleting a queue before you can create another with "
+            "the same name.",
+        )
+
     def _check_redrive(self, attributes: QueueAttributes, arn: str) -> None:
         if attributes.redrive is None:
             return
         target = self.by_arn(attributes.redrive.target)
         policy = attributes.values["RedrivePolicy"]
-        if target is None or target.arn == arn:
+        if target is None:
             raise invalid_value("RedrivePolicy", policy, "Dead letter target does not exist.")
         if target.fifo is not attributes.fifo:
             raise invalid_value(

@@ -1,11 +1,11 @@
-"""The ASGI app: decodes a request, applies faults, runs the action and encodes the response."""
+"""The ASGI app: reads a request of either protocol, applies faults, runs the action and answers."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -13,12 +13,10 @@ import msgspec
 from relay.local.sqs.account import Account
 from relay.local.sqs.actions import ACTIONS
 from relay.local.sqs.actions.call import Call
-from relay.local.sqs.actions.messages import system_attributes
-from relay.local.sqs.actions.queues import described
+from relay.local.sqs.actions.queues import state_of
 from relay.local.sqs.errors import SqsError, missing
 from relay.local.sqs.faults import NO_FAULT, Fault, Faults, FaultScript, Request
 from relay.local.sqs.moves import MoveTasks
-from relay.local.sqs.stored import Stored
 
 T = TypeVar("T")
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -27,45 +25,21 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _Reply: TypeAlias = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 _TARGET = b"AmazonSQS."
-_TYPE = (b"content-type", b"application/x-amz-json-1.0")
+_JSON = (b"content-type", b"application/x-amz-json-1.0")
+_XML = (b"content-type", b"text/xml")
 _encode = msgspec.json.Encoder().encode
-
-
-def state_of(account: Account, requests: Mapping[str, int]) -> dict[str, Any]:
-    """All queues with all messages, without receiving any, and the number of calls by action.
-
-    A message has its `MessageId`, `Body`, `MessageAttributes`, system `Attributes`, its `State`
-    (`visible`, `in_flight` or `delayed`) and, unless visible, `VisibleAt` in seconds.
-    """
-    return {
-        "Queues": [
-            {
-                "QueueName": queue.name,
-                "QueueUrl": account.url_of(queue),
-                "Attributes": described(queue),
-                "Messages": [_shown(stored, account.id) for stored in queue.messages()],
-            }
-            for queue in account.queues.values()
-        ],
-        "Requests": dict(requests),
-    }
-
-
-def _shown(stored: Stored, sender: str) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "MessageId": stored.message_id,
-        "Body": stored.body,
-        "MessageAttributes": stored.attributes,
-        "Attributes": system_attributes(stored, sender),
-        "State": stored.state,
-    }
-    if stored.state != "visible":
-        shown["VisibleAt"] = stored.visible_at
-    return shown
 
 
 class ClientGone(Exception):
     """The client has disconnected, or a fault closes its connection without a response."""
+
+
+class _Caller(NamedTuple):
+    """What the headers of a request say: its action, the server's address, a trace to continue."""
+
+    target: bytes | None
+    base_url: str | None
+    trace_header: str | None
 
 
 class SqsApp:
@@ -82,7 +56,7 @@ class SqsApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
-            body = await _read(receive)
+            body = await _read_body(receive)
             if scope["path"].startswith("/_"):
                 status, headers, content = self._own(scope, body)
             else:
@@ -92,22 +66,46 @@ class SqsApp:
             while (await receive())["type"] != "http.disconnect":
                 pass
             return
-        headers += [_TYPE, (b"content-length", str(len(content)).encode())]
+        headers.append((b"content-length", str(len(content)).encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
     async def _serve(self, scope: Scope, body: bytes, receive: Receive) -> _Reply:
-        headers = [(b"x-amzn-requestid", str(uuid4()).encode())]
+        caller = _caller(scope)
+        if caller.target is None:
+            return await self._serve_query(scope, body, caller, receive)
+        headers = [_JSON, (b"x-amzn-requestid", str(uuid4()).encode())]
         try:
-            action = _action(scope)
-            self.requests[action] += 1
-            answer = await self._carry_out(action, body, receive)
+            action = _action(caller.target)
+            answer = await self._run(action, body, caller, receive)
         except SqsError as error:
             headers.append((b"x-amzn-query-error", error.query_error.encode()))
             return error.status, headers, _encode(_described(error))
         return 200, headers, _encode(answer or {})
 
-    async def _carry_out(self, action: str, body: bytes, receive: Receive) -> dict[str, Any] | None:
+    async def _serve_query(
+        self, scope: Scope, body: bytes, caller: _Caller, receive: Receive
+    ) -> _Reply:
+        from relay.local.sqs import query_protocol  # noqa: PLC0415 - few need botocore's model
+
+        request_id, path = str(uuid4()), scope["path"]
+        headers = [_XML, (b"x-amzn-requestid", request_id.encode())]
+        try:
+            form = query_protocol.read_form(scope["query_string"], body)
+            if "Action" not in form:
+                return 404, headers, query_protocol.UNKNOWN_OPERATION
+            action = query_protocol.read_action(form, path)
+            parameters = query_protocol.read_parameters(action, form, path)
+            answer = await self._run(action, _encode(parameters), caller, receive)
+        except SqsError as error:
+            return error.status, headers, query_protocol.encode_error(error, request_id)
+        content = query_protocol.encode_answer(action, answer, request_id)
+        return 200, headers, content
+
+    async def _run(
+        self, action: str, body: bytes, caller: _Caller, receive: Receive
+    ) -> dict[str, Any] | None:
+        self.requests[action] += 1
         fault = self._fault(action, body)
         if fault.delay:
             await _unless_client_gone(receive, self.account.clock.sleep(fault.delay))
@@ -115,8 +113,9 @@ class SqsApp:
             raise ClientGone
         if fault.error is not None:
             raise _scripted(fault)
+        call = Call(self.account, self.moves, fault, caller.base_url, caller.trace_header)
         try:
-            answer = ACTIONS[action](Call(self.account, self.moves, fault), body)
+            answer = ACTIONS[action](call, body)
         except msgspec.DecodeError as error:
             raise _malformed(error) from error
         if isinstance(answer, Coroutine):
@@ -140,20 +139,20 @@ class SqsApp:
         """
         route = scope["method"], scope["path"]
         if route == ("GET", "/_state"):
-            return 200, [], _encode(state_of(self.account, self.requests))
+            return 200, [_JSON], _encode(state_of(self.account, self.requests))
         if route == ("POST", "/_faults"):
             try:
                 self.script.add(*msgspec.json.decode(body, type=list[Fault]))
             except msgspec.DecodeError as error:
-                return 400, [], _encode({"message": str(error)})
+                return 400, [_JSON], _encode({"message": str(error)})
         elif route == ("DELETE", "/_faults"):
             self.script.clear()
         elif route != ("GET", "/_faults"):
-            return 404, [], _encode({"message": "Not found. Try /_state or /_faults."})
-        return 200, [], _encode(self.script.pending)
+            return 404, [_JSON], _encode({"message": "Not found. Try /_state or /_faults."})
+        return 200, [_JSON], _encode(self.script.pending)
 
 
-async def _read(receive: Receive) -> bytes:
+async def _read_body(receive: Receive) -> bytes:
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         return bytes(message["body"])
@@ -186,12 +185,22 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _action(scope: Scope) -> str:
+def _caller(scope: Scope) -> _Caller:
+    target = base_url = trace_header = None
     for name, value in scope["headers"]:
-        if name == b"x-amz-target" and value.startswith(_TARGET):
-            action = value[len(_TARGET) :].decode("latin-1")
-            if action in ACTIONS:
-                return str(action)
+        if name == b"x-amz-target":
+            target = value
+        elif name == b"host":
+            base_url = f"{scope['scheme']}://{value.decode('latin-1')}"
+        elif name == b"x-amzn-trace-id":
+            trace_header = value.decode("latin-1")
+    return _Caller(target, base_url, trace_header)
+
+
+def _action(target: bytes) -> str:
+    action = target.removeprefix(_TARGET).decode("latin-1")
+    if target.startswith(_TARGET) and action in ACTIONS:
+        return action
     raise SqsError(
         "UnknownOperationException",
         "This local server emulates SQS only: X-Amz-Target must be AmazonSQS.<action>.",

@@ -38,6 +38,11 @@ _FIFO_DEFAULTS = {
     "DeduplicationScope": "queue",
     "FifoThroughputLimit": "perQueue",
 }
+_HIGH_THROUGHPUT = {"DeduplicationScope", "FifoThroughputLimit"}
+_TWO_ENCRYPTIONS = (
+    "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS "
+    "SSE or SQS SSE."
+)
 _DOCUMENTS = {"Policy", "RedrivePolicy", "RedriveAllowPolicy"}
 SETTABLE = {*_NUMBERS, *_CHOICES, *_DOCUMENTS, "KmsMasterKeyId"}
 COMPUTED = {
@@ -77,12 +82,16 @@ class QueueAttributes:
             SqsError: for the first name or value that SQS would reject.
         """
         checked = {name: self._checked(name, value) for name, value in wanted.items()}
-        self.values |= checked
         if checked.get("KmsMasterKeyId"):
-            self.values["SqsManagedSseEnabled"] = "false"  # a queue has one encryption or the other
+            if checked.get("SqsManagedSseEnabled") == "true":
+                raise SqsError("InvalidAttributeName", _TWO_ENCRYPTIONS)
+            checked["SqsManagedSseEnabled"] = "false"
+        self.values |= checked
         for name in _DOCUMENTS | {"KmsMasterKeyId"}:
             if not self.values.get(name, "-"):
                 del self.values[name]
+        if "KmsMasterKeyId" not in self.values:
+            self.values.pop("KmsDataKeyReusePeriodSeconds", None)
         self._read()
 
     def _checked(self, name: str, value: str) -> str:
@@ -101,9 +110,9 @@ class QueueAttributes:
         if lowered not in _CHOICES[name]:
             raise _bad_value(name)
         if name in _FIFO_DEFAULTS and not self.fifo:
-            raise SqsError("InvalidAttributeName", f"Unknown Attribute {name}.")
+            raise _fifo_only(name)
         if name == "FifoQueue" and (lowered == "true") is not self.fifo:
-            raise _bad_value(name)
+            raise _bad_value(name, " Reason: Modifying queue type is not supported.")
         return lowered
 
     def _read(self) -> None:
@@ -175,5 +184,12 @@ def _object(name: str, value: str) -> dict[str, Any]:
     return parsed
 
 
-def _bad_value(name: str) -> SqsError:
-    return SqsError("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
+def _bad_value(name: str, reason: str = "") -> SqsError:
+    return SqsError("InvalidAttributeValue", f"Invalid value for the parameter {name}.{reason}")
+
+
+def _fifo_only(name: str) -> SqsError:
+    message = f"Unknown Attribute {name}."
+    if name in _HIGH_THROUGHPUT:
+        message = f"You can specify the {name} only when FifoQueue is set to true."
+    return SqsError("InvalidAttributeName", message)

@@ -26,6 +26,7 @@ _CODES = {
     "MissingRequiredParameterException": ("MissingParameter", 400),
     "OverLimit": ("OverLimit", 403),
     "PurgeQueueInProgress": (f"{_SIMPLE}PurgeQueueInProgress", 403),
+    "QueueDeletedRecently": (f"{_SIMPLE}QueueDeletedRecently", 400),
     "QueueDoesNotExist": (f"{_SIMPLE}NonExistentQueue", 400),
     "QueueNameExists": ("QueueAlreadyExists", 400),
     "ReceiptHandleIsInvalid": ("ReceiptHandleIsInvalid", 404),
@@ -81,6 +82,9 @@ def no_queue() -> SqsError:
     return SqsError("QueueDoesNotExist", "The specified queue does not exist.")
 
 
-def bad_handle() -> SqsError:
+def bad_handle(handle: str) -> SqsError:
     """The error for a receipt handle that is not this queue's."""
-    return SqsError("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
+    return SqsError(
+        "ReceiptHandleIsInvalid",
+        f'The input receipt handle "{handle}" is not a valid receipt handle.',
+    )

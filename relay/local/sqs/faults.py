@@ -43,8 +43,8 @@ class Fault:
       `ThrottlingException`, `KmsThrottled`, `ServiceUnavailable`. `status` overrides its status;
     - `entries`: these entries of a batch, by index, fail with a code; the others are carried out.
       `sender_fault` is their `SenderFault`;
-    - `stale`: the handles of a delete or visibility change expire before it is carried out; those
-      of a receive expire right after it;
+    - `stale`: the handles of a delete or visibility change expire before it is carried out, which a
+      FIFO queue rejects; those of a receive expire right after it;
     - `duplicate`: sent messages arrive twice, received ones become visible once more, deleted ones
       come back: each as a second copy with the same MessageId;
     - `drop`: carry the request out, then close the connection instead of responding.

@@ -29,6 +29,10 @@ class ExpiringMap(Generic[T]):
         self._entries.pop(key, None)  # keeps the entries ordered by age
         self._entries[key] = (now, value)
 
+    def clear(self) -> None:
+        """Forget all entries."""
+        self._entries.clear()
+
     def _expire(self, now: float) -> None:
         while self._entries:
             key = next(iter(self._entries))
@@ -51,6 +55,29 @@ class Leases(Protocol):
     def hold(self, stored: Stored, until: float) -> None:
         """Hide a message until then."""
         ...
+
+
+class Deduplication:
+    """The sends of the last five minutes by deduplication id, of the queue or of each group."""
+
+    def __init__(self, *, by_group: bool) -> None:
+        self._by_group = by_group
+        self._sent: ExpiringMap[tuple[str, str | None]] = ExpiringMap()
+
+    def earlier(self, stored: Stored, now: float) -> tuple[str, str | None] | None:
+        """The MessageId and sequence number of an earlier send with the same id."""
+        return self._sent.recall(self._key(stored), now)
+
+    def remember(self, stored: Stored, now: float) -> None:
+        """Note this send."""
+        self._sent.remember(self._key(stored), (stored.message_id, stored.sequence_number), now)
+
+    def clear(self) -> None:
+        """Forget all sends."""
+        self._sent.clear()
+
+    def _key(self, stored: Stored) -> tuple[str | None, str | None]:
+        return stored.group_id if self._by_group else None, stored.dedup_id
 
 
 class Attempts:

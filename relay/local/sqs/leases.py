@@ -36,10 +36,10 @@ def read_handle(text: str) -> Handle:
     try:
         parts = base64.b64decode(text, validate=True).decode().split("/")
         if len(parts) != _PARTS:
-            raise bad_handle()
+            raise bad_handle(text)
         return Handle(parts[0], int(parts[1]), int(parts[2]), parts[3])
     except (binascii.Error, ValueError) as error:
-        raise bad_handle() from error
+        raise bad_handle(text) from error
 
 
 class Expired(SqsError):
@@ -54,10 +54,9 @@ def handle_of(queue: Queue, stored: Stored) -> str:
 def delete(queue: Queue, text: str) -> None:
     """Delete the message of a handle; succeeds if the message is already gone.
 
-    A handle is stale once its visibility timeout has ended or the message was received again. The
-    API reference says that with an old handle "the request will succeed, but the message might not
-    be deleted". Here a standard queue never deletes it, which is the worst case allowed. On a FIFO
-    queue a stale handle is an error.
+    A handle is stale once its visibility timeout has ended or the message was received again. A
+    standard queue deletes by a stale handle too, as AWS was seen to do, although the API reference
+    promises only that the request succeeds. On a FIFO queue a stale handle is an error.
 
     Raises:
         SqsError: the handle is not this queue's, or it is stale and the queue is FIFO.
@@ -66,27 +65,31 @@ def delete(queue: Queue, text: str) -> None:
     stored = queue.copy(handle.serial)
     if stored is None:
         return
-    if _is_held(stored, handle):
-        queue.forget(stored)
-    elif queue.fifo:
+    if queue.fifo and not _is_held(stored, handle):
         raise _expired(text)
+    queue.forget(stored)
 
 
 def change_visibility(queue: Queue, text: str, seconds: int) -> None:
     """Make the message visible `seconds` from now, at once with 0.
 
+    On a standard queue the handle of an earlier receive serves as well. A message that is visible
+    again stays visible, as nothing promises that it is hidden once more; the request succeeds.
+
     Raises:
-        SqsError: the handle is stale, the message is gone or not in flight, or the timeout would
-            end more than twelve hours after the receive: it is not shortened to what is left.
+        SqsError: the message is gone, the handle is stale and the queue is FIFO, or the timeout
+            would end more than twelve hours after the receive: it is not shortened to what is left.
     """
     check_visibility(seconds)
     handle = _read(queue, text)
     stored = queue.copy(handle.serial)
     now = queue.tick()
-    if stored is None or stored.receipt != handle.receipt:
-        raise _expired(text) if queue.fifo and stored is not None else _unavailable(text)
+    if stored is None:
+        raise _unavailable(text)
+    if queue.fifo and not _is_held(stored, handle):
+        raise _expired(text)
     if stored.state != "in_flight":
-        raise _expired(text) if queue.fifo else _not_in_flight()
+        return
     if now + seconds - stored.received_at > MAX_VISIBILITY:
         raise invalid_value(
             "VisibilityTimeout",
@@ -120,7 +123,7 @@ def check_visibility(seconds: int) -> None:
 def _read(queue: Queue, text: str) -> Handle:
     handle = read_handle(text)
     if handle.queue != queue.name:
-        raise bad_handle()
+        raise bad_handle(text)
     return handle
 
 
@@ -141,7 +144,3 @@ def _unavailable(text: str) -> SqsError:
         f"Value {text} for parameter ReceiptHandle is invalid. Reason: Message does not exist or "
         "is not available for visibility timeout change."
     )
-
-
-def _not_in_flight() -> SqsError:
-    return SqsError("MessageNotInflight", "The message referred to isn't in flight.")

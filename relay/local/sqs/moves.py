@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import dataclasses
+import json
 from typing import Literal
 from uuid import uuid4
 
@@ -27,7 +27,7 @@ class MoveTask:
         self, account: Account, source: Queue, destination: str | None, rate: int | None
     ) -> None:
         self.source, self.destination, self.rate = source, destination, rate
-        self.handle = base64.b64encode(f"{uuid4()} {source.arn}".encode()).decode()
+        self.handle = _handle(str(uuid4()), source.arn)
         self.status: Literal["RUNNING", "COMPLETED", "CANCELLED", "FAILED"] = "RUNNING"
         self.failure: str | None = None
         self.moved = 0
@@ -158,9 +158,14 @@ def _as_new(stored: Stored, now: float) -> Stored:
     )
 
 
+def _handle(task_id: str, source_arn: str) -> str:
+    return base64.b64encode(
+        json.dumps({"taskId": task_id, "sourceArn": source_arn}).encode()
+    ).decode()
+
+
 def _source_of(handle: str) -> str:
-    with contextlib.suppress(ValueError):
-        identifier, _, arn = base64.b64decode(handle, validate=True).decode().partition(" ")
-        if identifier and arn:
-            return arn
-    raise invalid("Value for parameter TaskHandle is invalid.")
+    try:
+        return str(json.loads(base64.b64decode(handle, validate=True))["sourceArn"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise invalid("Value for parameter TaskHandle is invalid.") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections import Counter
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
@@ -18,7 +17,7 @@ _OFTEN = 3  # a standard message received this often goes to the back, says the 
 
 
 class Schedule(Generic[T]):
-    """A priority queue whose members can be moved and removed; each has one number at a time.
+    """Members ordered by number; each has one number at a time.
 
     `put`, `remove` and `pop` cost O(log n): a dead entry stays in the heap until it reaches the
     top, or until the dead entries outnumber the live ones.
@@ -132,13 +131,30 @@ class StandardOrder:
         return taken
 
 
-class FifoOrder:
-    """First in, first out within a group; a group is locked while a message of it is in flight."""
+class _Group:
+    """The messages of a group by position: the visible ones, and those in flight."""
 
     def __init__(self) -> None:
-        self._groups: dict[str, Schedule[Stored]] = {}
-        self._free: Schedule[str] = Schedule()
-        self._in_flight: Counter[str] = Counter()
+        self.visible: Schedule[Stored] = Schedule()
+        self.in_flight: Schedule[Stored] = Schedule()
+
+    def available(self) -> bool:
+        """Whether the first visible message has no message in flight before it."""
+        first, blocking = self.visible.first(), self.in_flight.first()
+        return first is not None and (blocking is None or first < blocking)
+
+
+class FifoOrder:
+    """First in, first out within a group; a message in flight blocks the later ones of its group.
+
+    Groups take turns: one that was received from goes to the back. AWS documents no order among
+    groups; this is what its answers show.
+    """
+
+    def __init__(self) -> None:
+        self._groups: dict[str, _Group] = {}
+        self._turns: Schedule[str] = Schedule()  # the groups with a message to receive
+        self._serials = itertools.count()
         self._count = 0
 
     def __len__(self) -> int:
@@ -146,56 +162,55 @@ class FifoOrder:
 
     def put(self, stored: Stored) -> None:
         """Add a message at its position in its group."""
-        group = stored.group_id or ""
-        self._groups.setdefault(group, Schedule()).put(stored, stored.position)
+        name = stored.group_id or ""
+        self._groups.setdefault(name, _Group()).visible.put(stored, stored.position)
         self._count += 1
-        self._refresh(group)
+        self._refresh(name)
 
     def remove(self, stored: Stored) -> None:
         """Remove a message from its group, if it is present."""
-        group = stored.group_id or ""
-        members = self._groups.get(group)
-        if members is not None and stored in members:
-            members.remove(stored)
+        name = stored.group_id or ""
+        group = self._groups.get(name)
+        if group is not None and stored in group.visible:
+            group.visible.remove(stored)
             self._count -= 1
-            self._refresh(group)
+            self._refresh(name)
 
     def release(self, stored: Stored) -> None:
-        """Unlock the group, if this was its last message in flight."""
-        group = stored.group_id or ""
-        self._in_flight[group] -= 1
-        self._refresh(group)
+        """Unblock the later messages of the group, unless another one in flight blocks them."""
+        name = stored.group_id or ""
+        self._groups[name].in_flight.remove(stored)
+        self._refresh(name)
 
     def take(self, count: int, accept: Callable[[Stored], bool]) -> list[Stored]:
-        """Take from the unlocked group whose first message is the oldest, then from the next."""
+        """Take what is available of the first group, then of the next."""
         taken: list[Stored] = []
-        while len(taken) < count and (group := self._free.pop()) is not None:
-            taken += self._take_from(group, count - len(taken), accept)
+        while len(taken) < count and (name := self._turns.pop()) is not None:
+            taken += self._take_from(name, count - len(taken), accept)
         return taken
 
-    def _take_from(self, group: str, count: int, accept: Callable[[Stored], bool]) -> list[Stored]:
-        members = self._groups[group]
+    def _take_from(self, name: str, count: int, accept: Callable[[Stored], bool]) -> list[Stored]:
+        group = self._groups[name]
         taken: list[Stored] = []
-        while len(taken) < count and (stored := members.pop()) is not None:
+        while len(taken) < count and group.available():
+            stored = group.visible.pop()
             self._count -= 1
-            if accept(stored):
+            if stored is not None and accept(stored):
                 taken.append(stored)
-        self._in_flight[group] += len(taken)
-        self._refresh(group)
+        for stored in taken:
+            group.in_flight.put(stored, stored.position)
+        self._refresh(name)
         return taken
 
-    def _refresh(self, group: str) -> None:
-        """Order the group by its first message among the free ones; leave it out while locked."""
-        members = self._groups.get(group)
-        first = None if members is None else members.first()
-        if self._in_flight[group] <= 0:
-            del self._in_flight[group]
-        if first is None:
-            self._groups.pop(group, None)
-        if first is None or group in self._in_flight:
-            self._free.remove(group)
-        else:
-            self._free.put(group, first)
+    def _refresh(self, name: str) -> None:
+        """Give the group a turn if it has none and needs one; forget it once it is empty."""
+        group = self._groups[name]
+        if not group.available():
+            self._turns.remove(name)
+        elif name not in self._turns:
+            self._turns.put(name, next(self._serials))
+        if not group.visible and not group.in_flight:
+            del self._groups[name]
 
 
 class Waiters:

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from relay.local.clock import Clock
 from relay.local.sqs.attributes import QueueAttributes
 from relay.local.sqs.errors import SqsError, no_queue
-from relay.local.sqs.fifo import Attempts, ExpiringMap
+from relay.local.sqs.fifo import Attempts, Deduplication
 from relay.local.sqs.order import DeliveryOrder, FifoOrder, Schedule, StandardOrder, Waiters
 from relay.local.sqs.stored import Stored
 
 IN_FLIGHT_LIMIT = 120_000
-_FIRST_SEQUENCE = 10**19  # sequence numbers have twenty digits
+_FIRST_SEQUENCE = 18_888_888_888_888_888_888  # sequence numbers have twenty digits
 
 
 class Queue:
@@ -50,7 +50,8 @@ class Queue:
         self._in_flight: Schedule[Stored] = Schedule()
         self._ages: Schedule[Stored] = Schedule()
         self._due = 0.0  # until this time nothing changes by itself, and `tick` does nothing
-        self._sent: ExpiringMap[tuple[str, str | None]] = ExpiringMap()
+        # The scope that the queue was created with: a later change has no effect on AWS.
+        self._sent = Deduplication(by_group=attributes.dedup_by_group)
 
     @property
     def fifo(self) -> bool:
@@ -84,14 +85,12 @@ class Queue:
         of the first, as in SQS's response.
         """
         now = self.tick()
-        if self.fifo and (earlier := self._earlier_send(stored, now)) is not None:
+        if self.fifo and (earlier := self._sent.earlier(stored, now)) is not None:
             stored.message_id, stored.sequence_number = earlier
             return False
         self._arrive(stored, now + (self.attributes.delay if delay is None else delay))
         if self.fifo:
-            self._sent.remember(
-                self._dedup_key(stored), (stored.message_id, stored.sequence_number), now
-            )
+            self._sent.remember(stored, now)
         return True
 
     def add_dead(self, stored: Stored, source_arn: str) -> None:
@@ -125,7 +124,7 @@ class Queue:
         taken = self._visible.take(
             min(count, max(capacity, 0)), lambda stored: self._lease(stored, now, visibility)
         )
-        if len(self._visible):
+        if taken and len(self._visible):
             self.waiters.wake()
         return taken
 
@@ -169,7 +168,8 @@ class Queue:
         self._show(stored)
 
     def clear(self) -> None:
-        """Delete all messages."""
+        """Delete all messages and forget their deduplication ids."""
+        self._sent.clear()
         for stored in tuple(self._messages.values()):
             self.forget(stored)
 
@@ -201,13 +201,6 @@ class Queue:
         self.modified_at = self._clock.time()
         self._due = 0.0
 
-    def _earlier_send(self, stored: Stored, now: float) -> tuple[str, str | None] | None:
-        return self._sent.recall(self._dedup_key(stored), now)
-
-    def _dedup_key(self, stored: Stored) -> tuple[str | None, str | None]:
-        scope = stored.group_id if self.attributes.dedup_by_group else None
-        return scope, stored.dedup_id
-
     def _arrive(self, stored: Stored, visible_at: float) -> None:
         stored.serial = stored.position = next(self._serials)
         if self.fifo:
@@ -237,7 +230,7 @@ class Queue:
         redrive = self.attributes.redrive
         if redrive is not None and stored.receive_count >= redrive.max_receive_count:
             dead_letters = self._find(redrive.target)
-            if dead_letters is not None:
+            if dead_letters is not None and dead_letters is not self:
                 self.forget(stored)
                 dead_letters.add_dead(stored, self.arn)
                 return False

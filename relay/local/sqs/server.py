@@ -12,10 +12,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from relay.local.clock import Clock, SystemClock
-from relay.local.sqs.account import Account
+from relay.local.sqs.account import DEFAULTS, Account, Limits
 from relay.local.sqs.app import Scope, SqsApp
 from relay.local.sqs.faults import Faults, FaultScript
-from relay.local.sqs.queue import IN_FLIGHT_LIMIT, Queue
+from relay.local.sqs.queue import Queue
 
 PORT = 9324  # the customary port of local SQS servers
 REGION = "us-east-1"
@@ -26,9 +26,10 @@ _KEEP_ALIVE = 75  # seconds; uvicorn's default of 5 is shorter than botocore kee
 class SqsServer:
     """A local SQS for any SDK: `async with SqsServer() as server: server.url`.
 
-    Port 0 means any free port. Every signature is accepted. For each request, `faults` is called
-    first; if it returns None, the script `server.faults` decides, to which tests add faults.
-    Nothing is kept on disk. Leaving closes every connection.
+    It speaks the JSON and the Query protocol. Port 0 means any free port. Every signature, and any
+    account in a queue's URL, is accepted; the URLs it returns have the host that the client used.
+    For each request, `faults` is called first; if it returns None, the script `server.faults`
+    decides, to which tests add faults. Nothing is kept on disk. Leaving closes every connection.
     """
 
     def __init__(
@@ -40,11 +41,9 @@ class SqsServer:
         faults: Faults | None = None,
         region: str = REGION,
         account: str = ACCOUNT,
-        in_flight_limit: int = IN_FLIGHT_LIMIT,
+        limits: Limits = DEFAULTS,
     ) -> None:
-        self.account = Account(
-            account, region, clock=clock or SystemClock(), in_flight_limit=in_flight_limit
-        )
+        self.account = Account(account, region, clock=clock or SystemClock(), limits=limits)
         self._address = (host, port)
         self._app = SqsApp(self.account, faults, self._cut)
         self._state = ServerState()

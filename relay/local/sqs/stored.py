@@ -52,7 +52,7 @@ class Stored:
     Attributes:
         serial: unique to this copy; a duplicate is a second copy with the same `message_id`.
         position: orders the visible messages.
-        receipt: counts the receives of this copy; only the latest receive's handle is valid.
+        receipt: counts the receives of this copy. A FIFO queue accepts the latest handle only.
         dead_letter_source: the ARN of the queue whose redrive policy moved the message.
     """
 
@@ -77,3 +77,22 @@ class Stored:
     visible_at: float = 0.0
     receipt: int = 0
     state: State = "visible"
+
+
+def system_attributes(stored: Stored, sender: str) -> dict[str, str]:
+    """The system attributes of a message; times are in milliseconds."""
+    attributes = {
+        "SenderId": sender,
+        "SentTimestamp": str(int(stored.sent_at * 1_000)),
+        "ApproximateReceiveCount": str(stored.receive_count),
+        "ApproximateFirstReceiveTimestamp": str(int((stored.first_received_at or 0.0) * 1_000)),
+    }
+    optional = {
+        "SequenceNumber": stored.sequence_number,
+        "MessageDeduplicationId": stored.dedup_id,
+        "MessageGroupId": stored.group_id,
+        "AWSTraceHeader": stored.trace_header,
+        "DeadLetterQueueSourceArn": stored.dead_letter_source,
+    }
+    attributes.update({name: value for name, value in optional.items() if value is not None})
+    return attributes

@@ -18,7 +18,7 @@ MAX_DELAY = 900
 TRACE_HEADER = "AWSTraceHeader"
 _WRONG_TYPE = "The request include parameter that is not valid for this queue type"
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,256}")
+_NAME = re.compile(r"[\w.-]{1,256}")  # letters of any script, unlike what the reference says
 _TYPE = re.compile(r"(String|Number|Binary)(\..+)?")
 _TYPE_LENGTH = 256
 _TOKEN = re.compile(r"[a-zA-Z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}")
@@ -77,8 +77,8 @@ def _check_name(name: str) -> None:
     lowered = name.lower()
     if not _NAME.fullmatch(name):
         raise invalid(
-            "The message attribute name can contain only the characters A-Z, a-z, 0-9, "
-            f"underscore, hyphen and period, up to 256 of them: '{name}'."
+            "The message attribute name can contain only letters, digits, underscore, hyphen and "
+            f"period, up to 256 of them: '{name}'."
         )
     if name.startswith(".") or name.endswith(".") or ".." in name:
         raise invalid(f"Invalid message attribute name '{name}': a period is out of place.")
@@ -104,8 +104,7 @@ def _content(name: str, value: AttributeValue) -> bytes:
         content = None if value.string_value is None else value.string_value.encode()
     if not content:
         raise invalid(
-            f"The message attribute '{name}' must contain a non-empty message attribute value "
-            f"for message attribute type '{kind}'."
+            f"Message (user) attribute '{name}' must contain a non-empty value of type '{kind}'."
         )
     if kind != "Binary" and forbidden(value.string_value or ""):
         raise invalid(f"The message attribute '{name}' contains an invalid character.")
@@ -166,6 +165,14 @@ def draft_size(draft: Draft) -> int:
     )
 
 
+def check_fifo_ids(draft: Draft, attributes: QueueAttributes) -> None:
+    """Reject a batch for a FIFO queue in which this draft lacks its group or deduplication id."""
+    if draft.message_group_id is None:
+        raise invalid(missing("MessageGroupId").message)
+    if draft.message_deduplication_id is None and not attributes.content_based:
+        raise _no_dedup_id()
+
+
 def _check_delay(draft: Draft, attributes: QueueAttributes) -> None:
     delay = draft.delay_seconds
     if delay is None:
@@ -199,8 +206,12 @@ def _dedup_id(draft: Draft, attributes: QueueAttributes) -> str | None:
         return None
     check_token("MessageDeduplicationId", given)
     if given is None and not attributes.content_based:
-        raise invalid(
-            "The queue should either have ContentBasedDeduplication enabled or "
-            "MessageDeduplicationId provided explicitly"
-        )
+        raise _no_dedup_id()
     return given or hashlib.sha256(draft.message_body.encode()).hexdigest()
+
+
+def _no_dedup_id() -> SqsError:
+    return invalid(
+        "The queue should either have ContentBasedDeduplication enabled or "
+        "MessageDeduplicationId provided explicitly"
+    )

@@ -128,22 +128,24 @@ async def test_the_state_shows_everything_without_a_receive(sqs: Sqs) -> None:
     assert state["Requests"]["SendMessage"] == 3
 
 
-async def test_too_many_in_flight_is_an_error_or_on_fifo_an_empty_receive() -> None:
-    async with (
-        SqsServer(in_flight_limit=2) as server,
-        httpx.AsyncClient(base_url=server.url, verify=False) as http,
-    ):
-        sqs = Sqs(server, None, http)  # type: ignore[arg-type] # the clock is not used
-        await sqs.queue()
-        await sqs.send("1", "2", "3")
-        assert len(await sqs.receive()) == 2
-        with pytest.raises(Refused) as refused:
-            await sqs.receive()
-        assert (refused.value.code, refused.value.status) == ("OverLimit", 403)
-        await sqs.queue("q.fifo", FifoQueue="true", ContentBasedDeduplication="true")
-        await sqs.send("1", "2", "3", queue="q.fifo", MessageGroupId="g")
-        assert len(await sqs.receive("q.fifo")) == 2
-        assert await sqs.receive("q.fifo") == []
+async def test_queue_urls_have_the_host_that_the_client_used(sqs: Sqs) -> None:
+    dead = await sqs.queue("dead")
+    policy = {"deadLetterTargetArn": dead.arn, "maxReceiveCount": 1}
+    await sqs.queue(RedrivePolicy=json.dumps(policy))
+    sqs.http.headers["host"] = "sqs.internal:9324"
+    url = "http://sqs.internal:9324/000000000000/q"
+    assert await sqs.call("GetQueueUrl", QueueName="q") == {"QueueUrl": url}
+    assert await sqs.call("CreateQueue", QueueName="q") == {"QueueUrl": url}
+    assert await sqs.call("ListQueues", QueueNamePrefix="q") == {"QueueUrls": [url]}
+    sources = await sqs.call("ListDeadLetterSourceQueues", QueueUrl="dead")
+    assert sources == {"queueUrls": [url]}
+
+
+@pytest.mark.parametrize("url", ["http://other:1/123456789012/q", "123456789012/q", "q"])
+async def test_host_and_account_of_a_queue_url_are_ignored(sqs: Sqs, url: str) -> None:
+    queue = await sqs.queue()
+    await sqs.send("x", queue=url)
+    assert len(queue.messages()) == 1
 
 
 async def test_a_poll_fails_when_its_queue_is_deleted(sqs: Sqs) -> None:

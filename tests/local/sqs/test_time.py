@@ -141,10 +141,3 @@ async def test_deduplication_ends_after_five_minutes(sqs: Sqs) -> None:
     sqs.clock.advance(1)
     assert await sqs.send("x", **repeated) != first
     assert len(queue.messages()) == 1
-
-
-async def test_a_purge_is_allowed_again_after_a_minute(sqs: Sqs) -> None:
-    await sqs.queue()
-    await sqs.call("PurgeQueue", QueueUrl="q")
-    sqs.clock.advance(60)
-    await sqs.call("PurgeQueue", QueueUrl="q")

@@ -54,9 +54,17 @@ async def test_a_delete_without_an_answer_is_retried(rig: Rig) -> None:
     assert rig.handler.started == ["m"]
 
 
-async def test_a_stale_handle_loses_nothing(rig: Rig) -> None:
+async def test_a_stale_handle_deletes_as_well(rig: Rig) -> None:
     await rig.send(["m"])
     rig.server.faults.add(Fault(action="DeleteMessageBatch", stale=True))
+    async with rig.running():
+        await rig.pass_time(lambda: not rig.states)
+    assert rig.handler.started == ["m"]
+
+
+async def test_a_message_that_comes_back_after_its_delete_is_handled_again(rig: Rig) -> None:
+    await rig.send(["m"])
+    rig.server.faults.add(Fault(action="DeleteMessageBatch", duplicate=True))
     async with rig.running():
         await rig.pass_time(lambda: not rig.states)
     assert rig.handler.started == ["m", "m"]

@@ -19,11 +19,17 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The context of a request: the account, its move tasks, and the fault to apply."""
+    """The context of a request: the account, its move tasks, the fault to apply, and headers.
+
+    `base_url` is the server as the client addressed it, by default as the server knows itself.
+    `trace_header` is the header `X-Amzn-Trace-Id`.
+    """
 
     account: Account
     moves: MoveTasks
     fault: Fault
+    base_url: str | None = None
+    trace_header: str | None = None
 
     def queue(self, url: str) -> Queue:
         """The queue of this URL.
@@ -32,6 +38,10 @@ class Call:
             SqsError: QueueDoesNotExist.
         """
         return self.account.by_url(url)
+
+    def url_of(self, queue: Queue) -> str:
+        """The URL by which this client can reach a queue."""
+        return self.account.url_of(queue, self.base_url)
 
 
 class Entry(Protocol):
@@ -62,7 +72,8 @@ def run_batch(
             successful.append({"Id": entry.id, **(act(entry) or {})})
         except SqsError as error:
             failed.append(_failure(entry.id, error))
-    return {"Successful": successful, "Failed": failed}
+    answer = {"Successful": successful, "Failed": failed}
+    return {name: entries for name, entries in answer.items() if entries}
 
 
 def _check(ids: list[str]) -> None:

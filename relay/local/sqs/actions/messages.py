@@ -22,11 +22,12 @@ from relay.local.sqs.parameters import (
     VisibilityEntry,
 )
 from relay.local.sqs.queue import Queue
-from relay.local.sqs.stored import Stored, md5_of_attributes
-from relay.local.sqs.validation import accept, check_token, draft_size
+from relay.local.sqs.stored import Stored, md5_of_attributes, system_attributes
+from relay.local.sqs.validation import accept, check_fifo_ids, check_token, draft_size
 
 MAX_BATCH_BYTES = 1_048_576
 MAX_MESSAGES, MAX_WAIT = 10, 20
+_ALL = frozenset({"All", "*", ".*"})  # names that request every message attribute
 Answer: TypeAlias = dict[str, Any]
 
 
@@ -36,7 +37,10 @@ def send_message(call: Call, request: SendMessage) -> dict[str, Any]:
 
 
 def send_message_batch(call: Call, request: SendMessageBatch) -> dict[str, Any]:
-    """Add up to ten messages, each on its own; together they may have one megabyte."""
+    """Add up to ten messages, each on its own; together they may have one megabyte.
+
+    On a FIFO queue, an entry without a group or deduplication id fails the whole batch.
+    """
     queue = call.queue(request.queue_url)
     size = sum(draft_size(entry) for entry in request.entries)
     if size > MAX_BATCH_BYTES:
@@ -45,11 +49,16 @@ def send_message_batch(call: Call, request: SendMessageBatch) -> dict[str, Any]:
             f"Batch requests cannot be longer than {MAX_BATCH_BYTES} bytes. "
             f"You have sent {size} bytes.",
         )
+    if queue.fifo:
+        for entry in request.entries:
+            check_fifo_ids(entry, queue.attributes)
     return run_batch(call, request.entries, lambda entry: _send(call, queue, entry))
 
 
 def _send(call: Call, queue: Queue, draft: Draft) -> dict[str, Any]:
     stored = accept(draft, queue.attributes, call.account.clock.time())
+    if stored.trace_header is None:
+        stored.trace_header = call.trace_header
     delay = None if queue.fifo or draft.delay_seconds is None else float(draft.delay_seconds)
     if queue.add(stored, delay) and call.fault.duplicate:
         queue.duplicate(stored)
@@ -161,7 +170,7 @@ def _show_attributes(message: Answer, stored: Stored, names: Sequence[str]) -> N
 def _chosen(
     attributes: Mapping[str, AttributeValue], names: Sequence[str]
 ) -> Mapping[str, AttributeValue]:
-    if "All" in names or ".*" in names:
+    if not _ALL.isdisjoint(names):
         return attributes
     prefixes = tuple(name.removesuffix(".*") for name in names if name.endswith(".*"))
     return {
@@ -169,25 +178,6 @@ def _chosen(
         for name, value in attributes.items()
         if name in names or (prefixes and name.startswith(prefixes))
     }
-
-
-def system_attributes(stored: Stored, sender: str) -> dict[str, str]:
-    """The system attributes of a message; times are in milliseconds."""
-    attributes = {
-        "SenderId": sender,
-        "SentTimestamp": str(int(stored.sent_at * 1_000)),
-        "ApproximateReceiveCount": str(stored.receive_count),
-        "ApproximateFirstReceiveTimestamp": str(int((stored.first_received_at or 0.0) * 1_000)),
-    }
-    optional = {
-        "SequenceNumber": stored.sequence_number,
-        "MessageDeduplicationId": stored.dedup_id,
-        "MessageGroupId": stored.group_id,
-        "AWSTraceHeader": stored.trace_header,
-        "DeadLetterQueueSourceArn": stored.dead_letter_source,
-    }
-    attributes.update({name: value for name, value in optional.items() if value is not None})
-    return attributes
 
 
 def delete_message(call: Call, request: DeleteMessage) -> None:

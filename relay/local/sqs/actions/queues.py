@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relay.local.sqs import parameters as p
+from relay.local.sqs.account import Account
 from relay.local.sqs.actions.call import Call
 from relay.local.sqs.attributes import COMPUTED, SETTABLE
 from relay.local.sqs.errors import SqsError, invalid, invalid_value
 from relay.local.sqs.moves import MoveTask
 from relay.local.sqs.queue import Queue
+from relay.local.sqs.stored import Stored, system_attributes
 
 MAX_PAGE = 1_000
 MAX_TASKS = 10
@@ -76,8 +78,8 @@ def add_permission(call: Call, request: p.AddPermission) -> None:
         {
             "Sid": request.label,
             "Effect": "Allow",
-            "Principal": {"AWS": [f"arn:aws:iam::{i}:root" for i in request.account_ids]},
-            "Action": [f"SQS:{action}" for action in request.actions],
+            "Principal": {"AWS": _plain([f"arn:aws:iam::{i}:root" for i in request.account_ids])},
+            "Action": _plain([f"SQS:{action}" for action in request.actions]),
             "Resource": queue.arn,
         }
     )
@@ -97,22 +99,27 @@ def remove_permission(call: Call, request: p.RemovePermission) -> None:
 
 def _policy(queue: Queue) -> dict[str, Any]:
     empty: dict[str, Any] = {
-        "Version": "2012-10-17",
+        "Version": "2008-10-17",
         "Id": f"{queue.arn}/SQSDefaultPolicy",
         "Statement": [],
     }
     return {**empty, **json.loads(queue.attributes.values.get("Policy", "{}"))}
 
 
+def _plain(values: Sequence[str]) -> str | Sequence[str]:
+    """A list of one as its member, which is how SQS writes a policy."""
+    return values[0] if len(values) == 1 else values
+
+
 def create_queue(call: Call, request: p.CreateQueue) -> dict[str, Any]:
     """Create a queue, or return the URL of an existing one with the same attributes."""
     queue = call.account.create(request.queue_name, request.attributes, request.tags)
-    return {"QueueUrl": call.account.url_of(queue)}
+    return {"QueueUrl": call.url_of(queue)}
 
 
 def get_queue_url(call: Call, request: p.GetQueueUrl) -> dict[str, Any]:
     """The URL of a queue by its name."""
-    return {"QueueUrl": call.account.url_of(call.account.by_name(request.queue_name))}
+    return {"QueueUrl": call.url_of(call.account.by_name(request.queue_name))}
 
 
 def list_queues(call: Call, request: p.ListQueues) -> dict[str, Any]:
@@ -153,7 +160,7 @@ def _page(
         raise invalid_value("MaxResults", size, "Must be between 1 and 1000, if provided.")
     rest = sorted((q for q in queues if q.name > (token or "")), key=lambda q: q.name)
     page = rest[: size or MAX_PAGE]
-    answer: dict[str, Any] = {key: [call.account.url_of(q) for q in page]} if page else {}
+    answer: dict[str, Any] = {key: [call.url_of(q) for q in page]} if page else {}
     if size is not None and len(rest) > size:
         answer["NextToken"] = page[-1].name
     return answer
@@ -194,3 +201,36 @@ def _shown(task: MoveTask) -> dict[str, Any]:
         "StartedTimestamp": int(task.started_at * 1_000),
     }
     return {name: value for name, value in shown.items() if value is not None}
+
+
+def state_of(account: Account, requests: Mapping[str, int]) -> dict[str, Any]:
+    """All queues with all messages, without receiving any, and the number of calls by action.
+
+    A message has its `MessageId`, `Body`, `MessageAttributes`, system `Attributes`, its `State`
+    (`visible`, `in_flight` or `delayed`) and, unless visible, `VisibleAt` in seconds.
+    """
+    return {
+        "Queues": [
+            {
+                "QueueName": queue.name,
+                "QueueUrl": account.url_of(queue),
+                "Attributes": described(queue),
+                "Messages": [_view(stored, account.id) for stored in queue.messages()],
+            }
+            for queue in account.queues.values()
+        ],
+        "Requests": dict(requests),
+    }
+
+
+def _view(stored: Stored, sender: str) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "MessageId": stored.message_id,
+        "Body": stored.body,
+        "MessageAttributes": stored.attributes,
+        "Attributes": system_attributes(stored, sender),
+        "State": stored.state,
+    }
+    if stored.state != "visible":
+        shown["VisibleAt"] = stored.visible_at
+    return shown
