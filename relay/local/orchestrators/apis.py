@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from relay.local.orchestrators.server import Answer, ApiRequest, Starts
 ACCOUNT = "arn:aws:states:us-east-1:123456789012"
 MACHINE = f"{ACCOUNT}:stateMachine:orders"
 DEPLOYMENT = str(uuid5(NAMESPACE_URL, "deployment"))
+_PREFECT_START = re.compile(r"/api/deployments/(?P<deployment>[0-9a-f-]{36})/create_flow_run")
 
 
 @dataclass(kw_only=True)
@@ -59,9 +61,16 @@ def prefect() -> Api:
     starts = Starts()
 
     def respond(request: ApiRequest) -> Answer:
-        if request.method == "GET" and request.path == "/api/deployments/name/orders/main":
+        start = _PREFECT_START.fullmatch(request.path)
+        if request.path == "/api/health":
+            return Answer(body=b"true")
+        if request.method == "GET" and start is not None:
+            return _json(405, detail="Method Not Allowed")
+        if start is None and not request.path.startswith("/api/deployments/name/"):
+            return _json(404, detail="Not Found")
+        if request.path == "/api/deployments/name/orders/main":
             return _json(200, id=DEPLOYMENT)
-        if request.path != f"/api/deployments/{DEPLOYMENT}/create_flow_run":
+        if start is None or start["deployment"] != DEPLOYMENT:
             return _json(404, detail="Deployment not found")
         payload = json.loads(request.body)
         key = payload["idempotency_key"]
