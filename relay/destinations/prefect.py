@@ -147,7 +147,9 @@ def _outcome(answer: HttpAnswer) -> Outcome:
         return Reject(REFUSED, f"Prefect refuses the flow run: {answer.summary}")
     if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return Reject(TOO_LARGE, f"the event is too large for Prefect: {answer.summary}")
-    raise unavailable(answer, address=DEPLOYMENT if _no_deployment(answer) else PREFECT_URL, key=KEY)
+    raise unavailable(
+        answer, address=DEPLOYMENT if _no_deployment(answer) else PREFECT_URL, key=KEY
+    )
 
 
 def _no_deployment(answer: HttpAnswer) -> bool:
