@@ -1,4 +1,4 @@
-"""Recorded exchanges with orchestrators' own servers, and the means to compare answers with them."""
+"""Recorded exchanges with orchestrators' own servers, and how to compare answers with them."""
 
 from __future__ import annotations
 

@@ -22,9 +22,7 @@ RECORDING = exchanges("prefect-3.8.8.jsonl")
 BY_ABOUT = {one.about: one for one in RECORDING}
 START = BY_ABOUT["a start"]
 EVENT = Event(id="e-1", name="order/placed", data=b'{"n": 1.10}')
-PLACE, DEPLOYED, KEY = (
-    f"RELAY_PREFECT_{name}" for name in ("API_URL", "DEPLOYMENT", "API_KEY")
-)
+PLACE, DEPLOYED, KEY = (f"RELAY_PREFECT_{name}" for name in ("API_URL", "DEPLOYMENT", "API_KEY"))
 LATER = "later"
 """The destination as a whole seems to be in trouble, until other events pass."""
 

@@ -1,4 +1,4 @@
-"""Recorded calls of a real Temporal server: how the relay reads them, and whether the emulator agrees."""
+"""Recorded calls of a real Temporal server: the relay's verdicts, and the emulator's answers."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ async def replaying(call: Call) -> AsyncIterator[str]:
         if call.code == "OK":
             return protocol.response(call.method, call.response)
         trailer = (("grpc-status-details-bin", protocol.details(call)),) if call.response else ()
-        await context.abort(grpc.StatusCode[call.code], call.text, trailing_metadata=trailer)
+        return await context.abort(grpc.StatusCode[call.code], call.text, trailing_metadata=trailer)
 
     async def system_info(_request: Any, _context: Any) -> Any:
         found = BY_ABOUT["what the server is"]
@@ -187,9 +187,7 @@ async def replaying(call: Call) -> AsyncIterator[str]:
         )
         for method, handle in calls.items()
     }
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(SERVICE, handlers),)
-    )
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -245,14 +243,15 @@ TOLD = ("runId", "started", "workflowExecutionInfo")
 
 async def test_the_emulator_answers_as_recorded() -> None:
     protocol = Protocol()
-    async with Frontend() as frontend:
-        async with protocol.grpc.aio.insecure_channel(frontend.address) as channel:
-            for one in RECORDING:
-                if one.about not in DIFFERENCES:
-                    answer = await protocol.ask(channel, _in_namespace(one, NAMESPACE))
-                    assert _comparable(*answer) == _comparable(
-                        one.code, one.text, one.response
-                    ), one.about
+    async with (
+        Frontend() as frontend,
+        protocol.grpc.aio.insecure_channel(frontend.address) as channel,
+    ):
+        for one in RECORDING:
+            if one.about not in DIFFERENCES:
+                answer = await protocol.ask(channel, _in_namespace(one, NAMESPACE))
+                expected = _comparable(one.code, one.text, one.response)
+                assert _comparable(*answer) == expected, one.about
 
 
 def _in_namespace(call: Call, namespace: str) -> Call:
