@@ -122,14 +122,15 @@ def step_functions() -> Api:
         payload = json.loads(request.body)
         match request.headers.get("x-amz-target", "").rpartition(".")[2]:
             case "DescribeStateMachine":
-                return _json(200, type="STANDARD", stateMachineArn=MACHINE, name="orders")
+                return _json(200, **_STATE_MACHINE)
             case "DescribeExecution":
-                name = payload["executionArn"].rpartition(":")[2]
-                return _execution(name, input=starts.started[name].decode())
-        name, content = payload["name"], payload["input"].encode()
-        if starts.start(name, content) or starts.started[name] == content:
-            return _execution(name)
-        return _json(400, __type="ExecutionAlreadyExists", message="it exists")
+                arn = payload["executionArn"]
+                known = starts.started.get(arn.rpartition(":")[2])
+                if known is None:
+                    return _states_error("Execution Does Not Exist", arn)
+                more = {"stateMachineArn": MACHINE, "status": "RUNNING", "input": known.decode()}
+                return _json(200, executionArn=arn, startDate=_BEGAN, **more)
+        return _start_execution(starts, payload)
 
     return Api(
         url_setting="AWS_ENDPOINT_URL_SFN",
@@ -148,7 +149,7 @@ APIS: dict[str, Callable[[], Api]] = {
 }
 
 
-def _json(status: int, **fields: Any) -> Answer:
+def _json(status: int, /, **fields: Any) -> Answer:
     return Answer(status=status, body=json.dumps(fields).encode())
 
 
@@ -157,9 +158,37 @@ def _workflow(name: str, content: bytes) -> Answer:
     return _json(200, metadata={"name": name}, spec={"arguments": {"parameters": parameters}})
 
 
-def _execution(name: str, **more: str) -> Answer:
+_BEGAN = 1_800_000_000.0
+_STATE_MACHINE = {
+    "stateMachineArn": MACHINE,
+    "name": "orders",
+    "type": "STANDARD",
+    "definition": "{}",
+    "roleArn": "arn:aws:iam::123456789012:role/states",
+    "creationDate": _BEGAN,
+}
+
+
+def _start_execution(starts: Starts, payload: Any) -> Answer:
+    name, content = payload["name"], payload["input"].encode()
     arn = f"{ACCOUNT}:execution:orders:{name}"
-    return _json(200, executionArn=arn, startDate=1_800_000_000.0, **more)
+    if payload["stateMachineArn"] != MACHINE:
+        return _states_error("State Machine Does Not Exist", payload["stateMachineArn"])
+    try:
+        json.loads(content)
+    except ValueError as error:
+        return _states_error(
+            "Invalid State Machine Execution Input", str(error), code="InvalidExecutionInput"
+        )
+    if starts.start(name, content) or starts.started[name] == content:
+        return _json(200, executionArn=arn, startDate=_BEGAN)
+    return _states_error("Execution Already Exists", arn)
+
+
+def _states_error(sentence: str, what: str, *, code: str | None = None) -> Answer:
+    """An error in AWS's words, which are the code's own words but for one (recorded from AWS)."""
+    named = code or sentence.replace(" ", "")
+    return _json(400, __type=named, message=f"{sentence}: '{what}'")
 
 
 EMULATED = (*APIS, "temporal", "bullmq")
