@@ -140,6 +140,14 @@ class BullMQ:
         """Warn of Redis settings under which it can lose or repeat jobs."""
         if self._checked:
             return
+        self._checked = True  # at once, or each of the first concurrent starts would warn
+        try:
+            await self._check()
+        except BaseException:
+            self._checked = False
+            raise
+
+    async def _check(self) -> None:
         memory = await self._redis.info("memory")
         policy = memory.get("maxmemory_policy", NO_EVICTION)
         if policy != NO_EVICTION:
@@ -155,7 +163,6 @@ class BullMQ:
                 "Redis has no append-only file, so it loses accepted jobs when it crashes: set"
                 " appendonly yes"
             )
-        self._checked = True
 
     def _unavailable(self, error: Exception) -> Unavailable:
         message = str(error)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from relay.local.orchestrators.apis import missing_dependency
 from relay.local.orchestrators.bullmq import RedisServer
@@ -56,11 +57,17 @@ async def test_an_unreachable_redis_has_accepted_nothing(
 
 async def test_a_redis_that_can_lose_jobs_causes_warnings(caplog: pytest.LogCaptureFixture) -> None:
     options = ("--appendonly", "no", "--maxmemory-policy", "allkeys-lru")
-    async with RedisServer(*options) as redis:
+    events = [replace(EVENT, id=f"e-{number}") for number in range(20)]
+    async with RedisServer(*options) as redis, AsyncExitStack() as stack:
+        variables = {
+            "RELAY_BULLMQ_URL": f"redis://127.0.0.1:{redis.port}/0",
+            "RELAY_BULLMQ_QUEUE": "orders",
+        }
+        destination, _ = await opened(stack, "bullmq", variables)
         with caplog.at_level(logging.WARNING):
-            assert isinstance(await sent(f"redis://127.0.0.1:{redis.port}/0"), Delivered)
-    assert "maxmemory-policy allkeys-lru" in caplog.text
-    assert "no append-only file" in caplog.text
+            await destination.send(events)
+    assert caplog.text.count("maxmemory-policy allkeys-lru") == 1
+    assert caplog.text.count("no append-only file") == 1
 
 
 async def test_a_number_that_json_cannot_represent_is_rejected() -> None:
