@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # ships no types
 
-WHOLE = ("tests/conformance/",)
+WHOLE = ("tests/destinations/conformance/",)
 """Directories whose tests share one server, which takes longer to start than all of them."""
 
 

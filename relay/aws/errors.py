@@ -32,6 +32,7 @@ _KINDS: dict[str, Kind] = {
     "ProvisionedThroughputExceededException": "throttled",
     "OverLimit": "throttled",
     "KmsThrottled": "throttled",
+    "KmsThrottlingException": "throttled",
     "KMS.ThrottlingException": "throttled",
     "AccessDenied": "denied",
     "AccessDeniedException": "denied",

@@ -21,10 +21,30 @@ from relay.model.outcome import Delivered, Outcome, Reject
 from relay.model.traits import Traits
 
 URL = "RELAY_BULLMQ_URL"
+PREFIX = "RELAY_BULLMQ_PREFIX"
 NO_EVICTION = "noeviction"
 
 _CONNECTING = " connecting to "
 """Part of the client's error message for a connection that failed (observed)."""
+
+_NO_JOBS = "Redis accepts no jobs"
+_REFUSALS: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
+    (
+        ("AuthenticationError", "NoPermissionError"),
+        URL,
+        "Redis refuses the user, the password or a permission",
+    ),
+    (("ClusterCrossSlotError",), PREFIX, "a Redis cluster needs a prefix in braces, {bull}"),
+    (("MovedError", "AskError"), URL, "another node of the Redis cluster has the queue"),
+    (("OutOfMemoryError", "ReadOnlyError"), None, _NO_JOBS),
+    (("BusyLoadingError", "MasterDownError", "ClusterDownError"), None, _NO_JOBS),
+)
+"""The client's exceptions for a refused job, the setting to check, and our message."""
+
+_NO_WRITES = ("NOREPLICAS", "MISCONF", "BUSY ")
+"""Codes of a server that refuses every write, which the client has no exceptions for."""
+
+_NO_DATABASE = "DB index is out of range"
 
 _log = logging.getLogger(__name__)
 
@@ -120,6 +140,14 @@ class BullMQ:
         """Warn of Redis settings under which it can lose or repeat jobs."""
         if self._checked:
             return
+        self._checked = True  # at once, or each of the first concurrent starts would warn
+        try:
+            await self._check()
+        except BaseException:
+            self._checked = False
+            raise
+
+    async def _check(self) -> None:
         memory = await self._redis.info("memory")
         policy = memory.get("maxmemory_policy", NO_EVICTION)
         if policy != NO_EVICTION:
@@ -135,26 +163,26 @@ class BullMQ:
                 "Redis has no append-only file, so it loses accepted jobs when it crashes: set"
                 " appendonly yes"
             )
-        self._checked = True
 
     def _unavailable(self, error: Exception) -> Unavailable:
-        errors = self._errors
-        if isinstance(error, errors.AuthenticationError | errors.NoPermissionError):
-            return Unavailable(
-                f"Redis refuses the user, the password or a permission: {error}",
-                setting=URL,
-                proven=True,
-                not_accepted=True,
-            )
-        full = isinstance(error, errors.OutOfMemoryError | errors.ReadOnlyError)
-        if full or isinstance(error, errors.BusyLoadingError | errors.MasterDownError):
-            return Unavailable(f"Redis accepts no jobs: {error}", proven=True, not_accepted=True)
-        if isinstance(error, errors.ConnectionError | errors.TimeoutError):
+        message = str(error)
+        for names, setting, meaning in _REFUSALS:
+            if any(isinstance(error, getattr(self._errors, name)) for name in names):
+                return _refused(f"{meaning}: {message}", setting)
+        if _NO_DATABASE in message:
+            return _refused(f"Redis does not have this database: {message}", URL)
+        if message.startswith(_NO_WRITES):
+            return _refused(f"{_NO_JOBS}: {message}", None)
+        if isinstance(error, self._errors.ConnectionError | self._errors.TimeoutError):
             self._checked = False
-            if _CONNECTING in str(error):
+            if _CONNECTING in message:
                 return connection_error(error, "Redis", URL)
             return Unavailable(f"Redis gives no answer: {type(error).__name__}", proven=True)
-        return Unavailable(f"Redis answers {str(error)[:200]}")
+        return Unavailable(f"Redis answers {message[:200]}")
+
+
+def _refused(sentence: str, setting: str | None) -> Unavailable:
+    return Unavailable(sentence, setting=setting, proven=True, not_accepted=True)
 
 
 def _client(url: str, timeout: float, in_flight: int) -> Any:

@@ -44,6 +44,8 @@ TRAITS = Traits(
 )
 
 _CREATED = (HTTPStatus.OK, HTTPStatus.CREATED)
+_NO_PATH = "Not Found"
+"""The `detail` of a 404 for a path that Prefect's API does not have."""
 _INVALID = (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 Credential = Callable[[], Awaitable[str]]
@@ -127,7 +129,7 @@ class Prefect:
         found = _as_id(str(answer.fields.get("id", "")))
         if answer.status == HTTPStatus.OK and found is not None:
             return found
-        if answer.status == HTTPStatus.NOT_FOUND and answer.fields:
+        if _no_deployment(answer):
             raise Unavailable(
                 f"Prefect has no deployment {self._deployment!r}",
                 setting=DEPLOYMENT,
@@ -145,9 +147,15 @@ def _outcome(answer: HttpAnswer) -> Outcome:
         return Reject(REFUSED, f"Prefect refuses the flow run: {answer.summary}")
     if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return Reject(TOO_LARGE, f"the event is too large for Prefect: {answer.summary}")
-    # A 404 with a JSON body is Prefect's own, so the URL is right and the deployment is missing.
-    from_prefect = answer.status == HTTPStatus.NOT_FOUND and answer.fields
-    raise unavailable(answer, address=DEPLOYMENT if from_prefect else PREFECT_URL, key=KEY)
+    raise unavailable(
+        answer, address=DEPLOYMENT if _no_deployment(answer) else PREFECT_URL, key=KEY
+    )
+
+
+def _no_deployment(answer: HttpAnswer) -> bool:
+    """Whether Prefect misses the deployment, and not the path of the URL (measured)."""
+    detail = answer.fields.get("detail")
+    return answer.status == HTTPStatus.NOT_FOUND and detail not in (None, _NO_PATH)
 
 
 def _as_id(text: str) -> str | None:

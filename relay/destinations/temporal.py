@@ -16,13 +16,15 @@ from typing import Any, Protocol
 from relay.destinations.single_event import REFUSED, TOO_LARGE, Content, content, text_id
 from relay.model.destination import Unavailable
 from relay.model.event import Event
-from relay.model.outcome import Delivered, Outcome, Reject
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.model.traits import Traits
 
 ADDRESS = "RELAY_TEMPORAL_ADDRESS"
 NAMESPACE = "RELAY_TEMPORAL_NAMESPACE"
 KEY = "RELAY_TEMPORAL_API_KEY"
 WORKFLOW = "RELAY_TEMPORAL_WORKFLOW"
+TASK_QUEUE = "RELAY_TEMPORAL_TASK_QUEUE"
+SIGNAL = "RELAY_TEMPORAL_SIGNAL"
 TLS = "RELAY_TEMPORAL_TLS"
 CERT_FILE = "RELAY_TEMPORAL_CERT_FILE"
 CA_FILE = "RELAY_TEMPORAL_CA_FILE"
@@ -55,6 +57,18 @@ _CONNECTION_ERRORS: tuple[tuple[str, str | None, str], ...] = (
 _CONNECTING = "Failed client connect"
 """The start of the client's error message when it had sent no call yet (observed)."""
 
+_INVALID_NAMES = (
+    ("WorkflowType", WORKFLOW),
+    ("taskQueue", TASK_QUEUE),
+    ("missing task queue", TASK_QUEUE),
+    ("SignalName", SIGNAL),
+)
+"""The start of the server's message about an invalid name (measured), and the setting to check."""
+
+_TOO_MANY_SIGNALS = "limit for signal events"
+_LARGER_THAN = "larger than max"
+"""Parts of the server's messages (measured). The second is gRPC's for a request of over 4 MiB."""
+
 _MESSAGE_CHARACTERS = 200
 
 PAYLOAD_BYTES = 2_000_000
@@ -70,6 +84,8 @@ def failed_call(status: str, message: str) -> Outcome:
     sentence = f"Temporal answers {status}: {message[:_MESSAGE_CHARACTERS]}"
     if status == "INVALID_ARGUMENT":
         return _invalid(message, sentence)
+    if status == "RESOURCE_EXHAUSTED" and _LARGER_THAN in message:
+        return Reject(TOO_LARGE, sentence)
     setting = _HALTS.get(status)
     raise Unavailable(
         sentence,
@@ -94,11 +110,15 @@ def connection_error(error: Exception) -> Unavailable:
 
 
 def _invalid(message: str, sentence: str) -> Outcome:
-    if "exceeds" in message and "limit" in message:
+    if message.startswith("Blob data size"):
         return Reject(TOO_LARGE, sentence)
-    if "orkflow" in message and ("Id" in message or "id" in message.split()):
+    if _TOO_MANY_SIGNALS in message:
+        # Signals are accepted again when the workflow has continued as new, or has ended.
+        return Retry(sentence)
+    if message.startswith("WorkflowId"):
         return Reject(REFUSED, sentence)
-    raise Unavailable(sentence, setting=WORKFLOW, not_accepted=True)
+    known = (setting for start, setting in _INVALID_NAMES if message.startswith(start))
+    raise Unavailable(sentence, setting=next(known, WORKFLOW), not_accepted=True)
 
 
 def traits(retention: float, *, signals: bool) -> Traits:

@@ -16,7 +16,7 @@ from relay.destinations.http_clients import PublicAddressResolver, is_public
 from relay.destinations.http_endpoint import HttpEndpoint
 from relay.destinations.webhook import Webhook
 from relay.destinations.webhook_rules import PRESETS, parse_rules
-from relay.destinations.webhook_signature import signing_key
+from relay.destinations.webhook_signature import signature, signing_key
 from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
@@ -70,6 +70,14 @@ async def test_a_request_has_the_key_the_headers_and_a_signature_for_each_key() 
     signed = b"order-7.1800000000." + body
     macs = [base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode() for key in keys]
     assert headers["webhook-signature"] == f"v1,{macs[0]} v1,{macs[1]}"
+
+
+def test_a_signature_is_that_of_the_standards_own_library() -> None:
+    key = signing_key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    body = b'{"test": 2432232314}'
+    # Made with standardwebhooks 1.1.0, which also took the relay's requests (docs/verified.md).
+    expected = "v1,+HDzMmYgdDcJ2rKjsocz39WXIGGCdxfnPOIW0tgyzIs="
+    assert signature("msg_p5jXN8AQM9LtM0D4loKWxlek", 1_614_265_330, body, [key]) == expected
 
 
 @pytest.mark.parametrize("event_id", ["é", "a\nb: c", " a", "", "x" * 300])

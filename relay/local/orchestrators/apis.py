@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from relay.local.orchestrators.server import Answer, ApiRequest, Starts
 ACCOUNT = "arn:aws:states:us-east-1:123456789012"
 MACHINE = f"{ACCOUNT}:stateMachine:orders"
 DEPLOYMENT = str(uuid5(NAMESPACE_URL, "deployment"))
+_PREFECT_START = re.compile(r"/api/deployments/(?P<deployment>[0-9a-f-]{36})/create_flow_run")
 
 
 @dataclass(kw_only=True)
@@ -59,9 +61,16 @@ def prefect() -> Api:
     starts = Starts()
 
     def respond(request: ApiRequest) -> Answer:
-        if request.method == "GET" and request.path == "/api/deployments/name/orders/main":
+        start = _PREFECT_START.fullmatch(request.path)
+        if request.path == "/api/health":
+            return Answer(body=b"true")
+        if request.method == "GET" and start is not None:
+            return _json(405, detail="Method Not Allowed")
+        if start is None and not request.path.startswith("/api/deployments/name/"):
+            return _json(404, detail="Not Found")
+        if request.path == "/api/deployments/name/orders/main":
             return _json(200, id=DEPLOYMENT)
-        if request.path != f"/api/deployments/{DEPLOYMENT}/create_flow_run":
+        if start is None or start["deployment"] != DEPLOYMENT:
             return _json(404, detail="Deployment not found")
         payload = json.loads(request.body)
         key = payload["idempotency_key"]
@@ -113,14 +122,15 @@ def step_functions() -> Api:
         payload = json.loads(request.body)
         match request.headers.get("x-amz-target", "").rpartition(".")[2]:
             case "DescribeStateMachine":
-                return _json(200, type="STANDARD", stateMachineArn=MACHINE, name="orders")
+                return _json(200, **_STATE_MACHINE)
             case "DescribeExecution":
-                name = payload["executionArn"].rpartition(":")[2]
-                return _execution(name, input=starts.started[name].decode())
-        name, content = payload["name"], payload["input"].encode()
-        if starts.start(name, content) or starts.started[name] == content:
-            return _execution(name)
-        return _json(400, __type="ExecutionAlreadyExists", message="it exists")
+                arn = payload["executionArn"]
+                known = starts.started.get(arn.rpartition(":")[2])
+                if known is None:
+                    return _states_error("Execution Does Not Exist", arn)
+                more = {"stateMachineArn": MACHINE, "status": "RUNNING", "input": known.decode()}
+                return _json(200, executionArn=arn, startDate=_BEGAN, **more)
+        return _start_execution(starts, payload)
 
     return Api(
         url_setting="AWS_ENDPOINT_URL_SFN",
@@ -139,7 +149,7 @@ APIS: dict[str, Callable[[], Api]] = {
 }
 
 
-def _json(status: int, **fields: Any) -> Answer:
+def _json(status: int, /, **fields: Any) -> Answer:
     return Answer(status=status, body=json.dumps(fields).encode())
 
 
@@ -148,9 +158,37 @@ def _workflow(name: str, content: bytes) -> Answer:
     return _json(200, metadata={"name": name}, spec={"arguments": {"parameters": parameters}})
 
 
-def _execution(name: str, **more: str) -> Answer:
+_BEGAN = 1_800_000_000.0
+_STATE_MACHINE = {
+    "stateMachineArn": MACHINE,
+    "name": "orders",
+    "type": "STANDARD",
+    "definition": "{}",
+    "roleArn": "arn:aws:iam::123456789012:role/states",
+    "creationDate": _BEGAN,
+}
+
+
+def _start_execution(starts: Starts, payload: Any) -> Answer:
+    name, content = payload["name"], payload["input"].encode()
     arn = f"{ACCOUNT}:execution:orders:{name}"
-    return _json(200, executionArn=arn, startDate=1_800_000_000.0, **more)
+    if payload["stateMachineArn"] != MACHINE:
+        return _states_error("State Machine Does Not Exist", payload["stateMachineArn"])
+    try:
+        json.loads(content)
+    except ValueError as error:
+        return _states_error(
+            "Invalid State Machine Execution Input", str(error), code="InvalidExecutionInput"
+        )
+    if starts.start(name, content) or starts.started[name] == content:
+        return _json(200, executionArn=arn, startDate=_BEGAN)
+    return _states_error("Execution Already Exists", arn)
+
+
+def _states_error(sentence: str, what: str, *, code: str | None = None) -> Answer:
+    """An error in AWS's words, which are the code's own words but for one (recorded from AWS)."""
+    named = code or sentence.replace(" ", "")
+    return _json(400, __type=named, message=f"{sentence}: '{what}'")
 
 
 EMULATED = (*APIS, "temporal", "bullmq")

@@ -16,7 +16,13 @@ from relay.local.orchestrators.server import Starts
 
 SERVICE = "temporal.api.workflowservice.v1.WorkflowService"
 NAMESPACE = "orders"
-VERSION = "1.29.0"
+VERSION = "1.31.2"
+MOST_CHARACTERS = 1_000
+"""In an id or a name."""
+
+MOST_BYTES = 2_097_152
+"""In a payload."""
+
 GRACE = 0.1
 """Seconds for active calls to finish when it goes down."""
 
@@ -44,6 +50,7 @@ class Frontend:
         self.signals: list[tuple[str, bytes]] = []
         self.faults: deque[Any] = deque()
         self.callers: set[str] = set()
+        self._requests: dict[str, str] = {}
 
     @property
     def address(self) -> str:
@@ -115,57 +122,96 @@ class Frontend:
         return self._protocol.GetSystemInfoResponse(server_version=VERSION)
 
     async def _start(self, request: Any, context: Any) -> Any:
-        lost = await self._begin(request, context)
-        new = self.starts.start(request.workflow_id, _argument(request.input))
+        lost = await self._begin(request, context, request.input)
+        workflow, run = request.workflow_id, _run(request.workflow_id)
+        new = self.starts.start(workflow, _argument(request.input))
+        first = self._requests.setdefault(workflow, request.request_id)
         if lost:
             await self._lose(context)
-        run = _run(request.workflow_id)
-        if not new:
-            await self._already_started(context, run)
-        return self._protocol.StartWorkflowExecutionResponse(run_id=run)
+        if not new and first != request.request_id:
+            await self._already_started(context, workflow, first)
+        return self._protocol.StartWorkflowExecutionResponse(run_id=run, started=True)
 
     async def _signal_with_start(self, request: Any, context: Any) -> Any:
-        lost = await self._begin(request, context)
+        lost = await self._begin(request, context, request.signal_input)
         argument = _argument(request.signal_input)
-        self.starts.start(request.workflow_id, argument)
+        new = self.starts.start(request.workflow_id, argument)
         self.signals.append((request.workflow_id, argument))
         if lost:
             await self._lose(context)
         run = _run(request.workflow_id)
-        return self._protocol.SignalWithStartWorkflowExecutionResponse(run_id=run)
+        return self._protocol.SignalWithStartWorkflowExecutionResponse(run_id=run, started=new)
 
     async def _describe(self, request: Any, context: Any) -> Any:
         workflow = request.execution.workflow_id
         if workflow not in self.starts.started:
-            await context.abort(self._grpc.StatusCode.NOT_FOUND, f"no workflow {workflow}")
+            details = importlib.import_module("temporalio.api.errordetails.v1")
+            message = f"workflow not found for ID: {workflow}"
+            await self._fail(context, "NOT_FOUND", message, details.NotFoundFailure())
         found = self._protocol.DescribeWorkflowExecutionResponse()
         execution = found.workflow_execution_info.execution
         execution.workflow_id, execution.run_id = workflow, _run(workflow)
         return found
 
-    async def _begin(self, request: Any, context: Any) -> bool:
-        """Apply the next fault and check the namespace; whether the response is to be lost."""
+    async def _begin(self, request: Any, context: Any, payloads: Any) -> bool:
+        """Apply the next fault and check the request; whether the response is to be lost."""
         names = context.auth_context().get("x509_common_name", ())
         self.callers.update(name.decode() for name in names)
         fault = self.faults.popleft() if self.faults else False
         if fault not in (False, None):
             await context.abort(fault, "scripted fault")
+        invalid = _invalid(request, payloads)
+        if invalid is not None:
+            await self._fail(context, "INVALID_ARGUMENT", invalid)
         if request.namespace != NAMESPACE:
-            text = f"Namespace {request.namespace} is not found."
-            await context.abort(self._grpc.StatusCode.NOT_FOUND, text)
+            details = importlib.import_module("temporalio.api.errordetails.v1")
+            missing = details.NamespaceNotFoundFailure(namespace=request.namespace)
+            message = f"Namespace {request.namespace} is not found."
+            await self._fail(context, "NOT_FOUND", message, missing)
         return fault is None
 
     async def _lose(self, context: Any) -> None:
         await context.abort(self._grpc.StatusCode.UNKNOWN, "the answer got lost")
 
-    async def _already_started(self, context: Any, run: str) -> None:
+    async def _already_started(self, context: Any, workflow: str, request_id: str) -> None:
         details = importlib.import_module("temporalio.api.errordetails.v1")
+        run = _run(workflow)
+        message = f"Workflow execution is already running. WorkflowId: {workflow}, RunId: {run}."
+        started = details.WorkflowExecutionAlreadyStartedFailure(
+            start_request_id=request_id, run_id=run
+        )
+        await self._fail(context, "ALREADY_EXISTS", message, started)
+
+    async def _fail(self, context: Any, code: str, message: str, *details: Any) -> None:
+        """Answer with an error. Only those with details have them in a trailer."""
         common = importlib.import_module("temporalio.api.common.v1")
-        code = self._grpc.StatusCode.ALREADY_EXISTS
-        status = common.GrpcStatus(code=code.value[0], message="already started")
-        status.details.add().Pack(details.WorkflowExecutionAlreadyStartedFailure(run_id=run))
-        metadata = (("grpc-status-details-bin", status.SerializeToString()),)
-        await context.abort(code, "already started", trailing_metadata=metadata)
+        found = self._grpc.StatusCode[code]
+        status = common.GrpcStatus(code=found.value[0], message=message)
+        for one in details:
+            status.details.add().Pack(one)
+        trailer = (("grpc-status-details-bin", status.SerializeToString()),) if details else ()
+        await context.abort(found, message, trailing_metadata=trailer)
+
+
+def _invalid(request: Any, payloads: Any) -> str | None:
+    """What a server says of a request that it refuses (measured with its default limits)."""
+    names = {
+        "WorkflowId": request.workflow_id,
+        "SignalName": getattr(request, "signal_name", "-"),
+        "WorkflowType": request.workflow_type.name,
+    }
+    if not request.namespace:
+        return "Namespace is empty."
+    for name, value in names.items():
+        if not value:
+            return f"{name} is not set on request."
+        if len(value) > MOST_CHARACTERS:
+            return f"{name} length exceeds limit."
+    if not request.task_queue.name:
+        return "missing task queue name"
+    if len(request.task_queue.name) > MOST_CHARACTERS:
+        return "taskQueue length exceeds limit"
+    return "Blob data size exceeds limit." if payloads.ByteSize() > MOST_BYTES else None
 
 
 def _argument(payloads: Any) -> bytes:
