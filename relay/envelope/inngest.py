@@ -78,7 +78,7 @@ def parse_event(document: Document) -> EventDraft:
 
 
 def _canonical(document: Document) -> Document:
-    """The document with the event's fields under their own names. Inngest takes any case (recorded).
+    """The document with the event's fields under their own names. Inngest accepts any case.
 
     A field in two spellings counts as repeated: the server would merge them or use the last. Fields
     that no event has are kept as they are. Each change and each unknown field is noticed.
