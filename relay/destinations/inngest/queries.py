@@ -102,14 +102,6 @@ class InngestQueries:
             self._client.build_request("GET", url, params=query, headers=signed)
         )
 
-    async def get_unsigned(self, path: str) -> Answer:
-        """GET a path of the server without a key.
-
-        Raises:
-            Unavailable: there was no answer.
-        """
-        return await self._answer(self._client.build_request("GET", f"{self._url}{path}"))
-
     async def _answer(self, request: httpx.Request) -> Answer:
         try:
             async with asyncio.timeout(self._timeout):
