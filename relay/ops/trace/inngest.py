@@ -32,7 +32,7 @@ RECENT = 60.0
 """Seconds after an event was stored in which its runs may not be listed yet."""
 
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
-_ACTIVE = frozenset({"running", "scheduled", "queued"})
+_WAITING = frozenset({"scheduled", "queued"})
 
 
 class InngestSource:
@@ -216,10 +216,14 @@ def _run(run: Mapping[str, Any]) -> Iterator[TimelineEntry]:
         return TimelineEntry(at=at, source=INNGEST, what=f"{name} {what}", details=details)
 
     started = _time(run.get("startedAt") or run.get("run_started_at"))
+    if status in _WAITING:
+        # The time of its start is that of its creation until then.
+        yield entry(f"is {status} and has not started", _time(run.get("queuedAt")) or started)
+        return
     if started is not None:
         yield entry("started with a batch" if "batch_id" in details else "started", started)
-    if status in _ACTIVE:
-        yield entry(f"is {status}", None)
+    if status == "running":
+        yield entry("is running", None)
     else:
         yield entry(f"ended: {status}", _time(run.get("endedAt") or run.get("ended_at")))
 

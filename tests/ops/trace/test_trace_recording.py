@@ -123,6 +123,23 @@ async def test_a_failed_run_is_shown_with_its_times(
     assert all(entry.at is not None for entry in found.entries)
 
 
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [
+        ("QUEUED", ["fails is queued and has not started"]),
+        ("RUNNING", ["fails started", "fails is running"]),
+    ],
+)
+async def test_a_run_that_has_not_ended_is_not_shown_as_ended(
+    status: str, shown: list[str], server: Recorded, find: Callable[..., Any]
+) -> None:
+    line = json.loads(json.dumps(recorded("dev", "v2, failed")))
+    line["response"]["body"]["data"][0] |= {"status": status, "endedAt": None}
+    store(server, ulid_of(line))
+    server.answers(f"/api/v2/events/{ulid_of(line)}/runs", line)
+    assert what(await find(ulid_of(line)))[1:] == shown
+
+
 async def test_an_early_empty_list_is_not_taken_for_the_last_word(
     server: Recorded, find: Callable[..., Any]
 ) -> None:
