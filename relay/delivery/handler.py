@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from relay.delivery.dead_letter_queue import DeadLetterQueue
-from relay.delivery.in_flight import InFlight, InFlightMessage
+from relay.delivery.in_flight import InFlight, InFlightMessage, Progress
 from relay.delivery.payloads import Payloads
 from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, maybe_sent
 from relay.delivery.reject_guard import RejectGuard
@@ -57,7 +57,8 @@ class Handler:
 
     `handle` returns `Delivered` when all of its events were accepted (or there was nothing to
     send), `Reject` when its copy is in the dead-letter queue, and `Retry` otherwise. The first two
-    may be acknowledged, the last never. `retention` is the queue's, and may change.
+    may be acknowledged, the last never. `retention` is the queue's, and may change. `progress` says
+    whether messages are settled.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Handler:
         self._in_flight = InFlight()
         self._history = RedeliveryHistory()
         self._delivered = DeliveredEvents()
+        self.progress = Progress(self._in_flight, clock=clock)
 
     @property
     def status(self) -> HandlerStatus:
@@ -118,14 +120,18 @@ class Handler:
     async def _work(self, item: InFlightMessage) -> Outcome:
         message, start = item.message, self._clock()
         self._observe(Received(message))
-        if self._payloads is None or not self._payloads.may_be_pointer(message):
-            return await self._process(item, self._decode(message), start)
-        async with self._payloads.opened(message) as whole:
-            decoded = self._decode(whole) if isinstance(whole, Message) else whole
-            if isinstance(decoded, Decoded):
-                return await self._process(item, decoded, start)
-        del whole  # a rejected message may be held for long: free its payload
-        return await self._process(item, decoded, start)
+        try:
+            if self._payloads is None or not self._payloads.may_be_pointer(message):
+                return await self._process(item, self._decode(message), start)
+            async with self._payloads.opened(message) as whole:
+                decoded = self._decode(whole) if isinstance(whole, Message) else whole
+                if isinstance(decoded, Decoded):
+                    return await self._process(item, decoded, start)
+            del whole  # a rejected message may be held for long: free its payload
+            return await self._process(item, decoded, start)
+        except BaseException as error:
+            self.progress.interrupted(message, error, self._clock() - start)
+            raise
 
     async def _process(
         self, item: InFlightMessage, decoded: Decoded | Reject | Retry, start: float
@@ -261,6 +267,10 @@ class Handler:
         results: Sequence[Outcome] = (),
     ) -> None:
         events, now = decoded.events if decoded else (), self._clock()
+        if type(outcome) is Delivered and not self.progress.entries:
+            self.progress.settled_at = now
+        else:
+            self.progress.note(message, outcome, results, now)
         self._observe(
             Settled(
                 message=message,
