@@ -111,6 +111,15 @@ def _relay_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:
         meaning="A misconfiguration keeps the relay from sending. Messages wait; none is lost.",
         first_step="read the last error in the log: it names the setting.",
     )
+    yield AlarmDefinition(
+        name="stuck",
+        metric=deployment.relay(metrics.STUCK, "Maximum"),
+        threshold=1,
+        comparison=AT_LEAST,
+        periods=1,
+        meaning="Events are not delivered although the orchestrator answers. Messages wait.",
+        first_step="read the last error in the log: it has the reason and the setting.",
+    )
 
 
 def _destination_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from relay.app.decoding import payloads, rules
-from relay.app.forwarding import EventForwarder, open_forwarder
+from relay.app.forwarding import EventForwarder, open_forwarder, rate_for
 from relay.app.ledger import LedgerWiring, open_ledger
+from relay.app.readiness import CHECK_EVERY, LONGEST_IN_FLIGHT, StuckMonitor
 from relay.app.telemetry import Telemetry, relay_state
 from relay.aws.session import SharedSession
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
@@ -36,6 +37,7 @@ class Core:
     forwarder: EventForwarder
     dead_letters: DeadLettering
     ledger: LedgerWiring
+    stuck: StuckMonitor
 
     async def stop(self, deadline: float) -> None:
         """Finish open requests within `deadline` seconds. All other messages are received again.
@@ -97,14 +99,34 @@ async def open_core(
             observe=ledger.observe,
             payloads=payloads(settings, session),
         )
-        telemetry.state = partial(relay_state, forwarder, handler, opened.concurrency)
+        stuck = StuckMonitor(
+            forwarder,
+            handler,
+            after=settings.stuck_after,
+            longest=_longest_in_flight(settings, pushed=pushed),
+            setting="RELAY_REQUEST_TIMEOUT" if pushed else "RELAY_MAX_IN_FLIGHT",
+            observe=observe,
+        )
+        telemetry.state = partial(
+            relay_state, forwarder, handler, opened.concurrency, lambda: stuck.current is not None
+        )
         await stack.enter_async_context(_every(EXPIRY_EVERY, handler.expire))
+        await stack.enter_async_context(_every(CHECK_EVERY, stuck.check))
         yield Core(
             handler=handler,
             forwarder=forwarder,
             dead_letters=dead_letters,
             ledger=ledger,
+            stuck=stuck,
         )
+
+
+def _longest_in_flight(settings: Settings, *, pushed: bool) -> float:
+    """Seconds that a message may be in flight: a rate limit makes those received at once wait."""
+    if pushed:
+        return LONGEST_IN_FLIGHT
+    rates = [rate for name in settings.destinations if (rate := rate_for(name, settings))]
+    return LONGEST_IN_FLIGHT + (settings.max_in_flight / min(rates) if rates else 0.0)
 
 
 @contextlib.asynccontextmanager

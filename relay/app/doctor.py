@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from relay.app.destinations.inngest import open_reader
 from relay.aws.errors import AwsError
 from relay.aws.session import Session, open_session
 from relay.destinations.inngest.queries import InngestQueries
@@ -19,9 +20,22 @@ from relay.ops.doctor.lookup import QueueLookup, look_up_queues
 from relay.ops.doctor.platform import Platform, read_platform
 from relay.ops.doctor.result import CheckResult, not_checked
 from relay.ops.doctor.stores import check_secret
-from relay.settings.loading import Loaded
+from relay.settings.loading import INVALID, Loaded
 from relay.settings.model import Settings
+from relay.settings.reference import variable
 from relay.telemetry import metrics
+
+_INNGEST = (
+    "destination",
+    "routes",
+    "inngest_url",
+    "inngest_env",
+    "inngest_event_key",
+    "inngest_event_key_secret",
+    "inngest_signing_key",
+    "inngest_signing_key_secret",
+)
+"""The settings that say which server is queried, and with which keys."""
 
 QUERY_TIMEOUT = 10.0
 """Seconds for one request to the orchestrator."""
@@ -51,7 +65,7 @@ async def run_checks(
             found = await look_up_queues(session, stack, url, settings.dlq_url)
             results += await _check_aws(session, settings, found, pull=pull)
     results += check_clocks(settings.clocks, machine.clocks | _queue_clocks(found), pull=pull)
-    return [*results, *await check_destinations(settings)]
+    return [*results, *await check_destinations(loaded)]
 
 
 def _no_session(error: AwsError) -> CheckResult:
@@ -105,17 +119,21 @@ def _queue_clocks(found: QueueLookup) -> dict[str, float]:
     return actual
 
 
-async def check_destinations(settings: Settings) -> list[CheckResult]:
+async def check_destinations(loaded: Loaded) -> list[CheckResult]:
     """Check the destinations, with the keys looked up as the relay does.
 
-    Only Inngest is queried.
+    Only Inngest is queried. Nothing is sent while a setting that says where, or with which key, is
+    invalid: its default is another server.
     """
+    settings = loaded.settings
     others = [name for name in settings.destinations if name != "inngest"]
     results = [_not_queried(others)] if others else []
     if "inngest" not in settings.destinations:
         return results
     event_key = await _key(results, settings, "inngest_event_key")
     signing_key = await _key(results, settings, "inngest_signing_key")
+    if invalid := [name for name in _INNGEST if loaded.sources[name] == INVALID]:
+        return [*results, _refused(invalid)]
     if event_key is None and (settings.cloud or settings.inngest_event_key_secret):
         why = "see the result of the check of its secret or setting"
         return [*results, not_checked("orchestrator.event-key", "no key is available", why=why)]
@@ -127,14 +145,29 @@ async def check_destinations(settings: Settings) -> list[CheckResult]:
         env=settings.inngest_env,
         timeout=min(QUERY_TIMEOUT, settings.request_timeout),
     )
-    async with queries:
+
+    async def signed() -> str | None:
+        return signing_key
+
+    async with queries, open_reader(settings, signed) as reader:
         checks = inngest.check_inngest(
             queries,
+            reader,
             cloud=settings.cloud,
             confirms=settings.confirms,
             signed=signing_key is not None,
+            ledger=settings.ledger_table is not None,
         )
         return [*results, *[result async for result in checks]]
+
+
+def _refused(names: Sequence[str]) -> CheckResult:
+    return not_checked(
+        "orchestrator",
+        f"nothing is sent to Inngest: {', '.join(map(variable, names))} cannot be used",
+        why="the default value may be another server, which must not get the keys",
+        fix="fix the settings, see the check `settings`",
+    )
 
 
 def _not_queried(destinations: Sequence[str]) -> CheckResult:

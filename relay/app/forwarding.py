@@ -20,6 +20,7 @@ from relay.forwarding import Forwarder
 from relay.forwarding.adaptive_limit import AdaptiveLimit
 from relay.forwarding.pacing import PacedDestination, TokenBucket, parse_rates, rate_of
 from relay.forwarding.routing import Router, RouteTable, parse_routes
+from relay.forwarding.undelivered import Undelivered
 from relay.model.destination import Destination
 from relay.model.facts import CircuitChanged, Fact, IdReused, Observe
 from relay.model.traits import Traits, warnings
@@ -41,6 +42,17 @@ PUSHED_ROUTES = (
     " and occupy connections that the others need: give each destination a queue of its own, or use"
     " `relay poll`"
 )
+
+_ADDRESSES = {
+    "inngest": "RELAY_INNGEST_URL",
+    "step-functions": "RELAY_STEP_FUNCTIONS_ARN",
+    "temporal": "RELAY_TEMPORAL_ADDRESS",
+    "prefect": "RELAY_PREFECT_API_URL",
+    "argo": "RELAY_ARGO_URL",
+    "webhook": "RELAY_WEBHOOK_URL",
+    "bullmq": "RELAY_BULLMQ_URL",
+}
+"""The setting that says where each destination is."""
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +86,7 @@ async def open_forwarder(
         destinations.append(destination)
         branches[name] = Forwarder(
             destination,
+            undelivered=Undelivered(setting=_setting_to_check(name, settings)),
             before_probe=refresh,
             observe=_with_name(name, observe) if several else observe,
         )
@@ -146,6 +159,13 @@ def _warn(traits: Traits, settings: Settings) -> None:
     ledger = settings.ledger_table is not None
     for sentence in warnings(traits, 0.0 if ledger else settings.queue_retention):
         _log.warning("%s", sentence)
+
+
+def _setting_to_check(name: str, settings: Settings) -> str:
+    """Where to look if the destination answers and still nothing is delivered."""
+    if name == "inngest" and settings.confirms:
+        return "RELAY_CONFIRM"
+    return _ADDRESSES[name]
 
 
 def _with_name(name: str, observe: Observe) -> Observe:

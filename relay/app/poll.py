@@ -64,7 +64,7 @@ async def poll(settings: Settings) -> None:
         # Waiting must end by the queue's own retention, whatever the setting says.
         real = settings.model_copy(update={"queue_retention": attributes.retention})
         core = await stack.enter_async_context(open_core(real, telemetry))
-        endpoints.ready = readiness(core.forwarder, core.handler)
+        endpoints.ready = readiness(core.forwarder, core.handler, core.stuck)
         poller = Poller(
             queue,
             core.handler.handle_exclusive,

@@ -48,7 +48,7 @@ async def _serve(settings: Settings, telemetry: Telemetry, stop: asyncio.Event) 
         app = PushApp(
             core.handler.handle,
             hold=settings.clocks.outcome_timeout,
-            ready=readiness(core.forwarder, core.handler),
+            ready=readiness(core.forwarder, core.handler, core.stuck),
             task_paths=frozenset(settings.task_paths),
         )
         async with _listening(app, settings, telemetry):

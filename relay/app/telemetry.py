@@ -115,7 +115,10 @@ async def start_telemetry(settings: Settings) -> AsyncIterator[Telemetry]:
 
 
 def relay_state(
-    forwarder: EventForwarder, handler: Handler, concurrency: Callable[[], int]
+    forwarder: EventForwarder,
+    handler: Handler,
+    concurrency: Callable[[], int],
+    stuck: Callable[[], bool],
 ) -> State:
     """The relay's current state."""
     status = handler.status
@@ -125,6 +128,7 @@ def relay_state(
         circuit=forwarder.state.circuit,
         problem=status.problem,
         setting=status.setting,
+        stuck=stuck(),
     )
 
 

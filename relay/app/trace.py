@@ -218,7 +218,7 @@ async def trace_event(ident: str, settings: Settings, options: TraceOptions) -> 
             opening = open_table(session, settings.ledger_table, key=KEY)
             table = await stack.enter_async_context(opening)
             sources.append(LedgerSource(table, *ledger_scope(settings)))
-        if settings.destination == "inngest":
+        if "inngest" in settings.destinations:
             sources.append(_LazyInngestSource(settings, options.since, stack))
         return await build_trace(known, sources)
 

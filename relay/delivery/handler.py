@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from relay.delivery.dead_lettering import DeadLettering
-from relay.delivery.in_flight import InFlight, InFlightMessage
+from relay.delivery.in_flight import InFlight, InFlightMessage, Progress
 from relay.delivery.payloads import Payloads
 from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, flag_may_have_run
 from relay.delivery.reject_guard import RejectGuard
@@ -58,7 +58,7 @@ class Handler:
     `handle` returns `Delivered` when all of its events were accepted (or there was nothing to
     send), `Reject` when its copy is in the dead-letter queue, and `Retry` otherwise. The first two
     may be acknowledged, the last never. `retention` is the queue's, in seconds; pull mode updates
-    it later through `handler.retention`.
+    it later through `handler.retention`. `progress` says whether messages are handled.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Handler:
         self._in_flight = InFlight()
         self._history = RedeliveryHistory()
         self._delivered = DeliveredEvents()
+        self.progress = Progress(self._in_flight, clock=clock)
 
     @property
     def status(self) -> HandlerStatus:
@@ -119,16 +120,22 @@ class Handler:
     async def _work(self, item: InFlightMessage) -> Outcome:
         message, start = item.message, self._clock()
         self._observe(Received(message))
-        if self._payloads is None or not self._payloads.may_be_pointer(message):
-            return await self._process(item, self._decode(message), start)
-        async with self._payloads.opened(message) as with_payload:
-            decoded = (
-                self._decode(with_payload) if isinstance(with_payload, Message) else with_payload
-            )
-            if isinstance(decoded, Decoded):
-                return await self._process(item, decoded, start)
-        del with_payload  # a rejected message may be held for long: free its payload
-        return await self._process(item, decoded, start)
+        try:
+            if self._payloads is None or not self._payloads.may_be_pointer(message):
+                return await self._process(item, self._decode(message), start)
+            async with self._payloads.opened(message) as with_payload:
+                decoded = (
+                    self._decode(with_payload)
+                    if isinstance(with_payload, Message)
+                    else with_payload
+                )
+                if isinstance(decoded, Decoded):
+                    return await self._process(item, decoded, start)
+            del with_payload  # a rejected message may be held for long: free its payload
+            return await self._process(item, decoded, start)
+        except BaseException as error:
+            self.progress.interrupted(message, error, self._clock() - start)
+            raise
 
     async def _process(
         self, item: InFlightMessage, decoded: Decoded | Reject | Retry, start: float
@@ -264,6 +271,10 @@ class Handler:
         results: Sequence[Outcome] = (),
     ) -> None:
         events, now = decoded.events if decoded else (), self._clock()
+        if type(outcome) is Delivered and not self.progress.entries:
+            self.progress.settled_at = now
+        else:
+            self.progress.note(message, outcome, results, now)
         self._observe(
             Handled(
                 message=message,

@@ -1,17 +1,22 @@
-"""The messages in flight: a second delivery of one joins the task that handles it."""
+"""The messages in flight: repeated deliveries join one task, and slow ones are noticed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from relay.forwarding.undelivered import Stuck, Undelivered
 from relay.model.message import Message
-from relay.model.outcome import Outcome
+from relay.model.outcome import Outcome, Retry
 
 T = TypeVar("T")
+
+LONG = 60.0
+"""Seconds in flight after which a message that is given back has had its attempt."""
 
 
 class InFlightMessage(Struct, eq=False):
@@ -55,6 +60,11 @@ class InFlight:
 
     def __iter__(self) -> Iterator[InFlightMessage]:
         return iter(list(self._items.values()))
+
+    @property
+    def oldest(self) -> InFlightMessage | None:
+        """The message that has been in flight for the longest time."""
+        return next(iter(self._items.values()), None)
 
     async def join(
         self,
@@ -111,3 +121,61 @@ class InFlight:
             del self._items[key]
         if item.task and item.task.done() and not item.task.cancelled():
             item.task.exception()  # retrieved: there may be no waiter left to do it
+
+
+class Progress:
+    """Follows the outcomes of messages. The forwarder follows those of events itself.
+
+    While every message is delivered, only `settled_at` is set. `note` is for other outcomes, and
+    for all while there are `entries`.
+    """
+
+    def __init__(self, in_flight: InFlight, *, clock: Callable[[], float] = time.time) -> None:
+        self._in_flight = in_flight
+        self._clock = clock
+        self._undelivered = Undelivered(what="a message", clock=clock)
+        self.entries = self._undelivered.entries
+        self.settled_at = 0.0
+
+    def note(
+        self, message: Message, outcome: Outcome, results: Sequence[Outcome], now: float
+    ) -> None:
+        """Note the outcome of a message and those of its events."""
+        if not isinstance(outcome, Retry):
+            self.settled_at = now
+            self._undelivered.settled(message.message_id)
+        elif not any(isinstance(result, Retry) for result in results):
+            # No event has to wait: the message's payload or its dead letter is at fault.
+            self._undelivered.failed(message.message_id, outcome.reason)
+
+    def interrupted(self, message: Message, error: BaseException, seconds: float) -> None:
+        """Note that handling the message raised, or was cancelled after `seconds`."""
+        if isinstance(error, Exception):
+            reason = f"handling it raised {type(error).__name__}"
+        elif seconds >= LONG:
+            reason = f"given back after {seconds:.0f} s in flight"
+        else:
+            return
+        self._undelivered.failed(message.message_id, reason)
+
+    def follow(self, *, closed: bool) -> None:
+        """Follow the circuit: time counts only while it is closed and nothing is halted."""
+        self._undelivered.follow(closed=closed)
+
+    def stuck(self, after: float, *, longest: float, since: float) -> Stuck | None:
+        """Which message is not settled although nothing is known to be wrong, if any.
+
+        `after` is in seconds: from the first failure of a message, or with one in flight and none
+        settled. `longest` is how long a message may be in flight while others are settled. Time
+        before `since` does not count.
+        """
+        oldest = self._in_flight.oldest
+        if (found := self._undelivered.stuck(after)) is not None or oldest is None:
+            return found
+        now, start = self._clock(), max(oldest.since, since)
+        if now - start < longest and now - max(self.settled_at, start) < after:
+            return None
+        return Stuck(
+            f"a message has been in flight for {now - start:.0f} s although the circuit is closed"
+            f" ({len(self._in_flight)} in flight)"
+        )

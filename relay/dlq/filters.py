@@ -132,7 +132,7 @@ class Filter:
 def event_fields(event: Event) -> dict[str, Any]:
     """The event as JSON values, to show and to evaluate JMESPath expressions on."""
     fields: dict[str, Any] = {"id": event.id, "name": event.name, "index": event.index}
-    for name, raw in (("data", event.data), ("user", event.user)):
+    for name, raw in (("data", event.data), ("user", event.user), ("meta", event.meta)):
         if raw is not None:
             fields[name] = json.loads(raw)
     optional = {"ts": event.ts, "v": event.v}

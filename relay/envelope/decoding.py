@@ -139,6 +139,7 @@ def _event_factory(
             ts=draft.ts or ts,
             v=draft.v,
             user=draft.user,
+            meta=draft.meta,
             index=index,
             message_id=message.message_id,
             trace=trace,
@@ -169,8 +170,9 @@ def _split_valid(
 def _fits(event: Event, max_bytes: int) -> bool:
     """Whether the event is small enough. It is encoded only if an estimate does not decide."""
     texts = len(event.id) + len(event.name) + len(event.v or "")
-    # An escaped character takes up to 12 bytes; 100 cover the keys and the time.
-    most = 100 + 12 * texts + len(event.data or b"") + len(event.user or b"")
+    # An escaped character takes up to 12 bytes; 120 cover the keys and the time.
+    most = 120 + 12 * texts + len(event.data or b"") + len(event.user or b"")
+    most += len(event.meta or b"")
     return most <= max_bytes or len(event.wire) <= max_bytes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from relay.envelope import fields
@@ -10,7 +11,7 @@ from relay.envelope.json_document import Document, parse_document, split_array
 from relay.envelope.opened_envelope import EventDraft, InvalidContent, OpenedEnvelope
 from relay.model.outcome import Reject
 
-EVENT_FIELDS = frozenset({"id", "name", "data", "ts", "v", "user"})
+EVENT_FIELDS = frozenset({"id", "name", "data", "ts", "v", "user", "meta"})
 """The fields of an event. The event API silently drops all others."""
 
 _NOT_PRINTED = re.compile(r"[^A-Za-z0-9_.-]")
@@ -58,12 +59,12 @@ def parse_event(document: Document) -> EventDraft:
     Raises:
         InvalidContent: one of its fields is invalid.
     """
+    if not EVENT_FIELDS.issuperset(document.value):
+        document = _canonical(document)
     value = document.value
     if repeated := document.repeated & EVENT_FIELDS:
         raise InvalidContent("duplicate_key", f"the event has two fields named {min(repeated)}")
-    notices = document.notices
-    if not EVENT_FIELDS.issuperset(value):
-        notices += unknown_field_notices(name for name in value if name not in EVENT_FIELDS)
+    text = document.raw("meta") if "meta" in value else None
     return EventDraft(
         name=fields.name(value.get("name")),
         id=fields.identifier(value.get("id")),
@@ -71,13 +72,42 @@ def parse_event(document: Document) -> EventDraft:
         v=fields.version(value.get("v")),
         data=fields.payload(value.get("data"), document.raw("data")),
         user=fields.user(value.get("user"), document.raw("user")),
-        notices=notices,
+        meta=None if text is None else fields.meta(text),
+        notices=document.notices,
+    )
+
+
+def _canonical(document: Document) -> Document:
+    """The document with the event's fields under their own names. Inngest accepts any case.
+
+    A field in two spellings counts as repeated: the server would merge them or use the last. Fields
+    that no event has are kept as they are. Each change and each unknown field is noticed.
+    """
+    names = {name: _field(name) for name in document.value}
+    times = Counter(names.values())
+    return Document(
+        value={names[name]: value for name, value in document.value.items()},
+        members={names[name]: raw for name, raw in document.members.items()},
+        notices=document.notices
+        + _notices("field-case", (name for name, field in names.items() if name != field))
+        + unknown_field_notices(field for field in times if field not in EVENT_FIELDS),
+        repeated=frozenset(names[name] for name in document.repeated)
+        | {field for field, count in times.items() if count > 1},
     )
 
 
 def unknown_field_notices(names: Iterable[str]) -> tuple[str, ...]:
     """A notice for each field that is left out."""
-    return tuple(f"unknown-field:{_NOT_PRINTED.sub('?', name[:64])}" for name in names)
+    return _notices("unknown-field", names)
+
+
+def _field(name: str) -> str:
+    field = fields.folded(name)
+    return field if field in EVENT_FIELDS else name
+
+
+def _notices(notice: str, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{notice}:{_NOT_PRINTED.sub('?', name[:64])}" for name in names)
 
 
 def _read_element(text: bytes) -> tuple[object, EventDraft | Reject]:

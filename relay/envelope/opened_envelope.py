@@ -32,6 +32,7 @@ class EventDraft(Struct, frozen=True, kw_only=True):
     ts: int | None = None
     v: str | None = None
     user: bytes | None = None
+    meta: bytes | None = None
     notices: tuple[str, ...] = ()
 
 

@@ -14,6 +14,7 @@ from relay.forwarding.batcher import WrongCount
 from relay.forwarding.circuit_breaker import Backoff, Breaker, Permit
 from relay.forwarding.lanes import FailedAlone, Lanes, PendingEvent, Ramp, Step, TryAgain
 from relay.forwarding.suspects import Suspects, WaitEnd, WitnessWaits
+from relay.forwarding.undelivered import Stuck, Undelivered
 from relay.model.destination import BatchRefused, Destination, Unavailable
 from relay.model.event import Event
 from relay.model.facts import Forwarded, Observe, ignore
@@ -59,6 +60,7 @@ class Forwarder:
     Args:
         destination: where events go. It makes one attempt; all retries are the forwarder's.
         breaker: a circuit breaker with the same clock.
+        undelivered: notices events whose attempts end without success; with the same clock.
         before_probe: awaited before each probe while halted, to look a corrected secret up again;
             it may raise `Unavailable`.
         observe: called for each request, and at the start and end of an outage.
@@ -72,6 +74,7 @@ class Forwarder:
         destination: Destination,
         *,
         breaker: Breaker | None = None,
+        undelivered: Undelivered | None = None,
         before_probe: Callable[[], Awaitable[None]] = _nothing,
         observe: Observe = ignore,
         clock: Callable[[], float] = time.monotonic,
@@ -80,6 +83,7 @@ class Forwarder:
     ) -> None:
         self._destination = destination
         self._breaker = breaker or Breaker(clock=clock, random=random)
+        self._undelivered = undelivered or Undelivered(clock=clock)
         self._before_probe = before_probe
         self._observe = observe
         self._clock = clock
@@ -127,6 +131,10 @@ class Forwarder:
             last_error=self._attribution.last_error,
         )
 
+    def stuck(self, after: float) -> Stuck | None:
+        """Which events have failed for `after` seconds while the circuit was closed, if any."""
+        return self._undelivered.stuck(after)
+
     @property
     def accepting(self) -> bool:
         """Whether new messages should be taken; see `Admission.accepting`."""
@@ -161,8 +169,15 @@ class Forwarder:
         while True:
             if isinstance(step, FailedAlone):
                 failures += 1
+                self._undelivered.failed(event.id, step.reason)
                 step = await self._await_witness(event, step, failures)
+                if isinstance(step, Retry | Reject):
+                    # The event's own failure, which ends in a rejection after half an hour.
+                    self._undelivered.forget(event.id)
+                    return step
             elif not isinstance(step, TryAgain):
+                if self._undelivered.entries or type(step) is Retry:
+                    self._note(event, step)
                 self._attribution.outcome_returned(event, step)
                 return step
             elif self._stopping:
@@ -170,6 +185,13 @@ class Forwarder:
             else:
                 pending = PendingEvent(event, size, step.batch_limit, step.hinted)
                 step = await self._lanes.submit(pending)
+
+    def _note(self, event: Event, outcome: Outcome) -> None:
+        """Note the destination's outcome, if it is no success or other events had none."""
+        if not isinstance(outcome, Retry):
+            self._undelivered.settled(event.id)
+        elif outcome is not STOPPING:
+            self._undelivered.failed(event.id, outcome.reason)
 
     async def _await_witness(self, event: Event, failed: FailedAlone, failures: int) -> Step:
         """Wait for another event to be accepted: then the failure was this event's own."""
@@ -236,6 +258,7 @@ class Forwarder:
         return outcomes
 
     def _after_attempt(self) -> None:
+        self._undelivered.follow(closed=self._breaker.closed)
         if self._admission.update():
             # The destination is at fault, so the events it made fail need not be sent alone.
             self._lanes.release_singles()

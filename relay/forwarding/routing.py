@@ -10,6 +10,7 @@ from fnmatch import translate
 from typing import Protocol
 
 from relay.forwarding import ForwarderState
+from relay.forwarding.undelivered import Stuck
 from relay.model.event import Event
 from relay.model.outcome import Outcome, Reject, Retry
 
@@ -58,6 +59,10 @@ class Branch(Protocol):
     @property
     def state(self) -> ForwarderState:
         """The state for operators."""
+        ...
+
+    def stuck(self, after: float) -> Stuck | None:
+        """Which events have failed for `after` seconds while its circuit was closed, if any."""
         ...
 
     @property
@@ -143,6 +148,13 @@ class Router:
         reason = states[worst].reason and f"{worst}: {states[worst].reason}"
         in_flight = sum(state.in_flight for state in states.values())
         return replace(states[worst], reason=reason, in_flight=in_flight)
+
+    def stuck(self, after: float) -> Stuck | None:
+        """The first destination that is stuck, with its name in the reason."""
+        for name, branch in self._branches.items():
+            if (found := branch.stuck(after)) is not None:
+                return replace(found, reason=f"{name}: {found.reason}")
+        return None
 
     @property
     def accepting(self) -> bool:

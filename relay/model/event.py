@@ -11,9 +11,9 @@ from msgspec import Struct
 class Event(Struct, frozen=True):
     """One event of a message, ready to be sent to a destination.
 
-    `data` and `user` are the producer's JSON text, byte for byte, or None if it sent none. `ts` is
-    in milliseconds. `index` is the event's position in the message as first received, 0 for a
-    single event. It survives dead-lettering: a redrive sends only the pending positions. `trace`
+    `data`, `user` and `meta` are the producer's JSON text, byte for byte, or None if it sent none.
+    `ts` is in milliseconds. `index` is the event's position in the message as first received, 0 for
+    a single event. It survives dead-lettering: a redrive sends only the pending positions. `trace`
     is the producer's W3C `traceparent`, if it sent one.
     """
 
@@ -26,6 +26,7 @@ class Event(Struct, frozen=True):
     index: int = 0
     message_id: str = ""
     trace: str | None = None
+    meta: bytes | None = None
 
     @property
     def wire(self) -> bytes:
@@ -42,6 +43,8 @@ class Event(Struct, frozen=True):
             parts.append(b',"ts":%d' % self.ts)
         if self.v is not None:
             parts += (b',"v":', _text(self.v))
+        if self.meta is not None:
+            parts += (b',"meta":', self.meta)
         parts.append(b"}")
         return b"".join(parts)
 

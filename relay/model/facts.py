@@ -74,6 +74,19 @@ class CircuitChanged(Struct, frozen=True, kw_only=True):
     setting: str | None = None
 
 
+class StuckChanged(Struct, frozen=True, kw_only=True):
+    """Messages are not delivered although the circuit is closed, or are delivered again.
+
+    `reason` is a sentence, `setting` the setting to check, `seconds` how long the previous state
+    lasted.
+    """
+
+    stuck: bool
+    reason: str
+    seconds: float
+    setting: str | None = None
+
+
 class Extended(Struct, frozen=True, kw_only=True):
     """A call extended the visibility of `count` messages and failed for `failed` others."""
 
@@ -157,6 +170,7 @@ Fact: TypeAlias = (
     | Forwarded
     | DeadLettered
     | CircuitChanged
+    | StuckChanged
     | Extended
     | DeletedLate
     | DeleteFailed

@@ -20,6 +20,7 @@ from relay.telemetry.metrics import (
     RECEIVED,
     REJECTED,
     RETRIED,
+    STUCK,
 )
 from relay.telemetry.prometheus import prometheus_name
 
@@ -125,8 +126,7 @@ async def fetch_relay_status(client: httpx.AsyncClient, url: str) -> RelayStatus
         return RelayStatus(
             url=url,
             ready=bool(state.get("ready")),
-            # The reject guard, among others, halts the relay without changing the circuit.
-            circuit="halted" if state.get("halted") is True else _text(state.get("circuit")),
+            circuit=_circuit(state),
             reason=_text(state.get("reason")),
             setting=_text(state.get("setting")),
             in_flight=in_flight if isinstance(in_flight, int) else None,
@@ -138,14 +138,26 @@ async def fetch_relay_status(client: httpx.AsyncClient, url: str) -> RelayStatus
     return RelayStatus(url=url, problem=_problem(ready))
 
 
+def _circuit(state: Mapping[str, Any]) -> str | None:
+    """The circuit, or what keeps messages from being delivered without changing it."""
+    circuit = _text(state.get("circuit"))
+    if state.get("halted") is True:
+        return "halted"  # by the reject guard, among others
+    return "stuck" if state.get("stuck") is True and circuit == "closed" else circuit
+
+
 def _from_metrics(url: str, counters: Mapping[str, float]) -> RelayStatus:
     """The status of a relay that serves its metrics but not `/ready`."""
     circuit = _CIRCUITS.get(counters.get(prometheus_name(CIRCUIT_STATE), -1.0))
-    halted = counters.get(prometheus_name(HALTED), 0.0) > 0
+    shown = {
+        "circuit": circuit,
+        "halted": counters.get(prometheus_name(HALTED), 0.0) > 0,
+        "stuck": counters.get(prometheus_name(STUCK), 0.0) > 0,
+    }
     return RelayStatus(
         url=url,
-        ready=circuit == "closed" and not halted,
-        circuit="halted" if halted else circuit,
+        ready=circuit == "closed" and not shown["halted"] and not shown["stuck"],
+        circuit=_circuit(shown),
         in_flight=int(counters[prometheus_name(IN_FLIGHT)]),
         counters={name: counters[key] for name, key in COUNTERS.items() if key in counters},
     )

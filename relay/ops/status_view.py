@@ -11,7 +11,13 @@ from rich.text import Text
 
 from relay.ops.status import COUNTERS, QueueStatus, RelayStatus, StatusReport
 
-_COLOURS = {"closed": "green", "half-open": "yellow", "open": "yellow", "halted": "bold red"}
+_COLOURS = {
+    "closed": "green",
+    "half-open": "yellow",
+    "open": "yellow",
+    "halted": "bold red",
+    "stuck": "bold red",
+}
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 Rates = Mapping[str, Mapping[str, float]]

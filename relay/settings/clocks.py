@@ -46,6 +46,10 @@ SQSD_RETENTION = 14 * DAY
 QUEUE_RETENTION = 13 * DAY
 DLQ_RETENTION = 14 * DAY
 
+STUCK_AFTER = 180.0
+"""Seconds without success after which a relay counts as stuck: twice the longest single attempt, so
+that what is slow for once does not count."""
+
 DRAIN_DEADLINE = 25.0
 """Below the 30 s after which container platforms kill a container that was asked to stop."""
 
@@ -74,6 +78,7 @@ class Clocks:
     hold: float = HOLD
     request_timeout: float = REQUEST_TIMEOUT
     confirm_deadline: float = CONFIRM_DEADLINE
+    stuck_after: float = STUCK_AFTER
     sqsd_inactivity_timeout: float = INACTIVITY_TIMEOUT
     sqsd_visibility_timeout: float = VISIBILITY_TIMEOUT
     sqsd_error_visibility_timeout: float = ERROR_VISIBILITY_TIMEOUT
@@ -100,7 +105,7 @@ class Clocks:
 
     def conflicts(self) -> tuple[Conflict, ...]:
         """The conflicts as values, with their fields."""
-        return (*_one_delivery(self), *_outage(self), *_retention(self))
+        return (*_one_delivery(self), *_one_attempt(self), *_outage(self), *_retention(self))
 
 
 def _one_delivery(c: Clocks) -> Iterator[Conflict]:
@@ -126,6 +131,16 @@ def _one_delivery(c: Clocks) -> Iterator[Conflict]:
             f"RELAY_NGINX_READ_TIMEOUT is {c.nginx_read_timeout:g} s, so that nginx would cut off"
             " held requests: raise it, and nginx's proxy_read_timeout, above"
             f" RELAY_SQSD_INACTIVITY_TIMEOUT, to {c.sqsd_inactivity_timeout + 60:g}",
+        )
+
+
+def _one_attempt(c: Clocks) -> Iterator[Conflict]:
+    attempt = c.request_timeout + c.confirm_deadline
+    if c.stuck_after < attempt:
+        yield Conflict(
+            ("stuck_after", "request_timeout", "confirm_deadline"),
+            f"RELAY_STUCK_AFTER is {c.stuck_after:g} s, less than a single attempt may take: raise"
+            f" it to at least RELAY_REQUEST_TIMEOUT + RELAY_CONFIRM_DEADLINE, {attempt:g}",
         )
 
 

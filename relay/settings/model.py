@@ -90,6 +90,9 @@ class Settings(DestinationSettings):
     """Seconds after which an event that could not be read back is retried."""
     request_timeout: Seconds = clocks.REQUEST_TIMEOUT
     """The total timeout of one request to the destination, in seconds."""
+    stuck_after: Seconds = clocks.STUCK_AFTER
+    """Seconds without success, although the circuit is closed, after which the relay is stuck:
+    `/ready` answers 503, and the metric `Stuck` is 1."""
     batch_events: UpTo5000 = 100
     """The most events in one request. More gain nothing; the destination accepts at most 5000."""
     batch_bytes: Size = 1_048_576

@@ -112,6 +112,7 @@ def gauges(state: State) -> Mapping[str, float]:
     """The value of each gauge, by the metric's name."""
     return {
         metrics.HALTED.name: float(state.halted),
+        metrics.STUCK.name: float(state.stuck),
         metrics.IN_FLIGHT.name: float(state.in_flight),
         metrics.CONCURRENCY.name: float(state.concurrency),
         metrics.CIRCUIT_STATE.name: float(metrics.CIRCUIT_STATES[state.circuit]),

@@ -15,6 +15,7 @@ from relay.model.facts import (
     LedgerChanged,
     ReceivingChanged,
     ReleaseFailed,
+    StuckChanged,
 )
 
 _log = logging.getLogger(__name__)
@@ -34,6 +35,14 @@ def _circuit_changed(fact: CircuitChanged) -> None:
         _log.error("halted%s: %s", see_setting(fact.setting), fact.reason, extra=fields)
     else:
         _log.warning("destination unavailable, holding messages: %s", fact.reason, extra=fields)
+
+
+def _stuck_changed(fact: StuckChanged) -> None:
+    fields = {"stuck": fact.stuck, "seconds": round(fact.seconds, 1), "setting": fact.setting or ""}
+    if fact.stuck:
+        _log.error("stuck%s: %s", see_setting(fact.setting), fact.reason, extra=fields)
+    else:
+        _log.warning("no longer stuck after %.0f s", fact.seconds, extra=fields)
 
 
 def _receiving_changed(fact: ReceivingChanged) -> None:
@@ -94,6 +103,7 @@ def _release_failed(fact: ReleaseFailed) -> None:
 
 LOG_FUNCTIONS: Mapping[type, Callable[[Any], None]] = {
     CircuitChanged: _circuit_changed,
+    StuckChanged: _stuck_changed,
     ReceivingChanged: _receiving_changed,
     LedgerChanged: _ledger_changed,
     IdReused: _id_reused,

@@ -85,6 +85,10 @@ HALTED = _gauge(
     "Halted",
     "1 while a misconfiguration keeps the relay from receiving, sending or dead-lettering, else 0.",
 )
+STUCK = _gauge(
+    "Stuck",
+    "1 while events are not delivered although the circuit is closed, else 0.",
+)
 END_TO_END_AGE = _histogram(
     "EndToEndAge",
     "Seconds",
@@ -144,6 +148,7 @@ METRICS = (
     REDRIVEN,
     AMBIGUOUS,
     HALTED,
+    STUCK,
     END_TO_END_AGE,
     FORWARD_LATENCY,
     BATCH_SIZE,

@@ -82,7 +82,8 @@ class State:
     `concurrency` is the current limit of requests at once. `circuit` is one of
     `metrics.CIRCUIT_STATES`. `receiving` is the state of receiving in pull mode: `open`,
     `backing-off`, `halted` or `stopping`. `problem` is a sentence while a misconfiguration halts
-    the relay that neither circuit nor receiving shows; `setting` is the setting to check.
+    the relay that neither circuit nor receiving shows; `setting` is the setting to check. `stuck`
+    is whether messages are not delivered although the circuit is closed.
     """
 
     in_flight: int = 0
@@ -91,6 +92,7 @@ class State:
     receiving: str = "open"
     problem: str | None = None
     setting: str | None = None
+    stuck: bool = False
 
     @property
     def halted(self) -> bool:

@@ -17,6 +17,7 @@ EXPECTED = {
     "dlq-age",
     "heartbeat-missing",
     "halted",
+    "stuck",
     "circuit-open",
     "reject-ratio",
     "queue-age",
@@ -131,6 +132,13 @@ def test_an_open_circuit_and_a_halt_are_different_alarms(default: Template) -> N
     assert "state < 3" in json.dumps(alarm["Metrics"])
     (metric,) = metrics_of(named(default, "halted"))
     assert metric["name"] == "Halted"
+
+
+def test_a_stuck_relay_notifies_by_itself(default: Template) -> None:
+    alarm = named(default, "stuck")
+    (metric,) = metrics_of(alarm)
+    assert (metric["name"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Stuck", 1, 1)
+    assert alarm["AlarmActions"]
 
 
 def test_the_dashboard_shows_only_metrics_of_the_table(default: Template) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from relay.forwarding import ForwarderState
 from relay.forwarding.routing import Router, RouteTable, parse_routes
+from relay.forwarding.undelivered import Stuck
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
@@ -25,6 +26,10 @@ class Branch:
         if is_open:
             self.opened.set()
         self.stopped: float | None = None
+        self.found: Stuck | None = None
+
+    def stuck(self, after: float) -> Stuck | None:
+        return self.found if after < 200 else None
 
     @property
     def state(self) -> ForwarderState:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relay.model.facts import CircuitChanged, Forwarded, ReceivingChanged
+from relay.model.facts import CircuitChanged, Forwarded, ReceivingChanged, StuckChanged
 from relay.model.outcome import Delivered, Reject, Retry
 from relay.telemetry import metrics
 from relay.telemetry.otlp import otlp_name
@@ -56,6 +56,7 @@ def lines() -> list[dict[str, Any]]:
         CircuitChanged(state="open", reason="refused", seconds=9.0),
         CircuitChanged(state="halted", reason="the key", seconds=1.0, setting="RELAY_X"),
         ReceivingChanged(state="open", reason="", seconds=1.0),
+        StuckChanged(stuck=True, reason="not confirmed", seconds=1.0, setting="RELAY_CONFIRM"),
     )
     return [{**line, "batch": "fc10db-1"} if "batch" in line else line for line in found]
 
@@ -137,4 +138,7 @@ def test_the_queries_select_the_right_lines() -> None:
     ]
     assert {line["message_id"] for line in selected("sent more than once")} == {"m-1", "m-late"}
     assert len(selected("What may have run")) == 2
-    assert [line["setting"] for line in selected("What needs an operator")] == ["RELAY_X"]
+    assert [line["setting"] for line in selected("What needs an operator")] == [
+        "RELAY_X",
+        "RELAY_CONFIRM",
+    ]

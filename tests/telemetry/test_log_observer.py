@@ -15,6 +15,7 @@ from relay.model.facts import (
     LeaseLost,
     ReceivingChanged,
     ReleaseFailed,
+    StuckChanged,
 )
 from relay.model.outcome import Retry
 from relay.telemetry.log import open_log
@@ -66,6 +67,16 @@ def test_a_halt_names_the_setting() -> None:
     assert halted["level"] == receiving["level"] == "ERROR"
     assert halted["setting"] == "RELAY_INNGEST_EVENT_KEY"
     assert "sqs:ReceiveMessage" in receiving["message"]
+
+
+def test_being_stuck_has_two_lines_with_reason_and_setting() -> None:
+    start, end = log_lines(
+        StuckChanged(stuck=True, reason="not confirmed", seconds=9.0, setting="RELAY_CONFIRM"),
+        StuckChanged(stuck=False, reason="not confirmed", seconds=421.0),
+    )
+    assert (start["level"], start["stuck"], start["setting"]) == ("ERROR", True, "RELAY_CONFIRM")
+    assert "see RELAY_CONFIRM: not confirmed" in start["message"]
+    assert (end["level"], end["stuck"], end["seconds"]) == ("WARNING", False, 421.0)
 
 
 def test_a_halt_without_a_fact_has_two_lines_too() -> None:

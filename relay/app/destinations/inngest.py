@@ -71,18 +71,22 @@ async def open_inngest(
 async def _confirmed(
     inngest: Inngest, key: _Key, settings: Settings, stack: contextlib.AsyncExitStack
 ) -> Destination:
-    reader = ReadBack(
-        settings.inngest_url,
-        key.value,
-        cloud=settings.cloud,
-        env=settings.inngest_env,
-        timeout=min(READ_TIMEOUT, settings.confirm_deadline),
-    )
-    await stack.enter_async_context(reader)
+    reader = await stack.enter_async_context(open_reader(settings, key.value))
     confirmations = Confirmations(reader, deadline=settings.confirm_deadline)
     await stack.enter_async_context(confirmations)
     search_timeout = min(SEARCH_TIMEOUT, settings.confirm_deadline)
     return ConfirmedInngest(inngest, confirmations, reader, search_timeout=search_timeout)
+
+
+def open_reader(settings: Settings, key: Callable[[], Awaitable[str | None]]) -> ReadBack:
+    """Confirm mode's reader of stored events, to be entered. `key` returns the signing key."""
+    return ReadBack(
+        settings.inngest_url,
+        key,
+        cloud=settings.cloud,
+        env=settings.inngest_env,
+        timeout=min(READ_TIMEOUT, settings.confirm_deadline),
+    )
 
 
 class _Key:

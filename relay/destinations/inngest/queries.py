@@ -30,6 +30,8 @@ class InngestQueries:
         cloud: whether it is Inngest Cloud.
         env: the name of a branch environment of the Cloud.
         timeout: seconds for one request and its whole answer.
+
+    `api_v2` is the path of version 2 of the API.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class InngestQueries:
         timeout: float = 10.0,
     ) -> None:
         self._url = url.rstrip("/")
+        self.api_v2 = "/v2" if cloud else "/api/v2"
         self._api_url = CLOUD_API if cloud else self._url
         self._host = urlsplit(url).netloc.rpartition("@")[2]
         self._event_key = event_key
@@ -91,7 +94,7 @@ class InngestQueries:
         )
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
-        """GET a path below `/v1`, with the signing key.
+        """GET a path of the API, with the signing key.
 
         Raises:
             Unavailable: there was no answer.
@@ -101,14 +104,6 @@ class InngestQueries:
         return await self._answer(
             self._client.build_request("GET", url, params=query, headers=signed)
         )
-
-    async def get_unsigned(self, path: str) -> Answer:
-        """GET a path of the server without a key.
-
-        Raises:
-            Unavailable: there was no answer.
-        """
-        return await self._answer(self._client.build_request("GET", f"{self._url}{path}"))
 
     async def _answer(self, request: httpx.Request) -> Answer:
         try:

@@ -7,29 +7,48 @@ from http import HTTPStatus
 
 from relay.destinations.inngest.answers import Answer
 from relay.destinations.inngest.queries import InngestQueries
+from relay.destinations.inngest.read_back import CONFIRM, SIGNING_KEY, PageTooLarge, ReadBack
 from relay.model.destination import Unavailable
 from relay.ops.doctor.result import CheckResult, not_checked, ok, rule
 
 _DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _NO_KEYS = HTTPStatus.SERVICE_UNAVAILABLE
 _HALTS = "the relay halts: messages wait in the queue until this is fixed"
+_NEVER_STORED = "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"
+"""An internal id that no server gives: the last ULID there is."""
+
 _KEY_FIX = "set RELAY_INNGEST_EVENT_KEY, or the secret that holds it, to a key of this server"
 
 
 async def check_inngest(
-    queries: InngestQueries, *, cloud: bool, confirms: bool, signed: bool
+    queries: InngestQueries,
+    reader: ReadBack,
+    *,
+    cloud: bool,
+    confirms: bool,
+    signed: bool,
+    ledger: bool,
 ) -> AsyncIterator[CheckResult]:
-    """Check the server. `signed` is whether there is a signing key to read events back with."""
+    """Check the server.
+
+    Args:
+        queries: reads from the server; posts no event.
+        reader: confirm mode's own reader, so that what passes here can be confirmed there.
+        cloud: whether the server is Inngest Cloud.
+        confirms: whether events are read back before they are acknowledged.
+        signed: whether there is a signing key to read events back with.
+        ledger: whether the relay records what was delivered.
+    """
     yield _durability(cloud=cloud, confirms=confirms)
     try:
         answer = await queries.check_event_key()
     except Unavailable as error:
         yield _unreachable(error)
         return
-    dev = None if cloud else await _is_dev(queries)
-    yield _event_key(answer, dev=bool(dev))
+    kind = answer.headers.get("x-inngest-server-kind")
+    yield _event_key(answer, dev=not cloud and kind == "dev")
     if confirms or signed:
-        yield await _read_back(queries, confirms=confirms)
+        yield await _read_back(reader, confirms=confirms)
     if cloud:
         yield not_checked(
             "orchestrator.event-size",
@@ -38,7 +57,7 @@ async def check_inngest(
             fix="look up the limit of your plan and set RELAY_MAX_EVENT_BYTES",
         )
     else:
-        yield _persistence(dev=dev)
+        yield _persistence(kind, ledger=ledger)
 
 
 def _durability(*, cloud: bool, confirms: bool) -> CheckResult:
@@ -99,59 +118,71 @@ def _event_key(answer: Answer, *, dev: bool) -> CheckResult:
     )
 
 
-async def _read_back(queries: InngestQueries, *, confirms: bool) -> CheckResult:
-    check = "orchestrator.read-back"
+async def _read_back(reader: ReadBack, *, confirms: bool) -> CheckResult:
+    setting = None
     try:
-        answer = await queries.get("/v1/events", {"limit": "1"})
+        problem, found = await _try_to_read(reader)
     except Unavailable as error:
-        answer = Answer(0, "", {})
-        found = error.reason
-    else:
-        found = f"{answer.status}: {answer.error or 'not a response of the API'}"
+        problem, found, setting = True, error.reason, error.setting
     return rule(
-        check,
-        "stored events can be read" if "data" in answer.fields else found,
-        holds=answer.status == HTTPStatus.OK and isinstance(answer.fields.get("data"), list),
+        "orchestrator.read-back",
+        found,
+        holds=not problem,
         why="no event can be confirmed, so no message is acknowledged"
         if confirms
         else "`relay trace` cannot show what happened to an event",
-        fix="set RELAY_INNGEST_SIGNING_KEY to the server's key"
-        if answer.status in _DENIED
-        else "use a server that has the API /v1/events",
+        fix=_READ_BACK_FIXES.get(setting or "", "look into the server's log"),
         otherwise="fail" if confirms else "warn",
     )
 
 
-async def _is_dev(queries: InngestQueries) -> bool | None:
-    """Whether the server reports that it is a dev server; None if it reports nothing."""
+_READ_BACK_FIXES = {
+    SIGNING_KEY: f"set {SIGNING_KEY} to the server's key",
+    CONFIRM: "use a server that has the API /v1/events and check RELAY_INNGEST_URL; with"
+    f" {CONFIRM}=off a restart of the server loses the events that it has just accepted",
+}
+
+
+async def _try_to_read(reader: ReadBack) -> tuple[bool, str]:
+    """Whether reading back gives a wrong answer, and what it gives.
+
+    An empty list proves little, and the newest event may be too recent to be readable by its id, so
+    neither is a problem. The absent event and the listed one must be told apart.
+    """
+    if await reader.is_stored(_NEVER_STORED):
+        return True, "the server reports an event as stored that never existed"
     try:
-        fields = (await queries.get_unsigned("/dev")).fields
-    except Unavailable:
-        return None
-    # `inngest dev` describes itself at this path; `inngest start` sets isSingleNodeService, or
-    # does not answer.
-    return not fields.get("isSingleNodeService") if "startOpts" in fields else None
+        newest = await reader.page(0.0, limit=1)
+    except PageTooLarge:
+        return False, "stored events can be read, but the newest is too large to be listed"
+    if not newest:
+        return False, "the server answers, but has no event yet to try it with"
+    if not await reader.is_stored(newest[0].internal_id):
+        return True, f"{newest[0].internal_id} is listed as stored and cannot be read by its id"
+    return False, "stored events can be read: tried with the newest and with one that is absent"
 
 
-def _persistence(*, dev: bool | None) -> CheckResult:
+def _persistence(kind: str | None, *, ledger: bool) -> CheckResult:
+    """What survives a restart of a self-hosted server (measured with v1.43)."""
     check = "orchestrator.persistence"
-    why = (
-        "if the server dies, it loses the events that have not run yet and the ids by which it"
-        " deduplicates"
+    forgets = (
+        "the runs that wait and the ids by which it deduplicates, after a clean stop as well: an"
+        " event that is sent again runs again"
     )
-    if dev:
+    record = "" if ledger else "; set RELAY_LEDGER_TABLE, which records what was delivered"
+    if kind == "dev":
         return CheckResult(
             check=check,
             status="warn",
-            found="`inngest dev` keeps everything in memory",
-            why=why,
-            fix="use it for development only; in production run `inngest start` with --redis-uri"
-            " and --postgres-uri",
+            found="`inngest dev`, a server for development",
+            why=f"a restart forgets its events, {forgets}",
+            fix=f"in production run `inngest start` with --redis-uri and --postgres-uri{record}",
         )
+    name = "`inngest start`" if kind else "a self-hosted server"
     return not_checked(
         check,
-        "the API does not report where the server keeps its queue",
-        why=why,
+        f"{name}; the API does not report where it keeps its queue",
+        why=f"in memory, which is the default and never saved, a restart forgets {forgets}",
         fix="start the server with --redis-uri to a dedicated Redis with `appendonly yes`, and"
-        " --postgres-uri: without them its queue is in memory, with occasional snapshots",
+        f" --postgres-uri{record}",
     )

@@ -59,7 +59,7 @@ class Deployment:
 
     async def check_destinations(self, **settings: str) -> dict[str, CheckResult]:
         """Only the results about the destinations."""
-        return _worst(await check_destinations(load({**self.settings, **settings}).settings))
+        return _worst(await check_destinations(load({**self.settings, **settings})))
 
     def set(self, queue: str, **attributes: str) -> None:
         """Change a queue's attributes, also to values that SQS would refuse."""

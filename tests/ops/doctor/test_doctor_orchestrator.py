@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import socket
 from collections.abc import Callable
 from typing import Any
+
+import httpx
+import pytest
 
 from relay.local.inngest import Fault, Rule
 from tests.ops.doctor.conftest import EVENT_KEY, SIGNING_KEY, Deployment
@@ -73,14 +76,91 @@ async def test_a_server_that_is_down_is_a_failure(deployment: Deployment) -> Non
     assert "refuses connections" in result.found
 
 
-async def test_a_dev_server_is_recognized(deployment: Deployment) -> None:
-    described = json.dumps({"startOpts": {}, "isSingleNodeService": False})
-    deployment.inngest.script.add(
-        Rule(fault=Fault(status=200, body=described), path="/dev", times=None)
-    )
+async def test_the_kind_of_server_is_what_it_says_with_its_answer(deployment: Deployment) -> None:
+    answers = deployment.inngest.script
+    answers.add(Rule(fault=Fault(headers={"X-Inngest-Server-Kind": "dev"})))
+    answers.add(Rule(fault=Fault(headers={"X-Inngest-Server-Kind": "cloud"})))
     found = await deployment.check_destinations()
     assert found["orchestrator.persistence"].status == "warn"
+    assert "`inngest dev`" in found["orchestrator.persistence"].found
     assert "any key" in found["orchestrator.event-key"].found
+    found = await deployment.check_destinations()
+    assert found["orchestrator.persistence"].status == "not checked"
+    assert "`inngest start`" in found["orchestrator.persistence"].found
+    assert found["orchestrator.event-key"].found == "valid"
+
+
+async def test_a_restart_is_said_to_forget_ids_and_a_ledger_to_help(deployment: Deployment) -> None:
+    found = (await deployment.check_destinations())["orchestrator.persistence"]
+    assert "the ids by which it deduplicates" in found.why
+    assert "after a clean stop as well" in found.why
+    assert "RELAY_LEDGER_TABLE" in found.fix
+    found = (await deployment.check_destinations(RELAY_LEDGER_TABLE="ledger"))[
+        "orchestrator.persistence"
+    ]
+    assert "RELAY_LEDGER_TABLE" not in found.fix
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"RELAY_INNGEST_URL": "ftp://127.0.0.1"}, "RELAY_INNGEST_URL"),
+        (
+            # Self-hosted, confirm mode by default, and no signing key: the three don't go together.
+            {"RELAY_INNGEST_URL": "https://inngest.example.com", "RELAY_INNGEST_SIGNING_KEY": ""},
+            "RELAY_INNGEST_URL",
+        ),
+        ({"RELAY_DESTINATION": "ingest"}, "RELAY_DESTINATION"),
+        ({"RELAY_INNGEST_EVENT_KEY_SECRET": "also"}, "RELAY_INNGEST_EVENT_KEY"),
+    ],
+)
+async def test_a_server_that_the_settings_do_not_name_is_sent_nothing(
+    settings: dict[str, str], named: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up = list[str]()
+
+    def look_up(host: str, *_rest: Any, **_more: Any) -> Any:
+        looked_up.append(host)
+        raise OSError(host)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    found = await deployment.check_destinations(**settings)
+    assert found["orchestrator"].status == "not checked"
+    assert named in found["orchestrator"].found
+    assert not any(name.startswith("orchestrator.") for name in found)
+    assert looked_up == []
+    assert not deployment.inngest.requests
+
+
+async def test_events_are_read_back_as_confirm_mode_does(deployment: Deployment) -> None:
+    found = (await deployment.check_destinations())["orchestrator.read-back"]
+    assert (found.status, "no event yet" in found.found) == ("ok", True)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        url = f"{deployment.inngest.url}/e/{EVENT_KEY}"
+        await client.post(url, json={"name": "a", "id": "1"})
+    await deployment.inngest.settled()
+    found = (await deployment.check_destinations())["orchestrator.read-back"]
+    assert (found.status, "tried with the newest" in found.found) == ("ok", True)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"error":"database is locked","data":null,"status":500}', "500"),
+        ('{"data":{"internal_id":"01J"},"metadata":{},"status":200}', "that never existed"),
+        ("", "unreadable"),
+    ],
+)
+async def test_a_list_that_works_does_not_hide_that_one_event_cannot_be_read(
+    body: str, said: str, deployment: Deployment
+) -> None:
+    deployment.inngest.script.add(
+        Rule(fault=Fault(status=200, body=body), path="/v1/events/", times=None)
+    )
+    found = (await deployment.check_destinations())["orchestrator.read-back"]
+    assert found.status == "fail"
+    assert said in found.found
+    assert found.fix
 
 
 async def test_another_destination_is_not_queried(deployment: Deployment) -> None:

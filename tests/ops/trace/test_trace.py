@@ -73,7 +73,9 @@ async def test_an_accepted_event_that_is_not_stored_is_reported(
     settings: Settings, log: Callable[..., Path]
 ) -> None:
     found = await trace("order-1", settings, logs=[log(delivered(ULID))])
-    assert descriptions(found, "inngest") == [f"not stored: {ULID} was accepted but does not exist"]
+    (what,) = descriptions(found, "inngest")
+    assert what.startswith(f"not stored: {ULID} was accepted")
+    assert what.endswith("seconds ago may not be stored yet")
 
 
 async def test_a_wrong_signing_key_is_a_gap(settings: Settings) -> None:
@@ -175,9 +177,7 @@ async def test_the_ledger_is_queried_with_the_name_from_another_source(
     for options in ({"name": "shop/paid"}, {"logs": [log(retried())]}):
         found = await trace("order-1", settings, **options)
         assert descriptions(found, "ledger") == [f"delivered as {ULID}"]
-        assert f"not stored: {ULID} was accepted but does not exist" in descriptions(
-            found, "inngest"
-        )
+        assert "not stored" in descriptions(found, "inngest")[0]
 
 
 async def test_a_ledger_that_does_not_answer_is_a_gap(

@@ -1,0 +1,228 @@
+"""A message that is not settled although nothing is known to be wrong is a state of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from relay.app.forwarding import EventForwarder
+from relay.app.readiness import LONGEST_IN_FLIGHT, StuckMonitor, readiness
+from relay.delivery.in_flight import LONG
+from relay.delivery.payloads import Payloads
+from relay.forwarding.forwarder import ForwarderState
+from relay.forwarding.undelivered import Stuck
+from relay.model.facts import StuckChanged
+from relay.model.message import Message
+from relay.model.outcome import Delivered, Retry
+from tests.delivery.handler_rig import HandlerRig, event, message, turns
+
+AFTER = 180.0
+
+
+class UnreadablePayloads:
+    """The bucket denies every read."""
+
+    def may_be_pointer(self, _message: Message) -> bool:
+        return True
+
+    @contextlib.asynccontextmanager
+    async def opened(self, _message: Message) -> AsyncIterator[Retry]:
+        yield Retry("the payload cannot be read: AccessDenied")
+
+
+class Monitored(HandlerRig):
+    """The handler under a monitor, and the circuit that the test sets."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.circuit = "closed"
+        self.found: Stuck | None = None
+        self.monitor = StuckMonitor(
+            cast("EventForwarder", self),
+            self.handler,
+            after=AFTER,
+            setting="RELAY_MAX_IN_FLIGHT",
+            observe=self.facts.append,
+            clock=lambda: self.now,
+        )
+        self.ready = readiness(cast("EventForwarder", self), self.handler, self.monitor)
+
+    @property
+    def state(self) -> ForwarderState:
+        reason = "" if self.circuit == "closed" else "refused"
+        return ForwarderState(
+            circuit=self.circuit,
+            reason=reason,
+            setting=None,
+            seconds=1.0,
+            in_flight=0,
+            last_error=None,
+        )
+
+    def stuck(self, after: float) -> Stuck | None:
+        assert after == AFTER
+        return self.found
+
+    async def start(self, body: object, message_id: str = "m-1") -> asyncio.Task[Any]:
+        task = asyncio.create_task(self.handler.handle(message(body, message_id)))
+        await turns()
+        return task
+
+    @property
+    def changes(self) -> list[StuckChanged]:
+        return [fact for fact in self.facts if isinstance(fact, StuckChanged)]
+
+
+async def test_a_message_in_flight_for_minutes_while_none_is_settled_is_stuck() -> None:
+    rig = Monitored({"m-1": None})
+    task = await rig.start(event())
+    rig.now += AFTER - 1
+    assert rig.ready()[0]
+    rig.now += 1
+    ready, answer = rig.ready()
+    assert not ready
+    assert answer["stuck"] is True
+    assert answer["halted"] is False
+    assert answer["circuit"] == "closed"
+    assert "in flight for 180 s" in answer["reason"]
+    assert answer["setting"] == "RELAY_MAX_IN_FLIGHT"
+    task.cancel()
+    await turns()
+    assert rig.ready()[1]["in_flight"] == 0
+
+
+async def test_while_others_are_settled_it_is_stuck_after_ten_minutes() -> None:
+    rig = Monitored({"m-1": None})
+    task = await rig.start(event())
+    for number in range(int(LONGEST_IN_FLIGHT / 60)):
+        assert rig.monitor.current is None
+        rig.now += 60
+        assert isinstance(await rig.handler.handle(message(event(), f"n-{number}")), Delivered)
+    assert rig.monitor.current is not None
+    task.cancel()
+
+
+async def test_idle_is_not_stuck() -> None:
+    rig = Monitored()
+    await rig.handler.handle(message(event()))
+    rig.now += 100_000
+    assert rig.ready()[0]
+    task = await rig.start(event(), "m-2")
+    assert isinstance(await task, Delivered)
+    assert rig.ready()[0]
+
+
+@pytest.mark.parametrize("circuit", ["open", "half-open", "halted"])
+async def test_what_an_outage_held_is_not_stuck_until_it_has_had_its_time(circuit: str) -> None:
+    rig = Monitored({"m-1": None})
+    task = await rig.start(event())
+    rig.circuit = circuit
+    rig.now += 6 * 3_600
+    assert rig.ready()[1]["stuck"] is False
+    rig.circuit = "closed"
+    rig.now += AFTER - 1
+    assert rig.ready()[0]
+    rig.now += 1
+    assert not rig.ready()[0]
+    task.cancel()
+
+
+async def test_start_and_end_are_reported_once() -> None:
+    rig = Monitored({"m-1": None})
+    task = await rig.start(event())
+    rig.now += AFTER
+    rig.monitor.check()
+    rig.now += 60
+    rig.monitor.check()
+    (start,) = rig.changes
+    assert start.stuck
+    assert start.setting == "RELAY_MAX_IN_FLIGHT"
+    task.cancel()
+    await turns()
+    rig.forwarder.answers = {}
+    await rig.handler.handle(message(event(), "m-2"))
+    rig.monitor.check()
+    rig.monitor.check()
+    _, end = rig.changes
+    assert not end.stuck
+    assert end.seconds == 60
+
+
+async def test_a_payload_that_cannot_be_read_is_stuck() -> None:
+    rig = Monitored(payloads=cast("Payloads", UnreadablePayloads()))
+    for _ in range(2):
+        assert isinstance(await rig.handler.handle(message({})), Retry)
+        rig.now += 300
+    assert rig.monitor.current is not None
+    assert "AccessDenied" in rig.monitor.current.reason
+
+
+async def test_messages_whose_handling_raises_are_stuck() -> None:
+    def fail(_event: object) -> Any:
+        raise KeyError("a defect of ours")
+
+    rig = Monitored({"m-1": fail, "m-2": fail})
+    for message_id in ("m-1", "m-2"):
+        with pytest.raises(KeyError):
+            await rig.handler.handle(message(event(), message_id))
+    rig.now += AFTER
+    assert rig.monitor.current is not None
+    assert "KeyError" in rig.monitor.current.reason
+
+
+async def test_a_message_that_is_given_back_after_each_hold_is_stuck() -> None:
+    """In push mode a hold ends with 503, and the message comes again."""
+    rig = Monitored({"m-1": None})
+    for _ in range(2):
+        task = await rig.start(event())
+        rig.now += 2 * LONG
+        task.cancel()
+        await turns()
+        assert isinstance(await rig.handler.handle(message(event(), "other")), Delivered)
+        rig.now += AFTER
+    assert rig.monitor.current is not None
+    assert "given back" in rig.monitor.current.reason
+
+
+async def test_a_message_that_is_settled_later_is_no_longer_stuck() -> None:
+    rig = Monitored(payloads=cast("Payloads", UnreadablePayloads()))
+    for _ in range(2):
+        await rig.handler.handle(message({}))
+        rig.now += 300
+    assert rig.monitor.current is not None
+    rig.handler._payloads = None
+    await rig.handler.handle(message(event()))
+    assert rig.ready()[0]
+
+
+async def test_a_stuck_destination_is_shown_with_its_reason_and_setting() -> None:
+    rig = Monitored()
+    rig.found = Stuck("temporal: an event not delivered for 181 s", "RELAY_TEMPORAL_ADDRESS")
+    ready, answer = rig.ready()
+    assert (ready, answer["reason"], answer["setting"]) == (
+        False,
+        "temporal: an event not delivered for 181 s",
+        "RELAY_TEMPORAL_ADDRESS",
+    )
+    rig.circuit = "open"
+    ready, answer = rig.ready()
+    assert (ready, answer["stuck"], answer["reason"]) == (False, True, "refused")
+
+
+async def test_an_event_that_waits_is_left_to_the_forwarder() -> None:
+    rig = Monitored({"m-1": Retry("fails_alone: 502", 60.0)})
+    for _ in range(5):
+        await rig.handler.handle(message(event()))
+        rig.now += 300
+    assert rig.monitor.current is None
+
+
+def test_a_reason_keeps_its_own_setting() -> None:
+    rig = Monitored()
+    rig.found = Stuck("x", None)
+    assert rig.monitor.current == replace(rig.found, setting="RELAY_MAX_IN_FLIGHT")
