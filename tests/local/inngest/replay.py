@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import httpx
 
 from tests.local.inngest.recording import (
+    EVENT_KEY,
     SIGNING_KEY,
     Answer,
     Exchange,
@@ -19,6 +20,7 @@ from tests.local.inngest.recording import (
 
 POLL = 0.02
 LONGEST = 30.0
+IDLE = 2.0
 _ULID = re.compile(r"/([0-7][0-9A-HJKMNP-TV-Z]{25})", re.IGNORECASE)
 _SECONDS = re.compile(r"(\d+) s later")
 
@@ -80,6 +82,7 @@ class Replay:
 
     async def _send(self, exchange: Exchange) -> Answer:
         path = self._names.path(exchange)
+        await self._clock.sleep(0.001)
         self._last_at = self._clock.time()
         self._sent_at.setdefault(exchange.path, self._last_at)
         answer = await self._request(exchange.method, path, exchange.headers, exchange.body)
@@ -108,13 +111,15 @@ class Replay:
             first = "first look" in exchange.after
             since = self._sent_at[exchange.path] if first else self._last_at
             await self._clock.sleep(since + float(match[1]) - self._clock.time())
-        elif opening != "at once":
-            await self._clock.sleep(0.001)
 
     async def _begin(self, group: str) -> None:
         self._group = group
-        if group == "readback.setup" and self._acknowledged:
-            await self._until(self._is_stored(self._acknowledged[-1]))
+        if group == "readback.setup":
+            # It has stored all before when it stores this one. When idle it looks every 250 ms.
+            body = b'{"name":"replay/idle"}'
+            answer = await self._request("POST", f"/e/{EVENT_KEY}", {}, body)
+            await self._until(self._is_stored(answer.body["ids"][0]))
+            await self._clock.sleep(IDLE)
         if group.startswith("runs.") and not self._registered:
             self._registered = True
             await self._register()
