@@ -47,7 +47,6 @@ def _server(arguments: argparse.Namespace) -> InngestServer:
             insert=arguments.insert_lag,
             schedule=arguments.schedule_lag,
             run=arguments.run_lag,
-            snapshot=arguments.snapshot_lag,
         ),
         boot_window=arguments.boot_window,
         state=arguments.state,
@@ -78,10 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--mode", choices=("dev", "start"), default="dev", help="start requires keys")
     add("--event-key", action="append", default=[], help="an event key for start; repeatable")
     add("--signing-key", default="", help="the bearer token that start requires for reads")
-    add("--persistence", choices=("memory", "durable"), default="memory", help="of the queue")
+    add("--persistence", choices=("none", "memory", "durable"), default="memory")
     add("--state", metavar="FILE", type=Path, help="where to store what survives the process")
     lags = Lags()
-    for step in ("insert", "schedule", "run", "snapshot"):
+    for step in ("insert", "schedule", "run"):
         add(f"--{step}-lag", metavar="SECONDS", type=float, default=getattr(lags, step))
     add("--boot-window", metavar="SECONDS", type=float, default=0.0)
     add("--access-log", action="store_true", help="log each request, without the event key")

@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
+from urllib.parse import parse_qs
 
 import msgspec
 
-from relay.local.inngest.event import InvalidEvent, ParsedEvent, read_event
+from relay.local.inngest.event import InvalidEvent, ParsedEvent, mismatch, read_event
 
 MAX_EVENTS = 5_000
 MAX_EVENT_SIZE = 3_145_728
@@ -27,43 +28,85 @@ _decode = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True, slots=True)
 class ParsedBody:
-    """The events read, in order, and why reading stopped: None at the end of the body."""
+    """The events read, in order, and why reading stopped: None at the end of the body.
+
+    `broken` means that the body stopped being JSON there, or had too many events.
+    """
 
     events: tuple[ParsedEvent, ...]
     error: str | None = None
+    broken: bool = False
+
+    @property
+    def accepted(self) -> int:
+        """How many of the events the server accepts.
+
+        Where a body breaks, the server reads on while it publishes the event before the break:
+        in two of three trials it dropped that event, in one of forty it stored it without listing
+        its id. Here it is always dropped; a fault can do the rest.
+        """
+        return max(0, len(self.events) - self.broken)
 
 
-def read_body(body: bytes) -> ParsedBody:
+def read_body(body: bytes, content_type: str = "") -> ParsedBody:
     """Read as many events as the server would. Never raises."""
     events: list[ParsedEvent] = []
     try:
-        for value in _elements(body):
+        for value in _elements(body, content_type):
             events.append(read_event(value))  # noqa: PERF401 - what came before an error is kept
+    except _Broken as error:
+        return ParsedBody(tuple(events), str(error), broken=True)
     except InvalidEvent as error:
         return ParsedBody(tuple(events), str(error))
     except RecursionError:
-        return ParsedBody(tuple(events), "json: exceeded max depth")
-    except _TooMany as error:
-        # Measured: the last allowed event is dropped together with the first one too many.
-        return ParsedBody(tuple(events[:-1]), str(error))
+        return ParsedBody(tuple(events), "invalid character '[' exceeded max depth", broken=True)
     return ParsedBody(tuple(events))
 
 
-class _TooMany(Exception):
-    pass
+class _Broken(InvalidEvent):
+    """The body is not what the server can read on from."""
 
 
-def _elements(body: bytes) -> Iterator[Any]:
+def _elements(body: bytes, content_type: str) -> Iterator[Any]:
+    if content_type.startswith("application/x-www-form-urlencoded"):
+        return iter((dict(sorted(parse_qs(body.decode("utf-8", "replace")).items())),))
     if len(body) <= MAX_EVENT_SIZE:
         try:
             whole = _decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             whole = None
-        if type(whole) is dict:
-            return iter((whole,))
-        if type(whole) is list and len(whole) <= MAX_EVENTS:
-            return iter(whole)
+        values = [whole] if type(whole) is dict else whole
+        if type(values) is list and len(values) <= MAX_EVENTS:
+            repeated = body.count(b'"data"') > len(values)
+            return iter(_merged(body) if repeated else values)
     return _Stream(body.decode("utf-8", "replace")).elements()
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """The fields of an object, each as often as it was given."""
+
+
+def _merged(body: bytes) -> list[Any]:
+    """The elements of a well-formed body. Where an event has `data` twice, they become one."""
+    whole = json.loads(body, object_pairs_hook=_Pairs)
+    return [_event(one) for one in ([whole] if isinstance(whole, _Pairs) else whole)]
+
+
+def _event(value: Any) -> Any:
+    if not isinstance(value, _Pairs):
+        return _plain(value)
+    fields: dict[str, Any] = {}
+    for key, item in value:
+        before, now = fields.get(key), _plain(item)
+        both = isinstance(before, dict) and isinstance(now, dict)
+        fields[key] = {**before, **now} if both else now  # type: ignore[dict-item]  # both are
+    return fields
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, _Pairs):
+        return {key: _plain(item) for key, item in value}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 class _Stream:
@@ -82,7 +125,7 @@ class _Stream:
             self._at += 1
             yield from self._array()
         elif first:
-            raise InvalidEvent(_SHAPELESS)
+            raise _Broken(_SHAPELESS)
 
     def _single(self) -> Any:
         _check_size(self._text[self._at :])
@@ -90,10 +133,10 @@ class _Stream:
             value = self._value()
         except InvalidEvent as error:
             if str(error) == "unexpected EOF":
-                raise InvalidEvent("unexpected end of JSON input") from None
+                raise _Broken("unexpected end of JSON input") from None
             raise
         if self._peek():
-            raise InvalidEvent(f"invalid character {self._peek()!r} after top-level value")
+            raise _Broken(f"invalid character {self._peek()!r} after top-level value")
         return value
 
     def _array(self) -> Iterator[Any]:
@@ -101,7 +144,7 @@ class _Stream:
         # A body may end after an element; what follows the closing bracket is never read.
         while self._peek() not in ("", "]"):
             if count == MAX_EVENTS:
-                raise _TooMany(f"Cannot have more than {MAX_EVENTS} events in a batch")
+                raise _Broken(f"Cannot have more than {MAX_EVENTS} events in a batch")
             if count:
                 self._comma()
             yield self._element()
@@ -109,10 +152,10 @@ class _Stream:
 
     def _comma(self) -> None:
         if self._peek() != ",":
-            raise InvalidEvent("expected comma after array element")
+            raise _Broken("expected comma after array element")
         self._at += 1
         if not self._peek():
-            raise InvalidEvent("EOF")
+            raise _Broken("EOF")
 
     def _element(self) -> Any:
         self._peek()
@@ -132,7 +175,7 @@ class _Stream:
         except InvalidEvent:
             raise
         except json.JSONDecodeError as error:
-            raise InvalidEvent(_error_message(error)) from None
+            raise _Broken(_error_message(error)) from None
         except ValueError:
             # An integer of thousands of digits, which is also beyond a double.
             raise _out_of_range() from None
@@ -144,7 +187,9 @@ def _error_message(error: json.JSONDecodeError) -> str:
     position = at.end() if at else error.pos
     if position >= len(error.doc) or error.msg.startswith("Unterminated string"):
         return "unexpected EOF"
-    return f"invalid character {error.doc[position]!r} looking for beginning of value"
+    key = error.msg.startswith("Expecting property name")
+    wanted = "object key string" if key else "value"
+    return f"invalid character {error.doc[position]!r} looking for beginning of {wanted}"
 
 
 def _check_size(text: str) -> None:
@@ -163,14 +208,11 @@ def _float(digits: str) -> float:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise InvalidEvent(f"invalid character {name[0]!r} looking for beginning of value")
+    raise _Broken(f"invalid character {name[0]!r} looking for beginning of value")
 
 
 def _out_of_range(digits: str = "") -> InvalidEvent:
-    shown = f"number {digits}".rstrip()
-    return InvalidEvent(
-        f"json: cannot unmarshal {shown} into Go struct field Event.data of type float64"
-    )
+    return mismatch(f"number {digits}".rstrip(), "data", "float64")
 
 
 def _replace_surrogates(value: Any) -> Any:

@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
 
 def _head(reply: Reply, *, keep: bool) -> bytes:
     headers = {
-        "Content-Type": reply.content_type,
+        **({"Content-Type": reply.content_type} if reply.content_type else {}),
         "Content-Length": str(len(reply.body)),
         "Connection": "keep-alive" if keep else "close",
         **reply.headers,

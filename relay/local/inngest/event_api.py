@@ -1,4 +1,4 @@
-"""`POST /e/{key}` and `GET /health`, with the exact responses of the real server."""
+"""`POST /e/{key}`, with the exact responses of the real server."""
 
 from __future__ import annotations
 
@@ -8,20 +8,15 @@ from http.client import BAD_REQUEST, OK, responses
 from typing import Literal, TypeAlias
 
 from relay.local.clock import Clock
+from relay.local.inngest.event import ParsedEvent
 from relay.local.inngest.faults import Fault
 from relay.local.inngest.pipeline import Pipeline
 from relay.local.inngest.records import StoredEvent, read_seed, ulid
-from relay.local.inngest.request import HTML, JSON, Reply, Request, as_json
+from relay.local.inngest.request import JSON, Reply, Request, as_json
 
 Mode: TypeAlias = Literal["dev", "start"]
 
 _NO_FAULT = Fault()
-_PAGE = b"<!DOCTYPE html><html><head><title>Inngest</title></head><body></body></html>\n"
-
-
-def page() -> Reply:
-    """The web interface, which the server returns for every unknown path."""
-    return Reply(200, _PAGE, HTML)
 
 
 class EventApi:
@@ -59,15 +54,19 @@ class EventApi:
         """Start the boot window."""
         self._started_at = self._clock.time()
 
-    def answer(self, request: Request, fault: Fault | None = None) -> Reply:
-        """Carry the request out as far as the fault allows, and respond."""
-        if request.path == "/health" and request.method == "GET":
-            return as_json({"status": 200, "message": "OK"}, content_type=JSON)
-        if request.path == "/e/" and request.method == "POST":
-            return Reply(303, b"", HTML, {"Location": "/"})
-        if request.method != "POST" or not _is_key_path(request.path):
-            return page()
-        return self._key_error(request.path[3:]) or self._receive(request, fault or _NO_FAULT)
+    def answer(self, key: str, request: Request, fault: Fault | None = None) -> Reply:
+        """Carry out a POST under this event key as far as the fault allows, and respond.
+
+        The key is looked at first, and as it came: a percent-encoded one is another key.
+        """
+        return self._key_error(key) or self._receive(request, fault or _NO_FAULT)
+
+    def accept_one(self, event: ParsedEvent) -> str:
+        """Accept an event of another request; returns its internal id."""
+        now = self._clock.time()
+        internal_id = self._new_id(now)
+        self._accept([self._stored(event, internal_id, now)], now, forget=False)
+        return internal_id
 
     def _key_error(self, key: str) -> Reply | None:
         if self._mode == "dev":
@@ -79,9 +78,10 @@ class EventApi:
     def _receive(self, request: Request, fault: Fault) -> Reply:
         now = self._clock.time()
         ids = self._internal_ids(request, now)
-        events = request.parsed.events[: fault.accept]
+        count = request.parsed.accepted if fault.accept is None else fault.accept
+        events = request.parsed.events[:count]
         self._accept(
-            [StoredEvent.of(event, ids[at], now) for at, event in enumerate(events)],
+            [self._stored(event, ids[at], now) for at, event in enumerate(events)],
             now,
             forget=fault.forget,
         )
@@ -96,6 +96,9 @@ class EventApi:
         if not forget and now - self._started_at >= self._boot_window:
             self._pipeline.accept(events, now)
             self._pipeline.advance(now)
+
+    def _stored(self, event: ParsedEvent, internal_id: str, now: float) -> StoredEvent:
+        return StoredEvent.of(event, internal_id, now, now + self._pipeline.lags.insert)
 
     def _internal_ids(self, request: Request, now: float) -> list[str]:
         seed = read_seed(request.headers.get("x-inngest-event-id-seed", ""))
@@ -119,7 +122,3 @@ def _answer(status: int, ids: Sequence[str], error: str | None) -> Reply:
     # The list is never empty: without events it contains one empty id.
     answer = {"ids": list(ids) or [""], "status": status}
     return as_json(answer if error is None else {**answer, "error": error}, status)
-
-
-def _is_key_path(path: str) -> bool:
-    return path.startswith("/e/") and "/" not in path[3:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import msgspec
@@ -52,13 +52,15 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def apply_fault(reply: Reply, fault: Fault) -> Reply:
-    """The reply with the fault's status, headers, body and end."""
-    content_type, body = reply.content_type, reply.body
+    """The reply with the fault's status, headers, body and end.
+
+    With a body of its own it is not the server's answer, and has none of its headers.
+    """
     if fault.body is not None:
-        body = fault.body.encode()
         content_type = HTML if fault.body.startswith("<") else TEXT
+        reply = Reply(reply.status, fault.body.encode(), content_type)
     headers = {**reply.headers, **fault.headers}
-    return Reply(fault.status or reply.status, body, content_type, headers, fault.end)
+    return replace(reply, status=fault.status or reply.status, headers=headers, end=fault.end)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Any
+import uuid
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from relay.local.inngest.event import ParsedEvent
 
+RunStatus: TypeAlias = Literal["Scheduled", "Running", "Completed", "Failed"]
+
 _DIGIT_PAIRS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _DIGIT_PAIRS for second in _DIGIT_PAIRS]
 _SHIFTS = range(120, -1, -10)
-_SHAPE = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
+_ULID = 26
 _ENTROPY = 10
+_SEED_END = 2**48
 
 DEDUP_WINDOW = 24 * 3600.0
 """Seconds for which a function remembers an event id, from when it first saw it."""
@@ -31,8 +35,8 @@ def ulid(milliseconds: int, entropy: bytes) -> str:
 
 
 def is_ulid(text: str) -> bool:
-    """Whether the text has the form of a ULID, in upper or lower case."""
-    return _SHAPE.fullmatch(text) is not None
+    """Whether the server takes the text for a ULID: it checks the length and the first digit."""
+    return len(text) == _ULID and text[0] <= "7"
 
 
 class Seed:
@@ -56,7 +60,9 @@ def read_seed(header: str) -> Seed | None:
     A malformed seed is silently ignored, as by the real server.
     """
     milliseconds, comma, encoded = header.partition(",")
-    if not comma or not re.fullmatch(r"\+?[0-9]{1,15}", milliseconds) or int(milliseconds) == 0:
+    if not comma or not re.fullmatch(r"\+?[0-9]{1,15}", milliseconds):
+        return None
+    if not 0 < int(milliseconds) < _SEED_END:
         return None
     try:
         entropy = base64.b64decode(encoded, validate=True)
@@ -68,13 +74,27 @@ def read_seed(header: str) -> Seed | None:
 class Function(msgspec.Struct, frozen=True, kw_only=True):
     """A registered function.
 
-    `on` is an event name, a prefix that ends in `*`, or `*` alone. `batched` means that it uses
-    `batchEvents`, which ignores event ids.
+    Attributes:
+        name: also its id within its app.
+        on: an event name, a prefix that ends in `*`, or `*` alone. Names count exactly.
+        app: the id of its app.
+        batched: whether it uses `batchEvents`, which ignores event ids.
+        size: the most events of a batch.
+        wait: seconds for which a batch that is not full waits for more events.
+        seconds: how long a run takes.
+        output: what a run returns, or the error that it fails with.
+        fails: whether its runs fail.
     """
 
     name: str
     on: str
+    app: str = "app"
     batched: bool = False
+    size: int = 1
+    wait: float = 0.0
+    seconds: float = 0.0
+    output: Any = None
+    fails: bool = False
 
     def listens_to(self, event_name: str) -> bool:
         """Whether an event of this name starts the function."""
@@ -92,11 +112,17 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
         return BATCHED_DEDUP_WINDOW if self.batched else DEDUP_WINDOW
 
 
+def function_id(app: str, name: str) -> str:
+    """The id under which the server knows the function of an app."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{app}-{name}"))
+
+
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An acknowledged event; each copy of an id is a separate one.
 
     `internal_id` is the ULID in the response, `id` the producer's id or else the same ULID. `data`
-    and `user` are JSON as functions see it. `ts` is in milliseconds, `received_at` in seconds.
+    and `user` are JSON as functions see it. `ts` is in milliseconds, `received_at` in seconds: when
+    it was stored, not when it was acknowledged. Only functions get `meta`.
     """
 
     internal_id: str
@@ -106,11 +132,14 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     user: msgspec.Raw
     ts: int
     v: str | None = None
+    meta: dict[str, Any] | None = None
     received_at: float
 
     @classmethod
-    def of(cls, event: ParsedEvent, internal_id: str, now: float) -> StoredEvent:
-        """The parsed event with this internal id, received now."""
+    def of(
+        cls, event: ParsedEvent, internal_id: str, now: float, stored_at: float | None = None
+    ) -> StoredEvent:
+        """The parsed event with this internal id, acknowledged now."""
         return cls(
             internal_id=internal_id,
             id=event.id or internal_id,
@@ -119,25 +148,33 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
             user=msgspec.Raw(event.user),
             ts=event.ts or int(now * 1000),
             v=event.v,
-            received_at=now,
+            meta=event.meta,
+            received_at=round(now if stored_at is None else stored_at, 6),
         )
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A run in the server's queue, which is due at `due`. Times are seconds since the epoch."""
+    """An event's part in a run that is in the server's queue, due at `due`.
+
+    Times are seconds since the epoch. The jobs of a batch have one run id. `trigger` is the
+    internal id of the run's first event.
+    """
 
     run_id: str
-    function: str
+    function: Function
     due: float
     scheduled_at: float
     event: StoredEvent
+    trigger: str
+    batch_id: str = ""
 
 
 class Run(msgspec.Struct, kw_only=True):
-    """A function's run: an external effect, which no crash of the server undoes.
+    """A function's run for an event: an external effect, which no crash of the server undoes.
 
     `attempts` is more than one if a server that lost the record of the run did it again. `at` is
     the time of the first attempt in seconds, `data` the payload that the function saw, as JSON.
+    The runs for the events of a batch have one `run_id`, and the `trigger` is its first event.
     """
 
     run_id: str
@@ -148,8 +185,15 @@ class Run(msgspec.Struct, kw_only=True):
     data: msgspec.Raw
     ts: int
     at: float
-    status: str = "Completed"
+    status: RunStatus = "Completed"
     attempts: int = 1
+    app: str = "app"
+    queued_at: float = 0.0
+    ended_at: float | None = None
+    output: Any = None
+    trigger: str = ""
+    batch_id: str = ""
+    meta: dict[str, Any] | None = None
 
     @property
     def payload(self) -> Any:
@@ -157,29 +201,35 @@ class Run(msgspec.Struct, kw_only=True):
         return msgspec.json.decode(self.data)
 
     @classmethod
-    def of(cls, job: Job, now: float) -> Run:
-        """The run of this job, now."""
+    def of(cls, job: Job, now: float, status: RunStatus = "Running") -> Run:
+        """The run of this job, which starts now."""
         event = job.event
         return cls(
             run_id=job.run_id,
-            function=job.function,
+            function=job.function.name,
             event_id=event.id,
             event_name=event.name,
             internal_id=event.internal_id,
             data=event.data,
             ts=event.ts,
             at=now,
+            status=status,
+            app=job.function.app,
+            queued_at=job.scheduled_at,
+            trigger=job.trigger,
+            batch_id=job.batch_id,
+            meta=event.meta,
         )
 
 
 class Lags(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds between the steps of an event, and between two snapshots of the queue.
+    """Seconds between the steps of an event.
 
-    By default each step follows at once. A real server under load takes seconds to insert, and
-    snapshots its in-memory queue once a minute.
+    By default each step follows at once. A real server looks for acknowledged events every 0.25 s
+    when idle, and under load takes seconds to store them. What a stop loses depends on `insert`:
+    an event that is not yet stored is lost by a clean stop and by a kill alike.
     """
 
     insert: float = 0.0
     schedule: float = 0.0
     run: float = 0.0
-    snapshot: float = 60.0

@@ -32,6 +32,11 @@ class Request:
     def __repr__(self) -> str:
         return f"<Request {self.shown}>"
 
+    @property
+    def raw_path(self) -> str:
+        """The path as it came, which is what the server compares. Never log it either."""
+        return self.target.partition("?")[0]
+
     @cached_property
     def path(self) -> str:
         """The decoded path. It contains the event key: never log it, log `shown`."""
@@ -51,7 +56,7 @@ class Request:
     @cached_property
     def parsed(self) -> ParsedBody:
         """The events in the body, as the server parses them."""
-        return read_body(self.body)
+        return read_body(self.body, self.headers.get("content-type", ""))
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -66,7 +71,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A response, and how it ends: sent completely, cut in half, or not sent at all."""
+    """A response, and how it ends: sent completely, cut in half, or not sent at all.
+
+    Without a content type it has no such header.
+    """
 
     status: int
     body: bytes

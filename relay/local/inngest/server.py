@@ -12,13 +12,16 @@ from types import TracebackType
 from typing import Self
 
 from relay.local.clock import Clock, SystemClock
+from relay.local.inngest.api_v2 import ApiV2
 from relay.local.inngest.connection import Listener
+from relay.local.inngest.disk import Disk, Persistence
 from relay.local.inngest.event_api import EventApi, Mode
 from relay.local.inngest.faults import Control, Faults, FaultScript, apply_fault
-from relay.local.inngest.pipeline import Disk, Persistence, Pipeline
+from relay.local.inngest.pipeline import Pipeline
 from relay.local.inngest.read_back import ReadBack
 from relay.local.inngest.records import Function, Lags, Run, StoredEvent, ulid
 from relay.local.inngest.request import Reply, Request
+from relay.local.inngest.service import Service
 
 DEFAULT_PORT = 8288
 KEPT_REQUESTS = 100
@@ -35,11 +38,12 @@ class InngestServer:
         clock: measures every time, lag and deduplication window.
         faults: called for each request that `script` has no fault for.
         mode: `dev` accepts any event key and needs no signing key; `start` requires both.
-        persistence: `memory` snapshots the queue periodically; `durable` is a server with an
-            external, persistent Redis. The stream before the queue is in memory either way.
+        persistence: what survives a restart. `memory`: stored events, but neither waiting runs nor
+            the known ids; `durable` is a server with an external, persistent Redis; `none` is a
+            `dev` without `--persist`. What is acknowledged and not yet stored never survives.
         event_keys: the event keys of `start`.
         signing_key: the bearer token that `start` requires for reads.
-        lags: seconds between acknowledging, storing, scheduling, running and snapshotting.
+        lags: seconds between acknowledging, storing, scheduling and running.
         boot_window: seconds after each start during which acknowledged events are lost.
         state: a file with which stored, scheduled and run events survive the process.
         entropy: returns this many random bytes, for ULIDs.
@@ -83,8 +87,15 @@ class InngestServer:
             event_keys=event_keys,
             boot_window=boot_window,
         )
-        token = signing_key if mode == "start" else None
-        self._read_back = ReadBack(self._disk, self._pipeline, self._clock, token)
+        self._read_back = ReadBack(self._disk, self._pipeline, self._clock)
+        self._service = Service(
+            mode,
+            signing_key,
+            self._pipeline.functions,
+            self._api,
+            self._read_back,
+            ApiV2(self._disk, self._pipeline, self._clock, self._api.accept_one),
+        )
         self._control = Control(
             self.script,
             self._pipeline.functions,
@@ -136,7 +147,7 @@ class InngestServer:
     def events(self) -> list[StoredEvent]:
         """Every stored event, oldest first; each copy of an id is one event."""
         self._advance()
-        return [self._disk.stored[internal_id] for internal_id in self._disk.order]
+        return list(self._disk.events())
 
     @property
     def acknowledged(self) -> Counter[str]:
@@ -169,7 +180,7 @@ class InngestServer:
         self._pipeline.crash()
 
     async def terminate(self) -> None:
-        """Stop as with SIGTERM: the stream is lost, the queue is persisted."""
+        """Stop as with SIGTERM: the same is lost, but runs that have started come to their end."""
         if self._alive:
             self._advance()
             await self._stop()
@@ -180,6 +191,7 @@ class InngestServer:
         self._pipeline.restore(self._clock.time())
         self._alive = True
         self._api.started()
+        self._read_back.started()
         if self._writes_file:
             self._writer = asyncio.create_task(self._write_when_due())
         self._changed.set()
@@ -199,7 +211,7 @@ class InngestServer:
     async def _write_when_due(self) -> None:
         # Reading `runs` or `events` advances the pipeline; readers of the file cannot do that.
         while True:
-            await self._next_change(self._pipeline.next_due())
+            await self._next_change(self._pipeline.next_step())
             self._advance()
 
     async def _next_change(self, due: float | None) -> None:
@@ -227,9 +239,7 @@ class InngestServer:
         fault = self.script(request) or (self._faults(request) if self._faults else None)
         if fault is not None and fault.end == "refuse":
             return Reply(200, b"", end="refuse")
-        reply = self._read_back.answer(request)
-        if reply is None:
-            reply = self._api.answer(request, fault)
+        reply = self._service.answer(request, fault)
         if fault is None:
             return reply
         if fault.delay:

@@ -11,7 +11,7 @@ import pytest
 from relay.local.clock import ManualClock
 from relay.local.inngest import Function, InngestServer, Lags
 
-LAGS = Lags(insert=1.0, schedule=1.0, run=1.0, snapshot=10.0)
+LAGS = Lags(insert=1.0, schedule=1.0, run=1.0)
 FUNCTIONS = [Function(name="index", on="a/b")]
 
 
@@ -87,12 +87,14 @@ async def test_an_event_that_is_stored_and_not_scheduled_never_runs_after_a_cras
     assert durable.runs == []
 
 
-async def test_a_kill_before_the_snapshot_loses_the_run_and_the_known_id(
-    slow: InngestServer, clock: ManualClock
+@pytest.mark.parametrize("end", ["kill", "terminate"])
+async def test_a_stop_loses_a_run_that_waits_and_the_known_id(
+    slow: InngestServer, clock: ManualClock, end: str
 ) -> None:
     await send(slow, "x")
     clock.advance(2.5)
-    await slow.kill()
+    assert ran(slow) == []
+    await getattr(slow, end)()
     await slow.restart()
     clock.advance(60.0)
     lost = ran(slow)
@@ -100,15 +102,17 @@ async def test_a_kill_before_the_snapshot_loses_the_run_and_the_known_id(
     clock.advance(60.0)
 
     assert (lost, ran(slow)) == ([], ["x"])
+    assert [event.id for event in slow.events] == ["x", "x"]
 
 
-async def test_a_kill_forgets_the_id_of_an_event_that_ran(
-    slow: InngestServer, clock: ManualClock
+@pytest.mark.parametrize("end", ["kill", "terminate"])
+async def test_a_stop_forgets_the_id_of_an_event_that_ran(
+    slow: InngestServer, clock: ManualClock, end: str
 ) -> None:
     await send(slow, "x")
     clock.advance(3.0)
     before = ran(slow)
-    await slow.kill()
+    await getattr(slow, end)()
     await slow.restart()
     await send(slow, "x")
     clock.advance(3.0)
@@ -116,18 +120,57 @@ async def test_a_kill_forgets_the_id_of_an_event_that_ran(
     assert (before, ran(slow)) == (["x"], ["x", "x"])
 
 
-async def test_a_kill_after_the_snapshot_repeats_the_run(clock: ManualClock) -> None:
-    lags = Lags(run=5.0, snapshot=1.0)
-    async with InngestServer(functions=FUNCTIONS, clock=clock, lags=lags) as server:
+@pytest.mark.parametrize(("end", "status"), [("kill", "Running"), ("terminate", "Completed")])
+async def test_a_run_that_has_started_is_waited_for_by_a_clean_stop(
+    clock: ManualClock, end: str, status: str
+) -> None:
+    functions = [Function(name="slow", on="a/b", seconds=4.0)]
+    async with InngestServer(functions=functions, clock=clock) as server:
         await send(server, "x")
         clock.advance(1.0)
-        assert ran(server) == []
-        clock.advance(4.0)
-        assert ran(server) == ["x"]
+        assert [run.status for run in server.runs] == ["Running"]
+        await getattr(server, end)()
+        await server.restart()
+        clock.advance(60.0)
+
+        assert [(run.status, run.attempts) for run in server.runs] == [(status, 1)]
+
+
+async def test_a_durable_queue_repeats_the_run_that_a_kill_interrupted(clock: ManualClock) -> None:
+    functions = [Function(name="slow", on="a/b", seconds=4.0)]
+    async with InngestServer(functions=functions, clock=clock, persistence="durable") as server:
+        await send(server, "x")
+        clock.advance(1.0)
+        assert [run.status for run in server.runs] == ["Running"]
         await server.kill()
         await server.restart()
+        clock.advance(4.0)
 
-        assert [(run.event_id, run.attempts) for run in server.runs] == [("x", 2)]
+        assert [(run.status, run.attempts) for run in server.runs] == [("Completed", 2)]
+
+
+async def test_a_server_with_its_data_in_memory_loses_it_at_a_stop(clock: ManualClock) -> None:
+    async with InngestServer(functions=FUNCTIONS, clock=clock, persistence="none") as server:
+        await send(server, "x")
+        stored = len(server.events)
+        await server.terminate()
+        await server.restart()
+
+        assert (stored, server.events, ran(server)) == (1, [], ["x"])
+
+
+async def test_a_run_whose_queue_was_lost_stays_scheduled_for_ever(
+    server: InngestServer, clock: ManualClock, client: httpx.AsyncClient
+) -> None:
+    ts = int((clock.time() + 6) * 1000)
+    sent = (await client.post("/e/key", json={"name": "a/b", "ts": ts})).json()["ids"][0]
+    await server.terminate()
+    await server.restart()
+    clock.advance(3600)
+
+    [run] = (await client.get(f"/v1/events/{sent}/runs")).json()["data"]
+    [same] = (await client.get(f"/api/v2/events/{sent}/runs")).json()["data"]
+    assert (run["status"], same["status"], server.runs) == ("Scheduled", "QUEUED", [])
 
 
 async def test_a_durable_queue_keeps_its_jobs_and_known_ids_after_a_kill(
@@ -144,15 +187,17 @@ async def test_a_durable_queue_keeps_its_jobs_and_known_ids_after_a_kill(
     assert [(run.event_id, run.attempts) for run in durable.runs] == [("x", 1)]
 
 
-async def test_a_clean_stop_persists_the_queue(slow: InngestServer, clock: ManualClock) -> None:
-    await send(slow, "x")
+async def test_a_clean_stop_keeps_a_durable_queue(
+    durable: InngestServer, clock: ManualClock
+) -> None:
+    await send(durable, "x")
     clock.advance(1.5)
-    await slow.terminate()
-    await slow.restart()
-    await send(slow, "x")
+    await durable.terminate()
+    await durable.restart()
+    await send(durable, "x")
     clock.advance(60.0)
 
-    assert ran(slow) == ["x"]
+    assert ran(durable) == ["x"]
 
 
 async def test_events_within_the_boot_window_are_lost(clock: ManualClock) -> None:
@@ -187,12 +232,12 @@ async def test_steps_reach_the_file_without_a_request(clock: ManualClock, tmp_pa
     path = tmp_path / "state"
     async with InngestServer(functions=FUNCTIONS, clock=clock, lags=LAGS, state=path) as server:
         await send(server, "x")
-        while b"snapshot" not in path.read_bytes():
+        while b"ran" not in path.read_bytes():
             clock.advance(0.5)
             await asyncio.sleep(0)
 
     kinds = [next(iter(json.loads(line))) for line in path.read_text().splitlines()]
-    assert kinds[:3] == ["stored", "ran", "snapshot"]
+    assert kinds == ["stored", "ran"]
 
 
 async def test_a_line_cut_by_a_kill_is_ignored(clock: ManualClock, tmp_path: Path) -> None:
@@ -214,4 +259,4 @@ async def test_settled_waits_for_pending_events() -> None:
         await send(server, "x", "y")
         await server.settled()
 
-        assert ran(server) == ["x", "y"]
+        assert sorted(ran(server)) == ["x", "y"]

@@ -242,7 +242,7 @@ async def test_what_arrived_before_the_client_disconnected_is_accepted(
 ) -> None:
     head = b"POST /e/key HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        connection.sendall(head + b'[{"id":"e0","name":"a/b"},{"id":"e1",')
+        connection.sendall(head + b'[{"id":"e0","name":"a/b"},{"id":"e1","name":"a/b"},{"id":"e2",')
     await server.until(lambda: bool(server.events))
 
     assert stored(server) == ["e0"]

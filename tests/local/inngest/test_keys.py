@@ -64,6 +64,15 @@ async def test_reads_require_the_signing_key(
     assert (refused.status_code, passed.status_code) == (401, 200)
 
 
+@pytest.mark.parametrize("path", ["/dev", "/v1/events/zzz", "/api/v2/health", "/v2/nothing"])
+async def test_a_wrong_signing_key_is_told_before_anything_else(
+    caller: httpx.AsyncClient, path: str
+) -> None:
+    answer = await caller.get(path)
+
+    assert (answer.status_code, answer.text) == (401, "Authentication failed\n")
+
+
 async def test_the_access_log_never_shows_the_key(
     started: InngestServer, caller: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
