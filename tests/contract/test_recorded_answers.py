@@ -1,7 +1,7 @@
-"""Answers of AWS that were recorded by an independent test suite (LocalStack's, 2023 to 2025).
+"""What AWS answered when an independent test suite (LocalStack's) was recorded against it.
 
-Each of these was once answered otherwise here. No test of this file follows from the documentation
-alone: AWS's behaviour is the reason for what it expects.
+The documentation does not say these things, or says otherwise. Where a test looks wrong, look at
+the recording first: tests/local/sqs/test_independent_suite.py runs the suite itself.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def test_groups_take_turns(sqs: Sqs, unique: Unique) -> None:
 
 
 @pytest.mark.differs(moto="always has both lists")
-def test_a_batch_answers_only_with_what_there_is(sqs: Sqs) -> None:
+def test_a_batch_response_leaves_out_an_empty_list(sqs: Sqs) -> None:
     queue = sqs.queue()
     entry = {"Id": "a", "MessageBody": "x"}
     sent = sqs.client.send_message_batch(QueueUrl=queue, Entries=[entry])
@@ -159,7 +159,7 @@ def test_an_entry_without_its_ids_fails_the_whole_fifo_batch(
 
 @pytest.mark.differs(moto="ignores the header")
 @pytest.mark.parametrize("batch", [False, True])
-def test_the_trace_header_of_a_request_is_the_message_s(sqs: Sqs, batch: bool) -> None:
+def test_the_trace_header_of_a_request_becomes_that_of_its_messages(sqs: Sqs, batch: bool) -> None:
     queue = sqs.queue()
     events = sqs.client.meta.events
 
@@ -316,7 +316,7 @@ def test_a_permission_is_written_as_a_policy_of_2008(sqs: Sqs) -> None:
 
 
 @pytest.mark.differs(moto="has no message move tasks")
-def test_a_move_task_s_handle_holds_its_id_and_its_source(sqs: Sqs) -> None:
+def test_the_handle_of_a_move_task_contains_its_id_and_its_source(sqs: Sqs) -> None:
     dead = sqs.queue()
     arn = sqs.attribute(dead, "QueueArn")
     sqs.queue(RedrivePolicy=json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1}))
@@ -334,7 +334,7 @@ def test_a_move_task_s_handle_holds_its_id_and_its_source(sqs: Sqs) -> None:
 
 
 @pytest.mark.differs(moto="does not quote it")
-def test_a_garbled_handle_is_quoted(sqs: Sqs) -> None:
+def test_an_invalid_handle_is_quoted(sqs: Sqs) -> None:
     refused = error(sqs.client.delete_message, QueueUrl=sqs.queue(), ReceiptHandle="garbage")
     assert refused["Code"] == "ReceiptHandleIsInvalid"
     message = 'The input receipt handle "garbage" is not a valid receipt handle.'

@@ -25,7 +25,7 @@ _ENTITIES = {"\r": "&#xD;", '"': "&quot;"}  # a bare carriage return would be re
 _MESSAGES = {"QueueDoesNotExist": "The specified queue does not exist for this wsdl version."}
 _NUMBERS = {"integer", "long"}
 # SQS rejects these at the URL of a queue.
-_OF_NO_QUEUE = {"CreateQueue", "ListQueues"}
+_OF_THE_ACCOUNT = {"CreateQueue", "ListQueues"}
 # Since 1.31.81, botocore's model describes the JSON protocol only. It lacks the names that results,
 # lists and maps have in the Query protocol. A list is named after its shape (`MessageList`:
 # `Message.1`), except for these.
@@ -83,7 +83,7 @@ def read_action(form: Form, path: str) -> str:
     """
     action = form["Action"]
     known = action in query_model().operation_names
-    if not known or (action in _OF_NO_QUEUE and path.strip("/")):
+    if not known or (action in _OF_THE_ACCOUNT and path.strip("/")):
         raise SqsError("InvalidAction", f"The action {action} is not valid for this endpoint.")
     return action
 

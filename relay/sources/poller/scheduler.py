@@ -108,8 +108,9 @@ class GroupScheduler:
     """Starts a FIFO group's next message when the one before it was delivered or dead-lettered.
 
     One message of a group is started at a time, groups in parallel. SQS returns no message of a
-    group while any of its messages is hidden. So a head that must wait, released last, keeps the
-    later messages of its group from all consumers until it is visible again.
+    group that comes after a hidden one, but does return those before it. So a head that must wait,
+    released last, keeps the later messages of its group from all consumers until it is visible
+    again.
 
     Args:
         stop_on_reject: whether a dead-lettered head parks its group instead of letting it go on.

@@ -78,11 +78,11 @@ def test_a_response_is_written_as_botocore_reads_it(messages: list[dict[str, Any
 
 
 @pytest.mark.parametrize("action", query_model().operation_names)
-def test_every_action_has_an_empty_response(action: str) -> None:
+def test_the_response_of_every_action_can_be_empty(action: str) -> None:
     assert parsed(action, encode_answer(action, None, "id")) == {}
 
 
-async def test_a_queue_s_own_address_needs_no_queue_url(sqs: Sqs) -> None:
+async def test_a_request_to_the_url_of_a_queue_needs_no_queue_url(sqs: Sqs) -> None:
     queue = await sqs.queue()
     path = "/000000000000/q"
     sent = await sqs.http.post(path, data={"Action": "SendMessage", "MessageBody": "a&b"})
@@ -121,7 +121,7 @@ async def test_a_malformed_request_is_refused(
 
 
 @given(st.dictionaries(st.text("QueueUrlAttribMsgN.123", max_size=24), st.text(max_size=3)))
-def test_no_form_is_beyond_reading(form: dict[str, str]) -> None:
+def test_any_form_can_be_read(form: dict[str, str]) -> None:
     read_parameters("SendMessage", form, "/1/q")
 
 
