@@ -1,7 +1,7 @@
-"""What AWS answered when an independent test suite (LocalStack's) was recorded against it.
+"""What AWS answered in 2024 and 2025, when an independent test suite was recorded against it.
 
-The documentation does not say these things, or says otherwise. Where a test looks wrong, look at
-the recording first: tests/local/sqs/test_independent_suite.py runs the suite itself.
+The suite is LocalStack's. The documentation does not say these things, or says otherwise. If a test
+looks wrong, check the recording first: tests/local/sqs/test_independent_suite.py runs the suite.
 """
 
 from __future__ import annotations
