@@ -2,7 +2,11 @@
 
 It is for tests, demos and development. Events are validated, acknowledged, stored and scheduled;
 functions "run" at once by being recorded. It also reproduces the faults of a real server: a batch
-of which only a part is stored, a 200 that stores nothing, an acknowledged event that a crash loses.
+of which only a part is stored, a 200 that stores nothing, an acknowledged event that a stop loses,
+an id that a restart forgets.
+
+Its judge is a recording of what Inngest v1.43.0 answered (tests/recordings): every recorded request
+gets the recorded answer, but for a few that tests/local/inngest/test_recording.py lists.
 
 In process:
 
@@ -12,8 +16,15 @@ In process:
 
 On its own: `python -m relay.local.inngest --port 8288 --function index=media/uploaded`.
 
-Besides the real server's `POST /e/{key}`, `GET /health`, `GET /v1/events`, `GET /v1/events/{ULID}`
-and `GET /v1/events/{ULID}/runs` there are a few endpoints for tests in another process:
+| the real server's | endpoints |
+|---|---|
+| event API | `POST /e/{key}` |
+| API v1 | `GET /v1/events`, `/v1/events/{ULID}`, `/v1/events/{ULID}/runs`, `/v1/runs/{ULID}` |
+| API v2 | `GET /api/v2/events/{ULID}/runs`, `/api/v2/runs`, `/api/v2/runs/{ULID}` |
+| | `POST /api/v2/events` |
+| others | `GET /health`, `GET /dev`; any other path is the web interface |
+
+There are a few more for tests in another process:
 
 | endpoint | request or response body |
 |---|---|

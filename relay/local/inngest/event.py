@@ -57,17 +57,18 @@ def read_event(value: Any) -> ParsedEvent:
     fields = _fields(value)
     name, ts, meta = fields.get("name") or "", fields.get("ts"), fields.get("meta")
     _check_name(name)
-    _check_range(ts)
+    if ts:
+        _check_range(ts)
     if meta is not None and (error := meta.error()):
         raise InvalidEvent(error)
-    data = fields.get("data")
-    if data is not None:
+    data, user = fields.get("data"), fields.get("user")
+    if data and "_inngest" in data:
         data = {key: item for key, item in data.items() if key != "_inngest"}
     return ParsedEvent(
         name=name,
         id=fields.get("id") or None,
         data=_encode(as_seen(data, "data")),
-        user=_encode(as_seen(fields.get("user") or {}, "user")),
+        user=_encode(as_seen(user, "user")) if user else b"{}",
         ts=ts or None,
         v=fields.get("v") or None,
         meta=meta.delivered() if meta else None,
@@ -115,25 +116,25 @@ def _fields(value: Any) -> Mapping[str, Any]:
     for key, item in value.items():
         # Go matches field names case-insensitively and drops unknown fields.
         name = key if key in _READERS else key.lower()
-        if name in _READERS:
-            fields[name] = _READERS[name](name, item, fields.get(name))
+        if (reader := _READERS.get(name)) is not None:
+            fields[name] = reader(name, item, fields.get(name))
     return fields
 
 
 def _text(name: str, value: Any, before: Any) -> str | None:
-    if value is None:
-        return before  # type: ignore[no-any-return]  # a null changes nothing
     if type(value) is str:
         return value
+    if value is None:
+        return before  # type: ignore[no-any-return]  # a null changes nothing
     raise mismatch(_kind(value), name, "string")
 
 
 def _object(name: str, value: Any, before: Any) -> dict[str, Any] | None:
-    if value is None:
-        return None
     if type(value) is dict:
         # A field in two spellings is decoded twice into one map.
         return {**before, **value} if before else value
+    if value is None:
+        return None
     raise mismatch(_kind(value), name, "map[string]interface {}")
 
 
@@ -172,12 +173,12 @@ def _check_name(name: str) -> None:
         raise InvalidEvent("event name is empty")
 
 
-def _check_range(ts: int | None) -> None:
+def _check_range(ts: int) -> None:
     # The server compares nanoseconds that overflow: a time of the year 2611 passes.
-    at = ((ts or 0) * _NANOSECONDS + _INT64) % (2 * _INT64) - _INT64
-    if ts and at < EARLIEST * _NANOSECONDS:
+    at = (ts * _NANOSECONDS + _INT64) % (2 * _INT64) - _INT64
+    if at < EARLIEST * _NANOSECONDS:
         raise InvalidEvent("timestamp is before Jan 1, 1980")
-    if ts and at > LATEST * _NANOSECONDS:
+    if at > LATEST * _NANOSECONDS:
         raise InvalidEvent("timestamp is after Jan 1, 2100")
 
 

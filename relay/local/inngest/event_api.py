@@ -65,7 +65,8 @@ class EventApi:
         """Accept an event of another request; returns its internal id."""
         now = self._clock.time()
         internal_id = self._new_id(now)
-        self._accept([self._stored(event, internal_id, now)], now, forget=False)
+        stored = StoredEvent.of(event, internal_id, now, self._received_at(now))
+        self._accept([stored], now, forget=False)
         return internal_id
 
     def _key_error(self, key: str) -> Reply | None:
@@ -78,10 +79,11 @@ class EventApi:
     def _receive(self, request: Request, fault: Fault) -> Reply:
         now = self._clock.time()
         ids = self._internal_ids(request, now)
+        received = self._received_at(now)
         count = request.parsed.accepted if fault.accept is None else fault.accept
         events = request.parsed.events[:count]
         self._accept(
-            [self._stored(event, ids[at], now) for at, event in enumerate(events)],
+            [StoredEvent.of(event, ids[at], now, received) for at, event in enumerate(events)],
             now,
             forget=fault.forget,
         )
@@ -97,8 +99,9 @@ class EventApi:
             self._pipeline.accept(events, now)
             self._pipeline.advance(now)
 
-    def _stored(self, event: ParsedEvent, internal_id: str, now: float) -> StoredEvent:
-        return StoredEvent.of(event, internal_id, now, now + self._pipeline.lags.insert)
+    def _received_at(self, now: float) -> float:
+        """When an event acknowledged now is stored, in whole microseconds as it is shown."""
+        return round(now + self._pipeline.lags.insert, 6)
 
     def _internal_ids(self, request: Request, now: float) -> list[str]:
         seed = read_seed(request.headers.get("x-inngest-event-id-seed", ""))

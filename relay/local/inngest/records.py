@@ -137,9 +137,9 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(
-        cls, event: ParsedEvent, internal_id: str, now: float, stored_at: float | None = None
+        cls, event: ParsedEvent, internal_id: str, now: float, received_at: float
     ) -> StoredEvent:
-        """The parsed event with this internal id, acknowledged now."""
+        """The parsed event with this internal id, acknowledged now and stored at `received_at`."""
         return cls(
             internal_id=internal_id,
             id=event.id or internal_id,
@@ -149,7 +149,7 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
             ts=event.ts or int(now * 1000),
             v=event.v,
             meta=event.meta,
-            received_at=round(now if stored_at is None else stored_at, 6),
+            received_at=received_at,
         )
 
 

@@ -101,7 +101,7 @@ def exchanges(kind: Kind) -> Iterator[Exchange]:
 def _body(recorded: Any) -> bytes:
     if isinstance(recorded, dict):
         if "base64" in recorded:
-            return base64.b64decode(recorded["base64"])
+            return base64.b64decode(str(recorded["base64"]))
         middle = recorded.get("join", "").join([recorded["repeat"]] * recorded["times"])
         body = (recorded["open"] + middle + recorded["close"]).encode()
         assert len(body) == recorded["bytes"]

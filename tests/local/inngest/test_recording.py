@@ -38,6 +38,8 @@ DIFFERENT = {
     339: "a race: of 5,001 events the real server tells 4,999 or 5,000, this one always 4,999",
 }
 """Where the embedded server differs, by the line of the recording, and why."""
+OPTIONS = 3
+"""The line with the version and the options of the server, which may be others."""
 
 RECORDED = datetime(2026, 11, 30, 10, 58, tzinfo=UTC).timestamp()
 FUNCTIONS = [
@@ -97,18 +99,39 @@ async def test_the_embedded_server_answers_as_the_real_one_did(kind: Kind) -> No
     assert found.keys() == DIFFERENT.keys() & lines, "no longer different: take it off the list"
 
 
-@pytest.mark.inngest_dev
-@pytest.mark.parametrize("kind", ["dev", "start"])
-async def test_a_real_server_answers_as_it_did(kind: Kind) -> None:
-    """It has to be fresh, and a `start` has the keys of the recording."""
+def chosen(kind: Kind) -> str:
+    """The URL of a real server of this kind, if one was named that can be compared."""
     variable = f"INNGEST_{kind.upper()}_URL"
     if variable not in os.environ:
         pytest.skip(f"set {variable} to a real and fresh Inngest server of the kind `{kind}`")
+    keys = [
+        os.environ.get("INNGEST_START_EVENT_KEY", EVENT_KEY),
+        os.environ.get("INNGEST_START_SIGNING_KEY", SIGNING_KEY),
+    ]
+    if kind == "start" and keys != [EVENT_KEY, SIGNING_KEY]:
+        pytest.skip(f"the server needs the keys of the recording, {EVENT_KEY} and {SIGNING_KEY}")
+    return os.environ[variable]
+
+
+async def is_fresh(client: httpx.AsyncClient, kind: Kind) -> bool:
+    headers = {"authorization": f"Bearer {SIGNING_KEY}"} if kind == "start" else {}
+    query = {"name": "rec/one", "received_after": "2020-01-01"}
+    answer = await client.get("/v1/events", params=query, headers=headers)
+    return not answer.json()["data"]
+
+
+@pytest.mark.inngest_dev
+@pytest.mark.parametrize("kind", ["dev", "start"])
+async def test_a_real_server_answers_as_it_did(kind: Kind) -> None:
     signing_key = SIGNING_KEY if kind == "start" else None
-    async with connected(os.environ[variable]) as client, function_app.served() as url:
+    async with connected(chosen(kind)) as client, function_app.served() as url:
+        if not await is_fresh(client, kind):
+            pytest.skip("the recording was replayed to this server before: start it afresh")
 
         async def register() -> None:
             await function_app.register(client, url, signing_key)
 
         found = await Replay(kind, client, SystemClock(), register, exact=False).differences()
+    build = {number for number, why in DIFFERENT.items() if why == PAGE} | {OPTIONS}
+    found = {number: what for number, what in found.items() if number not in build}
     assert not found, shown(found)
