@@ -86,7 +86,7 @@ async def open_forwarder(
         destinations.append(destination)
         branches[name] = Forwarder(
             destination,
-            undelivered=Undelivered(setting=_setting_to_check(name, settings)),
+            undelivered=Undelivered(setting=setting_to_check(name, settings)),
             before_probe=refresh,
             observe=_with_name(name, observe) if several else observe,
         )
@@ -161,7 +161,7 @@ def _warn(traits: Traits, settings: Settings) -> None:
         _log.warning("%s", sentence)
 
 
-def _setting_to_check(name: str, settings: Settings) -> str:
+def setting_to_check(name: str, settings: Settings) -> str:
     """Where to look if the destination answers and still nothing is delivered."""
     if name == "inngest" and settings.confirms:
         return "RELAY_CONFIRM"

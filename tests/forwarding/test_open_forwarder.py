@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from relay.app.forwarding import open_forwarder, rate_for
+from relay.app.forwarding import open_forwarder, rate_for, setting_to_check
 from relay.aws.session import SharedSession
 from relay.local.orchestrators import APIS, Server
 from relay.model.event import Event
 from relay.model.facts import CircuitChanged, Fact
 from relay.model.outcome import Delivered, Reject, Retry
+from relay.settings.destination_value_types import Destination
 from relay.settings.loading import load
 from relay.settings.missing import missing
+from relay.settings.reference import names, variable
 
 ROUTES = "order/*=argo,user/*=webhook"
 
@@ -119,3 +121,15 @@ async def test_each_destination_has_its_own_rate(
 def test_an_invalid_rate_setting_is_an_error(rate: str) -> None:
     (mistake,) = load({"RELAY_RATE_LIMIT": rate}).errors
     assert mistake.startswith("RELAY_RATE_LIMIT must be a number of events a second")
+
+
+@pytest.mark.parametrize("name", get_args(Destination))
+def test_each_destination_has_a_setting_to_check_when_it_delivers_nothing(name: str) -> None:
+    variables = {variable(field) for field in names()}
+    assert setting_to_check(name, settings()) in variables
+
+
+def test_with_confirm_mode_the_setting_to_check_is_that_mode() -> None:
+    local = settings(RELAY_INNGEST_URL="http://127.0.0.1:8288")
+    assert setting_to_check("inngest", local) == "RELAY_CONFIRM"
+    assert setting_to_check("inngest", settings()) == "RELAY_INNGEST_URL"

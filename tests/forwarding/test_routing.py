@@ -119,3 +119,12 @@ async def test_with_all_destinations_down_it_waits_for_the_first_to_recover() ->
     assert not router.may_have_run("c")
     await router.stop(3.0)
     assert (a.stopped, b.stopped) == (3.0, 3.0)
+
+
+def test_a_stuck_destination_is_named_while_the_circuit_of_another_is_open() -> None:
+    a, b = Branch("a", is_open=False), Branch("b")
+    router = router_of(a, b)
+    assert router.stuck(180.0) is None
+    b.found = Stuck("an event not delivered", "RELAY_B")
+    assert router.stuck(180.0) == Stuck("b: an event not delivered", "RELAY_B")
+    assert router.stuck(300.0) is None

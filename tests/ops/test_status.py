@@ -37,6 +37,7 @@ from tests.ops.test_status_view import rendered
 READY = {
     "circuit": "closed",
     "halted": False,
+    "stuck": False,
     "reason": None,
     "setting": None,
     "seconds": 1.0,
@@ -54,7 +55,7 @@ class Relay:
     recorder: Recorder = field(default_factory=Recorder)
 
     def ready(self) -> tuple[bool, Mapping[str, Any]]:
-        return self.state["circuit"] == "closed", self.state
+        return self.state["circuit"] == "closed" and not self.state["stuck"], self.state
 
 
 async def never(_message: Message) -> Outcome:
@@ -127,6 +128,36 @@ async def test_a_halted_relay_is_shown_with_its_reason_and_setting(
     assert "halted" in text
     assert "401: Event key not found (see RELAY_INNGEST_EVENT_KEY)" in text
     assert "last error: ?[2J503" in text
+
+
+async def test_a_stuck_relay_is_shown_as_stuck_while_its_circuit_is_closed(
+    relay: Relay, client: httpx.AsyncClient
+) -> None:
+    relay.state |= {"stuck": True, "reason": "an event not delivered", "setting": "RELAY_CONFIRM"}
+    found = await fetch_relay_status(client, relay.url)
+    text = rendered(StatusReport(at=0.0, relays=(found,)), {})
+    assert (found.ready, found.circuit) == (False, "stuck")
+    assert "an event not delivered (see RELAY_CONFIRM)" in text
+    relay.state["circuit"] = "open"
+    assert (await fetch_relay_status(client, relay.url)).circuit == "open"
+
+
+@pytest.mark.parametrize(
+    ("gauge", "circuit"), [("Stuck", "stuck"), ("Halted", "halted"), ("InFlight", "closed")]
+)
+async def test_what_the_metrics_say_is_shown_without_a_ready_endpoint(
+    gauge: str, circuit: str, client: httpx.AsyncClient
+) -> None:
+    gauges = {m.name: 0.0 for m in metrics.METRICS if m.kind is metrics.Kind.GAUGE} | {gauge: 1.0}
+    sink = PrometheusSink(Recorder(), lambda: gauges, dict)
+
+    async def nothing(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with serving(sink.add_metrics_route(nothing)) as port:
+        found = await fetch_relay_status(client, f"http://127.0.0.1:{port}")
+    assert (found.circuit, found.ready) == (circuit, circuit == "closed")
 
 
 async def test_a_relay_without_a_ready_endpoint_is_read_from_its_metrics(
