@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 from relay.destinations.http_endpoint import HttpAnswer, HttpEndpoint, unavailable
 from relay.destinations.single_event import (
-    REFUSED,
     TOO_LARGE,
     Content,
     content,
@@ -29,6 +28,8 @@ from relay.model.traits import WHILE_IT_EXISTS, Traits
 ARGO_URL = "RELAY_ARGO_URL"
 TOKEN = "RELAY_ARGO_TOKEN"  # noqa: S105 - a setting's name
 TEMPLATE = "RELAY_ARGO_TEMPLATE"
+PARAMETER = "RELAY_ARGO_PARAMETER"
+NAMESPACE = "RELAY_ARGO_NAMESPACE"
 
 TRAITS = Traits(
     name="Argo Workflows",
@@ -41,6 +42,12 @@ TRAITS = Traits(
 )
 
 Kind = Literal["WorkflowTemplate", "ClusterWorkflowTemplate"]
+
+_TOO_LARGE_WORDS = ("Request entity too large", "request is too large")
+"""Kubernetes's words and etcd's, which Argo passes on with the status 400 and 500."""
+
+_NO_QUOTA = "exceeded quota"
+"""Kubernetes's words for a quota that is used up, which Argo passes on with the status 403."""
 
 _INVALID_ARGUMENT = 3
 """gRPC's code, in the body of the gateway's answer."""
@@ -158,11 +165,25 @@ def _name(answer: HttpAnswer) -> Any:
 
 
 def _refused(answer: HttpAnswer) -> Outcome:
-    if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+    message = str(answer.fields.get("message", ""))
+    too_large = answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    if too_large or any(words in message for words in _TOO_LARGE_WORDS):
         return Reject(TOO_LARGE, f"the event is too large for Argo: {answer.summary}")
-    template = "template" in str(answer.fields.get("message", "")).lower()
+    if _NO_QUOTA in message:
+        raise Unavailable(
+            f"Argo answers {answer.summary}", after=answer.after, proven=True, not_accepted=True
+        )
     if answer.status == HTTPStatus.BAD_REQUEST and answer.fields.get("code") == _INVALID_ARGUMENT:
-        if template:
-            raise Unavailable(f"Argo answers {answer.summary}", setting=TEMPLATE, not_accepted=True)
-        return Reject(REFUSED, f"Argo refuses the workflow: {answer.summary}")
-    raise unavailable(answer, address=TEMPLATE if template else ARGO_URL, key=TOKEN)
+        # The event is only a parameter's value: what is invalid is most likely the template.
+        setting = PARAMETER if message.startswith("spec.arguments.") else TEMPLATE
+        raise Unavailable(f"Argo answers {answer.summary}", setting=setting, not_accepted=True)
+    if answer.status == HTTPStatus.NOT_IMPLEMENTED:
+        raise Unavailable(f"Argo answers {answer.summary}", setting=ARGO_URL, not_accepted=True)
+    raise unavailable(answer, address=_missing(message), key=TOKEN)
+
+
+def _missing(message: str) -> str:
+    """The setting that names what Argo does not find."""
+    if message.startswith("namespaces "):
+        return NAMESPACE
+    return TEMPLATE if "template" in message.lower() else ARGO_URL

@@ -92,15 +92,24 @@ def argo() -> Api:
     base = "/api/v1/workflows/argo"
 
     def respond(request: ApiRequest) -> Answer:
+        if not f"{request.path}/".startswith(f"{base}/"):
+            return _json(501, code=12, message="Not Implemented")
         if request.method == "GET":
             name = request.path.removeprefix(f"{base}/")
             exists = name in starts.started
-            return _workflow(name, starts.started[name]) if exists else _json(404, code=5)
+            return (
+                _workflow(name, starts.started[name]) if exists else _not_found("workflows", name)
+            )
         payload = json.loads(request.body)["workflow"]
         name, spec = payload["metadata"]["name"], payload["spec"]
-        if spec["workflowTemplateRef"]["name"] != "orders":
-            return _json(404, code=5, message="workflow template not found")
-        content = spec["arguments"]["parameters"][0]["value"].encode()
+        template, argument = spec["workflowTemplateRef"], spec["arguments"]["parameters"][0]
+        if template["name"] != "orders":
+            scope = "cluster" if template["clusterScope"] else ""
+            return _not_found(f"{scope}workflowtemplates", template["name"])
+        if argument["name"] != "event":
+            message = f"{_EVENT}.value or {_EVENT}.valueFrom is required"
+            return _json(400, code=3, message=message)
+        content = argument["value"].encode()
         if not starts.start(name, content):
             return _json(409, code=6, message=f'workflows.argoproj.io "{name}" already exists')
         return _workflow(name, content)
@@ -151,6 +160,13 @@ APIS: dict[str, Callable[[], Api]] = {
 
 def _json(status: int, /, **fields: Any) -> Answer:
     return Answer(status=status, body=json.dumps(fields).encode())
+
+
+_EVENT = "spec.arguments.event"
+
+
+def _not_found(kind: str, name: str) -> Answer:
+    return _json(404, code=5, message=f'{kind}.argoproj.io "{name}" not found')
 
 
 def _workflow(name: str, content: bytes) -> Answer:

@@ -103,10 +103,10 @@ def _body(recorded: Any) -> bytes:
         if "base64" in recorded:
             return base64.b64decode(str(recorded["base64"]))
         middle = recorded.get("join", "").join([recorded["repeat"]] * recorded["times"])
-        body = (recorded["open"] + middle + recorded["close"]).encode()
+        body: bytes = (recorded["open"] + middle + recorded["close"]).encode()
         assert len(body) == recorded["bytes"]
         return body
-    return (recorded or "").encode()
+    return str(recorded or "").encode()
 
 
 @dataclass
