@@ -123,15 +123,11 @@ class Handler:
         try:
             if self._payloads is None or not self._payloads.may_be_pointer(message):
                 return await self._process(item, self._decode(message), start)
-            async with self._payloads.opened(message) as with_payload:
-                decoded = (
-                    self._decode(with_payload)
-                    if isinstance(with_payload, Message)
-                    else with_payload
-                )
+            async with self._payloads.opened(message) as loaded:
+                decoded = self._decode(loaded) if isinstance(loaded, Message) else loaded
                 if isinstance(decoded, Decoded):
                     return await self._process(item, decoded, start)
-            del with_payload  # a rejected message may be held for long: free its payload
+            del loaded  # a rejected message may be held for long: free its payload
             return await self._process(item, decoded, start)
         except BaseException as error:
             self.progress.interrupted(message, error, self._clock() - start)
