@@ -19,8 +19,8 @@ from relay.destinations.inngest.read_back import ReadBack
 from relay.model.destination import Destination, Limits, Unavailable
 from relay.settings.model import Settings
 
-READ_TIMEOUT = 10.0
-"""Seconds for one read-back request."""
+READ_TIMEOUT = 20.0
+"""Seconds for one read-back request. A busy server may need more than ten."""
 
 SEARCH_TIMEOUT = 15.0
 """Seconds to search for events whose request got no answer."""
