@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from relay.model.event import Event
 from relay.model.lru import LruCache
@@ -16,8 +17,12 @@ MAX_EARLIER = 50_000
 """Events remembered. A forgotten one is only sent again without being looked for."""
 
 
-def nothing_recorded(event: Event) -> float | None:
-    """Without a ledger, nobody knows of the attempts of other processes."""
+Attempted: TypeAlias = Callable[[Event], float | None]
+"""When another process may have sent an event first; None if that is not known."""
+
+
+def not_attempted(event: Event) -> float | None:
+    """Without a ledger, attempts of other processes are unknown."""
     del event
     return None
 
@@ -45,11 +50,11 @@ class EarlierAttempts:
     """Remembers the attempts, and when the server may have restarted.
 
     Args:
-        recorded: when another process may have sent the event first, None if that is not known.
+        attempted: knows of attempts of other processes.
     """
 
-    def __init__(self, recorded: Callable[[Event], float | None] = nothing_recorded) -> None:
-        self._recorded = recorded
+    def __init__(self, attempted: Attempted = not_attempted) -> None:
+        self._attempted = attempted
         self._attempts: LruCache[EarlierAttempt] = LruCache(MAX_EARLIER)
         self._restarted = float("-inf")
         self._kind: str | None = None
@@ -57,7 +62,7 @@ class EarlierAttempts:
     def of(self, event: Event) -> EarlierAttempt | None:
         """The attempt at this event, None if there was none."""
         known = self._attempts.get(_key(event)) if len(self._attempts) else None
-        if known is None and (at := self._recorded(event)) is not None:
+        if known is None and (at := self._attempted(event)) is not None:
             # Of another process, and so long ago that nobody can tell whether the server restarted.
             self._restarted = max(self._restarted, at)
             known = EarlierAttempt(at, at)

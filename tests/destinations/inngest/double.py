@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from relay.destinations.inngest.confirm import ConfirmedInngest
 from relay.destinations.inngest.confirmations import Confirmations
-from relay.destinations.inngest.earlier import EarlierAttempts
+from relay.destinations.inngest.earlier import Attempted, EarlierAttempts, not_attempted
 from relay.destinations.inngest.read_back import PAGE, PageTooLarge, Stored
 from relay.forwarding import Forwarder
 from relay.forwarding.circuit_breaker import Backoff, Breaker
@@ -124,7 +124,7 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def confirming(
-    server: Server, recorded: Callable[[Event], float | None] = lambda _event: None
+    server: Server, attempted: Attempted = not_attempted
 ) -> AsyncIterator[ConfirmedInngest]:
     async with Confirmations(server, deadline=60, clock=now) as confirmations:
         yield ConfirmedInngest(
@@ -132,7 +132,7 @@ async def confirming(
             confirmations,
             server,
             search_timeout=SEARCH_TIMEOUT,
-            earlier=EarlierAttempts(recorded),
+            earlier=EarlierAttempts(attempted),
             clock=now,
         )
 
