@@ -7,6 +7,7 @@ event is stored; whether it runs after a crash depends on the server's queue.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -39,9 +40,9 @@ class ConfirmationWaiter(Protocol):
         ...
 
     async def stored_meanwhile(
-        self, internal_ids: Collection[str], size: int, *, sent_at: float
+        self, internal_ids: Collection[str], size: int, *, sent_at: float, age: float = math.inf
     ) -> Lookup:
-        """Look once for events that were accepted earlier."""
+        """Look for events that were accepted earlier."""
         ...
 
 
@@ -142,7 +143,12 @@ class ConfirmedInngest:
         ids = {attempt.reference or "" for _, attempt in accepted}
         size = sum(len(event.wire) for event, _ in accepted)
         sent_at = min(attempt.started for _, attempt in accepted)
-        lookup = await self._confirmations.stored_meanwhile(ids, size, sent_at=sent_at)
+        # After a restart nothing more is stored of what the server had accepted before.
+        age = min(
+            math.inf if self._earlier.restarted_since(attempt) else now - attempt.latest
+            for _, attempt in accepted
+        )
+        lookup = await self._confirmations.stored_meanwhile(ids, size, sent_at=sent_at, age=age)
         for event, attempt in accepted:
             if attempt.reference in lookup.found:
                 self._earlier.stored(event, attempt.reference or "")

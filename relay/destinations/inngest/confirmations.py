@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
@@ -116,15 +117,17 @@ class Confirmations:
         return await self._wait(waiting, seconds)
 
     async def stored_meanwhile(
-        self, internal_ids: Collection[str], size: int, *, sent_at: float
+        self, internal_ids: Collection[str], size: int, *, sent_at: float, age: float = math.inf
     ) -> Lookup:
-        """Look once, after a failure, for events that were accepted earlier; see `stored`.
+        """Look, after a failure, for events that were accepted `age` seconds ago; see `stored`.
 
-        Only a lookup that fails is repeated, for half of the deadline at most.
+        It takes half of the deadline at most. Events that are older than that are looked up once,
+        or again only if the lookup fails.
         """
+        half = self._deadline / 2
         waiting = self._waiting_request(internal_ids, size, sent_at)
-        waiting.once = True
-        return await self._wait(waiting, self._deadline / 2)
+        waiting.last_from = waiting.since + max(0.0, half - age)
+        return await self._wait(waiting, half)
 
     def _waiting_request(
         self, internal_ids: Collection[str], size: int, sent_at: float
@@ -193,9 +196,9 @@ class Confirmations:
         waiting.found |= seen
         waiting.left -= seen
         age = now - waiting.since
-        if not waiting.left and not waiting.once:
+        if not waiting.left and waiting.last_from == math.inf:
             self._lag.record(waiting.looked_up or 0.0, age)
-        if not waiting.left or waiting.once:
+        if not waiting.left or now >= waiting.last_from:
             self._end(waiting)
         waiting.looked_up = age
         waiting.due = waiting.since + self._lag.next_lookup(age)

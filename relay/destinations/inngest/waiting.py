@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -59,7 +60,7 @@ class WaitingRequest:
 
     `size` is the mean bytes of an event, `sent_at` the time of day of the request, `due` the time
     of the next lookup, `looked_up` the age at the last one that was answered and `error` the
-    failure of a later one. With `once`, an answered lookup is the last one.
+    failure of a later one. From `last_from` on, an answered lookup is the last one.
     """
 
     __slots__ = (
@@ -67,9 +68,9 @@ class WaitingRequest:
         "due",
         "error",
         "found",
+        "last_from",
         "left",
         "looked_up",
-        "once",
         "sent_at",
         "since",
         "size",
@@ -83,7 +84,7 @@ class WaitingRequest:
         self.size = size
         self.sent_at = sent_at
         self.since = now
-        self.once = False
+        self.last_from = math.inf
         self.looked_up: float | None = None
         self.due = now
         self.error: Unavailable | None = None
@@ -101,6 +102,6 @@ class WaitingRequest:
 
 def doubtful(due: Sequence[WaitingRequest], found: Collection[str], now: float) -> Sequence[str]:
     """The ids that were not found and should be looked up singly: all in a last lookup, or one."""
-    last = {each for waiting in due if waiting.once for each in waiting.left}
+    last = {each for waiting in due if now >= waiting.last_from for each in waiting.left}
     late = (each for waiting in due if now - waiting.since >= SINGLE_AFTER for each in waiting.left)
     return sorted(last.difference(found)) or [each for each in late if each not in found][:1]

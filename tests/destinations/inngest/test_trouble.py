@@ -204,6 +204,22 @@ def test_a_cancelled_event_that_was_stored_is_not_sent_again_after_a_restart(at:
     run(main)
 
 
+def test_an_event_that_was_just_accepted_gets_time_to_be_stored_before_it_is_sent_again() -> None:
+    async def main() -> None:
+        server = Server(lag=2.0)
+        async with confirming(server) as destination:
+            is_denied(server)
+            with pytest.raises(Unavailable):
+                await destination.send([event("e")])
+            server.heal()
+            (outcome,) = await destination.send([event("e")])
+            assert outcome == Delivered(server.copies[0].internal_id)
+            assert now() < 3
+        assert len(server.posts) == 1
+
+    run(main)
+
+
 def test_an_event_that_was_not_seen_in_time_is_looked_for_before_it_is_sent_again() -> None:
     async def main() -> None:
         server = Server(lag=100.0)
