@@ -19,6 +19,9 @@ BATCH_WINDOW = 0.05
 PAGE_BYTES = 1_048_576
 """Bytes of a page that are worth reading repeatedly; larger events make smaller pages."""
 
+SINGLES = 8
+"""Concurrent lookups of single events."""
+
 RECEIVED_BEFORE = 3_600.0
 """Seconds by which the server may have received an event before our clock says it was sent.
 
@@ -238,7 +241,18 @@ class Confirmations:
         return found.union(missed)
 
     async def _find_singly(self, wanted: Sequence[str]) -> Sequence[str]:
-        return [each for each in wanted if await self._reader.is_stored(each)]
+        found = list[str]()
+        for start in range(0, len(wanted), SINGLES):
+            some = wanted[start : start + SINGLES]
+            answers = await asyncio.gather(
+                *map(self._reader.is_stored, some), return_exceptions=True
+            )
+            for each, answer in zip(some, answers, strict=True):
+                if isinstance(answer, BaseException):
+                    raise answer
+                if answer:
+                    found.append(each)
+        return found
 
     async def _read_pages(self, wanted: Sequence[str], after: float, *, limit: int) -> set[str]:
         """The ids of `wanted`, which are newest first, that are stored."""

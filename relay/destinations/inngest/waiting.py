@@ -19,8 +19,8 @@ PAUSE_MAX = 5.0
 """The most seconds between two lookups of the same events."""
 
 SINGLE_AFTER = 5.0
-"""Seconds. An event that no page shows for so long is also looked up by its id, in case that pages
-do not show it although it is stored."""
+"""Seconds. If pages have not shown an event for so long, some are also looked up by their ids, in
+case that pages do not show what is stored."""
 
 STUCK_AFTER = 2 * PAUSE_MAX
 """Seconds without a finished lookup, after which reading back is considered to be in trouble."""
@@ -101,7 +101,12 @@ class WaitingRequest:
 
 
 def doubtful(due: Sequence[WaitingRequest], found: Collection[str], now: float) -> Sequence[str]:
-    """The ids that were not found and should be looked up singly: all in a last lookup, or one."""
-    last = {each for waiting in due if now >= waiting.last_from for each in waiting.left}
-    late = (each for waiting in due if now - waiting.since >= SINGLE_AFTER for each in waiting.left)
-    return sorted(last.difference(found)) or [each for each in late if each not in found][:1]
+    """Two of the ids that no page showed, to be looked up singly; none if it is too early."""
+    missing = sorted(
+        each
+        for waiting in due
+        if now >= waiting.last_from or now - waiting.since >= SINGLE_AFTER
+        for each in waiting.left
+        if each not in found
+    )
+    return sorted({*missing[:1], *missing[-1:]})
