@@ -59,7 +59,7 @@ _ADDRESSES = {
 _log = logging.getLogger(__name__)
 
 
-async def open_forwarder(
+async def open_forwarder(  # noqa: PLR0913 - what the composition root hands over
     settings: Settings,
     stack: AsyncExitStack,
     session: SharedSession,

@@ -98,7 +98,7 @@ class LedgerWiring:
     def attempted(self, event: Event) -> float | None:
         """When the event was first sent, if the end of that attempt is unknown."""
         attempt = self._attempts.of(event)
-        return attempt.first_at if attempt is not None and attempt.uncertain else None
+        return attempt.first_at if attempt is not None and attempt.may_have_run else None
 
     def observe(self, fact: Fact) -> None:
         """Pass the fact on, and record dead letters."""

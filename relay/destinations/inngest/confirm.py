@@ -16,7 +16,7 @@ from typing import Protocol
 from relay.destinations.inngest.earlier import EarlierAttempt, EarlierAttempts
 from relay.destinations.inngest.read_back import PAGE, PageTooLarge, Stored
 from relay.destinations.inngest.waiting import Lookup
-from relay.model.destination import Destination, Limits, BatchRefused, Unavailable
+from relay.model.destination import BatchRefused, Destination, Limits, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Retry
 
