@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from relay.destinations.inngest.earlier import EarlierAttempt, EarlierAttempts
-from relay.destinations.inngest.read_back import PAGE, PageTooLarge, Stored
+from relay.destinations.inngest.search import EventLister, Search
 from relay.destinations.inngest.waiting import Lookup
 from relay.model.destination import BatchRefused, Destination, Limits, Unavailable
 from relay.model.event import Event
@@ -25,9 +25,6 @@ IN_FLIGHT = 24
 
 CLOCK_SKEW = 300.0
 """Seconds by which the server's clock may differ from ours."""
-
-MAX_PAGES = 100
-"""Pages read to find events whose internal ids are unknown: the newest five thousand events."""
 
 
 class ConfirmationWaiter(Protocol):
@@ -43,21 +40,6 @@ class ConfirmationWaiter(Protocol):
         self, internal_ids: Collection[str], size: int, *, sent_at: float, age: float = math.inf
     ) -> Lookup:
         """Look for events that were accepted earlier."""
-        ...
-
-
-class EventLister(Protocol):
-    """Lists stored events; see `ReadBack`."""
-
-    @property
-    def server_kind(self) -> str | None:
-        """What the server says it is."""
-        ...
-
-    async def page(
-        self, after: float, *, below: str = "", name: str = "", limit: int = PAGE
-    ) -> Sequence[Stored]:
-        """The newest stored events below an internal id."""
         ...
 
 
@@ -250,7 +232,7 @@ class ConfirmedInngest:
         now = self._clock()
         attempts = [one for event in events if (one := self._earlier.of(event)) is not None]
         since = min((one.started for one in attempts), default=now)
-        search = _Search(self._reader, events, since - CLOCK_SKEW)
+        search = Search(self._reader, events, since - CLOCK_SKEW)
         trouble: Unavailable | None = None
         try:
             async with asyncio.timeout(self._search_timeout):
@@ -269,34 +251,3 @@ class ConfirmedInngest:
         if trouble is not None and trouble.disconnected:
             self._earlier.may_have_restarted(self._clock())
         return trouble
-
-
-class _Search:
-    """A walk through the newest stored events, until all of the wanted ones are found."""
-
-    def __init__(self, reader: EventLister, events: Sequence[Event], after: float) -> None:
-        self._reader = reader
-        self._wanted = {(event.name, event.id) for event in events}
-        self._after = after
-        self.found: dict[tuple[str, str], str] = {}
-        self.pages = 0
-
-    async def run(self) -> None:
-        """Read pages. Ends early, as an incomplete search, where events are too large to list."""
-        names = {name for name, _ in self._wanted}
-        name, below = next(iter(names)) if len(names) == 1 else "", ""
-        limit = PAGE
-        while self.pages < MAX_PAGES and len(self.found) < len(self._wanted):
-            try:
-                page = await self._reader.page(self._after, below=below, name=name, limit=limit)
-            except PageTooLarge:
-                if limit == 1:
-                    return
-                limit = max(1, limit // 8)
-                continue
-            self.pages += 1
-            copies = (one for one in page if (one.name, one.id) in self._wanted)
-            self.found |= {(one.name, one.id): one.internal_id for one in copies}
-            if not page:
-                return
-            below = page[-1].internal_id
