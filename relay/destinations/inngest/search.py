@@ -1,4 +1,4 @@
-"""Finds stored events by their own ids, which the server cannot look up: it reads the newest ones."""
+"""Finds stored events by their own ids, which the server cannot look up, among the newest ones."""
 
 from __future__ import annotations
 
