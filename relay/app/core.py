@@ -84,6 +84,7 @@ async def open_core(
             pushed=pushed,
             warn=not from_command,
             register_secret=telemetry.register_secret,
+            attempted=ledger.attempted,
         )
         forwarder = opened.forwarder
         store = dead_letter_store or SqsDeadLetterStore(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,6 +15,7 @@ from relay.app.destinations.connections import RegisterSecret, ignore_secret
 from relay.app.destinations.inngest import open_inngest
 from relay.app.destinations.traits import traits_of
 from relay.aws.session import SharedSession
+from relay.destinations.inngest.earlier import Attempted, not_attempted
 from relay.destinations.webhook_rules import PRESETS
 from relay.forwarding import Forwarder
 from relay.forwarding.adaptive_limit import AdaptiveLimit
@@ -22,6 +23,7 @@ from relay.forwarding.pacing import PacedDestination, TokenBucket, parse_rates, 
 from relay.forwarding.routing import Router, RouteTable, parse_routes
 from relay.forwarding.undelivered import Undelivered
 from relay.model.destination import Destination
+from relay.model.event import Event
 from relay.model.facts import CircuitChanged, Fact, IdReused, Observe
 from relay.model.traits import Traits, warnings
 from relay.settings.model import Settings
@@ -57,7 +59,7 @@ _ADDRESSES = {
 _log = logging.getLogger(__name__)
 
 
-async def open_forwarder(
+async def open_forwarder(  # noqa: PLR0913 - what the composition root hands over
     settings: Settings,
     stack: AsyncExitStack,
     session: SharedSession,
@@ -67,13 +69,14 @@ async def open_forwarder(
     pushed: bool,
     warn: bool = True,
     register_secret: RegisterSecret = ignore_secret,
+    attempted: Attempted = not_attempted,
 ) -> OpenedForwarder:
     """The forwarder, for as long as the stack is open. No request is sent yet.
 
     `wrap` is applied to each destination before it is paced. `pushed` is True in push mode, where
     the relay cannot choose which messages it gets. `warn` says whether the limits of the
     destinations are logged as warnings. `register_secret` is called with each secret that was
-    looked up.
+    looked up. `attempted` returns when an event may have been sent before by another process.
     """
     several = len(settings.destinations) > 1
     branches = dict[str, Forwarder]()
@@ -81,7 +84,15 @@ async def open_forwarder(
     for name in settings.destinations:
         if warn:
             _warn(traits_of(settings, name), settings)
-        opened, refresh = await _open(name, settings, stack, session, observe, register_secret)
+        if name == "inngest":
+            inngest = open_inngest(settings, register_secret, attempted)
+            found = await stack.enter_async_context(inngest)
+            opened, refresh = found.destination, found.refresh
+        else:
+            opening = open_single_event_destination(
+                name, settings, session, _reused(observe), register_secret
+            )
+            opened, refresh = await stack.enter_async_context(opening)
         destination = paced(wrap(opened), name, settings)
         destinations.append(destination)
         branches[name] = Forwarder(
@@ -138,21 +149,8 @@ def paced(destination: Destination, name: str, settings: Settings) -> Destinatio
     )
 
 
-async def _open(
-    name: str,
-    settings: Settings,
-    stack: AsyncExitStack,
-    session: SharedSession,
-    observe: Observe,
-    register_secret: RegisterSecret,
-) -> tuple[Destination, Callable[[], Awaitable[None]]]:
-    if name == "inngest":
-        opened = await stack.enter_async_context(open_inngest(settings, register_secret))
-        return opened.destination, opened.refresh
-    opening = open_single_event_destination(
-        name, settings, session, lambda event: observe(IdReused(event)), register_secret
-    )
-    return await stack.enter_async_context(opening)
+def _reused(observe: Observe) -> Callable[[Event], None]:
+    return lambda event: observe(IdReused(event))
 
 
 def _warn(traits: Traits, settings: Settings) -> None:

@@ -95,6 +95,11 @@ class LedgerWiring:
         )
         return self._ledger
 
+    def attempted(self, event: Event) -> float | None:
+        """When the event was first sent, if the end of that attempt is unknown."""
+        attempt = self._attempts.of(event)
+        return attempt.first_at if attempt is not None and attempt.may_have_run else None
+
     def observe(self, fact: Fact) -> None:
         """Pass the fact on, and record dead letters."""
         self._observe(fact)

@@ -57,14 +57,16 @@ def request_error(error: Exception, host: str, setting: str) -> Unavailable:
     if isinstance(error, _INVALID_URL):
         return Unavailable("the URL is invalid", setting=setting, proven=True, not_accepted=True)
     if isinstance(error, httpx.ConnectTimeout):
-        return Unavailable(f"connecting to {host} timed out", proven=True, not_accepted=True)
+        return _no_connection(f"connecting to {host} timed out")
     if isinstance(error, NotConnected) and isinstance(error.__cause__, TimeoutError):
-        return Unavailable(f"connecting to {host} timed out", proven=True, not_accepted=True)
+        return _no_connection(f"connecting to {host} timed out")
     if isinstance(error, httpx.ConnectError | NotConnected):
         return connection_error(error, host, setting)
     if isinstance(error, httpx.PoolTimeout):
         return Unavailable("all connections are busy", not_accepted=True)
-    return Unavailable(_interrupted(error, host))
+    # A server that stops answering keeps its connections; one that dies loses them.
+    disconnected = not isinstance(error, httpx.TimeoutException)
+    return Unavailable(_interrupted(error, host), disconnected=disconnected)
 
 
 def _interrupted(error: Exception, host: str) -> str:
@@ -86,8 +88,12 @@ def connection_error(error: Exception, host: str, setting: str) -> Unavailable:
             reason = f"the name {host} does not resolve"
             return Unavailable(reason, setting=setting, proven=True, not_accepted=True)
         if isinstance(cause, ConnectionRefusedError):
-            return Unavailable(f"{host} refuses connections", proven=True, not_accepted=True)
-    return Unavailable(f"{host} cannot be reached", proven=True, not_accepted=True)
+            return _no_connection(f"{host} refuses connections")
+    return _no_connection(f"{host} cannot be reached")
+
+
+def _no_connection(reason: str) -> Unavailable:
+    return Unavailable(reason, proven=True, not_accepted=True, disconnected=True)
 
 
 def _tls_error(error: ssl.SSLError, host: str, setting: str) -> Unavailable:

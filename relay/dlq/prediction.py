@@ -20,7 +20,8 @@ MEANING: dict[Prediction, str] = {
     "already_accepted": "was accepted before and will not run again",
     "ambiguous": "may have run, and neither the ledger nor the destination still knows: it may run"
     " twice, and a relay with a ledger rejects it again; --rerun runs it in any case",
-    "may_repeat": "may have run, and its destination does not deduplicate: it may run twice",
+    "may_repeat": "may have run, and its destination does not deduplicate, or not beyond a restart:"
+    " it may run twice",
     "rejected": "would be rejected again",
     "unknown": "its payload in S3 was not read",
 }
@@ -112,5 +113,5 @@ def _if_accepted(traits: Traits, age: float | None) -> Prediction:
     if traits.safe_repeat_window == WHILE_IT_EXISTS or (
         age is not None and age < traits.safe_repeat_window
     ):
-        return "runs"
+        return "may_repeat" if traits.forgets_at_restart else "runs"
     return "ambiguous"

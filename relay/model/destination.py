@@ -22,6 +22,7 @@ class Unavailable(Exception):
             too (a refused connection, Inngest's own 401). False if one event could be the cause.
         not_accepted: True if nothing of the request can have been accepted: no byte of it arrived,
             or the answer rules it out.
+        disconnected: True if there was no connection, or it broke: the server may be restarting.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Unavailable(Exception):
         setting: str | None = None,
         proven: bool = False,
         not_accepted: bool = False,
+        disconnected: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -39,6 +41,7 @@ class Unavailable(Exception):
         self.setting = setting
         self.proven = proven
         self.not_accepted = not_accepted
+        self.disconnected = disconnected
 
 
 class BatchRefused(Exception):

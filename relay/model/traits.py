@@ -31,6 +31,7 @@ class Traits:
         recognised_by: what the destination recognises a repeated event by; None if by nothing.
         dedup_window: seconds for which it recognises an id, `WHILE_IT_EXISTS`, or 0 if it never
             does.
+        forgets_at_restart: it may forget all ids when it restarts, however short `dedup_window` is.
         durable: a success survives a crash of the destination right after it.
         reports_duplicates: the answer to a duplicate differs from that to a first event.
         atomic: a request of several events is accepted as a whole or not at all.
@@ -43,6 +44,7 @@ class Traits:
     recognised_by: str | None
     dedup_window: float
     durable: bool
+    forgets_at_restart: bool = False
     reports_duplicates: bool = False
     atomic: bool = True
     max_batch_events: int = 1
@@ -58,7 +60,8 @@ class Traits:
     def safe_repeat_window(self) -> float:
         """Seconds after a first attempt in which another one is certainly recognised, or 0.
 
-        The margin, a quarter of a short window, covers clock skew and requests in flight.
+        The margin, a quarter of a short window, covers clock skew and requests in flight. A
+        destination that `forgets_at_restart` must not have restarted meanwhile.
         """
         if self.recognised_by is None:
             return 0.0
@@ -85,10 +88,11 @@ def warnings(traits: Traits, retention: float) -> Iterator[str]:
             " started twice, so what it starts must be idempotent"
         )
     elif traits.dedup_window < retention:
+        until = " at most and only until it restarts" if traits.forgets_at_restart else ""
         yield (
-            f"{traits.name} remembers an id for {_days(traits.dedup_window)} and the queue keeps"
-            f" messages for {_days(retention)}: an event that is sent again after more than"
-            f" {_days(traits.dedup_window)} may run twice, unless RELAY_LEDGER_TABLE names a ledger"
+            f"{traits.name} remembers an id for {_days(traits.dedup_window)}{until}, and the queue"
+            f" keeps messages for {_days(retention)}: an event that is sent again after that may"
+            " run twice, unless RELAY_LEDGER_TABLE names a ledger"
         )
     if not traits.durable:
         yield (

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.app.destinations.traits import traits_of
 from relay.destinations.single_event import (
     SingleEventDestination,
     hashed_id,
@@ -22,6 +23,7 @@ from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.model.traits import WHILE_IT_EXISTS, Traits, warnings
+from relay.settings.model import Settings
 
 EVENT = Event(id="e-1", name="order/placed", data=b'{"n": 1.10}')
 
@@ -168,8 +170,20 @@ def test_weak_traits_cause_warnings() -> None:
     forgetful = Traits(name="D", recognised_by="the id", dedup_window=86_400.0, durable=False)
     sentences = list(warnings(forgetful, 1_209_600.0))
     assert len(sentences) == 2
-    assert "remembers an id for 1 day and the queue keeps messages for 14 days" in sentences[0]
+    assert "remembers an id for 1 day, and the queue keeps messages for 14 days" in sentences[0]
     assert list(warnings(Fickle.traits, 1_209_600.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "forgets"), [("https://inn.gs", False), ("http://inngest:8288", True)]
+)
+def test_a_server_of_ones_own_remembers_ids_only_until_it_restarts(
+    url: str, *, forgets: bool
+) -> None:
+    traits = traits_of(Settings(inngest_url=url), "inngest")
+    assert traits.forgets_at_restart is forgets
+    (sentence,) = warnings(traits, 1_209_600.0)
+    assert ("1 day at most and only until it restarts" in sentence) is forgets
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,22 @@ def test_an_unknown_outcome_is_predicted_from_the_destinations_traits(
     assert of(dead_letter(origin=Origin(id="a")), None, age, **settings) == "runs"
 
 
+@pytest.mark.parametrize(
+    ("known", "age", "expected"),
+    [
+        (None, 60.0, "may_repeat"),
+        (None, OLD, "ambiguous"),
+        (SENDING, 60.0, "may_repeat"),
+        (LedgerState(), 60.0, "runs"),
+        (LedgerState(sending_at=0.0, delivered_at=1.0), 60.0, "already_accepted"),
+    ],
+)
+def test_a_server_of_ones_own_may_have_restarted_and_forgotten_the_id(
+    known: LedgerState | None, age: float, expected: Prediction
+) -> None:
+    assert of(DOUBTFUL, known, age, inngest_url="http://inngest:8288") == expected
+
+
 def test_a_destination_that_never_forgets_needs_no_age() -> None:
     unaged = dead_letter(origin=Origin(id="a", may_have_run=True))
     assert of(unaged, None, math.inf, destination="argo") == "runs"

@@ -14,13 +14,14 @@ from relay.aws.errors import AwsError
 from relay.aws.secrets import Secret
 from relay.destinations.inngest.confirm import ConfirmedInngest
 from relay.destinations.inngest.confirmations import Confirmations
+from relay.destinations.inngest.earlier import Attempted, EarlierAttempts, not_attempted
 from relay.destinations.inngest.event_api import Inngest
 from relay.destinations.inngest.read_back import ReadBack
 from relay.model.destination import Destination, Limits, Unavailable
 from relay.settings.model import Settings
 
-READ_TIMEOUT = 10.0
-"""Seconds for one read-back request."""
+READ_TIMEOUT = 20.0
+"""Seconds for one read-back request. A busy server may need more than ten."""
 
 SEARCH_TIMEOUT = 15.0
 """Seconds to search for events whose request got no answer."""
@@ -36,11 +37,12 @@ class OpenedInngest:
 
 @contextlib.asynccontextmanager
 async def open_inngest(
-    settings: Settings, register_secret: RegisterSecret
+    settings: Settings, register_secret: RegisterSecret, attempted: Attempted = not_attempted
 ) -> AsyncIterator[OpenedInngest]:
     """The destination, for as long as the block runs. No request is sent yet.
 
-    `register_secret` is called with each key that was looked up.
+    `register_secret` is called with each key that was looked up. `attempted` returns when an event
+    may have been sent before by another process: confirm mode looks for it first.
     """
     # A self-hosted server accepts any event key, and the path needs one.
     event_key = _Key(
@@ -65,17 +67,25 @@ async def open_inngest(
             await event_key.refresh()
             await signing_key.refresh()
 
-        yield OpenedInngest(await _confirmed(inngest, signing_key, settings, stack), refresh)
+        earlier = EarlierAttempts(attempted)
+        confirmed = await _confirmed(inngest, signing_key, settings, earlier, stack)
+        yield OpenedInngest(confirmed, refresh)
 
 
 async def _confirmed(
-    inngest: Inngest, key: _Key, settings: Settings, stack: contextlib.AsyncExitStack
+    inngest: Inngest,
+    key: _Key,
+    settings: Settings,
+    earlier: EarlierAttempts,
+    stack: contextlib.AsyncExitStack,
 ) -> Destination:
     reader = await stack.enter_async_context(open_reader(settings, key.value))
     confirmations = Confirmations(reader, deadline=settings.confirm_deadline)
     await stack.enter_async_context(confirmations)
     search_timeout = min(SEARCH_TIMEOUT, settings.confirm_deadline)
-    return ConfirmedInngest(inngest, confirmations, reader, search_timeout=search_timeout)
+    return ConfirmedInngest(
+        inngest, confirmations, reader, search_timeout=search_timeout, earlier=earlier
+    )
 
 
 def open_reader(settings: Settings, key: Callable[[], Awaitable[str | None]]) -> ReadBack:

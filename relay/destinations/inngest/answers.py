@@ -25,11 +25,21 @@ KEY = "RELAY_INNGEST_EVENT_KEY"
 REFUSED = "refused_by_destination"
 TOO_LARGE = "too_large_for_destination"
 
+_KINDS = {"dev": "dev", "cloud": "start"}
+"""A self-hosted `inngest start` calls itself `cloud` (recorded)."""
+
 _TOO_LARGE = re.compile(r"event is over the max size", re.IGNORECASE)
 _INVALID = re.compile(
-    r"event name is (empty|reserved)|timestamp is (before|after) |json: cannot unmarshal ",
+    r"event name is (empty|reserved)|timestamp is (before|after) |json: cannot unmarshal "
+    r"|event sessions? |exceeded max depth",
     re.IGNORECASE,
 )
+_BROKEN_JSON = re.compile(
+    r"EOF|unexpected end of JSON|invalid character |expected comma", re.IGNORECASE
+)
+"""The array broke as JSON. Recorded: the event right before the break may be stored without being
+reported, or dropped although it is valid."""
+
 _ERROR_CHARACTERS = 200
 
 _NOT_ACCEPTED = frozenset(
@@ -66,6 +76,11 @@ class Answer:
         """The API's error message, or an empty string."""
         error = self.fields.get("error")
         return " ".join(error.split())[:_ERROR_CHARACTERS] if isinstance(error, str) else ""
+
+
+def server_kind(headers: Mapping[str, str]) -> str | None:
+    """`dev` or `start` for a self-hosted server of that kind, None if it does not say so."""
+    return _KINDS.get(headers.get("x-inngest-server-kind", ""))
 
 
 def interpret(answer: Answer, count: int, now: float) -> Sequence[Outcome]:
@@ -107,7 +122,8 @@ def _bad_request(answer: Answer, count: int, after: float | None) -> list[Outcom
         # A proxy's 400, such as for plain HTTP on a TLS port, has no body of the API.
         raise Unavailable("400 that is not the event API's", setting=URL, after=after)
     if count > 1:
-        raise BatchRefused(f"400: {error}", suspect=_suspect(answer.fields.get("ids"), count))
+        ids = None if _BROKEN_JSON.search(error) else answer.fields.get("ids")
+        raise BatchRefused(f"400: {error}", suspect=_suspect(ids, count))
     if _TOO_LARGE.search(error):
         return [Reject(TOO_LARGE, f"Inngest refuses the event for its size: {error}")]
     if _INVALID.search(error):
@@ -116,7 +132,7 @@ def _bad_request(answer: Answer, count: int, after: float | None) -> list[Outcom
 
 
 def _suspect(ids: Any, count: int) -> int | None:
-    """The position of the event after those that the answer reports as stored."""
+    """The position of the event after those that the answer reports as stored; None if unknown."""
     if not isinstance(ids, list):
         return None
     stored = sum(bool(one) for one in ids)

@@ -7,45 +7,39 @@ event is stored; whether it runs after a crash depends on the server's queue.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from relay.destinations.inngest.read_back import PAGE, PageTooLarge, Stored
-from relay.model.destination import Destination, Limits, Unavailable
+from relay.destinations.inngest.earlier import EarlierAttempt, EarlierAttempts
+from relay.destinations.inngest.search import EventLister, Search
+from relay.destinations.inngest.waiting import Lookup
+from relay.model.destination import BatchRefused, Destination, Limits, Unavailable
 from relay.model.event import Event
-from relay.model.lru import LruCache
 from relay.model.outcome import Delivered, Outcome, Retry
 
 IN_FLIGHT = 24
 """Concurrent requests: most of a request's time, seconds, is spent waiting to be stored."""
 
-MAX_UNKNOWN_ENDS = 50_000
-"""Events whose attempt had an unknown end. A forgotten one is only sent again."""
-
 CLOCK_SKEW = 300.0
 """Seconds by which the server's clock may differ from ours."""
-
-MAX_PAGES = 20
-"""Pages read to find events whose internal ids are unknown: the newest thousand events."""
 
 
 class ConfirmationWaiter(Protocol):
     """Waits until internal ids can be read back; see `Confirmations`."""
 
-    async def stored(self, internal_ids: Collection[str], size: int) -> Collection[str]:
-        """The ids that were seen in time."""
+    async def stored(
+        self, internal_ids: Collection[str], size: int, *, sent_at: float, spent: float = 0.0
+    ) -> Lookup:
+        """Wait for events that were just accepted."""
         ...
 
-
-class EventLister(Protocol):
-    """Lists stored events; see `ReadBack`."""
-
-    async def page(
-        self, after: float, *, below: str = "", name: str = "", limit: int = PAGE
-    ) -> Sequence[Stored]:
-        """The newest stored events below an internal id."""
+    async def stored_meanwhile(
+        self, internal_ids: Collection[str], size: int, *, sent_at: float, age: float = math.inf
+    ) -> Lookup:
+        """Look for events that were accepted earlier."""
         ...
 
 
@@ -53,15 +47,18 @@ class ConfirmedInngest:
     """An Inngest destination whose successes are read back.
 
     An event that was acknowledged and not seen in time is retried. When a request has no proof of
-    success, its answer may have been lost, so its events are searched by their own ids; the search
-    counts only if it finds all of them. An event that is sent again gets another internal id, and
-    one stored copy with the event's own id is enough.
+    success, its answer may have been lost, so its events are searched by their own ids. If reading
+    back fails, is slow or times out, that is about the server and about no event: it is raised as
+    a proven failure. The next attempt at such an event looks for it first, by its internal id or,
+    if the server may have restarted and forgotten its ids, by its own. It is sent again only if it
+    is not stored. It then gets another internal id, and one stored copy is enough.
 
     Args:
         destination: sends the requests; its references are the server's internal ids.
         confirmations: waits for internal ids.
         reader: finds events by their own ids.
         search_timeout: seconds for that search.
+        earlier: remembers attempts without an outcome.
         clock: the time of day.
     """
 
@@ -72,14 +69,15 @@ class ConfirmedInngest:
         reader: EventLister,
         *,
         search_timeout: float = 15.0,
+        earlier: EarlierAttempts | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._destination = destination
         self._confirmations = confirmations
         self._reader = reader
         self._search_timeout = search_timeout
+        self._earlier = earlier or EarlierAttempts()
         self._clock = clock
-        self._unknown_ends: LruCache[float] = LruCache(MAX_UNKNOWN_ENDS)
 
     @property
     def limits(self) -> Limits:
@@ -89,70 +87,167 @@ class ConfirmedInngest:
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """Send one request; an event is `Delivered` once it was read back.
 
+        Events that an earlier attempt left with the server are looked for, and not sent if stored.
+
         Raises:
             Unavailable: the destination's, or the events cannot be read back.
             BatchRefused: the destination's.
         """
         start = self._clock()
+        self._earlier.observe_kind(self._reader.server_kind, start)
+        await self._look_for_earlier(events)
+        known = self._stored(events)
+        rest = [event for event, found in zip(events, known, strict=True) if found is None]
+        sent = iter(await self._send(rest, self._clock() - start) if rest else ())
+        outcomes = [found or next(sent) for found in known]
+        self._earlier.forget(
+            [e for e, one in zip(events, outcomes, strict=True) if isinstance(one, Delivered)]
+        )
+        return outcomes
+
+    async def _look_for_earlier(self, events: Sequence[Event]) -> None:
+        """Find out about the events that the server may hold, before any of them is sent again."""
+        attempts = [(event, self._earlier.of(event)) for event in events]
+        open_ = [(event, one) for event, one in attempts if one is not None and not one.stored]
+        accepted = [(event, one) for event, one in open_ if one.reference is not None]
+        if accepted:
+            await self._look_up(accepted)
+        sought = [
+            event
+            for event, one in open_
+            if one.reference is None and self._earlier.restarted_since(one)
+        ]
+        if sought and (trouble := await self._search_for(sought)) is not None:
+            raise self._in_trouble(trouble)
+
+    async def _look_up(self, accepted: Sequence[tuple[Event, EarlierAttempt]]) -> None:
+        now = self._clock()
+        ids = {attempt.reference or "" for _, attempt in accepted}
+        size = sum(len(event.wire) for event, _ in accepted)
+        sent_at = min(attempt.started for _, attempt in accepted)
+        # After a restart nothing more is stored of what the server had accepted before.
+        age = min(
+            math.inf if self._earlier.restarted_since(attempt) else now - attempt.latest
+            for _, attempt in accepted
+        )
+        lookup = await self._confirmations.stored_meanwhile(ids, size, sent_at=sent_at, age=age)
+        for event, attempt in accepted:
+            if attempt.reference in lookup.found:
+                self._earlier.stored(event, attempt.reference or "")
+            elif lookup.trouble is None:
+                self._earlier.missed(event, now)
+        if lookup.trouble is not None:
+            raise self._in_trouble(lookup.trouble)
+
+    def _stored(self, events: Sequence[Event]) -> list[Delivered | None]:
+        attempts = map(self._earlier.of, events)
+        return [Delivered(one.reference) if one and one.stored else None for one in attempts]
+
+    async def _send(self, events: Sequence[Event], spent: float) -> Sequence[Outcome]:
+        start = self._clock()
         try:
             outcomes = await self._destination.send(events)
-            return await self._confirmed(events, outcomes, start)
         except Unavailable as error:
-            if error.not_accepted:
-                raise
-            since = self._mark_unknown(events, start)
-            found = {} if error.proven else await self._find(events, since)
-            if not all((event.name, event.id) in found for event in events):
-                raise
-        return [Delivered(found[event.name, event.id]) for event in events]
+            return await self._without_answer(events, start, error)
+        except BaseException as error:
+            if not (isinstance(error, BatchRefused) and error.not_accepted):
+                self._earlier.record(events, start)
+            raise
+        return await self._confirmed(events, outcomes, start, spent)
+
+    async def _without_answer(
+        self, events: Sequence[Event], start: float, error: Unavailable
+    ) -> Sequence[Outcome]:
+        """The outcomes if all the events are stored all the same; raises `error` otherwise."""
+        if error.disconnected:
+            self._earlier.may_have_restarted(self._clock())
+        if error.not_accepted:
+            raise error
+        self._earlier.record(events, start)
+        if error.proven:
+            raise error
+        trouble = await self._search_for(events)
+        found = [one for one in self._stored(events) if one is not None]
+        if len(found) == len(events):
+            return found
+        if trouble is None:
+            raise error
+        # No event can have made both fail, so none of them has to be sent alone.
+        said = trouble if trouble.setting and not error.setting else error
+        raise self._in_trouble(said)
 
     async def _confirmed(
-        self, events: Sequence[Event], outcomes: Sequence[Outcome], start: float
+        self, events: Sequence[Event], outcomes: Sequence[Outcome], start: float, spent: float
     ) -> Sequence[Outcome]:
         ids = {one.reference for one in outcomes if isinstance(one, Delivered) and one.reference}
+        if not ids:
+            return outcomes
         size = sum(len(event.wire) for event in events)
-        stored = await self._confirmations.stored(ids, size) if ids else ()
+        try:
+            lookup = await self._confirmations.stored(ids, size, sent_at=start, spent=spent)
+        except BaseException:
+            self._record_accepted(events, outcomes, start)
+            raise
+        if ids == set(lookup.found):
+            return outcomes
+        self._record_accepted(events, outcomes, start)
+        for event, outcome in zip(events, outcomes, strict=True):
+            if isinstance(outcome, Delivered) and outcome.reference in lookup.found:
+                self._earlier.stored(event, outcome.reference or "")
+        if lookup.trouble is not None:
+            raise self._in_trouble(lookup.trouble)
         return [
-            outcome
-            if not isinstance(outcome, Delivered)
-            else self._outcome(event, outcome, start, seen=outcome.reference in stored)
-            for event, outcome in zip(events, outcomes, strict=True)
+            Retry("accepted, but not seen among the stored events in time")
+            if isinstance(outcome, Delivered) and outcome.reference not in lookup.found
+            else outcome
+            for outcome in outcomes
         ]
 
-    def _outcome(self, event: Event, accepted: Delivered, start: float, *, seen: bool) -> Outcome:
-        if seen:
-            self._unknown_ends.forget(event.id)
-            return accepted
-        self._mark_unknown([event], start)
-        return Retry("accepted, but not seen among the stored events in time")
+    def _record_accepted(
+        self, events: Sequence[Event], outcomes: Sequence[Outcome], start: float
+    ) -> None:
+        accepted = [
+            (event, outcome.reference)
+            for event, outcome in zip(events, outcomes, strict=True)
+            if isinstance(outcome, Delivered)
+        ]
+        self._earlier.record(
+            [event for event, _ in accepted], start, references=[one for _, one in accepted]
+        )
 
-    def _mark_unknown(self, events: Sequence[Event], start: float) -> float:
-        """Record that the events may be stored; returns since when that is possible."""
-        for event in events:
-            self._unknown_ends.put(event.id, self._unknown_ends.get(event.id) or start)
-        return min(self._unknown_ends.get(event.id) or start for event in events)
+    def _in_trouble(self, error: Unavailable) -> Unavailable:
+        """A failure that is about the server and about no event."""
+        if error.disconnected:
+            self._earlier.may_have_restarted(self._clock())
+        return Unavailable(
+            error.reason,
+            after=error.after,
+            setting=error.setting,
+            proven=True,
+            disconnected=error.disconnected,
+        )
 
-    async def _find(self, events: Sequence[Event], since: float) -> Mapping[tuple[str, str], str]:
-        """The internal ids of stored copies by name and id, as far as they can be found."""
+    async def _search_for(self, events: Sequence[Event]) -> Unavailable | None:
+        """Search the stored events for these and record the result; returns why it failed."""
+        now = self._clock()
+        attempts = [one for event in events if (one := self._earlier.of(event)) is not None]
+        since = min((one.started for one in attempts), default=now)
+        search = Search(self._reader, events, since - CLOCK_SKEW)
+        trouble: Unavailable | None = None
         try:
             async with asyncio.timeout(self._search_timeout):
-                return await self._search({(e.name, e.id) for e in events}, since - CLOCK_SKEW)
-        except (Unavailable, PageTooLarge, TimeoutError):
-            # The error of the send is raised: it says more than this one.
-            return {}
-
-    async def _search(
-        self, wanted: set[tuple[str, str]], after: float
-    ) -> Mapping[tuple[str, str], str]:
-        found: dict[tuple[str, str], str] = {}
-        names = {name for name, _ in wanted}
-        name = next(iter(names)) if len(names) == 1 else ""
-        below = ""
-        for _ in range(MAX_PAGES):
-            page = await self._reader.page(after, below=below, name=name)
-            copies = (one for one in page if (one.name, one.id) in wanted)
-            found |= {(one.name, one.id): one.internal_id for one in copies}
-            if not page or len(found) == len(wanted):
-                break
-            below = page[-1].internal_id
-        return found
+                await search.run()
+        except Unavailable as error:
+            trouble = error
+        except TimeoutError:
+            if not search.pages:
+                trouble = Unavailable("the server does not list its events in time")
+        for event in events:
+            internal_id = search.found.get((event.name, event.id))
+            if internal_id is not None:
+                self._earlier.stored(event, internal_id)
+            elif trouble is None:
+                self._earlier.missed(event, now)
+        if trouble is not None and trouble.disconnected:
+            self._earlier.may_have_restarted(self._clock())
+        return trouble

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
 from relay.destinations.inngest.read_back import PAGE, PageTooLarge, Stored
+from relay.destinations.inngest.waiting import Lookup, ReadLag, WaitingRequest, doubtful
 from relay.model.destination import Unavailable
-
-FIRST_MIN = 0.02
-FIRST_MAX = 4.0
-"""Seconds: bounds of the wait before the first lookup. Each later one follows after a sixth of the
-age.
-"""
-
-PAUSE_MAX = 5.0
-"""The most seconds between two lookups of the same events."""
 
 BATCH_WINDOW = 0.05
 """Seconds. A lookup includes the events that are due this soon."""
@@ -26,24 +19,18 @@ BATCH_WINDOW = 0.05
 PAGE_BYTES = 1_048_576
 """Bytes of a page that are worth reading repeatedly; larger events make smaller pages."""
 
-RECEIVED_BEFORE = 60.0
-"""Seconds by which an event may have been received before the time in its internal id."""
+SINGLES = 8
+"""Concurrent lookups of single events."""
 
-_NEWEST_WEIGHT = 0.2
+RECEIVED_BEFORE = 3_600.0
+"""Seconds by which the server may have received an event before our clock says it was sent.
+
+Pages are bounded by the time of receipt and never by the time in an internal id: with a seed that
+is the event's own `ts`, of any year. A wide bound costs nothing, because each page begins at an
+event that is wanted.
+"""
 
 _ULID_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_ULID_TIME_DIGITS = 10
-
-
-def milliseconds(ulid: str) -> int:
-    """The time in the ULID, milliseconds since the epoch; 0 if it is no ULID."""
-    value = 0
-    for char in ulid[:_ULID_TIME_DIGITS].upper():
-        digit = _ULID_DIGITS.find(char)
-        if digit < 0:
-            return 0
-        value = value * len(_ULID_DIGITS) + digit
-    return value
 
 
 def above(ulid: str) -> str:
@@ -56,25 +43,6 @@ def above(ulid: str) -> str:
             break
         chars[at] = _ULID_DIGITS[0]
     return "".join(chars)
-
-
-class ReadLag:
-    """Schedules lookups by how long events usually take to be stored. Pure; ages are in seconds."""
-
-    def __init__(self) -> None:
-        self._usual = FIRST_MIN
-
-    def next_lookup(self, age: float) -> float:
-        """The age of the next lookup for events of this age that were not stored yet."""
-        if age < self._usual:
-            return self._usual
-        return age + min(max(age / 6, FIRST_MIN), PAUSE_MAX)
-
-    def record(self, missed: float, found: float) -> None:
-        """Record events that were missing at one age (0 for no lookup) and found at the other."""
-        halfway = (missed + found) / 2
-        usual = (1 - _NEWEST_WEIGHT) * self._usual + _NEWEST_WEIGHT * halfway
-        self._usual = min(max(usual, FIRST_MIN), FIRST_MAX)
 
 
 class EventReader(Protocol):
@@ -91,33 +59,14 @@ class EventReader(Protocol):
         ...
 
 
-class _WaitingRequest:
-    """The events of one request that wait to be read back.
-
-    `size` is the mean bytes of an event, `due` the time of the next lookup, `looked_up` the age at
-    the last one and `error` its failure.
-    """
-
-    __slots__ = ("done", "due", "error", "found", "left", "looked_up", "since", "size")
-
-    def __init__(self, internal_ids: Collection[str], size: int, now: float) -> None:
-        self.left = set(internal_ids)
-        self.found: set[str] = set()
-        self.size = size
-        self.since = now
-        self.looked_up = 0.0
-        self.due = now
-        self.error: Unavailable | None = None
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-
 class Confirmations:
     """Looks up the events of all waiting requests, in as few requests as possible.
 
     Internal ids are ordered by time, and so are pages. A page that begins at the newest wanted
     event settles all wanted events within its range, present or not; the next page begins at the
     newest one below it. So one pass takes at most one request for each wanted event, and one for
-    51 events that were accepted together. A single event is looked up by its id.
+    51 events that were accepted together. A single event is looked up by its id, and so is one that
+    pages do not show although they should.
 
     Args:
         reader: reads stored events.
@@ -136,7 +85,7 @@ class Confirmations:
         self._deadline = deadline
         self._clock = clock
         self._lag = ReadLag()
-        self._waiting: set[_WaitingRequest] = set()
+        self._waiting: set[WaitingRequest] = set()
         self._added = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._pages_usable = True
@@ -154,25 +103,52 @@ class Confirmations:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def stored(self, internal_ids: Collection[str], size: int) -> Collection[str]:
-        """The ids that were seen by the deadline; `size` is the bytes of all the events.
+    async def stored(
+        self, internal_ids: Collection[str], size: int, *, sent_at: float, spent: float = 0.0
+    ) -> Lookup:
+        """Wait until the events that were just accepted are stored, or until the deadline.
 
-        Raises:
-            Unavailable: the server refuses, is down, or gave no usable answer by the deadline.
+        Args:
+            internal_ids: their internal ids.
+            size: bytes of all the events.
+            sent_at: the time of day when they were sent, or before that.
+            spent: seconds of the deadline that are over, at most half of it.
         """
-        waiting = _WaitingRequest(internal_ids, size // max(len(internal_ids), 1), self._clock())
+        seconds = max(self._deadline - spent, self._deadline / 2)
+        waiting = self._waiting_request(internal_ids, size, sent_at)
         waiting.due = waiting.since + self._lag.next_lookup(0.0)
+        return await self._wait(waiting, seconds)
+
+    async def stored_meanwhile(
+        self, internal_ids: Collection[str], size: int, *, sent_at: float, age: float = math.inf
+    ) -> Lookup:
+        """Look, after a failure, for events that were accepted `age` seconds ago; see `stored`.
+
+        It takes half of the deadline at most. Events that are older than that are looked up once,
+        or again only if the lookup fails.
+        """
+        half = self._deadline / 2
+        waiting = self._waiting_request(internal_ids, size, sent_at)
+        waiting.last_from = waiting.since + max(0.0, half - age)
+        return await self._wait(waiting, half)
+
+    def _waiting_request(
+        self, internal_ids: Collection[str], size: int, sent_at: float
+    ) -> WaitingRequest:
+        mean = size // max(len(internal_ids), 1)
+        return WaitingRequest(internal_ids, mean, sent_at=sent_at, now=self._clock())
+
+    async def _wait(self, waiting: WaitingRequest, seconds: float) -> Lookup:
         self._waiting.add(waiting)
         self._ensure_running()
         try:
-            async with asyncio.timeout(self._deadline):
+            async with asyncio.timeout(seconds):
                 await waiting.done
         except TimeoutError:
-            if not waiting.found and waiting.error is not None:
-                raise waiting.error from None
+            return Lookup(waiting.found, waiting.trouble(self._clock()))
         finally:
             self._waiting.discard(waiting)
-        return waiting.found
+        return Lookup(waiting.found, waiting.error)
 
     def _ensure_running(self) -> None:
         self._added.set()
@@ -208,57 +184,80 @@ class Confirmations:
         except TimeoutError:
             return
 
-    async def _look_up(self, due: Sequence[_WaitingRequest], now: float) -> None:
+    async def _look_up(self, due: Sequence[WaitingRequest], now: float) -> None:
         try:
-            found = await self._find(due)
+            found = await self._find(due, now)
         except Unavailable as error:
             self._failed(due, error, now)
             return
         for waiting in due:
             self._found(waiting, found, now)
 
-    def _found(self, waiting: _WaitingRequest, found: Collection[str], now: float) -> None:
+    def _found(self, waiting: WaitingRequest, found: Collection[str], now: float) -> None:
         waiting.error = None
         seen = waiting.left.intersection(found)
         waiting.found |= seen
         waiting.left -= seen
         age = now - waiting.since
-        if not waiting.left:
-            self._lag.record(waiting.looked_up, age)
-            self._waiting.discard(waiting)
-            if not waiting.done.done():
-                waiting.done.set_result(None)
+        if not waiting.left and waiting.last_from == math.inf:
+            self._lag.record(waiting.looked_up or 0.0, age)
+        if not waiting.left or now >= waiting.last_from:
+            self._end(waiting)
         waiting.looked_up = age
         waiting.due = waiting.since + self._lag.next_lookup(age)
 
-    def _failed(self, due: Sequence[_WaitingRequest], error: Unavailable, now: float) -> None:
+    def _end(self, waiting: WaitingRequest) -> None:
+        self._waiting.discard(waiting)
+        if not waiting.done.done():
+            waiting.done.set_result(None)
+
+    def _failed(self, due: Sequence[WaitingRequest], error: Unavailable, now: float) -> None:
         if error.proven or error.setting is not None:
             # The server as a whole fails: requests that are not due would get the same error.
             for waiting in list(self._waiting):
-                self._waiting.discard(waiting)
-                if not waiting.done.done():
-                    waiting.done.set_exception(error)
+                waiting.error = error
+                self._end(waiting)
             return
         for waiting in due:
             waiting.error = error
             age = self._clock() - waiting.since
             waiting.due = max(waiting.since + self._lag.next_lookup(age), now + (error.after or 0))
 
-    async def _find(self, due: Sequence[_WaitingRequest]) -> Collection[str]:
+    async def _find(self, due: Sequence[WaitingRequest], now: float) -> Collection[str]:
         wanted = sorted({each for waiting in due for each in waiting.left}, reverse=True)
-        if self._pages_usable and len(wanted) > 1:
-            size = max(waiting.size for waiting in due)
-            try:
-                limit = min(PAGE, max(1, PAGE_BYTES // (size + 1)))
-                return await self._read_pages(wanted, limit=limit)
-            except PageTooLarge:
-                pass
-        return [each for each in wanted if await self._reader.is_stored(each)]
+        if not self._pages_usable or len(wanted) == 1:
+            return await self._find_singly(wanted)
+        size = max(waiting.size for waiting in due)
+        limit = min(PAGE, max(1, PAGE_BYTES // (size + 1)))
+        after = min(waiting.sent_at for waiting in due) - RECEIVED_BEFORE
+        try:
+            found = await self._read_pages(wanted, after, limit=limit)
+            missed = await self._find_singly(doubtful(due, found, now))
+            if missed and not await self._read_pages(missed[:1], after, limit=1):
+                # It is stored, and pages do not show it: perhaps the server's clock is far off.
+                self._pages_usable = False
+        except PageTooLarge:
+            return await self._find_singly(wanted)
+        return found.union(missed)
 
-    async def _read_pages(self, wanted: Sequence[str], limit: int) -> Collection[str]:
+    async def _find_singly(self, wanted: Sequence[str]) -> Sequence[str]:
+        found = list[str]()
+        for start in range(0, len(wanted), SINGLES):
+            some = wanted[start : start + SINGLES]
+            answers = await asyncio.gather(
+                *map(self._reader.is_stored, some), return_exceptions=True
+            )
+            for each, answer in zip(some, answers, strict=True):
+                if isinstance(answer, BaseException):
+                    raise answer
+                if answer:
+                    found.append(each)
+        return found
+
+    async def _read_pages(self, wanted: Sequence[str], after: float, *, limit: int) -> set[str]:
         """The ids of `wanted`, which are newest first, that are stored."""
         found: set[str] = set()
-        left, after = list(wanted), milliseconds(wanted[-1]) / 1_000 - RECEIVED_BEFORE
+        left = list(wanted)
         while left:
             top = above(left[0])
             page = await self._reader.page(after, below=top, limit=limit)

@@ -1,8 +1,10 @@
 """Reads the events that an Inngest server has stored, from `/v1/events`.
 
-Measured on self-hosted servers: a missing event is a 200 with `status` 404 in the body; a page has
-at most 51 events whatever limit is requested, newest first by internal id; storing lags behind the
-acknowledgement by up to several seconds.
+Recorded on self-hosted servers (tests/recordings): an answer with an `error` is an error, and a 200
+all the same; only then it has a `status`, 404 for an event that is not stored. Found events have no
+`status`, and come as `text/plain` from the server's cache. A page has at most 51 events whatever
+limit is requested, newest first by internal id, and without `received_after` only those of the last
+hour. Storing lags behind the acknowledgement by up to several seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,6 +23,7 @@ import msgspec
 
 from relay.destinations.http_clients import http_client, read_body
 from relay.destinations.http_errors import request_error, retry_after
+from relay.destinations.inngest.answers import server_kind
 from relay.model.destination import Unavailable
 
 CLOUD_API = "https://api.inngest.com"
@@ -50,12 +53,23 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class _Page(msgspec.Struct):
-    data: list[Stored] | None = None
-    status: int = 0
+    data: list[Stored] | msgspec.UnsetType | None = msgspec.UNSET
+    error: Any = None
+    status: Any = None
 
 
 class _Single(msgspec.Struct):
-    status: int = 0
+    data: Stored | None = None
+    error: Any = None
+    status: Any = None
+
+    @property
+    def found(self) -> bool:
+        return not self.error and self.data is not None
+
+    @property
+    def not_stored(self) -> bool:
+        return bool(self.error) and self.status == HTTPStatus.NOT_FOUND
 
 
 class PageTooLarge(Exception):
@@ -74,6 +88,9 @@ class ReadBack:
         env: the name of a branch environment of the Cloud.
         timeout: seconds for one request and its whole answer.
         clock: the time of day, for dates in `Retry-After`.
+
+    Attributes:
+        server_kind: what the last answer said the server is, see `answers.server_kind`.
     """
 
     def __init__(
@@ -92,6 +109,7 @@ class ReadBack:
         self._timeout = timeout
         self._clock = clock
         self._client = http_client(timeout, {} if env is None else {"x-inngest-env": env})
+        self.server_kind: str | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -112,9 +130,9 @@ class ReadBack:
         """
         body = await self._get(f"{self._url}/{internal_id}", {}, EVENT_LIMIT)
         answer = self._decoded(body, _Single)
-        if answer.status in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
-            return answer.status == HTTPStatus.OK
-        raise Unavailable(f"{self._host} answers {answer.status} when reading an event back")
+        if answer.found or answer.not_stored:
+            return answer.found
+        raise self._unusable(answer.error, answer.status)
 
     async def page(
         self, after: float, *, below: str = "", name: str = "", limit: int = PAGE
@@ -141,8 +159,8 @@ class ReadBack:
         if len(body) > PAGE_LIMIT:
             raise PageTooLarge
         answer = self._decoded(body, _Page)
-        if answer.status != HTTPStatus.OK:
-            raise Unavailable(f"{self._host} answers {answer.status} when reading events back")
+        if answer.error or isinstance(answer.data, msgspec.UnsetType):
+            raise self._unusable(answer.error, answer.status)
         return answer.data or ()
 
     async def _get(self, url: str, query: Mapping[str, str], limit: int) -> bytes:
@@ -157,12 +175,19 @@ class ReadBack:
                 finally:
                     await response.aclose()
         except TimeoutError:
-            raise Unavailable(f"{self._host} gave no answer in {self._timeout:g} s") from None
+            reason = f"{self._host} gave no answer in {self._timeout:g} s when reading events back"
+            raise Unavailable(reason) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failed = request_error(error, self._host, CONFIRM)
             # Without `not_accepted`: this says nothing about the events that were sent.
-            raise Unavailable(failed.reason, setting=failed.setting, proven=failed.proven) from None
+            raise Unavailable(
+                failed.reason,
+                setting=failed.setting,
+                proven=failed.proven,
+                disconnected=failed.disconnected,
+            ) from None
         self._check(response, body)
+        self.server_kind = server_kind(response.headers)
         return body
 
     async def _current_key(self) -> str | None:
@@ -195,5 +220,9 @@ class ReadBack:
             return msgspec.json.decode(body, type=kind)
         except msgspec.MsgspecError:
             # Measured: some server versions answer 200 with an empty body when their store fails.
-            reason = f"{self._host} gives an unreadable answer when reading events back"
-            raise Unavailable(reason) from None
+            raise self._unusable(None, None) from None
+
+    def _unusable(self, error: Any, status: Any) -> Unavailable:
+        if error and isinstance(status, int):
+            return Unavailable(f"{self._host} answers {status} when reading events back")
+        return Unavailable(f"{self._host} gives an unreadable answer when reading events back")

@@ -20,6 +20,7 @@ from relay.aws.session import Session, open_session
 from relay.delivery.dead_lettering import DeadLetterCopy
 from relay.delivery.ledger import LedgerEntries, TableAccess
 from relay.delivery.ledger.table import KEY
+from relay.destinations.inngest.event_api import Inngest
 from relay.local.inngest import Fault, Function, InngestServer, Rule
 from relay.local.orchestrators import APIS, Server
 from relay.model.event import Event
@@ -161,6 +162,28 @@ async def test_how_long_an_unknown_end_is_sent_again_depends_on_its_destination(
     assert isinstance(found[0], Delivered)
     assert isinstance(found[1], Delivered if age < 23 * HOUR else Reject)
     assert len(argo.starts.started) == 1
+
+
+async def test_what_an_earlier_relay_may_have_sent_is_looked_for_after_both_restarted(
+    table: str, server: InngestServer
+) -> None:
+    settings, watched = Settings(inngest_url=server.url, ledger_table=table), Watched()
+    sent = Event(id="e", name="a/b")
+    await _began(settings, table, [sent], HOUR)
+    async with Inngest(server.url, _event_key) as inngest:
+        await inngest.send([sent])
+    await server.settled()
+    await server.kill()
+    await server.restart()
+    async with open_core(settings, watched.telemetry(), MemoryStore()) as core:
+        outcome = await _handled(core, watched, b'{"id":"e","name":"a/b"}')
+        await core.stop(5)
+    assert isinstance(outcome, Delivered)
+    assert (server.acknowledged["e"], len(server.runs)) == (1, 1)
+
+
+async def _event_key() -> str:
+    return "any"
 
 
 async def _began(settings: Settings, name: str, events: list[Event], age: float) -> None:

@@ -1,0 +1,127 @@
+"""Earlier attempts: events that the server may hold although nobody saw them stored.
+
+Before such an event is sent again it is looked for, because a self-hosted server with its in-memory
+queue forgets its ids at every restart and would run a repeated one again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from relay.model.event import Event
+from relay.model.lru import LruCache
+
+MAX_EARLIER = 50_000
+"""Events remembered. A forgotten one is only sent again without being looked for."""
+
+
+Attempted: TypeAlias = Callable[[Event], float | None]
+"""When another process may have sent an event first; None if that is not known."""
+
+
+def not_attempted(event: Event) -> float | None:
+    """Without a ledger, attempts of other processes are unknown."""
+    del event
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierAttempt:
+    """An attempt at an event that has no outcome yet. Times are of day, in seconds.
+
+    Attributes:
+        started: when the first attempt started.
+        latest: when the latest attempt started.
+        reference: the internal id under which it was accepted; None if that is unknown.
+        stored: whether it was read back.
+        missed: when a complete look for it found nothing; None if there was none.
+    """
+
+    started: float
+    latest: float
+    reference: str | None = None
+    stored: bool = False
+    missed: float | None = None
+
+
+class EarlierAttempts:
+    """Remembers the attempts, and when the server may have restarted.
+
+    Args:
+        attempted: knows of attempts of other processes.
+    """
+
+    def __init__(self, attempted: Attempted = not_attempted) -> None:
+        self._attempted = attempted
+        self._attempts: LruCache[EarlierAttempt] = LruCache(MAX_EARLIER)
+        self._restarted = float("-inf")
+        self._kind: str | None = None
+
+    def of(self, event: Event) -> EarlierAttempt | None:
+        """The attempt at this event, None if there was none."""
+        known = self._attempts.get(_key(event)) if len(self._attempts) else None
+        if known is None and (at := self._attempted(event)) is not None:
+            # Of another process, and so long ago that nobody can tell whether the server restarted.
+            self._restarted = max(self._restarted, at)
+            known = EarlierAttempt(at, at)
+            self._attempts.put(_key(event), known)
+        return known
+
+    def may_have_restarted(self, now: float) -> None:
+        """Record a sign of a restart: the server was out of reach, or a connection broke."""
+        self._restarted = now
+
+    def observe_kind(self, kind: str | None, now: float) -> None:
+        """Record what the server says it is. Another kind than before is another server."""
+        if kind is None or kind == self._kind:
+            return
+        if self._kind is not None:
+            self.may_have_restarted(now)
+        self._kind = kind
+
+    def restarted_since(self, attempt: EarlierAttempt) -> bool:
+        """Whether the server may have restarted since the attempt, or since it was looked for."""
+        last = attempt.latest if attempt.missed is None else attempt.missed
+        return self._restarted >= last
+
+    def record(
+        self,
+        events: Iterable[Event],
+        started: float,
+        *,
+        references: Iterable[str | None] | None = None,
+    ) -> None:
+        """Record an attempt; `references` are the internal ids under which it was accepted."""
+        for event, reference in zip(events, references or _none(), strict=False):
+            known = self._attempts.get(_key(event))
+            first = started if known is None else min(known.started, started)
+            attempt = EarlierAttempt(first, started, reference)
+            self._attempts.put(_key(event), attempt)
+
+    def stored(self, event: Event, reference: str) -> None:
+        """Record that the event was read back. It is not sent again until that was returned."""
+        known = self._attempts.get(_key(event)) or EarlierAttempt(0.0, 0.0)
+        self._attempts.put(_key(event), replace(known, reference=reference, stored=True))
+
+    def missed(self, event: Event, now: float) -> None:
+        """Record that the event was looked for and is not stored."""
+        known = self._attempts.get(_key(event))
+        if known is not None:
+            self._attempts.put(_key(event), replace(known, reference=None, missed=now))
+
+    def forget(self, events: Sequence[Event]) -> None:
+        """Forget events whose outcome is known."""
+        if len(self._attempts):
+            for event in events:
+                self._attempts.forget(_key(event))
+
+
+def _none() -> Iterable[None]:
+    while True:
+        yield None
+
+
+def _key(event: Event) -> str:
+    return f"{event.id}\0{event.name}"
