@@ -118,7 +118,7 @@ class Names:
     def path(self, exchange: Exchange) -> str:
         """The path of a recorded request, with the ids and times of this run."""
         path = _ULID.sub(self._ulid, exchange.path)
-        path = _TIME.sub(lambda time: self.known.get(time[0], time[0]), path)
+        path = _TIME.sub(lambda time: self.known.get(_canonical(time[0]), time[0]), path)
         before, cursor, recorded = path.partition("cursor=ey")
         opaque = next((known for known in self.known if quote(known) == f"ey{recorded}"), None)
         return path if opaque is None else f"{before}{cursor[:-2]}{quote(self.known[opaque])}"
@@ -195,7 +195,7 @@ class Names:
             same = self._same_name(expected, got, unique=True)
         elif _TIME.fullmatch(expected) and _TIME.fullmatch(got):
             fetched = at.endswith(("fetched_at", "fetchedAt"))
-            same = self._same_name(expected, got, unique=fetched)
+            same = self._same_name(_canonical(expected), _canonical(got), unique=fetched)
         elif at.endswith(".cursor") or (_UUID.fullmatch(expected) and _UUID.fullmatch(got)):
             same = self._same_name(expected, got, unique=True)
         elif at.endswith(".durationMs"):
@@ -230,6 +230,11 @@ def _fixed(ulid: str) -> bool:
     for digit in ulid.upper()[:10]:
         value = value * 32 + _DIGITS.index(digit)
     return not _FROM <= value <= _UNTIL
+
+
+def _canonical(time: str) -> str:
+    """The same time without zeros at its end: the API v1 leaves them out, v2 does not."""
+    return f"{time[:-1].rstrip('0').rstrip('.')}Z" if "." in time else time
 
 
 def _shifted(ulid: str, by: int) -> str:
