@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "relay"
 SDKS = {"aiobotocore", "boto3", "botocore"}
 LIGHT = ("model", "forwarding/batcher.py", "forwarding/circuit_breaker.py", "settings/clocks.py")
-MOST_FILES = 280
+MOST_FILES = 262
 MOST_LINES = 300
 MOST_LOOSE = 6
 MOST_SMALL = 20
@@ -109,7 +109,9 @@ def test_the_innermost_modules_need_the_standard_library_and_msgspec_only(part: 
 def test_the_package_stays_within_its_size_limits() -> None:
     lines = {path: len(path.read_text().splitlines()) for path in MODULES.values()}
     assert {path.name: n for path, n in lines.items() if n > MOST_LINES} == {}
-    assert len(lines) <= MOST_FILES
+    # A package's own file may say no more than what the package is for.
+    modules = {path: n for path, n in lines.items() if path.name != "__init__.py"}
+    assert len(modules) <= MOST_FILES
     # The __init__ of a package may contain only its docstring.
     small = [path for path, n in lines.items() if n < SMALL and path.name != "__init__.py"]
     assert len(small) <= MOST_SMALL, small
