@@ -51,7 +51,7 @@ def test_every_service_of_aws_that_the_relay_calls_has_a_row() -> None:
 
 def test_every_stand_in_has_a_row() -> None:
     servers = {path.parent.name for path in (ROOT / "relay/local").glob("*/__main__.py")}
-    assert names("The stand-ins that Relay ships") == servers - {"demo"} | set(EMULATED)
+    assert names("The emulators that Relay ships") == servers - {"demo"} | set(EMULATED)
 
 
 def test_every_recording_is_named() -> None:
