@@ -21,7 +21,7 @@ from relay.model import outcome
 from relay.model.event import Event
 from relay.model.facts import Handled, Observe, Received, ignore
 from relay.model.message import Message
-from relay.model.origin import ATTRIBUTE, Origin, UnreadableOrigin, origin_of
+from relay.model.origin import Origin, origin_or_substitute
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
 GRACE = 60.0
@@ -240,7 +240,7 @@ class Handler:
         pending: tuple[int, ...] | None,
     ) -> Origin:
         """The origin of the dead letter: the message's own, with this hop added."""
-        origin = _origin_of(message) or Origin(
+        origin = origin_or_substitute(message) or Origin(
             id=message.message_id,
             undecoded=True,
             sent_at=message.sent_at,
@@ -281,18 +281,4 @@ class Handler:
                 rejects=decoded.rejects if decoded else (),
                 notices=decoded.notices if decoded else (),
             )
-        )
-
-
-def _origin_of(message: Message) -> Origin | None:
-    try:
-        return origin_of(message)
-    except UnreadableOrigin:
-        # The ids are lost with it, so a later redrive may run events a second time.
-        return Origin(
-            id=message.message_id,
-            sent_at=message.sent_at,
-            source=message.queue,
-            may_have_run=True,
-            lost=(ATTRIBUTE,),
         )
