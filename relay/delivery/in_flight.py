@@ -135,6 +135,7 @@ class Progress:
         self._clock = clock
         self._undelivered = Undelivered(what="a message", clock=clock)
         self.entries = self._undelivered.entries
+        self._closed = True
         self.settled_at = 0.0
 
     def note(
@@ -149,18 +150,27 @@ class Progress:
             self._undelivered.failed(message.message_id, outcome.reason)
 
     def interrupted(self, message: Message, error: BaseException, seconds: float) -> None:
-        """Note that handling the message raised, or was cancelled after `seconds`."""
+        """Note that handling the message raised, or was cancelled after `seconds`.
+
+        A message that is given back during an outage was held, and had no attempt.
+        """
         if isinstance(error, Exception):
             reason = f"handling it raised {type(error).__name__}"
-        elif seconds >= LONG:
+        elif self._closed and seconds >= LONG:
             reason = f"given back after {seconds:.0f} s in flight"
         else:
             return
         self._undelivered.failed(message.message_id, reason)
 
     def follow(self, *, closed: bool) -> None:
-        """Follow the circuit: time counts only while it is closed and nothing is halted."""
+        """Follow the circuit: time counts only while it is closed and nothing is halted.
+
+        Attempts before it closed prove nothing.
+        """
         self._undelivered.follow(closed=closed)
+        if closed and not self._closed:
+            self._undelivered.restart()
+        self._closed = closed
 
     def stuck(self, after: float, *, longest: float, since: float) -> Stuck | None:
         """Which message is not settled although nothing is known to be wrong, if any.

@@ -189,6 +189,43 @@ async def test_a_message_that_is_given_back_after_each_hold_is_stuck() -> None:
     assert "given back" in rig.monitor.current.reason
 
 
+async def test_messages_given_back_during_an_outage_are_not_stuck_after_it() -> None:
+    rig = Monitored({"m-1": None, "m-2": None})
+    for message_id in ("m-1", "m-2"):  # given back before the outage is noticed
+        task = await rig.start(event(), message_id)
+        rig.now += LONG
+        task.cancel()
+        await turns()
+    rig.circuit = "open"
+    for _ in range(3):
+        task = await rig.start(event())
+        assert rig.monitor.current is None
+        rig.now += 10 * LONG
+        task.cancel()
+        await turns()
+    rig.circuit = "closed"
+    for number in range(10):
+        assert rig.monitor.current is None
+        assert isinstance(await rig.handler.handle(message(event(), f"n-{number}")), Delivered)
+        rig.now += 60
+
+
+async def test_a_failure_before_an_outage_and_one_after_it_take_their_time() -> None:
+    rig = Monitored(payloads=cast("Payloads", UnreadablePayloads()))
+    await rig.handler.handle(message({}))
+    rig.now += AFTER
+    rig.circuit = "open"
+    assert rig.monitor.current is None
+    rig.now += 600
+    rig.circuit = "closed"
+    assert rig.monitor.current is None
+    await rig.handler.handle(message({}))
+    rig.now += AFTER - 1
+    assert rig.monitor.current is None
+    rig.now += 1
+    assert rig.monitor.current is not None
+
+
 async def test_a_message_that_is_settled_later_is_no_longer_stuck() -> None:
     rig = Monitored(payloads=cast("Payloads", UnreadablePayloads()))
     for _ in range(2):
