@@ -162,7 +162,7 @@ class Handler:
         """One outcome for each event, in order; `expiring` if the wait was ended."""
         results: list[Outcome | None] = [None] * len(events)
         try:
-            await item.unless_expired(self._submit(events, results))
+            await item.unless_expired(self._submit(item, events, results))
         finally:
             if any(map(self._may_have_run, events, results)):
                 self._history.mark_may_have_run(item.message)
@@ -179,14 +179,20 @@ class Handler:
     def _may_have_run(self, event: Event, result: Outcome | None) -> bool:
         return isinstance(result, Delivered) or self._forward.may_have_run(event.id)
 
-    async def _submit(self, events: Sequence[Event], results: list[Outcome | None]) -> None:
+    async def _submit(
+        self, item: InFlightMessage, events: Sequence[Event], results: list[Outcome | None]
+    ) -> None:
         if len(events) == 1:
             results[0] = await self._forward.submit(events[0])
             return
 
         async def one(position: int) -> None:
             event = events[position]
-            results[position] = self._delivered.of(event) or await self._forward.submit(event)
+            results[position] = known = self._delivered.of(event)
+            if known is None:
+                results[position] = result = await self._forward.submit(event)
+                if type(result) is Delivered:
+                    self.progress.event_delivered(item)
 
         await asyncio.gather(*(one(position) for position in range(len(events))))
 

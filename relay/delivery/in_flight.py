@@ -137,6 +137,7 @@ class Progress:
         self.entries = self._undelivered.entries
         self._closed = True
         self.settled_at = 0.0
+        self._oldest_delivered_at = 0.0
 
     def note(
         self, message: Message, outcome: Outcome, results: Sequence[Outcome], now: float
@@ -148,6 +149,12 @@ class Progress:
         elif not any(isinstance(result, Retry) for result in results):
             # No event has to wait: the message's payload or its dead letter is at fault.
             self._undelivered.failed(message.message_id, outcome.reason)
+
+    def event_delivered(self, item: InFlightMessage) -> None:
+        """Note that one of several events of a message was delivered: all may take minutes."""
+        self.settled_at = self._clock()
+        if item is self._in_flight.oldest:
+            self._oldest_delivered_at = self.settled_at
 
     def interrupted(self, message: Message, error: BaseException, seconds: float) -> None:
         """Note that handling the message raised, or was cancelled after `seconds`.
@@ -176,14 +183,17 @@ class Progress:
         """Which message is not settled although nothing is known to be wrong, if any.
 
         `after` is in seconds: from the first failure of a message, or with one in flight and none
-        settled. `longest` is how long a message may be in flight while others are settled. Time
-        before `since` does not count.
+        settled. `longest` is how long a message may be in flight while others are settled. It does
+        not apply while events of the oldest message are delivered: with a rate limit, those behind
+        it wait for them. Time before `since` does not count.
         """
         oldest = self._in_flight.oldest
         if (found := self._undelivered.stuck(after)) is not None or oldest is None:
             return found
         now, start = self._clock(), max(oldest.since, since)
-        if now - start < longest and now - max(self.settled_at, start) < after:
+        if now - max(self.settled_at, start) < after and (
+            now - start < longest or now - self._oldest_delivered_at < after
+        ):
             return None
         return Stuck(
             f"a message has been in flight for {now - start:.0f} s although the circuit is closed"
