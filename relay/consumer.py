@@ -30,7 +30,7 @@ from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.dead_lettering import DeadLettering
 from relay.model.facts import Observe, ignore
 from relay.model.message import Message
-from relay.model.origin import Origin, UnreadableOrigin, origin_of
+from relay.model.origin import Origin, origin_or_substitute
 from relay.model.outcome import Outcome, Reject
 from relay.sources.poller import Limits, Poller, PollerStatus
 
@@ -210,11 +210,13 @@ def _rejecting(handle: Handler, dead_letters: DeadLettering | None) -> Handler:
 
 def _origin(message: Message, reject: Reject) -> Origin:
     """The message's history with this rejection added, for `relay dlq`."""
-    try:
-        before = origin_of(message)
-    except UnreadableOrigin:
-        before = None
-    first = before or Origin(
+    origin = origin_or_substitute(message) or Origin(
         id=message.message_id, undecoded=True, sent_at=message.sent_at, source=message.queue
     )
-    return replace(first, hops=first.hops + 1, code=reject.code, reason=reject.reason)
+    return replace(
+        origin,
+        hops=origin.hops + 1,
+        code=reject.code,
+        reason=reject.reason,
+        may_have_run=origin.may_have_run or reject.may_have_run,
+    )

@@ -33,9 +33,13 @@ class World:
         self.server = server
         self._client = client
 
-    async def send(self, *bodies: str) -> None:
+    async def send(self, *bodies: str, origin: str | None = None) -> None:
+        attribute = {"DataType": "String", "StringValue": origin}
+        attributes = {} if origin is None else {"relay-origin": attribute}
         for body in bodies:
-            await self._client.send_message(QueueUrl=self._url("orders"), MessageBody=body)
+            await self._client.send_message(
+                QueueUrl=self._url("orders"), MessageBody=body, MessageAttributes=attributes
+            )
 
     def bodies(self, queue: str) -> list[str]:
         return [stored.body for stored in self.server.queues[queue].messages()]
@@ -184,6 +188,29 @@ async def test_a_rejected_message_is_kept_with_its_reason_by_one_argument(world:
         "there is no number",
         "orders",
     )
+
+
+async def test_a_dead_letter_says_that_the_message_may_have_run(world: World) -> None:
+    async def handle(_: Message) -> Outcome:
+        return Reject("fails", "no answer", may_have_run=True)
+
+    await world.send("one")
+    async with consuming(handle, dead_letter_queue="orders-dlq"):
+        await until(lambda: not world.bodies("orders"))
+    (dead,) = world.dead_letters()
+    assert unpack(dead.attributes["relay-origin"].string_value or "").may_have_run
+
+
+async def test_a_dead_letter_says_that_an_unreadable_origin_was_lost(world: World) -> None:
+    async def handle(_: Message) -> Outcome:
+        return Reject("not_an_order", "there is no number")
+
+    await world.send("one", origin="not JSON")
+    async with consuming(handle, dead_letter_queue="orders-dlq"):
+        await until(lambda: not world.bodies("orders"))
+    (dead,) = world.dead_letters()
+    origin = unpack(dead.attributes["relay-origin"].string_value or "")
+    assert (origin.may_have_run, origin.lost) == (True, ("relay-origin",))
 
 
 async def test_a_rejected_message_stays_while_the_dead_letter_queue_is_gone(world: World) -> None:

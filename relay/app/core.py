@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,8 @@ EXPIRY_EVERY = 30.0
 DEAD_LETTER_GRACE = 2.0
 """Seconds for which a stop waits for a dead-letter queue that does not answer. The platform kills
 a process that takes too long to stop."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,12 +135,15 @@ def _longest_in_flight(settings: Settings, *, pushed: bool) -> float:
 
 @contextlib.asynccontextmanager
 async def _every(seconds: float, call: Callable[[], None]) -> AsyncIterator[None]:
-    """Call again and again for as long as the block runs."""
+    """Call again and again for as long as the block runs, even after a call that raised."""
 
     async def tick() -> None:
         while True:
             await asyncio.sleep(seconds)
-            call()
+            try:
+                call()
+            except Exception:  # noqa: BLE001 - one failure must not end the timer
+                _log.exception("%s failed; it is called again in %g s", call.__qualname__, seconds)
 
     ticking = asyncio.create_task(tick())
     try:

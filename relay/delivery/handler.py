@@ -21,7 +21,7 @@ from relay.model import outcome
 from relay.model.event import Event
 from relay.model.facts import Handled, Observe, Received, ignore
 from relay.model.message import Message
-from relay.model.origin import ATTRIBUTE, Origin, UnreadableOrigin, origin_of
+from relay.model.origin import Origin, origin_or_substitute
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
 GRACE = 60.0
@@ -162,7 +162,7 @@ class Handler:
         """One outcome for each event, in order; `expiring` if the wait was ended."""
         results: list[Outcome | None] = [None] * len(events)
         try:
-            await item.unless_expired(self._submit(events, results))
+            await item.unless_expired(self._submit(item, events, results))
         finally:
             if any(map(self._may_have_run, events, results)):
                 self._history.mark_may_have_run(item.message)
@@ -179,14 +179,20 @@ class Handler:
     def _may_have_run(self, event: Event, result: Outcome | None) -> bool:
         return isinstance(result, Delivered) or self._forward.may_have_run(event.id)
 
-    async def _submit(self, events: Sequence[Event], results: list[Outcome | None]) -> None:
+    async def _submit(
+        self, item: InFlightMessage, events: Sequence[Event], results: list[Outcome | None]
+    ) -> None:
         if len(events) == 1:
             results[0] = await self._forward.submit(events[0])
             return
 
         async def one(position: int) -> None:
             event = events[position]
-            results[position] = self._delivered.of(event) or await self._forward.submit(event)
+            results[position] = known = self._delivered.of(event)
+            if known is None:
+                results[position] = result = await self._forward.submit(event)
+                if type(result) is Delivered:
+                    self.progress.event_delivered(item)
 
         await asyncio.gather(*(one(position) for position in range(len(events))))
 
@@ -240,7 +246,7 @@ class Handler:
         pending: tuple[int, ...] | None,
     ) -> Origin:
         """The origin of the dead letter: the message's own, with this hop added."""
-        origin = _origin_of(message) or Origin(
+        origin = origin_or_substitute(message) or Origin(
             id=message.message_id,
             undecoded=True,
             sent_at=message.sent_at,
@@ -281,18 +287,4 @@ class Handler:
                 rejects=decoded.rejects if decoded else (),
                 notices=decoded.notices if decoded else (),
             )
-        )
-
-
-def _origin_of(message: Message) -> Origin | None:
-    try:
-        return origin_of(message)
-    except UnreadableOrigin:
-        # The ids are lost with it, so a later redrive may run events a second time.
-        return Origin(
-            id=message.message_id,
-            sent_at=message.sent_at,
-            source=message.queue,
-            may_have_run=True,
-            lost=(ATTRIBUTE,),
         )

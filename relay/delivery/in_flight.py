@@ -135,7 +135,9 @@ class Progress:
         self._clock = clock
         self._undelivered = Undelivered(what="a message", clock=clock)
         self.entries = self._undelivered.entries
+        self._closed = True
         self.settled_at = 0.0
+        self._oldest_delivered_at = 0.0
 
     def note(
         self, message: Message, outcome: Outcome, results: Sequence[Outcome], now: float
@@ -148,32 +150,50 @@ class Progress:
             # No event has to wait: the message's payload or its dead letter is at fault.
             self._undelivered.failed(message.message_id, outcome.reason)
 
+    def event_delivered(self, item: InFlightMessage) -> None:
+        """Note that one of several events of a message was delivered: all may take minutes."""
+        self.settled_at = self._clock()
+        if item is self._in_flight.oldest:
+            self._oldest_delivered_at = self.settled_at
+
     def interrupted(self, message: Message, error: BaseException, seconds: float) -> None:
-        """Note that handling the message raised, or was cancelled after `seconds`."""
+        """Note that handling the message raised, or was cancelled after `seconds`.
+
+        A message that is given back during an outage was held, and had no attempt.
+        """
         if isinstance(error, Exception):
             reason = f"handling it raised {type(error).__name__}"
-        elif seconds >= LONG:
+        elif self._closed and seconds >= LONG:
             reason = f"given back after {seconds:.0f} s in flight"
         else:
             return
         self._undelivered.failed(message.message_id, reason)
 
     def follow(self, *, closed: bool) -> None:
-        """Follow the circuit: time counts only while it is closed and nothing is halted."""
+        """Follow the circuit: time counts only while it is closed and nothing is halted.
+
+        Attempts before it closed prove nothing.
+        """
         self._undelivered.follow(closed=closed)
+        if closed and not self._closed:
+            self._undelivered.restart()
+        self._closed = closed
 
     def stuck(self, after: float, *, longest: float, since: float) -> Stuck | None:
         """Which message is not settled although nothing is known to be wrong, if any.
 
         `after` is in seconds: from the first failure of a message, or with one in flight and none
-        settled. `longest` is how long a message may be in flight while others are settled. Time
-        before `since` does not count.
+        settled. `longest` is how long a message may be in flight while others are settled. It does
+        not apply while events of the oldest message are delivered: with a rate limit, those behind
+        it wait for them. Time before `since` does not count.
         """
         oldest = self._in_flight.oldest
         if (found := self._undelivered.stuck(after)) is not None or oldest is None:
             return found
         now, start = self._clock(), max(oldest.since, since)
-        if now - start < longest and now - max(self.settled_at, start) < after:
+        if now - max(self.settled_at, start) < after and (
+            now - start < longest or now - self._oldest_delivered_at < after
+        ):
             return None
         return Stuck(
             f"a message has been in flight for {now - start:.0f} s although the circuit is closed"

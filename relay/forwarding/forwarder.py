@@ -112,6 +112,10 @@ class Forwarder:
         self._admission.enter()
         try:
             return await self._await_outcome(event)
+        except asyncio.CancelledError:
+            # Its message expires, or is given back, which the handler notes for the message.
+            self._undelivered.forget(event.id)
+            raise
         finally:
             self._admission.leave()
 

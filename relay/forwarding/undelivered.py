@@ -90,6 +90,12 @@ class Undelivered:
             self._closed_before = self._closed_seconds()
             self._changed_at, self._closed = self._clock(), closed
 
+    def restart(self) -> None:
+        """Count from now on: what failed before the circuit closed was the outage's fault."""
+        now = self._closed_seconds()
+        for entry in self.entries.values():
+            entry.attempts, entry.since = 1, now
+
     def stuck(self, after: float) -> Stuck | None:
         """What has not been settled `after` seconds after its first failed attempt, if anything.
 

@@ -82,6 +82,23 @@ def origin_of(message: Message) -> Origin | None:
     return None if attribute is None else unpack(attribute.value)
 
 
+def origin_or_substitute(message: Message) -> Origin | None:
+    """The message's origin, or one that says that an unreadable origin was lost.
+
+    The ids are lost with it, so a later redrive may run events a second time.
+    """
+    try:
+        return origin_of(message)
+    except UnreadableOrigin:
+        return Origin(
+            id=message.message_id,
+            sent_at=message.sent_at,
+            source=message.queue,
+            may_have_run=True,
+            lost=(ATTRIBUTE,),
+        )
+
+
 @lru_cache(maxsize=8)  # the origin of one message is read several times in a row
 def unpack(value: str | bytes) -> Origin:
     """Parse what `Origin.pack` wrote. Unknown fields of the same version are ignored.

@@ -16,10 +16,11 @@ from relay.delivery.in_flight import LONG
 from relay.delivery.payloads import Payloads
 from relay.forwarding.forwarder import ForwarderState
 from relay.forwarding.undelivered import Stuck
+from relay.model.event import Event
 from relay.model.facts import StuckChanged
 from relay.model.message import Message
-from relay.model.outcome import Delivered, Retry
-from tests.delivery.handler_rig import HandlerRig, event, message, turns
+from relay.model.outcome import Delivered, Outcome, Retry
+from tests.delivery.handler_rig import NOW, HandlerRig, event, message, turns
 
 AFTER = 180.0
 
@@ -187,6 +188,106 @@ async def test_a_message_that_is_given_back_after_each_hold_is_stuck() -> None:
         rig.now += AFTER
     assert rig.monitor.current is not None
     assert "given back" in rig.monitor.current.reason
+
+
+async def test_messages_given_back_during_an_outage_are_not_stuck_after_it() -> None:
+    rig = Monitored({"m-1": None, "m-2": None})
+    for message_id in ("m-1", "m-2"):  # given back before the outage is noticed
+        task = await rig.start(event(), message_id)
+        rig.now += LONG
+        task.cancel()
+        await turns()
+    rig.circuit = "open"
+    for _ in range(3):
+        task = await rig.start(event())
+        assert rig.monitor.current is None
+        rig.now += 10 * LONG
+        task.cancel()
+        await turns()
+    rig.circuit = "closed"
+    for number in range(10):
+        assert rig.monitor.current is None
+        assert isinstance(await rig.handler.handle(message(event(), f"n-{number}")), Delivered)
+        rig.now += 60
+
+
+async def test_a_failure_before_an_outage_and_one_after_it_take_their_time() -> None:
+    rig = Monitored(payloads=cast("Payloads", UnreadablePayloads()))
+    await rig.handler.handle(message({}))
+    rig.now += AFTER
+    rig.circuit = "open"
+    assert rig.monitor.current is None
+    rig.now += 600
+    rig.circuit = "closed"
+    assert rig.monitor.current is None
+    await rig.handler.handle(message({}))
+    rig.now += AFTER - 1
+    assert rig.monitor.current is None
+    rig.now += 1
+    assert rig.monitor.current is not None
+
+
+async def test_a_message_whose_events_are_delivered_one_by_one_is_not_stuck() -> None:
+    """A rate limit makes an array of thousands of events take minutes."""
+    rig = Monitored()
+    count, released = 8, asyncio.Semaphore(0)
+
+    async def submit(event: Event) -> Outcome:
+        await released.acquire()
+        return Delivered(event.id)
+
+    rig.forwarder.submit = submit  # type: ignore[method-assign]
+    task = await rig.start([event()] * count)
+    for _ in range(count - 1):
+        rig.now += AFTER - 1
+        assert rig.ready()[0]
+        released.release()
+        await turns()
+    assert rig.now - NOW > LONGEST_IN_FLIGHT
+    assert rig.ready()[0]
+    rig.now += AFTER
+    assert not rig.ready()[0]
+    released.release()
+    assert isinstance(await task, Delivered)
+    assert rig.ready()[0]
+
+
+async def test_a_message_behind_a_slow_one_is_not_stuck_and_gets_its_time_when_it_is_next() -> None:
+    rig = Monitored({"m-2": None})
+    released = asyncio.Semaphore(0)
+    submit = rig.forwarder.submit
+
+    async def limited(event: Event) -> Outcome:
+        if event.message_id == "m-1":
+            await released.acquire()
+        return await submit(event)
+
+    rig.forwarder.submit = limited  # type: ignore[method-assign]
+    first = await rig.start([event()] * 8)
+    second = await rig.start(event(), "m-2")
+    for _ in range(8):
+        rig.now += AFTER - 1
+        assert rig.ready()[0]
+        released.release()
+        await turns()
+    assert isinstance(first.result(), Delivered)
+    rig.now += AFTER - 1
+    assert rig.ready()[0]
+    rig.now += 1
+    assert not rig.ready()[0]
+    second.cancel()
+
+
+async def test_delivered_arrays_do_not_hide_a_message_that_is_never_settled() -> None:
+    rig = Monitored({"m-1": None})
+    task = await rig.start(event())
+    for number in range(int(LONGEST_IN_FLIGHT / 60)):
+        assert rig.monitor.current is None
+        rig.now += 60
+        handled = rig.handler.handle(message([event(), event()], f"n-{number}"))
+        assert isinstance(await handled, Delivered)
+    assert rig.monitor.current is not None
+    task.cancel()
 
 
 async def test_a_message_that_is_settled_later_is_no_longer_stuck() -> None:

@@ -125,6 +125,23 @@ def test_an_event_that_fails_alone_with_no_other_event_to_compare_is_stuck() -> 
     run(main)
 
 
+def test_an_event_that_failed_alone_and_is_withdrawn_is_no_longer_stuck() -> None:
+    """Its message is dead-lettered because the queue was about to delete it."""
+
+    async def main() -> None:
+        destination = Scripted()
+        destination.poison["only"] = Failure(bad_gateway)
+        relay = Relay(destination)
+        (task,) = relay.submit("only")
+        await asyncio.sleep(AFTER + 60)
+        assert relay.forwarder.stuck(AFTER) is not None
+        task.cancel()
+        await asyncio.wait([task])
+        assert relay.forwarder.stuck(0.0) is None
+
+    run(main)
+
+
 @pytest.mark.parametrize("kind", POISONS)
 def test_a_poison_event_that_is_on_its_way_to_be_rejected_is_not_stuck(kind: str) -> None:
     async def main() -> None:
