@@ -27,6 +27,10 @@ CLOCK_SKEW = 300.0
 """Seconds by which the server's clock may differ from ours."""
 
 
+class SlowListing(Unavailable):
+    """The server lists its events, but a search was not finished in time. The next one resumes."""
+
+
 class ConfirmationWaiter(Protocol):
     """Waits until internal ids can be read back; see `Confirmations`."""
 
@@ -170,7 +174,7 @@ class ConfirmedInngest:
         found = [one for one in self._stored(events) if one is not None]
         if len(found) == len(events):
             return found
-        if trouble is None:
+        if trouble is None or isinstance(trouble, SlowListing):
             raise error
         # No event can have made both fail, so none of them has to be sent alone.
         said = trouble if trouble.setting and not error.setting else error
@@ -232,22 +236,29 @@ class ConfirmedInngest:
         now = self._clock()
         attempts = [one for event in events if (one := self._earlier.of(event)) is not None]
         since = min((one.started for one in attempts), default=now)
-        search = Search(self._reader, events, since - CLOCK_SKEW)
-        trouble: Unavailable | None = None
-        try:
-            async with asyncio.timeout(self._search_timeout):
-                await search.run()
-        except Unavailable as error:
-            trouble = error
-        except TimeoutError:
-            if not search.pages:
-                trouble = Unavailable("the server does not list its events in time")
+        place = self._earlier.place(events, now)
+        search = Search(self._reader, events, since - CLOCK_SKEW, place)
+        trouble = await self._run(search)
         for event in events:
             internal_id = search.found.get((event.name, event.id))
             if internal_id is not None:
                 self._earlier.stored(event, internal_id)
             elif trouble is None:
-                self._earlier.missed(event, now)
+                self._earlier.missed(event, place.since)
+            else:
+                self._earlier.searched(event, search.place)
         if trouble is not None and trouble.disconnected:
             self._earlier.may_have_restarted(self._clock())
         return trouble
+
+    async def _run(self, search: Search) -> Unavailable | None:
+        try:
+            async with asyncio.timeout(self._search_timeout):
+                await search.run()
+        except Unavailable as error:
+            return error
+        except TimeoutError:
+            if search.pages:
+                return SlowListing("listing events takes too long")
+            return Unavailable("the server does not list its events in time")
+        return None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from relay.destinations.inngest.search import Place
 from relay.model.event import Event
 from relay.model.lru import LruCache
 
@@ -37,6 +38,7 @@ class EarlierAttempt:
         reference: the internal id under which it was accepted; None if that is unknown.
         stored: whether it was read back.
         missed: when a complete look for it found nothing; None if there was none.
+        place: how far an incomplete search for it came.
     """
 
     started: float
@@ -44,6 +46,7 @@ class EarlierAttempt:
     reference: str | None = None
     stored: bool = False
     missed: float | None = None
+    place: Place | None = None
 
 
 class EarlierAttempts:
@@ -109,7 +112,31 @@ class EarlierAttempts:
         """Record that the event was looked for and is not stored."""
         known = self._attempts.get(_key(event))
         if known is not None:
-            self._attempts.put(_key(event), replace(known, reference=None, missed=now))
+            missed = replace(known, reference=None, missed=now, place=None)
+            self._attempts.put(_key(event), missed)
+
+    def place(self, events: Iterable[Event], now: float) -> Place:
+        """Where a search for these events has to start: at the newest of their places."""
+        first = Place("", 0, now)
+        places = [self._place(self._attempts.get(_key(event))) or first for event in events]
+        if first in places:
+            return first
+        newest = max(places, key=lambda place: place.below)
+        return replace(newest, since=min(place.since for place in places))
+
+    def searched(self, event: Event, place: Place) -> None:
+        """Record how far an incomplete search came that has not found the event."""
+        known = self._attempts.get(_key(event))
+        if known is None or not place.below:
+            return
+        before = self._place(known)
+        if before is None or place.below < before.below:
+            self._attempts.put(_key(event), replace(known, place=place))
+
+    def _place(self, attempt: EarlierAttempt | None) -> Place | None:
+        """How far a search came; None if more may have been stored above it before a restart."""
+        place = None if attempt is None else attempt.place
+        return place if place is not None and place.since > self._restarted else None
 
     def forget(self, events: Sequence[Event]) -> None:
         """Forget events whose outcome is known."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from relay.destinations.inngest.read_back import PAGE
 from relay.model.destination import Unavailable
 from relay.model.event import Event
-from relay.model.outcome import Delivered, Retry
+from relay.model.outcome import Delivered, Outcome, Retry
 from tests.destinations.inngest.double import (
     BROKE,
     NO_ANSWER,
@@ -302,5 +304,53 @@ def test_an_event_that_another_process_may_have_sent_is_looked_for_first() -> No
             assert all(isinstance(outcome, Delivered) for outcome in outcomes)
         assert server.posts[1:] == [["g"]]
         assert server.runs == {"e": 1, "f": 1, "g": 1}
+
+    run(main)
+
+
+async def _until_sent(
+    send: Callable[[], Awaitable[Sequence[Outcome]]], *, tries: int
+) -> Sequence[Outcome]:
+    for _ in range(tries - 1):
+        try:
+            return await send()
+        except Unavailable as error:
+            failed = (error.reason, error.proven)
+            if failed != ("listing events takes too long", True):
+                raise
+    return await send()
+
+
+@pytest.mark.parametrize(("most", "delay"), [(PAGE, 1.0), (6, 0.2)], ids=["slow", "small pages"])
+def test_an_unfinished_search_proves_no_absence_and_is_resumed(most: int, delay: float) -> None:
+    async def main() -> None:
+        server = Server()
+        async with confirming(server) as destination:
+            await _lose_the_answer(server, lambda: destination.send(events(3)))
+            await asyncio.sleep(60)
+            for _ in range(30):
+                await server.send([event(f"other{next(numbers)}") for _ in range(100)])
+            server.most, server.read_delay = most, delay
+            outcomes = await _until_sent(lambda: destination.send(events(3)), tries=30)
+            assert all(isinstance(outcome, Delivered) for outcome in outcomes)
+        assert [post for post in server.posts if "e0" in post] == server.posts[:1]
+        assert server.runs["e0"] == 1
+
+    numbers = itertools.count()
+    run(main)
+
+
+def test_a_slow_search_ends_and_events_that_are_absent_are_sent_again() -> None:
+    async def main() -> None:
+        server = Server(lag=1.0)
+        async with confirming(server) as destination:
+            await _lose_the_answer(server, lambda: destination.send(events(3)))
+            server.lag = 0.0
+            await asyncio.sleep(60)
+            for at in range(20):
+                await server.send([event(f"other{at}-{n}") for n in range(100)])
+            server.read_delay = 1.0
+            await _until_sent(lambda: destination.send(events(3)), tries=3)
+        assert len([post for post in server.posts if "e0" in post]) == 2
 
     run(main)
