@@ -135,6 +135,8 @@ class ConfirmedInngest:
             for _, attempt in accepted
         )
         lookup = await self._confirmations.stored_meanwhile(ids, size, sent_at=sent_at, age=age)
+        if lookup.disconnected:
+            self._earlier.may_have_restarted(self._clock())
         for event, attempt in accepted:
             if attempt.reference in lookup.found:
                 self._earlier.stored(event, attempt.reference or "")
@@ -192,6 +194,8 @@ class ConfirmedInngest:
         except BaseException:
             self._record_accepted(events, outcomes, start)
             raise
+        if lookup.disconnected:
+            self._earlier.may_have_restarted(self._clock())
         if ids == set(lookup.found):
             return outcomes
         self._record_accepted(events, outcomes, start)

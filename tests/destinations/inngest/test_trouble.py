@@ -354,3 +354,26 @@ def test_a_slow_search_ends_and_events_that_are_absent_are_sent_again() -> None:
         assert len([post for post in server.posts if "e0" in post]) == 2
 
     run(main)
+
+
+def test_a_restart_between_two_lookups_is_noticed() -> None:
+    async def main() -> None:
+        server = Server(lag=5.0)
+        async with confirming(server) as destination:
+            server.send_fault, server.loses_answers = NO_ANSWER, True
+            with pytest.raises(Unavailable):
+                await destination.send([event("e")])
+            await asyncio.sleep(60)
+            server.heal()
+            other = asyncio.create_task(destination.send([event("other")]))
+            await asyncio.sleep(1)
+            server.die()
+            server.read_fault = Unavailable("502 when reading events back", disconnected=True)
+            await asyncio.sleep(10)
+            server.heal()
+            assert isinstance((await other)[0], Retry)
+            (outcome,) = await destination.send([event("e")])
+            assert isinstance(outcome, Delivered)
+        assert server.posts == [["e"], ["other"]]
+
+    run(main)
