@@ -238,6 +238,7 @@ class Confirmations:
             if missed and not await self._read_pages(missed[:1], after, limit=1):
                 # It is stored, and pages do not show it: perhaps the server's clock is far off.
                 self._pages_usable = False
+                return await self._find_singly(wanted)
         except PageTooLarge:
             return await self._find_singly(wanted)
         return found.union(missed)
