@@ -118,8 +118,10 @@ class ConfirmedInngest:
             await self._look_up(accepted)
         sought = [
             event
-            for event, one in open_
-            if one.reference is None and self._earlier.restarted_since(one)
+            for event, _ in open_
+            if (one := self._earlier.of(event)) is not None
+            and one.reference is None
+            and self._earlier.restarted_since(one)
         ]
         if sought and (trouble := await self._search_for(sought)) is not None:
             raise self._in_trouble(trouble)
@@ -141,7 +143,7 @@ class ConfirmedInngest:
             if attempt.reference in lookup.found:
                 self._earlier.stored(event, attempt.reference or "")
             elif lookup.trouble is None:
-                self._earlier.missed(event, now)
+                self._earlier.reference_missed(event, now)
         if lookup.trouble is not None:
             raise self._in_trouble(lookup.trouble)
 

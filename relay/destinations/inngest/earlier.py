@@ -115,6 +115,20 @@ class EarlierAttempts:
             missed = replace(known, reference=None, missed=now, place=None)
             self._attempts.put(_key(event), missed)
 
+    def reference_missed(self, event: Event, now: float) -> None:
+        """Record that the event is not stored under its reference.
+
+        If it was sent before that too, and the server may have restarted, it may be stored under
+        another internal id: then it still has to be searched by its own id.
+        """
+        known = self._attempts.get(_key(event))
+        if known is None:
+            return
+        if known.started < known.latest and self.restarted_since(known):
+            self._attempts.put(_key(event), replace(known, reference=None))
+        else:
+            self.missed(event, now)
+
     def place(self, events: Iterable[Event], now: float) -> Place:
         """Where a search for these events has to start: at the newest of their places."""
         first = Place("", 0, now)

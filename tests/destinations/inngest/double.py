@@ -42,6 +42,7 @@ class Server:
 
     Attributes:
         read_fault: raised by each read-back, after `read_delay` seconds.
+        list_fault: raised by each listing only.
         send_fault: raised by each request; after the events were accepted if `loses_answers`.
         most: events on a page that is not too large to read.
     """
@@ -53,6 +54,7 @@ class Server:
         self.runs: Counter[str] = Counter()
         self.pages = 0
         self.read_fault: Unavailable | None = None
+        self.list_fault: Unavailable | None = None
         self.read_delay = 0.01
         self.send_fault: Unavailable | None = None
         self.loses_answers = False
@@ -102,6 +104,8 @@ class Server:
     ) -> Sequence[Stored]:
         await self._read()
         self.pages += 1
+        if self.list_fault is not None:
+            raise self.list_fault
         if limit > self.most:
             raise PageTooLarge
         ordered = sorted(self._readable(), key=lambda one: one.internal_id, reverse=True)

@@ -377,3 +377,35 @@ def test_a_restart_between_two_lookups_is_noticed() -> None:
         assert server.posts == [["e"], ["other"]]
 
     run(main)
+
+
+@pytest.mark.parametrize("search_fails", [False, True])
+def test_after_a_restart_an_event_is_also_searched_under_the_ids_of_earlier_attempts(
+    *, search_fails: bool
+) -> None:
+    async def main() -> None:
+        server = Server(lag=30.0)
+        async with confirming(server) as destination:
+            server.send_fault, server.loses_answers = NO_ANSWER, True
+            with pytest.raises(Unavailable):
+                await destination.send([event("e")])
+            server.send_fault, server.lag = None, 1_000.0
+            sending = asyncio.create_task(destination.send([event("e")]))
+            await asyncio.sleep(40)
+            server.die()
+            with pytest.raises(Unavailable):
+                await destination.send([event("probe")])
+            await asyncio.gather(sending, return_exceptions=True)
+            server.heal()
+            server.lag = 30.0
+            if search_fails:
+                server.list_fault = SLOW
+                with pytest.raises(Unavailable):
+                    await destination.send([event("e")])
+                server.list_fault = None
+            (outcome,) = await destination.send([event("e")])
+            assert outcome == Delivered(server.copies[0].internal_id)
+        assert server.posts == [["e"], ["e"]]
+        assert server.runs["e"] == 1
+
+    run(main)
