@@ -101,13 +101,24 @@ class ConfirmedInngest:
         self._earlier.observe_kind(self._reader.server_kind, start)
         await self._look_for_earlier(events)
         known = self._stored(events)
-        rest = [event for event, found in zip(events, known, strict=True) if found is None]
-        sent = iter(await self._send(rest, self._clock() - start) if rest else ())
+        rest = [position for position, found in enumerate(known) if found is None]
+        sent = iter(await self._send_rest(events, rest, start) if rest else ())
         outcomes = [found or next(sent) for found in known]
         self._earlier.forget(
             [e for e, one in zip(events, outcomes, strict=True) if isinstance(one, Delivered)]
         )
         return outcomes
+
+    async def _send_rest(
+        self, events: Sequence[Event], rest: Sequence[int], start: float
+    ) -> Sequence[Outcome]:
+        """Send the events at the positions `rest`."""
+        try:
+            return await self._send([events[at] for at in rest], self._clock() - start)
+        except BatchRefused as error:
+            if error.suspect is not None:
+                error.suspect = rest[error.suspect]
+            raise
 
     async def _look_for_earlier(self, events: Sequence[Event]) -> None:
         """Find out about the events that the server may hold, before any of them is sent again."""

@@ -15,7 +15,7 @@ from relay.destinations.inngest.read_back import PAGE, PageTooLarge, Stored
 from relay.forwarding import Forwarder
 from relay.forwarding.circuit_breaker import Backoff, Breaker
 from relay.local.inngest.records import ulid
-from relay.model.destination import Limits, Unavailable
+from relay.model.destination import BatchRefused, Limits, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome
 from tests.forwarding.virtual_time import now
@@ -56,7 +56,7 @@ class Server:
         self.read_fault: Unavailable | None = None
         self.list_fault: Unavailable | None = None
         self.read_delay = 0.01
-        self.send_fault: Unavailable | None = None
+        self.send_fault: Unavailable | BatchRefused | None = None
         self.loses_answers = False
         self.most = PAGE
         self.server_kind: str | None = "start"

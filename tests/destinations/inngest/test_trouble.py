@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from relay.destinations.inngest.read_back import PAGE
-from relay.model.destination import Unavailable
+from relay.model.destination import BatchRefused, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Retry
 from tests.destinations.inngest.double import (
@@ -407,5 +407,18 @@ def test_after_a_restart_an_event_is_also_searched_under_the_ids_of_earlier_atte
             assert outcome == Delivered(server.copies[0].internal_id)
         assert server.posts == [["e"], ["e"]]
         assert server.runs["e"] == 1
+
+    run(main)
+
+
+def test_the_suspect_of_a_refusal_is_counted_among_all_events() -> None:
+    async def main() -> None:
+        server = Server()
+        async with confirming(server) as destination:
+            await _lose_the_answer(server, lambda: destination.send([event("e")]))
+            server.send_fault = BatchRefused("event name is empty", suspect=1)
+            with pytest.raises(BatchRefused) as caught:
+                await destination.send([event("a"), event("e"), event("b"), event("c")])
+            assert caught.value.suspect == 2
 
     run(main)
