@@ -135,7 +135,7 @@ class ConfirmedInngest:
             and self._earlier.restarted_since(one)
         ]
         if sought and (trouble := await self._search_for(sought)) is not None:
-            raise self._in_trouble(trouble)
+            raise self._in_trouble(trouble, not_accepted=True)
 
     async def _look_up(self, accepted: Sequence[tuple[Event, EarlierAttempt]]) -> None:
         now = self._clock()
@@ -156,7 +156,7 @@ class ConfirmedInngest:
             elif lookup.trouble is None:
                 self._earlier.reference_missed(event, now)
         if lookup.trouble is not None:
-            raise self._in_trouble(lookup.trouble)
+            raise self._in_trouble(lookup.trouble, not_accepted=True)
 
     def _stored(self, events: Sequence[Event]) -> list[Delivered | None]:
         attempts = map(self._earlier.of, events)
@@ -236,8 +236,11 @@ class ConfirmedInngest:
             [event for event, _ in accepted], start, references=[one for _, one in accepted]
         )
 
-    def _in_trouble(self, error: Unavailable) -> Unavailable:
-        """A failure that is about the server and about no event."""
+    def _in_trouble(self, error: Unavailable, *, not_accepted: bool = False) -> Unavailable:
+        """A failure that is about the server and about no event.
+
+        It is `not_accepted` if nothing was sent in this attempt, whatever earlier ones did.
+        """
         if error.disconnected:
             self._earlier.may_have_restarted(self._clock())
         return Unavailable(
@@ -245,6 +248,7 @@ class ConfirmedInngest:
             after=error.after,
             setting=error.setting,
             proven=True,
+            not_accepted=not_accepted,
             disconnected=error.disconnected,
         )
 

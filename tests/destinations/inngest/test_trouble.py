@@ -422,3 +422,36 @@ def test_the_suspect_of_a_refusal_is_counted_among_all_events() -> None:
             assert caught.value.suspect == 2
 
     run(main)
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_trouble_before_anything_was_sent_says_so(*, accepted: bool) -> None:
+    async def main() -> None:
+        server = Server()
+        async with confirming(server) as destination:
+            server.send_fault = None if accepted else BROKE
+            is_denied(server)
+            with pytest.raises(Unavailable) as caught:
+                await destination.send([event("e")])
+            assert not caught.value.not_accepted
+            posts = len(server.posts)
+            with pytest.raises(Unavailable) as caught:
+                await destination.send([event("e"), event("fresh")])
+            assert (caught.value.not_accepted, len(server.posts)) == (True, posts)
+
+    run(main)
+
+
+def test_trouble_before_a_repeat_keeps_the_mark_of_the_earlier_attempt() -> None:
+    async def main() -> None:
+        server = Server()
+        async with forwarding(server) as forwarder:
+            is_denied(server)
+            sending = asyncio.create_task(forwarder.submit(event("e")))
+            await asyncio.sleep(200)
+            assert len(server.posts) == 1
+            assert forwarder.may_have_run("e")
+            server.heal()
+            await sending
+
+    run(main)
