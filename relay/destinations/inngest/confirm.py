@@ -114,7 +114,9 @@ class ConfirmedInngest:
     ) -> Sequence[Outcome]:
         """Send the events at the positions `rest`."""
         try:
-            return await self._send([events[at] for at in rest], self._clock() - start)
+            # The clock may have been set back.
+            spent = max(0.0, self._clock() - start)
+            return await self._send([events[at] for at in rest], spent)
         except BatchRefused as error:
             if error.suspect is not None:
                 error.suspect = rest[error.suspect]

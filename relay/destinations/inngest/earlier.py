@@ -74,7 +74,8 @@ class EarlierAttempts:
 
     def may_have_restarted(self, now: float) -> None:
         """Record a sign of a restart: the server was out of reach, or a connection broke."""
-        self._restarted = now
+        # The clock may have been set back.
+        self._restarted = max(self._restarted, now)
 
     def observe_kind(self, kind: str | None, now: float) -> None:
         """Record what the server says it is. Another kind than before is another server."""

@@ -8,6 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from relay.destinations.inngest.confirm import ConfirmedInngest
+from relay.destinations.inngest.confirmations import Confirmations
+from relay.destinations.inngest.earlier import EarlierAttempts
 from relay.destinations.inngest.read_back import PAGE
 from relay.model.destination import BatchRefused, Unavailable
 from relay.model.event import Event
@@ -453,5 +456,29 @@ def test_trouble_before_a_repeat_keeps_the_mark_of_the_earlier_attempt() -> None
             assert forwarder.may_have_run("e")
             server.heal()
             await sending
+
+    run(main)
+
+
+def test_a_clock_that_is_set_back_hides_no_restart() -> None:
+    earlier = EarlierAttempts()
+    earlier.record([event("e")], 90.0)
+    earlier.may_have_restarted(100.0)
+    earlier.may_have_restarted(50.0)
+    attempt = earlier.of(event("e"))
+    assert attempt is not None
+    assert earlier.restarted_since(attempt)
+
+
+def test_a_clock_that_is_set_back_does_not_lengthen_the_wait() -> None:
+    async def main() -> None:
+        server = Server(lag=1_000.0)
+        times = iter([100.0, 50.0])
+        async with Confirmations(server, deadline=60, clock=now) as confirmations:
+            destination = ConfirmedInngest(
+                server, confirmations, server, clock=lambda: next(times, 50.0)
+            )
+            assert isinstance((await destination.send([event("e")]))[0], Retry)
+        assert now() < 61
 
     run(main)
