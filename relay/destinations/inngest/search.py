@@ -72,7 +72,7 @@ class Search:
         """Read pages until all are found or none is left to read.
 
         It also ends at an event that is too large to list, because no later search could pass it.
-        Only if this returns are the events that were not found known to be absent.
+        If it is cancelled or raises, the events that were not found may be stored all the same.
         """
         names = {name for name, _ in self._wanted}
         name = next(iter(names)) if len(names) == 1 else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from relay.destinations.inngest.confirm import ConfirmedInngest
@@ -24,6 +24,7 @@ SEARCH_TIMEOUT = 15.0
 REFUSES = Unavailable("refuses connections", proven=True, not_accepted=True, disconnected=True)
 NO_READ = Unavailable("refuses connections", proven=True, disconnected=True)
 BROKE = Unavailable("the connection broke", disconnected=True)
+SLOW = Unavailable("127.0.0.1 gave no answer in 10 s when reading events back")
 NO_ANSWER = Unavailable("gave no answer in 30 s")
 
 
@@ -124,6 +125,19 @@ class Server:
 
     def _readable(self) -> list[Copy]:
         return [copy for copy in self.copies if copy.at <= now()]
+
+
+def is_denied(server: Server) -> None:
+    server.read_fault = Unavailable("401", setting="RELAY_INNGEST_SIGNING_KEY", proven=True)
+
+
+async def lose_the_answer(server: Server, send: Callable[[], Awaitable[object]]) -> None:
+    server.send_fault, server.read_fault, server.loses_answers = BROKE, NO_READ, True
+    with contextlib.suppress(Unavailable):
+        await send()
+        raise AssertionError
+    server.die()
+    server.heal()
 
 
 @contextlib.asynccontextmanager
