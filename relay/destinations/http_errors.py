@@ -42,7 +42,7 @@ def retry_after(value: str | None, now: float) -> float | None:
         return float(text)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)
@@ -85,8 +85,14 @@ def connection_error(error: Exception, host: str, setting: str) -> Unavailable:
         if isinstance(cause, ssl.SSLError):
             return _tls_error(cause, host, setting)
         if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME:
-            reason = f"the name {host} does not resolve"
-            return Unavailable(reason, setting=setting, proven=True, not_accepted=True)
+            # Either a wrong name, or that of a container that is stopped or restarting.
+            return Unavailable(
+                f"the name {host} does not resolve",
+                setting=setting,
+                proven=True,
+                not_accepted=True,
+                disconnected=True,
+            )
         if isinstance(cause, ConnectionRefusedError):
             return _no_connection(f"{host} refuses connections")
     return _no_connection(f"{host} cannot be reached")

@@ -22,7 +22,8 @@ class Unavailable(Exception):
             too (a refused connection, Inngest's own 401). False if one event could be the cause.
         not_accepted: True if nothing of the request can have been accepted: no byte of it arrived,
             or the answer rules it out.
-        disconnected: True if there was no connection, or it broke: the server may be restarting.
+        disconnected: True if there was no connection (a proxy's to the server included), or it
+            broke: the server may be restarting.
     """
 
     def __init__(

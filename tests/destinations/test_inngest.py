@@ -98,6 +98,23 @@ async def test_every_other_status_is_classified(
         assert error.after is None
 
 
+@pytest.mark.parametrize(
+    ("answer", "disconnected"),
+    [
+        (http(502, "<html>"), True),
+        (http(503), True),
+        (http(504, '{"error":"Gateway Timeout"}'), True),
+        (api(503, error="Event keys are required to process events"), False),
+        (http(500), False),
+        (http(429), False),
+    ],
+)
+async def test_a_proxy_without_a_server_may_be_a_restart(
+    answer: bytes, *, disconnected: bool
+) -> None:
+    assert (await fails(answer)).disconnected == disconnected
+
+
 @pytest.mark.parametrize("value", ["90", formatdate(NOW + 90, usegmt=True)])
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_retry_after_is_returned(status: int, value: str) -> None:

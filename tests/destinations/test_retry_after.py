@@ -30,6 +30,8 @@ NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
         ("1e9", None),
         ("99999999999999999999", None),
         ("Sun, 99 Nov 1994 08:50:37 GMT", None),
+        ("Sun, 06 Nov 99999999999999999999 08:50:37 GMT", None),
+        ("Sun, 06 Nov 1994 08:50:37 +99999999999999", None),
     ],
 )
 def test_retry_after_is_parsed_as_seconds_and_as_a_date(

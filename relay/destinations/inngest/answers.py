@@ -53,6 +53,11 @@ _NOT_ACCEPTED = frozenset(
 )
 """Statuses that the server returns before it reads any event."""
 
+_GATEWAY = frozenset(
+    {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
+)
+"""Statuses by which a proxy reports that it does not reach the server."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -81,6 +86,11 @@ class Answer:
 def server_kind(headers: Mapping[str, str]) -> str | None:
     """`dev` or `start` for a self-hosted server of that kind, None if it does not say so."""
     return _KINDS.get(headers.get("x-inngest-server-kind", ""))
+
+
+def from_proxy(answer: Answer) -> bool:
+    """Whether a proxy reports that it does not reach the server, which may be restarting."""
+    return answer.status in _GATEWAY and not _from_api(answer)
 
 
 def interpret(answer: Answer, count: int, now: float) -> Sequence[Outcome]:
@@ -155,6 +165,7 @@ def _unavailable(answer: Answer, after: float | None) -> Unavailable:
         setting=_setting(answer),
         proven=_proven(answer),
         not_accepted=answer.status in _NOT_ACCEPTED,
+        disconnected=from_proxy(answer),
     )
 
 
@@ -175,8 +186,11 @@ def _proven(answer: Answer) -> bool:
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         # Besides, splitting the batch would answer a request for fewer requests with more of them.
         return True
-    from_api = bool(answer.error) and answer.fields.get("status") == answer.status
-    return answer.status == HTTPStatus.UNAUTHORIZED and from_api
+    return answer.status == HTTPStatus.UNAUTHORIZED and _from_api(answer)
+
+
+def _from_api(answer: Answer) -> bool:
+    return bool(answer.error) and answer.fields.get("status") == answer.status
 
 
 def _no_success(reason: str) -> Unavailable:

@@ -27,6 +27,10 @@ CLOCK_SKEW = 300.0
 """Seconds by which the server's clock may differ from ours."""
 
 
+class SlowListing(Unavailable):
+    """The server lists its events, but a search was not finished in time. The next one resumes."""
+
+
 class ConfirmationWaiter(Protocol):
     """Waits until internal ids can be read back; see `Confirmations`."""
 
@@ -97,13 +101,26 @@ class ConfirmedInngest:
         self._earlier.observe_kind(self._reader.server_kind, start)
         await self._look_for_earlier(events)
         known = self._stored(events)
-        rest = [event for event, found in zip(events, known, strict=True) if found is None]
-        sent = iter(await self._send(rest, self._clock() - start) if rest else ())
+        rest = [position for position, found in enumerate(known) if found is None]
+        sent = iter(await self._send_rest(events, rest, start) if rest else ())
         outcomes = [found or next(sent) for found in known]
         self._earlier.forget(
             [e for e, one in zip(events, outcomes, strict=True) if isinstance(one, Delivered)]
         )
         return outcomes
+
+    async def _send_rest(
+        self, events: Sequence[Event], rest: Sequence[int], start: float
+    ) -> Sequence[Outcome]:
+        """Send the events at the positions `rest`."""
+        try:
+            # The clock may have been set back.
+            spent = max(0.0, self._clock() - start)
+            return await self._send([events[at] for at in rest], spent)
+        except BatchRefused as error:
+            if error.suspect is not None:
+                error.suspect = rest[error.suspect]
+            raise
 
     async def _look_for_earlier(self, events: Sequence[Event]) -> None:
         """Find out about the events that the server may hold, before any of them is sent again."""
@@ -114,11 +131,13 @@ class ConfirmedInngest:
             await self._look_up(accepted)
         sought = [
             event
-            for event, one in open_
-            if one.reference is None and self._earlier.restarted_since(one)
+            for event, _ in open_
+            if (one := self._earlier.of(event)) is not None
+            and one.reference is None
+            and self._earlier.restarted_since(one)
         ]
         if sought and (trouble := await self._search_for(sought)) is not None:
-            raise self._in_trouble(trouble)
+            raise self._in_trouble(trouble, not_accepted=True)
 
     async def _look_up(self, accepted: Sequence[tuple[Event, EarlierAttempt]]) -> None:
         now = self._clock()
@@ -131,13 +150,15 @@ class ConfirmedInngest:
             for _, attempt in accepted
         )
         lookup = await self._confirmations.stored_meanwhile(ids, size, sent_at=sent_at, age=age)
+        if lookup.disconnected:
+            self._earlier.may_have_restarted(self._clock())
         for event, attempt in accepted:
             if attempt.reference in lookup.found:
                 self._earlier.stored(event, attempt.reference or "")
             elif lookup.trouble is None:
-                self._earlier.missed(event, now)
+                self._earlier.reference_missed(event, now)
         if lookup.trouble is not None:
-            raise self._in_trouble(lookup.trouble)
+            raise self._in_trouble(lookup.trouble, not_accepted=True)
 
     def _stored(self, events: Sequence[Event]) -> list[Delivered | None]:
         attempts = map(self._earlier.of, events)
@@ -170,7 +191,7 @@ class ConfirmedInngest:
         found = [one for one in self._stored(events) if one is not None]
         if len(found) == len(events):
             return found
-        if trouble is None:
+        if trouble is None or isinstance(trouble, SlowListing):
             raise error
         # No event can have made both fail, so none of them has to be sent alone.
         said = trouble if trouble.setting and not error.setting else error
@@ -188,6 +209,8 @@ class ConfirmedInngest:
         except BaseException:
             self._record_accepted(events, outcomes, start)
             raise
+        if lookup.disconnected:
+            self._earlier.may_have_restarted(self._clock())
         if ids == set(lookup.found):
             return outcomes
         self._record_accepted(events, outcomes, start)
@@ -215,8 +238,11 @@ class ConfirmedInngest:
             [event for event, _ in accepted], start, references=[one for _, one in accepted]
         )
 
-    def _in_trouble(self, error: Unavailable) -> Unavailable:
-        """A failure that is about the server and about no event."""
+    def _in_trouble(self, error: Unavailable, *, not_accepted: bool = False) -> Unavailable:
+        """A failure that is about the server and about no event.
+
+        It is `not_accepted` if nothing was sent in this attempt, whatever earlier ones did.
+        """
         if error.disconnected:
             self._earlier.may_have_restarted(self._clock())
         return Unavailable(
@@ -224,6 +250,7 @@ class ConfirmedInngest:
             after=error.after,
             setting=error.setting,
             proven=True,
+            not_accepted=not_accepted,
             disconnected=error.disconnected,
         )
 
@@ -232,22 +259,29 @@ class ConfirmedInngest:
         now = self._clock()
         attempts = [one for event in events if (one := self._earlier.of(event)) is not None]
         since = min((one.started for one in attempts), default=now)
-        search = Search(self._reader, events, since - CLOCK_SKEW)
-        trouble: Unavailable | None = None
-        try:
-            async with asyncio.timeout(self._search_timeout):
-                await search.run()
-        except Unavailable as error:
-            trouble = error
-        except TimeoutError:
-            if not search.pages:
-                trouble = Unavailable("the server does not list its events in time")
+        place = self._earlier.place(events, now)
+        search = Search(self._reader, events, since - CLOCK_SKEW, place)
+        trouble = await self._run(search)
         for event in events:
             internal_id = search.found.get((event.name, event.id))
             if internal_id is not None:
                 self._earlier.stored(event, internal_id)
             elif trouble is None:
-                self._earlier.missed(event, now)
+                self._earlier.missed(event, place.since)
+            else:
+                self._earlier.searched(event, search.place)
         if trouble is not None and trouble.disconnected:
             self._earlier.may_have_restarted(self._clock())
         return trouble
+
+    async def _run(self, search: Search) -> Unavailable | None:
+        try:
+            async with asyncio.timeout(self._search_timeout):
+                await search.run()
+        except Unavailable as error:
+            return error
+        except TimeoutError:
+            if search.pages:
+                return SlowListing("listing events takes too long")
+            return Unavailable("the server does not list its events in time")
+        return None

@@ -145,10 +145,10 @@ class Confirmations:
             async with asyncio.timeout(seconds):
                 await waiting.done
         except TimeoutError:
-            return Lookup(waiting.found, waiting.trouble(self._clock()))
+            return Lookup(waiting.found, waiting.trouble(self._clock()), waiting.disconnected)
         finally:
             self._waiting.discard(waiting)
-        return Lookup(waiting.found, waiting.error)
+        return Lookup(waiting.found, waiting.error, waiting.disconnected)
 
     def _ensure_running(self) -> None:
         self._added.set()
@@ -212,6 +212,8 @@ class Confirmations:
             waiting.done.set_result(None)
 
     def _failed(self, due: Sequence[WaitingRequest], error: Unavailable, now: float) -> None:
+        for waiting in self._waiting.union(due):
+            waiting.disconnected |= error.disconnected
         if error.proven or error.setting is not None:
             # The server as a whole fails: requests that are not due would get the same error.
             for waiting in list(self._waiting):
@@ -236,6 +238,7 @@ class Confirmations:
             if missed and not await self._read_pages(missed[:1], after, limit=1):
                 # It is stored, and pages do not show it: perhaps the server's clock is far off.
                 self._pages_usable = False
+                return await self._find_singly(wanted)
         except PageTooLarge:
             return await self._find_singly(wanted)
         return found.union(missed)

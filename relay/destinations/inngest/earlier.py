@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from relay.destinations.inngest.search import Place
 from relay.model.event import Event
 from relay.model.lru import LruCache
 
@@ -37,6 +38,7 @@ class EarlierAttempt:
         reference: the internal id under which it was accepted; None if that is unknown.
         stored: whether it was read back.
         missed: when a complete look for it found nothing; None if there was none.
+        place: how far an incomplete search for it came.
     """
 
     started: float
@@ -44,6 +46,7 @@ class EarlierAttempt:
     reference: str | None = None
     stored: bool = False
     missed: float | None = None
+    place: Place | None = None
 
 
 class EarlierAttempts:
@@ -71,7 +74,8 @@ class EarlierAttempts:
 
     def may_have_restarted(self, now: float) -> None:
         """Record a sign of a restart: the server was out of reach, or a connection broke."""
-        self._restarted = now
+        # The clock may have been set back.
+        self._restarted = max(self._restarted, now)
 
     def observe_kind(self, kind: str | None, now: float) -> None:
         """Record what the server says it is. Another kind than before is another server."""
@@ -109,7 +113,45 @@ class EarlierAttempts:
         """Record that the event was looked for and is not stored."""
         known = self._attempts.get(_key(event))
         if known is not None:
-            self._attempts.put(_key(event), replace(known, reference=None, missed=now))
+            missed = replace(known, reference=None, missed=now, place=None)
+            self._attempts.put(_key(event), missed)
+
+    def reference_missed(self, event: Event, now: float) -> None:
+        """Record that the event is not stored under its reference.
+
+        If it was sent before that too, and the server may have restarted, it may be stored under
+        another internal id: then it still has to be searched by its own id.
+        """
+        known = self._attempts.get(_key(event))
+        if known is None:
+            return
+        if known.started < known.latest and self.restarted_since(known):
+            self._attempts.put(_key(event), replace(known, reference=None))
+        else:
+            self.missed(event, now)
+
+    def place(self, events: Iterable[Event], now: float) -> Place:
+        """Where a search for these events has to start: at the newest of their places."""
+        first = Place("", 0, now)
+        places = [self._place(self._attempts.get(_key(event))) or first for event in events]
+        if first in places:
+            return first
+        newest = max(places, key=lambda place: place.below)
+        return replace(newest, since=min(place.since for place in places))
+
+    def searched(self, event: Event, place: Place) -> None:
+        """Record how far an incomplete search came that has not found the event."""
+        known = self._attempts.get(_key(event))
+        if known is None or not place.below:
+            return
+        before = self._place(known)
+        if before is None or place.below < before.below:
+            self._attempts.put(_key(event), replace(known, place=place))
+
+    def _place(self, attempt: EarlierAttempt | None) -> Place | None:
+        """How far a search came; None if more may have been stored above it before a restart."""
+        place = None if attempt is None else attempt.place
+        return place if place is not None and place.since > self._restarted else None
 
     def forget(self, events: Sequence[Event]) -> None:
         """Forget events whose outcome is known."""

@@ -23,7 +23,7 @@ import msgspec
 
 from relay.destinations.http_clients import http_client, read_body
 from relay.destinations.http_errors import request_error, retry_after
-from relay.destinations.inngest.answers import server_kind
+from relay.destinations.inngest.answers import Answer, from_proxy, server_kind
 from relay.model.destination import Unavailable
 
 CLOUD_API = "https://api.inngest.com"
@@ -213,7 +213,10 @@ class ReadBack:
             raise Unavailable(reason, setting=CONFIRM, proven=True)
         if status != HTTPStatus.OK:
             after = retry_after(response.headers.get("retry-after"), self._clock())
-            raise Unavailable(f"{status} when reading events back", after=after)
+            answer = Answer(status, body.decode(errors="replace"), response.headers)
+            raise Unavailable(
+                f"{status} when reading events back", after=after, disconnected=from_proxy(answer)
+            )
 
     def _decoded(self, body: bytes, kind: type[_T]) -> _T:
         try:

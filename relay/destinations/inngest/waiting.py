@@ -53,6 +53,8 @@ class Lookup:
 
     found: Collection[str]
     trouble: Unavailable | None = None
+    disconnected: bool = False
+    """Whether any of the lookups failed in a way that may be a restart."""
 
 
 class WaitingRequest:
@@ -61,9 +63,11 @@ class WaitingRequest:
     `size` is the mean bytes of an event, `sent_at` the time of day of the request, `due` the time
     of the next lookup, `looked_up` the age at the last one that was answered and `error` the
     failure of a later one. From `last_from` on, an answered lookup is the last one.
+    `disconnected` is set if any failure may be a restart.
     """
 
     __slots__ = (
+        "disconnected",
         "done",
         "due",
         "error",
@@ -88,6 +92,7 @@ class WaitingRequest:
         self.looked_up: float | None = None
         self.due = now
         self.error: Unavailable | None = None
+        self.disconnected = False
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def trouble(self, now: float) -> Unavailable | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from relay.destinations.inngest.confirm import ConfirmedInngest
@@ -15,7 +15,7 @@ from relay.destinations.inngest.read_back import PAGE, PageTooLarge, Stored
 from relay.forwarding import Forwarder
 from relay.forwarding.circuit_breaker import Backoff, Breaker
 from relay.local.inngest.records import ulid
-from relay.model.destination import Limits, Unavailable
+from relay.model.destination import BatchRefused, Limits, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome
 from tests.forwarding.virtual_time import now
@@ -24,6 +24,7 @@ SEARCH_TIMEOUT = 15.0
 REFUSES = Unavailable("refuses connections", proven=True, not_accepted=True, disconnected=True)
 NO_READ = Unavailable("refuses connections", proven=True, disconnected=True)
 BROKE = Unavailable("the connection broke", disconnected=True)
+SLOW = Unavailable("127.0.0.1 gave no answer in 10 s when reading events back")
 NO_ANSWER = Unavailable("gave no answer in 30 s")
 
 
@@ -42,6 +43,7 @@ class Server:
 
     Attributes:
         read_fault: raised by each read-back, after `read_delay` seconds.
+        list_fault: raised by each listing only.
         send_fault: raised by each request; after the events were accepted if `loses_answers`.
         most: events on a page that is not too large to read.
     """
@@ -53,8 +55,9 @@ class Server:
         self.runs: Counter[str] = Counter()
         self.pages = 0
         self.read_fault: Unavailable | None = None
+        self.list_fault: Unavailable | None = None
         self.read_delay = 0.01
-        self.send_fault: Unavailable | None = None
+        self.send_fault: Unavailable | BatchRefused | None = None
         self.loses_answers = False
         self.most = PAGE
         self.server_kind: str | None = "start"
@@ -102,6 +105,8 @@ class Server:
     ) -> Sequence[Stored]:
         await self._read()
         self.pages += 1
+        if self.list_fault is not None:
+            raise self.list_fault
         if limit > self.most:
             raise PageTooLarge
         ordered = sorted(self._readable(), key=lambda one: one.internal_id, reverse=True)
@@ -120,6 +125,19 @@ class Server:
 
     def _readable(self) -> list[Copy]:
         return [copy for copy in self.copies if copy.at <= now()]
+
+
+def is_denied(server: Server) -> None:
+    server.read_fault = Unavailable("401", setting="RELAY_INNGEST_SIGNING_KEY", proven=True)
+
+
+async def lose_the_answer(server: Server, send: Callable[[], Awaitable[object]]) -> None:
+    server.send_fault, server.read_fault, server.loses_answers = BROKE, NO_READ, True
+    with contextlib.suppress(Unavailable):
+        await send()
+        raise AssertionError
+    server.die()
+    server.heal()
 
 
 @contextlib.asynccontextmanager

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Sequence
 
+import httpx
 import pytest
 
+from relay.destinations.http_errors import connection_error
 from relay.destinations.inngest.read_back import ReadBack
 from relay.forwarding import Forwarder
 from relay.forwarding.circuit_breaker import Backoff, Breaker
@@ -235,6 +238,32 @@ async def test_a_server_whose_lookups_keep_failing_is_unavailable_at_the_deadlin
         server.script.add(Rule(fault=Fault(status=503, body=""), times=None, path="/v1/"))
         with pytest.raises(Unavailable, match="503"):
             await destination.send([event("e")])
+
+
+@pytest.mark.parametrize(
+    ("fault", "disconnected"),
+    [
+        (Fault(status=503, body="busy"), True),
+        (Fault(status=502, body="<html>"), True),
+        (Fault(status=503, body='{"error":"its store failed","status":503}'), False),
+        (Fault(status=500, body=""), False),
+    ],
+)
+async def test_a_proxy_without_a_server_may_be_a_restart(
+    fault: Fault, *, disconnected: bool
+) -> None:
+    async with InngestServer() as server, ReadBack(server.url, Keys().read) as reading:
+        server.script.add(Rule(fault=fault, path="/v1/"))
+        with pytest.raises(Unavailable) as caught:
+            await reading.page(0.0)
+        assert caught.value.disconnected == disconnected
+
+
+def test_a_name_that_no_longer_resolves_may_be_a_restart() -> None:
+    unknown = httpx.ConnectError("")
+    unknown.__cause__ = socket.gaierror(socket.EAI_NONAME, "")
+    error = connection_error(unknown, "inngest:8288", "RELAY_INNGEST_URL")
+    assert (error.setting, error.disconnected) == ("RELAY_INNGEST_URL", True)
 
 
 async def test_confirm_mode_allows_more_concurrent_requests() -> None:

@@ -230,6 +230,18 @@ def test_a_server_whose_clock_is_far_off_is_read_one_event_at_a_time(ahead: floa
     run(main)
 
 
+def test_one_lookup_of_earlier_events_finds_all_that_no_page_shows() -> None:
+    async def main() -> None:
+        names = [name(0, position) for position in range(5)]
+        server = Server(**dict.fromkeys(names, 0.0))
+        server.ahead = -2 * RECEIVED_BEFORE
+        async with Confirmations(server, deadline=60, clock=now) as confirmations:
+            lookup = await confirmations.stored_meanwhile(names, 100, sent_at=now())
+        assert lookup == Lookup(set(names))
+
+    run(main)
+
+
 def test_a_slow_lookup_is_trouble_and_not_the_absence_of_events() -> None:
     async def main() -> None:
         names = [name(0), name(1)]

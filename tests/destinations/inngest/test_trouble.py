@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -11,17 +11,16 @@ from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Retry
 from tests.destinations.inngest.double import (
-    BROKE,
     NO_ANSWER,
-    NO_READ,
+    SLOW,
     Server,
     confirming,
     forwarding,
+    is_denied,
+    lose_the_answer,
 )
 from tests.destinations.inngest.rig import event, events
 from tests.forwarding.virtual_time import now, run
-
-SLOW = Unavailable("127.0.0.1 gave no answer in 10 s when reading events back")
 
 
 def is_slow(server: Server) -> None:
@@ -30,10 +29,6 @@ def is_slow(server: Server) -> None:
 
 def fails_at_once(server: Server) -> None:
     server.read_fault = Unavailable("503 when reading events back")
-
-
-def is_denied(server: Server) -> None:
-    server.read_fault = Unavailable("401", setting="RELAY_INNGEST_SIGNING_KEY", proven=True)
 
 
 @pytest.mark.parametrize("trouble", [is_slow, fails_at_once, is_denied])
@@ -80,19 +75,11 @@ def test_a_killed_server_gets_what_it_lost_and_nothing_that_it_stored(lag: float
     run(main)
 
 
-async def _lose_the_answer(server: Server, send: Callable[[], Awaitable[object]]) -> None:
-    server.send_fault, server.read_fault, server.loses_answers = BROKE, NO_READ, True
-    with pytest.raises(Unavailable):
-        await send()
-    server.die()
-    server.heal()
-
-
 def test_after_a_lost_answer_and_a_restart_stored_events_are_not_sent_again() -> None:
     async def main() -> None:
         server = Server()
         async with confirming(server) as destination:
-            await _lose_the_answer(server, lambda: destination.send(events(60)))
+            await lose_the_answer(server, lambda: destination.send(events(60)))
             await asyncio.sleep(60)
             outcomes = await destination.send([*events(60), event("new")])
             assert all(isinstance(outcome, Delivered) for outcome in outcomes)
@@ -106,7 +93,7 @@ def test_after_a_lost_answer_and_a_restart_missing_events_are_sent_again() -> No
     async def main() -> None:
         server = Server(lag=1.0)
         async with confirming(server) as destination:
-            await _lose_the_answer(server, lambda: destination.send(events(60)))
+            await lose_the_answer(server, lambda: destination.send(events(60)))
             assert not server.copies
             outcomes = await destination.send(events(60))
             assert all(isinstance(outcome, Delivered) for outcome in outcomes)
@@ -120,7 +107,7 @@ def test_stored_events_are_found_among_thousands_and_in_small_pages() -> None:
         server = Server()
         server.most = 10
         async with confirming(server) as destination:
-            await _lose_the_answer(server, lambda: destination.send(events(20)))
+            await lose_the_answer(server, lambda: destination.send(events(20)))
             await asyncio.sleep(60)
             for _ in range(3):
                 await server.send([event(f"other{n}") for n in range(100)])
