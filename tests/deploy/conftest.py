@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from tests.deploy.template import Template
 
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "cdk")))}
+"""For child processes: the code of this tree, whatever is installed."""
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +27,9 @@ def synthesized(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
         if not (folder / "pull.json").exists():
             folder.mkdir(exist_ok=True)
             command = [sys.executable, "-m", "tests.deploy.deployments", str(folder)]
-            made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            made = subprocess.run(
+                command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
+            )
             assert made.returncode == 0, made.stderr
     return folder
 

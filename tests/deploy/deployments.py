@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cdk import bundle
-from cdk.options import Options
-from cdk.template import synthesize
+from relay_cdk import bundle
+from relay_cdk.options import Options
+from relay_cdk.template import synthesize
 
 
 def deployments(zip_file: Path) -> dict[str, Options]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pathspec
 import pytest
 
-from cdk import bundle
+from relay_cdk import bundle
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 def tree(tmp_path: Path) -> Path:
     """A copy of the bundle's files, together with files that must not be in it."""
     copy = tmp_path / "tree"
-    for path in bundle.contents(ROOT):
-        target = copy / path.relative_to(ROOT)
+    for name, path in bundle.contents(ROOT).items():
+        target = copy / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
     for name in ("relay/__pycache__/cli.cpython-311.pyc", "tests/test_x.py", ".env", "README.md"):
@@ -69,7 +69,7 @@ def test_eb_deploy_uploads_the_same_files(tree: Path, reading: str) -> None:
     spec = pathspec.PathSpec.from_lines(reading, patterns)
     files = {path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file()}
     taken = {name for name in files if not spec.match_file(name)}
-    assert taken == {path.relative_to(tree).as_posix() for path in bundle.contents(tree)}
+    assert taken == set(bundle.contents(tree))
 
 
 def test_hooks_are_executable_in_the_repository_too() -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cdk import bundle
 from relay.local.inngest import InngestServer
 from relay.local.processes import free_port
 from relay.local.sqs import SqsServer
+from relay_cdk import bundle
 
 INSTALLING = 240.0
 STARTING = 30.0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cdk.option_settings import DEPLOYMENT, HEALTH, LOGS, SQSD
 from relay.settings import clocks
 from relay.settings.clocks import Clocks
 from relay.settings.model import Settings
 from relay.sources import sqsd
+from relay_cdk.option_settings import DEPLOYMENT, HEALTH, LOGS, SQSD
 from tests.deploy.bundle_files import EXTENSIONS, extensions, loaded, nginx
 from tests.deploy.template import Template
 

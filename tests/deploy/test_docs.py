@@ -6,7 +6,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from cdk.options import Options
+from relay_cdk.options import Options
 from tests.deploy.template import Template
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cdk.options import BadOption, Options, from_context
+from relay_cdk.options import BadOption, Options, from_context
 
 
 def parsed(**context: Any) -> Options:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-from cdk.template import COMMITTED, without_hashes
+from relay_cdk.template import COMMITTED, without_hashes
+from tests.deploy.conftest import ENVIRONMENT, ROOT
 from tests.deploy.template import Template
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_committed_template_is_current(default: Template) -> None:
@@ -29,11 +27,11 @@ def test_cfn_lint_finds_nothing(synthesized: Path) -> None:
 
 def test_an_invalid_option_gives_one_sentence_and_no_template(tmp_path: Path) -> None:
     environment = {
-        **os.environ,
+        **ENVIRONMENT,
         "CDK_OUTDIR": str(tmp_path),
         "CDK_CONTEXT_JSON": '{"worker": "lambda"}',
     }
-    command = [sys.executable, "-m", "cdk.app"]
+    command = [sys.executable, "-m", "relay_cdk.app"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

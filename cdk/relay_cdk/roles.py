@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from cdk import permissions
-from cdk.permissions import Resources
+from relay_cdk import permissions
+from relay_cdk.permissions import Resources
 
 SERVICE_POLICIES = (
     "service-role/AWSElasticBeanstalkEnhancedHealth",

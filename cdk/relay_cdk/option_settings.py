@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cdk.options import Options
 from relay.settings import clocks
+from relay_cdk.options import Options
 
 Settings = Mapping[str, Mapping[str, str]]
 """Values by namespace and name. Elastic Beanstalk accepts text only."""

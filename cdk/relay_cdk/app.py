@@ -1,6 +1,6 @@
 """The CDK app: one stack, configured by the context and checked by cdk-nag.
 
-Run as `python -m cdk.app`, which is what `cdk.json` does.
+Run as `python -m relay_cdk.app`, which is what `cdk.json` does.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from cdk.acknowledgements import acknowledge
-from cdk.options import BadOption, Options, from_context
-from cdk.stack import RelayStack
+from relay_cdk.acknowledgements import acknowledge
+from relay_cdk.options import BadOption, Options, from_context
+from relay_cdk.stack import RelayStack
 
 
 def add_stack(app: cdk.App, options: Options) -> RelayStack:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 
-from cdk.options import Options
-from cdk.queues import whole_seconds
 from relay.telemetry import metrics
 from relay.telemetry.metrics import Metric
+from relay_cdk.options import Options
+from relay_cdk.queues import whole_seconds
 
 MINUTE = 60.0
 

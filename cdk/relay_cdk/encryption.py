@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from cdk.options import Options
+from relay_cdk.options import Options
 
 CLOUDWATCH = "cloudwatch.amazonaws.com"
 

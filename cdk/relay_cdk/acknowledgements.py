@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 import aws_cdk as cdk
 from constructs import IConstruct
 
-from cdk.stack import RelayStack
-from cdk.worker import Worker
+from relay_cdk.stack import RelayStack
+from relay_cdk.worker import Worker
 
 HERE = "<AWS::Region>:<AWS::AccountId>"
 ANY = "AwsSolutions-IAM5[Resource::*]"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 
-from cdk.deployment_metrics import MINUTE, DeploymentMetrics, math_expression
 from relay.settings import clocks
 from relay.telemetry import metrics
+from relay_cdk.deployment_metrics import MINUTE, DeploymentMetrics, math_expression
 
 RUNBOOK = "docs/runbook.md"
 

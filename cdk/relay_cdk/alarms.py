@@ -12,11 +12,11 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from cdk.alarm_definitions import AlarmDefinition, alarm_definitions, describe
-from cdk.deployment_metrics import DeploymentMetrics
-from cdk.encryption import CLOUDWATCH, same_account_only
-from cdk.options import Options
-from cdk.queues import whole_seconds
+from relay_cdk.alarm_definitions import AlarmDefinition, alarm_definitions, describe
+from relay_cdk.deployment_metrics import DeploymentMetrics
+from relay_cdk.encryption import CLOUDWATCH, same_account_only
+from relay_cdk.options import Options
+from relay_cdk.queues import whole_seconds
 
 SUPPRESSOR = "circuit-open"
 """The alarm that explains the symptoms and suppresses the combined alarm."""

@@ -11,14 +11,14 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from cdk import roles
-from cdk.alarms import Alarms
-from cdk.dashboard import dashboard
-from cdk.encryption import customer_key
-from cdk.options import Options
-from cdk.permissions import Resources
-from cdk.queues import Queues
-from cdk.worker import Worker
+from relay_cdk import roles
+from relay_cdk.alarms import Alarms
+from relay_cdk.dashboard import dashboard
+from relay_cdk.encryption import customer_key
+from relay_cdk.options import Options
+from relay_cdk.permissions import Resources
+from relay_cdk.queues import Queues
+from relay_cdk.worker import Worker
 
 AUDIT_RETENTION = logs.RetentionDays.THREE_MONTHS
 LEDGER_KEY = "key"

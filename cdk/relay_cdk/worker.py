@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import aws_cdk as cdk
 from aws_cdk import aws_elasticbeanstalk as elasticbeanstalk
@@ -10,9 +11,10 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
-from cdk import roles
-from cdk.option_settings import settings
-from cdk.options import BadOption, Options
+from relay_cdk import roles
+from relay_cdk.bundle import write
+from relay_cdk.option_settings import settings
+from relay_cdk.options import BadOption, Options
 
 
 class Worker(Construct):
@@ -69,9 +71,7 @@ class Worker(Construct):
         return application
 
     def _version(self, options: Options, role: iam.Role) -> elasticbeanstalk.CfnApplicationVersion:
-        if not options.bundle.is_file():
-            raise BadOption(f"{options.bundle} does not exist: create it with `make bundle`")
-        bundle = s3_assets.Asset(self, "Bundle", path=str(options.bundle))
+        bundle = s3_assets.Asset(self, "Bundle", path=str(self._bundle(options)))
         # This one object, not the whole bucket.
         role.add_to_policy(
             iam.PolicyStatement(
@@ -92,6 +92,15 @@ class Worker(Construct):
         # A new bundle replaces the version; the old one stays for a rollback.
         version.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
         return version
+
+    def _bundle(self, options: Options) -> Path:
+        if options.bundle is None:
+            written = Path(cdk.Stage.of(self).asset_outdir) / f"bundle-{self.node.addr}.zip"
+            write(written)
+            return written
+        if not options.bundle.is_file():
+            raise BadOption(f"bundle: {options.bundle} does not exist")
+        return options.bundle
 
 
 def _platform(platform: str) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from cdk.alarms import Alarms
-from cdk.deployment_metrics import DeploymentMetrics
-from cdk.options import Options
 from relay.telemetry import metrics
 from relay.telemetry.metrics import Metric
+from relay_cdk.alarms import Alarms
+from relay_cdk.deployment_metrics import DeploymentMetrics
+from relay_cdk.options import Options
 
 FULL_WIDTH = 24
 COLUMN = 8

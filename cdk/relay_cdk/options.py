@@ -16,8 +16,6 @@ PLATFORM = "Python 3.13 running on 64bit Amazon Linux 2023/4.9.0"
 """The end of a platform's ARN, as in `aws elasticbeanstalk list-platform-versions`. A version stays
 usable after newer ones are released; managed updates install newer minor versions."""
 
-BUNDLE = Path(__file__).parents[1] / "dist" / "relay.zip"
-
 
 class BadOption(ValueError):
     """An invalid context value. The text names it and the fix."""
@@ -49,7 +47,7 @@ class Options:
         inngest_url: a self-hosted server; by default Inngest's Cloud.
         mail: an address for alarms, which has to confirm the subscription.
         settings: additional `RELAY_*` variables for the environment.
-        bundle: the zip that `make bundle` writes.
+        bundle: the zip to run; by default the bundle of the relay that is installed.
     """
 
     name: str = "relay"
@@ -69,7 +67,7 @@ class Options:
     inngest_url: str | None = None
     mail: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
-    bundle: Path = BUNDLE
+    bundle: Path | None = None
 
     def __post_init__(self) -> None:
         """Raises `BadOption` for the first invalid option."""
@@ -140,7 +138,7 @@ def _converted(name: str, value: Any, default: Any) -> Any:
         return _integer(name, value)
     if isinstance(default, tuple):
         return tuple(part.strip() for part in value.split(",")) if _is_text(value) else tuple(value)
-    if isinstance(default, Path):
+    if name == "bundle":
         return Path(value)
     if isinstance(default, dict):
         return _settings({k: str(v) for k, v in _mapping(name, value).items()})

@@ -8,9 +8,9 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from cdk.encryption import principal, same_account_only
-from cdk.options import Options
 from relay.settings import clocks
+from relay_cdk.encryption import principal, same_account_only
+from relay_cdk.options import Options
 
 MAX_MESSAGE_BYTES = 1_048_576
 LONG_POLL = 20.0

@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-DEFAULT = ROOT / "dist" / "relay.zip"
+import relay
+
+_INSTALLED = Path(__file__).parent / "tree"
+
+ROOT = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2]
+"""The platform's files: a part of the wheel, or else the repository."""
+
+DEFAULT = Path("dist") / "relay.zip"
 
 FILES = ("Procfile", "requirements.txt", "cron.yaml")
 """Single files. `cron.yaml` is optional."""
 
-FOLDERS = (".ebextensions", ".platform", "relay")
+FOLDERS = (".ebextensions", ".platform")
+PACKAGE = "relay"
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold. A file's own time differs in each checkout."""
 
 
-def contents(root: Path) -> Iterator[Path]:
-    """The bundle's files below `root`, sorted by their path in the zip."""
-    found = [root / name for name in FILES if (root / name).is_file()]
-    found += (
-        path
-        for folder in FOLDERS
-        for path in (root / folder).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
-    )
-    return iter(sorted(found, key=lambda path: path.relative_to(root).as_posix()))
+def contents(root: Path = ROOT) -> dict[str, Path]:
+    """The bundle's files by their path in the zip, sorted. The code is `root`'s, if it has any."""
+    package = root / PACKAGE if (root / PACKAGE).is_dir() else Path(relay.__file__).parent
+    found = {name: root / name for name in FILES if (root / name).is_file()}
+    folders = [*((root, root / name) for name in FOLDERS), (package.parent, package)]
+    for base, folder in folders:
+        found |= {p.relative_to(base).as_posix(): p for p in folder.rglob("*") if _belongs(p)}
+    return dict(sorted(found.items()))
+
+
+def _belongs(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
 
 
 def write(target: Path, root: Path = ROOT) -> None:
@@ -37,16 +45,16 @@ def write(target: Path, root: Path = ROOT) -> None:
     part = target.with_suffix(".part")
     # Stored, not compressed: two builds of zlib may compress the same bytes differently.
     with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as bundle:
-        for path in contents(root):
-            bundle.writestr(_entry(path, root), path.read_bytes())
+        for name, path in contents(root).items():
+            bundle.writestr(_entry(name), path.read_bytes())
     part.replace(target)
 
 
-def _entry(path: Path, root: Path) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(path.relative_to(root).as_posix(), EPOCH)
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, EPOCH)
     entry.create_system = 3  # Unix on any machine; without it, the mode below has no meaning.
     # The platform refuses hooks that are not executable; on Windows, git may lose the mode.
-    mode = 0o755 if path.suffix == ".sh" else 0o644
+    mode = 0o755 if name.endswith(".sh") else 0o644
     entry.external_attr = (0o100000 | mode) << 16
     return entry
 

@@ -9,8 +9,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
-from cdk.encryption import SEND_KEY_ACTIONS
 from relay.telemetry import metrics
+from relay_cdk.encryption import SEND_KEY_ACTIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from cdk.app import add_stack, checked_app
-from cdk.options import Options
+from relay_cdk.app import add_stack, checked_app
+from relay_cdk.options import Options
 
-COMMITTED = Path(__file__).with_name("template.json")
+COMMITTED = Path(__file__).parents[1] / "template.json"
 
 _HASH = re.compile(r"\b[0-9a-f]{64}\b")
 
