@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import aws_cdk as cdk
 from constructs import IConstruct
 
-from relay_cdk.stack import RelayStack
+from relay_cdk.relay import Relay
 from relay_cdk.worker import Worker
 
 HERE = "<AWS::Region>:<AWS::AccountId>"
@@ -17,29 +17,28 @@ MANAGED = "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{}]"
 AWS_OWNED = "AWS keeps this policy up to date with what Elastic Beanstalk does"
 
 
-def acknowledge(stack: RelayStack) -> None:
+def acknowledge(relay: Relay) -> None:
     """Acknowledge all accepted findings to cdk-nag."""
-    for construct, reasons in _findings(stack):
+    for construct, reasons in _findings(relay):
         for ident, reason in reasons.items():
             cdk.Validations.of(construct).acknowledge(cdk.Acknowledgment(id=ident, reason=reason))
 
 
-def _findings(stack: RelayStack) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
+def _findings(relay: Relay) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
     rotation = {
         "AwsSolutions-SMG4": "the orchestrator issues its keys, and only it can rotate them"
     }
-    for secret in (stack.event_key, stack.signing_key):
-        if secret:
-            yield secret, rotation
-    group = f"arn:<AWS::Partition>:logs:{HERE}:log-group:{stack.options.log_group}:*"
+    for secret in relay.new_secrets:
+        yield secret, rotation
+    group = f"arn:<AWS::Partition>:logs:{HERE}:log-group:{relay.log_group}:*"
     streams = {f"AwsSolutions-IAM5[Resource::{group}]": "all streams of this one log group"}
-    yield stack.policies["RelayPolicy"], {ANY: NO_RESOURCES, **streams}
+    yield relay.relay_policy, {ANY: NO_RESOURCES, **streams}
     yield (
-        stack.policies["OperatorPolicy"],
+        relay.operator_policy,
         {ANY: "CloudWatch has no resources for reading metrics and alarms", **streams},
     )
-    if stack.worker:
-        yield from _worker_findings(stack.worker, stack.options.name)
+    if relay.worker:
+        yield from _worker_findings(relay.worker, relay.options.name)
 
 
 def _worker_findings(worker: Worker, name: str) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:

@@ -157,7 +157,7 @@ def _destination_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefiniti
 def _backlog_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:
     yield AlarmDefinition(
         name="queue-age",
-        metric=deployment.queue("ApproximateAgeOfOldestMessage", "Maximum"),
+        metric=deployment.of_queue("ApproximateAgeOfOldestMessage", "Maximum"),
         threshold=metrics.SLO_SECONDS,
         periods=5,
         meaning=f"The oldest message has waited for more than {metrics.SLO_SECONDS:g} s.",
@@ -170,8 +170,10 @@ def _backlog_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:
             "IF(deleted > 0, visible / (deleted / PERIOD(deleted)), 0)",
             "Seconds to drain",
             5 * MINUTE,
-            visible=deployment.queue("ApproximateNumberOfMessagesVisible", "Average", 5 * MINUTE),
-            deleted=deployment.queue("NumberOfMessagesDeleted", "Sum", 5 * MINUTE),
+            visible=deployment.of_queue(
+                "ApproximateNumberOfMessagesVisible", "Average", 5 * MINUTE
+            ),
+            deleted=deployment.of_queue("NumberOfMessagesDeleted", "Sum", 5 * MINUTE),
         ),
         threshold=DRAIN_LIMIT,
         periods=3,
@@ -185,7 +187,7 @@ def _backlog_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:
             "IF(visible > 0 AND FILL(delivered, 0) + FILL(dead_lettered, 0) == 0, 1, 0)",
             "Stalled",
             STALLED_PERIOD,
-            visible=deployment.queue(
+            visible=deployment.of_queue(
                 "ApproximateNumberOfMessagesVisible", "Minimum", STALLED_PERIOD
             ),
             delivered=deployment.relay(metrics.DELIVERED, "Sum", STALLED_PERIOD),

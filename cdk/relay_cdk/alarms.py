@@ -30,16 +30,25 @@ class Alarms(Construct):
     """All alarms. Causes notify; symptoms are combined in the alarm `behind`, which notifies."""
 
     def __init__(
-        self, scope: Construct, ident: str, options: Options, key: kms.IKey | None
+        self,
+        scope: Construct,
+        ident: str,
+        options: Options,
+        metrics: DeploymentMetrics,
+        *,
+        topic: sns.ITopic | None,
+        key: kms.IKey | None,
     ) -> None:
         super().__init__(scope, ident)
-        self.topic = self._topic(options, key)
+        self.topic = topic or self._topic(key)
+        if options.mail:
+            self.topic.add_subscription(subscriptions.EmailSubscription(options.mail))
         self._notify = actions.SnsAction(self.topic)
         self._symptoms: list[cloudwatch.Alarm] = []
-        self.alarms = self._alarms(options)
+        self.alarms = self._alarms(options, metrics)
         self.behind = self._behind(options)
 
-    def _topic(self, options: Options, key: kms.IKey | None) -> sns.Topic:
+    def _topic(self, key: kms.IKey | None) -> sns.Topic:
         topic = sns.Topic(self, "Topic", enforce_ssl=True, master_key=key)
         # A policy on the topic replaces the default one, which lets the account's alarms publish.
         service = iam.ServicePrincipal(CLOUDWATCH)
@@ -52,13 +61,13 @@ class Alarms(Construct):
                 conditions=same_account_only(service),
             )
         )
-        if options.mail:
-            topic.add_subscription(subscriptions.EmailSubscription(options.mail))
         return topic
 
-    def _alarms(self, options: Options) -> Mapping[str, cloudwatch.Alarm]:
+    def _alarms(
+        self, options: Options, metrics: DeploymentMetrics
+    ) -> Mapping[str, cloudwatch.Alarm]:
         alarms: dict[str, cloudwatch.Alarm] = {}
-        for definition in alarm_definitions(DeploymentMetrics(options)):
+        for definition in alarm_definitions(metrics):
             alarm = alarms[definition.name] = self._alarm(options, definition)
             if definition.symptom:
                 self._symptoms.append(alarm)

@@ -19,7 +19,7 @@ from relay_cdk.stack import RelayStack
 def add_stack(app: cdk.App, options: Options) -> RelayStack:
     """Add the stack of one deployment to the app."""
     stack = RelayStack(app, options.name, options)
-    acknowledge(stack)
+    acknowledge(stack.relay)
     return stack
 
 

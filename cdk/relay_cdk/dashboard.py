@@ -9,16 +9,16 @@ from relay.telemetry import metrics
 from relay.telemetry.metrics import Metric
 from relay_cdk.alarms import Alarms
 from relay_cdk.deployment_metrics import DeploymentMetrics
-from relay_cdk.options import Options
 
 FULL_WIDTH = 24
 COLUMN = 8
 
 
-def dashboard(scope: Construct, options: Options, alarms: Alarms) -> cloudwatch.Dashboard:
+def dashboard(
+    scope: Construct, name: str, deployment: DeploymentMetrics, alarms: Alarms
+) -> cloudwatch.Dashboard:
     """Alarms on top, then throughput, latency, backlog, the destination, and errors."""
-    deployment = DeploymentMetrics(options)
-    board = cloudwatch.Dashboard(scope, "Dashboard", dashboard_name=options.name)
+    board = cloudwatch.Dashboard(scope, "Dashboard", dashboard_name=name)
     board.add_widgets(
         cloudwatch.AlarmStatusWidget(
             title="Alarms", alarms=[alarms.behind, *alarms.alarms.values()], width=FULL_WIDTH
@@ -59,8 +59,8 @@ def _latency(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
 def _backlog(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
     return _graph(
         "Messages waiting, in flight, dead-lettered",
-        deployment.queue("ApproximateNumberOfMessagesVisible", "Average"),
-        deployment.queue("ApproximateNumberOfMessagesNotVisible", "Average"),
+        deployment.of_queue("ApproximateNumberOfMessagesVisible", "Average"),
+        deployment.of_queue("ApproximateNumberOfMessagesNotVisible", "Average"),
         deployment.dead_letters("ApproximateNumberOfMessagesVisible", "Maximum"),
     )
 

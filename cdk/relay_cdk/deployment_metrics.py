@@ -8,23 +8,22 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 
 from relay.telemetry import metrics
 from relay.telemetry.metrics import Metric
-from relay_cdk.options import Options
 from relay_cdk.queues import whole_seconds
 
 MINUTE = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentMetrics:
-    """The metrics of one deployment."""
+    """The metrics of one deployment, by the names of its service and queues."""
 
-    options: Options
+    service: str
+    queue: str
+    dead_letter_queue: str
 
     def relay(self, metric: Metric, stat: str, period: float = MINUTE) -> cloudwatch.Metric:
         """One of the relay's metrics, with the dimensions that the relay reports."""
-        values = dict(
-            zip(metrics.DIMENSIONS, (self.options.name, self.options.queue_name), strict=True)
-        )
+        values = dict(zip(metrics.DIMENSIONS, (self.service, self.queue), strict=True))
         return cloudwatch.Metric(
             namespace=metrics.NAMESPACE,
             metric_name=metric.name,
@@ -33,13 +32,13 @@ class DeploymentMetrics:
             period=whole_seconds(period),
         )
 
-    def queue(self, name: str, stat: str, period: float = MINUTE) -> cloudwatch.Metric:
+    def of_queue(self, name: str, stat: str, period: float = MINUTE) -> cloudwatch.Metric:
         """One of SQS's metrics of the main queue."""
-        return _sqs(self.options.queue_name, name, stat, period)
+        return _sqs(self.queue, name, stat, period)
 
     def dead_letters(self, name: str, stat: str, period: float = MINUTE) -> cloudwatch.Metric:
         """One of SQS's metrics of the dead-letter queue."""
-        return _sqs(self.options.dead_letter_queue_name, name, stat, period)
+        return _sqs(self.dead_letter_queue, name, stat, period)
 
 
 def math_expression(

@@ -8,6 +8,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from relay_cdk.options import Options
+from relay_cdk.storage import KEPT
 
 CLOUDWATCH = "cloudwatch.amazonaws.com"
 
@@ -28,7 +29,7 @@ def customer_key(scope: Construct, options: Options) -> kms.IKey | None:
         description="Encrypts the relay's queues, ledger, secrets and alarms",
         enable_key_rotation=True,
         # Without its key, a retained queue cannot be decrypted.
-        removal_policy=cdk.RemovalPolicy.RETAIN,
+        removal_policy=KEPT,
     )
     # IAM policies of this account do not apply to services and other accounts: the key policy must
     # name them.

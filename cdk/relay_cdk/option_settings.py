@@ -66,6 +66,8 @@ def settings(
     options: Options,
     *,
     queue_url: str,
+    queue_name: str,
+    network: Mapping[str, str],
     variables: Mapping[str, str],
     instance_profile: str,
     service_role: str,
@@ -77,7 +79,7 @@ def settings(
         **LOGS,
         **_managed_updates(service_role),
         **_machines(options, instance_profile),
-        **_network(options),
+        **({"aws:ec2:vpc": network} if network else {}),
         "aws:elasticbeanstalk:sqsd": {"WorkerQueueURL": queue_url, **SQSD},
         "aws:elasticbeanstalk:environment": {
             # The type that can have several instances; a worker gets no load balancer with it.
@@ -86,7 +88,7 @@ def settings(
         },
         # Used by the scaling policy in the bundle.
         "aws:elasticbeanstalk:customoption": {
-            "RelayQueueName": options.queue_name,
+            "RelayQueueName": queue_name,
             "RelayService": options.name,
         },
         VARIABLES: dict(variables),
@@ -122,16 +124,4 @@ def _machines(options: Options, instance_profile: str) -> Settings:
             "InstanceTypes": options.instance_type,
             "SupportedArchitectures": options.architecture,
         },
-    }
-
-
-def _network(options: Options) -> Settings:
-    if options.vpc is None:
-        return {}
-    return {
-        "aws:ec2:vpc": {
-            "VPCId": options.vpc,
-            "Subnets": ",".join(options.subnets),
-            "AssociatePublicIpAddress": str(options.public_addresses).lower(),
-        }
     }

@@ -47,6 +47,8 @@ class Options:
         inngest_url: a self-hosted server; by default Inngest's Cloud.
         mail: an address for alarms, which has to confirm the subscription.
         settings: additional `RELAY_*` variables for the environment.
+        protect: whether CloudFormation refuses to delete the stack. Switch it on after the first
+            success: a failed first creation can be repeated only after the deletion of its stack.
         bundle: the zip to run; by default the bundle of the relay that is installed.
     """
 
@@ -67,6 +69,7 @@ class Options:
     inngest_url: str | None = None
     mail: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    protect: bool = False
     bundle: Path | None = None
 
     def __post_init__(self) -> None:

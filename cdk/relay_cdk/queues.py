@@ -10,20 +10,59 @@ from constructs import Construct
 
 from relay.settings import clocks
 from relay_cdk.encryption import principal, same_account_only
-from relay_cdk.options import Options
+from relay_cdk.existing import Existing
+from relay_cdk.options import BadOption, Options
+from relay_cdk.storage import KEPT
 
 MAX_MESSAGE_BYTES = 1_048_576
 LONG_POLL = 20.0
 
 
 class Queues(Construct):
-    """The main queue and its dead-letter queue, both retained when the stack is deleted."""
+    """The main queue and its dead-letter queue, both retained when the stack is deleted.
+
+    Attributes:
+        name: the main queue's name, as in metrics.
+        dead_name: the dead-letter queue's.
+    """
+
+    main: sqs.IQueue
+    dead: sqs.IQueue
 
     def __init__(
-        self, scope: Construct, ident: str, options: Options, key: kms.IKey | None
+        self,
+        scope: Construct,
+        ident: str,
+        options: Options,
+        key: kms.IKey | None,
+        existing: Existing,
     ) -> None:
         super().__init__(scope, ident)
-        self.dead = self._queue(
+        if existing.queue and existing.dead_letter_queue:
+            self.main, self.dead = existing.queue, existing.dead_letter_queue
+            self.name, self.dead_name = self.main.queue_name, self.dead.queue_name
+        else:
+            self.dead = self._dead_letters(options, key)
+            self.main = self._main(options, key, self.dead)
+            # Literally, not by reference, so that alarms do not depend on the queues.
+            self.name, self.dead_name = options.queue_name, options.dead_letter_queue_name
+        for index, producer in enumerate(options.producers):
+            self._allow_sending(index, producer)
+
+    def _main(self, options: Options, key: kms.IKey | None, dead: sqs.IQueue) -> sqs.Queue:
+        return self._queue(
+            "Main",
+            options.queue_name,
+            options,
+            key,
+            retention_period=whole_seconds(clocks.QUEUE_RETENTION),
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=dead, max_receive_count=clocks.MAX_RECEIVE_COUNT
+            ),
+        )
+
+    def _dead_letters(self, options: Options, key: kms.IKey | None) -> sqs.Queue:
+        return self._queue(
             "DeadLetters",
             options.dead_letter_queue_name,
             options,
@@ -35,18 +74,6 @@ class Queues(Construct):
                 source_queues=[self._by_name(options.queue_name)],
             ),
         )
-        self.main = self._queue(
-            "Main",
-            options.queue_name,
-            options,
-            key,
-            retention_period=whole_seconds(clocks.QUEUE_RETENTION),
-            dead_letter_queue=sqs.DeadLetterQueue(
-                queue=self.dead, max_receive_count=clocks.MAX_RECEIVE_COUNT
-            ),
-        )
-        for index, producer in enumerate(options.producers):
-            self._allow_sending(index, producer)
 
     def _queue(
         self,
@@ -77,7 +104,7 @@ class Queues(Construct):
             # A new data key every hour, not every five minutes, costs a twelfth in KMS requests.
             data_key_reuse=cdk.Duration.hours(1) if key else None,
             enforce_ssl=True,
-            removal_policy=cdk.RemovalPolicy.RETAIN,
+            removal_policy=KEPT,
             fifo=fifo,
             deduplication_scope=sqs.DeduplicationScope.MESSAGE_GROUP if fifo else None,
             fifo_throughput_limit=sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID if fifo else None,
@@ -89,15 +116,17 @@ class Queues(Construct):
 
     def _allow_sending(self, index: int, producer: str) -> None:
         who = principal(producer)
-        self.main.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid=f"Producer{index}",
-                principals=[who],
-                actions=["sqs:SendMessage"],
-                resources=[self.main.queue_arn],
-                conditions=same_account_only(who),
-            )
+        statement = iam.PolicyStatement(
+            sid=f"Producer{index}",
+            principals=[who],
+            actions=["sqs:SendMessage"],
+            resources=[self.main.queue_arn],
+            conditions=same_account_only(who),
         )
+        if not self.main.add_to_resource_policy(statement).statement_added:
+            raise BadOption(
+                "producers: an existing queue's policy is up to its owner; leave it out"
+            )
 
 
 def whole_seconds(value: float) -> cdk.Duration:

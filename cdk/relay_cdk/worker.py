@@ -15,6 +15,8 @@ from relay_cdk import roles
 from relay_cdk.bundle import write
 from relay_cdk.option_settings import settings
 from relay_cdk.options import BadOption, Options
+from relay_cdk.queues import Queues
+from relay_cdk.storage import KEPT
 
 
 class Worker(Construct):
@@ -26,13 +28,15 @@ class Worker(Construct):
         ident: str,
         options: Options,
         *,
-        queue_arn: str,
-        queue_url: str,
+        queues: Queues,
+        network: Mapping[str, str],
         variables: Mapping[str, str],
         relay_policy: iam.ManagedPolicy,
     ) -> None:
         super().__init__(scope, ident)
-        role = self.role = roles.instance_role(self, options.name, queue_arn, relay_policy)
+        role = self.role = roles.instance_role(
+            self, options.name, queues.main.queue_arn, relay_policy
+        )
         profile = iam.CfnInstanceProfile(self, "InstanceProfile", roles=[role.role_name])
         service_role = self.service_role = roles.service_role(self)
         self.application = self._application(options)
@@ -49,7 +53,9 @@ class Worker(Construct):
             option_settings=_listed(
                 settings(
                     options,
-                    queue_url=queue_url,
+                    queue_url=queues.main.queue_url,
+                    queue_name=queues.name,
+                    network=network,
                     variables=variables,
                     instance_profile=profile.ref,
                     service_role=service_role.role_name,
@@ -67,7 +73,7 @@ class Worker(Construct):
             description="Relay: SQS to the orchestrator",
         )
         # Deleting it would also delete its versions, and so the possibility to roll back.
-        application.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        application.apply_removal_policy(KEPT)
         return application
 
     def _version(self, options: Options, role: iam.Role) -> elasticbeanstalk.CfnApplicationVersion:
@@ -90,7 +96,7 @@ class Worker(Construct):
         )
         version.add_resource_dependency(self.application)
         # A new bundle replaces the version; the old one stays for a rollback.
-        version.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        version.apply_removal_policy(KEPT)
         return version
 
     def _bundle(self, options: Options) -> Path:

@@ -24,7 +24,7 @@ def synthesized(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
     folder = shared / "synthesized"
     with (shared / "synthesized.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "pull.json").exists():
+        if not (folder / "hosted.json").exists():
             folder.mkdir(exist_ok=True)
             command = [sys.executable, "-m", "tests.deploy.deployments", str(folder)]
             made = subprocess.run(
@@ -50,3 +50,9 @@ def customized(synthesized: Path) -> Template:
 def pull(synthesized: Path) -> Template:
     """The template without a worker environment."""
     return Template.of(synthesized / "pull.json")
+
+
+@pytest.fixture(scope="session")
+def hosted(synthesized: Path) -> Template:
+    """A relay in somebody else's stack, with a queue, key, topic and VPC that exist already."""
+    return Template.of(synthesized / "hosted.json")

@@ -5,9 +5,22 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+
 from relay_cdk import bundle
+from relay_cdk.acknowledgements import acknowledge
+from relay_cdk.app import add_stack, checked_app
+from relay_cdk.existing import Existing
 from relay_cdk.options import Options
-from relay_cdk.template import synthesize
+from relay_cdk.relay import Relay
+
+HERE = "eu-west-1:123456789012"
 
 
 def deployments(zip_file: Path) -> dict[str, Options]:
@@ -34,9 +47,42 @@ def deployments(zip_file: Path) -> dict[str, Options]:
     }
 
 
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
+def existing(scope: cdk.Stack) -> Existing:
+    """All that a relay can use."""
+    return Existing(
+        queue=sqs.Queue.from_queue_arn(scope, "Queue", f"arn:aws:sqs:{HERE}:jobs"),
+        dead_letter_queue=sqs.Queue.from_queue_arn(scope, "Dead", f"arn:aws:sqs:{HERE}:jobs-dead"),
+        key=kms.Key.from_key_arn(scope, "Key", f"arn:aws:kms:{HERE}:key/1"),
+        log_group=logs.LogGroup.from_log_group_name(scope, "Logs", "/shop/audit"),
+        event_key=secretsmanager.Secret.from_secret_complete_arn(
+            scope, "Secret", f"arn:aws:secretsmanager:{HERE}:secret:shop/key-a1b2c3"
+        ),
+        topic=sns.Topic.from_topic_arn(scope, "Topic", f"arn:aws:sns:{HERE}:pager"),
+        vpc=ec2.Vpc.from_vpc_attributes(
+            scope,
+            "Vpc",
+            vpc_id="vpc-9",
+            availability_zones=["eu-west-1a", "eu-west-1b"],
+            private_subnet_ids=["subnet-8", "subnet-9"],
+        ),
+    )
+
+
+def main(folder: Path) -> None:
+    """Write the bundle and every template into the folder."""
     zip_file = folder / "relay.zip"
     bundle.write(zip_file)
-    for name, template in synthesize(folder / "out", deployments(zip_file)).items():
-        template.rename(folder / f"{name}.json")
+    app = checked_app(folder / "out")
+    stacks = {name: add_stack(app, o) for name, o in deployments(zip_file).items()}
+    synthesizer = cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False)
+    host = cdk.Stack(app, "hosted", synthesizer=synthesizer)
+    options = Options(name="hosted", bundle=zip_file)
+    acknowledge(Relay(host, "Relay", options, existing=existing(host)))
+    app.synth()
+    files = {name: stack.template_file for name, stack in stacks.items()}
+    for name, file in {**files, "hosted": host.template_file}.items():
+        (folder / "out" / file).rename(folder / f"{name}.json")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -122,7 +122,7 @@ def test_symptoms_notify_once_and_not_while_an_outage_explains_them(default: Tem
         "slo-burn-rate",
     }
     assert all(name in rule for name in without_actions)
-    (suppressor,) = re.findall(r"Alarms\w+", json.dumps(behind["ActionsSuppressor"]))
+    (suppressor,) = re.findall(r"\w*Alarms\w+", json.dumps(behind["ActionsSuppressor"]))
     assert default.resources[suppressor]["Properties"]["AlarmName"] == "relay-circuit-open"
     assert behind["AlarmActions"]
 

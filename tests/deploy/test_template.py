@@ -17,7 +17,7 @@ def test_the_committed_template_is_current(default: Template) -> None:
 
 
 def test_cfn_lint_finds_nothing(synthesized: Path) -> None:
-    templates = [str(synthesized / f"{name}.json") for name in ("default", "customized", "pull")]
+    templates = [str(path) for path in sorted(synthesized.glob("*.json"))]
     command = [str(Path(sys.executable).with_name("cfn-lint")), "--regions", "us-east-1"]
     found = subprocess.run(
         [*command, "--", *templates], capture_output=True, text=True, check=False

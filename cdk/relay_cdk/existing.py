@@ -1,0 +1,73 @@
+"""Resources that exist already, or that other constructs create, for the relay to use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+
+from relay_cdk.options import BadOption, Options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Existing:
+    """Resources to use; the relay creates those that are None. It changes none of these.
+
+    Attributes:
+        queue: the main queue. Its retention, redrive policy and queue policy are up to its owner;
+            `relay doctor` says what does not fit.
+        dead_letter_queue: required with `queue`.
+        key: the customer key of the queues, and of everything that the relay creates.
+        ledger: a table with the partition key `key` and the TTL attribute `expires`.
+        log_group: of the audit log.
+        event_key: the secret with the orchestrator's event key.
+        signing_key: the secret with its signing key.
+        topic: notified by the alarms. Its policy must let CloudWatch publish.
+        vpc: of the instances, instead of the option `vpc`.
+        subnets: by default the VPC's private subnets.
+    """
+
+    queue: sqs.IQueue | None = None
+    dead_letter_queue: sqs.IQueue | None = None
+    key: kms.IKey | None = None
+    ledger: dynamodb.ITable | None = None
+    log_group: logs.ILogGroup | None = None
+    event_key: secretsmanager.ISecret | None = None
+    signing_key: secretsmanager.ISecret | None = None
+    topic: sns.ITopic | None = None
+    vpc: ec2.IVpc | None = None
+    subnets: Sequence[ec2.ISubnet] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises `BadOption` for a combination that is impossible."""
+        if (self.queue is None) != (self.dead_letter_queue is None):
+            raise BadOption(
+                "an existing queue needs its dead_letter_queue, and the other way round"
+            )
+        if self.queue and self.dead_letter_queue and self.queue.fifo != self.dead_letter_queue.fifo:
+            raise BadOption("queue and dead_letter_queue must be of one type, standard or FIFO")
+        if self.subnets and not self.vpc:
+            raise BadOption("subnets needs vpc")
+
+    def network(self, options: Options) -> dict[str, str]:
+        """The settings of the namespace `aws:ec2:vpc`; empty for the account's default VPC."""
+        if self.vpc:
+            chosen = self.subnets or self.vpc.select_subnets().subnets
+            vpc, subnets = self.vpc.vpc_id, [subnet.subnet_id for subnet in chosen]
+        elif options.vpc:
+            vpc, subnets = options.vpc, list(options.subnets)
+        else:
+            return {}
+        return {
+            "VPCId": vpc,
+            "Subnets": cdk.Fn.join(",", subnets),
+            "AssociatePublicIpAddress": str(options.public_addresses).lower(),
+        }

@@ -1,0 +1,31 @@
+"""The outputs of a stack: what producers, operators and a relay elsewhere need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from relay_cdk.relay import Relay
+
+
+def outputs(relay: Relay) -> dict[str, tuple[str, str]]:
+    """Value and description by name."""
+    return {name: (value, description) for name, value, description in _outputs(relay)}
+
+
+def _outputs(relay: Relay) -> Iterator[tuple[str, str, str]]:
+    yield "QueueUrl", relay.queues.main.queue_url, "where producers send"
+    yield "QueueArn", relay.queues.main.queue_arn, "the ARN, for rules and topics"
+    yield "DeadLetterQueueUrl", relay.queues.dead.queue_url, "where rejected messages go"
+    yield "LedgerTable", relay.ledger.table_name, "RELAY_LEDGER_TABLE"
+    for secret in relay.new_secrets:
+        yield f"{secret.node.id}Secret", secret.ref, f"give it a value: {secret.description}"
+    for name, policy in (
+        ("RelayPolicyArn", relay.relay_policy),
+        ("ProducerPolicyArn", relay.producer_policy),
+        ("OperatorPolicyArn", relay.operator_policy),
+    ):
+        yield name, policy.managed_policy_arn, "attach it to a role"
+    if relay.worker:
+        yield "EnvironmentName", relay.worker.environment.ref, "for `eb` and the console"
+    yield "AlarmTopic", relay.alarms.topic.topic_arn, "alarms are sent here; subscribe to it"
+    yield "DashboardName", relay.dashboard.dashboard_name, "the dashboard in CloudWatch"

@@ -1,0 +1,86 @@
+"""The construct in somebody else's stack uses what exists, and creates the rest."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_sqs as sqs
+
+from relay_cdk.existing import Existing
+from relay_cdk.options import BadOption, Options
+from relay_cdk.relay import Relay
+from tests.deploy.template import Template, listed
+
+VARIABLES = "aws:elasticbeanstalk:application:environment"
+HERE = "eu-west-1:123456789012"
+
+
+@pytest.fixture(scope="module")
+def stack() -> cdk.Stack:
+    return cdk.Stack(cdk.App(), "somebody")
+
+
+def queue(stack: cdk.Stack, name: str) -> sqs.IQueue:
+    return sqs.Queue.from_queue_arn(stack, name, f"arn:aws:sqs:{HERE}:{name}")
+
+
+def test_it_creates_nothing_of_what_exists(hosted: Template) -> None:
+    created = {resource["Type"] for resource in hosted.resources.values()}
+    assert "AWS::DynamoDB::Table" in created
+    assert created.isdisjoint(
+        {
+            "AWS::SQS::Queue",
+            "AWS::SQS::QueuePolicy",
+            "AWS::KMS::Key",
+            "AWS::Logs::LogGroup",
+            "AWS::SecretsManager::Secret",
+            "AWS::SNS::Topic",
+        }
+    )
+
+
+def test_the_worker_uses_the_existing_queue_network_and_log_group(hosted: Template) -> None:
+    options = hosted.options()
+    assert "jobs" in str(options["aws:elasticbeanstalk:sqsd", "WorkerQueueURL"])
+    assert options["aws:elasticbeanstalk:customoption", "RelayQueueName"] == "jobs"
+    assert options["aws:ec2:vpc", "VPCId"] == "vpc-9"
+    assert options["aws:ec2:vpc", "Subnets"] == "subnet-8,subnet-9"
+    assert options[VARIABLES, "AUDIT_LOG_GROUP"] == "/shop/audit"
+    assert options[VARIABLES, "RELAY_INNGEST_EVENT_KEY_SECRET"].endswith("shop/key-a1b2c3")
+
+
+def test_the_policies_name_the_existing_resources(hosted: Template) -> None:
+    def resource(sid: str) -> str:
+        return str(listed(hosted.statement(sid)["Resource"]))
+
+    assert f"arn:aws:sqs:{HERE}:jobs'" in resource("MainQueue")
+    assert f"arn:aws:sqs:{HERE}:jobs-dead'" in resource("DeadLetters")
+    assert f"arn:aws:kms:{HERE}:key/1" in resource("Key")
+    assert "shop/key-a1b2c3" in resource("OrchestratorKeys")
+    assert "log-group:/shop/audit:*" in resource("AuditLog")
+
+
+def test_the_alarms_watch_the_existing_queue_and_notify_the_existing_topic(
+    hosted: Template,
+) -> None:
+    queues = {m["dimensions"].get("QueueName") for m in hosted.metrics()} - {None}
+    assert queues == {"jobs", "jobs-dead"}
+    causes = [a for a in hosted.of_type("AWS::CloudWatch::Alarm") if "AlarmActions" in a]
+    assert {a["AlarmActions"][0] for a in causes} == {f"arn:aws:sns:{HERE}:pager"}
+
+
+def test_an_existing_queue_needs_its_dead_letter_queue(stack: cdk.Stack) -> None:
+    with pytest.raises(BadOption, match="needs its dead_letter_queue"):
+        Existing(queue=queue(stack, "alone"))
+
+
+def test_queues_of_two_types_are_refused(stack: cdk.Stack) -> None:
+    with pytest.raises(BadOption, match="one type"):
+        Existing(queue=queue(stack, "a.fifo"), dead_letter_queue=queue(stack, "b"))
+
+
+def test_producers_of_an_existing_queue_are_refused_not_ignored(stack: cdk.Stack) -> None:
+    existing = Existing(queue=queue(stack, "main"), dead_letter_queue=queue(stack, "dead"))
+    options = Options(worker="none", producers=("events.amazonaws.com",))
+    with pytest.raises(BadOption, match="policy is up to its owner"):
+        Relay(stack, "Relay", options, existing=existing)
