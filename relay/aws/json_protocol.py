@@ -23,6 +23,7 @@ import msgspec
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # ships no types
 from botocore.utils import get_environ_proxies  # type: ignore[import-untyped]  # the same
 
+from relay.aws.credentials import REJECTED
 from relay.aws.errors import AwsError, error_from_response, translate
 from relay.aws.session import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, Session, Signer
 from relay.http import HttpClient, Response
@@ -119,7 +120,7 @@ class JsonClient:
     ) -> AwsError:
         detail = answer.get("message") or answer.get("Message")
         error = error_from_response(code, str(detail or ""), status, permission, about)
-        if error.kind == "expired-credentials":
+        if error.kind in REJECTED:
             self._session.forget_credentials()
         return error
 
