@@ -77,13 +77,16 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_queue_is_called_where_its_url_says() -> None:
     """As with an endpoint in a VPC that has no private name."""
-    async with SqsServer() as server, open_session() as session:
-        async with open_queue(session, f"{server.url}{PATH}") as queue:
-            with pytest.raises(AwsError) as caught:
-                await queue.attributes()
-            async with open_move_tasks(session, queue) as tasks:
-                with pytest.raises(AwsError) as task:
-                    await tasks.latest()
+    async with (
+        SqsServer() as server,
+        open_session() as session,
+        open_queue(session, f"{server.url}{PATH}") as queue,
+    ):
+        with pytest.raises(AwsError) as caught:
+            await queue.attributes()
+        async with open_move_tasks(session, queue) as tasks:
+            with pytest.raises(AwsError) as task:
+                await tasks.latest()
     assert (caught.value.kind, task.value.kind) == ("missing", "missing"), "the server answered"
 
 
