@@ -28,9 +28,6 @@ from relay.settings.model import Settings
 from relay.sources.poller import Limits, Poller
 from relay.sources.poller.receive_gate import ReceiveHealth
 
-FLUSH = 2.0
-"""Seconds for requests to the destination that are still open after the poller has stopped."""
-
 HANDLER_SHARE = 0.8
 """Of the messages in flight. The others wait, so that a free slot can go to another tenant."""
 
@@ -80,7 +77,7 @@ async def poll(settings: Settings) -> None:
             poller.stop()
         tune_garbage_collector()
         await poller.run()
-        await core.stop(FLUSH)
+        await core.stop(0.0)
 
 
 def _show_receiving(

@@ -25,6 +25,7 @@ from relay.delivery.handler import Handler
 from relay.model.destination import Destination
 from relay.model.facts import Observe
 from relay.model.trace_context import TracedDestination
+from relay.settings.clocks import LAST_REPORT
 from relay.settings.model import Settings
 from relay.telemetry import metrics
 from relay.telemetry.cloudwatch import CloudWatchSink, EmfAgentSink, EmfLineSink, appender
@@ -232,7 +233,7 @@ async def _flushing(flusher: Flusher) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait({task})
-        await flusher.flush()
+        await flusher.flush(LAST_REPORT)
 
 
 def _redactor(settings: Settings) -> Redactor:

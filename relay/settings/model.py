@@ -175,8 +175,9 @@ class Settings(DestinationSettings):
     """After a rejected message of a FIFO group, stop the group instead of going on with its next
     message."""
     drain_deadline: Seconds = clocks.DRAIN_DEADLINE
-    """Seconds after SIGTERM for finishing the messages that are being handled. Keep it below the
-    time after which the platform kills the process."""
+    """Seconds after SIGTERM for finishing the messages that are being handled. If nothing answers,
+    the process takes up to 12 s longer to exit: the sum must stay below the time after which the
+    platform kills it, 30 s by default on Kubernetes and ECS."""
 
     service: ServiceName = "relay"
     """The name of this relay in metrics and logs."""

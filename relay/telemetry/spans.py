@@ -21,11 +21,12 @@ from relay.model.destination import BatchRefused, Destination, Limits, Unavailab
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome
 from relay.model.trace_context import common_traceparent, current_traceparent
+from relay.settings.clocks import LAST_REPORT
 from relay.telemetry.message_line import OUTCOME_WORDS
 from relay.telemetry.otlp_extra import silence_exporters
 
-TIMEOUT = 5.0
-"""Seconds."""
+TIMEOUT = LAST_REPORT
+"""Seconds for one export, including its retries. A stop may have to wait for one."""
 
 MAX_LINKS = 1_000
 """Links of a span. OpenTelemetry's default of 128 is only a little more than a usual batch."""
@@ -44,21 +45,25 @@ class Spans:
         self, service: str, on_error: Callable[[], None], *, timeout: float = TIMEOUT
     ) -> None:
         silence_exporters()
-        exporter = _CountingExporter(OTLPSpanExporter(timeout=timeout), on_error)
+        self._exporter = _CountingExporter(OTLPSpanExporter(timeout=timeout), on_error)
         self._provider = TracerProvider(
             resource=Resource.create({"service.name": service}),
             span_limits=SpanLimits(max_links=MAX_LINKS),
             shutdown_on_exit=False,
         )
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
 
     def wrap(self, destination: Destination) -> Destination:
         """The destination with a span around each of its requests."""
         return SpanDestination(destination, self._provider.get_tracer("relay"))
 
     async def aclose(self) -> None:
-        """Export what is left."""
-        await asyncio.to_thread(self._provider.shutdown)
+        """Export what is left, for `LAST_REPORT` seconds; after that, only end the open export."""
+        ending = asyncio.get_running_loop().call_later(LAST_REPORT, self._exporter.shutdown)
+        try:
+            await asyncio.to_thread(self._provider.shutdown)
+        finally:
+            ending.cancel()
 
 
 class SpanDestination:
