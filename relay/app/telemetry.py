@@ -220,7 +220,11 @@ async def _start_spans(
     loop = asyncio.get_running_loop()
     failures = metrics.TELEMETRY_FAILURES
     # Exports end in a thread, and the recorder is not thread-safe.
-    spans = create(settings.service, lambda: loop.call_soon_threadsafe(recorder.count, failures))
+    spans = create(
+        settings.service,
+        lambda: loop.call_soon_threadsafe(recorder.count, failures),
+        timeout=LAST_REPORT,
+    )
     stack.push_async_callback(spans.aclose)
     telemetry.wrap = spans.wrap
 

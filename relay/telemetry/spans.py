@@ -21,12 +21,11 @@ from relay.model.destination import BatchRefused, Destination, Limits, Unavailab
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome
 from relay.model.trace_context import common_traceparent, current_traceparent
-from relay.settings.clocks import LAST_REPORT
 from relay.telemetry.message_line import OUTCOME_WORDS
 from relay.telemetry.otlp_extra import silence_exporters
 
-TIMEOUT = LAST_REPORT
-"""Seconds for one export, including its retries. A stop may have to wait for one."""
+TIMEOUT = 5.0
+"""Seconds."""
 
 MAX_LINKS = 1_000
 """Links of a span. OpenTelemetry's default of 128 is only a little more than a usual batch."""
@@ -38,13 +37,14 @@ class Spans:
     Args:
         service: becomes the resource's `service.name`.
         on_error: called, in that thread, for each export that failed.
-        timeout: seconds for one export, including its retries.
+        timeout: seconds for one export, including its retries, and for those of a stop.
     """
 
     def __init__(
         self, service: str, on_error: Callable[[], None], *, timeout: float = TIMEOUT
     ) -> None:
         silence_exporters()
+        self._timeout = timeout
         self._exporter = _CountingExporter(OTLPSpanExporter(timeout=timeout), on_error)
         self._provider = TracerProvider(
             resource=Resource.create({"service.name": service}),
@@ -58,8 +58,8 @@ class Spans:
         return SpanDestination(destination, self._provider.get_tracer("relay"))
 
     async def aclose(self) -> None:
-        """Export what is left, for `LAST_REPORT` seconds; after that, only end the open export."""
-        ending = asyncio.get_running_loop().call_later(LAST_REPORT, self._exporter.shutdown)
+        """Export what is left until the timeout; after that, only end the open export."""
+        ending = asyncio.get_running_loop().call_later(self._timeout, self._exporter.shutdown)
         try:
             await asyncio.to_thread(self._provider.shutdown)
         finally:
