@@ -56,7 +56,9 @@ def test_an_unknown_region_is_in_the_first_partition() -> None:
     assert partition_of("xx-new-1") == "aws"
 
 
-@pytest.mark.parametrize("url", ["https://s\x00[6.com/a", "http://h:x/a", "http:///a", "https://h/"])
+@pytest.mark.parametrize(
+    "url", ["https://s\x00[6.com/a", "http://h:x/a", "http:///a", "https://h/"]
+)
 def test_a_url_that_is_none_is_an_error_with_a_sentence(url: str) -> None:
     with pytest.raises(AwsError, match="neither a queue's URL"):
         parse_reference(url)

@@ -56,7 +56,12 @@ async def ended(process: asyncio.subprocess.Process) -> int:
 
 async def start(command: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "relay", command, stdout=asyncio.subprocess.DEVNULL
+        sys.executable,
+        "-m",
+        "relay",
+        command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
     )
 
 
@@ -124,3 +129,17 @@ def send(url: str) -> None:
     client = boto3.client("sqs", endpoint_url=url, region_name="us-east-1")
     queue = client.create_queue(QueueName="main")["QueueUrl"]
     client.send_message(QueueUrl=queue, MessageBody='{"name": "order/paid"}')
+
+
+async def test_a_hangup_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that rotate logs send it."""
+    port = free_port()
+    for name, value in {**VARIABLES, "RELAY_METRICS": "none", "PORT": str(port)}.items():
+        monkeypatch.setenv(name, value)
+    process = await start("serve")
+    url = f"http://127.0.0.1:{port}/health"
+    async with httpx.AsyncClient(timeout=None, trust_env=False) as client:
+        await posted(client, url, {}, b"")
+        process.send_signal(signal.SIGHUP)
+        assert (await client.get(url)).status_code == httpx.codes.OK
+    assert await ended(process) == 0
