@@ -226,7 +226,7 @@ def _read(response: Response) -> dict[str, Any]:
 def _value(body: bytes) -> Any:
     try:
         return _decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         # SQS accepts no lone surrogates, but some emulators do, and one must not stop a queue.
         with contextlib.suppress(ValueError, RecursionError):
             return json.loads(body)

@@ -143,7 +143,7 @@ def parse_pointer(body: bytes) -> Pointer | Reject | None:
     text = _pointer_text(body)
     if text is None:
         return None
-    with suppress(msgspec.MsgspecError, IndexError, RecursionError):
+    with suppress(ValueError, IndexError, RecursionError):
         fields = msgspec.json.decode(
             msgspec.json.decode(text, type=list[msgspec.Raw])[1], type=_Fields
         )
@@ -166,7 +166,7 @@ def _pointer_text(body: bytes) -> bytes | None:
 def _notification(body: bytes) -> _Notification | None:
     try:
         found = msgspec.json.decode(body, type=_Notification)
-    except (msgspec.MsgspecError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     return found if found.type == "Notification" else None
 
