@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from importlib import import_module
@@ -34,6 +35,26 @@ def on_stop_signal(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def on_hangup(stop: Callable[[], None]) -> Iterator[None]:
+    """Survive a SIGHUP for as long as the block runs; from a terminal that closes, call `stop`.
+
+    Programs that rotate logs send it to have files opened again. Ours are opened again without it.
+    Enter it inside a running event loop.
+    """
+    attached = sys.stdin is not None and sys.stdin.isatty()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, stop if attached else _nothing)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 @contextlib.contextmanager

@@ -20,14 +20,11 @@ from relay.delivery.dead_lettering import DeadLettering, DeadLetterStore
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import decode
+from relay.settings.clocks import LAST_REQUESTS
 from relay.settings.model import Settings
 
 EXPIRY_EVERY = 30.0
 """Seconds between checks for messages that the queue is about to delete; retention is in days."""
-
-DEAD_LETTER_GRACE = 2.0
-"""Seconds for which a stop waits for a dead-letter queue that does not answer. The platform kills
-a process that takes too long to stop."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,11 +42,12 @@ class Core:
     async def stop(self, deadline: float) -> None:
         """Finish open requests within `deadline` seconds. All other messages are received again.
 
-        Open sends to the dead-letter queue get `DEAD_LETTER_GRACE` more seconds.
+        What is open then gets `LAST_REQUESTS` more: a third of it requests to the destination, the
+        rest dead letters and ledger entries. The platform kills a process that takes too long.
         """
-        await self.forwarder.stop(deadline)
-        await self.dead_letters.drain(DEAD_LETTER_GRACE)
-        await self.ledger.drain()
+        await self.forwarder.stop(deadline + LAST_REQUESTS / 3)
+        last = LAST_REQUESTS * 2 / 3
+        await asyncio.gather(self.dead_letters.drain(last), self.ledger.drain(last))
 
 
 @contextlib.asynccontextmanager

@@ -106,10 +106,10 @@ class LedgerWiring:
         if self._ledger is not None:
             self._ledger.observe(fact)
 
-    async def drain(self) -> None:
-        """Wait for the open writes; that takes seconds at most."""
+    async def drain(self, seconds: float) -> None:
+        """Wait for the open writes, for at most so many seconds."""
         if self._ledger is not None:
-            await self._ledger.drain()
+            await self._ledger.drain(seconds)
 
 
 @contextlib.asynccontextmanager

@@ -23,13 +23,10 @@ from relay.aws.session import open_session
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import QueueAttributes
 from relay.http.server import Readiness, health_routes, serving
-from relay.process import on_stop_signal, tune_garbage_collector, unless_stopped
+from relay.process import on_hangup, on_stop_signal, tune_garbage_collector, unless_stopped
 from relay.settings.model import Settings
 from relay.sources.poller import Limits, Poller
 from relay.sources.poller.receive_gate import ReceiveHealth
-
-FLUSH = 2.0
-"""Seconds for requests to the destination that are still open after the poller has stopped."""
 
 HANDLER_SHARE = 0.8
 """Of the messages in flight. The others wait, so that a free slot can go to another tenant."""
@@ -53,6 +50,7 @@ async def poll(settings: Settings) -> None:
 
     async with AsyncExitStack() as stack:
         stack.enter_context(on_stop_signal(stop))
+        stack.enter_context(on_hangup(stop))
         telemetry = await stack.enter_async_context(start_telemetry(settings))
         endpoints = await stack.enter_async_context(health_endpoints(settings, telemetry))
         receive_health = ReceiveHealth(observe=telemetry.observe)
@@ -80,7 +78,7 @@ async def poll(settings: Settings) -> None:
             poller.stop()
         tune_garbage_collector()
         await poller.run()
-        await core.stop(FLUSH)
+        await core.stop(0.0)
 
 
 def _show_receiving(

@@ -16,7 +16,7 @@ from relay.app.telemetry import Telemetry, start_telemetry
 from relay.http.server import serving
 from relay.model.message import Message
 from relay.model.outcome import Outcome
-from relay.process import on_stop_signal, tune_garbage_collector
+from relay.process import on_hangup, on_stop_signal, tune_garbage_collector
 from relay.settings.loading import Loaded
 from relay.settings.model import Settings
 from relay.sources.sqsd import PushApp
@@ -35,7 +35,7 @@ async def serve(loaded: Loaded) -> None:
         OSError: the address cannot be bound.
     """
     stop, problems = asyncio.Event(), loaded.problems
-    with on_stop_signal(stop.set):
+    with on_stop_signal(stop.set), on_hangup(stop.set):
         async with start_telemetry(loaded.settings) as telemetry:
             if problems:
                 await _serve_halted(loaded.settings, problems, telemetry, stop)

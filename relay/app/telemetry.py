@@ -25,6 +25,7 @@ from relay.delivery.handler import Handler
 from relay.model.destination import Destination
 from relay.model.facts import Observe
 from relay.model.trace_context import TracedDestination
+from relay.settings.clocks import LAST_REPORT
 from relay.settings.model import Settings
 from relay.telemetry import metrics
 from relay.telemetry.cloudwatch import CloudWatchSink, EmfAgentSink, EmfLineSink, appender
@@ -219,7 +220,11 @@ async def _start_spans(
     loop = asyncio.get_running_loop()
     failures = metrics.TELEMETRY_FAILURES
     # Exports end in a thread, and the recorder is not thread-safe.
-    spans = create(settings.service, lambda: loop.call_soon_threadsafe(recorder.count, failures))
+    spans = create(
+        settings.service,
+        lambda: loop.call_soon_threadsafe(recorder.count, failures),
+        timeout=LAST_REPORT,
+    )
     stack.push_async_callback(spans.aclose)
     telemetry.wrap = spans.wrap
 
@@ -232,7 +237,7 @@ async def _flushing(flusher: Flusher) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait({task})
-        await flusher.flush()
+        await flusher.flush(LAST_REPORT)
 
 
 def _redactor(settings: Settings) -> Redactor:

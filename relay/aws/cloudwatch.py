@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from relay.aws.errors import translate
+from relay.aws.errors import NO_CREDENTIALS, AwsError, translate
 from relay.aws.session import Session
 
 PERMISSION = "cloudwatch:PutMetricData"
@@ -39,9 +39,12 @@ async def has_credentials(session: Session) -> bool:
         AwsError: the search failed.
     """
     try:
-        return await session.aio.get_credentials() is not None
-    except Exception as error:
-        raise translate(error, "the search for credentials", "this machine") from error
+        await session.credentials()
+    except AwsError as error:
+        if error.code == NO_CREDENTIALS:
+            return False
+        raise
+    return True
 
 
 async def oldest_message_ages(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Literal, TypeAlias
 
 import aiohttp
@@ -15,10 +16,14 @@ Kind: TypeAlias = Literal[
     "missing",
     "kms",
     "misconfigured",
+    "credentials",
     "expired-credentials",
     "connection",
     "other",
 ]
+
+NO_CREDENTIALS = "NoCredentialsError"
+"""The code of the error if no credentials are found anywhere."""
 
 _KINDS: dict[str, Kind] = {
     "RequestThrottled": "throttled",
@@ -36,18 +41,18 @@ _KINDS: dict[str, Kind] = {
     "KMS.ThrottlingException": "throttled",
     "AccessDenied": "denied",
     "AccessDeniedException": "denied",
-    "AuthFailure": "denied",
+    "AuthFailure": "credentials",
     "AuthorizationError": "denied",
     "UnauthorizedOperation": "denied",
     "OptInRequired": "denied",
-    "InvalidSecurity": "denied",
-    "InvalidClientTokenId": "denied",
-    "InvalidAccessKeyId": "denied",
-    "UnrecognizedClientException": "denied",
-    "SignatureDoesNotMatch": "denied",
-    "InvalidSignatureException": "denied",
+    "InvalidSecurity": "credentials",
+    "InvalidClientTokenId": "credentials",
+    "InvalidAccessKeyId": "credentials",
+    "UnrecognizedClientException": "credentials",
+    "SignatureDoesNotMatch": "credentials",
+    "InvalidSignatureException": "credentials",
     "IncompleteSignature": "denied",
-    "MissingAuthenticationToken": "denied",
+    "MissingAuthenticationToken": "credentials",
     "QueueDoesNotExist": "missing",
     "NonExistentQueue": "missing",
     "QueueDeletedRecently": "missing",
@@ -56,6 +61,8 @@ _KINDS: dict[str, Kind] = {
     "NoSuchKey": "missing",
     "ResourceNotFoundException": "missing",
     "ParameterNotFound": "missing",
+    "InvalidToken": "expired-credentials",
+    "InvalidIdentityToken": "credentials",
     "ExpiredToken": "expired-credentials",
     "ExpiredTokenException": "expired-credentials",
     "RequestExpired": "expired-credentials",
@@ -75,6 +82,8 @@ _FIXES: dict[Kind, str] = {
     "kms": "{what} failed because of the KMS key: grant kms:Decrypt and kms:GenerateDataKey, and "
     "check that the key is enabled",
     "misconfigured": "{what} failed because of the AWS configuration of this machine",
+    "credentials": "{what} is refused because AWS does not accept the credentials of this machine: "
+    "check the access key, or the role that it assumes",
     "expired-credentials": "{what} failed because the AWS credentials have expired",
     "connection": "{what} got no valid answer from AWS",
     "other": "{what} failed",
@@ -114,7 +123,8 @@ class AwsError(Exception):
         code: the service's error code, or the exception's name if no service answered.
         kind: the kind of failure, which decides what to do. `connection` means that there was no
             answer (the request may have been carried out) or that the service itself failed.
-        variable: the environment variable to check if this machine is misconfigured.
+        variable: the environment variable to check if this machine is misconfigured, or what else
+            its credentials come from.
     """
 
     def __init__(
@@ -146,7 +156,14 @@ def error_from_response(code: str, detail: str, status: int, action: str, subjec
     advice = _FIXES[kind].format(what=what, permission=action)
     if code == "RequestTimeTooSkewed" or detail.startswith(_CLOCK_SKEW):
         kind, advice = "misconfigured", f"{what} is refused because this machine's clock is wrong"
-    return AwsError(code, kind, f"{advice} ({code}: {detail or 'no details'})")
+    variable = credentials_variable() if kind == "credentials" else None
+    return AwsError(code, kind, f"{advice} ({code}: {detail or 'no details'})", variable=variable)
+
+
+def credentials_variable() -> str:
+    """What to check for credentials that do not work: the variable that they come from, if any."""
+    names = ("AWS_ACCESS_KEY_ID", "AWS_ROLE_ARN", "AWS_PROFILE")
+    return next((name for name in names if os.environ.get(name)), "the role of this machine")
 
 
 def misconfigured(error: Exception, variable: str) -> AwsError:
@@ -184,12 +201,13 @@ def translate(error: Exception, action: str, subject: str) -> AwsError:
         return error_from_response(code, str(details.get("Message", "")), status, action, subject)
     name = type(error).__name__
     if isinstance(error, _NO_CREDENTIALS):
-        return AwsError(name, "denied", f"no usable AWS credentials were found: {error}")
+        sentence = f"no usable AWS credentials were found: {error}"
+        return AwsError(name, "credentials", sentence, variable=credentials_variable())
     if type(error) in _VARIABLES:
         return misconfigured(error, _VARIABLES[type(error)])
     if isinstance(error, _NOT_RENEWED):
-        kind: Kind = "expired-credentials"
-    else:
-        kind = "connection" if isinstance(error, _NO_ANSWER) else "other"
+        sentence = f"the AWS credentials could not be retrieved ({name}: {error})"
+        return AwsError(name, "expired-credentials", sentence)
+    kind: Kind = "connection" if isinstance(error, _NO_ANSWER) else "other"
     advice = _FIXES[kind].format(what=f"{action} on {subject}", permission=action)
     return AwsError(name, kind, f"{advice} ({name}: {error})")

@@ -23,6 +23,7 @@ import msgspec
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # ships no types
 from botocore.utils import get_environ_proxies  # type: ignore[import-untyped]  # the same
 
+from relay.aws.credentials import REJECTED
 from relay.aws.errors import AwsError, error_from_response, translate
 from relay.aws.session import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, Session, Signer
 from relay.http import HttpClient, Response
@@ -119,7 +120,7 @@ class JsonClient:
     ) -> AwsError:
         detail = answer.get("message") or answer.get("Message")
         error = error_from_response(code, str(detail or ""), status, permission, about)
-        if error.kind == "expired-credentials":
+        if error.kind in REJECTED:
             self._session.forget_credentials()
         return error
 
@@ -225,7 +226,7 @@ def _read(response: Response) -> dict[str, Any]:
 def _value(body: bytes) -> Any:
     try:
         return _decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         # SQS accepts no lone surrogates, but some emulators do, and one must not stop a queue.
         with contextlib.suppress(ValueError, RecursionError):
             return json.loads(body)

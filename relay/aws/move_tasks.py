@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.aws.errors import translate
+from relay.aws.references import endpoint_of
 from relay.aws.session import Session
 from relay.aws.sqs import Queue
 
@@ -71,7 +72,7 @@ class MoveTasks:
 async def open_move_tasks(session: Session, queue: Queue) -> AsyncIterator[MoveTasks]:
     """The move tasks of the queue, usable while the session is open."""
     region = queue.arn.split(":")[3]
-    yield MoveTasks(await session.client("sqs", region), queue)
+    yield MoveTasks(await session.client("sqs", region, endpoint_of(queue.url)), queue)
 
 
 def _read(raw: Mapping[str, Any]) -> MoveTask:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from relay.aws.errors import AwsError
+from relay.aws.regions import partition_of, region_in
 
 _ARN_PARTS = 6
+_OLDEST_HOST = "queue.amazonaws.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +30,9 @@ def parse_reference(reference: str) -> QueueLocation:
         AwsError: the reference is none of them.
     """
     if reference.startswith(("http://", "https://")):
-        parts = urlsplit(reference)
-        name = parts.path.rstrip("/").rpartition("/")[2]
-        if name:
-            return QueueLocation(name=name, url=reference, region=_region_of(parts.hostname or ""))
+        found = _parse_url(reference)
+        if found is not None:
+            return found
     elif reference.startswith("arn:"):
         fields = reference.split(":")
         if len(fields) == _ARN_PARTS and fields[2] == "sqs" and fields[5]:
@@ -43,21 +44,33 @@ def parse_reference(reference: str) -> QueueLocation:
     )
 
 
+def _parse_url(url: str) -> QueueLocation | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for a port that is none
+    except ValueError:
+        return None
+    name = parts.path.rstrip("/").rpartition("/")[2]
+    if not name or not parts.hostname:
+        return None
+    return QueueLocation(name=name, url=url, region=_region_of(parts.hostname))
+
+
 def arn_of(url: str, region: str) -> str:
     """The ARN of a queue by its URL, whose path consists of account and name."""
     account, _, name = urlsplit(url).path.rstrip("/").rpartition("/")
-    if region.startswith("cn-"):
-        partition = "aws-cn"
-    else:
-        partition = "aws-us-gov" if region.startswith("us-gov-") else "aws"
-    return f"arn:{partition}:sqs:{region}:{account.rpartition('/')[2]}:{name}"
+    return f"arn:{partition_of(region)}:sqs:{region}:{account.rpartition('/')[2]}:{name}"
+
+
+def endpoint_of(url: str) -> str:
+    """Where the calls for a queue with this URL go: its scheme, host and port.
+
+    So a queue is called through the endpoint that its URL names, such as one in a VPC.
+    """
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _region_of(host: str) -> str | None:
-    """The region in a host name of AWS: `sqs.eu-west-1.amazonaws.com`, or its legacy form."""
-    labels = host.split(".")
-    if "amazonaws" not in labels:
-        return None
-    if labels[0] in ("sqs", "sqs-fips"):
-        return labels[1]
-    return labels[0] if labels[1] == "queue" else None
+    """The region in a host name of AWS. The oldest one has none and is in us-east-1."""
+    return "us-east-1" if host == _OLDEST_HOST else region_in(host)

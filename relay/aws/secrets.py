@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from relay.aws.credentials import check_variables
 from relay.aws.errors import AwsError, error_from_response, translate
 
 PARAMETER = "ssm:"
+_PARAMETER_ARN = re.compile("arn:aws[a-z-]*:ssm:", re.ASCII)
 CONNECT_TIMEOUT = 3.0
 READ_TIMEOUT = 5.0
 
@@ -39,9 +42,7 @@ class SecretLocation:
 def parse_secret(reference: str) -> SecretLocation:
     """Parse `NAME`, `ARN` or `ssm:NAME`, each with or without `#field`. None contains a `#`."""
     bare, _, field = reference.partition("#")
-    parameter = bare.startswith(
-        (PARAMETER, "arn:aws:ssm:", "arn:aws-cn:ssm:", "arn:aws-us-gov:ssm:")
-    )
+    parameter = bare.startswith(PARAMETER) or _PARAMETER_ARN.match(bare) is not None
     return SecretLocation(bare.removeprefix(PARAMETER), field or None, parameter)
 
 
@@ -122,6 +123,7 @@ def _get(location: SecretLocation) -> str:
     from aws_lambda_powertools.utilities import parameters  # noqa: PLC0415 - loads slowly
     from botocore.config import Config  # type: ignore[import-untyped] # noqa: PLC0415 - the same
 
+    check_variables()
     session = boto3.session.Session(region_name=location.region or os.environ.get("AWS_REGION"))
     config = Config(
         connect_timeout=CONNECT_TIMEOUT,
@@ -153,16 +155,20 @@ def _key(text: str, location: SecretLocation) -> str:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        if location.field is None and text.strip():
-            return text.strip()
-        raise _invalid(f"{location.name} is {'empty' if not text.strip() else 'not a JSON object'}")
-    if location.field is None:
+        # Some tools store a text as JSON, in quotes.
+        bare = (content if isinstance(content, str) else text).strip()
+        if location.field is None and bare:
+            return bare
+        raise _invalid(f"{location.name} is {'not a JSON object' if bare else 'empty'}")
+    field = location.field or (next(iter(content)) if len(content) == 1 else None)
+    if field is None:
         raise _invalid(
-            f"{location.name} is a JSON object: name its field, as in {location.name}#field"
+            f"{location.name} is a JSON object with {len(content)} fields: name one, as in"
+            f" {location.name}#field"
         )
-    value = content.get(location.field)
+    value = content.get(field)
     if not isinstance(value, str) or not value.strip():
-        raise _invalid(f"{location.name} has no text in its field {location.field}")
+        raise _invalid(f"{location.name} has no text in its field {field}")
     return value.strip()
 
 

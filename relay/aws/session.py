@@ -10,15 +10,16 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # ships no types
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # ships no types
-from botocore.exceptions import BotoCoreError, NoCredentialsError  # type: ignore[import-untyped]  # ships no types
+from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  # ships no types
 from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  # ships no types
 
-from relay.aws.errors import AwsError, misconfigured, translate
+from relay.aws.credentials import Credentials, CredentialSource
+from relay.aws.errors import misconfigured, translate
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 
@@ -28,14 +29,6 @@ READ_TIMEOUT = 30.0
 """Seconds; longer than the longest long poll of 20 s."""
 
 CONNECTIONS = 50
-
-
-class Credentials(Protocol):
-    """Credentials for signing: an immutable snapshot."""
-
-    access_key: str
-    secret_key: str
-    token: str | None
 
 
 class Signer:
@@ -100,12 +93,19 @@ class Session:
     `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`.
     """
 
-    def __init__(self, session: AioSession, stack: AsyncExitStack, region: str | None) -> None:
+    def __init__(
+        self,
+        session: AioSession,
+        stack: AsyncExitStack,
+        region: str | None,
+        profile: str | None = None,
+    ) -> None:
         self.aio = session
         self._stack = stack
         self._region = region
-        self._credentials: Any = None
-        self._clients: dict[tuple[str, str | None], Any] = {}
+        self._clients: dict[tuple[str, str | None, str | None], Any] = {}
+        self._credentials = CredentialSource(profile, lambda: self.region)
+        self._credentials.shared_with(session)
 
     @property
     def region(self) -> str | None:
@@ -136,36 +136,23 @@ class Session:
         Raises:
             AwsError: there are none, or they could not be retrieved.
         """
-        try:
-            return await self._frozen()
-        except RuntimeError as error:
-            # botocore raises it if the credentials are still expired after a refresh.
-            self._credentials = None
-            sentence = f"the AWS credentials have expired ({error})"
-            raise AwsError("Expired", "expired-credentials", sentence) from error
-        except Exception as error:  # a credential process can fail in any way
-            raise translate(error, "the search for credentials", "this machine") from error
-
-    async def _frozen(self) -> Credentials:
-        if self._credentials is None:
-            found = await AioSession(profile=self.aio.profile).get_credentials()
-            if found is None:
-                raise NoCredentialsError
-            self._credentials = found
-        frozen: Credentials = await self._credentials.get_frozen_credentials()
-        return frozen
+        return await self._credentials.current()
 
     def forget_credentials(self) -> None:
         """Search for credentials again at the next call: files and roles may have new ones."""
-        self._credentials = None
+        self._credentials.forget()
 
-    async def client(self, service: str, region: str | None = None) -> Any:
+    async def client(
+        self, service: str, region: str | None = None, endpoint: str | None = None
+    ) -> Any:
         """The aiobotocore client of this service, the same one at each call.
+
+        An endpoint in the environment or the profile wins over `endpoint`.
 
         Raises:
             AwsError: no region is known, or the profile, endpoint or certificates are unusable.
         """
-        key = (service, region or self.region)
+        key = (service, region or self.region, endpoint)
         if key not in self._clients:
             if self.verify is not True:
                 self.tls_context()  # the client would fail at each request without naming the cause
@@ -178,8 +165,14 @@ class Session:
             )
             try:
                 async with AsyncExitStack() as trying:
-                    opening = self.aio.create_client(service, region_name=key[1], config=config)
-                    client = await trying.enter_async_context(opening)
+                    client = await trying.enter_async_context(
+                        self.aio.create_client(
+                            service,
+                            region_name=key[1],
+                            endpoint_url=endpoint if await self._follows(service) else None,
+                            config=config,
+                        )
+                    )
                     _check_endpoint(client.meta.endpoint_url)
                     self._stack.push_async_exit(trying.pop_all())
             except BotoCoreError as error:
@@ -188,6 +181,15 @@ class Session:
                 raise misconfigured(error, await self._endpoint_variable(service)) from error
             self._clients[key] = client
         return self._clients[key]
+
+    async def _follows(self, service: str) -> bool:
+        """Whether neither the environment nor the profile configures an endpoint."""
+        if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+            return True
+        variables = ("AWS_ENDPOINT_URL", await self._endpoint_variable(service))
+        return not any(map(os.environ.get, variables)) and not any(
+            self.aio.get_scoped_config().get(key) for key in ("endpoint_url", "services")
+        )
 
     async def _endpoint_variable(self, service: str) -> str:
         """The endpoint's variable, which contains the service's id and not the client's name."""
@@ -211,7 +213,7 @@ async def open_session(
             session.get_scoped_config()
         except BotoCoreError as error:
             raise translate(error, "opening a session", "this machine") from error
-        yield Session(session, stack, region)
+        yield Session(session, stack, region, profile)
 
 
 class SharedSession:

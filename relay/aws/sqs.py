@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from relay.aws.errors import AwsError, invalid_response, translate
 from relay.aws.json_protocol import JsonClient, open_json_client
-from relay.aws.references import QueueLocation, arn_of, parse_reference
+from relay.aws.references import QueueLocation, arn_of, endpoint_of, parse_reference
 from relay.aws.session import Session
 from relay.aws.sqs_values import (
     BATCH_ENTRIES,
@@ -157,14 +157,15 @@ class Queue:
 async def open_queue(session: Session, reference: str) -> AsyncIterator[Queue]:
     """The queue with this URL, ARN or name, for the duration of the block.
 
-    A URL is used without a call; a name is looked up in the session's region and account. A queue
-    in another region is called in its region.
+    A URL is used without a call, and decides the region and the endpoint of its calls; an endpoint
+    in the environment or the profile wins. A name is looked up in the session's region and account.
 
     Raises:
         AwsError: the queue does not exist or may not be looked up.
     """
     location = parse_reference(reference)
-    boto = await session.client("sqs", location.region)
+    endpoint = endpoint_of(location.url) if location.url else None
+    boto = await session.client("sqs", location.region, endpoint)
     url = location.url or await _look_up(boto, location)
     region = location.region or boto.meta.region_name
     async with open_json_client(session, boto.meta.endpoint_url, region) as client:

@@ -7,8 +7,9 @@ must still find it.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -35,7 +36,10 @@ BUCKET_NOT_ALLOWED = "payload_bucket_not_allowed"
 Fetch = Callable[[str, str, int], Awaitable[bytes]]
 """Reads bucket and key up to so many bytes. Raises `NotFetched`."""
 
-_STARTS = tuple(f'["{name}"'.encode() for name in POINTER_CLASSES)
+_MARK = b"S3Pointer"
+"""In the names of both classes: what does not contain it is no pointer."""
+
+_LIST = re.compile(rb"\s*\[\s*\"(?:" + "|".join(map(re.escape, POINTER_CLASSES)).encode() + rb')"')
 
 
 class NotFetched(Exception):
@@ -86,7 +90,7 @@ class Payloads:
 
     def may_be_pointer(self, message: Message) -> bool:
         """Whether the message may be a pointer. Other messages need no `opened`."""
-        return message.body.lstrip().startswith(_STARTS)
+        return _MARK in message.body
 
     @asynccontextmanager
     async def opened(self, message: Message) -> AsyncIterator[Message | Reject | Retry]:
@@ -111,22 +115,74 @@ class Payloads:
 
     async def _read(self, message: Message, pointer: Pointer) -> Message | Reject | Retry:
         try:
-            body = await self._fetch(pointer.bucket, pointer.key, self._limit)
+            payload = await self._fetch(pointer.bucket, pointer.key, self._limit)
         except NotFetched as error:
             return Retry(error.reason) if error.code is None else Reject(error.code, error.reason)
-        return replace(message, body=body)
+        return replace(message, body=_with_payload(message.body, payload))
+
+
+class _Notification(msgspec.Struct):
+    """What SNS puts around a message, unless raw delivery is enabled."""
+
+    type: str = msgspec.field(name="Type", default="")
+    message: str = msgspec.field(name="Message", default="")
+
+
+class _Fields(msgspec.Struct):
+    """The second element of a pointer. Other members are ignored."""
+
+    bucket: str = msgspec.field(name="s3BucketName", default="")
+    key: str = msgspec.field(name="s3Key", default="")
 
 
 def parse_pointer(body: bytes) -> Pointer | Reject | None:
-    """The pointer; None if the body is not a pointer, `Reject` if it is a broken one."""
-    text = body.lstrip()
-    if not text.startswith(_STARTS):
+    """The pointer in the body, or in the SNS notification that it is.
+
+    None if there is no pointer, `Reject` if it is a broken one.
+    """
+    text = _pointer_text(body)
+    if text is None:
         return None
-    try:
-        _, fields = msgspec.json.decode(text, type=tuple[str, dict[str, str]])
-        pointer = Pointer(fields["s3BucketName"], fields["s3Key"])
-    except (msgspec.DecodeError, KeyError):
-        pointer = Pointer("", "")
-    if pointer.bucket and pointer.key:
-        return pointer
+    with suppress(ValueError, IndexError, RecursionError):
+        fields = msgspec.json.decode(
+            msgspec.json.decode(text, type=list[msgspec.Raw])[1], type=_Fields
+        )
+        if fields.bucket and fields.key:
+            return Pointer(fields.bucket, fields.key)
     return Reject("bad_payload_pointer", "the pointer to the payload names no bucket or no key")
+
+
+def _pointer_text(body: bytes) -> bytes | None:
+    """The JSON of the pointer, whatever is around it; None if there is none."""
+    if _MARK not in body:
+        return None
+    if _LIST.match(body):
+        return body
+    found = _notification(body)
+    text = found.message.encode("utf-8", "surrogatepass") if found else b""
+    return text if _LIST.match(text) else None
+
+
+def _notification(body: bytes) -> _Notification | None:
+    try:
+        found = msgspec.json.decode(body, type=_Notification)
+    except (ValueError, RecursionError):
+        return None
+    return found if found.type == "Notification" else None
+
+
+def _with_payload(body: bytes, payload: bytes) -> bytes:
+    """The payload in place of the pointer to it.
+
+    A notification stays around it, because an event's id may come from there. A payload that is no
+    text does not fit into one, and is refused as it is when it is decoded.
+    """
+    if _notification(body) is None:
+        return payload
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        return payload
+    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    fields["Message"] = msgspec.Raw(msgspec.json.encode(text))
+    return msgspec.json.encode(fields)

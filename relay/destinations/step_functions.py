@@ -54,7 +54,7 @@ _MISSING_CODES = (
 )
 _LIMIT_CODES = ("ExecutionLimitExceeded",)
 _BAD_INPUT_CODES = ("InvalidExecutionInput",)
-_HALTING_KINDS = ("denied", "missing", "kms", "misconfigured")
+_HALTING_KINDS = ("credentials", "denied", "missing", "kms", "misconfigured")
 
 
 def traits(*, express: bool) -> Traits:

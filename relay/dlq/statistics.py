@@ -62,7 +62,7 @@ def shape(body: bytes, encoding: str | None = None) -> str:
         return "empty"
     try:
         return _cut(_shape_of(msgspec.json.decode(body), _SHAPE_DEPTH))
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return _not_json(body)
 
 

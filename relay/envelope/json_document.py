@@ -85,7 +85,7 @@ def _parse_fast(text: bytes) -> dict[str, Any] | None:
         return None
     try:
         value = _decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     # Decoding and encoding again loses a colon only for a duplicate key. Colons in strings are
     # kept, and none can be hidden in an escape, which would start with \u003.

@@ -78,6 +78,7 @@ def _rest_of_lines(first: Document, lines: Iterator[Document]) -> Iterator[Docum
 
 def _elements(text: bytes) -> Iterator[Document]:
     body = text.strip(b" \t\r\n")
+    _check_encoding(body)
     if not _is_json(body):
         raise UnreadableInput(
             f"the input is neither JSON nor JSON lines ({_json_error(body)}): fix it, or send each"
@@ -90,10 +91,20 @@ def _elements(text: bytes) -> Iterator[Document]:
         yield Document(f"element {index}", bytes(element))
 
 
+def _check_encoding(body: bytes) -> None:
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise UnreadableInput(
+            f"the input is not UTF-8 text, which SQS requires (byte {error.start}): convert it, for"
+            " example with `iconv -f latin1 -t utf-8`"
+        ) from error
+
+
 def _array_elements(body: bytes) -> list[msgspec.Raw]:
     try:
         return msgspec.json.decode(body, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UnreadableInput(
             f"the array cannot be split ({error}): put each element on its own line, or send the"
             " whole file as one message with --whole"
@@ -119,7 +130,7 @@ def _is_json(text: bytes) -> bool:
 def _json_error(text: bytes) -> str | None:
     try:
         msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         return str(error)
     return None
 
@@ -180,7 +191,7 @@ class MessageTemplate:
             return uuid.uuid4().hex if self.fifo else None
         try:
             content = msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidDocument("it is not JSON, so it has no deduplication id") from error
         dedup_id = search(self.dedup_path, content)
         if dedup_id is None:

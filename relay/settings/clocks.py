@@ -50,8 +50,17 @@ STUCK_AFTER = 180.0
 """Seconds without success after which a relay counts as stuck: twice the longest single attempt, so
 that what is slow for once does not count."""
 
-DRAIN_DEADLINE = 25.0
-"""Below the 30 s after which container platforms kill a container that was asked to stop."""
+KILLED_AFTER = 30.0
+"""Seconds after SIGTERM after which Kubernetes and ECS kill a process, by default."""
+
+LAST_RELEASES = 1.5
+LAST_REQUESTS = 3.0
+LAST_REPORT = 2.0
+"""Seconds that a stop takes after the drain deadline while nothing answers: twice for releases (of
+messages being handled, then of the rest), once for open requests and writes, and three times
+for reports (an export of traces under way, the last export, and the last metrics)."""
+
+DRAIN_DEADLINE = KILLED_AFTER - 1 - 2 * LAST_RELEASES - LAST_REQUESTS - 3 * LAST_REPORT
 
 SHORTEST_HOLD = 120.0
 """With a shorter hold an expiring message could not be dead-lettered in time: it gets a minute for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,6 +19,11 @@ from relay.settings.model import Settings
 from relay.settings.reference import expected, names, variable
 
 PREFIX = "RELAY_"
+_LINK = re.compile(
+    r"RELAY(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_\d+_[A-Z]+(_(PROTO|PORT|ADDR))?)",
+    re.ASCII,
+)
+_KNOWN = {variable(name) for name in Settings.model_fields}
 _FIELDS = {str(f.validation_alias): name for name, f in Settings.model_fields.items()}
 Source: TypeAlias = Literal["default", "environment", "file", "default, the given value is invalid"]
 INVALID: Source = "default, the given value is invalid"
@@ -102,7 +108,12 @@ def _layer(
     sources: dict[str, Source] = {}
     for source, variables in layers.items():
         reader = EnvSettingsSource(Settings)
-        reader.env_vars = {name.lower(): text for name, text in variables.items() if text}
+        # The library would also read a field's name with the prefix where its variable has another.
+        reader.env_vars = {
+            name.lower(): text
+            for name, text in variables.items()
+            if text and name.upper() in _KNOWN
+        }
         found = {_FIELDS.get(name, name): value for name, value in reader().items()}
         values |= found
         sources |= dict.fromkeys(found, source)
@@ -134,9 +145,19 @@ def _explained(error: ValidationError) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _unknown(variables: Mapping[str, str]) -> Iterator[str]:
-    known = {variable(name) for name in Settings.model_fields}
     for name in sorted(variables):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            near = get_close_matches(name.upper(), known, n=1)
+        upper = name.upper()
+        if upper in _KNOWN or not upper.startswith(PREFIX):
+            continue
+        if not _is_service_link(upper, variables[name]):
+            near = get_close_matches(upper, _KNOWN, n=1)
             advice = f"did you mean {near[0]}?" if near else "remove it, or see `relay config`"
             yield f"{name} is not a setting of the relay and was ignored: {advice}"
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    """Whether Kubernetes set the variable, as it does for a Service whose name starts with `relay`.
+
+    Source: the Kubernetes documentation, "Accessing the Service", environment variables.
+    """
+    return bool(_LINK.fullmatch(name)) or (name.endswith("_PORT") and "://" in value)

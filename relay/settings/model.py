@@ -16,17 +16,20 @@ from relay.settings.clocks import Conflict
 from relay.settings.destination_value_types import Destination
 from relay.settings.destinations import DestinationSettings
 from relay.settings.value_types import (
+    BucketNames,
     Count,
     EmfTarget,
     HeaderText,
     Key,
     LocalPaths,
+    LogGroup,
     Messages,
     PathExpression,
     PortNumber,
     QueueReference,
     Seconds,
     SecretReference,
+    ServiceName,
     Size,
     TableName,
     UpTo100,
@@ -34,7 +37,6 @@ from relay.settings.value_types import (
     UpTo5000,
     Wait,
     WebAddress,
-    Words,
 )
 from relay.telemetry.metrics import SLO_SECONDS
 
@@ -124,7 +126,7 @@ class Settings(DestinationSettings):
     """The most events in one message. A message with more is rejected."""
     max_event_bytes: Size = 3_145_728
     """The most bytes in one event. A larger one is rejected. Your Inngest plan may allow less."""
-    payload_buckets: Words = ()
+    payload_buckets: BucketNames = ()
     """The S3 buckets that large payloads may be fetched from. None if not set."""
     task_paths: LocalPaths = ()
     """The paths besides `/` that periodic tasks of cron.yaml may be posted to."""
@@ -173,10 +175,11 @@ class Settings(DestinationSettings):
     """After a rejected message of a FIFO group, stop the group instead of going on with its next
     message."""
     drain_deadline: Seconds = clocks.DRAIN_DEADLINE
-    """Seconds after SIGTERM for finishing the messages that are being handled. Keep it below the
-    time after which the platform kills the process."""
+    """Seconds after SIGTERM for finishing the messages that are being handled. If nothing answers,
+    the process takes up to 12 s longer to exit: the sum must stay below the time after which the
+    platform kills it, 30 s by default on Kubernetes and ECS."""
 
-    service: str = "relay"
+    service: ServiceName = "relay"
     """The name of this relay in metrics and logs."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The minimum level of log lines."""
@@ -195,7 +198,7 @@ class Settings(DestinationSettings):
     emf_target: EmfTarget = "stdout"
     """Where `emf` writes its lines: `stdout`, the path of a file, or `tcp://host:port` for the
     CloudWatch agent, which listens on 25888."""
-    emf_log_group: str = "/relay/metrics"
+    emf_log_group: LogGroup = "/relay/metrics"
     """The log group that `emf` names to the CloudWatch agent."""
     slo: Seconds = SLO_SECONDS
     """An event counts as delivered in time if that happens within this many seconds after its

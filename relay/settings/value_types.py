@@ -119,13 +119,14 @@ QueueReference = Annotated[
     str,
     Field(
         # Neither a user nor a query: AWS uses none, and a secret in them would be shown.
-        pattern=r"^(https?://[^/\s@?#]+/([^\s@?#]+/)?[\w.-]+/?|arn:[\w-]+:sqs:[\w-]*:\d*:[\w.-]+|[\w-]{1,80}(\.fifo)?)$"
+        pattern=r"^(https?://[^/\s@?#]+/([^\s@?#]+/)?[A-Za-z0-9_.-]+/?"
+        r"|arn:[a-z-]+:sqs:[a-z0-9-]*:[0-9]*:[A-Za-z0-9_.-]+|[A-Za-z0-9_-]{1,80}(\.fifo)?)$"
     ),
     Expected("a queue's URL, ARN or name"),
 ]
 TableName = Annotated[
     str,
-    Field(pattern=r"^(arn:[\w-]+:dynamodb:[\w-]+:\d{12}:table/)?[A-Za-z0-9_.-]{3,255}$"),
+    Field(pattern=r"^(arn:[a-z-]+:dynamodb:[a-z0-9-]+:[0-9]{12}:table/)?[A-Za-z0-9_.-]{3,255}$"),
     Expected("the name or ARN of a DynamoDB table, such as relay-ledger"),
 ]
 SecretReference = Annotated[
@@ -155,11 +156,27 @@ EmfTarget = Annotated[
         "stdout, the path of a file, or the address of an agent such as tcp://127.0.0.1:25888"
     ),
 ]
-Words = Annotated[
-    tuple[str, ...],
+ServiceName = Annotated[
+    str,
+    # CloudWatch API reference, "Dimension": it drops every metric with any other value.
+    Field(pattern=r"^[!-9;-~]([ -~]{0,253}[!-~])?$"),
+    Expected("a name of at most 255 ASCII characters that does not start with a colon"),
+]
+LogGroup = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9_/.#-]{1,512}$"),
+    Expected("the name of a log group: letters, digits and the characters _ / . # -"),
+]
+BucketNames = Annotated[
+    tuple[
+        Annotated[
+            str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{1,253}|arn:[a-z-]+:s3:[ -~]+)$")
+        ],
+        ...,
+    ],
     NoDecode,
     BeforeValidator(_list),
-    Expected("words separated by commas"),
+    Expected("names of S3 buckets separated by commas, without s3://"),
 ]
 LocalPaths = Annotated[
     tuple[Annotated[str, AfterValidator(_local_path)], ...],

@@ -12,7 +12,7 @@ from relay.telemetry.recorder import Recorder
 from relay.telemetry.report import Report, Sink, SinkError, State, Window
 
 SINK_TIMEOUT = 10.0
-"""Seconds that a sink may take for a report. The exit is delayed by at most as much."""
+"""Seconds that a sink may take for a report."""
 
 UNKNOWN_QUEUE = "unknown"
 """The queue's name if no setting names it and no message has arrived yet."""
@@ -65,8 +65,11 @@ class Flusher:
             await self._sleep(metrics.FLUSH_SECONDS)
             await self.flush()
 
-    async def flush(self) -> None:
-        """Send the counts since the last flush. A sink's error is never raised."""
+    async def flush(self, within: float = SINK_TIMEOUT) -> None:
+        """Send the counts since the last flush, in at most `within` seconds.
+
+        A sink's error is never raised.
+        """
         self._recorder.count(metrics.HEARTBEAT)
         window, state = self._recorder.take(), self._state()
         self._on_flush(window, state)
@@ -77,16 +80,16 @@ class Flusher:
             window=self._unsent,
             gauges=gauges(state),
         )
-        await self._send(report)
+        await self._send(report, within)
 
-    async def _send(self, report: Report) -> None:
+    async def _send(self, report: Report, seconds: float) -> None:
         try:
-            async with asyncio.timeout(SINK_TIMEOUT):
+            async with asyncio.timeout(seconds):
                 await self._sink.put(report)
         except SinkError as error:
             self._failed(str(error))
         except TimeoutError:
-            self._failed(f"no response in {SINK_TIMEOUT:g} s")
+            self._failed(f"no response in {seconds:g} s")
         except Exception as error:  # noqa: BLE001 - whatever a sink's library raises
             self._failed(f"{type(error).__name__}: {error}")
         else:

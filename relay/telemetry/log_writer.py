@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
@@ -115,7 +116,10 @@ class LineWriter:
 
 
 class LogFile:
-    """A file of whole lines, rotated: `.1` is the newest of up to `backups` older files."""
+    """A file of whole lines, rotated: `.1` is the newest of up to `backups` older files.
+
+    Another program, such as logrotate, may also move, remove or truncate the file at any time.
+    """
 
     def __init__(
         self, path: Path, *, max_bytes: int = MAX_FILE_BYTES, backups: int = BACKUPS
@@ -130,13 +134,23 @@ class LogFile:
         stream: BinaryIO | None = self._handler.stream
         if stream is not None:
             stream.flush()  # what a full disk refused before goes into this file, not the next
-            if stream.tell() + len(text) > self._max_bytes:
+            if self._was_moved(stream):
+                self._handler.stream = None
+                stream.close()
+            elif os.fstat(stream.fileno()).st_size + len(text) > self._max_bytes:
                 self._handler.doRollover()
         if self._handler.stream is None:
             # Opened late: without the directory, lines are lost but the relay starts.
             self._handler.stream = self._path.open("ab")
         self._handler.stream.write(text)
         self._handler.stream.flush()
+
+    def _was_moved(self, stream: BinaryIO) -> bool:
+        """Whether the path names another file by now, or none."""
+        try:
+            return not os.path.samestat(self._path.stat(), os.fstat(stream.fileno()))
+        except FileNotFoundError:
+            return True
 
     def close(self) -> None:
         """Close the file. An error is ignored: `write` has raised it for the same lines before."""

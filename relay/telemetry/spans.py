@@ -37,28 +37,33 @@ class Spans:
     Args:
         service: becomes the resource's `service.name`.
         on_error: called, in that thread, for each export that failed.
-        timeout: seconds for one export, including its retries.
+        timeout: seconds for one export, including its retries, and for those of a stop.
     """
 
     def __init__(
         self, service: str, on_error: Callable[[], None], *, timeout: float = TIMEOUT
     ) -> None:
         silence_exporters()
-        exporter = _CountingExporter(OTLPSpanExporter(timeout=timeout), on_error)
+        self._timeout = timeout
+        self._exporter = _CountingExporter(OTLPSpanExporter(timeout=timeout), on_error)
         self._provider = TracerProvider(
             resource=Resource.create({"service.name": service}),
             span_limits=SpanLimits(max_links=MAX_LINKS),
             shutdown_on_exit=False,
         )
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
 
     def wrap(self, destination: Destination) -> Destination:
         """The destination with a span around each of its requests."""
         return SpanDestination(destination, self._provider.get_tracer("relay"))
 
     async def aclose(self) -> None:
-        """Export what is left."""
-        await asyncio.to_thread(self._provider.shutdown)
+        """Export what is left until the timeout; after that, only end the open export."""
+        ending = asyncio.get_running_loop().call_later(self._timeout, self._exporter.shutdown)
+        try:
+            await asyncio.to_thread(self._provider.shutdown)
+        finally:
+            ending.cancel()
 
 
 class SpanDestination:

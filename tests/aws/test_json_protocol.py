@@ -53,7 +53,7 @@ async def queue(server: SqsServer, session: Session) -> AsyncIterator[Queue]:
         (Fault(error="RequestThrottled", status=403), "throttled", "throttles"),
         (Fault(error="ThrottlingException", status=400), "throttled", "throttles"),
         (Fault(error="AccessDeniedException", status=400), "denied", "sqs:ReceiveMessage"),
-        (Fault(error="InvalidClientTokenId", status=403), "denied", "sqs:ReceiveMessage"),
+        (Fault(error="InvalidClientTokenId", status=403), "credentials", "accept the credentials"),
         (Fault(error="KmsAccessDenied", status=400), "kms", "kms:Decrypt"),
         (Fault(error="KmsDisabled", status=400), "kms", "kms:Decrypt"),
         (Fault(error="KmsThrottled", status=400), "throttled", "throttles"),
@@ -136,7 +136,7 @@ async def test_missing_credentials_are_reported(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(AwsError, match="no usable AWS credentials") as caught:
         await session.credentials()
-    assert caught.value.kind == "denied"
+    assert caught.value.kind == "credentials"
 
 
 @pytest.mark.parametrize("token", [None, "a-token"])

@@ -159,10 +159,19 @@ def test_a_field_of_a_json_secret_is_read(stores: Callable[[str], str]) -> None:
     assert read_store(parse_secret(f"{arn}#event")) == KEY
 
 
+@pytest.mark.parametrize("text", [f'"{KEY}"', f' "{KEY}\\n" ', f'{{"event": "{KEY}"}}'])
+def test_a_secret_in_json_is_read_if_there_is_only_one_text(
+    stores: Callable[[str], str], text: str
+) -> None:
+    assert read_store(parse_secret(stores(text))) == KEY
+
+
 @pytest.mark.parametrize(
     ("text", "field", "expected"),
     [
-        (f'{{"event": "{KEY}"}}', "", "name its field"),
+        (f'{{"event": "{KEY}", "other": "{KEY}"}}', "", "name one"),
+        ("{}", "", "name one"),
+        ('""', "", "empty"),
         (f'{{"event": "{KEY}"}}', "#absent", "absent"),
         (f'{{"event": ["{KEY}"]}}', "#event", "no text in its field"),
         (KEY, "#event", "not a JSON object"),

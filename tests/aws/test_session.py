@@ -57,23 +57,3 @@ async def test_the_misconfigured_variable_is_named(
             pass
     assert caught.value.kind == "misconfigured"
     assert caught.value.variable == variable
-
-
-class ExpiredCredentials:
-    """Credentials that are still expired after a refresh, with botocore's exception."""
-
-    async def get_frozen_credentials(self) -> object:
-        raise RuntimeError("Credentials were refreshed, but they are still expired.")
-
-
-async def test_credentials_that_stay_expired_raise_an_aws_error(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name, usable in USABLE.items():
-        monkeypatch.setenv(name, usable)
-    async with open_session() as session:
-        session._credentials = ExpiredCredentials()
-        with pytest.raises(AwsError, match="still expired") as caught:
-            await session.credentials()
-        assert caught.value.kind == "expired-credentials"
-        assert (await session.credentials()).access_key == "test", "found again"

@@ -14,6 +14,7 @@ from relay.aws.errors import AwsError
 from relay.aws.s3 import read_object
 from relay.aws.session import Session, open_session
 from relay.delivery.payloads import POINTER_CLASSES, NotFetched, Payloads, Pointer, parse_pointer
+from relay.envelope import Decoded, Rules, decode
 from relay.model.message import Message
 from relay.model.outcome import Reject, Retry
 
@@ -43,6 +44,59 @@ async def test_a_pointer_of_either_class_is_replaced_by_its_payload(name: str) -
 async def test_other_messages_are_unchanged() -> None:
     message = Message(body=b'[{"name": "x"}]', message_id="m", queue="q")
     assert await open_(Payloads(fetched), message) is message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[ "{name}" , {{ "s3BucketName" : "large", "s3Key" : "k" }} ]',
+        '\n["{name}",{{"s3Key":"k","s3BucketName":"large","size":9,"more":{{}}}}]\t',
+        '["{name}", {{"s3BucketName": "large", "s3Key": "k"}}, {{"more": 1}}]',
+    ],
+)
+async def test_a_pointer_may_be_spelled_in_other_ways(text: str) -> None:
+    body = text.format(name=POINTER_CLASSES[0]).encode()
+    message = Message(body=body, message_id="m", queue="q")
+    opened = await open_(Payloads(fetched, buckets=frozenset({"large"}), limit=7), message)
+    assert isinstance(opened, Message)
+    assert opened.body == b"large/k/7"
+
+
+def notified(body: bytes) -> Message:
+    fields = {"Type": "Notification", "MessageId": "sns-1", "TopicArn": "t", "Message": "x"}
+    whole = json.dumps({**fields, "Message": body.decode()}).encode()
+    return Message(body=whole, message_id="m", queue="q")
+
+
+async def test_a_pointer_in_a_notification_is_replaced_and_its_id_stays() -> None:
+    event = json.dumps({"name": "order/paid", "data": {"text": 'é"\n'}})
+
+    async def event_in(_bucket: str, _key: str, _limit: int) -> bytes:
+        return event.encode()
+
+    message = notified(pointing().body)
+    payloads = Payloads(event_in, buckets=frozenset({"large"}))
+    assert payloads.may_be_pointer(message)
+    opened = await open_(payloads, message)
+    assert isinstance(opened, Message)
+    decoded = decode(opened, Rules())
+    direct = decode(notified(event.encode()), Rules())
+    assert decoded == direct
+    assert isinstance(decoded, Decoded)
+    assert decoded.events[0].id == "sns-1"
+
+
+async def test_a_broken_pointer_in_a_notification_is_rejected() -> None:
+    message = notified(f'["{POINTER_CLASSES[1]}", {{}}]'.encode())
+    opened = await open_(Payloads(fetched), message)
+    assert isinstance(opened, Reject)
+    assert opened.code == "bad_payload_pointer"
+
+
+async def test_an_event_that_only_mentions_the_class_is_unchanged() -> None:
+    text = json.dumps({"name": "a", "data": {"class": POINTER_CLASSES[0]}}).encode()
+    for message in (Message(body=text, message_id="m", queue="q"), notified(text)):
+        assert await open_(Payloads(fetched), message) is message
 
 
 async def test_only_listed_buckets_are_read() -> None:

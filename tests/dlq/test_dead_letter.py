@@ -72,6 +72,7 @@ def test_an_undecodable_dead_letter_is_marked_as_undecoded() -> None:
         (b" ", "empty"),
         (b"{", "text"),
         (b"\xff", "not UTF-8"),
+        (b'{"name":"caf\xe9"}', "not UTF-8"),
     ],
 )
 def test_bodies_of_one_structure_have_one_shape(body: bytes, expected: str) -> None:

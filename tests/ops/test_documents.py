@@ -47,6 +47,19 @@ def test_what_is_neither_json_nor_json_lines_is_an_error(text: bytes) -> None:
         read(text)
 
 
+@pytest.mark.parametrize(
+    "text", [b'{"name":"caf\xe9"}', b'[{"caf\xe9":1}]', b'"\xff\xfe"', b"\xe9"]
+)
+def test_text_in_another_encoding_is_an_error_with_a_way_out(text: bytes) -> None:
+    with pytest.raises(UnreadableInput, match="iconv"):
+        read(text)
+
+
+def test_a_line_in_another_encoding_is_left_to_the_later_check() -> None:
+    found = read(b'{"a":1}\n{"name":"caf\xe9"}\n')
+    assert found == [("line 1", b'{"a":1}'), ("line 2", b'{"name":"caf\xe9"}')]
+
+
 def test_a_deeply_nested_array_is_an_error_and_not_a_crash() -> None:
     with pytest.raises(UnreadableInput):
         read(b"[" * 200_000 + b"\n")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import shutil
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,3 +122,39 @@ def test_writing_resumes_when_the_disk_was_full_at_the_rotation(
     found = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert found.endswith(line)
     assert (tmp_path / "audit.log.1").exists()
+
+
+def moved(path: Path) -> Path:
+    path.rename(path.with_name("rotated"))
+    return path.with_name("rotated")
+
+
+def copied(path: Path) -> Path:
+    """What logrotate calls `copytruncate`."""
+    shutil.copy(path, path.with_name("rotated"))
+    os.truncate(path, 0)
+    return path.with_name("rotated")
+
+
+@pytest.mark.parametrize("rotate", [moved, copied])
+def test_a_file_that_another_program_rotates_is_followed(
+    rotate: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "audit.log"
+    file = LogFile(path, max_bytes=1_000)
+    file.write(b"a" * 600 + b"\n")
+    older = rotate(path)
+    file.write(b"b" * 600 + b"\n")
+    file.close()
+    assert older.read_bytes() == b"a" * 600 + b"\n"
+    assert path.read_bytes() == b"b" * 600 + b"\n"
+    assert not path.with_name("audit.log.1").exists()
+
+
+def test_a_file_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    file = LogFile(tmp_path / "audit.log")
+    file.write(b"a\n")
+    (tmp_path / "audit.log").unlink()
+    file.write(b"b\n")
+    file.close()
+    assert (tmp_path / "audit.log").read_bytes() == b"b\n"

@@ -84,9 +84,10 @@ class Ledger:
                 if isinstance(outcome, Reject):
                     self._record_dead_letter(event, outcome)
 
-    async def drain(self) -> None:
-        """Wait for the open writes of dead letters."""
-        await asyncio.gather(*self._pending, return_exceptions=True)
+    async def drain(self, seconds: float | None = None) -> None:
+        """Wait for the open writes of dead letters, for at most so many seconds if given."""
+        if self._pending:
+            await asyncio.wait(self._pending, timeout=seconds)
 
     async def _send(self, event: Event, attempt: Attempt) -> Outcome:
         left = attempt.time_left(self._clock())

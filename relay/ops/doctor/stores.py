@@ -7,6 +7,7 @@ from functools import partial
 
 from relay.aws.dynamodb import TableDescription, describe_table, open_table
 from relay.aws.errors import AwsError
+from relay.aws.regions import partition_of
 from relay.aws.s3 import read_object
 from relay.aws.secrets import Secret, parse_secret
 from relay.aws.session import Session
@@ -125,7 +126,8 @@ async def check_payload_buckets(
 ) -> AsyncIterator[CheckResult]:
     """Read an object that does not exist from each bucket, which shows what is permitted."""
     for bucket in buckets:
-        statement = PolicyStatement(("s3:GetObject",), f"arn:aws:s3:::{bucket}/*")
+        partition = partition_of(session.region or "")
+        statement = PolicyStatement(("s3:GetObject",), f"arn:{partition}:s3:::{bucket}/*")
         yield await _bucket(session, bucket, statement)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from relay.settings.clocks import DRAIN_DEADLINE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -26,7 +28,7 @@ class Limits:
     handler_concurrency: int | None = None
     receivers: int = 4
     wait: float = 20.0
-    drain: float = 25.0
+    drain: float = DRAIN_DEADLINE
     linger: float = 0.1
     stop_on_reject: bool = False
 

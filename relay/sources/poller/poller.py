@@ -14,6 +14,7 @@ from relay.delivery.retention import Retention, refresh_retention
 from relay.model.facts import HandlerRaised, Observe, ignore
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
+from relay.settings.clocks import LAST_RELEASES
 from relay.sources.poller.deliveries import Deliveries
 from relay.sources.poller.lease import Heartbeat, now
 from relay.sources.poller.limits import Limits, PollerStatus
@@ -37,9 +38,6 @@ POLL_MARGIN = 2.0
 LAST_POLL = 1.0
 """Seconds for which a second stop waits for open polls. The messages that they return would
 otherwise stay hidden until their visibility timeout."""
-
-FLUSH = 5.0
-"""Seconds after the drain deadline for the last deletes and releases."""
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -186,7 +184,7 @@ class Poller:
             await self._settler.aclose()
             # An orderly stop leaves nothing here; a cancelled or failed run still releases.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._settler.release(deliveries.remaining()), FLUSH)
+                await asyncio.wait_for(self._settler.release(deliveries.remaining()), LAST_RELEASES)
 
     async def _drain(self, deliveries: Deliveries, receiving: asyncio.Task[None]) -> None:
         """Finish by the deadline or the second stop, then withdraw and release the rest."""
@@ -205,7 +203,7 @@ class Poller:
         await asyncio.wait({receiving})
         deliveries.withdraw()
         deliveries.release()
-        await self._first_of(deliveries.wait_empty(), self._sleep(FLUSH))
+        await self._first_of(deliveries.wait_empty(), self._sleep(LAST_RELEASES))
         deliveries.cancel()
 
     async def _finished(self, deliveries: Deliveries, receiving: asyncio.Task[None]) -> None:

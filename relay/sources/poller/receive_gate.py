@@ -23,7 +23,7 @@ SWEEP_EVERY = 3_600.0
 """Seconds of a closed gate after which one message is received to see how old the waiting ones are.
 The last tenth of a queue's retention, in which a message can be saved, is many times as long."""
 
-HALTING = ("denied", "kms", "missing", "misconfigured")
+HALTING = ("credentials", "denied", "kms", "missing", "misconfigured")
 """Kinds of errors that a person has to fix."""
 
 HALTED_PAUSE = 30.0
