@@ -9,7 +9,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from relay.settings import clocks
-from relay_cdk.encryption import principal, same_account_only
+from relay_cdk.encryption import sender
 from relay_cdk.existing import Existing
 from relay_cdk.options import BadOption, Options
 from relay_cdk.storage import KEPT
@@ -115,13 +115,13 @@ class Queues(Construct):
         return sqs.Queue.from_queue_arn(self, "MainByName", arn)
 
     def _allow_sending(self, index: int, producer: str) -> None:
-        who = principal(producer)
+        who, conditions = sender(producer)
         statement = iam.PolicyStatement(
             sid=f"Producer{index}",
             principals=[who],
             actions=["sqs:SendMessage"],
             resources=[self.main.queue_arn],
-            conditions=same_account_only(who),
+            conditions=conditions,
         )
         if not self.main.add_to_resource_policy(statement).statement_added:
             raise BadOption(
