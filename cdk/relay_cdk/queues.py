@@ -17,6 +17,10 @@ from relay_cdk.storage import KEPT
 MAX_MESSAGE_BYTES = 1_048_576
 LONG_POLL = 20.0
 
+POLL_VISIBILITY = 120.0
+"""How long a poller that was killed keeps its messages from the others. It extends the timeout of
+those that take longer."""
+
 
 class Queues(Construct):
     """The main queue and its dead-letter queue, both retained when the stack is deleted.
@@ -55,6 +59,8 @@ class Queues(Construct):
             options.queue_name,
             options,
             key,
+            # sqsd sets its own at each receive; this one is for receives that set none.
+            visibility=POLL_VISIBILITY if options.worker == "none" else clocks.VISIBILITY_TIMEOUT,
             retention_period=whole_seconds(clocks.QUEUE_RETENTION),
             dead_letter_queue=sqs.DeadLetterQueue(
                 queue=dead, max_receive_count=clocks.MAX_RECEIVE_COUNT
@@ -83,6 +89,7 @@ class Queues(Construct):
         key: kms.IKey | None,
         *,
         retention_period: cdk.Duration,
+        visibility: float = clocks.VISIBILITY_TIMEOUT,
         redrive_allow_policy: sqs.RedriveAllowPolicy | None = None,
         dead_letter_queue: sqs.DeadLetterQueue | None = None,
     ) -> sqs.Queue:
@@ -95,8 +102,7 @@ class Queues(Construct):
             retention_period=retention_period,
             dead_letter_queue=dead_letter_queue,
             redrive_allow_policy=redrive_allow_policy,
-            # sqsd sets its own at each receive; this one is for receives that set none.
-            visibility_timeout=whole_seconds(clocks.VISIBILITY_TIMEOUT),
+            visibility_timeout=whole_seconds(visibility),
             receive_message_wait_time=whole_seconds(LONG_POLL),
             max_message_size_bytes=MAX_MESSAGE_BYTES,
             encryption=sqs.QueueEncryption.KMS if key else sqs.QueueEncryption.SQS_MANAGED,

@@ -16,9 +16,6 @@ from relay.settings.model import Settings
 from relay.settings.reference import variable
 from relay_cdk.options import Options
 
-SIGNING_KEY = "RELAY_INNGEST_SIGNING_KEY_SECRET"
-"""The stack has this secret for a self-hosted server only."""
-
 WIRED = {
     "AUDIT_LOG_GROUP": "the stack sets it",
     "AWS_DEFAULT_REGION": "the stack sets it",
@@ -30,8 +27,6 @@ WIRED = {
     "RELAY_LEDGER_TABLE": "use the option ledger",
     "RELAY_LOG_FILE": "the CloudWatch agent reads the bundle's file",
     "RELAY_INNGEST_URL": "use the option inngest_url",
-    "RELAY_INNGEST_EVENT_KEY_SECRET": "put the key into the stack's secret",
-    SIGNING_KEY: "put the key into the stack's secret",
 }
 """Variables that other options or resources decide, and what to do instead."""
 
@@ -49,14 +44,14 @@ _DEPLOYED |= {variable(name) for name in ("max_receive_count", "queue_retention"
 def setting_problems(options: Options) -> Iterator[str]:
     """A sentence for each thing that is wrong."""
     for name, value in options.settings.items():
-        yield from (f"settings: {sentence}" for sentence in _variable(name, value, options))
+        yield from (f"settings: {sentence}" for sentence in _variable(name, value))
     yield from _as_a_whole(options)
 
 
-def _variable(name: str, value: str, options: Options) -> Iterator[str]:
+def _variable(name: str, value: str) -> Iterator[str]:
     if not re.fullmatch(NAME, name):
         yield f"{name} is not a variable's name"
-    elif name in WIRED and (name != SIGNING_KEY or options.inngest_url):
+    elif name in WIRED:
         yield f"leave {name} out: {WIRED[name]}"
     elif name in _DEPLOYED:
         yield (
@@ -77,7 +72,7 @@ def _without_password(name: str, value: str) -> bool:
 
 def _secret_instead(name: str) -> str:
     reference = f"{name}_SECRET"
-    if reference in WIRED:
+    if reference.startswith("RELAY_INNGEST_"):
         return f"{name} would be in plain text in the template: put the key into the stack's secret"
     if reference in _known():
         return (
@@ -94,8 +89,11 @@ def _as_a_whole(options: Options) -> Iterator[str]:
     """What the relay itself would refuse with the variables that it gets."""
     wired = {"RELAY_INNGEST_EVENT_KEY_SECRET": "set"}
     if options.inngest_url:
-        wired |= {"RELAY_INNGEST_URL": options.inngest_url, SIGNING_KEY: "set"}
-    loaded = load({**options.settings, **wired})
+        wired |= {
+            "RELAY_INNGEST_URL": options.inngest_url,
+            "RELAY_INNGEST_SIGNING_KEY_SECRET": "set",
+        }
+    loaded = load({**wired, **options.settings})
     needed = loaded.missing_settings if options.worker == "elasticbeanstalk" else ()
     # Libraries and certificates are looked for on the instance, not here.
     needed = tuple(s for s in needed if s.startswith("RELAY_") and "_FILE" not in s)

@@ -107,7 +107,7 @@ def test_every_option_has_a_bad_value_above() -> None:
         {"platform": "Python 3.14 running on 64bit Amazon Linux 2023/4.9.0"},
         {"fifo": True, "worker": "none"},
         {"settings": {"RELAY_DESTINATION": "bullmq", "RELAY_BULLMQ_QUEUE": "q"}, "worker": "none"},
-        {"settings": {"RELAY_CONFIRM": "off", "RELAY_INNGEST_SIGNING_KEY_SECRET": "arn"}},
+        {"settings": {"RELAY_INNGEST_SIGNING_KEY_SECRET": "arn"}},
         {"settings": {"OTEL_SERVICE_NAME": "x", "TZ": "UTC"}},
     ],
 )

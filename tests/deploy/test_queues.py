@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from relay.ops.doctor.queues import MAX_POLL_VISIBILITY, MIN_POLL_VISIBILITY
 from relay.settings import clocks
+from relay_cdk.queues import POLL_VISIBILITY
 from tests.deploy.template import Template, listed
 
 RETAINED = {
@@ -31,7 +33,11 @@ def test_both_queues_have_the_retention_and_visibility_of_the_table(template: Te
     main, dead = template.queue(f"-events{suffix}"), template.queue(f"-events-dlq{suffix}")
     assert main["MessageRetentionPeriod"] == clocks.QUEUE_RETENTION
     assert dead["MessageRetentionPeriod"] == clocks.DLQ_RETENTION
-    assert main["VisibilityTimeout"] == dead["VisibilityTimeout"] == clocks.VISIBILITY_TIMEOUT
+    daemon = "AWS::ElasticBeanstalk::Environment" in {
+        resource["Type"] for resource in template.resources.values()
+    }
+    assert main["VisibilityTimeout"] == (clocks.VISIBILITY_TIMEOUT if daemon else POLL_VISIBILITY)
+    assert MIN_POLL_VISIBILITY <= POLL_VISIBILITY <= MAX_POLL_VISIBILITY
     assert main["RedrivePolicy"]["maxReceiveCount"] == clocks.MAX_RECEIVE_COUNT
     assert main["MaximumMessageSize"] == dead["MaximumMessageSize"] == 1_048_576
 
