@@ -14,7 +14,7 @@ from constructs import Construct
 
 from relay_cdk.alarm_definitions import AlarmDefinition, alarm_definitions, describe
 from relay_cdk.deployment_metrics import DeploymentMetrics
-from relay_cdk.encryption import CLOUDWATCH, same_account_only
+from relay_cdk.encryption import CLOUDWATCH, OWN_ACCOUNT
 from relay_cdk.options import Options
 from relay_cdk.queues import whole_seconds
 
@@ -51,14 +51,13 @@ class Alarms(Construct):
     def _topic(self, key: kms.IKey | None) -> sns.Topic:
         topic = sns.Topic(self, "Topic", enforce_ssl=True, master_key=key)
         # A policy on the topic replaces the default one, which lets the account's alarms publish.
-        service = iam.ServicePrincipal(CLOUDWATCH)
         topic.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="Alarms",
-                principals=[service],
+                principals=[iam.ServicePrincipal(CLOUDWATCH)],
                 actions=["sns:Publish"],
                 resources=[topic.topic_arn],
-                conditions=same_account_only(service),
+                conditions=OWN_ACCOUNT,
             )
         )
         return topic

@@ -5,14 +5,18 @@ Run as `python -m relay_cdk.app`, which is what `cdk.json` does.
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from relay_cdk.acknowledgements import acknowledge
-from relay_cdk.options import BadOption, Options, from_context
+from relay_cdk.checks import check_region
+from relay_cdk.context import from_context
+from relay_cdk.options import BadOption, Options
 from relay_cdk.stack import RelayStack
 
 
@@ -23,21 +27,24 @@ def add_stack(app: cdk.App, options: Options) -> RelayStack:
     return stack
 
 
-def checked_app(folder: Path | None = None) -> cdk.App:
+def checked_app(folder: Path | None = None, context: Mapping[str, object] | None = None) -> cdk.App:
     """An app whose synthesis fails if cdk-nag finds anything.
 
-    It writes to `folder`, or else to the directory that the CDK's command line sets.
+    It writes to `folder`, or else to the directory that the CDK's command line sets. The context is
+    the command line's and `context`.
     """
-    app = cdk.App(outdir=str(folder) if folder else None)
+    app = cdk.App(outdir=str(folder) if folder else None, context=context)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     return app
 
 
-def main() -> int:
-    """Synthesize into `CDK_OUTDIR`, or `cdk.out`. Returns 2 for an invalid context value."""
-    app = checked_app()
+def synthesize(app: cdk.App) -> int:
+    """Synthesize the stack that the app's context describes. Returns 2 if the context is wrong."""
     try:
-        add_stack(app, from_context(app.node.get_all_context()))
+        options = from_context(app.node.get_all_context())
+        # The CDK's command line knows the region from the credentials.
+        check_region(options, os.environ.get("CDK_DEFAULT_REGION"))
+        add_stack(app, options)
     except BadOption as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -46,4 +53,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(synthesize(checked_app()))

@@ -8,9 +8,13 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from relay_cdk.options import Options
+from relay_cdk.producers import parsed
 from relay_cdk.storage import KEPT
 
 CLOUDWATCH = "cloudwatch.amazonaws.com"
+
+OWN_ACCOUNT = {"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}}
+"""A condition that lets a service act for this account only."""
 
 SEND_KEY_ACTIONS = ("kms:GenerateDataKey", "kms:Decrypt")
 """What SQS requires of a sender to a queue with a customer key."""
@@ -34,35 +38,33 @@ def customer_key(scope: Construct, options: Options) -> kms.IKey | None:
     # IAM policies of this account do not apply to services and other accounts: the key policy must
     # name them.
     for index, producer in enumerate(options.producers):
-        key.add_to_resource_policy(
-            _grant(f"Producer{index}", principal(producer), *SEND_KEY_ACTIONS)
-        )
+        key.add_to_resource_policy(_grant(f"Producer{index}", *sender(producer), *SEND_KEY_ACTIONS))
     # An alarm cannot publish to an encrypted topic unless CloudWatch may use the key.
     key.add_to_resource_policy(
-        _grant("Alarms", iam.ServicePrincipal(CLOUDWATCH), *SEND_KEY_ACTIONS)
+        _grant("Alarms", iam.ServicePrincipal(CLOUDWATCH), OWN_ACCOUNT, *SEND_KEY_ACTIONS)
     )
     return key
 
 
-def principal(producer: str) -> iam.PrincipalBase:
-    """The IAM principal for a service's name or a principal's ARN."""
-    if producer.startswith("arn:"):
-        return iam.ArnPrincipal(producer)
-    return iam.ServicePrincipal(producer)
+def sender(producer: str) -> tuple[iam.PrincipalBase, dict[str, dict[str, str]] | None]:
+    """The principal that a value of the option `producers` means, and its condition."""
+    found = parsed(producer)
+    if not found.service:
+        if found.principal.isdigit():
+            return iam.AccountPrincipal(found.principal), None
+        return iam.ArnPrincipal(found.principal), None
+    conditions = OWN_ACCOUNT if found.own_account else {}
+    if found.source:
+        conditions = {**conditions, "ArnLike": {"aws:SourceArn": found.source}}
+    return iam.ServicePrincipal(found.principal), conditions
 
 
-def same_account_only(who: iam.PrincipalBase) -> dict[str, dict[str, str]] | None:
-    """A condition that lets a service act for this account only; None for other principals."""
-    if not isinstance(who, iam.ServicePrincipal):
-        return None
-    return {"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}}
-
-
-def _grant(sid: str, who: iam.PrincipalBase, *actions: str) -> iam.PolicyStatement:
+def _grant(
+    sid: str,
+    who: iam.PrincipalBase,
+    conditions: dict[str, dict[str, str]] | None,
+    *actions: str,
+) -> iam.PolicyStatement:
     return iam.PolicyStatement(
-        sid=sid,
-        principals=[who],
-        actions=list(actions),
-        resources=["*"],
-        conditions=same_account_only(who),
+        sid=sid, principals=[who], actions=list(actions), resources=["*"], conditions=conditions
     )

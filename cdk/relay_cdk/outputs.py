@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import aws_cdk as cdk
+
 from relay_cdk.relay import Relay
 
 
@@ -25,7 +27,17 @@ def _outputs(relay: Relay) -> Iterator[tuple[str, str, str]]:
         ("OperatorPolicyArn", relay.operator_policy),
     ):
         yield name, policy.managed_policy_arn, "attach it to a role"
+    stack = cdk.Stack.of(relay)
+    for name, policy, who in (
+        ("ProducerPolicy", relay.producer_policy, "a producer's"),
+        ("OperatorPolicy", relay.operator_policy, "an operator's"),
+    ):
+        yield name, stack.to_json_string(policy.document), f"for {who} role in another account"
     if relay.worker:
         yield "EnvironmentName", relay.worker.environment.ref, "for `eb` and the console"
+    else:
+        # Not beside a worker environment: one queue is for one of the two.
+        lines = (f"{name}={value}" for name, value in relay.variables().items())
+        yield "RelayVariables", "\n".join(lines), "the variables of `relay poll`, as an env file"
     yield "AlarmTopic", relay.alarms.topic.topic_arn, "alarms are sent here; subscribe to it"
     yield "DashboardName", relay.dashboard.dashboard_name, "the dashboard in CloudWatch"

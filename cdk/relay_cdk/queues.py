@@ -9,13 +9,17 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from relay.settings import clocks
-from relay_cdk.encryption import principal, same_account_only
+from relay_cdk.encryption import sender
 from relay_cdk.existing import Existing
 from relay_cdk.options import BadOption, Options
 from relay_cdk.storage import KEPT
 
 MAX_MESSAGE_BYTES = 1_048_576
 LONG_POLL = 20.0
+
+POLL_VISIBILITY = 120.0
+"""How long a poller that was killed keeps its messages from the others. It extends the timeout of
+those that take longer."""
 
 
 class Queues(Construct):
@@ -55,6 +59,8 @@ class Queues(Construct):
             options.queue_name,
             options,
             key,
+            # sqsd sets its own at each receive; this one is for receives that set none.
+            visibility=POLL_VISIBILITY if options.worker == "none" else clocks.VISIBILITY_TIMEOUT,
             retention_period=whole_seconds(clocks.QUEUE_RETENTION),
             dead_letter_queue=sqs.DeadLetterQueue(
                 queue=dead, max_receive_count=clocks.MAX_RECEIVE_COUNT
@@ -83,6 +89,7 @@ class Queues(Construct):
         key: kms.IKey | None,
         *,
         retention_period: cdk.Duration,
+        visibility: float = clocks.VISIBILITY_TIMEOUT,
         redrive_allow_policy: sqs.RedriveAllowPolicy | None = None,
         dead_letter_queue: sqs.DeadLetterQueue | None = None,
     ) -> sqs.Queue:
@@ -95,8 +102,7 @@ class Queues(Construct):
             retention_period=retention_period,
             dead_letter_queue=dead_letter_queue,
             redrive_allow_policy=redrive_allow_policy,
-            # sqsd sets its own at each receive; this one is for receives that set none.
-            visibility_timeout=whole_seconds(clocks.VISIBILITY_TIMEOUT),
+            visibility_timeout=whole_seconds(visibility),
             receive_message_wait_time=whole_seconds(LONG_POLL),
             max_message_size_bytes=MAX_MESSAGE_BYTES,
             encryption=sqs.QueueEncryption.KMS if key else sqs.QueueEncryption.SQS_MANAGED,
@@ -115,13 +121,13 @@ class Queues(Construct):
         return sqs.Queue.from_queue_arn(self, "MainByName", arn)
 
     def _allow_sending(self, index: int, producer: str) -> None:
-        who = principal(producer)
+        who, conditions = sender(producer)
         statement = iam.PolicyStatement(
             sid=f"Producer{index}",
             principals=[who],
             actions=["sqs:SendMessage"],
             resources=[self.main.queue_arn],
-            conditions=same_account_only(who),
+            conditions=conditions,
         )
         if not self.main.add_to_resource_policy(statement).statement_added:
             raise BadOption(

@@ -11,6 +11,7 @@ from constructs import Construct
 
 from relay_cdk import roles
 from relay_cdk.alarms import Alarms
+from relay_cdk.checks import check
 from relay_cdk.dashboard import dashboard
 from relay_cdk.deployment_metrics import DeploymentMetrics
 from relay_cdk.encryption import customer_key
@@ -27,6 +28,9 @@ class Relay(Construct):
 
     Queues, ledger, key, secrets, audit log, application and its versions survive the deletion of
     the stack. Names are derived from `options.name`: an account and region can have each only once.
+
+    Raises:
+        BadOption: the options do not fit together.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Relay(Construct):
     ) -> None:
         super().__init__(scope, ident)
         self.options = options = options or Options()
+        check(options)
         given = existing or Existing()
         self.key = given.key or customer_key(self, options)
         self.queues = Queues(self, "Queues", options, self.key, given)

@@ -47,7 +47,7 @@ class Worker(Construct):
             application_name=options.name,
             environment_name=options.name,
             description="SQS to the orchestrator",
-            platform_arn=_platform(options.platform),
+            platform_arn=_platform(options.platform_name),
             tier=elasticbeanstalk.CfnEnvironment.TierProperty(name="Worker", type="SQS/HTTP"),
             version_label=self.version.ref,
             option_settings=_listed(

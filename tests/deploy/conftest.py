@@ -42,7 +42,7 @@ def default(synthesized: Path) -> Template:
 
 @pytest.fixture(scope="session")
 def customized(synthesized: Path) -> Template:
-    """FIFO, a customer key, a VPC, a self-hosted server, producers in other accounts."""
+    """A customer key, a VPC, a self-hosted server, producers in other accounts."""
     return Template.of(synthesized / "customized.json")
 
 
@@ -50,6 +50,12 @@ def customized(synthesized: Path) -> Template:
 def pull(synthesized: Path) -> Template:
     """The template without a worker environment."""
     return Template.of(synthesized / "pull.json")
+
+
+@pytest.fixture(scope="session")
+def fifo(synthesized: Path) -> Template:
+    """FIFO queues with a customer key, for `relay poll`."""
+    return Template.of(synthesized / "fifo.json")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -21,30 +22,71 @@ from relay_cdk.options import Options
 from relay_cdk.relay import Relay
 
 HERE = "eu-west-1:123456789012"
+OTHERS = "222222222222"
+KEY_ID = "12345678-1234-1234-1234-123456789012"
+
+DESTINATIONS = {
+    "step-functions": {
+        "RELAY_STEP_FUNCTIONS_ARN": f"arn:aws:states:{HERE}:stateMachine:orders",
+    },
+    "temporal": {
+        "RELAY_TEMPORAL_ADDRESS": "temporal.example.com:7233",
+        "RELAY_TEMPORAL_WORKFLOW": "order",
+        "RELAY_TEMPORAL_TASK_QUEUE": "orders",
+        "RELAY_TEMPORAL_API_KEY_SECRET": f"arn:aws:secretsmanager:{HERE}:secret:t-a1b2c3",
+    },
+    "prefect": {
+        "RELAY_PREFECT_API_URL": "https://prefect.example.com/api",
+        "RELAY_PREFECT_DEPLOYMENT": "orders/production",
+    },
+    "argo": {"RELAY_ARGO_URL": "https://argo.example.com", "RELAY_ARGO_TEMPLATE": "order"},
+    "webhook": {"RELAY_WEBHOOK_URL_SECRET": f"arn:aws:secretsmanager:{HERE}:secret:w-a1b2c3"},
+    "bullmq": {"RELAY_BULLMQ_URL": "redis://10.0.0.6:6379", "RELAY_BULLMQ_QUEUE": "orders"},
+}
+"""The settings without which a relay to this destination starts halted."""
 
 
 def deployments(zip_file: Path) -> dict[str, Options]:
-    """The default, one that changes every option, and one without a worker environment."""
-    return {
-        "default": Options(bundle=zip_file),
+    """Every variant: the default, one that changes every option, and one change at a time."""
+    worker = {
+        "default": Options(),
         "customized": Options(
             name="orders",
-            fifo=True,
             key="create",
-            producers=("events.amazonaws.com", "arn:aws:iam::222222222222:role/shop"),
+            producers=(
+                "events.amazonaws.com",
+                f"arn:aws:iam::{OTHERS}:role/shop",
+                OTHERS,
+                f"arn:aws:sns:eu-west-1:{OTHERS}:orders",
+                f"arn:aws:events:eu-west-1:{OTHERS}:event-bus/shop",
+            ),
             vpc="vpc-1",
             subnets=("subnet-1", "subnet-2"),
             public_addresses=False,
-            platform="arn:aws:elasticbeanstalk:eu-west-1::platform/Python 3.14/4.1.0",
+            python="3.14",
             instance_type="t4g.small",
             architecture="arm64",
             inngest_url="https://inngest.example.com",
             mail="oncall@example.com",
             settings={"RELAY_LOG_LEVEL": "warning"},
-            bundle=zip_file,
+            protect=True,
         ),
-        "pull": Options(name="pulled", worker="none"),
+        "foreign-key": Options(
+            name="foreign", key=f"arn:aws:kms:eu-west-1:{OTHERS}:key/mrk-{'0a' * 16}"
+        ),
+        "own-inngest": Options(name="hosted-here", inngest_url="http://10.0.0.5:8288"),
+        "private": Options(name="private", vpc="vpc-1", subnets=("subnet-1",)),
+        "no-ledger": Options(name="forgetful", ledger=False),
+        **{
+            f"to-{name}": Options(name=f"to-{name}", settings={"RELAY_DESTINATION": name, **needed})
+            for name, needed in DESTINATIONS.items()
+        },
     }
+    elsewhere = {
+        "pull": Options(name="pulled", worker="none"),
+        "fifo": Options(name="ordered", worker="none", fifo=True, key="create"),
+    }
+    return {name: replace(o, bundle=zip_file) for name, o in worker.items()} | elsewhere
 
 
 def existing(scope: cdk.Stack) -> Existing:
@@ -52,7 +94,7 @@ def existing(scope: cdk.Stack) -> Existing:
     return Existing(
         queue=sqs.Queue.from_queue_arn(scope, "Queue", f"arn:aws:sqs:{HERE}:jobs"),
         dead_letter_queue=sqs.Queue.from_queue_arn(scope, "Dead", f"arn:aws:sqs:{HERE}:jobs-dead"),
-        key=kms.Key.from_key_arn(scope, "Key", f"arn:aws:kms:{HERE}:key/1"),
+        key=kms.Key.from_key_arn(scope, "Key", f"arn:aws:kms:{HERE}:key/{KEY_ID}"),
         log_group=logs.LogGroup.from_log_group_name(scope, "Logs", "/shop/audit"),
         event_key=secretsmanager.Secret.from_secret_complete_arn(
             scope, "Secret", f"arn:aws:secretsmanager:{HERE}:secret:shop/key-a1b2c3"

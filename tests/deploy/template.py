@@ -26,7 +26,7 @@ class Template:
 
     @property
     def outputs(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.text)["Outputs"]
+        found: dict[str, Any] = json.loads(self.text).get("Outputs", {})
         return found
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:

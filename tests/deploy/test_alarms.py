@@ -54,20 +54,20 @@ def test_all_alarms_exist(default: Template, pull: Template) -> None:
         assert alarms == {f"{name}-{expected}" for expected in EXPECTED}
 
 
-def test_every_relay_metric_is_in_the_table_with_its_dimensions(customized: Template) -> None:
-    ours = [m for m in customized.metrics() if m["namespace"] == metrics.NAMESPACE]
+def test_every_relay_metric_is_in_the_table_with_its_dimensions(fifo: Template) -> None:
+    ours = [m for m in fifo.metrics() if m["namespace"] == metrics.NAMESPACE]
     assert {m["name"] for m in ours} <= {m.name for m in metrics.METRICS}
     for metric in ours:
-        assert metric["dimensions"] == {"service": "orders", "queue": "orders-events.fifo"}
+        assert metric["dimensions"] == {"service": "ordered", "queue": "ordered-events.fifo"}
         assert tuple(sorted(metric["dimensions"])) == tuple(sorted(metrics.DIMENSIONS))
 
 
-def test_every_other_metric_is_of_the_stacks_queues(customized: Template) -> None:
-    others = [m for m in customized.metrics() if m["namespace"] != metrics.NAMESPACE]
+def test_every_other_metric_is_of_the_stacks_queues(fifo: Template) -> None:
+    others = [m for m in fifo.metrics() if m["namespace"] != metrics.NAMESPACE]
     assert {m["namespace"] for m in others} == {"AWS/SQS"}
     assert {m["name"] for m in others} <= SQS_METRICS
     queues = {m["dimensions"]["QueueName"] for m in others}
-    assert queues == {"orders-events.fifo", "orders-events-dlq.fifo"}
+    assert queues == {"ordered-events.fifo", "ordered-events-dlq.fifo"}
 
 
 def test_every_description_says_what_to_do_first_and_names_its_runbook_section(

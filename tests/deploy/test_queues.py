@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from relay.ops.doctor.queues import MAX_POLL_VISIBILITY, MIN_POLL_VISIBILITY
 from relay.settings import clocks
+from relay_cdk.queues import POLL_VISIBILITY
 from tests.deploy.template import Template, listed
 
 RETAINED = {
@@ -20,24 +22,28 @@ RETAINED = {
 }
 
 
-@pytest.fixture(params=["default", "customized", "pull"])
+@pytest.fixture(params=["default", "customized", "pull", "fifo"])
 def template(request: pytest.FixtureRequest) -> Template:
     found: Template = request.getfixturevalue(request.param)
     return found
 
 
 def test_both_queues_have_the_retention_and_visibility_of_the_table(template: Template) -> None:
-    suffix = ".fifo" if "fifo" in template.text else ""
+    suffix = ".fifo" if '.fifo"' in template.text else ""
     main, dead = template.queue(f"-events{suffix}"), template.queue(f"-events-dlq{suffix}")
     assert main["MessageRetentionPeriod"] == clocks.QUEUE_RETENTION
     assert dead["MessageRetentionPeriod"] == clocks.DLQ_RETENTION
-    assert main["VisibilityTimeout"] == dead["VisibilityTimeout"] == clocks.VISIBILITY_TIMEOUT
+    daemon = "AWS::ElasticBeanstalk::Environment" in {
+        resource["Type"] for resource in template.resources.values()
+    }
+    assert main["VisibilityTimeout"] == (clocks.VISIBILITY_TIMEOUT if daemon else POLL_VISIBILITY)
+    assert MIN_POLL_VISIBILITY <= POLL_VISIBILITY <= MAX_POLL_VISIBILITY
     assert main["RedrivePolicy"]["maxReceiveCount"] == clocks.MAX_RECEIVE_COUNT
     assert main["MaximumMessageSize"] == dead["MaximumMessageSize"] == 1_048_576
 
 
 def test_the_dead_letter_queue_accepts_only_the_main_queue_as_source(template: Template) -> None:
-    suffix = ".fifo" if "fifo" in template.text else ""
+    suffix = ".fifo" if '.fifo"' in template.text else ""
     policy = template.queue(f"-dlq{suffix}")["RedriveAllowPolicy"]
     assert policy["redrivePermission"] == "byQueue"
     (source,) = policy["sourceQueueArns"]
@@ -108,18 +114,41 @@ def test_producers_elsewhere_may_send_and_they_and_alarms_may_use_the_key(
     key = customized.one("AWS::KMS::Key")
     granted = {s.get("Sid"): s for s in key["KeyPolicy"]["Statement"]}
     sending = {s.get("Sid"): s for s in customized.statements("AWS::SQS::QueuePolicy")}
-    for sid in ("Producer0", "Producer1"):
+    for sid in (f"Producer{n}" for n in range(5)):
         assert set(granted[sid]["Action"]) == {"kms:GenerateDataKey", "kms:Decrypt"}
         assert sending[sid]["Action"] == "sqs:SendMessage"
         assert sending[sid]["Principal"] == granted[sid]["Principal"]
-    own = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
-    assert sending["Producer0"]["Condition"] == granted["Producer0"]["Condition"] == own
+        assert sending[sid].get("Condition") == granted[sid].get("Condition")
     assert granted["Alarms"]["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
     assert key["EnableKeyRotation"] is True
 
 
-def test_fifo_queues_have_high_throughput(customized: Template) -> None:
-    main = customized.queue("orders-events.fifo")
+def test_an_account_a_service_and_a_source_are_three_different_principals(
+    customized: Template,
+) -> None:
+    sending = {s.get("Sid"): s for s in customized.statements("AWS::SQS::QueuePolicy")}
+    own = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    other = "eu-west-1:222222222222"
+
+    def allowed(sid: str) -> tuple[str, object]:
+        return json.dumps(sending[sid]["Principal"]), sending[sid].get("Condition")
+
+    assert allowed("Producer0") == ('{"Service": "events.amazonaws.com"}', own)
+    assert allowed("Producer1") == ('{"AWS": "arn:aws:iam::222222222222:role/shop"}', None)
+    account, condition = allowed("Producer2")
+    assert ("AWS" in account, ":222222222222:root" in account, condition) == (True, True, None)
+    assert allowed("Producer3") == (
+        '{"Service": "sns.amazonaws.com"}',
+        {"ArnLike": {"aws:SourceArn": f"arn:aws:sns:{other}:orders"}},
+    )
+    assert allowed("Producer4") == (
+        '{"Service": "events.amazonaws.com"}',
+        {"ArnLike": {"aws:SourceArn": f"arn:aws:events:{other}:rule/shop/*"}},
+    )
+
+
+def test_fifo_queues_have_high_throughput(fifo: Template) -> None:
+    main = fifo.queue("ordered-events.fifo")
     assert main["FifoQueue"] is True
     assert main["DeduplicationScope"] == "messageGroup"
     assert main["FifoThroughputLimit"] == "perMessageGroupId"

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 
 from relay.local.inngest import InngestServer
@@ -18,73 +15,18 @@ from relay.local.processes import RelayProcess, free_port
 from relay.local.sqsd import Sqsd, SqsdOptions
 from relay.model.origin import ATTRIBUTE, unpack
 from relay.telemetry import metrics
-from tests.deploy.conftest import ROOT
+from tests.deploy.simulated_aws import IDENTITY, REGION, Aws, simulated_aws
 from tests.deploy.template import Template
 
-REGION = "eu-west-1"
-IDENTITY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 KEY = "the-event-key"
 SQSD = "aws:elasticbeanstalk:sqsd"
 VARIABLES = "aws:elasticbeanstalk:application:environment"
 
 
-@dataclass(frozen=True)
-class Aws:
-    """A simulated region whose CloudFormation can create our template."""
-
-    url: str
-    record: Path
-
-    def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-
-    def create(self, template: Template) -> dict[str, str]:
-        """Create a stack from the template's unchanged text. Returns its outputs."""
-        cloudformation = self.client("cloudformation")
-        cloudformation.create_stack(
-            StackName="relay", TemplateBody=template.text, Capabilities=["CAPABILITY_NAMED_IAM"]
-        )
-        (stack,) = cloudformation.describe_stacks(StackName="relay")["Stacks"]
-        assert stack["StackStatus"] == "CREATE_COMPLETE"
-        return {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
-
-    def options(self) -> dict[str, dict[str, str]]:
-        """The environment's option settings with every reference resolved, by namespace."""
-        created = [json.loads(path.read_text()) for path in self.record.iterdir()]
-        kind = "AWS::ElasticBeanstalk::Environment"
-        (environment,) = (n["properties"] for n in created if n["type"] == kind)
-        found: dict[str, dict[str, str]] = {}
-        for option in environment["OptionSettings"]:
-            found.setdefault(option["Namespace"], {})[option["OptionName"]] = option["Value"]
-        return found
-
-
 @pytest.fixture
-async def aws(tmp_path: Path) -> AsyncIterator[Aws]:
-    record = tmp_path / "created"
-    record.mkdir()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tests.deploy.cloudformation", str(record)),
-        cwd=ROOT,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert process.stdin
-    assert process.stdout
-    try:
-        port = (await process.stdout.readline()).decode().strip()
-        yield Aws(f"http://127.0.0.1:{port}", record)
-    finally:
-        process.stdin.close()
-        await process.wait()
+def aws(tmp_path: Path) -> Iterator[Aws]:
+    with simulated_aws(tmp_path / "created") as started:
+        yield started
 
 
 async def test_the_relay_delivers_with_the_environments_settings(

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from relay_cdk.template import COMMITTED, without_hashes
-from tests.deploy.conftest import ENVIRONMENT, ROOT
 from tests.deploy.template import Template
 
 
@@ -23,18 +22,3 @@ def test_cfn_lint_finds_nothing(synthesized: Path) -> None:
         [*command, "--", *templates], capture_output=True, text=True, check=False
     )
     assert (found.returncode, found.stdout) == (0, "")
-
-
-def test_an_invalid_option_gives_one_sentence_and_no_template(tmp_path: Path) -> None:
-    environment = {
-        **ENVIRONMENT,
-        "CDK_OUTDIR": str(tmp_path),
-        "CDK_CONTEXT_JSON": '{"worker": "lambda"}',
-    }
-    command = [sys.executable, "-m", "relay_cdk.app"]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert done.stderr == "worker must be elasticbeanstalk or none\n"
-    assert not list(tmp_path.glob("*.template.json"))

@@ -1,0 +1,79 @@
+"""The simulated AWS of `tests.deploy.cloudformation`, started and asked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3  # type: ignore[import-untyped] # it ships no types
+
+from tests.deploy.template import Template
+
+ROOT = Path(__file__).parents[2]
+
+REGION = "eu-west-1"
+IDENTITY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+@dataclass(frozen=True)
+class Aws:
+    """A simulated region whose CloudFormation can create our template."""
+
+    url: str
+    record: Path
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def create(self, template: Template, name: str = "relay") -> dict[str, str]:
+        """Create a stack from the template's unchanged text. Returns its outputs."""
+        cloudformation = self.client("cloudformation")
+        cloudformation.create_stack(
+            StackName=name, TemplateBody=template.text, Capabilities=["CAPABILITY_NAMED_IAM"]
+        )
+        (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        assert stack["StackStatus"] == "CREATE_COMPLETE"
+        return {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
+
+    def options(self) -> dict[str, dict[str, str]]:
+        """The environment's option settings with every reference resolved, by namespace."""
+        created = [json.loads(path.read_text()) for path in self.record.iterdir()]
+        kind = "AWS::ElasticBeanstalk::Environment"
+        (environment,) = (n["properties"] for n in created if n["type"] == kind)
+        found: dict[str, dict[str, str]] = {}
+        for option in environment["OptionSettings"]:
+            found.setdefault(option["Namespace"], {})[option["OptionName"]] = option["Value"]
+        return found
+
+
+@contextmanager
+def simulated_aws(record: Path) -> Iterator[Aws]:
+    """A new region, in a process of its own. It writes what it creates into the folder."""
+    record.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.deploy.cloudformation", str(record)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        assert process.stdin
+        assert process.stdout
+        try:
+            yield Aws(f"http://127.0.0.1:{process.stdout.readline().strip()}", record)
+        finally:
+            process.stdin.close()
