@@ -47,6 +47,7 @@ async def _serve(settings: Settings, telemetry: Telemetry, stop: asyncio.Event) 
     async with open_core(settings, telemetry, pushed=True) as core:
         app = PushApp(
             core.handler.handle,
+            end_wait=core.handler.end_wait,
             hold=settings.clocks.outcome_timeout,
             ready=readiness(core.forwarder, core.handler, core.stuck),
             task_paths=frozenset(settings.task_paths),

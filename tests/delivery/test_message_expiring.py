@@ -6,9 +6,8 @@ import asyncio
 
 import pytest
 
-from relay.delivery.handler import GRACE
 from relay.delivery.reject_guard import MIN_REJECTS
-from relay.delivery.retention import EXPIRING_SHARE
+from relay.delivery.retention import EXPIRING_SHARE, GRACE
 from relay.model.outcome import Delivered, Reject, Retry
 from tests.delivery.handler_rig import DAY, NOW, HandlerRig, event, message, origin, turns
 

@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from relay.app.core import EXPIRY_EVERY
+from relay.app.core import down_for
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import Failed, Outgoing
 from relay.delivery.dead_lettering import DeadLetterCopy, DeadLettering, NotStored
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
+from relay.delivery.retention import Retention
 from relay.envelope import Rules, decode
 from relay.forwarding import Forwarder
 from relay.forwarding.circuit_breaker import Breaker
@@ -60,12 +61,16 @@ FORBIDDEN = Outage(
 
 
 class Orchestrator:
-    """Counts the accepted events by id; during an `outage` every request fails instead."""
+    """Counts the accepted events by id; during an `outage` every request fails instead.
+
+    An `answer` is the outcome of every event.
+    """
 
     limits = Limits()
 
     def __init__(self) -> None:
         self.outage: Outage | None = None
+        self.answer: Outcome | None = None
         self.accepted: Counter[str] = Counter()
         self.requests: list[tuple[float, int]] = []
 
@@ -76,6 +81,8 @@ class Orchestrator:
             await asyncio.sleep(outage.seconds)
             raise outage.error()
         await asyncio.sleep(0.02)
+        if self.answer is not None:
+            return [self.answer for _ in events]
         self.accepted.update(event.id for event in events)
         return [Delivered(f"ref-{event.id}") for event in events]
 
@@ -100,6 +107,8 @@ class World:
     """One queue, its dead-letter queue, the orchestrator, and the relay's facts."""
 
     max_receive_count: int = clocks.MAX_RECEIVE_COUNT
+    retention: float = clocks.QUEUE_RETENTION
+    visibility: float = clocks.VISIBILITY_TIMEOUT
     seed: int = 1
     facts: list[Fact] = field(default_factory=list)
     receives: Counter[str] = field(default_factory=Counter)
@@ -112,8 +121,8 @@ class World:
         policy = {"deadLetterTargetArn": self.dead.arn, "maxReceiveCount": self.max_receive_count}
         self.main = self.sqs.queue(
             "relay",
-            MessageRetentionPeriod=int(clocks.QUEUE_RETENTION),
-            VisibilityTimeout=int(clocks.VISIBILITY_TIMEOUT),
+            MessageRetentionPeriod=int(self.retention),
+            VisibilityTimeout=int(self.visibility),
             RedrivePolicy=json.dumps(policy),
         )
         self.ids: list[str] = []
@@ -153,7 +162,7 @@ class World:
                 await asyncio.sleep(1.0)
 
     @asynccontextmanager
-    async def relay(self) -> AsyncIterator[tuple[Handler, Forwarder]]:
+    async def relay(self, hidden: float = 0.0) -> AsyncIterator[tuple[Handler, Forwarder]]:
         """The relay's handler and forwarder, built as `relay.app.core` builds them."""
         chance = random.Random(self.seed).random
         forwarder = Forwarder(
@@ -172,7 +181,8 @@ class World:
                 clock=self.clock.time,
             ),
             guard=RejectGuard(),
-            retention=clocks.QUEUE_RETENTION,
+            retention=Retention(self.retention, hidden=hidden, clock=self.clock.time),
+            down_for=lambda: down_for(forwarder),
             observe=self.facts.append,
             clock=self.clock.time,
         )
@@ -206,8 +216,9 @@ class World:
     ) -> AsyncIterator[VirtualSqsd]:
         """sqsd and `relay serve` with the shipped settings."""
         async with AsyncExitStack() as stack:
-            handler, _ = await stack.enter_async_context(self.relay())
-            app = PushApp(handler.handle, hold=hold, ready=lambda: (True, {}))
+            hidden = options.error_visibility_timeout
+            handler, _ = await stack.enter_async_context(self.relay(hidden))
+            app = PushApp(handler.handle, end_wait=handler.end_wait, hold=hold, ready=lambda: (True, {}))
             sqsd = VirtualSqsd(self.sqs.sqsd(self.main), options, self.clock)
             sqsd.application = app.asgi()
             sqsd.start(stack)
@@ -216,7 +227,7 @@ class World:
 
 async def _expire(handler: Handler) -> None:
     while True:
-        await asyncio.sleep(EXPIRY_EVERY)
+        await asyncio.sleep(handler.retention.check_every)
         handler.expire()
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import ReceivedMessage
-from relay.delivery.retention import Retention, refresh_retention
+from relay.delivery.retention import Retention, longest_lease, refresh_retention
 from relay.model.facts import HandlerRaised, Observe, ignore
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
@@ -88,10 +88,16 @@ class Poller:
         self._clock = clock
         self._sleep = sleep
         self._retention = retention or Retention()
-        self._health = ReceiveHealth(observe=observe, clock=clock, sleep=sleep)
+        self._health = ReceiveHealth(
+            longest_pause=lambda: self._retention.longest_pause,
+            observe=observe,
+            clock=clock,
+            sleep=sleep,
+        )
         self._settler = Settler(
             queue,
             self._health,
+            longest_hide=self._retention.longest_hide,
             linger=self._limits.linger,
             observe=observe,
             clock=clock,
@@ -123,8 +129,9 @@ class Poller:
         attributes = await self._unless_stopped(wait_for_attributes(self._queue, self._health))
         if attributes is None:
             return
-        self._retention.seconds = attributes.retention
+        self._retention.update(attributes)
         visibility = attributes.visibility or DEFAULT_VISIBILITY
+        visibility = min(visibility, longest_lease(attributes.retention))
         capacity = Capacity(
             self._limits.max_in_flight, self._limits.max_in_flight_bytes, attributes.maximum_size
         )
@@ -138,7 +145,7 @@ class Poller:
             slots=self._limits.handler_concurrency or self._limits.max_in_flight,
             clock=self._clock,
         )
-        sweep = ExpiringSweep(self._gate, self._retention.expiring)
+        sweep = ExpiringSweep(self._gate, self._retention)
         receiver = Receiver(
             self._receive_call(visibility),
             capacity,
