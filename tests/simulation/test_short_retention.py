@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
 from relay.model.outcome import Retry
-from relay.settings import clocks
-from relay.settings.clocks import Clocks
+from relay.sources.poller import Limits
 from tests.forwarding.virtual_time import run
-from tests.simulation.world import FORBIDDEN, REFUSED, SHIPPED, SILENT, Outage, World
+from tests.simulation.world import FORBIDDEN, REFUSED, SILENT, Outage, World
 
 OUTAGES = pytest.mark.parametrize(
     "outage", [REFUSED, SILENT, FORBIDDEN], ids=["refused", "silent", "a revoked key"]
@@ -82,6 +80,27 @@ def test_a_wait_that_the_destination_asks_for_ends_before_the_retention_does() -
             await asyncio.sleep(100)
         accounted(world)
         assert set(world.dead_letters) == set(world.ids)
+
+    run(main)
+
+
+@pytest.mark.parametrize("slots", [500, 10], ids=["no capacity", "no slots"])
+def test_old_messages_expire_while_younger_ones_are_all_that_fits_in_flight(slots: int) -> None:
+    async def main() -> None:
+        world = short(MINUTES)
+        await world.publish(30)
+        # Another consumer has received them, and dies.
+        other = world.sqs.client(world.main)
+        for _ in range(3):
+            await other.receive(visibility=200)
+        await asyncio.sleep(150)
+        world.orchestrator.outage = SILENT
+        await world.publish(600 if slots == 500 else 100)
+        async with world.pulling(Limits(handler_concurrency=slots)):
+            await asyncio.sleep(155)
+            assert set(world.dead_letters) == set(world.ids[:30])
+            await asyncio.sleep(MINUTES)
+        accounted(world)
 
     run(main)
 

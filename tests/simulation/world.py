@@ -22,13 +22,14 @@ from relay.forwarding import Forwarder
 from relay.forwarding.circuit_breaker import Breaker
 from relay.local.sqs import Stored
 from relay.local.sqsd import SqsdOptions
-from relay.model.destination import Limits, Unavailable
+from relay.model import destination
+from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.model.facts import CircuitChanged, Fact
 from relay.model.origin import ATTRIBUTE, Origin, unpack
 from relay.model.outcome import Delivered, Outcome
 from relay.settings import clocks
-from relay.sources.poller import Poller
+from relay.sources.poller import Limits, Poller
 from relay.sources.sqsd import PushApp
 from tests.forwarding.virtual_time import now
 from tests.simulation.memory_sqs import LoopClock, MemorySqs
@@ -66,7 +67,7 @@ class Orchestrator:
     An `answer` is the outcome of every event.
     """
 
-    limits = Limits()
+    limits = destination.Limits()
 
     def __init__(self) -> None:
         self.outage: Outage | None = None
@@ -194,13 +195,14 @@ class World:
             await forwarder.stop(30.0)
 
     @asynccontextmanager
-    async def pulling(self) -> AsyncIterator[None]:
+    async def pulling(self, limits: Limits | None = None) -> AsyncIterator[None]:
         """`relay poll` with the shipped settings."""
         async with self.relay() as (handler, forwarder), asyncio.TaskGroup() as tasks:
             poller = Poller(
                 self.sqs.client(self.main),
                 handler.handle,
                 gate=forwarder,
+                limits=limits,
                 observe=self.facts.append,
                 clock=now,
                 retention=handler.retention,

@@ -135,17 +135,17 @@ class Poller:
         capacity = Capacity(
             self._limits.max_in_flight, self._limits.max_in_flight_bytes, attributes.maximum_size
         )
+        sweep = ExpiringSweep(self._gate, self._retention)
         deliveries = self._deliveries = Deliveries(
             self._handled,
             self._scheduler(),
             capacity,
             self._settler,
-            gate=self._gate,
+            gate=sweep,
             visibility=visibility,
             slots=self._limits.handler_concurrency or self._limits.max_in_flight,
             clock=self._clock,
         )
-        sweep = ExpiringSweep(self._gate, self._retention)
         receiver = Receiver(
             self._receive_call(visibility),
             capacity,
@@ -181,17 +181,24 @@ class Poller:
                 receiving = tasks.create_task(receiver.run(), name="receiver")
                 refresh = refresh_retention(self._retention, self._queue, self._sleep)
                 refreshing = tasks.create_task(refresh, name="retention")
+                starting = tasks.create_task(self._start_expiring(deliveries), name="expiring")
                 await self._stopping.wait()
                 receiver.stop()
                 deliveries.stop()
                 await self._drain(deliveries, receiving)
                 extending.cancel()
                 refreshing.cancel()
+                starting.cancel()
         finally:
             await self._settler.aclose()
             # An orderly stop leaves nothing here; a cancelled or failed run still releases.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._settler.release(deliveries.remaining()), LAST_RELEASES)
+
+    async def _start_expiring(self, deliveries: Deliveries) -> None:
+        while True:
+            await self._sleep(self._retention.check_every)
+            deliveries.start_expiring()
 
     async def _drain(self, deliveries: Deliveries, receiving: asyncio.Task[None]) -> None:
         """Finish by the deadline or the second stop, then withdraw and release the rest."""

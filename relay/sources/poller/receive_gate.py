@@ -18,6 +18,7 @@ from relay.aws.sqs import Queue
 from relay.aws.sqs_values import QueueAttributes, ReceivedMessage
 from relay.delivery.retention import REFRESH_EVERY, Retention
 from relay.model.facts import Observe, ReceivingChanged, ignore
+from relay.model.message import Message
 from relay.sources.poller.lease import now
 
 HALTING = ("credentials", "denied", "kms", "missing", "misconfigured")
@@ -70,10 +71,24 @@ class ExpiringSweep:
         """Whether another message may be received now."""
         return self._gate.accepting or self._sweeping
 
+    @property
+    def closed(self) -> bool:
+        """Whether the inner gate is closed: what is in flight waits for the destination."""
+        return not self._gate.accepting
+
+    @property
+    def every(self) -> float:
+        """Seconds of a closed gate between two looks at the messages that wait in the queue."""
+        return self._retention.sweep_every
+
+    def expiring(self, message: Message) -> bool:
+        """Whether the queue will soon delete the message."""
+        return self._retention.expiring(message)
+
     async def wait_accepting(self) -> None:
         """Return when another message may be received, if only to check its age."""
         waited = 0.0
-        while (left := self._retention.sweep_every - waited) > 0:
+        while (left := self.every - waited) > 0:
             step = min(left, REFRESH_EVERY)  # the retention may be shorter by then
             try:
                 async with asyncio.timeout(step):
@@ -86,7 +101,7 @@ class ExpiringSweep:
     def received(self, batch: Sequence[ReceivedMessage]) -> None:
         """Sweep on while the gate is closed and a received message is about to be deleted."""
         self._sweeping = not self._gate.accepting and any(
-            self._retention.expiring(received.message) for received in batch
+            self.expiring(received.message) for received in batch
         )
 
 
