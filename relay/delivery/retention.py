@@ -51,6 +51,11 @@ def last_tenth(retention: float) -> float:
     return retention - EXPIRING_SHARE * retention
 
 
+def retention_for(tenth: float) -> int:
+    """The shortest retention whose last tenth has so many seconds."""
+    return math.ceil(round(tenth / (1 - EXPIRING_SHARE), 3))
+
+
 def longest_lease(retention: float) -> float:
     """Whole seconds for which one receive or extension may hide a message, whatever its age.
 
