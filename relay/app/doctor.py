@@ -20,6 +20,7 @@ from relay.ops.doctor.lookup import QueueLookup, look_up_queues
 from relay.ops.doctor.platform import Platform, read_platform
 from relay.ops.doctor.result import CheckResult, not_checked
 from relay.ops.doctor.stores import check_secret
+from relay.settings.clocks import HTTP_CONNECTIONS
 from relay.settings.loading import INVALID, Loaded
 from relay.settings.model import Settings
 from relay.settings.reference import variable
@@ -90,6 +91,7 @@ async def _check_aws(
         dlq_retention=settings.dlq_retention,
         longest_answer=settings.clocks.longest_answer,
         longest_hidden=hidden,
+        turn=0.0 if pull else settings.clocks.outcome_timeout / HTTP_CONNECTIONS,
         max_event_bytes=settings.max_event_bytes,
     )
     if found.main:

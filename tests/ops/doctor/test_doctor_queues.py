@@ -27,6 +27,7 @@ PUSH = QueueExpectations(
     dlq_retention=clocks.DLQ_RETENTION,
     longest_answer=clocks.Clocks().longest_answer,
     longest_hidden=clocks.VISIBILITY_TIMEOUT,
+    turn=clocks.HOLD / clocks.HTTP_CONNECTIONS,
     max_event_bytes=3_145_728,
 )
 PULL = QueueExpectations(
@@ -36,6 +37,7 @@ PULL = QueueExpectations(
     dlq_retention=clocks.DLQ_RETENTION,
     longest_answer=clocks.Clocks().longest_answer,
     longest_hidden=clocks.VISIBILITY_TIMEOUT,
+    turn=0.0,
     max_event_bytes=3_145_728,
 )
 VISIBILITY = {PUSH: "1080", PULL: "120"}
@@ -164,7 +166,7 @@ def test_in_pull_mode_any_retention_is_correct() -> None:
     [
         (PUSH, "queue.hidden", 0, 300, "to at least 10800 (3 h), or sqsd's"),
         (PULL, "queue.backlog", 3_001, 300, "to at least 301, or run more relays"),
-        (PUSH, "queue.backlog", 2_000_000, 1_123_200, None),
+        (PUSH, "queue.backlog", 7_200, 1_123_200, None),
         (PULL, "queue.backlog", 12_100_000, 1_209_600, "run more relays"),
         (PULL, "queue.backlog", 3_000, 300, None),
     ],
@@ -181,6 +183,15 @@ def test_a_retention_that_cannot_be_kept_fails_with_the_one_that_can(
     assert found[check].status == ("ok" if fix is None else "fail")
     assert (fix or "") in found[check].fix
     assert ("queue.hidden" in found) is not expected.pull
+
+
+def test_a_backlog_that_holds_older_messages_back_in_push_mode_is_a_warning() -> None:
+    main, dead = queues(PUSH)
+    waiting = read_attributes({**main, "ApproximateNumberOfMessages": "7201"})
+    result = results(waiting, read_attributes(dead))["queue.backlog"]
+    assert result.status == "warn"
+    assert "7201 messages wait; a relay can dead-letter about 7200" in result.found
+    assert "sqsd's connections" in result.why
 
 
 def test_a_queue_listed_in_the_redrive_allow_policy_may_dead_letter() -> None:
