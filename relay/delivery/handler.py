@@ -267,7 +267,10 @@ class Handler:
         if decoded is not None and decoded.total == 1:
             pending = None
         return await self._dead_letters.put(
-            message, next_origin(message, reject, decoded, pending), reject
+            message,
+            next_origin(message, reject, decoded, pending),
+            reject,
+            self.retention.must_end,
         )
 
     def _handled(

@@ -73,3 +73,19 @@ def test_a_message_that_sqsd_would_hide_past_its_retention_is_not_given_back(
         accounted(world)
 
     run(main)
+
+
+@pytest.mark.parametrize("pushed", [False, True], ids=["pull", "push"])
+def test_a_dead_letter_that_cannot_be_stored_at_once_is_tried_until_it_can(*, pushed: bool) -> None:
+    async def main() -> None:
+        world = World(retention=300, visibility=180)
+        world.orchestrator.answer = Retry("not now")
+        world.dead_letters_throttled_until = 297
+        relaying = world.pushing(options(FIVE_MINUTES), hold=30) if pushed else world.pulling()
+        async with relaying:
+            await world.publish(20)
+            await asyncio.sleep(400)
+        accounted(world)
+        assert set(world.dead_letters) == set(world.ids)
+
+    run(main)

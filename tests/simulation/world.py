@@ -91,13 +91,16 @@ class Orchestrator:
 class _QueueStore:
     """Sends dead letters to the simulated queue."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, throttled_until: Callable[[], float]) -> None:
         self._queue = queue
+        self._throttled_until = throttled_until
 
     async def limit(self) -> int:
         return 1_048_576
 
     async def put(self, copy: DeadLetterCopy) -> None:
+        if now() < self._throttled_until():
+            raise NotStored("throttled")
         (result,) = await self._queue.send([Outgoing(body=copy.body, attributes=copy.attributes)])
         if isinstance(result, Failed):
             raise NotStored(result.sentence)
@@ -110,6 +113,7 @@ class World:
     max_receive_count: int = clocks.MAX_RECEIVE_COUNT
     retention: float = clocks.QUEUE_RETENTION
     visibility: float = clocks.VISIBILITY_TIMEOUT
+    dead_letters_throttled_until: float = 0.0
     seed: int = 1
     facts: list[Fact] = field(default_factory=list)
     receives: Counter[str] = field(default_factory=Counter)
@@ -177,7 +181,9 @@ class World:
             lambda message: decode(message, Rules()),
             forwarder,
             DeadLettering(
-                _QueueStore(self.sqs.client(self.dead)),
+                _QueueStore(
+                    self.sqs.client(self.dead), lambda: self.dead_letters_throttled_until
+                ),
                 observe=self.facts.append,
                 clock=self.clock.time,
             ),
