@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from relay.model.outcome import Retry
+from relay.model.outcome import Reject, Retry
 from relay.sources.poller import Limits
 from tests.forwarding.virtual_time import run
 from tests.simulation.world import FORBIDDEN, REFUSED, SILENT, Outage, World
@@ -80,6 +80,24 @@ def test_a_wait_that_the_destination_asks_for_ends_before_the_retention_does() -
             await asyncio.sleep(100)
         accounted(world)
         assert set(world.dead_letters) == set(world.ids)
+
+    run(main)
+
+
+@pytest.mark.parametrize("groups", [3, 100])
+@pytest.mark.parametrize("parked", [False, True], ids=["in order", "stopped"])
+def test_groups_of_a_fifo_queue_expire_in_time_too(groups: int, *, parked: bool) -> None:
+    async def main() -> None:
+        world = World(retention=MINUTES, visibility=30, groups=groups)
+        world.orchestrator.outage = None if parked else REFUSED
+        world.orchestrator.answer = Reject("bad", "never") if parked else None
+        async with world.pulling(Limits(stop_on_reject=parked)):
+            await world.publish(1)
+            await asyncio.sleep(5)
+            await world.publish(300)
+            await asyncio.sleep(1.2 * MINUTES)
+        lost = set(world.ids) - set(world.dead_letters)
+        assert not lost, f"{len(lost)} lost"
 
     run(main)
 

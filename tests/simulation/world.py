@@ -101,19 +101,28 @@ class _QueueStore:
     async def put(self, copy: DeadLetterCopy) -> None:
         if now() < self._throttled_until():
             raise NotStored("throttled")
-        (result,) = await self._queue.send([Outgoing(body=copy.body, attributes=copy.attributes)])
+        (result,) = await self._queue.send([_outgoing(copy, fifo=self._queue.fifo)])
         if isinstance(result, Failed):
             raise NotStored(result.sentence)
 
 
+def _outgoing(copy: DeadLetterCopy, *, fifo: bool) -> Outgoing:
+    ids = {"group_id": copy.group_id, "dedup_id": copy.dedup_id} if fifo else {}
+    return Outgoing(body=copy.body, attributes=copy.attributes, **ids)
+
+
 @dataclass
 class World:
-    """One queue, its dead-letter queue, the orchestrator, and the relay's facts."""
+    """One queue, its dead-letter queue, the orchestrator, and the relay's facts.
+
+    With `groups` it is a FIFO queue whose messages are in so many groups.
+    """
 
     max_receive_count: int = clocks.MAX_RECEIVE_COUNT
     retention: float = clocks.QUEUE_RETENTION
     visibility: float = clocks.VISIBILITY_TIMEOUT
     dead_letters_throttled_until: float = 0.0
+    groups: int = 0
     seed: int = 1
     facts: list[Fact] = field(default_factory=list)
     receives: Counter[str] = field(default_factory=Counter)
@@ -122,13 +131,17 @@ class World:
         self.clock = LoopClock()
         self.orchestrator = Orchestrator()
         self.sqs = MemorySqs(self.clock)
-        self.dead = self.sqs.queue("relay-dlq", MessageRetentionPeriod=int(clocks.DLQ_RETENTION))
+        kind, fifo = (".fifo", {"FifoQueue": "true"}) if self.groups else ("", {})
+        self.dead = self.sqs.queue(
+            f"relay-dlq{kind}", MessageRetentionPeriod=int(clocks.DLQ_RETENTION), **fifo
+        )
         policy = {"deadLetterTargetArn": self.dead.arn, "maxReceiveCount": self.max_receive_count}
         self.main = self.sqs.queue(
-            "relay",
+            f"relay{kind}",
             MessageRetentionPeriod=int(self.retention),
             VisibilityTimeout=int(self.visibility),
             RedrivePolicy=json.dumps(policy),
+            **fifo,
         )
         self.ids: list[str] = []
 
@@ -138,8 +151,14 @@ class World:
         first = len(self.ids)
         names = [f"order-{first + n}" for n in range(count)]
         bodies = [json.dumps({"id": name, "name": "shop/paid", "data": {}}) for name in names]
-        await queue.send([Outgoing(body=body) for body in bodies])
+        await queue.send([self._outgoing(n, body) for n, body in enumerate(bodies, first)])
         self.ids += names
+
+    def _outgoing(self, number: int, body: str) -> Outgoing:
+        if not self.groups:
+            return Outgoing(body=body)
+        group = f"group-{number % self.groups}"
+        return Outgoing(body=body, group_id=group, dedup_id=f"{number}")
 
     @property
     def left(self) -> int:
