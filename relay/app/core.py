@@ -97,7 +97,6 @@ async def open_core(
             dead_letters,
             guard=RejectGuard(enabled=settings.reject_guard and not from_command),
             retention=None if from_command else _retention(settings, pushed=pushed),
-            down_for=partial(down_for, forwarder),
             observe=ledger.observe,
             payloads=payloads(settings, session),
         )
@@ -137,11 +136,6 @@ def _retention(settings: Settings, *, pushed: bool) -> Retention:
     """The queue's. Without the relay, only sqsd hides messages for a time of its own."""
     hidden = settings.sqsd_error_visibility_timeout if pushed else 0.0
     return Retention(settings.queue_retention, hidden=hidden)
-
-
-def down_for(forwarder: EventForwarder) -> float:
-    """Seconds for which no event can be sent, not even as a probe; 0 if one can."""
-    return 0.0 if forwarder.accepting else forwarder.state.seconds
 
 
 @contextlib.asynccontextmanager

@@ -113,8 +113,11 @@ async def _check_aws(
 
 def _longest_hidden(settings: Settings, machine: Platform) -> float:
     """Seconds: sqsd's own values where they can be read, else those of the settings."""
-    names = ("sqsd_visibility_timeout", "sqsd_error_visibility_timeout")
-    return max(machine.clocks.get(name, getattr(settings, name)) for name in names)
+    read = machine.clocks
+    return max(
+        read.get("sqsd_visibility_timeout", settings.sqsd_visibility_timeout),
+        read.get("sqsd_error_visibility_timeout", settings.sqsd_error_visibility_timeout),
+    )
 
 
 def _queue_clocks(found: QueueLookup) -> dict[str, float]:

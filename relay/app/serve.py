@@ -79,9 +79,7 @@ async def _serve_halted(
         app.release()
 
 
-def halted_app(
-    settings: Settings, problems: tuple[str, ...], held: HoldEverything
-) -> PushApp:
+def halted_app(settings: Settings, problems: tuple[str, ...], held: HoldEverything) -> PushApp:
     """The application of a relay with bad settings: it holds every request, then answers 503.
 
     For two minutes at the least, also where the hold itself is shorter or among the mistakes: an

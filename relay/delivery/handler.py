@@ -36,6 +36,11 @@ class Forward(Protocol):
         """Whether the destination may have the event although no success was seen."""
         ...
 
+    @property
+    def down_for(self) -> float:
+        """Seconds for which it has been unavailable; 0 if it can take an event, as a probe too."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class HandlerStatus:
@@ -62,9 +67,6 @@ class Handler:
         dead_letters: where rejected messages go.
         guard: holds rejects that have suddenly become common.
         retention: of the queue; pull mode updates it. None if no message expires.
-        down_for: seconds for which the destination has been unavailable and needs no event for a
-            probe; 0 otherwise. An expiring message does not wait for a destination that has been
-            down for so long.
         observe: called with facts.
         clock: seconds since the epoch.
         payloads: opens payloads in S3.
@@ -78,7 +80,6 @@ class Handler:
         *,
         guard: RejectGuard,
         retention: Retention | None = None,
-        down_for: Callable[[], float] = lambda: 0.0,
         observe: Observe = ignore,
         clock: Callable[[], float] = time.time,
         payloads: Payloads | None = None,
@@ -88,7 +89,6 @@ class Handler:
         self._dead_letters = dead_letters
         self._guard = guard
         self.retention = retention or Retention(clock=clock)
-        self._down_for = down_for
         self._observe = observe
         self._clock = clock
         self._payloads = payloads
@@ -197,15 +197,14 @@ class Handler:
                 self._delivered.record(events, results)
         return [
             self._expired(event)
-            if result is None
-            or (type(result) is Retry and self.retention.must_end(item.message))
+            if result is None or (type(result) is Retry and self.retention.must_end(item.message))
             else result
             for event, result in zip(events, results, strict=True)
         ]
 
     def _hopeless(self) -> bool:
         """Whether an attempt is out of reach. With no wait, a backlog can expire in time."""
-        return self._down_for() > self.retention.grace
+        return self._forward.down_for > self.retention.grace
 
     def _may_have_run(self, event: Event, result: Outcome | None) -> bool:
         return isinstance(result, Delivered) or self._forward.may_have_run(event.id)

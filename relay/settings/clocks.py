@@ -15,7 +15,8 @@ in seconds, with the defaults:
     sqsd   ErrorVisibilityTimeout        300  from a 503 or a refused connection to the next try
     queue  x maxReceiveCount           1,000  receives before SQS itself dead-letters a message
            = the outage survived     300,000  3.5 days, in which no outage empties the queue
-    queue  retention               1,123,200  13 days
+    queue  retention               1,123,200  13 days; at least VisibilityTimeout + hold, because
+                                              SQS deletes a message also while sqsd hides it
     sqsd   RetentionPeriod         1,209,600  14 days, not below the queue's: sqsd deletes older
                                               messages without a dead letter
     DLQ    retention               1,209,600  14 days, above the queue's: a dead letter in a

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -219,14 +220,11 @@ class PushApp:
             return _again("held", "not settled yet: the message will be delivered again")
         return _answer(handling.result())
 
-
     async def _timed_out(
         self, handling: asyncio.Future[Outcome], leaving: asyncio.Future[None], seconds: float
     ) -> bool:
-        ends = {handling, leaving, self._released}
-        done, _ = await asyncio.wait(
-            ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-        )
+        ends: set[asyncio.Future[Any]] = {handling, leaving, self._released}
+        done, _ = await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         return not done
 
 

@@ -33,6 +33,7 @@ class ScriptedForwarder:
         self.sent: list[str] = []
         self.withdrawn: list[str] = []
         self.ambiguous: set[str] = set()
+        self.down_for = 0.0
 
     async def submit(self, event: Event) -> Outcome:
         self.sent.append(event.id)

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from relay.app.core import down_for
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import Failed, Outgoing
 from relay.delivery.dead_lettering import DeadLetterCopy, DeadLettering, NotStored
@@ -107,8 +106,12 @@ class _QueueStore:
 
 
 def _outgoing(copy: DeadLetterCopy, *, fifo: bool) -> Outgoing:
-    ids = {"group_id": copy.group_id, "dedup_id": copy.dedup_id} if fifo else {}
-    return Outgoing(body=copy.body, attributes=copy.attributes, **ids)
+    return Outgoing(
+        body=copy.body,
+        attributes=copy.attributes,
+        group_id=copy.group_id if fifo else None,
+        dedup_id=copy.dedup_id if fifo else None,
+    )
 
 
 @dataclass
@@ -200,15 +203,12 @@ class World:
             lambda message: decode(message, Rules()),
             forwarder,
             DeadLettering(
-                _QueueStore(
-                    self.sqs.client(self.dead), lambda: self.dead_letters_throttled_until
-                ),
+                _QueueStore(self.sqs.client(self.dead), lambda: self.dead_letters_throttled_until),
                 observe=self.facts.append,
                 clock=self.clock.time,
             ),
             guard=RejectGuard(),
             retention=Retention(self.retention, hidden=hidden, clock=self.clock.time),
-            down_for=lambda: down_for(forwarder),
             observe=self.facts.append,
             clock=self.clock.time,
         )
@@ -245,7 +245,9 @@ class World:
         async with AsyncExitStack() as stack:
             hidden = options.error_visibility_timeout
             handler, _ = await stack.enter_async_context(self.relay(hidden))
-            app = PushApp(handler.handle, end_wait=handler.end_wait, hold=hold, ready=lambda: (True, {}))
+            app = PushApp(
+                handler.handle, end_wait=handler.end_wait, hold=hold, ready=lambda: (True, {})
+            )
             sqsd = VirtualSqsd(self.sqs.sqsd(self.main), options, self.clock)
             sqsd.application = app.asgi()
             sqsd.start(stack)
