@@ -24,7 +24,6 @@ from relay.envelope import decode
 from relay.settings.clocks import LAST_REQUESTS
 from relay.settings.model import Settings
 
-
 _log = logging.getLogger(__name__)
 
 
