@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from relay.envelope import Decoded
 from relay.model.message import Message
 from relay.model.origin import Origin, origin_or_substitute
 from relay.model.outcome import Reject
+
+if TYPE_CHECKING:  # `relay.consumer` decodes nothing and must not pay for the import
+    from relay.envelope import Decoded
 
 
 def next_origin(

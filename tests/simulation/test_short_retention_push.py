@@ -75,6 +75,20 @@ def test_a_message_that_sqsd_would_hide_past_its_retention_is_not_given_back(
     run(main)
 
 
+def test_pull_mode_still_has_what_sqs_deleted_while_no_dead_letter_could_be_stored() -> None:
+    async def main() -> None:
+        world = World(retention=300, visibility=30)
+        world.orchestrator.outage = REFUSED
+        world.dead_letters_throttled_until = 400
+        async with world.pulling():
+            await world.publish(20)
+            await asyncio.sleep(405)
+        accounted(world)
+        assert set(world.dead_letters) == set(world.ids)
+
+    run(main)
+
+
 @pytest.mark.parametrize("pushed", [False, True], ids=["pull", "push"])
 def test_a_dead_letter_that_cannot_be_stored_at_once_is_tried_until_it_can(*, pushed: bool) -> None:
     async def main() -> None:

@@ -106,11 +106,15 @@ class Deliveries:
             self._start(beyond=sum(self._gate.expiring(lease.message) for lease in waiting))
 
     def lease_lost(self, lease: Lease) -> None:
-        """Drop a message that has not started. One that has started may finish."""
+        """Drop a message that has not started. One that has started may finish.
+
+        While the gate is closed it is withdrawn, to be received again. Not if it is expiring: SQS
+        may have deleted it.
+        """
         if lease.stage is Stage.WAITING:
             self._start_release(self._scheduler.drop(lease))
             self._remove(lease)
-        elif self._gate.closed:
+        elif self._gate.closed and not self._gate.expiring(lease.message):
             lease.withdraw()
 
     def stop(self) -> None:
