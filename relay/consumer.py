@@ -19,7 +19,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from relay import process
@@ -28,9 +28,9 @@ from relay.aws.session import Session, open_session
 from relay.aws.sqs import Queue, open_queue
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.dead_lettering import DeadLettering
+from relay.delivery.next_origin import next_origin
 from relay.model.facts import Observe, ignore
 from relay.model.message import Message
-from relay.model.origin import Origin, origin_or_substitute
 from relay.model.outcome import Outcome, Reject
 from relay.sources.poller import Limits, Poller, PollerStatus
 
@@ -203,20 +203,6 @@ def _rejecting(handle: Handler, dead_letters: DeadLettering | None) -> Handler:
                 "message %s is deleted: %s (%s)", message.message_id, outcome.reason, outcome.code
             )
             return outcome
-        return await dead_letters.put(message, _origin(message, outcome), outcome)
+        return await dead_letters.put(message, next_origin(message, outcome), outcome)
 
     return handled
-
-
-def _origin(message: Message, reject: Reject) -> Origin:
-    """The message's history with this rejection added, for `relay dlq`."""
-    origin = origin_or_substitute(message) or Origin(
-        id=message.message_id, undecoded=True, sent_at=message.sent_at, source=message.queue
-    )
-    return replace(
-        origin,
-        hops=origin.hops + 1,
-        code=reject.code,
-        reason=reject.reason,
-        may_have_run=origin.may_have_run or reject.may_have_run,
-    )

@@ -19,12 +19,10 @@ from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.dead_lettering import DeadLettering, DeadLetterStore
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
+from relay.delivery.retention import Retention
 from relay.envelope import decode
 from relay.settings.clocks import LAST_REQUESTS
 from relay.settings.model import Settings
-
-EXPIRY_EVERY = 30.0
-"""Seconds between checks for messages that the queue is about to delete; retention is in days."""
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +95,7 @@ async def open_core(
             ledger.wrap_forwarder(forwarder),
             dead_letters,
             guard=RejectGuard(enabled=settings.reject_guard and not from_command),
-            retention=None if from_command else settings.queue_retention,
+            retention=None if from_command else _retention(settings, pushed=pushed),
             observe=ledger.observe,
             payloads=payloads(settings, session),
         )
@@ -112,8 +110,10 @@ async def open_core(
         telemetry.state = partial(
             relay_state, forwarder, handler, opened.concurrency, lambda: stuck.current is not None
         )
-        await stack.enter_async_context(_every(EXPIRY_EVERY, handler.expire))
-        await stack.enter_async_context(_every(CHECK_EVERY, stuck.check))
+        retention = handler.retention
+        expiring = _every(lambda: retention.check_every, handler.expire)
+        await stack.enter_async_context(expiring)
+        await stack.enter_async_context(_every(lambda: CHECK_EVERY, stuck.check))
         yield Core(
             handler=handler,
             forwarder=forwarder,
@@ -131,17 +131,25 @@ def _longest_in_flight(settings: Settings, *, pushed: bool) -> float:
     return LONGEST_IN_FLIGHT + (settings.max_in_flight / min(rates) if rates else 0.0)
 
 
+def _retention(settings: Settings, *, pushed: bool) -> Retention:
+    """The queue's. Without the relay, only sqsd hides messages for a time of its own."""
+    hidden = settings.sqsd_error_visibility_timeout if pushed else 0.0
+    return Retention(settings.queue_retention, hidden=hidden)
+
+
 @contextlib.asynccontextmanager
-async def _every(seconds: float, call: Callable[[], None]) -> AsyncIterator[None]:
+async def _every(seconds: Callable[[], float], call: Callable[[], None]) -> AsyncIterator[None]:
     """Call again and again for as long as the block runs, even after a call that raised."""
 
     async def tick() -> None:
         while True:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(seconds())
             try:
                 call()
             except Exception:  # noqa: BLE001 - one failure must not end the timer
-                _log.exception("%s failed; it is called again in %g s", call.__qualname__, seconds)
+                _log.exception(
+                    "%s failed; it is called again in %g s", call.__qualname__, seconds()
+                )
 
     ticking = asyncio.create_task(tick())
     try:

@@ -20,6 +20,7 @@ from relay.ops.doctor.lookup import QueueLookup, look_up_queues
 from relay.ops.doctor.platform import Platform, read_platform
 from relay.ops.doctor.result import CheckResult, not_checked
 from relay.ops.doctor.stores import check_secret
+from relay.settings.clocks import HTTP_CONNECTIONS
 from relay.settings.loading import INVALID, Loaded
 from relay.settings.model import Settings
 from relay.settings.reference import variable
@@ -63,7 +64,8 @@ async def run_checks(
             results += await check_identity(session, clock)
             url = settings.queue_url or machine.queue_url
             found = await look_up_queues(session, stack, url, settings.dlq_url)
-            results += await _check_aws(session, settings, found, pull=pull)
+            hidden = _longest_hidden(settings, machine)
+            results += await _check_aws(session, settings, found, pull=pull, hidden=hidden)
     results += check_clocks(settings.clocks, machine.clocks | _queue_clocks(found), pull=pull)
     return [*results, *await check_destinations(loaded)]
 
@@ -79,7 +81,7 @@ def _no_session(error: AwsError) -> CheckResult:
 
 
 async def _check_aws(
-    session: Session, settings: Settings, found: QueueLookup, *, pull: bool
+    session: Session, settings: Settings, found: QueueLookup, *, pull: bool, hidden: float
 ) -> list[CheckResult]:
     results = [*found.results]
     expected = queues.QueueExpectations(
@@ -88,6 +90,8 @@ async def _check_aws(
         queue_retention=settings.queue_retention,
         dlq_retention=settings.dlq_retention,
         longest_answer=settings.clocks.longest_answer,
+        longest_hidden=hidden,
+        turn=0.0 if pull else settings.clocks.outcome_timeout / HTTP_CONNECTIONS,
         max_event_bytes=settings.max_event_bytes,
     )
     if found.main:
@@ -105,6 +109,15 @@ async def _check_aws(
     results += [result async for result in stores.check_ledger(session, settings.ledger_table)]
     buckets = stores.check_payload_buckets(session, settings.payload_buckets)
     return [*results, *[result async for result in buckets]]
+
+
+def _longest_hidden(settings: Settings, machine: Platform) -> float:
+    """Seconds: sqsd's own values where they can be read, else those of the settings."""
+    read = machine.clocks
+    return max(
+        read.get("sqsd_visibility_timeout", settings.sqsd_visibility_timeout),
+        read.get("sqsd_error_visibility_timeout", settings.sqsd_error_visibility_timeout),
+    )
 
 
 def _queue_clocks(found: QueueLookup) -> dict[str, float]:

@@ -47,6 +47,7 @@ async def _serve(settings: Settings, telemetry: Telemetry, stop: asyncio.Event) 
     async with open_core(settings, telemetry, pushed=True) as core:
         app = PushApp(
             core.handler.handle,
+            end_wait=core.handler.end_wait,
             hold=settings.clocks.outcome_timeout,
             ready=readiness(core.forwarder, core.handler, core.stuck),
             task_paths=frozenset(settings.task_paths),
@@ -67,15 +68,25 @@ async def _serve_halted(
     """Never answer 200: a deployment with a bad setting must not lose a message."""
     for problem in problems:
         _log.error("halted: %s", problem)
-    held = _HoldEverything()
+    held = HoldEverything()
     telemetry.state = lambda: State(
         in_flight=len(held), problem=problems[0], setting=named_setting(problems[0])
     )
-    app = PushApp(held, hold=settings.hold, ready=misconfigured(problems, held))
+    app = halted_app(settings, problems, held)
     async with _listening(app, settings, telemetry):
         await stop.wait()
         app.stop()
         app.release()
+
+
+def halted_app(settings: Settings, problems: tuple[str, ...], held: HoldEverything) -> PushApp:
+    """The application of a relay with bad settings: it holds every request, then answers 503.
+
+    For two minutes at the least, also where the hold itself is shorter or among the mistakes: an
+    immediate 503 would use up the receives that the queue's redrive policy allows.
+    """
+    hold = settings.clocks.outcome_timeout
+    return PushApp(held, hold=hold, ready=misconfigured(problems, held))
 
 
 @contextlib.asynccontextmanager
@@ -90,7 +101,7 @@ async def _listening(app: PushApp, settings: Settings, telemetry: Telemetry) -> 
         yield
 
 
-class _HoldEverything:
+class HoldEverything:
     """A handler that holds every message, for a relay with bad settings."""
 
     def __init__(self) -> None:

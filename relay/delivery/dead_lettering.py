@@ -28,6 +28,9 @@ REMEMBERED = 20_000
 REMEMBERED_FOR = 3_600.0
 """Seconds for which they are remembered."""
 
+LAST_TRIES_EVERY = 1.0
+"""Seconds between tries for a message that SQS is about to delete."""
+
 PROBE_EVERY = 30.0
 """Seconds between tries while a permission, a key or the queue itself is missing."""
 
@@ -189,8 +192,17 @@ class DeadLettering:
         at, reject = found
         return reject if self._clock() - at < REMEMBERED_FOR else None
 
-    async def put(self, message: Message, origin: Origin, reject: Reject) -> Reject | Retry:
+    async def put(
+        self,
+        message: Message,
+        origin: Origin,
+        reject: Reject,
+        must_end: Callable[[Message], bool] = lambda _: False,
+    ) -> Reject | Retry:
         """Store the copy. Returns `Reject` once SQS has it, `Retry` if a later try may help.
+
+        A message that `must_end`, because SQS would delete it before a later try, is tried again
+        here for as long as the caller waits.
 
         Waits while a permission, a key or the queue is missing. Cancelling the caller does not
         cancel a send that has begun: the copy is remembered when SQS has it.
@@ -202,7 +214,10 @@ class DeadLettering:
                 return Retry(f"{reject.code}: {reject.reason}; {error}", after=LEAVE_TO_SQS)
             except NotStored as error:
                 if error.setting is None:
-                    return Retry(error.reason)
+                    if not must_end(message):
+                        return Retry(error.reason)
+                    await self._sleep(LAST_TRIES_EVERY)
+                    continue
                 self._failure = self._clock(), error.reason, error.setting
             else:
                 return reject

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.in_flight import InFlight, InFlightMessage, Progress
+from relay.delivery.next_origin import next_origin
 from relay.delivery.payloads import Payloads
 from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, flag_may_have_run
 from relay.delivery.reject_guard import RejectGuard
@@ -21,11 +22,7 @@ from relay.model import outcome
 from relay.model.event import Event
 from relay.model.facts import Handled, Observe, Received, ignore
 from relay.model.message import Message
-from relay.model.origin import Origin, origin_or_substitute
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
-
-GRACE = 60.0
-"""Seconds for which a message that is already expiring on arrival still gets an attempt."""
 
 
 class Forward(Protocol):
@@ -37,6 +34,11 @@ class Forward(Protocol):
 
     def may_have_run(self, event_id: str) -> bool:
         """Whether the destination may have the event although no success was seen."""
+        ...
+
+    @property
+    def down_for(self) -> float:
+        """Seconds for which it has been unavailable; 0 if it can take an event, as a probe too."""
         ...
 
 
@@ -57,8 +59,17 @@ class Handler:
 
     `handle` returns `Delivered` when all of its events were accepted (or there was nothing to
     send), `Reject` when its copy is in the dead-letter queue, and `Retry` otherwise. The first two
-    may be acknowledged, the last never. `retention` is the queue's, in seconds; pull mode updates
-    it later through `handler.retention`. `progress` says whether messages are handled.
+    may be acknowledged, the last never. `progress` says whether messages are handled.
+
+    Args:
+        decode: a message's events.
+        forward: where events go.
+        dead_letters: where rejected messages go.
+        guard: holds rejects that have suddenly become common.
+        retention: of the queue; pull mode updates it. None if no message expires.
+        observe: called with facts.
+        clock: seconds since the epoch.
+        payloads: opens payloads in S3.
     """
 
     def __init__(
@@ -68,7 +79,7 @@ class Handler:
         dead_letters: DeadLettering,
         *,
         guard: RejectGuard,
-        retention: float | None = None,
+        retention: Retention | None = None,
         observe: Observe = ignore,
         clock: Callable[[], float] = time.time,
         payloads: Payloads | None = None,
@@ -77,7 +88,7 @@ class Handler:
         self._forward = forward
         self._dead_letters = dead_letters
         self._guard = guard
-        self.retention = Retention(retention, clock=clock)
+        self.retention = retention or Retention(clock=clock)
         self._observe = observe
         self._clock = clock
         self._payloads = payloads
@@ -113,9 +124,22 @@ class Handler:
 
     def expire(self) -> None:
         """Stop waiting with messages that the queue is about to delete. A timer calls this."""
+        now, grace = self._clock(), self.retention.grace
         for item in self._in_flight:
-            if self.retention.expiring(item.message) and self._clock() - item.since >= GRACE:
+            if now - item.since >= grace and self.retention.expiring(item.message):
                 item.expire()
+
+    def end_wait(self, message: Message) -> bool:
+        """End the wait of a message that must not be given back any more. Returns whether it must.
+
+        Its outcome follows at once, except while the dead-letter queue does not answer.
+        """
+        if not self.retention.must_end(message):
+            return False
+        item = self._in_flight.find(message.message_id)
+        if item is not None:
+            item.expire()
+        return True
 
     async def _work(self, item: InFlightMessage) -> Outcome:
         message, start = item.message, self._clock()
@@ -139,7 +163,7 @@ class Handler:
         """Deliver or dead-letter the message. The dead letter has the body as it was received."""
         message = item.message
         if isinstance(decoded, Retry):
-            if not self.retention.expiring(message):
+            if not self.retention.must_end(message):
                 self._handled(message, decoded, start)
                 return decoded
             decoded = Reject("expiring", decoded.reason)
@@ -162,19 +186,25 @@ class Handler:
         """One outcome for each event, in order; `expiring` if the wait was ended."""
         results: list[Outcome | None] = [None] * len(events)
         try:
-            await item.unless_expired(self._submit(item, events, results))
+            if self.retention.expiring(item.message) and self._hopeless():
+                results[:] = map(self._delivered.of, events)
+            else:
+                await item.unless_expired(self._submit(item, events, results))
         finally:
             if any(map(self._may_have_run, events, results)):
                 self._history.mark_may_have_run(item.message)
             if len(events) > 1:
                 self._delivered.record(events, results)
-        late = self.retention.expiring(item.message)
         return [
             self._expired(event)
-            if result is None or (late and isinstance(result, Retry))
+            if result is None or (type(result) is Retry and self.retention.must_end(item.message))
             else result
             for event, result in zip(events, results, strict=True)
         ]
+
+    def _hopeless(self) -> bool:
+        """Whether an attempt is out of reach. With no wait, a backlog can expire in time."""
+        return self._forward.down_for > self.retention.grace
 
     def _may_have_run(self, event: Event, result: Outcome | None) -> bool:
         return isinstance(result, Delivered) or self._forward.may_have_run(event.id)
@@ -230,38 +260,16 @@ class Handler:
     ) -> Outcome:
         """Dead-letter the message once the guard admits it, or when it is about to expire."""
         message = item.message
-        if reject.code != "expiring" and not item.expired:
+        ends = item.expired or self.retention.must_end(message)
+        if reject.code != "expiring" and not ends:
             await item.unless_expired(self._guard.admit(message.message_id, reject))
         if decoded is not None and decoded.total == 1:
             pending = None
         return await self._dead_letters.put(
-            message, self._origin(message, reject, decoded, pending), reject
-        )
-
-    def _origin(
-        self,
-        message: Message,
-        reject: Reject,
-        decoded: Decoded | None,
-        pending: tuple[int, ...] | None,
-    ) -> Origin:
-        """The origin of the dead letter: the message's own, with this hop added."""
-        origin = origin_or_substitute(message) or Origin(
-            id=message.message_id,
-            undecoded=True,
-            sent_at=message.sent_at,
-            source=message.queue,
-            task=(message.task.name, message.task.scheduled_at) if message.task else None,
-        )
-        return replace(
-            origin,
-            id=decoded.base_id if decoded and origin.undecoded else origin.id,
-            undecoded=origin.undecoded and decoded is None,
-            pending=pending if decoded else origin.pending,
-            hops=origin.hops + 1,
-            code=reject.code,
-            reason=reject.reason,
-            may_have_run=origin.may_have_run or reject.may_have_run,
+            message,
+            next_origin(message, reject, decoded, pending),
+            reject,
+            self.retention.must_end,
         )
 
     def _handled(

@@ -61,6 +61,10 @@ class InFlight:
     def __iter__(self) -> Iterator[InFlightMessage]:
         return iter(list(self._items.values()))
 
+    def find(self, message_id: str) -> InFlightMessage | None:
+        """The message with this id, if it is in flight."""
+        return self._items.get(message_id)
+
     @property
     def oldest(self) -> InFlightMessage | None:
         """The message that has been in flight for the longest time."""

@@ -10,12 +10,24 @@ from dataclasses import dataclass
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import BATCH_ENTRIES
+from relay.delivery.retention import longest_lease
 from relay.dlq.journal import Journal
 from relay.model.message import Message
 from relay.sources.poller.lease import MAX_VISIBILITY, VISIBILITY_MARGIN, now
 
+SHORTEST_LEASE = 10.0
+"""Seconds: a shorter lease may lapse before a batch is sent and deleted."""
+
 ATTEMPTS = 4
 FIRST_PAUSE = 0.2
+
+
+def fitting_lease(lease: float, retention: float) -> float:
+    """The lease, shortened for a queue that keeps its messages for so few seconds.
+
+    A dead letter of a run that was killed is visible again before SQS deletes it.
+    """
+    return min(lease, max(SHORTEST_LEASE, longest_lease(retention)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import IO
 
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
-from relay.dlq.leases import release
+from relay.dlq.leases import fitting_lease, release
 from relay.dlq.scan import Coverage, Scan
 from relay.dlq.snapshot import End, Head, SnapshotWriter
 
@@ -90,6 +90,7 @@ async def pull(
         FileExistsError: the path exists.
     """
     lease = min(LONGEST_LEASE, SHORTEST_LEASE + waiting / SLOWEST)
+    lease = fitting_lease(lease, head.retention)
     with SnapshotWriter(path, head) as writer, tempfile.TemporaryFile(buffering=0) as file:
         handles = Handles(file)
         written = 0

@@ -144,6 +144,11 @@ class Forwarder:
         """Whether new messages should be taken; see `Admission.accepting`."""
         return self._admission.accepting
 
+    @property
+    def down_for(self) -> float:
+        """Seconds for which no event can be sent; 0 if one can, as a probe too."""
+        return 0.0 if self.accepting else self._breaker.seconds
+
     async def wait_accepting(self) -> None:
         """Return when new messages should be taken; never after `stop`."""
         await self._admission.wait_accepting()

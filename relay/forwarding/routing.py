@@ -161,6 +161,13 @@ class Router:
         """Whether new messages should be taken: while any destination is accepting."""
         return any(branch.accepting for branch in self._branches.values())
 
+    @property
+    def down_for(self) -> float:
+        """Seconds for which no event can be sent to any destination; 0 if one can."""
+        if self.accepting:
+            return 0.0
+        return min(branch.state.seconds for branch in self._branches.values())
+
     async def wait_accepting(self) -> None:
         """Return when new messages should be taken."""
         waits = [asyncio.ensure_future(b.wait_accepting()) for b in self._branches.values()]

@@ -23,8 +23,9 @@ class Delivered(Struct, frozen=True):
 class Retry(Struct, frozen=True):
     """Not now. The message stays in the queue and becomes visible again.
 
-    `after` is in seconds, at most the 12 hours that SQS hides a message for; without it the pause
-    grows with each receive.
+    `after` is in seconds; without it the pause grows with each receive. A message is visible again
+    sooner if SQS would not hide it for so long (its limit is 12 hours), and before 90 % of its
+    queue's retention are over.
 
     Raises:
         ValueError: `after` is negative, infinite or not a number.

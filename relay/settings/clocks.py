@@ -15,7 +15,8 @@ in seconds, with the defaults:
     sqsd   ErrorVisibilityTimeout        300  from a 503 or a refused connection to the next try
     queue  x maxReceiveCount           1,000  receives before SQS itself dead-letters a message
            = the outage survived     300,000  3.5 days, in which no outage empties the queue
-    queue  retention               1,123,200  13 days
+    queue  retention               1,123,200  13 days; at least VisibilityTimeout + hold, because
+                                              SQS deletes a message also while sqsd hides it
     sqsd   RetentionPeriod         1,209,600  14 days, not below the queue's: sqsd deletes older
                                               messages without a dead letter
     DLQ    retention               1,209,600  14 days, above the queue's: a dead letter in a
@@ -69,7 +70,8 @@ an attempt first, and messages in flight are checked twice a minute."""
 ANSWER_MARGIN = 30.0
 PREFETCH_MARGIN = 120.0
 OUTAGE = 72 * 3_600.0
-"""How long the relay may be down or crash-looping before SQS itself dead-letters a message."""
+"""How long the relay may be down or crash-looping before SQS itself dead-letters a message. Less if
+the queue keeps messages for less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ def _longest_hold(c: Clocks) -> float:
 
 def _outage(c: Clocks) -> Iterator[Conflict]:
     survived = c.sqsd_error_visibility_timeout * c.max_receive_count
-    if survived < OUTAGE:
+    if survived < min(OUTAGE, c.queue_retention):
         yield Conflict(
             ("sqsd_error_visibility_timeout", "max_receive_count"),
             "RELAY_SQSD_ERROR_VISIBILITY_TIMEOUT x RELAY_MAX_RECEIVE_COUNT is"
@@ -172,6 +174,16 @@ def _outage(c: Clocks) -> Iterator[Conflict]:
 
 
 def _retention(c: Clocks) -> Iterator[Conflict]:
+    hidden = c.sqsd_visibility_timeout + c.hold
+    if hidden > c.queue_retention:
+        yield Conflict(
+            ("sqsd_visibility_timeout", "hold", "queue_retention"),
+            f"RELAY_SQSD_VISIBILITY_TIMEOUT + RELAY_HOLD is {hidden:g} s, more than"
+            f" RELAY_QUEUE_RETENTION, {c.queue_retention:g}, so that SQS could delete a message"
+            " while sqsd hides it: lower them, and sqsd's VisibilityTimeout, or raise"
+            f" RELAY_QUEUE_RETENTION and the queue's retention to at least {hidden:g} (`relay poll`"
+            " reads the retention itself and needs no RELAY_QUEUE_RETENTION)",
+        )
     if c.sqsd_retention < c.queue_retention:
         yield Conflict(
             ("sqsd_retention", "queue_retention"),

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -19,6 +20,9 @@ from relay.model.outcome import Outcome, Retry
 
 BODY_LIMIT = 2 * 1_048_576
 """Bytes: twice what SQS can hold. A larger body does not come from sqsd."""
+
+LAST_WAIT = 20.0
+"""Seconds after the hold for dead-lettering a message. sqsd waits for at least 30 more."""
 
 _PREFIX = b"x-aws-sqsd-"
 _ATTRIBUTE = b"x-aws-sqsd-attr-"
@@ -145,6 +149,8 @@ class PushApp:
 
     Args:
         handle: returns a message's outcome, at any time.
+        end_wait: called at the end of the hold. True if the message must not be given back,
+            because the queue would delete it while sqsd hides it: its outcome then follows.
         hold: seconds after which a request that still waits is answered 503. sqsd delivers the
             message again after ErrorVisibilityTimeout; it then joins the handling, if that goes on.
         ready: the answer to `GET /ready`.
@@ -155,11 +161,13 @@ class PushApp:
         self,
         handle: Callable[[Message], Awaitable[Outcome]],
         *,
+        end_wait: Callable[[Message], bool] = lambda _: False,
         hold: float,
         ready: Readiness,
         task_paths: frozenset[str] = frozenset(),
     ) -> None:
         self._handle = handle
+        self._end_wait = end_wait
         self._hold = hold
         self._ready = ready
         self._task_paths = task_paths
@@ -202,11 +210,8 @@ class PushApp:
         handling = asyncio.ensure_future(self._handle(message))
         leaving = asyncio.ensure_future(_disconnect(request))
         try:
-            await asyncio.wait(
-                {handling, leaving, self._released},
-                timeout=self._hold,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            if await self._timed_out(handling, leaving, self._hold) and self._end_wait(message):
+                await self._timed_out(handling, leaving, LAST_WAIT)
         finally:
             leaving.cancel()
             if not handling.done():
@@ -214,6 +219,13 @@ class PushApp:
         if not handling.done():
             return _again("held", "not settled yet: the message will be delivered again")
         return _answer(handling.result())
+
+    async def _timed_out(
+        self, handling: asyncio.Future[Outcome], leaving: asyncio.Future[None], seconds: float
+    ) -> bool:
+        ends: set[asyncio.Future[Any]] = {handling, leaving, self._released}
+        done, _ = await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return not done
 
 
 def _answer(outcome: Outcome) -> Response:

@@ -11,10 +11,11 @@ from typing import Any
 from relay.app import core
 from relay.aws.sqs_values import Failed, Outgoing, Sent
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
+from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
 from relay.model.message import Message
 from relay.model.origin import Origin
-from relay.model.outcome import Delivered, Outcome
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
 
 class EarlyAcknowledging(Handler):
@@ -27,11 +28,11 @@ class EarlyAcknowledging(Handler):
         return _in_background(super().handle_exclusive(message))
 
 
-class LosingIds(Handler):
+class LosingIds(DeadLettering):
     """Gives dead letters a new id."""
 
-    def _origin(self, *arguments: Any) -> Origin:
-        return replace(super()._origin(*arguments), id=str(uuid.uuid4()))
+    async def put(self, message: Message, origin: Origin, *others: Any) -> Reject | Retry:
+        return await super().put(message, replace(origin, id=str(uuid.uuid4())), *others)
 
 
 class IgnoringFailures(SqsDeadLetterStore):
@@ -57,7 +58,7 @@ def _replace(name: str, kind: type) -> Callable[[], None]:
 
 MUTANTS: dict[str, Callable[[], None]] = {
     "acknowledges before the delivery": _replace("Handler", EarlyAcknowledging),
-    "changes the id of a dead letter": _replace("Handler", LosingIds),
+    "changes the id of a dead letter": _replace("DeadLettering", LosingIds),
     "ignores Failed[]": _replace("SqsDeadLetterStore", IgnoringFailures),
 }
 """By name, a function that replaces the real part."""

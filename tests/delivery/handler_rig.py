@@ -11,6 +11,7 @@ from relay.delivery.dead_lettering import MAX_BYTES, DeadLetterCopy, DeadLetteri
 from relay.delivery.handler import Handler
 from relay.delivery.payloads import Payloads
 from relay.delivery.reject_guard import RejectGuard
+from relay.delivery.retention import Retention
 from relay.envelope import Rules, decode
 from relay.model.event import Event
 from relay.model.facts import Fact
@@ -32,6 +33,7 @@ class ScriptedForwarder:
         self.sent: list[str] = []
         self.withdrawn: list[str] = []
         self.ambiguous: set[str] = set()
+        self.down_for = 0.0
 
     async def submit(self, event: Event) -> Outcome:
         self.sent.append(event.id)
@@ -94,7 +96,7 @@ class HandlerRig:
             self.forwarder,
             self.dead_letters,
             guard=RejectGuard(enabled=guard),
-            retention=10 * DAY,
+            retention=Retention(10 * DAY, clock=lambda: self.now),
             observe=self.facts.append,
             clock=lambda: self.now,
             payloads=payloads,

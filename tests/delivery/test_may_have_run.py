@@ -12,6 +12,7 @@ import pytest
 from relay.delivery.dead_lettering import MAX_BYTES, DeadLetterCopy, DeadLettering, NotStored
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
+from relay.delivery.retention import Retention
 from relay.envelope import Rules, decode
 from relay.forwarding import Forwarder
 from relay.model.destination import BatchRefused, Limits, Unavailable
@@ -88,7 +89,7 @@ class World:
             Forwarder(self.destination, clock=now, random=self._random.random),
             DeadLettering(self.store, clock=now),
             guard=RejectGuard(enabled=False),
-            retention=RETENTION,
+            retention=Retention(RETENTION, clock=now),
             clock=now,
         )
 

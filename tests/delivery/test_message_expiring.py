@@ -6,9 +6,8 @@ import asyncio
 
 import pytest
 
-from relay.delivery.handler import GRACE
 from relay.delivery.reject_guard import MIN_REJECTS
-from relay.delivery.retention import EXPIRING_SHARE
+from relay.delivery.retention import EXPIRING_SHARE, GRACE
 from relay.model.outcome import Delivered, Reject, Retry
 from tests.delivery.handler_rig import DAY, NOW, HandlerRig, event, message, origin, turns
 
@@ -131,3 +130,48 @@ async def test_a_message_held_by_the_guard_is_dead_lettered_before_the_queue_del
     rig.handler.expire()
     await asyncio.gather(*tasks)
     assert len(rig.store.copies) == 60
+
+
+async def test_an_expiring_message_does_not_wait_for_a_destination_that_is_known_to_be_down() -> (
+    None
+):
+    rig = HandlerRig({"m-1.1": None})
+    task = asyncio.create_task(rig.handler.handle(message([event(), event()], sent_at=NOW)))
+    await turns()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    sent = list(rig.forwarder.sent)
+    rig.now += 9.5 * DAY
+    rig.forwarder.down_for = GRACE + 1
+    outcome = await rig.handler.handle(message([event(), event()], sent_at=NOW, receive_count=2))
+    assert isinstance(outcome, Reject)
+    assert outcome.code == "expiring"
+    assert rig.forwarder.sent == sent
+    assert origin(rig.store.copies[0]).pending == (1,)
+
+
+@pytest.mark.parametrize(("age", "down_for"), [(8.9, GRACE + 1), (9.5, GRACE)])
+async def test_a_message_waits_while_it_is_young_or_the_outage_is(
+    age: float, down_for: float
+) -> None:
+    rig = HandlerRig({"m-1": None})
+    rig.forwarder.down_for = down_for
+    task = asyncio.create_task(rig.handler.handle(message(event(), sent_at=NOW - age * DAY)))
+    await turns()
+    assert rig.forwarder.sent == ["m-1"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_wait_is_ended_only_if_giving_the_message_back_would_lose_it() -> None:
+    rig = HandlerRig({"m-1": None})
+    one = message(event(), sent_at=NOW - 8 * DAY)
+    task = asyncio.create_task(rig.handler.handle(one))
+    await turns()
+    assert not rig.handler.end_wait(one)
+    rig.now += DAY
+    assert rig.handler.end_wait(one)
+    outcome = await task
+    assert isinstance(outcome, Reject)
+    assert outcome.code == "expiring"
+    assert rig.handler.end_wait(one), "nothing to end is no reason to give it back"

@@ -20,7 +20,7 @@ async def test_a_timer_goes_on_after_a_call_that_raised(caplog: pytest.LogCaptur
             raise KeyError("a defect of ours")
         again.set()
 
-    async with _every(0.0, call), asyncio.timeout(20):
+    async with _every(lambda: 0.0, call), asyncio.timeout(20):
         await again.wait()
     (record,) = caplog.records
     assert "is called again in 0 s" in record.getMessage()

@@ -28,9 +28,11 @@ def test_no_message_is_accepted_in_an_outage_while_an_event_is_there_to_probe_wi
         for _ in range(100):
             await asyncio.sleep(7)
             assert not relay.forwarder.accepting
+        assert relay.forwarder.down_for > 600
         destination.down = None
         await asyncio.gather(*tasks)
         assert relay.forwarder.accepting
+        assert relay.forwarder.down_for == 0
         assert await accepting_at > 700
 
     run(main)
@@ -46,7 +48,9 @@ def test_one_message_is_accepted_when_no_event_is_in_flight_to_probe_with() -> N
         held.cancel()
         await asyncio.sleep(0.1)
         assert not relay.forwarder.accepting
+        assert relay.forwarder.down_for > 0
         await relay.forwarder.wait_accepting()
+        assert relay.forwarder.down_for == 0, "it can take an event as a probe"
         destination.down = None
         assert isinstance(await relay.forwarder.submit(event("probe")), Delivered)
         assert relay.forwarder.state.circuit == "closed"

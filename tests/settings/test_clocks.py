@@ -30,6 +30,7 @@ def test_the_default_hold_is_the_longest_that_the_margin_allows() -> None:
         ({"max_receive_count": 10}, "RELAY_MAX_RECEIVE_COUNT", "1000"),
         ({"sqsd_retention": 345_600.0}, "RELAY_SQSD_RETENTION", "RetentionPeriod"),
         ({"dlq_retention": 1_123_200.0}, "RELAY_DLQ_RETENTION", "RELAY_QUEUE_RETENTION"),
+        ({"queue_retention": 1_859.0}, "RELAY_QUEUE_RETENTION", "1860"),
     ],
 )
 def test_a_conflict_names_the_variable_and_the_fix(
@@ -38,6 +39,20 @@ def test_a_conflict_names_the_variable_and_the_fix(
     (problem,) = dataclasses.replace(Clocks(), **change).problems()  # type: ignore[arg-type] # floats and one int
     assert variable in problem
     assert fix in problem
+
+
+def test_receives_need_not_outlast_the_retention() -> None:
+    five_minutes = Clocks(
+        hold=0,
+        request_timeout=10,
+        confirm_deadline=10,
+        sqsd_inactivity_timeout=60,
+        sqsd_visibility_timeout=180,
+        sqsd_error_visibility_timeout=5,
+        queue_retention=300,
+    )
+    assert five_minutes.problems() == []
+    assert dataclasses.replace(five_minutes, max_receive_count=59).problems()
 
 
 def test_every_conflict_is_reported() -> None:

@@ -10,24 +10,25 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from relay.app.core import EXPIRY_EVERY
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import Failed, Outgoing
 from relay.delivery.dead_lettering import DeadLetterCopy, DeadLettering, NotStored
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
+from relay.delivery.retention import Retention
 from relay.envelope import Rules, decode
 from relay.forwarding import Forwarder
 from relay.forwarding.circuit_breaker import Breaker
 from relay.local.sqs import Stored
 from relay.local.sqsd import SqsdOptions
-from relay.model.destination import Limits, Unavailable
+from relay.model import destination
+from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.model.facts import CircuitChanged, Fact
 from relay.model.origin import ATTRIBUTE, Origin, unpack
 from relay.model.outcome import Delivered, Outcome
 from relay.settings import clocks
-from relay.sources.poller import Poller
+from relay.sources.poller import Limits, Poller
 from relay.sources.sqsd import PushApp
 from tests.forwarding.virtual_time import now
 from tests.simulation.memory_sqs import LoopClock, MemorySqs
@@ -60,12 +61,16 @@ FORBIDDEN = Outage(
 
 
 class Orchestrator:
-    """Counts the accepted events by id; during an `outage` every request fails instead."""
+    """Counts the accepted events by id; during an `outage` every request fails instead.
 
-    limits = Limits()
+    An `answer` is the outcome of every event.
+    """
+
+    limits = destination.Limits()
 
     def __init__(self) -> None:
         self.outage: Outage | None = None
+        self.answer: Outcome | None = None
         self.accepted: Counter[str] = Counter()
         self.requests: list[tuple[float, int]] = []
 
@@ -76,6 +81,8 @@ class Orchestrator:
             await asyncio.sleep(outage.seconds)
             raise outage.error()
         await asyncio.sleep(0.02)
+        if self.answer is not None:
+            return [self.answer for _ in events]
         self.accepted.update(event.id for event in events)
         return [Delivered(f"ref-{event.id}") for event in events]
 
@@ -83,23 +90,42 @@ class Orchestrator:
 class _QueueStore:
     """Sends dead letters to the simulated queue."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, throttled_until: Callable[[], float]) -> None:
         self._queue = queue
+        self._throttled_until = throttled_until
 
     async def limit(self) -> int:
         return 1_048_576
 
     async def put(self, copy: DeadLetterCopy) -> None:
-        (result,) = await self._queue.send([Outgoing(body=copy.body, attributes=copy.attributes)])
+        if now() < self._throttled_until():
+            raise NotStored("throttled")
+        (result,) = await self._queue.send([_outgoing(copy, fifo=self._queue.fifo)])
         if isinstance(result, Failed):
             raise NotStored(result.sentence)
 
 
+def _outgoing(copy: DeadLetterCopy, *, fifo: bool) -> Outgoing:
+    return Outgoing(
+        body=copy.body,
+        attributes=copy.attributes,
+        group_id=copy.group_id if fifo else None,
+        dedup_id=copy.dedup_id if fifo else None,
+    )
+
+
 @dataclass
 class World:
-    """One queue, its dead-letter queue, the orchestrator, and the relay's facts."""
+    """One queue, its dead-letter queue, the orchestrator, and the relay's facts.
+
+    With `groups` it is a FIFO queue whose messages are in so many groups.
+    """
 
     max_receive_count: int = clocks.MAX_RECEIVE_COUNT
+    retention: float = clocks.QUEUE_RETENTION
+    visibility: float = clocks.VISIBILITY_TIMEOUT
+    dead_letters_throttled_until: float = 0.0
+    groups: int = 0
     seed: int = 1
     facts: list[Fact] = field(default_factory=list)
     receives: Counter[str] = field(default_factory=Counter)
@@ -108,13 +134,17 @@ class World:
         self.clock = LoopClock()
         self.orchestrator = Orchestrator()
         self.sqs = MemorySqs(self.clock)
-        self.dead = self.sqs.queue("relay-dlq", MessageRetentionPeriod=int(clocks.DLQ_RETENTION))
+        kind, fifo = (".fifo", {"FifoQueue": "true"}) if self.groups else ("", {})
+        self.dead = self.sqs.queue(
+            f"relay-dlq{kind}", MessageRetentionPeriod=int(clocks.DLQ_RETENTION), **fifo
+        )
         policy = {"deadLetterTargetArn": self.dead.arn, "maxReceiveCount": self.max_receive_count}
         self.main = self.sqs.queue(
-            "relay",
-            MessageRetentionPeriod=int(clocks.QUEUE_RETENTION),
-            VisibilityTimeout=int(clocks.VISIBILITY_TIMEOUT),
+            f"relay{kind}",
+            MessageRetentionPeriod=int(self.retention),
+            VisibilityTimeout=int(self.visibility),
             RedrivePolicy=json.dumps(policy),
+            **fifo,
         )
         self.ids: list[str] = []
 
@@ -124,8 +154,14 @@ class World:
         first = len(self.ids)
         names = [f"order-{first + n}" for n in range(count)]
         bodies = [json.dumps({"id": name, "name": "shop/paid", "data": {}}) for name in names]
-        await queue.send([Outgoing(body=body) for body in bodies])
+        await queue.send([self._outgoing(n, body) for n, body in enumerate(bodies, first)])
         self.ids += names
+
+    def _outgoing(self, number: int, body: str) -> Outgoing:
+        if not self.groups:
+            return Outgoing(body=body)
+        group = f"group-{number % self.groups}"
+        return Outgoing(body=body, group_id=group, dedup_id=f"{number}")
 
     @property
     def left(self) -> int:
@@ -153,7 +189,7 @@ class World:
                 await asyncio.sleep(1.0)
 
     @asynccontextmanager
-    async def relay(self) -> AsyncIterator[tuple[Handler, Forwarder]]:
+    async def relay(self, hidden: float = 0.0) -> AsyncIterator[tuple[Handler, Forwarder]]:
         """The relay's handler and forwarder, built as `relay.app.core` builds them."""
         chance = random.Random(self.seed).random
         forwarder = Forwarder(
@@ -167,12 +203,12 @@ class World:
             lambda message: decode(message, Rules()),
             forwarder,
             DeadLettering(
-                _QueueStore(self.sqs.client(self.dead)),
+                _QueueStore(self.sqs.client(self.dead), lambda: self.dead_letters_throttled_until),
                 observe=self.facts.append,
                 clock=self.clock.time,
             ),
             guard=RejectGuard(),
-            retention=clocks.QUEUE_RETENTION,
+            retention=Retention(self.retention, hidden=hidden, clock=self.clock.time),
             observe=self.facts.append,
             clock=self.clock.time,
         )
@@ -184,13 +220,14 @@ class World:
             await forwarder.stop(30.0)
 
     @asynccontextmanager
-    async def pulling(self) -> AsyncIterator[None]:
+    async def pulling(self, limits: Limits | None = None) -> AsyncIterator[None]:
         """`relay poll` with the shipped settings."""
         async with self.relay() as (handler, forwarder), asyncio.TaskGroup() as tasks:
             poller = Poller(
                 self.sqs.client(self.main),
                 handler.handle,
                 gate=forwarder,
+                limits=limits,
                 observe=self.facts.append,
                 clock=now,
                 retention=handler.retention,
@@ -206,8 +243,11 @@ class World:
     ) -> AsyncIterator[VirtualSqsd]:
         """sqsd and `relay serve` with the shipped settings."""
         async with AsyncExitStack() as stack:
-            handler, _ = await stack.enter_async_context(self.relay())
-            app = PushApp(handler.handle, hold=hold, ready=lambda: (True, {}))
+            hidden = options.error_visibility_timeout
+            handler, _ = await stack.enter_async_context(self.relay(hidden))
+            app = PushApp(
+                handler.handle, end_wait=handler.end_wait, hold=hold, ready=lambda: (True, {})
+            )
             sqsd = VirtualSqsd(self.sqs.sqsd(self.main), options, self.clock)
             sqsd.application = app.asgi()
             sqsd.start(stack)
@@ -216,7 +256,7 @@ class World:
 
 async def _expire(handler: Handler) -> None:
     while True:
-        await asyncio.sleep(EXPIRY_EVERY)
+        await asyncio.sleep(handler.retention.check_every)
         handler.expire()
 
 

@@ -22,7 +22,7 @@ from relay.cli.dlq.output import PARTIAL, STOPPED, Progress
 from relay.cli.dlq.queues import QueuePair
 from relay.cli.startup import USAGE, fail
 from relay.dlq.journal import Journal, JournalConflict, who
-from relay.dlq.leases import Deleter, Leases
+from relay.dlq.leases import Deleter, Leases, fitting_lease
 from relay.dlq.run import Run
 from relay.dlq.safeguards import MAX_GROWTH, GrowthGuard, RateLimit
 from relay.dlq.scan import Scan
@@ -84,6 +84,7 @@ async def execute(
     rate: float | None = None,
 ) -> Counts:
     """Make one pass over the dead-letter queue, with its progress on standard error."""
+    lease = fitting_lease(lease, queues.attributes.retention)
     leases = Leases(queues.dead, lease)
     deleter = Deleter(queues.dead, leases, journal)
     scan = Scan(

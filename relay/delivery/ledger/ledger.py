@@ -77,6 +77,11 @@ class Ledger:
         """Whether the destination may have the event although no success was seen."""
         return event_id in self._may_have_run or self._forward.may_have_run(event_id)
 
+    @property
+    def down_for(self) -> float:
+        """Seconds for which no event can be sent; 0 if one can, as a probe too."""
+        return self._forward.down_for
+
     def observe(self, fact: Fact) -> None:
         """Record the rejected events of a message that was dead-lettered."""
         if isinstance(fact, Handled) and isinstance(fact.outcome, Reject):

@@ -58,6 +58,11 @@ PUSH = (
         "an outage of the relay would move the whole queue to the dead-letter queue",
     ),
     Relation(
+        "clocks.hidden",
+        frozenset({"sqsd_visibility_timeout", "queue_retention"}),
+        "SQS deletes a message at the end of its retention, also while sqsd hides it",
+    ),
+    Relation(
         "clocks.sqsd-retention",
         frozenset({"sqsd_retention", "queue_retention"}),
         "sqsd deletes older messages without a dead letter: they are lost silently",

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from relay.aws.sqs_values import QueueAttributes
+from relay.delivery.retention import RATE, last_tenth, retention_for
 from relay.ops.doctor.result import CheckResult, duration, ok, rule, size
 
 MAX_MESSAGE_SIZE = 1_048_576
 """AWS quota since August 2025. Queues created earlier keep 256 KiB until it is changed."""
+
+MAX_RETENTION = 1_209_600
+"""Amazon SQS quota: seconds."""
 
 MIN_POLL_VISIBILITY = 60.0
 MAX_POLL_VISIBILITY = 1_800.0
@@ -21,8 +25,10 @@ MAX_POLL_VISIBILITY = 1_800.0
 class QueueExpectations:
     """The values in the settings that the queues must match. Durations in seconds, sizes in bytes.
 
-    `longest_answer` is the longest time until the relay answers a push request; `pull` is whether
-    `relay poll` receives the messages.
+    `longest_answer` is the longest time until the relay answers a push request, `longest_hidden`
+    the longest time for which sqsd hides a message that nobody has (its VisibilityTimeout and
+    ErrorVisibilityTimeout), `turn` the seconds of an outage after which sqsd posts one message more
+    (0 in pull mode); `pull` is whether `relay poll` receives the messages.
     """
 
     pull: bool
@@ -30,12 +36,17 @@ class QueueExpectations:
     queue_retention: float
     dlq_retention: float
     longest_answer: float
+    longest_hidden: float
+    turn: float
     max_event_bytes: int
 
 
 def check_queue(main: QueueAttributes, expected: QueueExpectations) -> Iterator[CheckResult]:
     """Check the main queue."""
     yield _retention(main, expected)
+    yield _backlog(main, expected)
+    if not expected.pull:
+        yield _hidden(main, expected)
     yield _visibility(main, expected)
     yield _size("queue", main.maximum_size)
     yield rule(
@@ -130,6 +141,45 @@ def _retention(main: QueueAttributes, expected: QueueExpectations) -> CheckResul
         fix=f"set its MessageRetentionPeriod to {expected.queue_retention:.0f}, or"
         f" RELAY_QUEUE_RETENTION to {main.retention:.0f}",
         otherwise="fail" if shorter else "warn",
+    )
+
+
+def _backlog(main: QueueAttributes, expected: QueueExpectations) -> CheckResult:
+    """In an outage, what waits in the queue is dead-lettered in the last tenth of its retention."""
+    tenth = last_tenth(main.retention)
+    possible = main.visible / RATE <= tenth
+    each = max(1 / RATE, expected.turn) if possible else 1 / RATE
+    needed = retention_for(main.visible * each)
+    longer = f"set the queue's MessageRetentionPeriod to at least {needed}, or "
+    return rule(
+        "queue.backlog",
+        f"{main.visible} messages wait; a relay can dead-letter about {int(tenth / each)} in the"
+        f" last tenth of the retention ({duration(round(tenth))})",
+        holds=main.visible * each <= tenth,
+        why="if the orchestrator is down for longer than the retention, SQS deletes the other"
+        " messages without a dead letter"
+        if each == 1 / RATE
+        else "if the orchestrator is down for longer than the retention, younger messages that are"
+        " held occupy sqsd's connections, and SQS deletes older ones without a dead letter",
+        fix=f"{longer if needed <= MAX_RETENTION else ''}run more relays",
+        otherwise="warn" if possible else "fail",
+    )
+
+
+def _hidden(main: QueueAttributes, expected: QueueExpectations) -> CheckResult:
+    """In push mode the relay cannot shorten what sqsd hides, nor receive a message itself."""
+    tenth = last_tenth(main.retention)
+    needed = retention_for(expected.longest_hidden)
+    return rule(
+        "queue.hidden",
+        f"sqsd hides a message for up to {duration(expected.longest_hidden)}, the last tenth of the"
+        f" retention is {duration(round(tenth))}",
+        holds=expected.longest_hidden <= tenth,
+        why="if the relay or its instance is stopped while sqsd has a message, SQS may delete it"
+        " before sqsd receives it again, without a dead letter",
+        fix=f"set the queue's MessageRetentionPeriod and RELAY_QUEUE_RETENTION to at least {needed}"
+        f" ({duration(needed)}), or sqsd's VisibilityTimeout and ErrorVisibilityTimeout to at most"
+        f" {int(tenth)}, or use `relay poll`",
     )
 
 

@@ -12,13 +12,13 @@ from relay.aws.sqs_values import ReceivedMessage
 from relay.model.message import Message
 from relay.model.outcome import Outcome, Retry
 from relay.sources.poller.lease import Lease, Leases, Stage, now, renewal_time
-from relay.sources.poller.receive_gate import Gate
+from relay.sources.poller.receive_gate import ExpiringSweep
 from relay.sources.poller.receiver import Capacity
 from relay.sources.poller.scheduler import Scheduler
 from relay.sources.poller.settling import Settler, backoff
 
 PARKED_FOR = 900.0
-"""Seconds for which a message that the scheduler does not admit is hidden at a time."""
+"""Seconds for which a message that cannot be handled now is hidden at a time."""
 
 
 class Deliveries:
@@ -32,7 +32,8 @@ class Deliveries:
         scheduler: decides which message starts next.
         capacity: released for each message that is settled.
         settler: ends leases.
-        gate: while it is closed, a message that loses its lease is withdrawn, not sent late.
+        gate: while it is closed, a message that loses its lease is withdrawn, not sent late, and
+            one that the queue will soon delete starts at once.
         visibility: seconds for which a receive hides a message.
         slots: the most messages handled at a time.
         clock: the clock of the leases.
@@ -45,7 +46,7 @@ class Deliveries:
         capacity: Capacity,
         settler: Settler,
         *,
-        gate: Gate,
+        gate: ExpiringSweep,
         visibility: float,
         slots: int,
         clock: Callable[[], float] = now,
@@ -91,13 +92,29 @@ class Deliveries:
         if fresh:
             self._empty.clear()
             self._admit(fresh)
+            if self._gate.closed:
+                self.start_expiring()
+
+    def start_expiring(self) -> None:
+        """Start the messages that the queue will soon delete, although no slot is free.
+
+        Does nothing while the gate is open: then slots become free. While it is closed, they hold
+        messages that wait for the destination and may be much younger.
+        """
+        if self._gate.closed:
+            waiting = [lease for lease in self.leases if lease.stage is Stage.WAITING]
+            self._start(beyond=sum(self._gate.expiring(lease.message) for lease in waiting))
 
     def lease_lost(self, lease: Lease) -> None:
-        """Drop a message that has not started. One that has started may finish."""
+        """Drop a message that has not started. One that has started may finish.
+
+        While the gate is closed it is withdrawn, to be received again. Not if it is expiring: SQS
+        may have deleted it.
+        """
         if lease.stage is Stage.WAITING:
             self._start_release(self._scheduler.drop(lease))
             self._remove(lease)
-        elif not self._gate.accepting:
+        elif self._gate.closed and not self._gate.expiring(lease.message):
             lease.withdraw()
 
     def stop(self) -> None:
@@ -142,16 +159,22 @@ class Deliveries:
 
     def _admit(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
-            if self._scheduler.admits(lease):
+            if self._scheduler.admits(lease) and not self._surplus(lease):
                 self._scheduler.add(lease)
             else:
                 lease.stage = Stage.SETTLING
                 self._tasks.create_task(self._hide(lease))
         self._start()
 
-    def _start(self) -> None:
-        """Start messages in the free slots."""
-        while self.handling < self._slots and not self._stopping:
+    def _surplus(self, lease: Lease) -> bool:
+        """Whether it was received only to see whether it is expiring, and is not."""
+        gate = self._gate
+        return self._capacity.exceeded and gate.closed and not gate.expiring(lease.message)
+
+    def _start(self, beyond: int = 0) -> None:
+        """Start messages in the free slots, and so many without one."""
+        while (self.handling < self._slots or beyond > 0) and not self._stopping:
+            beyond -= self.handling >= self._slots
             lease = self._scheduler.take()
             if lease is None:
                 return

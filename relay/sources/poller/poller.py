@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import ReceivedMessage
-from relay.delivery.retention import Retention, refresh_retention
+from relay.delivery.retention import Retention, longest_lease, refresh_retention
 from relay.model.facts import HandlerRaised, Observe, ignore
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
@@ -88,10 +88,16 @@ class Poller:
         self._clock = clock
         self._sleep = sleep
         self._retention = retention or Retention()
-        self._health = ReceiveHealth(observe=observe, clock=clock, sleep=sleep)
+        self._health = ReceiveHealth(
+            longest_pause=lambda: self._retention.longest_pause,
+            observe=observe,
+            clock=clock,
+            sleep=sleep,
+        )
         self._settler = Settler(
             queue,
             self._health,
+            longest_hide=self._retention.longest_hide,
             linger=self._limits.linger,
             observe=observe,
             clock=clock,
@@ -123,22 +129,23 @@ class Poller:
         attributes = await self._unless_stopped(wait_for_attributes(self._queue, self._health))
         if attributes is None:
             return
-        self._retention.seconds = attributes.retention
+        self._retention.update(attributes)
         visibility = attributes.visibility or DEFAULT_VISIBILITY
+        visibility = min(visibility, longest_lease(attributes.retention))
         capacity = Capacity(
             self._limits.max_in_flight, self._limits.max_in_flight_bytes, attributes.maximum_size
         )
+        sweep = ExpiringSweep(self._gate, self._retention)
         deliveries = self._deliveries = Deliveries(
             self._handled,
             self._scheduler(),
             capacity,
             self._settler,
-            gate=self._gate,
+            gate=sweep,
             visibility=visibility,
             slots=self._limits.handler_concurrency or self._limits.max_in_flight,
             clock=self._clock,
         )
-        sweep = ExpiringSweep(self._gate, self._retention.expiring)
         receiver = Receiver(
             self._receive_call(visibility),
             capacity,
@@ -174,17 +181,24 @@ class Poller:
                 receiving = tasks.create_task(receiver.run(), name="receiver")
                 refresh = refresh_retention(self._retention, self._queue, self._sleep)
                 refreshing = tasks.create_task(refresh, name="retention")
+                starting = tasks.create_task(self._start_expiring(deliveries), name="expiring")
                 await self._stopping.wait()
                 receiver.stop()
                 deliveries.stop()
                 await self._drain(deliveries, receiving)
                 extending.cancel()
                 refreshing.cancel()
+                starting.cancel()
         finally:
             await self._settler.aclose()
             # An orderly stop leaves nothing here; a cancelled or failed run still releases.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._settler.release(deliveries.remaining()), LAST_RELEASES)
+
+    async def _start_expiring(self, deliveries: Deliveries) -> None:
+        while True:
+            await self._sleep(self._retention.check_every)
+            deliveries.start_expiring()
 
     async def _drain(self, deliveries: Deliveries, receiving: asyncio.Task[None]) -> None:
         """Finish by the deadline or the second stop, then withdraw and release the rest."""

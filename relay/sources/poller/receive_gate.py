@@ -7,6 +7,7 @@ the queue will soon delete. `ReceiveHealth` pauses receiving while calls to the 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,10 @@ from typing import Protocol
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import QueueAttributes, ReceivedMessage
+from relay.delivery.retention import REFRESH_EVERY, Retention
 from relay.model.facts import Observe, ReceivingChanged, ignore
 from relay.model.message import Message
 from relay.sources.poller.lease import now
-
-SWEEP_EVERY = 3_600.0
-"""Seconds of a closed gate after which one message is received to see how old the waiting ones are.
-The last tenth of a queue's retention, in which a message can be saved, is many times as long."""
 
 HALTING = ("credentials", "denied", "kms", "missing", "misconfigured")
 """Kinds of errors that a person has to fix."""
@@ -60,12 +58,12 @@ class ExpiringSweep:
 
     Args:
         gate: the inner gate.
-        expiring: whether the queue will soon delete a message.
+        retention: the queue's: which messages it will soon delete, and how often to look for them.
     """
 
-    def __init__(self, gate: Gate, expiring: Callable[[Message], bool]) -> None:
+    def __init__(self, gate: Gate, retention: Retention) -> None:
         self._gate = gate
-        self._expiring = expiring
+        self._retention = retention
         self._sweeping = False
 
     @property
@@ -73,18 +71,37 @@ class ExpiringSweep:
         """Whether another message may be received now."""
         return self._gate.accepting or self._sweeping
 
+    @property
+    def closed(self) -> bool:
+        """Whether the inner gate is closed: what is in flight waits for the destination."""
+        return not self._gate.accepting
+
+    @property
+    def every(self) -> float:
+        """Seconds of a closed gate between two looks at the messages that wait in the queue."""
+        return self._retention.sweep_every
+
+    def expiring(self, message: Message) -> bool:
+        """Whether the queue will soon delete the message."""
+        return self._retention.expiring(message)
+
     async def wait_accepting(self) -> None:
         """Return when another message may be received, if only to check its age."""
-        try:
-            async with asyncio.timeout(SWEEP_EVERY):
-                await self._gate.wait_accepting()
-        except TimeoutError:
-            self._sweeping = True
+        waited = 0.0
+        while (left := self.every - waited) > 0:
+            step = min(left, REFRESH_EVERY)  # the retention may be shorter by then
+            try:
+                async with asyncio.timeout(step):
+                    return await self._gate.wait_accepting()
+            except TimeoutError:
+                waited += step
+        self._sweeping = True
+        return None
 
     def received(self, batch: Sequence[ReceivedMessage]) -> None:
         """Sweep on while the gate is closed and a received message is about to be deleted."""
         self._sweeping = not self._gate.accepting and any(
-            self._expiring(received.message) for received in batch
+            self.expiring(received.message) for received in batch
         )
 
 
@@ -104,16 +121,25 @@ class ReceiveHealth:
 
     Nothing is received while any call for receiving or settling fails: a message that cannot be
     deleted should not be received either.
+
+    Args:
+        longest_pause: the most seconds until the next try.
+        observe: gets changes of the state.
+        clock: seconds.
+        sleep: sleeps on that clock.
+        uniform: jitter.
     """
 
     def __init__(
         self,
         *,
+        longest_pause: Callable[[], float] = lambda: math.inf,
         observe: Observe = ignore,
         clock: Callable[[], float] = now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
+        self._longest_pause = longest_pause
         self._observe = observe
         self._clock = clock
         self._sleep = sleep
@@ -137,7 +163,7 @@ class ReceiveHealth:
         """Record that this call failed; it delays the next receive."""
         before = self._failures.get(call)
         count = before.count + 1 if before else 1
-        until = self._clock() + self._pause(error, count)
+        until = self._clock() + min(self._pause(error, count), self._longest_pause())
         self._failures[call] = _Failure(error, until, count)
         self._update()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 from relay.aws.errors import AwsError
 from relay.aws.sqs_values import BATCH_ENTRIES, ReceivedMessage
 from relay.sources.poller.lease import now
-from relay.sources.poller.receive_gate import Gate, ReceiveHealth
+from relay.sources.poller.receive_gate import ExpiringSweep, ReceiveHealth
 
 Receive = Callable[[int, str], Awaitable[Sequence[ReceivedMessage]]]
 """Receives up to so many messages. The second argument is the receive attempt id (FIFO)."""
@@ -64,6 +65,24 @@ class Capacity:
         self._bytes += count * self._largest
         return count
 
+    def reserve_beyond(self, most: int) -> int:
+        """Reserve up to `most` beyond the limits, for one receive at a time; 0 while it is open.
+
+        It is for messages that the queue will soon delete, while what is in flight is younger.
+        """
+        count = min(most, self._count + BATCH_ENTRIES - self._reserved)
+        if count < 1 or self._bytes > self._size:
+            return 0
+        self._reserved += count
+        self._bytes += count * self._largest
+        return count
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether more is in flight than the limits allow; one message is always allowed."""
+        beyond = self._reserved > self._count or self._bytes > self._size
+        return beyond and self._reserved > 1
+
     def correct(self, reserved: int, sizes: list[int]) -> None:
         """Replace a reservation by the messages that were received, given by their sizes."""
         self._reserved -= reserved - len(sizes)
@@ -107,7 +126,7 @@ class Receiver:
         receive: receives from the queue and hides the messages for `visibility` seconds.
         capacity: limits the messages in flight.
         accept: called with the messages; it corrects the reservation.
-        gate: nothing is received while it is closed.
+        gate: while it is closed, only messages that the queue will soon delete are received.
         receive_health: delays receives while calls to the queue fail.
         visibility: seconds for which a receive hides a message.
         receivers: the most receives at a time.
@@ -120,7 +139,7 @@ class Receiver:
         capacity: Capacity,
         accept: Accept,
         *,
-        gate: Gate,
+        gate: ExpiringSweep,
         receive_health: ReceiveHealth,
         visibility: float,
         receivers: int,
@@ -199,7 +218,11 @@ class Receiver:
                 most = 1
             if reserved := self._capacity.reserve(most):
                 return reserved
-            await self._capacity.wait_released()
+            if self._gate.closed and (reserved := self._capacity.reserve_beyond(most)):
+                return reserved
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._gate.every):
+                    await self._capacity.wait_released()
 
     async def _receive(self, reserved: int, attempt: _Attempt) -> tuple[int, _Attempt | None]:
         """The number of messages received, and the attempt to repeat if its answer was lost."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -11,6 +12,7 @@ from relay.aws.sqs import Queue
 from relay.aws.sqs_values import BATCH_ENTRIES, Failed
 from relay.forwarding.batcher import Batcher
 from relay.model.facts import DeletedLate, DeleteFailed, Observe, ReleaseFailed, ignore
+from relay.model.message import Message
 from relay.sources.poller.lease import Lease, now
 from relay.sources.poller.receive_gate import ReceiveHealth
 
@@ -45,6 +47,7 @@ class Settler:
     Args:
         queue: the queue of the leases.
         receive_health: gets the calls that fail as a whole: what cannot be settled is not received.
+        longest_hide: the most seconds for which a message may be hidden, for its retention.
         linger: seconds of real time for which an entry waits for others in its batch.
         observe: gets late deletes and what could not be settled.
         clock: the clock of the leases.
@@ -57,6 +60,7 @@ class Settler:
         queue: Queue,
         receive_health: ReceiveHealth,
         *,
+        longest_hide: Callable[[Message], float] = lambda _: math.inf,
         linger: float = LINGER,
         observe: Observe = ignore,
         clock: Callable[[], float] = now,
@@ -65,6 +69,7 @@ class Settler:
     ) -> None:
         self._queue = queue
         self._health = receive_health
+        self._longest_hide = longest_hide
         self._observe = observe
         self._clock = clock
         self._sleep = sleep
@@ -89,12 +94,15 @@ class Settler:
             await self._deletes.submit(handle)
 
     async def hide(self, lease: Lease, seconds: float) -> None:
-        """Make the message visible after so many seconds, within SQS's limit of 12 hours."""
+        """Make the message visible after so many seconds.
+
+        Sooner if SQS would refuse that (its limit is 12 hours), or delete the message meanwhile.
+        """
         await lease.wait_extended()
         at = self._clock()
         if not lease.held(at):
             return
-        hidden = min(seconds, lease.max_extension(at))
+        hidden = min(seconds, lease.max_extension(at), self._longest_hide(lease.message))
         failed = await self._retry(lease, lambda handle: self._changes.submit((handle, hidden)))
         if failed is not None:
             self._observe(ReleaseFailed(lease.message.message_id, failed.sentence))

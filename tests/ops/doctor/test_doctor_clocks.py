@@ -51,7 +51,7 @@ def results(
 def test_the_shipped_values_are_all_read_and_correct(machine: Path) -> None:
     found = results(machine)
     assert {result.status for result in found.values()} == {"ok"}
-    assert len(found) == 4 + 6 + 5
+    assert len(found) == 4 + 7 + 5
     assert read_platform(machine).queue_url == (
         "https://sqs.eu-central-1.amazonaws.com/123456789012/events"
     )

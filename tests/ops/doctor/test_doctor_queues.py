@@ -26,6 +26,8 @@ PUSH = QueueExpectations(
     queue_retention=clocks.QUEUE_RETENTION,
     dlq_retention=clocks.DLQ_RETENTION,
     longest_answer=clocks.Clocks().longest_answer,
+    longest_hidden=clocks.VISIBILITY_TIMEOUT,
+    turn=clocks.HOLD / clocks.HTTP_CONNECTIONS,
     max_event_bytes=3_145_728,
 )
 PULL = QueueExpectations(
@@ -34,6 +36,8 @@ PULL = QueueExpectations(
     queue_retention=clocks.QUEUE_RETENTION,
     dlq_retention=clocks.DLQ_RETENTION,
     longest_answer=clocks.Clocks().longest_answer,
+    longest_hidden=clocks.VISIBILITY_TIMEOUT,
+    turn=0.0,
     max_event_bytes=3_145_728,
 )
 VISIBILITY = {PUSH: "1080", PULL: "120"}
@@ -79,6 +83,8 @@ def test_two_correct_queues_pass_every_check(expected: QueueExpectations) -> Non
     [
         ("queue.retention", "fail", {"MessageRetentionPeriod": "345600"}, "4 d"),
         ("queue.retention", "warn", {"MessageRetentionPeriod": "1209600"}, "14 d"),
+        ("queue.backlog", "fail", {"ApproximateNumberOfMessages": "11500000"}, "about 11232000"),
+        ("queue.hidden", "fail", {"MessageRetentionPeriod": "10799"}, "for up to 18 min"),
         ("queue.visibility", "warn", {"VisibilityTimeout": "30"}, "30 s"),
         ("queue.maximum-size", "warn", {"MaximumMessageSize": "262144"}, "256 KiB"),
         ("queue.event-size", "warn", {"MaximumMessageSize": "4194304"}, "4 MiB"),
@@ -153,6 +159,39 @@ def test_in_pull_mode_any_retention_is_correct() -> None:
     main, dead = queues(PULL)
     attributes = read_attributes({**main, "MessageRetentionPeriod": "345600"})
     assert results(attributes, read_attributes(dead), PULL)["queue.retention"].status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("expected", "check", "waiting", "retention", "fix"),
+    [
+        (PUSH, "queue.hidden", 0, 300, "to at least 10800 (3 h), or sqsd's"),
+        (PULL, "queue.backlog", 3_001, 300, "to at least 301, or run more relays"),
+        (PUSH, "queue.backlog", 7_200, 1_123_200, None),
+        (PULL, "queue.backlog", 12_100_000, 1_209_600, "run more relays"),
+        (PULL, "queue.backlog", 3_000, 300, None),
+    ],
+)
+def test_a_retention_that_cannot_be_kept_fails_with_the_one_that_can(
+    expected: QueueExpectations, check: str, waiting: int, retention: int, fix: str | None
+) -> None:
+    main, dead = queues(expected)
+    changes = {
+        "ApproximateNumberOfMessages": str(waiting),
+        "MessageRetentionPeriod": str(retention),
+    }
+    found = results(read_attributes({**main, **changes}), read_attributes(dead), expected)
+    assert found[check].status == ("ok" if fix is None else "fail")
+    assert (fix or "") in found[check].fix
+    assert ("queue.hidden" in found) is not expected.pull
+
+
+def test_a_backlog_that_holds_older_messages_back_in_push_mode_is_a_warning() -> None:
+    main, dead = queues(PUSH)
+    waiting = read_attributes({**main, "ApproximateNumberOfMessages": "7201"})
+    result = results(waiting, read_attributes(dead))["queue.backlog"]
+    assert result.status == "warn"
+    assert "7201 messages wait; a relay can dead-letter about 7200" in result.found
+    assert "sqsd's connections" in result.why
 
 
 def test_a_queue_listed_in_the_redrive_allow_policy_may_dead_letter() -> None:

@@ -165,6 +165,24 @@ async def test_a_message_that_loses_its_lease_while_the_gate_is_closed_is_withdr
     assert rig.handler.started == ["m", "m"]
 
 
+async def test_a_message_that_sqs_deleted_is_not_withdrawn_because_this_is_the_last_copy(
+    rig: Rig,
+) -> None:
+    await rig.change(MessageRetentionPeriod="100")
+    await rig.send(["m"])
+    rig.handler.hold("m")
+    gate = ManualGate()
+    async with rig.running(gate=gate):
+        await until(lambda: rig.handler.running)
+        gate.set(accepting=False)
+        rig.clock.advance(101)
+        await until(lambda: rig.counts["LeaseLost"] == 1)
+        assert not rig.states
+        rig.handler.free()
+        await until(lambda: rig.counts["DeletedLate"] == 1)
+    assert (rig.handler.started, rig.handler.cancelled) == (["m"], [])
+
+
 async def test_an_outage_of_hours_costs_no_receives(rig: Rig) -> None:
     await rig.change(VisibilityTimeout="1200")
     bodies = [f"m{i}" for i in range(20)]
@@ -195,7 +213,9 @@ async def test_an_open_extension_does_not_undo_a_later_visibility_change(
         rig.clock.advance(20)
         await until(lambda: rig.server.requests["ChangeMessageVisibilityBatch"] == 1)
         rig.handler.free()
-        await rig.clock.until_asleep(4)  # the heartbeat, the retention and two answers
+        await rig.clock.until_asleep(
+            5
+        )  # the heartbeat, two timers of the retention and two answers
         rig.clock.advance(5)
         await until(lambda: poller.status.in_flight == 0)
         (stored,) = rig.server_queue.messages()

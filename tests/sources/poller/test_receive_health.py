@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.aws.errors import AwsError
+from relay.aws.errors import AwsError, Kind
 from relay.local.sqs.faults import Fault
 from relay.model.facts import Fact, ReceivingChanged
 from relay.sources.poller.receive_gate import HALTED_PAUSE, ReceiveHealth
@@ -146,3 +146,18 @@ def test_a_failure_that_a_person_must_fix_lasts_until_the_same_call_succeeds() -
     assert receive_health.state == "halted"
     receive_health.succeeded("delete")
     assert receive_health.state == "open"
+
+
+@pytest.mark.parametrize("kind", ["denied", "throttled"])
+async def test_no_pause_is_longer_than_the_retention_of_the_queue_allows(kind: Kind) -> None:
+    time, slept = [100.0], list[float]()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        time[0] += seconds
+
+    receive_health = ReceiveHealth(longest_pause=lambda: 3.0, clock=lambda: time[0], sleep=sleep)
+    for _ in range(20):
+        receive_health.failed("receive", AwsError("Code", kind, "no"))
+    await receive_health.wait_clear()
+    assert sum(slept) == pytest.approx(3.0)

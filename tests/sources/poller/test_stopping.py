@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from relay.delivery.retention import Retention
 from relay.local.sqs.faults import Fault
 from relay.model.outcome import Retry
 from relay.sources.poller.deliveries import Deliveries
-from relay.sources.poller.receive_gate import ReceiveHealth
+from relay.sources.poller.receive_gate import ExpiringSweep, ReceiveHealth
 from relay.sources.poller.receiver import Capacity
 from relay.sources.poller.scheduler import FairScheduler
 from relay.sources.poller.settling import Settler
@@ -81,7 +82,7 @@ async def test_a_message_withdrawn_before_its_start_is_released(rig: Rig) -> Non
         FairScheduler(),
         capacity,
         settler,
-        gate=ManualGate(),
+        gate=ExpiringSweep(ManualGate(), Retention()),
         visibility=60.0,
         slots=10,
         clock=rig.clock.time,
