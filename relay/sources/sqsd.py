@@ -20,6 +20,9 @@ from relay.model.outcome import Outcome, Retry
 BODY_LIMIT = 2 * 1_048_576
 """Bytes: twice what SQS can hold. A larger body does not come from sqsd."""
 
+MESSAGE_ID_LENGTH = 100
+"""Characters; Amazon SQS's own limit. Longer ones would fill the memory for recent MessageIds."""
+
 _PREFIX = b"x-aws-sqsd-"
 _ATTRIBUTE = b"x-aws-sqsd-attr-"
 _COUNT = re.compile(r"[0-9]{1,9}")
@@ -92,9 +95,9 @@ def _check(
     task: PeriodicTask | None,
     task_paths: frozenset[str],
 ) -> None:
-    if not fields.get("msgid"):
+    if not 0 < len(fields.get("msgid", "")) <= MESSAGE_ID_LENGTH:
         raise NotFromSqsd(
-            "not_sqsd", "the header X-Aws-Sqsd-Msgid is missing: only sqsd may post here"
+            "not_sqsd", "the header X-Aws-Sqsd-Msgid is missing or too long: only sqsd may post here"
         )
     if path != "/" and path not in task_paths:
         raise NotFromSqsd(
