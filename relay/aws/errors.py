@@ -10,6 +10,8 @@ import aiohttp
 from botocore import exceptions as boto  # type: ignore[import-untyped]  # ships no types
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # the same
 
+from relay.http.open_files import TOO_MANY, out_of_files
+
 Kind: TypeAlias = Literal[
     "throttled",
     "denied",
@@ -200,6 +202,8 @@ def translate(error: Exception, action: str, subject: str) -> AwsError:
         code = str(details.get("Code", "Unknown"))
         return error_from_response(code, str(details.get("Message", "")), status, action, subject)
     name = type(error).__name__
+    if out_of_files(error):
+        return AwsError(name, "connection", f"{action} on {subject} failed: {TOO_MANY}")
     if isinstance(error, _NO_CREDENTIALS):
         sentence = f"no usable AWS credentials were found: {error}"
         return AwsError(name, "credentials", sentence, variable=credentials_variable())

@@ -230,13 +230,12 @@ def _again(code: str, reason: str) -> Response:
 
 
 async def _body(request: Request) -> bytes:
-    parts, size = [], 0
+    body = bytearray()  # a list of many small parts would take many times the body's size
     async for part in request.stream():
-        size += len(part)
-        if size > BODY_LIMIT:
+        body += part
+        if len(body) > BODY_LIMIT:
             raise NotFromSqsd("body_too_large", f"the body is over {BODY_LIMIT} bytes", status=413)
-        parts.append(part)
-    return b"".join(parts)
+    return bytes(body)
 
 
 async def _disconnect(request: Request) -> None:
