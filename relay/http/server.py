@@ -56,8 +56,8 @@ async def serving(
 ) -> AsyncIterator[int]:
     """Serve the app for the duration of the block and yield the port; 0 selects a free one.
 
-    Without `limits` the connections are limited by the process's limit of open files. At the end the server stops accepting, waits up to `grace` seconds for pending responses, and
-    closes.
+    Without `limits`, the process's limit of open files limits the connections. At the end the
+    server stops accepting, waits up to `grace` seconds for pending responses, and closes.
 
     Raises:
         CannotListen: the address cannot be bound.

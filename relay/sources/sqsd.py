@@ -97,7 +97,8 @@ def _check(
 ) -> None:
     if not 0 < len(fields.get("msgid", "")) <= MESSAGE_ID_LENGTH:
         raise NotFromSqsd(
-            "not_sqsd", "the header X-Aws-Sqsd-Msgid is missing or too long: only sqsd may post here"
+            "not_sqsd",
+            "the header X-Aws-Sqsd-Msgid is missing or too long: only sqsd may post here",
         )
     if path != "/" and path not in task_paths:
         raise NotFromSqsd(

@@ -1,4 +1,4 @@
-"""Two messages with one MessageId: in push mode another local process may post under any of them."""
+"""Two messages with one MessageId: in push mode another local process may post under any."""
 
 from __future__ import annotations
 

@@ -225,9 +225,7 @@ async def test_few_requests_may_be_sent_ahead() -> None:
 async def test_the_head_of_a_request_sent_ahead_is_limited_in_its_pieces() -> None:
     async with running() as server:
         client = await server.connect()
-        client.writer.get_extra_info("socket").setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-        )
+        client.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await client.send(GET + b"GET /quick HTTP/1.1\r\nx: ")
         assert await client.status() == 200
         while not (client.reader.at_eof() or client.writer.transport.is_closing()):
