@@ -64,7 +64,9 @@ def mutations(answer: Any) -> Iterator[bytes]:
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     yield path
-    inside = value if isinstance(value, dict) else dict(enumerate(value if type(value) is list else ()))
+    inside = (
+        value if isinstance(value, dict) else dict(enumerate(value if type(value) is list else ()))
+    )
     for key, one in inside.items():
         yield from _paths(one, (*path, key))
 

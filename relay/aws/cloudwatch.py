@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from relay.aws.errors import NO_CREDENTIALS, AwsError, calling, translate
+from relay.aws.errors import NO_CREDENTIALS, AwsError, calling
 from relay.aws.session import Session
 
 PERMISSION = "cloudwatch:PutMetricData"

@@ -211,9 +211,10 @@ def calling(action: str, subject: str) -> Iterator[None]:
     with reading(action, subject):
         try:
             yield
-        except MALFORMED:
-            raise
         except Exception as error:
+            # Some of the library's own exceptions are a ValueError too.
+            if isinstance(error, MALFORMED) and not isinstance(error, boto.BotoCoreError):
+                raise
             raise translate(error, action, subject) from error
 
 
@@ -254,8 +255,6 @@ def translate(error: Exception, action: str, subject: str) -> AwsError:
         code = str(details.get("Code", "Unknown"))
         return error_from_response(code, str(details.get("Message", "")), status, action, subject)
     name = type(error).__name__
-    if out_of_files(error):
-        return AwsError(name, "connection", f"{action} on {subject} failed: {TOO_MANY}")
     if isinstance(error, _NO_CREDENTIALS):
         sentence = f"no usable AWS credentials were found: {error}"
         return AwsError(name, "credentials", sentence, variable=credentials_variable())
@@ -266,4 +265,5 @@ def translate(error: Exception, action: str, subject: str) -> AwsError:
         return AwsError(name, "expired-credentials", sentence)
     kind: Kind = "connection" if isinstance(error, _NO_ANSWER) else "other"
     advice = _FIXES[kind].format(what=f"{action} on {subject}", permission=action)
-    return AwsError(name, kind, f"{advice} ({name}: {error})")
+    detail = TOO_MANY if out_of_files(error) else f"{name}: {error}"
+    return AwsError(name, kind, f"{advice} ({detail})")

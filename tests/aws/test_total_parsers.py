@@ -257,7 +257,9 @@ async def test_nine_messages_are_received_whatever_the_tenth_is(aws: Aws) -> Non
 
 async def test_a_result_that_cannot_be_read_is_no_success(aws: Aws) -> None:
     for other in (None, 7, {"Id": "0"}, {"Id": "0", "MessageId": None}, {"MessageId": "m"}):
-        aws.answer.body = json.dumps({"Successful": [other, {"Id": "1", "MessageId": "m-2"}]}).encode()
+        aws.answer.body = json.dumps(
+            {"Successful": [other, {"Id": "1", "MessageId": "m-2"}]}
+        ).encode()
         first, second = await aws.queue.send([Outgoing(body="a"), Outgoing(body="b")])
         assert isinstance(first, Failed)
         assert second == Sent("m-2")
