@@ -49,6 +49,8 @@ class ItemTable:
         with reading("dynamodb:BatchGetItem", self._name):
             # The only table in it may be named by its ARN where we sent a name.
             items = [_read(raw) for found in answer["Responses"].values() for raw in found]
+            if not all(isinstance(item[self._key], str) for item in items):
+                raise TypeError("an item without its key")
             unprocessed = [
                 read_text(raw[self._key]["S"])
                 for rest in answer.get("UnprocessedKeys", {}).values()

@@ -18,8 +18,8 @@ from relay.aws.session import Session, open_session
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import Failed, Outgoing, ReceivedMessage, Sent
 from relay.aws.step_functions import StateMachineClient
-from tests.aws.fixed_response import ChangingAnswer
 from tests.aws.test_session import UNSET, USABLE
+from tests.destinations.wire import Wire, http, listening
 from tests.mutations import mutations
 
 ARN = "arn:aws:states:us-east-1:000000000000:stateMachine:m"
@@ -64,7 +64,7 @@ ITEM = {"key": {"S": "k"}, "at": {"N": "1.5"}}
 class Aws:
     """A session, a queue and the answer that both get."""
 
-    answer: ChangingAnswer
+    wire: Wire
     session: Session
     queue: Queue
 
@@ -75,13 +75,13 @@ async def aws(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Aws]:
         monkeypatch.delenv(name, raising=False)
     for name, value in USABLE.items():
         monkeypatch.setenv(name, value)
-    async with ChangingAnswer().serving() as answer:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", answer.url)
+    async with listening() as wire:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
         async with (
             open_session() as session,
-            open_queue(session, f"{answer.url}/000000000000/main.fifo") as queue,
+            open_queue(session, f"{wire.url}/000000000000/main.fifo") as queue,
         ):
-            yield Aws(answer, session, queue)
+            yield Aws(wire, session, queue)
 
 
 async def receive(aws: Aws) -> None:
@@ -141,6 +141,7 @@ async def read_items(aws: Aws) -> None:
     async with open_table(session, "table", key="key") as table:
         items, unprocessed = await table.read(["k"])
     assert all(isinstance(value, str | float) for item in items for value in item.values())
+    assert all("key" in item for item in items)
     assert all(isinstance(key, str) for key in unprocessed)
 
 
@@ -236,7 +237,7 @@ async def test_only_an_aws_error_is_raised(
     aws: Aws, call: Callable[[Aws], Awaitable[None]], answer: Any
 ) -> None:
     for body in mutations(answer):
-        aws.answer.body = body
+        aws.wire.answer = http(200, body)
         try:
             await call(aws)
         except AwsError:
@@ -248,18 +249,19 @@ async def test_only_an_aws_error_is_raised(
 async def test_nine_messages_are_received_whatever_the_tenth_is(aws: Aws) -> None:
     good = [dict(MESSAGE, MessageId=f"good-{n}", ReceiptHandle=f"h-{n}") for n in range(9)]
     for other in [{k: v for k, v in MESSAGE.items() if k != name} for name in MESSAGE][:3]:
-        aws.answer.body = json.dumps({"Messages": [*good[:4], other, *good[4:]]}).encode()
+        aws.wire.answer = http(200, json.dumps({"Messages": [*good[:4], other, *good[4:]]}))
         assert len(await aws.queue.receive(wait=0)) == 9
-    for other in (None, 7, "text", [], {}):
-        aws.answer.body = json.dumps({"Messages": [*good[:4], other, *good[4:]]}).encode()
+    entries: tuple[Any, ...] = (None, 7, "text", [], {})
+    for odd in entries:
+        aws.wire.answer = http(200, json.dumps({"Messages": [*good[:4], odd, *good[4:]]}))
         assert len(await aws.queue.receive(wait=0)) == 9
 
 
 async def test_a_result_that_cannot_be_read_is_no_success(aws: Aws) -> None:
     for other in (None, 7, {"Id": "0"}, {"Id": "0", "MessageId": None}, {"MessageId": "m"}):
-        aws.answer.body = json.dumps(
-            {"Successful": [other, {"Id": "1", "MessageId": "m-2"}]}
-        ).encode()
+        aws.wire.answer = http(
+            200, json.dumps({"Successful": [other, {"Id": "1", "MessageId": "m-2"}]})
+        )
         first, second = await aws.queue.send([Outgoing(body="a"), Outgoing(body="b")])
         assert isinstance(first, Failed)
         assert second == Sent("m-2")

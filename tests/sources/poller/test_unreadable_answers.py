@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,23 +13,34 @@ from relay.aws.json_protocol import open_json_client
 from relay.aws.session import open_session
 from relay.aws.sqs import Queue
 from relay.sources.poller import Limits, Poller
+from tests.destinations.wire import Wire, listening
 from tests.mutations import RAW
 from tests.sources.poller.rig import Rig
 
+LISTS: tuple[Any, ...] = (
+    None,
+    7,
+    True,
+    "text",
+    {},
+    {"a": 1},
+    [None],
+    [7],
+    [[]],
+    [{}],
+    [{"Id": []}],
+)
 ANSWERS: dict[str, tuple[bytes, ...]] = {
     "ReceiveMessage": (
         *RAW,
-        *(
-            json.dumps({"Messages": other}).encode()
-            for other in (None, 7, True, "text", {}, {"a": 1}, [None], [7], [[]], [{}])
-        ),
+        *(json.dumps({"Messages": other}).encode() for other in LISTS),
     ),
     "DeleteMessageBatch": (
         *RAW,
         *(
             json.dumps({name: other}).encode()
             for name in ("Successful", "Failed")
-            for other in (None, 7, True, "text", {"a": 1}, [None], [7], [{}], [{"Id": []}])
+            for other in LISTS
         ),
     ),
     "GetQueueAttributes": (
@@ -49,18 +59,12 @@ class Garbling:
     def __init__(self, target: str) -> None:
         self.target = urlsplit(target)
         self.answers: dict[str, list[bytes]] = {}
-        self.url = ""
 
-    @contextlib.asynccontextmanager
-    async def serving(self) -> AsyncIterator[Garbling]:
-        server = await asyncio.start_server(self._respond, "127.0.0.1", 0)
-        async with server:
-            self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            yield self
-
-    async def _respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def behave(
+        self, _wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         behind, to = await asyncio.open_connection(self.target.hostname, self.target.port)
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        try:
             while True:
                 head, body = await _read(reader)
                 action = head.lower().partition(b"amazonsqs.")[2].partition(b"\r\n")[0].decode()
@@ -73,8 +77,8 @@ class Garbling:
                     to.write(head + body)
                     writer.writelines(await _read(behind))
                 await writer.drain()
-        for one in (to, writer):
-            one.close()
+        finally:
+            to.close()
 
 
 async def _read(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
@@ -86,10 +90,11 @@ async def _read(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
 @pytest.mark.parametrize("action", list(ANSWERS))
 async def test_the_poller_goes_on_after_any_answer(rig: Rig, action: str) -> None:
     await rig.send(["before", "after"])
+    garbling = Garbling(rig.server.url)
     async with (
-        Garbling(rig.server.url).serving() as garbling,
+        listening(behave=garbling.behave) as wire,
         open_session() as session,
-        open_json_client(session, garbling.url, "us-east-1") as client,
+        open_json_client(session, wire.url, "us-east-1") as client,
     ):
         waiting = garbling.answers[action.lower()] = list(ANSWERS[action])
         queue = Queue(client, rig.queue.url, rig.queue.arn)
