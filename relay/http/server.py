@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import uvicorn
@@ -14,7 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from relay.http.open_files import BACKLOG, file_limit, server_connections
-from relay.http.server_connection import ServerLimits
+from relay.http.server_connection import ServerConnection
+from relay.http.server_limits import ServerLimits
 
 KEEP_ALIVE = 120
 """Seconds. Longer than nginx's 60, because the worker daemon posts a message again at once if an
@@ -88,8 +90,8 @@ def _bind(host: str, port: int) -> socket.socket:
 def _config(app: Callable[..., Any], grace: float, limits: ServerLimits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        # uvicorn calls it with the arguments of a protocol class.
-        http=limits.protocol,  # type: ignore[arg-type]
+        # uvicorn calls it as it calls a protocol class.
+        http=partial(ServerConnection, limits),  # type: ignore[arg-type]
         backlog=BACKLOG,
         # It counts the connection that sends the request, too.
         limit_concurrency=limits.connections + 1,

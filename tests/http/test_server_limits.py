@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from relay.http.server import serving
-from relay.http.server_connection import HEAD_BYTES, HEADERS, PIPELINED, ServerLimits
+from relay.http.server_limits import HEAD_BYTES, HEADERS, PIPELINED, ServerLimits
 
 GET = b"GET /quick HTTP/1.1\r\nhost: x\r\n\r\n"
 SLOW = b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n"
