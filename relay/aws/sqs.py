@@ -23,7 +23,6 @@ from relay.aws.sqs_values import (
     batches_of_ten,
     match_results,
     read_attributes,
-    read_handle,
     read_message,
     write_entry,
 )
@@ -112,7 +111,7 @@ class Queue:
 
     def _read(self, raw: Mapping[str, Any]) -> ReceivedMessage | None:
         try:
-            received = ReceivedMessage(read_message(raw, self.name), read_handle(raw))
+            received = ReceivedMessage(read_message(raw, self.name), raw["ReceiptHandle"])
             intact = _is_intact(received.message, raw)
         except MALFORMED as error:
             # Some emulators send such messages, and one must not stop the others.
