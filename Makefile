@@ -24,13 +24,13 @@ $(RUNTIME): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "This Python cannot create virtual environments. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing the runtime: about 45 packages, 140 MB."
-	$(PIP) -r requirements.txt
+	$(PIP) --require-hashes -r requirements.txt
 	$(PIP) --no-deps --editable .
 	@touch $@
 
 $(STAMP): $(RUNTIME) requirements-dev.txt
 	@echo "Installing everything for development: about 150 packages, 1.4 GB. This takes a minute or more."
-	$(PIP) -r requirements-dev.txt
+	$(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
 
 setup: $(STAMP) ## Make .venv with everything for development, .venv/bin/relay included
@@ -73,10 +73,12 @@ format: $(STAMP) ## Format the code and fix what the linter can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: $(STAMP) ## Pin the newest compatible dependencies
+# The hashes are of every file of a version, so that one lock fits every Python and platform.
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate --python-version 3.11
+lock: $(STAMP) ## Pin the newest compatible dependencies, with the hashes of their files
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --python-version 3.11 pyproject.toml --extra cdk --extra otlp --group dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) pyproject.toml -o requirements.txt
+	$(LOCK) pyproject.toml --extra cdk --extra otlp --group dev -c requirements.txt -o requirements-dev.txt
 
 bundle: $(STAMP) ## Build dist/relay.zip, the bundle for Elastic Beanstalk
 	$(BIN)/python -m relay_cdk.bundle

@@ -1,4 +1,4 @@
-"""The process: stop signals, the event loop and the garbage collector."""
+"""The process: stop signals, the event loop, open files and the garbage collector."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from types import FrameType
 from typing import Any, TypeVar
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+OPEN_FILES = 4_096
+"""Open files that a relay can use at the most."""
 
 GC_THRESHOLD = 50_000
 """New objects between collections: a few megabytes if all of them were garbage."""
@@ -93,12 +96,25 @@ async def unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run the coroutine as `asyncio.run` does, on uvloop where it is installed."""
+    raise_file_limit()
     try:
         factory = import_module("uvloop").new_event_loop
     except ImportError:  # it does not exist for Windows
         factory = None
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main)
+
+
+def raise_file_limit() -> None:
+    """Raise the limit of open files as far as the process may: systems start it with a low one."""
+    try:
+        resource = import_module("resource")
+    except ImportError:  # it does not exist for Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def tune_garbage_collector() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from relay.aws.errors import NO_CREDENTIALS, AwsError, translate
+from relay.aws.errors import NO_CREDENTIALS, AwsError, calling
 from relay.aws.session import Session
 
 PERMISSION = "cloudwatch:PutMetricData"
@@ -25,11 +25,9 @@ async def put_metrics(session: Session, namespace: str, entries: Sequence[dict[s
     Raises:
         AwsError: CloudWatch did not accept them.
     """
-    try:
+    with calling(PERMISSION, namespace):
         client = await session.client("cloudwatch")
         await client.put_metric_data(Namespace=namespace, MetricData=list(entries))
-    except Exception as error:
-        raise translate(error, PERMISSION, namespace) from error
 
 
 async def has_credentials(session: Session) -> bool:
@@ -62,17 +60,15 @@ async def oldest_message_ages(
     """
     client = await session.client("cloudwatch")
     end = datetime.fromtimestamp(now, UTC)
-    try:
+    with calling("cloudwatch:GetMetricData", "AWS/SQS"):
         answer = await client.get_metric_data(
             MetricDataQueries=[_query(i, name) for i, name in enumerate(queues)],
             StartTime=end - timedelta(seconds=LOOK_BACK),
             EndTime=end + timedelta(seconds=60),
             ScanBy="TimestampDescending",
         )
-    except Exception as error:
-        raise translate(error, "cloudwatch:GetMetricData", "AWS/SQS") from error
-    values = {int(one["Id"][1:]): one["Values"] for one in answer["MetricDataResults"]}
-    return {name: float(values[i][0]) for i, name in enumerate(queues) if values.get(i)}
+        values = {int(one["Id"][1:]): one["Values"] for one in answer["MetricDataResults"]}
+        return {name: float(values[i][0]) for i, name in enumerate(queues) if values.get(i)}
 
 
 def _query(index: int, name: str) -> dict[str, object]:
@@ -101,12 +97,11 @@ async def search_logs(
     }
     lines: list[str] = []
     for _ in range(pages):
-        try:
+        with calling("logs:FilterLogEvents", group):
             answer = await client.filter_log_events(**request)
-        except Exception as error:
-            raise translate(error, "logs:FilterLogEvents", group) from error
-        lines += [str(event["message"]) for event in answer.get("events", ())]
-        if not answer.get("nextToken"):
+            lines += [str(event["message"]) for event in answer.get("events", ())]
+            token = answer.get("nextToken")
+        if not token:
             return lines, True
-        request["nextToken"] = answer["nextToken"]
+        request["nextToken"] = token
     return lines, False

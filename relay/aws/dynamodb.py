@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # ships no types
-
-from relay.aws.errors import translate
+from relay.aws.errors import calling, read_text, reading
 from relay.aws.json_protocol import DYNAMODB, JsonClient, open_json_client
 from relay.aws.session import Session
 
@@ -47,11 +46,13 @@ class ItemTable:
         """
         request = {"Keys": [{self._key: {"S": key}} for key in keys], "ConsistentRead": True}
         answer = await self._call("BatchGetItem", request)
-        with self._reading("BatchGetItem"):
+        with reading("dynamodb:BatchGetItem", self._name):
             # The only table in it may be named by its ARN where we sent a name.
             items = [_read(raw) for found in answer["Responses"].values() for raw in found]
+            if not all(isinstance(item[self._key], str) for item in items):
+                raise TypeError("an item without its key")
             unprocessed = [
-                str(raw[self._key]["S"])
+                read_text(raw[self._key]["S"])
                 for rest in answer.get("UnprocessedKeys", {}).values()
                 for raw in rest["Keys"]
             ]
@@ -70,7 +71,7 @@ class ItemTable:
         requests: list[Mapping[str, Any]] = [{"PutRequest": {"Item": _write(i)}} for i in items]
         requests += [{"DeleteRequest": {"Key": {self._key: {"S": key}}}} for key in deletes]
         answer = await self._call("BatchWriteItem", requests)
-        with self._reading("BatchWriteItem"):
+        with reading("dynamodb:BatchWriteItem", self._name):
             return [
                 self._key_of(request)
                 for rest in answer.get("UnprocessedItems", {}).values()
@@ -84,19 +85,10 @@ class ItemTable:
             await asyncio.gather(self._opening, return_exceptions=True)
         await self._resources.aclose()
 
-    @contextmanager
-    def _reading(self, action: str) -> Iterator[None]:
-        """Raise `AwsError` for a malformed response, which must not pass for an empty one."""
-        try:
-            yield
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            malformed = ResponseParserError(f"a malformed response: {error!r}")
-            raise translate(malformed, f"dynamodb:{action}", self._name) from error
-
     def _key_of(self, request: Mapping[str, Any]) -> str:
         put, delete = request.get("PutRequest"), request.get("DeleteRequest")
         fields = put["Item"] if put else delete["Key"] if delete else {}
-        return str(fields[self._key]["S"])
+        return read_text(fields[self._key]["S"])
 
     async def _call(self, action: str, request: Any) -> Mapping[str, Any]:
         client = await self._client()
@@ -141,9 +133,11 @@ def _read(raw: Mapping[str, Mapping[str, str]]) -> Mapping[str, str | float]:
     item: dict[str, str | float] = {}
     for name, value in raw.items():
         if "S" in value:
-            item[name] = value["S"]
+            item[name] = read_text(value["S"])
         elif "N" in value:
-            item[name] = float(value["N"])
+            item[name] = number = float(value["N"])
+            if not math.isfinite(number):
+                raise ValueError(f"{name} is no number")
     return item
 
 
@@ -171,16 +165,18 @@ async def describe_table(session: Session, name: str) -> TableDescription:
         AwsError: the table does not exist or may not be described.
     """
     client = await session.client("dynamodb")
-    action = "dynamodb:DescribeTable"
-    try:
+    with calling("dynamodb:DescribeTable", name):
         table = (await client.describe_table(TableName=name))["Table"]
-        action = "dynamodb:DescribeTimeToLive"
+        types = {
+            read_text(one["AttributeName"]): read_text(one["AttributeType"])
+            for one in table["AttributeDefinitions"]
+        }
+        key = tuple(
+            (one["AttributeName"], types[one["AttributeName"]]) for one in table["KeySchema"]
+        )
+        arn, status = read_text(table["TableArn"]), read_text(table["TableStatus"])
+    with calling("dynamodb:DescribeTimeToLive", name):
         ttl = (await client.describe_time_to_live(TableName=name))["TimeToLiveDescription"]
-    except Exception as error:
-        raise translate(error, action, name) from error
-    types = {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]}
-    key = tuple((one["AttributeName"], types[one["AttributeName"]]) for one in table["KeySchema"])
-    enabled = ttl.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
-    return TableDescription(
-        table["TableArn"], table["TableStatus"], key, ttl.get("AttributeName") if enabled else None
-    )
+        enabled = ttl.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
+        attribute = read_text(ttl["AttributeName"]) if enabled else None
+    return TableDescription(arn, status, key, attribute)

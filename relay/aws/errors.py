@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Literal, TypeAlias
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, TypeAlias
 
 import aiohttp
 from botocore import exceptions as boto  # type: ignore[import-untyped]  # ships no types
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # the same
+
+from relay.http.open_files import TOO_MANY, out_of_files
 
 Kind: TypeAlias = Literal[
     "throttled",
@@ -105,6 +109,16 @@ _NOT_RENEWED = (
     boto.SSOError,
 )
 _NO_CREDENTIALS = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.NoAuthTokenError)
+MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What reading a response of unexpected types raises."""
+
 _CLOCK_SKEW = ("Signature expired", "Signature not yet current")
 """How AWS's message starts if the time of a signature is wrong; the code is that of a wrong key."""
 
@@ -175,8 +189,49 @@ def misconfigured(error: Exception, variable: str) -> AwsError:
 
 def invalid_response(action: str, subject: str, missing: str) -> AwsError:
     """The error for a success without content: another server answers at the service's address."""
+    return _invalid(action, subject, f"has no {missing}")
+
+
+@contextmanager
+def reading(action: str, subject: str) -> Iterator[None]:
+    """Read a response in the block: what cannot be read is an `AwsError` of kind `connection`.
+
+    Another server may answer at the service's address, and an emulator may answer anything. An
+    unexpected exception would end the task that made the call.
+    """
+    try:
+        yield
+    except MALFORMED as error:
+        raise _invalid(action, subject, f"cannot be read: {error!r:.200}") from error
+
+
+@contextmanager
+def calling(action: str, subject: str) -> Iterator[None]:
+    """Call a client of aiobotocore and read its response in the block. Raises only `AwsError`."""
+    with reading(action, subject):
+        try:
+            yield
+        except Exception as error:
+            # Some of the library's own exceptions are a ValueError too.
+            if isinstance(error, MALFORMED) and not isinstance(error, boto.BotoCoreError):
+                raise
+            raise translate(error, action, subject) from error
+
+
+def read_text(value: Any) -> str:
+    """The value, which must be a text.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if type(value) is not str:
+        raise TypeError(f"{type(value).__name__} in place of a text")
+    return value
+
+
+def _invalid(action: str, subject: str, what: str) -> AwsError:
     advice = _FIXES["connection"].format(what=f"{action} on {subject}")
-    sentence = f"{advice}: the response has no {missing}; see AWS_ENDPOINT_URL"
+    sentence = f"{advice}: the response {what}; see AWS_ENDPOINT_URL"
     return AwsError("InvalidResponse", "connection", sentence, variable="AWS_ENDPOINT_URL")
 
 
@@ -210,4 +265,5 @@ def translate(error: Exception, action: str, subject: str) -> AwsError:
         return AwsError(name, "expired-credentials", sentence)
     kind: Kind = "connection" if isinstance(error, _NO_ANSWER) else "other"
     advice = _FIXES[kind].format(what=f"{action} on {subject}", permission=action)
-    return AwsError(name, kind, f"{advice} ({name}: {error})")
+    detail = TOO_MANY if out_of_files(error) else f"{name}: {error}"
+    return AwsError(name, kind, f"{advice} ({detail})")

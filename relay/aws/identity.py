@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from relay.aws.errors import AwsError, invalid_response, translate
+from relay.aws.errors import (
+    MALFORMED,
+    AwsError,
+    calling,
+    invalid_response,
+    read_text,
+    translate,
+)
 from relay.aws.session import Session
 
 
@@ -35,16 +42,17 @@ async def caller_identity(session: Session) -> CallerIdentity:
         response = getattr(error, "response", None) or {}
         failure = translate(error, "sts:GetCallerIdentity", "AWS STS")
         return CallerIdentity(date=_date(response), error=failure)
-    if "Arn" not in answer:
+    arn, account = answer.get("Arn"), answer.get("Account")
+    if not isinstance(arn, str) or not isinstance(account, str):
         return CallerIdentity(error=invalid_response("sts:GetCallerIdentity", "AWS STS", "ARN"))
-    return CallerIdentity(arn=answer["Arn"], account=answer["Account"], date=_date(answer))
+    return CallerIdentity(arn=arn, account=account, date=_date(answer))
 
 
 def _date(answer: Mapping[str, Any]) -> float | None:
-    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     try:
+        headers = answer["ResponseMetadata"]["HTTPHeaders"]
         return parsedate_to_datetime(headers["date"]).timestamp()
-    except (KeyError, ValueError):
+    except MALFORMED:
         return None
 
 
@@ -64,13 +72,10 @@ async def describe_key(session: Session, key: str, region: str | None = None) ->
         AwsError: the key does not exist or may not be described.
     """
     client = await session.client("kms", region)
-    try:
+    with calling("kms:DescribeKey", key):
         metadata = (await client.describe_key(KeyId=key))["KeyMetadata"]
-    except Exception as error:
-        raise translate(error, "kms:DescribeKey", key) from error
-    return KmsKey(
-        metadata["Arn"], metadata.get("KeyState", ""), metadata.get("KeyManager") == "AWS"
-    )
+        state = read_text(metadata.get("KeyState", ""))
+        return KmsKey(read_text(metadata["Arn"]), state, metadata.get("KeyManager") == "AWS")
 
 
 async def try_key(session: Session, key: str, region: str | None = None) -> None:
@@ -80,10 +85,7 @@ async def try_key(session: Session, key: str, region: str | None = None) -> None
         AwsError: one of the two is refused; the sentence names the permission.
     """
     client = await session.client("kms", region)
-    action = "kms:GenerateDataKey"
-    try:
-        data_key = await client.generate_data_key(KeyId=key, KeySpec="AES_256")
-        action = "kms:Decrypt"
-        await client.decrypt(CiphertextBlob=data_key["CiphertextBlob"])
-    except Exception as error:
-        raise translate(error, action, key) from error
+    with calling("kms:GenerateDataKey", key):
+        blob = (await client.generate_data_key(KeyId=key, KeySpec="AES_256"))["CiphertextBlob"]
+    with calling("kms:Decrypt", key):
+        await client.decrypt(CiphertextBlob=blob)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from relay.aws.errors import translate
+from relay.aws.errors import calling, read_text
 from relay.aws.references import endpoint_of
 from relay.aws.session import Session
 from relay.aws.sqs import Queue
@@ -45,27 +45,29 @@ class MoveTasks:
         request: dict[str, Any] = {"SourceArn": self._queue.arn, "DestinationArn": destination_arn}
         if rate is not None:
             request["MaxNumberOfMessagesPerSecond"] = rate
-        answer = await self._call("StartMessageMoveTask", request)
-        return str(answer["TaskHandle"])
+        with self._reading("StartMessageMoveTask"):
+            answer = await self._call("StartMessageMoveTask", request)
+            return read_text(answer["TaskHandle"])
 
     async def latest(self) -> MoveTask | None:
         """The newest task, or None."""
         request = {"SourceArn": self._queue.arn, "MaxResults": 1}
-        answer = await self._call("ListMessageMoveTasks", request)
-        return next((_read(raw) for raw in answer.get("Results") or ()), None)
+        with self._reading("ListMessageMoveTasks"):
+            answer = await self._call("ListMessageMoveTasks", request)
+            return next((_read(raw) for raw in answer.get("Results") or ()), None)
 
     async def cancel(self, handle: str) -> int:
         """Cancel a task, and return about how many messages it has moved."""
-        answer = await self._call("CancelMessageMoveTask", {"TaskHandle": handle})
-        return int(answer.get("ApproximateNumberOfMessagesMoved", 0))
+        with self._reading("CancelMessageMoveTask"):
+            answer = await self._call("CancelMessageMoveTask", {"TaskHandle": handle})
+            return int(answer.get("ApproximateNumberOfMessagesMoved", 0))
 
     async def _call(self, action: str, request: dict[str, Any]) -> Mapping[str, Any]:
-        method = getattr(self._client, _METHODS[action])
-        try:
-            answer: Mapping[str, Any] = await method(**request)
-        except Exception as error:
-            raise translate(error, f"sqs:{action}", self._queue.url) from error
+        answer: Mapping[str, Any] = await getattr(self._client, _METHODS[action])(**request)
         return answer
+
+    def _reading(self, action: str) -> AbstractContextManager[None]:
+        return calling(f"sqs:{action}", self._queue.url)
 
 
 @asynccontextmanager
@@ -81,6 +83,10 @@ def _read(raw: Mapping[str, Any]) -> MoveTask:
         status=str(raw.get("Status", "")),
         moved=int(raw.get("ApproximateNumberOfMessagesMoved", 0)),
         to_move=None if to_move is None else int(to_move),
-        failure=raw.get("FailureReason"),
-        handle=raw.get("TaskHandle"),
+        failure=_optional(raw.get("FailureReason")),
+        handle=_optional(raw.get("TaskHandle")),
     )
+
+
+def _optional(value: Any) -> str | None:
+    return None if value is None else read_text(value)

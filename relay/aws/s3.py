@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relay.aws.errors import translate
+from relay.aws.errors import calling
 from relay.aws.session import Session
 
 
@@ -14,11 +14,9 @@ async def read_object(session: Session, bucket: str, key: str, limit: int) -> by
             list the bucket S3 answers `denied` for a missing object too.
     """
     client = await session.client("s3")
-    try:
+    with calling("s3:GetObject", f"s3://{bucket}/{key}"):
         answer = await client.get_object(Bucket=bucket, Key=key)
         async with answer["Body"] as body:
             if answer["ContentLength"] > limit:
                 return None
             return bytes(await body.read())
-    except Exception as error:
-        raise translate(error, "s3:GetObject", f"s3://{bucket}/{key}") from error

@@ -11,7 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from relay.aws.credentials import check_variables
-from relay.aws.errors import AwsError, error_from_response, translate
+from relay.aws.errors import (
+    MALFORMED,
+    AwsError,
+    error_from_response,
+    invalid_response,
+    read_text,
+    translate,
+)
 
 PARAMETER = "ssm:"
 _PARAMETER_ARN = re.compile("arn:aws[a-z-]*:ssm:", re.ASCII)
@@ -137,10 +144,12 @@ def _get(location: SecretLocation) -> str:
     else:
         vault = parameters.SecretsProvider(boto_config=config, boto3_session=session)
         found = vault.get(location.name, force_fetch=True)
-    return found.decode() if isinstance(found, bytes) else str(found)
+    return found.decode() if isinstance(found, bytes) else read_text(found)
 
 
 def _translated(error: Exception, location: SecretLocation) -> AwsError:
+    if isinstance(error, MALFORMED):
+        return invalid_response(location.permission, location.name, "readable value")
     details = (getattr(error, "response", None) or {}).get("Error", {})
     code, message = str(details.get("Code", "")), str(details.get("Message", ""))
     if "KMS" in message or code in ("DecryptionFailure", "InvalidKeyId"):

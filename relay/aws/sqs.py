@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from relay.aws.errors import AwsError, invalid_response, translate
+from relay.aws.errors import MALFORMED, AwsError, calling, invalid_response, read_text, reading
 from relay.aws.json_protocol import JsonClient, open_json_client
 from relay.aws.references import QueueLocation, arn_of, endpoint_of, parse_reference
 from relay.aws.session import Session
@@ -59,11 +59,8 @@ class Queue:
         answer = await self._call("GetQueueAttributes", AttributeNames=["All"])
         if not answer.get("Attributes"):
             raise invalid_response("sqs:GetQueueAttributes", self.url, "attribute")
-        try:
+        with reading("sqs:GetQueueAttributes", self.url):
             return read_attributes(answer["Attributes"])
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            # An unexpected exception would end the periodic checks that call this.
-            raise invalid_response("sqs:GetQueueAttributes", self.url, "readable figure") from error
 
     async def receive(
         self,
@@ -74,7 +71,8 @@ class Queue:
     ) -> list[ReceivedMessage]:
         """Up to ten messages, after at most `wait` seconds. None do not mean an empty queue.
 
-        A message whose MD5 does not match is left out, and is received again later. With the same
+        A message that cannot be read, or whose MD5 does not match, is left out: it is received
+        again later. With the same
         `attempt_id` (FIFO only) a repeated receive after a lost answer returns the same messages.
         """
         request: dict[str, Any] = {
@@ -88,7 +86,10 @@ class Queue:
         if attempt_id is not None and self.fifo:
             request["ReceiveRequestAttemptId"] = attempt_id
         answer = await self._call("ReceiveMessage", **request)
-        return [found for raw in answer.get("Messages") or () if (found := self._read(raw))]
+        messages = answer.get("Messages") or []
+        if type(messages) is not list:
+            raise invalid_response("sqs:ReceiveMessage", self.url, "list of messages")
+        return [found for raw in messages if (found := self._read(raw))]
 
     async def send(self, entries: Sequence[Outgoing]) -> list[Sent | Failed]:
         """Send all, in order. The results are in the order of the entries."""
@@ -111,18 +112,18 @@ class Queue:
     def _read(self, raw: Mapping[str, Any]) -> ReceivedMessage | None:
         try:
             received = ReceivedMessage(read_message(raw, self.name), raw["ReceiptHandle"])
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            intact = _is_intact(received.message, raw)
+        except MALFORMED as error:
             # Some emulators send such messages, and one must not stop the others.
             _log.warning(
-                "skipped a message that cannot be read, it will be received again: %r", error
+                "skipped a message that cannot be read, it will be received again: %.200r", error
             )
             return None
-        message = received.message
-        if _is_intact(message, raw):
+        if intact:
             return received
         _log.warning(
             "skipped a message that was damaged in transit, it will be received again: %s",
-            message.message_id,
+            received.message.message_id,
         )
         return None
 
@@ -139,12 +140,12 @@ class Queue:
             entries = [write(index, item) for index, item in enumerate(chunk)]
             try:
                 answer = await self._call(action, Entries=entries)
+                with reading(f"sqs:{action.removesuffix('Batch')}", self.url):
+                    results += match_results(answer, len(chunk), read)
             except AwsError as error:
                 if not results:
                     raise
                 results += [Failed(error.code, error.sentence)] * len(chunk)
-            else:
-                results += match_results(answer, len(chunk), read)
         return results
 
     async def _call(self, action: str, **request: Any) -> Mapping[str, Any]:
@@ -176,13 +177,11 @@ async def _look_up(boto: Any, location: QueueLocation) -> str:
     request = {"QueueName": location.name}
     if location.account is not None:
         request["QueueOwnerAWSAccountId"] = location.account
-    try:
-        answer = await boto.get_queue_url(**request)
-    except Exception as error:
-        raise translate(error, "sqs:GetQueueUrl", location.name) from error
-    if not answer.get("QueueUrl"):
+    with calling("sqs:GetQueueUrl", location.name):
+        url = (await boto.get_queue_url(**request)).get("QueueUrl")
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise invalid_response("sqs:GetQueueUrl", location.name, "URL")
-    return str(answer["QueueUrl"])
+    return url
 
 
 def _write_delete(index: int, handle: str) -> dict[str, Any]:
@@ -195,7 +194,8 @@ def _write_visibility(index: int, change: tuple[str, float]) -> dict[str, Any]:
 
 
 def _read_sent(raw: Mapping[str, Any]) -> Sent:
-    return Sent(raw["MessageId"], raw.get("SequenceNumber"))
+    number = raw.get("SequenceNumber")
+    return Sent(read_text(raw["MessageId"]), None if number is None else str(number))
 
 
 def _no_result(_raw: Mapping[str, Any]) -> None:

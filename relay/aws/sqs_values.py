@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from relay.aws.errors import kind_of
+from relay.aws.errors import MALFORMED, kind_of, read_text
 from relay.model.message import Attribute, Message
 
 BATCH_ENTRIES = 10
 BATCH_BYTES = 1_048_576
 """The AWS quota for one message and for a whole batch, since August 2025."""
+
+LARGEST = 10**15
+"""No number that SQS sends is larger; the largest are times in milliseconds."""
 
 _INDEX_BY_ID = {str(index): index for index in range(BATCH_ENTRIES)}
 
@@ -100,40 +104,62 @@ class QueueAttributes:
     raw: Mapping[str, str]
 
 
-def read_attributes(raw: Mapping[str, str]) -> QueueAttributes:
-    """The response of `GetQueueAttributes`. What an emulator leaves out has SQS's default."""
+def read_attributes(answer: Mapping[str, Any]) -> QueueAttributes:
+    """The response of `GetQueueAttributes`. What an emulator leaves out has SQS's default.
+
+    Raises:
+        MALFORMED: an attribute is no text, or not the number that it must be.
+    """
+    raw = {name: read_text(value) for name, value in answer.items()}
     return QueueAttributes(
         arn=raw.get("QueueArn", ""),
-        visibility=float(raw.get("VisibilityTimeout", 30)),
-        retention=float(raw.get("MessageRetentionPeriod", 345_600)),
-        delay=float(raw.get("DelaySeconds", 0)),
-        wait=float(raw.get("ReceiveMessageWaitTimeSeconds", 0)),
-        maximum_size=int(raw.get("MaximumMessageSize", 1_048_576)),
+        visibility=_figure(raw, "VisibilityTimeout", 30),
+        retention=_figure(raw, "MessageRetentionPeriod", 345_600, least=1),
+        delay=_figure(raw, "DelaySeconds", 0),
+        wait=_figure(raw, "ReceiveMessageWaitTimeSeconds", 0),
+        maximum_size=_figure(raw, "MaximumMessageSize", 1_048_576, least=1),
         fifo=raw.get("FifoQueue") == "true",
         content_dedup=raw.get("ContentBasedDeduplication") == "true",
-        visible=int(raw.get("ApproximateNumberOfMessages", 0)),
-        in_flight=int(raw.get("ApproximateNumberOfMessagesNotVisible", 0)),
-        delayed=int(raw.get("ApproximateNumberOfMessagesDelayed", 0)),
+        visible=_figure(raw, "ApproximateNumberOfMessages", 0),
+        in_flight=_figure(raw, "ApproximateNumberOfMessagesNotVisible", 0),
+        delayed=_figure(raw, "ApproximateNumberOfMessagesDelayed", 0),
         redrive=_redrive(raw.get("RedrivePolicy")),
         kms_key=raw.get("KmsMasterKeyId") or None,
         policy=raw.get("Policy") or None,
-        raw=dict(raw),
+        raw=raw,
     )
 
 
+def _figure(raw: Mapping[str, str], name: str, default: int, *, least: int = 0) -> int:
+    value = int(float(raw.get(name, default)))
+    if not least <= value <= LARGEST:
+        raise ValueError(f"{name} is {value}")
+    return value
+
+
 def read_message(raw: Mapping[str, Any], queue: str) -> Message:
-    """One message of a `ReceiveMessage` response, whose binary values are in base64."""
+    """One message of a `ReceiveMessage` response, whose binary values are in base64.
+
+    Raises:
+        MALFORMED: a part is missing or has another type.
+    """
+    message_id: str = raw["MessageId"]
+    handle: str = raw["ReceiptHandle"]
     system: Mapping[str, str] = raw.get("Attributes") or {}
+    # Fails for anything but texts, at a tenth of the time of a check for each.
+    "".join((message_id, handle, *system.values()))
+    if not message_id or not handle:
+        raise ValueError("an empty MessageId or receipt handle")
     return Message(
         # SQS allows no lone surrogates. Some emulators do; decoding then rejects the body.
-        body=raw.get("Body", "").encode("utf-8", "surrogatepass"),
-        message_id=raw["MessageId"],
+        body=raw["Body"].encode("utf-8", "surrogatepass"),
+        message_id=message_id,
         queue=queue,
         attributes={
             name: _read_attribute(value)
             for name, value in (raw.get("MessageAttributes") or {}).items()
         },
-        receive_count=int(system.get("ApproximateReceiveCount", 1)),
+        receive_count=_count(system.get("ApproximateReceiveCount", "1")),
         sent_at=_seconds(system.get("SentTimestamp")),
         first_received_at=_seconds(system.get("ApproximateFirstReceiveTimestamp")),
         group_id=system.get("MessageGroupId"),
@@ -167,8 +193,8 @@ def write_entry(index: int, message: Outgoing) -> dict[str, Any]:
 
 def _read_attribute(raw: Mapping[str, Any]) -> Attribute:
     binary = raw.get("BinaryValue")
-    value = raw.get("StringValue", "") if binary is None else base64.b64decode(binary)
-    return Attribute(raw["DataType"], value)
+    value = read_text(raw.get("StringValue", "")) if binary is None else base64.b64decode(binary)
+    return Attribute(read_text(raw["DataType"]), value)
 
 
 def _write_value(value: str | bytes) -> dict[str, str | bytes]:
@@ -180,14 +206,23 @@ def _bytes(value: str | bytes) -> bytes:
 
 
 def _seconds(milliseconds: str | None) -> float | None:
-    return None if milliseconds is None else int(milliseconds) / 1_000
+    return None if milliseconds is None else _count(milliseconds) / 1_000
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if not 0 <= count <= LARGEST:
+        raise ValueError("a number that SQS never sends")
+    return count
 
 
 def _redrive(raw: str | None) -> RedrivePolicy | None:
     if not raw:
         return None
     policy = json.loads(raw)
-    return RedrivePolicy(policy["deadLetterTargetArn"], int(policy["maxReceiveCount"]))
+    return RedrivePolicy(
+        read_text(policy["deadLetterTargetArn"]), _count(str(policy["maxReceiveCount"]))
+    )
 
 
 def batches_of_ten(items: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -214,13 +249,19 @@ def batches_by_size(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]
 def match_results(
     answer: Mapping[str, Any], count: int, read: Callable[[Mapping[str, Any]], R]
 ) -> list[R | Failed]:
-    """The result of each entry, by its index. An entry without a result has failed."""
+    """The result of each entry, by its index. An entry without a readable result has failed.
+
+    Raises:
+        MALFORMED: the response has no lists of results.
+    """
     results: dict[int, R | Failed] = {}
     for raw in answer.get("Successful") or ():
-        results[_index(raw)] = read(raw)
+        with suppress(*MALFORMED):
+            results[_index(raw)] = read(raw)
     for raw in answer.get("Failed") or ():
-        code, fault = str(raw.get("Code", "Unknown")), bool(raw.get("SenderFault"))
-        results[_index(raw)] = Failed(code, str(raw.get("Message") or code), fault)
+        with suppress(*MALFORMED):
+            code, fault = str(raw.get("Code", "Unknown")), raw.get("SenderFault") is True
+            results[_index(raw)] = Failed(code, str(raw.get("Message") or code), fault)
     unanswered = Failed("Unanswered", "SQS returned no result for it")
     return [results.get(index, unanswered) for index in range(count)]
 

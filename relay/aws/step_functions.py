@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from relay.aws.errors import translate
+from relay.aws.errors import calling, read_text
 from relay.aws.session import Session
 
 _MACHINE_PARTS = 7
@@ -39,30 +39,27 @@ class StateMachineClient:
         """Whether the state machine, with its versions and aliases, is of type EXPRESS."""
         client = await self._client()
         action = "states:DescribeStateMachine"
-        try:
+        with calling(action, self._base):
             answer = await client.describe_state_machine(stateMachineArn=self._base)
-        except Exception as error:
-            raise translate(error, action, self._base) from error
-        return bool(answer["type"] == "EXPRESS")
+            return bool(answer["type"] == "EXPRESS")
 
     async def start(self, name: str, text: str) -> StartedExecution:
         """Start an execution of this name with this input."""
         client = await self._client()
-        try:
+        with calling("states:StartExecution", self._arn):
             answer = await client.start_execution(stateMachineArn=self._arn, name=name, input=text)
-        except Exception as error:
-            raise translate(error, "states:StartExecution", self._arn) from error
-        return StartedExecution(answer["executionArn"], answer["startDate"].timestamp())
+            started_at = answer["startDate"].timestamp()
+            return StartedExecution(read_text(answer["executionArn"]), started_at)
 
     async def look_up(self, name: str) -> StartedExecution:
         """The execution of this name, with its input."""
         client = await self._client()
         arn = f"{self._base.replace(':stateMachine:', ':execution:')}:{name}"
-        try:
+        with calling("states:DescribeExecution", arn):
             answer = await client.describe_execution(executionArn=arn)
-        except Exception as error:
-            raise translate(error, "states:DescribeExecution", arn) from error
-        return StartedExecution(arn, answer["startDate"].timestamp(), answer.get("input"))
+            known = answer.get("input")
+            started_at = answer["startDate"].timestamp()
+            return StartedExecution(arn, started_at, None if known is None else read_text(known))
 
     async def _client(self) -> Any:
         session = await self._session()

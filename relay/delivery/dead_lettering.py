@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from relay.delivery.message_ids import content_digest
 from relay.model.encoded_body import encoding_candidates, sqs_accepts
 from relay.model.facts import DeadLettered, Observe, ignore
 from relay.model.message import Attribute, Message
@@ -151,6 +152,15 @@ class DeadLetterStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """A message that was dead-lettered: when, why, and the digest of its content."""
+
+    at: float
+    reject: Reject
+    content: bytes
+
+
 class DeadLettering:
     """Sends copies, and remembers for a while which messages have one."""
 
@@ -168,7 +178,7 @@ class DeadLettering:
         self._sleep = sleep
         self._probing = asyncio.Lock()
         self._sending: set[asyncio.Task[None]] = set()
-        self._remembered: OrderedDict[str, tuple[float, Reject]] = OrderedDict()
+        self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
         self._failure: tuple[float, str, str] | None = None
 
     @property
@@ -184,13 +194,15 @@ class DeadLettering:
         """The setting to check for it."""
         return self._failure[2] if self._failure is not None and self._failing() else None
 
-    def recent(self, message_id: str) -> Reject | None:
-        """The reject with which this message was dead-lettered recently, or None."""
-        found = self._remembered.get(message_id)
-        if found is None:
+    def recent(self, message: Message) -> Reject | None:
+        """The reject with which this message was dead-lettered recently, or None.
+
+        The content must be the same: the caller acknowledges the message.
+        """
+        found = self._remembered.get(message.message_id)
+        if found is None or self._clock() - found.at >= REMEMBERED_FOR:
             return None
-        at, reject = found
-        return reject if self._clock() - at < REMEMBERED_FOR else None
+        return found.reject if found.content == content_digest(message) else None
 
     async def put(
         self,
@@ -254,15 +266,16 @@ class DeadLettering:
     async def _stored(self, message: Message, copy: DeadLetterCopy, reject: Reject) -> None:
         await self._store.put(copy)
         self._failure = None
-        self._remember(message.message_id, reject)
+        self._remember(message, reject)
         self._observe(
             DeadLettered(
                 message=message, code=reject.code, reason=reject.reason, complete=copy.complete
             )
         )
 
-    def _remember(self, message_id: str, reject: Reject) -> None:
-        self._remembered[message_id] = (self._clock(), reject)
-        self._remembered.move_to_end(message_id)
+    def _remember(self, message: Message, reject: Reject) -> None:
+        key = message.message_id
+        self._remembered[key] = _Remembered(self._clock(), reject, content_digest(message))
+        self._remembered.move_to_end(key)
         while len(self._remembered) > REMEMBERED:
             self._remembered.popitem(last=False)

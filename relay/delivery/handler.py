@@ -12,6 +12,7 @@ import msgspec
 
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.in_flight import InFlight, InFlightMessage, Progress
+from relay.delivery.message_ids import MessageIds
 from relay.delivery.next_origin import next_origin
 from relay.delivery.payloads import Payloads
 from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, flag_may_have_run
@@ -93,6 +94,7 @@ class Handler:
         self._clock = clock
         self._payloads = payloads
         self._in_flight = InFlight()
+        self._message_ids = MessageIds()
         self._history = RedeliveryHistory()
         self._delivered = DeliveredEvents()
         self.progress = Progress(self._in_flight, clock=clock)
@@ -107,8 +109,13 @@ class Handler:
         return HandlerStatus(len(self._in_flight), dead_letters.problem, dead_letters.setting)
 
     async def handle(self, message: Message) -> Outcome:
-        """The message's outcome. A second delivery of a message in flight shares its outcome."""
-        reject = self._dead_letters.recent(message.message_id)
+        """The message's outcome. A second delivery of a message in flight shares its outcome.
+
+        Another message with the same MessageId does not: anybody may post to the port.
+        """
+        in_flight = self._in_flight.get(message.message_id)
+        message = self._message_ids.distinct(message, in_flight)
+        reject = self._dead_letters.recent(message)
         if reject is not None:
             return reject
         self._history.record(message)
@@ -116,7 +123,7 @@ class Handler:
 
     async def handle_exclusive(self, message: Message) -> Outcome:
         """The same for pull mode: the lease ensures that no second delivery has to be joined."""
-        reject = self._dead_letters.recent(message.message_id)
+        reject = self._dead_letters.recent(message)
         if reject is not None:
             return reject
         self._history.record(message)

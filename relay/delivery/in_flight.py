@@ -70,6 +70,11 @@ class InFlight:
         """The message that has been in flight for the longest time."""
         return next(iter(self._items.values()), None)
 
+    def get(self, message_id: str) -> Message | None:
+        """The message in flight with this id, or None."""
+        item = self._items.get(message_id)
+        return None if item is None else item.message
+
     async def join(
         self,
         message: Message,

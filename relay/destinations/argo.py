@@ -154,9 +154,11 @@ class Argo:
         raise unavailable(answer, address=ARGO_URL, key=TOKEN)
 
     def _value(self, answer: HttpAnswer) -> Any:
-        spec = answer.fields.get("spec") or {}
-        parameters = (spec.get("arguments") or {}).get("parameters") or []
-        return next((p.get("value") for p in parameters if p.get("name") == self._parameter), None)
+        try:
+            parameters = answer.fields["spec"]["arguments"]["parameters"]
+            return next((p.get("value") for p in parameters if p["name"] == self._parameter), None)
+        except (AttributeError, LookupError, TypeError):
+            return None
 
 
 def _name(answer: HttpAnswer) -> Any:

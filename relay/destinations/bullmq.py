@@ -134,6 +134,8 @@ class BullMQ:
             raise self._unavailable(error) from None
         except (OSError, TimeoutError) as error:
             raise Unavailable(f"Redis cannot be reached: {type(error).__name__}") from None
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise Unavailable(f"Redis answers what it never does: {type(error).__name__}") from None
         return Delivered(str(job.id))
 
     async def _warn_once(self) -> None:

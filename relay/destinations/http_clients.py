@@ -1,95 +1,22 @@
-"""HTTP clients for Inngest, and the check that keeps webhooks off private addresses.
+"""HTTP clients for Inngest.
 
 The clients follow no redirect, read no environment variables and do not retry.
 """
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from collections.abc import Mapping
 
 import httpx
 
 from relay.http import HttpClient
-from relay.model.destination import Unavailable
 from relay.version import version
-
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 CONNECT_TIMEOUT = 5.0
 CONNECTIONS = 16
 
 KEEP_ALIVE = 4.0
 """Seconds. Common servers close an idle connection after 5: ours must be closed before that."""
-
-_NAT64 = IPv6Network("64:ff9b::/96")
-
-
-def is_public(address: str) -> bool:
-    """Whether the address, and any IPv4 address embedded in it, is on the public internet."""
-    found = ip_address(address.partition("%")[0])
-    embedded = _embedded_ipv4(found)
-    if embedded is not None:
-        return embedded.is_global and not embedded.is_multicast
-    return found.is_global and not found.is_multicast
-
-
-def _embedded_ipv4(address: IPv4Address | IPv6Address) -> IPv4Address | None:
-    if isinstance(address, IPv4Address):
-        return None
-    if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    teredo = address.teredo
-    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else None)
-
-
-async def resolve_host(host: str, port: int) -> Sequence[str]:
-    """The addresses of a host name, in the order in which to try them."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(one[4][0]) for one in found]
-
-
-class PublicAddressResolver:
-    """Resolves a host name to its first address, if all of its addresses are allowed."""
-
-    def __init__(
-        self,
-        setting: str,
-        *,
-        resolve: Resolve = resolve_host,
-        allowed: Callable[[str], bool] = is_public,
-    ) -> None:
-        self._setting = setting
-        self._resolve = resolve
-        self._permitted = allowed
-
-    async def __call__(self, host: str, port: int) -> str:
-        """The address to connect to.
-
-        Raises:
-            Unavailable: there is none, or one of them is private.
-        """
-        try:
-            found = await self._resolve(host, port)
-        except socket.gaierror as error:
-            setting = self._setting if error.errno == socket.EAI_NONAME else None
-            raise Unavailable(
-                f"the name {host} does not resolve",
-                setting=setting,
-                proven=True,
-                not_accepted=True,
-            ) from None
-        if not found or not all(self._permitted(address) for address in found):
-            raise Unavailable(
-                f"{host} is a private address, which RELAY_WEBHOOK_ALLOW_PRIVATE=true would allow",
-                setting=self._setting,
-                proven=True,
-                not_accepted=True,
-            )
-        return found[0]
 
 
 def http_client(timeout: float, headers: Mapping[str, str]) -> httpx.AsyncClient:

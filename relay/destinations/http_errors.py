@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import httpx
 
 from relay.http import IncompleteResponse, NotConnected
+from relay.http.open_files import TOO_MANY, causes, out_of_files
 from relay.model.destination import Unavailable
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
@@ -81,7 +81,9 @@ def _interrupted(error: Exception, host: str) -> str:
 
 def connection_error(error: Exception, host: str, setting: str) -> Unavailable:
     """No connection was made, so nothing was sent and no event can be the cause."""
-    for cause in _causes(error):
+    if out_of_files(error):
+        return _no_connection(f"no connection to {host}: {TOO_MANY}")
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLError):
             return _tls_error(cause, host, setting)
         if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME:
@@ -111,13 +113,3 @@ def _tls_error(error: ssl.SSLError, host: str, setting: str) -> Unavailable:
     # Some servers send an internal error for every name that they have no certificate for.
     reason = f"{host} aborts the TLS handshake: {detail}; if this persists, check {setting}"
     return Unavailable(reason, proven=True, not_accepted=True)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    if error is None:
-        return
-    yield error
-    if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            yield from _causes(one)
-    yield from _causes(error.__cause__ or error.__context__)

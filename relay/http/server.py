@@ -6,12 +6,17 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from relay.http.open_files import BACKLOG, file_limit, server_connections
+from relay.http.server_connection import ServerConnection
+from relay.http.server_limits import ServerLimits
 
 KEEP_ALIVE = 120
 """Seconds. Longer than nginx's 60, because the worker daemon posts a message again at once if an
@@ -44,18 +49,23 @@ class CannotListen(OSError):
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: Callable[..., Any], *, host: str = "127.0.0.1", port: int = 0, grace: float = 5.0
+    app: Callable[..., Any],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    grace: float = 5.0,
+    limits: ServerLimits | None = None,
 ) -> AsyncIterator[int]:
     """Serve the app for the duration of the block and yield the port; 0 selects a free one.
 
-    At the end the server stops accepting, waits up to `grace` seconds for pending responses, and
-    closes.
+    Without `limits`, the process's limit of open files limits the connections. At the end the
+    server stops accepting, waits up to `grace` seconds for pending responses, and closes.
 
     Raises:
         CannotListen: the address cannot be bound.
     """
     bound = _bind(host, port)
-    server = _Server(_config(app, grace))
+    server = _Server(_config(app, grace, limits or ServerLimits(server_connections(file_limit()))))
     task = asyncio.create_task(server.serve(sockets=[bound]), name=f"http server {host}:{port}")
     try:
         await _wait_until_listening(task, server.listening)
@@ -70,18 +80,21 @@ async def serving(
 
 def _bind(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server((host, port), backlog=2_048)
+        return socket.create_server((host, port), backlog=BACKLOG)
     except OSError as error:
         # The library appends the address, in its own notation.
         why = (error.strerror or str(error)).partition(" (while ")[0]
         raise CannotListen(error.errno, f"cannot listen on {host}:{port}: {why}") from error
 
 
-def _config(app: Callable[..., Any], grace: float) -> uvicorn.Config:
-    # httptools does not limit headers. A message's attributes are headers of up to a megabyte.
+def _config(app: Callable[..., Any], grace: float, limits: ServerLimits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        # uvicorn calls it as it calls a protocol class.
+        http=partial(ServerConnection, limits),  # type: ignore[arg-type]
+        backlog=BACKLOG,
+        # It counts the connection that sends the request, too.
+        limit_concurrency=limits.connections + 1,
         ws="none",
         lifespan="off",
         log_config=None,

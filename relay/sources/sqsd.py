@@ -23,6 +23,8 @@ BODY_LIMIT = 2 * 1_048_576
 
 LAST_WAIT = 20.0
 """Seconds after the hold for dead-lettering a message. sqsd waits for at least 30 more."""
+MESSAGE_ID_LENGTH = 100
+"""Characters; Amazon SQS's own limit. Longer ones would fill the memory for recent MessageIds."""
 
 _PREFIX = b"x-aws-sqsd-"
 _ATTRIBUTE = b"x-aws-sqsd-attr-"
@@ -96,9 +98,10 @@ def _check(
     task: PeriodicTask | None,
     task_paths: frozenset[str],
 ) -> None:
-    if not fields.get("msgid"):
+    if not 0 < len(fields.get("msgid", "")) <= MESSAGE_ID_LENGTH:
         raise NotFromSqsd(
-            "not_sqsd", "the header X-Aws-Sqsd-Msgid is missing: only sqsd may post here"
+            "not_sqsd",
+            "the header X-Aws-Sqsd-Msgid is missing or too long: only sqsd may post here",
         )
     if path != "/" and path not in task_paths:
         raise NotFromSqsd(
@@ -239,13 +242,12 @@ def _again(code: str, reason: str) -> Response:
 
 
 async def _body(request: Request) -> bytes:
-    parts, size = [], 0
+    body = bytearray()  # a list of many small parts would take many times the body's size
     async for part in request.stream():
-        size += len(part)
-        if size > BODY_LIMIT:
+        body += part
+        if len(body) > BODY_LIMIT:
             raise NotFromSqsd("body_too_large", f"the body is over {BODY_LIMIT} bytes", status=413)
-        parts.append(part)
-    return b"".join(parts)
+    return bytes(body)
 
 
 async def _disconnect(request: Request) -> None:

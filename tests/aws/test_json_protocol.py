@@ -204,14 +204,15 @@ async def test_a_message_that_cannot_be_read_does_not_affect_others(
         {"Body": "no id", "ReceiptHandle": "h"},
         {"Body": "no handle", "MessageId": "1"},
         {"MessageId": "2", "ReceiptHandle": "h", "Attributes": {"ApproximateReceiveCount": "x"}},
-        {"MessageId": "3", "ReceiptHandle": "h", "MessageAttributes": {"a": half}},
+        {"MessageId": "no body", "ReceiptHandle": "h"},
+        {"Body": "half", "MessageId": "3", "ReceiptHandle": "h", "MessageAttributes": {"a": half}},
         {"Body": "whole", "MessageId": "4", "ReceiptHandle": "h"},
     ]
     body = json.dumps({"Messages": odd}).encode()
     async with answering(200, body) as url, open_json_client(session, url, "us-east-1") as client:
         received = await Queue(client, f"{url}/1/main", "arn").receive(wait=0)
     assert [one.message.message_id for one in received] == ["3", "4"]
-    assert caplog.text.count("cannot be read") == 3
+    assert caplog.text.count("cannot be read") == 4
 
 
 async def test_a_damaged_message_is_skipped(

@@ -293,7 +293,7 @@ async def test_delivered_arrays_do_not_hide_a_message_that_is_never_settled() ->
 async def test_a_message_that_is_settled_later_is_no_longer_stuck() -> None:
     rig = Monitored(payloads=cast("Payloads", UnreadablePayloads()))
     for _ in range(2):
-        await rig.handler.handle(message({}))
+        await rig.handler.handle(message(event()))
         rig.now += 300
     assert rig.monitor.current is not None
     rig.handler._payloads = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import zipfile
@@ -87,7 +88,14 @@ def test_hooks_are_executable_in_the_repository_too() -> None:
         assert line.startswith("100755") == line.endswith(".sh"), line
 
 
-def test_the_requirements_are_pinned_and_name_no_index() -> None:
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    assert all("==" in line for line in lines)
-    assert not [line for line in lines if line.startswith("-") or "://" in line]
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_the_requirements_are_pinned_by_hashes_and_name_no_index(name: str) -> None:
+    text = (ROOT / name).read_text()
+    # A hash for one makes pip require one for all.
+    for line in text.replace("\\\n", " ").splitlines():
+        pinned = re.fullmatch(
+            r"[\w.\[\]-]+==[\w.]+( ;[^#\\]+?)?(\s+--hash=sha256:[0-9a-f]{64})+", line
+        )
+        assert pinned, line
+    assert "://" not in text
+    assert "index" not in text

@@ -76,7 +76,11 @@ async def test_its_own_procfile_line_serves_a_message(tmp_path: Path) -> None:
     # Uses this environment's pip, so that the new one needs none.
     pip = f"{sys.executable} -m pip --python {venv}/bin/python"
     await run(tmp_path, f"{sys.executable} -m venv --without-pip {venv}", PATH=path)
-    await run(folder, f"{pip} install --quiet --no-compile -r requirements.txt", PATH=path)
+    await run(
+        folder,
+        f"{pip} install --quiet --no-compile --require-hashes -r requirements.txt",
+        PATH=path,
+    )
     await run(folder, f"{pip} check", PATH=path)
     name, command = (folder / "Procfile").read_text().strip().split(": ", 1)
     assert name == "web"

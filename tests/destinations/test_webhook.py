@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from relay.destinations.http_clients import PublicAddressResolver, is_public
 from relay.destinations.http_endpoint import HttpEndpoint
+from relay.destinations.public_addresses import PublicAddressResolver
 from relay.destinations.webhook import Webhook
 from relay.destinations.webhook_rules import PRESETS, parse_rules
 from relay.destinations.webhook_signature import signature, signing_key
@@ -167,47 +167,3 @@ async def test_the_connection_goes_to_the_address_that_was_checked() -> None:
     ):
         assert await webhook.start(EVENT, b"{}") == Delivered()
     assert wire.requests[0][1]["host"] == f"hooks.example.com:{wire.port}"
-
-
-async def test_a_name_with_a_private_address_among_others_is_refused() -> None:
-    async def resolve(_host: str, _port: int) -> Sequence[str]:
-        return ["93.184.216.34", "169.254.169.254"]
-
-    with pytest.raises(Unavailable, match="private address") as caught:
-        await PublicAddressResolver("RELAY_WEBHOOK_URL", resolve=resolve)(
-            "rebinding.example.com", 443
-        )
-    assert caught.value.proven
-    assert caught.value.not_accepted
-    assert caught.value.setting == "RELAY_WEBHOOK_URL"
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "127.0.0.1",
-        "10.1.2.3",
-        "172.16.0.1",
-        "192.168.1.1",
-        "169.254.169.254",
-        "100.64.0.1",
-        "0.0.0.0",
-        "224.0.0.1",
-        "255.255.255.255",
-        "::1",
-        "::",
-        "fe80::1%eth0",
-        "fd00::1",
-        "::ffff:10.0.0.1",
-        "64:ff9b::a9fe:a9fe",
-        "2002:7f00:1::",
-        "ff02::1",
-    ],
-)
-def test_private_addresses_are_recognised_in_every_form(address: str) -> None:
-    assert not is_public(address)
-
-
-@pytest.mark.parametrize("address", ["93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1"])
-def test_public_addresses_are_allowed(address: str) -> None:
-    assert is_public(address)

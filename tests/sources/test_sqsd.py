@@ -124,6 +124,7 @@ async def test_a_body_that_sqs_cannot_have_sent_is_refused() -> None:
     [
         ("/", {}, "not_sqsd"),
         ("/tasks/nightly", {}, "not_sqsd"),
+        ("/", {"X-Aws-Sqsd-Msgid": "m" * 101}, "not_sqsd"),
         ("/tasks/other", HEADERS, "path_not_allowed"),
         ("/tasks/nightly", HEADERS, "not_a_task"),
         ("/", HEADERS | {"X-Aws-Sqsd-Attr-Beanstalk.sqsd.path": "/"}, "emptied_body"),

@@ -13,8 +13,8 @@ import httpx
 
 from relay.aws.errors import AwsError
 from relay.aws.secrets import Secret
-from relay.destinations.http_clients import PublicAddressResolver
 from relay.destinations.http_endpoint import HttpEndpoint
+from relay.destinations.public_addresses import PublicAddressResolver
 from relay.destinations.single_event import Starter
 from relay.model.destination import Unavailable
 from relay.model.event import Event

@@ -12,8 +12,8 @@ from relay.app.destinations.connections import (
     open_endpoint,
     tls_context,
 )
-from relay.destinations.http_clients import PublicAddressResolver
 from relay.destinations.http_endpoint import HttpEndpoint
+from relay.destinations.public_addresses import PublicAddressResolver
 from relay.destinations.single_event import content
 from relay.destinations.webhook import URL, Webhook, traits
 from relay.destinations.webhook_rules import PRESETS, parse_rules
