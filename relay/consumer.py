@@ -29,6 +29,7 @@ from relay.aws.sqs import Queue, open_queue
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.next_origin import next_origin
+from relay.delivery.retention import Retention
 from relay.model.facts import Observe, ignore
 from relay.model.message import Message
 from relay.model.outcome import Outcome, Reject
@@ -135,13 +136,14 @@ class Consumer:
             raise TypeError(
                 f"{handle.__qualname__} is not an async function: define it with `async def`"
             )
-        store = connection.dead_letters
+        store, retention = connection.dead_letters, Retention()
         self._dead_letters = None if store is None else DeadLettering(store, observe=observe)
         self._poller = Poller(
             connection.queue,
-            _rejecting(handle, self._dead_letters),
+            _rejecting(handle, self._dead_letters, retention),
             limits=limits,
             observe=observe,
+            retention=retention,
         )
 
     async def run(self) -> None:
@@ -190,7 +192,9 @@ async def _consume(
             await consumer.run()
 
 
-def _rejecting(handle: Handler, dead_letters: DeadLettering | None) -> Handler:
+def _rejecting(
+    handle: Handler, dead_letters: DeadLettering | None, retention: Retention
+) -> Handler:
     """The handler; what it rejects is kept in the dead-letter queue before it is deleted."""
 
     @functools.wraps(handle)
@@ -203,6 +207,8 @@ def _rejecting(handle: Handler, dead_letters: DeadLettering | None) -> Handler:
                 "message %s is deleted: %s (%s)", message.message_id, outcome.reason, outcome.code
             )
             return outcome
-        return await dead_letters.put(message, next_origin(message, outcome), outcome)
+        return await dead_letters.put(
+            message, next_origin(message, outcome), outcome, retention.must_end
+        )
 
     return handled

@@ -15,6 +15,7 @@ from relay.app.ledger import LedgerWiring, open_ledger
 from relay.app.readiness import CHECK_EVERY, LONGEST_IN_FLIGHT, StuckMonitor
 from relay.app.telemetry import Telemetry, relay_state
 from relay.aws.session import SharedSession
+from relay.delivery.dead_letter_bucket import DeadLetterBucket
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.dead_lettering import DeadLettering, DeadLetterStore
 from relay.delivery.handler import Handler
@@ -89,7 +90,9 @@ async def open_core(
         store = dead_letter_store or SqsDeadLetterStore(
             session, stack, queue=settings.queue_url, dead_letter_queue=settings.dlq_url
         )
-        dead_letters = DeadLettering(store, observe=observe)
+        bucket = settings.dead_letter_bucket
+        bodies = DeadLetterBucket(session, bucket) if bucket else None
+        dead_letters = DeadLettering(store, bodies=bodies, observe=observe)
         handler = Handler(
             partial(decode, rules=rules(settings)),
             ledger.wrap_forwarder(forwarder),

@@ -47,12 +47,14 @@ class Forward(Protocol):
 class HandlerStatus:
     """How many messages are in flight, and what keeps some of them from being settled, if anything.
 
-    `problem` is a sentence, `setting` the setting to check for it.
+    `problem` is a sentence, `setting` the setting to check for it. `warning` is about messages that
+    wait meanwhile and will be dead-lettered incompletely.
     """
 
     in_flight: int
     problem: str | None = None
     setting: str | None = None
+    warning: str | None = None
 
 
 class Handler:
@@ -102,11 +104,13 @@ class Handler:
     @property
     def status(self) -> HandlerStatus:
         """The current status."""
+        dead_letters, count = self._dead_letters, len(self._in_flight)
         if self._guard.suspicion is not None:
             sentence = str(self._guard.suspicion)
-            return HandlerStatus(len(self._in_flight), sentence, "RELAY_ENVELOPE")
-        dead_letters = self._dead_letters
-        return HandlerStatus(len(self._in_flight), dead_letters.problem, dead_letters.setting)
+            return HandlerStatus(count, sentence, "RELAY_ENVELOPE", dead_letters.warning)
+        return HandlerStatus(
+            count, dead_letters.problem, dead_letters.setting, dead_letters.warning
+        )
 
     async def handle(self, message: Message) -> Outcome:
         """The message's outcome. A second delivery of a message in flight shares its outcome.

@@ -16,6 +16,7 @@ from relay.settings.clocks import Conflict
 from relay.settings.destination_value_types import Destination
 from relay.settings.destinations import DestinationSettings
 from relay.settings.value_types import (
+    BucketName,
     BucketNames,
     Count,
     EmfTarget,
@@ -106,6 +107,10 @@ class Settings(DestinationSettings):
     dlq_url: QueueReference | None = None
     """The dead-letter queue, as URL, ARN or name. If not set, it is found in the queue's redrive
     policy."""
+    dead_letter_bucket: BucketName | None = None
+    """The S3 bucket that keeps the bodies for which the dead-letter queue has no room. Payloads are
+    fetched from it too. If not set, such a message stays in the queue for nine tenths of its
+    retention, and is then dead-lettered with the beginning of its body."""
     reject_guard: bool = True
     """Halt dead-lettering when most of the recent messages are rejected, far more than usual,
     instead of moving the whole queue to the dead-letter queue."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import Failed, Outgoing
-from relay.delivery.dead_lettering import DeadLetterCopy, DeadLettering, NotStored
+from relay.delivery.dead_letter_copy import DeadLetterCopy, NotStored
+from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention

@@ -17,7 +17,7 @@ from relay.app.ledger import ledger_scope
 from relay.app.telemetry import Telemetry
 from relay.aws.dynamodb import open_table
 from relay.aws.session import Session, open_session
-from relay.delivery.dead_lettering import DeadLetterCopy
+from relay.delivery.dead_letter_copy import DeadLetterCopy
 from relay.delivery.ledger import LedgerEntries, TableAccess
 from relay.delivery.ledger.table import KEY
 from relay.destinations.inngest.event_api import Inngest
