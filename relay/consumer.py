@@ -77,11 +77,18 @@ async def connect(
         opened = await _existing(stack, session, queue)
         store = None
         if dead_letter_queue is not None:
-            await _existing(stack, session, dead_letter_queue)
+            dead = await _existing(stack, session, dead_letter_queue)
+            if dead.arn == opened.arn:
+                raise AwsError(
+                    "InvalidAddress",
+                    "misconfigured",
+                    f"dead_letter_queue is the queue {opened.name} itself, where a rejected message"
+                    " would be received again and again: name another queue",
+                )
             store = SqsDeadLetterStore(
                 functools.partial(_returned, session),
                 stack,
-                queue=None,
+                queue=queue,
                 dead_letter_queue=dead_letter_queue,
             )
         yield Connection(opened, store)

@@ -34,7 +34,8 @@ class SqsDeadLetterStore:
     Args:
         session: returns the AWS session; called when the first copy is stored.
         resources: closes what is opened here, when the caller closes it.
-        queue: the main queue by URL, ARN or name, for its redrive policy.
+        queue: the main queue by URL, ARN or name, for its redrive policy and because it must be
+            another queue.
         dead_letter_queue: the dead-letter queue by URL, ARN or name; the policy is not read then.
         clock: monotonic seconds.
     """
@@ -52,6 +53,7 @@ class SqsDeadLetterStore:
         self._resources = resources
         self._references = (queue, dead_letter_queue)
         self._opened: Queue | None = None
+        self._main_arn: str | None = None
         self._clock = clock
         self._limit = 0
         self._limit_at = -LIMIT_FOR
@@ -83,6 +85,12 @@ class SqsDeadLetterStore:
     async def put(self, copy: DeadLetterCopy) -> None:
         """Send the copy, in a batch with others that wait."""
         queue = await self._queue()
+        if self._is_source(queue, copy):
+            raise NotStored(
+                f"RELAY_DLQ_URL is {queue.name}, the queue that the message came from, where it"
+                " would be received again and again: set it to a queue of its own for dead letters",
+                setting="RELAY_DLQ_URL",
+            )
         try:
             result = await self._batcher.submit(_entry(copy, fifo=queue.fifo))
         except AwsError as error:
@@ -95,6 +103,16 @@ class SqsDeadLetterStore:
             raise _not_stored(
                 result.code, kind_of(result.code), result.sentence, refused=result.permanent
             )
+
+    def _is_source(self, queue: Queue, copy: DeadLetterCopy) -> bool:
+        """Whether the copy would go to the queue that the message came from.
+
+        In push mode sqsd may be the only one who knows that queue, and tells its name.
+        """
+        if queue.arn == self._main_arn:
+            return True
+        known = self._main_arn is not None and self._main_arn.endswith(f":{copy.source}")
+        return copy.source == queue.name and not known
 
     async def _send(self, entries: Sequence[Outgoing]) -> list[Sent | Failed]:
         """Send a batch. If SQS refuses it as a whole, its entries are sent one by one."""
@@ -124,8 +142,18 @@ class SqsDeadLetterStore:
             queue = await trying.enter_async_context(opening)
             self._limit = (await queue.attributes()).maximum_size
             self._limit_at = self._clock()
+            self._main_arn = await self._arn(main)
             self._resources.push_async_exit(trying.pop_all())
         return queue
+
+    async def _arn(self, main: str | None) -> str | None:
+        """The main queue's ARN; None if it is not named or cannot be looked up."""
+        if main is None:
+            return None
+        with contextlib.suppress(AwsError):
+            async with open_queue(await self._session(), main) as queue:
+                return queue.arn
+        return None
 
     async def _policy_target(self, main: str | None) -> str:
         if main is None:

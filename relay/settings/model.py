@@ -260,6 +260,7 @@ class Settings(DestinationSettings):
     def _conflicts(self) -> Iterator[Conflict]:
         yield from self.clocks.conflicts()
         yield from conflicts.secrets_set_twice(self)
+        yield from conflicts.queue_as_its_own_dead_letter_queue(self.queue_url, self.dlq_url)
         signed = self.inngest_signing_key or self.inngest_signing_key_secret
         if "inngest" in self.destinations and self.confirms and not signed:
             yield from conflicts.confirm_without_key(self.confirm, self.inngest_url)

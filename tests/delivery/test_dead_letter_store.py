@@ -162,3 +162,38 @@ async def test_a_batch_that_is_refused_as_a_whole_is_sent_one_by_one(
         results = await queue.put("a", "b", "c")
         assert [isinstance(result, NotStored) for result in results].count(True) == 1
         assert len(queue.server.queues["dead"].messages()) == 2
+
+
+@pytest.mark.parametrize(
+    ("main", "named", "source", "refused"),
+    [
+        ("dead", "dead", "dead", True),
+        ("{url}", "dead", "dead", True),
+        ("arn:aws:sqs:eu-west-1:000000000000:dead", "{url}", "dead", True),
+        ("{url}", "http://localhost:{port}/000000000000/dead", "dead", True),
+        (None, "{url}", "dead", True),  # sqsd tells no more than the name
+        ("other", "{url}", "dead", True),
+        (None, "{url}", "main", False),
+        ("arn:aws:sqs:eu-west-2:000000000000:dead", "{url}", "dead", False),
+    ],
+)
+async def test_a_copy_never_goes_to_the_queue_of_its_message(
+    monkeypatch: pytest.MonkeyPatch, main: str | None, named: str, source: str, *, refused: bool
+) -> None:
+    async with opened(monkeypatch) as queue, AsyncExitStack() as stack:
+        port = queue.server.url.rpartition(":")[2]
+        await queue.client.create_queue(QueueName="other")
+        store = SqsDeadLetterStore(
+            SharedSession(stack),
+            stack,
+            queue=main and main.format(url=queue.url, port=port),
+            dead_letter_queue=named.format(url=queue.url, port=port),
+        )
+        copy = DeadLetterCopy(body="a", attributes={}, dedup_id="a", source=source)
+        if not refused:
+            await store.put(copy)
+            return
+        with pytest.raises(NotStored, match="again and again") as caught:
+            await store.put(copy)
+        assert caught.value.setting == "RELAY_DLQ_URL"
+        assert queue.server.queues["dead"].messages() == ()
