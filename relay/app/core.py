@@ -12,7 +12,7 @@ from functools import partial
 from relay.app.decoding import payloads, rules
 from relay.app.forwarding import EventForwarder, open_forwarder, rate_for
 from relay.app.ledger import LedgerWiring, open_ledger
-from relay.app.readiness import CHECK_EVERY, LONGEST_IN_FLIGHT, StuckMonitor
+from relay.app.readiness import CHECK_EVERY, LONGEST_IN_FLIGHT, StuckMonitor, readiness
 from relay.app.telemetry import Telemetry, relay_state
 from relay.aws.session import SharedSession
 from relay.delivery.dead_letter_bucket import DeadLetterBucket
@@ -22,6 +22,7 @@ from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import decode
+from relay.http.server import Readiness
 from relay.settings.clocks import LAST_REQUESTS
 from relay.settings.model import Settings
 
@@ -37,6 +38,11 @@ class Core:
     dead_letters: DeadLettering
     ledger: LedgerWiring
     stuck: StuckMonitor
+
+    @property
+    def readiness(self) -> Readiness:
+        """The answer of `GET /ready`."""
+        return readiness(self.forwarder, self.handler, self.stuck, lambda: self.ledger.warning)
 
     async def stop(self, deadline: float) -> None:
         """Finish open requests within `deadline` seconds. All other messages are received again.
@@ -74,7 +80,9 @@ async def open_core(
     observe = telemetry.observe
     async with contextlib.AsyncExitStack() as stack:
         session = SharedSession(stack)
-        ledger = await stack.enter_async_context(open_ledger(settings, session, observe))
+        ledger = await stack.enter_async_context(
+            open_ledger(settings, session, observe, from_command=from_command)
+        )
         opened = await open_forwarder(
             settings,
             stack,

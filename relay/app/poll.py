@@ -16,7 +16,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from relay.app.core import open_core
-from relay.app.readiness import ReceiveStatus, poller_readiness, readiness
+from relay.app.readiness import ReceiveStatus, poller_readiness
 from relay.app.telemetry import Telemetry, start_telemetry
 from relay.aws.errors import AwsError
 from relay.aws.references import same_queue
@@ -71,7 +71,7 @@ async def poll(settings: Settings) -> None:
         # Waiting must end by the queue's own retention, whatever the setting says.
         real = settings.model_copy(update={"queue_retention": attributes.retention})
         core = await stack.enter_async_context(open_core(real, telemetry))
-        endpoints.ready = readiness(core.forwarder, core.handler, core.stuck)
+        endpoints.ready = core.readiness
         poller = Poller(
             queue,
             core.handler.handle_exclusive,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 from base64 import b64decode
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,7 @@ class SmallRig(HandlerRig):
         self.handler._dead_letters = self.dead_letters
 
 
-def large(**more: object) -> Message:
+def large(**more: Any) -> Message:
     return message(NOISE, sent_at=NOW - 5, **more)
 
 

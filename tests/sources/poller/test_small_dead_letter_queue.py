@@ -14,7 +14,7 @@ from relay.local.processes import free_port
 from tests.sources.poller.rig import Rig
 from tests.sources.poller.test_relay_poll import Servers, _ready, polling, servers
 
-assert servers  # pytest finds the fixture in this module
+__all__ = ["servers"]  # the fixture of the other module
 
 POISON = os.urandom(200_000).hex()
 """400 KB that are not JSON and do not fit into 256 KiB when compressed."""
