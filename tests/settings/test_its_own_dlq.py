@@ -50,7 +50,7 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("queue", "dlq"), SAME)
-def test_the_queue_itself_is_refused(queue: str, dlq: str) -> None:
+def test_the_queue_is_refused(queue: str, dlq: str) -> None:
     for one, other in ((queue, dlq), (dlq, queue)):
         assert same_queue(one, other)
         loaded = load({"RELAY_QUEUE_URL": one, "RELAY_DLQ_URL": other})
