@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
 from relay.delivery.dead_lettering import DeadLettering
-from relay.delivery.in_flight import InFlight, InFlightMessage, Progress
+from relay.delivery.in_flight import HandlerStatus, InFlight, InFlightMessage, Progress
 from relay.delivery.message_ids import MessageIds
 from relay.delivery.next_origin import next_origin
 from relay.delivery.payloads import Payloads
@@ -41,20 +40,6 @@ class Forward(Protocol):
     def down_for(self) -> float:
         """Seconds for which it has been unavailable; 0 if it can take an event, as a probe too."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class HandlerStatus:
-    """How many messages are in flight, and what keeps some of them from being settled, if anything.
-
-    `problem` is a sentence, `setting` the setting to check for it. `warning` is about messages that
-    wait meanwhile and will be dead-lettered incompletely.
-    """
-
-    in_flight: int
-    problem: str | None = None
-    setting: str | None = None
-    warning: str | None = None
 
 
 class Handler:
