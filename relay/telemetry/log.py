@@ -13,7 +13,7 @@ from typing import TextIO
 from relay.telemetry.log_format import ConsoleFormat, JsonFormat, LineFormat, encode_utf8
 from relay.telemetry.log_writer import LineWriter, LogFile
 from relay.telemetry.message_line import LEVELS, DeliveredLine
-from relay.telemetry.redaction import Redactor
+from relay.output.redaction import Redactor
 
 LOGGER = "relay"
 """The parent of all our loggers. Other loggers write warnings and errors only: some of them log

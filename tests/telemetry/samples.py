@@ -17,7 +17,7 @@ from relay.telemetry.log import open_log
 from relay.telemetry.log_observer import LogObserver, message_filter
 from relay.telemetry.observers import Observer, Observers
 from relay.telemetry.recorder import Recorder
-from relay.telemetry.redaction import Redactor
+from relay.output.redaction import Redactor
 from relay.telemetry.report import Report, State
 
 NOW = 1_760_000_000.0

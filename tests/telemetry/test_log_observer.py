@@ -20,7 +20,7 @@ from relay.model.facts import (
 from relay.model.outcome import Retry
 from relay.telemetry.log import open_log
 from relay.telemetry.log_observer import SETTLE_WAIT, LogObserver, message_filter
-from relay.telemetry.redaction import Redactor
+from relay.output.redaction import Redactor
 from relay.telemetry.report import State, Window
 from tests.telemetry.samples import NOW, POISON, log_lines, message, observe, settled
 

@@ -30,7 +30,7 @@ from relay.dlq.selection import Counts, RunControl, Selection
 from relay.dlq.targets import Target
 from relay.settings.model import Settings
 from relay.telemetry.log import open_log
-from relay.telemetry.redaction import Redactor
+from relay.output.redaction import Redactor
 
 P = TypeVar("P")
 
