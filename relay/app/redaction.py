@@ -1,4 +1,4 @@
-"""The redactor of a process: knows every secret in the settings and in other libraries' variables."""
+"""The redactor of a process: knows every secret in the settings and in libraries' variables."""
 
 from __future__ import annotations
 

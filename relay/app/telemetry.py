@@ -34,7 +34,6 @@ from relay.telemetry.observers import Observers
 from relay.telemetry.otlp_extra import ExtraMissing, import_otlp
 from relay.telemetry.prometheus import App, PrometheusSink
 from relay.telemetry.recorder import Recorder
-from relay.output.redaction import Redactor
 from relay.telemetry.report import Report, Sink, SinkError, State, Window
 
 _log = logging.getLogger(__name__)

@@ -84,7 +84,7 @@ class HttpEndpoint:
         clock: the time of day, for dates in `Retry-After`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one connection consists of
         self,
         url: str,
         setting: str,

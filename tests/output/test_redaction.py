@@ -60,10 +60,15 @@ def test_a_secret_is_removed_in_one_encoding_inside_another(inner: str, outer: s
     assert all(piece not in left for piece in ("kQ7", "5b", "0wZ", "pl%22", "ted"))
 
 
-@pytest.mark.parametrize("secret", ['pla"nted\\key', "geheimer-schlüssel", "emoji-🔑-key", "a\\\\b\\c\\"])
+@pytest.mark.parametrize(
+    "secret", ['pla"nted\\key', "geheimer-schlüssel", "emoji-🔑-key", "a\\\\b\\c\\"]
+)
 def test_a_json_line_stays_valid(secret: str) -> None:
     redactor = Redactor([secret])
-    for text in (json.dumps(["\n" + secret + "\\", 1]), msgspec.json.encode(["\n" + secret]).decode()):
+    for text in (
+        json.dumps(["\n" + secret + "\\", 1]),
+        msgspec.json.encode(["\n" + secret]).decode(),
+    ):
         assert "***" in json.loads(redactor.redact(text))[0]
         assert json.loads(redactor.redact_own(text.encode())) == json.loads(redactor.redact(text))
 
@@ -85,7 +90,10 @@ def test_any_secret_in_a_json_line_is_removed_and_the_line_stays_valid(
     [
         ("redis://user:pa55word@host:6379/0", "WRONGPASS pa55word"),
         ("https://hooks.test/services/T0AB12/B0CD34/x9Yz8Wq7", "no such hook: x9Yz8Wq7"),
-        ("https://hooks.test/services/T0AB12/B0CD34/x9Yz8Wq7", "POST /services/T0AB12/B0CD34/x9Yz8Wq7"),
+        (
+            "https://hooks.test/services/T0AB12/B0CD34/x9Yz8Wq7",
+            "POST /services/T0AB12/B0CD34/x9Yz8Wq7",
+        ),
         ("https://hooks.test/in?token=abcdefgh&v=2", "bad token abcdefgh"),
         ("https://hooks.test/in?x=a%2Fb%2Bc9Z", "bad a/b+c9Z"),
         ("user:correct-horse", "password correct-horse"),
