@@ -23,6 +23,7 @@ from relay.delivery.handler import Handler
 from relay.model.destination import Destination
 from relay.model.facts import Observe
 from relay.model.trace_context import TracedDestination
+from relay.output.redaction import Redactor
 from relay.settings.clocks import LAST_REPORT
 from relay.settings.model import Settings
 from relay.telemetry import metrics
