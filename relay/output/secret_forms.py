@@ -96,18 +96,13 @@ def _of_url(url: str) -> Iterator[str]:
     except ValueError:
         return
     tail = f"{address.path}?{address.query}" if address.query else address.path
-    segments = address.path.split("/")
-    # A path of words alone, or the number of a database, is no secret.
-    if address.query or any(_is_secret("", segment) for segment in segments if segment):
-        yield tail
-        yield address.path
-    for segment in segments:
+    yield from (tail, address.path, address.query)
+    for segment in address.path.split("/"):
         if _is_secret("", segment):
             yield from (segment, unquote(segment))
     for name, value in parse_qsl(address.query, keep_blank_values=True):
         if _is_secret(name, value):
             yield value
-    yield address.query
 
 
 def _other_characters(text: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import typer
 
+from relay.app.redaction import create_redactor
 from relay.aws.errors import AwsError
 from relay.cli.dlq.output import PARTIAL, STOPPED, Progress
 from relay.cli.dlq.queues import QueuePair
@@ -28,7 +29,6 @@ from relay.dlq.safeguards import MAX_GROWTH, GrowthGuard, RateLimit
 from relay.dlq.scan import Scan
 from relay.dlq.selection import Counts, RunControl, Selection
 from relay.dlq.targets import Target
-from relay.output.redaction import Redactor
 from relay.output.terminal import echo, echo_json, is_terminal
 from relay.settings.model import Settings
 from relay.telemetry.log import open_log
@@ -139,7 +139,7 @@ def audit(
         service=settings.service,
         log_format=settings.log_format,
         file=Path(settings.log_file) if settings.log_file else None,
-        redactor=Redactor(()),  # the line is our own, with no secret in it
+        redactor=create_redactor(settings),  # an option may hold one
         screen=sys.stderr,
     ):
         logging.getLogger(AUDIT).info("%s", json.dumps(line))
