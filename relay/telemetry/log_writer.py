@@ -120,8 +120,8 @@ class LineWriter:
 class LogFile:
     """A file of whole lines, rotated: `.1` is the newest of up to `backups` older files.
 
+    Only its owner can read it.
     Another program, such as logrotate, may also move, remove or truncate the file at any time.
-    Only its owner can read them.
     """
 
     def __init__(

@@ -170,7 +170,10 @@ async def test_no_encoding_of_the_output_ends_a_command(
 async def test_on_a_terminal_only_our_own_styles_come_out(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
-    for words in (("trace", "order-1", "--log", log_file(tmp_path)), ("dlq", "list", snapshot(tmp_path))):
+    for words in (
+        ("trace", "order-1", "--log", log_file(tmp_path)),
+        ("dlq", "list", snapshot(tmp_path)),
+    ):
         main, terminal = pty.openpty()
         command = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "relay", *map(str, words)),

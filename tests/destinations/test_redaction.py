@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from relay.destinations.inngest.event_api import Inngest
-from relay.destinations.redaction import LOGGERS, ClientLogFilter, RedactedDestination
+from relay.destinations.redaction import LOGGERS, ClientLogFilter
 from relay.model.destination import BatchRefused, Unavailable
 from relay.model.event import Event
 from relay.output.redaction import Redactor
