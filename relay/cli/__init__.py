@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from relay.output.terminal import echo, escape_text
+from relay.output.terminal import LastResort, echo, escape_text
 
 COMMANDS = {
     "serve": "Deliver messages pushed by Elastic Beanstalk's worker daemon (push mode).",
@@ -42,6 +43,7 @@ _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
 def main() -> None:
     """Run the command given in `sys.argv` and exit with its exit code."""
+    logging.lastResort = LastResort(logging.WARNING)
     application(sys.argv[1:])(prog_name="relay")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from relay.output.decoded_text import layers
 from relay.output.secret_forms import MIN_LENGTH, base64_forms, plain_forms
@@ -29,7 +30,6 @@ _PATTERNS = (
 """Patterns of secrets, each with a lowercase string that every match contains. Searching for the
 string first is 20 times faster if there is no match. None of them backtracks."""
 
-_ESCAPING = (b"\\", b"%", b"&")
 _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
 
 
@@ -84,9 +84,15 @@ class Redactor:
     def redact_own(self, text: bytes) -> bytes:
         """`redact` for lines in which only ids can contain a URL, which is cheaper to check."""
         may_match = (b"?" in text or b"@" in text) and b"://" in text
-        if may_match or any(map(text.__contains__, self._raw)):
+        if may_match or any(map(text.__contains__, self._raw)) or self._is_escaped_in(text):
             return self.redact(text.decode()).encode()
         return text
+
+    def _is_escaped_in(self, text: bytes) -> bool:
+        if not (b"\\" in text or b"%" in text or b"&" in text):
+            return False
+        decoded = islice(layers(text.decode()), 1, None)
+        return any(form in layer.text for layer in decoded for form in self._shortest)
 
     def _set_forms(self) -> None:
         known = {**self._permanent, **self._looked_up}
@@ -96,8 +102,8 @@ class Redactor:
         self._longest = max(map(len, plain), default=0)
         self._short = tuple(f"/e/{secret}" for secret in known if len(secret) < MIN_LENGTH)
         # A text with a longer form contains the shorter ones in it too.
-        shortest = (a for a in plain if not any(b in a for b in plain if b != a))
-        self._raw = (*(form.encode(errors="replace") for form in shortest), *_ESCAPING)
+        self._shortest = tuple(a for a in plain if not any(b in a for b in plain if b != a))
+        self._raw = tuple(form.encode(errors="replace") for form in self._shortest)
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Ranges of the text with a secret in them. They may overlap."""

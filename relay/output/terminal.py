@@ -9,6 +9,7 @@ the output is a pipe, because it may be shown later. `relay.output.console` is t
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from typing import Any, TextIO
 
@@ -68,6 +69,19 @@ def prompt(question: str) -> str:
 def is_terminal(*, err: bool = False) -> bool:
     """Whether standard output, or standard error, is a terminal."""
     return (sys.stderr if err else sys.stdout).isatty()
+
+
+class LastResort(logging.Handler):
+    """Prints what is logged in a process that has set up no log, such as most commands."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the record's message on one line, and the traceback of its exception below it."""
+        try:
+            echo(record.getMessage(), err=True)
+            if record.exc_info:
+                write(f"{logging.Formatter().formatException(record.exc_info)}\n", err=True)
+        except Exception:  # noqa: BLE001 - logging must not raise in the code that logs
+            self.handleError(record)
 
 
 def escape_unencodable(stream: TextIO) -> None:
