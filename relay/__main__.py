@@ -9,6 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import traceback
+
+from relay.output.terminal import escape_unencodable, write
 
 FAILED = 1
 INTERRUPTED = 130
@@ -30,19 +33,35 @@ def main() -> None:
         _exit("interrupted", INTERRUPTED)
     except OSError as error:
         if error.errno not in _DISK_FULL:
-            raise
+            _print_traceback()
+            sys.exit(FAILED)
         _exit(f"the output cannot be written: {error.strerror}", FAILED)
+    except Exception:  # noqa: BLE001 - a traceback may hold a producer's text, or a secret
+        _print_traceback()
+        sys.exit(FAILED)
 
 
 def _open_streams() -> None:
-    """Open /dev/null for each standard stream that the shell closed.
+    """Prepare the standard streams: whatever a command prints, printing it must not fail.
 
-    Python sets such a stream to None, which no library expects, and the next file or socket would
-    get its descriptor.
+    What the encoding cannot hold is written as an escape. For each stream that the shell closed,
+    /dev/null is opened: Python sets it to None, which no library expects, and the next file or
+    socket would get its descriptor.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
+    for stream in (sys.stdout, sys.stderr):
+        escape_unencodable(stream)
+
+
+def _print_traceback() -> None:
+    """Print the traceback of the current exception, without secrets and control characters."""
+    from relay.app.redaction import create_redactor  # noqa: PLC0415 - see the module docstring
+    from relay.settings.loading import load  # noqa: PLC0415 - see the module docstring
+
+    text = traceback.format_exc()
+    write(create_redactor(load().settings).redact(text), err=True)
 
 
 def _exit(sentence: str, code: int) -> None:

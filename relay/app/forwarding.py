@@ -14,8 +14,10 @@ from relay.app.destinations import open_single_event_destination
 from relay.app.destinations.connections import RegisterSecret, ignore_secret
 from relay.app.destinations.inngest import open_inngest
 from relay.app.destinations.traits import traits_of
+from relay.app.redaction import create_redactor
 from relay.aws.session import SharedSession
 from relay.destinations.inngest.earlier import Attempted, not_attempted
+from relay.destinations.redaction import RedactedDestination
 from relay.destinations.webhook_rules import PRESETS
 from relay.forwarding import Forwarder
 from relay.forwarding.adaptive_limit import AdaptiveLimit
@@ -79,21 +81,27 @@ async def open_forwarder(  # noqa: PLR0913 - what the composition root hands ove
     looked up. `attempted` returns when an event may have been sent before by another process.
     """
     several = len(settings.destinations) > 1
+    redactor = create_redactor(settings)
+
+    def register(secret: str) -> None:
+        redactor.register_secret(secret)
+        register_secret(secret)
+
     branches = dict[str, Forwarder]()
     destinations = list[Destination]()
     for name in settings.destinations:
         if warn:
             _warn(traits_of(settings, name), settings)
         if name == "inngest":
-            inngest = open_inngest(settings, register_secret, attempted)
+            inngest = open_inngest(settings, register, attempted)
             found = await stack.enter_async_context(inngest)
             opened, refresh = found.destination, found.refresh
         else:
             opening = open_single_event_destination(
-                name, settings, session, _reused(observe), register_secret
+                name, settings, session, _reused(observe), register
             )
             opened, refresh = await stack.enter_async_context(opening)
-        destination = paced(wrap(opened), name, settings)
+        destination = paced(wrap(RedactedDestination(opened, redactor)), name, settings)
         destinations.append(destination)
         branches[name] = Forwarder(
             destination,

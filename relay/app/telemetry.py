@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,10 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
 from relay.app.destinations.connections import RegisterSecret, ignore_secret
 from relay.app.forwarding import EventForwarder
+from relay.app.redaction import create_redactor
 from relay.aws.cloudwatch import has_credentials, put_metrics
 from relay.aws.errors import AwsError
 from relay.aws.references import parse_reference
@@ -25,6 +23,7 @@ from relay.delivery.handler import Handler
 from relay.model.destination import Destination
 from relay.model.facts import Observe
 from relay.model.trace_context import TracedDestination
+from relay.output.redaction import Redactor
 from relay.settings.clocks import LAST_REPORT
 from relay.settings.model import Settings
 from relay.telemetry import metrics
@@ -36,10 +35,7 @@ from relay.telemetry.observers import Observers
 from relay.telemetry.otlp_extra import ExtraMissing, import_otlp
 from relay.telemetry.prometheus import App, PrometheusSink
 from relay.telemetry.recorder import Recorder
-from relay.telemetry.redaction import Redactor
 from relay.telemetry.report import Report, Sink, SinkError, State, Window
-
-AWS_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +66,7 @@ async def start_telemetry(settings: Settings) -> AsyncIterator[Telemetry]:
     At the end the last metrics are sent and the last log lines written.
     """
     async with AsyncExitStack() as stack:
-        redactor = _redactor(settings)
+        redactor = create_redactor(settings)
         log = stack.enter_context(_open_log(settings, redactor))
         recorder = Recorder(slo=settings.slo)
         lines = LogObserver(
@@ -238,12 +234,6 @@ async def _flushing(flusher: Flusher) -> AsyncIterator[None]:
         task.cancel()
         await asyncio.wait({task})
         await flusher.flush(LAST_REPORT)
-
-
-def _redactor(settings: Settings) -> Redactor:
-    values = (getattr(settings, name) for name in type(settings).model_fields)
-    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-    return Redactor(secrets + [os.environ.get(name, "") for name in AWS_SECRETS])
 
 
 def _open_log(settings: Settings, redactor: Redactor) -> contextlib.AbstractContextManager[Log]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+from relay.output.terminal import LastResort, echo, escape_text
 
 COMMANDS = {
     "serve": "Deliver messages pushed by Elastic Beanstalk's worker daemon (push mode).",
@@ -32,9 +37,13 @@ EXIT_CODES = (
     " their own: see COMMAND --help."
 )
 
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+"""Click's own class in some versions of typer, a copy of it in others."""
+
 
 def main() -> None:
     """Run the command given in `sys.argv` and exit with its exit code."""
+    logging.lastResort = LastResort(logging.WARNING)
     application(sys.argv[1:])(prog_name="relay")
 
 
@@ -44,6 +53,7 @@ def application(arguments: Sequence[str]) -> typer.Typer:
     Only the module of the chosen command is imported, to keep start-up fast.
     """
     app = typer.Typer(
+        cls=_Group,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
@@ -57,6 +67,29 @@ def application(arguments: Sequence[str]) -> typer.Typer:
         else:
             app.command(name, help=summary)(_placeholder)
     return app
+
+
+class _Group(TyperGroup):
+    """Escapes what was given on the command line in the messages about wrong usage."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the arguments up to the command."""
+        with _escaped_errors():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse the rest and run the command."""
+        with _escaped_errors():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _escaped_errors() -> Iterator[None]:
+    try:
+        yield
+    except _USAGE_ERROR as error:
+        vars(error)["message"] = escape_text(str(vars(error)["message"]))
+        raise
 
 
 def _add(app: typer.Typer, name: str) -> None:
@@ -76,7 +109,7 @@ def _print_version(requested: bool) -> None:  # noqa: FBT001 - typer calls it wi
         # Importing this takes half of the start-up time, and only this option needs it.
         from relay.version import version  # noqa: PLC0415 - see above
 
-        typer.echo(f"relay {version()}")
+        echo(f"relay {version()}")
         raise typer.Exit
 
 

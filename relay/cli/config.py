@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from relay.cli.startup import USAGE, EnvFile, fail
+from relay.output.terminal import echo, echo_json, write
 from relay.settings.loading import Loaded, load
 from relay.settings.reference import reference, shown, variable
 
@@ -29,13 +29,16 @@ def command(
     come from AWS's own variables and files.
     """
     if markdown:
-        typer.echo(reference())
+        write(f"{reference()}\n")
         return
     loaded = load(env_file=env_file)
     errors = loaded.problems
-    typer.echo(_json(loaded, errors) if as_json else "\n".join(_table(loaded)))
+    if as_json:
+        echo_json(_document(loaded, errors), indent=2)
+    else:
+        echo(*_table(loaded))
     for warning in loaded.warnings:
-        typer.echo(f"relay: {warning}", err=True)
+        echo(f"relay: {warning}", err=True)
     if errors:
         fail(*errors, code=USAGE)
 
@@ -52,10 +55,8 @@ def _table(loaded: Loaded) -> Iterator[str]:
         yield f"{name:<{widths[0]}}  {value or '-':<{widths[1]}}  {source}"
 
 
-def _json(loaded: Loaded, errors: tuple[str, ...]) -> str:
+def _document(loaded: Loaded, errors: tuple[str, ...]) -> dict[str, object]:
     settings = {
         name: {"value": value or None, "source": source} for name, value, source in _rows(loaded)
     }
-    return json.dumps(
-        {"settings": settings, "errors": errors, "warnings": loaded.warnings}, indent=2
-    )
+    return {"settings": settings, "errors": errors, "warnings": loaded.warnings}

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import tempfile
 from pathlib import Path
 from time import monotonic
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from relay.cli.startup import FAILED, INTERRUPTED, USAGE, fail, load_settings
+from relay.cli.startup import FAILED, INTERRUPTED, USAGE, fail, fail_with_output, load_settings
 from relay.local.demo.display import Display
 from relay.local.demo.reconciliation import Reconciliation
 from relay.local.demo.scenario import Scenario, ScenarioTimeout, run_scenario
 from relay.local.orchestrators.apis import EMULATED, missing_dependency
 from relay.local.processes import RelayFailed
+from relay.output.console import open_console
+from relay.output.terminal import echo
 from relay.process import on_stop_signal, unless_stopped
 
 DESTINATIONS = ("inngest", *EMULATED)
@@ -58,7 +58,7 @@ def command(
     missing = missing_dependency(destination)
     if missing is not None:
         fail(missing)
-    console = Console(file=sys.stdout)
+    console = open_console()
     display = Display(console, monotonic)
     with tempfile.TemporaryDirectory(prefix="relay-demo-") as directory:
         scenario = Scenario(
@@ -71,12 +71,14 @@ def command(
         )
         try:
             reconciliation = asyncio.run(_run(scenario, display))
-        except (ScenarioTimeout, RelayFailed, OSError) as error:
+        except RelayFailed as error:
+            fail_with_output(error)
+        except (ScenarioTimeout, OSError) as error:
             fail(str(error))
     if reconciliation is None:
         fail("interrupted; nothing is left running", code=INTERRUPTED)
     display.result(reconciliation)
-    typer.echo(reconciliation.summary(display.seconds))
+    echo(reconciliation.summary(display.seconds))
     raise typer.Exit(0 if reconciliation.consistent else FAILED)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -13,10 +12,11 @@ from typing import Annotated
 
 import typer
 
-from relay.cli.startup import USAGE, fail
+from relay.cli.startup import USAGE, fail, fail_with_output
 from relay.local.environment import REGION, Environment, Plan, local_environment
 from relay.local.inngest import Function
 from relay.local.processes import RelayFailed
+from relay.output.terminal import echo, is_terminal, write
 from relay.process import on_stop_signal
 from relay.settings.loading import load
 from relay.settings.reference import expected
@@ -73,14 +73,14 @@ def command(
             inngest_port=inngest_port,
             relay_port=relay_port,
             inngest_url=_inngest_url(inngest_url),
-            settings=_settings(os.environ, terminal=sys.stderr.isatty(), listens=not pull),
+            settings=_settings(os.environ, terminal=is_terminal(err=True), listens=not pull),
         )
         try:
             asyncio.run(_run(plan))
         except OSError as error:
             fail(f"cannot start a server ({error.strerror or error}): choose other ports")
         except RelayFailed as error:
-            fail(str(error))
+            fail_with_output(error)
 
 
 def _inngest_url(url: str | None) -> str | None:
@@ -109,9 +109,9 @@ async def _run(plan: Plan) -> None:
     stop = asyncio.Event()
     with on_stop_signal(stop.set):
         async with local_environment(plan) as environment, _relay_output(environment, plan):
-            typer.echo(_welcome(environment))
+            write(_welcome(environment) + "\n")
             await stop.wait()
-            typer.echo("Stopping.")
+            echo("Stopping.")
 
 
 def _welcome(environment: Environment) -> str:
@@ -155,6 +155,6 @@ async def _follow(environment: Environment, log: Path) -> None:
     with log.open(errors="replace") as lines:
         while environment.relay.running:
             for line in lines:
-                typer.echo(line, nl=False, err=True)
+                write(line, err=True)
             await asyncio.sleep(0.2)
-    typer.echo(f"The relay exited unexpectedly:\n{environment.relay.output()}", err=True)
+    write(f"The relay exited unexpectedly:\n{environment.relay.output()}\n", err=True)

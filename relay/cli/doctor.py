@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from relay.app.doctor import run_checks
 from relay.cli.startup import FAILED, EnvFile
 from relay.ops.doctor.result import CheckResult, CheckStatus, failed
+from relay.output.console import PIPE_WIDTH, open_console, safe_text
+from relay.output.terminal import echo_json, escape
 from relay.settings.loading import load
 
 EXIT_CODES = "Exit codes: 0 no check failed, 1 at least one failed, 2 wrong usage."
@@ -27,9 +27,6 @@ _STYLES: dict[CheckStatus, str] = {
     "fail": "bold red",
     "not checked": "cyan",
 }
-_WIDTH = 140
-"""Columns of output that does not go to a terminal."""
-
 _WIDE = 120
 """Terminals with at least this many columns get a separate column for the check names."""
 
@@ -51,7 +48,7 @@ def command(
     """
     results = asyncio.run(run_checks(load(env_file=env_file), pull=pull))
     if as_json:
-        typer.echo(json.dumps(_document(results), indent=2))
+        echo_json(_document(results), indent=2)
     else:
         _print(results)
     raise typer.Exit(FAILED if failed(results) else 0)
@@ -66,8 +63,7 @@ def _document(results: Sequence[CheckResult]) -> dict[str, object]:
 
 
 def _print(results: Sequence[CheckResult]) -> None:
-    terminal = sys.stdout.isatty()
-    console = Console(file=sys.stdout, width=None if terminal else _WIDTH, highlight=False)
+    console = open_console(pipe_width=PIPE_WIDTH)
     console.print(_wide(results) if console.width >= _WIDE else _narrow(results))
     console.print(_summary(results))
 
@@ -99,12 +95,12 @@ def _status(result: CheckResult) -> Text:
 
 
 def _details(result: CheckResult) -> Text:
-    text = Text(result.found)
+    text = safe_text(result.found)
     for sentence in (result.why, result.fix and f"→ {result.fix}"):
         if sentence:
-            text.append(f"\n{sentence}")
+            text.append(f"\n{escape(sentence)}")
     if result.statement:
-        text.append(f"\n{json.dumps(result.statement.document())}", style="dim")
+        text.append(f"\n{escape(json.dumps(result.statement.document()))}", style="dim")
     return text
 
 

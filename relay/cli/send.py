@@ -29,6 +29,7 @@ from relay.ops.documents import (
     read_documents,
 )
 from relay.ops.sender import WINDOW_MESSAGES, SendCounts, Sender
+from relay.output.terminal import echo, is_terminal
 from relay.process import interrupted_at_once
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ class Reporter:
 
     def __enter__(self) -> Self:
         """Start the progress display if standard error is a terminal."""
-        if sys.stderr.isatty():
+        if is_terminal(err=True):
             self._bar = _progress_bar()
             self._bar.start()
         return self
@@ -199,7 +200,7 @@ class Reporter:
         """Print why a document was not sent, for the first `MAX_ERRORS` documents."""
         self._errors += 1
         if self._errors <= MAX_ERRORS:
-            typer.echo(f"relay: {where} was not sent: {why}", err=True)
+            echo(f"relay: {where} was not sent: {why}", err=True)
 
     def progress(self, counts: SendCounts) -> None:
         """Update the progress display."""
@@ -210,7 +211,7 @@ class Reporter:
     def interrupted(self) -> None:
         """Print what is in the queue; messages that were in flight may or may not be."""
         last, after = self._last, f" after {self._last.reached}" if self._last.reached else ""
-        typer.echo(
+        echo(
             f"relay: interrupted{after}: {last.sent} messages are in the queue, and up to"
             f" {WINDOW_MESSAGES} of the following ones may be",
             err=True,
@@ -219,19 +220,19 @@ class Reporter:
     def end(self, counts: SendCounts, queue: str, now: float) -> None:
         """Print the final counts and warnings."""
         if self._errors > MAX_ERRORS:
-            typer.echo(f"relay: {self._errors - MAX_ERRORS} more were not sent", err=True)
+            echo(f"relay: {self._errors - MAX_ERRORS} more were not sent", err=True)
         if counts.stopped:
             rest = (
                 f"{counts.stopped_at} and everything after it" if counts.stopped_at else "the rest"
             )
-            typer.echo(f"relay: stopped, {rest} was not sent: {counts.stopped.sentence}", err=True)
+            echo(f"relay: stopped, {rest} was not sent: {counts.stopped.sentence}", err=True)
         if counts.possible_duplicates:
-            typer.echo(
+            echo(
                 f"relay: {counts.possible_duplicates} messages may be in the queue twice, because a"
                 " response was lost; events with their own id still run once",
                 err=True,
             )
-        typer.echo(f"{_summary(counts, queue)} in {now - self._started:.1f} s")
+        echo(f"{_summary(counts, queue)} in {now - self._started:.1f} s")
 
 
 def _summary(counts: SendCounts, queue: str) -> str:
@@ -242,7 +243,6 @@ def _summary(counts: SendCounts, queue: str) -> str:
 
 def _progress_bar() -> Progress:
     # Only a terminal needs the library, which is slow to import.
-    from rich.console import Console  # noqa: PLC0415 - see above
     from rich.progress import (  # noqa: PLC0415 - see above
         Progress,
         SpinnerColumn,
@@ -250,11 +250,13 @@ def _progress_bar() -> Progress:
         TimeElapsedColumn,
     )
 
+    from relay.output.console import open_console  # noqa: PLC0415 - see above
+
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.completed} sent"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=open_console(err=True),
         transient=True,
     )
     bar.add_task("send", total=None)

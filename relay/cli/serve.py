@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import typer
-
 from relay.app.serve import serve
 from relay.cli.startup import EnvFile, fail
 from relay.http.server import CannotListen
+from relay.output.terminal import echo
 from relay.process import run
 from relay.settings.loading import load
 
@@ -25,7 +24,7 @@ def command(*, env_file: EnvFile = None) -> None:
     """
     loaded = load(env_file=env_file)
     for warning in loaded.warnings:
-        typer.echo(f"relay: {warning}", err=True)
+        echo(f"relay: {warning}", err=True)
     try:
         run(serve(loaded))
     except CannotListen as error:

@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn, TypeAlias
 
 import typer
 
+from relay.output.terminal import echo, write
 from relay.settings.loading import load
 from relay.settings.model import Settings
 
@@ -29,14 +30,20 @@ def load_settings(env_file: Path | None) -> Settings:
     """The settings in effect. If any are invalid, print all errors and exit with `USAGE`."""
     loaded = load(env_file=env_file)
     for warning in loaded.warnings:
-        typer.echo(f"relay: {warning}", err=True)
+        echo(f"relay: {warning}", err=True)
     if loaded.errors:
         fail(*loaded.errors, code=USAGE)
     return loaded.settings
 
 
+def fail_with_output(error: Exception) -> NoReturn:
+    """Print the error's sentence and the output of a process below it, and exit with `FAILED`."""
+    write(f"relay: {error}\n", err=True)
+    raise typer.Exit(FAILED)
+
+
 def fail(*sentences: str, code: int = FAILED) -> NoReturn:
     """Print each sentence on its own line to standard error and exit with this code."""
     for sentence in sentences:
-        typer.echo(f"relay: {sentence}", err=True)
+        echo(f"relay: {sentence}", err=True)
     raise typer.Exit(code)

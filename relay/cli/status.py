@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from collections import deque
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
-from rich.console import Console
 from rich.live import Live
 
 from relay.app.status import StatusCollector, open_collector
 from relay.cli.startup import FAILED, USAGE, EnvFile, fail, load_settings
 from relay.ops.status import WINDOW, StatusReport, rates
 from relay.ops.status_view import render_status
+from relay.output.console import PIPE_WIDTH, open_console
+from relay.output.terminal import echo_json, is_terminal
 from relay.process import on_stop_signal
 from relay.settings.model import Settings
 
 EXIT_CODES = (
     "Exit codes: 0 a queue or a relay was read, 1 nothing could be read, 2 wrong usage or settings."
 )
-
-_WIDTH = 140
-"""Columns of output that does not go to a terminal."""
 
 
 def command(
@@ -56,7 +52,7 @@ def command(
     urls = [url.rstrip("/") for url in relay or [f"http://{settings.host}:{settings.port}"]]
     if not all(map(_is_address, urls)):
         fail("--relay takes an address such as http://127.0.0.1:8000, without a user", code=USAGE)
-    live = sys.stdout.isatty() and not (once or as_json)
+    live = is_terminal() and not (once or as_json)
     last = asyncio.run(_live(settings, urls, interval) if live else _once(settings, urls, as_json))
     raise typer.Exit(FAILED if last is None or last.empty else 0)
 
@@ -74,10 +70,9 @@ async def _once(settings: Settings, urls: list[str], as_json: bool) -> StatusRep
     async with open_collector(settings, urls) as collector:
         report = await collector.collect()
     if as_json:
-        typer.echo(json.dumps(report.as_json({}), indent=2))
+        echo_json(report.as_json({}), indent=2)
     else:
-        width = None if sys.stdout.isatty() else _WIDTH
-        Console(file=sys.stdout, width=width, highlight=False).print(render_status(report, {}))
+        open_console(pipe_width=PIPE_WIDTH).print(render_status(report, {}))
     return report
 
 
@@ -99,7 +94,7 @@ async def _live(settings: Settings, urls: list[str], interval: float) -> StatusR
 
 async def _watch(collector: StatusCollector, interval: float) -> None:
     reports: deque[StatusReport] = deque(maxlen=max(2, round(WINDOW / interval) + 1))
-    with Live(console=Console(highlight=False), auto_refresh=False) as live:
+    with Live(console=open_console(), auto_refresh=False) as live:
         while True:
             reports.append(await collector.collect())
             live.update(render_status(reports[-1], rates(reports)), refresh=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from relay.app.trace import TraceOptions, trace_event
@@ -23,6 +21,8 @@ from relay.dlq.filters import format_duration, parse_time
 from relay.dlq.snapshot import Unreadable
 from relay.ops.trace.logs import spooled
 from relay.ops.trace.timeline import TimelineEntry, Trace
+from relay.output.console import open_console, safe_text
+from relay.output.terminal import echo, echo_json, escape
 from relay.settings.model import Settings
 
 EXIT_CODES = "Exit codes: 0 a record was found, 1 none was found, 2 wrong usage or settings."
@@ -98,10 +98,10 @@ def command(  # noqa: PLR0913 - a parameter for each option
         scan_dlq=scan_dlq,
     )
     trace = _trace(ident, settings, options)
-    typer.echo(json.dumps(trace.as_json(), indent=2)) if as_json else _print(trace)
+    echo_json(trace.as_json(), indent=2) if as_json else _print(trace)
     not_searched = () if trace.entries else _not_searched(options)
     if not_searched:
-        typer.echo(f"relay: not searched: {', '.join(not_searched)}", err=True)
+        echo(f"relay: not searched: {', '.join(not_searched)}", err=True)
     raise typer.Exit(0 if trace.entries else FAILED)
 
 
@@ -143,13 +143,13 @@ def _not_searched(options: TraceOptions) -> tuple[str, ...]:
 
 
 def _print(trace: Trace) -> None:
-    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    console = open_console()
     for line in _lines(trace):
-        console.print(line)
+        console.print(line, soft_wrap=True)
     if not trace.entries:
-        console.print(f"No record of {trace.known.query} was found.", markup=False)
+        console.print(safe_text(f"No record of {trace.known.query} was found."), soft_wrap=True)
     for source, reason in trace.gaps:
-        typer.echo(f"relay: {source}: {reason}", err=True)
+        echo(f"relay: {source}: {reason}", err=True)
 
 
 def _lines(trace: Trace) -> Iterator[Text]:
@@ -158,7 +158,7 @@ def _lines(trace: Trace) -> Iterator[Text]:
         ("message", sorted(trace.known.messages)),
     ):
         for name in names:
-            yield Text(f"{kind:<8} {name}")
+            yield safe_text(f"{kind:<8} {name}")
     first = next((entry.at for entry in trace.entries if entry.at is not None), None)
     for entry in trace.entries:
         yield _line(entry, first)
@@ -172,8 +172,7 @@ def _line(entry: TimelineEntry, first: float | None) -> Text:
         style = "dim" if entry.at > time.time() else ""
     text = Text(f"{when:<24} {after:>9}  ", style=style)
     text.append(f"{entry.source:<8}", style=_COLOURS.get(entry.source, ""))
-    # Text from a server or a producer can contain terminal escape sequences.
-    text.append(f" {''.join(c if c.isprintable() else '?' for c in entry.what)}")
+    text.append(f" {escape(entry.what)}")
     return text
 
 

@@ -17,9 +17,10 @@ import httpx
 
 from relay.destinations.http_clients import CONNECT_TIMEOUT, KEEP_ALIVE, read_body
 from relay.destinations.http_errors import request_error, retry_after
-from relay.destinations.redaction import HIDDEN, Redaction
+from relay.destinations.redaction import ClientLogFilter
 from relay.model.destination import Unavailable
 from relay.model.trace_context import traceparent_headers
+from relay.output.redaction import HIDDEN, Redactor
 from relay.version import version
 
 ANSWER_LIMIT = 1_048_576
@@ -77,12 +78,13 @@ class HttpEndpoint:
         in_flight: the most concurrent requests.
         hide_path: the URL's path and query are secrets.
         tls: the TLS context; None for the default.
+        redactor: knows the process's secrets; None if there are no others.
         resolve: returns the address to connect to for a host and port, or raises `Unavailable`;
             None leaves it to the client.
         clock: the time of day, for dates in `Retry-After`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one connection consists of
         self,
         url: str,
         setting: str,
@@ -91,6 +93,7 @@ class HttpEndpoint:
         in_flight: int = 16,
         hide_path: bool = False,
         tls: ssl.SSLContext | None = None,
+        redactor: Redactor | None = None,
         resolve: Callable[[str, int], Awaitable[str]] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -103,9 +106,10 @@ class HttpEndpoint:
         self._timeout = timeout
         self._resolve = resolve
         self._clock = clock
-        self._redaction = Redaction()
+        self._redactor = redactor or Redactor()
+        self._log_filter = ClientLogFilter(self._redactor)
         if hide_path:
-            self._redaction.register_secret(f"{parts.path}{self._query}")
+            self._redactor.register_secret(url)
         self._client = httpx.AsyncClient(
             headers={"user-agent": f"sqs-relay/{version()}", "accept-encoding": "identity"},
             timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout / 2)),
@@ -123,7 +127,7 @@ class HttpEndpoint:
         return f"<HTTP endpoint {self.host}>"
 
     async def __aenter__(self) -> Self:
-        self._redaction.__enter__()
+        self._log_filter.__enter__()
         return self
 
     async def __aexit__(
@@ -133,11 +137,11 @@ class HttpEndpoint:
         trace: TracebackType | None,
     ) -> None:
         await self._client.aclose()
-        self._redaction.__exit__(kind, error, trace)
+        self._log_filter.__exit__(kind, error, trace)
 
     def register_secret(self, secret: str) -> None:
         """Redact this secret from now on."""
-        self._redaction.register_secret(secret)
+        self._redactor.register_secret(secret)
 
     async def request(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes = b""
@@ -182,7 +186,7 @@ class HttpEndpoint:
             body = await read_body(response, ANSWER_LIMIT)
         finally:
             await response.aclose()
-        text = self._redaction.hide(body.decode(errors="replace"))
+        text = self._redactor.redact_known(body.decode(errors="replace"))
         after = retry_after(response.headers.get("retry-after"), self._clock())
         return HttpAnswer(response.status_code, text, after)
 

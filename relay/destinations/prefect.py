@@ -111,7 +111,7 @@ class Prefect:
 
     async def _headers(self) -> Mapping[str, str]:
         credential = await self._credential()
-        self._endpoint.register_secret(credential.rpartition(" ")[2])
+        self._endpoint.register_secret(credential)
         optional = {"authorization": credential} if credential else {}
         return {"content-type": "application/json", "accept": "application/json", **optional}
 

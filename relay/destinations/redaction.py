@@ -1,11 +1,16 @@
-"""Redacts secrets that are part of URLs from error messages, logs and exceptions."""
+"""Keeps secrets out of the HTTP clients' own log lines, and of the outcomes of a destination."""
 
 from __future__ import annotations
 
 import logging
-from urllib.parse import quote
+from collections.abc import Sequence
 
-HIDDEN = "***"
+from msgspec.structs import replace
+
+from relay.model.destination import BatchRefused, Destination, Limits, Unavailable
+from relay.model.event import Event
+from relay.model.outcome import Delivered, Outcome
+from relay.output.redaction import Redactor
 
 LOGGERS = (
     "httpx",
@@ -17,24 +22,13 @@ LOGGERS = (
 )
 """All loggers by name: a filter applies to its own logger, not to child loggers."""
 
-_MIN_CHARACTERS = 8
-"""A shorter key, such as a dev server's `test`, is hidden in URLs only: it may be a usual word."""
 
-_MAX_SECRETS = 4
+class ClientLogFilter(logging.Filter):
+    """Redacts the lines of the HTTP clients' loggers, as a context manager."""
 
-
-class Redaction(logging.Filter):
-    """Hides the last four secrets: after a rotation the old key still appears in answers.
-
-    As a context manager it is a filter of the HTTP client's loggers.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, redactor: Redactor) -> None:
         super().__init__()
-        self._secrets: list[str] = []
-
-    def __repr__(self) -> str:
-        return f"Redaction({HIDDEN})"
+        self._redactor = redactor
 
     def __enter__(self) -> None:
         for name in LOGGERS:
@@ -44,24 +38,44 @@ class Redaction(logging.Filter):
         for name in LOGGERS:
             logging.getLogger(name).removeFilter(self)
 
-    def register_secret(self, secret: str) -> None:
-        """Hide this secret from now on."""
-        if secret and secret not in self._secrets:
-            self._secrets = [*self._secrets[1 - _MAX_SECRETS :], secret]
-
-    def hide(self, text: str) -> str:
-        """The text with each secret replaced, plain or URL-quoted."""
-        for secret in self._secrets:
-            for form in {secret, quote(secret, safe="")}:
-                text = text.replace(f"/e/{form}", f"/e/{HIDDEN}")
-                if len(form) >= _MIN_CHARACTERS:
-                    text = text.replace(form, HIDDEN)
-        return text
-
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact the record's message and let it through."""
         message = record.getMessage()
-        hidden = self.hide(message)
+        hidden = self._redactor.redact_known(message)
         if hidden != message:
             record.msg, record.args = hidden, None
         return True
+
+
+class RedactedDestination:
+    """A destination whose reasons contain no secret, whatever its server answered.
+
+    The reasons go to dead letters, `/ready`, spans and the log. A destination that cuts its
+    server's answer should redact it before: a half of a secret is harder to recognise.
+    """
+
+    def __init__(self, destination: Destination, redactor: Redactor) -> None:
+        self._destination = destination
+        self._hide = redactor.redact
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the destination."""
+        return self._destination.limits
+
+    async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        """Send the events."""
+        try:
+            outcomes = await self._destination.send(events)
+        except (Unavailable, BatchRefused) as error:
+            error.reason = self._hide(error.reason)
+            error.args = (error.reason,)
+            raise
+        if {*map(type, outcomes)} <= {Delivered}:
+            return outcomes
+        return [self._redacted(outcome) for outcome in outcomes]
+
+    def _redacted(self, outcome: Outcome) -> Outcome:
+        if isinstance(outcome, Delivered):
+            return outcome
+        return replace(outcome, reason=self._hide(outcome.reason))

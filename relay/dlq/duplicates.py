@@ -49,7 +49,7 @@ class Relation(Enum):
 def identify(dead_letter: DeadLetter) -> Identity:
     """The dead letter's identity, short whatever its size."""
     ids = "\n".join(_event_ids(dead_letter))
-    return Identity(_short(ids.encode()), _short(dead_letter.message.body))
+    return Identity(_short(ids.encode("utf-8", "surrogatepass")), _short(dead_letter.message.body))
 
 
 def relation_to(

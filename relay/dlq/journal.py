@@ -15,6 +15,7 @@ from relay.dlq.duplicates import Identity, Redriven
 from relay.dlq.records import Damaged, DurableLines, message_to_fields, read_record, write_record
 from relay.dlq.snapshot import Head, head_fields
 from relay.model.message import Message
+from relay.output.private_files import make_private_directory
 
 FORMAT = 2
 JOURNAL, BACKUP = "journal.jsonl", "backup.jsonl"
@@ -62,7 +63,7 @@ class Journal:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_directory(directory)
         self.directory = directory
         self.done: set[str] = set()
         self.deleted: set[str] = set()

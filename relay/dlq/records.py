@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from relay.model.message import Attribute, Message
+from relay.output.private_files import create_private, update_private
 
 _MARK = b',"sha256":"'
 _TAIL = len(_MARK) + 64 + len('"}')
@@ -30,7 +31,6 @@ _PLAIN = (
     ("trace_header", str),
     ("dead_letter_source", str),
 )
-_PRIVATE = 0o600  # the files hold what producers sent
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
@@ -111,16 +111,6 @@ def _body(fields: Mapping[str, Any]) -> bytes:
     return base64.b64decode(fields["body_base64"], validate=True)
 
 
-def private_file(path: Path) -> BinaryIO:
-    """A new file that only its owner can read.
-
-    Raises:
-        FileExistsError: a file has this name.
-    """
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
-    return os.fdopen(os.open(path, flags, _PRIVATE), "w+b")
-
-
 def sync_directory(directory: Path) -> None:
     """Sync the directory, so that a file's new name survives a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)
@@ -147,9 +137,9 @@ class DurableLines:
 
     def __init__(self, path: Path, *, sync: Callable[[int], None] = _sync_data) -> None:
         try:
-            self._file = private_file(path)
+            self._file = create_private(path)
         except FileExistsError:
-            self._file = path.open("r+b")
+            self._file = update_private(path)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._file.truncate(_end_of_lines(self._file))

@@ -17,12 +17,12 @@ from relay.dlq.records import (
     Damaged,
     message_from_fields,
     message_to_fields,
-    private_file,
     read_record,
     sync_directory,
     write_record,
 )
 from relay.model.message import Message
+from relay.output.private_files import create_private
 
 FORMAT = 1
 
@@ -155,7 +155,7 @@ class SnapshotWriter:
         self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
         self._sum = hashlib.sha256()
         self._count = 0
-        self._raw = private_file(self._part)
+        self._raw = create_private(self._part)
         packed = path.name.endswith(".gz")
         self._file = (
             gzip.GzipFile(fileobj=self._raw, mode="wb", compresslevel=6, mtime=0, filename="")

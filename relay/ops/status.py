@@ -36,7 +36,7 @@ WINDOW = 15.0
 RELAY_TIMEOUT = 3.0
 """Seconds. A relay answers at once, even while it holds or is halted."""
 
-_LINE = re.compile(r"^([a-z_]+)(?:\{[^}]*\})?\s+(\S+)$", re.MULTILINE)
+_LINE = re.compile(r"^([a-z_]++)(?:\{[^}\n]*\})?[ \t]++(\S+)$", re.MULTILINE)
 _CIRCUITS = {float(value): state for state, value in CIRCUIT_STATES.items()}
 
 

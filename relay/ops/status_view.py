@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from relay.ops.status import COUNTERS, QueueStatus, RelayStatus, StatusReport
+from relay.output.console import safe_text
 
 _COLOURS = {
     "closed": "green",
@@ -48,7 +49,7 @@ def _relays(relays: tuple[RelayStatus, ...]) -> Table:
     for relay in relays:
         state = relay.circuit or ("unknown" if relay.problem is None else "-")
         in_flight = "-" if relay.in_flight is None else f"{relay.in_flight:,}"
-        table.add_row(relay.url, Text(state, style=_COLOURS.get(state, "")), in_flight)
+        table.add_row(relay.url, safe_text(state, _COLOURS.get(state, "")), in_flight)
     return table
 
 
@@ -79,8 +80,7 @@ def _explanations(report: StatusReport) -> Iterator[Text]:
 
 
 def _line(text: str, style: str) -> Text:
-    # Text from a server can contain terminal escape sequences.
-    return Text("".join(c if c.isprintable() else "?" for c in text), style=style)
+    return safe_text(text, style)
 
 
 def _table(*titles: str) -> Table:

@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from relay.output.redaction import Redactor
+from relay.output.terminal import echo
 from relay.telemetry.log_format import ConsoleFormat, JsonFormat, LineFormat, encode_utf8
 from relay.telemetry.log_writer import LineWriter, LogFile
 from relay.telemetry.message_line import LEVELS, DeliveredLine
-from relay.telemetry.redaction import Redactor
 
 LOGGER = "relay"
 """The parent of all our loggers. Other loggers write warnings and errors only: some of them log
@@ -140,7 +141,7 @@ def _report(file: Path, reason: str | None) -> None:
     """Report on standard error that the log file fails, or works again."""
     state = f"cannot be written, lines are dropped: {reason}" if reason else "can be written again"
     with contextlib.suppress(OSError, ValueError):  # standard error may be closed as well
-        sys.stderr.write(f"relay: the log file {file} {state}\n")
+        echo(f"relay: the log file {file} {state}", err=True)
 
 
 def _stream_writer(stream: TextIO) -> Callable[[bytes], None]:

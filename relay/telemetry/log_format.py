@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
+from relay.output.terminal import escape, escape_json, escape_text
 from relay.telemetry.message_line import LEVELS, DeliveredLine, FullLine
 
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -48,15 +49,20 @@ class JsonFormat:
         """The record with its `extra` fields and the traceback of its exception."""
         # From Python 3.12 on every record names its task, which helps nobody.
         fields = {name: value for name, value in vars(record).items() if name != "taskName"}
-        return self._formatter.format(logging.makeLogRecord(fields))
+        return escape_json(self._formatter.format(logging.makeLogRecord(fields)))
 
     def messages(self, lines: Sequence[DeliveredLine], at: float) -> bytes:
         """The lines. Their timestamps are fields already."""
         del at
         try:
-            return _encode_lines(lines)[:-1]
+            text = _encode_lines(lines)[:-1]
+            if text.isascii() and b"\x7f" not in text:  # most texts, and cheap to find out
+                return text
+            return escape_json(text.decode()).encode()
         except UnicodeEncodeError:  # a lone surrogate: UTF-8 cannot hold it, a JSON escape can
-            return "\n".join(json.dumps(msgspec.to_builtins(line)) for line in lines).encode()
+            return escape_json(
+                "\n".join(json.dumps(msgspec.to_builtins(line)) for line in lines)
+            ).encode()
 
 
 class ConsoleFormat:
@@ -79,9 +85,9 @@ class ConsoleFormat:
     def record(self, record: logging.LogRecord) -> str:
         """Time, level, message, and the `extra` fields."""
         extra = {k: v for k, v in vars(record).items() if k not in _STANDARD}
-        text = f"{record.getMessage()}{_pairs(extra)}"
+        text = escape(f"{record.getMessage()}{_pairs(extra)}")
         if record.exc_info:
-            text = f"{text}\n{self._traceback(record.exc_info)}"
+            text = f"{text}\n{escape_text(self._traceback(record.exc_info))}"
         return self._line(record.created, record.levelno, record.levelname.lower(), text)
 
     def messages(self, lines: Sequence[DeliveredLine], at: float) -> bytes:
@@ -98,7 +104,7 @@ class ConsoleFormat:
                 what += f": {line.reason}"
             fields = {"code": line.code, **fields}
         pairs = _pairs({key: value for key, value in fields.items() if value is not None})
-        return self._line(at, LEVELS[line.outcome], line.outcome, f"{what}{pairs}")
+        return self._line(at, LEVELS[line.outcome], line.outcome, escape(f"{what}{pairs}"))
 
     def _line(self, at: float, level: int, word: str, text: str) -> str:
         line = f"{time.strftime('%H:%M:%S', self._local(at))} {word:<9} {text}"

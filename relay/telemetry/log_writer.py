@@ -10,6 +10,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from relay.output.private_files import append_private, narrow
+
 BUFFER_BYTES = 8 * 1_048_576
 """Bytes to buffer. At 500 each that is 16,000 lines, seconds of the heaviest traffic."""
 
@@ -118,6 +120,7 @@ class LineWriter:
 class LogFile:
     """A file of whole lines, rotated: `.1` is the newest of up to `backups` older files.
 
+    Only its owner can read it.
     Another program, such as logrotate, may also move, remove or truncate the file at any time.
     """
 
@@ -128,6 +131,8 @@ class LogFile:
         self._handler: Any = RotatingFileHandler(path, backupCount=backups, delay=True)
         self._max_bytes = max_bytes
         self._path = path
+        for number in range(1, backups + 1):
+            narrow(path.with_name(f"{path.name}.{number}"))
 
     def write(self, text: bytes) -> None:
         """Append whole lines. Raises `OSError`; the next call tries again."""
@@ -141,7 +146,7 @@ class LogFile:
                 self._handler.doRollover()
         if self._handler.stream is None:
             # Opened late: without the directory, lines are lost but the relay starts.
-            self._handler.stream = self._path.open("ab")
+            self._handler.stream = append_private(self._path)
         self._handler.stream.write(text)
         self._handler.stream.flush()
 

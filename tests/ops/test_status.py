@@ -127,7 +127,7 @@ async def test_a_halted_relay_is_shown_with_its_reason_and_setting(
     assert found.ready is False
     assert "halted" in text
     assert "401: Event key not found (see RELAY_INNGEST_EVENT_KEY)" in text
-    assert "last error: ?[2J503" in text
+    assert "last error: \\x1b[2J503" in text
 
 
 async def test_a_stuck_relay_is_shown_as_stuck_while_its_circuit_is_closed(

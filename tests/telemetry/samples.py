@@ -12,12 +12,12 @@ from relay.model.event import Event
 from relay.model.facts import Fact, Forwarded, Handled, Received
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject
+from relay.output.redaction import Redactor
 from relay.telemetry.flusher import gauges
 from relay.telemetry.log import open_log
 from relay.telemetry.log_observer import LogObserver, message_filter
 from relay.telemetry.observers import Observer, Observers
 from relay.telemetry.recorder import Recorder
-from relay.telemetry.redaction import Redactor
 from relay.telemetry.report import Report, State
 
 NOW = 1_760_000_000.0

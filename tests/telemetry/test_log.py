@@ -12,10 +12,10 @@ from typing import Any
 
 from relay.model.facts import CircuitChanged
 from relay.model.outcome import Delivered
+from relay.output.redaction import Redactor
 from relay.telemetry.log import open_log
 from relay.telemetry.log_format import JsonFormat
 from relay.telemetry.log_observer import LogObserver, message_filter
-from relay.telemetry.redaction import Redactor
 from tests.telemetry.samples import POISON, event, observe, settled, wait_for
 
 

@@ -18,9 +18,9 @@ from relay.model.facts import (
     StuckChanged,
 )
 from relay.model.outcome import Retry
+from relay.output.redaction import Redactor
 from relay.telemetry.log import open_log
 from relay.telemetry.log_observer import SETTLE_WAIT, LogObserver, message_filter
-from relay.telemetry.redaction import Redactor
 from relay.telemetry.report import State, Window
 from tests.telemetry.samples import NOW, POISON, log_lines, message, observe, settled
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import httpx
 
+from relay.app.redaction import create_redactor
 from relay.aws.errors import AwsError
 from relay.aws.secrets import Secret
 from relay.destinations.http_endpoint import HttpEndpoint
@@ -88,8 +89,7 @@ class SecretSetting:
                 proven=True,
                 not_accepted=True,
             ) from error
-        for secret in (found, authorization(found).partition(" ")[2], found.rpartition(":")[2]):
-            self._register_secret(secret)
+        self._register_secret(found)
         return found
 
 
@@ -116,6 +116,7 @@ async def open_endpoint(
     endpoint = HttpEndpoint(
         url,
         setting,
+        redactor=create_redactor(settings),
         timeout=settings.request_timeout,
         in_flight=settings.request_concurrency,
         hide_path=hide_path,

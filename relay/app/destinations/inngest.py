@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from relay.app.destinations.connections import RegisterSecret
+from relay.app.redaction import create_redactor
 from relay.aws.errors import AwsError
 from relay.aws.secrets import Secret
 from relay.destinations.inngest.confirm import ConfirmedInngest
@@ -55,6 +56,7 @@ async def open_inngest(
         limits=Limits(max_events=settings.batch_events, max_bytes=settings.batch_bytes),
         timeout=settings.request_timeout,
         seed=settings.inngest_seed,
+        redactor=create_redactor(settings),
     )
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(inngest)

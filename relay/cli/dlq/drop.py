@@ -23,6 +23,7 @@ from relay.dlq.filters import Filter
 from relay.dlq.plan import Plan, Planner
 from relay.dlq.selection import RunControl, Selection
 from relay.dlq.targets import NoTarget
+from relay.output.terminal import echo, prompt
 from relay.settings.model import Settings
 
 
@@ -87,7 +88,7 @@ class Drop:
                 plan = await self._plan(queues, selection, planned_at)
                 matching = plan.selected or plan.duplicates or plan.not_received
                 if confirmed is None and not matching:
-                    typer.echo("relay: nothing matches the filters: nothing was dropped", err=True)
+                    echo("relay: nothing matches the filters: nothing was dropped", err=True)
                     return
                 _confirm(queues.dead.name, confirmed)
                 # What arrives after the plan was not shown, so it was not confirmed.
@@ -146,6 +147,6 @@ class Drop:
 
 
 def _confirm(name: str, given: str | None) -> None:
-    typed = given if given is not None else typer.prompt(f"Type {name} to drop them", err=True)
+    typed = given if given is not None else prompt(f"Type {name} to drop them")
     if typed != name:
         fail(f"nothing was dropped: {typed!r} is not the queue's name", code=USAGE)

@@ -13,8 +13,6 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TypeAlias
 
-import typer
-
 from relay.app.dlq import DeadLetterReader
 from relay.aws.session import SharedSession
 from relay.cli.dlq.output import stoppable
@@ -26,6 +24,7 @@ from relay.dlq.filters import Filter
 from relay.dlq.snapshot import Head, Snapshot, Unreadable
 from relay.dlq.statistics import expiry
 from relay.model.message import Message
+from relay.output.terminal import echo
 from relay.settings.model import Settings
 
 Read: TypeAlias = Callable[[Message], Awaitable[DeadLetter]]
@@ -48,7 +47,7 @@ async def open_reader(settings: Settings, main: str | None) -> AsyncIterator[Rea
 def _report_unread(unread: Mapping[str, str]) -> None:
     if unread:
         why = next(iter(unread.values()))
-        typer.echo(
+        echo(
             f"relay: the events of {len(unread)} messages are in S3 and were not read, so filters"
             f" on events do not match them: {why}",
             err=True,
@@ -75,10 +74,10 @@ class DeadLetters:
         except Unreadable as error:
             fail(str(error))
         if self.snapshot.end is None:
-            typer.echo(f"relay: {self.snapshot.path} was cut off: its end is missing", err=True)
+            echo(f"relay: {self.snapshot.path} was cut off: its end is missing", err=True)
         elif not self.snapshot.end.complete:
             left = self.snapshot.end.left or "some"
-            typer.echo(f"relay: the queue had {left} more messages than shown here", err=True)
+            echo(f"relay: the queue had {left} more messages than shown here", err=True)
 
 
 @asynccontextmanager
@@ -171,7 +170,7 @@ async def plan_input(
 async def _pull_for_plan(queues: QueuePair, path: Path, wait: float, stop: asyncio.Event) -> int:
     end, coverage = await pull_snapshot(queues, path, wait, stop)
     if not (end.complete or stop.is_set()):
-        typer.echo(
+        echo(
             f"relay: this covers {end.count} messages, and a run may reach {end.left} more:"
             f" {coverage.why}",
             err=True,
@@ -188,7 +187,7 @@ def _existing(messages: Iterator[Message], queues: QueuePair) -> Iterator[Messag
         else:
             yield message
     if gone:
-        typer.echo(
+        echo(
             f"relay: {gone} of the messages in the snapshot are older than the queue's retention:"
             " SQS has deleted them, and `relay dlq restore` puts them back",
             err=True,

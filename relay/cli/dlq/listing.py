@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import AbstractAsyncContextManager
 from typing import Any
-
-import typer
 
 from relay.cli.dlq import options as o
 from relay.cli.dlq.input import DeadLetters, open_dead_letters
@@ -17,6 +14,7 @@ from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.filters import Filter, format_time
 from relay.dlq.snapshot import Head
 from relay.dlq.statistics import expiry, name_of
+from relay.output.terminal import echo, echo_json
 
 
 def command(  # noqa: PLR0913 - a parameter for each option
@@ -52,9 +50,10 @@ async def _list(
     async with opening as dead_letters:
         async for dead_letter in dead_letters:
             if filters.matches(dead_letter):
-                head = dead_letters.head
-                text = json.dumps(fields(dead_letter, head)) if as_json else _line(dead_letter)
-                typer.echo(text)
+                if as_json:
+                    echo_json(fields(dead_letter, dead_letters.head))
+                else:
+                    echo(_line(dead_letter))
 
 
 def fields(dead_letter: DeadLetter, head: Head) -> dict[str, Any]:
@@ -82,7 +81,7 @@ def _line(dead_letter: DeadLetter) -> str:
         format_time(dead_letter.first_sent_at),
         dead_letter.message.message_id,
         clean(name_of(dead_letter)) + more,
-        dead_letter.code,
+        clean(dead_letter.code),
         clean(dead_letter.reason, 100),
     )
     return "  ".join(columns)

@@ -23,6 +23,7 @@ from relay.dlq.dead_letter import read_dead_letter
 from relay.dlq.selection import ids_unknown
 from relay.dlq.snapshot import Snapshot
 from relay.model.encoded_body import is_truncated
+from relay.output.terminal import echo
 from relay.settings.model import Settings
 
 POLL = 1.0
@@ -60,11 +61,11 @@ def run(settings: Settings, dlq: str | None, main: str | None, options: MoveOpti
     """Let SQS move everything, unless events would run under new ids."""
     ended = asyncio.run(_run(settings, dlq, main, options))
     if ended is None:
-        typer.echo("relay: nothing was changed; --yes does it", err=True)
+        echo("relay: nothing was changed; --yes does it", err=True)
         return
-    typer.echo(f"{ended.moved} messages moved")
+    echo(f"{ended.moved} messages moved")
     if ended.problem is not None:
-        typer.echo(f"relay: {ended.problem}", err=True)
+        echo(f"relay: {ended.problem}", err=True)
         raise typer.Exit(PARTIAL)
 
 
@@ -106,7 +107,7 @@ async def _run(
         target = await _target(queues, options.to, stack)
         what = f"SQS would move everything in {queues.dead.name} to {target.name}."
         for sentence in (what, *LOSSES):
-            typer.echo(f"relay: {sentence}", err=True)
+            echo(f"relay: {sentence}", err=True)
         if not options.allow_new_ids:
             await _check_ids(settings, queues, options.wait)
         if not options.yes:
@@ -147,16 +148,16 @@ async def _check_ids(settings: Settings, queues: QueuePair, wait: float) -> None
             if one.id_would_change or ids_unknown(one):
                 found.append(message.message_id)
     if truncated:
-        typer.echo(
+        echo(
             f"relay: of {truncated} messages only the beginning of the body was kept: the relay"
             " rejects them again as body_truncated",
             err=True,
         )
     if not end.complete:
-        typer.echo(f"relay: not all messages could be checked: {coverage.why}", err=True)
+        echo(f"relay: not all messages could be checked: {coverage.why}", err=True)
     if found or not end.complete:
         example = f", such as {found[0]}" if found else ""
-        typer.echo(
+        echo(
             f"relay: refused: {len(found)} messages have neither a recorded id nor one of their own"
             f"{example}: events that ran already would run again. Without --native their ids are"
             " kept; --allow-new-ids moves them all the same",

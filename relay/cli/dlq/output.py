@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import typer
-
 from relay.dlq.plan import Plan
 from relay.dlq.prediction import MEANING
+from relay.output.terminal import echo, echo_json, escape, is_terminal
 from relay.process import on_stop_signal
 
 if TYPE_CHECKING:
@@ -49,23 +46,18 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str
 
 
 def clean(text: str, width: int = _MAX_WIDTH) -> str:
-    """The text on one line, cut to a width. No escape sequence may reach a terminal."""
-    plain = printable(text).replace("\n", " ")
-    return plain if len(plain) <= width else plain[: width - 1] + "…"
-
-
-def printable(text: str) -> str:
-    """The text with every control character except the line break as its escape."""
-    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+    """The text on one line, cut to a width; escaped first, because an escape is wider."""
+    plain = escape(text[:width])
+    return plain if len(plain) <= width and len(text) <= width else plain[: width - 1] + "…"
 
 
 def show(plan: Plan, *, as_json: bool, ledger: bool) -> None:
     """Print the plan of a redrive."""
     if as_json:
-        typer.echo(json.dumps({"plan": plan.as_json(), "ledger": ledger}, indent=2))
+        echo_json({"plan": plan.as_json(), "ledger": ledger}, indent=2)
     else:
-        typer.echo("\n".join(_plan_lines(plan, ledger=ledger)))
-    typer.echo("relay: nothing was changed; --yes does it", err=True)
+        echo(*_plan_lines(plan, ledger=ledger))
+    echo("relay: nothing was changed; --yes does it", err=True)
 
 
 def show_drop(plan: Plan, queue: str) -> None:
@@ -74,7 +66,7 @@ def show_drop(plan: Plan, queue: str) -> None:
     lines = table(("event", "code", "messages"), rows) if rows else ()
     count = plan.selected + plan.duplicates
     text = [f"{count} of {plan.examined} messages would be deleted from {queue}", *lines]
-    typer.echo("\n".join(text), err=True)
+    echo(*text, err=True)
 
 
 def _plan_lines(plan: Plan, *, ledger: bool) -> Iterator[str]:
@@ -115,9 +107,7 @@ def stoppable() -> Iterator[asyncio.Event]:
         def on_signal() -> None:
             stop.set()
             listening.close()
-            typer.echo(
-                "relay: stopping: the batch in flight is finished, the rest is released", err=True
-            )
+            echo("relay: stopping: the batch in flight is finished, the rest is released", err=True)
 
         listening.enter_context(on_stop_signal(on_signal))
         yield stop
@@ -138,7 +128,7 @@ class Progress:
 
     def __enter__(self) -> Self:
         """Show the bar on a terminal."""
-        if sys.stderr.isatty():
+        if is_terminal(err=True):
             self._bar = _bar(self._what, self._total)
             self._bar.start()
         return self
@@ -164,12 +154,11 @@ class Progress:
             left = max(0, self._total - done) / (done / seconds) if done else None
             line = {"progress": self._what, "done": done, "of": self._total, **more}
             line |= {"rate": round(done / seconds, 1), "seconds_left": left and round(left, 1)}
-            sys.stderr.write(json.dumps(line) + "\n")
+            echo_json(line, err=True)
 
 
 def _bar(what: str, total: int) -> Bar:
     # Loaded only for a terminal: the library is slow to import.
-    from rich.console import Console  # noqa: PLC0415 - see above
     from rich.progress import (  # noqa: PLC0415 - see above
         BarColumn,
         MofNCompleteColumn,
@@ -179,6 +168,8 @@ def _bar(what: str, total: int) -> Bar:
         TimeRemainingColumn,
     )
 
+    from relay.output.console import open_console  # noqa: PLC0415 - see above
+
     bar = Progress(
         SpinnerColumn(),
         TextColumn(what),
@@ -186,7 +177,7 @@ def _bar(what: str, total: int) -> Bar:
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]:.0f}/s"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=open_console(err=True),
         transient=True,
     )
     bar.add_task(what, total=total or None, rate=0.0)

@@ -15,6 +15,7 @@ from relay.cli.startup import FAILED, USAGE, EnvFile, fail, load_settings
 from relay.dlq.pull import pull
 from relay.dlq.scan import Coverage
 from relay.dlq.snapshot import End
+from relay.output.terminal import echo
 from relay.settings.model import Settings
 
 
@@ -38,10 +39,10 @@ def command(
     """
     settings = load_settings(env_file)
     end, coverage = asyncio.run(_pull(settings, dlq, queue, snapshot, wait))
-    typer.echo(f"{end.count} messages in {snapshot}")
+    echo(f"{end.count} messages in {snapshot}")
     if not end.complete:
         left = f" {end.left} more messages were not received:" if end.left else ""
-        typer.echo(f"relay: the snapshot is not complete:{left} {coverage.why}", err=True)
+        echo(f"relay: the snapshot is not complete:{left} {coverage.why}", err=True)
         raise typer.Exit(PARTIAL)
 
 

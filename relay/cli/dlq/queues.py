@@ -7,14 +7,13 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import typer
-
 from relay.aws.errors import AwsError
 from relay.aws.session import Session, open_session
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import QueueAttributes
 from relay.cli.startup import USAGE, fail
 from relay.dlq.snapshot import Head
+from relay.output.terminal import echo
 from relay.settings.model import Settings
 
 
@@ -88,7 +87,7 @@ def _check(first: Queue | None, dead: Queue, attributes: QueueAttributes) -> Non
         fail(f"{dead.name} is the main queue itself: name its dead-letter queue", code=USAGE)
     if attributes.redrive is not None:
         target = attributes.redrive.target_arn.rpartition(":")[2]
-        typer.echo(
+        echo(
             f"relay: {dead.name} has a dead-letter queue of its own, {target}: is it the right one?"
             " What is received from it here is hidden from others, and its receives are counted",
             err=True,

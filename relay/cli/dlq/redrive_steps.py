@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from relay.app.decoding import rules
 from relay.app.destinations.traits import traits_lookup
 from relay.app.dlq import destination_target, open_ledger_reader
@@ -35,6 +33,7 @@ from relay.dlq.safeguards import await_canary, choose_canary
 from relay.dlq.selection import Counts, RunControl, Selection, Skipped
 from relay.dlq.targets import NoTarget, Routes, Target
 from relay.model.event import Event
+from relay.output.terminal import echo
 from relay.settings.model import Settings
 
 SAMPLES = 50
@@ -164,7 +163,7 @@ class Redrive:
             )
         if counts.stopped is not None:
             return counts
-        typer.echo(f"relay: canary delivered ({len(ids)} of {len(ids)})", err=True)
+        echo(f"relay: canary delivered ({len(ids)} of {len(ids)})", err=True)
         return None
 
     def _within_limit(self, journal: Journal, ids: frozenset[str]) -> frozenset[str]:

@@ -26,6 +26,7 @@ from relay.dlq.restore import Restore
 from relay.dlq.selection import Selection
 from relay.dlq.snapshot import Snapshot, Unreadable
 from relay.dlq.targets import TargetQueue
+from relay.output.terminal import echo
 from relay.settings.model import Settings
 
 
@@ -120,11 +121,11 @@ class _Restore:
     async def _show(self, selection: Selection, queue: Queue, attributes: QueueAttributes) -> None:
         matching = [selection.includes(await selection.read(one)) for one in self._snapshot]
         count = attributes.visible + attributes.in_flight + attributes.delayed
-        typer.echo(
+        echo(
             f"{sum(matching)} of {len(matching)} messages would be put into {queue.name}, which has"
             f" {count} now"
         )
-        typer.echo("relay: nothing was changed; --yes does it", err=True)
+        echo("relay: nothing was changed; --yes does it", err=True)
 
     async def _send(
         self, queues: QueuePair, directory: Path | None, selection: Selection, target: TargetQueue

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import typer
 
+from relay.app.redaction import create_redactor
 from relay.aws.errors import AwsError
 from relay.cli.dlq.output import PARTIAL, STOPPED, Progress
 from relay.cli.dlq.queues import QueuePair
@@ -28,9 +29,9 @@ from relay.dlq.safeguards import MAX_GROWTH, GrowthGuard, RateLimit
 from relay.dlq.scan import Scan
 from relay.dlq.selection import Counts, RunControl, Selection
 from relay.dlq.targets import Target
+from relay.output.terminal import echo, echo_json, is_terminal
 from relay.settings.model import Settings
 from relay.telemetry.log import open_log
-from relay.telemetry.redaction import Redactor
 
 P = TypeVar("P")
 
@@ -138,7 +139,7 @@ def audit(
         service=settings.service,
         log_format=settings.log_format,
         file=Path(settings.log_file) if settings.log_file else None,
-        redactor=Redactor(()),  # the line is our own, with no secret in it
+        redactor=create_redactor(settings),  # an option may hold one
         screen=sys.stderr,
     ):
         logging.getLogger(AUDIT).info("%s", json.dumps(line))
@@ -146,17 +147,17 @@ def audit(
 
 def report(counts: Counts, journal: Journal, *, as_json: bool, done: str) -> None:
     """Print the result and exit with its code. `done` says what was done, such as "dropped"."""
-    machine = as_json or not sys.stdout.isatty()
+    machine = as_json or not is_terminal()
     if machine:
         line = {"end": done, "journal": str(journal.directory), **counts.as_json()}
-        typer.echo(json.dumps(line))
+        echo_json(line)
     else:
         _print(counts, journal, done)
     if counts.failed is not None:
         _print_resume(journal)
         fail(counts.failed)
     if counts.stopped is not None:
-        typer.echo(f"relay: stopped: {counts.stopped}", err=True)
+        echo(f"relay: stopped: {counts.stopped}", err=True)
         raise typer.Exit(STOPPED)
     if not counts.complete:
         _print_unfinished(counts, reasons=machine)
@@ -178,37 +179,37 @@ def _not_written(journal: Journal, error: OSError) -> str:
 
 def _print(counts: Counts, journal: Journal, done: str) -> None:
     duplicates = f", {counts.duplicates} duplicates deleted" if counts.duplicates else ""
-    typer.echo(f"{counts.done} {done}{duplicates}, {counts.deleted} deleted from the queue")
+    echo(f"{counts.done} {done}{duplicates}, {counts.deleted} deleted from the queue")
     for code, count in counts.skipped.most_common():
-        typer.echo(f"{count} skipped, {code}: {counts.reasons[code]}")
-    typer.echo(f"journal and backup: {journal.directory}")
+        echo(f"{count} skipped, {code}: {counts.reasons[code]}")
+    echo(f"journal and backup: {journal.directory}")
 
 
 def _print_unfinished(counts: Counts, *, reasons: bool) -> None:
     """Say what is left, with the reasons for skipping if they were not printed yet."""
     if counts.not_deleted:
-        typer.echo(
+        echo(
             f"relay: {counts.not_deleted} are done and not deleted yet: SQS did not confirm, or the"
             " lease lapsed; when they are received again they are only deleted",
             err=True,
         )
     if counts.missing:
-        typer.echo(
+        echo(
             f"relay: {counts.missing} of the messages in the snapshot are not in the queue:"
             " somebody redrove or dropped them, or SQS deleted them",
             err=True,
         )
     if counts.not_received:
-        typer.echo(f"relay: {counts.not_received} were not received: {counts.why}", err=True)
+        echo(f"relay: {counts.not_received} were not received: {counts.why}", err=True)
     for code, reason in counts.as_json()["reasons"].items() if reasons else ():
-        typer.echo(f"relay: {counts.skipped[code]} skipped, {code}: {reason}", err=True)
+        echo(f"relay: {counts.skipped[code]} skipped, {code}: {reason}", err=True)
 
 
 def _print_resume(journal: Journal) -> None:
     """Say how to resume. A second run with the same journal repeats nothing that it records."""
     words: Sequence[str] = ["relay", *_without_journal(sys.argv[1:])]
     line = shlex.join([*words, "--journal", str(journal.directory)])
-    typer.echo(f"relay: to resume: {line}", err=True)
+    echo(f"relay: to resume: {line}", err=True)
 
 
 def _without_journal(words: Sequence[str]) -> list[str]:

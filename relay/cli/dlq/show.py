@@ -16,7 +16,6 @@ from relay.aws.errors import AwsError
 from relay.cli.dlq import options as o
 from relay.cli.dlq.input import DeadLetters, open_dead_letters
 from relay.cli.dlq.listing import fields
-from relay.cli.dlq.output import printable
 from relay.cli.startup import EnvFile, fail, load_settings
 from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.filters import Filter, event_fields, format_time
@@ -24,6 +23,7 @@ from relay.dlq.records import message_to_fields
 from relay.dlq.snapshot import Head
 from relay.model.encoded_body import is_truncated, stored_beginning
 from relay.model.outcome import Reject
+from relay.output.terminal import echo, echo_json, escape, escape_json, write
 from relay.settings.model import Settings
 
 _SHOWN_APART = ("message", "events", "ledger", "beginning")
@@ -68,8 +68,10 @@ async def _show(
                 count += 1
                 described = describe(dead_letter, dead_letters.head)
                 described["ledger"] = await _ledger_states(settings, dead_letter)
-                text = json.dumps(described, indent=2) if as_json else "\n".join(_lines(described))
-                typer.echo(text)
+                if as_json:
+                    echo_json(described, indent=2)
+                else:
+                    write("".join(f"{line}\n" for line in _lines(described)))
     return count
 
 
@@ -106,7 +108,7 @@ async def _ledger_states(settings: Settings, dead_letter: DeadLetter) -> list[di
         try:
             states = await ledger.look_up(dead_letter.events)
         except AwsError as error:
-            typer.echo(f"relay: the ledger was not read: {error.sentence}", err=True)
+            echo(f"relay: the ledger was not read: {error.sentence}", err=True)
             return []
     return [
         {"id": event.id, **(asdict(state) if state else {})}
@@ -127,29 +129,26 @@ def _rejection(dead_letter: DeadLetter) -> dict[str, str] | None:
 
 
 def _lines(described: dict[str, Any]) -> Iterator[str]:
+    # The body keeps its line breaks and tabs; every other text is one line, or JSON.
     message = dict(described["message"])
     for name, value in described.items():
-        if name not in ("message", "events", "ledger", "beginning") and value not in (
-            None,
-            [],
-            False,
-        ):
-            yield f"{name.replace('_', ' ')}: {printable(_text(name, value))}"
+        if name not in _SHOWN_APART and value not in (None, [], False):
+            yield f"{name.replace('_', ' ')}: {escape(_text(name, value))}"
     for event in described["events"]:
         yield ""
-        yield f"event {printable(event['id'])}"
-        yield printable(json.dumps(event, indent=2, ensure_ascii=False))
+        yield f"event {escape(event['id'])}"
+        yield escape_json(json.dumps(event, indent=2, ensure_ascii=False))
     for state in described["ledger"]:
         steps = {
             n.removesuffix("_at"): format_time(at) for n, at in state.items() if n != "id" and at
         }
         known = ", ".join(f"{step} {at}" for step, at in steps.items()) or "no entry"
-        yield f"ledger: {printable(state['id'])}: {known}"
+        yield f"ledger: {escape(state['id'])}: {known}"
     body = message.pop("body", None)
     if described["beginning"] is not None:
         body = described["beginning"]
     yield ""
-    yield f"message {printable(json.dumps(message, indent=2, ensure_ascii=False))}"
+    yield f"message {escape_json(json.dumps(message, indent=2, ensure_ascii=False))}"
     if body is not None:
         yield ""
-        yield printable(body)
+        yield body

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
-
-import typer
 
 from relay.cli.dlq.input import DeadLetters, open_dead_letters
 from relay.cli.dlq.options import AsJson, Dlq, Main, SnapshotFile, Wait
@@ -17,6 +14,7 @@ from relay.cli.startup import EnvFile, load_settings
 from relay.dlq.filters import format_duration, format_time
 from relay.dlq.snapshot import Head
 from relay.dlq.statistics import Statistics
+from relay.output.terminal import echo, echo_json
 
 _MAX_ROWS = 20
 _OLD = 60.0
@@ -49,9 +47,9 @@ def command(
     statistics, head = asyncio.run(_count(opening, time.time() if snapshot else None))
     if as_json:
         about = {"queue": head.queue, "taken_at": head.taken_at}
-        typer.echo(json.dumps(about | statistics.as_json(), indent=2))
+        echo_json(about | statistics.as_json(), indent=2)
     else:
-        typer.echo("\n".join(_lines(statistics, head)))
+        echo(*_lines(statistics, head))
 
 
 async def _count(

@@ -20,12 +20,13 @@ from urllib.parse import quote, urlsplit
 from relay.destinations.http_clients import post_client
 from relay.destinations.http_errors import request_error
 from relay.destinations.inngest.answers import KEY, URL, Answer, interpret
-from relay.destinations.redaction import Redaction
+from relay.destinations.redaction import ClientLogFilter
 from relay.http import IncompleteResponse, NotConnected
 from relay.model.destination import Limits, Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Outcome
 from relay.model.trace_context import traceparent_headers
+from relay.output.redaction import Redactor
 
 SEED_HEADER = "x-inngest-event-id-seed"
 
@@ -60,6 +61,7 @@ class Inngest:
         limits: what one request may hold.
         timeout: seconds for one request from its start to the end of its answer.
         seed: give an event the same internal id at each delivery; it is then sent alone.
+        redactor: knows the process's secrets; None if there are no others.
         clock: the time of day, for dates in `Retry-After`.
     """
 
@@ -72,6 +74,7 @@ class Inngest:
         limits: Limits | None = None,
         timeout: float = 30.0,
         seed: bool = False,
+        redactor: Redactor | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         base = url.rstrip("/")
@@ -85,7 +88,8 @@ class Inngest:
             self._limits = replace(self._limits, max_events=1, in_flight=IN_FLIGHT)
         self._timeout = timeout
         self._clock = clock
-        self._redaction = Redaction()
+        self._redactor = redactor or Redactor()
+        self._log_filter = ClientLogFilter(self._redactor)
         optional = {} if env is None else {"x-inngest-env": env}
         client_headers = {"content-type": "application/json", **optional}
         self._client = post_client(base, timeout, client_headers)
@@ -94,7 +98,7 @@ class Inngest:
         return f"<Inngest at {self._host}>"
 
     async def __aenter__(self) -> Self:
-        self._redaction.__enter__()
+        self._log_filter.__enter__()
         return self
 
     async def __aexit__(
@@ -104,7 +108,7 @@ class Inngest:
         trace: TracebackType | None,
     ) -> None:
         await self._client.aclose()
-        self._redaction.__exit__(kind, error, trace)
+        self._log_filter.__exit__(kind, error, trace)
 
     @property
     def limits(self) -> Limits:
@@ -122,7 +126,7 @@ class Inngest:
         key = (await self._key()).strip()
         if not key:
             raise Unavailable("there is no event key", setting=KEY, proven=True, not_accepted=True)
-        self._redaction.register_secret(key)
+        self._redactor.register_secret(key)
         body = b"[" + b",".join(event.wire for event in events) + b"]"
         seed = {SEED_HEADER: event_id_seed(events[0])} if self._seed and len(events) == 1 else {}
         answer = await self._post(key, body, seed, ANSWER_LIMIT + ID_SIZE * len(events))
@@ -140,4 +144,4 @@ class Inngest:
         except (NotConnected, IncompleteResponse) as error:
             raise request_error(error, self._host, URL) from None
         text = found.body.decode(errors="replace")
-        return Answer(found.status, self._redaction.hide(text), found.headers)
+        return Answer(found.status, self._redactor.redact_known(text), found.headers)

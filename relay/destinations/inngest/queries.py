@@ -13,8 +13,10 @@ import httpx
 from relay.destinations.http_errors import request_error
 from relay.destinations.inngest.answers import URL, Answer
 from relay.destinations.inngest.read_back import CLOUD_API
-from relay.destinations.redaction import HIDDEN, Redaction
+from relay.destinations.redaction import ClientLogFilter
 from relay.model.destination import Unavailable
+from relay.output.redaction import HIDDEN, Redactor
+from relay.output.secret_forms import url_password
 
 ANSWER_LIMIT = 32 * 1_048_576
 """Bytes of an answer that are read: a page of 51 events can be large."""
@@ -51,9 +53,8 @@ class InngestQueries:
         self._event_key = event_key
         self._signing_key = signing_key
         self._timeout = timeout
-        self._redaction = Redaction()
-        for secret in (event_key, signing_key):
-            self._redaction.register_secret(secret or "")
+        self._redactor = Redactor([event_key, signing_key or "", *url_password(url)])
+        self._log_filter = ClientLogFilter(self._redactor)
         self._client = httpx.AsyncClient(
             headers={"accept-encoding": "identity", **({"x-inngest-env": env} if env else {})},
             timeout=timeout,
@@ -64,7 +65,7 @@ class InngestQueries:
         )
 
     async def __aenter__(self) -> Self:
-        self._redaction.__enter__()
+        self._log_filter.__enter__()
         return self
 
     async def __aexit__(
@@ -74,7 +75,7 @@ class InngestQueries:
         trace: TracebackType | None,
     ) -> None:
         await self._client.aclose()
-        self._redaction.__exit__(kind, error, trace)
+        self._log_filter.__exit__(kind, error, trace)
 
     async def check_event_key(self) -> Answer:
         """Post an empty array of events: stores nothing, and shows whether the key is valid.
@@ -125,5 +126,5 @@ class InngestQueries:
                     break
         finally:
             await response.aclose()
-        text = self._redaction.hide(b"".join(parts).decode(errors="replace"))
+        text = self._redactor.redact_known(b"".join(parts).decode(errors="replace"))
         return Answer(response.status_code, text, response.headers)

@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.control import Control
+from rich.segment import ControlType
 from rich.table import Table
 
 from relay.local.demo.reconciliation import Reconciliation
+from relay.output.console import safe_text
 
 _MOST_VIOLATIONS = 20
+_LINE_START = Control(ControlType.CARRIAGE_RETURN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +52,16 @@ class Display:
     def say(self, sentence: str) -> None:
         """Print a line that stays."""
         self._clear()
-        self._console.print(f"{self.seconds:5.1f} s  {sentence}", highlight=False, soft_wrap=True)
+        self._console.print(f"{self.seconds:5.1f} s  {sentence}", soft_wrap=True)
 
     def progress(self, progress: Progress) -> None:
         """Show the progress. May be called at any rate."""
         if self._console.is_terminal:
-            self._console.print(f"{self.seconds:5.1f} s  {progress}", end="\r", highlight=False)
+            self._console.print(f"{self.seconds:5.1f} s  {progress}", end="")
+            self._console.control(_LINE_START)
         elif self.seconds - self._printed >= 1:
             self._printed = self.seconds
-            self._console.print(
-                f"{self.seconds:5.1f} s  {progress}", highlight=False, soft_wrap=True
-            )
+            self._console.print(f"{self.seconds:5.1f} s  {progress}", soft_wrap=True)
 
     def result(self, found: Reconciliation) -> None:
         """Print the tables at the end, and the first unexplained findings."""
@@ -68,12 +71,13 @@ class Display:
         self._console.print(_reconciliation(found))
         for violation in found.unexplained[:_MOST_VIOLATIONS]:
             self._console.print(
-                f"[bold red]unexplained[/] {violation}", highlight=False, soft_wrap=True
+                safe_text("unexplained", "bold red") + safe_text(f" {violation}"), soft_wrap=True
             )
 
     def _clear(self) -> None:
         if self._console.is_terminal:
-            self._console.print(" " * (self._console.width - 1), end="\r")
+            self._console.print(" " * (self._console.width - 1), end="")
+            self._console.control(_LINE_START)
 
 
 def _counts(title: str, column: str, rows: Iterable[tuple[str, int]]) -> Table:

@@ -6,11 +6,11 @@ import argparse
 import asyncio
 import logging
 import signal
-import sys
 from pathlib import Path
 
 from relay.local.inngest.records import Function, Lags
 from relay.local.inngest.server import DEFAULT_PORT, InngestServer
+from relay.output.terminal import echo
 
 
 def main() -> None:
@@ -29,8 +29,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with _server(arguments) as server:
-        sys.stdout.write(f"listening on {server.url}\n")
-        sys.stdout.flush()
+        echo(f"listening on {server.url}")
         await stop.wait()
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
-import sys
 
 from relay.local.sqs.account import DEFAULTS, Limits
 from relay.local.sqs.server import ACCOUNT, PORT, REGION, SqsServer
+from relay.output.terminal import echo
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -24,8 +24,7 @@ async def serve(options: argparse.Namespace) -> None:
         account=options.account,
         limits=limits,
     ) as server:
-        sys.stdout.write(f"{server.url}\n")
-        sys.stdout.flush()
+        echo(server.url)
         await stop.wait()
 
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from relay.local.sqsd import CronTask, Sqsd, SqsdOptions, cron_tasks
+from relay.output.terminal import echo
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,10 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
             region=options.region,
         )
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"sqsd: {error}\n")
+        echo(f"sqsd: {error}", err=True)
         return 2
-    sys.stdout.write(f"posting messages of {options.queue_url} to {options.target}\n")
-    sys.stdout.flush()
+    echo(f"posting messages of {options.queue_url} to {options.target}")
     asyncio.run(_serve(daemon))
     return 0
 

@@ -27,8 +27,9 @@ _SQSD = {
     "error_visibility_timeout": "sqsd_error_visibility_timeout",
     "retention": "sqsd_retention",
 }
-_PAIR = re.compile(r"^\s*:?([a-z_]+)\s*:\s*[\"']?([^\"'#\s]+)", re.MULTILINE)
-_DIRECTIVE = re.compile(r"^\s*([a-z_]+)\s+([^;#{}]+);", re.MULTILINE)
+# Each stays within a line: otherwise the search would read on from every line to the end.
+_PAIR = re.compile(r"^[ \t]*+:?([a-z_]++)[ \t]*+:[ \t]*+[\"']?([^\"'#\s]+)", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^[ \t]*+([a-z_]++)[ \t]++([^;#{}\n]+);", re.MULTILINE)
 _AMOUNT = re.compile(r"(\d+)([a-z]*)", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _BYTES = {"": 1, "k": 1_024, "m": 1_048_576, "g": 1_073_741_824}

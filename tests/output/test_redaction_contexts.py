@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from relay.telemetry.redaction import Redactor
+from relay.output.redaction import Redactor
 
 SECRET = "kQ7+x/5bR0wZ=planted"
 
