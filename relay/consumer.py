@@ -29,6 +29,7 @@ from relay.aws.sqs import Queue, open_queue
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.next_origin import next_origin
+from relay.delivery.retention import Retention
 from relay.model.facts import Observe, ignore
 from relay.model.message import Message
 from relay.model.outcome import Outcome, Reject
@@ -76,11 +77,18 @@ async def connect(
         opened = await _existing(stack, session, queue)
         store = None
         if dead_letter_queue is not None:
-            await _existing(stack, session, dead_letter_queue)
+            dead = await _existing(stack, session, dead_letter_queue)
+            if dead.arn == opened.arn:
+                raise AwsError(
+                    "InvalidAddress",
+                    "misconfigured",
+                    f"dead_letter_queue is the queue {opened.name} itself, where a rejected message"
+                    " would be received again and again: name another queue",
+                )
             store = SqsDeadLetterStore(
                 functools.partial(_returned, session),
                 stack,
-                queue=None,
+                queue=queue,
                 dead_letter_queue=dead_letter_queue,
             )
         yield Connection(opened, store)
@@ -135,13 +143,14 @@ class Consumer:
             raise TypeError(
                 f"{handle.__qualname__} is not an async function: define it with `async def`"
             )
-        store = connection.dead_letters
+        store, retention = connection.dead_letters, Retention()
         self._dead_letters = None if store is None else DeadLettering(store, observe=observe)
         self._poller = Poller(
             connection.queue,
-            _rejecting(handle, self._dead_letters),
+            _rejecting(handle, self._dead_letters, retention),
             limits=limits,
             observe=observe,
+            retention=retention,
         )
 
     async def run(self) -> None:
@@ -190,7 +199,9 @@ async def _consume(
             await consumer.run()
 
 
-def _rejecting(handle: Handler, dead_letters: DeadLettering | None) -> Handler:
+def _rejecting(
+    handle: Handler, dead_letters: DeadLettering | None, retention: Retention
+) -> Handler:
     """The handler; what it rejects is kept in the dead-letter queue before it is deleted."""
 
     @functools.wraps(handle)
@@ -203,6 +214,8 @@ def _rejecting(handle: Handler, dead_letters: DeadLettering | None) -> Handler:
                 "message %s is deleted: %s (%s)", message.message_id, outcome.reason, outcome.code
             )
             return outcome
-        return await dead_letters.put(message, next_origin(message, outcome), outcome)
+        return await dead_letters.put(
+            message, next_origin(message, outcome), outcome, retention.must_end
+        )
 
     return handled

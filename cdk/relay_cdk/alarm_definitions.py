@@ -89,6 +89,14 @@ def _dead_letter_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefiniti
         meaning="Dead letters will soon exceed the queue's retention and be lost.",
         first_step="run `relay dlq pull` to save them, then decide.",
     )
+    yield AlarmDefinition(
+        name="dead-letter-too-large",
+        metric=deployment.relay(metrics.DEAD_LETTERS_TOO_LARGE, "Sum", 60 * MINUTE),
+        threshold=0,
+        periods=1,
+        meaning="A message is too large for the dead-letter queue and waits in the main queue.",
+        first_step="set the dead-letter queue's MaximumMessageSize to 1048576.",
+    )
 
 
 def _relay_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:

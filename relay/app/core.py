@@ -12,15 +12,17 @@ from functools import partial
 from relay.app.decoding import payloads, rules
 from relay.app.forwarding import EventForwarder, open_forwarder, rate_for
 from relay.app.ledger import LedgerWiring, open_ledger
-from relay.app.readiness import CHECK_EVERY, LONGEST_IN_FLIGHT, StuckMonitor
+from relay.app.readiness import CHECK_EVERY, LONGEST_IN_FLIGHT, StuckMonitor, readiness
 from relay.app.telemetry import Telemetry, relay_state
 from relay.aws.session import SharedSession
+from relay.delivery.dead_letter_bucket import DeadLetterBucket
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.dead_lettering import DeadLettering, DeadLetterStore
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import decode
+from relay.http.server import Readiness
 from relay.settings.clocks import LAST_REQUESTS
 from relay.settings.model import Settings
 
@@ -36,6 +38,11 @@ class Core:
     dead_letters: DeadLettering
     ledger: LedgerWiring
     stuck: StuckMonitor
+
+    @property
+    def readiness(self) -> Readiness:
+        """The answer of `GET /ready`."""
+        return readiness(self.forwarder, self.handler, self.stuck, lambda: self.ledger.warning)
 
     async def stop(self, deadline: float) -> None:
         """Finish open requests within `deadline` seconds. All other messages are received again.
@@ -73,7 +80,9 @@ async def open_core(
     observe = telemetry.observe
     async with contextlib.AsyncExitStack() as stack:
         session = SharedSession(stack)
-        ledger = await stack.enter_async_context(open_ledger(settings, session, observe))
+        ledger = await stack.enter_async_context(
+            open_ledger(settings, session, observe, from_command=from_command)
+        )
         opened = await open_forwarder(
             settings,
             stack,
@@ -89,7 +98,9 @@ async def open_core(
         store = dead_letter_store or SqsDeadLetterStore(
             session, stack, queue=settings.queue_url, dead_letter_queue=settings.dlq_url
         )
-        dead_letters = DeadLettering(store, observe=observe)
+        bucket = settings.dead_letter_bucket
+        bodies = DeadLetterBucket(session, bucket) if bucket else None
+        dead_letters = DeadLettering(store, bodies=bodies, observe=observe)
         handler = Handler(
             partial(decode, rules=rules(settings)),
             ledger.wrap_forwarder(forwarder),

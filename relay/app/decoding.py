@@ -11,7 +11,7 @@ from relay.settings.model import Settings
 
 
 def payloads(settings: Settings, session: SharedSession) -> Payloads:
-    """Fetches payloads from the buckets that the settings name."""
+    """Fetches payloads from the buckets that the settings name, also for dead letters."""
 
     async def fetch(bucket: str, key: str, limit: int) -> bytes:
         try:
@@ -23,7 +23,8 @@ def payloads(settings: Settings, session: SharedSession) -> Payloads:
             raise NotFetched(f"the payload has more than {limit} bytes", "payload_too_large")
         return body
 
-    return Payloads(fetch, buckets=frozenset(settings.payload_buckets))
+    kept = (settings.dead_letter_bucket,) if settings.dead_letter_bucket else ()
+    return Payloads(fetch, buckets=frozenset((*settings.payload_buckets, *kept)))
 
 
 def rules(settings: Settings) -> Rules:

@@ -107,8 +107,11 @@ async def _check_aws(
     to_cloudwatch = settings.metrics in ("auto", "cloudwatch")
     results += permissions.check_metrics_permission(metrics.NAMESPACE, enabled=to_cloudwatch)
     results += [result async for result in stores.check_ledger(session, settings.ledger_table)]
-    buckets = stores.check_payload_buckets(session, settings.payload_buckets)
-    return [*results, *[result async for result in buckets]]
+    kept = settings.dead_letter_bucket
+    names = dict.fromkeys((*settings.payload_buckets, *([kept] if kept else [])))
+    buckets = stores.check_payload_buckets(session, names)
+    results += [result async for result in buckets]
+    return [*results, *stores.check_dead_letter_bucket(kept)]
 
 
 def _longest_hidden(settings: Settings, machine: Platform) -> float:

@@ -10,13 +10,22 @@ from collections.abc import AsyncIterator, Callable
 from relay.app.destinations.traits import traits_lookup
 from relay.aws.dynamodb import open_table
 from relay.aws.errors import AwsError
+from relay.aws.references import parse_reference
 from relay.aws.session import SharedSession
 from relay.delivery.handler import Forward
-from relay.delivery.ledger import Attempts, Ledger, LedgerEntries, RecordingDestination, TableAccess
+from relay.delivery.ledger import (
+    Attempts,
+    Ledger,
+    LedgerEntries,
+    RecordingDestination,
+    Table,
+    TableAccess,
+)
+from relay.delivery.ledger.id_rule import IdRule, IdRuleRecord
 from relay.delivery.ledger.table import KEY
 from relay.model.destination import Destination
 from relay.model.event import Event
-from relay.model.facts import Fact, Observe
+from relay.model.facts import Fact, Observe, Received
 from relay.settings.model import Settings
 
 OPENING = 5.0
@@ -69,12 +78,19 @@ class LedgerWiring:
         entries: the ledger's entries; None without a table.
         memory: seconds for which an event's destination certainly recognises its id.
         observe: gets all facts.
+        id_rule: follows the rule for ids, from the first message on.
     """
 
     def __init__(
-        self, entries: LedgerEntries | None, memory: Callable[[Event], float], observe: Observe
+        self,
+        entries: LedgerEntries | None,
+        memory: Callable[[Event], float],
+        observe: Observe,
+        id_rule: IdRuleRecord | None = None,
     ) -> None:
         self._entries = entries
+        self._id_rule = id_rule
+        self._unnamed = id_rule
         self._memory = memory
         self._observe = observe
         self._attempts = Attempts()
@@ -95,6 +111,11 @@ class LedgerWiring:
         )
         return self._ledger
 
+    @property
+    def warning(self) -> str | None:
+        """What a person should know about the ids of this queue's messages, as a sentence."""
+        return self._id_rule.warning if self._id_rule is not None else None
+
     def attempted(self, event: Event) -> float | None:
         """When the event was first sent, if the end of that attempt is unknown."""
         attempt = self._attempts.of(event)
@@ -103,6 +124,9 @@ class LedgerWiring:
     def observe(self, fact: Fact) -> None:
         """Pass the fact on, and record dead letters."""
         self._observe(fact)
+        if self._unnamed is not None and isinstance(fact, Received):
+            self._unnamed.follow(fact.message.queue)
+            self._unnamed = None
         if self._ledger is not None:
             self._ledger.observe(fact)
 
@@ -114,9 +138,13 @@ class LedgerWiring:
 
 @contextlib.asynccontextmanager
 async def open_ledger(
-    settings: Settings, session: SharedSession, observe: Observe
+    settings: Settings, session: SharedSession, observe: Observe, *, from_command: bool = False
 ) -> AsyncIterator[LedgerWiring]:
-    """The ledger for as long as the block runs, if the settings name one. Calls no table yet."""
+    """The ledger for as long as the block runs, if the settings name one.
+
+    The rule for ids is compared with the recorded one beside it, but not `from_command`: an
+    operator's machine may have other settings than the relay.
+    """
     memory = _memory(settings)
     if settings.ledger_table is None:
         yield LedgerWiring(None, memory, observe)
@@ -134,10 +162,27 @@ async def open_ledger(
             kept=settings.queue_retention + settings.dlq_retention,
             observe=observe,
         )
+        id_rule = None if from_command else _follow_id_rule(settings, table)
         try:
-            yield LedgerWiring(entries, memory, observe)
+            yield LedgerWiring(entries, memory, observe, id_rule)
         finally:
             await entries.aclose()
+            if id_rule is not None:
+                await id_rule.aclose()
+
+
+def _follow_id_rule(settings: Settings, table: Table) -> IdRuleRecord:
+    record = IdRuleRecord(
+        table,
+        IdRule(settings.id_attribute, settings.id_path, settings.fifo_dedup_id),
+        ledger_scope(settings),
+        kept=settings.queue_retention + settings.dlq_retention,
+        retention=settings.queue_retention,
+    )
+    if settings.queue_url is not None:
+        with contextlib.suppress(AwsError):  # the first message tells its queue too
+            record.follow(parse_reference(settings.queue_url).name)
+    return record
 
 
 def _memory(settings: Settings) -> Callable[[Event], float]:

@@ -16,14 +16,16 @@ from typing import Any
 from starlette.applications import Starlette
 
 from relay.app.core import open_core
-from relay.app.readiness import ReceiveStatus, poller_readiness, readiness
+from relay.app.readiness import ReceiveStatus, poller_readiness
 from relay.app.telemetry import Telemetry, start_telemetry
 from relay.aws.errors import AwsError
+from relay.aws.references import same_queue
 from relay.aws.session import open_session
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import QueueAttributes
 from relay.http.server import Readiness, health_routes, serving
 from relay.process import on_hangup, on_stop_signal, tune_garbage_collector, unless_stopped
+from relay.settings.conflicts import ITS_OWN_DLQ
 from relay.settings.model import Settings
 from relay.sources.poller import Limits, Poller
 from relay.sources.poller.receive_gate import ReceiveHealth
@@ -34,11 +36,16 @@ HANDLER_SHARE = 0.8
 _log = logging.getLogger(__name__)
 
 
+class QueueRefused(Exception):
+    """The queue cannot be polled with these settings. The text is a sentence for the operator."""
+
+
 async def poll(settings: Settings) -> None:
     """Poll until a signal, then drain. A second signal releases what is in flight at once.
 
     Raises:
         OSError: the address for the health endpoints cannot be bound.
+        QueueRefused: the queue is its own dead-letter queue.
     """
     stopping = asyncio.Event()
     pollers: list[Poller] = []
@@ -59,10 +66,12 @@ async def poll(settings: Settings) -> None:
         if opened is None:
             return
         queue, attributes = opened
+        if settings.dlq_url is not None and same_queue(settings.dlq_url, attributes.arn):
+            raise QueueRefused(ITS_OWN_DLQ)
         # Waiting must end by the queue's own retention, whatever the setting says.
         real = settings.model_copy(update={"queue_retention": attributes.retention})
         core = await stack.enter_async_context(open_core(real, telemetry))
-        endpoints.ready = readiness(core.forwarder, core.handler, core.stuck)
+        endpoints.ready = core.readiness
         poller = Poller(
             queue,
             core.handler.handle_exclusive,

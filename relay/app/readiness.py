@@ -102,11 +102,16 @@ class StuckMonitor:
         self._reported = found
 
 
-def readiness(forwarder: EventForwarder, handler: Handler, monitor: StuckMonitor) -> Readiness:
+def readiness(
+    forwarder: EventForwarder,
+    handler: Handler,
+    monitor: StuckMonitor,
+    warning: Callable[[], str | None] = lambda: None,
+) -> Readiness:
     """The answer of a running relay.
 
     It is ready while the circuit is closed, nothing is halted, and what it tries to deliver is
-    delivered.
+    delivered. `warnings` are for a person: messages are delivered meanwhile.
     """
 
     def answer() -> tuple[bool, Mapping[str, Any]]:
@@ -128,6 +133,7 @@ def readiness(forwarder: EventForwarder, handler: Handler, monitor: StuckMonitor
             "seconds": round(forwarding.seconds, 1),
             "in_flight": handling.in_flight,
             "last_error": forwarding.last_error,
+            "warnings": [text for text in (handling.warning, warning()) if text],
         }
 
     return answer

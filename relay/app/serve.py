@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator
 
 from relay.app.core import open_core
-from relay.app.readiness import misconfigured, named_setting, readiness
+from relay.app.readiness import misconfigured, named_setting
 from relay.app.telemetry import Telemetry, start_telemetry
 from relay.http.server import serving
 from relay.model.message import Message
@@ -49,7 +49,7 @@ async def _serve(settings: Settings, telemetry: Telemetry, stop: asyncio.Event) 
             core.handler.handle,
             end_wait=core.handler.end_wait,
             hold=settings.clocks.outcome_timeout,
-            ready=readiness(core.forwarder, core.handler, core.stuck),
+            ready=core.readiness,
             task_paths=frozenset(settings.task_paths),
         )
         async with _listening(app, settings, telemetry):

@@ -1,12 +1,13 @@
-"""References to a queue: by URL, ARN or name."""
+"""References to a queue: by URL, ARN or name, and whether two of them mean the same queue."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from relay.aws.errors import AwsError
-from relay.aws.regions import partition_of, region_in
+from relay.aws.regions import is_aws, partition_of, region_in
 
 _ARN_PARTS = 6
 _OLDEST_HOST = "queue.amazonaws.com"
@@ -56,6 +57,23 @@ def _parse_url(url: str) -> QueueLocation | None:
     return QueueLocation(name=name, url=url, region=_region_of(parts.hostname))
 
 
+def same_queue(first: str, second: str) -> bool:
+    """Whether both references mean the same queue, as far as they say.
+
+    What only one of them says does not tell them apart: a name alone means the queue of that name
+    in the region and account of the credentials, which is where the other queue most likely is.
+    """
+    try:
+        one, other = parse_reference(first), parse_reference(second)
+    except AwsError:
+        return False
+    return one.name == other.name and not (
+        _differ(one.region, other.region)
+        or _differ(_account_of(one), _account_of(other))
+        or _differ(_foreign_host(one), _foreign_host(other))
+    )
+
+
 def arn_of(url: str, region: str) -> str:
     """The ARN of a queue by its URL, whose path consists of account and name."""
     account, _, name = urlsplit(url).path.rstrip("/").rpartition("/")
@@ -74,3 +92,33 @@ def endpoint_of(url: str) -> str:
 def _region_of(host: str) -> str | None:
     """The region in a host name of AWS. The oldest one has none and is in us-east-1."""
     return "us-east-1" if host == _OLDEST_HOST else region_in(host)
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    return bool(one) and bool(other) and one != other
+
+
+def _account_of(location: QueueLocation) -> str | None:
+    if location.url is None:
+        return location.account
+    return urlsplit(location.url).path.rstrip("/").rpartition("/")[0].rpartition("/")[2]
+
+
+def _foreign_host(location: QueueLocation) -> str | None:
+    """Host and port of a URL that is not one of AWS: an emulator's or a proxy's."""
+    if location.url is None:
+        return None
+    parts = urlsplit(location.url)
+    host = (parts.hostname or "").rstrip(".")
+    return None if is_aws(host) else f"{_canonical(host)}:{parts.port or parts.scheme}"
+
+
+def _canonical(host: str) -> str:
+    """The host, with one name for this machine."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        local = host == "localhost" or host.endswith(".localhost")
+    else:
+        local = address.is_loopback or address.is_unspecified
+    return "localhost" if local else host

@@ -1,4 +1,4 @@
-"""S3: reading whole objects up to a size."""
+"""S3: whole objects, read up to a size and written."""
 
 from __future__ import annotations
 
@@ -20,3 +20,14 @@ async def read_object(session: Session, bucket: str, key: str, limit: int) -> by
             if answer["ContentLength"] > limit:
                 return None
             return bytes(await body.read())
+
+
+async def write_object(session: Session, bucket: str, key: str, body: bytes) -> None:
+    """Store the object, replacing one of the same key.
+
+    Raises:
+        AwsError: of kind `missing` if the bucket does not exist.
+    """
+    client = await session.client("s3")
+    with calling("s3:PutObject", f"s3://{bucket}/{key}"):
+        await client.put_object(Bucket=bucket, Key=key, Body=body)

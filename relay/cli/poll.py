@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relay.app.poll import poll
+from relay.app.poll import QueueRefused, poll
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.http.server import CannotListen
 from relay.process import run
@@ -36,5 +36,7 @@ def command(*, env_file: EnvFile = None) -> None:
         fail(*errors, code=USAGE)
     try:
         run(poll(settings))
+    except QueueRefused as error:
+        fail(str(error), code=USAGE)
     except CannotListen as error:
         fail(f"{error.reason}: set RELAY_HOST and PORT to an address and port that are free")

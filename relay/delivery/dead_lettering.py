@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
+from relay.delivery.dead_letter_copy import DeadLetterCopy, NotStored, TooLarge, bare_copy
+from relay.delivery.dead_letter_room import (
+    TOO_LARGE_FIX,
+    TRY_AGAIN_AFTER,
+    BodyStore,
+    Room,
+)
 from relay.delivery.message_ids import content_digest
-from relay.model.encoded_body import encoding_candidates, sqs_accepts
-from relay.model.facts import DeadLettered, Observe, ignore
-from relay.model.message import Attribute, Message
-from relay.model.origin import ATTRIBUTE, Origin
+from relay.model.facts import DeadLettered, DeadLetterTooLarge, Observe, ignore
+from relay.model.message import Message
+from relay.model.origin import Origin
 from relay.model.outcome import Reject, Retry
-
-MAX_ATTRIBUTES = 10
-"""Amazon SQS quota: message attributes in a message."""
-
-MAX_BYTES = 1_048_576
-"""Amazon SQS quota: body and attributes of a message together, in bytes."""
 
 REMEMBERED = 20_000
 """Dead-lettered messages whose redeliveries are only acknowledged."""
@@ -39,112 +39,12 @@ PROBLEM_EXPIRES_AFTER = 1_800.0
 """Seconds after its last failed try when a problem is forgotten: another relay may have stored the
 message. Longer than sqsd takes to deliver a message again."""
 
-LEAVE_TO_SQS = 43_200.0
-"""Seconds; the longest visibility timeout. SQS's own redrive policy moves what cannot be copied."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetterCopy:
-    """The message that is sent to the dead-letter queue.
-
-    `complete` is False if part of the original was changed or left out. `group_id` is the original
-    one, if known. `dedup_id` applies to FIFO queues only; it lets SQS drop nothing but our own
-    earlier copy of the same message and hop.
-    """
-
-    body: str
-    attributes: Mapping[str, Attribute]
-    group_id: str | None = None
-    dedup_id: str
-    trace_header: str | None = None
-    complete: bool = True
-
-
-class TooLarge(Exception):
-    """The message does not fit into SQS together with its reason, whatever its encoding."""
-
-
-def dead_letter_copy(
-    message: Message, origin: Origin, max_bytes: int = MAX_BYTES
-) -> DeadLetterCopy:
-    """The most complete copy of the message that SQS can hold.
-
-    The body is unchanged if SQS accepts it, otherwise encoded as `origin.encoding` says.
-    Attributes that do not fit beside the origin are listed in `origin.lost`.
-
-    Raises:
-        TooLarge: it does not even fit compressed and without attributes.
-    """
-    others = {k: v for k, v in message.attributes.items() if k.casefold() != ATTRIBUTE}
-    storable = {k: v for k, v in others.items() if _storable(v)}
-    for body, encoding in encoding_candidates(message.body, origin.encoding):
-        for kept in _choices(storable):
-            lost = tuple(sorted(set(others) - set(kept)))
-            packed = replace(origin, encoding=encoding, lost=_merged(origin.lost, lost)).pack()
-            attributes = {**kept, ATTRIBUTE: Attribute("String", packed)}
-            if _size(body, attributes) <= max_bytes:
-                return DeadLetterCopy(
-                    body=body,
-                    attributes=attributes,
-                    group_id=message.group_id,
-                    dedup_id=_dedup_id(message, origin),
-                    trace_header=message.trace_header,
-                    complete=encoding is None and not lost,
-                )
-    raise TooLarge(f"the message and its reason exceed SQS's limit of {max_bytes} bytes")
-
-
-def _choices(attributes: Mapping[str, Attribute]) -> list[dict[str, Attribute]]:
-    """As many as fit beside the origin, the smallest first; then none."""
-    first = dict(sorted(attributes.items(), key=lambda item: _cost(*item))[: MAX_ATTRIBUTES - 1])
-    return [first, {}] if first else [{}]
-
-
-def _storable(attribute: Attribute) -> bool:
-    """Whether SQS accepts the value: one that came as an HTTP header may be garbled."""
-    value = attribute.value
-    return bool(value) and (isinstance(value, bytes) or sqs_accepts(value))
-
-
-def _cost(name: str, attribute: Attribute) -> int:
-    value = attribute.value
-    raw = value if isinstance(value, bytes) else value.encode("utf-8", "replace")
-    return len(name.encode()) + len(attribute.data_type) + len(raw)
-
-
-def _size(body: str, attributes: Mapping[str, Attribute]) -> int:
-    return len(body.encode()) + sum(_cost(*item) for item in attributes.items())
-
-
-def _merged(before: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*before, *now)))
-
-
-def _dedup_id(message: Message, origin: Origin) -> str:
-    key = f"{message.queue}\n{message.message_id}\n{origin.hops}"
-    return hashlib.sha256(key.encode()).hexdigest()
-
-
-class NotStored(Exception):
-    """The dead-letter queue did not store the copy.
-
-    Args:
-        reason: a sentence for a person.
-        setting: the setting to check, if a permission, a key or the queue is missing; None if a
-            later retry may help.
-    """
-
-    def __init__(self, reason: str, *, setting: str | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.setting = setting
-
 
 class DeadLetterStore(Protocol):
     """Stores copies. Both methods raise `NotStored`."""
 
     async def limit(self) -> int:
-        """The most bytes that a message may have, including its attributes."""
+        """The most bytes that a message may have, including its attributes. It may change."""
         ...
 
     async def put(self, copy: DeadLetterCopy) -> None:
@@ -162,17 +62,27 @@ class _Remembered:
 
 
 class DeadLettering:
-    """Sends copies, and remembers for a while which messages have one."""
+    """Sends copies, and remembers for a while which messages have one.
+
+    Args:
+        store: the dead-letter queue.
+        bodies: keeps the bodies that do not fit into it, if there is such a place.
+        observe: gets the facts.
+        clock: seconds since the epoch.
+        sleep: waits between tries.
+    """
 
     def __init__(
         self,
         store: DeadLetterStore,
         *,
+        bodies: BodyStore | None = None,
         observe: Observe = ignore,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
+        self._room = Room(bodies, clock=clock)
         self._observe = observe
         self._clock = clock
         self._sleep = sleep
@@ -194,6 +104,14 @@ class DeadLettering:
         """The setting to check for it."""
         return self._failure[2] if self._failure is not None and self._failing() else None
 
+    @property
+    def warning(self) -> str | None:
+        """What a person should do before messages are dead-lettered incompletely; None if nothing.
+
+        All other messages are delivered and dead-lettered meanwhile.
+        """
+        return self._room.warning
+
     def recent(self, message: Message) -> Reject | None:
         """The reject with which this message was dead-lettered recently, or None.
 
@@ -214,16 +132,18 @@ class DeadLettering:
         """Store the copy. Returns `Reject` once SQS has it, `Retry` if a later try may help.
 
         A message that `must_end`, because SQS would delete it before a later try, is tried again
-        here for as long as the caller waits.
+        here for as long as the caller waits. A message that does not fit whole stays in the queue,
+        where nothing of it is lost and a person may make room for it, until it `must_end`: only
+        then a truncated copy is stored.
 
         Waits while a permission, a key or the queue is missing. Cancelling the caller does not
         cancel a send that has begun: the copy is remembered when SQS has it.
         """
         while True:
             try:
-                await self._send(message, origin, reject)
+                await self._send(message, origin, reject, partial(must_end, message))
             except TooLarge as error:
-                return Retry(f"{reject.code}: {reject.reason}; {error}", after=LEAVE_TO_SQS)
+                return self._wait_for_room(message, reject, error)
             except NotStored as error:
                 if error.setting is None:
                     if not must_end(message):
@@ -251,9 +171,18 @@ class DeadLettering:
             self._failure is not None and self._clock() - self._failure[0] < PROBLEM_EXPIRES_AFTER
         )
 
-    async def _send(self, message: Message, origin: Origin, reject: Reject) -> None:
-        copy = dead_letter_copy(message, origin, await self._store.limit())
-        task = asyncio.create_task(self._stored(message, copy, reject))
+    def _wait_for_room(self, message: Message, reject: Reject, error: TooLarge) -> Retry:
+        self._room.waits(message.message_id)
+        reason = f"{error}: {TOO_LARGE_FIX}"
+        self._observe(DeadLetterTooLarge(message=message, code=reject.code, reason=reason))
+        return Retry(f"{reject.code}: {reject.reason}; {error}", after=TRY_AGAIN_AFTER)
+
+    async def _send(
+        self, message: Message, origin: Origin, reject: Reject, last_chance: Callable[[], bool]
+    ) -> None:
+        limit = await self._store.limit()
+        copy = await self._room.copy_of(message, origin, limit, last_chance)
+        task = asyncio.create_task(self._stored(message, origin, copy, reject))
         self._sending.add(task)
         task.add_done_callback(self._sent)
         await asyncio.shield(task)
@@ -263,14 +192,22 @@ class DeadLettering:
         if not task.cancelled():
             task.exception()  # retrieved: the caller may have left
 
-    async def _stored(self, message: Message, copy: DeadLetterCopy, reject: Reject) -> None:
-        await self._store.put(copy)
+    async def _stored(
+        self, message: Message, origin: Origin, copy: DeadLetterCopy, reject: Reject
+    ) -> None:
+        try:
+            await self._store.put(copy)
+        except NotStored as error:
+            # A copy that the limit has become too small for is made anew at the next delivery.
+            if not error.refused or copy.size > (limit := await self._store.limit()):
+                raise
+            copy = bare_copy(message, origin, limit)
+            await self._store.put(copy)
         self._failure = None
+        self._room.found(message.message_id)
         self._remember(message, reject)
         self._observe(
-            DeadLettered(
-                message=message, code=reject.code, reason=reject.reason, complete=copy.complete
-            )
+            DeadLettered(message=message, code=reject.code, reason=reject.reason, kept=copy.kept)
         )
 
     def _remember(self, message: Message, reject: Reject) -> None:

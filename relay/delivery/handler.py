@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
 from relay.delivery.dead_lettering import DeadLettering
-from relay.delivery.in_flight import InFlight, InFlightMessage, Progress
+from relay.delivery.in_flight import HandlerStatus, InFlight, InFlightMessage, Progress
 from relay.delivery.message_ids import MessageIds
 from relay.delivery.next_origin import next_origin
 from relay.delivery.payloads import Payloads
@@ -41,18 +40,6 @@ class Forward(Protocol):
     def down_for(self) -> float:
         """Seconds for which it has been unavailable; 0 if it can take an event, as a probe too."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class HandlerStatus:
-    """How many messages are in flight, and what keeps some of them from being settled, if anything.
-
-    `problem` is a sentence, `setting` the setting to check for it.
-    """
-
-    in_flight: int
-    problem: str | None = None
-    setting: str | None = None
 
 
 class Handler:
@@ -102,11 +89,13 @@ class Handler:
     @property
     def status(self) -> HandlerStatus:
         """The current status."""
+        dead_letters, count = self._dead_letters, len(self._in_flight)
         if self._guard.suspicion is not None:
             sentence = str(self._guard.suspicion)
-            return HandlerStatus(len(self._in_flight), sentence, "RELAY_ENVELOPE")
-        dead_letters = self._dead_letters
-        return HandlerStatus(len(self._in_flight), dead_letters.problem, dead_letters.setting)
+            return HandlerStatus(count, sentence, "RELAY_ENVELOPE", dead_letters.warning)
+        return HandlerStatus(
+            count, dead_letters.problem, dead_letters.setting, dead_letters.warning
+        )
 
     async def handle(self, message: Message) -> Outcome:
         """The message's outcome. A second delivery of a message in flight shares its outcome.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -208,3 +209,17 @@ class Progress:
             f"a message has been in flight for {now - start:.0f} s although the circuit is closed"
             f" ({len(self._in_flight)} in flight)"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerStatus:
+    """How many messages are in flight, and what keeps some of them from being settled, if anything.
+
+    `problem` is a sentence, `setting` the setting to check for it. `warning` is about messages that
+    wait meanwhile and will be dead-lettered incompletely.
+    """
+
+    in_flight: int
+    problem: str | None = None
+    setting: str | None = None
+    warning: str | None = None

@@ -135,6 +135,12 @@ class _Fields(msgspec.Struct):
     key: str = msgspec.field(name="s3Key", default="")
 
 
+def pointer_text(pointer: Pointer) -> str:
+    """The body of a message whose payload is there."""
+    fields = {"s3BucketName": pointer.bucket, "s3Key": pointer.key}
+    return msgspec.json.encode([POINTER_CLASSES[0], fields]).decode()
+
+
 def parse_pointer(body: bytes) -> Pointer | Reject | None:
     """The pointer in the body, or in the SNS notification that it is.
 

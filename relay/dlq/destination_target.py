@@ -11,7 +11,7 @@ from msgspec import structs
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import Outgoing, Sent
-from relay.delivery.dead_lettering import DeadLetterCopy, TooLarge, dead_letter_copy
+from relay.delivery.dead_letter_copy import DeadLetterCopy, TooLarge, dead_letter_copy
 from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.selection import BLOCKED, Skipped
 from relay.dlq.targets import Accepted, Result, group_rounds

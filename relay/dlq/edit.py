@@ -13,12 +13,12 @@ from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]  #
 from msgspec import structs
 
 from relay.dlq.dead_letter import DeadLetter, read_dead_letter
-from relay.dlq.selection import Skipped
+from relay.dlq.selection import BODY_TRUNCATED, Skipped
 from relay.envelope import Decoded, Rules
 from relay.envelope.ids import compile_path
 from relay.envelope.json_document import split_array
 from relay.envelope.opened_envelope import InvalidContent
-from relay.model.encoded_body import decode_body
+from relay.model.encoded_body import decode_body, is_truncated
 from relay.model.message import Attribute
 from relay.model.origin import ATTRIBUTE, Origin
 
@@ -43,11 +43,14 @@ def modify(
     """The dead letter with its body edited and, with `rerun`, with a new generation of its ids.
 
     In an array only the pending events are edited, one by one, so that positions don't change. An
-    edit must not change the ids of events that have one.
+    edit must not change the ids of events that have one. A dead letter of which only the beginning
+    was kept is refused even without a change.
     """
+    origin = dead_letter.origin
+    if origin is not None and is_truncated(origin.encoding):
+        return BODY_TRUNCATED
     if edit is None and not rerun:
         return dead_letter
-    origin = dead_letter.origin
     if origin is None:
         return Skipped("bad_origin", "its relay-origin attribute cannot be read, nor can its ids")
     body = dead_letter.message.body

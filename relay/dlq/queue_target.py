@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from relay.aws.publisher import Publisher
 from relay.aws.sqs_values import Failed, Outgoing, Sent
-from relay.delivery.dead_lettering import (
+from relay.delivery.dead_letter_copy import (
     MAX_ATTRIBUTES,
     MAX_BYTES,
     DeadLetterCopy,

@@ -30,6 +30,11 @@ class Skipped:
 
 
 BLOCKED = Skipped("blocked", "an earlier message of its FIFO group was skipped")
+BODY_TRUNCATED = Skipped(
+    "body_truncated",
+    "only the beginning of its body was kept, see `relay dlq show`: publish the event again from"
+    " where it came from, then remove the dead letter with `relay dlq drop`",
+)
 PAYLOAD_NOT_READ = Skipped(
     "payload_not_read",
     "its ids derive from an S3 object that was not read: add its bucket to RELAY_PAYLOAD_BUCKETS",

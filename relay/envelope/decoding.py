@@ -11,7 +11,7 @@ from relay.envelope.detection import open_envelope
 from relay.envelope.ids import Rules
 from relay.envelope.opened_envelope import EventDraft, InvalidContent, OpenedEnvelope
 from relay.model import trace_context
-from relay.model.encoded_body import decode_body
+from relay.model.encoded_body import Truncated, decode_body
 from relay.model.event import Event
 from relay.model.message import Message, PeriodicTask
 from relay.model.origin import Origin, UnreadableOrigin, origin_of
@@ -40,6 +40,9 @@ class Decoded(Struct, frozen=True, kw_only=True):
     notices: tuple[str, ...] = ()
     acknowledge_reason: str | None = None
 
+
+BODY_TRUNCATED = "body_truncated"
+"""The code of a dead letter that had no room for its whole body. It can never be delivered."""
 
 NOTHING_PENDING = "nothing-pending"
 """The `acknowledge_reason` of a redriven message without a pending event."""
@@ -93,6 +96,8 @@ def _open_message(message: Message, origin: Origin | None, rules: Rules) -> Open
         return aws.periodic_task(firing, message.queue, rules.task_prefix)
     try:
         body = decode_body(message.body, origin.encoding) if origin else message.body
+    except Truncated as error:
+        raise InvalidContent(BODY_TRUNCATED, str(error)) from None
     except ValueError as error:
         raise InvalidContent(
             "bad_origin", f"the dead letter's body cannot be restored: {error}"

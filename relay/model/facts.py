@@ -53,12 +53,26 @@ class Forwarded(Struct, frozen=True, kw_only=True):
 
 
 class DeadLettered(Struct, frozen=True, kw_only=True):
-    """A message's copy is in the dead-letter queue; `complete` is False if it lacks something."""
+    """A message's copy is in the dead-letter queue.
+
+    `kept` is what it keeps of the message, see `relay.delivery.dead_letter_copy.Kept`.
+    """
 
     message: Message
     code: str
     reason: str
-    complete: bool = True
+    kept: str = "unchanged"
+
+
+class DeadLetterTooLarge(Struct, frozen=True, kw_only=True):
+    """A message to dead-letter does not fit whole and stays in the queue.
+
+    `code` is why it was to be dead-lettered; `reason` is why it was not, and what to do.
+    """
+
+    message: Message
+    code: str
+    reason: str
 
 
 class CircuitChanged(Struct, frozen=True, kw_only=True):
@@ -169,6 +183,7 @@ Fact: TypeAlias = (
     | Handled
     | Forwarded
     | DeadLettered
+    | DeadLetterTooLarge
     | CircuitChanged
     | StuckChanged
     | Extended

@@ -1,7 +1,12 @@
-"""The origin of a dead letter: what the relay stores about it in one message attribute."""
+"""The origin of a dead letter: what the relay stores about it in one message attribute.
+
+Whoever may send to the queue may write this attribute. So reading it is total, and what was read
+can always be written again: texts are cut, counts stop at a maximum, and anything else is refused.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -14,10 +19,26 @@ ATTRIBUTE = "relay-origin"
 """The attribute's name. Lowercase letters and hyphens are safe in an HTTP header's name."""
 
 VERSION = 1
-REASON_LIMIT = 1_000
-"""Characters."""
 
-_LATEST_TIME = 1e12
+MAX_BYTES = 160_000
+"""Of the attribute. `Origin.pack` never writes as much, so a longer one is not the relay's."""
+
+MAX_COUNT = 1_000_000
+"""Of hops and generations. Larger hops count as this many; a larger generation is refused."""
+
+MAX_PENDING = 5_000
+"""Pending positions; a message has no more events."""
+
+MAX_ID = 256
+"""Characters. A longer id is replaced by its hash, the one that `envelope.ids` makes of it."""
+
+MAX_LOST = 20
+
+_LIMITS = {"source": 256, "code": 128, "reason": 1_000, "encoding": 64, "lost": 256, "task": 1_024}
+"""Characters of a text, or of each text in a list."""
+
+_LATEST_TIME = 253_402_300_800
+"""Seconds since the epoch: the year 10000, for which there are no calendars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +79,7 @@ class Origin:
     def pack(self) -> str:
         """The attribute's value: one line of ASCII JSON, safe in SQS and in an HTTP header."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values = {name: value for name, value in values.items() if value != _DEFAULTS[name]}
-        if self.reason is not None:
-            values["reason"] = self.reason[:REASON_LIMIT]
+        values = {n: _bounded(n, value) for n, value in values.items() if value != _DEFAULTS[n]}
         text = json.dumps({"version": VERSION, **values}, separators=(",", ":"))
         return text.replace("\x7f", "\\u007f")  # valid in JSON, but not in an HTTP header
 
@@ -106,6 +125,8 @@ def unpack(value: str | bytes) -> Origin:
     Raises:
         UnreadableOrigin: the text names the invalid field.
     """
+    if len(value) > MAX_BYTES:
+        raise UnreadableOrigin(f"the attribute {ATTRIBUTE} is longer than {MAX_BYTES} bytes")
     try:
         raw = json.loads(value)
     except (ValueError, RecursionError) as error:
@@ -121,9 +142,39 @@ def _checked(name: str, value: Any) -> Any:
     """The field's value in the type that `Origin` declares, or `UnreadableOrigin`."""
     if not _VALIDATORS[name](value):
         raise UnreadableOrigin(f"the attribute {ATTRIBUTE} has an invalid {name!r}")
-    if name == "sent_at":
-        return float(value)
-    return tuple(value) if isinstance(value, list) else value
+    return _bounded(name, tuple(value) if isinstance(value, list) else value)
+
+
+def _bounded(name: str, value: Any) -> Any:
+    """A valid value within the limits. The result of a bounded value is that value."""
+    match name:
+        case "id":
+            return _bounded_id(value)
+        case "hops":
+            return min(value, MAX_COUNT)
+        case "sent_at":
+            return None if value is None else float(value)
+        case "lost":
+            return tuple(_cut(name, text) for text in value[:MAX_LOST])
+        case "task":
+            return None if value is None else tuple(_cut(name, text) for text in value)
+        case _:
+            return _cut(name, value) if isinstance(value, str) else value
+
+
+def _bounded_id(value: str) -> str:
+    if len(value) <= MAX_ID and _encodable(value) == value:
+        return value
+    return f"sha256:{hashlib.sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def _cut(name: str, text: str) -> str:
+    return _encodable(text[: _LIMITS[name]])
+
+
+def _encodable(text: str) -> str:
+    """The text with a question mark for each lone surrogate, which logs and terminals refuse."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _is(value: Any, kind: type) -> bool:
@@ -142,21 +193,27 @@ def _count(value: Any) -> bool:
     return _is(value, int) and value >= 0
 
 
+def _positions(value: Any) -> bool:
+    if not _all(value, int) or len(value) > MAX_PENDING:
+        return False
+    return all(0 <= position <= MAX_COUNT for position in value)
+
+
 def _time(value: Any) -> bool:
-    # The bound excludes NaN, Infinity and integers of any length.
-    return (_is(value, int) or isinstance(value, float)) and abs(value) < _LATEST_TIME
+    # The bounds exclude NaN, Infinity and integers of any length.
+    return (_is(value, int) or isinstance(value, float)) and 0 <= value < _LATEST_TIME
 
 
 _VALIDATORS: dict[str, Callable[[Any], bool]] = {
     "id": _text,
     "undecoded": lambda value: isinstance(value, bool),
-    "pending": lambda value: _all(value, int) and all(i >= 0 for i in value),
+    "pending": _positions,
     "hops": _count,
     "sent_at": _time,
     "source": _text,
     "code": _text,
     "reason": _text,
-    "generation": _count,
+    "generation": lambda value: _count(value) and value <= MAX_COUNT,
     "may_have_run": lambda value: isinstance(value, bool),
     "lost": lambda value: _all(value, str),
     "task": lambda value: _all(value, str) and len(value) == len(("name", "time")),

@@ -55,7 +55,8 @@ class QueueStatus:
 class RelayStatus:
     """What one relay reports. `problem` is why it reports nothing; `counters` are since its start.
 
-    `reason` is why it does not deliver, `setting` the one to check.
+    `reason` is why it does not deliver, `setting` the one to check; `warnings` are what a person
+    should do although it delivers.
     """
 
     url: str
@@ -66,6 +67,7 @@ class RelayStatus:
     setting: str | None = None
     in_flight: int | None = None
     last_error: str | None = None
+    warnings: tuple[str, ...] = ()
     counters: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -131,6 +133,7 @@ async def fetch_relay_status(client: httpx.AsyncClient, url: str) -> RelayStatus
             setting=_text(state.get("setting")),
             in_flight=in_flight if isinstance(in_flight, int) else None,
             last_error=_text(state.get("last_error")),
+            warnings=_texts(state.get("warnings")),
             counters={name: counters[key] for name, key in COUNTERS.items() if key in counters},
         )
     if prometheus_name(IN_FLIGHT) in counters:
@@ -203,3 +206,7 @@ def _problem(response: httpx.Response | str) -> str:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()

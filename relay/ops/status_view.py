@@ -71,6 +71,8 @@ def _explanations(report: StatusReport) -> Iterator[Text]:
             yield _line(f"{relay.url}: {relay.problem}", "yellow")
         if relay.reason:
             yield _line(f"{relay.url}: {relay.reason}{setting}", "red")
+        for warning in relay.warnings:
+            yield _line(f"{relay.url}: {warning}", "yellow")
         if relay.last_error and relay.last_error != relay.reason:
             yield _line(f"{relay.url}, last error: {relay.last_error}", "dim")
     for gap in report.gaps:

@@ -10,6 +10,11 @@ from pydantic_settings import BaseSettings
 
 from relay.settings.clocks import Conflict
 
+ITS_OWN_DLQ = (
+    "RELAY_DLQ_URL is the queue of RELAY_QUEUE_URL, where a dead letter would be received again and"
+    " again: set it to a queue of its own for dead letters"
+)
+
 
 def secrets_set_twice(settings: BaseSettings) -> Iterator[Conflict]:
     """A conflict for each secret that is set together with its `_SECRET` form."""
@@ -23,6 +28,16 @@ def secrets_set_twice(settings: BaseSettings) -> Iterator[Conflict]:
                 (name, secret_form),
                 f"{variable} and {variable}_SECRET are both set: remove one of them",
             )
+
+
+def queue_as_its_own_dead_letter_queue(queue: str | None, dlq: str | None) -> Iterator[Conflict]:
+    """The conflict if both references mean one queue."""
+    if queue is None or dlq is None:
+        return
+    from relay.aws.references import same_queue  # noqa: PLC0415 - loads slowly
+
+    if same_queue(queue, dlq):
+        yield Conflict(("dlq_url",), ITS_OWN_DLQ)
 
 
 def confirm_without_key(confirm: str, url: str) -> Iterator[Conflict]:

@@ -16,6 +16,7 @@ from relay.settings.clocks import Conflict
 from relay.settings.destination_value_types import Destination
 from relay.settings.destinations import DestinationSettings
 from relay.settings.value_types import (
+    BucketName,
     BucketNames,
     Count,
     EmfTarget,
@@ -106,6 +107,10 @@ class Settings(DestinationSettings):
     dlq_url: QueueReference | None = None
     """The dead-letter queue, as URL, ARN or name. If not set, it is found in the queue's redrive
     policy."""
+    dead_letter_bucket: BucketName | None = None
+    """The S3 bucket that keeps the bodies for which the dead-letter queue has no room. Payloads are
+    fetched from it too. If not set, such a message stays in the queue for nine tenths of its
+    retention, and is then dead-lettered with the beginning of its body."""
     reject_guard: bool = True
     """Halt dead-lettering when most of the recent messages are rejected, far more than usual,
     instead of moving the whole queue to the dead-letter queue."""
@@ -255,6 +260,7 @@ class Settings(DestinationSettings):
     def _conflicts(self) -> Iterator[Conflict]:
         yield from self.clocks.conflicts()
         yield from conflicts.secrets_set_twice(self)
+        yield from conflicts.queue_as_its_own_dead_letter_queue(self.queue_url, self.dlq_url)
         signed = self.inngest_signing_key or self.inngest_signing_key_secret
         if "inngest" in self.destinations and self.confirms and not signed:
             yield from conflicts.confirm_without_key(self.confirm, self.inngest_url)

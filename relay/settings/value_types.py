@@ -129,6 +129,11 @@ TableName = Annotated[
     Field(pattern=r"^(arn:[a-z-]+:dynamodb:[a-z0-9-]+:[0-9]{12}:table/)?[A-Za-z0-9_.-]{3,255}$"),
     Expected("the name or ARN of a DynamoDB table, such as relay-ledger"),
 ]
+BucketName = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
+    Expected("the name of an S3 bucket, such as relay-dead-letters"),
+]
 SecretReference = Annotated[
     str,
     AfterValidator(_secret_reference),

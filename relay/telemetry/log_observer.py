@@ -12,7 +12,7 @@ from zlib import crc32
 from relay.model.facts import DeadLettered, Fact, Forwarded, Handled
 from relay.model.outcome import Delivered
 from relay.telemetry.log import Log
-from relay.telemetry.log_records import LOG_FUNCTIONS, see_setting
+from relay.telemetry.log_records import LOG_FUNCTIONS, log_truncated, see_setting
 from relay.telemetry.message_line import Attempts, DeliveredLine, MessageLines, format_timestamp
 from relay.telemetry.observers import FactHandlers, one_by_one
 from relay.telemetry.report import State, Window
@@ -161,7 +161,7 @@ class LogObserver:
         if not self._lines:
             self._set_time(fact.at)
         lines = self._make.lines_of(fact, self._timestamp)
-        if dead_letter is not None and not dead_letter[1].complete:
+        if dead_letter is not None and dead_letter[1].kept != "unchanged":
             for line in lines:
                 line.incomplete_copy = True
         if untrusted:
@@ -172,6 +172,9 @@ class LogObserver:
             self._lines += lines
 
     def _dead_lettered(self, fact: DeadLettered) -> None:
+        if fact.kept == "truncated":
+            self._write()
+            log_truncated(fact)
         self._dead_letters[fact.message.message_id] = self._clock(), fact
 
     def _log_unhandled(self) -> None:

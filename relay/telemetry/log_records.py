@@ -8,6 +8,8 @@ from typing import Any
 
 from relay.model.facts import (
     CircuitChanged,
+    DeadLettered,
+    DeadLetterTooLarge,
     DeletedLate,
     DeleteFailed,
     IdReused,
@@ -63,6 +65,21 @@ def _ledger_changed(fact: LedgerChanged) -> None:
         _log.warning("using the ledger again after %.0f s", fact.seconds, extra=fields)
 
 
+def _too_large(fact: DeadLetterTooLarge) -> None:
+    fields = {"message_id": fact.message.message_id, "queue": fact.message.queue, "code": fact.code}
+    _log.error("message cannot be dead-lettered yet: %s", fact.reason, extra=fields)
+
+
+def log_truncated(fact: DeadLettered) -> None:
+    """Log that the end of a message's body is lost."""
+    fields = {"message_id": fact.message.message_id, "queue": fact.message.queue, "code": fact.code}
+    _log.error(
+        "message dead-lettered with only the beginning of its body: the dead-letter queue has no"
+        " room for it, and SQS was about to delete it",
+        extra=fields,
+    )
+
+
 def _id_reused(fact: IdReused) -> None:
     event = fact.event
     fields = {"code": "id_reused", "message_id": event.message_id, "event_id": event.id}
@@ -107,6 +124,7 @@ LOG_FUNCTIONS: Mapping[type, Callable[[Any], None]] = {
     ReceivingChanged: _receiving_changed,
     LedgerChanged: _ledger_changed,
     IdReused: _id_reused,
+    DeadLetterTooLarge: _too_large,
     DeletedLate: _deleted_late,
     DeleteFailed: _delete_failed,
     LeaseLost: _lease_lost,

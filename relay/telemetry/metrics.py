@@ -76,6 +76,11 @@ REJECTED = _counter("Rejected", "Events rejected for good.", "code")
 DEAD_LETTERED = _counter(
     "DeadLettered", "Messages copied to the dead-letter queue with a reason.", "code"
 )
+DEAD_LETTERS_TOO_LARGE = _counter(
+    "DeadLettersTooLarge",
+    "Messages too large for the dead-letter queue: tried again later, or truncated at the end of"
+    " the queue's retention.",
+)
 REDRIVEN = _counter("Redriven", "Messages that came back from the dead-letter queue.")
 AMBIGUOUS = _counter(
     "Ambiguous",
@@ -145,6 +150,7 @@ METRICS = (
     RETRIED,
     REJECTED,
     DEAD_LETTERED,
+    DEAD_LETTERS_TOO_LARGE,
     REDRIVEN,
     AMBIGUOUS,
     HALTED,

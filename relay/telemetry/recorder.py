@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from relay.model.facts import (
     DeadLettered,
+    DeadLetterTooLarge,
     DeletedLate,
     Extended,
     Forwarded,
@@ -50,6 +51,7 @@ class Recorder:
             Handled: self._count_handled,
             Forwarded: one_by_one(self._forwarded),
             DeadLettered: one_by_one(self._dead_lettered),
+            DeadLetterTooLarge: one_by_one(self._too_large),
             Extended: one_by_one(self._extended),
             DeletedLate: one_by_one(self._deleted_late),
             LedgerFailed: one_by_one(self._ledger_failed),
@@ -160,6 +162,11 @@ class Recorder:
 
     def _dead_lettered(self, fact: DeadLettered) -> None:
         self._window.counters[metrics.DEAD_LETTERED.name, fact.code] += 1
+        if fact.kept == "truncated":
+            self.count(metrics.DEAD_LETTERS_TOO_LARGE)
+
+    def _too_large(self, _fact: DeadLetterTooLarge) -> None:
+        self.count(metrics.DEAD_LETTERS_TOO_LARGE)
 
     def _extended(self, fact: Extended) -> None:
         self.count(metrics.VISIBILITY_EXTENSIONS, fact.count)

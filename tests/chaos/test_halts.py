@@ -137,6 +137,22 @@ async def test_an_unusable_dead_letter_queue_halts_only_what_must_go_there(
     await asyncio.gather(*map(scenario, NOT_REACHABLE))
 
 
+async def test_a_queue_that_is_its_own_dead_letter_queue_is_refused(
+    parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
+) -> None:
+    async def scenario(settings: dict[str, str]) -> None:
+        async with halting(parent, tmp_path, settings=settings) as env:
+            await env.publish(partly_poison(0))
+            assert (await halted(env))["setting"] == "RELAY_DLQ_URL"
+            await env.clock.sleep(40)
+            assert len(env.main.messages()) == 1
+            assert env.sqs.requests["SendMessageBatch"] == 1  # the publisher's
+
+    # Without its URL the relay knows the queue only by what sqsd says of each message.
+    unnamed = {"RELAY_DLQ_URL": "main", "RELAY_QUEUE_URL": ""}
+    await asyncio.gather(scenario({"RELAY_DLQ_URL": "main"}), scenario(unnamed))
+
+
 async def test_a_wrong_envelope_setting_dead_letters_almost_nothing(
     parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:

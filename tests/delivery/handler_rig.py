@@ -7,7 +7,8 @@ import json
 from collections.abc import Callable
 from typing import TypeAlias
 
-from relay.delivery.dead_lettering import MAX_BYTES, DeadLetterCopy, DeadLettering, NotStored
+from relay.delivery.dead_letter_copy import MAX_BYTES, DeadLetterCopy, NotStored
+from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
 from relay.delivery.payloads import Payloads
 from relay.delivery.reject_guard import RejectGuard

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.dead_lettering import MAX_BYTES, TooLarge, dead_letter_copy
+from relay.delivery.dead_letter_copy import MAX_BYTES, TooLarge, dead_letter_copy
 from relay.model.encoded_body import decode_body
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin, UnreadableOrigin, origin_of, unpack

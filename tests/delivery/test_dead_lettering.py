@@ -6,12 +6,8 @@ import asyncio
 
 import pytest
 
-from relay.delivery.dead_lettering import (
-    PROBLEM_EXPIRES_AFTER,
-    REMEMBERED_FOR,
-    DeadLettering,
-    NotStored,
-)
+from relay.delivery.dead_letter_copy import NotStored
+from relay.delivery.dead_lettering import PROBLEM_EXPIRES_AFTER, REMEMBERED_FOR, DeadLettering
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import Rules, decode

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from relay.delivery.dead_lettering import NotStored
+from relay.delivery.dead_letter_copy import NotStored
 from relay.delivery.reject_guard import MIN_REJECTS
 from relay.envelope import Decoded, Rules, decode
 from relay.model.facts import Handled, Received

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from relay.delivery.dead_lettering import dead_letter_copy
+from relay.delivery.dead_letter_copy import dead_letter_copy
 from relay.dlq.dead_letter import read_dead_letter
 from relay.envelope import Decoded, Rules, decode
 from relay.model.message import Attribute, Message

@@ -9,7 +9,8 @@ from random import Random
 
 import pytest
 
-from relay.delivery.dead_lettering import MAX_BYTES, DeadLetterCopy, DeadLettering, NotStored
+from relay.delivery.dead_letter_copy import MAX_BYTES, DeadLetterCopy, NotStored
+from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention

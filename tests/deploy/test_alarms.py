@@ -15,6 +15,7 @@ RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
 EXPECTED = {
     "dlq-not-empty",
     "dlq-age",
+    "dead-letter-too-large",
     "heartbeat-missing",
     "halted",
     "stuck",

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import Failed, Outgoing
-from relay.delivery.dead_lettering import DeadLetterCopy, DeadLettering, NotStored
+from relay.delivery.dead_letter_copy import DeadLetterCopy, NotStored
+from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
@@ -95,7 +96,7 @@ class _QueueStore:
         self._throttled_until = throttled_until
 
     async def limit(self) -> int:
-        return 1_048_576
+        return (await self._queue.attributes()).maximum_size
 
     async def put(self, copy: DeadLetterCopy) -> None:
         if now() < self._throttled_until():
@@ -127,6 +128,7 @@ class World:
     dead_letters_throttled_until: float = 0.0
     groups: int = 0
     seed: int = 1
+    largest_dead_letter: int = 1_048_576
     facts: list[Fact] = field(default_factory=list)
     receives: Counter[str] = field(default_factory=Counter)
 
@@ -136,7 +138,10 @@ class World:
         self.sqs = MemorySqs(self.clock)
         kind, fifo = (".fifo", {"FifoQueue": "true"}) if self.groups else ("", {})
         self.dead = self.sqs.queue(
-            f"relay-dlq{kind}", MessageRetentionPeriod=int(clocks.DLQ_RETENTION), **fifo
+            f"relay-dlq{kind}",
+            MessageRetentionPeriod=int(clocks.DLQ_RETENTION),
+            MaximumMessageSize=self.largest_dead_letter,
+            **fifo,
         )
         policy = {"deadLetterTargetArn": self.dead.arn, "maxReceiveCount": self.max_receive_count}
         self.main = self.sqs.queue(
@@ -171,7 +176,7 @@ class World:
     @property
     def dead_letters(self) -> dict[str, Origin]:
         """The origins of the dead letters, by the id of their events."""
-        return {_name(stored): unpack(_packed(stored)) for stored in self.dead.messages()}
+        return {_name(stored): unpack(packed_origin(stored)) for stored in self.dead.messages()}
 
     @property
     def most_receives(self) -> int:
@@ -260,7 +265,7 @@ async def _expire(handler: Handler) -> None:
         handler.expire()
 
 
-def _packed(stored: Stored) -> str:
+def packed_origin(stored: Stored) -> str:
     attribute = stored.attributes.get(ATTRIBUTE)
     assert attribute is not None, f"{stored.body} was moved by SQS itself"
     return attribute.string_value or ""

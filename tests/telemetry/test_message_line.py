@@ -116,7 +116,7 @@ def test_a_url_in_an_id_is_logged_without_its_query() -> None:
 
 
 def test_an_incomplete_dead_letter_is_marked() -> None:
-    dead_letter = DeadLettered(message=message(), code="not_json", reason="no", complete=False)
+    dead_letter = DeadLettered(message=message(), code="not_json", reason="no", kept="encoded")
     (line,) = log_lines(dead_letter, settled(POISON, []))
     assert line["incomplete_copy"]
 

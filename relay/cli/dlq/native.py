@@ -22,6 +22,7 @@ from relay.cli.startup import USAGE, fail
 from relay.dlq.dead_letter import read_dead_letter
 from relay.dlq.selection import ids_unknown
 from relay.dlq.snapshot import Snapshot
+from relay.model.encoded_body import is_truncated
 from relay.output.terminal import echo
 from relay.settings.model import Settings
 
@@ -140,8 +141,18 @@ async def _check_ids(settings: Settings, queues: QueuePair, wait: float) -> None
         path = Path(directory, "now.jsonl")
         with stoppable() as stop:
             end, coverage = await pull_snapshot(queues, path, wait, stop)
-        read = (read_dead_letter(message, rules(settings), main) for message in Snapshot(path))
-        found = [one.message.message_id for one in read if one.id_would_change or ids_unknown(one)]
+        found, truncated = list[str](), 0
+        for message in Snapshot(path):
+            one = read_dead_letter(message, rules(settings), main)
+            truncated += one.origin is not None and is_truncated(one.origin.encoding)
+            if one.id_would_change or ids_unknown(one):
+                found.append(message.message_id)
+    if truncated:
+        echo(
+            f"relay: of {truncated} messages only the beginning of the body was kept: the relay"
+            " rejects them again as body_truncated",
+            err=True,
+        )
     if not end.complete:
         echo(f"relay: not all messages could be checked: {coverage.why}", err=True)
     if found or not end.complete:

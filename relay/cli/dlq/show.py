@@ -21,9 +21,13 @@ from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.filters import Filter, event_fields, format_time
 from relay.dlq.records import message_to_fields
 from relay.dlq.snapshot import Head
+from relay.model.encoded_body import is_truncated, stored_beginning
 from relay.model.outcome import Reject
 from relay.output.terminal import echo, echo_json, escape, escape_json, write
 from relay.settings.model import Settings
+
+_SHOWN_APART = ("message", "events", "ledger", "beginning")
+"""Fields that have more than one line."""
 
 
 def command(
@@ -82,8 +86,18 @@ def describe(dead_letter: DeadLetter, head: Head) -> dict[str, Any]:
         "pending": list(origin.pending) if origin and origin.pending is not None else None,
         "generation": origin.generation if origin else 0,
         "lost": list(origin.lost) if origin else [],
+        "encoding": origin.encoding if origin else None,
+        "beginning": _beginning(dead_letter),
         "message": message_to_fields(dead_letter.message),
     }
+
+
+def _beginning(dead_letter: DeadLetter) -> str | None:
+    """What was kept of a truncated body; None for any other body."""
+    encoding = dead_letter.origin.encoding if dead_letter.origin else None
+    if not is_truncated(encoding):
+        return None
+    return stored_beginning(dead_letter.message.body, encoding).decode("utf-8", "replace")
 
 
 async def _ledger_states(settings: Settings, dead_letter: DeadLetter) -> list[dict[str, Any]]:
@@ -118,7 +132,7 @@ def _lines(described: dict[str, Any]) -> Iterator[str]:
     # The body keeps its line breaks and tabs; every other text is one line, or JSON.
     message = dict(described["message"])
     for name, value in described.items():
-        if name not in ("message", "events", "ledger") and value not in (None, [], False):
+        if name not in _SHOWN_APART and value not in (None, [], False):
             yield f"{name.replace('_', ' ')}: {escape(_text(name, value))}"
     for event in described["events"]:
         yield ""
@@ -131,6 +145,8 @@ def _lines(described: dict[str, Any]) -> Iterator[str]:
         known = ", ".join(f"{step} {at}" for step, at in steps.items()) or "no entry"
         yield f"ledger: {escape(state['id'])}: {known}"
     body = message.pop("body", None)
+    if described["beginning"] is not None:
+        body = described["beginning"]
     yield ""
     yield f"message {escape_json(json.dumps(message, indent=2, ensure_ascii=False))}"
     if body is not None:

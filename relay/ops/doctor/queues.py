@@ -118,8 +118,8 @@ def check_queue_pair(
         "dlq.size",
         f"{size(dead.maximum_size)}, the queue {size(main.maximum_size)}",
         holds=dead.maximum_size >= main.maximum_size,
-        why="a dead letter that does not fit is replaced by an incomplete copy, or stays in the"
-        " queue",
+        why="a rejected message that does not fit stays in the queue, and loses the end of its body"
+        " when the queue is about to delete it, unless RELAY_DEAD_LETTER_BUCKET is set",
         fix=f"set the dead-letter queue's MaximumMessageSize to {MAX_MESSAGE_SIZE}",
     )
     yield _redrive(main, dead, expected)

@@ -11,7 +11,9 @@ from relay.aws.regions import partition_of
 from relay.aws.s3 import read_object
 from relay.aws.secrets import Secret, parse_secret
 from relay.aws.session import Session
+from relay.delivery.dead_letter_bucket import PREFIX
 from relay.delivery.ledger.table import EXPIRES, KEY
+from relay.ops.doctor.permissions import untestable
 from relay.ops.doctor.result import CheckResult, PolicyStatement, not_checked, ok, rule
 
 ABSENT_ITEM = "doctor#absent"
@@ -129,6 +131,15 @@ async def check_payload_buckets(
         partition = partition_of(session.region or "")
         statement = PolicyStatement(("s3:GetObject",), f"arn:{partition}:s3:::{bucket}/*")
         yield await _bucket(session, bucket, statement)
+
+
+def check_dead_letter_bucket(bucket: str | None) -> list[CheckResult]:
+    """Check the permission to store bodies for which the dead-letter queue has no room."""
+    if bucket is None:
+        return []
+    statement = PolicyStatement(("s3:PutObject",), f"arn:aws:s3:::{bucket}/{PREFIX}*")
+    why = "without it a message that does not fit into the dead-letter queue is not dead-lettered"
+    return [untestable(statement, why)]
 
 
 async def _bucket(session: Session, bucket: str, statement: PolicyStatement) -> CheckResult:

@@ -122,3 +122,24 @@ async def test_a_missing_payload_bucket_is_a_failure(deployment: Deployment, aws
     found = await deployment.check(RELAY_PAYLOAD_BUCKETS="here,nowhere")
     assert found["payloads.here"].status == "ok"
     assert found["payloads.nowhere"].status == "fail"
+
+
+async def test_the_bucket_for_dead_letters_is_read_and_its_permission_to_write_is_named(
+    deployment: Deployment, aws: Aws
+) -> None:
+    aws("s3").create_bucket(Bucket="bodies")
+    found = await deployment.check(RELAY_DEAD_LETTER_BUCKET="bodies")
+    assert found["payloads.bodies"].status == "ok"
+    statement = found["permission.s3:PutObject"].statement
+    assert statement is not None
+    assert statement.resource == "arn:aws:s3:::bodies/relay-dead-letters/*"
+
+
+async def test_a_queue_that_is_its_own_dead_letter_queue_is_a_failure(
+    deployment: Deployment,
+) -> None:
+    found = await deployment.check(
+        RELAY_QUEUE_URL="main", RELAY_DLQ_URL="arn:aws:sqs:eu-west-1:123456789012:main"
+    )
+    assert found["settings"].status == "fail"
+    assert "RELAY_DLQ_URL" in found["settings"].found

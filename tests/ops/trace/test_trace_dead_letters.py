@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from relay.aws.session import open_session
 from relay.aws.sqs import open_queue
 from relay.aws.sqs_values import Outgoing
-from relay.delivery.dead_lettering import dead_letter_copy
+from relay.delivery.dead_letter_copy import dead_letter_copy
 from relay.delivery.payloads import POINTER_CLASSES
 from relay.dlq.pull import pull
 from relay.dlq.snapshot import Head
