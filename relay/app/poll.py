@@ -59,8 +59,11 @@ async def poll(settings: Settings) -> None:
         if opened is None:
             return
         queue, attributes = opened
-        # Waiting must end by the queue's own retention, whatever the setting says.
-        real = settings.model_copy(update={"queue_retention": attributes.retention})
+        # Waiting must end by the queue's own limits, whatever the settings say.
+        limits: dict[str, object] = {"queue_retention": attributes.retention}
+        if attributes.redrive is not None:
+            limits["max_receive_count"] = attributes.redrive.max_receive_count
+        real = settings.model_copy(update=limits)
         core = await stack.enter_async_context(open_core(real, telemetry))
         endpoints.ready = readiness(core.forwarder, core.handler, core.stuck)
         poller = Poller(

@@ -15,7 +15,7 @@ from relay.delivery.in_flight import InFlight, InFlightMessage, Progress
 from relay.delivery.next_origin import next_origin
 from relay.delivery.payloads import Payloads
 from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, flag_may_have_run
-from relay.delivery.reject_guard import RejectGuard
+from relay.delivery.reject_guard import SETTING, RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Decoded
 from relay.model import outcome
@@ -101,23 +101,20 @@ class Handler:
     def status(self) -> HandlerStatus:
         """The current status."""
         if self._guard.suspicion is not None:
-            sentence = str(self._guard.suspicion)
-            return HandlerStatus(len(self._in_flight), sentence, "RELAY_ENVELOPE")
-        dead_letters = self._dead_letters
-        return HandlerStatus(len(self._in_flight), dead_letters.problem, dead_letters.setting)
+            return HandlerStatus(len(self._in_flight), str(self._guard.suspicion), SETTING)
+        dead = self._dead_letters
+        return HandlerStatus(len(self._in_flight), dead.problem, dead.setting)
 
     async def handle(self, message: Message) -> Outcome:
         """The message's outcome. A second delivery of a message in flight shares its outcome."""
-        reject = self._dead_letters.recent(message.message_id)
-        if reject is not None:
+        if (reject := self._dead_letters.recent(message.message_id)) is not None:
             return reject
         self._history.record(message)
         return await self._in_flight.join(message, self._work, self._clock())
 
     async def handle_exclusive(self, message: Message) -> Outcome:
         """The same for pull mode: the lease ensures that no second delivery has to be joined."""
-        reject = self._dead_letters.recent(message.message_id)
-        if reject is not None:
+        if (reject := self._dead_letters.recent(message.message_id)) is not None:
             return reject
         self._history.record(message)
         return await self._in_flight.run_exclusive(message, self._work, self._clock())
@@ -144,6 +141,11 @@ class Handler:
     async def _work(self, item: InFlightMessage) -> Outcome:
         message, start = item.message, self._clock()
         self._observe(Received(message))
+        if self._guard.suspicion is not None and not self.retention.must_end(message):
+            held = self._guard.hold_again(message)
+            if held is not None:
+                self._handled(message, held, start)
+                return held
         try:
             if self._payloads is None or not self._payloads.may_be_pointer(message):
                 return await self._process(item, self._decode(message), start)
@@ -151,7 +153,7 @@ class Handler:
                 decoded = self._decode(loaded) if isinstance(loaded, Message) else loaded
                 if isinstance(decoded, Decoded):
                     return await self._process(item, decoded, start)
-            del loaded  # a rejected message may be held for long: free its payload
+            del loaded  # a dead-letter queue may take long: free the payload
             return await self._process(item, decoded, start)
         except BaseException as error:
             self.progress.interrupted(message, error, self._clock() - start)
@@ -258,11 +260,12 @@ class Handler:
         decoded: Decoded | None,
         pending: tuple[int, ...] | None = None,
     ) -> Outcome:
-        """Dead-letter the message once the guard admits it, or when it is about to expire."""
+        """Dead-letter the message, unless the guard holds it; never if it is about to expire."""
         message = item.message
-        ends = item.expired or self.retention.must_end(message)
-        if reject.code != "expiring" and not ends:
-            await item.unless_expired(self._guard.admit(message.message_id, reject))
+        if reject.code != "expiring" and not (item.expired or self.retention.must_end(message)):
+            held = self._guard.hold(message, reject)
+            if held is not None:
+                return held
         if decoded is not None and decoded.total == 1:
             pending = None
         return await self._dead_letters.put(
@@ -283,7 +286,7 @@ class Handler:
         events, now = decoded.events if decoded else (), self._clock()
         if type(outcome) is Delivered and not self.progress.entries:
             self.progress.settled_at = now
-        else:
+        elif not isinstance(outcome, Retry) or self._guard.suspicion is None:
             self.progress.note(message, outcome, results, now)
         self._observe(
             Handled(

@@ -76,6 +76,11 @@ REJECTED = _counter("Rejected", "Events rejected for good.", "code")
 DEAD_LETTERED = _counter(
     "DeadLettered", "Messages copied to the dead-letter queue with a reason.", "code"
 )
+REJECTS_HELD = _counter(
+    "RejectsHeld",
+    "Messages left in the queue because the reject guard holds them, once for each receive.",
+    "code",
+)
 REDRIVEN = _counter("Redriven", "Messages that came back from the dead-letter queue.")
 AMBIGUOUS = _counter(
     "Ambiguous",
@@ -145,6 +150,7 @@ METRICS = (
     RETRIED,
     REJECTED,
     DEAD_LETTERED,
+    REJECTS_HELD,
     REDRIVEN,
     AMBIGUOUS,
     HALTED,

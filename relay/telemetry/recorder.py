@@ -14,6 +14,7 @@ from relay.model.facts import (
     IdReused,
     LedgerFailed,
     Received,
+    RejectHeld,
 )
 from relay.model.message import Message
 from relay.model.origin import ATTRIBUTE, UnreadableOrigin, origin_of
@@ -50,6 +51,7 @@ class Recorder:
             Handled: self._count_handled,
             Forwarded: one_by_one(self._forwarded),
             DeadLettered: one_by_one(self._dead_lettered),
+            RejectHeld: one_by_one(self._reject_held),
             Extended: one_by_one(self._extended),
             DeletedLate: one_by_one(self._deleted_late),
             LedgerFailed: one_by_one(self._ledger_failed),
@@ -160,6 +162,9 @@ class Recorder:
 
     def _dead_lettered(self, fact: DeadLettered) -> None:
         self._window.counters[metrics.DEAD_LETTERED.name, fact.code] += 1
+
+    def _reject_held(self, fact: RejectHeld) -> None:
+        self._window.counters[metrics.REJECTS_HELD.name, fact.code] += 1
 
     def _extended(self, fact: Extended) -> None:
         self.count(metrics.VISIBILITY_EXTENSIONS, fact.count)
