@@ -1,6 +1,7 @@
 """HTTP clients for Inngest, and the check that keeps webhooks off private addresses.
 
-The clients follow no redirect, read no environment variables and do not retry.
+The clients follow no redirect, read no environment variables and repeat only what a stale
+connection lost.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import httpx
 
+from relay.destinations.http_transport import RepeatingTransport
 from relay.http import HttpClient
 from relay.model.destination import Unavailable
 from relay.version import version
@@ -102,12 +104,11 @@ def http_client(timeout: float, headers: Mapping[str, str]) -> httpx.AsyncClient
         # Connecting must time out before the whole request does: a client that is cancelled during
         # a TLS handshake leaves its socket to the garbage collector.
         timeout=httpx.Timeout(timeout, connect=_connect_timeout(timeout)),
-        limits=httpx.Limits(
-            max_connections=CONNECTIONS,
-            max_keepalive_connections=CONNECTIONS,
-            keepalive_expiry=KEEP_ALIVE,
+        transport=RepeatingTransport(
+            httpx.create_ssl_context(trust_env=False),
+            connections=CONNECTIONS,
+            keep_alive=KEEP_ALIVE,
         ),
-        http2=False,
         follow_redirects=False,
         trust_env=False,
     )
