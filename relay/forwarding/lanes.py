@@ -26,8 +26,8 @@ _KEPT = 0.9
 """The weight that earlier requests keep at each new one."""
 
 _SHARE_OF_RUN = 0.5
-"""Of the events accepted in a row, in one request. With less, more requests are sent; with more, more
-events are sent twice: at 10 % bad events a good one 1.8 times, with a share of 1 2.3 times."""
+"""Of the events accepted in a row, in one request. With less, more requests are sent; with more,
+more events are sent twice: at 10 % bad events 1.8 times, and 2.3 times with a share of 1."""
 
 _FEW_REFUSALS = 0.5
 """Recent refusals below which requests are not shortened."""
