@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import ssl
+from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,13 +13,13 @@ import pytest
 from relay.destinations.http_clients import http_client
 from relay.destinations.http_endpoint import HttpEndpoint
 from relay.destinations.http_transport import RepeatingTransport
+from relay.http import HttpClient, IncompleteResponse
 from relay.model.destination import Unavailable
 from relay.model.outcome import Delivered
+from tests.destinations import certificates
 from tests.destinations.inngest_wire import ULIDS, destination, events
 from tests.destinations.test_inngest_connections import closes, cuts, resets
 from tests.destinations.wire import Answering, Wire, api, http, listening
-
-Send = Callable[[Wire], Awaitable[int]]
 
 
 def stale(answer: bytes, end: Answering) -> tuple[Answering, Callable[[], int]]:
@@ -117,3 +119,29 @@ async def test_a_connection_that_breaks_late_was_not_stale() -> None:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get(wire.url)
     assert len(wire.requests) == 2
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+@pytest.mark.parametrize("end", [closes, resets])
+async def test_over_tls_too(tmp_path: Path, end: Answering, *, repeatable: bool) -> None:
+    made = certificates.made(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.server.certificate, made.server.key)
+    behave, connections = stale(http(200, "{}"), end)
+    async with listening(behave=behave, tls=context) as wire:
+        client = HttpClient(
+            f"https://127.0.0.1:{wire.port}",
+            {},
+            connections=1,
+            keep_alive=5.0,
+            connect_timeout=5.0,
+            tls=ssl.create_default_context(cafile=made.authority),
+        )
+        await client.post("/", b"{}", {}, limit=100, repeatable=repeatable)
+        if repeatable:
+            await client.post("/", b"{}", {}, limit=100, repeatable=True)
+        else:
+            with pytest.raises(IncompleteResponse):
+                await client.post("/", b"{}", {}, limit=100, repeatable=False)
+        await client.aclose()
+    assert connections() == 1 + repeatable
