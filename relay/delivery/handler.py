@@ -102,8 +102,8 @@ class Handler:
         """The current status."""
         if self._guard.suspicion is not None:
             return HandlerStatus(len(self._in_flight), str(self._guard.suspicion), SETTING)
-        dead = self._dead_letters
-        return HandlerStatus(len(self._in_flight), dead.problem, dead.setting)
+        problem, setting = self._dead_letters.problem, self._dead_letters.setting
+        return HandlerStatus(len(self._in_flight), problem, setting)
 
     async def handle(self, message: Message) -> Outcome:
         """The message's outcome. A second delivery of a message in flight shares its outcome."""
@@ -133,8 +133,7 @@ class Handler:
         """
         if not self.retention.must_end(message):
             return False
-        item = self._in_flight.find(message.message_id)
-        if item is not None:
+        if (item := self._in_flight.find(message.message_id)) is not None:
             item.expire()
         return True
 

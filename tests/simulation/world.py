@@ -173,10 +173,8 @@ class World:
     def _outgoing(self, number: int, body: str) -> Outgoing:
         if not self.groups:
             return Outgoing(body=body)
-        group = f"group-{number % self.groups}"
-        return Outgoing(
-            body=body, group_id=group, dedup_id=hashlib.sha256(body.encode()).hexdigest()
-        )
+        dedup_id = hashlib.sha256(body.encode()).hexdigest()
+        return Outgoing(body=body, group_id=f"group-{number % self.groups}", dedup_id=dedup_id)
 
     @property
     def left(self) -> int:
@@ -203,7 +201,7 @@ class World:
         return self.handler.status
 
     async def accepted(self, within: float) -> None:
-        """Return when all good events are accepted; fails after so many seconds."""
+        """Return when all good events are accepted."""
         async with asyncio.timeout(within):
             while not set(self.ids) <= set(self.orchestrator.accepted):  # noqa: ASYNC110 - as below
                 await asyncio.sleep(0.1)
