@@ -97,12 +97,12 @@ def test_good_messages_pass_a_flood_that_follows_a_good_time(*, push: bool) -> N
 def test_with_only_rejects_almost_nothing_is_moved_and_receives_are_bounded(*, push: bool) -> None:
     async def main() -> None:
         world = World()
-        await world.publish_poison(600)
+        await world.publish_poison(60)
         async with relaying(world, push=push):
-            await asyncio.sleep(24 * HOUR)
+            await asyncio.sleep(12 * HOUR)
             assert world.status.problem is not None
             assert len(world.dead_letters) < MIN_REJECTS
-            most = 24 * HOUR / clocks.ERROR_VISIBILITY_TIMEOUT if push else 40
+            most = 12 * HOUR / clocks.ERROR_VISIBILITY_TIMEOUT if push else 25
             assert world.most_receives <= most
             assert guard_changes(world) == [True]
 
@@ -116,13 +116,13 @@ def test_a_destination_that_refuses_everything_gets_few_requests_and_may_recover
     async def main() -> None:
         world = World()
         world.orchestrator.answer = Reject("refused_by_destination", "not today")
-        await world.publish(300)
+        await world.publish(100)
         async with relaying(world, push=push):
             await asyncio.sleep(6 * HOUR)
             refused = world.dead_letters
             assert len(refused) < MIN_REJECTS
             sent = sum(events for _, events in world.orchestrator.requests)
-            assert sent <= 300 + 6 * HOUR / PROBE_EVERY
+            assert sent <= 100 + 6 * HOUR / PROBE_EVERY
             world.orchestrator.answer = None
             await world.empty(within=longest_hide(push=push) + 5 * MINUTE)
         assert world.dead_letters == refused
@@ -151,7 +151,7 @@ def test_a_restart_without_the_guard_dead_letters_what_it_held(*, push: bool) ->
 def test_what_the_guard_holds_is_dead_lettered_before_the_queue_deletes_it() -> None:
     async def main() -> None:
         world = World()
-        await world.publish_poison(40)
+        await world.publish_poison(22)
         async with world.pulling():
             await asyncio.sleep(0.9 * clocks.QUEUE_RETENTION - HOUR)
             assert len(world.dead_letters) < MIN_REJECTS
@@ -165,7 +165,7 @@ def test_what_the_guard_holds_is_dead_lettered_before_the_queue_deletes_it() -> 
 def test_in_push_mode_it_is_dead_lettered_before_its_receives_are_used_up() -> None:
     async def main() -> None:
         world = World()
-        await world.publish_poison(40)
+        await world.publish_poison(22)
         async with world.pushing():
             survived = clocks.ERROR_VISIBILITY_TIMEOUT * clocks.MAX_RECEIVE_COUNT
             await asyncio.sleep(survived - HOUR)
@@ -180,7 +180,7 @@ def test_in_push_mode_it_is_dead_lettered_before_its_receives_are_used_up() -> N
 def test_with_few_receives_allowed_held_messages_are_hidden_for_long() -> None:
     async def main() -> None:
         world = World(max_receive_count=5)
-        await world.publish_poison(40)
+        await world.publish_poison(22)
         async with world.pulling():
             await asyncio.sleep(24 * HOUR)
             assert len(world.dead_letters) < MIN_REJECTS
