@@ -105,7 +105,11 @@ async def open_core(
             partial(decode, rules=rules(settings)),
             ledger.wrap_forwarder(forwarder),
             dead_letters,
-            guard=RejectGuard(enabled=settings.reject_guard and not from_command),
+            guard=RejectGuard(
+                enabled=settings.reject_guard and not from_command,
+                max_receives=settings.max_receive_count,
+                observe=observe,
+            ),
             retention=None if from_command else _retention(settings, pushed=pushed),
             observe=ledger.observe,
             payloads=payloads(settings, session),

@@ -68,8 +68,11 @@ async def poll(settings: Settings) -> None:
         queue, attributes = opened
         if settings.dlq_url is not None and same_queue(settings.dlq_url, attributes.arn):
             raise QueueRefused(ITS_OWN_DLQ)
-        # Waiting must end by the queue's own retention, whatever the setting says.
-        real = settings.model_copy(update={"queue_retention": attributes.retention})
+        # Waiting must end by the queue's own limits, whatever the settings say.
+        limits: dict[str, object] = {"queue_retention": attributes.retention}
+        if attributes.redrive is not None:
+            limits["max_receive_count"] = attributes.redrive.max_receive_count
+        real = settings.model_copy(update=limits)
         core = await stack.enter_async_context(open_core(real, telemetry))
         endpoints.ready = core.readiness
         poller = Poller(

@@ -43,23 +43,50 @@ _decode = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service with this protocol: its name in signatures, and the prefix of its actions."""
+    """A service with this protocol: its name in signatures, and the prefix of its actions.
+
+    `repeatable` are the actions that are harmless when they are done twice.
+    """
 
     name: str
     target: str
+    repeatable: frozenset[str] = frozenset()
 
 
-SQS = Service("sqs", "AmazonSQS")
-DYNAMODB = Service("dynamodb", "DynamoDB_20120810")
+SQS = Service(
+    "sqs",
+    "AmazonSQS",
+    # Receiving again is what follows a lost answer anyway. Sending again would add a message.
+    frozenset(
+        {
+            "ChangeMessageVisibilityBatch",
+            "DeleteMessageBatch",
+            "GetQueueAttributes",
+            "ListMessageMoveTasks",
+            "ReceiveMessage",
+        }
+    ),
+)
+DYNAMODB = Service(
+    "dynamodb",
+    "DynamoDB_20120810",
+    frozenset({"BatchGetItem", "BatchWriteItem"}),  # the latter without conditions
+)
 
 
 class HttpPoster(Protocol):
     """An HTTP client."""
 
     async def post(
-        self, target: str, body: bytes, headers: Mapping[str, str], *, limit: int
+        self,
+        target: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        limit: int,
+        repeatable: bool = False,
     ) -> Response:
-        """The response to one POST."""
+        """The response to one POST. See `HttpClient.post` for `repeatable`."""
         ...
 
 
@@ -113,7 +140,13 @@ class JsonClient:
         signed = self._signer.headers(body, headers, credentials, self._clock())
         del signed["host"]  # the HTTP client sends it
         async with asyncio.timeout(READ_TIMEOUT):
-            return await self._http.post(self._path, body, signed, limit=RESPONSE_LIMIT)
+            return await self._http.post(
+                self._path,
+                body,
+                signed,
+                limit=RESPONSE_LIMIT,
+                repeatable=action in self._service.repeatable,
+            )
 
     def _refused(
         self, code: str, answer: Mapping[str, Any], status: int, permission: str, about: str
@@ -155,13 +188,31 @@ class ProxyClient:
         await self._http.close()
 
     async def post(
-        self, target: str, body: bytes, headers: Mapping[str, str], *, limit: int
+        self,
+        target: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        limit: int,
+        repeatable: bool = False,
     ) -> Response:
         """The response to one POST. One that is longer than the limit is an error.
+
+        A `repeatable` request is sent once more if the proxy closes its connection unanswered.
 
         Raises:
             aiohttp.ClientError: there was no response.
         """
+        try:
+            return await self._post(target, body, headers, limit)
+        except (aiohttp.ServerDisconnectedError, ConnectionResetError):
+            if not repeatable:
+                raise
+        return await self._post(target, body, headers, limit)
+
+    async def _post(
+        self, target: str, body: bytes, headers: Mapping[str, str], limit: int
+    ) -> Response:
         async with self._http.post(
             urljoin(self._url, target),
             # The client warns about large bodies that are not files.

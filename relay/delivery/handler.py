@@ -15,7 +15,7 @@ from relay.delivery.message_ids import MessageIds
 from relay.delivery.next_origin import next_origin
 from relay.delivery.payloads import Payloads
 from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, flag_may_have_run
-from relay.delivery.reject_guard import RejectGuard
+from relay.delivery.reject_guard import SETTING, RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Decoded
 from relay.model import outcome
@@ -92,7 +92,7 @@ class Handler:
         dead_letters, count = self._dead_letters, len(self._in_flight)
         if self._guard.suspicion is not None:
             sentence = str(self._guard.suspicion)
-            return HandlerStatus(count, sentence, "RELAY_ENVELOPE", dead_letters.warning)
+            return HandlerStatus(count, sentence, SETTING, dead_letters.warning)
         return HandlerStatus(
             count, dead_letters.problem, dead_letters.setting, dead_letters.warning
         )
@@ -104,16 +104,14 @@ class Handler:
         """
         in_flight = self._in_flight.get(message.message_id)
         message = self._message_ids.distinct(message, in_flight)
-        reject = self._dead_letters.recent(message)
-        if reject is not None:
+        if (reject := self._dead_letters.recent(message)) is not None:
             return reject
         self._history.record(message)
         return await self._in_flight.join(message, self._work, self._clock())
 
     async def handle_exclusive(self, message: Message) -> Outcome:
         """The same for pull mode: the lease ensures that no second delivery has to be joined."""
-        reject = self._dead_letters.recent(message)
-        if reject is not None:
+        if (reject := self._dead_letters.recent(message)) is not None:
             return reject
         self._history.record(message)
         return await self._in_flight.run_exclusive(message, self._work, self._clock())
@@ -132,14 +130,18 @@ class Handler:
         """
         if not self.retention.must_end(message):
             return False
-        item = self._in_flight.find(message.message_id)
-        if item is not None:
+        if (item := self._in_flight.find(message.message_id)) is not None:
             item.expire()
         return True
 
     async def _work(self, item: InFlightMessage) -> Outcome:
         message, start = item.message, self._clock()
         self._observe(Received(message))
+        if self._guard.suspicion is not None and not self.retention.must_end(message):
+            held = self._guard.hold_again(message)
+            if held is not None:
+                self._handled(message, held, start)
+                return held
         try:
             if self._payloads is None or not self._payloads.may_be_pointer(message):
                 return await self._process(item, self._decode(message), start)
@@ -147,7 +149,7 @@ class Handler:
                 decoded = self._decode(loaded) if isinstance(loaded, Message) else loaded
                 if isinstance(decoded, Decoded):
                     return await self._process(item, decoded, start)
-            del loaded  # a rejected message may be held for long: free its payload
+            del loaded  # a dead-letter queue may take long: free the payload
             return await self._process(item, decoded, start)
         except BaseException as error:
             self.progress.interrupted(message, error, self._clock() - start)
@@ -254,11 +256,12 @@ class Handler:
         decoded: Decoded | None,
         pending: tuple[int, ...] | None = None,
     ) -> Outcome:
-        """Dead-letter the message once the guard admits it, or when it is about to expire."""
+        """Dead-letter the message, unless the guard holds it; never if it is about to expire."""
         message = item.message
-        ends = item.expired or self.retention.must_end(message)
-        if reject.code != "expiring" and not ends:
-            await item.unless_expired(self._guard.admit(message.message_id, reject))
+        if reject.code != "expiring" and not (item.expired or self.retention.must_end(message)):
+            held = self._guard.hold(message, reject)
+            if held is not None:
+                return held
         if decoded is not None and decoded.total == 1:
             pending = None
         return await self._dead_letters.put(
@@ -279,7 +282,7 @@ class Handler:
         events, now = decoded.events if decoded else (), self._clock()
         if type(outcome) is Delivered and not self.progress.entries:
             self.progress.settled_at = now
-        else:
+        elif not isinstance(outcome, Retry) or self._guard.suspicion is None:
             self.progress.note(message, outcome, results, now)
         self._observe(
             Handled(

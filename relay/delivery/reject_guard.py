@@ -8,12 +8,18 @@ wrong setting can cause several codes, so their combined share counts.
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from relay.model.outcome import Reject
+from relay.delivery.held_rejects import HeldRejects
+from relay.model.facts import Observe, RejectGuardChanged, RejectHeld, ignore
+from relay.model.message import Message
+from relay.model.outcome import Reject, Retry
+
+SETTING = "RELAY_ENVELOPE"
+"""The setting to check while the guard halts."""
 
 WINDOW = 200
 """Distinct messages whose ends are counted."""
@@ -48,38 +54,81 @@ class Suspicion:
         return (
             f"{self.count} of the last {self.seen} messages would be rejected as"
             f" {' and '.join(self.codes)} ({self.sample}). No more messages are dead-lettered with"
-            " these codes. Check RELAY_ENVELOPE and the limits against what producers send. If the"
-            " rejects are correct, set RELAY_REJECT_GUARD=off"
+            f" these codes; they stay in the queue. Check {SETTING} and the limits against what"
+            " producers send. If the rejects are correct, set RELAY_REJECT_GUARD=off"
         )
 
 
 class RejectGuard:
     """Counts how messages end, and holds rejects whose codes have suddenly become common.
 
-    Other messages go on. When they are the majority again, the held rejects are admitted. Its
-    memory is bounded: `WINDOW` message ids, and one rate for each code.
+    A held message goes back to the queue, so that it takes no place of others. Other messages go
+    on; when they are the majority again, the held ones are admitted as they return. Its memory is
+    bounded: `WINDOW` message ids, one rate for each code, and what `HeldRejects` remembers.
+
+    Args:
+        enabled: False to hold nothing.
+        max_receives: receives after which SQS itself dead-letters a message.
+        observe: called for each message that is held, and at the start and the end of a halt.
+        clock: seconds.
     """
 
-    def __init__(self, *, enabled: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        enabled: bool = True,
+        max_receives: int = 1_000,
+        observe: Observe = ignore,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._enabled = enabled
+        self._observe = observe
+        self._clock = clock
         self._ends: OrderedDict[str, str | None] = OrderedDict()
         self._counts: Counter[str] = Counter()
         self._usual: dict[str, float] = {}
-        self._released = asyncio.Event()
+        self._held = HeldRejects(max_receives=max_receives, clock=clock)
+        self._changed_at = clock()
         self.suspicion: Suspicion | None = None
 
     def passed(self, message_id: str) -> None:
         """Count a message that was not rejected."""
         self._count(message_id, None)
+        self._held.passed(message_id)
 
-    async def admit(self, message_id: str, reject: Reject) -> None:
-        """Return when this message may be dead-lettered."""
-        if not self._enabled:
-            return
-        self._count(message_id, reject.code)
-        self._check(reject)
-        while self.suspicion is not None and reject.code in self.suspicion.codes:
-            await self._released.wait()
+    def hold(self, message: Message, reject: Reject) -> Retry | None:
+        """How long the rejected message has to wait in the queue; None to dead-letter it now.
+
+        A message is counted once, however often it returns. One that was held when the guard was
+        released is admitted, and one that SQS would move itself at the next receive: its dead
+        letter has a reason.
+        """
+        message_id = message.message_id
+        if not self._enabled or self._held.admitted(message_id):
+            return None
+        if self._held.code(message_id) != reject.code:
+            self._count(message_id, reject.code)
+            self._check(reject)
+        if self.suspicion is None or reject.code not in self.suspicion.codes:
+            return None
+        if self._held.last_receive(message):
+            return None
+        after = self._held.hold(message, reject.code)
+        return self._retry(message, after, reject.code, f": {reject.reason}")
+
+    def hold_again(self, message: Message) -> Retry | None:
+        """The same for a held message that returns, without another attempt; else None."""
+        if self.suspicion is None:
+            return None
+        found = self._held.hold_again(message)
+        if found is None or found[0] not in self.suspicion.codes:
+            return None
+        code, after = found
+        return self._retry(message, after, code)
+
+    def _retry(self, message: Message, after: float, code: str, detail: str = "") -> Retry:
+        self._observe(RejectHeld(message, code))
+        return Retry(f"held by the reject guard: {code}{detail}", after)
 
     def _count(self, message_id: str, code: str | None) -> None:
         if self._ends.get(message_id, code) != code or message_id not in self._ends:
@@ -118,7 +167,7 @@ class RejectGuard:
                 self.suspicion = Suspicion(codes, self._total(codes), seen, self.suspicion.sample)
         elif count >= MIN_REJECTS and count > SHARE * seen:
             self.suspicion = Suspicion(codes, count, seen, reject.reason)
-            self._released.clear()
+            self._changed(str(self.suspicion))
 
     def _risen_codes(self) -> tuple[str, ...]:
         """The codes that are neither rare nor at their usual rate, the most common first."""
@@ -139,4 +188,14 @@ class RejectGuard:
         if self.suspicion is None or self._total(self._risen_codes()) > SHARE * len(self._ends):
             return
         self.suspicion = None
-        self._released.set()
+        self._held.release()
+        self._changed("most messages are not rejected any more")
+
+    def _changed(self, reason: str) -> None:
+        now = self._clock()
+        halted = self.suspicion is not None
+        seconds = now - self._changed_at
+        self._changed_at = now
+        self._observe(
+            RejectGuardChanged(halted=halted, reason=reason, seconds=seconds, setting=SETTING)
+        )

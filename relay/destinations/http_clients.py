@@ -1,6 +1,7 @@
 """HTTP clients for Inngest.
 
-The clients follow no redirect, read no environment variables and do not retry.
+The clients follow no redirect, read no environment variables and repeat only what a stale
+connection lost.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 
 import httpx
 
+from relay.destinations.http_transport import RepeatingTransport
 from relay.http import HttpClient
 from relay.version import version
 
@@ -29,12 +31,11 @@ def http_client(timeout: float, headers: Mapping[str, str]) -> httpx.AsyncClient
         # Connecting must time out before the whole request does: a client that is cancelled during
         # a TLS handshake leaves its socket to the garbage collector.
         timeout=httpx.Timeout(timeout, connect=_connect_timeout(timeout)),
-        limits=httpx.Limits(
-            max_connections=CONNECTIONS,
-            max_keepalive_connections=CONNECTIONS,
-            keepalive_expiry=KEEP_ALIVE,
+        transport=RepeatingTransport(
+            httpx.create_ssl_context(trust_env=False),
+            connections=CONNECTIONS,
+            keep_alive=KEEP_ALIVE,
         ),
-        http2=False,
         follow_redirects=False,
         trust_env=False,
     )

@@ -17,6 +17,7 @@ import httpx
 
 from relay.destinations.http_clients import CONNECT_TIMEOUT, KEEP_ALIVE, read_body
 from relay.destinations.http_errors import request_error, retry_after
+from relay.destinations.http_transport import RepeatingTransport
 from relay.destinations.redaction import ClientLogFilter
 from relay.model.destination import Unavailable
 from relay.model.trace_context import traceparent_headers
@@ -68,8 +69,9 @@ class HttpAnswer:
 class HttpEndpoint:
     """The server of a URL; an async context manager that owns its connections.
 
-    It follows no redirect, reads no environment variables and does not retry. The path may be a
-    secret: the client gets a URL without it, and it is redacted in what the server echoes.
+    It follows no redirect, reads no environment variables and repeats only what a stale
+    connection lost. The path may be a secret: the client gets a URL without it, and it is
+    redacted in what the server echoes.
 
     Args:
         url: the base URL of the API.
@@ -113,12 +115,11 @@ class HttpEndpoint:
         self._client = httpx.AsyncClient(
             headers={"user-agent": f"sqs-relay/{version()}", "accept-encoding": "identity"},
             timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout / 2)),
-            limits=httpx.Limits(
-                max_connections=in_flight,
-                max_keepalive_connections=in_flight,
-                keepalive_expiry=KEEP_ALIVE,
+            transport=RepeatingTransport(
+                tls or httpx.create_ssl_context(trust_env=False),
+                connections=in_flight,
+                keep_alive=KEEP_ALIVE,
             ),
-            verify=True if tls is None else tls,
             follow_redirects=False,
             trust_env=False,
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from relay.forwarding.circuit_breaker import Breaker, Permit
-from relay.forwarding.lanes import FailedAlone, PendingEvent, Ramp, Step, TryAgain
+from relay.forwarding.lanes import FailedAlone, GoodRun, PendingEvent, Ramp, Step, TryAgain
 from relay.forwarding.suspects import Evidence, Suspects, WaitEnd, WitnessWaits
 from relay.model.destination import BatchRefused, Unavailable
 from relay.model.event import Event
@@ -34,6 +34,7 @@ class FailureAttribution:
         self,
         breaker: Breaker,
         ramp: Ramp,
+        good_run: GoodRun,
         suspects: Suspects,
         witness_waits: WitnessWaits,
         *,
@@ -41,6 +42,7 @@ class FailureAttribution:
     ) -> None:
         self._breaker = breaker
         self._ramp = ramp
+        self._good_run = good_run
         self._suspects = suspects
         self._witness_waits = witness_waits
         self._clock = clock
@@ -92,6 +94,8 @@ class FailureAttribution:
                 self._witness_waits.end_all(WaitEnd.OTHER_ACCEPTED)
         if len(batch) == 1 and batch[0].hinted:
             self._hint_trust.record(accepted=isinstance(outcomes[0], Delivered))
+        elif not batch[0].reported and isinstance(outcomes[0], Delivered):
+            self._good_run.accepted(len(batch))
         return [self._record_outcome(p.event, o) for p, o in zip(batch, outcomes, strict=True)]
 
     def refused(
@@ -103,7 +107,12 @@ class FailureAttribution:
         self.last_error = error.reason
         if not error.not_accepted:
             self._mark_may_have_run(pending.event for pending in batch[: error.suspect])
-        return list(self._hint_trust.regroup(batch, error.suspect))
+        if batch[0].reported:
+            self._hint_trust.record(accepted=True)  # it said that it had stored all of them
+        again = self._hint_trust.regroup(batch, error)
+        if any(step.hinted for step in again):
+            self._good_run.refused(error.suspect or 0)
+        return list(again)
 
     def unavailable(
         self, permit: Permit, batch: Sequence[PendingEvent], error: Unavailable
@@ -169,7 +178,8 @@ class FailureAttribution:
 class HintTrust:
     """Whether to follow a destination's hint about which event is at fault.
 
-    Hints are followed until a hinted event is accepted alone, and again after one is not.
+    Hints are followed until a hinted event is accepted alone or an event reported as stored makes
+    a request fail, and again after a hinted event is not accepted alone.
     """
 
     def __init__(self) -> None:
@@ -179,14 +189,20 @@ class HintTrust:
         """Record the result of sending a hinted event alone."""
         self._trusted = not accepted
 
-    def regroup(self, batch: Sequence[PendingEvent], suspect: int | None) -> list[TryAgain]:
-        """After a refusal: the suspect alone and the others together, or all in halves.
+    def regroup(self, batch: Sequence[PendingEvent], error: BatchRefused) -> list[TryAgain]:
+        """After a refusal: three groups, or all in halves.
 
-        Each refusal makes the groups smaller, so every event ends up alone even with a destination
-        whose hints are always wrong.
+        The groups are the suspect alone, the events before it, which the destination may have
+        stored, and those behind it, one of which may be refused next. Each refusal makes the groups
+        smaller, so every event ends up alone even with a destination whose hints are always wrong.
         """
+        suspect = error.suspect
         if suspect is None or not self._trusted or not 0 <= suspect < len(batch):
             return [TryAgain(max(1, len(batch) // 2))] * len(batch)
-        others = [TryAgain(pending.batch_limit) for pending in batch]
-        others[suspect] = TryAgain(1, hinted=True)
-        return others
+        stored = not error.not_accepted
+        again = [
+            TryAgain(pending.batch_limit, reported=stored and position < suspect)
+            for position, pending in enumerate(batch)
+        ]
+        again[suspect] = TryAgain(1, hinted=True)
+        return again

@@ -12,7 +12,7 @@ from relay.forwarding.admission import Admission
 from relay.forwarding.attribution import FailureAttribution
 from relay.forwarding.batcher import WrongCount
 from relay.forwarding.circuit_breaker import Backoff, Breaker, Permit
-from relay.forwarding.lanes import FailedAlone, Lanes, PendingEvent, Ramp, Step, TryAgain
+from relay.forwarding.lanes import FailedAlone, GoodRun, Lanes, PendingEvent, Ramp, Step, TryAgain
 from relay.forwarding.suspects import Suspects, WaitEnd, WitnessWaits
 from relay.forwarding.undelivered import Stuck, Undelivered
 from relay.model.destination import BatchRefused, Destination, Unavailable
@@ -91,11 +91,13 @@ class Forwarder:
         self._random = random
         self._suspects = Suspects()
         self._witness_waits = WitnessWaits(sleep)
-        ramp = Ramp(destination.limits.max_events)
+        ramp, good_run = Ramp(destination.limits.max_events), GoodRun()
         self._attribution = FailureAttribution(
-            self._breaker, ramp, self._suspects, self._witness_waits, clock=clock
+            self._breaker, ramp, good_run, self._suspects, self._witness_waits, clock=clock
         )
-        self._lanes = Lanes(self._begin, self._breaker, ramp, self._suspects, destination.limits)
+        self._lanes = Lanes(
+            self._begin, self._breaker, ramp, good_run, self._suspects, destination.limits
+        )
         self._admission = Admission(
             self._breaker, self._lanes.wake, observe=observe, clock=clock, sleep=sleep
         )
@@ -192,7 +194,7 @@ class Forwarder:
             elif self._stopping:
                 return STOPPING
             else:
-                pending = PendingEvent(event, size, step.batch_limit, step.hinted)
+                pending = PendingEvent(event, size, step.batch_limit, step.hinted, step.reported)
                 step = await self._lanes.submit(pending)
 
     def _note(self, event: Event, outcome: Outcome) -> None:

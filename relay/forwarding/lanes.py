@@ -22,16 +22,29 @@ FIRST = 2
 """Events in the first request after a successful probe, which was a single event."""
 
 
+_KEPT = 0.9
+"""The weight that earlier requests keep at each new one."""
+
+_SHARE_OF_RUN = 0.5
+"""Of the events accepted in a row, in one request. With less, more requests are sent; with more,
+more events are sent twice: at 10 % bad events 1.8 times, and 2.3 times with a share of 1."""
+
+_FEW_REFUSALS = 0.5
+"""Recent refusals below which requests are not shortened."""
+
+
 class PendingEvent(Struct, frozen=True):
     """An event to send, its size on the wire, and the most events in its request.
 
-    `hinted` is True when the destination's last answer pointed at this event.
+    `hinted` is True when the destination's last answer pointed at this event, `reported` when it
+    said that it had stored this event before it refused another one.
     """
 
     event: Event
     size: int
     batch_limit: int = NO_LIMIT
     hinted: bool = False
+    reported: bool = False
 
 
 class TryAgain(Struct, frozen=True):
@@ -39,6 +52,7 @@ class TryAgain(Struct, frozen=True):
 
     batch_limit: int = NO_LIMIT
     hinted: bool = False
+    reported: bool = False
 
 
 class FailedAlone(Struct, frozen=True):
@@ -84,10 +98,41 @@ class Ramp:
         self._items = min(self._full, self._items * 2)
 
 
-class Lanes:
-    """Three lanes, each with its own requests on the wire.
+class GoodRun:
+    """How many events the destination accepts in a row before it refuses one, from its answers.
 
-    `batches` takes every event by default. `singles` takes the events of a failed batch, one event
+    A request that is longer than that will probably be refused, and all its events sent again.
+    """
+
+    def __init__(self) -> None:
+        self._good = 0.0
+        self._refused = 0.0
+
+    @property
+    def items(self) -> int:
+        """The most events worth sending in one request."""
+        if self._refused < _FEW_REFUSALS:
+            return NO_LIMIT
+        return max(FIRST, int(_SHARE_OF_RUN * self._good / self._refused))
+
+    def accepted(self, count: int) -> None:
+        """All of a request's events were accepted."""
+        if self._refused:
+            self._good += count
+            self._refused *= _KEPT
+
+    def refused(self, before: int) -> None:
+        """A request was refused because of the event behind `before` good ones."""
+        self._good = self._good * _KEPT + before
+        self._refused = self._refused * _KEPT + 1.0
+
+
+class Lanes:
+    """Four lanes, each with its own requests on the wire.
+
+    `batches` takes every event by default. `reported` takes events that a refused request is said
+    to have stored: they only need an answer without an error, and are not mixed with events that
+    may be refused again. `singles` takes the events of a failed batch, one event
     a request. `suspects` takes events that failed alone, one at a time, so that an event that hangs
     until its timeout delays only other suspects. While the circuit is not closed, the only request
     is the probe, and it is the least suspected event.
@@ -95,7 +140,8 @@ class Lanes:
     Args:
         begin: starts a request; called only when the breaker admits it, and takes the permit.
         breaker: whether a request may be sent.
-        ramp: how many events it may hold.
+        ramp: how many events it may hold after an outage.
+        good_run: how many events are worth sending together.
         suspects: the events that are sent alone.
         limits: what one request may hold, and the most requests on the wire for each lane.
     """
@@ -105,6 +151,7 @@ class Lanes:
         begin: Callable[[Sequence[PendingEvent]], Awaitable[Sequence[Step]]],
         breaker: Breaker,
         ramp: Ramp,
+        good_run: GoodRun,
         suspects: Suspects,
         limits: Limits,
     ) -> None:
@@ -113,10 +160,17 @@ class Lanes:
         self._known_suspects = suspects
         self._batches: Lane = Batcher(
             begin,
-            max_items=lambda: self._capacity(self._batches),
+            max_items=lambda: min(self._capacity(self._batches), good_run.items),
             max_size=limits.max_bytes,
             size=_size,
             batch_limit=lambda pending: pending.batch_limit,
+            in_flight=limits.in_flight,
+        )
+        self._reported: Lane = Batcher(
+            begin,
+            max_items=lambda: self._capacity(self._reported),
+            max_size=limits.max_bytes,
+            size=_size,
             in_flight=limits.in_flight,
         )
         self._singles: Lane = Batcher(
@@ -127,12 +181,14 @@ class Lanes:
         self._suspects: Lane = Batcher(
             begin, max_items=lambda: min(1, self._capacity(self._suspects)), in_flight=1
         )
-        self._all = (self._batches, self._singles, self._suspects)
+        self._all = (self._batches, self._reported, self._singles, self._suspects)
 
     async def submit(self, pending: PendingEvent) -> Step:
         """Send the event once; returns what follows for it."""
         if pending.event.id in self._known_suspects:
             return await self._suspects.submit(pending)
+        if pending.reported:
+            return await self._reported.submit(pending)
         lane = self._singles if pending.batch_limit == 1 else self._batches
         return await lane.submit(pending)
 

@@ -10,12 +10,16 @@ from urllib.parse import urlsplit
 
 from aiohappyeyeballs import start_connection
 
-from relay.http.connection import Connection, NotConnected, Response
+from relay.http.connection import Connection, IncompleteResponse, NotConnected, Response
 
 PORTS = {"http": 80, "https": 443}
 
 NEXT_ADDRESS = 0.25
 """Seconds until a connection to the next address of a name is tried too (RFC 8305)."""
+
+STALE_WITHIN = 2.0
+"""Seconds. A server that has closed an idle connection refuses the next request within one round
+trip. A connection that breaks later was in use."""
 
 
 class HttpClient:
@@ -29,6 +33,7 @@ class HttpClient:
             own, so that the server does not close a connection just as it is used.
         connect_timeout: seconds for opening a connection, including TLS.
         tls: the context for https. Without it the system's certificates are trusted.
+        stale_within: seconds within which a broken connection counts as one that had gone stale.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class HttpClient:
         keep_alive: float,
         connect_timeout: float,
         tls: ssl.SSLContext | None = None,
+        stale_within: float = STALE_WITHIN,
     ) -> None:
         parts = urlsplit(url)
         self._secure = parts.scheme == "https"
@@ -49,16 +55,27 @@ class HttpClient:
         self._keep_alive = keep_alive
         self._connect_timeout = connect_timeout
         self._tls = tls
+        self._stale_within = stale_within
         self._slots = asyncio.Semaphore(connections)
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
 
     async def post(
-        self, target: str, body: bytes, headers: Mapping[str, str], *, limit: int
+        self,
+        target: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        limit: int,
+        repeatable: bool = False,
     ) -> Response:
         """Send one POST and return the response, its body cut after `limit` bytes.
 
         A cancellation closes the connection. The request may have arrived.
+
+        A server may close an idle connection just as it is used again. The request is then sent
+        once more, on a new connection, if a part of it had not been sent yet, or if it is
+        `repeatable` (harmless when it is done twice) and no byte of a response had arrived.
 
         Raises:
             NotConnected: nothing was sent.
@@ -68,14 +85,17 @@ class HttpClient:
         head = _encoded([f"POST {target} HTTP/1.1\r\n"]) + self._head + _lines(headers)
         request = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
         async with self._slots:
-            connection = self._reuse() or await self._connect()
+            connection = self._reuse()
+            if connection is None:
+                return await self._exchange(await self._connect(), request, limit)
+            started = asyncio.get_running_loop().time()
             try:
-                return await connection.exchange(request, limit)
-            except BaseException:
-                connection.close()
-                raise
-            finally:
-                self._put_back(connection)
+                return await self._exchange(connection, request, limit)
+            except IncompleteResponse as error:
+                if not (error.unsent or (repeatable and self._stale(error, started))):
+                    raise
+                first = error
+            return await self._exchange(await self._reconnect(first), request, limit)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -85,6 +105,30 @@ class HttpClient:
         self._idle.clear()
         # A closed transport closes its socket in the next iteration of the event loop.
         await asyncio.sleep(0)
+
+    async def _exchange(self, connection: Connection, request: bytes, limit: int) -> Response:
+        try:
+            return await connection.exchange(request, limit)
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._put_back(connection)
+
+    def _stale(self, error: IncompleteResponse, started: float) -> bool:
+        lasted = asyncio.get_running_loop().time() - started
+        return error.unanswered and lasted <= self._stale_within
+
+    async def _reconnect(self, first: IncompleteResponse) -> Connection:
+        """A new connection. All idle ones are older than the one that broke."""
+        while self._idle:
+            self._drop(self._idle.pop())
+        try:
+            return await self._connect()
+        except NotConnected:
+            if first.unsent:
+                raise
+            raise first from None  # the server may have taken the request
 
     def _reuse(self) -> Connection | None:
         oldest = asyncio.get_running_loop().time() - self._keep_alive

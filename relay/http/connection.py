@@ -36,12 +36,23 @@ class IncompleteResponse(ConnectionError):
     Args:
         reason: a phrase for a person, without anything that was sent or received.
         cause: the error of the operating system or the parser; None for a normal close.
+        unanswered: no byte of a response arrived.
+        unsent: a part of the request was never sent, so that the server cannot have acted on it.
     """
 
-    def __init__(self, reason: str, cause: BaseException | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        cause: BaseException | None = None,
+        *,
+        unanswered: bool = False,
+        unsent: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.__cause__ = cause
+        self.unanswered = unanswered
+        self.unsent = unsent
 
 
 _FINAL_STATUS = 200
@@ -60,6 +71,8 @@ class Connection(asyncio.Protocol):
         self._response: asyncio.Future[Response] | None = None
         self._limit = 0
         self._keep = True
+        self._answered = False
+        self._unsent = False
         self._parser = httptools.HttpResponseParser(self)
         self._reset()
 
@@ -86,8 +99,9 @@ class Connection(asyncio.Protocol):
             IncompleteResponse: there was no complete response.
         """
         if self._transport is None:
-            raise IncompleteResponse("closed the connection")
+            raise IncompleteResponse("closed the connection", unanswered=True, unsent=True)
         self._limit = limit
+        self._answered = False
         self._response = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._response
@@ -101,19 +115,36 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is open."""
         self._transport = cast("asyncio.Transport", transport)  # other loops have no subclass
+        # Then a pause means that a part of the request waits in this process. (With `high=0` the
+        # TLS transport would pause with nothing to write.)
+        self._transport.set_write_buffer_limits(high=1, low=0)
+
+    def pause_writing(self) -> None:
+        """A part of the request could not be sent yet."""
+        self._unsent = True
+
+    def resume_writing(self) -> None:
+        """All of the request was sent."""
+        self._unsent = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Finish or fail the response: one without a length ends with the connection."""
         self._transport = None
         if self._status >= _FINAL_STATUS and not self._measured and exc is None:
             self._finish()
-        self._fail("closed the connection without a complete response", exc)
+        self._fail(
+            "closed the connection without a complete response",
+            exc,
+            unanswered=not self._answered,
+            unsent=self._unsent,
+        )
 
     def data_received(self, data: bytes) -> None:
         """Parse a part of the response."""
         if self._response is None:
             self._fail("sent an unsolicited response")
             return
+        self._answered = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -170,10 +201,18 @@ class Connection(asyncio.Protocol):
             future.set_result(Response(self._status, self._headers, body, complete))
         self._reset()
 
-    def _fail(self, reason: str, cause: BaseException | None = None) -> None:
+    def _fail(
+        self,
+        reason: str,
+        cause: BaseException | None = None,
+        *,
+        unanswered: bool = False,
+        unsent: bool = False,
+    ) -> None:
         future = self._take_future()
         if future is not None:
-            future.set_exception(IncompleteResponse(reason, cause))
+            error = IncompleteResponse(reason, cause, unanswered=unanswered, unsent=unsent)
+            future.set_exception(error)
         self.close()
 
     def _take_future(self) -> asyncio.Future[Response] | None:

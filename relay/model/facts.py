@@ -75,6 +75,26 @@ class DeadLetterTooLarge(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class RejectHeld(Struct, frozen=True):
+    """The reject guard held a message: it stays in the queue instead of being dead-lettered."""
+
+    message: Message
+    code: str
+
+
+class RejectGuardChanged(Struct, frozen=True, kw_only=True):
+    """The reject guard halted dead-lettering, or was released.
+
+    `reason` is a sentence, `setting` the setting to check, `seconds` how long the previous state
+    lasted.
+    """
+
+    halted: bool
+    reason: str
+    seconds: float
+    setting: str
+
+
 class CircuitChanged(Struct, frozen=True, kw_only=True):
     """The circuit breaker of the destination changed its state.
 
@@ -184,6 +204,8 @@ Fact: TypeAlias = (
     | Forwarded
     | DeadLettered
     | DeadLetterTooLarge
+    | RejectHeld
+    | RejectGuardChanged
     | CircuitChanged
     | StuckChanged
     | Extended

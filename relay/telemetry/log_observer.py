@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 from zlib import crc32
 
-from relay.model.facts import DeadLettered, Fact, Forwarded, Handled
+from relay.model.facts import DeadLettered, Fact, Forwarded, Handled, RejectGuardChanged
 from relay.model.outcome import Delivered
 from relay.telemetry.log import Log
 from relay.telemetry.log_records import LOG_FUNCTIONS, log_truncated, see_setting
@@ -91,6 +91,7 @@ class LogObserver:
             Handled: one_by_one(self._write_full) if payload else self._handled,
             Forwarded: one_by_one(self._attempts.record),
             DeadLettered: one_by_one(self._dead_lettered),
+            RejectGuardChanged: one_by_one(self._guard_changed),
             **dict.fromkeys(LOG_FUNCTIONS, one_by_one(self._log_record)),
         }
 
@@ -119,6 +120,17 @@ class LogObserver:
     def _log_record(self, fact: Fact) -> None:
         self._write()  # lines appear in the order of the facts
         LOG_FUNCTIONS[type(fact)](fact)
+
+    def _guard_changed(self, fact: RejectGuardChanged) -> None:
+        """Log the start or end of the reject guard's halt, however short it is."""
+        self._write()
+        fields = {"seconds": round(fact.seconds, 1), "setting": fact.setting}
+        if fact.halted:
+            _log.error("halted%s: %s", see_setting(fact.setting), fact.reason, extra=fields)
+        else:
+            sentence = "no longer halted after %.0f s: %s"
+            _log.warning(sentence, fact.seconds, fact.reason, extra=fields)
+        self._problem = fact.reason if fact.halted else None
 
     def _log_halt(self, state: State) -> None:
         """Log the start and end of a halt that has no fact."""

@@ -81,6 +81,11 @@ DEAD_LETTERS_TOO_LARGE = _counter(
     "Messages too large for the dead-letter queue: tried again later, or truncated at the end of"
     " the queue's retention.",
 )
+REJECTS_HELD = _counter(
+    "RejectsHeld",
+    "Messages left in the queue because the reject guard holds them, once for each receive.",
+    "code",
+)
 REDRIVEN = _counter("Redriven", "Messages that came back from the dead-letter queue.")
 AMBIGUOUS = _counter(
     "Ambiguous",
@@ -151,6 +156,7 @@ METRICS = (
     REJECTED,
     DEAD_LETTERED,
     DEAD_LETTERS_TOO_LARGE,
+    REJECTS_HELD,
     REDRIVEN,
     AMBIGUOUS,
     HALTED,

@@ -15,6 +15,7 @@ from relay.model.facts import (
     IdReused,
     LedgerFailed,
     Received,
+    RejectHeld,
 )
 from relay.model.message import Message
 from relay.model.origin import ATTRIBUTE, UnreadableOrigin, origin_of
@@ -52,6 +53,7 @@ class Recorder:
             Forwarded: one_by_one(self._forwarded),
             DeadLettered: one_by_one(self._dead_lettered),
             DeadLetterTooLarge: one_by_one(self._too_large),
+            RejectHeld: one_by_one(self._reject_held),
             Extended: one_by_one(self._extended),
             DeletedLate: one_by_one(self._deleted_late),
             LedgerFailed: one_by_one(self._ledger_failed),
@@ -167,6 +169,9 @@ class Recorder:
 
     def _too_large(self, _fact: DeadLetterTooLarge) -> None:
         self.count(metrics.DEAD_LETTERS_TOO_LARGE)
+
+    def _reject_held(self, fact: RejectHeld) -> None:
+        self._window.counters[metrics.REJECTS_HELD.name, fact.code] += 1
 
     def _extended(self, fact: Extended) -> None:
         self.count(metrics.VISIBILITY_EXTENSIONS, fact.count)

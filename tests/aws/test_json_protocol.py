@@ -62,8 +62,8 @@ async def queue(server: SqsServer, session: Session) -> AsyncIterator[Queue]:
         (Fault(error="InternalError", status=500), "connection", "no valid answer"),
         (Fault(error="SomethingNew", status=503), "connection", "no valid answer"),
         (Fault(error="SomethingNew", status=400), "other", "SomethingNew"),
-        (Fault(refuse=True), "connection", "no valid answer"),
-        (Fault(drop=True), "connection", "no valid answer"),
+        (Fault(refuse=True, times=2), "connection", "no valid answer"),
+        (Fault(drop=True, times=2), "connection", "no valid answer"),
     ],
 )
 async def test_every_failure_is_an_aws_error_with_a_kind_and_a_sentence(

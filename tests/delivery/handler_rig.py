@@ -96,7 +96,7 @@ class HandlerRig:
             lambda message: decode(message, Rules()),
             self.forwarder,
             self.dead_letters,
-            guard=RejectGuard(enabled=guard),
+            guard=RejectGuard(enabled=guard, observe=self.facts.append, clock=lambda: self.now),
             retention=Retention(10 * DAY, clock=lambda: self.now),
             observe=self.facts.append,
             clock=lambda: self.now,

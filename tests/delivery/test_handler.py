@@ -92,15 +92,37 @@ async def test_a_delivery_right_after_the_last_caller_left_starts_again() -> Non
 
 async def test_the_guard_holds_a_flood_of_one_code() -> None:
     rig = HandlerRig()
-    tasks = [
-        asyncio.create_task(rig.handler.handle(message(b"hello", f"m-{n}"))) for n in range(100)
-    ]
-    await turns(400)
+    outcomes = [await rig.handler.handle(message(b"hello", f"m-{n}")) for n in range(100)]
     assert len(rig.store.copies) < MIN_REJECTS
     assert rig.handler.status.setting == "RELAY_ENVELOPE"
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    assert rig.handler.status.in_flight == 0
+    held = outcomes[-1]
+    assert isinstance(held, Retry)
+    assert "not_json: the body" in held.reason
+    assert held.after is not None
+    assert held.after > 100.0
+
+
+async def test_an_event_that_the_destination_refuses_is_not_sent_again_while_it_is_held() -> None:
+    rig = HandlerRig({f"m-{n}": Reject("refused_by_destination", "no") for n in range(60)})
+    for receive in (1, 2, 3):
+        for n in range(60):
+            await rig.handler.handle(message(event(), f"m-{n}", receive_count=receive))
+    assert len(rig.store.copies) == MIN_REJECTS - 1
+    assert len(rig.forwarder.sent) == 60 + 1  # one is tried again, as a probe
+    received = [fact for fact in rig.facts if isinstance(fact, Received)]
+    assert len(received) == len([fact for fact in rig.facts if isinstance(fact, Handled)])
+
+
+async def test_once_a_held_event_is_accepted_the_others_are_tried_again() -> None:
+    rig = HandlerRig({f"m-{n}": Reject("refused_by_destination", "no") for n in range(60)})
+    for n in range(60):
+        await rig.handler.handle(message(event(), f"m-{n}"))
+    rig.forwarder.answers.clear()
+    held = range(MIN_REJECTS - 1, 60)
+    outcomes = [await rig.handler.handle(message(event(), f"m-{n}")) for n in held]
+    assert {type(outcome) for outcome in outcomes} == {Delivered}
+    assert rig.handler.status.problem is None
 
 
 async def test_an_s3_test_event_is_acknowledged() -> None:

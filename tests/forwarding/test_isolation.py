@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from random import Random
 
@@ -18,7 +19,7 @@ from tests.forwarding.strict import NAMES, Hint, Strict
 from tests.forwarding.virtual_time import run
 
 
-def test_the_suspect_is_sent_alone_and_the_others_together() -> None:
+def test_the_suspect_is_sent_alone_and_those_before_and_behind_it_together() -> None:
     async def main() -> None:
         destination = Strict({"e-07"})
         relay = Relay(destination)
@@ -26,7 +27,9 @@ def test_the_suspect_is_sent_alone_and_the_others_together() -> None:
         assert [isinstance(o, Delivered) for o in outcomes] == [n != "e-07" for n in NAMES]
         assert isinstance(outcomes[7], Reject)
         assert not outcomes[7].may_have_run
-        assert sorted(destination.sizes) == [1, 39, 40]
+        assert sorted(destination.sizes[:2]) == [7, 40]
+        assert 1 in destination.sizes
+        assert max(Counter(n for one in destination.requests for n in one.ids).values()) == 2
         assert relay.changes == []
 
     run(main)
@@ -41,7 +44,8 @@ def test_several_bad_events_are_isolated_one_after_the_other() -> None:
             "e-20",
             "e-39",
         }
-        assert len(destination.requests) == 7
+        assert len(destination.requests) < 20
+        assert max(Counter(n for one in destination.requests for n in one.ids).values()) <= 4
 
     run(main)
 
@@ -148,7 +152,7 @@ def test_requests_stay_within_the_limits_of_the_destination() -> None:
 
 def test_each_request_is_reported_with_its_error() -> None:
     async def main() -> None:
-        destination = Strict({"e-01"})
+        destination = Strict({"e-00"})
         relay = Relay(destination)
         await asyncio.gather(*relay.submit(*NAMES[:3]))
         reported = [(fact.events, fact.error) for fact in relay.forwarded]

@@ -29,6 +29,7 @@ class Server:
         self.requests: list[bytes] = []
         self.ended = asyncio.Event()
         self.port = 0
+        self.stop: Callable[[], None] = lambda: None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -60,6 +61,7 @@ async def serving(script: Script) -> AsyncIterator[Server]:
 
     listener = await asyncio.start_server(accept, "127.0.0.1", 0)
     server.port = listener.sockets[0].getsockname()[1]
+    server.stop = listener.close
     try:
         yield server
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import random
 from collections import Counter
@@ -15,6 +16,7 @@ from relay.aws.sqs_values import Failed, Outgoing
 from relay.delivery.dead_letter_copy import DeadLetterCopy, NotStored
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
+from relay.delivery.in_flight import HandlerStatus
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Rules, decode
@@ -129,6 +131,7 @@ class World:
     groups: int = 0
     seed: int = 1
     largest_dead_letter: int = 1_048_576
+    guarded: bool = True
     facts: list[Fact] = field(default_factory=list)
     receives: Counter[str] = field(default_factory=Counter)
 
@@ -152,21 +155,32 @@ class World:
             **fifo,
         )
         self.ids: list[str] = []
+        self.poison: list[str] = []
+        self.handler: Handler
 
     async def publish(self, count: int) -> None:
         """Send so many messages with one event each."""
-        queue = self.sqs.client(self.main)
         first = len(self.ids)
         names = [f"order-{first + n}" for n in range(count)]
-        bodies = [json.dumps({"id": name, "name": "shop/paid", "data": {}}) for name in names]
-        await queue.send([self._outgoing(n, body) for n, body in enumerate(bodies, first)])
+        await self._send([{"id": name, "name": "shop/paid", "data": {}} for name in names], first)
         self.ids += names
+
+    async def publish_poison(self, count: int) -> None:
+        """Send so many messages whose event has no name."""
+        first = len(self.poison)
+        names = [f"poison-{first + n}" for n in range(count)]
+        await self._send([{"id": name, "data": {}} for name in names], first)
+        self.poison += names
+
+    async def _send(self, bodies: Sequence[object], first: int) -> None:
+        entries = [self._outgoing(n, json.dumps(body)) for n, body in enumerate(bodies, first)]
+        await self.sqs.client(self.main).send(entries)
 
     def _outgoing(self, number: int, body: str) -> Outgoing:
         if not self.groups:
             return Outgoing(body=body)
-        group = f"group-{number % self.groups}"
-        return Outgoing(body=body, group_id=group, dedup_id=f"{number}")
+        dedup_id = hashlib.sha256(body.encode()).hexdigest()
+        return Outgoing(body=body, group_id=f"group-{number % self.groups}", dedup_id=dedup_id)
 
     @property
     def left(self) -> int:
@@ -186,6 +200,17 @@ class World:
     @property
     def circuit(self) -> list[CircuitChanged]:
         return [fact for fact in self.facts if isinstance(fact, CircuitChanged)]
+
+    @property
+    def status(self) -> HandlerStatus:
+        """The status of the running relay's handler."""
+        return self.handler.status
+
+    async def accepted(self, within: float) -> None:
+        """Return when all good events are accepted."""
+        async with asyncio.timeout(within):
+            while not set(self.ids) <= set(self.orchestrator.accepted):  # noqa: ASYNC110 - as below
+                await asyncio.sleep(0.1)
 
     async def empty(self, within: float) -> None:
         """Return when the main queue is empty; fails after so many seconds."""
@@ -212,11 +237,17 @@ class World:
                 observe=self.facts.append,
                 clock=self.clock.time,
             ),
-            guard=RejectGuard(),
+            guard=RejectGuard(
+                enabled=self.guarded,
+                max_receives=self.max_receive_count,
+                observe=self.facts.append,
+                clock=self.clock.time,
+            ),
             retention=Retention(self.retention, hidden=hidden, clock=self.clock.time),
             observe=self.facts.append,
             clock=self.clock.time,
         )
+        self.handler = handler
         expiring = asyncio.create_task(_expire(handler))
         try:
             yield handler, forwarder

@@ -14,6 +14,7 @@ from relay.model.facts import (
     DeleteFailed,
     LeaseLost,
     ReceivingChanged,
+    RejectGuardChanged,
     ReleaseFailed,
     StuckChanged,
 )
@@ -89,6 +90,24 @@ def test_a_halt_without_a_fact_has_two_lines_too() -> None:
     start, end = map(json.loads, screen.getvalue().splitlines())
     assert (start["level"], start["setting"]) == ("ERROR", "RELAY_ENVELOPE")
     assert end["message"] == "no longer halted"
+
+
+def test_a_halt_by_the_reject_guard_has_two_lines_however_short_it_is() -> None:
+    sentence = "20 of the last 20 messages would be rejected"
+    screen = io.StringIO()
+    with open_log(service="orders", redactor=Redactor(), screen=screen) as log:
+        observer = LogObserver(log, message_filter=message_filter("all"))
+        for halted in (True, False):
+            reason = sentence if halted else "most messages are not rejected any more"
+            fact = RejectGuardChanged(
+                halted=halted, reason=reason, seconds=0.5, setting="RELAY_ENVELOPE"
+            )
+            observe(observer, fact)
+            observer.on_flush(Window(), State(problem=sentence if halted else None))
+    start, end = map(json.loads, screen.getvalue().splitlines())
+    assert (start["level"], start["setting"]) == ("ERROR", "RELAY_ENVELOPE")
+    assert sentence in start["message"]
+    assert end["message"] == "no longer halted after 0 s: most messages are not rejected any more"
 
 
 def test_a_failed_delete_extension_or_release_names_the_message() -> None:

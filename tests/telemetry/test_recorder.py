@@ -16,6 +16,7 @@ from relay.model.facts import (
     Forwarded,
     HandlerRaised,
     Received,
+    RejectHeld,
 )
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
@@ -122,10 +123,16 @@ def test_requests_extensions_and_dead_letters_are_counted() -> None:
     observe(recorder, Extended(count=10, failed=1))
     observe(recorder, DeletedLate("m-1"))
     observe(recorder, DeadLettered(message=message(), code="not_json", reason="no"))
+    observe(recorder, RejectHeld(message(), "not_json"))
     observe(recorder, HandlerRaised(message(), ValueError()))
     assert recorder.window.histograms["BatchSize"] == {40.0: 1, 1.0: 1}
     assert recorder.window.histograms["ForwardLatency"] == {0.021: 1, 31.0: 1}
-    assert counts(recorder) == {"VisibilityExtensions": 10, "LateDeletes": 1, "DeadLettered": 1}
+    assert counts(recorder) == {
+        "VisibilityExtensions": 10,
+        "LateDeletes": 1,
+        "DeadLettered": 1,
+        "RejectsHeld": 1,
+    }
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=1e-5, max_value=1e9))

@@ -136,8 +136,13 @@ class Inngest:
         target = f"{self._path}/e/{quote(key, safe='')}"
         try:
             async with asyncio.timeout(self._timeout):
+                # Repeatable: the server recognises the events by their ids.
                 found = await self._client.post(
-                    target, body, {**traceparent_headers(), **seed}, limit=limit
+                    target,
+                    body,
+                    {**traceparent_headers(), **seed},
+                    limit=limit,
+                    repeatable=True,
                 )
         except TimeoutError:
             raise Unavailable(f"{self._host} gave no answer in {self._timeout:g} s") from None

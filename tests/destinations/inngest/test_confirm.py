@@ -109,7 +109,8 @@ async def test_if_some_events_are_not_stored_the_failure_is_raised() -> None:
 async def test_another_stored_event_is_no_proof() -> None:
     async with InngestServer() as server, confirmed(server.url) as destination:
         await destination.send([event("other")])
-        server.script.add(Rule(fault=Fault(accept=0, end="reset")))
+        # Twice: the request is repeated, because its connection may have been stale.
+        server.script.add(Rule(fault=Fault(accept=0, end="reset"), times=2))
         with pytest.raises(Unavailable):
             await destination.send([event("e")])
 
