@@ -9,6 +9,7 @@ from msgspec import Struct
 from relay.envelope import aws, fields, ids
 from relay.envelope.detection import open_envelope
 from relay.envelope.ids import Rules
+from relay.envelope.inngest import MAX_NOTICES
 from relay.envelope.opened_envelope import EventDraft, InvalidContent, OpenedEnvelope
 from relay.model import trace_context
 from relay.model.encoded_body import decode_body
@@ -43,9 +44,6 @@ class Decoded(Struct, frozen=True, kw_only=True):
 
 NOTHING_PENDING = "nothing-pending"
 """The `acknowledge_reason` of a redriven message without a pending event."""
-
-MAX_NOTICES = 20
-"""The most different notices that are kept for a message."""
 
 
 def decode(message: Message, rules: Rules) -> Decoded | Reject:
