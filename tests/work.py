@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+
 @dataclass(frozen=True)
 class Work:
     """The calls of functions, Python's and C's, and the most bytes allocated at a time."""

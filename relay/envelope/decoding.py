@@ -12,7 +12,7 @@ from relay.envelope.ids import Rules
 from relay.envelope.inngest import MAX_NOTICES
 from relay.envelope.opened_envelope import EventDraft, InvalidContent, OpenedEnvelope
 from relay.model import trace_context
-from relay.model.encoded_body import decode_body
+from relay.model.encoded_body import UnpackedTooLarge, decode_body
 from relay.model.event import Event
 from relay.model.message import Message, PeriodicTask
 from relay.model.origin import Origin, UnreadableOrigin, origin_of
@@ -91,6 +91,11 @@ def _open_message(message: Message, origin: Origin | None, rules: Rules) -> Open
         return aws.periodic_task(firing, message.queue, rules.task_prefix)
     try:
         body = decode_body(message.body, origin.encoding) if origin else message.body
+    except UnpackedTooLarge as error:
+        raise InvalidContent(
+            "unpacked_too_large",
+            f"{error}: the relay did not write it, so remove the attribute relay-origin or drop it",
+        ) from None
     except ValueError as error:
         raise InvalidContent(
             "bad_origin", f"the dead letter's body cannot be restored: {error}"

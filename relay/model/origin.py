@@ -19,6 +19,9 @@ REASON_LIMIT = 1_000
 
 _LATEST_TIME = 1e12
 
+_LARGEST_CACHED = 65_536
+"""Characters. One that a producer made may be a megabyte, and its parsed form twenty."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
@@ -99,13 +102,16 @@ def origin_or_substitute(message: Message) -> Origin | None:
         )
 
 
-@lru_cache(maxsize=8)  # the origin of one message is read several times in a row
 def unpack(value: str | bytes) -> Origin:
     """Parse what `Origin.pack` wrote. Unknown fields of the same version are ignored.
 
     Raises:
         UnreadableOrigin: the text names the invalid field.
     """
+    return _unpack_again(value) if len(value) <= _LARGEST_CACHED else _unpack(value)
+
+
+def _unpack(value: str | bytes) -> Origin:
     try:
         raw = json.loads(value)
     except (ValueError, RecursionError) as error:
@@ -115,6 +121,9 @@ def unpack(value: str | bytes) -> Origin:
     if "id" not in raw:
         raise UnreadableOrigin(f"the attribute {ATTRIBUTE} has no id")
     return Origin(**{name: _checked(name, v) for name, v in raw.items() if name in _DEFAULTS})
+
+
+_unpack_again = lru_cache(maxsize=8)(_unpack)  # it is read several times in a row
 
 
 def _checked(name: str, value: Any) -> Any:

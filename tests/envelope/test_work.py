@@ -48,8 +48,10 @@ BODIES: dict[str, Callable[[int], bytes]] = {
     "the same in SNS": lambda n: sns(event(b"{%b}" % many(b'"k":1', n))),
     "every key twice": lambda n: b'{"name":"a",%b}' % numbered(b'"%d":1,"%b":2' % (0, b"%d"), n),
     "unknown fields": lambda n: b'{"name":"a",%b}' % numbered(b'"%d":1', n),
-    "unknown fields printed alike": lambda n: b'{"name":"a",%b}'
-    % b",".join(b'"%b":1' % (b"!" * 70 + b"%d" % number) for number in range(n)),
+    "unknown fields printed alike": lambda n: (
+        b'{"name":"a",%b}'
+        % b",".join(b'"%b":1' % (b"!" * 70 + b"%d" % number) for number in range(n))
+    ),
     "fields in other cases": lambda n: b'{"name":"a",%b}' % many(b'"NAME":1', n),
     "a field that folds to another": lambda n: b'{"name":"a",%b}' % numbered(b'"T\xc5\xbf%d":1', n),
     "extensions of CloudEvents": lambda n: CLOUD + numbered(b'"%d":1', n) + b"}",
@@ -85,8 +87,9 @@ BODIES: dict[str, Callable[[int], bytes]] = {
     "records of S3": lambda n: b'{"Records":[%b]}' % many(b'{"eventSource":"aws:s3"}', n),
     "attributes of SNS": sns_attributes,
     "sessions": lambda n: b'{"name":"a","meta":{"sessions":{%b}}}' % numbered(b'"%d":"1"', n),
-    "propagated sessions": lambda n: b'{"name":"a","meta":{"propagated_sessions":{%b}}}'
-    % numbered(b'"%d":"1"', n),
+    "propagated sessions": lambda n: (
+        b'{"name":"a","meta":{"propagated_sessions":{%b}}}' % numbered(b'"%d":"1"', n)
+    ),
     "a long id": lambda n: b'{"name":"a","id":"%b"}' % (b"a" * 10 * n),
     "a long name": lambda n: b'{"name":"%b"}' % (b"a" * 10 * n),
     "a long source": lambda n: CLOUD.replace(b'"s"', b'"%b"' % (b"%%" * n))[:-1] + b"}",
