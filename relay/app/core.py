@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from relay.app.decoding import payloads, rules
+from relay.app.decoding import opening
 from relay.app.forwarding import EventForwarder, open_forwarder, rate_for
 from relay.app.ledger import LedgerWiring, open_ledger
 from relay.app.readiness import CHECK_EVERY, LONGEST_IN_FLIGHT, StuckMonitor
@@ -20,7 +20,6 @@ from relay.delivery.dead_lettering import DeadLettering, DeadLetterStore
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
-from relay.envelope import decode
 from relay.settings.clocks import LAST_REQUESTS
 from relay.settings.model import Settings
 
@@ -91,13 +90,12 @@ async def open_core(
         )
         dead_letters = DeadLettering(store, observe=observe)
         handler = Handler(
-            partial(decode, rules=rules(settings)),
+            opening(settings, session),
             ledger.wrap_forwarder(forwarder),
             dead_letters,
             guard=RejectGuard(enabled=settings.reject_guard and not from_command),
             retention=None if from_command else _retention(settings, pushed=pushed),
             observe=ledger.observe,
-            payloads=payloads(settings, session),
         )
         stuck = StuckMonitor(
             forwarder,

@@ -14,7 +14,7 @@ from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.in_flight import InFlight, InFlightMessage, Progress
 from relay.delivery.message_ids import MessageIds
 from relay.delivery.next_origin import next_origin
-from relay.delivery.payloads import Payloads
+from relay.delivery.opening import Opening
 from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, flag_may_have_run
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
@@ -75,7 +75,7 @@ class Handler:
 
     def __init__(
         self,
-        decode: Callable[[Message], Decoded | Reject],
+        opening: Opening,
         forward: Forward,
         dead_letters: DeadLettering,
         *,
@@ -83,16 +83,14 @@ class Handler:
         retention: Retention | None = None,
         observe: Observe = ignore,
         clock: Callable[[], float] = time.time,
-        payloads: Payloads | None = None,
     ) -> None:
-        self._decode = decode
+        self._opening = opening
         self._forward = forward
         self._dead_letters = dead_letters
         self._guard = guard
         self.retention = retention or Retention(clock=clock)
         self._observe = observe
         self._clock = clock
-        self._payloads = payloads
         self._in_flight = InFlight()
         self._message_ids = MessageIds()
         self._history = RedeliveryHistory()
@@ -152,13 +150,13 @@ class Handler:
         message, start = item.message, self._clock()
         self._observe(Received(message))
         try:
-            if self._payloads is None or not self._payloads.may_be_pointer(message):
-                return await self._process(item, self._decode(message), start)
-            async with self._payloads.opened(message) as loaded:
-                decoded = self._decode(loaded) if isinstance(loaded, Message) else loaded
+            small = self._opening.open_small(message)
+            if small is not None:
+                return await self._process(item, small, start)
+            async with self._opening.opened(item) as decoded:
                 if isinstance(decoded, Decoded):
                     return await self._process(item, decoded, start)
-            del loaded  # a rejected message may be held for long: free its payload
+            # A rejected message may be held for long, and nothing of it is open then.
             return await self._process(item, decoded, start)
         except BaseException as error:
             self.progress.interrupted(message, error, self._clock() - start)

@@ -19,7 +19,7 @@ REASON_LIMIT = 1_000
 
 _LATEST_TIME = 1e12
 
-_LARGEST_CACHED = 65_536
+LARGEST_CACHED = 65_536
 """Characters. One that a producer made may be a megabyte, and its parsed form twenty."""
 
 
@@ -108,7 +108,7 @@ def unpack(value: str | bytes) -> Origin:
     Raises:
         UnreadableOrigin: the text names the invalid field.
     """
-    return _unpack_again(value) if len(value) <= _LARGEST_CACHED else _unpack(value)
+    return _unpack_again(value) if len(value) <= LARGEST_CACHED else _unpack(value)
 
 
 def _unpack(value: str | bytes) -> Origin:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from relay.delivery.dead_lettering import MAX_BYTES, DeadLetterCopy, DeadLettering, NotStored
 from relay.delivery.handler import Handler
+from relay.delivery.opening import SIZE, Opening
 from relay.delivery.payloads import Payloads
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
@@ -82,6 +83,7 @@ class HandlerRig:
         *,
         guard: bool = True,
         payloads: Payloads | None = None,
+        size: int = SIZE,
     ) -> None:
         self.now = NOW
         self.facts: list[Fact] = []
@@ -92,14 +94,13 @@ class HandlerRig:
             self.store, observe=self.facts.append, clock=lambda: self.now, sleep=self._sleep
         )
         self.handler = Handler(
-            lambda message: decode(message, Rules()),
+            Opening(lambda message: decode(message, Rules()), payloads, size=size),
             self.forwarder,
             self.dead_letters,
             guard=RejectGuard(enabled=guard),
             retention=Retention(10 * DAY, clock=lambda: self.now),
             observe=self.facts.append,
             clock=lambda: self.now,
-            payloads=payloads,
         )
 
     async def _sleep(self, _seconds: float) -> None:

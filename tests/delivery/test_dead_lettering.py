@@ -13,6 +13,7 @@ from relay.delivery.dead_lettering import (
     NotStored,
 )
 from relay.delivery.handler import Handler
+from relay.delivery.opening import Opening
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import Rules, decode
 from relay.model.facts import DeadLettered
@@ -113,7 +114,7 @@ async def test_a_message_that_does_not_fit_with_its_reason_is_left_to_sqs() -> N
             return 300
 
     handler = Handler(
-        lambda m: decode(m, Rules()),
+        Opening(lambda m: decode(m, Rules())),
         rig.forwarder,
         DeadLettering(Small()),
         guard=RejectGuard(),
@@ -131,7 +132,7 @@ async def test_a_message_rejected_because_of_a_setting_may_have_run_under_anothe
 ) -> None:
     rig = HandlerRig()
     handler = Handler(
-        lambda m: decode(m, Rules(envelope="sns")),
+        Opening(lambda m: decode(m, Rules(envelope="sns"))),
         rig.forwarder,
         rig.dead_letters,
         guard=RejectGuard(),
@@ -147,7 +148,7 @@ async def test_an_event_rejected_because_of_a_setting_may_have_run_under_another
 ) -> None:
     rig = HandlerRig()
     handler = Handler(
-        lambda m: decode(m, Rules(max_event_bytes=1_024)),
+        Opening(lambda m: decode(m, Rules(max_event_bytes=1_024))),
         rig.forwarder,
         rig.dead_letters,
         guard=RejectGuard(),

@@ -14,6 +14,7 @@ from relay.aws.sqs import Queue
 from relay.aws.sqs_values import Failed, Outgoing
 from relay.delivery.dead_lettering import DeadLetterCopy, DeadLettering, NotStored
 from relay.delivery.handler import Handler
+from relay.delivery.opening import Opening
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Rules, decode
@@ -200,7 +201,7 @@ class World:
             random=chance,
         )
         handler = Handler(
-            lambda message: decode(message, Rules()),
+            Opening(lambda message: decode(message, Rules())),
             forwarder,
             DeadLettering(
                 _QueueStore(self.sqs.client(self.dead), lambda: self.dead_letters_throttled_until),
