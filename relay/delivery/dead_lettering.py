@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol
 
 from relay.delivery.message_ids import content_digest
@@ -15,7 +16,7 @@ from relay.model.encoded_body import encoding_candidates, sqs_accepts
 from relay.model.facts import DeadLettered, Observe, ignore
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
-from relay.model.outcome import Reject, Retry
+from relay.model.outcome import Reject, Retry, shortened
 
 MAX_ATTRIBUTES = 10
 """Amazon SQS quota: message attributes in a message."""
@@ -125,6 +126,16 @@ def _dedup_id(message: Message, origin: Origin) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+@lru_cache(maxsize=64)
+def _remembered(code: str, may_have_run: bool) -> Reject:  # noqa: FBT001 - a field of `Reject`
+    return Reject(code, "it was dead-lettered a short time ago", may_have_run=may_have_run)
+
+
+def _without_reason(reject: Reject) -> Reject:
+    """What is remembered of a reject: thousands of reasons would take tens of megabytes."""
+    return _remembered(reject.code, reject.may_have_run)
+
+
 class NotStored(Exception):
     """The dead-letter queue did not store the copy.
 
@@ -135,8 +146,8 @@ class NotStored(Exception):
     """
 
     def __init__(self, reason: str, *, setting: str | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.reason = shortened(reason)
+        super().__init__(self.reason)
         self.setting = setting
 
 
@@ -266,7 +277,7 @@ class DeadLettering:
     async def _stored(self, message: Message, copy: DeadLetterCopy, reject: Reject) -> None:
         await self._store.put(copy)
         self._failure = None
-        self._remember(message, reject)
+        self._remember(message, _without_reason(reject))
         self._observe(
             DeadLettered(
                 message=message, code=reject.code, reason=reject.reason, complete=copy.complete

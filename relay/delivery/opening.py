@@ -1,8 +1,8 @@
 """Opens messages: decodes their bodies within a limit of memory, and large ones one after another.
 
-A message can be much larger when it is open than in the queue: its body is compressed, or a pointer to
-an object, or it has thousands of events. The source counts messages as they arrive. This counts what
-they become, in push mode too, where the relay cannot choose what arrives.
+A message can be much larger when it is open than in the queue: its body is compressed, or a pointer
+to an object, or it has thousands of events. The source counts messages as they arrive. This counts
+what they become, in push mode too, where the relay cannot choose what arrives.
 """
 
 from __future__ import annotations

@@ -9,13 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 from relay.model.message import Message
+from relay.model.outcome import MAX_CODE, shortened
 
 ATTRIBUTE = "relay-origin"
 """The attribute's name. Lowercase letters and hyphens are safe in an HTTP header's name."""
 
 VERSION = 1
-REASON_LIMIT = 1_000
-"""Characters."""
 
 _LATEST_TIME = 1e12
 
@@ -63,7 +62,7 @@ class Origin:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values = {name: value for name, value in values.items() if value != _DEFAULTS[name]}
         if self.reason is not None:
-            values["reason"] = self.reason[:REASON_LIMIT]
+            values["reason"] = shortened(self.reason)
         text = json.dumps({"version": VERSION, **values}, separators=(",", ":"))
         return text.replace("\x7f", "\\u007f")  # valid in JSON, but not in an HTTP header
 
@@ -132,6 +131,8 @@ def _checked(name: str, value: Any) -> Any:
         raise UnreadableOrigin(f"the attribute {ATTRIBUTE} has an invalid {name!r}")
     if name == "sent_at":
         return float(value)
+    if name in ("code", "reason"):
+        return shortened(value, MAX_CODE) if name == "code" else shortened(value)
     return tuple(value) if isinstance(value, list) else value
 
 
