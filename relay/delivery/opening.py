@@ -90,6 +90,11 @@ class Opening:
         self._decoding = asyncio.Lock()
         self._in_round = 0
 
+    @property
+    def used(self) -> int:
+        """The bytes of open messages, without the small ones."""
+        return self._bytes.used
+
     def open_small(self, message: Message) -> Decoded | Reject | None:
         """The events of a small message; None if it takes more than that, and needs `opened`."""
         if len(message.body) > SMALL or self._is_pointer(message) or _origin(message):

@@ -35,10 +35,11 @@ class ScriptedForwarder:
         self.withdrawn: list[str] = []
         self.ambiguous: set[str] = set()
         self.down_for = 0.0
+        self.silent = False
 
     async def submit(self, event: Event) -> Outcome:
         self.sent.append(event.id)
-        answer = self.answers.get(event.id, Delivered(f"ref-{event.id}"))
+        answer = self.answers.get(event.id, None if self.silent else Delivered(f"ref-{event.id}"))
         if answer is None:
             try:
                 await asyncio.Event().wait()
@@ -93,8 +94,9 @@ class HandlerRig:
         self.dead_letters = DeadLettering(
             self.store, observe=self.facts.append, clock=lambda: self.now, sleep=self._sleep
         )
+        self.opening = Opening(lambda message: decode(message, Rules()), payloads, size=size)
         self.handler = Handler(
-            Opening(lambda message: decode(message, Rules()), payloads, size=size),
+            self.opening,
             self.forwarder,
             self.dead_letters,
             guard=RejectGuard(enabled=guard),
