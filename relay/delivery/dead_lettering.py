@@ -40,6 +40,13 @@ PROBLEM_EXPIRES_AFTER = 1_800.0
 """Seconds after its last failed try when a problem is forgotten: another relay may have stored the
 message. Longer than sqsd takes to deliver a message again."""
 
+LARGE = 65_536
+"""Bytes of a body of which copies are limited."""
+
+LARGE_AT_A_TIME = 4
+"""Large copies that are made and stored at a time. A guard that lets go releases many at once; each
+takes the event loop some 20 ms and several times its size in memory."""
+
 LEAVE_TO_SQS = 43_200.0
 """Seconds; the longest visibility timeout. SQS's own redrive policy moves what cannot be copied."""
 
@@ -188,6 +195,7 @@ class DeadLettering:
         self._clock = clock
         self._sleep = sleep
         self._probing = asyncio.Lock()
+        self._large = asyncio.Semaphore(LARGE_AT_A_TIME)
         self._sending: set[asyncio.Task[None]] = set()
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
         self._failure: tuple[float, str, str] | None = None
@@ -232,7 +240,11 @@ class DeadLettering:
         """
         while True:
             try:
-                await self._send(message, origin, reject)
+                if len(message.body) < LARGE:
+                    await self._send(message, origin, reject)
+                else:
+                    async with self._large:
+                        await self._send(message, origin, reject)
             except TooLarge as error:
                 return Retry(f"{reject.code}: {reject.reason}; {error}", after=LEAVE_TO_SQS)
             except NotStored as error:

@@ -61,6 +61,7 @@ class MemoryStore:
         self.failure: NotStored | None = None
         self.started = asyncio.Event()
         self.unanswered: asyncio.Event | None = None
+        self.waiting = 0
 
     async def limit(self) -> int:
         return MAX_BYTES
@@ -69,6 +70,7 @@ class MemoryStore:
         self.started.set()
         await asyncio.sleep(0)
         if self.unanswered is not None:
+            self.waiting += 1
             await self.unanswered.wait()
         if self.failure is not None:
             raise self.failure

@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from relay.delivery.dead_lettering import (
+    LARGE,
+    LARGE_AT_A_TIME,
     PROBLEM_EXPIRES_AFTER,
     REMEMBERED_FOR,
     DeadLettering,
@@ -157,3 +159,15 @@ async def test_an_event_rejected_because_of_a_setting_may_have_run_under_another
     await handler.handle(message(body, receive_count=receives))
     past = origin(rig.store.copies[0])
     assert (past.code, past.pending, past.may_have_run) == ("event_too_large", (1,), doubtful)
+
+
+async def test_few_large_copies_are_in_memory_at_a_time_and_small_ones_wait_for_none() -> None:
+    rig = HandlerRig(guard=False)
+    rig.store.unanswered = asyncio.Event()
+    large = [message(b"{" * LARGE, f"m-{number}") for number in range(3 * LARGE_AT_A_TIME)]
+    tasks = [asyncio.create_task(rig.handler.handle(one)) for one in (*large, message(b"{", "m"))]
+    await turns(400)
+    assert rig.store.waiting == LARGE_AT_A_TIME + 1
+    rig.store.unanswered.set()
+    assert [type(one) for one in await asyncio.gather(*tasks)] == [Reject] * len(tasks)
+    assert len(rig.store.copies) == len(tasks)
