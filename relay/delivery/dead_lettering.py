@@ -41,7 +41,7 @@ PROBLEM_EXPIRES_AFTER = 1_800.0
 message. Longer than sqsd takes to deliver a message again."""
 
 LARGE = 65_536
-"""Bytes of a body of which copies are limited."""
+"""Bytes of a message of which copies are limited."""
 
 LARGE_AT_A_TIME = 4
 """Large copies that are made and stored at a time. A guard that lets go releases many at once; each
@@ -122,6 +122,10 @@ def _cost(name: str, attribute: Attribute) -> int:
 
 def _size(body: str, attributes: Mapping[str, Attribute]) -> int:
     return len(body.encode()) + sum(_cost(*item) for item in attributes.items())
+
+
+def _received_size(message: Message) -> int:
+    return len(message.body) + sum(len(one.value) for one in message.attributes.values())
 
 
 def _merged(before: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
@@ -240,7 +244,7 @@ class DeadLettering:
         """
         while True:
             try:
-                if len(message.body) < LARGE:
+                if _received_size(message) < LARGE:
                     await self._send(message, origin, reject)
                 else:
                     async with self._large:

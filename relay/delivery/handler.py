@@ -25,6 +25,9 @@ from relay.model.facts import Handled, Observe, Received, ignore
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
+SUBMITTED_AT_ONCE = 500
+"""Events of a message that are submitted before the event loop turns to other work."""
+
 
 class Forward(Protocol):
     """Forwards events to their destination."""
@@ -229,7 +232,14 @@ class Handler:
                 if type(result) is Delivered:
                     self.progress.event_delivered(item)
 
-        await asyncio.gather(*(one(position) for position in range(len(events))))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for position in range(len(events)):
+                    tasks.create_task(one(position))
+                    if position % SUBMITTED_AT_ONCE == SUBMITTED_AT_ONCE - 1:
+                        await asyncio.sleep(0)
+        except BaseExceptionGroup as error:
+            raise error.exceptions[0] from None
 
     def _expired(self, event: Event) -> Reject:
         return Reject(

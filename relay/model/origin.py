@@ -18,8 +18,11 @@ VERSION = 1
 
 _LATEST_TIME = 1e12
 
+LARGEST = 524_288
+"""Characters. The positions of all events that fit into a message have fewer."""
+
 LARGEST_CACHED = 65_536
-"""Characters. One that a producer made may be a megabyte, and its parsed form twenty."""
+"""Characters. The parsed form of a larger one is megabytes, and a producer may have made it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,8 @@ def unpack(value: str | bytes) -> Origin:
     Raises:
         UnreadableOrigin: the text names the invalid field.
     """
+    if len(value) > LARGEST:
+        raise UnreadableOrigin(f"the attribute {ATTRIBUTE} has more than {LARGEST} characters")
     return _unpack_again(value) if len(value) <= LARGEST_CACHED else _unpack(value)
 
 

@@ -16,7 +16,7 @@ from relay.model.encoded_body import (
     encoding_candidates,
 )
 from relay.model.message import Attribute, Message
-from relay.model.origin import ATTRIBUTE, Origin
+from relay.model.origin import ATTRIBUTE, LARGEST, Origin, unpack
 from relay.model.outcome import Reject
 from tests.work import work_of
 
@@ -89,6 +89,24 @@ def test_a_body_that_is_not_one_whole_gzip_member_is_rejected(body: bytes) -> No
     assert isinstance(found, Reject)
     assert found.code == "bad_origin"
     assert work_of(lambda: decode(redriven(body), Rules())).calls < 500
+
+
+def test_an_origin_larger_than_any_of_ours_is_not_parsed() -> None:
+    text = '{"version":1,"id":"a","reason":"%b"}'.replace("%b", "x" * LARGEST)
+    attributes = {ATTRIBUTE: Attribute("String", text)}
+    sent = Message(body=EVENT, message_id="m", queue="q", attributes=attributes)
+    found = decode(sent, Rules())
+    assert isinstance(found, Reject)
+    assert (found.code, found.reason) == (
+        "bad_origin",
+        "the attribute relay-origin has more than 524288 characters",
+    )
+
+
+def test_the_positions_of_as_many_events_as_a_message_can_have_are_read() -> None:
+    count = UNPACKED_LIMIT // len('{"name":"a"},')
+    origin = Origin(id="m", pending=tuple(range(count)))
+    assert unpack(origin.pack()).pending == origin.pending
 
 
 def test_a_large_origin_is_not_kept_after_it_was_read() -> None:
