@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
@@ -41,10 +42,10 @@ PROBLEM_EXPIRES_AFTER = 1_800.0
 message. Longer than sqsd takes to deliver a message again."""
 
 LARGE = 65_536
-"""Bytes of a message of which copies are limited."""
+"""Bytes of a message from which on it takes a turn to be dead-lettered."""
 
-LARGE_AT_A_TIME = 4
-"""Large copies that are made and stored at a time. A guard that lets go releases many at once; each
+LARGE_AT_A_TIME = 2
+"""Large messages that are dead-lettered at a time. A guard that lets go releases many at once; each
 takes the event loop some 20 ms and several times its size in memory."""
 
 LEAVE_TO_SQS = 43_200.0
@@ -227,6 +228,10 @@ class DeadLettering:
             return None
         return found.reject if found.content == content_digest(message) else None
 
+    def turn(self, message: Message) -> AbstractAsyncContextManager[None]:
+        """A block in which a message's origin may be made and `put`. Large messages take turns."""
+        return self._large if _received_size(message) >= LARGE else nullcontext()
+
     async def put(
         self,
         message: Message,
@@ -244,11 +249,7 @@ class DeadLettering:
         """
         while True:
             try:
-                if _received_size(message) < LARGE:
-                    await self._send(message, origin, reject)
-                else:
-                    async with self._large:
-                        await self._send(message, origin, reject)
+                await self._send(message, origin, reject)
             except TooLarge as error:
                 return Retry(f"{reject.code}: {reject.reason}; {error}", after=LEAVE_TO_SQS)
             except NotStored as error:

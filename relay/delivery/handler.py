@@ -153,14 +153,12 @@ class Handler:
         message, start = item.message, self._clock()
         self._observe(Received(message))
         try:
-            small = self._opening.open_small(message)
-            if small is not None:
+            if (small := self._opening.open_small(message)) is not None:
                 return await self._process(item, small, start)
             async with self._opening.opened(item) as decoded:
                 if isinstance(decoded, Decoded):
                     return await self._process(item, decoded, start)
-            # A rejected message may be held for long, and nothing of it is open then.
-            return await self._process(item, decoded, start)
+            return await self._process(item, decoded, start)  # it may be held, and is not open
         except BaseException as error:
             self.progress.interrupted(message, error, self._clock() - start)
             raise
@@ -232,14 +230,17 @@ class Handler:
                 if type(result) is Delivered:
                     self.progress.event_delivered(item)
 
+        tasks = list[asyncio.Task[None]]()
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for position in range(len(events)):
-                    tasks.create_task(one(position))
-                    if position % SUBMITTED_AT_ONCE == SUBMITTED_AT_ONCE - 1:
-                        await asyncio.sleep(0)
-        except BaseExceptionGroup as error:
-            raise error.exceptions[0] from None
+            for position in range(len(events)):
+                tasks.append(asyncio.create_task(one(position)))
+                if position % SUBMITTED_AT_ONCE == SUBMITTED_AT_ONCE - 1:
+                    await asyncio.sleep(0)
+            await asyncio.gather(*tasks)
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            raise
 
     def _expired(self, event: Event) -> Reject:
         return Reject(
@@ -280,12 +281,9 @@ class Handler:
             await item.unless_expired(self._guard.admit(message.message_id, reject))
         if decoded is not None and decoded.total == 1:
             pending = None
-        return await self._dead_letters.put(
-            message,
-            next_origin(message, reject, decoded, pending),
-            reject,
-            self.retention.must_end,
-        )
+        async with self._dead_letters.turn(message):
+            origin = next_origin(message, reject, decoded, pending)
+            return await self._dead_letters.put(message, origin, reject, self.retention.must_end)
 
     def _handled(
         self,

@@ -7,10 +7,12 @@ import base64
 import gzip
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from relay.delivery.handler import SUBMITTED_AT_ONCE
 from relay.delivery.in_flight import InFlightMessage
 from relay.delivery.opening import EVENT_BYTES, FEW, ROUND_BYTES, SMALL, OpenBytes, Opening
 from relay.delivery.payloads import MAX_BYTES, POINTER_CLASSES, Payloads
@@ -202,3 +204,29 @@ async def test_everything_is_given_back_whatever_the_outcome() -> None:
 
 def test_an_event_in_flight_is_counted_with_more_than_its_data() -> None:
     assert EVENT_BYTES * 5_000 > 10 * MEGABYTE
+
+
+async def test_the_events_of_a_large_array_are_submitted_in_slices() -> None:
+    rig = HandlerRig()
+    rig.forwarder.silent = True
+    count = 3 * SUBMITTED_AT_ONCE
+    task = asyncio.create_task(rig.handler.handle(array("m-1", count)))
+    sent = [0]
+    while sent[-1] < count:
+        await asyncio.sleep(0)
+        sent.append(len(rig.forwarder.sent))
+    assert max(after - before for before, after in pairwise(sent)) <= SUBMITTED_AT_ONCE
+    await cancelled([task])
+
+
+async def test_a_large_array_that_is_cancelled_between_slices_leaves_nothing_behind() -> None:
+    rig = HandlerRig()
+    rig.forwarder.silent = True
+    task = asyncio.create_task(rig.handler.handle(array("m-1", 3 * SUBMITTED_AT_ONCE)))
+    while not rig.forwarder.sent:
+        await asyncio.sleep(0)
+    assert len(rig.forwarder.sent) <= SUBMITTED_AT_ONCE
+    await cancelled([task])
+    await turns()
+    assert rig.forwarder.withdrawn == rig.forwarder.sent
+    assert rig.opening.used == 0
