@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.in_flight import InFlight, InFlightMessage, Progress
 from relay.delivery.message_ids import MessageIds
 from relay.delivery.next_origin import next_origin
-from relay.delivery.opening import Opening
+from relay.delivery.opening import Opening, for_each
 from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, flag_may_have_run
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
@@ -24,9 +23,6 @@ from relay.model.event import Event
 from relay.model.facts import Handled, Observe, Received, ignore
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
-
-SUBMITTED_AT_ONCE = 500
-"""Events of a message that are submitted before the event loop turns to other work."""
 
 
 class Forward(Protocol):
@@ -230,17 +226,7 @@ class Handler:
                 if type(result) is Delivered:
                     self.progress.event_delivered(item)
 
-        tasks = list[asyncio.Task[None]]()
-        try:
-            for position in range(len(events)):
-                tasks.append(asyncio.create_task(one(position)))
-                if position % SUBMITTED_AT_ONCE == SUBMITTED_AT_ONCE - 1:
-                    await asyncio.sleep(0)
-            await asyncio.gather(*tasks)
-        except asyncio.CancelledError:
-            for task in tasks:
-                task.cancel()
-            raise
+        await for_each(len(events), one)
 
     def _expired(self, event: Event) -> Reject:
         return Reject(

@@ -8,8 +8,9 @@ what they become, in push mode too, where the relay cannot choose what arrives.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from relay.delivery.in_flight import InFlightMessage
 from relay.delivery.payloads import MAX_BYTES, Payloads
@@ -30,6 +31,9 @@ EVENT_BYTES = 3_072
 
 ROUND_BYTES = 65_536
 """Bytes of large bodies that are decoded before the event loop turns to other work."""
+
+STARTED_AT_ONCE = 500
+"""Tasks for a message's events that are started before the event loop turns to other work."""
 
 MAX_EVENTS = 5_000
 SIZE = 64 * 1_048_576
@@ -149,6 +153,21 @@ class Opening:
         # Each event is an object. Inside of SNS, its brace may be escaped.
         objects = message.body.count(b"{") + message.body.count(b"\\u007")
         return len(message.body) + min(objects, self._max_events) * EVENT_BYTES
+
+
+async def for_each(count: int, work: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+    """Do the work for each number below `count`, all at a time, starting them in slices."""
+    tasks = list[asyncio.Task[None]]()
+    try:
+        for number in range(count):
+            tasks.append(asyncio.create_task(work(number)))
+            if number % STARTED_AT_ONCE == STARTED_AT_ONCE - 1:
+                await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+    except asyncio.CancelledError:
+        for task in tasks:
+            task.cancel()
+        raise
 
 
 def _origin(message: Message) -> str | bytes | None:

@@ -12,9 +12,16 @@ from typing import Any
 
 import pytest
 
-from relay.delivery.handler import SUBMITTED_AT_ONCE
 from relay.delivery.in_flight import InFlightMessage
-from relay.delivery.opening import EVENT_BYTES, FEW, ROUND_BYTES, SMALL, OpenBytes, Opening
+from relay.delivery.opening import (
+    EVENT_BYTES,
+    FEW,
+    ROUND_BYTES,
+    SMALL,
+    STARTED_AT_ONCE,
+    OpenBytes,
+    Opening,
+)
 from relay.delivery.payloads import MAX_BYTES, POINTER_CLASSES, Payloads
 from relay.envelope import Decoded, Rules, decode
 from relay.model.encoded_body import UNPACKED_LIMIT
@@ -209,22 +216,22 @@ def test_an_event_in_flight_is_counted_with_more_than_its_data() -> None:
 async def test_the_events_of_a_large_array_are_submitted_in_slices() -> None:
     rig = HandlerRig()
     rig.forwarder.silent = True
-    count = 3 * SUBMITTED_AT_ONCE
+    count = 3 * STARTED_AT_ONCE
     task = asyncio.create_task(rig.handler.handle(array("m-1", count)))
     sent = [0]
     while sent[-1] < count:
         await asyncio.sleep(0)
         sent.append(len(rig.forwarder.sent))
-    assert max(after - before for before, after in pairwise(sent)) <= SUBMITTED_AT_ONCE
+    assert max(after - before for before, after in pairwise(sent)) <= STARTED_AT_ONCE
     await cancelled([task])
 
 
 async def test_a_large_array_that_is_cancelled_between_slices_leaves_nothing_behind() -> None:
     rig = HandlerRig()
     rig.forwarder.silent = True
-    task = asyncio.create_task(rig.handler.handle(array("m-1", 10 * SUBMITTED_AT_ONCE)))
+    task = asyncio.create_task(rig.handler.handle(array("m-1", 10 * STARTED_AT_ONCE)))
     await turns(5)
-    assert 0 < len(rig.forwarder.sent) < 10 * SUBMITTED_AT_ONCE
+    assert 0 < len(rig.forwarder.sent) < 10 * STARTED_AT_ONCE
     await cancelled([task])
     await turns()
     assert rig.forwarder.withdrawn == rig.forwarder.sent
