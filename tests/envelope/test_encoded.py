@@ -83,6 +83,17 @@ def test_no_more_than_the_limit_is_unpacked() -> None:
         base64.b64encode(b""),
         b"not base64",
     ],
+    ids=[
+        "two members",
+        "many empty members",
+        "a byte too many",
+        "garbage behind it",
+        "a byte too few",
+        "a wrong checksum",
+        "not gzip",
+        "empty",
+        "not base64",
+    ],
 )
 def test_a_body_that_is_not_one_whole_gzip_member_is_rejected(body: bytes) -> None:
     found = decode(redriven(body), Rules())
