@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Protocol
 
 from relay.delivery.message_ids import content_digest
@@ -125,10 +124,6 @@ def _size(body: str, attributes: Mapping[str, Attribute]) -> int:
     return len(body.encode()) + sum(_cost(*item) for item in attributes.items())
 
 
-def _received_size(message: Message) -> int:
-    return len(message.body) + sum(len(one.value) for one in message.attributes.values())
-
-
 def _merged(before: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*before, *now)))
 
@@ -138,14 +133,9 @@ def _dedup_id(message: Message, origin: Origin) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-@lru_cache(maxsize=64)
-def _remembered(code: str, may_have_run: bool) -> Reject:  # noqa: FBT001 - a field of `Reject`
-    return Reject(code, "it was dead-lettered a short time ago", may_have_run=may_have_run)
-
-
 def _without_reason(reject: Reject) -> Reject:
     """What is remembered of a reject: thousands of reasons would take tens of megabytes."""
-    return _remembered(reject.code, reject.may_have_run)
+    return Reject(reject.code, "it was dead-lettered a short time ago", reject.may_have_run)
 
 
 class NotStored(Exception):
@@ -230,7 +220,8 @@ class DeadLettering:
 
     def turn(self, message: Message) -> AbstractAsyncContextManager[None]:
         """A block in which a message's origin may be made and `put`. Large messages take turns."""
-        return self._large if _received_size(message) >= LARGE else nullcontext()
+        size = len(message.body) + sum(len(one.value) for one in message.attributes.values())
+        return self._large if size >= LARGE else nullcontext()
 
     async def put(
         self,
