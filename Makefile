@@ -59,6 +59,9 @@ SEEDS ?= 10
 chaos: $(STAMP) ## Inject faults, SEEDS runs in each mode, and kill the relay around every effect
 	$(BIN)/python -m tests.chaos --seeds $(SEEDS)
 
+floods: $(STAMP) ## Flood real relays with hostile messages, and show their memory
+	FLOODS=all $(BIN)/pytest -n 0 --log-cli-level=INFO tests/sources/test_floods.py
+
 bench: $(STAMP) ## Measure CPU, requests, latency and memory, beside the alternatives
 	$(BIN)/python -m bench --out build/bench.json
 
@@ -93,4 +96,4 @@ deploy: $(STAMP) ## Deploy the stack; options go in CDK: make deploy CDK="-c nam
 clean: ## Remove .venv, caches and build results
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis dist build
 
-.PHONY: help setup heavy demo dev check test chaos bench bench-quick bench-page format lock bundle synth deploy clean
+.PHONY: help setup heavy demo dev check test chaos floods bench bench-quick bench-page format lock bundle synth deploy clean

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from relay.app.decoding import payloads, rules
+from relay.app.decoding import opening
 from relay.app.forwarding import EventForwarder, open_forwarder, rate_for
 from relay.app.ledger import LedgerWiring, open_ledger
 from relay.app.readiness import CHECK_EVERY, LONGEST_IN_FLIGHT, StuckMonitor, readiness
@@ -21,7 +21,6 @@ from relay.delivery.dead_lettering import DeadLettering, DeadLetterStore
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
-from relay.envelope import decode
 from relay.http.server import Readiness
 from relay.settings.clocks import LAST_REQUESTS
 from relay.settings.model import Settings
@@ -102,7 +101,7 @@ async def open_core(
         bodies = DeadLetterBucket(session, bucket) if bucket else None
         dead_letters = DeadLettering(store, bodies=bodies, observe=observe)
         handler = Handler(
-            partial(decode, rules=rules(settings)),
+            opening(settings, session),
             ledger.wrap_forwarder(forwarder),
             dead_letters,
             guard=RejectGuard(
@@ -112,7 +111,6 @@ async def open_core(
             ),
             retention=None if from_command else _retention(settings, pushed=pushed),
             observe=ledger.observe,
-            payloads=payloads(settings, session),
         )
         stuck = StuckMonitor(
             forwarder,

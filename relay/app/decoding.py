@@ -1,12 +1,15 @@
-"""Builds what decoding needs from the settings: its rules, and payloads fetched from S3."""
+"""Builds what opens messages from the settings: the rules of decoding, and payloads from S3."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from relay.aws.errors import AwsError
 from relay.aws.s3 import read_object
 from relay.aws.session import SharedSession
+from relay.delivery.opening import Opening
 from relay.delivery.payloads import NotFetched, Payloads
-from relay.envelope import Rules
+from relay.envelope import Rules, decode
 from relay.settings.model import Settings
 
 
@@ -38,4 +41,14 @@ def rules(settings: Settings) -> Rules:
         max_event_bytes=settings.max_event_bytes,
         task_prefix=settings.task_prefix,
         trace_in_data=settings.trace_in_data,
+    )
+
+
+def opening(settings: Settings, session: SharedSession) -> Opening:
+    """Opens messages. Open, they may take as many bytes as the messages in flight."""
+    return Opening(
+        partial(decode, rules=rules(settings)),
+        payloads(settings, session),
+        size=settings.max_in_flight_bytes,
+        max_events=settings.max_events,
     )

@@ -13,6 +13,7 @@ from botocore import exceptions as boto  # type: ignore[import-untyped]  # ships
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # the same
 
 from relay.http.open_files import TOO_MANY, out_of_files
+from relay.model.outcome import MAX_CODE, shortened
 
 Kind: TypeAlias = Literal[
     "throttled",
@@ -131,7 +132,7 @@ _VARIABLES: dict[type[Exception], str] = {
 
 
 class AwsError(Exception):
-    """A call to AWS failed. The text is a sentence for a person.
+    """A call to AWS failed. The text is a sentence for a person, shortened if it is long.
 
     Attributes:
         code: the service's error code, or the exception's name if no service answered.
@@ -144,10 +145,10 @@ class AwsError(Exception):
     def __init__(
         self, code: str, kind: Kind, sentence: str, *, variable: str | None = None
     ) -> None:
-        super().__init__(sentence)
-        self.code = code
+        self.sentence = shortened(sentence)
+        super().__init__(self.sentence)
+        self.code = shortened(code, MAX_CODE)
         self.kind = kind
-        self.sentence = sentence
         self.variable = variable
 
     @property

@@ -21,6 +21,7 @@ from relay.model.encoded_body import (
 )
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
+from relay.model.outcome import shortened
 
 MAX_ATTRIBUTES = 10
 """Amazon SQS quota: message attributes in a message."""
@@ -78,8 +79,8 @@ class NotStored(Exception):
     """
 
     def __init__(self, reason: str, *, setting: str | None = None, refused: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.reason = shortened(reason)
+        super().__init__(self.reason)
         self.setting = setting
         self.refused = refused
 

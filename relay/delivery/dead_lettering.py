@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -38,6 +39,18 @@ PROBE_EVERY = 30.0
 PROBLEM_EXPIRES_AFTER = 1_800.0
 """Seconds after its last failed try when a problem is forgotten: another relay may have stored the
 message. Longer than sqsd takes to deliver a message again."""
+
+LARGE = 65_536
+"""Bytes of a message from which on it takes a turn to be dead-lettered."""
+
+LARGE_AT_A_TIME = 2
+"""Large messages that are dead-lettered at a time. A guard that lets go releases many at once; each
+takes the event loop some 20 ms and several times its size in memory."""
+
+
+def _without_reason(reject: Reject) -> Reject:
+    """What is remembered of a reject: thousands of reasons would take tens of megabytes."""
+    return Reject(reject.code, "it was dead-lettered a short time ago", reject.may_have_run)
 
 
 class DeadLetterStore(Protocol):
@@ -87,6 +100,7 @@ class DeadLettering:
         self._clock = clock
         self._sleep = sleep
         self._probing = asyncio.Lock()
+        self._large = asyncio.Semaphore(LARGE_AT_A_TIME)
         self._sending: set[asyncio.Task[None]] = set()
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
         self._failure: tuple[float, str, str] | None = None
@@ -121,6 +135,11 @@ class DeadLettering:
         if found is None or self._clock() - found.at >= REMEMBERED_FOR:
             return None
         return found.reject if found.content == content_digest(message) else None
+
+    def turn(self, message: Message) -> AbstractAsyncContextManager[None]:
+        """A block in which a message's origin may be made and `put`. Large messages take turns."""
+        size = len(message.body) + sum(len(one.value) for one in message.attributes.values())
+        return self._large if size >= LARGE else nullcontext()
 
     async def put(
         self,
@@ -205,7 +224,7 @@ class DeadLettering:
             await self._store.put(copy)
         self._failure = None
         self._room.found(message.message_id)
-        self._remember(message, reject)
+        self._remember(message, _without_reason(reject))
         self._observe(
             DeadLettered(message=message, code=reject.code, reason=reject.reason, kept=copy.kept)
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -13,7 +12,7 @@ from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.in_flight import HandlerStatus, InFlight, InFlightMessage, Progress
 from relay.delivery.message_ids import MessageIds
 from relay.delivery.next_origin import next_origin
-from relay.delivery.payloads import Payloads
+from relay.delivery.opening import Opening, for_each
 from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, flag_may_have_run
 from relay.delivery.reject_guard import SETTING, RejectGuard
 from relay.delivery.retention import Retention
@@ -62,7 +61,7 @@ class Handler:
 
     def __init__(
         self,
-        decode: Callable[[Message], Decoded | Reject],
+        opening: Opening,
         forward: Forward,
         dead_letters: DeadLettering,
         *,
@@ -70,16 +69,14 @@ class Handler:
         retention: Retention | None = None,
         observe: Observe = ignore,
         clock: Callable[[], float] = time.time,
-        payloads: Payloads | None = None,
     ) -> None:
-        self._decode = decode
+        self._opening = opening
         self._forward = forward
         self._dead_letters = dead_letters
         self._guard = guard
         self.retention = retention or Retention(clock=clock)
         self._observe = observe
         self._clock = clock
-        self._payloads = payloads
         self._in_flight = InFlight()
         self._message_ids = MessageIds()
         self._history = RedeliveryHistory()
@@ -143,14 +140,12 @@ class Handler:
                 self._handled(message, held, start)
                 return held
         try:
-            if self._payloads is None or not self._payloads.may_be_pointer(message):
-                return await self._process(item, self._decode(message), start)
-            async with self._payloads.opened(message) as loaded:
-                decoded = self._decode(loaded) if isinstance(loaded, Message) else loaded
+            if (small := self._opening.open_small(message)) is not None:
+                return await self._process(item, small, start)
+            async with self._opening.opened(item) as decoded:
                 if isinstance(decoded, Decoded):
                     return await self._process(item, decoded, start)
-            del loaded  # a dead-letter queue may take long: free the payload
-            return await self._process(item, decoded, start)
+            return await self._process(item, decoded, start)  # it may take long, and is not open
         except BaseException as error:
             self.progress.interrupted(message, error, self._clock() - start)
             raise
@@ -222,7 +217,7 @@ class Handler:
                 if type(result) is Delivered:
                     self.progress.event_delivered(item)
 
-        await asyncio.gather(*(one(position) for position in range(len(events))))
+        await for_each(len(events), one)
 
     def _expired(self, event: Event) -> Reject:
         return Reject(
@@ -264,12 +259,9 @@ class Handler:
                 return held
         if decoded is not None and decoded.total == 1:
             pending = None
-        return await self._dead_letters.put(
-            message,
-            next_origin(message, reject, decoded, pending),
-            reject,
-            self.retention.must_end,
-        )
+        async with self._dead_letters.turn(message):
+            origin = next_origin(message, reject, decoded, pending)
+            return await self._dead_letters.put(message, origin, reject, self.retention.must_end)
 
     def _handled(
         self,

@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from relay.model.message import Message
-from relay.model.outcome import Reject, Retry
+from relay.model.outcome import Reject, Retry, shortened
 
 POINTER_CLASSES = (
     "software.amazon.payloadoffloading.PayloadS3Pointer",
@@ -52,8 +52,8 @@ class NotFetched(Exception):
     """
 
     def __init__(self, reason: str, code: str | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.reason = shortened(reason)
+        super().__init__(self.reason)
         self.code = code
 
 

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from relay.envelope import fields
-from relay.envelope.inngest import checked_count
 from relay.envelope.json_document import Document, split_array
 from relay.envelope.opened_envelope import EventDraft, InvalidContent, OpenedEnvelope
 from relay.model.message import PeriodicTask
@@ -141,7 +140,7 @@ def s3(document: Document, max_events: int) -> OpenedEnvelope:
     records, text = document.value.get("Records"), document.raw("Records")
     if not isinstance(records, list) or text is None:
         raise InvalidContent("bad_s3", "an S3 notification must have a list of Records")
-    parts = checked_count(split_array(text), max_events)
+    parts = split_array(text, max_events)
     drafts = tuple(_read_record(record, part) for record, part in zip(records, parts, strict=True))
     first = drafts[0]
     return OpenedEnvelope(

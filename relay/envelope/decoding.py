@@ -9,9 +9,10 @@ from msgspec import Struct
 from relay.envelope import aws, fields, ids
 from relay.envelope.detection import open_envelope
 from relay.envelope.ids import Rules
+from relay.envelope.inngest import MAX_NOTICES
 from relay.envelope.opened_envelope import EventDraft, InvalidContent, OpenedEnvelope
 from relay.model import trace_context
-from relay.model.encoded_body import Truncated, decode_body
+from relay.model.encoded_body import Truncated, UnpackedTooLarge, decode_body
 from relay.model.event import Event
 from relay.model.message import Message, PeriodicTask
 from relay.model.origin import Origin, UnreadableOrigin, origin_of
@@ -46,9 +47,6 @@ BODY_TRUNCATED = "body_truncated"
 
 NOTHING_PENDING = "nothing-pending"
 """The `acknowledge_reason` of a redriven message without a pending event."""
-
-MAX_NOTICES = 20
-"""The most different notices that are kept for a message."""
 
 
 def decode(message: Message, rules: Rules) -> Decoded | Reject:
@@ -98,6 +96,11 @@ def _open_message(message: Message, origin: Origin | None, rules: Rules) -> Open
         body = decode_body(message.body, origin.encoding) if origin else message.body
     except Truncated as error:
         raise InvalidContent(BODY_TRUNCATED, str(error)) from None
+    except UnpackedTooLarge as error:
+        raise InvalidContent(
+            "unpacked_too_large",
+            f"{error}: the relay did not write it, so remove the attribute relay-origin or drop it",
+        ) from None
     except ValueError as error:
         raise InvalidContent(
             "bad_origin", f"the dead letter's body cannot be restored: {error}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable
 
 from relay.envelope import fields
@@ -13,6 +12,11 @@ from relay.model.outcome import Reject
 
 EVENT_FIELDS = frozenset({"id", "name", "data", "ts", "v", "user", "meta"})
 """The fields of an event. The event API silently drops all others."""
+
+_LONGEST_FIELD = max(map(len, EVENT_FIELDS))
+
+MAX_NOTICES = 20
+"""The most different notices that are kept for a message."""
 
 _NOT_PRINTED = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -28,29 +32,13 @@ def event_array(text: bytes, max_events: int) -> OpenedEnvelope:
     Raises:
         InvalidContent: `not_json`, `empty_array` or `too_many_events`, for the whole array.
     """
-    parts = checked_count(split_array(text), max_events)
-    read = [_read_element(part) for part in parts]
+    read = [_read_element(part) for part in split_array(text, max_events)]
     return OpenedEnvelope(
         kind="inngest",
         drafts=tuple(draft for _, draft in read),
         array=True,
         content=[value for value, _ in read],
     )
-
-
-def checked_count(parts: list[bytes], max_events: int) -> list[bytes]:
-    """The parts, unless there are none or too many.
-
-    Raises:
-        InvalidContent: `empty_array` or `too_many_events`.
-    """
-    if not parts:
-        raise InvalidContent("empty_array", "the array contains no event")
-    if len(parts) > max_events:
-        raise InvalidContent(
-            "too_many_events", f"{len(parts)} events in one message, more than {max_events}"
-        )
-    return parts
 
 
 def parse_event(document: Document) -> EventDraft:
@@ -81,33 +69,47 @@ def _canonical(document: Document) -> Document:
     """The document with the event's fields under their own names. Inngest accepts any case.
 
     A field in two spellings counts as repeated: the server would merge them or use the last. Fields
-    that no event has are kept as they are. Each change and each unknown field is noticed.
+    that no event has are left out. Each change and each unknown field is noticed.
     """
-    names = {name: _field(name) for name in document.value}
-    times = Counter(names.values())
+    value, members, repeated = {}, {}, set()
+    for name, member in document.value.items():
+        # `folded` shortens no name, so a longer one is no field of an event.
+        field = fields.folded(name) if len(name) <= _LONGEST_FIELD else name
+        if field not in EVENT_FIELDS:
+            continue
+        if field in value or name in document.repeated:
+            repeated.add(field)
+        value[field], members[field] = member, document.members[name]
     return Document(
-        value={names[name]: value for name, value in document.value.items()},
-        members={names[name]: raw for name, raw in document.members.items()},
+        value=value,
+        members=members,
         notices=document.notices
-        + _notices("field-case", (name for name, field in names.items() if name != field))
-        + unknown_field_notices(field for field in times if field not in EVENT_FIELDS),
-        repeated=frozenset(names[name] for name in document.repeated)
-        | {field for field, count in times.items() if count > 1},
+        + _notices("field-case", (name for name in document.value if _is_misspelt(name)))
+        + unknown_field_notices(name for name in document.value if not _is_field(name)),
+        repeated=frozenset(repeated),
     )
 
 
 def unknown_field_notices(names: Iterable[str]) -> tuple[str, ...]:
-    """A notice for each field that is left out."""
+    """A notice for each field that is left out, at most `MAX_NOTICES` different ones."""
     return _notices("unknown-field", names)
 
 
-def _field(name: str) -> str:
-    field = fields.folded(name)
-    return field if field in EVENT_FIELDS else name
+def _is_field(name: str) -> bool:
+    return len(name) <= _LONGEST_FIELD and fields.folded(name) in EVENT_FIELDS
+
+
+def _is_misspelt(name: str) -> bool:
+    return name not in EVENT_FIELDS and _is_field(name)
 
 
 def _notices(notice: str, names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(f"{notice}:{_NOT_PRINTED.sub('?', name[:64])}" for name in names)
+    found: dict[str, None] = {}
+    for name in names:
+        found[f"{notice}:{_NOT_PRINTED.sub('?', name[:64])}"] = None
+        if len(found) == MAX_NOTICES:
+            break
+    return tuple(found)
 
 
 def _read_element(text: bytes) -> tuple[object, EventDraft | Reject]:

@@ -18,7 +18,9 @@ _EXACT = 2**53
 
 _WHITESPACE = re.compile(r"[ \t\r\n]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_raw_decode = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str).raw_decode
+_EXPONENT = re.compile("[0-9][eE]")
+_lenient = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+_raw_decode = _lenient.raw_decode
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -61,22 +63,41 @@ def parse_document(text: bytes) -> Document:
         raise InvalidContent(
             "not_an_object", "a message must be a JSON object or an array of objects"
         )
-    members = scan_members(text.decode())
-    return Document(scanned.value, members, scanned.notices, scanned.repeated)
+    return Document(scanned.value, _split_object(text), scanned.notices, scanned.repeated)
 
 
-def split_array(text: bytes) -> list[bytes]:
+def split_array(text: bytes, most: int | None = None) -> list[bytes]:
     """The elements of an array, byte for byte. The text is valid UTF-8 and not too deep.
 
-    Elements are not checked, except that they are JSON.
+    Elements are not checked, except that they are JSON. With `most` there must be at least one and
+    at most so many; they are counted before any is copied.
 
     Raises:
-        InvalidContent: `not_json`.
+        InvalidContent: `not_json`, `empty_array` or `too_many_events`.
     """
     try:
-        return [bytes(raw) for raw in _elements(text)]
+        parts = _elements(text)
     except msgspec.DecodeError:
-        return scan_elements(text.decode())
+        return scan_elements(text.decode(), most)
+    _check_count(len(parts), most)
+    return [bytes(raw) for raw in parts]
+
+
+def _check_count(count: int, most: int | None) -> None:
+    if most is None:
+        return
+    if not count:
+        raise InvalidContent("empty_array", "the array contains no event")
+    if count > most:
+        raise InvalidContent("too_many_events", f"{count} events in one message, more than {most}")
+
+
+def _split_object(text: bytes) -> Mapping[str, Raw | bytes]:
+    """The members of an object in valid JSON; the fast parser fails for half a surrogate pair."""
+    try:
+        return _members(text)
+    except msgspec.DecodeError:
+        return scan_members(text.decode())
 
 
 def _parse_fast(text: bytes) -> dict[str, Any] | None:
@@ -108,13 +129,13 @@ def scan(text: str) -> _Scanned:
     Raises:
         InvalidContent: `not_json`, `not_finite` or `number_too_large`.
     """
-    parser = _CheckingParser()
-    value = parser.parse(text)
+    parser = _CheckingParser(text)
+    value = parser.parse()
     if parser.fault is not None:
         raise parser.fault
     if "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
         parser.notices["lone-surrogate"] = None
-    return _Scanned(value, tuple(parser.notices), frozenset(parser.repeated))
+    return _Scanned(value, tuple(parser.notices), parser.repeated())
 
 
 def scan_members(text: str) -> dict[str, bytes]:
@@ -122,44 +143,59 @@ def scan_members(text: str) -> dict[str, bytes]:
     return {key: value.encode() for key, value in _pairs(text)}
 
 
-def scan_elements(text: str) -> list[bytes]:
+def scan_elements(text: str, most: int | None = None) -> list[bytes]:
     """The elements of an array, byte for byte, which may include NaN and the like.
 
     Raises:
-        InvalidContent: `not_json`.
+        InvalidContent: `not_json`, `empty_array` or `too_many_events`.
     """
-    _CheckingParser().parse(text)
+    try:
+        count = len(_lenient.decode(text))
+    except json.JSONDecodeError as error:
+        _refuse(error)
+    _check_count(count, most)
     return [value.encode() for value in _items(text)]
 
 
 class _CheckingParser:
-    """Python's JSON parser with hooks that check every object and every number."""
+    """Python's JSON parser with hooks that check every object and every unusual number.
 
-    def __init__(self) -> None:
+    A hook is a call for each number of the text, so numbers are hooked only where the text has a
+    number that may fail the check.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._pairs: list[tuple[str, Any]] = []
         self.notices: dict[str, None] = {}
-        self.repeated: set[str] = set()
         self.fault: InvalidContent | None = None
 
-    def parse(self, text: str) -> Any:
+    def parse(self) -> Any:
+        """The value of the whole text."""
+        long = _SIXTEEN_DIGITS in self._text.encode().translate(_DIGITS)
         decoder = json.JSONDecoder(
             object_pairs_hook=self._object,
-            parse_int=self._integer,
-            parse_float=self._float,
+            parse_int=self._integer if long else None,
+            parse_float=self._float if long or _EXPONENT.search(self._text) else None,
             parse_constant=self._constant,
         )
         try:
-            return decoder.decode(text)
+            return decoder.decode(self._text)
         except json.JSONDecodeError as error:
             _refuse(error)
 
+    def repeated(self) -> frozenset[str]:
+        """The members that occur more than once in the outermost object, which ends last."""
+        times = Counter(name for name, _ in self._pairs)
+        return frozenset(name for name, count in times.items() if count > 1)
+
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(pairs)
-        # The outermost object ends last, so `repeated` finally concerns only it.
-        self.repeated.clear()
         if len(value) != len(pairs):
             self.notices["duplicate-key"] = None
-            times = Counter(name for name, _ in pairs)
-            self.repeated.update(name for name, count in times.items() if count > 1)
+            self._pairs = pairs
+        elif self._pairs:
+            self._pairs = []
         return value
 
     def _integer(self, digits: str) -> int | float:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from relay.model.event import Event
-from relay.model.outcome import Outcome
+from relay.model.outcome import Outcome, shortened
 
 
 class Unavailable(Exception):
     """The destination as a whole gave no usable answer.
 
     Args:
-        reason: a sentence for a person, free of secrets.
+        reason: a sentence for a person, free of secrets; shortened if it is long.
         after: seconds to wait, as requested by the destination (`Retry-After`).
         setting: the setting to check if the answer points at a misconfiguration; None if the
             destination is down. A misconfiguration halts the relay, an outage opens the circuit.
@@ -36,8 +36,8 @@ class Unavailable(Exception):
         not_accepted: bool = False,
         disconnected: bool = False,
     ) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.reason = shortened(reason)
+        super().__init__(self.reason)
         self.after = after
         self.setting = setting
         self.proven = proven
@@ -57,8 +57,8 @@ class BatchRefused(Exception):
     def __init__(
         self, reason: str, *, suspect: int | None = None, not_accepted: bool = False
     ) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.reason = shortened(reason)
+        super().__init__(self.reason)
         self.suspect = suspect
         self.not_accepted = not_accepted
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from relay.model.message import Message
+from relay.model.outcome import MAX_CODE, MAX_REASON, shortened
 
 ATTRIBUTE = "relay-origin"
 """The attribute's name. Lowercase letters and hyphens are safe in an HTTP header's name."""
@@ -34,11 +35,21 @@ MAX_ID = 256
 
 MAX_LOST = 20
 
-_LIMITS = {"source": 256, "code": 128, "reason": 1_000, "encoding": 64, "lost": 256, "task": 1_024}
+_LIMITS = {
+    "source": 256,
+    "code": MAX_CODE,
+    "reason": MAX_REASON,
+    "encoding": 64,
+    "lost": 256,
+    "task": 1_024,
+}
 """Characters of a text, or of each text in a list."""
 
 _LATEST_TIME = 253_402_300_800
 """Seconds since the epoch: the year 10000, for which there are no calendars."""
+
+LARGEST_CACHED = 65_536
+"""Characters. The parsed form of a larger one is megabytes, and a producer may have made it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +129,6 @@ def origin_or_substitute(message: Message) -> Origin | None:
         )
 
 
-@lru_cache(maxsize=8)  # the origin of one message is read several times in a row
 def unpack(value: str | bytes) -> Origin:
     """Parse what `Origin.pack` wrote. Unknown fields of the same version are ignored.
 
@@ -127,6 +137,10 @@ def unpack(value: str | bytes) -> Origin:
     """
     if len(value) > MAX_BYTES:
         raise UnreadableOrigin(f"the attribute {ATTRIBUTE} is longer than {MAX_BYTES} bytes")
+    return _unpack_again(value) if len(value) <= LARGEST_CACHED else _unpack(value)
+
+
+def _unpack(value: str | bytes) -> Origin:
     try:
         raw = json.loads(value)
     except (ValueError, RecursionError) as error:
@@ -136,6 +150,9 @@ def unpack(value: str | bytes) -> Origin:
     if "id" not in raw:
         raise UnreadableOrigin(f"the attribute {ATTRIBUTE} has no id")
     return Origin(**{name: _checked(name, v) for name, v in raw.items() if name in _DEFAULTS})
+
+
+_unpack_again = lru_cache(maxsize=8)(_unpack)  # it is read several times in a row
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -169,7 +186,7 @@ def _bounded_id(value: str) -> str:
 
 
 def _cut(name: str, text: str) -> str:
-    return _encodable(text[: _LIMITS[name]])
+    return _encodable(shortened(text, _LIMITS[name]))
 
 
 def _encodable(text: str) -> str:

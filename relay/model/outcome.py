@@ -7,6 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
+
+MAX_REASON = 1_000
+"""Characters of a reason. Some reasons quote what a producer or a server sent, which may be a
+megabyte, and reasons are kept: for `/ready`, in samples, in dead letters."""
+
+MAX_CODE = 100
+"""Characters of a code."""
+
+
+def shortened(text: str, most: int = MAX_REASON) -> str:
+    """The text, cut to at most so many characters; an ellipsis shows that some are missing."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 class Delivered(Struct, frozen=True):
@@ -25,7 +38,7 @@ class Retry(Struct, frozen=True):
 
     `after` is in seconds; without it the pause grows with each receive. A message is visible again
     sooner if SQS would not hide it for so long (its limit is 12 hours), and before 90 % of its
-    queue's retention are over.
+    queue's retention are over. A long reason is shortened.
 
     Raises:
         ValueError: `after` is negative, infinite or not a number.
@@ -37,18 +50,25 @@ class Retry(Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.after is not None and not 0 <= self.after < math.inf:
             raise ValueError(f"Retry(after={self.after!r}): give the seconds to wait, 0 or more")
+        if len(self.reason) > MAX_REASON:
+            force_setattr(self, "reason", shortened(self.reason))
 
 
 class Reject(Struct, frozen=True):
     """Never. `code` is stable and for machines, `reason` is a sentence for a person.
 
-    `may_have_run` is True where an earlier attempt had an unknown end, so that the destination may
-    hold the event all the same; the dead letter says so.
+    Both are shortened if they are long. `may_have_run` is True where an earlier attempt had an
+    unknown end, so that the destination may hold the event all the same; the dead letter says so.
     """
 
     code: str
     reason: str
     may_have_run: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.reason) > MAX_REASON or len(self.code) > MAX_CODE:
+            force_setattr(self, "reason", shortened(self.reason))
+            force_setattr(self, "code", shortened(self.code, MAX_CODE))
 
 
 Outcome: TypeAlias = Delivered | Retry | Reject
@@ -68,10 +88,10 @@ def combined_reject(rejects: Mapping[int, Reject]) -> Reject:
     first = rejects[min(rejects)]
     if len(rejects) == 1:
         return first
-    more = len(rejects) - 1
+    others = f" (and {len(rejects) - 1} more of its events)"
     return Reject(
         first.code,
-        f"{first.reason} (and {more} more of its events)",
+        shortened(first.reason, MAX_REASON - len(others)) + others,
         may_have_run=any(reject.may_have_run for reject in rejects.values()),
     )
 

@@ -173,7 +173,9 @@ class Settings(DestinationSettings):
     if not set. The others wait, and a free slot goes to the tenant that has the fewest messages
     being handled: on a standard queue a message's group id is its tenant."""
     max_in_flight_bytes: Size = 67_108_864
-    """The most bytes of messages that `relay poll` has in flight. One message is always allowed."""
+    """The most bytes of messages that `relay poll` has in flight. In both modes also the most that
+    messages take while their events are delivered: unpacked, with payloads from S3, and with 3 KiB
+    for each of many events. One message is always allowed."""
     receivers: UpTo100 = 4
     """The most concurrent receives of `relay poll`. While the queue is idle there is one."""
     fifo_stop_on_reject: bool = False

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from relay.http.server import Readiness, health_routes
 from relay.model.message import Attribute, Message, PeriodicTask
-from relay.model.outcome import Outcome, Retry
+from relay.model.outcome import Outcome, Retry, shortened
 
 BODY_LIMIT = 2 * 1_048_576
 """Bytes: twice what SQS can hold. A larger body does not come from sqsd."""
@@ -40,9 +40,9 @@ class NotFromSqsd(Exception):
     """
 
     def __init__(self, code: str, reason: str, *, status: int = 400) -> None:
-        super().__init__(reason)
+        self.reason = shortened(reason)
+        super().__init__(self.reason)
         self.code = code
-        self.reason = reason
         self.status = status
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from relay.model.event import Event
 from relay.model.facts import Forwarded, Handled
-from relay.model.outcome import Delivered, Outcome, Reject, Retry
+from relay.model.outcome import Delivered, Outcome, Reject, Retry, shortened
 
 MAX_ATTEMPTS = 50_000
 """Events whose attempts are kept. The oldest are dropped: a cancelled delivery gets no line."""
@@ -72,6 +72,10 @@ MAX_EVENTS = 100
 
 MAX_REASON = 500
 """Characters of a reason. Some reasons are a server's response."""
+
+MAX_DATA = 65_536
+"""Characters of events' data or of a body in one line. Log services refuse lines of a megabyte, and
+redacting one takes the event loop as long as delivering hundreds of messages."""
 
 _HEADINGS = {
     kind: (word, logging.getLevelName(LEVELS[word]), f"message {word}")
@@ -235,7 +239,9 @@ class MessageLines:
         for number, start in enumerate(parts, 1):
             if len(parts) > 1:
                 line.part, line.parts = number, len(parts)
-            yield replace(line, events=entries[start : start + MAX_EVENTS])
+            part = entries[start : start + MAX_EVENTS]
+            _shorten_data(part)
+            yield replace(line, events=part)
 
     def _entry(self, event: Event, outcome: Outcome) -> EventEntry:
         entry = EventEntry(id=event.id, name=event.name, outcome=OUTCOME_WORDS[type(outcome)])
@@ -262,12 +268,25 @@ def _to_the_second(second: int) -> str:
 
 
 def _decoded(data: bytes | None) -> str | None:
-    return None if data is None else data.decode(errors="replace")
+    """The text of the data, as much of it as fits into a line."""
+    if data is None:
+        return None
+    most = 4 * MAX_DATA  # bytes, of which a character has at most four
+    return shortened(data[: most + 1].decode(errors="replace"), MAX_DATA)
+
+
+def _shorten_data(entries: Sequence[EventEntry]) -> None:
+    """Shorten the data of a line's events so that all fit into it; the first are kept whole."""
+    left = MAX_DATA
+    for entry in entries:
+        if entry.data is not None:
+            entry.data = shortened(entry.data, max(1, left))
+            left -= len(entry.data)
 
 
 def _with_reason(target: _LineOrEntry, outcome: Retry | Reject) -> _LineOrEntry:
     """The line or entry, with the reason why it was not delivered."""
-    target.reason = outcome.reason[:MAX_REASON]
+    target.reason = shortened(outcome.reason, MAX_REASON)
     if isinstance(outcome, Reject):
         target.code = outcome.code
         target.may_have_run = outcome.may_have_run

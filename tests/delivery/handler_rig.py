@@ -10,6 +10,7 @@ from typing import TypeAlias
 from relay.delivery.dead_letter_copy import MAX_BYTES, DeadLetterCopy, NotStored
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
+from relay.delivery.opening import SIZE, Opening
 from relay.delivery.payloads import Payloads
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
@@ -35,10 +36,11 @@ class ScriptedForwarder:
         self.withdrawn: list[str] = []
         self.ambiguous: set[str] = set()
         self.down_for = 0.0
+        self.silent = False
 
     async def submit(self, event: Event) -> Outcome:
         self.sent.append(event.id)
-        answer = self.answers.get(event.id, Delivered(f"ref-{event.id}"))
+        answer = self.answers.get(event.id, None if self.silent else Delivered(f"ref-{event.id}"))
         if answer is None:
             try:
                 await asyncio.Event().wait()
@@ -60,6 +62,7 @@ class MemoryStore:
         self.failure: NotStored | None = None
         self.started = asyncio.Event()
         self.unanswered: asyncio.Event | None = None
+        self.waiting = 0
 
     async def limit(self) -> int:
         return MAX_BYTES
@@ -68,6 +71,7 @@ class MemoryStore:
         self.started.set()
         await asyncio.sleep(0)
         if self.unanswered is not None:
+            self.waiting += 1
             await self.unanswered.wait()
         if self.failure is not None:
             raise self.failure
@@ -83,6 +87,7 @@ class HandlerRig:
         *,
         guard: bool = True,
         payloads: Payloads | None = None,
+        size: int = SIZE,
     ) -> None:
         self.now = NOW
         self.facts: list[Fact] = []
@@ -92,15 +97,15 @@ class HandlerRig:
         self.dead_letters = DeadLettering(
             self.store, observe=self.facts.append, clock=lambda: self.now, sleep=self._sleep
         )
+        self.opening = Opening(lambda message: decode(message, Rules()), payloads, size=size)
         self.handler = Handler(
-            lambda message: decode(message, Rules()),
+            self.opening,
             self.forwarder,
             self.dead_letters,
             guard=RejectGuard(enabled=guard, observe=self.facts.append, clock=lambda: self.now),
             retention=Retention(10 * DAY, clock=lambda: self.now),
             observe=self.facts.append,
             clock=lambda: self.now,
-            payloads=payloads,
         )
 
     async def _sleep(self, _seconds: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from relay.app.decoding import payloads
+from relay.app.decoding import opening
 from relay.app.dlq import DeadLetterReader
 from relay.aws.session import SharedSession
 from relay.delivery.dead_letter_bucket import PREFIX, SETTING, DeadLetterBucket
@@ -18,7 +18,7 @@ from relay.delivery.dead_letter_copy import NotStored
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
 from relay.delivery.reject_guard import RejectGuard
-from relay.envelope import Decoded, Rules, decode
+from relay.envelope import Decoded
 from relay.model.event import Event
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject
@@ -65,11 +65,10 @@ def handler(
         return answer
 
     made = Handler(
-        lambda found: decode(found, Rules()),
+        opening(settings, session),
         ScriptedForwarder({"mine": answered}),
         DeadLettering(store, bodies=DeadLetterBucket(session, BUCKET)),
         guard=RejectGuard(enabled=False),
-        payloads=payloads(settings, session),
     )
     return made, sent
 

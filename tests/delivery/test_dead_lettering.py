@@ -7,8 +7,15 @@ import asyncio
 import pytest
 
 from relay.delivery.dead_letter_copy import NotStored
-from relay.delivery.dead_lettering import PROBLEM_EXPIRES_AFTER, REMEMBERED_FOR, DeadLettering
+from relay.delivery.dead_lettering import (
+    LARGE,
+    LARGE_AT_A_TIME,
+    PROBLEM_EXPIRES_AFTER,
+    REMEMBERED_FOR,
+    DeadLettering,
+)
 from relay.delivery.handler import Handler
+from relay.delivery.opening import Opening
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import Rules, decode
 from relay.model.facts import DeadLettered
@@ -109,7 +116,7 @@ async def test_a_message_that_does_not_fit_with_its_reason_is_left_to_sqs() -> N
             return 300
 
     handler = Handler(
-        lambda m: decode(m, Rules()),
+        Opening(lambda m: decode(m, Rules())),
         rig.forwarder,
         DeadLettering(Small()),
         guard=RejectGuard(),
@@ -127,7 +134,7 @@ async def test_a_message_rejected_because_of_a_setting_may_have_run_under_anothe
 ) -> None:
     rig = HandlerRig()
     handler = Handler(
-        lambda m: decode(m, Rules(envelope="sns")),
+        Opening(lambda m: decode(m, Rules(envelope="sns"))),
         rig.forwarder,
         rig.dead_letters,
         guard=RejectGuard(),
@@ -143,7 +150,7 @@ async def test_an_event_rejected_because_of_a_setting_may_have_run_under_another
 ) -> None:
     rig = HandlerRig()
     handler = Handler(
-        lambda m: decode(m, Rules(max_event_bytes=1_024)),
+        Opening(lambda m: decode(m, Rules(max_event_bytes=1_024))),
         rig.forwarder,
         rig.dead_letters,
         guard=RejectGuard(),
@@ -152,3 +159,15 @@ async def test_an_event_rejected_because_of_a_setting_may_have_run_under_another
     await handler.handle(message(body, receive_count=receives))
     past = origin(rig.store.copies[0])
     assert (past.code, past.pending, past.may_have_run) == ("event_too_large", (1,), doubtful)
+
+
+async def test_few_large_copies_are_in_memory_at_a_time_and_small_ones_wait_for_none() -> None:
+    rig = HandlerRig(guard=False)
+    rig.store.unanswered = asyncio.Event()
+    large = [message(b"{" * LARGE, f"m-{number}") for number in range(3 * LARGE_AT_A_TIME)]
+    tasks = [asyncio.create_task(rig.handler.handle(one)) for one in (*large, message(b"{", "m"))]
+    await turns(400)
+    assert rig.store.waiting == LARGE_AT_A_TIME + 1
+    rig.store.unanswered.set()
+    assert [type(one) for one in await asyncio.gather(*tasks)] == [Reject] * len(tasks)
+    assert len(rig.store.copies) == len(tasks)

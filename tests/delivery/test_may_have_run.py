@@ -12,6 +12,7 @@ import pytest
 from relay.delivery.dead_letter_copy import MAX_BYTES, DeadLetterCopy, NotStored
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
+from relay.delivery.opening import Opening
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Rules, decode
@@ -86,7 +87,7 @@ class World:
         self.store = MemoryStore(self._random)
         self.outcomes: dict[str, Outcome] = {}
         self._handler = Handler(
-            lambda message: decode(message, Rules()),
+            Opening(lambda message: decode(message, Rules())),
             Forwarder(self.destination, clock=now, random=self._random.random),
             DeadLettering(self.store, clock=now),
             guard=RejectGuard(enabled=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from relay.delivery.handler import Handler
+from relay.delivery.opening import Opening
 from relay.delivery.reject_guard import RejectGuard
 from relay.envelope import Rules, decode
 from relay.model.message import Attribute, PeriodicTask
@@ -35,7 +36,7 @@ async def test_a_second_rejection_adds_a_hop_and_keeps_the_first_id() -> None:
 async def test_a_message_dead_lettered_undecoded_gets_its_own_id_when_redriven() -> None:
     rig = HandlerRig()
     wrong = Handler(
-        lambda m: decode(m, Rules(envelope="sns")),
+        Opening(lambda m: decode(m, Rules(envelope="sns"))),
         rig.forwarder,
         rig.dead_letters,
         guard=RejectGuard(),

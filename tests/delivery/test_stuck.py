@@ -26,10 +26,12 @@ AFTER = 180.0
 
 
 class UnreadablePayloads:
-    """The bucket denies every read."""
+    """The bucket denies every read while every message is a pointer into it."""
+
+    denying = True
 
     def may_be_pointer(self, _message: Message) -> bool:
-        return True
+        return self.denying
 
     @contextlib.asynccontextmanager
     async def opened(self, _message: Message) -> AsyncIterator[Retry]:
@@ -291,12 +293,13 @@ async def test_delivered_arrays_do_not_hide_a_message_that_is_never_settled() ->
 
 
 async def test_a_message_that_is_settled_later_is_no_longer_stuck() -> None:
-    rig = Monitored(payloads=cast("Payloads", UnreadablePayloads()))
+    payloads = UnreadablePayloads()
+    rig = Monitored(payloads=cast("Payloads", payloads))
     for _ in range(2):
         await rig.handler.handle(message(event()))
         rig.now += 300
     assert rig.monitor.current is not None
-    rig.handler._payloads = None
+    payloads.denying = False
     await rig.handler.handle(message(event()))
     assert rig.ready()[0]
 

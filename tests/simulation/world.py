@@ -17,6 +17,7 @@ from relay.delivery.dead_letter_copy import DeadLetterCopy, NotStored
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
 from relay.delivery.in_flight import HandlerStatus
+from relay.delivery.opening import Opening
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Rules, decode
@@ -230,7 +231,7 @@ class World:
             random=chance,
         )
         handler = Handler(
-            lambda message: decode(message, Rules()),
+            Opening(lambda message: decode(message, Rules())),
             forwarder,
             DeadLettering(
                 _QueueStore(self.sqs.client(self.dead), lambda: self.dead_letters_throttled_until),

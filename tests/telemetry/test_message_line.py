@@ -6,6 +6,7 @@ import json
 
 from relay.model.facts import DeadLettered, Forwarded, Received
 from relay.model.outcome import Delivered, Reject, Retry
+from relay.telemetry.message_line import MAX_DATA, MAX_EVENTS, MAX_REASON
 from tests.telemetry.samples import POISON, TRACE, event, log_lines, message, settled
 
 
@@ -108,6 +109,34 @@ def test_the_payload_is_logged_only_if_configured() -> None:
     with_data, with_body = log_lines(*facts, payload=True)
     assert with_data["data"] == '{"card":"4111"}'
     assert with_body["body"] == "card 4111"
+
+
+def test_a_line_contains_no_more_of_a_payload_than_fits() -> None:
+    data = b'{"text":"%b"}' % ("é".encode() * 1_000_000)
+    facts = (
+        settled(results=[(event(data=data), Delivered())]),
+        settled(POISON, [], message(body=data)),
+    )
+    with_data, with_body = log_lines(*facts, payload=True)
+    for text in (with_data["data"], with_body["body"]):
+        assert len(text) == MAX_DATA
+        assert text.startswith('{"text":"éé')
+        assert text.endswith("é…")
+
+
+def test_the_events_of_a_line_share_its_space_and_the_first_are_whole() -> None:
+    data = json.dumps({"text": "x" * (MAX_DATA // 10)}).encode()
+    results = [(event(f"e-{number}", data=data), Delivered()) for number in range(MAX_EVENTS)]
+    (line,) = log_lines(settled(results=results), payload=True)
+    texts = [entry["data"] for entry in line["events"]]
+    assert texts[:9] == [data.decode()] * 9
+    assert texts[10:] == ["…"] * 90
+    assert sum(map(len, texts)) <= MAX_DATA + 100
+
+
+def test_a_long_reason_is_cut_with_a_mark() -> None:
+    (line,) = log_lines(settled(Reject("code", "x" * 900), []))
+    assert line["reason"] == "x" * (MAX_REASON - 1) + "…"
 
 
 def test_a_url_in_an_id_is_logged_without_its_query() -> None:
