@@ -211,9 +211,8 @@ def _count(value: Any) -> bool:
 
 
 def _positions(value: Any) -> bool:
-    if not _all(value, int) or len(value) > MAX_PENDING:
-        return False
-    return all(0 <= position <= MAX_COUNT for position in value)
+    few = isinstance(value, list) and len(value) <= MAX_PENDING
+    return few and _all(value, int) and all(0 <= position <= MAX_COUNT for position in value)
 
 
 def _time(value: Any) -> bool:

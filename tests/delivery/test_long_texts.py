@@ -30,7 +30,7 @@ from relay.sources.sqsd import NotFromSqsd
 from tests.delivery.handler_rig import HandlerRig, event, message, origin, turns
 
 LONG = "x" * 900_000
-HALF = LONG[:450_000]  # a longer origin is not read
+HALF = LONG[:150_000]  # a longer origin is not read
 CUT = "x" * (MAX_REASON - 1) + "…"
 
 

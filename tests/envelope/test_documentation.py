@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from relay.envelope import detection, fields, ids
+from relay.envelope.decoding import BODY_TRUNCATED
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "message.md").read_text()
@@ -20,7 +21,7 @@ def documented(heading: str) -> set[str]:
 
 def test_each_code_is_documented_and_no_other() -> None:
     raised = set(re.findall(r'(?:InvalidContent|Reject|_fail)\(\s*"(\w+)"', SOURCES))
-    assert documented("Codes") == raised
+    assert documented("Codes") == raised | {BODY_TRUNCATED}
 
 
 def test_each_code_that_is_not_about_the_body_is_documented_and_no_other() -> None:

@@ -16,7 +16,7 @@ from relay.model.encoded_body import (
     encoding_candidates,
 )
 from relay.model.message import Attribute, Message
-from relay.model.origin import ATTRIBUTE, MAX_BYTES, Origin, unpack
+from relay.model.origin import ATTRIBUTE, MAX_BYTES, MAX_PENDING, Origin, unpack
 from relay.model.outcome import Reject
 from tests.work import work_of
 
@@ -110,13 +110,12 @@ def test_an_origin_larger_than_any_of_ours_is_not_parsed() -> None:
     assert isinstance(found, Reject)
     assert (found.code, found.reason) == (
         "bad_origin",
-        "the attribute relay-origin has more than 524288 characters",
+        "the attribute relay-origin is longer than 160000 bytes",
     )
 
 
 def test_the_positions_of_as_many_events_as_a_message_can_have_are_read() -> None:
-    count = UNPACKED_LIMIT // len('{"name":"a"},')
-    origin = Origin(id="m", pending=tuple(range(count)))
+    origin = Origin(id="m", pending=tuple(range(MAX_PENDING)))
     assert unpack(origin.pack()).pending == origin.pending
 
 
