@@ -10,6 +10,7 @@ from typing import get_args
 
 from relay.local.orchestrators.apis import EMULATED
 from relay.settings.destination_value_types import Destination
+from tests.deploy.test_eb_command_line import VERSION as EB_VERSION
 from tests.destinations.conformance.real_servers import VARIABLES
 
 ROOT = Path(__file__).parents[1]
@@ -69,12 +70,25 @@ def test_every_row_says_how_when_and_what_is_not_proven() -> None:
             date.fromisoformat(day)
 
 
+def test_every_step_of_a_deployment_says_what_is_checked_and_what_is_not_proven() -> None:
+    steps = list(rows("A deployment, step by step"))
+    assert all(all(cells) and len(cells) == 3 for cells in steps)
+    # Each command that needs an account, and each section that describes one.
+    text = " ".join(cells[0] for cells in steps)
+    deploy = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+    commands = set(re.findall(r"make deploy CDK_COMMAND=(\w+)", deploy)) - {"diff"}
+    assert commands == {"bootstrap", "import", "destroy"}
+    for step in (*commands, "platform", "fails", "protect", "event key", "eb create", "relay poll"):
+        assert step in text, f"say in docs/verified.md what is not proven about: {step}"
+
+
 def test_versions_are_those_that_are_installed() -> None:
     pins = {**pinned(), **recorded()}
     told = dict(re.findall(r"([\w-]+) (\d+\.\d+\.\d+)", PAGE))
     for name in told.keys() & pins.keys():
         assert told[name] == pins[name], f"compare again with {name} {pins[name]}"
     assert {"moto", "botocore", "temporalio", "hera"} <= told.keys() & pins.keys()
+    assert f"awsebcli {EB_VERSION}" in PAGE
     makefile = (ROOT / "Makefile").read_text()
     for variable in ("PREFECT_VERSION", "FASTAPI_VERSION", "BULLMQ_VERSION"):
         (version,) = re.findall(rf"^{variable} := (.+)$", makefile, re.MULTILINE)

@@ -51,6 +51,8 @@ def setting_problems(options: Options) -> Iterator[str]:
 def _variable(name: str, value: str) -> Iterator[str]:
     if not re.fullmatch(NAME, name):
         yield f"{name} is not a variable's name"
+    elif "\n" in value:
+        yield f"{name} has more than one line, which an environment file cannot hold"
     elif name in WIRED:
         yield f"leave {name} out: {WIRED[name]}"
     elif name in _DEPLOYED:

@@ -1,11 +1,13 @@
-"""The template that is committed to the repository, so that a diff shows what a change does.
+"""What is committed to the repository of a deployment, so that a diff shows what a change does.
 
-`make synth` writes it; a test checks that it is current. Hashes of the bundle are replaced by a
+`make synth` writes the template of the defaults to `cdk/`, and the plain files to `deploy/`; a test
+checks that they are current. Hashes of the bundle are replaced by a
 placeholder, because they change with every line of the relay.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tempfile
@@ -13,8 +15,10 @@ from pathlib import Path
 
 from relay_cdk.app import add_stack, checked_app
 from relay_cdk.options import Options
+from relay_cdk.plain import NAME, plain_files
 
 COMMITTED = Path(__file__).parents[1] / "template.json"
+PLAIN = Path(__file__).parents[2] / "deploy"
 
 _HASH = re.compile(r"\b[0-9a-f]{64}\b")
 
@@ -37,11 +41,16 @@ def synthesize(folder: Path, deployments: dict[str, Options]) -> dict[str, Path]
 
 
 def main() -> int:
-    """Write the committed template, from the defaults of all options."""
+    """Write the committed template, from the defaults of all options, and the plain files."""
     with tempfile.TemporaryDirectory() as folder:
-        template = synthesize(Path(folder), {"default": Options()})["default"]
-        COMMITTED.write_text(without_hashes(template.read_text()))
-    sys.stdout.write(f"{COMMITTED}\n")
+        deployments = {"default": Options(), "plain": Options(name=NAME)}
+        templates = synthesize(Path(folder), deployments)
+        COMMITTED.write_text(without_hashes(templates["default"].read_text()))
+        plain = plain_files(json.loads(templates["plain"].read_text()))
+    PLAIN.mkdir(exist_ok=True)
+    for name, text in plain.items():
+        (PLAIN / name).write_text(text)
+    sys.stdout.write(f"{COMMITTED}\n{PLAIN}\n")
     return 0
 
 

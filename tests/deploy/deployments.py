@@ -14,7 +14,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 
-from relay_cdk import bundle
+from relay_cdk import bundle, plain
 from relay_cdk.acknowledgements import acknowledge
 from relay_cdk.app import add_stack, checked_app
 from relay_cdk.existing import Existing
@@ -76,6 +76,7 @@ def deployments(zip_file: Path) -> dict[str, Options]:
         ),
         "own-inngest": Options(name="hosted-here", inngest_url="http://10.0.0.5:8288"),
         "private": Options(name="private", vpc="vpc-1", subnets=("subnet-1",)),
+        "plain": Options(name=plain.NAME),
         "no-ledger": Options(name="forgetful", ledger=False),
         **{
             f"to-{name}": Options(name=f"to-{name}", settings={"RELAY_DESTINATION": name, **needed})

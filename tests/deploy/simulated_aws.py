@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -59,12 +60,13 @@ class Aws:
 
 
 @contextmanager
-def simulated_aws(record: Path) -> Iterator[Aws]:
+def simulated_aws(record: Path, **variables: str) -> Iterator[Aws]:
     """A new region, in a process of its own. It writes what it creates into the folder."""
     record.mkdir()
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.deploy.cloudformation", str(record)],
         cwd=ROOT,
+        env=os.environ | variables,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

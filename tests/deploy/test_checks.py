@@ -61,6 +61,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"settings": {"RELAY_HOLD": "abc"}}, "settings: RELAY_HOLD must be a number"),
     ({"settings": {"RLAY_HOLD": "60"}}, "did you mean RELAY_HOLD?"),
     ({"settings": {"RELAY_HOLD": "900"}}, "lower RELAY_HOLD to 780"),
+    ({"settings": {"TZ": "a\nb"}}, "TZ has more than one line"),
     ({"settings": {"MY-NAME": "x"}}, "MY-NAME is not a variable's name"),
     ({"settings": {"RELAY_QUEUE_URL": "https://x"}}, "leave RELAY_QUEUE_URL out"),
     ({"settings": {"RELAY_SERVICE": "mine"}}, "use the option name, which the alarms watch too"),

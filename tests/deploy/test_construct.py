@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 
 from relay_cdk.existing import Existing
@@ -15,7 +21,7 @@ VARIABLES = "aws:elasticbeanstalk:application:environment"
 HERE = "eu-west-1:123456789012"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def stack() -> cdk.Stack:
     return cdk.Stack(cdk.App(), "somebody")
 
@@ -84,3 +90,27 @@ def test_producers_of_an_existing_queue_are_refused_not_ignored(stack: cdk.Stack
     options = Options(worker="none", producers=("events.amazonaws.com",))
     with pytest.raises(BadOption, match="policy is up to its owner"):
         Relay(stack, "Relay", options, existing=existing)
+
+
+def test_the_documented_example_is_one(stack: cdk.Stack) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
+    example = text.split("brings the construct:")[1].split("```python")[1].split("```")[0]
+    names: dict[str, Any] = {
+        "self": stack,
+        "vpc": ec2.Vpc.from_vpc_attributes(
+            stack,
+            "Vpc",
+            vpc_id="vpc-9",
+            availability_zones=["eu-west-1a"],
+            private_subnet_ids=["subnet-8"],
+        ),
+        "pager": sns.Topic.from_topic_arn(stack, "Pager", f"arn:aws:sns:{HERE}:pager"),
+        "queue": queue(stack, "jobs"),
+        "dead_letters": queue(stack, "jobs-dead"),
+        "shop_function": iam.Role.from_role_arn(
+            stack, "Shop", "arn:aws:iam::123456789012:role/shop"
+        ),
+    }
+    exec(compile(example, "deploy.md", "exec"), names)
+    assert isinstance(names["relay"], Relay)
+    assert names["relay"].options.max_instances == 6
