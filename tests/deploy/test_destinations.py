@@ -118,7 +118,9 @@ def test_every_extra_has_its_pins_with_hashes_which_pip_wants_of_all_or_none() -
         assert pins
         assert [key for key in pins if key not in development] == [], "run make lock"
         merged = with_extras(plain, [path.stem])
-        assert all(("--hash=" in entry) == ("--hash=" in plain) for entry in entries(merged).values())
+        assert all(
+            ("--hash=" in entry) == ("--hash=" in plain) for entry in entries(merged).values()
+        )
         # No package twice.
         assert len(packages(merged)) == len({key.partition(";")[0] for key in entries(merged)})
 
