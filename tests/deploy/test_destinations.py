@@ -37,7 +37,8 @@ def test_its_settings_are_complete_and_contain_no_key_of_inngest(
 ) -> None:
     given = {name: value for (space, name), value in to[1].options().items() if space == VARIABLES}
     texts = {
-        name: value if isinstance(value, str) else "reference" for name, value in given.items()
+        name: value if isinstance(value, str) else name.lower().replace("_", "-")
+        for name, value in given.items()
     }
     assert load({n: v for n, v in texts.items() if n.startswith("RELAY_")}).problems == ()
     assert KEYS not in given
