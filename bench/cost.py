@@ -1,6 +1,6 @@
 """The cost of a million messages: measured figures times public prices, with the arithmetic.
 
-Prices are AWS's list prices for us-east-1 in US dollars, without free tiers, as in docs/deploy.md.
+Prices are those of `relay_cdk.prices`, as in docs/deploy.md.
 Costs that all options have in common are left out: producers' sends, traffic, logs.
 """
 
@@ -9,29 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-MILLION = 1_000_000
+from relay_cdk.prices import (
+    API_DESTINATION_CALL,
+    HOURS,
+    LAMBDA_GB_SECOND,
+    LAMBDA_REQUEST,
+    MILLION,
+    PIPES_REQUEST,
+    SQS_REQUEST,
+)
+from relay_cdk.prices import T3_SMALL_HOUR as INSTANCE_HOUR
 
-SQS_REQUEST = 0.40 / MILLION
-"""Standard queues, each request of up to 64 KB (SQS pricing)."""
-
-INSTANCE_HOUR = 0.0208
-"""t3.small, on demand (EC2 pricing)."""
 CORES = 2 * 0.2
 """What a t3.small may use permanently: two vCPUs at their baseline of 20 % (EC2 user guide)."""
-MONTH = 730
-"""Hours."""
 
-LAMBDA_REQUEST = 0.20 / MILLION
-LAMBDA_GB_SECOND = 0.0000133334
-"""On arm64 (Lambda pricing)."""
 LAMBDA_GB = 0.25
 LAMBDA_SECONDS = 0.05
 """For a batch of ten with one POST: 20 ms of network, and the rest."""
 LAMBDA_BATCH = 10
-
-PIPES_REQUEST = 0.40 / MILLION
-API_DESTINATION_CALL = 0.20 / MILLION
-"""EventBridge Pipes charges for each event of up to 64 KB; its target makes a call for each."""
 
 BUSY_REQUESTS = 0.2
 """A receive and a delete per ten messages, the best case of sqsd, Lambda and Pipes."""
@@ -51,7 +46,7 @@ def _ours(name: str, requests: float, cpu: float) -> dict[str, Any]:
     sqs = requests * MILLION * SQS_REQUEST
     hours = cpu / 3_600
     instance = hours / CORES * INSTANCE_HOUR
-    month = INSTANCE_HOUR * MONTH
+    month = INSTANCE_HOUR * HOURS
     return {
         "option": name,
         "dollars": sqs + instance,

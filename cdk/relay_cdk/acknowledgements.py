@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 import aws_cdk as cdk
 from constructs import IConstruct
 
+from relay_cdk.needs import Needs
+from relay_cdk.permissions import executions_of
+from relay_cdk.platform_permissions import PUBLISHED_LOGS, SCALING_GROUP_PREFIXES, SCALING_GROUPS
 from relay_cdk.relay import Relay
 from relay_cdk.worker import Worker
 
@@ -32,13 +35,23 @@ def _findings(relay: Relay) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
         yield secret, rotation
     group = f"arn:<AWS::Partition>:logs:{HERE}:log-group:{relay.log_group}:*"
     streams = {f"AwsSolutions-IAM5[Resource::{group}]": "all streams of this one log group"}
-    yield relay.relay_policy, {ANY: NO_RESOURCES, **streams}
+    destination = dict(_destination_findings(relay.needs))
+    yield relay.relay_policy, {ANY: NO_RESOURCES, **streams, **destination}
     yield (
         relay.operator_policy,
-        {ANY: "CloudWatch has no resources for reading metrics and alarms", **streams},
+        {ANY: "CloudWatch has no resources for reading metrics", **streams, **destination},
     )
     if relay.worker:
         yield from _worker_findings(relay.worker, relay.options.name)
+
+
+def _destination_findings(needs: Needs) -> Iterator[tuple[str, str]]:
+    for bucket in needs.payload_buckets:
+        objects = f"arn:<AWS::Partition>:s3:::{bucket}/*"
+        yield f"AwsSolutions-IAM5[Resource::{objects}]", "a message names the object to read"
+    if needs.state_machine:
+        executions = executions_of(needs.state_machine)
+        yield f"AwsSolutions-IAM5[Resource::{executions}]", "an execution is named by its event"
 
 
 def _worker_findings(worker: Worker, name: str) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
@@ -53,12 +66,21 @@ def _worker_findings(worker: Worker, name: str) -> Iterator[tuple[IConstruct, Ma
         f"{partition}:s3:::elasticbeanstalk-<AWS::Region>-<AWS::AccountId>/*": (
             "Elastic Beanstalk's own bucket in this account, whose object keys it chooses"
         ),
+        f"{partition}:s3:::elasticbeanstalk-<AWS::Region>-<AWS::AccountId>/{PUBLISHED_LOGS}/*": (
+            "the platform chooses the names of the logs that it publishes"
+        ),
     }
     wildcards = {f"AwsSolutions-IAM5[Resource::{arn}]": reason for arn, reason in names.items()}
     yield worker.role, {ANY: NO_RESOURCES, **wildcards}
+    group = f"{partition}:autoscaling:{HERE}:{SCALING_GROUPS}"
+    groups = {
+        f"AwsSolutions-IAM5[Resource::{group}/{prefix}-*]": "Elastic Beanstalk chooses the name"
+        for prefix in SCALING_GROUP_PREFIXES
+    }
     yield (
         worker.service_role,
         {
+            **groups,
             MANAGED.format("service-role/AWSElasticBeanstalkEnhancedHealth"): AWS_OWNED,
             MANAGED.format("AWSElasticBeanstalkManagedUpdatesCustomerRolePolicy"): AWS_OWNED,
         },

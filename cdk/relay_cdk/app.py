@@ -5,6 +5,7 @@ Run as `python -m relay_cdk.app`, which is what `cdk.json` does.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -18,6 +19,9 @@ from relay_cdk.checks import check_region
 from relay_cdk.context import from_context
 from relay_cdk.options import BadOption, Options
 from relay_cdk.stack import RelayStack
+
+FEATURE_FLAGS = Path(__file__).with_name("feature_flags.json")
+"""What the CDK recommends for new apps: without it, the command line warns at each synthesis."""
 
 
 def add_stack(app: cdk.App, options: Options) -> RelayStack:
@@ -33,7 +37,8 @@ def checked_app(folder: Path | None = None, context: Mapping[str, object] | None
     It writes to `folder`, or else to the directory that the CDK's command line sets. The context is
     the command line's and `context`.
     """
-    app = cdk.App(outdir=str(folder) if folder else None, context=context)
+    flags = json.loads(FEATURE_FLAGS.read_text())
+    app = cdk.App(outdir=str(folder) if folder else None, context={**flags, **(context or {})})
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     return app
 

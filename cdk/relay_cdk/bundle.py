@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import relay
+from relay_cdk import requirements
 
 _INSTALLED = Path(__file__).parent / "tree"
 
@@ -39,15 +42,27 @@ def _belongs(path: Path) -> bool:
     return path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
 
 
-def write(target: Path, root: Path = ROOT) -> None:
-    """Write the bundle. Missing folders are created; an older bundle is replaced."""
+def write(target: Path, root: Path = ROOT, *, extras: Sequence[str] = ()) -> None:
+    """Write the bundle, with the requirements of these extras.
+
+    Missing folders are created; an older bundle is replaced.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part")
     # Stored, not compressed: two builds of zlib may compress the same bytes differently.
     with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as bundle:
         for name, path in contents(root).items():
-            bundle.writestr(_entry(name), path.read_bytes())
+            content = path.read_bytes()
+            if name == requirements.NAME:
+                content = requirements.with_extras(content.decode(), extras).encode()
+            bundle.writestr(_entry(name), content)
     part.replace(target)
+
+
+def requirements_of(bundle: Path) -> str:
+    """The requirements file in a bundle."""
+    with zipfile.ZipFile(bundle) as packed:
+        return packed.read(requirements.NAME).decode()
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
@@ -59,13 +74,16 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return entry
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Write the bundle to the path given, or to `dist/relay.zip`."""
-    target = Path(arguments[0]) if arguments else DEFAULT
-    write(target)
-    sys.stdout.write(f"{target} {target.stat().st_size:,} bytes\n")
+    parser = argparse.ArgumentParser(prog="python -m relay_cdk.bundle", description=main.__doc__)
+    parser.add_argument("target", nargs="?", type=Path, default=DEFAULT)
+    parser.add_argument("--extra", action="append", default=[], choices=sorted(requirements.EXTRAS))
+    given = parser.parse_args()
+    write(given.target, extras=given.extra)
+    sys.stdout.write(f"{given.target} {given.target.stat().st_size:,} bytes\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

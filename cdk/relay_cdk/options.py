@@ -38,9 +38,10 @@ class Options:
         architecture: `x86_64` or `arm64`, matching the instance type.
         min_instances: with two, the loss of one is survived.
         max_instances: the orchestrator gets at most 50 requests at once for each instance.
-        ledger: whether the worker uses the ledger, which costs two writes and a read an event. The
-            table is created in any case; unused it costs nothing.
+        ledger: whether the worker uses the ledger, which costs two writes and two reads an event.
+            The table is created in any case; unused it costs nothing.
         inngest_url: a self-hosted server; by default Inngest's Cloud.
+        session_manager: whether Session Manager may open a shell on the instances.
         mail: an address for alarms, which has to confirm the subscription.
         settings: additional `RELAY_*` variables for the environment.
         protect: whether CloudFormation refuses to delete the stack. Switch it on after the first
@@ -64,6 +65,7 @@ class Options:
     max_instances: int = 4
     ledger: bool = True
     inngest_url: str | None = None
+    session_manager: bool = False
     mail: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     protect: bool = False

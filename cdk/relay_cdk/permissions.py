@@ -1,4 +1,4 @@
-"""The IAM statements for the relay, the worker tier, producers and operators, with reasons."""
+"""The IAM statements for the relay, producers and operators, with reasons."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ class Resources:
     secrets: Sequence[str]
     log_group: str
     key: kms.IKey | None
+    parameters: Sequence[str] = ()
+    payload_buckets: Sequence[str] = ()
+    state_machine: str | None = None
 
 
 def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
     """What `relay serve` and `relay poll` need, on any host."""
     # Receive, extend and delete: done by sqsd in push mode, by `relay poll` in pull mode. Doctor,
     # status and the start-up check read the queue's attributes.
-    yield _allow(
+    yield allow(
         "MainQueue",
         [resources.queue],
         "sqs:ReceiveMessage",
@@ -39,7 +42,7 @@ def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "sqs:GetQueueUrl",
     )
     # Copies are sent with their reason. Receiving them is left to an operator.
-    yield _allow(
+    yield allow(
         "DeadLetters",
         [resources.dead_letter_queue],
         "sqs:SendMessage",
@@ -48,7 +51,7 @@ def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
     )
     # Entries are written unconditionally, and written and read in batches. They expire; the relay
     # deletes none.
-    yield _allow(
+    yield allow(
         "Ledger",
         [resources.ledger],
         "dynamodb:BatchGetItem",
@@ -56,8 +59,9 @@ def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "dynamodb:DescribeTable",
         "dynamodb:DescribeTimeToLive",
     )
-    # Looked up at run time, so that a rotated key needs no deployment.
-    yield _allow("OrchestratorKeys", list(resources.secrets), "secretsmanager:GetSecretValue")
+    yield from _key_lookups(resources)
+    yield from _payloads(resources)
+    yield from _state_machine(resources)
     # CloudWatch has no resources for this; the condition restricts the role to our namespace.
     yield iam.PolicyStatement(
         sid="Metrics",
@@ -66,7 +70,7 @@ def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
         conditions={"StringEquals": {"cloudwatch:namespace": metrics.NAMESPACE}},
     )
     # For the CloudWatch agent: the group exists already, the agent creates only streams in it.
-    yield _allow(
+    yield allow(
         "AuditLog",
         [f"{resources.log_group}:*"],
         "logs:CreateLogStream",
@@ -74,81 +78,26 @@ def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "logs:PutLogEvents",
     )
     if resources.key:
-        # Decrypt received messages, encrypt dead letters and ledger entries.
-        yield _allow("Key", [resources.key.key_arn], *SEND_KEY_ACTIONS)
-
-
-def worker_tier_statements(name: str, queue: str) -> Iterator[iam.PolicyStatement]:
-    """What Elastic Beanstalk's daemons need in the instance's role, besides `relay_statements`.
-
-    The same as the managed policy AWSElasticBeanstalkWorkerTier, but restricted to resources with
-    known names. `name` is the name of both the application and the environment.
-    """
-    # sqsd sends the tasks of a cron.yaml to the queue.
-    yield _allow("PeriodicTasks", [queue], "sqs:SendMessage")
-    # sqsd's leader election. Elastic Beanstalk creates the table and chooses its name.
-    yield _allow(
-        "PeriodicTaskLeader",
-        [_arn("dynamodb", "table/*-stack-AWSEBWorkerCronLeaderRegistry*")],
-        "dynamodb:BatchGetItem",
-        "dynamodb:BatchWriteItem",
-        "dynamodb:DeleteItem",
-        "dynamodb:GetItem",
-        "dynamodb:PutItem",
-        "dynamodb:Query",
-        "dynamodb:Scan",
-        "dynamodb:UpdateItem",
-    )
-    # Without this the environment's health is "No Data".
-    yield _allow(
-        "Health",
-        [
-            _arn("elasticbeanstalk", f"application/{name}"),
-            _arn("elasticbeanstalk", f"environment/{name}/{name}"),
-        ],
-        "elasticbeanstalk:PutInstanceStatistics",
-    )
-    # Metrics of sqsd and the health agent; AWS chooses their namespaces.
-    yield iam.PolicyStatement(
-        sid="PlatformMetrics",
-        actions=["cloudwatch:PutMetricData"],
-        resources=["*"],
-        conditions={
-            "StringLike": {"cloudwatch:namespace": ["ElasticBeanstalk*", "AWS/ElasticBeanstalk"]}
-        },
-    )
-    # The platform's own logs, in groups that Elastic Beanstalk creates.
-    yield _allow(
-        "PlatformLogs",
-        [_arn("logs", f"log-group:/aws/elasticbeanstalk/{name}/*")],
-        "logs:CreateLogStream",
-        "logs:DescribeLogStreams",
-        "logs:PutLogEvents",
-    )
-    # The application's versions, and logs that are requested or rotated.
-    bucket = f"arn:{cdk.Aws.PARTITION}:s3:::elasticbeanstalk-{cdk.Aws.REGION}-{cdk.Aws.ACCOUNT_ID}"
-    yield _allow(
-        "PlatformBucket",
-        [bucket, f"{bucket}/*"],
-        "s3:GetObject",
-        "s3:GetObjectVersion",
-        "s3:ListBucket",
-        "s3:PutObject",
-    )
+        yield from _key_uses(resources.key)
+        # `relay doctor` checks whether the key is enabled.
+        yield allow("KeyState", [resources.key.key_arn], "kms:DescribeKey")
 
 
 def producer_statements(queue: str, key: kms.IKey | None) -> Iterator[iam.PolicyStatement]:
     """What a producer needs to publish."""
-    yield _allow("Publish", [queue], "sqs:SendMessage", "sqs:GetQueueUrl")
+    yield allow("Publish", [queue], "sqs:SendMessage", "sqs:GetQueueUrl")
     if key:
-        yield _allow("Encrypt", [key.key_arn], *SEND_KEY_ACTIONS)
+        yield _key_use("Encrypt", key, ["sqs"], *SEND_KEY_ACTIONS)
 
 
 def operator_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
-    """What an operator needs for `relay dlq`, `doctor`, `trace` and `status`."""
+    """What an operator needs for `relay dlq`, `trace`, `status` and `send`.
+
+    `relay doctor` checks the permissions of its caller, so it needs the relay's own role.
+    """
     # Receive dead letters, hide them meanwhile, delete those that were redriven, restore dropped
     # ones, and let SQS move all of them if that keeps every id.
-    yield _allow(
+    yield allow(
         "ManageDeadLetters",
         [resources.dead_letter_queue],
         "sqs:ReceiveMessage",
@@ -161,38 +110,90 @@ def operator_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "sqs:ListMessageMoveTasks",
         "sqs:CancelMessageMoveTask",
     )
-    yield _allow(
+    yield allow(
         "Redrive",
         [resources.queue],
         "sqs:SendMessage",
         "sqs:GetQueueAttributes",
         "sqs:GetQueueUrl",
     )
-    yield _allow(
-        "ReadLedger",
-        [resources.ledger],
-        "dynamodb:BatchGetItem",
-        "dynamodb:DescribeTable",
-        "dynamodb:DescribeTimeToLive",
-    )
-    # To query the orchestrator for an event.
-    yield _allow("ReadKeys", list(resources.secrets), "secretsmanager:GetSecretValue")
-    yield _allow(
-        "ReadAuditLog",
-        [resources.log_group, f"{resources.log_group}:*"],
-        "logs:FilterLogEvents",
-        "logs:GetQueryResults",
-        "logs:StartQuery",
-    )
+    # A plan reads what was delivered. A canary and `--direct` deliver from here and record it.
+    yield allow("Ledger", [resources.ledger], "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
+    # To query the orchestrator for an event, and to deliver from here.
+    yield from _key_lookups(resources)
+    yield from _payloads(resources)
+    yield from _state_machine(resources)
+    yield allow("ReadAuditLog", [f"{resources.log_group}:*"], "logs:FilterLogEvents")
     # CloudWatch has no resources for this either.
-    yield _allow("ReadMetrics", ["*"], "cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms")
+    yield allow("ReadMetrics", ["*"], "cloudwatch:GetMetricData")
     if resources.key:
-        yield _allow("Key", [resources.key.key_arn], *SEND_KEY_ACTIONS)
+        yield from _key_uses(resources.key)
 
 
-def _allow(sid: str, resources: list[str], *actions: str) -> iam.PolicyStatement:
+def _key_lookups(resources: Resources) -> Iterator[iam.PolicyStatement]:
+    """Look up the keys of destinations at run time, so that a rotated one needs no deployment."""
+    if resources.secrets:
+        yield allow("OrchestratorKeys", list(resources.secrets), "secretsmanager:GetSecretValue")
+    if resources.parameters:
+        yield allow("OrchestratorParameters", list(resources.parameters), "ssm:GetParameter")
+
+
+def _payloads(resources: Resources) -> Iterator[iam.PolicyStatement]:
+    """Fetch payloads from S3. They are never deleted here."""
+    if resources.payload_buckets:
+        buckets = [f"arn:{cdk.Aws.PARTITION}:s3:::{name}" for name in resources.payload_buckets]
+        yield allow("Payloads", [f"{bucket}/*" for bucket in buckets], "s3:GetObject")
+        # Nothing is listed, but without it S3 denies access to an object that does not exist, and
+        # its message would wait instead of being rejected.
+        yield allow("MissingPayloads", buckets, "s3:ListBucket")
+
+
+def _state_machine(resources: Resources) -> Iterator[iam.PolicyStatement]:
+    """Start executions, and look up those that exist already."""
+    if resources.state_machine is None:
+        return
+    # AWS authorizes a version or an alias by its state machine's ARN.
+    machine = ":".join(resources.state_machine.split(":")[:MACHINE_PARTS])
+    yield allow(
+        "StartExecutions", [machine], "states:StartExecution", "states:DescribeStateMachine"
+    )
+    yield allow("ReadExecutions", [executions_of(machine)], "states:DescribeExecution")
+
+
+MACHINE_PARTS = 7
+"""The parts of a state machine's ARN; a version or an alias adds one."""
+
+
+def executions_of(state_machine: str) -> str:
+    """The pattern for the ARNs of a state machine's executions."""
+    parts = state_machine.replace(":stateMachine:", ":execution:").split(":")
+    return ":".join([*parts[:MACHINE_PARTS], "*"])
+
+
+def _key_uses(key: kms.IKey) -> Iterator[iam.PolicyStatement]:
+    """Decrypt received messages, encrypt dead letters, read and write the ledger, read secrets."""
+    yield _key_use("QueueKey", key, ["sqs"], *SEND_KEY_ACTIONS)
+    yield _key_use("StoreKey", key, ["dynamodb", "secretsmanager"], "kms:Decrypt")
+
+
+def _key_use(
+    sid: str, key: kms.IKey, services: Sequence[str], *actions: str
+) -> iam.PolicyStatement:
+    """Use of the key by these services on the caller's behalf, and in no other way."""
+    via = [f"{service}.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}" for service in services]
+    return iam.PolicyStatement(
+        sid=sid,
+        actions=list(actions),
+        resources=[key.key_arn],
+        conditions={"StringEquals": {"kms:ViaService": via}},
+    )
+
+
+def allow(sid: str, resources: list[str], *actions: str) -> iam.PolicyStatement:
+    """A statement that allows these actions on these resources."""
     return iam.PolicyStatement(sid=sid, actions=list(actions), resources=resources)
 
 
-def _arn(service: str, resource: str) -> str:
+def arn(service: str, resource: str) -> str:
+    """The ARN of a resource in the stack's account and region."""
     return f"arn:{cdk.Aws.PARTITION}:{service}:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:{resource}"

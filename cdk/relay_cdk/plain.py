@@ -88,6 +88,8 @@ def _policies(resources: Resources) -> Iterator[tuple[str, Any]]:
     # The bundle lies in Elastic Beanstalk's own bucket, if the stack does not upload it.
     kept = [s for s in inline["Statement"] if s.get("Sid") != "Bundle"]
     yield "worker-policy.json", _resolved({**inline, "Statement": kept}, resources)
+    service = _named(resources, "AWS::IAM::Policy", "ServiceRole")["PolicyDocument"]
+    yield "service-policy.json", _resolved(service, resources)
     for name, part in (("worker", "InstanceRole"), ("service", "ServiceRole")):
         role = _named(resources, "AWS::IAM::Role", part)
         yield f"{name}-trust.json", _resolved(role["AssumeRolePolicyDocument"], resources)

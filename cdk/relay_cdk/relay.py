@@ -16,8 +16,16 @@ from relay_cdk.dashboard import dashboard
 from relay_cdk.deployment_metrics import DeploymentMetrics
 from relay_cdk.encryption import customer_key
 from relay_cdk.existing import Existing
+from relay_cdk.needs import (
+    EVENT_KEY,
+    SIGNING_KEY,
+    needs_of,
+    parameter_arn,
+    secret_arn,
+    secret_names,
+)
 from relay_cdk.options import Options
-from relay_cdk.permissions import Resources
+from relay_cdk.permissions import Resources, arn
 from relay_cdk.queues import Queues
 from relay_cdk.storage import audit_log, empty_secret, ledger_table
 from relay_cdk.worker import Worker
@@ -44,6 +52,7 @@ class Relay(Construct):
         super().__init__(scope, ident)
         self.options = options = options or Options()
         check(options)
+        self.needs = needs_of(options.settings)
         given = existing or Existing()
         self.key = given.key or customer_key(self, options)
         self.queues = Queues(self, "Queues", options, self.key, given)
@@ -82,26 +91,24 @@ class Relay(Construct):
             yield "RELAY_LEDGER_TABLE", self.ledger.table_name
         if self.options.inngest_url:
             yield "RELAY_INNGEST_URL", self.options.inngest_url
-        yield from self.secrets.items()
-        yield from self.options.settings.items()
+        yield from {**self.options.settings, **self.secrets}.items()
 
     def _secrets(self, given: Existing) -> Iterator[tuple[str, str]]:
-        yield (
-            "RELAY_INNGEST_EVENT_KEY_SECRET",
-            self._secret("EventKey", "The orchestrator's event key", given.event_key),
-        )
+        for name in self.needs.new_secrets:
+            yield name, self._secret(name, None)
+        named = self.options.settings
+        if self.needs.inngest and EVENT_KEY not in named:
+            yield EVENT_KEY, self._secret(EVENT_KEY, given.event_key)
         # Events are read back from a self-hosted server only, which requires the signing key.
-        if self.options.inngest_url or given.signing_key:
-            yield (
-                "RELAY_INNGEST_SIGNING_KEY_SECRET",
-                self._secret("SigningKey", "The orchestrator's signing key", given.signing_key),
-            )
+        if (self.options.inngest_url or given.signing_key) and SIGNING_KEY not in named:
+            yield SIGNING_KEY, self._secret(SIGNING_KEY, given.signing_key)
 
-    def _secret(self, ident: str, what: str, given: secretsmanager.ISecret | None) -> str:
+    def _secret(self, name: str, given: secretsmanager.ISecret | None) -> str:
         if given:
             arn: str = given.secret_full_arn or given.secret_arn
             return arn
-        made = empty_secret(self, ident, what, self.key)
+        ident, description = secret_names(name)
+        made = empty_secret(self, ident, description, self.key)
         self.new_secrets.append(made)
         ref: str = made.ref
         return ref
@@ -136,7 +143,13 @@ class Relay(Construct):
             queue=self.queues.main.queue_arn,
             dead_letter_queue=self.queues.dead.queue_arn,
             ledger=self.ledger.table_arn,
-            secrets=list(self.secrets.values()),
+            secrets=[
+                *self.secrets.values(),
+                *(secret_arn(s, arn("secretsmanager", "secret:")) for s in self.needs.secrets),
+            ],
             log_group=group,
             key=self.key,
+            parameters=[parameter_arn(p, arn("ssm", "parameter/")) for p in self.needs.parameters],
+            payload_buckets=self.needs.payload_buckets,
+            state_machine=self.needs.state_machine,
         )

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from relay_cdk import permissions
+from relay_cdk import permissions, platform_permissions
+from relay_cdk.options import Options
 from relay_cdk.permissions import Resources
 
 SERVICE_POLICIES = (
@@ -53,7 +54,9 @@ def operator_policy(scope: Construct, resources: Resources) -> iam.ManagedPolicy
     )
 
 
-def instance_role(scope: Construct, name: str, queue: str, relay: iam.ManagedPolicy) -> iam.Role:
+def instance_role(
+    scope: Construct, options: Options, queue: str, relay: iam.ManagedPolicy
+) -> iam.Role:
     """The role of the worker's instances, with what relay and worker tier need."""
     role = iam.Role(
         scope,
@@ -62,14 +65,17 @@ def instance_role(scope: Construct, name: str, queue: str, relay: iam.ManagedPol
         description="The relay's worker instances",
         managed_policies=[relay],
     )
-    for statement in permissions.worker_tier_statements(name, queue):
+    for statement in platform_permissions.worker_tier_statements(options.name, queue):
         role.add_to_policy(statement)
+    if options.session_manager:
+        for statement in platform_permissions.session_manager_statements():
+            role.add_to_policy(statement)
     return role
 
 
 def service_role(scope: Construct) -> iam.Role:
     """The role with which Elastic Beanstalk monitors and updates the environment."""
-    return iam.Role(
+    role = iam.Role(
         scope,
         "ServiceRole",
         assumed_by=iam.ServicePrincipal(
@@ -82,3 +88,6 @@ def service_role(scope: Construct) -> iam.Role:
             iam.ManagedPolicy.from_aws_managed_policy_name(name) for name in SERVICE_POLICIES
         ],
     )
+    for statement in platform_permissions.managed_update_statements():
+        role.add_to_policy(statement)
+    return role

@@ -68,7 +68,7 @@ def _variable(name: str, value: str) -> Iterator[str]:
 
 
 def _without_password(name: str, value: str) -> bool:
-    """Redis in a network of its own often has none, and there is no other place for its URL."""
+    """Redis in a network of its own often has none."""
     return name == "RELAY_BULLMQ_URL" and "@" not in value and "password" not in value
 
 

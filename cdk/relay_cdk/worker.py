@@ -12,10 +12,12 @@ from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from relay_cdk import roles
-from relay_cdk.bundle import write
+from relay_cdk.bundle import requirements_of, write
+from relay_cdk.needs import needs_of
 from relay_cdk.option_settings import settings
 from relay_cdk.options import BadOption, Options
 from relay_cdk.queues import Queues
+from relay_cdk.requirements import missing_extras
 from relay_cdk.storage import KEPT
 
 
@@ -34,9 +36,7 @@ class Worker(Construct):
         relay_policy: iam.ManagedPolicy,
     ) -> None:
         super().__init__(scope, ident)
-        role = self.role = roles.instance_role(
-            self, options.name, queues.main.queue_arn, relay_policy
-        )
+        role = self.role = roles.instance_role(self, options, queues.main.queue_arn, relay_policy)
         profile = iam.CfnInstanceProfile(self, "InstanceProfile", roles=[role.role_name])
         service_role = self.service_role = roles.service_role(self)
         self.application = self._application(options)
@@ -100,12 +100,18 @@ class Worker(Construct):
         return version
 
     def _bundle(self, options: Options) -> Path:
+        extras = needs_of(options.settings).extras
         if options.bundle is None:
             written = Path(cdk.Stage.of(self).asset_outdir) / f"bundle-{self.node.addr}.zip"
-            write(written)
+            write(written, extras=extras)
             return written
         if not options.bundle.is_file():
             raise BadOption(f"bundle: {options.bundle} does not exist")
+        if missing := missing_extras(requirements_of(options.bundle), extras):
+            raise BadOption(
+                f"bundle: {options.bundle} lacks libraries that the settings need: build it with"
+                f' `make bundle EXTRAS="{" ".join(missing)}"`'
+            )
         return options.bundle
 
 

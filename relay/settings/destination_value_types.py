@@ -68,7 +68,8 @@ def _queue(value: str) -> str:
     return value
 
 
-def _redis(value: SecretStr) -> SecretStr:
+def redis_address(value: SecretStr) -> SecretStr:
+    """The address of a Redis server. Raises `ValueError` for anything else."""
     parts = urlsplit(value.get_secret_value().strip())
     where = parts.path if parts.scheme == "unix" else parts.hostname
     if parts.scheme not in ("redis", "rediss", "unix") or not where:
@@ -161,7 +162,7 @@ HookAddress = Annotated[
 ]
 RedisAddress = Annotated[
     SecretStr,
-    AfterValidator(_redis),
+    AfterValidator(redis_address),
     Expected("the address of a Redis server, such as redis://user:password@host:6379/0"),
 ]
 Deployment = Annotated[

@@ -135,10 +135,22 @@ class DestinationSettings(BaseSettings):
     """The kind of webhook receiver."""
     webhook_signing_key: SigningKey | None = None
     """The key that requests are signed with, following Standard Webhooks."""
+
+    webhook_signing_key_secret: SecretReference | None = None
+    """Where to look up the key at run time instead, in the same form as
+    `RELAY_INNGEST_EVENT_KEY_SECRET`."""
     webhook_signing_key_old: SigningKey | None = None
     """The previous key, which also signs requests while receivers change to the new one."""
+
+    webhook_signing_key_old_secret: SecretReference | None = None
+    """Where to look up the previous key at run time instead, in the same form as
+    `RELAY_INNGEST_EVENT_KEY_SECRET`."""
     webhook_headers: Headers | None = None
     """Headers that are added to each request, separated by semicolons."""
+
+    webhook_headers_secret: SecretReference | None = None
+    """Where to look up the headers at run time instead, in the same form as
+    `RELAY_INNGEST_EVENT_KEY_SECRET`."""
     webhook_status_rules: Statuses = ""
     """The meaning of answers, in rules such as `409=duplicate; 422=reject`. They take precedence
     over the preset's."""
@@ -156,6 +168,10 @@ class DestinationSettings(BaseSettings):
 
     bullmq_url: RedisAddress | None = None
     """The URL of Redis, with user and password if it needs them."""
+
+    bullmq_url_secret: SecretReference | None = None
+    """Where to look up the URL at run time instead, in the same form as
+    `RELAY_INNGEST_EVENT_KEY_SECRET`."""
     bullmq_queue: JobQueueName | None = None
     """The name of the queue."""
     bullmq_prefix: str = "bull"

@@ -47,6 +47,12 @@ def customized(synthesized: Path) -> Template:
 
 
 @pytest.fixture(scope="session")
+def complete(synthesized: Path) -> Template:
+    """A customer key, two destinations, payloads in S3: all that needs a permission."""
+    return Template.of(synthesized / "complete.json")
+
+
+@pytest.fixture(scope="session")
 def pull(synthesized: Path) -> Template:
     """The template without a worker environment."""
     return Template.of(synthesized / "pull.json")

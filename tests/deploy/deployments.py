@@ -25,25 +25,31 @@ HERE = "eu-west-1:123456789012"
 OTHERS = "222222222222"
 KEY_ID = "12345678-1234-1234-1234-123456789012"
 
-DESTINATIONS = {
-    "step-functions": {
-        "RELAY_STEP_FUNCTIONS_ARN": f"arn:aws:states:{HERE}:stateMachine:orders",
-    },
+MACHINE = f"arn:aws:states:{HERE}:stateMachine:orders"
+
+DESTINATIONS: dict[str, dict[str, str]] = {
+    "step-functions": {"RELAY_STEP_FUNCTIONS_ARN": f"{MACHINE}:live", "RELAY_METRICS": "otlp"},
     "temporal": {
         "RELAY_TEMPORAL_ADDRESS": "temporal.example.com:7233",
         "RELAY_TEMPORAL_WORKFLOW": "order",
         "RELAY_TEMPORAL_TASK_QUEUE": "orders",
-        "RELAY_TEMPORAL_API_KEY_SECRET": f"arn:aws:secretsmanager:{HERE}:secret:t-a1b2c3",
+        "RELAY_TEMPORAL_API_KEY_SECRET": "create",
+        "RELAY_TRACES": "otlp",
     },
     "prefect": {
         "RELAY_PREFECT_API_URL": "https://prefect.example.com/api",
         "RELAY_PREFECT_DEPLOYMENT": "orders/production",
+        "RELAY_PREFECT_API_KEY_SECRET": "shop/prefect#key",
     },
-    "argo": {"RELAY_ARGO_URL": "https://argo.example.com", "RELAY_ARGO_TEMPLATE": "order"},
+    "argo": {
+        "RELAY_ARGO_URL": "https://argo.example.com",
+        "RELAY_ARGO_TEMPLATE": "order",
+        "RELAY_ARGO_TOKEN_SECRET": "ssm:/shop/argo",
+    },
     "webhook": {"RELAY_WEBHOOK_URL_SECRET": f"arn:aws:secretsmanager:{HERE}:secret:w-a1b2c3"},
-    "bullmq": {"RELAY_BULLMQ_URL": "redis://10.0.0.6:6379", "RELAY_BULLMQ_QUEUE": "orders"},
+    "bullmq": {"RELAY_BULLMQ_URL_SECRET": "create", "RELAY_BULLMQ_QUEUE": "orders"},
 }
-"""The settings without which a relay to this destination starts halted."""
+"""The settings without which a relay to this destination starts halted, and keys that it uses."""
 
 
 def deployments(zip_file: Path) -> dict[str, Options]:
@@ -78,16 +84,29 @@ def deployments(zip_file: Path) -> dict[str, Options]:
         "private": Options(name="private", vpc="vpc-1", subnets=("subnet-1",)),
         "plain": Options(name=plain.NAME),
         "no-ledger": Options(name="forgetful", ledger=False),
-        **{
-            f"to-{name}": Options(name=f"to-{name}", settings={"RELAY_DESTINATION": name, **needed})
-            for name, needed in DESTINATIONS.items()
-        },
+        "complete": Options(
+            name="shop",
+            key="create",
+            inngest_url="https://inngest.example.com",
+            settings={
+                "RELAY_ROUTES": "machine/*=step-functions,*=inngest",
+                "RELAY_STEP_FUNCTIONS_ARN": MACHINE,
+                "RELAY_PAYLOAD_BUCKETS": "shop-payloads",
+                "RELAY_INNGEST_SIGNING_KEY_SECRET": "ssm:/shop/signing-key",
+            },
+        ),
+        "shell": Options(name="shell", session_manager=True),
+    }
+    # Each with a bundle of its own, which has the libraries of its destination.
+    to = {
+        f"to-{name}": Options(name=f"to-{name}", settings={"RELAY_DESTINATION": name, **needed})
+        for name, needed in DESTINATIONS.items()
     }
     elsewhere = {
         "pull": Options(name="pulled", worker="none"),
         "fifo": Options(name="ordered", worker="none", fifo=True, key="create"),
     }
-    return {name: replace(o, bundle=zip_file) for name, o in worker.items()} | elsewhere
+    return {name: replace(o, bundle=zip_file) for name, o in worker.items()} | to | elsewhere
 
 
 def existing(scope: cdk.Stack) -> Existing:

@@ -84,9 +84,9 @@ class PlatformNginx:
             os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
-    def logged(self) -> str:
-        """The access log."""
-        return (self._directory / "access.log").read_text()
+    def logged(self, name: str = "access.log") -> str:
+        """The access log, or the health agent's `healthd.log`."""
+        return (self._directory / name).read_text()
 
     def _write(self) -> None:
         inside = self._directory / "conf.d" / "elasticbeanstalk"
@@ -97,6 +97,8 @@ class PlatformNginx:
         location = (HERE / "nginx_location.conf").read_text()
         location = location.replace("APPLICATION", str(self._application))
         (inside / "00_application.conf").write_text(location)
+        # The health agent reads a log of its own.
+        (inside / "healthd.conf").write_text("access_log healthd.log main;\n")
         if self._ours:
             for path in OURS.rglob("*.conf"):
                 target = self._directory / path.relative_to(OURS)

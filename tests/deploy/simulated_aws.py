@@ -58,6 +58,27 @@ class Aws:
             found.setdefault(option["Namespace"], {})[option["OptionName"]] = option["Value"]
         return found
 
+    def policy(self, arn: str) -> dict[str, Any]:
+        """The document of a managed policy, with every reference resolved."""
+        iam = self.client("iam")
+        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        found = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
+        return dict(found["Document"])
+
+    def role_policies(self, ending: str) -> list[dict[str, Any]]:
+        """The inline policies of the role that EC2 or another service, by its name, assumes."""
+        iam = self.client("iam")
+        (role,) = (
+            role["RoleName"]
+            for role in iam.list_roles()["Roles"]
+            if ending in json.dumps(role["AssumeRolePolicyDocument"])
+        )
+        names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        return [
+            dict(iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"])
+            for name in names
+        ]
+
 
 @contextmanager
 def simulated_aws(record: Path, **variables: str) -> Iterator[Aws]:

@@ -53,6 +53,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"ledger": "off"}, "ledger must be true or false"),
     ({"inngest_url": "inngest.example.com"}, "inngest_url must be an address"),
     ({"inngest_url": "https://me:secret@inngest.example.com"}, "inngest_url must be an address"),
+    ({"session_manager": "yes"}, "session_manager must be true or false"),
     ({"mail": "oncall"}, "mail must be one address"),
     ({"mail": "a@example.com,b@example.com"}, "mail must be one address"),
     ({"settings": "RELAY_HOLD=60"}, "settings must be a JSON object"),

@@ -61,7 +61,7 @@ def test_the_policies_name_the_existing_resources(hosted: Template) -> None:
 
     assert f"arn:aws:sqs:{HERE}:jobs'" in resource("MainQueue")
     assert f"arn:aws:sqs:{HERE}:jobs-dead'" in resource("DeadLetters")
-    assert f"arn:aws:kms:{HERE}:key/1234" in resource("Key")
+    assert f"arn:aws:kms:{HERE}:key/1" in resource("QueueKey")
     assert "shop/key-a1b2c3" in resource("OrchestratorKeys")
     assert "log-group:/shop/audit:*" in resource("AuditLog")
 

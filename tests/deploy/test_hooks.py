@@ -12,6 +12,7 @@ import pytest
 
 PLATFORM = Path(__file__).parents[2] / ".platform"
 AGENT = "opt/aws/amazon-cloudwatch-agent"
+ACCESS_LOG = "hooks/predeploy/20-access-log.sh"
 
 
 @pytest.fixture
@@ -56,6 +57,21 @@ def test_the_log_directory_belongs_to_the_user_of_the_application(tmp_path: Path
     directory = tmp_path / "var/log/relay"
     assert directory.owner() == user
     assert directory.stat().st_mode & 0o777 == 0o755
+
+
+def test_the_access_log_goes_nowhere_and_the_log_of_the_health_agent_stays(tmp_path: Path) -> None:
+    logs = tmp_path / "var/log/nginx"
+    (logs / "healthd").mkdir(parents=True)
+    (logs / "access.log").write_text("a request")
+    for _ in range(2):
+        run(ACCESS_LOG, tmp_path)
+        assert (logs / "access.log").readlink() == Path("/dev/null")
+    assert (logs / "healthd").is_dir()
+
+
+def test_without_nginx_there_is_no_access_log_to_drop(tmp_path: Path) -> None:
+    run(ACCESS_LOG, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("hooks", ["hooks", "confighooks"])

@@ -74,6 +74,18 @@ async def test_attributes_of_any_name_and_size_and_a_full_message_pass(tmp_path:
     assert {name: copied[name]["StringValue"] for name in names} == names
 
 
+async def test_without_an_access_log_the_health_agent_still_has_its_own(tmp_path: Path) -> None:
+    # As the hook 20-access-log.sh leaves the file.
+    link = tmp_path / "nginx" / "access.log"
+    link.parent.mkdir()
+    link.symlink_to("/dev/null")
+    async with instance(tmp_path) as here:
+        assert await post(here.nginx.url) == 200
+        await until(lambda: '"POST /' in here.nginx.logged("healthd.log"))
+        assert here.nginx.logged() == ""
+    assert link.is_symlink()
+
+
 async def test_only_requests_from_this_instance_are_allowed(tmp_path: Path) -> None:
     async with instance(tmp_path) as here:
         assert await post(here.nginx.url, "127.0.0.1") == 200

@@ -59,7 +59,7 @@ def test_the_policies_are_documents_with_the_resources_of_the_stack(
     queue = outputs["QueueArn"]
     (publish,) = json.loads(outputs["ProducerPolicy"])["Statement"]
     assert publish["Resource"] == queue
-    assert publish["Action"] == ["sqs:SendMessage", "sqs:GetQueueUrl"]
+    assert sorted(publish["Action"]) == ["sqs:GetQueueUrl", "sqs:SendMessage"]
     statements = json.loads(outputs["OperatorPolicy"])["Statement"]
     redrive = next(s for s in statements if s["Sid"] == "Redrive")
     assert redrive["Resource"] == queue

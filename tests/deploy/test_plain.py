@@ -30,6 +30,7 @@ POLICIES = (
     "relay-policy.json",
     "producer-policy.json",
     "operator-policy.json",
+    "service-policy.json",
     "worker-policy.json",
 )
 

@@ -43,12 +43,22 @@ def test_its_settings_have_a_section() -> None:
     } == prefixes
 
 
+PLAIN = {
+    "webhook_url": "https://hooks.example.com",
+    "webhook_signing_key": "whsec_MQ==",
+    "webhook_signing_key_old": "whsec_MQ==",
+    "webhook_headers": "x-key: 7",
+    "bullmq_url": "redis://redis.example.com",
+}
+"""Valid values of secrets that have a form."""
+
+
 def test_a_secret_and_its_secret_form_exclude_each_other() -> None:
     forms = [name for name in Settings.model_fields if name.endswith("_secret")]
     assert forms
     for form in forms:
         variable = f"RELAY_{form.removesuffix('_secret').upper()}"
-        plain = "https://hooks.example.com" if form.endswith("_url_secret") else "key"
+        plain = PLAIN.get(form.removesuffix("_secret"), "key")
         values = {variable: plain, f"{variable}_SECRET": "relay/key"}
         assert any(f"{variable}_SECRET are both set" in one for one in load(values).problems)
 

@@ -43,6 +43,7 @@ def test_a_table_is_given_by_name_or_arn(value: str) -> None:
         ("RELAY_INNGEST_SIGNING_KEY_SECRET", f"signkey-prod-{PLANTED}"),
         ("RELAY_INNGEST_EVENT_KEY_SECRET", f"a key with blanks {PLANTED}"),
         ("RELAY_WEBHOOK_URL_SECRET", f"https://hooks.example.com/{PLANTED}"),
+        ("RELAY_BULLMQ_URL_SECRET", f"rediss://relay:{PLANTED}@redis.example.com"),
         ("RELAY_ARGO_TOKEN_SECRET", f"Bearer {PLANTED}"),
         ("RELAY_PREFECT_API_KEY_SECRET", f"user:{PLANTED}"),
     ],

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
-from relay.app.destinations import temporal, webhook
+from relay.app.destinations import bullmq, temporal, webhook
 from relay.app.destinations.connections import (
     OnConflict,
     OpenedStarter,
@@ -21,7 +21,6 @@ from relay.aws.errors import AwsError
 from relay.aws.session import SharedSession
 from relay.aws.step_functions import StartedExecution, StateMachineClient
 from relay.destinations.argo import ARGO_URL, Argo
-from relay.destinations.bullmq import BullMQ
 from relay.destinations.prefect import PREFECT_URL, Prefect
 from relay.destinations.single_event import SingleEventDestination
 from relay.destinations.step_functions import Execution, StatesError, StepFunctions
@@ -71,7 +70,7 @@ async def _open_starter(
         case "webhook":
             return webhook.open_starter(settings, stack, register_secret)
         case "bullmq":
-            return await _open_bullmq(settings, stack)
+            return bullmq.open_starter(settings, stack, register_secret)
     raise AssertionError(f"no destination is called {name}")
 
 
@@ -108,21 +107,6 @@ async def _open_prefect(
         what=settings.content,
     )
     return OpenedStarter(starter, key.refresh)
-
-
-async def _open_bullmq(settings: Settings, stack: AsyncExitStack) -> OpenedStarter:
-    url = settings.bullmq_url.get_secret_value() if settings.bullmq_url else ""
-    starter = BullMQ(
-        url,
-        settings.bullmq_queue or "",
-        prefix=settings.bullmq_prefix,
-        attempts=settings.bullmq_attempts,
-        job_retention=settings.bullmq_job_retention,
-        what=settings.content,
-        timeout=settings.request_timeout,
-        in_flight=settings.request_concurrency,
-    )
-    return OpenedStarter(await stack.enter_async_context(starter))
 
 
 def _open_step_functions(
