@@ -150,6 +150,7 @@ def read_message(raw: Mapping[str, Any], queue: str) -> Message:
     "".join((message_id, handle, *system.values()))
     if not message_id or not handle:
         raise ValueError("an empty MessageId or receipt handle")
+    count, sent, first = _figures(system)
     return Message(
         # SQS allows no lone surrogates. Some emulators do; decoding then rejects the body.
         body=raw["Body"].encode("utf-8", "surrogatepass"),
@@ -159,9 +160,9 @@ def read_message(raw: Mapping[str, Any], queue: str) -> Message:
             name: _read_attribute(value)
             for name, value in (raw.get("MessageAttributes") or {}).items()
         },
-        receive_count=_count(system.get("ApproximateReceiveCount", "1")),
-        sent_at=_seconds(system.get("SentTimestamp")),
-        first_received_at=_seconds(system.get("ApproximateFirstReceiveTimestamp")),
+        receive_count=count,
+        sent_at=None if sent is None else sent / 1_000,
+        first_received_at=None if first is None else first / 1_000,
         group_id=system.get("MessageGroupId"),
         dedup_id=system.get("MessageDeduplicationId"),
         sequence_number=system.get("SequenceNumber"),
@@ -205,8 +206,15 @@ def _bytes(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
 
 
-def _seconds(milliseconds: str | None) -> float | None:
-    return None if milliseconds is None else _count(milliseconds) / 1_000
+def _figures(system: Mapping[str, str]) -> tuple[int, int | None, int | None]:
+    """The receive count, and the times of sending and of the first receive in milliseconds."""
+    texts = system.get("SentTimestamp"), system.get("ApproximateFirstReceiveTimestamp")
+    count = int(system.get("ApproximateReceiveCount", 1))
+    sent = None if texts[0] is None else int(texts[0])
+    first = None if texts[1] is None else int(texts[1])
+    if min(count, sent or 0, first or 0) < 0 or max(count, sent or 0, first or 0) > LARGEST:
+        raise ValueError("a number that SQS never sends")
+    return count, sent, first
 
 
 def _count(text: str) -> int:
@@ -256,8 +264,10 @@ def match_results(
     """
     results: dict[int, R | Failed] = {}
     for raw in answer.get("Successful") or ():
-        with suppress(*MALFORMED):
+        try:
             results[_index(raw)] = read(raw)
+        except MALFORMED:
+            continue
     for raw in answer.get("Failed") or ():
         with suppress(*MALFORMED):
             code, fault = str(raw.get("Code", "Unknown")), raw.get("SenderFault") is True

@@ -101,7 +101,9 @@ class Opening:
 
     def open_small(self, message: Message) -> Decoded | Reject | None:
         """The events of a small message; None if it takes more than that, and needs `opened`."""
-        if len(message.body) > SMALL or self._is_pointer(message) or _origin(message):
+        if len(message.body) > SMALL or (message.attributes and _origin(message)):
+            return None
+        if self._payloads is not None and self._payloads.may_be_pointer(message):
             return None
         decoded = self._decode(message)
         return None if type(decoded) is Decoded and len(decoded.events) > FEW else decoded

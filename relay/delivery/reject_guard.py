@@ -89,12 +89,14 @@ class RejectGuard:
         self._usual: dict[str, float] = {}
         self._held = HeldRejects(max_receives=max_receives, clock=clock)
         self._changed_at = clock()
+        self._has_held = False
         self.suspicion: Suspicion | None = None
 
     def passed(self, message_id: str) -> None:
         """Count a message that was not rejected."""
         self._count(message_id, None)
-        self._held.passed(message_id)
+        if self._has_held:
+            self._held.passed(message_id)
 
     def hold(self, message: Message, reject: Reject) -> Retry | None:
         """How long the rejected message has to wait in the queue; None to dead-letter it now.
@@ -113,6 +115,7 @@ class RejectGuard:
             return None
         if self._held.last_receive(message):
             return None
+        self._has_held = True
         after = self._held.hold(message, reject.code)
         return self._retry(message, after, reject.code, f": {reject.reason}")
 

@@ -158,18 +158,17 @@ class Deliveries:
         )
 
     def _admit(self, leases: Sequence[Lease]) -> None:
+        gate = self._gate
+        # Received only to see which of them are expiring.
+        swept = self._capacity.exceeded and gate.closed
         for lease in leases:
-            if self._scheduler.admits(lease) and not self._surplus(lease):
+            surplus = swept and not gate.expiring(lease.message)
+            if self._scheduler.admits(lease) and not surplus:
                 self._scheduler.add(lease)
             else:
                 lease.stage = Stage.SETTLING
                 self._tasks.create_task(self._hide(lease))
         self._start()
-
-    def _surplus(self, lease: Lease) -> bool:
-        """Whether it was received only to see whether it is expiring, and is not."""
-        gate = self._gate
-        return self._capacity.exceeded and gate.closed and not gate.expiring(lease.message)
 
     def _start(self, beyond: int = 0) -> None:
         """Start messages in the free slots, and so many without one."""
