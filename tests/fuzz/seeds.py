@@ -138,6 +138,11 @@ SEEDS: Mapping[str, Sequence[bytes]] = {
         joined(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{", b"}\r\n0\r\n\r\n"),
         joined(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 X\r\n\r\n"),
     ),
+    "http_request": (
+        joined(b"GET /ready HTTP/1.1\r\nhost: a\r\n\r\nGET /health HTTP/1.1\r\nhost: a\r\n\r\n"),
+        joined(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n{", b"  }"),
+        joined(b"GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\na\r\n0\r\n\r\n"),
+    ),
     "snapshot": (
         b'{"message_id":"m","queue":"dead","body":"{}","receive_count":1}\n{"end":1}',
         b'{"message_id":"m","queue":"dead","body_base64":"AA==",%b}' % _ATTRIBUTES,

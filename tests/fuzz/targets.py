@@ -11,9 +11,11 @@ import json
 import math
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TypeAlias
+
+from starlette.applications import Starlette
 
 from relay.aws.errors import AwsError
 from relay.aws.references import arn_of, parse_reference
@@ -23,6 +25,7 @@ from relay.dlq.records import write_record
 from relay.dlq.snapshot import Head, Snapshot, Unreadable, head_fields
 from relay.envelope import KINDS, Decoded, Rules, decode
 from relay.http.connection import Connection, IncompleteResponse
+from relay.http.server import health_routes, serving
 from relay.model.encoded_body import decode_body
 from relay.model.message import Attribute, Message, PeriodicTask
 from relay.model.origin import ATTRIBUTE, UnreadableOrigin, origin_or_substitute, unpack
@@ -32,6 +35,7 @@ from relay.settings.loading import load
 from relay.sources.sqsd import NotFromSqsd, message_of
 from tests.fuzz import answers
 from tests.fuzz.input import Input
+from tests.fuzz.loopback import LOOP
 
 Target: TypeAlias = Callable[[bytes], None]
 
@@ -170,7 +174,7 @@ def trace_context(data: bytes) -> None:
 @target
 def http_response(data: bytes) -> None:
     """The bytes of an HTTP response, in two parts."""
-    asyncio.run(_http_response(data))
+    LOOP.run_until_complete(_http_response(data))
 
 
 async def _http_response(data: bytes) -> None:
@@ -190,9 +194,47 @@ async def _http_response(data: bytes) -> None:
         assert len(found.body) <= 1_000 + len(data)
 
 
+@target
+def http_request(data: bytes) -> None:
+    """The bytes of HTTP requests, in two parts, to the listening port."""
+    LOOP.run_until_complete(_http_request(data))
+
+
+async def _http_request(data: bytes) -> None:
+    given = Input(data)
+    port = await _listening()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    with suppress(ConnectionError):
+        for part in (given.raw(), given.raw()):
+            writer.write(part)
+            await writer.drain()
+        writer.write_eof()
+        await reader.read()
+    writer.close()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+_SERVERS: list[tuple[AsyncExitStack, int]] = []
+
+
+async def _listening() -> int:
+    """The port of the one server for all inputs: starting one takes longer than an input."""
+    if not _SERVERS:
+        stack = AsyncExitStack()
+        app = Starlette(routes=health_routes(lambda: (True, {})))
+        _SERVERS.append((stack, await stack.enter_async_context(serving(app))))
+    return _SERVERS[0][1]
+
+
 class _Transport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Nothing listens."""
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Nothing is buffered."""
 
     def abort(self) -> None:
         """Nothing is open."""
