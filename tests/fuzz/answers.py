@@ -11,10 +11,11 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, cast, get_args
 
+from relay.aws.credentials import Credentials
 from relay.aws.dynamodb import ItemTable
 from relay.aws.errors import AwsError
 from relay.aws.json_protocol import JsonClient
-from relay.aws.session import Credentials, Session
+from relay.aws.session import Session
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import Failed, Outgoing, Sent
 from relay.delivery.ledger.table import Step, read_entry
@@ -62,10 +63,7 @@ class _Aws:
     def __init__(self, response: Response) -> None:
         self._response = response
 
-    async def post(
-        self, _target: str, _body: bytes, _headers: Mapping[str, str], *, limit: int
-    ) -> Response:
-        del limit
+    async def post(self, *_request: object, **_options: object) -> Response:
         return self._response
 
 
