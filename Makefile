@@ -13,6 +13,8 @@ PREFECT_VERSION := 3.8.8
 FASTAPI_VERSION := 0.150.0
 BULLMQ_VERSION := 6.7.0
 IOREDIS_VERSION := 6.0.0
+# Not among the requirements for development: it has wheels for Linux and Python up to 3.13 only.
+ATHERIS_VERSION := 3.0.0
 
 .DEFAULT_GOAL := help
 
@@ -67,6 +69,11 @@ bench: $(STAMP) ## Measure CPU, requests, latency and memory, beside the alterna
 
 bench-quick: $(STAMP) ## The same in one minute, with one short round
 	$(BIN)/python -m bench --quick --out build/bench-quick.json
+
+MINUTES ?= 10
+fuzz: $(STAMP) ## Fuzz everything that parses outside data for MINUTES, guided by coverage
+	$(BIN)/pip install --quiet --disable-pip-version-check atheris==$(ATHERIS_VERSION)
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 BENCH ?= build/bench.json
 bench-page: $(STAMP) ## Write the figures and the picture of the last make bench into docs/performance.md
