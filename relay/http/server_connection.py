@@ -249,7 +249,11 @@ class ServerConnection(HttpToolsProtocol):
                 " closing idle ones",
                 self._limits.connections,
             )
-            min(waiting, key=lambda one: one.rank).transport.abort()
+            idlest = min(waiting, key=lambda one: one.rank)
+            idlest.transport.abort()
+            # It ends in the loop's next round. Until then it must not count: a request that comes
+            # in this round would be refused.
+            self.connections.discard(idlest)
         elif len(self.connections) > self._limits.connections + SURPLUS:
             self.transport.abort()
 
