@@ -170,7 +170,7 @@ class Handler:
             outcome: Outcome = await self._dead_letter(item, reject, None)
             self._handled(message, outcome, start)
             return outcome
-        results = await self._deliver(item, decoded.events)
+        results = await self._deliver(item, decoded)
         if not seen_all:
             results = [flag_may_have_run(result) for result in results]
             rejects = tuple((index, flag_may_have_run(reject)) for index, reject in decoded.rejects)
@@ -179,21 +179,21 @@ class Handler:
         self._handled(message, outcome, start, decoded, results)
         return outcome
 
-    async def _deliver(self, item: InFlightMessage, events: Sequence[Event]) -> list[Outcome]:
+    async def _deliver(self, item: InFlightMessage, decoded: Decoded) -> list[Outcome]:
         """One outcome for each event, in order; `expiring` if the wait was ended."""
-        results: list[Outcome | None] = [None] * len(events)
+        results: list[Outcome | None] = [None] * len(events := decoded.events)
         try:
             if self.retention.expiring(item.message) and self._hopeless():
                 results[:] = map(self._delivered.of, events)
             else:
-                await item.unless_expired(self._submit(item, events, results))
+                await item.unless_expired(self._submit(item, decoded, results))
                 if item.expired:
                     self._gave_up_at = self._clock()
         finally:
             if any(map(self._may_have_run, events, results)):
                 self._history.mark_may_have_run(item.message)
-            if len(events) > 1:
-                self._delivered.record(events, results)
+            if decoded.total > 1:
+                self._delivered.record(events, results, final=not decoded.rejects)
         return [
             self._expired(event)
             if result is None or (type(result) is Retry and self.retention.must_end(item.message))
@@ -214,21 +214,21 @@ class Handler:
         return isinstance(result, Delivered) or self._forward.may_have_run(event.id)
 
     async def _submit(
-        self, item: InFlightMessage, events: Sequence[Event], results: list[Outcome | None]
+        self, item: InFlightMessage, decoded: Decoded, results: list[Outcome | None]
     ) -> None:
-        if len(events) == 1:
-            results[0] = await self._forward.submit(events[0])
+        if decoded.total == len(results) == 1:
+            results[0] = await self._forward.submit(decoded.events[0])
             return
 
         async def one(position: int) -> None:
-            event = events[position]
+            event = decoded.events[position]
             results[position] = known = self._delivered.of(event)
             if known is None:
                 results[position] = result = await self._forward.submit(event)
                 if type(result) is Delivered:
                     self.progress.event_delivered(item)
 
-        await for_each(len(events), one)
+        await for_each(len(decoded.events), one)
 
     def _expired(self, event: Event) -> Reject:
         return Reject(
