@@ -54,8 +54,11 @@ def events_in(
     encoding = origin.get("encoding")
     truncated = str(encoding).startswith("truncated")
     body = _whole_body(message.body, encoding, objects)
-    own = _own_ids(body)
-    for name in [base] if pending is None else [f"{base}.{position}" for position in pending]:
+    names = [base] if pending is None else [f"{base}.{position}" for position in pending]
+    known = [source for name in names for source in sources.get(name, ())]
+    # The beginning of a body does not have the ids in the rest of it.
+    own = _own_ids(known[0].body.encode() if truncated and known else body)
+    for name in names:
         ids = [
             _of_generation(one, origin) for one in (own.get(name.removeprefix(base), name), name)
         ]
