@@ -66,7 +66,7 @@ async def _run_all(arguments: argparse.Namespace) -> list[Row]:
             runner = _Runner((parent, clock, folder), (slow, slow_clock, folder), arguments.jobs)
             modes = MODES if arguments.mode is None else (arguments.mode,)
             one = arguments.seed is not None
-            seeds = [arguments.seed] if one else range(1, arguments.seeds + 1)
+            seeds = arguments.seed if one else range(1, arguments.seeds + 1)
             runs = [runner.seed(mode, seed) for seed in seeds for mode in modes]
             if not one:
                 runs += [runner.without_redis(seed) for seed in range(1, WITHOUT_REDIS + 1)]
@@ -81,13 +81,14 @@ class _Runner:
         self._setup = setup
         self._slow = slow
         self._slots = asyncio.Semaphore(jobs)
-        self._long_slots = asyncio.Semaphore(min(jobs, LONG))
+        self._long_slots = asyncio.Semaphore(LONG)
         self._kill_slots = asyncio.Semaphore(KILLS)
 
     async def seed(self, mode: Mode, seed: int) -> Row:
         """A run with the disruptions that the seed draws."""
-        async with self._long_slots if draw(mode, seed).long else self._slots:
-            result = await run(mode, seed, *self._setup)
+        long = draw(mode, seed).long
+        async with self._long_slots if long else self._slots:
+            result = await run(mode, seed, *(self._slow if long else self._setup))
         busy = (
             f" (the machine stalled for {result.stalled:.1f} s)" if result.stalled > STALL else ""
         )
@@ -151,7 +152,7 @@ def _say(*lines: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seeds", type=int, default=10, help="the number of seeds per mode")
-    parser.add_argument("--seed", type=int, help="run only this seed")
+    parser.add_argument("--seed", type=int, nargs="+", help="run only this seed, or these")
     parser.add_argument("--mode", choices=MODES, help="run only this mode")
     parser.add_argument("--jobs", type=int, default=JOBS, help="concurrent runs by seed")
     kills = "also kill the relay before and after every external effect"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,19 +54,19 @@ class Record(Published):
     Attributes:
         messages: the event ids by MessageId.
         sources: the messages by event id; several if an id was published more than once.
-        clock: the time of day, in seconds since the epoch.
+        now: when the current messages were sent, at the earliest.
     """
 
     messages: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sources: defaultdict[str, list[Source]] = field(default_factory=lambda: defaultdict(list))
-    clock: Callable[[], float] = time.time
+    now: float = 0.0
 
     def add(self, message: SampleMessage, message_id: str) -> None:
         Published.add(self, message, message_id)
         names = (*message.runs, *message.rejected)
         event_ids = tuple(name(message_id) for name in names)
         self.messages[message_id] = event_ids
-        source = Source(message.body, message.attributes, self.clock())
+        source = Source(message.body, message.attributes, self.now)
         for event_id in event_ids:
             self.sources[event_id].append(source)
 
@@ -78,7 +77,8 @@ class Publisher:
     def __init__(
         self, client: SqsClient, queue_url: str, clock: Callable[[], float], *, fifo: bool
     ) -> None:
-        self.record = Record(clock=clock)
+        self.record = Record()
+        self._clock = clock
         self._client = client
         self._queue_url = queue_url
         self._fifo = fifo
@@ -88,6 +88,7 @@ class Publisher:
         """Send all messages and record those that SQS accepted."""
         for at in range(0, len(messages), BATCH):
             batch = messages[at : at + BATCH]
+            self.record.now = self._clock()
             answer = await self._client.call(
                 "SendMessageBatch",
                 QueueUrl=self._queue_url,
