@@ -65,6 +65,7 @@ class Condition:
         options: sqsd's.
         traffic: draws the messages.
         rules: what the run allows.
+        without: disruptions that are not drawn: they would change what the run allows.
         disruption: runs beside the drawn ones, in place of an outage of the orchestrator.
         operator: what a person does when all disruptions have ended.
     """
@@ -75,6 +76,7 @@ class Condition:
     options: SqsdOptions = DAEMON
     traffic: Traffic = traffic
     rules: Allowed = field(default_factory=Allowed)
+    without: Sequence[str] = ()
     disruption: Disruption | None = None
     operator: Operator = nothing
 
@@ -85,6 +87,8 @@ class Condition:
 
 
 NO_CONDITION = Condition()
+AGING = ("messages near expiry",)
+"""They may be truncated, and are older than a short retention."""
 
 
 def draw(mode: Mode, seed: int) -> Condition:
@@ -106,6 +110,7 @@ def short_retention(chance: random.Random) -> Condition:
         queues=QueueOptions(retention=RETENTION),
         options=SHORT_CLOCKS,
         rules=Allowed(expiring_after=EXPIRING_SHARE * RETENTION - EARLY),
+        without=AGING,
         disruption=outage,
     )
 
@@ -115,6 +120,7 @@ def small_dead_letter_queue(chance: random.Random) -> Condition:
     small = Condition(
         name="a small dead-letter queue",
         traffic=large_poison,
+        without=AGING,
         queues=QueueOptions(largest_dead_letter=chance.choice((1_024, 4_096, 32_768))),
     )
     return chance.choice((_with_bucket, _raised_later, _never_raised))(small)

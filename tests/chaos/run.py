@@ -77,9 +77,10 @@ def catalogue(mode: Mode) -> dict[str, Disruption]:
 def plan(mode: Mode, chance: random.Random, condition: Condition, *, ledger: bool) -> Plan:
     """Draw the disruptions and their start times; the condition's own one starts early."""
     found = catalogue(mode)
-    if condition.rules.expiring_after is not None:
-        del found["messages near expiry"]
     outages = ["the orchestrator is down", *disruptions.CONFIRMED, "messages near expiry"]
+    for name in condition.without:
+        del found[name]
+        outages.remove(name)
     processes = [name for name in disruptions.PROCESS if name != "messages near expiry"]
     if mode == "push":
         processes.append("sqsd restarts")
