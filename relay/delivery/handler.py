@@ -40,6 +40,11 @@ class Forward(Protocol):
         """Seconds for which it has been unavailable; 0 if it can take an event, as a probe too."""
         ...
 
+    @property
+    def down(self) -> bool:
+        """Whether it is unavailable, also while it can take an event as a probe."""
+        ...
+
 
 class Handler:
     """Never handles the same message twice concurrently, however often it is delivered meanwhile.
@@ -81,18 +86,17 @@ class Handler:
         self._message_ids = MessageIds()
         self._history = RedeliveryHistory()
         self._delivered = DeliveredEvents()
+        self._gave_up_at = float("-inf")
         self.progress = Progress(self._in_flight, clock=clock)
 
     @property
     def status(self) -> HandlerStatus:
         """The current status."""
-        dead_letters, count = self._dead_letters, len(self._in_flight)
-        if self._guard.suspicion is not None:
-            sentence = str(self._guard.suspicion)
-            return HandlerStatus(count, sentence, SETTING, dead_letters.warning)
-        return HandlerStatus(
-            count, dead_letters.problem, dead_letters.setting, dead_letters.warning
-        )
+        found, guard = self._dead_letters, self._guard
+        problem, setting = found.problem, found.setting
+        if guard.suspicion is not None:
+            problem, setting = str(guard.suspicion), SETTING
+        return HandlerStatus(len(self._in_flight), problem, setting, found.warning)
 
     async def handle(self, message: Message) -> Outcome:
         """The message's outcome. A second delivery of a message in flight shares its outcome.
@@ -166,7 +170,7 @@ class Handler:
             outcome: Outcome = await self._dead_letter(item, reject, None)
             self._handled(message, outcome, start)
             return outcome
-        results = await self._deliver(item, decoded.events)
+        results = await self._deliver(item, decoded)
         if not seen_all:
             results = [flag_may_have_run(result) for result in results]
             rejects = tuple((index, flag_may_have_run(reject)) for index, reject in decoded.rejects)
@@ -175,19 +179,21 @@ class Handler:
         self._handled(message, outcome, start, decoded, results)
         return outcome
 
-    async def _deliver(self, item: InFlightMessage, events: Sequence[Event]) -> list[Outcome]:
+    async def _deliver(self, item: InFlightMessage, decoded: Decoded) -> list[Outcome]:
         """One outcome for each event, in order; `expiring` if the wait was ended."""
-        results: list[Outcome | None] = [None] * len(events)
+        results: list[Outcome | None] = [None] * len(events := decoded.events)
         try:
             if self.retention.expiring(item.message) and self._hopeless():
                 results[:] = map(self._delivered.of, events)
             else:
-                await item.unless_expired(self._submit(item, events, results))
+                await item.unless_expired(self._submit(item, decoded, results))
+                if item.expired:
+                    self._gave_up_at = self._clock()
         finally:
             if any(map(self._may_have_run, events, results)):
                 self._history.mark_may_have_run(item.message)
-            if len(events) > 1:
-                self._delivered.record(events, results)
+            if decoded.total > 1:
+                self._delivered.record(events, results, final=not decoded.rejects)
         return [
             self._expired(event)
             if result is None or (type(result) is Retry and self.retention.must_end(item.message))
@@ -196,28 +202,33 @@ class Handler:
         ]
 
     def _hopeless(self) -> bool:
-        """Whether an attempt is out of reach. With no wait, a backlog can expire in time."""
-        return self._forward.down_for > self.retention.grace
+        """Whether an attempt is out of reach, or another message has just waited for one in vain.
+
+        With no wait a backlog can expire in time, and a FIFO group, whose messages take turns.
+        """
+        forward, grace = self._forward, self.retention.grace
+        just_now = self._clock() - self._gave_up_at < grace
+        return forward.down_for > grace or (just_now and forward.down)
 
     def _may_have_run(self, event: Event, result: Outcome | None) -> bool:
         return isinstance(result, Delivered) or self._forward.may_have_run(event.id)
 
     async def _submit(
-        self, item: InFlightMessage, events: Sequence[Event], results: list[Outcome | None]
+        self, item: InFlightMessage, decoded: Decoded, results: list[Outcome | None]
     ) -> None:
-        if len(events) == 1:
-            results[0] = await self._forward.submit(events[0])
+        if decoded.total == len(results) == 1:
+            results[0] = await self._forward.submit(decoded.events[0])
             return
 
         async def one(position: int) -> None:
-            event = events[position]
+            event = decoded.events[position]
             results[position] = known = self._delivered.of(event)
             if known is None:
                 results[position] = result = await self._forward.submit(event)
                 if type(result) is Delivered:
                     self.progress.event_delivered(item)
 
-        await for_each(len(events), one)
+        await for_each(len(decoded.events), one)
 
     def _expired(self, event: Event) -> Reject:
         return Reject(

@@ -90,9 +90,15 @@ class DeliveredEvents:
         found = self._delivered.get(_key(event))
         return None if found is None else Delivered(found.reference, duplicate=True)
 
-    def record(self, events: Sequence[Event], results: Sequence[Outcome | None]) -> None:
-        """Record the delivered events if the message will come again; forget them otherwise."""
-        again = any(not isinstance(result, Delivered) for result in results)
+    def record(
+        self, events: Sequence[Event], results: Sequence[Outcome | None], *, final: bool
+    ) -> None:
+        """Record the delivered events if the message may come again; forget them otherwise.
+
+        It is `final` if no more than these results is needed. Other events of the message may have
+        to be dead-lettered, for which it may wait.
+        """
+        again = not final or any(not isinstance(result, Delivered) for result in results)
         for event, result in zip(events, results, strict=True):
             if isinstance(result, Delivered) and again:
                 self._delivered.put(_key(event), result)

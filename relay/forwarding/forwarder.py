@@ -151,6 +151,11 @@ class Forwarder:
         """Seconds for which no event can be sent; 0 if one can, as a probe too."""
         return 0.0 if self.accepting else self._breaker.seconds
 
+    @property
+    def down(self) -> bool:
+        """Whether the circuit is not closed: an event can be sent as a probe at most."""
+        return not self._breaker.closed
+
     async def wait_accepting(self) -> None:
         """Return when new messages should be taken; never after `stop`."""
         await self._admission.wait_accepting()

@@ -70,6 +70,11 @@ class Branch(Protocol):
         """Whether its circuit is closed, or one message is needed for a probe."""
         ...
 
+    @property
+    def down(self) -> bool:
+        """Whether its circuit is not closed."""
+        ...
+
     async def wait_accepting(self) -> None:
         """Return when it is accepting."""
         ...
@@ -167,6 +172,11 @@ class Router:
         if self.accepting:
             return 0.0
         return min(branch.state.seconds for branch in self._branches.values())
+
+    @property
+    def down(self) -> bool:
+        """Whether every destination is unavailable: an event can be sent as a probe at most."""
+        return all(branch.down for branch in self._branches.values())
 
     async def wait_accepting(self) -> None:
         """Return when new messages should be taken."""

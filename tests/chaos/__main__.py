@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 from relay.local.inngest import Lags
 from tests.chaos import kill_points
 from tests.chaos.accelerated_clock import AcceleratedClock
+from tests.chaos.conditions import LONG, draw
 from tests.chaos.environment import MODES, SPEED, Mode
 from tests.chaos.kill_points import SIZES, Point, enumerate_points, kill_at
 from tests.chaos.preloading import cache_service_models
@@ -33,6 +34,9 @@ KILLS = 8
 """Concurrent runs by seed, and with a kill. They mostly wait, those with a kill most of all."""
 
 Setup: TypeAlias = tuple[ForkServer, AcceleratedClock, Path]
+
+STALL = 0.5
+"""Real seconds without progress from which a run says so: short timeouts end in that time."""
 
 TRIES = 3
 """Attempts to reach a kill point: with the clock accelerated, the ledger times out at once."""
@@ -58,10 +62,11 @@ async def _run_all(arguments: argparse.Namespace) -> list[Row]:
     clock, slow_clock = AcceleratedClock(now, SPEED), AcceleratedClock(now, kill_points.SPEED)
     with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
         async with fork_server(clock) as parent, fork_server(slow_clock) as slow:
-            runner = _Runner((parent, clock, Path(directory)), (slow, slow_clock, Path(directory)))
+            folder = Path(directory)
+            runner = _Runner((parent, clock, folder), (slow, slow_clock, folder), arguments.jobs)
             modes = MODES if arguments.mode is None else (arguments.mode,)
             one = arguments.seed is not None
-            seeds = [arguments.seed] if one else range(1, arguments.seeds + 1)
+            seeds = arguments.seed if one else range(1, arguments.seeds + 1)
             runs = [runner.seed(mode, seed) for seed in seeds for mode in modes]
             if not one:
                 runs += [runner.without_redis(seed) for seed in range(1, WITHOUT_REDIS + 1)]
@@ -72,17 +77,22 @@ async def _run_all(arguments: argparse.Namespace) -> list[Row]:
 class _Runner:
     """Runs everything, a few runs at a time."""
 
-    def __init__(self, setup: Setup, slow: Setup) -> None:
+    def __init__(self, setup: Setup, slow: Setup, jobs: int) -> None:
         self._setup = setup
         self._slow = slow
-        self._slots = asyncio.Semaphore(JOBS)
+        self._slots = asyncio.Semaphore(jobs)
+        self._long_slots = asyncio.Semaphore(LONG)
         self._kill_slots = asyncio.Semaphore(KILLS)
 
     async def seed(self, mode: Mode, seed: int) -> Row:
         """A run with the disruptions that the seed draws."""
-        async with self._slots:
-            result = await run(mode, seed, *self._setup)
-        title = f"--mode {mode} --seed {seed}: {', '.join(result.names)}"
+        long = draw(mode, seed).long
+        async with self._long_slots if long else self._slots:
+            result = await run(mode, seed, *(self._slow if long else self._setup))
+        busy = (
+            f" (the machine stalled for {result.stalled:.1f} s)" if result.stalled > STALL else ""
+        )
+        title = f"--mode {mode} --seed {seed}{busy}: {', '.join(result.names)}"
         return _print_row(Row(mode, title, result.findings, result.seconds, result.log))
 
     async def without_redis(self, seed: int) -> Row:
@@ -142,8 +152,9 @@ def _say(*lines: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seeds", type=int, default=10, help="the number of seeds per mode")
-    parser.add_argument("--seed", type=int, help="run only this seed")
+    parser.add_argument("--seed", type=int, nargs="+", help="run only this seed, or these")
     parser.add_argument("--mode", choices=MODES, help="run only this mode")
+    parser.add_argument("--jobs", type=int, default=JOBS, help="concurrent runs by seed")
     kills = "also kill the relay before and after every external effect"
     parser.add_argument("--kills", action=argparse.BooleanOptionalAction, default=True, help=kills)
     return parser

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from email.utils import formatdate
-from typing import TypeAlias
 
 from relay.delivery.retention import EXPIRING_SHARE
 from relay.local.inngest import Fault, Rule
 from relay.local.sqs.faults import Fault as SqsFault
 from relay.settings.clocks import QUEUE_RETENTION
 from tests.chaos.dynamodb import TableState
-from tests.chaos.environment import VISIBILITY, Environment
-from tests.chaos.proxy import Damage, Exchange, Phase
-
-Disruption: TypeAlias = Callable[[Environment, random.Random], Awaitable[None]]
+from tests.chaos.environment import VISIBILITY, Disruption, Environment
+from tests.chaos.proxy import Damage, Phase
+from tests.chaos.wire_disruptions import proxied
 
 HTML = "<!doctype html><title>Inngest Server</title>"
 
@@ -35,6 +33,14 @@ async def _429_by_date(env: Environment, chance: random.Random) -> None:
     date = formatdate(env.clock.time() + chance.randint(1, 8), usegmt=True)
     fault = Fault(accept=0, status=429, headers={"Retry-After": date})
     env.inngest.script.add(Rule(fault=fault, times=chance.randint(1, 3)))
+
+
+async def _retry_after_beyond_the_retention(env: Environment, chance: random.Random) -> None:
+    after = chance.choice((2, 10)) * env.main.attributes.retention
+    fault = Fault(
+        accept=0, status=chance.choice((429, 503)), headers={"Retry-After": f"{after:.0f}"}
+    )
+    env.inngest.script.add(Rule(fault=fault, times=chance.randint(1, 2)))
 
 
 async def _401_for_a_while(env: Environment, chance: random.Random) -> None:
@@ -95,42 +101,6 @@ def _sqs(*actions: str, queue: str | None = None, **fault: object) -> Disruption
 
 SETTLING = ("DeleteMessageBatch", "ChangeMessageVisibilityBatch", "ChangeMessageVisibility")
 RECEIVING = ("ReceiveMessage", *SETTLING)
-
-
-def _proxied(name: str, phase: Phase, damage: Damage) -> Disruption:
-    """Damage some of the next exchanges through a proxy."""
-
-    async def disruption(env: Environment, chance: random.Random) -> None:
-        left = chance.randint(1, 6)
-
-        async def intercept(_exchange: Exchange, at: Phase) -> Damage | None:
-            nonlocal left
-            if at is not phase or left == 0 or chance.random() < 0.5:
-                return None
-            left -= 1
-            return damage
-
-        env.proxies[name].intercept = intercept
-
-    return disruption
-
-
-def _slow(name: str) -> Disruption:
-    """Delay some of the next responses through a proxy, some of them beyond the timeout."""
-
-    async def disruption(env: Environment, chance: random.Random) -> None:
-        left = chance.randint(2, 8)
-
-        async def intercept(_exchange: Exchange, at: Phase) -> Damage | None:
-            nonlocal left
-            if at is Phase.RESPONSE and left > 0:
-                left -= 1
-                await env.clock.sleep(chance.uniform(1, 35))
-            return None
-
-        env.proxies[name].intercept = intercept
-
-    return disruption
 
 
 async def _relay_killed(env: Environment, chance: random.Random) -> None:
@@ -196,6 +166,7 @@ ORCHESTRATOR: Mapping[str, Disruption] = {
     "cut answers": _answers(end="cut"),
     "429 in seconds": _answers(accept=0, status=429, headers={"Retry-After": "3"}),
     "429 by date": _429_by_date,
+    "Retry-After beyond the retention": _retry_after_beyond_the_retention,
     "500": _answers(accept=0, status=500),
     "502 after accepting": _answers(status=502, body="Bad Gateway"),
     "503": _answers(accept=0, status=503, body="Unavailable"),
@@ -228,16 +199,6 @@ STANDARD: Mapping[str, Disruption] = {
     "duplicates": _sqs("ReceiveMessage", "DeleteMessageBatch", duplicate=True),
 }
 """Not for FIFO queues."""
-WIRE: Mapping[str, Disruption] = {
-    "resets before Inngest": _proxied("Inngest", Phase.REQUEST, Damage.RESET),
-    "resets after Inngest": _proxied("Inngest", Phase.RESPONSE, Damage.RESET),
-    "cuts after Inngest": _proxied("Inngest", Phase.RESPONSE, Damage.CUT),
-    "slow connection to Inngest": _slow("Inngest"),
-    "resets before SQS": _proxied("SQS", Phase.REQUEST, Damage.RESET),
-    "resets after SQS": _proxied("SQS", Phase.RESPONSE, Damage.RESET),
-    "cuts after SQS": _proxied("SQS", Phase.RESPONSE, Damage.CUT),
-    "slow connection to SQS": _slow("SQS"),
-}
 PROCESS: Mapping[str, Disruption] = {
     "SIGKILL": _relay_killed,
     "SIGSTOP": _relay_frozen,
@@ -255,7 +216,7 @@ LEDGER: Mapping[str, Disruption] = {
 NOT_GUARANTEED: Mapping[str, Disruption] = {"the server is killed": _orchestrator_killed}
 """Not drawn by any seed: a read-back cannot detect it, so it is only reported."""
 DAEMON: Mapping[str, Disruption] = {
-    "resets before the relay": _proxied("sqsd", Phase.REQUEST, Damage.RESET),
-    "resets after the relay": _proxied("sqsd", Phase.RESPONSE, Damage.RESET),
+    "resets before the relay": proxied("sqsd", Phase.REQUEST, Damage.RESET),
+    "resets after the relay": proxied("sqsd", Phase.RESPONSE, Damage.RESET),
     "sqsd restarts": _daemon_killed,
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -21,6 +22,8 @@ from relay.local.sqsd import Sqsd, SqsdOptions
 from relay.settings.clocks import DLQ_RETENTION, MAX_RECEIVE_COUNT, QUEUE_RETENTION
 from tests.chaos.accelerated_clock import AcceleratedClock
 from tests.chaos.dynamodb import DynamoDb
+from tests.chaos.findings import Allowed
+from tests.chaos.object_store import ObjectStore
 from tests.chaos.processes import ForkServer, Relay
 from tests.chaos.proxy import Proxy
 from tests.chaos.publisher import Publisher, SqsClient
@@ -58,6 +61,14 @@ DAEMON = SqsdOptions(
 VISIBILITY = 60
 
 
+@dataclass(frozen=True, kw_only=True)
+class QueueOptions:
+    """The retention of the main queue in seconds, and the MaximumMessageSize of the other one."""
+
+    retention: float = QUEUE_RETENTION
+    largest_dead_letter: int = 1_048_576
+
+
 @dataclass
 class Environment:
     """What is running. Times and durations are those of `clock`."""
@@ -73,8 +84,11 @@ class Environment:
     dead: Queue
     client: SqsClient
     ledger: DynamoDb
+    store: ObjectStore
     options: SqsdOptions = DAEMON
+    rules: Allowed = field(default_factory=Allowed)
     allowed: dict[str, str] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
     _daemon: contextlib.AsyncExitStack | None = None
     _sqsd: Sqsd | None = None
 
@@ -91,15 +105,16 @@ class Environment:
         self.allowed[stored.message_id] = code
 
     @property
-    def allowed_codes(self) -> dict[str, set[str]]:
-        """The codes that are allowed, by event id."""
+    def allows(self) -> Allowed:
+        """What the run allows."""
         # Resolved at the end: a message is in the queue before it is in the publisher's record.
         messages = self.publisher.record.messages
-        return {
+        codes = {
             event_id: {code}
             for message_id, code in self.allowed.items()
             for event_id in messages.get(message_id, ())
         }
+        return replace(self.rules, codes=codes)
 
     async def start_daemon(self) -> None:
         """Start sqsd, in push mode, if it is not running."""
@@ -154,6 +169,9 @@ class Environment:
             return answer.status, await answer.json()
 
 
+Disruption: TypeAlias = Callable[[Environment, random.Random], Awaitable[None]]
+
+
 @contextlib.asynccontextmanager
 async def environment(
     mode: Mode,
@@ -167,6 +185,8 @@ async def environment(
     visibility: int = VISIBILITY,
     start: bool = True,
     inngest: Mapping[str, Any] | None = None,
+    queues: QueueOptions | None = None,
+    rules: Allowed | None = None,
 ) -> AsyncIterator[Environment]:
     """Start everything; `inngest` are arguments of the local event API."""
     async with contextlib.AsyncExitStack() as stack:
@@ -176,7 +196,9 @@ async def environment(
         await stack.enter_async_context(orchestrator)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         client = SqsClient(http, sqs.url)
-        main, dead = await _queues(client, sqs, visibility, fifo=mode == "fifo")
+        main, dead = await _queues(
+            client, sqs, visibility, queues or QueueOptions(), fifo=mode == "fifo"
+        )
         port = free_port() if mode == "push" else None
         proxies = {
             "SQS": Proxy("SQS", int(sqs.url.rpartition(":")[2])),
@@ -184,10 +206,12 @@ async def environment(
             "sqsd": Proxy("sqsd", port or 0, gateway=True),
         }
         ledger = await stack.enter_async_context(DynamoDb().serving())
+        store = await stack.enter_async_context(ObjectStore().serving())
         proxies["DynamoDB"] = Proxy("DynamoDB", ledger.port)
         for proxy in proxies.values():
             await stack.enter_async_context(proxy.serving())
-        variables = _environment(proxies, sqs.account.url_of(main), port) | (settings or {})
+        variables = _environment(proxies, sqs.account.url_of(main), port)
+        variables |= {"AWS_ENDPOINT_URL_S3": store.url, **(settings or {})}
         relay = Relay(
             fork_server,
             ["serve" if mode == "push" else "poll"],
@@ -197,7 +221,7 @@ async def environment(
             mutant,
         )
         stack.push_async_callback(relay.kill_if_running)
-        publisher = Publisher(client, sqs.account.url_of(main), fifo=mode == "fifo")
+        publisher = Publisher(client, sqs.account.url_of(main), clock.time, fifo=mode == "fifo")
         env = Environment(
             mode=mode,
             clock=clock,
@@ -210,7 +234,9 @@ async def environment(
             dead=dead,
             client=client,
             ledger=ledger,
+            store=store,
             options=options,
+            rules=rules or Allowed(),
         )
         stack.push_async_callback(env.stop_daemon, kill=True)
         if start:
@@ -220,18 +246,22 @@ async def environment(
 
 
 async def _queues(
-    client: SqsClient, sqs: SqsServer, visibility: int, *, fifo: bool
+    client: SqsClient, sqs: SqsServer, visibility: int, options: QueueOptions, *, fifo: bool
 ) -> tuple[Queue, Queue]:
     suffix, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
     await client.call(
         "CreateQueue",
         QueueName=f"dead{suffix}",
-        Attributes={"MessageRetentionPeriod": str(int(DLQ_RETENTION)), **kind},
+        Attributes={
+            "MessageRetentionPeriod": str(int(DLQ_RETENTION)),
+            "MaximumMessageSize": str(options.largest_dead_letter),
+            **kind,
+        },
     )
     dead = sqs.queues[f"dead{suffix}"]
     policy = {"deadLetterTargetArn": dead.arn, "maxReceiveCount": MAX_RECEIVE_COUNT}
     attributes = {
-        "MessageRetentionPeriod": str(int(QUEUE_RETENTION)),
+        "MessageRetentionPeriod": str(int(options.retention)),
         "VisibilityTimeout": str(visibility),
         "RedrivePolicy": json.dumps(policy),
         **kind,

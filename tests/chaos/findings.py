@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from relay.local.demo.reconciliation import Published
 from relay.local.inngest import Function, Run, StoredEvent
 from relay.local.sqs import Stored
-
-ORIGIN = "relay-origin"
+from tests.chaos.dead_letters import DeadEvent, Objects, events_in
+from tests.chaos.publisher import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,23 +37,31 @@ class Findings:
             yield from (f"{kind}: {what}" for what in getattr(self, kind))
 
 
-@dataclass(frozen=True, slots=True)
-class DeadEvent:
-    """An event in the dead-letter queue."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """What a run allows beside the delivery of every valid event.
 
-    event_id: str
-    code: str
-    may_have_run: bool
+    Attributes:
+        codes: codes with which a valid event may be dead-lettered, by event id.
+        expiring_after: seconds after which every event may be dead-lettered as `expiring`; None if
+            none may.
+        truncated: whether the dead letter of an event that old may have a truncated body.
+    """
+
+    codes: Mapping[str, set[str]] = field(default_factory=dict)
+    expiring_after: float | None = None
+    truncated: bool = False
 
 
 def reconcile(
-    published: Published,
+    published: Record,
     stored: Sequence[StoredEvent],
     runs: Sequence[Run],
     functions: Sequence[Function],
     dead_letters: Iterable[Stored],
     left: int,
-    allowed_codes: Mapping[str, set[str]],
+    allowed: Allowed,
+    objects: Objects,
 ) -> Findings:
     """Compare the independent records with each other.
 
@@ -66,13 +72,13 @@ def reconcile(
         functions: the registered functions.
         dead_letters: the messages in the dead-letter queue.
         left: the number of messages left in the main queue.
-        allowed_codes: codes with which a valid event may be dead-lettered, by event id.
+        allowed: what the run allows.
+        objects: the objects in S3.
     """
-    dead = {
-        event.event_id: event
-        for message in dead_letters
-        for event in events_in(message, published.unique)
-    }
+    dead: defaultdict[str, list[DeadEvent]] = defaultdict(list)
+    for message in dead_letters:
+        for event in events_in(message, published.sources, objects):
+            dead[event.event_id].append(event)
     accepted = {event.id: event.name for event in stored}
     missing = {
         f"{event_id} never ran in {function}"
@@ -81,46 +87,17 @@ def reconcile(
     }
     gone = set(published.runs) - set(accepted) - set(dead)
     lost = {f"{event_id} is nowhere" for event_id in gone}
+    incomplete = set(_incomplete(published, dead, allowed))
     twice = _repeats(runs, {function.name for function in functions if not function.batched})
     return Findings(
-        lost=tuple(sorted(lost | missing)),
+        lost=tuple(sorted(lost | missing | incomplete)),
         ran_twice=tuple(sorted(twice.elements())),
-        unexplained=tuple(sorted(_unexplained(published, accepted, dead, left, allowed_codes))),
+        unexplained=tuple(sorted(_unexplained(published, accepted, dead, left, allowed))),
         published=len(published.unique),
         ran=len(set(accepted) & published.unique),
         dead=len(set(dead) & published.unique),
         repeats=_repeats(runs, {f.name for f in functions if f.batched}).total(),
     )
-
-
-def events_in(message: Stored, known: set[str]) -> Iterator[DeadEvent]:
-    """The events of a dead letter, read without the relay's code.
-
-    An event has its own id if that is one of the `known` ids, else the id of its message.
-    """
-    packed = message.attributes.get(ORIGIN)
-    origin = json.loads(packed.string_value or "{}") if packed else {}
-    base, code = origin.get("id", message.message_id), origin.get("code", "moved by SQS")
-    may_have_run = bool(origin.get("may_have_run"))
-    pending = origin.get("pending")
-    names = [base] if pending is None else [f"{base}.{position}" for position in pending]
-    own = _own_ids(message.body)
-    for name in names:
-        named = own.get(name.removeprefix(base), name)
-        yield DeadEvent(named if named in known else name, code, may_have_run)
-
-
-def _own_ids(body: str) -> dict[str, str]:
-    """The ids in the body, by the suffix to the base id of the message."""
-    try:
-        read = json.loads(body)
-    except ValueError:
-        return {}
-    if isinstance(read, list):
-        found = {f".{n}": one.get("id") for n, one in enumerate(read) if isinstance(one, dict)}
-    else:
-        found = {"": read.get("id") if isinstance(read, dict) and "name" in read else None}
-    return {suffix: own for suffix, own in found.items() if isinstance(own, str)}
 
 
 def _missing_runs(
@@ -140,34 +117,56 @@ def _repeats(runs: Sequence[Run], functions: set[str]) -> Counter[str]:
     return Counter({name: count - 1 for name, count in times.items() if count > 1})
 
 
+def _incomplete(
+    published: Record, dead: Mapping[str, Sequence[DeadEvent]], allowed: Allowed
+) -> Iterator[str]:
+    """The events of which no dead letter is whole, although one must be."""
+    for event_id, copies in dead.items():
+        best = min(copies, key=lambda copy: copy.missing is not None)
+        if best.missing is None:
+            continue
+        if allowed.truncated and best.truncated and _is_old(best, published, allowed):
+            continue
+        yield f"{event_id} is a dead letter ({best.code}), and {best.missing}"
+
+
 def _unexplained(
-    published: Published,
+    published: Record,
     accepted: Mapping[str, str],
-    dead: Mapping[str, DeadEvent],
+    dead: Mapping[str, Sequence[DeadEvent]],
     left: int,
-    allowed_codes: Mapping[str, set[str]],
+    allowed: Allowed,
 ) -> Iterator[str]:
     if left:
         yield f"{left} messages are left in the queue"
     for event_id in accepted.keys() - published.unique:
         yield f"{event_id} was accepted and never published"
-    for event_id in accepted.keys() & published.rejected.keys():
+    for event_id in accepted.keys() & published.rejected.keys() - published.runs.keys():
         yield f"{event_id} is poison and was accepted"
     for event_id in published.rejected.keys() - dead.keys():
         yield f"{event_id} is poison and is not a dead letter"
-    for event_id, event in dead.items():
-        yield from _check_dead_event(
-            event, event_id in accepted, published, allowed_codes.get(event_id, set())
-        )
+    for copies in dead.values():
+        for event in copies:
+            yield from _check_dead_event(event, event.event_id in accepted, published, allowed)
 
 
 def _check_dead_event(
-    event: DeadEvent, accepted: bool, published: Published, allowed: set[str]
+    event: DeadEvent, accepted: bool, published: Record, allowed: Allowed
 ) -> Iterator[str]:
     name, code = event.event_id, event.code
+    expected = {*allowed.codes.get(name, ()), published.rejected.get(name)}
     if name not in published.unique:
         yield f"{name} is a dead letter ({code}) and was never published"
-    elif code not in {*allowed, published.rejected.get(name)}:
+    elif code == "expiring" and code not in expected and allowed.expiring_after is not None:
+        if not _is_old(event, published, allowed):
+            yield f"{name} is a dead letter for {code}, long before the queue would delete it"
+    elif code not in expected:
         yield f"{name} is a dead letter for {code}, not for {published.rejected.get(name)}"
     if accepted and not event.may_have_run:
         yield f"{name} was accepted and is a dead letter without may_have_run"
+
+
+def _is_old(event: DeadEvent, published: Record, allowed: Allowed) -> bool:
+    """Whether the queue was about to delete the message when it was dead-lettered."""
+    sent_at = min(source.sent_at for source in published.sources[event.event_id])
+    return allowed.expiring_after is not None and event.sent_at >= sent_at + allowed.expiring_after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
@@ -10,11 +11,14 @@ from typing import Any
 
 from relay.app import core
 from relay.aws.sqs_values import Failed, Outgoing, Sent
+from relay.delivery import dead_letter_room, dead_lettering
+from relay.delivery.dead_letter_copy import DeadLetterCopy, truncated_copy
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
-from relay.model.message import Message
-from relay.model.origin import Origin
+from relay.delivery.retention import Retention
+from relay.model.message import Attribute, Message
+from relay.model.origin import ATTRIBUTE, Origin, unpack
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
 
@@ -43,6 +47,34 @@ class IgnoringFailures(SqsDeadLetterStore):
         return [Sent("assumed") if isinstance(one, Failed) else one for one in results]
 
 
+class HidingBeyondRetention(Retention):
+    """Hides a message for as long as its retry asks for, whatever its age is."""
+
+    def longest_hide(self, message: Message) -> float:
+        return math.inf
+
+
+class Truncating(dead_letter_room.Room):
+    """Truncates a dead letter that does not fit, at once."""
+
+    async def copy_of(
+        self, message: Message, origin: Origin, limit: int, _last_chance: Callable[[], bool]
+    ) -> DeadLetterCopy:
+        return await super().copy_of(message, origin, limit, lambda: True)
+
+
+def _unmarked(message: Message, origin: Origin, limit: int) -> DeadLetterCopy:
+    """The beginning of a body, as if it were the whole."""
+    copy = truncated_copy(message, origin, limit)
+    whole = replace(unpack(copy.attributes[ATTRIBUTE].value), encoding=None, lost=("shop",))
+    return replace(copy, attributes={ATTRIBUTE: Attribute("String", whole.pack())})
+
+
+def _truncate_unmarked() -> None:
+    setattr(dead_lettering, "Room", Truncating)  # noqa: B010 - mypy forbids assigning to a type
+    setattr(dead_letter_room, "truncated_copy", _unmarked)  # noqa: B010 - as above
+
+
 def _in_background(work: Coroutine[Any, Any, Outcome]) -> Delivered:
     _background.add(task := asyncio.create_task(work))
     task.add_done_callback(_background.discard)
@@ -60,5 +92,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "acknowledges before the delivery": _replace("Handler", EarlyAcknowledging),
     "changes the id of a dead letter": _replace("DeadLettering", LosingIds),
     "ignores Failed[]": _replace("SqsDeadLetterStore", IgnoringFailures),
+    "hides beyond the retention": _replace("Retention", HidingBeyondRetention),
+    "takes a truncated dead letter for a whole one": _truncate_unmarked,
 }
 """By name, a function that replaces the real part."""

@@ -26,7 +26,20 @@ class Damage(Enum):
     """How an exchange is damaged."""
 
     RESET = "the connection is reset"
+    CLOSED = "the connection is closed"
     CUT = "half of the response arrives"
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """The response has this JSON instead of its own, with status 200."""
+
+    body: bytes
+
+    @property
+    def response(self) -> bytes:
+        head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\n"
+        return f"{head}Content-Length: {len(self.body)}\r\n\r\n".encode() + self.body
 
 
 class Phase(Enum):
@@ -38,15 +51,21 @@ class Phase(Enum):
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request; `label` is its kind, for example `SQS SendMessageBatch dead`."""
+    """A request.
+
+    Attributes:
+        label: its kind, for example `SQS SendMessageBatch dead`.
+        reused: whether its connection had an exchange before.
+    """
 
     label: str
     head: bytes
     body: bytes
+    reused: bool = False
 
 
 _Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Interceptor: TypeAlias = Callable[[Exchange, Phase], Awaitable[Damage | None]]
+Interceptor: TypeAlias = Callable[[Exchange, Phase], Awaitable[Damage | Replaced | None]]
 """Called in both phases of an exchange; may delay it, and may damage it."""
 
 
@@ -98,7 +117,9 @@ class Proxy:
                 upstream: _Streams | None = None
                 while True:
                     head, body = await _read(reader)
-                    exchange = Exchange(self._label(head, body), head, body)
+                    exchange = Exchange(
+                        self._label(head, body), head, body, reused=upstream is not None
+                    )
                     try:
                         if upstream is None:
                             upstream = await asyncio.open_connection(
@@ -121,8 +142,10 @@ class Proxy:
     ) -> bool:
         """Forward one exchange; whether the connection can be used again."""
         responses, requests = upstream
-        if await self.intercept(exchange, Phase.REQUEST) is not None:
-            _reset(writer)
+        damage = await self.intercept(exchange, Phase.REQUEST)
+        if damage is not None:
+            if damage is not Damage.CLOSED:
+                _reset(writer)
             return False
         requests.write(exchange.head + exchange.body)
         answer = await _unless_gone(_read_answer(responses), reader)
@@ -133,6 +156,8 @@ class Proxy:
         if damage is Damage.RESET:
             _reset(writer)
             return False
+        if isinstance(damage, Replaced):
+            whole, damage = damage.response, None
         writer.write(whole[: len(whole) // 2] if damage is Damage.CUT else whole)
         await writer.drain()
         return complete and damage is None

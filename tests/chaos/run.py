@@ -7,28 +7,34 @@ import random
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from relay.local.demo.samples import SampleMessage
 from tests.chaos import disruptions
 from tests.chaos.accelerated_clock import AcceleratedClock
-from tests.chaos.disruptions import Disruption
-from tests.chaos.environment import Environment, Mode, environment
+from tests.chaos.conditions import NO_CONDITION, Condition, Operator, draw, nothing
+from tests.chaos.environment import Disruption, Environment, Mode, environment
 from tests.chaos.findings import Findings, reconcile
 from tests.chaos.processes import ForkServer
 from tests.chaos.proxy import no_interception
-from tests.chaos.traffic import traffic
+from tests.chaos.wire_disruptions import WIRE
 
 LENGTH = 60.0
 """Accelerated seconds during which the traffic is sent and the disruptions begin."""
 MESSAGES = 90
 STEPS = 6
+TICK = 0.1
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a run. `seconds` are real seconds, `log` is the end of the relay's output."""
+    """The result of a run. `seconds` are real seconds, `log` is the end of the relay's output.
+
+    `stalled` is the longest time in real seconds for which this process did nothing: if it is not
+    short, the machine was too busy for the clock.
+    """
 
     mode: Mode
     seed: int
@@ -36,6 +42,7 @@ class Result:
     findings: Findings
     seconds: float
     log: str
+    stalled: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ def catalogue(mode: Mode) -> dict[str, Disruption]:
         **disruptions.ORCHESTRATOR,
         **disruptions.CONFIRMED,
         **disruptions.SQS,
-        **disruptions.WIRE,
+        **WIRE,
     }
     found |= {**disruptions.PROCESS, **disruptions.LEDGER}
     if mode == "push":
@@ -67,10 +74,13 @@ def catalogue(mode: Mode) -> dict[str, Disruption]:
     return found if mode == "fifo" else {**found, **disruptions.STANDARD}
 
 
-def plan(mode: Mode, chance: random.Random, *, ledger: bool) -> Plan:
-    """Draw the disruptions and their start times."""
+def plan(mode: Mode, chance: random.Random, condition: Condition, *, ledger: bool) -> Plan:
+    """Draw the disruptions and their start times; the condition's own one starts early."""
     found = catalogue(mode)
     outages = ["the orchestrator is down", *disruptions.CONFIRMED, "messages near expiry"]
+    for name in condition.without:
+        del found[name]
+        outages.remove(name)
     processes = [name for name in disruptions.PROCESS if name != "messages near expiry"]
     if mode == "push":
         processes.append("sqsd restarts")
@@ -81,7 +91,9 @@ def plan(mode: Mode, chance: random.Random, *, ledger: bool) -> Plan:
     lanes.append(_one_at_a_time(chance, chance.sample(processes, k=chance.randint(1, 2))))
     if ledger:
         lanes.append(_one_at_a_time(chance, [chance.choice([*disruptions.LEDGER])]))
-    if exclusive is not None:
+    if condition.disruption is not None:
+        lanes.append([(chance.uniform(1, LENGTH / 2), condition.name)])
+    elif exclusive is not None:
         lanes.append(_one_at_a_time(chance, [exclusive]))
     return Plan(lanes)
 
@@ -100,32 +112,62 @@ async def run(
     *,
     messages: int = MESSAGES,
     chosen: Plan | None = None,
-    mutant: str | None = None,
-    settings: Mapping[str, str] | None = None,
     inngest: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Run the seed's disruptions, or the chosen ones, with the seed's traffic, and reconcile."""
+    """Run the seed's disruptions, or the chosen ones, with the seed's traffic, and reconcile.
+
+    Without `chosen`, the run also has the condition that the seed draws.
+    """
     start = time.monotonic()
+    condition = NO_CONDITION if chosen is not None else draw(mode, seed)
     available = {**catalogue(mode), **disruptions.NOT_GUARANTEED}
+    if condition.disruption is not None:
+        available[condition.name] = condition.disruption
     chance = random.Random(f"{mode} {seed}")
     ledger = chosen is None and seed % 2 == 0
-    chosen = chosen or plan(mode, chance, ledger=ledger)
-    settings = {**(LEDGER if ledger else {}), **(settings or {})}
+    chosen = chosen or plan(mode, chance, condition, ledger=ledger)
     async with environment(
-        mode, fork_server, clock, directory, mutant=mutant, settings=settings, inngest=inngest
+        *(mode, fork_server, clock, directory),
+        settings={**(LEDGER if ledger else {}), **condition.settings},
+        options=condition.options,
+        queues=condition.queues,
+        rules=condition.rules,
+        inngest=inngest,
     ) as env:
+        watch = Watch()
+        watching = asyncio.create_task(watch.run())
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_publish(env, chance, messages))
+            tasks.create_task(_publish(env, condition.traffic(chance, messages)))
             for lane in chosen.lanes:
                 tasks.create_task(_disrupt(env, lane, available, random.Random(seed)))
-        findings = await conclude(env)
+        findings = await conclude(env, operator=condition.operator)
+        watching.cancel()
         log = env.relay.log()
-    return Result(mode, seed, chosen.names, findings, time.monotonic() - start, log)
+    names = [*dict.fromkeys((condition.name, *chosen.names))]
+    seconds = time.monotonic() - start
+    return Result(mode, seed, names, findings, seconds, log, watch.longest)
 
 
-async def conclude(env: Environment, within: float = 3_000.0) -> Findings:
-    """End all disruptions, wait until everything is settled, and reconcile."""
+class Watch:
+    """Measures how late this process is; `longest` is in seconds."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(TICK)
+            self.longest = max(self.longest, time.monotonic() - before - TICK)
+
+
+async def conclude(
+    env: Environment, within: float = 3_000.0, *, operator: Operator = nothing
+) -> Findings:
+    """End all disruptions, let the operator act, wait until everything is settled, reconcile."""
     await _end_disruptions(env)
+    await operator(env)
     try:
         await env.settled(within)
     except TimeoutError:
@@ -135,21 +177,22 @@ async def conclude(env: Environment, within: float = 3_000.0) -> Findings:
 
 def reconciled(env: Environment) -> Findings:
     """Reconcile the records as they are now."""
-    return reconcile(
+    found = reconcile(
         env.publisher.record,
         env.inngest.events,
         env.inngest.runs,
         env.inngest.functions,
         env.dead.messages(),
         len(env.main.messages()),
-        env.allowed_codes,
+        env.allows,
+        env.store.objects,
     )
+    return replace(found, unexplained=(*found.unexplained, *env.complaints))
 
 
-async def _publish(env: Environment, chance: random.Random, messages: int) -> None:
-    to_publish = traffic(chance, messages)
-    step = messages // STEPS
-    for at in range(0, messages, step):
+async def _publish(env: Environment, to_publish: Sequence[SampleMessage]) -> None:
+    step = max(1, len(to_publish) // STEPS)
+    for at in range(0, len(to_publish), step):
         await env.publish(*to_publish[at : at + step])
         await env.clock.sleep(LENGTH / STEPS)
 
@@ -170,6 +213,7 @@ async def _end_disruptions(env: Environment) -> None:
     env.inngest.script.clear()
     env.sqs.faults.clear()
     env.ledger.state = "healthy"
+    env.store.available = True
     for proxy in env.proxies.values():
         proxy.intercept = no_interception
     await env.inngest.up()

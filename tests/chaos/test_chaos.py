@@ -19,6 +19,13 @@ SEED = 2
 MESSAGES = 60
 
 
+CONDITIONS: dict[tuple[Mode, int], str] = {
+    ("push", 26): "a small dead-letter queue and a bucket",
+    ("pull", 8): "a flood of poison",
+    ("fifo", 9): "hostile origins",
+}
+"""Seeds with their conditions. A run with a short retention takes too long for this suite."""
+
 POINTS: tuple[tuple[Mode, Point], ...] = (
     ("push", Point("Inngest POST /e", Phase.RESPONSE)),
     ("push", Point("SQS SendMessageBatch dead", Phase.RESPONSE)),
@@ -36,6 +43,19 @@ async def test_a_seed_of_each_mode_loses_nothing_and_runs_nothing_twice(
     for result in results:
         assert result.findings.clean, [*result.findings.violations(), result.log]
         assert result.findings.ran > MESSAGES / 2
+        assert result.findings.dead
+
+
+async def test_a_small_queue_a_flood_and_hostile_origins_lose_nothing(
+    parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
+) -> None:
+    results = await asyncio.gather(
+        *(run(mode, seed, *parent, tmp_path, messages=MESSAGES) for mode, seed in CONDITIONS)
+    )
+    for result, name in zip(results, CONDITIONS.values(), strict=True):
+        assert result.names[0] == name
+        assert result.findings.clean, [*result.findings.violations(), result.log]
+        assert result.findings.ran
         assert result.findings.dead
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,11 +13,11 @@ import pytest
 from relay.local.inngest import Fault, Rule
 from relay.local.sqs.faults import Fault as SqsFault
 from tests.chaos.accelerated_clock import AcceleratedClock
-from tests.chaos.environment import MODES, Environment, Mode, environment
+from tests.chaos.environment import MODES, Environment, Mode, QueueOptions, environment
 from tests.chaos.findings import Findings
 from tests.chaos.processes import ForkServer
 from tests.chaos.run import conclude
-from tests.chaos.traffic import partly_poison, valid_message
+from tests.chaos.traffic import large_poison, partly_poison, valid_message
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 COUNT = 12
@@ -55,6 +56,11 @@ async def losing_events(env: Environment) -> None:
     await env.until(lambda: not env.inngest.script.rules, within=1_000)
 
 
+async def without_room(env: Environment) -> None:
+    """The dead-letter queue has no room for a message and its reason."""
+    await env.publish(*large_poison(random.Random(COUNT), COUNT))
+
+
 async def undisturbed(env: Environment) -> None:
     """No disruption."""
     await publish(env)
@@ -70,9 +76,12 @@ async def findings(
     scenario: Callable[[Environment], Awaitable[None]],
     mode: Mode,
     mutant: str | None = None,
+    queues: QueueOptions | None = None,
     **settings: str,
 ) -> Findings:
-    async with environment(mode, *parent, directory, mutant=mutant, settings=settings) as env:
+    async with environment(
+        mode, *parent, directory, mutant=mutant, settings=settings, queues=queues
+    ) as env:
         await scenario(env)
         return await conclude(env)
 
@@ -96,6 +105,24 @@ async def test_a_dead_letter_with_another_id_is_unexplained(
 ) -> None:
     found = await findings(parent, tmp_path, undisturbed, "push", "changes the id of a dead letter")
     assert any("never published" in violation for violation in found.unexplained)
+
+
+async def test_hiding_a_message_beyond_its_retention_loses_it(
+    parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
+) -> None:
+    queues = QueueOptions(retention=300, largest_dead_letter=4_096)
+    mutant = "hides beyond the retention"
+    found = await findings(parent, tmp_path, without_room, "pull", mutant, queues)
+    assert any("not a dead letter" in violation for violation in found.unexplained)
+
+
+async def test_a_truncated_dead_letter_that_does_not_say_so_is_a_loss(
+    parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
+) -> None:
+    queues = QueueOptions(largest_dead_letter=4_096)
+    mutant = "takes a truncated dead letter for a whole one"
+    found = await findings(parent, tmp_path, without_room, "push", mutant, queues)
+    assert any("its body is another one" in violation for violation in found.lost)
 
 
 async def test_without_confirm_mode_events_that_the_server_loses_are_lost(

@@ -36,6 +36,7 @@ class ScriptedForwarder:
         self.withdrawn: list[str] = []
         self.ambiguous: set[str] = set()
         self.down_for = 0.0
+        self.down = False
         self.silent = False
 
     async def submit(self, event: Event) -> Outcome:

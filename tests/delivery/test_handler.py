@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -33,6 +34,22 @@ async def test_a_message_is_retried_while_one_of_its_events_must_wait() -> None:
     outcome = await rig.handler.handle(message([event(), event(), event()]))
     assert outcome == Retry("later", 7.0)
     assert rig.store.copies == []
+
+
+@pytest.mark.parametrize("good", [0, 1, 2])
+async def test_delivered_events_are_not_sent_again_because_the_dead_letter_of_another_waits(
+    good: int,
+) -> None:
+    rig = HandlerRig()
+    rig.store.failure = NotStored("throttled")
+    array = [*(event() for _ in range(good)), {"data": {}}]
+    assert isinstance(await rig.handler.handle(message(array)), Retry)
+    sent = list(rig.forwarder.sent)
+    assert len(sent) == good
+    rig.store.failure = None
+    assert isinstance(await rig.handler.handle(message(array, receive_count=2)), Reject)
+    assert rig.forwarder.sent == sent
+    assert origin(rig.store.copies[0]).pending == ((good,) if good else None)
 
 
 async def test_delivered_events_of_a_retried_message_are_not_sent_again() -> None:

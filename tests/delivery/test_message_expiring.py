@@ -143,6 +143,25 @@ async def test_an_expiring_message_does_not_wait_for_a_destination_that_is_known
     assert origin(rig.store.copies[0]).pending == (1,)
 
 
+@pytest.mark.parametrize(
+    ("down", "later", "tried"), [(True, 1.0, False), (True, GRACE, True), (False, 1.0, True)]
+)
+async def test_only_one_expiring_message_at_a_time_waits_for_a_destination_that_is_down(
+    down: bool, later: float, tried: bool
+) -> None:
+    rig = HandlerRig({"m-1": None})
+    waiting = asyncio.create_task(rig.handler.handle(message(event(), sent_at=NOW - 9.5 * DAY)))
+    await turns()
+    rig.now += GRACE
+    rig.handler.expire()
+    assert isinstance(await waiting, Reject)
+    rig.forwarder.down = down  # and a probe is due, so that `down_for` is 0
+    rig.now += later
+    second = message(event(), "m-2", sent_at=NOW - 9.5 * DAY)
+    assert isinstance(await rig.handler.handle(second), Delivered if tried else Reject)
+    assert rig.forwarder.sent == (["m-1", "m-2"] if tried else ["m-1"])
+
+
 @pytest.mark.parametrize(("age", "down_for"), [(8.9, GRACE + 1), (9.5, GRACE)])
 async def test_a_message_waits_while_it_is_young_or_the_outage_is(
     age: float, down_for: float

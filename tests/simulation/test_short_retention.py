@@ -102,6 +102,20 @@ def test_groups_of_a_fifo_queue_expire_in_time_too(groups: int, *, parked: bool)
     run(main)
 
 
+@OUTAGES
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_no_group_expires_at_the_rate_of_the_probes(outage: Outage, groups: int) -> None:
+    async def main() -> None:
+        world = World(retention=1_900, visibility=30, groups=groups)
+        world.orchestrator.outage = outage
+        async with world.pulling():
+            await world.publish(190)
+            await asyncio.sleep(2_000)
+        accounted(world)
+
+    run(main)
+
+
 @pytest.mark.parametrize("slots", [500, 10], ids=["no capacity", "no slots"])
 def test_old_messages_expire_while_younger_ones_are_all_that_fits_in_flight(slots: int) -> None:
     async def main() -> None:

@@ -82,6 +82,11 @@ class Ledger:
         """Seconds for which no event can be sent; 0 if one can, as a probe too."""
         return self._forward.down_for
 
+    @property
+    def down(self) -> bool:
+        """Whether the destination is unavailable: an event can be sent as a probe at most."""
+        return self._forward.down
+
     def observe(self, fact: Fact) -> None:
         """Record the rejected events of a message that was dead-lettered."""
         if isinstance(fact, Handled) and isinstance(fact.outcome, Reject):
