@@ -47,6 +47,10 @@ class Branch:
     def accepting(self) -> bool:
         return self.opened.is_set()
 
+    @property
+    def down(self) -> bool:
+        return not self.opened.is_set()
+
     async def wait_accepting(self) -> None:
         await self.opened.wait()
 
