@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from relay.app.destinations.inngest import open_reader
+from relay.app.destinations.inngest import inngest_tls, open_reader
 from relay.aws.errors import AwsError
 from relay.aws.session import Session, open_session
 from relay.destinations.inngest.queries import InngestQueries
@@ -30,6 +30,7 @@ _INNGEST = (
     "destination",
     "routes",
     "inngest_url",
+    "inngest_ca_file",
     "inngest_env",
     "inngest_event_key",
     "inngest_event_key_secret",
@@ -153,6 +154,10 @@ async def check_destinations(loaded: Loaded) -> list[CheckResult]:
     if event_key is None and (settings.cloud or settings.inngest_event_key_secret):
         why = "see the result of the check of its secret or setting"
         return [*results, not_checked("orchestrator.event-key", "no key is available", why=why)]
+    try:
+        tls = inngest_tls(settings)
+    except OSError as error:
+        return [*results, _no_certificates(error)]
     queries = InngestQueries(
         settings.inngest_url,
         event_key=event_key or "relay",
@@ -160,12 +165,13 @@ async def check_destinations(loaded: Loaded) -> list[CheckResult]:
         cloud=settings.cloud,
         env=settings.inngest_env,
         timeout=min(QUERY_TIMEOUT, settings.request_timeout),
+        tls=tls,
     )
 
     async def signed() -> str | None:
         return signing_key
 
-    async with queries, open_reader(settings, signed) as reader:
+    async with queries, open_reader(settings, signed, tls) as reader:
         checks = inngest.check_inngest(
             queries,
             reader,
@@ -175,6 +181,15 @@ async def check_destinations(loaded: Loaded) -> list[CheckResult]:
             ledger=settings.ledger_table is not None,
         )
         return [*results, *[result async for result in checks]]
+
+
+def _no_certificates(error: OSError) -> CheckResult:
+    return not_checked(
+        "orchestrator",
+        f"nothing is sent to Inngest: {error}",
+        why="without certificates of authorities no server can be trusted",
+        fix="set the variable to a file in PEM format, see the check `settings`",
+    )
 
 
 def _refused(names: Sequence[str]) -> CheckResult:

@@ -15,7 +15,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from relay.http.addresses import Resolve, Resolver
+from relay.http.addresses import Resolve, Resolver, is_literal
 from relay.http.dialing import NEXT_ADDRESS
 from relay.http.proxies import (
     Proxy,
@@ -40,7 +40,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
         keep_alive: seconds that an idle connection is kept open.
         idle: the most idle connections; None for all of them.
         tls: the TLS context; None for `default_context`.
-        resolve: looks up names; None for a `Resolver` of its own.
+        resolve: looks up the server's name; None for a `Resolver` of its own. Behind a proxy, which
+            looks up names itself, it is called only for an address in place of a name.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         resolve: Resolve | None = None,
     ) -> None:
         proxy, secure = proxy_for(url), url.startswith("https:")
+        # What a proxy is asked for without a tunnel, it may answer itself.
         self._asked = None if secure else proxy
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=(tls or default_context()) if secure else None,
@@ -137,6 +139,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
 
     def __init__(self, resolve: Resolve, proxy: Proxy | None, *, tunnel: bool) -> None:
         self._resolve = resolve
+        self._resolve_proxy = Resolver()
         self._proxy = proxy
         self._tunnel = tunnel
         self._tcp = httpcore.AnyIOBackend()
@@ -154,7 +157,9 @@ class _Backend(httpcore.AsyncNetworkBackend):
         try:
             async with asyncio.timeout(timeout):
                 if self._proxy is None:
-                    return await self._dial(host, port)
+                    return await self._dial(self._resolve, host, port)
+                if is_literal(host):
+                    await self._resolve(host, port)  # it may refuse the address
                 return await self._through(self._proxy, host, port)
         except TimeoutError as error:
             if self._proxy is not None:
@@ -171,15 +176,17 @@ class _Backend(httpcore.AsyncNetworkBackend):
 
     async def _through(self, proxy: Proxy, host: str, port: int) -> httpcore.AsyncNetworkStream:
         try:
-            stream = await self._dial(proxy.host, proxy.port)
+            stream = await self._dial(self._resolve_proxy, proxy.host, proxy.port)
             if proxy.scheme == "https":
                 stream = await stream.start_tls(default_context(), proxy.host)
             return await _tunnelled(stream, proxy, host, port) if self._tunnel else stream
         except (OSError, UnicodeError, httpcore.NetworkError, httpcore.TimeoutException) as error:
             raise proxy_unreachable(proxy, error) from error
 
-    async def _dial(self, host: str, port: int) -> httpcore.AsyncNetworkStream:
-        found = [str(entry[4][0]) for entry in await self._resolve(host, port)]
+    async def _dial(
+        self, resolve: Resolve, host: str, port: int
+    ) -> httpcore.AsyncNetworkStream:
+        found = [entry[4][0] for entry in await resolve(host, port)]
 
         def connect(address: str) -> Coroutine[Any, Any, httpcore.AsyncNetworkStream]:
             return self._tcp.connect_tcp(address, port)

@@ -7,7 +7,8 @@ import contextlib
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from ipaddress import ip_address
+from typing import TypeAlias, cast
 
 AddressInfo: TypeAlias = tuple[
     int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]
@@ -21,7 +22,10 @@ LookUp: TypeAlias = Callable[[str, int], Sequence[AddressInfo]]
 
 
 def _look_up(host: str, port: int) -> Sequence[AddressInfo]:
-    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)  # type: ignore[return-value]  # no bytes without IDNA
+    # Python's own type also covers systems without IPv6.
+    return cast(
+        "Sequence[AddressInfo]", socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    )
 
 
 class Resolver:
@@ -45,8 +49,8 @@ class Resolver:
             OSError: there are none (`socket.gaierror`).
             UnicodeError: the name cannot be looked up, for instance because it is too long.
         """
-        with contextlib.suppress(socket.gaierror):
-            return literal(host, port)
+        if is_literal(host):
+            return _literal(host, port)
         key = host, port
         if key not in self._pending:
             self._pending[key] = self._start(*key)
@@ -78,11 +82,18 @@ class Resolver:
         return future
 
 
-def literal(host: str, port: int) -> Sequence[AddressInfo]:
-    """The entry for a host that is an address.
+def is_literal(host: str) -> bool:
+    """Whether the host is an address and not a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
-    Raises:
-        socket.gaierror: it is a name.
-    """
+
+def _literal(host: str, port: int) -> Sequence[AddressInfo]:
     numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=numeric)  # type: ignore[return-value]  # no bytes without IDNA
+    return cast(
+        "Sequence[AddressInfo]",
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=numeric),
+    )

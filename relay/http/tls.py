@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import certifi
@@ -14,6 +16,7 @@ from relay.http.open_files import causes
 
 CA_FILE = "SSL_CERT_FILE"
 CA_DIR = "SSL_CERT_DIR"
+_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
 
 Fault: TypeAlias = Literal["unknown-issuer", "expired", "not-yet-valid", "wrong-name", "other"]
 
@@ -35,9 +38,8 @@ _FAULTS: dict[int, Fault] = {
 class NoAuthorities(OSError):
     """A variable of the environment names no certificates of authorities. The text names it."""
 
-    def __init__(self, variable: str, path: str, error: OSError | None) -> None:
-        why = f" ({reason_of(error)})" if error else ""
-        super().__init__(f"{variable} names no certificates: {path}{why}")
+    def __init__(self, variable: str, path: str, why: str) -> None:
+        super().__init__(f"{variable} names no certificates: {path} ({why})")
         self.variable = variable
 
 
@@ -53,17 +55,32 @@ def default_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     """A context that trusts `SSL_CERT_FILE` and `SSL_CERT_DIR`, else the public authorities.
 
     Raises:
-        NoAuthorities: they are set, but there are no certificates.
+        NoAuthorities: one of them is set, but there are no certificates.
     """
-    file, directory = environ.get(CA_FILE), environ.get(CA_DIR)
-    if not file and not directory:
-        return ssl.create_default_context(cafile=certifi.where())
-    if directory and not os.path.isdir(directory):  # noqa: PTH112 - `Path` adds nothing
-        raise NoAuthorities(CA_DIR, directory, NotADirectoryError(20, "not a directory"))
-    try:
-        context = ssl.create_default_context(cafile=file or None, capath=directory or None)
-    except OSError as error:
-        raise NoAuthorities(CA_FILE, file or "", error) from error
+    found = environment_context(environ)
+    return found or ssl.create_default_context(cafile=certifi.where())
+
+
+def environment_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext | None:
+    """A context that trusts `SSL_CERT_FILE` and `SSL_CERT_DIR`; None if neither is set.
+
+    Raises:
+        NoAuthorities: one of them is set, but there are no certificates.
+    """
+    file, directories = environ.get(CA_FILE), environ.get(CA_DIR)
+    if not file and not directories:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if file:
+        try:
+            context.load_verify_locations(cafile=file)
+        except OSError as error:
+            raise NoAuthorities(CA_FILE, file, reason_of(error)) from error
+    found = [Path(one) for one in (directories or "").split(os.pathsep) if one]
+    if found and not any(_HASHED.fullmatch(path.name) for one in found for path in one.glob("*")):
+        raise NoAuthorities(CA_DIR, directories or "", "it has no files as `openssl rehash` makes")
+    for one in found:
+        context.load_verify_locations(capath=one)
     return context
 
 
