@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from relay.app.destinations.inngest import inngest_tls
 from relay.app.dlq import DeadLetterReader
 from relay.app.ledger import ledger_scope
 from relay.aws.cloudwatch import search_logs
 from relay.aws.dynamodb import open_table
-from relay.app.destinations.inngest import inngest_tls
 from relay.aws.errors import AwsError
 from relay.aws.secrets import Secret
 from relay.aws.session import Session, SharedSession

@@ -22,7 +22,7 @@ from relay.aws.credentials import REJECTED
 from relay.aws.errors import AwsError, error_from_response, translate
 from relay.aws.session import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, Session, Signer
 from relay.http import HttpClient, Response
-from relay.http.proxies import InvalidProxy, proxy_for
+from relay.http.proxy_variables import InvalidProxy, proxy_for
 
 KEEP_ALIVE = 12.0
 """Seconds that an idle connection is kept open. AWS closes its end later."""

@@ -7,14 +7,8 @@ from dataclasses import dataclass
 import aiohttp
 
 from relay.http.open_files import causes
-from relay.http.proxies import (
-    InvalidProxy,
-    Proxy,
-    ProxyFailed,
-    proxy_for,
-    proxy_refused,
-    proxy_unreachable,
-)
+from relay.http.proxies import Proxy, ProxyFailed, proxy_refused, proxy_unreachable
+from relay.http.proxy_variables import InvalidProxy, proxy_for
 from relay.http.tls import Fault, certificate_fault
 
 _ADVICE: dict[Fault, tuple[str, str]] = {
@@ -54,9 +48,7 @@ def network_fault(error: Exception, what: str) -> NetworkFault | None:
         return None
     advice, variable = _ADVICE.get(found.fault, ("", None))
     code = f"Certificate-{found.fault}".title().replace("-", "")
-    return NetworkFault(
-        code, f"{what} failed: {found.sentence}{advice}", variable, transient=False
-    )
+    return NetworkFault(code, f"{what} failed: {found.sentence}{advice}", variable, transient=False)
 
 
 def _proxy_failed(cause: BaseException) -> ProxyFailed | None:

@@ -76,7 +76,7 @@ class BullMQ:
         ca_file: the file with the CA certificate of the server, PEM; None for the system's.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one queue consists of
         self,
         url: str,
         queue: str,

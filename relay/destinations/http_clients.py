@@ -13,7 +13,7 @@ import httpx
 
 from relay.destinations.http_transport import RepeatingTransport
 from relay.http import HttpClient
-from relay.http.proxies import proxy_for
+from relay.http.proxy_variables import proxy_for
 from relay.version import version
 
 CONNECT_TIMEOUT = 5.0

@@ -56,14 +56,13 @@ def request_error(error: Exception, host: str, setting: str) -> Unavailable:
 
     Raise it `from None`: the client's own message contains the request.
     """
-    for cause in causes(error):
-        if isinstance(cause, ProxyFailed):
-            return _proxy_error(cause)
+    failed = next((one for one in causes(error) if isinstance(one, ProxyFailed)), None)
+    if failed is not None:
+        return _proxy_error(failed)
     if isinstance(error, _INVALID_URL):
         return Unavailable("the URL is invalid", setting=setting, proven=True, not_accepted=True)
-    if isinstance(error, httpx.ConnectTimeout):
-        return _no_connection(f"connecting to {host} timed out")
-    if isinstance(error, NotConnected) and isinstance(error.__cause__, TimeoutError):
+    timed_out = isinstance(error, NotConnected) and isinstance(error.__cause__, TimeoutError)
+    if timed_out or isinstance(error, httpx.ConnectTimeout):
         return _no_connection(f"connecting to {host} timed out")
     if isinstance(error, httpx.ConnectError | NotConnected):
         return connection_error(error, host, setting)

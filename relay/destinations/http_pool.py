@@ -21,14 +21,12 @@ from relay.http.proxies import (
     Proxy,
     ProxyFailed,
     TunnelAnswer,
-    proxy_for,
-    proxy_refused,
+    check_plain,
+    check_tunnel,
     proxy_unreachable,
 )
+from relay.http.proxy_variables import proxy_for
 from relay.http.tls import default_context
-
-_LOGIN = 407
-_SUCCESS = range(200, 300)
 
 
 class PooledTransport(httpx.AsyncBaseTransport):
@@ -77,10 +75,12 @@ class PooledTransport(httpx.AsyncBaseTransport):
         """
         with _mapped():
             answer = await self._pool.handle_async_request(self._request(request))
-        if self._asked is not None and answer.status == _LOGIN:
-            await answer.aclose()
-            refused = proxy_refused(self._asked, answer.status, request.url.host)
-            raise httpx.ProxyError(str(refused)) from refused
+        if self._asked is not None:
+            try:
+                check_plain(self._asked, answer.status, request.url.host)
+            except ProxyFailed as error:
+                await answer.aclose()
+                raise httpx.ProxyError(str(error)) from error
         return httpx.Response(
             answer.status,
             headers=answer.headers,
@@ -183,9 +183,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         except (OSError, UnicodeError, httpcore.NetworkError, httpcore.TimeoutException) as error:
             raise proxy_unreachable(proxy, error) from error
 
-    async def _dial(
-        self, resolve: Resolve, host: str, port: int
-    ) -> httpcore.AsyncNetworkStream:
+    async def _dial(self, resolve: Resolve, host: str, port: int) -> httpcore.AsyncNetworkStream:
         found = [entry[4][0] for entry in await resolve(host, port)]
 
         def connect(address: str) -> Coroutine[Any, Any, httpcore.AsyncNetworkStream]:
@@ -202,8 +200,7 @@ async def _tunnelled(
         await stream.write(proxy.connect_request(host, port))
         while (status := answer.feed(await stream.read(16_384))) is None:
             pass
-        if status not in _SUCCESS:
-            raise proxy_refused(proxy, status, host)
+        check_tunnel(proxy, status, host)
     except BaseException:
         await stream.aclose()
         raise

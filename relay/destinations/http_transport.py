@@ -10,7 +10,7 @@ from typing import Any, Self
 import httpx
 
 from relay.destinations.http_pool import PooledTransport
-from relay.http.addresses import Resolve
+from relay.http.addresses import Resolve, Resolver
 from relay.http.client import STALE_WITHIN
 from relay.http.tls import default_context
 
@@ -47,6 +47,7 @@ class RepeatingTransport(httpx.AsyncBaseTransport):
     ) -> None:
         if tls is None and url.startswith("https:"):
             tls = default_context()
+        found = resolve or Resolver()
 
         def transport(kept: int) -> PooledTransport:
             return PooledTransport(
@@ -55,7 +56,7 @@ class RepeatingTransport(httpx.AsyncBaseTransport):
                 idle=kept,
                 keep_alive=keep_alive,
                 tls=tls,
-                resolve=resolve,
+                resolve=found,
             )
 
         self._pool = transport(connections)
@@ -100,7 +101,7 @@ class RepeatingTransport(httpx.AsyncBaseTransport):
             first = error
         try:
             return await self._new.handle_async_request(request)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError):
             raise first from None  # the server may have taken the request
 
 

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from relay.destinations.single_event import REFUSED, TOO_LARGE, Content, content, text_id
+from relay.http.proxies import Proxy
 from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
@@ -38,6 +39,10 @@ _HALTS = {
 _ABOUT_SERVER = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
 
 _CONNECTION_ERRORS: tuple[tuple[str, str | None, str], ...] = (
+    ("(UnknownIssuer", CA_FILE, "its certificate has an issuer that is not trusted"),
+    ("(Expired", ADDRESS, "its certificate has expired, or this machine's clock is wrong"),
+    ("(NotValidYet", ADDRESS, "its certificate is not valid yet, or this machine's clock is wrong"),
+    ("(NotValidForName", ADDRESS, "its certificate is for another name"),
     ("InvalidCertificate", CA_FILE, "its certificate is not trusted"),
     ("NoCertificatesPresented", CERT_FILE, "the client certificate is invalid"),
     ("KeyMismatch", CERT_FILE, "the client certificate and the private key do not match"),
@@ -241,6 +246,7 @@ async def connect(
     tls: bool = False,
     certificate: tuple[bytes, bytes] | None = None,
     ca: bytes | None = None,
+    proxy: Proxy | None = None,
 ) -> Client:
     """A client that connects at its first call and does not retry.
 
@@ -251,6 +257,7 @@ async def connect(
         tls: use TLS; with a key, a certificate or a CA it is always used.
         certificate: the client certificate and its private key, PEM.
         ca: the CA of the server's certificate, PEM; None for the default CAs.
+        proxy: the proxy to go through; None to go direct.
     """
     library = importlib.import_module("temporalio.client")
     service = importlib.import_module("temporalio.service")
@@ -266,6 +273,12 @@ async def connect(
         if tls or api_key or certificate or ca
         else False,
         retry_config=service.RetryConfig(max_retries=0, max_elapsed_time_millis=1),
+        http_connect_proxy_config=service.HttpConnectProxyConfig(
+            target_host=proxy.authority,
+            basic_auth=(proxy.user, proxy.password) if proxy.headers else None,
+        )
+        if proxy
+        else None,
         lazy=True,
     )
     return client

@@ -7,11 +7,14 @@ import contextlib
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from ipaddress import ip_address
 from typing import TypeAlias, cast
 
 AddressInfo: TypeAlias = tuple[
-    int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]
+    int | socket.AddressFamily,
+    int | socket.SocketKind,
+    int,
+    str,
+    tuple[str, int] | tuple[str, int, int, int],
 ]
 """One entry of `socket.getaddrinfo`."""
 
@@ -23,9 +26,7 @@ LookUp: TypeAlias = Callable[[str, int], Sequence[AddressInfo]]
 
 def _look_up(host: str, port: int) -> Sequence[AddressInfo]:
     # Python's own type also covers systems without IPv6.
-    return cast(
-        "Sequence[AddressInfo]", socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    )
+    return cast("Sequence[AddressInfo]", socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
 class Resolver:
@@ -83,17 +84,16 @@ class Resolver:
 
 
 def is_literal(host: str) -> bool:
-    """Whether the host is an address and not a name."""
+    """Whether the host is an address, in any spelling that connecting accepts, and not a name."""
     try:
-        ip_address(host)
-    except ValueError:
+        _literal(host, 0)
+    except (OSError, UnicodeError):
         return False
     return True
 
 
 def _literal(host: str, port: int) -> Sequence[AddressInfo]:
-    numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
     return cast(
         "Sequence[AddressInfo]",
-        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=numeric),
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST),
     )

@@ -10,10 +10,8 @@ from urllib.parse import urlsplit
 from relay.http.addresses import Resolve, Resolver
 from relay.http.connection import Connection, IncompleteResponse, NotConnected, Response
 from relay.http.dialing import Dialer
-from relay.http.proxies import PORTS, Proxy, proxy_refused
+from relay.http.proxies import PORTS, Proxy, ProxyFailed, check_plain
 from relay.http.tls import default_context
-
-_PROXY_LOGIN = 407
 
 STALE_WITHIN = 2.0
 """Seconds. A server that has closed an idle connection refuses the next request within one round
@@ -37,7 +35,7 @@ class HttpClient:
         stale_within: seconds within which a broken connection counts as one that had gone stale.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one connection consists of
         self,
         url: str,
         headers: Mapping[str, str],
@@ -124,13 +122,16 @@ class HttpClient:
     async def _exchange(self, connection: Connection, request: bytes, limit: int) -> Response:
         try:
             response = await connection.exchange(request, limit)
-            if self._asked is not None and response.status == _PROXY_LOGIN:
-                refused = proxy_refused(self._asked, response.status, self._host)
-                raise NotConnected(f"no connection to {self._host}: {refused}") from refused
-            return response
+            if self._asked is not None:
+                check_plain(self._asked, response.status, self._host)
+        except ProxyFailed as error:
+            connection.close()
+            raise NotConnected(f"no connection to {self._host}: {error}") from error
         except BaseException:
             connection.close()
             raise
+        else:
+            return response
         finally:
             self._put_back(connection)
 

@@ -11,13 +11,12 @@ from aiohappyeyeballs import start_connection
 
 from relay.http.addresses import Resolve
 from relay.http.connection import Connection, NotConnected
-from relay.http.proxies import Proxy, TunnelAnswer, proxy_refused, proxy_unreachable
+from relay.http.proxies import Proxy, TunnelAnswer, check_tunnel, proxy_unreachable
 from relay.http.tls import default_context
 
 NEXT_ADDRESS = 0.25
 """Seconds until a connection to the next address of a name is tried too (RFC 8305)."""
 
-_SUCCESS = range(200, 300)
 _Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 
 
@@ -73,21 +72,18 @@ class Dialer:
         tunnel = await self._to_proxy(_Tunnel, proxy)
         try:
             status = await tunnel.open(proxy.connect_request(self._host, self._port))
-            if status not in _SUCCESS:
-                raise proxy_refused(proxy, status, self._host)
+            check_tunnel(proxy, status, self._host)
             connection = Connection()
             transport = await asyncio.get_running_loop().start_tls(
                 tunnel.transport, connection, self._tls(), server_hostname=self._host
             )
-            if transport is None:
-                raise ConnectionResetError("the proxy closed the connection")
         except ConnectionError as error:
             tunnel.transport.abort()
             raise proxy_unreachable(proxy, error) from error
         except BaseException:
             tunnel.transport.abort()
             raise
-        connection.connection_made(transport)
+        connection.connection_made(cast("asyncio.Transport", transport))
         return connection
 
     async def _to_proxy(self, protocol: Callable[[], _Protocol], proxy: Proxy) -> _Protocol:

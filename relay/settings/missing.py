@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from pydantic import SecretStr
 
-from relay.http.proxies import invalid_proxies
+from relay.http.proxy_variables import invalid_proxies
 from relay.http.tls import NoAuthorities, environment_context, reason_of
 from relay.settings.model import Settings
 

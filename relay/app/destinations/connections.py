@@ -135,10 +135,7 @@ def tls_context(
     """
     if not cert_file and not ca_file:
         return None
-    if ca_file:
-        context = ssl.create_default_context(cafile=ca_file)
-    else:
-        context = default_context()
+    context = ssl.create_default_context(cafile=ca_file) if ca_file else default_context()
     if cert_file:
         context.load_cert_chain(cert_file, key_file, password="")
     return context

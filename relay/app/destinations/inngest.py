@@ -87,7 +87,9 @@ async def _confirmed(
     earlier: EarlierAttempts,
     stack: contextlib.AsyncExitStack,
 ) -> Destination:
-    reader = await stack.enter_async_context(open_reader(settings, key.value, inngest_tls(settings)))
+    reader = await stack.enter_async_context(
+        open_reader(settings, key.value, inngest_tls(settings))
+    )
     confirmations = Confirmations(reader, deadline=settings.confirm_deadline)
     await stack.enter_async_context(confirmations)
     search_timeout = min(SEARCH_TIMEOUT, settings.confirm_deadline)

@@ -11,6 +11,7 @@ import jmespath  # type: ignore[import-untyped] # it ships no types
 
 from relay.app.destinations.connections import OpenedStarter, RegisterSecret, SecretSetting
 from relay.destinations.temporal import Client, Signal, Temporal, connect, traits
+from relay.http.proxy_variables import proxy_for
 from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.settings.model import Settings
@@ -69,6 +70,7 @@ class ReconnectingClient:
             tls=settings.temporal_tls,
             certificate=(certificate, private_key) if certificate and private_key else None,
             ca=_read_file(settings, "temporal_ca_file"),
+            proxy=proxy_for(f"https://{settings.temporal_address}"),
         )
 
 

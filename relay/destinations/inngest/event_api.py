@@ -67,7 +67,7 @@ class Inngest:
         clock: the time of day, for dates in `Retry-After`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one destination consists of
         self,
         url: str,
         key: Callable[[], Awaitable[str]],
