@@ -15,7 +15,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from relay.http.addresses import Resolve, Resolver, is_literal
+from relay.http.addresses import Address, Resolve, Resolver, is_literal
 from relay.http.dialing import NEXT_ADDRESS
 from relay.http.proxies import (
     Proxy,
@@ -184,10 +184,10 @@ class _Backend(httpcore.AsyncNetworkBackend):
             raise proxy_unreachable(proxy, error) from error
 
     async def _dial(self, resolve: Resolve, host: str, port: int) -> httpcore.AsyncNetworkStream:
-        found = [entry[4][0] for entry in await resolve(host, port)]
+        found = [entry[4] for entry in await resolve(host, port)]
 
-        def connect(address: str) -> Coroutine[Any, Any, httpcore.AsyncNetworkStream]:
-            return self._tcp.connect_tcp(address, port)
+        def connect(address: Address) -> Coroutine[Any, Any, httpcore.AsyncNetworkStream]:
+            return self._tcp.connect_tcp(address[0], address[1])
 
         return await (connect(found[0]) if len(found) == 1 else _first(connect, found))
 
@@ -208,8 +208,8 @@ async def _tunnelled(
 
 
 async def _first(
-    connect: Callable[[str], Coroutine[Any, Any, httpcore.AsyncNetworkStream]],
-    addresses: Sequence[str],
+    connect: Callable[[Address], Coroutine[Any, Any, httpcore.AsyncNetworkStream]],
+    addresses: Sequence[Address],
 ) -> httpcore.AsyncNetworkStream:
     """The first connection to one of the addresses, each tried a moment after the one before.
 

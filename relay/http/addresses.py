@@ -9,12 +9,14 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias, cast
 
+Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+
 AddressInfo: TypeAlias = tuple[
     int | socket.AddressFamily,
     int | socket.SocketKind,
     int,
     str,
-    tuple[str, int] | tuple[str, int, int, int],
+    Address,
 ]
 """One entry of `socket.getaddrinfo`."""
 

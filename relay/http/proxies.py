@@ -8,6 +8,7 @@ import socket
 import ssl
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from urllib.parse import quote
 
 from relay.http.open_files import causes
 from relay.http.tls import certificate_fault
@@ -33,6 +34,12 @@ class Proxy:
     def authority(self) -> str:
         """Host and port, without user and password."""
         return _authority(self.host, self.port)
+
+    @property
+    def url(self) -> str:
+        """The proxy's URL, with user and password."""
+        login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}@"
+        return f"{self.scheme}://{login if self.headers else ''}{self.authority}"
 
     @property
     def headers(self) -> dict[str, str]:

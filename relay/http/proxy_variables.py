@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -51,7 +52,7 @@ def proxy_for(url: str, environ: Mapping[str, str] = os.environ) -> Proxy | None
         InvalidProxy: the variable does not name a usable proxy.
     """
     parts = urlsplit(url)
-    found = _variable(environ, f"{parts.scheme}_proxy") or _variable(environ, "all_proxy")
+    found = _named(environ, f"{parts.scheme}_proxy")
     if found is None:
         return None
     host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
@@ -90,16 +91,28 @@ def go_direct(environ: MutableMapping[str, str] = os.environ) -> None:
 def agree_on_proxies(environ: MutableMapping[str, str] = os.environ) -> None:
     """Let every library of this process use the proxies that `proxy_for` finds.
 
-    Not all of them read `all_proxy`, and some reach the metadata services through a proxy.
+    Not all of them read `all_proxy` or a value without a scheme, or passwords with every character,
+    and some reach the metadata services through a proxy.
     """
+    for name in PROXY_VARIABLES:
+        found = _variable(environ, name)
+        with contextlib.suppress(InvalidProxy):
+            if found is not None:
+                environ[found[0]] = _parsed(*found).url
+    general, excluded = _variable(environ, "all_proxy"), _variable(environ, "no_proxy")
     for name in ("https_proxy", "http_proxy"):
-        found = _variable(environ, name) or _variable(environ, "all_proxy")
-        if found is None:
-            continue
-        environ[name] = found[1]
-        excluded = _variable(environ, "no_proxy")
-        if excluded is None or _METADATA not in excluded[1]:
-            environ["no_proxy"] = ",".join(filter(None, (excluded and excluded[1], _METADATA)))
+        if general is not None and _variable(environ, name) is None:
+            environ[name] = general[1]
+    used = any(_variable(environ, name) for name in PROXY_VARIABLES)
+    if used and (excluded is None or _METADATA not in excluded[1]):
+        environ["no_proxy"] = ",".join(filter(None, (excluded and excluded[1], _METADATA)))
+
+
+def _named(environ: Mapping[str, str], name: str) -> tuple[str, str] | None:
+    own, general = _variable(environ, name), _variable(environ, "all_proxy")
+    # The same after `agree_on_proxies`: what a person has set is named.
+    same = own is not None and general is not None and own[1] == general[1]
+    return general if same else own or general
 
 
 def _variable(environ: Mapping[str, str], name: str) -> tuple[str, str] | None:
