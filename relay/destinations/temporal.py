@@ -7,14 +7,16 @@ such id: it may arrive twice, and the workflow must check the event's id in it.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
 from relay.destinations.single_event import REFUSED, TOO_LARGE, Content, content, text_id
-from relay.http.proxies import Proxy
+from relay.http.proxies import Proxy, proxy_refused
 from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
@@ -59,6 +61,9 @@ _CONNECTION_ERRORS: tuple[tuple[str, str | None, str], ...] = (
 )
 """Part of the client's error message (observed), the setting to check, and our message."""
 
+_PROXY_STATUS = re.compile(r"CONNECT call failed with status: (\d{3})")
+"""The client's error message for a proxy that refuses (observed)."""
+
 _CONNECTING = "Failed client connect"
 """The start of the client's error message when it had sent no call yet (observed)."""
 
@@ -100,9 +105,12 @@ def failed_call(status: str, message: str) -> Outcome:
     )
 
 
-def connection_error(error: Exception) -> Unavailable:
+def connection_error(error: Exception, proxy: Proxy | None = None) -> Unavailable:
     """An error of the client without an answer, which is most often a failed connection."""
     message = str(error)
+    if proxy is not None and (refused := _PROXY_STATUS.search(message)) is not None:
+        failed = proxy_refused(proxy, int(refused[1]), "Temporal")
+        return Unavailable(failed.sentence, setting=failed.variable, proven=True, not_accepted=True)
     first_line = (message.splitlines() or [type(error).__name__])[0][:_MESSAGE_CHARACTERS]
     known = ((setting, meaning) for part, setting, meaning in _CONNECTION_ERRORS if part in message)
     setting, meaning = next(known, (None, first_line))
@@ -168,6 +176,7 @@ class Temporal:
         signal: signal a workflow instead of starting one for each event.
         what: the whole event as the argument, or its data only.
         timeout: seconds for one call.
+        proxy: the proxy that the client goes through, for its errors.
     """
 
     def __init__(
@@ -180,8 +189,10 @@ class Temporal:
         signal: Signal | None = None,
         what: Content = "event",
         timeout: float = 30.0,
+        proxy: Proxy | None = None,
     ) -> None:
         self._client = client
+        self._proxy = proxy
         self._workflow = workflow
         self._task_queue = task_queue
         self._traits = traits
@@ -209,20 +220,22 @@ class Temporal:
             return Reject("no_workflow_id", "the event does not name the workflow to signal")
         client = await self._client()
         try:
-            handle = await client.start_workflow(
-                self._workflow,
-                id=workflow_id,
-                task_queue=self._task_queue,
-                rpc_timeout=self._timeout,
-                **self._arguments(payload),
-            )
+            # The client has no timeout for connecting.
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                handle = await client.start_workflow(
+                    self._workflow,
+                    id=workflow_id,
+                    task_queue=self._task_queue,
+                    rpc_timeout=self._timeout,
+                    **self._arguments(payload),
+                )
         except self._exceptions.WorkflowAlreadyStartedError as error:
             return Delivered(error.run_id, duplicate=True)
         except self._service.RPCError as error:
             return failed_call(error.status.name, error.message)
         except (OSError, RuntimeError) as error:
             # The client raises RuntimeError for a server that it cannot connect to.
-            raise connection_error(error) from None
+            raise connection_error(error, self._proxy) from None
         return Delivered(handle.first_execution_run_id or handle.result_run_id)
 
     def _arguments(self, payload: bytes) -> dict[str, Any]:
