@@ -14,6 +14,7 @@ from relay.app.destinations.reaching import Place, place_of, reach
 from relay.aws.errors import AwsError
 from relay.aws.session import Session, open_session
 from relay.destinations.inngest.queries import InngestQueries
+from relay.http.proxy_variables import InvalidProxy
 from relay.model.destination import Unavailable
 from relay.ops.doctor import inngest, permissions, platform, queues, stores
 from relay.ops.doctor.clocks import check_clocks
@@ -158,24 +159,25 @@ async def check_destinations(loaded: Loaded) -> list[CheckResult]:
     if event_key is None and (settings.cloud or settings.inngest_event_key_secret):
         why = "see the result of the check of its secret or setting"
         return [*results, not_checked("orchestrator.event-key", "no key is available", why=why)]
-    try:
-        tls = inngest_tls(settings)
-    except OSError as error:
-        return [*results, _no_certificates(error)]
-    queries = InngestQueries(
-        settings.inngest_url,
-        event_key=event_key or "relay",
-        signing_key=signing_key,
-        cloud=settings.cloud,
-        env=settings.inngest_env,
-        timeout=min(QUERY_TIMEOUT, settings.request_timeout),
-        tls=tls,
-    )
 
     async def signed() -> str | None:
         return signing_key
 
-    async with queries, open_reader(settings, signed, tls) as reader:
+    try:
+        tls = inngest_tls(settings)
+        queries = InngestQueries(
+            settings.inngest_url,
+            event_key=event_key or "relay",
+            signing_key=signing_key,
+            cloud=settings.cloud,
+            env=settings.inngest_env,
+            timeout=min(QUERY_TIMEOUT, settings.request_timeout),
+            tls=tls,
+        )
+        reading = open_reader(settings, signed, tls)
+    except (OSError, InvalidProxy) as error:
+        return [*results, _not_reachable(error)]
+    async with queries, reading as reader:
         checks = inngest.check_inngest(
             queries,
             reader,
@@ -199,12 +201,12 @@ async def _check_connection(settings: Settings, place: Place) -> CheckResult:
         return not_checked(check, f"nothing is sent to {place.name}: {error}")
 
 
-def _no_certificates(error: OSError) -> CheckResult:
+def _not_reachable(error: Exception) -> CheckResult:
     return not_checked(
         "orchestrator",
         f"nothing is sent to Inngest: {error}",
-        why="without certificates of authorities no server can be trusted",
-        fix="set the variable to a file in PEM format, see the check `settings`",
+        why="the relay cannot connect to it either",
+        fix="see the check `settings`",
     )
 
 

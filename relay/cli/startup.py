@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn, TypeAlias
 
 import typer
 
-from relay.http.proxy_variables import agree_on_proxies, go_direct
+from relay.http.proxy_variables import agree_on_proxies, go_direct, invalid_proxies
 from relay.output.terminal import echo, write
 from relay.settings.loading import Loaded, load
 from relay.settings.model import Settings
@@ -45,8 +45,9 @@ def load_settings(env_file: Path | None) -> Settings:
     loaded = load_network(env_file)
     for warning in loaded.warnings:
         echo(f"relay: {warning}", err=True)
-    if loaded.errors:
-        fail(*loaded.errors, code=USAGE)
+    proxies = () if loaded.settings.proxy == "off" else map(str, invalid_proxies())
+    if problems := (*loaded.errors, *proxies):
+        fail(*problems, code=USAGE)
     return loaded.settings
 
 

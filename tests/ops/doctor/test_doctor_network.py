@@ -135,9 +135,15 @@ async def test_a_proxy_that_demands_a_password_is_named(
 
 
 async def test_a_socks_proxy_is_refused(deployment: Deployment) -> None:
-    out = await doctor(deployment, ALL_PROXY="socks5://me:s3cret-word@127.0.0.1:1080")
+    where = settings("inngest", "api.relay.test", 443)
+    socks = {"ALL_PROXY": "socks5://me:s3cret-word@127.0.0.1:1080"}
+    out = await doctor(deployment, **where, **socks)
     assert "ALL_PROXY names a SOCKS proxy, which the relay cannot use" in out
+    assert "nothing is sent to Inngest: ALL_PROXY" in out
     assert "s3cret-word" not in out
+    traced = await run("trace", "e-1", **{**deployment.settings, **where, **socks})
+    assert traced.code == 2
+    assert "ALL_PROXY names a SOCKS proxy" in traced.err
 
 
 async def test_a_destination_that_is_down_or_unknown_is_named(deployment: Deployment) -> None:
