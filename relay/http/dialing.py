@@ -71,20 +71,25 @@ class Dialer:
             return await self._to_proxy(Connection, proxy)
         tunnel = await self._to_proxy(_Tunnel, proxy)
         try:
-            status = await tunnel.open(proxy.connect_request(self._host, self._port))
-            check_tunnel(proxy, status, self._host)
+            await self._open(tunnel, proxy)
             connection = Connection()
             transport = await asyncio.get_running_loop().start_tls(
                 tunnel.transport, connection, self._tls(), server_hostname=self._host
             )
-        except ConnectionError as error:
-            tunnel.transport.abort()
-            raise proxy_unreachable(proxy, error) from error
         except BaseException:
             tunnel.transport.abort()
             raise
-        connection.connection_made(cast("asyncio.Transport", transport))
+        if transport is None:  # closed meanwhile
+            raise ConnectionResetError("the connection was closed")
+        connection.connection_made(transport)
         return connection
+
+    async def _open(self, tunnel: _Tunnel, proxy: Proxy) -> None:
+        try:
+            status = await tunnel.open(proxy.connect_request(self._host, self._port))
+        except ConnectionError as error:
+            raise proxy_unreachable(proxy, error) from error
+        check_tunnel(proxy, status, self._host)
 
     async def _to_proxy(self, protocol: Callable[[], _Protocol], proxy: Proxy) -> _Protocol:
         tls = default_context if proxy.scheme == "https" else None
