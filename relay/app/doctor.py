@@ -9,16 +9,19 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from relay.app.destinations.inngest import open_reader
+from relay.app.destinations.inngest import inngest_tls, open_reader
+from relay.app.destinations.reaching import Place, place_of, reach
 from relay.aws.errors import AwsError
 from relay.aws.session import Session, open_session
 from relay.destinations.inngest.queries import InngestQueries
+from relay.http.proxy_variables import InvalidProxy
+from relay.model.destination import Unavailable
 from relay.ops.doctor import inngest, permissions, platform, queues, stores
 from relay.ops.doctor.clocks import check_clocks
 from relay.ops.doctor.identity import check_identity, check_settings
 from relay.ops.doctor.lookup import QueueLookup, look_up_queues
 from relay.ops.doctor.platform import Platform, read_platform
-from relay.ops.doctor.result import CheckResult, not_checked
+from relay.ops.doctor.result import CheckResult, not_checked, ok
 from relay.ops.doctor.stores import check_secret
 from relay.settings.clocks import HTTP_CONNECTIONS
 from relay.settings.loading import INVALID, Loaded
@@ -30,6 +33,7 @@ _INNGEST = (
     "destination",
     "routes",
     "inngest_url",
+    "inngest_ca_file",
     "inngest_env",
     "inngest_event_key",
     "inngest_event_key_secret",
@@ -138,12 +142,14 @@ def _queue_clocks(found: QueueLookup) -> dict[str, float]:
 async def check_destinations(loaded: Loaded) -> list[CheckResult]:
     """Check the destinations, with the keys looked up as the relay does.
 
-    Only Inngest is queried. Nothing is sent while a setting that says where, or with which key, is
-    invalid: its default is another server.
+    Only Inngest is queried; to the others a connection is opened. Nothing is sent while a setting
+    that says where, or with which key, is invalid: its default is another server.
     """
     settings = loaded.settings
     others = [name for name in settings.destinations if name != "inngest"]
     results = [_not_queried(others)] if others else []
+    places = [place for name in others if (place := place_of(settings, name))]
+    results += [await _check_connection(settings, place) for place in places]
     if "inngest" not in settings.destinations:
         return results
     event_key = await _key(results, settings, "inngest_event_key")
@@ -153,19 +159,25 @@ async def check_destinations(loaded: Loaded) -> list[CheckResult]:
     if event_key is None and (settings.cloud or settings.inngest_event_key_secret):
         why = "see the result of the check of its secret or setting"
         return [*results, not_checked("orchestrator.event-key", "no key is available", why=why)]
-    queries = InngestQueries(
-        settings.inngest_url,
-        event_key=event_key or "relay",
-        signing_key=signing_key,
-        cloud=settings.cloud,
-        env=settings.inngest_env,
-        timeout=min(QUERY_TIMEOUT, settings.request_timeout),
-    )
 
     async def signed() -> str | None:
         return signing_key
 
-    async with queries, open_reader(settings, signed) as reader:
+    try:
+        tls = inngest_tls(settings)
+        queries = InngestQueries(
+            settings.inngest_url,
+            event_key=event_key or "relay",
+            signing_key=signing_key,
+            cloud=settings.cloud,
+            env=settings.inngest_env,
+            timeout=min(QUERY_TIMEOUT, settings.request_timeout),
+            tls=tls,
+        )
+        reading = open_reader(settings, signed, tls)
+    except (OSError, InvalidProxy) as error:
+        return [*results, _not_reachable(error)]
+    async with queries, reading as reader:
         checks = inngest.check_inngest(
             queries,
             reader,
@@ -175,6 +187,27 @@ async def check_destinations(loaded: Loaded) -> list[CheckResult]:
             ledger=settings.ledger_table is not None,
         )
         return [*results, *[result async for result in checks]]
+
+
+async def _check_connection(settings: Settings, place: Place) -> CheckResult:
+    check = f"{place.name}.connection"
+    try:
+        return ok(check, await reach(settings, place))
+    except Unavailable as error:
+        fix = f"check {error.setting}" if error.setting else "start it, or fix the network"
+        why = "no event can be delivered; messages wait in the queue"
+        return CheckResult(check=check, status="fail", found=error.reason, why=why, fix=fix)
+    except (OSError, ValueError) as error:
+        return not_checked(check, f"nothing is sent to {place.name}: {error}")
+
+
+def _not_reachable(error: Exception) -> CheckResult:
+    return not_checked(
+        "orchestrator",
+        f"nothing is sent to Inngest: {error}",
+        why="the relay cannot connect to it either",
+        fix="see the check `settings`",
+    )
 
 
 def _refused(names: Sequence[str]) -> CheckResult:

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from pydantic import SecretStr
 
+from relay.http.proxy_variables import PROXY_VARIABLES, proxy_passwords
 from relay.output.redaction import Redactor
 from relay.output.secret_forms import header_secrets, url_password
 from relay.settings.destination_value_types import parse_headers
@@ -50,5 +51,7 @@ def _of_environment(environ: Mapping[str, str]) -> Iterator[str]:
         elif name in OTLP_HEADERS:
             pairs = [pair.partition("=") for pair in value.split(",")]
             yield from header_secrets((name.strip(), unquote(text)) for name, _, text in pairs)
+        elif name.lower() in PROXY_VARIABLES:
+            yield from proxy_passwords(value)
         elif "://" in value and any(word in name.upper() for word in _CONTAINS_URL):
             yield from url_password(value)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from relay.app.destinations.inngest import inngest_tls
 from relay.app.dlq import DeadLetterReader
 from relay.app.ledger import ledger_scope
 from relay.aws.cloudwatch import search_logs
@@ -45,8 +46,13 @@ async def open_inngest(settings: Settings) -> InngestQueries:
     """A client for reading events and runs from the Inngest server.
 
     Raises:
-        SourceUnavailable: a required signing key is not set or cannot be looked up.
+        SourceUnavailable: a required signing key is not set or cannot be looked up, or the
+            certificates to trust cannot be read.
     """
+    try:
+        tls = inngest_tls(settings)
+    except OSError as error:
+        raise SourceUnavailable(str(error)) from error
     key = settings.inngest_signing_key
     secret = key.get_secret_value() if key else None
     if settings.inngest_signing_key_secret is not None:
@@ -64,6 +70,7 @@ async def open_inngest(settings: Settings) -> InngestQueries:
         cloud=settings.cloud,
         env=settings.inngest_env,
         timeout=min(QUERY_TIMEOUT, settings.request_timeout),
+        tls=tls,
     )
 
 

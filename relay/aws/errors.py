@@ -12,6 +12,7 @@ import aiohttp
 from botocore import exceptions as boto  # type: ignore[import-untyped]  # ships no types
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # the same
 
+from relay.aws.network_faults import network_fault
 from relay.http.open_files import TOO_MANY, out_of_files
 from relay.model.outcome import MAX_CODE, shortened
 
@@ -264,6 +265,15 @@ def translate(error: Exception, action: str, subject: str) -> AwsError:
     if isinstance(error, _NOT_RENEWED):
         sentence = f"the AWS credentials could not be retrieved ({name}: {error})"
         return AwsError(name, "expired-credentials", sentence)
+    return _no_answer(error, action, subject)
+
+
+def _no_answer(error: Exception, action: str, subject: str) -> AwsError:
+    """The error of a call that failed between this machine and the service."""
+    if (fault := network_fault(error, f"{action} on {subject}")) is not None:
+        found: Kind = "connection" if fault.transient else "misconfigured"
+        return AwsError(fault.code, found, fault.sentence, variable=fault.variable)
+    name = type(error).__name__
     kind: Kind = "connection" if isinstance(error, _NO_ANSWER) else "other"
     advice = _FIXES[kind].format(what=f"{action} on {subject}", permission=action)
     detail = TOO_MANY if out_of_files(error) else f"{name}: {error}"

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import json
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Protocol, Self
-from urllib.parse import urljoin, urlsplit
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # ships no types
-from botocore.utils import get_environ_proxies  # type: ignore[import-untyped]  # the same
 
 from relay.aws.credentials import REJECTED
 from relay.aws.errors import AwsError, error_from_response, translate
 from relay.aws.session import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, Session, Signer
 from relay.http import HttpClient, Response
+from relay.http.proxy_variables import InvalidProxy, proxy_for
 
 KEEP_ALIVE = 12.0
 """Seconds that an idle connection is kept open. AWS closes its end later."""
@@ -158,101 +154,27 @@ class JsonClient:
         return error
 
 
-class ProxyClient:
-    """POSTs to one server through a proxy. An async context manager that owns its connections."""
-
-    def __init__(
-        self, url: str, proxy: str, headers: Mapping[str, str], tls: ssl.SSLContext | None
-    ) -> None:
-        self._url = url
-        self._proxy = proxy
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=tls or True),
-            timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT),
-            # Must match the signature: the client would omit a default port.
-            headers={**headers, "host": urlsplit(url).netloc},
-            skip_auto_headers={"accept"},
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._http.close()
-
-    async def post(
-        self,
-        target: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        *,
-        limit: int,
-        repeatable: bool = False,
-    ) -> Response:
-        """The response to one POST. One that is longer than the limit is an error.
-
-        A `repeatable` request is sent once more if the proxy closes its connection unanswered.
-
-        Raises:
-            aiohttp.ClientError: there was no response.
-        """
-        try:
-            return await self._post(target, body, headers, limit)
-        except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-            if not repeatable:
-                raise
-        return await self._post(target, body, headers, limit)
-
-    async def _post(
-        self, target: str, body: bytes, headers: Mapping[str, str], limit: int
-    ) -> Response:
-        async with self._http.post(
-            urljoin(self._url, target),
-            # The client warns about large bodies that are not files.
-            data=io.BytesIO(body),
-            headers=headers,
-            proxy=self._proxy,
-            allow_redirects=False,
-        ) as response:
-            parts, size = list[bytes](), 0
-            async for part in response.content.iter_any():
-                parts.append(part)
-                size += len(part)
-                if size > limit:
-                    raise aiohttp.ClientPayloadError("the response is too long")
-            lowered = {name.lower(): value for name, value in response.headers.items()}
-            return Response(response.status, lowered, b"".join(parts))
-
-
 @contextlib.asynccontextmanager
 async def open_json_client(
     session: Session, endpoint: str, region: str, service: Service = SQS
 ) -> AsyncIterator[JsonClient]:
-    """A client of an endpoint for the duration of the block.
+    """A client of an endpoint for the duration of the block. The environment names its proxy.
 
-    If the environment names a proxy, another HTTP client is used, which supports proxies.
+    Raises:
+        AwsError: the proxy or the certificates are unusable.
     """
-    parts = urlsplit(endpoint)
-    proxy = get_environ_proxies(endpoint).get(parts.scheme)
-    tls = session.tls_context() if parts.scheme == "https" else None
-    if proxy is not None:
-        async with ProxyClient(endpoint, proxy, _HEADERS, tls) as client:
-            yield JsonClient(client, session, endpoint, region, service=service)
-        return
+    try:
+        proxy = proxy_for(endpoint)
+    except InvalidProxy as error:
+        raise translate(error, f"opening {service.name}", endpoint) from error
     http = HttpClient(
         endpoint,
         _HEADERS,
         connections=CONNECTIONS,
         keep_alive=KEEP_ALIVE,
         connect_timeout=CONNECT_TIMEOUT,
-        tls=tls,
+        tls=session.tls_context() if endpoint.startswith("https:") else None,
+        proxy=proxy,
     )
     try:
         yield JsonClient(http, session, endpoint, region, service=service)

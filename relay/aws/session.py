@@ -20,6 +20,7 @@ from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  
 
 from relay.aws.credentials import Credentials, CredentialSource
 from relay.aws.errors import misconfigured, translate
+from relay.aws.resolver import ClientResolver
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 
@@ -104,6 +105,7 @@ class Session:
         self._stack = stack
         self._region = region
         self._clients: dict[tuple[str, str | None, str | None], Any] = {}
+        self._resolver = ClientResolver(CONNECT_TIMEOUT)
         self._credentials = CredentialSource(profile, lambda: self.region)
         self._credentials.shared_with(session)
 
@@ -162,6 +164,7 @@ class Session:
                 connect_timeout=CONNECT_TIMEOUT,
                 read_timeout=READ_TIMEOUT,
                 max_pool_connections=CONNECTIONS,
+                connector_args={"resolver": self._resolver},
             )
             try:
                 async with AsyncExitStack() as trying:

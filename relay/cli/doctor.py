@@ -13,11 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from relay.app.doctor import run_checks
-from relay.cli.startup import FAILED, EnvFile
+from relay.cli.startup import FAILED, EnvFile, load_network
 from relay.ops.doctor.result import CheckResult, CheckStatus, failed
 from relay.output.console import PIPE_WIDTH, open_console, safe_text
 from relay.output.terminal import echo_json, escape
-from relay.settings.loading import load
 
 EXIT_CODES = "Exit codes: 0 no check failed, 1 at least one failed, 2 wrong usage."
 
@@ -46,7 +45,7 @@ def command(
     that cannot be tested without side effects is reported as "not checked", with the IAM statement
     that the role needs.
     """
-    results = asyncio.run(run_checks(load(env_file=env_file), pull=pull))
+    results = asyncio.run(run_checks(load_network(env_file), pull=pull))
     if as_json:
         echo_json(_document(results), indent=2)
     else:

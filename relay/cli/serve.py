@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from relay.app.serve import serve
-from relay.cli.startup import EnvFile, fail
+from relay.cli.startup import EnvFile, fail, load_network
 from relay.http.server import CannotListen
 from relay.output.terminal import echo
 from relay.process import run
-from relay.settings.loading import load
 
 EXIT_CODES = "Exit codes: 0 stopped by a signal, 1 cannot listen on RELAY_HOST and PORT."
 
@@ -22,7 +21,7 @@ def command(*, env_file: EnvFile = None) -> None:
     With invalid settings the relay starts halted: it holds every request and reports the error, so
     that no message is lost. On SIGTERM it finishes the requests in progress and exits.
     """
-    loaded = load(env_file=env_file)
+    loaded = load_network(env_file)
     for warning in loaded.warnings:
         echo(f"relay: {warning}", err=True)
     try:

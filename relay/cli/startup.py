@@ -7,8 +7,9 @@ from typing import Annotated, NoReturn, TypeAlias
 
 import typer
 
+from relay.http.proxy_variables import agree_on_proxies, go_direct, invalid_proxies
 from relay.output.terminal import echo, write
-from relay.settings.loading import load
+from relay.settings.loading import Loaded, load
 from relay.settings.model import Settings
 
 FAILED = 1
@@ -26,13 +27,27 @@ EnvFile: TypeAlias = Annotated[
 """The `--env-file` option of every command that reads settings."""
 
 
+def load_network(env_file: Path | None) -> Loaded:
+    """The settings as they were loaded, with their choice of proxies put into effect.
+
+    In the process's environment, because most libraries read their proxies from there.
+    """
+    loaded = load(env_file=env_file)
+    if loaded.settings.proxy == "off":
+        go_direct()
+    else:
+        agree_on_proxies()
+    return loaded
+
+
 def load_settings(env_file: Path | None) -> Settings:
     """The settings in effect. If any are invalid, print all errors and exit with `USAGE`."""
-    loaded = load(env_file=env_file)
+    loaded = load_network(env_file)
     for warning in loaded.warnings:
         echo(f"relay: {warning}", err=True)
-    if loaded.errors:
-        fail(*loaded.errors, code=USAGE)
+    proxies = () if loaded.settings.proxy == "off" else map(str, invalid_proxies())
+    if problems := (*loaded.errors, *proxies):
+        fail(*problems, code=USAGE)
     return loaded.settings
 
 

@@ -12,6 +12,7 @@ from rich.live import Live
 
 from relay.app.status import StatusCollector, open_collector
 from relay.cli.startup import FAILED, USAGE, EnvFile, fail, load_settings
+from relay.http.server import local_url
 from relay.ops.status import WINDOW, StatusReport, rates
 from relay.ops.status_view import render_status
 from relay.output.console import PIPE_WIDTH, open_console
@@ -49,7 +50,7 @@ def command(
     RELAY_METRICS=prometheus; without one, only the queues are shown.
     """
     settings = load_settings(env_file)
-    urls = [url.rstrip("/") for url in relay or [f"http://{settings.host}:{settings.port}"]]
+    urls = [url.rstrip("/") for url in relay or [local_url(settings.host, settings.port)]]
     if not all(map(_is_address, urls)):
         fail("--relay takes an address such as http://127.0.0.1:8000, without a user", code=USAGE)
     live = is_terminal() and not (once or as_json)

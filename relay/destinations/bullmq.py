@@ -73,9 +73,10 @@ class BullMQ:
         what: the whole event as the job's data, or its data only.
         timeout: seconds for one command.
         in_flight: the most connections.
+        ca_file: the file with the CA certificate of the server, PEM; None for the system's.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one queue consists of
         self,
         url: str,
         queue: str,
@@ -86,9 +87,10 @@ class BullMQ:
         what: Content = "event",
         timeout: float = 30.0,
         in_flight: int = 16,
+        ca_file: str | None = None,
     ) -> None:
         self._errors = importlib.import_module("redis.exceptions")
-        self._redis = _client(url, timeout, in_flight)
+        self._redis = _client(url, timeout, in_flight, ca_file)
         library = importlib.import_module("bullmq")
         self._queue: Any = library.Queue(queue, {"connection": self._redis, "prefix": prefix})
         remove = {"age": int(job_retention)} if job_retention else True
@@ -187,7 +189,7 @@ def _refused(sentence: str, setting: str | None) -> Unavailable:
     return Unavailable(sentence, setting=setting, proven=True, not_accepted=True)
 
 
-def _client(url: str, timeout: float, in_flight: int) -> Any:
+def _client(url: str, timeout: float, in_flight: int, ca_file: str | None) -> Any:
     redis = importlib.import_module("redis.asyncio")
     retry = importlib.import_module("redis.asyncio.retry")
     backoff = importlib.import_module("redis.backoff")
@@ -200,5 +202,6 @@ def _client(url: str, timeout: float, in_flight: int) -> Any:
         socket_connect_timeout=min(5.0, timeout),
         # Only the forwarder retries: nested retries would multiply.
         retry=retry.Retry(backoff.NoBackoff(), 0),
+        **({"ssl_ca_certs": ca_file} if ca_file and url.startswith("rediss:") else {}),
     )
     return redis.Redis.from_pool(pool)

@@ -1,17 +1,19 @@
 """HTTP clients for Inngest.
 
-The clients follow no redirect, read no environment variables and repeat only what a stale
-connection lost.
+The clients follow no redirect and repeat only what a stale connection lost. The environment names
+their proxy, and the certificates to trust without a context of their own.
 """
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 
 import httpx
 
 from relay.destinations.http_transport import RepeatingTransport
 from relay.http import HttpClient
+from relay.http.proxy_variables import proxy_for
 from relay.version import version
 
 CONNECT_TIMEOUT = 5.0
@@ -21,7 +23,9 @@ KEEP_ALIVE = 4.0
 """Seconds. Common servers close an idle connection after 5: ours must be closed before that."""
 
 
-def http_client(timeout: float, headers: Mapping[str, str]) -> httpx.AsyncClient:
+def http_client(
+    url: str, timeout: float, headers: Mapping[str, str], tls: ssl.SSLContext | None = None
+) -> httpx.AsyncClient:
     """An httpx client for one server, with `timeout` seconds for each step of a request.
 
     It requests no content encoding, so that `read_body` may read the raw bytes.
@@ -31,17 +35,20 @@ def http_client(timeout: float, headers: Mapping[str, str]) -> httpx.AsyncClient
         # Connecting must time out before the whole request does: a client that is cancelled during
         # a TLS handshake leaves its socket to the garbage collector.
         timeout=httpx.Timeout(timeout, connect=_connect_timeout(timeout)),
-        transport=RepeatingTransport(
-            httpx.create_ssl_context(trust_env=False),
-            connections=CONNECTIONS,
-            keep_alive=KEEP_ALIVE,
-        ),
+        transport=transport(url, tls),
         follow_redirects=False,
         trust_env=False,
     )
 
 
-def post_client(url: str, timeout: float, headers: Mapping[str, str]) -> HttpClient:
+def transport(url: str, tls: ssl.SSLContext | None = None) -> RepeatingTransport:
+    """The transport of an httpx client for one server."""
+    return RepeatingTransport(url, connections=CONNECTIONS, keep_alive=KEEP_ALIVE, tls=tls)
+
+
+def post_client(
+    url: str, timeout: float, headers: Mapping[str, str], tls: ssl.SSLContext | None = None
+) -> HttpClient:
     """A client for POSTs only, at a tenth of httpx's CPU: for the request of every batch."""
     return HttpClient(
         url,
@@ -49,7 +56,8 @@ def post_client(url: str, timeout: float, headers: Mapping[str, str]) -> HttpCli
         connections=CONNECTIONS,
         keep_alive=KEEP_ALIVE,
         connect_timeout=_connect_timeout(timeout),
-        tls=httpx.create_ssl_context(trust_env=False) if url.startswith("https:") else None,
+        tls=tls,
+        proxy=proxy_for(url),
     )
 
 

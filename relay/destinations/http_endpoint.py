@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -19,6 +19,7 @@ from relay.destinations.http_clients import CONNECT_TIMEOUT, KEEP_ALIVE, read_bo
 from relay.destinations.http_errors import request_error, retry_after
 from relay.destinations.http_transport import RepeatingTransport
 from relay.destinations.redaction import ClientLogFilter
+from relay.http.addresses import Resolve
 from relay.model.destination import Unavailable
 from relay.model.trace_context import traceparent_headers
 from relay.output.redaction import HIDDEN, Redactor
@@ -69,9 +70,8 @@ class HttpAnswer:
 class HttpEndpoint:
     """The server of a URL; an async context manager that owns its connections.
 
-    It follows no redirect, reads no environment variables and repeats only what a stale
-    connection lost. The path may be a secret: the client gets a URL without it, and it is
-    redacted in what the server echoes.
+    It follows no redirect and does not retry. The environment names its proxy. The path may be a
+    secret: the client gets a URL without it, and it is redacted in what the server echoes.
 
     Args:
         url: the base URL of the API.
@@ -81,8 +81,7 @@ class HttpEndpoint:
         hide_path: the URL's path and query are secrets.
         tls: the TLS context; None for the default.
         redactor: knows the process's secrets; None if there are no others.
-        resolve: returns the address to connect to for a host and port, or raises `Unavailable`;
-            None leaves it to the client.
+        resolve: looks up the server's name; it may refuse its addresses with `Unavailable`.
         clock: the time of day, for dates in `Retry-After`.
     """
 
@@ -96,7 +95,7 @@ class HttpEndpoint:
         hide_path: bool = False,
         tls: ssl.SSLContext | None = None,
         redactor: Redactor | None = None,
-        resolve: Callable[[str, int], Awaitable[str]] | None = None,
+        resolve: Resolve | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         parts = urlsplit(url)
@@ -106,7 +105,6 @@ class HttpEndpoint:
         self.host = parts.netloc.rpartition("@")[2]
         self._setting = setting
         self._timeout = timeout
-        self._resolve = resolve
         self._clock = clock
         self._redactor = redactor or Redactor()
         self._log_filter = ClientLogFilter(self._redactor)
@@ -116,9 +114,7 @@ class HttpEndpoint:
             headers={"user-agent": f"sqs-relay/{version()}", "accept-encoding": "identity"},
             timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout / 2)),
             transport=RepeatingTransport(
-                tls or httpx.create_ssl_context(trust_env=False),
-                connections=in_flight,
-                keep_alive=KEEP_ALIVE,
+                url, connections=in_flight, keep_alive=KEEP_ALIVE, tls=tls, resolve=resolve
             ),
             follow_redirects=False,
             trust_env=False,
@@ -154,31 +150,22 @@ class HttpEndpoint:
         """
         try:
             async with asyncio.timeout(self._timeout):
-                request = await self._build_request(method, path, headers, body)
-                return await self._exchange(request)
+                return await self._exchange(self._build_request(method, path, headers, body))
         except TimeoutError:
             raise Unavailable(f"{self.host} gave no answer in {self._timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise request_error(error, self.host, self._setting) from None
 
-    async def _build_request(
+    def _build_request(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> httpx.Request:
-        parts, location = self._parts, self.host
-        extensions: dict[str, Any] = {"target": f"{self._path}{path}{self._query}".encode() or b"/"}
-        if self._resolve is not None:
-            default = 443 if parts.scheme == "https" else 80
-            address = await self._resolve(parts.hostname or "", parts.port or default)
-            location = f"[{address}]" if ":" in address else address
-            location = f"{location}:{parts.port}" if parts.port else location
-            # The certificate is checked against the name, not the resolved address.
-            extensions["sni_hostname"] = parts.hostname
+        target = f"{self._path}{path}{self._query}".encode() or b"/"
         return self._client.build_request(
             method,
-            f"{parts.scheme}://{location}/{HIDDEN}",
+            f"{self._parts.scheme}://{self.host}/{HIDDEN}",
             content=body or None,
             headers={"host": self.host, **traceparent_headers(), **headers},
-            extensions=extensions,
+            extensions={"target": target},
         )
 
     async def _exchange(self, request: httpx.Request) -> HttpAnswer:

@@ -12,6 +12,8 @@ import httpx
 
 from relay.http import IncompleteResponse, NotConnected
 from relay.http.open_files import TOO_MANY, causes, out_of_files
+from relay.http.proxies import ProxyFailed
+from relay.http.tls import CertificateFault, certificate_fault
 from relay.model.destination import Unavailable
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
@@ -54,11 +56,13 @@ def request_error(error: Exception, host: str, setting: str) -> Unavailable:
 
     Raise it `from None`: the client's own message contains the request.
     """
+    failed = next((one for one in causes(error) if isinstance(one, ProxyFailed)), None)
+    if failed is not None:
+        return _proxy_error(failed)
     if isinstance(error, _INVALID_URL):
         return Unavailable("the URL is invalid", setting=setting, proven=True, not_accepted=True)
-    if isinstance(error, httpx.ConnectTimeout):
-        return _no_connection(f"connecting to {host} timed out")
-    if isinstance(error, NotConnected) and isinstance(error.__cause__, TimeoutError):
+    timed_out = isinstance(error, NotConnected) and isinstance(error.__cause__, TimeoutError)
+    if timed_out or isinstance(error, httpx.ConnectTimeout):
         return _no_connection(f"connecting to {host} timed out")
     if isinstance(error, httpx.ConnectError | NotConnected):
         return connection_error(error, host, setting)
@@ -104,8 +108,39 @@ def _no_connection(reason: str) -> Unavailable:
     return Unavailable(reason, proven=True, not_accepted=True, disconnected=True)
 
 
+def _proxy_error(error: ProxyFailed) -> Unavailable:
+    """A proxy that is down is an outage; one that refuses is a misconfiguration."""
+    return Unavailable(
+        error.sentence,
+        setting=error.variable,
+        proven=True,
+        not_accepted=True,
+        disconnected=error.variable is None,
+    )
+
+
+def _certificate_error(found: CertificateFault, setting: str) -> Unavailable:
+    """A misconfiguration: of the authorities to trust, of the address, or of the server."""
+    reason = found.sentence
+    if found.fault == "unknown-issuer":
+        setting = ca_file_setting(setting)
+        reason += f": set {setting} to the file with the certificate of its authority"
+    elif found.fault == "wrong-name":
+        reason += f": set {setting} to the name in the certificate"
+    return Unavailable(reason, setting=setting, proven=True, not_accepted=True)
+
+
+def ca_file_setting(setting: str) -> str:
+    """The setting for the authority's certificate, by the setting that holds the URL."""
+    destination = "INNGEST" if setting == "RELAY_CONFIRM" else setting.split("_")[1]
+    return f"RELAY_{destination}_CA_FILE"
+
+
 def _tls_error(error: ssl.SSLError, host: str, setting: str) -> Unavailable:
     """A closed handshake is an outage; a wrong certificate or protocol is a misconfiguration."""
+    fault = certificate_fault(error, host)
+    if fault is not None:
+        return _certificate_error(fault, setting)
     detail = error.reason or "unknown"
     if not isinstance(error, _HANDSHAKE_CLOSED) and not detail.endswith(_TRANSIENT_TLS):
         reason = f"{host} offers no TLS that can be trusted: {detail}"

@@ -9,7 +9,10 @@ from typing import Any, Self
 
 import httpx
 
+from relay.destinations.http_pool import PooledTransport
+from relay.http.addresses import Resolve, Resolver
 from relay.http.client import STALE_WITHIN
+from relay.http.tls import default_context
 
 _NO_ANSWER = "Server disconnected without sending a response."
 """httpcore's message for a connection that was closed before the head of an answer."""
@@ -24,27 +27,37 @@ class RepeatingTransport(httpx.AsyncBaseTransport):
     break.
 
     Args:
-        tls: the TLS context.
+        url: the server. Only the scheme, host and port are used. The environment names its proxy.
         connections: the most connections at a time.
         keep_alive: seconds that an idle connection is kept open.
+        tls: the TLS context; None for `default_context`.
+        resolve: looks up the server's name, see `PooledTransport`.
         stale_within: seconds within which a broken connection counts as stale.
     """
 
     def __init__(
         self,
-        tls: ssl.SSLContext,
+        url: str,
         *,
         connections: int,
         keep_alive: float,
+        tls: ssl.SSLContext | None = None,
+        resolve: Resolve | None = None,
         stale_within: float = STALE_WITHIN,
     ) -> None:
-        def transport(kept: int) -> httpx.AsyncHTTPTransport:
-            limits = httpx.Limits(
-                max_connections=connections,
-                max_keepalive_connections=kept,
-                keepalive_expiry=keep_alive,
+        if tls is None and url.startswith("https:"):
+            tls = default_context()
+        found = resolve or Resolver()
+
+        def transport(kept: int) -> PooledTransport:
+            return PooledTransport(
+                url,
+                connections=connections,
+                idle=kept,
+                keep_alive=keep_alive,
+                tls=tls,
+                resolve=found,
             )
-            return httpx.AsyncHTTPTransport(verify=tls, limits=limits, trust_env=False)
 
         self._pool = transport(connections)
         self._new = transport(0)
@@ -88,7 +101,7 @@ class RepeatingTransport(httpx.AsyncBaseTransport):
             first = error
         try:
             return await self._new.handle_async_request(request)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError):
             raise first from None  # the server may have taken the request
 
 

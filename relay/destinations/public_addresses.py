@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+from relay.http.addresses import AddressInfo, Resolve, Resolver
 from relay.model.destination import Unavailable
-
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _UNICAST = IPv6Network("2000::/3")
 """All that IANA has allocated as global unicast addresses."""
@@ -60,29 +58,22 @@ def _embedded(address: IPv6Address) -> Iterator[IPv4Address]:
         yield address.sixtofour
 
 
-async def resolve_host(host: str, port: int) -> Sequence[str]:
-    """The addresses of a host name, in the order in which to try them."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(one[4][0]) for one in found]
-
-
 class PublicAddressResolver:
-    """Resolves a host name to its first address, if all of its addresses are allowed."""
+    """Resolves a host name to its addresses, if all of them are allowed."""
 
     def __init__(
         self,
         setting: str,
         *,
-        resolve: Resolve = resolve_host,
+        resolve: Resolve | None = None,
         allowed: Callable[[str], bool] = is_public,
     ) -> None:
         self._setting = setting
-        self._resolve = resolve
+        self._resolve = resolve or Resolver()
         self._permitted = allowed
 
-    async def __call__(self, host: str, port: int) -> str:
-        """The address to connect to.
+    async def __call__(self, host: str, port: int) -> Sequence[AddressInfo]:
+        """The addresses to connect to, in the order in which to try them.
 
         Raises:
             Unavailable: there is none, or one of them is private.
@@ -99,11 +90,11 @@ class PublicAddressResolver:
                 proven=True,
                 not_accepted=True,
             ) from None
-        if not found or not all(self._permitted(address) for address in found):
+        if not found or not all(self._permitted(str(entry[4][0])) for entry in found):
             raise Unavailable(
                 f"{host} is a private address, which RELAY_WEBHOOK_ALLOW_PRIVATE=true would allow",
                 setting=self._setting,
                 proven=True,
                 not_accepted=True,
             )
-        return found[0]
+        return found

@@ -7,13 +7,16 @@ such id: it may arrive twice, and the workflow must check the event's id in it.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
 from relay.destinations.single_event import REFUSED, TOO_LARGE, Content, content, text_id
+from relay.http.proxies import Proxy, proxy_refused
 from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
@@ -38,6 +41,10 @@ _HALTS = {
 _ABOUT_SERVER = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
 
 _CONNECTION_ERRORS: tuple[tuple[str, str | None, str], ...] = (
+    ("(UnknownIssuer", CA_FILE, "its certificate has an issuer that is not trusted"),
+    ("(Expired", ADDRESS, "its certificate has expired, or this machine's clock is wrong"),
+    ("(NotValidYet", ADDRESS, "its certificate is not valid yet, or this machine's clock is wrong"),
+    ("(NotValidForName", ADDRESS, "its certificate is for another name"),
     ("InvalidCertificate", CA_FILE, "its certificate is not trusted"),
     ("NoCertificatesPresented", CERT_FILE, "the client certificate is invalid"),
     ("KeyMismatch", CERT_FILE, "the client certificate and the private key do not match"),
@@ -53,6 +60,9 @@ _CONNECTION_ERRORS: tuple[tuple[str, str | None, str], ...] = (
     ),
 )
 """Part of the client's error message (observed), the setting to check, and our message."""
+
+_PROXY_STATUS = re.compile(r"CONNECT call failed with status: (\d{3})")
+"""The client's error message for a proxy that refuses (observed)."""
 
 _CONNECTING = "Failed client connect"
 """The start of the client's error message when it had sent no call yet (observed)."""
@@ -95,9 +105,12 @@ def failed_call(status: str, message: str) -> Outcome:
     )
 
 
-def connection_error(error: Exception) -> Unavailable:
+def connection_error(error: Exception, proxy: Proxy | None = None) -> Unavailable:
     """An error of the client without an answer, which is most often a failed connection."""
     message = str(error)
+    if proxy is not None and (refused := _PROXY_STATUS.search(message)) is not None:
+        failed = proxy_refused(proxy, int(refused[1]), "Temporal")
+        return Unavailable(failed.sentence, setting=failed.variable, proven=True, not_accepted=True)
     first_line = (message.splitlines() or [type(error).__name__])[0][:_MESSAGE_CHARACTERS]
     known = ((setting, meaning) for part, setting, meaning in _CONNECTION_ERRORS if part in message)
     setting, meaning = next(known, (None, first_line))
@@ -163,6 +176,7 @@ class Temporal:
         signal: signal a workflow instead of starting one for each event.
         what: the whole event as the argument, or its data only.
         timeout: seconds for one call.
+        proxy: the proxy that the client goes through, for its errors.
     """
 
     def __init__(
@@ -175,8 +189,10 @@ class Temporal:
         signal: Signal | None = None,
         what: Content = "event",
         timeout: float = 30.0,
+        proxy: Proxy | None = None,
     ) -> None:
         self._client = client
+        self._proxy = proxy
         self._workflow = workflow
         self._task_queue = task_queue
         self._traits = traits
@@ -204,20 +220,22 @@ class Temporal:
             return Reject("no_workflow_id", "the event does not name the workflow to signal")
         client = await self._client()
         try:
-            handle = await client.start_workflow(
-                self._workflow,
-                id=workflow_id,
-                task_queue=self._task_queue,
-                rpc_timeout=self._timeout,
-                **self._arguments(payload),
-            )
+            # The client has no timeout for connecting.
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                handle = await client.start_workflow(
+                    self._workflow,
+                    id=workflow_id,
+                    task_queue=self._task_queue,
+                    rpc_timeout=self._timeout,
+                    **self._arguments(payload),
+                )
         except self._exceptions.WorkflowAlreadyStartedError as error:
             return Delivered(error.run_id, duplicate=True)
         except self._service.RPCError as error:
             return failed_call(error.status.name, error.message)
         except (OSError, RuntimeError) as error:
             # The client raises RuntimeError for a server that it cannot connect to.
-            raise connection_error(error) from None
+            raise connection_error(error, self._proxy) from None
         return Delivered(handle.first_execution_run_id or handle.result_run_id)
 
     def _arguments(self, payload: bytes) -> dict[str, Any]:
@@ -241,6 +259,7 @@ async def connect(
     tls: bool = False,
     certificate: tuple[bytes, bytes] | None = None,
     ca: bytes | None = None,
+    proxy: Proxy | None = None,
 ) -> Client:
     """A client that connects at its first call and does not retry.
 
@@ -251,6 +270,7 @@ async def connect(
         tls: use TLS; with a key, a certificate or a CA it is always used.
         certificate: the client certificate and its private key, PEM.
         ca: the CA of the server's certificate, PEM; None for the default CAs.
+        proxy: the proxy to go through; None to go direct.
     """
     library = importlib.import_module("temporalio.client")
     service = importlib.import_module("temporalio.service")
@@ -266,6 +286,12 @@ async def connect(
         if tls or api_key or certificate or ca
         else False,
         retry_config=service.RetryConfig(max_retries=0, max_elapsed_time_millis=1),
+        http_connect_proxy_config=service.HttpConnectProxyConfig(
+            target_host=proxy.authority,
+            basic_auth=(proxy.user, proxy.password) if proxy.headers else None,
+        )
+        if proxy
+        else None,
         lazy=True,
     )
     return client

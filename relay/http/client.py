@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from aiohappyeyeballs import start_connection
-
+from relay.http.addresses import Resolve, Resolver
 from relay.http.connection import Connection, IncompleteResponse, NotConnected, Response
-
-PORTS = {"http": 80, "https": 443}
-
-NEXT_ADDRESS = 0.25
-"""Seconds until a connection to the next address of a name is tried too (RFC 8305)."""
+from relay.http.dialing import Dialer
+from relay.http.proxies import PORTS, Proxy, ProxyFailed, check_plain
+from relay.http.tls import default_context
 
 STALE_WITHIN = 2.0
 """Seconds. A server that has closed an idle connection refuses the next request within one round
@@ -31,12 +27,15 @@ class HttpClient:
         connections: the most connections at a time. A request waits if all are in use.
         keep_alive: seconds that an idle connection is kept open. It must be below the server's
             own, so that the server does not close a connection just as it is used.
-        connect_timeout: seconds for opening a connection, including TLS.
-        tls: the context for https. Without it the system's certificates are trusted.
+        connect_timeout: seconds for opening a connection, including the look-up of the name, the
+            proxy and TLS.
+        tls: the context for https. Without it `default_context` is used.
+        proxy: the proxy to go through; None to go direct.
+        resolve: looks up names; None for a `Resolver` of its own.
         stale_within: seconds within which a broken connection counts as one that had gone stale.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one connection consists of
         self,
         url: str,
         headers: Mapping[str, str],
@@ -45,17 +44,30 @@ class HttpClient:
         keep_alive: float,
         connect_timeout: float,
         tls: ssl.SSLContext | None = None,
+        proxy: Proxy | None = None,
+        resolve: Resolve | None = None,
         stale_within: float = STALE_WITHIN,
     ) -> None:
         parts = urlsplit(url)
-        self._secure = parts.scheme == "https"
+        secure = parts.scheme == "https"
+        place = parts.netloc.rpartition("@")[2]
+        # A proxy gets the whole URL of a plain request, and all of its headers.
+        self._asked = None if secure else proxy
+        self._origin = f"http://{place}" if self._asked else ""
+        login = self._asked.headers if self._asked else {}
+        self._head = _lines({"host": place, **login, **headers})
         self._host = parts.hostname or ""
-        self._port = parts.port or PORTS[parts.scheme]
-        self._head = _lines({"host": parts.netloc.rpartition("@")[2], **headers})
         self._keep_alive = keep_alive
-        self._connect_timeout = connect_timeout
         self._tls = tls
         self._stale_within = stale_within
+        self._dialer = Dialer(
+            self._host,
+            parts.port or PORTS[parts.scheme],
+            timeout=connect_timeout,
+            resolve=resolve or Resolver(),
+            tls=self._context if secure else None,
+            proxy=proxy,
+        )
         self._slots = asyncio.Semaphore(connections)
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
@@ -82,7 +94,8 @@ class HttpClient:
             IncompleteResponse: there was no complete response.
             ValueError: a header or the target contains a line break.
         """
-        head = _encoded([f"POST {target} HTTP/1.1\r\n"]) + self._head + _lines(headers)
+        line = _encoded([f"POST {self._origin}{target} HTTP/1.1\r\n"])
+        head = line + self._head + _lines(headers)
         request = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
         async with self._slots:
             connection = self._reuse()
@@ -108,10 +121,17 @@ class HttpClient:
 
     async def _exchange(self, connection: Connection, request: bytes, limit: int) -> Response:
         try:
-            return await connection.exchange(request, limit)
+            response = await connection.exchange(request, limit)
+            if self._asked is not None:
+                check_plain(self._asked, response.status, self._host)
+        except ProxyFailed as error:
+            connection.close()
+            raise NotConnected(f"no connection to {self._host}: {error}") from error
         except BaseException:
             connection.close()
             raise
+        else:
+            return response
         finally:
             self._put_back(connection)
 
@@ -151,29 +171,13 @@ class HttpClient:
         self._open.discard(connection)
 
     async def _connect(self) -> Connection:
-        try:
-            async with asyncio.timeout(self._connect_timeout):
-                connection = await self._open_connection(asyncio.get_running_loop())
-        except (OSError, UnicodeError) as error:  # UnicodeError: a name that is too long for DNS
-            raise NotConnected(f"no connection to {self._host}: {error}") from error
+        connection = await self._dialer.connect()
         self._open.add(connection)
-        return connection
-
-    async def _open_connection(self, loop: asyncio.AbstractEventLoop) -> Connection:
-        found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        # The event loop's own happy eyeballs leaks a socket if it is cancelled.
-        sock = await start_connection(found, happy_eyeballs_delay=NEXT_ADDRESS)
-        _, connection = await loop.create_connection(
-            Connection,
-            sock=sock,
-            ssl=self._context() if self._secure else None,
-            server_hostname=self._host if self._secure else None,
-        )
         return connection
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
-            self._tls = ssl.create_default_context()
+            self._tls = default_context()
         return self._tls
 
 

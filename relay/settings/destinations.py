@@ -106,6 +106,9 @@ class DestinationSettings(BaseSettings):
     prefect_api_key_secret: SecretReference | None = None
     """Where to look up the API key at run time instead, in the same form as
     `RELAY_INNGEST_EVENT_KEY_SECRET`."""
+    prefect_ca_file: str | None = None
+    """The file with the CA certificate that the server's certificate is verified with, in PEM
+    format."""
 
     argo_url: ApiAddress | None = None
     """The URL of the Argo server."""
@@ -181,3 +184,6 @@ class DestinationSettings(BaseSettings):
     bullmq_job_retention: Wait = 1_209_600.0
     """Seconds for which finished jobs are kept, and with them their ids. 0 removes them at once, so
     that no repeated event is recognised."""
+    bullmq_ca_file: str | None = None
+    """The file with the CA certificate that the certificate of Redis is verified with, in PEM
+    format. For `rediss://` addresses."""

@@ -6,6 +6,10 @@ import ssl
 from collections.abc import Iterator
 from importlib.util import find_spec
 
+from pydantic import SecretStr
+
+from relay.http.proxy_variables import invalid_proxies
+from relay.http.tls import NoAuthorities, environment_context, reason_of
 from relay.settings.model import Settings
 
 _REQUIRED = {
@@ -15,6 +19,12 @@ _REQUIRED = {
     "argo": ("argo_url", "argo_template"),
     "webhook": ("webhook_url",),
     "bullmq": ("bullmq_url", "bullmq_queue"),
+}
+_URLS = {
+    "inngest": "inngest_url",
+    "prefect": "prefect_api_url",
+    "argo": "argo_url",
+    "webhook": "webhook_url",
 }
 _LIBRARIES = {"temporal": "temporalio", "bullmq": "bullmq"}
 
@@ -58,6 +68,7 @@ def _certificates(settings: Settings) -> Iterator[str]:
         prefix = destination.replace("-", "_")
         yield from _ca_file(settings, prefix)
         yield from _client_certificate(settings, prefix)
+    yield from _network(settings)
 
 
 def _ca_file(settings: Settings, prefix: str) -> Iterator[str]:
@@ -69,7 +80,7 @@ def _ca_file(settings: Settings, prefix: str) -> Iterator[str]:
     except OSError as error:
         yield (
             f"RELAY_{prefix.upper()}_CA_FILE is not a readable file with certificates"
-            f" ({_reason(error)}): set it to one, in PEM format"
+            f" ({reason_of(error)}): set it to one, in PEM format"
         )
 
 
@@ -89,10 +100,23 @@ def _client_certificate(settings: Settings, prefix: str) -> Iterator[str]:
     except OSError as error:
         yield (
             f"{name}_CERT_FILE and {name}_KEY_FILE are not a certificate and its private key"
-            f" ({_reason(error)}): set them to such a pair, in PEM format, without a password"
+            f" ({reason_of(error)}): set them to such a pair, in PEM format, without a password"
         )
 
 
-def _reason(error: OSError) -> str:
-    reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
-    return (reason or "unreadable").replace("_", " ").lower()
+def _trusts_environment(settings: Settings, destination: str) -> bool:
+    """Whether the destination is connected to with TLS, and has no setting for its authority."""
+    url = getattr(settings, _URLS.get(destination, ""), None)
+    given = url.get_secret_value() if isinstance(url, SecretStr) else url or ""
+    return given.startswith("https:") and not getattr(settings, f"{destination}_ca_file")
+
+
+def _network(settings: Settings) -> Iterator[str]:
+    """The variables of the environment that other programs read, too."""
+    if any(_trusts_environment(settings, name) for name in settings.destinations):
+        try:
+            environment_context()
+        except NoAuthorities as error:
+            yield f"{error}: set it to certificates in PEM format, or remove it"
+    if settings.proxy != "off":
+        yield from map(str, invalid_proxies())

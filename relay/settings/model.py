@@ -68,6 +68,9 @@ class Settings(DestinationSettings):
     inngest_url: WebAddress = "https://inn.gs"
     """The base URL of Inngest's event API, without `/e/` and what follows it: Inngest Cloud's, or
     your own server's."""
+    inngest_ca_file: str | None = None
+    """The file with the CA certificate that the server's certificate is verified with, in PEM
+    format. If not set, those of `SSL_CERT_FILE`, else the public ones."""
     inngest_event_key: Key | None = None
     """The event key. Inngest Cloud requires one; a dev server accepts any."""
     inngest_event_key_secret: SecretReference | None = None
@@ -84,6 +87,9 @@ class Settings(DestinationSettings):
     """Send a seed, so that each event has the same internal id at each delivery. For functions that
     receive events in batches: they ignore the event's id. Each event then takes a request of its
     own."""
+    proxy: Literal["environment", "off"] = "environment"
+    """Whether the proxies that `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name are
+    used, for AWS as for destinations. `off` goes direct."""
     secret_max_age: Seconds = 300.0
     """Seconds after which a secret is looked up again. A refused one is looked up again at once."""
     confirm: Literal["auto", "on", "off"] = "auto"
@@ -139,7 +145,8 @@ class Settings(DestinationSettings):
     """The prefix of the event's name for a periodic task; the task's name follows."""
 
     host: str = "127.0.0.1"
-    """The address to listen on. Use `0.0.0.0` in a container."""
+    """The address or name to listen on: `0.0.0.0` for all of IPv4, `::` for IPv6 and IPv4. In a
+    container use one of these."""
     port: Annotated[PortNumber, Field(validation_alias="PORT")] = 8_000
     """The port that `relay serve` listens on; Elastic Beanstalk sets this variable. `relay poll`
     listens there only if it is set, or with `RELAY_METRICS=prometheus`."""

@@ -15,7 +15,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from relay.telemetry.metrics import METRICS, Kind, Metric
-from relay.telemetry.otlp_extra import silence_exporters
+from relay.telemetry.otlp_extra import silence_exporters, trusted_file
 from relay.telemetry.report import Report, SinkError, Window, distribution
 
 TIMEOUT = 5.0
@@ -34,7 +34,7 @@ class OtlpSink:
 
     def __init__(self, service: str) -> None:
         silence_exporters()
-        self._exporter = OTLPMetricExporter(timeout=TIMEOUT)
+        self._exporter = OTLPMetricExporter(certificate_file=trusted_file(), timeout=TIMEOUT)
         self._resource = Resource.create({"service.name": service})
         self._totals = Window()
         self._started = time.time_ns()

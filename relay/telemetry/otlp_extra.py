@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
+
+from relay.http.tls import CA_DIR, CA_FILE
+
+_CA_VARIABLES = (
+    *(f"OTEL_EXPORTER_OTLP_{signal}CERTIFICATE" for signal in ("", "METRICS_", "TRACES_")),
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+)
 
 
 class ExtraMissing(Exception):
@@ -27,6 +36,16 @@ def import_otlp(module: str, name: str, setting: str) -> Callable[..., Any]:
             f"{setting} needs OpenTelemetry, which is not installed: pip install 'sqs-relay[otlp]'"
         ) from error
     return found
+
+
+def trusted_file(environ: Mapping[str, str] = os.environ) -> str | None:
+    """The certificates for the exporters to trust: they read no `SSL_CERT_FILE` by themselves.
+
+    None if a variable that they read names them.
+    """
+    if any(map(environ.get, _CA_VARIABLES)):
+        return None
+    return environ.get(CA_FILE) or environ.get(CA_DIR) or None
 
 
 def silence_exporters() -> None:

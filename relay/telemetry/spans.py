@@ -22,7 +22,7 @@ from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome
 from relay.model.trace_context import common_traceparent, current_traceparent
 from relay.telemetry.message_line import OUTCOME_WORDS
-from relay.telemetry.otlp_extra import silence_exporters
+from relay.telemetry.otlp_extra import silence_exporters, trusted_file
 
 TIMEOUT = 5.0
 """Seconds."""
@@ -45,7 +45,9 @@ class Spans:
     ) -> None:
         silence_exporters()
         self._timeout = timeout
-        self._exporter = _CountingExporter(OTLPSpanExporter(timeout=timeout), on_error)
+        self._exporter = _CountingExporter(
+            OTLPSpanExporter(certificate_file=trusted_file(), timeout=timeout), on_error
+        )
         self._provider = TracerProvider(
             resource=Resource.create({"service.name": service}),
             span_limits=SpanLimits(max_links=MAX_LINKS),

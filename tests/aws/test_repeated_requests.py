@@ -15,6 +15,7 @@ from relay.aws.sqs import Queue
 from relay.aws.sqs_values import Outgoing
 from relay.local.sqs.faults import Fault
 from relay.local.sqs.server import SqsServer
+from tests.destinations.wire import Wire, http, listening
 
 
 @pytest.fixture(autouse=True)
@@ -62,29 +63,28 @@ async def test_a_send_that_may_have_been_taken_does_not_go_again(
 async def test_through_a_proxy_too(
     monkeypatch: pytest.MonkeyPatch, action: str, *, repeated: bool
 ) -> None:
-    requests = 0
-
-    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal requests
-        requests += 1
-        await reader.readuntil(b"\r\n\r\n")
-        if requests > 1:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    async def hangs_up_once(
+        wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        while True:
+            await wire.read(reader)
+            if len(wire.requests) == 2:
+                return
+            writer.write(http(200, "{}"))
             await writer.drain()
-        writer.close()
 
-    listener = await asyncio.start_server(proxy, "127.0.0.1", 0)
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    async with (
-        listener,
-        open_session() as session,
-        open_json_client(session, "http://sqs.us-east-1.amazonaws.com", "us-east-1") as client,
-    ):
-        if repeated:
+    async with listening(behave=hangs_up_once) as wire:
+        monkeypatch.setenv("HTTP_PROXY", wire.url)
+        async with (
+            open_session() as session,
+            open_json_client(session, "http://sqs.us-east-1.amazonaws.com", "us-east-1") as client,
+        ):
             assert await client.call(action, {}, "main") == {}
-        else:
-            with pytest.raises(AwsError):
-                await client.call(action, {}, "main")
-    assert requests == 1 + repeated
+            if repeated:
+                assert await client.call(action, {}, "main") == {}
+            else:
+                with pytest.raises(AwsError):
+                    await client.call(action, {}, "main")
+    assert len(wire.requests) == 2 + repeated

@@ -1,10 +1,11 @@
-"""Certificates for tests: a CA, a server certificate for 127.0.0.1 and a client certificate."""
+"""Certificates for tests: authorities, and certificates for servers and clients that they sign."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from itertools import count
 from pathlib import Path
 
 from cryptography import x509
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 CLIENT = "relay-of-orders"
+HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -30,61 +32,91 @@ class Certificates:
     client: Pair
 
 
-def made(directory: Path) -> Certificates:
-    """All of them, as files in the directory."""
-    root = ec.generate_private_key(ec.SECP256R1())
-    issuer = _named("authority of a test")
-    basic = x509.BasicConstraints(ca=True, path_length=None)
-    authority = _written(directory, "authority", root, _signed(issuer, root, root, issuer, basic))
-    pairs = []
-    for name, more in (
-        ("127.0.0.1", x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])),
-        (CLIENT, x509.BasicConstraints(ca=False, path_length=None)),
-    ):
+class Authority:
+    """Signs certificates. Its own is the file `certificate`; all are in the directory."""
+
+    def __init__(self, directory: Path, name: str = "authority") -> None:
+        self._directory = directory
+        self._name = _named(f"{name} of a test")
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._numbers = count(1)
+        self._prefix = name
+        basic = x509.BasicConstraints(ca=True, path_length=None)
+        own = self._written(name, self._key, self._name, basic, HOUR, HOUR)
+        self.certificate, self.key = own.certificate, own.key
+
+    def server(self, *names: str, since: timedelta = HOUR, until: timedelta = HOUR) -> Pair:
+        """A certificate for these names and addresses, valid from `since` ago for `until`."""
+        alternatives = x509.SubjectAlternativeName([*map(_alternative, names)])
+        return self._issued(names[0], alternatives, since, until)
+
+    def client(self, name: str) -> Pair:
+        return self._issued(name, x509.BasicConstraints(ca=False, path_length=None), HOUR, HOUR)
+
+    def _issued(
+        self, name: str, more: x509.ExtensionType, since: timedelta, until: timedelta
+    ) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
-        pairs.append(_written(directory, name, key, _signed(_named(name), key, root, issuer, more)))
-    return Certificates(authority.certificate, *pairs)
+        file = f"{self._prefix}-{next(self._numbers)}-{name}"
+        return self._written(file, key, _named(name), more, since, until)
+
+    def _written(
+        self,
+        file: str,
+        key: ec.EllipticCurvePrivateKey,
+        subject: x509.Name,
+        extension: x509.ExtensionType,
+        since: timedelta,
+        until: timedelta,
+    ) -> Pair:
+        now = datetime.now(UTC)
+        identity = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        above = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - since)
+            .not_valid_after(now + until)
+            .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+            .add_extension(identity, critical=False)
+            .add_extension(above, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        pair = Pair(self._directory / f"{file}.pem", self._directory / f"{file}.key")
+        pair.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        pair.key.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return pair
+
+
+def made(directory: Path) -> Certificates:
+    """An authority, a server's certificate for 127.0.0.1 and a client's."""
+    authority = Authority(directory)
+    return Certificates(
+        authority.certificate, authority.server("127.0.0.1"), authority.client(CLIENT)
+    )
+
+
+def self_signed(directory: Path, name: str) -> Pair:
+    """A certificate without an authority."""
+    alone = Authority(directory, name)
+    return Pair(alone.certificate, alone.key)
 
 
 def _named(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-def _signed(
-    subject: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    root: ec.EllipticCurvePrivateKey,
-    issuer: x509.Name,
-    extension: x509.ExtensionType,
-) -> x509.Certificate:
-    now = datetime.now(UTC)
-    identity = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    above = x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key())
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
-        .add_extension(identity, critical=False)
-        .add_extension(above, critical=False)
-        .sign(root, hashes.SHA256())
-    )
-
-
-def _written(
-    directory: Path, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate
-) -> Pair:
-    pair = Pair(directory / f"{name}.pem", directory / f"{name}.key")
-    pair.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    pair.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return pair
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

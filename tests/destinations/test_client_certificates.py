@@ -65,7 +65,7 @@ async def test_without_the_required_client_certificate_nothing_is_sent(made: Cer
 
 async def test_an_unknown_ca_halts(made: Certificates) -> None:
     async with hooked(made, "CA_FILE") as (wire, destination):
-        with pytest.raises(Unavailable, match="no TLS that can be trusted") as caught:
+        with pytest.raises(Unavailable, match="set RELAY_WEBHOOK_CA_FILE to the file") as caught:
             await destination.send([EVENT])
-        assert caught.value.setting == "RELAY_WEBHOOK_URL"
+        assert caught.value.setting == "RELAY_WEBHOOK_CA_FILE"
         assert wire.requests == []

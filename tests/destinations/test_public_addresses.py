@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from ipaddress import IPv6Address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.destinations.public_addresses import PublicAddressResolver, is_public, resolve_host
+from relay.destinations.public_addresses import PublicAddressResolver, is_public
 from relay.model.destination import Unavailable
+from tests.http.names import at
 
 URL = "RELAY_WEBHOOK_URL"
 
@@ -115,11 +115,9 @@ async def test_no_spelling_of_this_machine_is_allowed(host: str) -> None:
 
 
 async def test_a_name_with_a_private_address_among_others_is_refused() -> None:
-    async def resolve(_host: str, _port: int) -> Sequence[str]:
-        return ["93.184.216.34", "169.254.169.254"]
-
+    both = at("93.184.216.34", "169.254.169.254")
     with pytest.raises(Unavailable, match="private address") as caught:
-        await PublicAddressResolver(URL, resolve=resolve)("rebinding.example.com", 443)
+        await PublicAddressResolver(URL, resolve=both)("rebinding.example.com", 443)
     assert caught.value.proven
     assert caught.value.not_accepted
     assert caught.value.setting == URL
@@ -128,5 +126,5 @@ async def test_a_name_with_a_private_address_among_others_is_refused() -> None:
 @pytest.mark.parametrize("host", ["x" * 64 + ".example.com", "a..example.com", "\u00e9" * 70])
 async def test_a_name_that_cannot_exist_names_the_setting(host: str) -> None:
     with pytest.raises(Unavailable) as caught:
-        await PublicAddressResolver(URL, resolve=resolve_host)(host, 443)
+        await PublicAddressResolver(URL)(host, 443)
     assert caught.value.setting == URL

@@ -78,14 +78,14 @@ async def test_an_endpoint_gets_the_request_again_at_once(end: Answering) -> Non
 @pytest.mark.parametrize("end", [closes, resets])
 async def test_a_read_back_is_requested_again_at_once(end: Answering) -> None:
     behave, connections = stale(http(200, "{}"), end)
-    async with listening(behave=behave) as wire, http_client(10.0, {}) as client:
+    async with listening(behave=behave) as wire, http_client(wire.url, 10.0, {}) as client:
         for _ in range(3):
             assert (await client.get(wire.url)).status_code == 200
     assert connections() == 3  # the one of the repeat is not kept
 
 
 async def test_a_request_on_a_new_connection_is_not_repeated() -> None:
-    async with listening(behave=closes) as wire, http_client(10.0, {}) as client:
+    async with listening(behave=closes) as wire, http_client(wire.url, 10.0, {}) as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get(wire.url)
     assert len(wire.requests) == 1
@@ -99,7 +99,7 @@ async def test_what_is_no_http_is_not_repeated() -> None:
         writer.write(b"220 this is a mail server\r\n\r\n")
 
     behave, _ = stale(http(200, "{}"), babbles)
-    async with listening(behave=behave) as wire, http_client(10.0, {}) as client:
+    async with listening(behave=behave) as wire, http_client(wire.url, 10.0, {}) as client:
         await client.get(wire.url)
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get(wire.url)
@@ -108,12 +108,14 @@ async def test_what_is_no_http_is_not_repeated() -> None:
 
 async def test_a_connection_that_breaks_late_was_not_stale() -> None:
     behave, _ = stale(http(200, "{}"), closes)
-    transport = RepeatingTransport(
-        httpx.create_ssl_context(), connections=1, keep_alive=5.0, stale_within=-1.0
-    )
     async with (
         listening(behave=behave) as wire,
-        httpx.AsyncClient(transport=transport, trust_env=False) as client,
+        httpx.AsyncClient(
+            transport=RepeatingTransport(
+                wire.url, connections=1, keep_alive=5.0, stale_within=-1.0
+            ),
+            trust_env=False,
+        ) as client,
     ):
         await client.get(wire.url)
         with pytest.raises(httpx.RemoteProtocolError):

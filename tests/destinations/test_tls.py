@@ -141,9 +141,17 @@ async def test_a_handshake_that_hangs_is_an_outage(client: str) -> None:
     assert (await refusal(client, hang, timeout=0.2)).setting is None
 
 
-@pytest.mark.parametrize("server", [of_another_name, not_trusted, without_certificate, PLAIN])
+@pytest.mark.parametrize("server", [of_another_name, without_certificate, PLAIN])
 async def test_a_server_with_the_wrong_tls_halts(
     server: Callable[[Certificates], Answering], client: str, made: Certificates
 ) -> None:
     error = await refusal(client, server(made))
     assert error.setting == URLS[client]
+
+
+async def test_an_unknown_issuer_names_the_setting_for_its_certificate(
+    client: str, made: Certificates
+) -> None:
+    error = await refusal(client, not_trusted(made))
+    assert error.setting == URLS[client].partition("_API")[0].replace("_URL", "") + "_CA_FILE"
+    assert str(error.setting) in error.reason

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,10 +16,12 @@ from relay.destinations.public_addresses import PublicAddressResolver
 from relay.destinations.webhook import Webhook
 from relay.destinations.webhook_rules import PRESETS, parse_rules
 from relay.destinations.webhook_signature import signature, signing_key
+from relay.http.addresses import Resolve
 from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from tests.destinations.wire import Wire, http, listening
+from tests.http.names import at
 
 PATH = "/hooks/catch/123456/top-secret-part?x=1"
 NOW = 1_800_000_000.0
@@ -32,7 +33,7 @@ EVENT = Event(id="order-7", name="order/placed", data=b'{"n": 1.10}')
 async def hook(
     wire: Wire,
     preset: str = "generic",
-    resolve: Callable[[str, int], Awaitable[str]] | None = None,
+    resolve: Resolve | None = None,
     host: str = "127.0.0.1",
     timeout: float = 10.0,
     **more: Any,
@@ -154,12 +155,8 @@ async def test_a_server_that_does_not_answer_times_out() -> None:
 
 
 async def test_the_connection_goes_to_the_address_that_was_checked() -> None:
-    async def resolve(host: str, _port: int) -> Sequence[str]:
-        assert host == "hooks.example.com"
-        return ["127.0.0.1"]
-
     only = PublicAddressResolver(
-        "RELAY_WEBHOOK_URL", resolve=resolve, allowed=lambda _address: True
+        "RELAY_WEBHOOK_URL", resolve=at("127.0.0.1"), allowed=lambda _address: True
     )
     async with (
         listening(http(200)) as wire,
@@ -167,3 +164,13 @@ async def test_the_connection_goes_to_the_address_that_was_checked() -> None:
     ):
         assert await webhook.start(EVENT, b"{}") == Delivered()
     assert wire.requests[0][1]["host"] == f"hooks.example.com:{wire.port}"
+
+
+async def test_every_address_that_was_checked_is_tried(unused_port: int) -> None:
+    async with listening(http(200)) as wire:
+        several = at("127.0.0.3", "127.0.0.2", "127.0.0.1", ports=[unused_port] * 2 + [wire.port])
+        allowed = PublicAddressResolver(
+            "RELAY_WEBHOOK_URL", resolve=several, allowed=lambda _address: True
+        )
+        async with hook(wire, resolve=allowed, host="hooks.example.com") as webhook:
+            assert await webhook.start(EVENT, b"{}") == Delivered()

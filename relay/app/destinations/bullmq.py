@@ -75,4 +75,5 @@ class CurrentQueue:
             what=self._settings.content,
             timeout=self._settings.request_timeout,
             in_flight=self._settings.request_concurrency,
+            ca_file=self._settings.bullmq_ca_file,
         )

@@ -9,14 +9,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import httpx
-
 from relay.app.redaction import create_redactor
 from relay.aws.errors import AwsError
 from relay.aws.secrets import Secret
 from relay.destinations.http_endpoint import HttpEndpoint
 from relay.destinations.public_addresses import PublicAddressResolver
 from relay.destinations.single_event import Starter
+from relay.http.tls import default_context
 from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.settings.model import Settings
@@ -136,10 +135,7 @@ def tls_context(
     """
     if not cert_file and not ca_file:
         return None
-    if ca_file:
-        context = ssl.create_default_context(cafile=ca_file)
-    else:
-        context = httpx.create_ssl_context(trust_env=False)
+    context = ssl.create_default_context(cafile=ca_file) if ca_file else default_context()
     if cert_file:
         context.load_cert_chain(cert_file, key_file, password="")
     return context

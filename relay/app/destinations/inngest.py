@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import SecretStr
 
-from relay.app.destinations.connections import RegisterSecret
+from relay.app.destinations.connections import RegisterSecret, tls_context
 from relay.app.redaction import create_redactor
 from relay.aws.errors import AwsError
 from relay.aws.secrets import Secret
@@ -44,7 +45,11 @@ async def open_inngest(
 
     `register_secret` is called with each key that was looked up. `attempted` returns when an event
     may have been sent before by another process: confirm mode looks for it first.
+
+    Raises:
+        OSError: the file with the authority's certificate cannot be read.
     """
+    tls = inngest_tls(settings)
     # A self-hosted server accepts any event key, and the path needs one.
     event_key = _Key(
         "event", settings.inngest_event_key or SecretStr("relay"), settings, register_secret
@@ -57,6 +62,7 @@ async def open_inngest(
         timeout=settings.request_timeout,
         seed=settings.inngest_seed,
         redactor=create_redactor(settings),
+        tls=tls,
     )
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(inngest)
@@ -81,7 +87,9 @@ async def _confirmed(
     earlier: EarlierAttempts,
     stack: contextlib.AsyncExitStack,
 ) -> Destination:
-    reader = await stack.enter_async_context(open_reader(settings, key.value))
+    reader = await stack.enter_async_context(
+        open_reader(settings, key.value, inngest_tls(settings))
+    )
     confirmations = Confirmations(reader, deadline=settings.confirm_deadline)
     await stack.enter_async_context(confirmations)
     search_timeout = min(SEARCH_TIMEOUT, settings.confirm_deadline)
@@ -90,7 +98,20 @@ async def _confirmed(
     )
 
 
-def open_reader(settings: Settings, key: Callable[[], Awaitable[str | None]]) -> ReadBack:
+def inngest_tls(settings: Settings) -> ssl.SSLContext | None:
+    """The TLS context for Inngest; None for the default one.
+
+    Raises:
+        OSError: the file with the authority's certificate cannot be read.
+    """
+    return tls_context(ca_file=settings.inngest_ca_file)
+
+
+def open_reader(
+    settings: Settings,
+    key: Callable[[], Awaitable[str | None]],
+    tls: ssl.SSLContext | None = None,
+) -> ReadBack:
     """Confirm mode's reader of stored events, to be entered. `key` returns the signing key."""
     return ReadBack(
         settings.inngest_url,
@@ -98,6 +119,7 @@ def open_reader(settings: Settings, key: Callable[[], Awaitable[str | None]]) ->
         cloud=settings.cloud,
         env=settings.inngest_env,
         timeout=min(READ_TIMEOUT, settings.confirm_deadline),
+        tls=tls,
     )
 
 

@@ -99,8 +99,9 @@ async def _open_prefect(
     settings: Settings, stack: AsyncExitStack, register_secret: RegisterSecret
 ) -> OpenedStarter:
     key = SecretSetting(settings, "prefect_api_key", register_secret)
+    tls = tls_context(ca_file=settings.prefect_ca_file)
     starter = Prefect(
-        await open_endpoint(stack, settings, settings.prefect_api_url or "", PREFECT_URL),
+        await open_endpoint(stack, settings, settings.prefect_api_url or "", PREFECT_URL, tls=tls),
         settings.prefect_deployment or "",
         credential=key.authorization,
         parameter=settings.prefect_parameter,

@@ -11,6 +11,8 @@ import jmespath  # type: ignore[import-untyped] # it ships no types
 
 from relay.app.destinations.connections import OpenedStarter, RegisterSecret, SecretSetting
 from relay.destinations.temporal import Client, Signal, Temporal, connect, traits
+from relay.http.proxies import Proxy
+from relay.http.proxy_variables import proxy_for
 from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.settings.model import Settings
@@ -18,9 +20,10 @@ from relay.settings.model import Settings
 
 def open_starter(settings: Settings, register_secret: RegisterSecret) -> OpenedStarter:
     """The starter that starts or signals the workflows that the settings name."""
-    client = ReconnectingClient(
-        settings, SecretSetting(settings, "temporal_api_key", register_secret)
-    )
+    # Whether or not it uses TLS, a proxy can only forward gRPC through a tunnel.
+    proxy = proxy_for(f"https://{settings.temporal_address}")
+    key = SecretSetting(settings, "temporal_api_key", register_secret)
+    client = ReconnectingClient(settings, key, proxy)
     signal = _signal(settings)
     starter = Temporal(
         client.connected,
@@ -30,6 +33,7 @@ def open_starter(settings: Settings, register_secret: RegisterSecret) -> OpenedS
         signal=signal,
         what=settings.content,
         timeout=settings.request_timeout,
+        proxy=proxy,
     )
     return OpenedStarter(starter, client.refresh)
 
@@ -37,8 +41,9 @@ def open_starter(settings: Settings, register_secret: RegisterSecret) -> OpenedS
 class ReconnectingClient:
     """The client, connected at the first call, and again after its key changed or was refreshed."""
 
-    def __init__(self, settings: Settings, key: SecretSetting) -> None:
+    def __init__(self, settings: Settings, key: SecretSetting, proxy: Proxy | None) -> None:
         self._settings = settings
+        self._proxy = proxy
         self._key = key
         self._client: tuple[str, Client] | None = None
 
@@ -69,6 +74,7 @@ class ReconnectingClient:
             tls=settings.temporal_tls,
             certificate=(certificate, private_key) if certificate and private_key else None,
             ca=_read_file(settings, "temporal_ca_file"),
+            proxy=self._proxy,
         )
 
 

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -62,10 +63,11 @@ class Inngest:
         timeout: seconds for one request from its start to the end of its answer.
         seed: give an event the same internal id at each delivery; it is then sent alone.
         redactor: knows the process's secrets; None if there are no others.
+        tls: the TLS context; None for the default.
         clock: the time of day, for dates in `Retry-After`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one destination consists of
         self,
         url: str,
         key: Callable[[], Awaitable[str]],
@@ -75,6 +77,7 @@ class Inngest:
         timeout: float = 30.0,
         seed: bool = False,
         redactor: Redactor | None = None,
+        tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         base = url.rstrip("/")
@@ -92,7 +95,7 @@ class Inngest:
         self._log_filter = ClientLogFilter(self._redactor)
         optional = {} if env is None else {"x-inngest-env": env}
         client_headers = {"content-type": "application/json", **optional}
-        self._client = post_client(base, timeout, client_headers)
+        self._client = post_client(base, timeout, client_headers, tls)
 
     def __repr__(self) -> str:
         return f"<Inngest at {self._host}>"

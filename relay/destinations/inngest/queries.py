@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from relay.destinations.http_clients import transport
 from relay.destinations.http_errors import request_error
 from relay.destinations.inngest.answers import URL, Answer
 from relay.destinations.inngest.read_back import CLOUD_API
@@ -32,6 +34,7 @@ class InngestQueries:
         cloud: whether it is Inngest Cloud.
         env: the name of a branch environment of the Cloud.
         timeout: seconds for one request and its whole answer.
+        tls: the TLS context; None for the default.
 
     `api_v2` is the path of version 2 of the API.
     """
@@ -45,6 +48,7 @@ class InngestQueries:
         cloud: bool = False,
         env: str | None = None,
         timeout: float = 10.0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._url = url.rstrip("/")
         self.api_v2 = "/v2" if cloud else "/api/v2"
@@ -58,8 +62,8 @@ class InngestQueries:
         self._client = httpx.AsyncClient(
             headers={"accept-encoding": "identity", **({"x-inngest-env": env} if env else {})},
             timeout=timeout,
-            # Loading the CA certificates takes longer than all answers of a local server.
-            verify=self._api_url.startswith("https:"),
+            transport=transport(self._url, tls),
+            mounts={CLOUD_API: transport(CLOUD_API, tls)} if cloud else {},
             follow_redirects=False,
             trust_env=False,
         )

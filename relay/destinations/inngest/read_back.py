@@ -10,6 +10,7 @@ hour. Storing lags behind the acknowledgement by up to several seconds.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -87,6 +88,7 @@ class ReadBack:
         cloud: whether the server is Inngest Cloud.
         env: the name of a branch environment of the Cloud.
         timeout: seconds for one request and its whole answer.
+        tls: the TLS context; None for the default.
         clock: the time of day, for dates in `Retry-After`.
 
     Attributes:
@@ -101,6 +103,7 @@ class ReadBack:
         cloud: bool = False,
         env: str | None = None,
         timeout: float = 10.0,
+        tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._url = f"{CLOUD_API if cloud else url.rstrip('/')}/v1/events"
@@ -108,7 +111,9 @@ class ReadBack:
         self._key = key
         self._timeout = timeout
         self._clock = clock
-        self._client = http_client(timeout, {} if env is None else {"x-inngest-env": env})
+        self._client = http_client(
+            self._url, timeout, {} if env is None else {"x-inngest-env": env}, tls
+        )
         self.server_kind: str | None = None
 
     async def __aenter__(self) -> Self:

@@ -1,0 +1,70 @@
+"""The network between this machine and AWS: which errors a proxy or a certificate causes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import aiohttp
+
+from relay.http.open_files import causes
+from relay.http.proxies import Proxy, ProxyFailed, proxy_refused, proxy_unreachable
+from relay.http.proxy_variables import InvalidProxy, proxy_for
+from relay.http.tls import Fault, certificate_fault
+
+_ADVICE: dict[Fault, tuple[str, str]] = {
+    "unknown-issuer": (
+        ": set AWS_CA_BUNDLE to the file with the certificate of its authority",
+        "AWS_CA_BUNDLE",
+    ),
+    "wrong-name": (": correct the endpoint", "AWS_ENDPOINT_URL"),
+}
+"""What to do about a certificate, and the variable to check."""
+
+_SOMEWHERE = ("https://sqs.amazonaws.com", "http://sqs.amazonaws.com")
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFault:
+    """A failed call that AWS has no part in. `variable` is what to check; None for nothing."""
+
+    code: str
+    sentence: str
+    variable: str | None
+    transient: bool
+
+
+def network_fault(error: Exception, what: str) -> NetworkFault | None:
+    """The fault if a proxy or a certificate is the cause. `what` is the call."""
+    for cause in causes(error):
+        if isinstance(cause, InvalidProxy):
+            return NetworkFault("InvalidProxy", str(cause), cause.variable, transient=False)
+        failed = _proxy_failed(cause)
+        if failed is not None:
+            sentence = f"{what} failed: {failed.sentence}"
+            transient = failed.variable is None
+            return NetworkFault("ProxyFailed", sentence, failed.variable, transient)
+    found = certificate_fault(error, "the AWS endpoint")
+    if found is None:
+        return None
+    advice, variable = _ADVICE.get(found.fault, ("", None))
+    code = f"Certificate-{found.fault}".title().replace("-", "")
+    return NetworkFault(code, f"{what} failed: {found.sentence}{advice}", variable, transient=False)
+
+
+def _proxy_failed(cause: BaseException) -> ProxyFailed | None:
+    """The error as the relay's own HTTP client would raise it, for aiohttp's too."""
+    if isinstance(cause, ProxyFailed):
+        return cause
+    if not isinstance(cause, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
+        return None
+    proxy = _proxy()
+    if proxy is None:
+        return None
+    if isinstance(cause, aiohttp.ClientHttpProxyError):
+        return proxy_refused(proxy, cause.status, "AWS")
+    return proxy_unreachable(proxy, cause)
+
+
+def _proxy() -> Proxy | None:
+    found = (proxy_for(url) for url in _SOMEWHERE)
+    return next((proxy for proxy in found if proxy is not None), None)

@@ -1,0 +1,113 @@
+"""TLS contexts, and what is wrong with a certificate that is not accepted."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import certifi
+
+from relay.http.open_files import causes
+
+CA_FILE = "SSL_CERT_FILE"
+CA_DIR = "SSL_CERT_DIR"
+_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
+
+Fault: TypeAlias = Literal["unknown-issuer", "expired", "not-yet-valid", "wrong-name", "other"]
+
+_SELF_SIGNED = 18
+_FAULTS: dict[int, Fault] = {
+    2: "unknown-issuer",
+    9: "not-yet-valid",
+    10: "expired",
+    _SELF_SIGNED: "unknown-issuer",
+    19: "unknown-issuer",
+    20: "unknown-issuer",
+    21: "unknown-issuer",
+    62: "wrong-name",
+    64: "wrong-name",
+}
+"""By OpenSSL's X509_V_ERR numbers (openssl/x509_vfy.h)."""
+
+
+class NoAuthorities(OSError):
+    """A variable of the environment names no certificates of authorities. The text names it."""
+
+    def __init__(self, variable: str, path: str, why: str) -> None:
+        super().__init__(f"{variable} names no certificates: {path} ({why})")
+        self.variable = variable
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFault:
+    """What is wrong with a certificate. `sentence` is for a person, without what to do."""
+
+    fault: Fault
+    sentence: str
+
+
+def default_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
+    """A context that trusts `SSL_CERT_FILE` and `SSL_CERT_DIR`, else the public authorities.
+
+    Raises:
+        NoAuthorities: one of them is set, but there are no certificates.
+    """
+    found = environment_context(environ)
+    return found or ssl.create_default_context(cafile=certifi.where())
+
+
+def environment_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext | None:
+    """A context that trusts `SSL_CERT_FILE` and `SSL_CERT_DIR`; None if neither is set.
+
+    Raises:
+        NoAuthorities: one of them is set, but there are no certificates.
+    """
+    file, directories = environ.get(CA_FILE), environ.get(CA_DIR)
+    if not file and not directories:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if file:
+        try:
+            context.load_verify_locations(cafile=file)
+        except OSError as error:
+            raise NoAuthorities(CA_FILE, file, reason_of(error)) from error
+    found = [Path(one) for one in (directories or "").split(os.pathsep) if one]
+    if found and not any(_HASHED.fullmatch(path.name) for one in found for path in one.glob("*")):
+        raise NoAuthorities(CA_DIR, directories or "", "it has no files as `openssl rehash` makes")
+    for one in found:
+        context.load_verify_locations(capath=one)
+    return context
+
+
+def certificate_fault(error: BaseException, host: str) -> CertificateFault | None:
+    """What is wrong with the certificate of the host; None if that is not the error's cause."""
+    for cause in causes(error):
+        # aiohttp keeps the error of the certificate beside the chain of causes.
+        found = getattr(cause, "certificate_error", cause)
+        if isinstance(found, ssl.SSLCertVerificationError):
+            fault = _FAULTS.get(found.verify_code, "other")
+            return CertificateFault(fault, _sentence(fault, found, host))
+    return None
+
+
+def reason_of(error: OSError) -> str:
+    """Why a file with certificates cannot be used, in a few words."""
+    reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+    return (reason or "unreadable").replace("_", " ").lower()
+
+
+def _sentence(fault: Fault, error: ssl.SSLCertVerificationError, host: str) -> str:
+    of = f"the certificate of {host}"
+    if error.verify_code == _SELF_SIGNED:
+        return f"{of} is self-signed, and this machine does not trust it"
+    return {
+        "unknown-issuer": f"{of} has an issuer that this machine does not trust",
+        "expired": f"{of} has expired, or this machine's clock is wrong",
+        "not-yet-valid": f"{of} is not valid yet, or this machine's clock is wrong",
+        "wrong-name": f"{of} is for another name",
+    }.get(fault, f"{of} is not valid: {error.verify_message}")
