@@ -25,7 +25,7 @@ from relay.model.facts import DeadLettered, DeadLetterTooLarge
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
 from relay.model.outcome import Reject, Retry
-from tests.delivery.handler_rig import DAY, NOW, HandlerRig, MemoryStore, message, origin
+from tests.delivery.handler_rig import DAY, NOW, HandlerRig, MemoryStore, event, message, origin
 
 SMALL = 262_144
 NOISE = os.urandom(200_000).hex().encode()
@@ -125,6 +125,17 @@ async def test_what_another_relay_keeps_is_no_longer_reported() -> None:
     assert rig.handler.status.warning is None
 
 
+@pytest.mark.parametrize("good", [1, 2])
+async def test_while_it_waits_its_good_events_are_not_sent_again(good: int) -> None:
+    rig = SmallRig()
+    body = [event(data={"x": NOISE.decode()}), *[event()] * (good - 1), {"name": ""}]
+    for receive in range(1, 4):
+        outcome = await rig.handler.handle(message(body, receive_count=receive))
+        assert isinstance(outcome, Retry)
+        assert outcome.after == TRY_AGAIN_AFTER
+    assert rig.forwarder.sent == [f"m-1.{index}" for index in range(good)]
+
+
 async def test_before_sqs_deletes_it_the_reason_and_the_beginning_are_kept() -> None:
     rig = SmallRig()
     rig.now = SOON
@@ -142,8 +153,8 @@ async def test_before_sqs_deletes_it_the_reason_and_the_beginning_are_kept() -> 
 
 
 async def test_the_relay_never_delivers_a_truncated_body() -> None:
-    event = b'{"name":"a/b","data":"' + NOISE + b'"}'
-    copy = truncated_copy(message(event), Origin(id="base", hops=1), SMALL)
+    whole = b'{"name":"a/b","data":"' + NOISE + b'"}'
+    copy = truncated_copy(message(whole), Origin(id="base", hops=1), SMALL)
     again = Message(
         body=copy.body.encode(), message_id="m-2", queue="main", attributes=copy.attributes
     )
@@ -154,7 +165,7 @@ async def test_the_relay_never_delivers_a_truncated_body() -> None:
     await rig.handler.handle(again)
     (kept,) = rig.small.copies
     assert kept.kept == "truncated"
-    assert event.startswith(stored_beginning(kept.body.encode(), origin(kept).encoding))
+    assert whole.startswith(stored_beginning(kept.body.encode(), origin(kept).encoding))
 
 
 @pytest.mark.parametrize("limit", [1_024, 4_096, 65_536, SMALL])
