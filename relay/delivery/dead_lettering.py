@@ -12,12 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from relay.delivery.dead_letter_copy import DeadLetterCopy, NotStored, TooLarge, bare_copy
-from relay.delivery.dead_letter_room import (
-    TOO_LARGE_FIX,
-    TRY_AGAIN_AFTER,
-    BodyStore,
-    Room,
-)
+from relay.delivery.dead_letter_room import TRY_AGAIN_AFTER, BodyStore, Room
 from relay.delivery.message_ids import content_digest
 from relay.model.facts import DeadLettered, DeadLetterTooLarge, Observe, ignore
 from relay.model.message import Message
@@ -152,8 +147,8 @@ class DeadLettering:
 
         A message that `must_end`, because SQS would delete it before a later try, is tried again
         here for as long as the caller waits. A message that does not fit whole stays in the queue,
-        where nothing of it is lost and a person may make room for it, until it `must_end`: only
-        then a truncated copy is stored.
+        where nothing of it is lost and a person may make room for it, or mend the bucket, until it
+        `must_end`: only then a truncated copy is stored.
 
         Waits while a permission, a key or the queue is missing. Cancelling the caller does not
         cancel a send that has begun: the copy is remembered when SQS has it.
@@ -192,7 +187,7 @@ class DeadLettering:
 
     def _wait_for_room(self, message: Message, reject: Reject, error: TooLarge) -> Retry:
         self._room.waits(message.message_id)
-        reason = f"{error}: {TOO_LARGE_FIX}"
+        reason = f"{error}: {self._room.fix}"
         self._observe(DeadLetterTooLarge(message=message, code=reject.code, reason=reason))
         return Retry(f"{reject.code}: {reject.reason}; {error}", after=TRY_AGAIN_AFTER)
 

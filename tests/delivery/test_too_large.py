@@ -16,8 +16,8 @@ from relay.delivery.dead_letter_copy import (
     TooLarge,
     truncated_copy,
 )
-from relay.delivery.dead_letter_room import TOO_LARGE_FOR, TRY_AGAIN_AFTER
-from relay.delivery.dead_lettering import DeadLettering
+from relay.delivery.dead_letter_room import BUCKET_PAUSE, TOO_LARGE_FOR, TRY_AGAIN_AFTER
+from relay.delivery.dead_lettering import LARGE, LARGE_AT_A_TIME, DeadLettering
 from relay.delivery.payloads import Pointer, parse_pointer, pointer_text
 from relay.envelope import Rules, decode
 from relay.model.encoded_body import stored_beginning
@@ -85,8 +85,8 @@ class SmallRig(HandlerRig):
         self.handler._dead_letters = self.dead_letters
 
 
-def large(**more: Any) -> Message:
-    return message(NOISE, sent_at=NOW - 5, **more)
+def large(message_id: str = "m-1", **more: Any) -> Message:
+    return message(NOISE, message_id, sent_at=NOW - 5, **more)
 
 
 async def test_it_stays_in_the_queue_until_there_is_room() -> None:
@@ -229,6 +229,34 @@ async def test_a_bucket_that_fails_for_a_while_delays_the_dead_letter() -> None:
     rig.now = SOON
     assert isinstance(await rig.handler.handle(large(receive_count=2)), Reject)
     assert [copy.kept for copy in rig.small.copies] == ["truncated"]
+
+
+async def test_a_bucket_that_a_person_has_to_fix_blocks_nothing_that_fits() -> None:
+    bodies = Bodies()
+    bodies.failure = NotStored("s3:PutObject is denied", setting="RELAY_DEAD_LETTER_BUCKET")
+    rig = SmallRig(bodies)
+    for number in range(LARGE_AT_A_TIME + 1):
+        outcome = await rig.handler.handle(large(message_id=f"large-{number}"))
+        assert isinstance(outcome, Retry)
+        assert outcome.after == TRY_AGAIN_AFTER
+    assert "PutObject is denied; check RELAY_DEAD_LETTER_BUCKET" in str(rig.handler.status.warning)
+    fits = os.urandom(LARGE).hex().encode()
+    assert isinstance(await rig.handler.handle(message(fits, "fits", sent_at=NOW)), Reject)
+    bodies.failure = None
+    rig.now += BUCKET_PAUSE
+    assert isinstance(await rig.handler.handle(large(message_id="large-0")), Reject)
+    assert [copy.kept for copy in rig.small.copies] == ["unchanged", "in_s3"]
+
+
+async def test_a_failed_bucket_is_not_tried_for_every_message() -> None:
+    bodies = Bodies()
+    bodies.failure = NotStored("S3 gave no answer in 30 s")
+    rig = SmallRig(bodies)
+    await rig.handler.handle(large())
+    bodies.failure = None
+    assert isinstance(await rig.handler.handle(large(message_id="m-2")), Retry)
+    rig.now += BUCKET_PAUSE
+    assert isinstance(await rig.handler.handle(large(message_id="m-2", receive_count=2)), Reject)
 
 
 async def test_attributes_are_kept_rather_than_a_plain_body() -> None:
