@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from relay.aws.errors import calling
-from relay.aws.session import Session
+from relay.aws.session import READ_TIMEOUT, Session
 
 
 async def read_object(session: Session, bucket: str, key: str, limit: int) -> bytes | None:
@@ -22,12 +24,17 @@ async def read_object(session: Session, bucket: str, key: str, limit: int) -> by
             return bytes(await body.read())
 
 
-async def write_object(session: Session, bucket: str, key: str, body: bytes) -> None:
+async def write_object(
+    session: Session, bucket: str, key: str, body: bytes, *, seconds: float = READ_TIMEOUT
+) -> None:
     """Store the object, replacing one of the same key.
 
     Raises:
-        AwsError: of kind `missing` if the bucket does not exist.
+        AwsError: of kind `missing` if the bucket does not exist, of kind `connection` if S3 does
+            not answer within so many seconds.
     """
     client = await session.client("s3")
     with calling("s3:PutObject", f"s3://{bucket}/{key}"):
-        await client.put_object(Bucket=bucket, Key=key, Body=body)
+        # The library's own time-out does not count while it waits for `100 Continue`.
+        async with asyncio.timeout(seconds):
+            await client.put_object(Bucket=bucket, Key=key, Body=body)

@@ -34,6 +34,12 @@ TOO_LARGE_FOR = 2 * TRY_AGAIN_AFTER
 MAX_TOO_LARGE = 1_000
 """Such messages that are counted."""
 
+BUCKET_PAUSE = 30.0
+"""Seconds after a failure of the bucket in which it is not tried again. A try can take as long, and
+those that wait for it hold places in flight."""
+
+LAST_PAUSE = 1.0
+"""The same for a message that cannot wait: a failure of a moment should not cost it its body."""
 
 TOO_LARGE_FIX = (
     "set the dead-letter queue's MaximumMessageSize to 1048576, and RELAY_DEAD_LETTER_BUCKET to an"
@@ -67,6 +73,7 @@ class Room:
         self._bodies = bodies
         self._clock = clock
         self._waiting: OrderedDict[str, float] = OrderedDict()
+        self._failure: tuple[float, NotStored] | None = None
 
     @property
     def warning(self) -> str | None:
@@ -80,8 +87,15 @@ class Room:
         what = "1 message is" if count == 1 else f"{count} messages are"
         return (
             f"{what} too large for the dead-letter queue, and kept in the queue until shortly"
-            f" before SQS deletes what is there: {TOO_LARGE_FIX}"
+            f" before SQS deletes what is there: {self.fix}"
         )
+
+    @property
+    def fix(self) -> str:
+        """What makes room for the messages that wait."""
+        if self._failure is None or self._failure[1].setting is None:
+            return TOO_LARGE_FIX
+        return f"{self._failure[1].reason}; check {self._failure[1].setting}"
 
     def waits(self, message_id: str) -> None:
         """Count a message that waits for room. It is forgotten if it does not come again."""
@@ -103,8 +117,9 @@ class Room:
         truncated before.
 
         Raises:
-            NotStored: the body could not be stored, and the message can wait.
-            TooLarge: the message does not fit whole, and can wait.
+            NotStored: the body could not be stored for now, and the message can wait.
+            TooLarge: the message does not fit whole, or a person has to fix the bucket, and the
+                message can wait.
         """
         whole, too_large = None, TooLarge()
         try:
@@ -134,11 +149,26 @@ class Room:
             copy = pointer_copy(message, origin, self._bodies.pointer(message), limit)
             if copy.kept != "in_s3" and whole is not None:
                 return None
-            await self._bodies.put(message)
+            pause = LAST_PAUSE if last_chance() else BUCKET_PAUSE
+            await self._store(self._bodies, message, pause)
         except TooLarge:
             return None
-        except NotStored:
+        except NotStored as error:
             if last_chance():
                 return None
+            if error.setting is not None:
+                # It gives its place in flight back: what fits is not affected.
+                raise TooLarge(error.reason) from error
             raise
         return copy
+
+    async def _store(self, bodies: BodyStore, message: Message, pause: float) -> None:
+        """Store the body. Fails at once if another one failed less than `pause` seconds ago."""
+        if self._failure is not None and self._clock() - self._failure[0] < pause:
+            raise self._failure[1]
+        try:
+            await bodies.put(message)
+        except NotStored as error:
+            self._failure = self._clock(), error
+            raise
+        self._failure = None

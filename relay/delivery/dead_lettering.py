@@ -12,12 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from relay.delivery.dead_letter_copy import DeadLetterCopy, NotStored, TooLarge, bare_copy
-from relay.delivery.dead_letter_room import (
-    TOO_LARGE_FIX,
-    TRY_AGAIN_AFTER,
-    BodyStore,
-    Room,
-)
+from relay.delivery.dead_letter_room import TRY_AGAIN_AFTER, BodyStore, Room
 from relay.delivery.message_ids import content_digest
 from relay.model.facts import DeadLettered, DeadLetterTooLarge, Observe, ignore
 from relay.model.message import Message
@@ -36,6 +31,10 @@ LAST_TRIES_EVERY = 1.0
 PROBE_EVERY = 30.0
 """Seconds between tries while a permission, a key or the queue itself is missing."""
 
+MOST_WAITING = 10
+"""Messages that wait here meanwhile. The others go back to the queue: they would take the places in
+flight of good ones."""
+
 PROBLEM_EXPIRES_AFTER = 1_800.0
 """Seconds after its last failed try when a problem is forgotten: another relay may have stored the
 message. Longer than sqsd takes to deliver a message again."""
@@ -51,6 +50,11 @@ takes the event loop some 20 ms and several times its size in memory."""
 def _without_reason(reject: Reject) -> Reject:
     """What is remembered of a reject: thousands of reasons would take tens of megabytes."""
     return Reject(reject.code, "it was dead-lettered a short time ago", reject.may_have_run)
+
+
+def _is_large(message: Message) -> bool:
+    size = len(message.body) + sum(len(one.value) for one in message.attributes.values())
+    return size >= LARGE
 
 
 class DeadLetterStore(Protocol):
@@ -100,6 +104,7 @@ class DeadLettering:
         self._clock = clock
         self._sleep = sleep
         self._probing = asyncio.Lock()
+        self._waiting = 0
         self._large = asyncio.Semaphore(LARGE_AT_A_TIME)
         self._sending: set[asyncio.Task[None]] = set()
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
@@ -138,8 +143,7 @@ class DeadLettering:
 
     def turn(self, message: Message) -> AbstractAsyncContextManager[None]:
         """A block in which a message's origin may be made and `put`. Large messages take turns."""
-        size = len(message.body) + sum(len(one.value) for one in message.attributes.values())
-        return self._large if size >= LARGE else nullcontext()
+        return self._large if _is_large(message) else nullcontext()
 
     async def put(
         self,
@@ -152,11 +156,12 @@ class DeadLettering:
 
         A message that `must_end`, because SQS would delete it before a later try, is tried again
         here for as long as the caller waits. A message that does not fit whole stays in the queue,
-        where nothing of it is lost and a person may make room for it, until it `must_end`: only
-        then a truncated copy is stored.
+        where nothing of it is lost and a person may make room for it, or mend the bucket, until it
+        `must_end`: only then a truncated copy is stored.
 
-        Waits while a permission, a key or the queue is missing. Cancelling the caller does not
-        cancel a send that has begun: the copy is remembered when SQS has it.
+        Waits while a permission, a key or the queue is missing, unless others wait already or the
+        message is large: then it is `Retry`, which gives its place back. Cancelling the caller does
+        not cancel a send that has begun: the copy is remembered when SQS has it.
         """
         while True:
             try:
@@ -170,11 +175,21 @@ class DeadLettering:
                     await self._sleep(LAST_TRIES_EVERY)
                     continue
                 self._failure = self._clock(), error.reason, error.setting
+                if (self._waiting >= MOST_WAITING or _is_large(message)) and not must_end(message):
+                    return Retry(error.reason, after=TRY_AGAIN_AFTER)
             else:
                 return reject
+            await self._wait_for_probe()
+
+    async def _wait_for_probe(self) -> None:
+        """Return when it is this message's turn to be tried again, or the problem is solved."""
+        self._waiting += 1
+        try:
             async with self._probing:
                 if self._failure is not None:
                     await self._sleep(PROBE_EVERY)
+        finally:
+            self._waiting -= 1
 
     async def drain(self, seconds: float | None = None) -> None:
         """Wait for open sends, for at most so many seconds if given.
@@ -192,7 +207,7 @@ class DeadLettering:
 
     def _wait_for_room(self, message: Message, reject: Reject, error: TooLarge) -> Retry:
         self._room.waits(message.message_id)
-        reason = f"{error}: {TOO_LARGE_FIX}"
+        reason = f"{error}: {self._room.fix}"
         self._observe(DeadLetterTooLarge(message=message, code=reject.code, reason=reason))
         return Retry(f"{reject.code}: {reject.reason}; {error}", after=TRY_AGAIN_AFTER)
 

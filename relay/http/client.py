@@ -105,7 +105,8 @@ class HttpClient:
             try:
                 return await self._exchange(connection, request, limit)
             except IncompleteResponse as error:
-                if not (error.unsent or (repeatable and self._stale(error, started))):
+                error.stale = self._stale(error, started)
+                if not (error.unsent or (repeatable and error.stale)):
                     raise
                 first = error
             return await self._exchange(await self._reconnect(first), request, limit)

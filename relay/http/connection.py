@@ -38,6 +38,9 @@ class IncompleteResponse(ConnectionError):
         cause: the error of the operating system or the parser; None for a normal close.
         unanswered: no byte of a response arrived.
         unsent: a part of the request was never sent, so that the server cannot have acted on it.
+
+    Attributes:
+        stale: the connection was a kept one that the server may have closed as idle.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class IncompleteResponse(ConnectionError):
         self.__cause__ = cause
         self.unanswered = unanswered
         self.unsent = unsent
+        self.stale = False
 
 
 _FINAL_STATUS = 200

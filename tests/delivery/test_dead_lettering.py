@@ -7,9 +7,11 @@ import asyncio
 import pytest
 
 from relay.delivery.dead_letter_copy import NotStored
+from relay.delivery.dead_letter_room import TRY_AGAIN_AFTER
 from relay.delivery.dead_lettering import (
     LARGE,
     LARGE_AT_A_TIME,
+    MOST_WAITING,
     PROBLEM_EXPIRES_AFTER,
     REMEMBERED_FOR,
     DeadLettering,
@@ -90,6 +92,27 @@ async def test_a_missing_permission_halts_dead_lettering_until_it_is_granted() -
     rig.woken.set()
     assert isinstance(await task, Reject)
     assert rig.handler.status.problem is None
+
+
+async def test_messages_that_cannot_be_dead_lettered_leave_room_for_good_ones() -> None:
+    rig = HandlerRig(guard=False)
+    rig.store.failure = NotStored("sqs:SendMessage is denied", setting="RELAY_DLQ_URL")
+    large = [message(b"x" * LARGE, f"large-{n}") for n in range(LARGE_AT_A_TIME + 1)]
+    small = [message(b"x", f"small-{n}") for n in range(2 * MOST_WAITING)]
+    tasks = [asyncio.create_task(rig.handler.handle(one)) for one in (*large, *small)]
+    await turns(60)
+    again = [task.result() for task in tasks if task.done()]
+    assert again == [Retry("sqs:SendMessage is denied", TRY_AGAIN_AFTER)] * (
+        len(tasks) - MOST_WAITING
+    )
+    assert all(task.done() for task in tasks[: len(large)])
+    assert rig.handler.status.problem == "sqs:SendMessage is denied"
+    rig.store.failure = None
+    for _ in range(2):  # the second one waits already when the first one has succeeded
+        rig.woken.set()
+        await turns()
+    ends = [task.result() for task in tasks]
+    assert sum(isinstance(end, Reject) for end in ends) == MOST_WAITING
 
 
 async def test_a_halt_ends_when_its_problem_has_not_recurred_for_long() -> None:

@@ -16,8 +16,8 @@ from relay.delivery.dead_letter_copy import (
     TooLarge,
     truncated_copy,
 )
-from relay.delivery.dead_letter_room import TOO_LARGE_FOR, TRY_AGAIN_AFTER
-from relay.delivery.dead_lettering import DeadLettering
+from relay.delivery.dead_letter_room import BUCKET_PAUSE, TOO_LARGE_FOR, TRY_AGAIN_AFTER
+from relay.delivery.dead_lettering import LARGE, LARGE_AT_A_TIME, DeadLettering
 from relay.delivery.payloads import Pointer, parse_pointer, pointer_text
 from relay.envelope import Rules, decode
 from relay.model.encoded_body import stored_beginning
@@ -25,7 +25,7 @@ from relay.model.facts import DeadLettered, DeadLetterTooLarge
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
 from relay.model.outcome import Reject, Retry
-from tests.delivery.handler_rig import DAY, NOW, HandlerRig, MemoryStore, message, origin
+from tests.delivery.handler_rig import DAY, NOW, HandlerRig, MemoryStore, event, message, origin
 
 SMALL = 262_144
 NOISE = os.urandom(200_000).hex().encode()
@@ -85,8 +85,8 @@ class SmallRig(HandlerRig):
         self.handler._dead_letters = self.dead_letters
 
 
-def large(**more: Any) -> Message:
-    return message(NOISE, sent_at=NOW - 5, **more)
+def large(message_id: str = "m-1", **more: Any) -> Message:
+    return message(NOISE, message_id, sent_at=NOW - 5, **more)
 
 
 async def test_it_stays_in_the_queue_until_there_is_room() -> None:
@@ -125,6 +125,17 @@ async def test_what_another_relay_keeps_is_no_longer_reported() -> None:
     assert rig.handler.status.warning is None
 
 
+@pytest.mark.parametrize("good", [1, 2])
+async def test_while_it_waits_its_good_events_are_not_sent_again(good: int) -> None:
+    rig = SmallRig()
+    body = [event(data={"x": NOISE.decode()}), *[event()] * (good - 1), {"name": ""}]
+    for receive in range(1, 4):
+        outcome = await rig.handler.handle(message(body, receive_count=receive))
+        assert isinstance(outcome, Retry)
+        assert outcome.after == TRY_AGAIN_AFTER
+    assert rig.forwarder.sent == [f"m-1.{index}" for index in range(good)]
+
+
 async def test_before_sqs_deletes_it_the_reason_and_the_beginning_are_kept() -> None:
     rig = SmallRig()
     rig.now = SOON
@@ -142,8 +153,8 @@ async def test_before_sqs_deletes_it_the_reason_and_the_beginning_are_kept() -> 
 
 
 async def test_the_relay_never_delivers_a_truncated_body() -> None:
-    event = b'{"name":"a/b","data":"' + NOISE + b'"}'
-    copy = truncated_copy(message(event), Origin(id="base", hops=1), SMALL)
+    whole = b'{"name":"a/b","data":"' + NOISE + b'"}'
+    copy = truncated_copy(message(whole), Origin(id="base", hops=1), SMALL)
     again = Message(
         body=copy.body.encode(), message_id="m-2", queue="main", attributes=copy.attributes
     )
@@ -154,7 +165,7 @@ async def test_the_relay_never_delivers_a_truncated_body() -> None:
     await rig.handler.handle(again)
     (kept,) = rig.small.copies
     assert kept.kept == "truncated"
-    assert event.startswith(stored_beginning(kept.body.encode(), origin(kept).encoding))
+    assert whole.startswith(stored_beginning(kept.body.encode(), origin(kept).encoding))
 
 
 @pytest.mark.parametrize("limit", [1_024, 4_096, 65_536, SMALL])
@@ -218,6 +229,34 @@ async def test_a_bucket_that_fails_for_a_while_delays_the_dead_letter() -> None:
     rig.now = SOON
     assert isinstance(await rig.handler.handle(large(receive_count=2)), Reject)
     assert [copy.kept for copy in rig.small.copies] == ["truncated"]
+
+
+async def test_a_bucket_that_a_person_has_to_fix_blocks_nothing_that_fits() -> None:
+    bodies = Bodies()
+    bodies.failure = NotStored("s3:PutObject is denied", setting="RELAY_DEAD_LETTER_BUCKET")
+    rig = SmallRig(bodies)
+    for number in range(LARGE_AT_A_TIME + 1):
+        outcome = await rig.handler.handle(large(message_id=f"large-{number}"))
+        assert isinstance(outcome, Retry)
+        assert outcome.after == TRY_AGAIN_AFTER
+    assert "PutObject is denied; check RELAY_DEAD_LETTER_BUCKET" in str(rig.handler.status.warning)
+    fits = os.urandom(LARGE).hex().encode()
+    assert isinstance(await rig.handler.handle(message(fits, "fits", sent_at=NOW)), Reject)
+    bodies.failure = None
+    rig.now += BUCKET_PAUSE
+    assert isinstance(await rig.handler.handle(large(message_id="large-0")), Reject)
+    assert [copy.kept for copy in rig.small.copies] == ["unchanged", "in_s3"]
+
+
+async def test_a_failed_bucket_is_not_tried_for_every_message() -> None:
+    bodies = Bodies()
+    bodies.failure = NotStored("S3 gave no answer in 30 s")
+    rig = SmallRig(bodies)
+    await rig.handler.handle(large())
+    bodies.failure = None
+    assert isinstance(await rig.handler.handle(large(message_id="m-2")), Retry)
+    rig.now += BUCKET_PAUSE
+    assert isinstance(await rig.handler.handle(large(message_id="m-2", receive_count=2)), Reject)
 
 
 async def test_attributes_are_kept_rather_than_a_plain_body() -> None:

@@ -8,11 +8,14 @@ import random
 import pytest
 
 from relay.aws.sqs_values import Outgoing
+from relay.delivery.dead_letter_copy import NotStored
 from relay.delivery.retention import EXPIRING_SHARE
 from relay.model.encoded_body import stored_beginning
 from relay.model.facts import DeadLetterTooLarge
+from relay.model.message import Message
 from relay.model.origin import unpack
 from relay.settings import clocks
+from relay.sources.poller import Limits
 from tests.forwarding.virtual_time import run
 from tests.simulation.test_expiring import relaying
 from tests.simulation.world import World, packed_origin
@@ -70,5 +73,30 @@ def test_it_is_dead_lettered_whole_within_an_hour_of_a_raised_limit(*, push: boo
         (stored,) = world.dead.messages()
         assert stored.body == POISON
         assert unpack(packed_origin(stored)).encoding is None
+
+    run(main)
+
+
+class Denied:
+    """A bucket into which the relay may not write."""
+
+    def pointer(self, message: Message) -> str:
+        return message.message_id
+
+    async def put(self, message: Message) -> None:
+        raise NotStored(f"{message.message_id} is denied", setting="RELAY_DEAD_LETTER_BUCKET")
+
+
+def test_a_denied_bucket_stops_no_good_message_and_loses_no_reason() -> None:
+    async def main() -> None:
+        world = World(retention=2 * HOUR, largest_dead_letter=SMALL, bodies=Denied(), guarded=False)
+        client = world.sqs.client(world.main)
+        await client.send([Outgoing(body=f"{number} {POISON}") for number in range(5)])
+        async with world.pulling(Limits(max_in_flight=4)):
+            await asyncio.sleep(HOUR / 2)
+            await world.publish(5)
+            await world.accepted(within=HOUR)
+            await world.empty(within=2 * HOUR)
+        assert len(world.dead.messages()) == 5
 
     run(main)

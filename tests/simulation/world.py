@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import Failed, Outgoing
 from relay.delivery.dead_letter_copy import DeadLetterCopy, NotStored
+from relay.delivery.dead_letter_room import BodyStore
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
 from relay.delivery.in_flight import HandlerStatus
@@ -133,6 +134,7 @@ class World:
     seed: int = 1
     largest_dead_letter: int = 1_048_576
     guarded: bool = True
+    bodies: BodyStore | None = None
     facts: list[Fact] = field(default_factory=list)
     receives: Counter[str] = field(default_factory=Counter)
 
@@ -235,6 +237,7 @@ class World:
             forwarder,
             DeadLettering(
                 _QueueStore(self.sqs.client(self.dead), lambda: self.dead_letters_throttled_until),
+                bodies=self.bodies,
                 observe=self.facts.append,
                 clock=self.clock.time,
             ),

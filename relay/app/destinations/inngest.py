@@ -61,6 +61,7 @@ async def open_inngest(
         limits=Limits(max_events=settings.batch_events, max_bytes=settings.batch_bytes),
         timeout=settings.request_timeout,
         seed=settings.inngest_seed,
+        repeatable=not settings.confirms,
         redactor=create_redactor(settings),
         tls=tls,
     )

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from relay.destinations.inngest.earlier import EarlierAttempt, EarlierAttempts
+from relay.destinations.inngest.event_api import StaleConnection
 from relay.destinations.inngest.search import EventLister, Search
 from relay.destinations.inngest.waiting import Lookup
 from relay.model.destination import BatchRefused, Destination, Limits, Unavailable
@@ -164,10 +165,17 @@ class ConfirmedInngest:
         attempts = map(self._earlier.of, events)
         return [Delivered(one.reference) if one and one.stored else None for one in attempts]
 
-    async def _send(self, events: Sequence[Event], spent: float) -> Sequence[Outcome]:
+    async def _send(
+        self, events: Sequence[Event], spent: float, *, again: bool = False
+    ) -> Sequence[Outcome]:
+        """Send a request, and `again` if a stale connection lost it and none of it is stored."""
         start = self._clock()
         try:
             outcomes = await self._destination.send(events)
+        except StaleConnection as error:
+            found = await self._without_answer(events, start, error, missing=not again)
+            spent += max(0.0, self._clock() - start)
+            return found or await self._send(events, spent, again=True)
         except Unavailable as error:
             return await self._without_answer(events, start, error)
         except BaseException as error:
@@ -177,9 +185,12 @@ class ConfirmedInngest:
         return await self._confirmed(events, outcomes, start, spent)
 
     async def _without_answer(
-        self, events: Sequence[Event], start: float, error: Unavailable
+        self, events: Sequence[Event], start: float, error: Unavailable, *, missing: bool = False
     ) -> Sequence[Outcome]:
-        """The outcomes if all the events are stored all the same; raises `error` otherwise."""
+        """The outcomes if all the events are stored all the same; raises `error` otherwise.
+
+        With `missing` no outcomes if certainly none of them is stored.
+        """
         if error.disconnected:
             self._earlier.may_have_restarted(self._clock())
         if error.not_accepted:
@@ -191,6 +202,8 @@ class ConfirmedInngest:
         found = [one for one in self._stored(events) if one is not None]
         if len(found) == len(events):
             return found
+        if missing and trouble is None and not found:
+            return ()
         if trouble is None or isinstance(trouble, SlowListing):
             raise error
         # No event can have made both fail, so none of them has to be sent alone.

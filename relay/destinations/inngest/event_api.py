@@ -52,6 +52,10 @@ def event_id_seed(event: Event) -> str:
     return f"{event.ts or 1},{entropy}"
 
 
+class StaleConnection(Unavailable):
+    """The request was lost with a kept connection: the server closed it as idle, or restarts."""
+
+
 class Inngest:
     """The event API of one server; an async context manager that owns its connections.
 
@@ -62,6 +66,8 @@ class Inngest:
         limits: what one request may hold.
         timeout: seconds for one request from its start to the end of its answer.
         seed: give an event the same internal id at each delivery; it is then sent alone.
+        repeatable: whether a request that a stale connection lost is sent again at once. False
+            where its events must be looked for first: a server that restarts forgets their ids.
         redactor: knows the process's secrets; None if there are no others.
         tls: the TLS context; None for the default.
         clock: the time of day, for dates in `Retry-After`.
@@ -76,6 +82,7 @@ class Inngest:
         limits: Limits | None = None,
         timeout: float = 30.0,
         seed: bool = False,
+        repeatable: bool = True,
         redactor: Redactor | None = None,
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.time,
@@ -86,6 +93,7 @@ class Inngest:
         self._host = parts.netloc.rpartition("@")[2]
         self._key = key
         self._seed = seed
+        self._repeatable = repeatable
         self._limits = limits or Limits()
         if seed:
             self._limits = replace(self._limits, max_events=1, in_flight=IN_FLIGHT)
@@ -123,6 +131,7 @@ class Inngest:
 
         Raises:
             Unavailable: there is no proof that the server accepted them; see `answers`.
+                `StaleConnection` if it was lost that way and not sent again.
             BatchRefused: the server points at one of several events, or they are too large
                 together.
         """
@@ -139,17 +148,20 @@ class Inngest:
         target = f"{self._path}/e/{quote(key, safe='')}"
         try:
             async with asyncio.timeout(self._timeout):
-                # Repeatable: the server recognises the events by their ids.
+                # The server recognises the events by their ids.
                 found = await self._client.post(
                     target,
                     body,
                     {**traceparent_headers(), **seed},
                     limit=limit,
-                    repeatable=True,
+                    repeatable=self._repeatable,
                 )
         except TimeoutError:
             raise Unavailable(f"{self._host} gave no answer in {self._timeout:g} s") from None
         except (NotConnected, IncompleteResponse) as error:
-            raise request_error(error, self._host, URL) from None
+            failed = request_error(error, self._host, URL)
+            if isinstance(error, IncompleteResponse) and error.stale:
+                failed = StaleConnection(failed.reason, disconnected=True)
+            raise failed from None
         text = found.body.decode(errors="replace")
         return Answer(found.status, self._redactor.redact_known(text), found.headers)
