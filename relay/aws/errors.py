@@ -14,7 +14,8 @@ from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 
 from relay.aws.network_faults import network_fault
 from relay.http.open_files import TOO_MANY, out_of_files
-from relay.model.outcome import MAX_CODE, shortened
+from relay.model.outcome import MAX_CODE, MAX_REASON, shortened
+from relay.output.redaction import Redactor
 
 Kind: TypeAlias = Literal[
     "throttled",
@@ -132,6 +133,11 @@ _VARIABLES: dict[type[Exception], str] = {
 }
 
 
+_redactor = Redactor()
+_REDACTED = 10 * MAX_REASON
+"""Characters of a sentence that are searched for secrets. What is longer is cut anyway."""
+
+
 class AwsError(Exception):
     """A call to AWS failed. The text is a sentence for a person, shortened if it is long.
 
@@ -146,7 +152,8 @@ class AwsError(Exception):
     def __init__(
         self, code: str, kind: Kind, sentence: str, *, variable: str | None = None
     ) -> None:
-        self.sentence = shortened(sentence)
+        # It may repeat what the service answered, and is shown before any setting is known.
+        self.sentence = shortened(_redactor.redact(sentence[:_REDACTED]))
         super().__init__(self.sentence)
         self.code = shortened(code, MAX_CODE)
         self.kind = kind

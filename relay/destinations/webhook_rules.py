@@ -1,7 +1,8 @@
 """The rules that give a webhook's answer its meaning: the first matching rule decides.
 
 A rule is `status=verdict` or `status/pattern/=verdict`. The status is a number, a range or a class
-such as `4xx`; the pattern is a regular expression that is searched for in the body.
+such as `4xx`; the pattern is a regular expression that is searched for in the body. An operator
+writes it and a server the body, so its work is limited: `.*duplicate` takes quadratic time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ from typing import Literal, TypeAlias, get_args
 from relay.model.traits import WHILE_IT_EXISTS, Traits
 
 Verdict: TypeAlias = Literal["delivered", "duplicate", "reject", "retry", "unavailable", "halt"]
+
+SEARCHED = 8_192
+"""Characters of a body that are searched for a pattern that repeats something."""
+
+_REPEATS = re.compile(r"[*+{]")
 
 _RULE = re.compile(
     r"\s*(?P<low>\d(?:\d\d|xx))(?:-(?P<high>\d{3}))?\s*(?:/(?P<pattern>.*)/)?\s*=\s*(?P<verdict>\w+)\s*",
@@ -32,8 +38,12 @@ class Rule:
 
     def matches(self, status: int, text: str) -> bool:
         """Whether the rule applies to this answer."""
-        found = self.pattern is None or self.pattern.search(text) is not None
-        return self.low <= status <= self.high and found
+        if not self.low <= status <= self.high:
+            return False
+        if self.pattern is None:
+            return True
+        most = SEARCHED if _REPEATS.search(self.pattern.pattern) else len(text)
+        return self.pattern.search(text, 0, most) is not None
 
 
 def parse_rules(text: str) -> tuple[Rule, ...]:

@@ -24,6 +24,15 @@ _PATTERNS = (
     ("://", re.compile(r"(https?://[^\s?\"'<>\\]*+)(?:(\?)[^\s\"'<>\\#]++)?"), None),
     ("bearer", re.compile(r"(?i)\b(bearer[ \t]++)[\w.~+/=-]++"), rf"\1{HIDDEN}"),
     ("signkey-", re.compile(r"(?i)\b(signkey-\w++-)[\w.~+/=-]++"), rf"\1{HIDDEN}"),
+    # AWS's answer to a wrong signature repeats the request's headers. A token of a role is in no
+    # setting. Only whole escapes are taken, so that JSON stays valid.
+    (
+        "x-amz-security-token",
+        re.compile(
+            r"(?i)(x-amz-security-token[\"'\\]*+\s*+[:=,]\s*+b?[\"'\\]*+)(?:[\w+/=%.-]|\\/)++"
+        ),
+        rf"\1{HIDDEN}",
+    ),
     ("akia", re.compile(r"\bAKIA[A-Z0-9]{16}\b"), HIDDEN),
     ("asia", re.compile(r"\bASIA[A-Z0-9]{16}\b"), HIDDEN),
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import botocore.session  # type: ignore[import-untyped] # it ships no types
 import pytest
 
-from relay.aws.errors import kind_of
+from relay.aws.errors import AwsError, kind_of
 
 SERVICES = (
     "cloudwatch",
@@ -36,3 +36,11 @@ def error_codes(service: str) -> Iterator[str]:
 def test_every_throttling_error_of_a_service_is_known_as_one(service: str) -> None:
     codes = {code for code in error_codes(service) if "hrottl" in code}
     assert {code: kind_of(code) for code in codes} == dict.fromkeys(codes, "throttled")
+
+
+def test_the_token_that_an_answer_repeats_is_not_shown() -> None:
+    # SQS answers a wrong signature with the headers that it was made of.
+    text = "should have been 'POST\n/\n\nhost:h\nx-amz-security-token:IQoJb3JpZ2lu/a+b==\n\n"
+    error = AwsError("SignatureDoesNotMatch", "credentials", text)
+    assert "IQoJ" not in f"{error} {error.sentence}"
+    assert "x-amz-security-token:***\n" in error.sentence

@@ -14,7 +14,7 @@ import pytest
 from relay.destinations.http_endpoint import HttpEndpoint
 from relay.destinations.public_addresses import PublicAddressResolver
 from relay.destinations.webhook import Webhook
-from relay.destinations.webhook_rules import PRESETS, parse_rules
+from relay.destinations.webhook_rules import PRESETS, parse_rules, verdict
 from relay.destinations.webhook_signature import signature, signing_key
 from relay.http.addresses import Resolve
 from relay.model.destination import Unavailable
@@ -119,6 +119,15 @@ async def test_configured_rules_come_first() -> None:
     assert later == Retry("the webhook asks to retry the event: 400: the Queue is full", 9.0)
     assert isinstance((await started(http(200), rules=rules))[0], Reject)
     assert (await fails(http(503), rules=rules)).setting == "RELAY_WEBHOOK_URL"
+
+
+def test_a_pattern_takes_limited_time_whatever_the_server_answers() -> None:
+    # It is quadratic. Ten megabytes would take it a day, and the other rules do not apply.
+    rules = parse_rules("200/.*full/=reject; 409/.*full/=retry; 409/is full/=unavailable")
+    answer = "a" * 10_000_000
+    assert verdict(rules, 201, answer) is None
+    assert verdict(rules, 409, f"is full{answer}") == "retry"
+    assert verdict(rules, 409, f"{answer}is full") == "unavailable"
 
 
 @pytest.mark.parametrize("text", ["2=delivered", "200", "200=fine", "400/(/=retry", "=reject"])

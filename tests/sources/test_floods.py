@@ -113,6 +113,8 @@ async def running(mode: str) -> AsyncIterator[Relay]:
                 "RELAY_CONFIRM": "off",
                 "PORT": str(port),
                 "RELAY_LOG_PAYLOAD": "true",
+                # It would give most of a flood back to the queue before much is in memory.
+                "RELAY_REJECT_GUARD": "off",
             },
             stdout=asyncio.subprocess.DEVNULL,
         )
