@@ -151,5 +151,6 @@ class Relay(Construct):
             key=self.key,
             parameters=[parameter_arn(p, arn("ssm", "parameter/")) for p in self.needs.parameters],
             payload_buckets=self.needs.payload_buckets,
+            dead_letter_bucket=self.needs.dead_letter_bucket,
             state_machine=self.needs.state_machine,
         )
