@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -37,25 +37,26 @@ SIMILAR = 0.85
 LIMIT = 4_096
 """What all variables of an environment may take together, in bytes."""
 
-_DEPLOYED = {variable(f.name) for f in fields(Clocks) if f.name.startswith(("sqsd_", "nginx_"))}
-_DEPLOYED |= {variable(name) for name in ("max_receive_count", "queue_retention", "dlq_retention")}
+_OF_PLATFORM = {variable(f.name) for f in fields(Clocks) if f.name.startswith(("sqsd_", "nginx_"))}
+_OF_QUEUES = {variable(name) for name in ("max_receive_count", "queue_retention", "dlq_retention")}
 
 
-def setting_problems(options: Options) -> Iterator[str]:
-    """A sentence for each thing that is wrong."""
+def setting_problems(options: Options, *, existing_queues: bool) -> Iterator[str]:
+    """A sentence for each thing that is wrong. Existing queues have clocks of their own."""
+    deployed = _OF_PLATFORM if existing_queues else _OF_PLATFORM | _OF_QUEUES
     for name, value in options.settings.items():
-        yield from (f"settings: {sentence}" for sentence in _variable(name, value))
+        yield from (f"settings: {sentence}" for sentence in _variable(name, value, deployed))
     yield from _as_a_whole(options)
 
 
-def _variable(name: str, value: str) -> Iterator[str]:
+def _variable(name: str, value: str, deployed: Collection[str]) -> Iterator[str]:
     if not re.fullmatch(NAME, name):
         yield f"{name} is not a variable's name"
     elif "\n" in value:
         yield f"{name} has more than one line, which an environment file cannot hold"
     elif name in WIRED:
         yield f"leave {name} out: {WIRED[name]}"
-    elif name in _DEPLOYED:
+    elif name in deployed:
         yield (
             f"leave {name} out: it must be equal to what the stack configures, which is the default"
         )

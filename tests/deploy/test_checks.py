@@ -50,6 +50,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"min_instances": True}, "min_instances must be a whole number"),
     ({"min_instances": "5"}, "min_instances must be at least 1 and at most max_instances"),
     ({"min_instances": "1", "max_instances": "1"}, "max_instances must be at least 2"),
+    ({"max_instances": "1"}, "max_instances must be at least 2"),
     ({"ledger": "off"}, "ledger must be true or false"),
     ({"inngest_url": "inngest.example.com"}, "inngest_url must be an address"),
     ({"inngest_url": "https://me:secret@inngest.example.com"}, "inngest_url must be an address"),

@@ -92,6 +92,31 @@ def test_producers_of_an_existing_queue_are_refused_not_ignored(stack: cdk.Stack
         Relay(stack, "Relay", options, existing=existing)
 
 
+OF_THE_QUEUE = {
+    "RELAY_QUEUE_RETENTION": "345600",
+    "RELAY_DLQ_RETENTION": "864000",
+    "RELAY_MAX_RECEIVE_COUNT": "900",
+}
+
+
+def test_the_clocks_of_an_existing_queue_are_settings(stack: cdk.Stack) -> None:
+    # In push mode the relay knows the retention only from its setting: with a wrong one SQS deletes
+    # messages before the relay dead-letters them.
+    options = Options(name="jobs", settings=OF_THE_QUEUE)
+    existing = Existing(queue=queue(stack, "main"), dead_letter_queue=queue(stack, "dead"))
+    relay = Relay(stack, "Relay", options, existing=existing)
+    assert OF_THE_QUEUE.items() <= relay.variables().items()
+    with pytest.raises(BadOption, match="RELAY_QUEUE_RETENTION out"):
+        Relay(stack, "Own", options)
+
+
+def test_the_clocks_of_the_worker_daemon_stay_those_of_the_stack(stack: cdk.Stack) -> None:
+    options = Options(settings={"RELAY_SQSD_RETENTION": "345600"})
+    existing = Existing(queue=queue(stack, "main"), dead_letter_queue=queue(stack, "dead"))
+    with pytest.raises(BadOption, match="RELAY_SQSD_RETENTION out"):
+        Relay(stack, "Relay", options, existing=existing)
+
+
 def test_the_documented_example_is_one(stack: cdk.Stack) -> None:
     text = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
     example = text.split("brings the construct:")[1].split("```python")[1].split("```")[0]
