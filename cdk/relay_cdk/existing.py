@@ -55,8 +55,11 @@ class Existing:
             raise BadOption(
                 "an existing queue needs its dead_letter_queue, and the other way round"
             )
-        if self.queue and self.dead_letter_queue and self.queue.fifo != self.dead_letter_queue.fifo:
-            raise BadOption("queue and dead_letter_queue must be of one type, standard or FIFO")
+        if self.queue and self.dead_letter_queue:
+            if self.queue.fifo != self.dead_letter_queue.fifo:
+                raise BadOption("queue and dead_letter_queue must be of one type, standard or FIFO")
+            if self.queue.queue_arn == self.dead_letter_queue.queue_arn:
+                raise BadOption("queue and dead_letter_queue must be two queues")
         if self.subnets and not self.vpc:
             raise BadOption("subnets needs vpc")
 

@@ -85,6 +85,20 @@ def test_queues_of_two_types_are_refused(stack: cdk.Stack) -> None:
         Existing(queue=queue(stack, "a.fifo"), dead_letter_queue=queue(stack, "b"))
 
 
+def test_a_queue_is_not_its_own_dead_letter_queue(stack: cdk.Stack) -> None:
+    same = queue(stack, "same")
+    with pytest.raises(BadOption, match="two queues"):
+        Existing(queue=same, dead_letter_queue=same)
+
+
+def test_an_existing_fifo_queue_is_for_relay_poll_only(stack: cdk.Stack) -> None:
+    existing = Existing(queue=queue(stack, "a.fifo"), dead_letter_queue=queue(stack, "b.fifo"))
+    with pytest.raises(BadOption, match="keeps no order"):
+        Relay(stack, "Pushed", Options(), existing=existing)
+    relay = Relay(stack, "Pulled", Options(worker="none"), existing=existing)
+    assert relay.queues.name == "a.fifo"
+
+
 def test_producers_of_an_existing_queue_are_refused_not_ignored(stack: cdk.Stack) -> None:
     existing = Existing(queue=queue(stack, "main"), dead_letter_queue=queue(stack, "dead"))
     options = Options(worker="none", producers=("events.amazonaws.com",))
