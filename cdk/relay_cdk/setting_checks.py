@@ -16,10 +16,14 @@ from relay.settings.model import Settings
 from relay.settings.reference import variable
 from relay_cdk.options import Options
 
+_ROLE = "its role gives the relay credentials, and these would be in plain text"
 WIRED = {
     "AUDIT_LOG_GROUP": "the stack sets it",
+    "AWS_ACCESS_KEY_ID": _ROLE,
     "AWS_DEFAULT_REGION": "the stack sets it",
     "AWS_REGION": "the stack's own region is used",
+    "AWS_SECRET_ACCESS_KEY": _ROLE,
+    "AWS_SESSION_TOKEN": _ROLE,
     "PORT": "the platform expects 8000",
     "RELAY_SERVICE": "use the option name, which the alarms watch too",
     "RELAY_QUEUE_URL": "the stack sets it",

@@ -70,6 +70,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"settings": {"RELAY_SQSD_RETENTION": "60"}}, "equal to what the stack configures"),
     ({"settings": {"RELAY_INNGEST_EVENT_KEY": "k"}}, "put the key into the stack's secret"),
     ({"settings": {"RELAY_WEBHOOK_SIGNING_KEY": "k"}}, "in plain text"),
+    ({"settings": {"AWS_SECRET_ACCESS_KEY": "k"}}, "leave AWS_SECRET_ACCESS_KEY out: its role"),
     ({"settings": {"RELAY_DESTINATION": "temporal"}}, "RELAY_TEMPORAL_ADDRESS is not set"),
     ({"settings": {"EXTRA": "x" * 3_000}}, "Elastic Beanstalk allows 4096"),
     ({"protect": "maybe"}, "protect must be true or false"),
