@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import aws_cdk as cdk
 from constructs import IConstruct
 
+from relay.delivery.dead_letter_bucket import PREFIX
 from relay_cdk.needs import Needs
 from relay_cdk.permissions import executions_of
 from relay_cdk.platform_permissions import PUBLISHED_LOGS, SCALING_GROUP_PREFIXES, SCALING_GROUPS
@@ -49,6 +50,9 @@ def _destination_findings(needs: Needs) -> Iterator[tuple[str, str]]:
     for bucket in needs.payload_buckets:
         objects = f"arn:<AWS::Partition>:s3:::{bucket}/*"
         yield f"AwsSolutions-IAM5[Resource::{objects}]", "a message names the object to read"
+    if needs.dead_letter_bucket:
+        bodies = f"arn:<AWS::Partition>:s3:::{needs.dead_letter_bucket}/{PREFIX}*"
+        yield f"AwsSolutions-IAM5[Resource::{bodies}]", "the hash of a body names its object"
     if needs.state_machine:
         executions = executions_of(needs.state_machine)
         yield f"AwsSolutions-IAM5[Resource::{executions}]", "an execution is named by its event"

@@ -28,9 +28,9 @@ _CHOICES = {
 }
 
 
-def check(options: Options) -> None:
+def check(options: Options, *, existing_queues: bool = False) -> None:
     """Raises `BadOption` with the first thing that is wrong."""
-    for sentence in _problems(options):
+    for sentence in _problems(options, existing_queues=existing_queues):
         raise BadOption(sentence)
 
 
@@ -40,7 +40,7 @@ def check_region(options: Options, region: str | None) -> None:
         raise BadOption(f"key is in {options.key.split(':')[3]}, but the stack is in {region}")
 
 
-def _problems(options: Options) -> Iterator[str]:
+def _problems(options: Options, *, existing_queues: bool) -> Iterator[str]:
     yield from _names(options)
     yield from _queues(options)
     yield from _platform(options)
@@ -49,7 +49,7 @@ def _problems(options: Options) -> Iterator[str]:
     yield from _network(options)
     if options.mail and not re.fullmatch(MAIL, options.mail):
         yield "mail must be one address such as oncall@example.com"
-    yield from setting_problems(options)
+    yield from setting_problems(options, existing_queues=existing_queues)
 
 
 def _names(options: Options) -> Iterator[str]:
@@ -90,13 +90,13 @@ def _platform(options: Options) -> Iterator[str]:
 
 
 def _instances(options: Options) -> Iterator[str]:
-    if not 1 <= options.min_instances <= options.max_instances:
-        yield "min_instances must be at least 1 and at most max_instances"
     if options.max_instances < 2:  # noqa: PLR2004 - one in service and one that is replaced
         yield (
             "max_instances must be at least 2: a rolling update keeps one instance in service while"
             " it replaces another"
         )
+    if not 1 <= options.min_instances <= options.max_instances:
+        yield "min_instances must be at least 1 and at most max_instances"
     for instance_type in options.instance_type.split(","):
         found = re.fullmatch(INSTANCE_TYPE, instance_type.strip())
         if not found:

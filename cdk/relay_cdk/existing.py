@@ -23,7 +23,10 @@ class Existing:
 
     Attributes:
         queue: the main queue. Its retention, redrive policy and queue policy are up to its owner;
-            `relay doctor` says what does not fit.
+            `relay doctor` says what does not fit. If its retention, that of its dead-letter queue
+            or its maxReceiveCount is another than the stack's own queues have, name it in the
+            option `settings`, as RELAY_QUEUE_RETENTION, RELAY_DLQ_RETENTION and
+            RELAY_MAX_RECEIVE_COUNT: in push mode the relay does not read them from SQS.
         dead_letter_queue: required with `queue`.
         key: the customer key of the queues, and of everything that the relay creates.
         ledger: a table with the partition key `key` and the TTL attribute `expires`.
@@ -52,8 +55,11 @@ class Existing:
             raise BadOption(
                 "an existing queue needs its dead_letter_queue, and the other way round"
             )
-        if self.queue and self.dead_letter_queue and self.queue.fifo != self.dead_letter_queue.fifo:
-            raise BadOption("queue and dead_letter_queue must be of one type, standard or FIFO")
+        if self.queue and self.dead_letter_queue:
+            if self.queue.fifo != self.dead_letter_queue.fifo:
+                raise BadOption("queue and dead_letter_queue must be of one type, standard or FIFO")
+            if self.queue.queue_arn == self.dead_letter_queue.queue_arn:
+                raise BadOption("queue and dead_letter_queue must be two queues")
         if self.subnets and not self.vpc:
             raise BadOption("subnets needs vpc")
 

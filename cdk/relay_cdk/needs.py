@@ -32,6 +32,7 @@ class Needs:
         parameters: the names or ARNs of existing parameters in Parameter Store.
         new_secrets: the variables for which the stack creates secrets.
         payload_buckets: the S3 buckets that are read.
+        dead_letter_bucket: the S3 bucket of the bodies that the dead-letter queue has no room for.
         state_machine: the ARN of the state machine, or of a version or alias of it.
     """
 
@@ -41,6 +42,7 @@ class Needs:
     parameters: tuple[str, ...]
     new_secrets: tuple[str, ...]
     payload_buckets: tuple[str, ...]
+    dead_letter_bucket: str | None
     state_machine: str | None
 
 
@@ -56,6 +58,7 @@ def needs_of(variables: Mapping[str, str]) -> Needs:
         parameters=tuple(place.name for place in existing if place.parameter),
         new_secrets=tuple(name for name, text in references.items() if text == NEW_SECRET),
         payload_buckets=tuple(sorted(settings.payload_buckets)),
+        dead_letter_bucket=settings.dead_letter_bucket,
         state_machine=settings.step_functions_arn
         if "step-functions" in settings.destinations
         else None,

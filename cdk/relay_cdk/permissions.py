@@ -9,6 +9,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
+from relay.delivery.dead_letter_bucket import PREFIX
 from relay.telemetry import metrics
 from relay_cdk.encryption import SEND_KEY_ACTIONS
 
@@ -25,6 +26,7 @@ class Resources:
     key: kms.IKey | None
     parameters: Sequence[str] = ()
     payload_buckets: Sequence[str] = ()
+    dead_letter_bucket: str | None = None
     state_machine: str | None = None
 
 
@@ -49,8 +51,11 @@ def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "sqs:GetQueueAttributes",
         "sqs:GetQueueUrl",
     )
-    # Entries are written unconditionally, and written and read in batches. They expire; the relay
-    # deletes none.
+    if resources.dead_letter_bucket:
+        # The bodies that the dead-letter queue has no room for.
+        bodies = _objects(resources.dead_letter_bucket, PREFIX)
+        yield allow("LargeDeadLetters", [bodies], "s3:PutObject")
+    # Entries are read, written and deleted in batches. BatchWriteItem covers the deletions too.
     yield allow(
         "Ledger",
         [resources.ledger],
@@ -139,13 +144,26 @@ def _key_lookups(resources: Resources) -> Iterator[iam.PolicyStatement]:
 
 
 def _payloads(resources: Resources) -> Iterator[iam.PolicyStatement]:
-    """Fetch payloads from S3. They are never deleted here."""
-    if resources.payload_buckets:
-        buckets = [f"arn:{cdk.Aws.PARTITION}:s3:::{name}" for name in resources.payload_buckets]
-        yield allow("Payloads", [f"{bucket}/*" for bucket in buckets], "s3:GetObject")
+    """Fetch payloads, and bodies of dead letters, from S3. They are never deleted here."""
+    names = list(resources.payload_buckets)
+    objects = [_objects(name) for name in names]
+    kept = resources.dead_letter_bucket
+    if kept and kept not in names:
+        names.append(kept)
+        objects.append(_objects(kept, PREFIX))
+    if names:
+        yield allow("Payloads", objects, "s3:GetObject")
         # Nothing is listed, but without it S3 denies access to an object that does not exist, and
         # its message would wait instead of being rejected.
-        yield allow("MissingPayloads", buckets, "s3:ListBucket")
+        yield allow("MissingPayloads", [_bucket(name) for name in names], "s3:ListBucket")
+
+
+def _bucket(name: str) -> str:
+    return f"arn:{cdk.Aws.PARTITION}:s3:::{name}"
+
+
+def _objects(bucket: str, prefix: str = "") -> str:
+    return f"{_bucket(bucket)}/{prefix}*"
 
 
 def _state_machine(resources: Resources) -> Iterator[iam.PolicyStatement]:

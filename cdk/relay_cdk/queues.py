@@ -43,6 +43,11 @@ class Queues(Construct):
     ) -> None:
         super().__init__(scope, ident)
         if existing.queue and existing.dead_letter_queue:
+            if existing.queue.fifo and options.worker == "elasticbeanstalk":
+                raise BadOption(
+                    "an existing FIFO queue does not go with a worker environment, whose daemon"
+                    " keeps no order: set worker to none and run `relay poll` elsewhere"
+                )
             self.main, self.dead = existing.queue, existing.dead_letter_queue
             self.name, self.dead_name = self.main.queue_name, self.dead.queue_name
         else:

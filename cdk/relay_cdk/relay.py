@@ -51,9 +51,9 @@ class Relay(Construct):
     ) -> None:
         super().__init__(scope, ident)
         self.options = options = options or Options()
-        check(options)
-        self.needs = needs_of(options.settings)
         given = existing or Existing()
+        check(options, existing_queues=given.queue is not None)
+        self.needs = needs_of(options.settings)
         self.key = given.key or customer_key(self, options)
         self.queues = Queues(self, "Queues", options, self.key, given)
         self.ledger = given.ledger or ledger_table(self, self.key)
@@ -151,5 +151,6 @@ class Relay(Construct):
             key=self.key,
             parameters=[parameter_arn(p, arn("ssm", "parameter/")) for p in self.needs.parameters],
             payload_buckets=self.needs.payload_buckets,
+            dead_letter_bucket=self.needs.dead_letter_bucket,
             state_machine=self.needs.state_machine,
         )

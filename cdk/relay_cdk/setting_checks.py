@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -16,10 +16,14 @@ from relay.settings.model import Settings
 from relay.settings.reference import variable
 from relay_cdk.options import Options
 
+_ROLE = "its role gives the relay credentials, and these would be in plain text"
 WIRED = {
     "AUDIT_LOG_GROUP": "the stack sets it",
+    "AWS_ACCESS_KEY_ID": _ROLE,
     "AWS_DEFAULT_REGION": "the stack sets it",
     "AWS_REGION": "the stack's own region is used",
+    "AWS_SECRET_ACCESS_KEY": _ROLE,
+    "AWS_SESSION_TOKEN": _ROLE,
     "PORT": "the platform expects 8000",
     "RELAY_SERVICE": "use the option name, which the alarms watch too",
     "RELAY_QUEUE_URL": "the stack sets it",
@@ -37,25 +41,26 @@ SIMILAR = 0.85
 LIMIT = 4_096
 """What all variables of an environment may take together, in bytes."""
 
-_DEPLOYED = {variable(f.name) for f in fields(Clocks) if f.name.startswith(("sqsd_", "nginx_"))}
-_DEPLOYED |= {variable(name) for name in ("max_receive_count", "queue_retention", "dlq_retention")}
+_OF_PLATFORM = {variable(f.name) for f in fields(Clocks) if f.name.startswith(("sqsd_", "nginx_"))}
+_OF_QUEUES = {variable(name) for name in ("max_receive_count", "queue_retention", "dlq_retention")}
 
 
-def setting_problems(options: Options) -> Iterator[str]:
-    """A sentence for each thing that is wrong."""
+def setting_problems(options: Options, *, existing_queues: bool) -> Iterator[str]:
+    """A sentence for each thing that is wrong. Existing queues have clocks of their own."""
+    deployed = _OF_PLATFORM if existing_queues else _OF_PLATFORM | _OF_QUEUES
     for name, value in options.settings.items():
-        yield from (f"settings: {sentence}" for sentence in _variable(name, value))
+        yield from (f"settings: {sentence}" for sentence in _variable(name, value, deployed))
     yield from _as_a_whole(options)
 
 
-def _variable(name: str, value: str) -> Iterator[str]:
+def _variable(name: str, value: str, deployed: Collection[str]) -> Iterator[str]:
     if not re.fullmatch(NAME, name):
         yield f"{name} is not a variable's name"
     elif "\n" in value:
         yield f"{name} has more than one line, which an environment file cannot hold"
     elif name in WIRED:
         yield f"leave {name} out: {WIRED[name]}"
-    elif name in _DEPLOYED:
+    elif name in deployed:
         yield (
             f"leave {name} out: it must be equal to what the stack configures, which is the default"
         )

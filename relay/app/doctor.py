@@ -111,11 +111,10 @@ async def _check_aws(
     to_cloudwatch = settings.metrics in ("auto", "cloudwatch")
     results += permissions.check_metrics_permission(metrics.NAMESPACE, enabled=to_cloudwatch)
     results += [result async for result in stores.check_ledger(session, settings.ledger_table)]
-    kept = settings.dead_letter_bucket
-    names = dict.fromkeys((*settings.payload_buckets, *([kept] if kept else [])))
-    buckets = stores.check_payload_buckets(session, names)
-    results += [result async for result in buckets]
-    return [*results, *stores.check_dead_letter_bucket(kept)]
+    buckets = stores.check_payload_buckets(
+        session, settings.payload_buckets, settings.dead_letter_bucket
+    )
+    return [*results, *[result async for result in buckets]]
 
 
 def _longest_hidden(settings: Settings, machine: Platform) -> float:

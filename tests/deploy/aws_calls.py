@@ -54,8 +54,9 @@ class Request:
         identity, region, service = signed.groups()
         if service == "s3":
             bucket, _, key = path.strip("/").partition("/")
-            assert (method, bool(key)) == ("GET", True), f"{method} {path} on S3"
-            return cls(identity, region, service, "GetObject", {"Bucket": bucket, "Key": key}, body)
+            assert key, f"{method} {path} on S3"
+            action = {"GET": "GetObject", "PUT": "PutObject"}[method]
+            return cls(identity, region, service, action, {"Bucket": bucket, "Key": key}, body)
         action, content = _json_action(headers, body) or _other_action(path, body)
         return cls(identity, region, service, action, content, body)
 
@@ -138,8 +139,9 @@ class Permissions:
     def _s3(self, request: Request) -> Iterator[Call]:
         bucket = f"arn:aws:s3:::{request.content['Bucket']}"
         yield Call(f"s3:{request.action}", f"{bucket}/{request.content['Key']}")
-        # Without it S3 does not say that an object does not exist.
-        yield Call("s3:ListBucket", bucket)
+        if request.action == "GetObject":
+            # Without it S3 does not say that an object does not exist.
+            yield Call("s3:ListBucket", bucket)
 
     def _kms(self, request: Request) -> Iterator[Call]:
         key = request.content.get("KeyId")

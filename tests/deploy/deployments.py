@@ -92,6 +92,7 @@ def deployments(zip_file: Path) -> dict[str, Options]:
                 "RELAY_ROUTES": "machine/*=step-functions,*=inngest",
                 "RELAY_STEP_FUNCTIONS_ARN": MACHINE,
                 "RELAY_PAYLOAD_BUCKETS": "shop-payloads",
+                "RELAY_DEAD_LETTER_BUCKET": "shop-dead-letters",
                 "RELAY_INNGEST_SIGNING_KEY_SECRET": "ssm:/shop/signing-key",
             },
         ),

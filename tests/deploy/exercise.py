@@ -32,7 +32,11 @@ INSTANCE, SQSD, OPERATOR, PRODUCER, SETUP = "INSTANCE", "local", "OPERATOR", "PR
 
 VARIABLES = "aws:elasticbeanstalk:application:environment"
 BUCKET = "shop-payloads"
+BODIES = "shop-dead-letters"
 SIGNING_KEY = "5ecret"
+SMALL_QUEUE = 16_384
+"""The dead-letter queue's MaximumMessageSize, so that a body has to be kept in S3."""
+
 POINTER = "software.amazon.payloadoffloading.PayloadS3Pointer"
 
 
@@ -113,7 +117,16 @@ def pointer(key: str) -> str:
     return json.dumps([POINTER, {"s3BucketName": BUCKET, "s3Key": key}])
 
 
-MESSAGES = (event("shop/order", 1), event("machine/start", 1), pointer("large"), "poison")
+LARGE_POISON = os.urandom(SMALL_QUEUE).hex()
+"""Not JSON, and too large for the dead-letter queue even when compressed."""
+
+MESSAGES = (
+    event("shop/order", 1),
+    event("machine/start", 1),
+    pointer("large"),
+    "poison",
+    LARGE_POISON,
+)
 
 
 async def serve(run: Exercise) -> None:
@@ -201,7 +214,8 @@ async def exercise(aws: Aws, outputs: dict[str, str], directory: Path) -> AsyncI
 
 def _create_queues(sqs: SqsServer, key: str) -> None:
     encrypted = {"KmsMasterKeyId": key}
-    sqs.account.create("shop-events-dlq", encrypted, {})
+    small = {"MaximumMessageSize": f"{SMALL_QUEUE}"}
+    sqs.account.create("shop-events-dlq", {**encrypted, **small}, {})
     arn = sqs.queues["shop-events-dlq"].arn
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1000})
     sqs.account.create("shop-events", {**encrypted, "RedrivePolicy": policy}, {})
@@ -214,7 +228,8 @@ def _fill(aws: Aws, outputs: dict[str, str]) -> str:
     parameters = aws.client("ssm")
     parameters.put_parameter(Name="/shop/signing-key", Value=SIGNING_KEY, Type="SecureString")
     s3 = aws.client("s3")
-    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    for bucket in (BUCKET, BODIES):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(Bucket=BUCKET, Key="large", Body=event("shop/order", 9))
     _create_machine(aws.client("stepfunctions"))
     return _key(aws.client("kms"))

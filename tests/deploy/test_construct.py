@@ -85,10 +85,49 @@ def test_queues_of_two_types_are_refused(stack: cdk.Stack) -> None:
         Existing(queue=queue(stack, "a.fifo"), dead_letter_queue=queue(stack, "b"))
 
 
+def test_a_queue_is_not_its_own_dead_letter_queue(stack: cdk.Stack) -> None:
+    same = queue(stack, "same")
+    with pytest.raises(BadOption, match="two queues"):
+        Existing(queue=same, dead_letter_queue=same)
+
+
+def test_an_existing_fifo_queue_is_for_relay_poll_only(stack: cdk.Stack) -> None:
+    existing = Existing(queue=queue(stack, "a.fifo"), dead_letter_queue=queue(stack, "b.fifo"))
+    with pytest.raises(BadOption, match="keeps no order"):
+        Relay(stack, "Pushed", Options(), existing=existing)
+    relay = Relay(stack, "Pulled", Options(worker="none"), existing=existing)
+    assert relay.queues.name == "a.fifo"
+
+
 def test_producers_of_an_existing_queue_are_refused_not_ignored(stack: cdk.Stack) -> None:
     existing = Existing(queue=queue(stack, "main"), dead_letter_queue=queue(stack, "dead"))
     options = Options(worker="none", producers=("events.amazonaws.com",))
     with pytest.raises(BadOption, match="policy is up to its owner"):
+        Relay(stack, "Relay", options, existing=existing)
+
+
+OF_THE_QUEUE = {
+    "RELAY_QUEUE_RETENTION": "345600",
+    "RELAY_DLQ_RETENTION": "864000",
+    "RELAY_MAX_RECEIVE_COUNT": "900",
+}
+
+
+def test_the_clocks_of_an_existing_queue_are_settings(stack: cdk.Stack) -> None:
+    # In push mode the relay knows the retention only from its setting: with a wrong one SQS deletes
+    # messages before the relay dead-letters them.
+    options = Options(name="jobs", settings=OF_THE_QUEUE)
+    existing = Existing(queue=queue(stack, "main"), dead_letter_queue=queue(stack, "dead"))
+    relay = Relay(stack, "Relay", options, existing=existing)
+    assert OF_THE_QUEUE.items() <= relay.variables().items()
+    with pytest.raises(BadOption, match="RELAY_QUEUE_RETENTION out"):
+        Relay(stack, "Own", options)
+
+
+def test_the_clocks_of_the_worker_daemon_stay_those_of_the_stack(stack: cdk.Stack) -> None:
+    options = Options(settings={"RELAY_SQSD_RETENTION": "345600"})
+    existing = Existing(queue=queue(stack, "main"), dead_letter_queue=queue(stack, "dead"))
+    with pytest.raises(BadOption, match="RELAY_SQSD_RETENTION out"):
         Relay(stack, "Relay", options, existing=existing)
 
 

@@ -137,3 +137,15 @@ def test_a_bundle_of_ones_own_without_the_libraries_is_refused(tmp_path: Path) -
     options = Options(settings=settings, bundle=tmp_path / "plain.zip")
     with pytest.raises(BadOption, match='make bundle EXTRAS="temporal otlp"'):
         Relay(cdk.Stack(cdk.App(), "own"), "Relay", options)
+
+
+def test_the_bucket_for_dead_letters_is_written_by_the_relay_alone_and_only_in_its_part(
+    complete: Template,
+) -> None:
+    (put,) = (s for s in complete.statements() if s["Sid"] == "LargeDeadLetters")
+    objects = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, OF_DEAD_LETTERS]]}
+    assert (put["Action"], put["Resource"]) == ("s3:PutObject", objects)
+    assert objects in resources(complete, "Payloads")
+
+
+OF_DEAD_LETTERS = ":s3:::shop-dead-letters/relay-dead-letters/*"

@@ -22,6 +22,13 @@ def test_every_option_is_documented() -> None:
     assert {f.name for f in fields(Options)} <= set(re.findall(r"`(\w+)`", table))
 
 
+def test_the_longest_stop_is_that_of_the_clocks() -> None:
+    longest = clocks.KILLED_AFTER - 1
+    deadline, rest = clocks.DRAIN_DEADLINE, longest - clocks.DRAIN_DEADLINE
+    stated = f"up to {longest:g} s (`RELAY_DRAIN_DEADLINE`, {deadline:g} s, and {rest:g} s)"
+    assert stated in TEXT
+
+
 def test_the_outputs_that_it_names_exist(customized: Template, synthesized: Path) -> None:
     temporal = Template.of(synthesized / "to-temporal.json")
     named = set(re.findall(r"`([A-Z][a-zA-Z]+(?:Arn|Secret|Topic))`", TEXT))

@@ -98,6 +98,15 @@ def test_the_command_line_takes_every_documented_command(tmp_path: Path) -> None
     assert succeeded == set(SIMULATED)
 
 
+def test_what_some_options_add_to_it_is_named_by_its_identifier(customized: Template) -> None:
+    added = TEXT.split("`adopt.json`")[1].split("```")[2].split("```")[0]
+    named = re.findall(r'`"(\w+)": \{"(\w+)": "[A-Z-]+"\}`', added)
+    kinds = {customized.resources[logical_id]["Type"]: name for logical_id, name in named}
+    assert kinds == {"AWS::KMS::Key": "KeyId", "AWS::SecretsManager::Secret": "Id"}
+    for kind, name in kinds.items():
+        assert primary_identifier(kind) == [f"/properties/{name}"]
+
+
 def test_what_is_adopted_is_named_by_its_identifier(default: Template) -> None:
     block = TEXT.split("`adopt.json`")[1].split("```json")[1].split("```")[0]
     for logical_id, identifier in json.loads(block).items():

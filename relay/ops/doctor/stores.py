@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
 from relay.aws.dynamodb import TableDescription, describe_table, open_table
@@ -11,7 +11,7 @@ from relay.aws.regions import partition_of
 from relay.aws.s3 import read_object
 from relay.aws.secrets import Secret, parse_secret
 from relay.aws.session import Session
-from relay.delivery.dead_letter_bucket import PREFIX
+from relay.delivery.dead_letter_bucket import PREFIX, SETTING
 from relay.delivery.ledger.table import EXPIRES, KEY
 from relay.ops.doctor.permissions import untestable
 from relay.ops.doctor.result import CheckResult, PolicyStatement, not_checked, ok, rule
@@ -124,28 +124,32 @@ async def _opened(session: Session) -> Session:
 
 
 async def check_payload_buckets(
-    session: Session, buckets: Iterable[str]
+    session: Session, buckets: Sequence[str], dead_letter_bucket: str | None
 ) -> AsyncIterator[CheckResult]:
-    """Read an object that does not exist from each bucket, which shows what is permitted."""
+    """Read an object that does not exist from each bucket, which shows what is permitted.
+
+    Of the bucket for dead letters only the relay's own part needs to be readable.
+    """
     for bucket in buckets:
-        partition = partition_of(session.region or "")
-        statement = PolicyStatement(("s3:GetObject",), f"arn:{partition}:s3:::{bucket}/*")
-        yield await _bucket(session, bucket, statement)
-
-
-def check_dead_letter_bucket(bucket: str | None) -> list[CheckResult]:
-    """Check the permission to store bodies for which the dead-letter queue has no room."""
-    if bucket is None:
-        return []
-    statement = PolicyStatement(("s3:PutObject",), f"arn:aws:s3:::{bucket}/{PREFIX}*")
+        yield await _bucket(session, bucket, "", "RELAY_PAYLOAD_BUCKETS")
+    if dead_letter_bucket is None:
+        return
+    if dead_letter_bucket not in buckets:
+        yield await _bucket(session, dead_letter_bucket, PREFIX, SETTING)
     why = "without it a message that does not fit into the dead-letter queue is not dead-lettered"
-    return [untestable(statement, why)]
+    objects = _objects(session, dead_letter_bucket, PREFIX)
+    yield untestable(PolicyStatement(("s3:PutObject",), objects), why)
 
 
-async def _bucket(session: Session, bucket: str, statement: PolicyStatement) -> CheckResult:
+def _objects(session: Session, bucket: str, prefix: str) -> str:
+    return f"arn:{partition_of(session.region or '')}:s3:::{bucket}/{prefix}*"
+
+
+async def _bucket(session: Session, bucket: str, prefix: str, setting: str) -> CheckResult:
     check = f"payloads.{bucket}"
+    statement = PolicyStatement(("s3:GetObject",), _objects(session, bucket, prefix))
     try:
-        await read_object(session, bucket, ABSENT_OBJECT, 1)
+        await read_object(session, bucket, prefix + ABSENT_OBJECT, 1)
     except AwsError as error:
         if error.code == "NoSuchKey":
             return ok(check, "can be read")
@@ -155,7 +159,7 @@ async def _bucket(session: Session, bucket: str, statement: PolicyStatement) -> 
                 status="fail",
                 found=error.sentence,
                 why="messages whose payload is in this bucket wait until they expire",
-                fix="correct RELAY_PAYLOAD_BUCKETS or the bucket's region",
+                fix=f"correct {setting} or the bucket's region",
             )
         return not_checked(
             check,

@@ -135,6 +135,23 @@ async def test_the_bucket_for_dead_letters_is_read_and_its_permission_to_write_i
     assert statement.resource == "arn:aws:s3:::bodies/relay-dead-letters/*"
 
 
+async def test_of_the_bucket_for_dead_letters_only_the_relays_part_must_be_readable(
+    deployment: Deployment, refusing: Refuse
+) -> None:
+    refusing("S3")
+    found = (await deployment.check(RELAY_DEAD_LETTER_BUCKET="bodies"))["payloads.bodies"]
+    assert found.statement is not None
+    assert found.statement.resource == "arn:aws:s3:::bodies/relay-dead-letters/*"
+
+
+async def test_a_missing_bucket_is_to_be_corrected_in_the_setting_that_names_it(
+    deployment: Deployment,
+) -> None:
+    found = (await deployment.check(RELAY_DEAD_LETTER_BUCKET="nowhere"))["payloads.nowhere"]
+    assert found.status == "fail"
+    assert "RELAY_DEAD_LETTER_BUCKET" in found.fix
+
+
 async def test_a_queue_that_is_its_own_dead_letter_queue_is_a_failure(
     deployment: Deployment,
 ) -> None:
