@@ -57,3 +57,22 @@ async def test_the_misconfigured_variable_is_named(
             pass
     assert caught.value.kind == "misconfigured"
     assert caught.value.variable == variable
+
+
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "ca_bundle of the AWS profile"])
+async def test_certificates_that_do_not_exist_are_named_with_their_origin(
+    variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text("[default]\nca_bundle = /nonexistent.pem\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    if variable == "AWS_CA_BUNDLE":
+        monkeypatch.setenv(variable, "/nonexistent.pem")
+    async with open_session() as session:
+        with pytest.raises(AwsError) as caught:
+            session.tls_context()
+    assert caught.value.sentence == (
+        f"{variable} names no certificates: /nonexistent.pem (no such file or directory)"
+    )
+    assert caught.value.variable == variable
