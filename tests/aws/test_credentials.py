@@ -100,6 +100,7 @@ async def test_a_rotated_credentials_file_is_read_again(
         error = await refused(call, session)
         assert error.kind in ("expired-credentials", "credentials")
         assert "credentials" in error.sentence
+        assert "check AWS_SHARED_CREDENTIALS_FILE" in error.sentence
         await call(session)
 
 
@@ -113,6 +114,7 @@ async def test_a_client_made_without_credentials_gets_them_later(
     async with open_session() as session:
         error = await refused(call, session)
         assert error.kind == "credentials"
+        assert error.sentence.endswith("check AWS_SHARED_CREDENTIALS_FILE")
         aws.handed_out = "KEY1"
         await call(session)
 
