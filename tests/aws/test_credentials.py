@@ -209,6 +209,8 @@ async def test_a_missing_token_file_is_named(
     async with open_session() as session:
         error = await refused(s3, session)
     assert error.variable == "AWS_WEB_IDENTITY_TOKEN_FILE"
+    assert error.sentence.startswith("AWS_WEB_IDENTITY_TOKEN_FILE names a file that cannot be read")
+    assert error.sentence.endswith(" (no such file or directory)")
     assert error.kind == "misconfigured"
 
 
