@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from relay.app.core import open_core
 from relay.app.readiness import misconfigured, named_setting
 from relay.app.telemetry import Telemetry, start_telemetry
+from relay.http.addresses import authority
 from relay.http.server import serving
 from relay.model.message import Message
 from relay.model.outcome import Outcome
@@ -53,7 +54,7 @@ async def _serve(settings: Settings, telemetry: Telemetry, stop: asyncio.Event) 
             task_paths=frozenset(settings.task_paths),
         )
         async with _listening(app, settings, telemetry):
-            _log.info("listening on %s:%s", settings.host, settings.port)
+            _log.info("listening on %s", authority(settings.host, settings.port))
             tune_garbage_collector()
             await stop.wait()
             _log.info("stopping: finishing open requests")

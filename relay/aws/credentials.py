@@ -11,7 +11,7 @@ from aiobotocore.credentials import AioCredentials  # type: ignore[import-untype
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # the same
 from botocore.exceptions import NoCredentialsError  # type: ignore[import-untyped]  # the same
 
-from relay.aws.errors import AwsError, kind_of, misconfigured, translate
+from relay.aws.errors import AwsError, kind_of, translate
 
 VARIABLES = (
     "AWS_ACCESS_KEY_ID",
@@ -156,5 +156,8 @@ def _explained(error: Exception) -> AwsError:
     if isinstance(error, OSError) and error.filename:
         for name in VARIABLES:
             if os.environ.get(name) == str(error.filename):
-                return misconfigured(error, name)
+                why = (error.strerror or "unreadable").lower()
+                sentence = f"{name} names a file that cannot be read: {error.filename} ({why})"
+                code = type(error).__name__
+                return AwsError(code, "misconfigured", sentence, variable=name)
     return translate(error, "the search for credentials", "this machine")

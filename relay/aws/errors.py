@@ -90,8 +90,8 @@ _FIXES: dict[Kind, str] = {
     "check that the key is enabled",
     "misconfigured": "{what} failed because of the AWS configuration of this machine",
     "credentials": "{what} is refused because AWS does not accept the credentials of this machine: "
-    "check the access key, or the role that it assumes",
-    "expired-credentials": "{what} failed because the AWS credentials have expired",
+    "check {source}",
+    "expired-credentials": "{what} failed because the AWS credentials have expired: check {source}",
     "connection": "{what} got no valid answer from AWS",
     "other": "{what} failed",
 }
@@ -121,6 +121,16 @@ MALFORMED = (
     ValueError,
 )
 """What reading a response of unexpected types raises."""
+
+_CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_ROLE_ARN",
+    "AWS_PROFILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+"""The variables that say where credentials are, in the order in which they count."""
 
 _CLOCK_SKEW = ("Signature expired", "Signature not yet current")
 """How AWS's message starts if the time of a signature is wrong; the code is that of a wrong key."""
@@ -176,17 +186,18 @@ def error_from_response(code: str, detail: str, status: int, action: str, subjec
         subject: the resource, for instance a queue's URL.
     """
     kind, what = kind_of(code, status), f"{action} on {subject}"
-    advice = _FIXES[kind].format(what=what, permission=action)
+    source = credentials_source()
+    advice = _FIXES[kind].format(what=what, permission=action, source=source)
     if code == "RequestTimeTooSkewed" or detail.startswith(_CLOCK_SKEW):
         kind, advice = "misconfigured", f"{what} is refused because this machine's clock is wrong"
-    variable = credentials_variable() if kind == "credentials" else None
+    variable = source if kind == "credentials" else None
     return AwsError(code, kind, f"{advice} ({code}: {detail or 'no details'})", variable=variable)
 
 
-def credentials_variable() -> str:
+def credentials_source() -> str:
     """What to check for credentials that do not work: the variable that they come from, if any."""
-    names = ("AWS_ACCESS_KEY_ID", "AWS_ROLE_ARN", "AWS_PROFILE")
-    return next((name for name in names if os.environ.get(name)), "the role of this machine")
+    found = next(filter(os.environ.get, _CREDENTIALS), None)
+    return found or "the credentials file or the role of this machine"
 
 
 def misconfigured(error: Exception, variable: str) -> AwsError:
@@ -265,8 +276,9 @@ def translate(error: Exception, action: str, subject: str) -> AwsError:
         return error_from_response(code, str(details.get("Message", "")), status, action, subject)
     name = type(error).__name__
     if isinstance(error, _NO_CREDENTIALS):
-        sentence = f"no usable AWS credentials were found: {error}"
-        return AwsError(name, "credentials", sentence, variable=credentials_variable())
+        source, why = credentials_source(), str(error).rstrip(".")
+        sentence = f"no usable AWS credentials were found ({why}): check {source}"
+        return AwsError(name, "credentials", sentence, variable=source)
     if type(error) in _VARIABLES:
         return misconfigured(error, _VARIABLES[type(error)])
     if isinstance(error, _NOT_RENEWED):

@@ -1,7 +1,8 @@
-"""The network between this machine and AWS: which errors a proxy or a certificate causes."""
+"""The network between this machine and AWS: which errors proxies, certificates and names cause."""
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 
 import aiohttp
@@ -34,7 +35,7 @@ class NetworkFault:
 
 
 def network_fault(error: Exception, what: str) -> NetworkFault | None:
-    """The fault if a proxy or a certificate is the cause. `what` is the call."""
+    """The fault if a proxy, a certificate or a name is the cause. `what` is the call."""
     for cause in causes(error):
         if isinstance(cause, InvalidProxy):
             return NetworkFault("InvalidProxy", str(cause), cause.variable, transient=False)
@@ -45,10 +46,22 @@ def network_fault(error: Exception, what: str) -> NetworkFault | None:
             return NetworkFault("ProxyFailed", sentence, failed.variable, transient)
     found = certificate_fault(error, "the AWS endpoint")
     if found is None:
-        return None
+        return _name_fault(error, what)
     advice, variable = _ADVICE.get(found.fault, ("", None))
     code = f"Certificate-{found.fault}".title().replace("-", "")
     return NetworkFault(code, f"{what} failed: {found.sentence}{advice}", variable, transient=False)
+
+
+def _name_fault(error: Exception, what: str) -> NetworkFault | None:
+    """The fault if a name does not resolve: a wrong region, or no answer from its name servers."""
+    host = "of the AWS endpoint"
+    for cause in causes(error):
+        if isinstance(cause, aiohttp.ClientConnectorError):
+            host = cause.host
+        if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME:
+            sentence = f"{what} failed: the name {host} does not resolve: check the region"
+            return NetworkFault("UnknownName", sentence, None, transient=True)
+    return None
 
 
 def _proxy_failed(cause: BaseException) -> ProxyFailed | None:

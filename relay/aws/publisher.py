@@ -14,7 +14,13 @@ ATTEMPTS = 6
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 3.0
 
-_UNSENT = {"NotConnected", "EndpointConnectionError", "ConnectTimeoutError"}
+_UNSENT = {
+    "NotConnected",
+    "EndpointConnectionError",
+    "ConnectTimeoutError",
+    "ProxyFailed",
+    "UnknownName",
+}
 """Codes of `connection` errors in which no byte of the request was sent."""
 
 

@@ -19,8 +19,9 @@ from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  #
 from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  # ships no types
 
 from relay.aws.credentials import Credentials, CredentialSource
-from relay.aws.errors import misconfigured, translate
+from relay.aws.errors import AwsError, misconfigured, translate
 from relay.aws.resolver import ClientResolver
+from relay.http.tls import NoAuthorities, reason_of
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 
@@ -130,7 +131,11 @@ class Session:
         try:
             return ssl.create_default_context(cafile=get_cert_path(self.verify))
         except OSError as error:
-            raise misconfigured(error, "AWS_CA_BUNDLE") from error
+            variable = "AWS_CA_BUNDLE"
+            if not os.environ.get(variable):
+                variable = "ca_bundle of the AWS profile"
+            none = NoAuthorities(variable, str(self.verify), reason_of(error))
+            raise AwsError("NoAuthorities", "misconfigured", str(none), variable=variable) from none
 
     async def credentials(self) -> Credentials:
         """The credentials to sign with now, refreshed if they expire.

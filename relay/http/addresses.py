@@ -85,6 +85,11 @@ class Resolver:
         return future
 
 
+def authority(host: str, port: int) -> str:
+    """Host and port as in a URL: an IPv6 address is in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def is_literal(host: str) -> bool:
     """Whether the host is an address, in any spelling that connecting accepts, and not a name."""
     try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import quote
 
+from relay.http.addresses import authority
 from relay.http.open_files import causes
 from relay.http.tls import certificate_fault
 
@@ -33,7 +34,7 @@ class Proxy:
     @property
     def authority(self) -> str:
         """Host and port, without user and password."""
-        return _authority(self.host, self.port)
+        return authority(self.host, self.port)
 
     @property
     def url(self) -> str:
@@ -51,7 +52,7 @@ class Proxy:
 
     def connect_request(self, host: str, port: int) -> bytes:
         """The request for a tunnel to this host."""
-        target = _authority(host, port)
+        target = authority(host, port)
         headers = {"host": target, **self.headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"CONNECT {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
@@ -153,7 +154,3 @@ def proxy_unreachable(proxy: Proxy, error: BaseException) -> ProxyFailed:
         if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME:
             return ProxyFailed(f"the name of {at} does not resolve", proxy.variable)
     return ProxyFailed(f"{at} cannot be reached")
-
-
-def _authority(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

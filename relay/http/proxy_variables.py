@@ -64,12 +64,11 @@ def proxy_for(url: str, environ: Mapping[str, str] = os.environ) -> Proxy | None
 
 
 def invalid_proxies(environ: Mapping[str, str] = os.environ) -> Iterator[InvalidProxy]:
-    """The variables that name no usable proxy."""
-    for name in PROXY_VARIABLES:
-        found = _variable(environ, name)
+    """The variables that name no usable proxy, each once: as a person has set them."""
+    found = filter(None, (_named(environ, name) for name in PROXY_VARIABLES))
+    for variable, value in dict.fromkeys(found):
         try:
-            if found is not None:
-                _parsed(*found)
+            _parsed(variable, value)
         except InvalidProxy as error:
             yield error
 

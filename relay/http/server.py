@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from relay.http.addresses import authority
 from relay.http.open_files import BACKLOG, file_limit, server_connections
 from relay.http.server_connection import ServerConnection
 from relay.http.server_limits import ServerLimits
@@ -87,7 +88,7 @@ async def serving(
 def local_url(host: str, port: int) -> str:
     """The URL at which this machine reaches a server that listens on this host."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - of no listener
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{authority(host, port)}"
 
 
 def _bind(host: str, port: int) -> list[socket.socket]:
@@ -114,7 +115,8 @@ def _bind(host: str, port: int) -> list[socket.socket]:
             one.close()
         # The library appends the address, in its own notation.
         why = (error.strerror or str(error)).partition(" (while ")[0]
-        raise CannotListen(error.errno, f"cannot listen on {host}:{port}: {why}") from error
+        reason = f"cannot listen on {authority(host, port)}: {why}"
+        raise CannotListen(error.errno, reason) from error
     return bound
 
 

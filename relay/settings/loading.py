@@ -150,7 +150,8 @@ def _unknown(variables: Mapping[str, str]) -> Iterator[str]:
         if upper in _KNOWN or not upper.startswith(PREFIX):
             continue
         if not _is_service_link(upper, variables[name]):
-            near = get_close_matches(upper, _KNOWN, n=1)
+            plain = upper.removeprefix(PREFIX)
+            near = [plain] if plain in _KNOWN else get_close_matches(upper, _KNOWN, n=1)
             advice = f"did you mean {near[0]}?" if near else "remove it, or see `relay config`"
             yield f"{name} is not a setting of the relay and was ignored: {advice}"
 

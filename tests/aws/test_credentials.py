@@ -100,6 +100,7 @@ async def test_a_rotated_credentials_file_is_read_again(
         error = await refused(call, session)
         assert error.kind in ("expired-credentials", "credentials")
         assert "credentials" in error.sentence
+        assert "check AWS_SHARED_CREDENTIALS_FILE" in error.sentence
         await call(session)
 
 
@@ -113,6 +114,7 @@ async def test_a_client_made_without_credentials_gets_them_later(
     async with open_session() as session:
         error = await refused(call, session)
         assert error.kind == "credentials"
+        assert error.sentence.endswith("check AWS_SHARED_CREDENTIALS_FILE")
         aws.handed_out = "KEY1"
         await call(session)
 
@@ -207,6 +209,8 @@ async def test_a_missing_token_file_is_named(
     async with open_session() as session:
         error = await refused(s3, session)
     assert error.variable == "AWS_WEB_IDENTITY_TOKEN_FILE"
+    assert error.sentence.startswith("AWS_WEB_IDENTITY_TOKEN_FILE names a file that cannot be read")
+    assert error.sentence.endswith(" (no such file or directory)")
     assert error.kind == "misconfigured"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,14 +66,16 @@ async def test_pauses_grow_to_a_limit_with_jitter() -> None:
     assert pauses.slept == [0.2, 0.4, 0.8, 1.5, 1.5]
 
 
-async def test_a_refused_connection_is_retried_and_then_stops_the_publisher() -> None:
-    queue = ScriptedQueue(*[REFUSED] * ATTEMPTS)
+@pytest.mark.parametrize("code", ["NotConnected", "ProxyFailed", "UnknownName"])
+async def test_a_refused_connection_is_retried_and_then_stops_the_publisher(code: str) -> None:
+    refused = AwsError(code, "connection", "refused")
+    queue = ScriptedQueue(*[refused] * ATTEMPTS)
     sender = publisher(queue)
     results = await sender.publish(messages(3))
     assert queue.calls == ATTEMPTS
-    assert sender.stopped is REFUSED
+    assert sender.stopped is refused
     assert sender.possible_duplicates == 0
-    assert results == [Failed(REFUSED.code, REFUSED.sentence)] * 3
+    assert results == [Failed(code, refused.sentence)] * 3
 
 
 async def test_after_a_stop_nothing_is_sent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,43 @@ async def test_the_misconfigured_variable_is_named(
             pass
     assert caught.value.kind == "misconfigured"
     assert caught.value.variable == variable
+
+
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "ca_bundle of the AWS profile"])
+async def test_certificates_that_do_not_exist_are_named_with_their_origin(
+    variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text("[default]\nca_bundle = /nonexistent.pem\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    if variable == "AWS_CA_BUNDLE":
+        monkeypatch.setenv(variable, "/nonexistent.pem")
+    async with open_session() as session:
+        with pytest.raises(AwsError) as caught:
+            session.tls_context()
+    assert caught.value.sentence == (
+        f"{variable} names no certificates: /nonexistent.pem (no such file or directory)"
+    )
+    assert caught.value.variable == variable
+
+
+@pytest.mark.parametrize(
+    ("queue", "host"), [(NAME, "sqs.relay.invalid"), (URL, "of the AWS endpoint")]
+)
+async def test_a_name_that_does_not_resolve_is_named(
+    queue: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in UNSET:
+        monkeypatch.delenv(name, raising=False)
+    for name, text in {**USABLE, "AWS_ENDPOINT_URL": "https://sqs.relay.invalid"}.items():
+        monkeypatch.setenv(name, text)
+
+    def unknown(*_arguments: object, **_more: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(AwsError, match=f"the name {host} does not resolve") as caught:
+        async with open_session() as session, open_queue(session, queue) as opened:
+            await opened.attributes()
+    assert caught.value.transient

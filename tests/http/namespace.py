@@ -60,7 +60,7 @@ async def without_ipv6() -> None:
         async with serving(APP, host="::1"):
             raise AssertionError
     except CannotListen as error:
-        assert error.reason.startswith("cannot listen on ::1:"), error.reason  # noqa: PT017 - no pytest here
+        assert error.reason.startswith("cannot listen on [::1]:"), error.reason  # noqa: PT017 - no pytest here
 
 
 async def lost_packets() -> None:

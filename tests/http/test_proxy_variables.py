@@ -63,6 +63,8 @@ def test_what_is_no_proxy_is_named_without_its_value(value: str) -> None:
     assert caught.value.variable == "ALL_PROXY"
     assert "hidden" not in str(caught.value)
     assert [error.variable for error in invalid_proxies(environ)] == ["ALL_PROXY"]
+    agree_on_proxies(environ)
+    assert [error.variable for error in invalid_proxies(environ)] == ["ALL_PROXY"]
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,7 @@ def test_an_unknown_variable_is_a_warning_with_the_nearest_name() -> None:
         "relay_port",
     ]
     assert "did you mean RELAY_HOLD?" in loaded.warnings[0]
+    assert "did you mean PORT?" in loaded.warnings[2]
     assert loaded.errors == ()
 
 

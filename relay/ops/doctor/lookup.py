@@ -83,13 +83,14 @@ def _not_named(which: str, check: str, *, main_known: bool) -> CheckResult:
 
 def _cannot_open(check: str, reference: str, error: AwsError) -> CheckResult:
     denied = error.kind == "denied"
+    check_it = error.variable or "the name, the region and the network"
     resource = reference if reference.startswith("arn:") else "the queue's ARN"
     return CheckResult(
         check=check,
         status="fail",
         found=error.sentence,
         why="the queue's attributes are unknown, and the relay makes the same call at start-up",
-        fix="grant the statement" if denied else "check the name, the region and the network",
+        fix="grant the statement" if denied else f"check {check_it}",
         statement=PolicyStatement(("sqs:GetQueueAttributes", "sqs:GetQueueUrl"), resource)
         if denied
         else None,
