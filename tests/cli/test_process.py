@@ -26,6 +26,8 @@ class Finder:
         if name == {name!r}:
             os.kill(os.getpid(), signal.SIGINT)
 
+# A job that a shell started in the background ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.meta_path.insert(0, Finder)
 sys.argv = ["relay", "config"]
 from relay.__main__ import main
