@@ -14,6 +14,11 @@ from relay.settings.reference import reference, shown, variable
 
 EXIT_CODES = "Exit codes: 0 the settings are valid, 2 they are not (errors on standard error)."
 
+EXAMPLES = """\
+relay config
+relay config --json --env-file relay.env
+"""
+
 
 def command(
     *,

@@ -23,6 +23,12 @@ from relay.settings.reference import expected
 
 EXIT_CODES = "Exit codes: 0 stopped by a signal, 1 something failed, 2 wrong usage."
 
+EXAMPLES = """\
+relay dev
+relay dev --function 'resize=media/*' --function 'audit=*'
+relay dev --pull --sqs-port 0 --inngest-url http://127.0.0.1:8288
+"""
+
 _MAX_PORT = 65_535
 _ADDRESSES = ("RELAY_QUEUE_URL", "RELAY_DLQ_URL", "RELAY_INNGEST_URL")
 """Not passed on: in a shell that is set up for a real relay they name production queues."""

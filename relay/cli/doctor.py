@@ -20,6 +20,12 @@ from relay.output.terminal import echo_json, escape
 
 EXIT_CODES = "Exit codes: 0 no check failed, 1 at least one failed, 2 wrong usage."
 
+EXAMPLES = """\
+relay doctor
+relay doctor --pull --env-file relay.env
+relay doctor --json | jq '.results[] | select(.status == "fail")'
+"""
+
 _STYLES: dict[CheckStatus, str] = {
     "ok": "green",
     "warn": "yellow",

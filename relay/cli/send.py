@@ -40,6 +40,12 @@ EXIT_CODES = (
     " which and why), 2 wrong usage or settings, 130 interrupted."
 )
 
+EXAMPLES = """\
+relay send events.jsonl --queue orders
+jq -c '.[]' export.json | relay send - --queue orders
+relay send order.json --queue orders.fifo --group-id customer-7
+"""
+
 MAX_ERRORS = 20
 """Documents for which an error is printed; the rest is only counted."""
 

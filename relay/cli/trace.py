@@ -27,6 +27,12 @@ from relay.settings.model import Settings
 
 EXIT_CODES = "Exit codes: 0 a record was found, 1 none was found, 2 wrong usage or settings."
 
+EXAMPLES = """\
+relay trace upload-4711 --log-group /aws/elasticbeanstalk/relay/audit
+relay trace upload-4711 --snapshot dead.jsonl.gz --name media/uploaded
+relay trace 0f0e4c1e-2b6c-4a9e-9d0c-5f1f3c6b7a8d --scan-dlq --json
+"""
+
 _MILLISECONDS_UP_TO = 60.0
 """Seconds after the first entry up to which times are shown in milliseconds."""
 

