@@ -28,7 +28,7 @@ EXIT_CODES = (
 
 EXAMPLES = """\
 relay demo
-relay demo --pull --fifo --messages 500 --seed 7
+relay demo --messages 500 --seed 7
 relay demo --destination temporal
 """
 

@@ -26,7 +26,7 @@ EXIT_CODES = "Exit codes: 0 stopped by a signal, 1 something failed, 2 wrong usa
 EXAMPLES = """\
 relay dev
 relay dev --function 'resize=media/*' --function 'audit=*'
-relay dev --pull --sqs-port 0 --inngest-url http://127.0.0.1:8288
+relay dev --sqs-port 0 --inngest-port 0 --relay-port 0 --json
 """
 
 _MAX_PORT = 65_535
