@@ -17,12 +17,13 @@ from rich.text import Text
 
 from relay.app.trace import TraceOptions, trace_event
 from relay.cli.startup import FAILED, USAGE, EnvFile, fail, load_settings
-from relay.dlq.filters import format_duration, parse_time
+from relay.dlq.filters import parse_time
 from relay.dlq.snapshot import Unreadable
 from relay.ops.trace.logs import spooled
 from relay.ops.trace.timeline import TimelineEntry, Trace
 from relay.output.console import open_console, safe_text
 from relay.output.terminal import echo, echo_json, escape
+from relay.output.times import format_duration
 from relay.settings.model import Settings
 
 EXIT_CODES = "Exit codes: 0 a record was found, 1 none was found, 2 wrong usage or settings."
