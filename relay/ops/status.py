@@ -42,13 +42,13 @@ _CIRCUITS = {float(value): state for state, value in CIRCUIT_STATES.items()}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStatus:
-    """A queue's approximate counts. `oldest` is an age in seconds, None without CloudWatch data."""
+    """A queue's approximate counts. `oldest_age` is in seconds, None without CloudWatch data."""
 
     name: str
     visible: int
     in_flight: int
     delayed: int
-    oldest: float | None = None
+    oldest_age: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
