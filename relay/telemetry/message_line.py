@@ -13,6 +13,8 @@ from msgspec.structs import replace
 
 from relay.model.event import Event
 from relay.model.facts import Handled
+from relay.model.message import Message
+from relay.model.origin import UnreadableOrigin, origin_of
 from relay.model.outcome import Delivered, Outcome, Reject, Retry, shortened
 from relay.telemetry.attempts import Attempts
 
@@ -94,6 +96,8 @@ class DeliveredLine(Struct, omit_defaults=True, gc=False):
     trace_id: str | None = None
     reference: str | None = None
     duplicate: bool = False
+    base_id: str | None = None
+    hops: int | None = None
 
 
 class FullLine(DeliveredLine, omit_defaults=True, gc=False):
@@ -148,7 +152,7 @@ class MessageLines:
         word, level, sentence = _HEADINGS[type(outcome)]
         # Positional arguments: keywords or assignments take twice as long. Times are rounded to
         # milliseconds.
-        return kind(
+        line = kind(
             timestamp,
             level,
             self._service,
@@ -170,6 +174,9 @@ class MessageLines:
             reference,
             duplicate,
         )
+        if message.attributes:
+            _add_history(line, message)
+        return line
 
     def lines_of(self, fact: Handled, timestamp: str) -> Sequence[FullLine]:
         """All lines of a message: several if it has more than `MAX_EVENTS` events."""
@@ -241,6 +248,16 @@ def _shorten_data(entries: Sequence[EventEntry]) -> None:
         if entry.data is not None:
             entry.data = shortened(entry.data, max(1, left))
             left -= len(entry.data)
+
+
+def _add_history(line: DeliveredLine, message: Message) -> None:
+    """Add what links a redriven message to the lines about it before it was dead-lettered."""
+    try:
+        origin = origin_of(message)
+    except UnreadableOrigin:
+        return
+    if origin is not None:
+        line.base_id, line.hops = shortened(origin.id, MAX_REASON), origin.hops
 
 
 def _with_reason(target: _LineOrEntry, outcome: Retry | Reject) -> _LineOrEntry:
