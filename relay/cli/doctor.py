@@ -61,6 +61,7 @@ def command(
 
 def _document(results: Sequence[CheckResult]) -> dict[str, object]:
     return {
+        "type": "checks",
         "healthy": not failed(results),
         "counts": _counts(results),
         "results": [result.as_json() for result in results],
@@ -84,7 +85,8 @@ def _narrow(results: Sequence[CheckResult]) -> Table:
     """The same with the name of the check above the details instead of beside them."""
     table = _table("", "check, result, why it matters, what to do")
     for result in results:
-        table.add_row(_status(result), Text(f"{result.check}\n", style="bold") + _details(result))
+        heading = Text.assemble((f"{result.check}\n", "bold"), _details(result))
+        table.add_row(_status(result), heading)
     return table
 
 
