@@ -82,4 +82,9 @@ def _document(loaded: Loaded, errors: tuple[str, ...]) -> dict[str, object]:
     settings = {
         name: {"value": value or None, "source": source} for name, value, source in _rows(loaded)
     }
-    return {"settings": settings, "errors": errors, "warnings": loaded.warnings}
+    return {
+        "type": "settings",
+        "settings": settings,
+        "errors": errors,
+        "warnings": loaded.warnings,
+    }

@@ -166,6 +166,7 @@ async def _run(plan: Plan, *, as_json: bool) -> None:
 
 def _addresses(environment: Environment) -> dict[str, str | None]:
     return {
+        "type": "servers",
         "sqs_url": environment.sqs.url,
         "queue_url": environment.queue_url,
         "dlq_url": environment.dlq_url,

@@ -108,6 +108,7 @@ class Reporter:
 
     def _document(self, counts: SendCounts, queue: Queue, seconds: float) -> dict[str, Any]:
         return {
+            "type": "sent",
             "queue": queue.name,
             "queue_url": queue.url,
             "account": queue.account,

@@ -89,7 +89,13 @@ class StatusReport:
         """The report as JSON, with the rates of each relay by its URL."""
         relays = [{**asdict(r), "rates": rates.get(r.url, {})} for r in self.relays]
         queues = [asdict(queue) for queue in self.queues]
-        return {"at": self.at, "queues": queues, "relays": relays, "gaps": list(self.gaps)}
+        return {
+            "type": "status",
+            "at": self.at,
+            "queues": queues,
+            "relays": relays,
+            "warnings": list(self.gaps),
+        }
 
 
 def rates(reports: Sequence[StatusReport]) -> dict[str, dict[str, float]]:

@@ -53,7 +53,7 @@ def test_the_examples_in_the_help_of_a_command_are_valid_command_lines(name: str
     module = import_module(f"relay.cli.{name}")
     if isinstance(module.command, typer.Typer):
         return  # has subcommands with their own
-    command = typer.main.get_command(application([name])).get_command(None, name)
+    command = typer.main.get_group(application([name])).commands[name]
     for example in module.EXAMPLES.splitlines():
         assert len(example) <= 76, "it does not fit into 80 columns"
         arguments = shlex.split(example.partition(f"relay {name}")[2].partition(" | ")[0])

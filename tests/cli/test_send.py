@@ -112,6 +112,7 @@ async def test_the_result_as_json_says_how_many_and_where(
     document = json.loads(result.out)
     assert document.pop("seconds") >= 0
     assert document == {
+        "type": "sent",
         "queue": "plain",
         "queue_url": f"{local_sqs.sqs.url}/000000000000/plain",
         "account": "000000000000",

@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.cli.test_json import documented
+
 README = Path(__file__).parents[3] / "README.md"
 BIN = Path(sys.executable).parent
 
@@ -160,6 +162,7 @@ def test_when_the_relay_ends_the_command_ends_with_a_failure(mode: tuple[str, ..
     with process:
         assert process.stdout is not None
         addresses = json.loads(process.stdout.readline())
+        assert set(addresses) == {"type"} | documented("servers")
         ready = httpx.get(f"{addresses['relay_url']}/ready", trust_env=False)
         assert ready.status_code == 200
         # The relay is the only child process of `relay dev`.
