@@ -221,8 +221,8 @@ def _refused(names: Sequence[str]) -> CheckResult:
 def _not_queried(destinations: Sequence[str]) -> CheckResult:
     return not_checked(
         "orchestrator",
-        f"this command does not query {', '.join(destinations)}",
-        why="a wrong address or key halts the relay, and a retry may run twice without an id",
+        f"no event is sent to {', '.join(destinations)}, and no key is tried",
+        why="a wrong key or path halts the relay at the first event",
         fix="send one event with `relay send` and verify that it arrives; see docs/destinations",
     )
 

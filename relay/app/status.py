@@ -72,7 +72,7 @@ class StatusCollector:
                 visible=count.visible,
                 in_flight=count.in_flight,
                 delayed=count.delayed,
-                oldest=self._ages.get(queue.name),
+                oldest_age=self._ages.get(queue.name),
             )
             for queue, count in zip(self._queues, counts, strict=True)
         )
@@ -106,7 +106,7 @@ class StatusCollector:
                 None,
             )
         except AwsError as error:
-            self._ages_problem = f"message ages are not available: {error.sentence}"
+            self._ages_problem = f"the ages of the oldest messages are not known: {error.sentence}"
 
 
 @contextlib.asynccontextmanager

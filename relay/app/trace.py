@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from relay.app.destinations.inngest import inngest_tls
+from relay.app.destinations.lookup import id_there
 from relay.app.dlq import DeadLetterReader
 from relay.app.ledger import ledger_scope
 from relay.aws.cloudwatch import search_logs
@@ -28,6 +29,7 @@ from relay.ops.trace.dead_letters import DEAD_LETTERS, DeadLetterSource
 from relay.ops.trace.inngest import INNGEST, InngestSource
 from relay.ops.trace.ledger import LedgerSource
 from relay.ops.trace.logs import LogFileSource, LogGroupSource
+from relay.ops.trace.not_queried import NotQueried
 from relay.ops.trace.timeline import (
     KnownIds,
     Source,
@@ -61,8 +63,14 @@ async def open_inngest(settings: Settings) -> InngestQueries:
         except AwsError as error:
             raise SourceUnavailable(error.sentence) from error
     if secret is None and settings.cloud:
+        why = (
+            ""
+            if "inngest_url" in settings.model_fields_set
+            else ", as RELAY_INNGEST_URL is not set"
+        )
         raise SourceUnavailable(
-            "Inngest Cloud requires a signing key: set RELAY_INNGEST_SIGNING_KEY"
+            f"Inngest Cloud would be queried{why}, and requires a signing key: set"
+            " RELAY_INNGEST_SIGNING_KEY"
         )
     return InngestQueries(
         settings.inngest_url,
@@ -78,10 +86,13 @@ def snapshot_source(
     settings: Settings,
     session: SharedSession,
     path: Path,
-    name: str | None = None,
+    *,
+    live: bool = False,
     left: int = 0,
 ) -> DeadLetterSource:
     """The dead letters of a snapshot, decoded as the relay decodes messages.
+
+    `live` is for one that was taken just now, from which nothing can be missing.
 
     Raises:
         relay.dlq.snapshot.Unreadable: the file is not a snapshot.
@@ -89,13 +100,14 @@ def snapshot_source(
     snapshot = Snapshot(path)
     reader = DeadLetterReader(settings, session, snapshot.head.main)
     return DeadLetterSource(
-        name or path.name,
+        DEAD_LETTERS if live else path.name,
         snapshot,
         reader.read,
         snapshot.head.retention,
         unread=reader.unread,
         fifo=snapshot.head.fifo,
         left=left,
+        taken_at=None if live else snapshot.head.taken_at,
     )
 
 
@@ -152,7 +164,7 @@ class LiveDeadLetterSource:
                 stop=asyncio.Event(),
                 progress=_no_progress,
             )
-        return snapshot_source(self._settings, self._session, self._path, DEAD_LETTERS, end.left)
+        return snapshot_source(self._settings, self._session, self._path, live=True, left=end.left)
 
 
 @asynccontextmanager
@@ -225,8 +237,11 @@ async def trace_event(ident: str, settings: Settings, options: TraceOptions) -> 
             opening = open_table(session, settings.ledger_table, key=KEY)
             table = await stack.enter_async_context(opening)
             sources.append(LedgerSource(table, *ledger_scope(settings)))
-        if "inngest" in settings.destinations:
-            sources.append(_LazyInngestSource(settings, options.since, stack))
+        for name in settings.destinations:
+            if name == "inngest":
+                sources.append(_LazyInngestSource(settings, options.since, stack))
+            else:
+                sources.append(NotQueried(name, partial(id_there, settings, name)))
         return await build_trace(known, sources)
 
 

@@ -6,8 +6,10 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from relay.aws.errors import NO_CREDENTIALS, AwsError, calling
+from relay.aws.regions import is_aws
 from relay.aws.session import Session
 
 PERMISSION = "cloudwatch:PutMetricData"
@@ -56,9 +58,20 @@ async def oldest_message_ages(
         now: epoch seconds.
 
     Raises:
-        AwsError: CloudWatch did not answer.
+        AwsError: CloudWatch did not answer, or the endpoint in use is no CloudWatch.
     """
     client = await session.client("cloudwatch")
+    try:
+        return await _ages(client, queues, now)
+    except AwsError as error:
+        endpoint = client.meta.endpoint_url
+        if error.kind == "connection" or is_aws(urlsplit(endpoint).hostname or ""):
+            raise
+        sentence = f"they come from CloudWatch, which {endpoint} is not"
+        raise AwsError(error.code, error.kind, sentence) from error
+
+
+async def _ages(client: Any, queues: Sequence[str], now: float) -> dict[str, float]:
     end = datetime.fromtimestamp(now, UTC)
     with calling("cloudwatch:GetMetricData", "AWS/SQS"):
         answer = await client.get_metric_data(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from relay.aws.errors import (
     MALFORMED,
@@ -15,17 +16,22 @@ from relay.aws.errors import (
     read_text,
     translate,
 )
+from relay.aws.regions import is_aws
 from relay.aws.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallerIdentity:
-    """The answer of STS. `date` is AWS's time in epoch seconds, even if the call was refused."""
+    """The answer of STS. `date` is AWS's time in epoch seconds, even if the call was refused.
+
+    `emulator` is the endpoint that refused the call if it is none of AWS.
+    """
 
     arn: str | None = None
     account: str | None = None
     date: float | None = None
     error: AwsError | None = None
+    emulator: str | None = None
 
 
 async def caller_identity(session: Session) -> CallerIdentity:
@@ -35,13 +41,16 @@ async def caller_identity(session: Session) -> CallerIdentity:
         AwsError: no client can be opened (no region, no such profile).
     """
     client = await session.client("sts")
+    endpoint = client.meta.endpoint_url
+    emulator = None if is_aws(urlsplit(endpoint).hostname or "") else endpoint
     try:
         answer = await client.get_caller_identity()
     except Exception as error:  # noqa: BLE001 - any error is returned as a value
         # The attribute is None for a request that was never sent.
         response = getattr(error, "response", None) or {}
         failure = translate(error, "sts:GetCallerIdentity", "AWS STS")
-        return CallerIdentity(date=_date(response), error=failure)
+        refused_by = emulator if response else None
+        return CallerIdentity(date=_date(response), error=failure, emulator=refused_by)
     arn, account = answer.get("Arn"), answer.get("Account")
     if not isinstance(arn, str) or not isinstance(account, str):
         return CallerIdentity(error=invalid_response("sts:GetCallerIdentity", "AWS STS", "ARN"))

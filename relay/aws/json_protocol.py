@@ -100,6 +100,7 @@ class JsonClient:
         clock: Callable[[], float] = time.time,
     ) -> None:
         parts = urlsplit(endpoint)
+        self.endpoint = endpoint
         self._http = http
         self._session = session
         self._path = parts.path or "/"

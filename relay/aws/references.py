@@ -11,6 +11,7 @@ from relay.aws.regions import is_aws, partition_of, region_in
 
 _ARN_PARTS = 6
 _OLDEST_HOST = "queue.amazonaws.com"
+_LOCAL = "localhost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,27 @@ def same_queue(first: str, second: str) -> bool:
     )
 
 
+def elsewhere(reference: str, url: str, endpoint: str) -> str | None:
+    """Why the queue at this URL and endpoint is not the one that was named; None if it may be.
+
+    An endpoint in the environment wins over the one in the queue's URL. So what names a queue on
+    AWS could be sent to an emulator on this machine, and the other way round. A name alone says
+    nothing about it.
+    """
+    named = parse_reference(reference)
+    found = parse_reference(url)
+    if _differ(named.account, _account_of(found)):
+        return f"it is in another account than {url}"
+    if named.url is None:
+        return None
+    queue, called = (urlsplit(one).hostname or "" for one in (url, endpoint))
+    if is_aws(queue) and _canonical(called) == _LOCAL:
+        return f"it is on AWS, and {endpoint} is this machine"
+    if _canonical(queue) == _LOCAL and is_aws(called):
+        return f"it is on this machine, and {endpoint} is on AWS"
+    return None
+
+
 def arn_of(url: str, region: str) -> str:
     """The ARN of a queue by its URL, whose path consists of account and name."""
     account, _, name = urlsplit(url).path.rstrip("/").rpartition("/")
@@ -121,4 +143,4 @@ def _canonical(host: str) -> str:
         local = host == "localhost" or host.endswith(".localhost")
     else:
         local = address.is_loopback or address.is_unspecified
-    return "localhost" if local else host
+    return _LOCAL if local else host

@@ -190,6 +190,13 @@ class Session:
             self._clients[key] = client
         return self._clients[key]
 
+    async def endpoint_source(self, service: str) -> str | None:
+        """What configures the service's endpoint, for a sentence; None if nothing does."""
+        if await self._follows(service):
+            return None
+        variables = (await self._endpoint_variable(service), "AWS_ENDPOINT_URL")
+        return next(filter(os.environ.get, variables), "endpoint_url of the AWS profile")
+
     async def _follows(self, service: str) -> bool:
         """Whether neither the environment nor the profile configures an endpoint."""
         if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":

@@ -54,6 +54,16 @@ class Queue:
         self.fifo = self.name.endswith(".fifo")
         self._client = client
 
+    @property
+    def endpoint(self) -> str:
+        """Where the queue is called: scheme, host and port."""
+        return self._client.endpoint
+
+    @property
+    def account(self) -> str:
+        """The AWS account that owns the queue."""
+        return self.arn.split(":")[4]
+
     async def attributes(self) -> QueueAttributes:
         """The queue's current settings and counts."""
         answer = await self._call("GetQueueAttributes", AttributeNames=["All"])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from relay.cli.help import Command, epilog, without_flag_types
 from relay.output.terminal import LastResort, echo, escape_text
 
 COMMANDS = {
@@ -29,7 +31,7 @@ COMMANDS = {
 """Every command and its summary in `relay --help`.
 
 The module `relay.cli.<name>` exports `command`: either a function for typer, with its exit codes
-in `EXIT_CODES`, or a `typer.Typer` with subcommands.
+in `EXIT_CODES` and examples in `EXAMPLES`, or a `typer.Typer` with subcommands.
 """
 
 EXIT_CODES = (
@@ -44,7 +46,19 @@ _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 def main() -> None:
     """Run the command given in `sys.argv` and exit with its exit code."""
     logging.lastResort = LastResort(logging.WARNING)
-    application(sys.argv[1:])(prog_name="relay")
+    application(words_to_complete(os.environ) or sys.argv[1:])(prog_name="relay")
+
+
+def words_to_complete(environ: Mapping[str, str]) -> list[str]:
+    """The words after `relay` on the line that a shell wants completed; none if none does.
+
+    The shell's script, which `relay --show-completion` prints, passes them in the environment:
+    bash in `COMP_WORDS`, the others in `_TYPER_COMPLETE_ARGS`.
+    """
+    if not environ.get("_RELAY_COMPLETE"):
+        return []
+    line = environ.get("COMP_WORDS") or environ.get("_TYPER_COMPLETE_ARGS", "")
+    return line.split()[1:]
 
 
 def application(arguments: Sequence[str]) -> typer.Typer:
@@ -54,7 +68,6 @@ def application(arguments: Sequence[str]) -> typer.Typer:
     """
     app = typer.Typer(
         cls=_Group,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -71,6 +84,10 @@ def application(arguments: Sequence[str]) -> typer.Typer:
 
 class _Group(TyperGroup):
     """Escapes what was given on the command line in the messages about wrong usage."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """The options of `relay` itself."""
+        return without_flag_types(super().get_params(ctx))
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """Parse the arguments up to the command."""
@@ -97,7 +114,9 @@ def _add(app: typer.Typer, name: str) -> None:
     if isinstance(module.command, typer.Typer):
         app.add_typer(module.command, name=name)
     else:
-        app.command(name, epilog=module.EXIT_CODES)(module.command)
+        app.command(name, cls=Command, epilog=epilog(module.EXAMPLES, module.EXIT_CODES))(
+            module.command
+        )
 
 
 def _placeholder() -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import typer
 
 from relay.cli.startup import USAGE, EnvFile, fail
-from relay.output.terminal import echo, echo_json, write
-from relay.settings.loading import Loaded, load
+from relay.output.terminal import echo, echo_json, is_terminal, write
+from relay.settings.loading import INVALID, Loaded, load
 from relay.settings.reference import reference, shown, variable
 
 EXIT_CODES = "Exit codes: 0 the settings are valid, 2 they are not (errors on standard error)."
+
+EXAMPLES = """\
+relay config
+relay config --json --env-file relay.env
+"""
+
+_STYLES = {"default": "dim", "invalid": "bold red", "source": "bold"}
 
 
 def command(
@@ -36,7 +43,7 @@ def command(
     if as_json:
         echo_json(_document(loaded, errors), indent=2)
     else:
-        echo(*_table(loaded))
+        _print(_table(loaded))
     for warning in loaded.warnings:
         echo(f"relay: {warning}", err=True)
     if errors:
@@ -48,15 +55,36 @@ def _rows(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
         yield variable(name), shown(getattr(loaded.settings, name)), source
 
 
-def _table(loaded: Loaded) -> Iterator[str]:
-    rows = [("variable", "value", "source"), *_rows(loaded)]
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    for name, value, source in rows:
-        yield f"{name:<{widths[0]}}  {value or '-':<{widths[1]}}  {source}"
+def _table(loaded: Loaded) -> Iterator[tuple[str, str]]:
+    """Lines with their styles. The value is last: a long one is wrapped and moves no column."""
+    rows = [
+        (name, "invalid" if source == INVALID else source, value or "-")
+        for name, value, source in _rows(loaded)
+    ]
+    table = [("variable", "source", "value"), *rows]
+    first, second = (max(len(row[column]) for row in table) for column in (0, 1))
+    for name, source, value in table:
+        yield f"{name:<{first}}  {source:<{second}}  {value}", _STYLES.get(source, "")
+
+
+def _print(lines: Iterable[tuple[str, str]]) -> None:
+    if not is_terminal():
+        echo(*(line for line, _ in lines))
+        return
+    # Only a terminal needs the library, which is slow to import.
+    from relay.output.console import safe_text  # noqa: PLC0415 - see above
+    from relay.output.tables import print_lines  # noqa: PLC0415 - see above
+
+    print_lines(safe_text(line, style) for line, style in lines)
 
 
 def _document(loaded: Loaded, errors: tuple[str, ...]) -> dict[str, object]:
     settings = {
         name: {"value": value or None, "source": source} for name, value, source in _rows(loaded)
     }
-    return {"settings": settings, "errors": errors, "warnings": loaded.warnings}
+    return {
+        "type": "settings",
+        "settings": settings,
+        "errors": errors,
+        "warnings": loaded.warnings,
+    }

@@ -26,6 +26,12 @@ EXIT_CODES = (
     "Exit codes: 0 every event is accounted for, 1 one is not, or something failed, 2 wrong usage."
 )
 
+EXAMPLES = """\
+relay demo
+relay demo --messages 500 --seed 7
+relay demo --destination temporal
+"""
+
 
 def command(
     *,
@@ -39,7 +45,10 @@ def command(
     ] = False,
     destination: Annotated[
         str,
-        typer.Option(help=f"The orchestrator to emulate: {', '.join(DESTINATIONS)}."),
+        typer.Option(
+            help=f"The orchestrator to emulate: {', '.join(DESTINATIONS)}.",
+            autocompletion=lambda: list(DESTINATIONS),
+        ),
     ] = "inngest",
 ) -> None:
     """Send messages through the relay, inject failures, and check that no event is lost.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -15,15 +15,24 @@ import typer
 from relay.cli.startup import USAGE, fail, fail_with_output
 from relay.local.environment import REGION, Environment, Plan, local_environment
 from relay.local.inngest import Function
-from relay.local.processes import RelayFailed
-from relay.output.terminal import echo, is_terminal, write
-from relay.process import on_stop_signal
+from relay.local.processes import RelayFailed, port_problem
+from relay.output.terminal import echo, echo_json, is_terminal, write
+from relay.process import on_stop_signal, unless_stopped
 from relay.settings.loading import load
 from relay.settings.reference import expected
 
 EXIT_CODES = "Exit codes: 0 stopped by a signal, 1 something failed, 2 wrong usage."
 
+EXAMPLES = """\
+relay dev
+relay dev --function 'resize=media/*' --function 'audit=*'
+relay dev --sqs-port 0 --inngest-port 0 --relay-port 0 --json
+"""
+
 _MAX_PORT = 65_535
+_FOLLOW_EVERY = 0.2
+"""Seconds between two looks at the relay's output."""
+
 _ADDRESSES = ("RELAY_QUEUE_URL", "RELAY_DLQ_URL", "RELAY_INNGEST_URL")
 """Not passed on: in a shell that is set up for a real relay they name production queues."""
 
@@ -54,15 +63,22 @@ def command(
         bool, typer.Option("--pull", help="Use `relay poll` instead of sqsd and `relay serve`.")
     ] = False,
     fifo: Annotated[bool, typer.Option("--fifo", help="Use FIFO queues; needs --pull.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the addresses as one line of JSON.")
+    ] = False,
 ) -> None:
     """Run SQS, the worker daemon, an Inngest event API and the relay on loopback.
 
-    Prints the addresses and runs until Ctrl-C. The relay gets this shell's `RELAY_*` variables,
-    except RELAY_QUEUE_URL, RELAY_DLQ_URL and RELAY_INNGEST_URL, which are set to the local
-    servers. Nothing is stored: the queues are empty at each start.
+    Prints the addresses and runs until Ctrl-C, or until the relay ends. The relay gets this shell's
+    `RELAY_*` variables, except RELAY_QUEUE_URL, RELAY_DLQ_URL and RELAY_INNGEST_URL, which are set
+    to the local servers. Nothing is stored: the queues are empty at each start.
     """
     if fifo and not pull:
         fail("--fifo needs --pull: sqsd does not preserve message group order", code=USAGE)
+    settings = _settings(os.environ, terminal=is_terminal(err=True))
+    _check_settings(settings)
+    ports = {"--sqs-port": sqs_port, "--relay-port": relay_port}
+    _check_ports(ports if inngest_url else {**ports, "--inngest-port": inngest_port})
     with tempfile.TemporaryDirectory(prefix="relay-dev-") as directory:
         plan = Plan(
             directory=Path(directory),
@@ -73,12 +89,12 @@ def command(
             inngest_port=inngest_port,
             relay_port=relay_port,
             inngest_url=_inngest_url(inngest_url),
-            settings=_settings(os.environ, terminal=is_terminal(err=True), listens=not pull),
+            settings=settings,
         )
         try:
-            asyncio.run(_run(plan))
+            asyncio.run(_run(plan, as_json=as_json))
         except OSError as error:
-            fail(f"cannot start a server ({error.strerror or error}): choose other ports")
+            fail(f"cannot start a server: {error.strerror or error}")
         except RelayFailed as error:
             fail_with_output(error)
 
@@ -89,13 +105,36 @@ def _inngest_url(url: str | None) -> str | None:
     return url
 
 
-def _settings(environ: Mapping[str, str], *, terminal: bool, listens: bool) -> dict[str, str]:
+def _settings(environ: Mapping[str, str], *, terminal: bool) -> dict[str, str]:
     """The relay's settings apart from addresses: our defaults, overridden by the shell's."""
-    defaults = {"RELAY_LOG_FORMAT": "console" if terminal else "json"}
-    if listens:
-        defaults["RELAY_METRICS"] = "prometheus"  # where `relay status` reads its counts
+    defaults = {
+        "RELAY_LOG_FORMAT": "console" if terminal else "json",
+        "RELAY_METRICS": "prometheus",  # where `relay status` reads its counts
+    }
     given = {k: v for k, v in environ.items() if k.startswith("RELAY_") and k not in _ADDRESSES}
     return defaults | given
+
+
+def _check_settings(settings: Mapping[str, str]) -> None:
+    """Exit if the relay could not run with these settings."""
+    local = {"RELAY_INNGEST_URL": "http://127.0.0.1", "RELAY_INNGEST_EVENT_KEY": "local"}
+    if problems := load({**local, **settings}).problems:
+        fail(*problems, code=USAGE)
+
+
+def _check_ports(ports: Mapping[str, int]) -> None:
+    """Exit if one of the ports is taken, by another program or another option; 0 is any port."""
+    given = {option: port for option, port in ports.items() if port}
+    problems = {option: port_problem(port) for option, port in given.items()}
+    counts = Counter(given.values())
+    problems |= {option: "given twice" for option, port in given.items() if counts[port] > 1}
+    sentences = [
+        f"{option} {given[option]} cannot be used ({why}): choose another port, or 0 for a free one"
+        for option, why in problems.items()
+        if why
+    ]
+    if sentences:
+        fail(*sentences)
 
 
 def _function(text: str) -> Function:
@@ -105,17 +144,38 @@ def _function(text: str) -> Function:
     return Function(name=name, on=event)
 
 
-async def _run(plan: Plan) -> None:
+async def _run(plan: Plan, *, as_json: bool) -> None:
+    """Run everything until a signal.
+
+    Raises:
+        RelayFailed: the relay has ended by itself.
+    """
     stop = asyncio.Event()
     with on_stop_signal(stop.set):
-        async with local_environment(plan) as environment, _relay_output(environment, plan):
-            write(_welcome(environment) + "\n")
-            await stop.wait()
-            echo("Stopping.")
+        async with local_environment(plan) as environment:
+            if as_json:
+                echo_json(_addresses(environment))
+            else:
+                write(_welcome(environment, plan) + "\n")
+            log = plan.directory / "relay.log"
+            if await unless_stopped(stop, _follow(environment, log)) is not None:
+                raise RelayFailed("the relay ended by itself, so everything was stopped")
+            if not as_json:
+                echo("Stopping.")
 
 
-def _welcome(environment: Environment) -> str:
-    listening = "`relay poll`" if environment.relay_url is None else environment.relay_url
+def _addresses(environment: Environment) -> dict[str, str | None]:
+    return {
+        "type": "servers",
+        "sqs_url": environment.sqs.url,
+        "queue_url": environment.queue_url,
+        "dlq_url": environment.dlq_url,
+        "relay_url": environment.relay_url,
+        "inngest_url": environment.inngest_url,
+    }
+
+
+def _welcome(environment: Environment, plan: Plan) -> str:
     runs = f"\n  Runs          {environment.inngest.url}/_runs" if environment.inngest else ""
     return f"""\
 Everything is running. Ctrl-C stops it.
@@ -123,7 +183,7 @@ Everything is running. Ctrl-C stops it.
   SQS           {environment.sqs.url}
   Queue         {environment.queue_url}
   Dead letters  {environment.dlq_url}
-  Relay         {listening}
+  Relay         {environment.relay_url}
   Event API     {environment.inngest_url}{runs}
 
 Publish an event:
@@ -133,28 +193,29 @@ Publish an event:
   echo '{{"name": "media/uploaded", "data": {{"key": "a.wav"}}}}' |
     relay send --queue {environment.queue_url} -
 
-See it arrive:
-
-  curl {environment.inngest_url}/v1/events
+{_arrival(environment, plan)}
 """
 
 
-@contextlib.asynccontextmanager
-async def _relay_output(environment: Environment, plan: Plan) -> AsyncIterator[None]:
-    """Copy the relay's output to standard error, and report it if the relay exits."""
-    following = asyncio.create_task(_follow(environment, plan.directory / "relay.log"))
+def _arrival(environment: Environment, plan: Plan) -> str:
+    """Where events arrive. The shell's settings may send them to others than Inngest."""
+    destinations = load(plan.settings).settings.destinations
+    others = ", ".join(name for name in destinations if name != "inngest")
+    if not others:
+        return f"See it arrive:\n\n  curl {environment.inngest_url}/v1/events"
+    some = "some of the" if "inngest" in destinations else "all"
+    return f"The RELAY_ variables of this shell send {some} events to {others}."
+
+
+async def _follow(environment: Environment, log: Path) -> int:
+    """Copy the relay's output to standard error until it ends; its exit code."""
+    ending = asyncio.create_task(environment.relay.ended())
     try:
-        yield
+        with log.open(errors="replace") as lines:
+            while not ending.done():
+                await asyncio.wait({ending}, timeout=_FOLLOW_EVERY)
+                for line in lines:
+                    write(line, err=True)
     finally:
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
-
-
-async def _follow(environment: Environment, log: Path) -> None:
-    with log.open(errors="replace") as lines:
-        while environment.relay.running:
-            for line in lines:
-                write(line, err=True)
-            await asyncio.sleep(0.2)
-    write(f"The relay exited unexpectedly:\n{environment.relay.output()}\n", err=True)
+        ending.cancel()
+    return ending.result()

@@ -20,6 +20,12 @@ from relay.output.terminal import echo_json, escape
 
 EXIT_CODES = "Exit codes: 0 no check failed, 1 at least one failed, 2 wrong usage."
 
+EXAMPLES = """\
+relay doctor
+relay doctor --pull --env-file relay.env
+relay doctor --json | jq '.results[] | select(.status == "fail")'
+"""
+
 _STYLES: dict[CheckStatus, str] = {
     "ok": "green",
     "warn": "yellow",
@@ -55,6 +61,7 @@ def command(
 
 def _document(results: Sequence[CheckResult]) -> dict[str, object]:
     return {
+        "type": "checks",
         "healthy": not failed(results),
         "counts": _counts(results),
         "results": [result.as_json() for result in results],
@@ -78,7 +85,8 @@ def _narrow(results: Sequence[CheckResult]) -> Table:
     """The same with the name of the check above the details instead of beside them."""
     table = _table("", "check, result, why it matters, what to do")
     for result in results:
-        table.add_row(_status(result), Text(f"{result.check}\n", style="bold") + _details(result))
+        heading = Text.assemble((f"{result.check}\n", "bold"), _details(result))
+        table.add_row(_status(result), heading)
     return table
 
 

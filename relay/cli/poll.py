@@ -13,6 +13,11 @@ EXIT_CODES = (
     " settings."
 )
 
+EXAMPLES = """\
+RELAY_QUEUE_URL=orders relay poll --env-file relay.env
+PORT=8000 RELAY_METRICS=prometheus relay poll
+"""
+
 
 def command(*, env_file: EnvFile = None) -> None:
     """Receive messages from an SQS queue and deliver their events (pull mode).

@@ -9,16 +9,17 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Self
+from typing import Annotated, BinaryIO
 
 import typer
 
 from relay.app.decoding import rules
 from relay.aws.errors import AwsError
 from relay.aws.publisher import Publisher
-from relay.aws.session import open_session
+from relay.aws.references import elsewhere
+from relay.aws.session import Session, open_session
 from relay.aws.sqs import Queue, open_queue
+from relay.cli.send_report import Reporter
 from relay.cli.startup import FAILED, INTERRUPTED, USAGE, EnvFile, fail, load_settings
 from relay.envelope.ids import compile_path
 from relay.ops.documents import (
@@ -28,20 +29,19 @@ from relay.ops.documents import (
     UnreadableInput,
     read_documents,
 )
-from relay.ops.sender import WINDOW_MESSAGES, SendCounts, Sender
-from relay.output.terminal import echo, is_terminal
+from relay.ops.sender import SendCounts, Sender
 from relay.process import interrupted_at_once
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 EXIT_CODES = (
     "Exit codes: 0 every message is in the queue, 1 some or all are not (standard error says"
     " which and why), 2 wrong usage or settings, 130 interrupted."
 )
 
-MAX_ERRORS = 20
-"""Documents for which an error is printed; the rest is only counted."""
+EXAMPLES = """\
+relay send events.jsonl --queue orders
+jq -c '.[]' export.json | relay send - --queue orders
+relay send order.json --queue orders.fifo --group-id customer-7
+"""
 
 
 def command(  # noqa: PLR0913 - a parameter for each option
@@ -78,12 +78,14 @@ def command(  # noqa: PLR0913 - a parameter for each option
             help="FIFO deduplication id, read from the body; by default a new one per message.",
         ),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     env_file: EnvFile = None,
 ) -> None:
     """Send messages from a file to a queue.
 
     JSON lines become one message per line, a JSON array one message per element, and any other
-    JSON document one message. Bodies are sent byte for byte.
+    JSON document one message. Bodies are sent byte for byte. A field that the relay would leave out
+    is reported, and so is where the messages went: the queue's account and endpoint.
 
     Messages are sent in batches, and temporary errors are retried. If a response from SQS is lost,
     a message may be in the queue twice; events with their own id still run once. On a FIFO queue
@@ -103,7 +105,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
         group_id=group_id,
         dedup_path=_path(dedup_id_from),
     )
-    reporter = Reporter(monotonic())
+    reporter = Reporter(monotonic(), as_json=as_json)
     try:
         with _open(source) as stream, interrupted_at_once():
             counts = asyncio.run(_send(read_documents(stream, form), reference, template, reporter))
@@ -147,6 +149,7 @@ async def _send(
     """Send and report. Exits if the queue or the input cannot be used at all."""
     try:
         async with open_session() as session, open_queue(session, reference) as queue:
+            await _check_endpoint(session, reference, queue)
             template = make_template(queue=queue.name, fifo=queue.fifo)
             _check_fifo_options(queue, template)
             with reporter:
@@ -156,8 +159,17 @@ async def _send(
         fail(error.sentence)
     except UnreadableInput as error:
         fail(str(error), code=USAGE)
-    reporter.end(counts, queue.name, monotonic())
+    reporter.end(counts, queue, monotonic())
     return counts
+
+
+async def _check_endpoint(session: Session, reference: str, queue: Queue) -> None:
+    """Exit if the queue that is called cannot be the one that was named."""
+    why = elsewhere(reference, queue.url, queue.endpoint)
+    if why is not None:
+        source = await session.endpoint_source("sqs")
+        where = f", where {source} sends every call: unset it, or" if source else ":"
+        fail(f"nothing was sent to {reference}: {why}{where} name another queue", code=USAGE)
 
 
 def _check_fifo_options(queue: Queue, template: MessageTemplate) -> None:
@@ -165,99 +177,3 @@ def _check_fifo_options(queue: Queue, template: MessageTemplate) -> None:
         fail(f"{queue.name} is a FIFO queue: give the message group with --group-id", code=USAGE)
     if template.dedup_path is not None and not queue.fifo:
         fail(f"--dedup-id-from needs a FIFO queue, which {queue.name} is not", code=USAGE)
-
-
-class Reporter:
-    """Reports errors and progress on standard error, and the final counts on standard output.
-
-    `started` is a time of the monotonic clock.
-    """
-
-    def __init__(self, started: float) -> None:
-        self._started = started
-        self._errors = 0
-        self._bar: Progress | None = None
-        self._last = SendCounts()
-
-    def __enter__(self) -> Self:
-        """Start the progress display if standard error is a terminal."""
-        if is_terminal(err=True):
-            self._bar = _progress_bar()
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop the progress display."""
-        if self._bar is not None:
-            self._bar.stop()
-
-    def not_sent(self, where: str, why: str) -> None:
-        """Print why a document was not sent, for the first `MAX_ERRORS` documents."""
-        self._errors += 1
-        if self._errors <= MAX_ERRORS:
-            echo(f"relay: {where} was not sent: {why}", err=True)
-
-    def progress(self, counts: SendCounts) -> None:
-        """Update the progress display."""
-        self._last = counts
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=counts.sent)
-
-    def interrupted(self) -> None:
-        """Print what is in the queue; messages that were in flight may or may not be."""
-        last, after = self._last, f" after {self._last.reached}" if self._last.reached else ""
-        echo(
-            f"relay: interrupted{after}: {last.sent} messages are in the queue, and up to"
-            f" {WINDOW_MESSAGES} of the following ones may be",
-            err=True,
-        )
-
-    def end(self, counts: SendCounts, queue: str, now: float) -> None:
-        """Print the final counts and warnings."""
-        if self._errors > MAX_ERRORS:
-            echo(f"relay: {self._errors - MAX_ERRORS} more were not sent", err=True)
-        if counts.stopped:
-            rest = (
-                f"{counts.stopped_at} and everything after it" if counts.stopped_at else "the rest"
-            )
-            echo(f"relay: stopped, {rest} was not sent: {counts.stopped.sentence}", err=True)
-        if counts.possible_duplicates:
-            echo(
-                f"relay: {counts.possible_duplicates} messages may be in the queue twice, because a"
-                " response was lost; events with their own id still run once",
-                err=True,
-            )
-        echo(f"{_summary(counts, queue)} in {now - self._started:.1f} s")
-
-
-def _summary(counts: SendCounts, queue: str) -> str:
-    others = {"invalid": counts.invalid, "failed": counts.failed}
-    parts = [f"{count} {what}" for what, count in others.items() if count]
-    return ", ".join((f"{counts.sent} sent to {queue}", *parts))
-
-
-def _progress_bar() -> Progress:
-    # Only a terminal needs the library, which is slow to import.
-    from rich.progress import (  # noqa: PLC0415 - see above
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
-    from relay.output.console import open_console  # noqa: PLC0415 - see above
-
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.completed} sent"),
-        TimeElapsedColumn(),
-        console=open_console(err=True),
-        transient=True,
-    )
-    bar.add_task("send", total=None)
-    return bar

@@ -10,6 +10,11 @@ from relay.process import run
 
 EXIT_CODES = "Exit codes: 0 stopped by a signal, 1 cannot listen on RELAY_HOST and PORT."
 
+EXAMPLES = """\
+relay serve
+PORT=8080 RELAY_HOST=0.0.0.0 relay serve --env-file relay.env
+"""
+
 
 def command(*, env_file: EnvFile = None) -> None:
     """Deliver the events of messages pushed by the worker daemon, sqsd (push mode).

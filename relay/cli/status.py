@@ -24,6 +24,12 @@ EXIT_CODES = (
     "Exit codes: 0 a queue or a relay was read, 1 nothing could be read, 2 wrong usage or settings."
 )
 
+EXAMPLES = """\
+relay status
+relay status --relay http://10.0.1.17:8000 --relay http://10.0.2.4:8000
+relay status --json | jq '.queues[].visible'
+"""
+
 
 def command(
     *,

@@ -6,26 +6,38 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from relay.app.trace import TraceOptions, trace_event
 from relay.cli.startup import FAILED, USAGE, EnvFile, fail, load_settings
-from relay.dlq.filters import format_duration, parse_time
+from relay.dlq.filters import parse_time
 from relay.dlq.snapshot import Unreadable
 from relay.ops.trace.logs import spooled
-from relay.ops.trace.timeline import TimelineEntry, Trace
+from relay.ops.trace.timeline import Trace
 from relay.output.console import open_console, safe_text
-from relay.output.terminal import echo, echo_json, escape
+from relay.output.tables import print_lines, terminal_width
+from relay.output.terminal import echo, echo_json
+from relay.output.times import format_duration
 from relay.settings.model import Settings
 
 EXIT_CODES = "Exit codes: 0 a record was found, 1 none was found, 2 wrong usage or settings."
+
+EXAMPLES = """\
+relay trace upload-4711 --log-group /aws/elasticbeanstalk/relay/audit
+relay trace upload-4711 --snapshot dead.jsonl.gz --name media/uploaded
+relay trace 0f0e4c1e-2b6c-4a9e-9d0c-5f1f3c6b7a8d --scan-dlq --json
+"""
+
+_WIDE = 110
+"""Columns from which on each time has its date."""
 
 _MILLISECONDS_UP_TO = 60.0
 """Seconds after the first entry up to which times are shown in milliseconds."""
@@ -143,37 +155,58 @@ def _not_searched(options: TraceOptions) -> tuple[str, ...]:
 
 
 def _print(trace: Trace) -> None:
-    console = open_console()
-    for line in _lines(trace):
-        console.print(line, soft_wrap=True)
+    width = terminal_width()
+    short = width is not None and width < _WIDE
+    print_lines(_ids(trace))
+    if width is None:
+        print_lines(Text(" ").join(row) for row in _rows(trace, short=False))
+    elif trace.entries:
+        open_console().print(_table(_rows(trace, short=short)))
     if not trace.entries:
-        console.print(safe_text(f"No record of {trace.known.query} was found."), soft_wrap=True)
+        print_lines([f"No record of {trace.known.query} was found."])
     for source, reason in trace.gaps:
         echo(f"relay: {source}: {reason}", err=True)
 
 
-def _lines(trace: Trace) -> Iterator[Text]:
-    for kind, names in (
-        ("event", [f"{name or '?'} {ident}" for name, ident in sorted(trace.known.events)]),
-        ("message", sorted(trace.known.messages)),
-    ):
-        for name in names:
-            yield safe_text(f"{kind:<8} {name}")
+def _ids(trace: Trace) -> Iterator[str]:
+    for name, ident in sorted(trace.known.events):
+        yield f"event    {name or '?'} {ident}"
+    for ident in sorted(trace.known.messages):
+        yield f"message  {ident}"
+
+
+def _table(rows: Iterable[Sequence[Text]]) -> Table:
+    """The rows with the text in a column of its own, so that a long one keeps its place."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _rows(trace: Trace, *, short: bool) -> Iterator[Sequence[Text]]:
+    """Time, seconds since the first entry, source and text; `short` puts dates on their own row."""
     first = next((entry.at for entry in trace.entries if entry.at is not None), None)
+    date = ""
     for entry in trace.entries:
-        yield _line(entry, first)
-
-
-def _line(entry: TimelineEntry, first: float | None) -> Text:
-    when, after, style = "time unknown", "", ""
-    if entry.at is not None:
-        when = datetime.fromtimestamp(entry.at, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
-        after = _after(entry.at - (first or entry.at))
-        style = "dim" if entry.at > time.time() else ""
-    text = Text(f"{when:<24} {after:>9}  ", style=style)
-    text.append(f"{entry.source:<8}", style=_COLOURS.get(entry.source, ""))
-    text.append(f" {escape(entry.what)}")
-    return text
+        day, time_of_day, after = "", "time unknown", ""
+        if entry.at is not None:
+            at = datetime.fromtimestamp(entry.at, UTC)
+            day, time_of_day = at.strftime("%Y-%m-%d"), at.strftime("%H:%M:%S.%f")[:-3] + "Z"
+            after = _after(entry.at - (first or entry.at))
+        if short and day not in ("", date):
+            date = day
+            yield [Text(day, style="bold")]
+        when = time_of_day if short else f"{day} {time_of_day}".strip()
+        later = "dim" if entry.at is not None and entry.at > time.time() else ""
+        yield [
+            Text(f"{when:<{13 if short else 24}}", style=later),
+            Text(f"{after:>9} ", style=later),
+            Text(f"{entry.source:<8}", style=_COLOURS.get(entry.source, "")),
+            safe_text(entry.what),
+        ]
 
 
 def _after(seconds: float) -> str:

@@ -13,16 +13,10 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from relay.destinations.http_endpoint import HttpAnswer, HttpEndpoint, unavailable
-from relay.destinations.single_event import (
-    TOO_LARGE,
-    Content,
-    content,
-    hashed_id,
-    json_string,
-)
+from relay.destinations.single_event import Content, content, hashed_id, json_string
 from relay.model.destination import Unavailable
 from relay.model.event import Event
-from relay.model.outcome import Delivered, Outcome, Reject
+from relay.model.outcome import TOO_LARGE, Delivered, Outcome, Reject
 from relay.model.traits import WHILE_IT_EXISTS, Traits
 
 ARGO_URL = "RELAY_ARGO_URL"

@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from relay.destinations.http_errors import connection_error
-from relay.destinations.single_event import REFUSED, Content, content, hashed_id
+from relay.destinations.single_event import Content, content, hashed_id
 from relay.model.destination import Unavailable
 from relay.model.event import Event
-from relay.model.outcome import Delivered, Outcome, Reject
+from relay.model.outcome import REFUSED, Delivered, Outcome, Reject
 from relay.model.traits import Traits
 
 URL = "RELAY_BULLMQ_URL"

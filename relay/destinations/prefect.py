@@ -16,17 +16,10 @@ from urllib.parse import quote
 from uuid import UUID
 
 from relay.destinations.http_endpoint import HttpAnswer, HttpEndpoint, unavailable
-from relay.destinations.single_event import (
-    REFUSED,
-    TOO_LARGE,
-    Content,
-    content,
-    hashed_id,
-    json_string,
-)
+from relay.destinations.single_event import Content, content, hashed_id, json_string
 from relay.model.destination import Unavailable
 from relay.model.event import Event
-from relay.model.outcome import Delivered, Outcome, Reject
+from relay.model.outcome import REFUSED, TOO_LARGE, Delivered, Outcome, Reject
 from relay.model.traits import WHILE_IT_EXISTS, Traits
 
 PREFECT_URL = "RELAY_PREFECT_API_URL"

@@ -10,11 +10,8 @@ from typing import Literal, Protocol, TypeAlias
 
 from relay.model.destination import BatchRefused, Limits, Unavailable
 from relay.model.event import Event
-from relay.model.outcome import Delivered, Outcome, Reject, Retry
+from relay.model.outcome import TOO_LARGE, Delivered, Outcome, Reject, Retry
 from relay.model.traits import Traits
-
-REFUSED = "refused_by_destination"
-TOO_LARGE = "too_large_for_destination"
 
 PREFIX = "relay"
 DIGITS = 40

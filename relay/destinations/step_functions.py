@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from relay.destinations.single_event import REFUSED, Content, content, hashed_id
+from relay.destinations.single_event import Content, content, hashed_id
 from relay.model.destination import Unavailable
 from relay.model.event import Event
-from relay.model.outcome import Delivered, Outcome, Reject
+from relay.model.outcome import REFUSED, Delivered, Outcome, Reject
 from relay.model.traits import Traits
 
 ARN = "RELAY_STEP_FUNCTIONS_ARN"

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from relay.destinations.single_event import REFUSED, TOO_LARGE, Content, content, text_id
+from relay.destinations.single_event import Content, content, text_id
 from relay.http.proxies import Proxy, proxy_refused
 from relay.model.destination import Unavailable
 from relay.model.event import Event
-from relay.model.outcome import Delivered, Outcome, Reject, Retry
+from relay.model.outcome import REFUSED, TOO_LARGE, Delivered, Outcome, Reject, Retry
 from relay.model.traits import Traits
 
 ADDRESS = "RELAY_TEMPORAL_ADDRESS"

@@ -8,12 +8,12 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from relay.destinations.http_endpoint import HttpAnswer, HttpEndpoint, unavailable
-from relay.destinations.single_event import REFUSED, TOO_LARGE, Content, content, header_id
+from relay.destinations.single_event import Content, content, header_id
 from relay.destinations.webhook_rules import Preset, Rule, Verdict, verdict
 from relay.destinations.webhook_signature import signed_headers
 from relay.model.destination import Unavailable
 from relay.model.event import Event
-from relay.model.outcome import Delivered, Outcome, Reject, Retry
+from relay.model.outcome import REFUSED, TOO_LARGE, Delivered, Outcome, Reject, Retry
 from relay.model.traits import Traits
 
 URL = "RELAY_WEBHOOK_URL"

@@ -1,4 +1,4 @@
-"""Filters: which dead letters a command applies to; and times as operators write and read them."""
+"""Filters: which dead letters a command applies to; and times as operators write them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from relay.model.event import Event
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def parse_time(text: str, now: float) -> float:
@@ -40,26 +39,6 @@ def parse_time(text: str, now: float) -> float:
             f"{text!r} is neither a time like 2026-05-04T10:00 nor like 36h"
         ) from error
     return found.replace(tzinfo=found.tzinfo or UTC).timestamp()
-
-
-def format_time(at: float | None) -> str:
-    """A time for people, in UTC."""
-    if at is None:
-        return "-"
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
-def format_duration(seconds: float) -> str:
-    """A duration for people: `3.2 d`, `41 min`, `12 s`."""
-    for size, unit in _STEPS:
-        if abs(seconds) >= size:
-            return f"{seconds / size:.1f} {unit}".replace(".0 ", " ")
-    return f"{seconds:.0f} s"
-
-
-def format_hour(at: float | None) -> str:
-    """The hour that a time is in."""
-    return "-" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %Hh")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

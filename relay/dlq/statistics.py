@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from relay.dlq.dead_letter import DeadLetter
-from relay.dlq.filters import format_hour
 from relay.model.encoded_body import decode_body
 from relay.model.message import Message
+from relay.output.times import format_hour
 
 NO_EVENT = "(no event)"
 """Used as the event name of what the relay would reject again."""

@@ -65,8 +65,8 @@ class Plan:
 class Environment:
     """The running servers. `client` is an SQS client for publishers.
 
-    `inngest` is None if `inngest_url` was given or an `emulator` runs in its place. `daemon` and
-    `relay_url` are None with `relay poll`.
+    `inngest` is None if `inngest_url` was given or an `emulator` runs in its place. `daemon` is
+    None with `relay poll`.
     """
 
     sqs: SqsServer
@@ -78,7 +78,7 @@ class Environment:
     queue_url: str
     dlq_url: str
     inngest_url: str
-    relay_url: str | None
+    relay_url: str
 
 
 @contextlib.asynccontextmanager
@@ -100,7 +100,7 @@ async def local_environment(plan: Plan) -> AsyncIterator[Environment]:
             inngest = InngestServer(plan.inngest_port, plan.functions)
             await stack.enter_async_context(inngest)
         inngest_url = plan.inngest_url or (inngest.url if inngest else "")
-        port = None if plan.poll else plan.relay_port or free_port()
+        port = plan.relay_port or free_port()
         destination = emulator.settings if emulator else {}
         relay = RelayProcess(
             "poll" if plan.poll else "serve",
@@ -109,9 +109,9 @@ async def local_environment(plan: Plan) -> AsyncIterator[Environment]:
             port=port,
         )
         await stack.enter_async_context(relay)
-        relay_url = None if port is None else f"http://127.0.0.1:{port}"
+        relay_url = f"http://127.0.0.1:{port}"
         daemon = None
-        if relay_url is not None:
+        if not plan.poll:
             daemon = Sqsd(queue_url, relay_url, DAEMON, endpoint_url=sqs.url, region=REGION)
             await stack.enter_async_context(daemon)
         yield Environment(
@@ -166,8 +166,8 @@ async def _queues(client: Any, plan: Plan) -> tuple[str, str]:
     return main["QueueUrl"], dlq["QueueUrl"]
 
 
-def _settings(sqs_url: str, queue_url: str, inngest_url: str, port: int | None) -> dict[str, str]:
-    settings = {
+def _settings(sqs_url: str, queue_url: str, inngest_url: str, port: int) -> dict[str, str]:
+    return {
         **CREDENTIALS,
         "AWS_REGION": REGION,
         "AWS_ENDPOINT_URL": sqs_url,
@@ -176,5 +176,5 @@ def _settings(sqs_url: str, queue_url: str, inngest_url: str, port: int | None) 
         "RELAY_INNGEST_EVENT_KEY": "local",
         # There are credentials, but no CloudWatch to send metrics to.
         "RELAY_METRICS": "none",
+        "PORT": str(port),
     }
-    return settings if port is None else {**settings, "PORT": str(port)}

@@ -34,6 +34,16 @@ def free_port() -> int:
             continue  # taken: try another one
 
 
+def port_problem(port: int) -> str | None:
+    """Why nothing can listen on this loopback port, None if a server can."""
+    try:
+        with socket.create_server(("127.0.0.1", port)):
+            return None
+    except OSError as error:
+        # The library appends the address to `strerror`.
+        return os.strerror(error.errno or 0)
+
+
 class RelayFailed(Exception):
     """The process ended unexpectedly or did not become ready. The text includes its last output."""
 
@@ -112,6 +122,11 @@ class RelayProcess:
     async def terminate(self) -> int:
         """Send SIGTERM, then SIGKILL if it does not end within `PATIENCE`; its exit code."""
         return await self._end(signal.SIGTERM)
+
+    async def ended(self) -> int:
+        """Wait until the process ends, however it does; its exit code."""
+        assert self._process is not None  # noqa: S101 - the caller has started it
+        return await self._process.wait()
 
     def output(self, lines: int = 15) -> str:
         """The last lines of its output."""

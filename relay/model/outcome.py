@@ -16,6 +16,10 @@ megabyte, and reasons are kept: for `/ready`, in samples, in dead letters."""
 MAX_CODE = 100
 """Characters of a code."""
 
+REFUSED = "refused_by_destination"
+TOO_LARGE = "too_large_for_destination"
+"""The codes of events that a destination refuses for good, for their size or for another reason."""
+
 
 def shortened(text: str, most: int = MAX_REASON) -> str:
     """The text, cut to at most so many characters; an ellipsis shows that some are missing."""

@@ -162,8 +162,8 @@ class MessageTemplate:
     group_id: str | None = None
     dedup_path: str | None = None
 
-    def message(self, document: Document) -> Outgoing:
-        """Create the message of a document.
+    def message(self, document: Document) -> tuple[Outgoing, tuple[str, ...]]:
+        """Create the message of a document, with the notices that the relay would log for it.
 
         Raises:
             InvalidDocument: the relay would reject it, or there is no deduplication id at
@@ -173,18 +173,15 @@ class MessageTemplate:
         message = Message(
             body=document.body, message_id="not-sent", queue=self.queue, attributes=attributes
         )
-        if self.rules is not None:
-            _check(message, self.rules)
+        notices = () if self.rules is None else _check(message, self.rules)
         try:
             body = document.body.decode()
         except UnicodeDecodeError as error:
             raise InvalidDocument("it is not UTF-8 text, which SQS requires") from error
+        dedup_id = self._dedup_id(document.body)
         return Outgoing(
-            body=body,
-            attributes=attributes,
-            group_id=self.group_id,
-            dedup_id=self._dedup_id(document.body),
-        )
+            body=body, attributes=attributes, group_id=self.group_id, dedup_id=dedup_id
+        ), notices
 
     def _dedup_id(self, body: bytes) -> str | None:
         if self.dedup_path is None:
@@ -199,7 +196,7 @@ class MessageTemplate:
         return dedup_id
 
 
-def _check(message: Message, rules: Rules) -> None:
+def _check(message: Message, rules: Rules) -> tuple[str, ...]:
     decoded = decode(message, rules)
     if isinstance(decoded, Reject):
         raise InvalidDocument(f"the relay would reject it as {decoded.code}: {decoded.reason}")
@@ -207,3 +204,4 @@ def _check(message: Message, rules: Rules) -> None:
         raise InvalidDocument(
             f"the relay would reject its event {index} as {reject.code}: {reject.reason}"
         )
+    return decoded.notices

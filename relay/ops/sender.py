@@ -50,6 +50,9 @@ class SendObserver(Protocol):
     def not_sent(self, where: str, why: str) -> None:
         """The document at this position is not in the queue."""
 
+    def noticed(self, where: str, notice: str) -> None:
+        """The document at this position is sent, and may be a mistake: a code for the reason."""
+
     def progress(self, counts: SendCounts) -> None:
         """The counts have changed."""
 
@@ -94,10 +97,14 @@ class Sender:
         """The valid documents as messages, each with its position in the input."""
         for document in documents:
             try:
-                yield document.where, self._template.message(document)
+                message, notices = self._template.message(document)
             except InvalidDocument as error:
                 self.counts.invalid += 1
                 self._observer.not_sent(document.where, str(error))
+                continue
+            for notice in notices:
+                self._observer.noticed(document.where, notice)
+            yield document.where, message
 
 
 def _windows(

@@ -42,13 +42,13 @@ _CIRCUITS = {float(value): state for state, value in CIRCUIT_STATES.items()}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStatus:
-    """A queue's approximate counts. `oldest` is an age in seconds, None without CloudWatch data."""
+    """A queue's approximate counts. `oldest_age` is in seconds, None without CloudWatch data."""
 
     name: str
     visible: int
     in_flight: int
     delayed: int
-    oldest: float | None = None
+    oldest_age: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,13 @@ class StatusReport:
         """The report as JSON, with the rates of each relay by its URL."""
         relays = [{**asdict(r), "rates": rates.get(r.url, {})} for r in self.relays]
         queues = [asdict(queue) for queue in self.queues]
-        return {"at": self.at, "queues": queues, "relays": relays, "gaps": list(self.gaps)}
+        return {
+            "type": "status",
+            "at": self.at,
+            "queues": queues,
+            "relays": relays,
+            "warnings": list(self.gaps),
+        }
 
 
 def rates(reports: Sequence[StatusReport]) -> dict[str, dict[str, float]]:

@@ -40,7 +40,7 @@ def _queues(queues: tuple[QueueStatus, ...]) -> Table:
     table = _table("queue", "visible", "in flight", "delayed", "oldest")
     for queue in queues:
         counts = (queue.visible, queue.in_flight, queue.delayed)
-        table.add_row(queue.name, *(f"{count:,}" for count in counts), _age(queue.oldest))
+        table.add_row(queue.name, *(f"{count:,}" for count in counts), _age(queue.oldest_age))
     return table
 
 

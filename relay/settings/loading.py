@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -83,15 +84,14 @@ def _read(env_file: Path | None) -> tuple[dict[str, str], tuple[str, ...], tuple
     if env_file is None:
         return {}, (), ()
     try:
-        with env_file.open(encoding="utf-8") as stream:
-            lines = tuple(parse_stream(stream))
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        return (
-            {},
-            (f"the settings file {env_file} cannot be read ({why}): name a readable file",),
-            (),
-        )
+        text = env_file.read_bytes()
+        # Editors on Windows begin a file with a byte order mark.
+        lines = tuple(parse_stream(StringIO(text.decode("utf-8-sig"), newline=None)))
+    except OSError as error:
+        why = f"cannot be read ({error.strerror}): name a file that exists and may be read"
+        return {}, (f"the settings file {env_file} {why}",), ()
+    except UnicodeDecodeError as error:
+        return {}, (f"the settings file {env_file} {_not_utf8(error)}",), ()
     ignored = tuple(
         f"line {line.original.line} of {env_file} is not NAME=value and was ignored"
         for line in lines
@@ -99,6 +99,12 @@ def _read(env_file: Path | None) -> tuple[dict[str, str], tuple[str, ...], tuple
     )
     found = {line.key: line.value for line in lines if line.key and line.value is not None}
     return found, (), ignored
+
+
+def _not_utf8(error: UnicodeDecodeError) -> str:
+    """What is wrong, and where. The byte itself is not shown: it may be one of a secret."""
+    line = error.object[: error.start].count(b"\n") + 1
+    return f"is not UTF-8 text (line {line}): convert it, such as with `iconv -f latin1 -t utf-8`"
 
 
 def _layer(

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
+from relay.model.notices import explain_notice
 from relay.output.terminal import escape, escape_json, escape_text
 from relay.telemetry.message_line import LEVELS, DeliveredLine, FullLine
 
@@ -97,6 +98,10 @@ class ConsoleFormat:
     def _message(self, line: DeliveredLine, at: float) -> str:
         what = f"{line.event_name or 'a message'} {line.event_id or line.message_id}"
         fields: dict[str, Any] = {"attempts": line.attempts, "seconds": line.seconds}
+        level = LEVELS[line.outcome]
+        notices = "".join(f"; {explain_notice(notice)}" for notice in line.notices)
+        if notices:
+            level = max(level, logging.WARNING)
         if isinstance(line, FullLine):
             if line.event_count is not None:
                 what = f"{line.event_count} events in {line.message_id}"
@@ -104,7 +109,7 @@ class ConsoleFormat:
                 what += f": {line.reason}"
             fields = {"code": line.code, **fields}
         pairs = _pairs({key: value for key, value in fields.items() if value is not None})
-        return self._line(at, LEVELS[line.outcome], line.outcome, escape(f"{what}{pairs}"))
+        return self._line(at, level, line.outcome, escape(f"{what}{pairs}{notices}"))
 
     def _line(self, at: float, level: int, word: str, text: str) -> str:
         line = f"{time.strftime('%H:%M:%S', self._local(at))} {word:<9} {text}"

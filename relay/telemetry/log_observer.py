@@ -11,9 +11,10 @@ from zlib import crc32
 
 from relay.model.facts import DeadLettered, Fact, Forwarded, Handled, RejectGuardChanged
 from relay.model.outcome import Delivered
+from relay.telemetry.attempts import Attempts
 from relay.telemetry.log import Log
 from relay.telemetry.log_records import LOG_FUNCTIONS, log_truncated, see_setting
-from relay.telemetry.message_line import Attempts, DeliveredLine, MessageLines, format_timestamp
+from relay.telemetry.message_line import DeliveredLine, MessageLines, format_timestamp
 from relay.telemetry.observers import FactHandlers, one_by_one
 from relay.telemetry.report import State, Window
 

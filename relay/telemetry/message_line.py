@@ -3,59 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from secrets import token_hex
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from relay.model.event import Event
-from relay.model.facts import Forwarded, Handled
+from relay.model.facts import Handled
+from relay.model.message import Message
+from relay.model.origin import UnreadableOrigin, origin_of
 from relay.model.outcome import Delivered, Outcome, Reject, Retry, shortened
-
-MAX_ATTEMPTS = 50_000
-"""Events whose attempts are kept. The oldest are dropped: a cancelled delivery gets no line."""
-
-
-class Attempt(NamedTuple):
-    """How many requests contained an event, and the name and size of the last one's batch."""
-
-    number: int
-    batch: str
-    batch_events: int
-
-
-class Attempts(dict[str, Attempt]):
-    """The attempts of each event, by the event's id, until they are removed for its line.
-
-    Args:
-        prefix: makes the start of all batch names, different in each process and at each start.
-        limit: the number of events to keep.
-    """
-
-    def __init__(
-        self, prefix: Callable[[], str] = lambda: token_hex(3), *, limit: int = MAX_ATTEMPTS
-    ) -> None:
-        super().__init__()
-        self._prefix = prefix()
-        self._limit = limit
-        self._batches = 0
-
-    def record(self, fact: Forwarded) -> None:
-        """Count a request that ended."""
-        self._batches += 1
-        name = f"{self._prefix}-{self._batches}"
-        sent = dict.fromkeys([event.id for event in fact.sent], Attempt(1, name, fact.events))
-        if not self.keys().isdisjoint(sent):
-            for again in self.keys() & sent:
-                sent[again] = Attempt(self.pop(again).number + 1, name, fact.events)
-        self.update(sent)
-        while len(self) > self._limit:
-            del self[next(iter(self))]
-
+from relay.telemetry.attempts import Attempts
 
 OUTCOME_WORDS: dict[type[Outcome], str] = {
     Delivered: "delivered",
@@ -135,6 +96,8 @@ class DeliveredLine(Struct, omit_defaults=True, gc=False):
     trace_id: str | None = None
     reference: str | None = None
     duplicate: bool = False
+    base_id: str | None = None
+    hops: int | None = None
 
 
 class FullLine(DeliveredLine, omit_defaults=True, gc=False):
@@ -189,7 +152,7 @@ class MessageLines:
         word, level, sentence = _HEADINGS[type(outcome)]
         # Positional arguments: keywords or assignments take twice as long. Times are rounded to
         # milliseconds.
-        return kind(
+        line = kind(
             timestamp,
             level,
             self._service,
@@ -211,6 +174,9 @@ class MessageLines:
             reference,
             duplicate,
         )
+        if message.attributes:
+            _add_history(line, message)
+        return line
 
     def lines_of(self, fact: Handled, timestamp: str) -> Sequence[FullLine]:
         """All lines of a message: several if it has more than `MAX_EVENTS` events."""
@@ -282,6 +248,16 @@ def _shorten_data(entries: Sequence[EventEntry]) -> None:
         if entry.data is not None:
             entry.data = shortened(entry.data, max(1, left))
             left -= len(entry.data)
+
+
+def _add_history(line: DeliveredLine, message: Message) -> None:
+    """Add what links a redriven message to the lines about it before it was dead-lettered."""
+    try:
+        origin = origin_of(message)
+    except UnreadableOrigin:
+        return
+    if origin is not None:
+        line.base_id, line.hops = shortened(origin.id, MAX_REASON), origin.hops
 
 
 def _with_reason(target: _LineOrEntry, outcome: Retry | Reject) -> _LineOrEntry:

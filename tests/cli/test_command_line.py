@@ -1,6 +1,7 @@
 """The command line as a whole: help, version, exit codes, start-up cost and odd arguments."""
 
 import importlib.metadata
+import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -8,7 +9,7 @@ from importlib import import_module
 import pytest
 import typer
 
-from relay.cli import COMMANDS
+from relay.cli import COMMANDS, application
 from tests.cli.conftest import Relay
 
 HEAVY = ("aiobotocore", "boto3", "botocore", "rich", "httpx", "starlette", "moto", "pydantic")
@@ -45,6 +46,27 @@ def test_the_help_of_a_command_explains_its_exit_codes(name: str) -> None:
     if not isinstance(module.command, typer.Typer):
         assert module.EXIT_CODES.startswith("Exit codes: 0 ")
         assert module.command.__doc__
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_examples_in_the_help_of_a_command_are_valid_command_lines(name: str) -> None:
+    module = import_module(f"relay.cli.{name}")
+    if isinstance(module.command, typer.Typer):
+        return  # has subcommands with their own
+    command = typer.main.get_group(application([name])).commands[name]
+    for example in module.EXAMPLES.splitlines():
+        assert len(example) <= 76, "it does not fit into 80 columns"
+        arguments = shlex.split(example.partition(f"relay {name}")[2].partition(" | ")[0])
+        command.make_context(name, arguments, resilient_parsing=False)
+
+
+async def test_the_help_of_a_command_ends_with_examples_and_shows_flags_without_a_type(
+    process: Relay,
+) -> None:
+    result = await process("send", "--help", COLUMNS="80")
+    assert "\n  relay send events.jsonl --queue orders " in result.out
+    assert "<bool>" not in result.out
+    assert max(map(len, result.out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("name", [None, "config"])

@@ -18,10 +18,10 @@ async def test_valid_settings_are_shown_with_their_sources_and_masked_secrets(
     rows = {line.split()[0]: line.split()[1:] for line in result.out.splitlines()}
     assert result.code == 0
     assert result.err == ""
-    assert rows["RELAY_HOLD"] == ["600", "file"]
-    assert rows["RELAY_INNGEST_EVENT_KEY"] == [MASK, "environment"]
-    assert rows["RELAY_BATCH_BYTES"] == ["1048576", "default"]
-    assert rows["RELAY_QUEUE_URL"] == ["-", "default"]
+    assert rows["RELAY_HOLD"] == ["file", "600"]
+    assert rows["RELAY_INNGEST_EVENT_KEY"] == ["environment", MASK]
+    assert rows["RELAY_BATCH_BYTES"] == ["default", "1048576"]
+    assert rows["RELAY_QUEUE_URL"] == ["default", "-"]
     assert SECRET not in result.out
 
 

@@ -25,7 +25,7 @@ async def test_json_lines_are_sent_as_one_message_each_in_batches_of_ten(
     result = await process("send", "-", "--queue", "plain", stdin=lines(205))
     assert result.code == 0
     assert result.err == ""
-    assert result.out.startswith("205 sent to plain in ")
+    assert result.out.startswith("205 sent to plain (account 000000000000, http://127.0.0.1:")
     assert sorted(local_sqs.bodies()) == sorted(lines(205).splitlines())
     assert local_sqs.sqs.requests["SendMessageBatch"] == 21
 
@@ -64,8 +64,10 @@ async def test_messages_the_relay_would_reject_are_not_sent(
         "send", "-", "--queue", "plain", stdin=f'{EVENT}\n{{"name":""}}\n\n{{broken\n{EVENT}\n'
     )
     assert result.code == 1
-    assert result.out.startswith("2 sent to plain, 2 invalid")
-    first, second = result.err.splitlines()
+    assert result.out.startswith(
+        f"2 sent to plain (account 000000000000, {local_sqs.sqs.url}), 2 inv"
+    )
+    first, second = (line for line in result.err.splitlines() if "was not sent" in line)
     assert first.startswith("relay: line 2 was not sent: the relay would reject it as empty_name")
     assert second.startswith("relay: line 4 was not sent: the relay would reject it as not_json")
 
@@ -76,6 +78,79 @@ async def test_without_the_check_everything_is_sent(relay: Relay, local_sqs: Loc
     )
     assert result.code == 0
     assert local_sqs.bodies() == ["[1,", "plain"]
+
+
+async def test_a_field_that_the_relay_leaves_out_is_reported_at_its_first_document(
+    relay: Relay, local_sqs: LocalSqs
+) -> None:
+    stdin = '{"name":"a","data":{},"prio":1}\n{"name":"a","prio":2,"Data":{}}\n'
+    result = await relay("send", "-", "--queue", "plain", stdin=stdin)
+    assert result.code == 0
+    assert result.err.splitlines() == [
+        "relay: line 1: no event has a field prio: it is left out, so put it into data",
+        "relay: line 2: it has a field Data: it is sent as data",
+        "relay: 2 messages: no event has a field prio: it is left out, so put it into data",
+    ]
+    assert len(local_sqs.bodies()) == 2
+
+
+async def test_only_so_many_different_notices_are_reported(
+    relay: Relay, local_sqs: LocalSqs
+) -> None:
+    stdin = "\n".join(f'{{"name":"a","f{i}":1}}' for i in range(50))
+    result = await relay("send", "-", "--queue", "plain", "--json", stdin=stdin)
+    assert len(result.err.splitlines()) == 20
+    assert len(json.loads(result.out)["notices"]) == 20
+    assert len(local_sqs.bodies()) == 50
+
+
+async def test_the_result_as_json_says_how_many_and_where(
+    relay: Relay, local_sqs: LocalSqs
+) -> None:
+    stdin = '{"name":"a"}\n{"name":"a","prio":1}\n{}\n'
+    result = await relay("send", "-", "--queue", "plain", "--json", stdin=stdin)
+    document = json.loads(result.out)
+    assert document.pop("seconds") >= 0
+    assert document == {
+        "type": "sent",
+        "queue": "plain",
+        "queue_url": f"{local_sqs.sqs.url}/000000000000/plain",
+        "account": "000000000000",
+        "endpoint": local_sqs.sqs.url,
+        "sent": 2,
+        "invalid": 1,
+        "failed": 0,
+        "possible_duplicates": 0,
+        "notices": {"unknown-field:prio": 1},
+        "stopped": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("queue", "endpoint", "why"),
+    [
+        (
+            "https://sqs.eu-central-1.amazonaws.com/123456789012/plain",
+            None,
+            "is this machine, where AWS_ENDPOINT_URL sends every call",
+        ),
+        ("arn:aws:sqs:us-east-1:123456789012:plain", None, "it is in another account than http"),
+        (
+            "http://localhost:9324/000000000000/plain",
+            "https://sqs.us-east-1.amazonaws.com",
+            "is on AWS, where AWS_ENDPOINT_URL_SQS sends every call",
+        ),
+    ],
+)
+async def test_what_names_one_queue_is_not_sent_to_another_because_of_the_endpoint(
+    relay: Relay, local_sqs: LocalSqs, queue: str, endpoint: str | None, why: str
+) -> None:
+    result = await relay("send", "-", "--queue", queue, stdin=EVENT, AWS_ENDPOINT_URL_SQS=endpoint)
+    assert result.code == 2
+    assert result.out == ""
+    assert result.err.startswith(f"relay: nothing was sent to {queue}: ")
+    assert why in result.err
+    assert not local_sqs.bodies()
 
 
 async def test_only_the_failed_entry_of_a_batch_is_retried(
@@ -107,7 +182,7 @@ async def test_a_message_that_sqs_refuses_does_not_affect_the_others(
         *("send", "-", "--queue", "plain", "--no-check", "--lines"), stdin="good\nbad\x01\ngood\n"
     )
     assert result.code == 1
-    assert result.out.startswith("2 sent to plain, 1 failed")
+    assert ", 1 failed in " in result.out
     assert "line 2 was not sent" in result.err
     assert local_sqs.bodies() == ["good", "good"]
 

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from relay.delivery.dead_letter_copy import dead_letter_copy
 from relay.dlq.dead_letter import read_dead_letter
-from relay.dlq.filters import format_time
 from relay.envelope import Rules, decode
 from relay.envelope.ids import bounded_id
 from relay.model.message import Attribute, Message
@@ -29,6 +28,7 @@ from relay.model.origin import (
     unpack,
 )
 from relay.model.outcome import Reject
+from relay.output.times import format_time
 from tests.delivery.handler_rig import HandlerRig, origin
 
 DIGITS = sys.get_int_max_str_digits()

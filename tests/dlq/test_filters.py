@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from relay.dlq.filters import Filter, format_duration, parse_time
+from relay.dlq.filters import Filter, parse_time
 from relay.model.origin import Origin
+from relay.output.times import format_duration
 from tests.dlq.queues import DAY, dead_letter
 
 DEAD_LETTER = dead_letter(

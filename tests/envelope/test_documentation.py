@@ -7,6 +7,7 @@ from pathlib import Path
 
 from relay.envelope import detection, fields, ids
 from relay.envelope.decoding import BODY_TRUNCATED
+from relay.model.notices import explain_notice
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "message.md").read_text()
@@ -39,6 +40,11 @@ def test_each_code_that_is_not_about_the_body_is_documented_and_no_other() -> No
 def test_each_notice_is_documented_and_no_other() -> None:
     given = set(re.findall(r'(?:notices\[|found\.append\(|NOT_FOUND = )"([\w-]+)"', SOURCES))
     assert documented("Notices") == given | {"unknown-field:<name>", "field-case:<name>"}
+
+
+def test_each_notice_has_an_explanation_for_people() -> None:
+    for notice in documented("Notices"):
+        assert explain_notice(notice) != notice
 
 
 def test_the_limits_of_the_code_are_documented() -> None:

@@ -216,8 +216,17 @@ async def test_message_ages_are_read_from_cloudwatch(
         ],
     )
     status = await report([], RELAY_QUEUE_URL="events")
-    assert [queue.oldest for queue in status.queues] == [None, 7_200.0]
+    assert [queue.oldest_age for queue in status.queues] == [None, 7_200.0]
     assert "2.0 h" in rendered(status, {})
+
+
+async def test_an_endpoint_without_cloudwatch_is_named(
+    sqs: SqsServer, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH", sqs.url)
+    status = await report([relay.url], RELAY_QUEUE_URL="events")
+    (gap,) = status.gaps
+    assert gap.endswith(f"are not known: they come from CloudWatch, which {sqs.url} is not")
 
 
 async def test_what_cannot_be_read_is_reported_and_the_rest_is_shown(
@@ -226,7 +235,7 @@ async def test_what_cannot_be_read_is_reported_and_the_rest_is_shown(
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH", "http://127.0.0.1:1")
     status = await report([relay.url], RELAY_QUEUE_URL="events")
     assert len(status.queues) == 2
-    assert status.gaps[0].startswith("message ages are not available: cloudwatch:GetMetricData")
+    assert status.gaps[0].startswith("the ages of the oldest messages are not known: ")
     sqs.faults.add(Fault(action="GetQueueAttributes", error="AccessDenied", times=None))
     denied = await report([relay.url], RELAY_QUEUE_URL="events")
     assert "sqs:GetQueueAttributes" in denied.gaps[0]

@@ -23,7 +23,9 @@ from relay.ops.status_view import render_status
 URL = "http://10.0.1.17:8000"
 BUSY = StatusReport(
     at=0.0,
-    queues=(QueueStatus(name="orders-events", visible=12_345, in_flight=500, delayed=0, oldest=9),),
+    queues=(
+        QueueStatus(name="orders-events", visible=12_345, in_flight=500, delayed=0, oldest_age=9),
+    ),
     relays=(RelayStatus(url=URL, circuit="half-open", in_flight=500),),
 )
 
@@ -74,7 +76,9 @@ def test_a_restarted_relay_has_no_negative_rate() -> None:
 def test_the_counters_are_shown_until_there_are_rates() -> None:
     status = StatusReport(
         at=0.0,
-        queues=(QueueStatus(name="events", visible=12_345, in_flight=1, delayed=0, oldest=90.0),),
+        queues=(
+            QueueStatus(name="events", visible=12_345, in_flight=1, delayed=0, oldest_age=90.0),
+        ),
         relays=(
             RelayStatus(url="r", circuit="closed", in_flight=3, counters={"Delivered": 1_000}),
         ),

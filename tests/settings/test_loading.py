@@ -54,6 +54,21 @@ def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
     assert "No such file" in mistake
 
 
+def test_a_file_that_is_not_utf_8_is_a_mistake_that_names_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "relay.env"
+    file.write_bytes("RELAY_HOLD=600\nRELAY_INNGEST_EVENT_KEY=clé\n".encode("latin-1"))
+    (mistake,) = load({}, file).errors
+    assert mistake.startswith(f"the settings file {file} is not UTF-8 text (line 2): convert it")
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_variable(tmp_path: Path) -> None:
+    file = tmp_path / "relay.env"
+    file.write_bytes(b"\xef\xbb\xbfRELAY_HOLD=600\r\nRELAY_BATCH_EVENTS=7\r\n")
+    loaded = load({}, file)
+    assert (loaded.settings.hold, loaded.settings.batch_events) == (600, 7)
+    assert not loaded.errors + loaded.warnings
+
+
 def test_a_line_that_is_not_a_variable_is_a_warning(tmp_path: Path) -> None:
     file = tmp_path / "relay.env"
     file.write_text(f"RELAY_HOLD=60\nkey is {SECRET}\n# a comment\nexport RELAY_SLO=9\n=\n")

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from relay.model.facts import CircuitChanged, Forwarded, ReceivingChanged, StuckChanged
+from relay.model.message import Attribute
+from relay.model.origin import ATTRIBUTE, Origin
 from relay.model.outcome import Delivered, Reject, Retry
 from relay.telemetry import metrics
 from relay.telemetry.otlp import otlp_name
@@ -42,6 +44,8 @@ def lines() -> list[dict[str, Any]]:
     seen = message("f6133db3-efd0-44f4-a36a-d8e76e89310c")
     late = message("m-late", sent_at=1.0, receive_count=2, group_id="g")
     twice = Delivered("01ABC", duplicate=True)
+    attribute = Attribute("String", Origin(id=seen.message_id, hops=1).pack())
+    redriven = message("m-redriven", attributes={ATTRIBUTE: attribute})
     found = log_lines(
         Forwarded(events=2, size=1, seconds=1.0, error="away", sent=[known]),
         Forwarded(events=2, size=1, seconds=1.0, sent=[known, event("e-late")]),
@@ -49,6 +53,7 @@ def lines() -> list[dict[str, Any]]:
         settled(),
         settled(Reject("too_large", "it is"), of=seen),
         settled(results=[(event("e-late"), Delivered())], of=late),
+        settled(of=redriven),
         settled(poison),
         settled(poison, [(event("order-123-paid"), Delivered())], rejects=((1, poison),)),
         settled(Retry("held", after=30.0)),

@@ -12,8 +12,9 @@ from relay.model.event import Event
 from relay.model.facts import Handled
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
+from relay.telemetry.attempts import Attempts
 from relay.telemetry.log_format import ConsoleFormat, JsonFormat
-from relay.telemetry.message_line import Attempts, MessageLines, format_timestamp
+from relay.telemetry.message_line import MessageLines, format_timestamp
 from tests.hostile import HOSTILE, assert_harmless, assert_shown
 
 MESSAGE = Message(body=b"{}", message_id=HOSTILE, queue=HOSTILE, group_id=HOSTILE)

@@ -44,6 +44,16 @@ def test_the_level_applies_to_messages_too() -> None:
     assert len(screen.getvalue().splitlines()) == 1
 
 
+def test_the_console_format_explains_what_was_left_out_of_an_event() -> None:
+    screen = io.StringIO()
+    with observing(screen, log_format="console") as observer:
+        observe(observer, settled(notices=("unknown-field:prio", "odd")))
+    assert screen.getvalue()[8:] == (
+        " delivered shop/paid e-1 seconds=0.25; no event has a field prio: it is left out, so put"
+        " it into data; odd\n"
+    )
+
+
 def test_the_console_format_has_short_lines() -> None:
     screen = io.StringIO()
     with observing(screen, log_format="console") as observer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 from relay.model.facts import DeadLettered, Forwarded, Received
+from relay.model.message import Attribute
+from relay.model.origin import ATTRIBUTE, Origin
 from relay.model.outcome import Delivered, Reject, Retry
 from relay.telemetry.message_line import MAX_DATA, MAX_EVENTS, MAX_REASON
 from tests.telemetry.samples import POISON, TRACE, event, log_lines, message, settled
@@ -44,6 +46,16 @@ def test_the_line_of_a_message_has_all_its_fields() -> None:
         "outcome": "delivered",
         "reference": "01ABC",
     }
+
+
+def test_the_line_of_a_redriven_message_links_it_to_the_first_one() -> None:
+    attribute = Attribute("String", Origin(id="m-0", hops=2).pack())
+    line, unreadable = log_lines(
+        settled(of=message(attributes={ATTRIBUTE: attribute})),
+        settled(of=message(attributes={ATTRIBUTE: Attribute("String", "{")})),
+    )
+    assert (line["base_id"], line["hops"]) == ("m-0", 2)
+    assert "base_id" not in unreadable
 
 
 def test_a_retry_and_a_rejection_have_their_reason() -> None:

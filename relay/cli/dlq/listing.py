@@ -11,10 +11,11 @@ from relay.cli.dlq.input import DeadLetters, open_dead_letters
 from relay.cli.dlq.output import clean
 from relay.cli.startup import EnvFile, load_settings
 from relay.dlq.dead_letter import DeadLetter
-from relay.dlq.filters import Filter, format_time
+from relay.dlq.filters import Filter
 from relay.dlq.snapshot import Head
 from relay.dlq.statistics import expiry, name_of
 from relay.output.terminal import echo, echo_json
+from relay.output.times import format_time
 
 
 def command(  # noqa: PLR0913 - a parameter for each option

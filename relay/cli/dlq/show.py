@@ -18,12 +18,13 @@ from relay.cli.dlq.input import DeadLetters, open_dead_letters
 from relay.cli.dlq.listing import fields
 from relay.cli.startup import EnvFile, fail, load_settings
 from relay.dlq.dead_letter import DeadLetter
-from relay.dlq.filters import Filter, event_fields, format_time
+from relay.dlq.filters import Filter, event_fields
 from relay.dlq.records import message_to_fields
 from relay.dlq.snapshot import Head
 from relay.model.encoded_body import is_truncated, stored_beginning
 from relay.model.outcome import Reject
 from relay.output.terminal import echo, echo_json, escape, escape_json, write
+from relay.output.times import format_time
 from relay.settings.model import Settings
 
 _SHOWN_APART = ("message", "events", "ledger", "beginning")

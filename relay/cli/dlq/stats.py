@@ -11,10 +11,10 @@ from relay.cli.dlq.input import DeadLetters, open_dead_letters
 from relay.cli.dlq.options import AsJson, Dlq, Main, SnapshotFile, Wait
 from relay.cli.dlq.output import clean, table
 from relay.cli.startup import EnvFile, load_settings
-from relay.dlq.filters import format_duration, format_time
 from relay.dlq.snapshot import Head
 from relay.dlq.statistics import Statistics
 from relay.output.terminal import echo, echo_json
+from relay.output.times import format_duration, format_time
 
 _MAX_ROWS = 20
 _OLD = 60.0

@@ -17,13 +17,11 @@ from typing import Any
 
 from relay.destinations.http_errors import retry_after
 from relay.model.destination import BatchRefused, Unavailable
-from relay.model.outcome import Delivered, Outcome, Reject
+from relay.model.outcome import REFUSED, TOO_LARGE, Delivered, Outcome, Reject
 
 URL = "RELAY_INNGEST_URL"
 KEY = "RELAY_INNGEST_EVENT_KEY"
 
-REFUSED = "refused_by_destination"
-TOO_LARGE = "too_large_for_destination"
 
 _KINDS = {"dev": "dev", "cloud": "start"}
 """A self-hosted `inngest start` calls itself `cloud` (recorded)."""

@@ -47,7 +47,7 @@ class Reconciliation:
         """One line of JSON."""
         names = ("published", "unique", "ran", "dead_lettered", "lost", "ran_twice", "in_queue")
         counts = {name: getattr(self, name) for name in names}
-        return json.dumps({**counts, "seconds": round(seconds, 1)})
+        return json.dumps({"type": "demo", **counts, "seconds": round(seconds, 1)})
 
 
 @dataclass(slots=True)

@@ -55,6 +55,13 @@ def _credentials(found: CallerIdentity) -> CheckResult:
             why=why,
             fix="see queue.exists, which uses the same credentials",
         )
+    if found.emulator is not None:
+        return not_checked(
+            "aws.credentials",
+            f"{found.emulator} is not AWS and does not tell whose the credentials are",
+            why=why,
+            fix="unset AWS_ENDPOINT_URL to check a deployment on AWS",
+        )
     return CheckResult(
         check="aws.credentials",
         status="fail",

@@ -13,6 +13,7 @@ from relay.dlq.statistics import expiry
 from relay.model.message import Message
 from relay.model.outcome import Reject
 from relay.ops.trace.timeline import KnownIds, SourceResult, SourceUnavailable, TimelineEntry
+from relay.output.times import format_time
 
 DEAD_LETTERS = "dlq"
 
@@ -28,6 +29,7 @@ class DeadLetterSource:
         unread: why a payload could not be read, by MessageId; filled by `read`.
         fifo: whether it is a FIFO queue.
         left: how many messages in the queue could not be received.
+        taken_at: when the messages were read, epoch seconds; None if they are in the queue now.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class DeadLetterSource:
         unread: Mapping[str, str] | None = None,
         fifo: bool = False,
         left: int = 0,
+        taken_at: float | None = None,
     ) -> None:
         self.name = name
         self._messages = messages
@@ -48,6 +51,7 @@ class DeadLetterSource:
         self._unread = {} if unread is None else unread
         self._fifo = fifo
         self._left = left
+        self._taken_at = taken_at
         self._missing: dict[str, str] = {}
         self._ids: dict[str, frozenset[str]] = {}
 
@@ -124,19 +128,29 @@ class DeadLetterSource:
         yield TimelineEntry(
             at=at,
             source=DEAD_LETTERS,
-            what=f"in dead-letter queue {dead_letter.message.queue} as {dead_letter.code}:"
-            f" {dead_letter.reason}{doubt}",
+            what=f"{self._verb} dead-letter queue {dead_letter.message.queue} as"
+            f" {dead_letter.code}: {dead_letter.reason}{doubt}",
             details=details,
         )
         expires = expiry(dead_letter.message, self._retention, fifo=self._fifo)
         if expires is not None:
-            later = "" if expires.exact else " (or later)"
             yield TimelineEntry(
                 at=expires.at,
                 source=DEAD_LETTERS,
-                what=f"SQS deletes it from {dead_letter.message.queue}{later}",
+                what=self._deletion(dead_letter.message.queue, exact=expires.exact),
                 details={"message_id": message_id},
             )
+
+    @property
+    def _verb(self) -> str:
+        """What is certain: a dead letter of a snapshot may have been redriven since."""
+        return "in" if self._taken_at is None else "put into"
+
+    def _deletion(self, queue: str, *, exact: bool) -> str:
+        text = f"SQS deletes it from {queue}" + ("" if exact else " (or later)")
+        if self._taken_at is None:
+            return text
+        return f"{text}, if it is still there: it was at {format_time(self._taken_at)}"
 
 
 def _details(dead_letter: DeadLetter) -> dict[str, Any]:

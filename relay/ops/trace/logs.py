@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import shutil
 import tempfile
 import zlib
@@ -26,6 +27,9 @@ Raises `AwsError`.
 """
 
 _DETAIL_FIELDS = ("attempts", "batch_events", "receive_count", "seconds", "age")
+
+
+_MESSAGE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class LogScanner:
@@ -73,6 +77,7 @@ class LogScanner:
         if not matching and not self._known.has_message(message_id):
             return
         self._add_ids(message_id, matching)
+        self._add_first_message(fields)
         yield from self._sent_and_received(fields, message_id, at)
         for event in matching or [fields]:
             yield _outcome(fields, event, at)
@@ -83,6 +88,15 @@ class LogScanner:
             self._known.events.add((str(event.get("name", "")), str(event["id"])))
             if isinstance(event.get("reference"), str):
                 self._known.references.add(event["reference"])
+
+    def _add_first_message(self, fields: Mapping[str, Any]) -> None:
+        """Add the first MessageId of a redriven message, under which its earlier lines are found.
+
+        Only an id that the producer gave is no MessageId, and then the event's id contains it.
+        """
+        base = fields.get("base_id")
+        if isinstance(base, str) and _MESSAGE_ID.fullmatch(base):
+            self._known.messages.add(base)
 
     def _sent_and_received(
         self, fields: Mapping[str, Any], message_id: str, at: float | None
@@ -95,7 +109,8 @@ class LogScanner:
         if "age" in fields and message_id not in self._sent:
             self._sent.add(message_id)
             sent = at - float(fields["age"])
-            yield TimelineEntry(at=sent, source=SOURCE, what=f"sent to {queue}", details=details)
+            what = f"{'redriven' if fields.get('hops') else 'sent'} to {queue}"
+            yield TimelineEntry(at=sent, source=SOURCE, what=what, details=details)
         count = fields.get("receive_count", 1)
         again = f" for the {_ordinal(int(count))} time" if count != 1 else ""
         received = at - float(fields.get("seconds", 0.0))

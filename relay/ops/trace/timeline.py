@@ -113,6 +113,7 @@ class Trace:
     def as_json(self) -> dict[str, Any]:
         """The trace as JSON."""
         return {
+            "type": "trace",
             "id": self.known.query,
             "events": [{"id": i, "name": n} for n, i in sorted(self.known.events)],
             "messages": sorted(self.known.messages),

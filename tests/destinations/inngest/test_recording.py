@@ -11,12 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from relay.destinations.inngest.answers import REFUSED, TOO_LARGE, Answer, interpret, server_kind
+from relay.destinations.inngest.answers import Answer, interpret, server_kind
 from relay.destinations.inngest.confirmations import Confirmations
 from relay.destinations.inngest.queries import InngestQueries
 from relay.destinations.inngest.read_back import ReadBack
 from relay.model.destination import BatchRefused, Unavailable
-from relay.model.outcome import Delivered, Outcome, Reject
+from relay.model.outcome import REFUSED, TOO_LARGE, Delivered, Outcome, Reject
 from tests.destinations.inngest.rig import Keys, confirmed, event
 from tests.destinations.wire import http, listening
 

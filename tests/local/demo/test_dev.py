@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from tests.cli.test_json import documented
 
 README = Path(__file__).parents[3] / "README.md"
 BIN = Path(sys.executable).parent
@@ -144,6 +147,32 @@ def test_relay_send_publishes_from_a_file(
         capture_output=True,
     )
     assert arrived(dev, "sent-2")
+
+
+@pytest.mark.parametrize("mode", [(), ("--pull",)])
+def test_when_the_relay_ends_the_command_ends_with_a_failure(mode: tuple[str, ...]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relay", "dev", "--json", *mode]
+        + [f"--{name}-port=0" for name in ("sqs", "inngest", "relay")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RELAY_"))},
+    )
+    with process:
+        assert process.stdout is not None
+        addresses = json.loads(process.stdout.readline())
+        assert set(addresses) == {"type"} | documented("servers")
+        ready = httpx.get(f"{addresses['relay_url']}/ready", trust_env=False)
+        assert ready.status_code == 200
+        # The relay is the only child process of `relay dev`.
+        found = subprocess.run(
+            ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True
+        )
+        os.kill(int(found.stdout), signal.SIGKILL)
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert error.endswith("relay: the relay ended by itself, so everything was stopped\n")
 
 
 def test_the_relay_is_ready(dev: dict[str, str]) -> None:

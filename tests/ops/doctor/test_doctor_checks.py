@@ -67,6 +67,15 @@ async def test_a_missing_region_and_missing_credentials_are_failures(
     assert found["clock"].status == "not checked"
 
 
+async def test_an_emulator_that_is_no_sts_says_nothing_about_the_credentials(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", deployment.sqs.url)
+    found = (await deployment.check())["aws.credentials"]
+    assert found.status == "not checked"
+    assert deployment.sqs.url in found.found
+
+
 async def test_credentials_are_not_checked_where_sts_is_unreachable(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

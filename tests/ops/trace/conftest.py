@@ -20,8 +20,9 @@ from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.ops.trace.timeline import Trace
 from relay.settings.loading import load
+from relay.telemetry.attempts import Attempts
 from relay.telemetry.log_format import JsonFormat
-from relay.telemetry.message_line import Attempts, MessageLines, format_timestamp
+from relay.telemetry.message_line import MessageLines, format_timestamp
 from tests.ops.doctor.conftest import aws, models  # noqa: F401 - fixtures of the same world
 
 NOW = 1_780_000_000.0

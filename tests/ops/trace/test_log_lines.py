@@ -6,10 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from relay.model.event import Event
+from relay.model.message import Attribute
+from relay.model.origin import ATTRIBUTE, Origin
 from relay.model.outcome import Delivered
 from relay.ops.trace.logs import LogScanner
 from relay.ops.trace.timeline import KnownIds
 from tests.ops.trace.conftest import (
+    EVENT,
     MESSAGE,
     NOW,
     REJECT,
@@ -73,3 +76,23 @@ def test_the_producers_id_matches_the_ids_derived_from_it(ident: str) -> None:
 @pytest.mark.parametrize("ident", ["142", "42x", "4242", "42.7.8"])
 def test_a_similar_id_does_not_match(ident: str) -> None:
     assert not KnownIds("42").matches(ident)
+
+
+def test_after_a_redrive_the_first_message_is_found_by_the_id_of_the_event() -> None:
+    """The line of a message without a valid event has no event id, only the MessageId."""
+    attribute = Attribute("String", Origin(id=MESSAGE.message_id, undecoded=True, hops=1).pack())
+    again = replace(MESSAGE, message_id="m-2", receive_count=1, attributes={ATTRIBUTE: attribute})
+    before = outcome_line(MESSAGE, REJECT, at=NOW - 20.0)
+    after = outcome_line(again, Delivered(ULID), (EVENT, Delivered(ULID)), at=NOW)
+    known = read("order-1", after)[1]
+    assert known.messages == {MESSAGE.message_id, "m-2"}
+    scanner = LogScanner(known)
+    scanner.read([before, after])
+    assert [entry.what for entry in scanner.entries] == [
+        "sent to events",
+        "received from events for the 2nd time",
+        "dead-lettered as refused_by_destination: no such thing",
+        "redriven to events",
+        "received from events",
+        f"delivered as {ULID}",
+    ]

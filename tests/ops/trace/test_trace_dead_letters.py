@@ -61,8 +61,8 @@ async def test_a_snapshot_has_the_reason_and_the_time_of_deletion(
     found = await trace(ident, settings, snapshots=[path])
     assert descriptions(found, "dlq") == [
         "sent to events",
-        "in dead-letter queue dead as refused_by_destination: no such thing",
-        "SQS deletes it from dead",
+        "put into dead-letter queue dead as refused_by_destination: no such thing",
+        "SQS deletes it from dead, if it is still there: it was at 2026-05-28 20:26:40Z",
     ]
 
 
@@ -76,8 +76,9 @@ async def test_an_invalid_message_is_found_by_the_id_in_its_body(
     found = await trace(
         "order-9", settings, snapshots=[path], logs=[log(log_line(invalid, "lost"))]
     )
-    assert "in dead-letter queue dead as refused_by_destination: no such thing" in descriptions(
-        found, "dlq"
+    assert (
+        "put into dead-letter queue dead as refused_by_destination: no such thing"
+        in descriptions(found, "dlq")
     )
     assert "lost" in descriptions(found, "log")
 

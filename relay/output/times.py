@@ -1,0 +1,34 @@
+"""Times and durations as people read them, in UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def format_time(at: float | None) -> str:
+    """A time for people, in UTC: `2026-05-04 10:00:00Z`, or `-` if it is not known."""
+    if at is None:
+        return "-"
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def format_duration(seconds: float) -> str:
+    """A duration for people: `3.2 d`, `41 min`, `12 s`."""
+    for size, unit in _STEPS:
+        if abs(seconds) >= size:
+            return f"{seconds / size:.1f} {unit}".replace(".0 ", " ")
+    return f"{seconds:.0f} s"
+
+
+def format_relative(at: float | None, now: float) -> str:
+    """A time as seen from `now`: `3.2 h ago`, `in 13.9 d`, or `-` if it is not known."""
+    if at is None:
+        return "-"
+    return f"in {format_duration(at - now)}" if at > now else f"{format_duration(now - at)} ago"
+
+
+def format_hour(at: float | None) -> str:
+    """The hour that a time is in."""
+    return "-" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %Hh")
