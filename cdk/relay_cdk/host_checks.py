@@ -31,9 +31,6 @@ MAX_POLLERS = range(2, 2_001)
 BATCH_WITHOUT_WINDOW = 10
 """Messages of one receive. More need several, for which Lambda wants a window to wait in."""
 
-ATTEMPT_MARGIN = 30.0
-"""Seconds of an invocation besides one attempt: for dead letters, the answer and the log."""
-
 PUBLIC_HOSTS = (".inn.gs", ".inngest.com", ".tmprl.cloud", ".temporal.io", ".prefect.cloud")
 """Orchestrators as a service, all of them on the internet."""
 
@@ -133,12 +130,12 @@ def is_public(address: str) -> bool:
 def _function(options: Options, settings: Settings) -> Iterator[str]:
     if options.function_memory not in FUNCTION_MEMORY:
         yield "function_memory must be from 128 to 10240"
-    attempt = settings.request_timeout + settings.confirm_deadline + ATTEMPT_MARGIN
+    attempt = settings.request_timeout + settings.confirm_deadline + clocks.LAMBDA_MARGIN
     if attempt > clocks.LAMBDA_TIMEOUT:
         yield (
             f"settings: an attempt may take {attempt:g} s (RELAY_REQUEST_TIMEOUT +"
-            f" RELAY_CONFIRM_DEADLINE + {ATTEMPT_MARGIN:g}), and the function is stopped after"
-            f" {clocks.LAMBDA_TIMEOUT:g}: lower them"
+            f" RELAY_CONFIRM_DEADLINE + {clocks.LAMBDA_MARGIN:g}), and Lambda stops the function"
+            f" after {clocks.LAMBDA_TIMEOUT:g}: lower them"
         )
     if settings.metrics == "prometheus":
         yield "settings: RELAY_METRICS=prometheus needs a port, which a function does not have"

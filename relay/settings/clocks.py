@@ -48,10 +48,18 @@ QUEUE_RETENTION = 13 * DAY
 DLQ_RETENTION = 14 * DAY
 
 LAMBDA_TIMEOUT = 180.0
+LONGEST_LAMBDA_TIMEOUT = 900.0
+"""AWS's own limit (Lambda quotas)."""
 
 LAMBDA_VISIBILITY = 6
 """The queue's VisibilityTimeout is so many times the function's timeout, as AWS advises: Lambda
 tries a batch again while the function is throttled (Lambda Developer Guide, SQS event sources)."""
+
+LAMBDA_MARGIN = 30.0
+"""Seconds of an invocation besides one attempt: for dead letters, the answer and the log."""
+
+FIRST_BACKOFF = 2.0
+"""Seconds for which Lambda's first failure hides a message. Each further one doubles them."""
 
 STUCK_AFTER = 180.0
 """Seconds without success after which a relay counts as stuck: twice the longest single attempt, so
