@@ -8,6 +8,8 @@ import aws_cdk as cdk
 from constructs import IConstruct
 
 from relay.delivery.dead_letter_bucket import PREFIX
+from relay_cdk.fargate import Fargate
+from relay_cdk.lambda_function import Function
 from relay_cdk.needs import Needs
 from relay_cdk.permissions import executions_of
 from relay_cdk.platform_permissions import PUBLISHED_LOGS, SCALING_GROUP_PREFIXES, SCALING_GROUPS
@@ -44,6 +46,10 @@ def _findings(relay: Relay) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
     )
     if relay.worker:
         yield from _worker_findings(relay.worker, relay.options.name)
+    if relay.fargate:
+        yield from _fargate_findings(relay.fargate)
+    if relay.function:
+        yield from _function_findings(relay.function, group)
 
 
 def _destination_findings(needs: Needs) -> Iterator[tuple[str, str]]:
@@ -92,4 +98,37 @@ def _worker_findings(worker: Worker, name: str) -> Iterator[tuple[IConstruct, Ma
     yield (
         worker.environment,
         {"AwsSolutions-EB1": "without the option vpc the account's default VPC is used"},
+    )
+
+
+def _fargate_findings(fargate: Fargate) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
+    yield fargate.task.execution_role, {ANY: "a token for ECR has no resource"}
+    yield (
+        fargate.task.definition,
+        {"AwsSolutions-ECS2": "names and ARNs only; keys are looked up in Secrets Manager"},
+    )
+    yield (
+        fargate.cluster,
+        {"AwsSolutions-ECS4": "alarms and dashboard use the relay's own metrics"},
+    )
+    if fargate.network:
+        yield (
+            fargate.network.vpc,
+            {"AwsSolutions-VPC7": "no connection is accepted; flow logs cost by the gigabyte"},
+        )
+
+
+def _function_findings(
+    function: Function, streams: str
+) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
+    yield (
+        function.role,
+        {
+            f"AwsSolutions-IAM5[Resource::{streams}]": "all streams of this one log group",
+            ANY: "Lambda chooses the names of the network interfaces in the VPC",
+        },
+    )
+    yield (
+        function.function,
+        {"AwsSolutions-L1": "the option python chooses the runtime, of which AWS patches each"},
     )

@@ -10,6 +10,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from relay.settings import clocks
 from relay.telemetry import metrics
 from relay_cdk.deployment_metrics import MINUTE, DeploymentMetrics, math_expression
+from relay_cdk.hosts import Host
 
 RUNBOOK = "docs/runbook.md"
 
@@ -64,12 +65,16 @@ def describe(name: str, meaning: str, first_step: str) -> str:
     return f"{meaning} First: {first_step} Runbook: {RUNBOOK}#{name}"
 
 
-def alarm_definitions(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:
-    """All alarms of one deployment, causes before symptoms."""
+def alarm_definitions(deployment: DeploymentMetrics, host: Host) -> Iterator[AlarmDefinition]:
+    """All alarms of one deployment on its host, causes before symptoms."""
     yield from _dead_letter_alarms(deployment)
+    if host.always_runs:
+        yield _heartbeat_alarm(deployment, host)
     yield from _relay_alarms(deployment)
     yield from _destination_alarms(deployment)
-    yield from _backlog_alarms(deployment)
+    yield from _backlog_alarms(deployment, host)
+    if not host.always_runs:
+        yield _errors_alarm(deployment)
 
 
 def _dead_letter_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:
@@ -99,8 +104,8 @@ def _dead_letter_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefiniti
     )
 
 
-def _relay_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:
-    yield AlarmDefinition(
+def _heartbeat_alarm(deployment: DeploymentMetrics, host: Host) -> AlarmDefinition:
+    return AlarmDefinition(
         name="heartbeat-missing",
         metric=deployment.relay(metrics.HEARTBEAT, "Sum"),
         threshold=1,
@@ -108,8 +113,27 @@ def _relay_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:
         missing_data=MISSING_IS_BAD,
         periods=3,
         meaning="No relay is running, or none can reach CloudWatch. Messages wait in the queue.",
-        first_step="check the environment's health and its last deployment.",
+        first_step=host.deployed,
     )
+
+
+def _errors_alarm(deployment: DeploymentMetrics) -> AlarmDefinition:
+    """A function reports only while it is invoked, so its silence means nothing.
+
+    It also fails, so that Lambda slows down, while the orchestrator is down: hence a symptom.
+    """
+    return AlarmDefinition(
+        name="function-errors",
+        metric=deployment.function("Errors", "Sum", 5 * MINUTE),
+        threshold=0,
+        periods=3,
+        meaning="The function ends with errors or by its timeout. Messages return to the queue.",
+        first_step="read the last error in the function's log.",
+        symptom=True,
+    )
+
+
+def _relay_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:
     yield AlarmDefinition(
         name="halted",
         metric=deployment.relay(metrics.HALTED, "Maximum"),
@@ -162,7 +186,7 @@ def _destination_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefiniti
     )
 
 
-def _backlog_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:
+def _backlog_alarms(deployment: DeploymentMetrics, host: Host) -> Iterator[AlarmDefinition]:
     yield AlarmDefinition(
         name="queue-age",
         metric=deployment.of_queue("ApproximateAgeOfOldestMessage", "Maximum"),
@@ -186,7 +210,7 @@ def _backlog_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:
         threshold=DRAIN_LIMIT,
         periods=3,
         meaning=f"At this rate the backlog takes more than {DRAIN_LIMIT / 60:g} minutes to drain.",
-        first_step="check whether the environment has its maximum of instances.",
+        first_step=host.capacity,
         symptom=True,
     )
     yield AlarmDefinition(
@@ -205,7 +229,7 @@ def _backlog_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:
         comparison=AT_LEAST,
         periods=STALLED_PERIODS,
         meaning="Messages wait, but none is delivered or dead-lettered.",
-        first_step="check whether sqsd runs: `eb logs`, aws-sqsd/default.log.",
+        first_step=host.running,
         symptom=True,
     )
     yield AlarmDefinition(

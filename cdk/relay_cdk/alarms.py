@@ -66,7 +66,7 @@ class Alarms(Construct):
         self, options: Options, metrics: DeploymentMetrics
     ) -> Mapping[str, cloudwatch.Alarm]:
         alarms: dict[str, cloudwatch.Alarm] = {}
-        for definition in alarm_definitions(metrics):
+        for definition in alarm_definitions(metrics, options.host):
             alarm = alarms[definition.name] = self._alarm(options, definition)
             if definition.symptom:
                 self._symptoms.append(alarm)
@@ -96,7 +96,7 @@ class Alarms(Construct):
             alarm_description=describe(
                 "behind",
                 "Events arrive late or not at all, and no outage of the orchestrator explains it.",
-                "check which of the four alarms combined in it is on.",
+                "check which of the alarms combined in it is on.",
             ),
             alarm_rule=cloudwatch.AlarmRule.any_of(
                 *(

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import get_args, get_type_hints
 
 from relay_cdk import producers
+from relay_cdk.host_checks import host_problems
 from relay_cdk.options import BadOption, Options
-from relay_cdk.setting_checks import setting_problems
+from relay_cdk.setting_checks import setting_problems, with_wired
 
 NAME = r"[a-z][a-z0-9-]{2,38}[a-z0-9]"
 """An environment's name is the strictest: 4 to 40 characters, no hyphen at its ends."""
@@ -28,9 +29,9 @@ _CHOICES = {
 }
 
 
-def check(options: Options, *, existing_queues: bool = False) -> None:
+def check(options: Options, *, existing_queues: bool = False, existing_vpc: bool = False) -> None:
     """Raises `BadOption` with the first thing that is wrong."""
-    for sentence in _problems(options, existing_queues=existing_queues):
+    for sentence in _problems(options, existing_queues=existing_queues, existing_vpc=existing_vpc):
         raise BadOption(sentence)
 
 
@@ -40,16 +41,18 @@ def check_region(options: Options, region: str | None) -> None:
         raise BadOption(f"key is in {options.key.split(':')[3]}, but the stack is in {region}")
 
 
-def _problems(options: Options, *, existing_queues: bool) -> Iterator[str]:
+def _problems(options: Options, *, existing_queues: bool, existing_vpc: bool) -> Iterator[str]:
     yield from _names(options)
     yield from _queues(options)
     yield from _platform(options)
     if options.worker == "elasticbeanstalk":
         yield from _instances(options)
-    yield from _network(options)
+    yield from _network(options, existing_vpc=existing_vpc)
     if options.mail and not re.fullmatch(MAIL, options.mail):
         yield "mail must be one address such as oncall@example.com"
     yield from setting_problems(options, existing_queues=existing_queues)
+    has_vpc = existing_vpc or options.vpc is not None
+    yield from host_problems(options, with_wired(options).settings, has_vpc=has_vpc)
 
 
 def _names(options: Options) -> Iterator[str]:
@@ -68,7 +71,7 @@ def _queues(options: Options) -> Iterator[str]:
     if options.fifo and options.worker == "elasticbeanstalk":
         yield (
             "fifo does not go with a worker environment, whose daemon keeps no order: add"
-            " worker=none and run `relay poll` elsewhere"
+            " worker=fargate or worker=lambda, or worker=none and run `relay poll` elsewhere"
         )
     if options.key not in ("sqs", "create") and not re.fullmatch(KEY, options.key):
         yield (
@@ -105,19 +108,20 @@ def _instances(options: Options) -> Iterator[str]:
         family, _, attributes = found.groups()
         # Graviton: a "g" after the generation, as in t4g and im4gn; the first one was a1.
         architecture = "arm64" if family == "a" or "g" in attributes else "x86_64"
-        if architecture != options.architecture:
+        if architecture != options.processor:
             yield (
                 f"instance_type {instance_type.strip()} is {architecture}, not"
-                f" {options.architecture}: set architecture={architecture} or another type"
+                f" {options.processor}: set architecture={architecture} or another type"
             )
 
 
-def _network(options: Options) -> Iterator[str]:
+def _network(options: Options, *, existing_vpc: bool) -> Iterator[str]:
     if options.vpc and not options.subnets:
-        yield "vpc needs subnets=subnet-1,subnet-2 for the instances"
+        yield "vpc needs subnets=subnet-1,subnet-2 to run in"
     if options.subnets and not options.vpc:
         yield "subnets needs vpc, the VPC that they are in"
-    if not options.public_addresses and not options.vpc:
+    default = options.worker in ("elasticbeanstalk", "none") and not existing_vpc
+    if not options.public_addresses and not options.vpc and default:
         yield "public_addresses=false needs vpc and subnets: the default VPC's subnets are public"
     if options.vpc and not re.fullmatch(r"vpc-\w+", options.vpc):
         yield "vpc must be an id such as vpc-0a1b2c3d"

@@ -17,6 +17,9 @@ OTHERS = {"acknowledged-issue-numbers", "cli-telemetry"}
 """The CDK's own values whose names contain neither a colon nor an @, a slash or a dot."""
 
 
+EXCLUSIVE = (("python", "platform"), ("max_concurrency", "max_pollers"))
+
+
 def from_context(context: Mapping[str, Any]) -> Options:
     """Options from context values: text on the command line, JSON in a file.
 
@@ -28,8 +31,9 @@ def from_context(context: Mapping[str, Any]) -> Options:
         if not re.search("[:@/.]", name) and name not in {*names, *OTHERS}:
             raise BadOption(f"{name} is not an option: {_suggestion(name, names)}")
     given = {name: context[name] for name in names if context.get(name) not in (None, "")}
-    if {"python", "platform"} <= set(given):
-        raise BadOption("python and platform exclude each other: give one of them")
+    for one, other in EXCLUSIVE:
+        if {one, other} <= set(given):
+            raise BadOption(f"{one} and {other} exclude each other: give one of them")
     defaults = Options()
     options = Options(
         **{name: _converted(name, value, getattr(defaults, name)) for name, value in given.items()}

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from relay_cdk import costs
+from relay_cdk.cost_changes import changes
 from relay_cdk.costs import RATES, Line
+from relay_cdk.host_costs import fargate_lines, host_changes, host_sums, lambda_lines
 from relay_cdk.prices import MILLION
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +45,11 @@ def _tables() -> str:
             "\nWhat changes the sum, in the same dollars per month:\n",
             f"| | calculation | {rates} |",
             "|---|---|---:|---:|---:|",
-            *_rows(costs.changes()),
+            *_rows(changes()),
+            "\nOn Fargate (`-c worker=fargate`) and Lambda (`-c worker=lambda`):\n",
+            f"| | calculation | {rates} |",
+            "|---|---|---:|---:|---:|",
+            *_rows((*fargate_lines(), *lambda_lines(), *host_sums(), *host_changes())),
             "\n",
         ]
     )

@@ -39,7 +39,6 @@ DISK_GB = 8
 AUDIT_MONTHS = 3
 COMPRESSION = 0.2
 """The share of its size that CloudWatch stores of a log. An assumption."""
-ZONES = 2
 
 Cost = Callable[[float], float]
 """Dollars in a month at a rate."""
@@ -89,7 +88,7 @@ def lines() -> Iterator[Line]:
     """The default stack, line by line."""
     yield Line(
         "SQS, send",
-        f"1 request x {_millions(p.SQS_REQUEST)}",
+        f"1 request x {price_of_a_million(p.SQS_REQUEST)}",
         lambda r: messages(r) * p.SQS_REQUEST,
     )
     yield Line(
@@ -98,6 +97,24 @@ def lines() -> Iterator[Line]:
         " 2 requests per message at low traffic, 0.2 at high",
         lambda r: messages(r) * sqs_requests(r) * p.SQS_REQUEST,
     )
+    yield from instance_lines()
+    yield Line(
+        "traffic to the orchestrator",
+        f"2 KB per event, ${p.INTERNET_GB:g} per GB: {_sizes(MESSAGE_BYTES)} GB",
+        lambda r: gigabytes(r, MESSAGE_BYTES) * p.INTERNET_GB,
+    )
+    yield from _ledger_lines()
+    yield Line(
+        "audit log",
+        f"{LOG_BYTES} B per message, ${p.LOGS_GB:.2f} per GB: {_sizes(LOG_BYTES)} GB;"
+        f" stored for {AUDIT_MONTHS} months, a fifth of that x ${p.LOGS_STORED_GB_MONTH:g}",
+        audit_log,
+    )
+    yield from _fixed_lines()
+
+
+def instance_lines() -> Iterator[Line]:
+    """The machines, for which another host has something else."""
     yield Line(
         "instances",
         f"t3.small, ${p.T3_SMALL_HOUR:g} per hour; 2, 2, and 4"
@@ -114,26 +131,13 @@ def lines() -> Iterator[Line]:
         f"${p.PUBLIC_ADDRESS_HOUR:g} per hour each",
         lambda r: instances(r) * p.HOURS * p.PUBLIC_ADDRESS_HOUR,
     )
-    yield Line(
-        "traffic to the orchestrator",
-        f"2 KB per event, ${p.INTERNET_GB:g} per GB: {_sizes(MESSAGE_BYTES)} GB",
-        lambda r: gigabytes(r, MESSAGE_BYTES) * p.INTERNET_GB,
-    )
-    yield from _ledger_lines()
-    yield Line(
-        "audit log",
-        f"{LOG_BYTES} B per message, ${p.LOGS_GB:.2f} per GB: {_sizes(LOG_BYTES)} GB;"
-        f" stored for {AUDIT_MONTHS} months, a fifth of that x ${p.LOGS_STORED_GB_MONTH:g}",
-        _audit_log,
-    )
-    yield from _fixed_lines()
 
 
 def _ledger_lines() -> Iterator[Line]:
     yield Line(
         "ledger, requests",
-        f"{LEDGER_WRITES} writes x {_millions(p.DYNAMODB_WRITE)}"
-        f" + {LEDGER_READS} reads x {_millions(p.DYNAMODB_READ)}",
+        f"{LEDGER_WRITES} writes x {price_of_a_million(p.DYNAMODB_WRITE)}"
+        f" + {LEDGER_READS} reads x {price_of_a_million(p.DYNAMODB_READ)}",
         lambda r: messages(r) * (LEDGER_WRITES * p.DYNAMODB_WRITE + LEDGER_READS * p.DYNAMODB_READ),
     )
     yield Line(
@@ -164,7 +168,8 @@ def _fixed_lines() -> Iterator[Line]:
     )
 
 
-def _audit_log(rate: float) -> float:
+def audit_log(rate: float) -> float:
+    """The audit log's upload and storage."""
     size = gigabytes(rate, LOG_BYTES)
     return size * (p.LOGS_GB + AUDIT_MONTHS * COMPRESSION * p.LOGS_STORED_GB_MONTH)
 
@@ -172,70 +177,6 @@ def _audit_log(rate: float) -> float:
 def ledger_cost(rate: float) -> float:
     """The ledger's requests and storage."""
     return sum(line.cost(rate) for line in _ledger_lines())
-
-
-def changes() -> Iterator[Line]:
-    """What a deviation from the defaults adds to the sum, or saves."""
-    yield Line(
-        "`-c ledger=false`",
-        "only the orchestrator remembers events, Inngest for a day",
-        lambda r: -ledger_cost(r),
-    )
-    yield Line(
-        "`RELAY_LOG_MESSAGES=problems`",
-        "no line for a message without a problem",
-        lambda r: -_audit_log(r),
-    )
-    yield Line(
-        "producers send batches of ten",
-        "a tenth of the requests, if ten messages fit into 64 KB",
-        lambda r: -0.9 * messages(r) * p.SQS_REQUEST,
-    )
-    yield Line(
-        "`-c fifo=true`, with pull mode",
-        f"{_millions(p.SQS_FIFO_REQUEST)} requests; instances as above",
-        lambda r: messages(r) * (1 + sqs_requests(r)) * (p.SQS_FIFO_REQUEST - p.SQS_REQUEST),
-    )
-    yield Line(
-        "`-c key=create`",
-        f"${p.KEY:.2f}, and ${p.KEY_REQUEST * 10_000:.2f} per 10,000 requests, which are few: SQS"
-        " reuses data keys for an hour",
-        lambda _: p.KEY,
-    )
-    yield Line(
-        "a self-hosted server",
-        f"a second secret, ${p.SECRET:.2f}; in the same network there is no traffic to the"
-        " internet either",
-        lambda r: p.SECRET - gigabytes(r, MESSAGE_BYTES) * p.INTERNET_GB,
-    )
-    yield Line(
-        "private subnets",
-        f"a NAT gateway in each of {ZONES} zones, ${p.NAT_HOUR:g} per hour and ${p.NAT_GB:g} per GB"
-        " to the orchestrator and from SQS; no public addresses",
-        _private_subnets,
-    )
-    yield Line(
-        "private subnets with endpoints",
-        f"the same, with an endpoint for SQS in each zone, ${p.ENDPOINT_HOUR:g} per hour and"
-        f" ${p.ENDPOINT_GB:g} per GB, instead of the gateways' traffic from SQS",
-        lambda r: (
-            _private_subnets(r)
-            + ZONES * p.HOURS * p.ENDPOINT_HOUR
-            + gigabytes(r, MESSAGE_BYTES) * (p.ENDPOINT_GB - p.NAT_GB)
-        ),
-    )
-    yield Line(
-        "nginx's access log is uploaded",
-        f"a line of {ACCESS_LOG_BYTES} B for each message, ${p.LOGS_GB:.2f} per GB; the hook"
-        " `20-access-log.sh` prevents it",
-        lambda r: gigabytes(r, ACCESS_LOG_BYTES) * p.LOGS_GB,
-    )
-
-
-def _private_subnets(rate: float) -> float:
-    """Each message comes in from SQS and goes out to the orchestrator."""
-    gateways = ZONES * p.HOURS * p.NAT_HOUR + 2 * gigabytes(rate, MESSAGE_BYTES) * p.NAT_GB
-    return gateways - instances(rate) * p.HOURS * p.PUBLIC_ADDRESS_HOUR
 
 
 def total(rate: float) -> float:
@@ -248,7 +189,8 @@ def fixed() -> float:
     return sum(line.cost(0) for line in lines())
 
 
-def _millions(price: float) -> str:
+def price_of_a_million(price: float) -> str:
+    """The text of a price for a million, with two decimals or more."""
     text = f"{price * p.MILLION:.3f}".rstrip("0")
     return f"${text}{'0' * max(0, 2 - len(text.partition('.')[2]))} per million"
 

@@ -9,16 +9,17 @@ from relay.telemetry import metrics
 from relay.telemetry.metrics import Metric
 from relay_cdk.alarms import Alarms
 from relay_cdk.deployment_metrics import DeploymentMetrics
+from relay_cdk.options import Options
 
 FULL_WIDTH = 24
 COLUMN = 8
 
 
 def dashboard(
-    scope: Construct, name: str, deployment: DeploymentMetrics, alarms: Alarms
+    scope: Construct, options: Options, deployment: DeploymentMetrics, alarms: Alarms
 ) -> cloudwatch.Dashboard:
-    """Alarms on top, then throughput, latency, backlog, the destination, and errors."""
-    board = cloudwatch.Dashboard(scope, "Dashboard", dashboard_name=name)
+    """Alarms on top, then throughput, latency, backlog, the destination, errors, and the host."""
+    board = cloudwatch.Dashboard(scope, "Dashboard", dashboard_name=options.name)
     board.add_widgets(
         cloudwatch.AlarmStatusWidget(
             title="Alarms", alarms=[alarms.behind, *alarms.alarms.values()], width=FULL_WIDTH
@@ -42,7 +43,35 @@ def dashboard(
         ),
         _internals(deployment),
     )
+    if options.worker == "fargate":
+        board.add_widgets(*_tasks(deployment, options))
+    if options.worker == "lambda":
+        board.add_widgets(*_function(deployment))
     return board
+
+
+def _tasks(
+    deployment: DeploymentMetrics, options: Options
+) -> tuple[cloudwatch.GraphWidget, cloudwatch.GraphWidget]:
+    running = deployment.relay(metrics.HEARTBEAT, "Sum")
+    title = f"Tasks, at most {options.max_instances}"
+    processor = (deployment.tasks("CPUUtilization", stat) for stat in ("Average", "Maximum"))
+    memory = deployment.tasks("MemoryUtilization", "Maximum")
+    return _graph(title, running), _graph("CPU and memory of the tasks, %", *processor, memory)
+
+
+def _function(
+    deployment: DeploymentMetrics,
+) -> tuple[cloudwatch.GraphWidget, cloudwatch.GraphWidget]:
+    counts = (deployment.function(name, "Sum") for name in ("Invocations", "Errors", "Throttles"))
+    return (
+        _graph("Invocations, errors, throttles", *counts),
+        _graph(
+            "Duration in ms, concurrency",
+            *(deployment.function("Duration", stat) for stat in ("p50", "p99")),
+            deployment.function("ConcurrentExecutions", "Maximum"),
+        ),
+    )
 
 
 def _sums(deployment: DeploymentMetrics, title: str, *metrics: Metric) -> cloudwatch.GraphWidget:

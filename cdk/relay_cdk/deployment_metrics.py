@@ -34,11 +34,20 @@ class DeploymentMetrics:
 
     def of_queue(self, name: str, stat: str, period: float = MINUTE) -> cloudwatch.Metric:
         """One of SQS's metrics of the main queue."""
-        return _sqs(self.queue, name, stat, period)
+        return _aws("AWS/SQS", name, stat, period, QueueName=self.queue)
 
     def dead_letters(self, name: str, stat: str, period: float = MINUTE) -> cloudwatch.Metric:
         """One of SQS's metrics of the dead-letter queue."""
-        return _sqs(self.dead_letter_queue, name, stat, period)
+        return _aws("AWS/SQS", name, stat, period, QueueName=self.dead_letter_queue)
+
+    def function(self, name: str, stat: str, period: float = MINUTE) -> cloudwatch.Metric:
+        """One of Lambda's metrics of the function, which is named like the service."""
+        return _aws("AWS/Lambda", name, stat, period, FunctionName=self.service)
+
+    def tasks(self, name: str, stat: str, period: float = MINUTE) -> cloudwatch.Metric:
+        """One of ECS's metrics of the service, which is named like its cluster."""
+        names = {"ClusterName": self.service, "ServiceName": self.service}
+        return _aws("AWS/ECS", name, stat, period, **names)
 
 
 def math_expression(
@@ -50,11 +59,13 @@ def math_expression(
     )
 
 
-def _sqs(queue: str, name: str, stat: str, period: float) -> cloudwatch.Metric:
+def _aws(
+    namespace: str, name: str, stat: str, period: float, **dimensions: str
+) -> cloudwatch.Metric:
     return cloudwatch.Metric(
-        namespace="AWS/SQS",
+        namespace=namespace,
         metric_name=name,
-        dimensions_map={"QueueName": queue},
+        dimensions_map=dimensions,
         statistic=stat,
         period=whole_seconds(period),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
@@ -14,6 +13,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 
+from relay_cdk.network import Placement
 from relay_cdk.options import BadOption, Options
 
 
@@ -34,7 +34,7 @@ class Existing:
         event_key: the secret with the orchestrator's event key.
         signing_key: the secret with its signing key.
         topic: notified by the alarms. Its policy must let CloudWatch publish.
-        vpc: of the instances, instead of the option `vpc`.
+        vpc: of the instances, tasks or function, instead of the option `vpc`.
         subnets: by default the VPC's private subnets.
     """
 
@@ -63,17 +63,13 @@ class Existing:
         if self.subnets and not self.vpc:
             raise BadOption("subnets needs vpc")
 
-    def network(self, options: Options) -> dict[str, str]:
-        """The settings of the namespace `aws:ec2:vpc`; empty for the account's default VPC."""
+    def placement(self, options: Options) -> Placement | None:
+        """The network to run in; None if neither these resources nor the options name one."""
         if self.vpc:
             chosen = self.subnets or self.vpc.select_subnets().subnets
-            vpc, subnets = self.vpc.vpc_id, [subnet.subnet_id for subnet in chosen]
+            vpc, subnets = self.vpc.vpc_id, tuple(subnet.subnet_id for subnet in chosen)
         elif options.vpc:
-            vpc, subnets = options.vpc, list(options.subnets)
+            vpc, subnets = options.vpc, options.subnets
         else:
-            return {}
-        return {
-            "VPCId": vpc,
-            "Subnets": cdk.Fn.join(",", subnets),
-            "AssociatePublicIpAddress": str(options.public_addresses).lower(),
-        }
+            return None
+        return Placement(vpc=vpc, subnets=subnets, public_addresses=options.public_addresses)

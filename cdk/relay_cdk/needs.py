@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from relay.aws.secrets import parse_secret
+from relay.settings import clocks
 from relay.settings.loading import load
 from relay.settings.model import Settings
 from relay.settings.reference import variable
@@ -34,6 +35,9 @@ class Needs:
         payload_buckets: the S3 buckets that are read.
         dead_letter_bucket: the S3 bucket of the bodies that the dead-letter queue has no room for.
         state_machine: the ARN of the state machine, or of a version or alias of it.
+        puts_metrics: whether metrics are sent to CloudWatch by requests on every host. A function
+            writes them to its log by default.
+        stop: seconds that the relay needs for its stop, at most.
     """
 
     inngest: bool
@@ -44,6 +48,14 @@ class Needs:
     payload_buckets: tuple[str, ...]
     dead_letter_bucket: str | None
     state_machine: str | None
+    puts_metrics: bool
+    stop: float
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The AWS services, as in `network.MORE_ENDPOINTS`, that not every relay uses."""
+        found = {"Parameters": bool(self.parameters), "StepFunctions": bool(self.state_machine)}
+        return tuple(name for name, needed in found.items() if needed)
 
 
 def needs_of(variables: Mapping[str, str]) -> Needs:
@@ -62,6 +74,8 @@ def needs_of(variables: Mapping[str, str]) -> Needs:
         state_machine=settings.step_functions_arn
         if "step-functions" in settings.destinations
         else None,
+        puts_metrics=settings.metrics == "cloudwatch",
+        stop=settings.drain_deadline + clocks.LAST_STEPS,
     )
 
 

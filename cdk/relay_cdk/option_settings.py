@@ -122,6 +122,6 @@ def _machines(options: Options, instance_profile: str) -> Settings:
         },
         "aws:ec2:instances": {
             "InstanceTypes": options.instance_type,
-            "SupportedArchitectures": options.architecture,
+            "SupportedArchitectures": options.processor,
         },
     }

@@ -35,8 +35,13 @@ def _outputs(relay: Relay) -> Iterator[tuple[str, str, str]]:
         yield name, stack.to_json_string(policy.document), f"for {who} role in another account"
     if relay.worker:
         yield "EnvironmentName", relay.worker.environment.ref, "for `eb` and the console"
+    elif relay.fargate:
+        yield "ClusterName", relay.fargate.cluster.ref, "the cluster of the service"
+        yield "ServiceName", relay.fargate.service.attr_name, "the service of `relay poll`"
+    elif relay.function:
+        yield "FunctionName", relay.function.function.ref, "the function"
     else:
-        # Not beside a worker environment: one queue is for one of the two.
+        # Not beside another host: one queue is for one of them.
         lines = (f"{name}={value}" for name, value in relay.variables().items())
         yield "RelayVariables", "\n".join(lines), "the variables of `relay poll`, as an env file"
     yield "AlarmTopic", relay.alarms.topic.topic_arn, "alarms are sent here; subscribe to it"

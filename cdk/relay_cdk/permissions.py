@@ -16,7 +16,11 @@ from relay_cdk.encryption import SEND_KEY_ACTIONS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """The ARNs that the statements refer to."""
+    """The ARNs that the statements refer to, and how the log and metrics leave the host.
+
+    `uploads_log` is whether an agent uploads the log with the relay's role, `puts_metrics` whether
+    metrics are sent with it.
+    """
 
     queue: str
     dead_letter_queue: str
@@ -24,16 +28,19 @@ class Resources:
     secrets: Sequence[str]
     log_group: str
     key: kms.IKey | None
-    parameters: Sequence[str] = ()
-    payload_buckets: Sequence[str] = ()
-    dead_letter_bucket: str | None = None
-    state_machine: str | None = None
+    parameters: Sequence[str]
+    payload_buckets: Sequence[str]
+    dead_letter_bucket: str | None
+    state_machine: str | None
+    uploads_log: bool
+    puts_metrics: bool
 
 
 def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
-    """What `relay serve` and `relay poll` need, on any host."""
-    # Receive, extend and delete: done by sqsd in push mode, by `relay poll` in pull mode. Doctor,
-    # status and the start-up check read the queue's attributes.
+    """What the relay needs on its host."""
+    # Receive, extend and delete: done by sqsd in push mode, by `relay poll` in pull mode. With a
+    # function's role Lambda receives and deletes, and the relay itself sets how long what failed
+    # is hidden. Doctor, status and the start-up check read the queue's attributes.
     yield allow(
         "MainQueue",
         [resources.queue],
@@ -67,25 +74,31 @@ def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
     yield from _key_lookups(resources)
     yield from _payloads(resources)
     yield from _state_machine(resources)
-    # CloudWatch has no resources for this; the condition restricts the role to our namespace.
-    yield iam.PolicyStatement(
-        sid="Metrics",
-        actions=["cloudwatch:PutMetricData"],
-        resources=["*"],
-        conditions={"StringEquals": {"cloudwatch:namespace": metrics.NAMESPACE}},
-    )
-    # For the CloudWatch agent: the group exists already, the agent creates only streams in it.
-    yield allow(
-        "AuditLog",
-        [f"{resources.log_group}:*"],
-        "logs:CreateLogStream",
-        "logs:DescribeLogStreams",
-        "logs:PutLogEvents",
-    )
+    yield from _telemetry(resources)
     if resources.key:
         yield from _key_uses(resources.key)
         # `relay doctor` checks whether the key is enabled.
         yield allow("KeyState", [resources.key.key_arn], "kms:DescribeKey")
+
+
+def _telemetry(resources: Resources) -> Iterator[iam.PolicyStatement]:
+    if resources.puts_metrics:
+        # CloudWatch has no resources for this; the condition restricts the role to our namespace.
+        yield iam.PolicyStatement(
+            sid="Metrics",
+            actions=["cloudwatch:PutMetricData"],
+            resources=["*"],
+            conditions={"StringEquals": {"cloudwatch:namespace": metrics.NAMESPACE}},
+        )
+    if resources.uploads_log:
+        # For the CloudWatch agent: the group exists, the agent creates only streams in it.
+        yield allow(
+            "AuditLog",
+            [f"{resources.log_group}:*"],
+            "logs:CreateLogStream",
+            "logs:DescribeLogStreams",
+            "logs:PutLogEvents",
+        )
 
 
 def producer_statements(queue: str, key: kms.IKey | None) -> Iterator[iam.PolicyStatement]:

@@ -23,6 +23,12 @@ T3_SMALL_HOUR = 0.0208
 GP3_GB_MONTH = 0.08
 PUBLIC_ADDRESS_HOUR = 0.005
 
+# AWS Fargate for Linux on x86, and on ARM. Memory is billed by the GB of 1,024 MiB.
+FARGATE_CPU_HOUR = 0.04048
+FARGATE_GB_HOUR = 0.004445
+FARGATE_ARM_CPU_HOUR = 0.03238
+FARGATE_ARM_GB_HOUR = 0.00356
+
 # Data transfer to the internet, NAT gateways and interface endpoints.
 INTERNET_GB = 0.09
 NAT_HOUR = 0.045
@@ -54,7 +60,7 @@ SECRET_REQUEST = 0.05 / 10_000
 KEY = 1.00
 KEY_REQUEST = 0.03 / 10_000
 
-# AWS Lambda on arm64 and Amazon EventBridge Pipes, for comparison. Pipes charges for each event of
+# AWS Lambda on arm64, and Amazon EventBridge Pipes, for comparison. Pipes charges for each event of
 # up to 64 KB, and its target for a call for each.
 LAMBDA_REQUEST = 0.20 / MILLION
 LAMBDA_GB_SECOND = 13.3334 / MILLION

@@ -17,10 +17,6 @@ from relay_cdk.storage import KEPT
 MAX_MESSAGE_BYTES = 1_048_576
 LONG_POLL = 20.0
 
-POLL_VISIBILITY = 120.0
-"""How long a poller that was killed keeps its messages from the others. It extends the timeout of
-those that take longer."""
-
 
 class Queues(Construct):
     """The main queue and its dead-letter queue, both retained when the stack is deleted.
@@ -46,7 +42,7 @@ class Queues(Construct):
             if existing.queue.fifo and options.worker == "elasticbeanstalk":
                 raise BadOption(
                     "an existing FIFO queue does not go with a worker environment, whose daemon"
-                    " keeps no order: set worker to none and run `relay poll` elsewhere"
+                    " keeps no order: set worker to fargate or lambda, or to none"
                 )
             self.main, self.dead = existing.queue, existing.dead_letter_queue
             self.name, self.dead_name = self.main.queue_name, self.dead.queue_name
@@ -64,8 +60,8 @@ class Queues(Construct):
             options.queue_name,
             options,
             key,
-            # sqsd sets its own at each receive; this one is for receives that set none.
-            visibility=POLL_VISIBILITY if options.worker == "none" else clocks.VISIBILITY_TIMEOUT,
+            # A batch may wait for its window while its messages are hidden.
+            visibility=options.host.visibility + options.batch_window,
             retention_period=whole_seconds(clocks.QUEUE_RETENTION),
             dead_letter_queue=sqs.DeadLetterQueue(
                 queue=dead, max_receive_count=clocks.MAX_RECEIVE_COUNT

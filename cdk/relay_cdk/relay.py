@@ -1,4 +1,4 @@
-"""The construct: queues, ledger, secrets, log group, policies, worker environment and alarms."""
+"""The construct: queues, ledger, secrets, log group, policies, a host, and alarms."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from relay_cdk.dashboard import dashboard
 from relay_cdk.deployment_metrics import DeploymentMetrics
 from relay_cdk.encryption import customer_key
 from relay_cdk.existing import Existing
+from relay_cdk.fargate import Fargate
+from relay_cdk.lambda_function import Function
 from relay_cdk.needs import (
     EVENT_KEY,
     SIGNING_KEY,
@@ -24,11 +26,13 @@ from relay_cdk.needs import (
     secret_arn,
     secret_names,
 )
+from relay_cdk.network import Placement
 from relay_cdk.options import Options
 from relay_cdk.permissions import Resources, arn
 from relay_cdk.queues import Queues
 from relay_cdk.storage import audit_log, empty_secret, ledger_table
 from relay_cdk.worker import Worker
+from relay_cdk.workload import Workload
 
 
 class Relay(Construct):
@@ -52,7 +56,11 @@ class Relay(Construct):
         super().__init__(scope, ident)
         self.options = options = options or Options()
         given = existing or Existing()
-        check(options, existing_queues=given.queue is not None)
+        check(
+            options,
+            existing_queues=given.queue is not None,
+            existing_vpc=given.vpc is not None,
+        )
         self.needs = needs_of(options.settings)
         self.key = given.key or customer_key(self, options)
         self.queues = Queues(self, "Queues", options, self.key, given)
@@ -61,17 +69,22 @@ class Relay(Construct):
         """The secrets to which somebody has to give a value."""
         self.secrets = dict(self._secrets(given))
         """The ARN of each secret, by the relay's variable."""
-        self.log_group = self._log_group(given)
+        self.log = given.log_group or audit_log(self, options.log_group)
+        # The name itself, not a reference, so that it can be read in the template.
+        self.log_group = given.log_group.log_group_name if given.log_group else options.log_group
         resources = self._resources()
         self.relay_policy = roles.relay_policy(self, resources)
         self.producer_policy = roles.producer_policy(self, resources)
         self.operator_policy = roles.operator_policy(self, resources)
-        self.worker = self._worker(given) if options.worker == "elasticbeanstalk" else None
+        placement = given.placement(options)
+        self.worker = self._worker(placement) if options.worker == "elasticbeanstalk" else None
+        self.fargate = self._fargate(placement) if options.worker == "fargate" else None
+        self.function = self._function(placement) if options.worker == "lambda" else None
         metrics = DeploymentMetrics(
             service=options.name, queue=self.queues.name, dead_letter_queue=self.queues.dead_name
         )
         self.alarms = Alarms(self, "Alarms", options, metrics, topic=given.topic, key=self.key)
-        self.dashboard = dashboard(self, options.name, metrics, self.alarms)
+        self.dashboard = dashboard(self, options, metrics, self.alarms)
 
     def variables(self) -> dict[str, str]:
         """The environment variables with which a relay uses these resources."""
@@ -82,8 +95,10 @@ class Relay(Construct):
         return self.queues.main.grant_send_messages(grantee)
 
     def _variables(self) -> Iterator[tuple[str, str]]:
-        # Elastic Beanstalk does not set the region for its processes.
-        yield "AWS_DEFAULT_REGION", cdk.Stack.of(self).region
+        # Elastic Beanstalk does not set the region for its processes. Lambda does, and refuses a
+        # function that brings this variable.
+        if self.options.worker != "lambda":
+            yield "AWS_DEFAULT_REGION", cdk.Stack.of(self).region
         yield "RELAY_SERVICE", self.options.name
         yield "RELAY_QUEUE_URL", self.queues.main.queue_url
         yield "RELAY_DLQ_URL", self.queues.dead.queue_url
@@ -113,32 +128,49 @@ class Relay(Construct):
         ref: str = made.ref
         return ref
 
-    def _log_group(self, given: Existing) -> str:
-        if given.log_group:
-            name: str = given.log_group.log_group_name
-            return name
-        audit_log(self, self.options.log_group)
-        return self.options.log_group
-
-    def _worker(self, given: Existing) -> Worker:
+    def _worker(self, placement: Placement | None) -> Worker:
         return Worker(
             self,
             "Worker",
             self.options,
             queues=self.queues,
-            network=given.network(self.options),
+            network=placement.option_settings() if placement else {},
             variables={**self.variables(), "AUDIT_LOG_GROUP": self.log_group},
             relay_policy=self.relay_policy,
         )
 
-    def _resources(self) -> Resources:
+    def _fargate(self, placement: Placement | None) -> Fargate:
+        workload = self._workload(placement)
+        return Fargate(
+            self, "Fargate", self.options, queue_name=self.queues.name, workload=workload
+        )
+
+    def _function(self, placement: Placement | None) -> Function:
+        queue, workload = self.queues.main.queue_arn, self._workload(placement)
+        return Function(self, "Function", self.options, queue_arn=queue, workload=workload)
+
+    def _workload(self, placement: Placement | None) -> Workload:
+        return Workload(
+            variables=self.variables(),
+            policy=self.relay_policy,
+            log_group=self.log,
+            log_group_arn=self._log_group_arn(),
+            placement=placement,
+            endpoints=self.needs.endpoints,
+            stop=self.needs.stop,
+        )
+
+    def _log_group_arn(self) -> str:
         # Without the `:*` at the end of the log group's own attribute.
-        group = cdk.Stack.of(self).format_arn(
+        arn: str = cdk.Stack.of(self).format_arn(
             service="logs",
             resource="log-group",
             resource_name=self.log_group,
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
+        return arn
+
+    def _resources(self) -> Resources:
         return Resources(
             queue=self.queues.main.queue_arn,
             dead_letter_queue=self.queues.dead.queue_arn,
@@ -147,10 +179,12 @@ class Relay(Construct):
                 *self.secrets.values(),
                 *(secret_arn(s, arn("secretsmanager", "secret:")) for s in self.needs.secrets),
             ],
-            log_group=group,
+            log_group=self._log_group_arn(),
             key=self.key,
             parameters=[parameter_arn(p, arn("ssm", "parameter/")) for p in self.needs.parameters],
             payload_buckets=self.needs.payload_buckets,
             dead_letter_bucket=self.needs.dead_letter_bucket,
             state_machine=self.needs.state_machine,
+            uploads_log=self.options.host.needs_agent,
+            puts_metrics=self.options.worker != "lambda" or self.needs.puts_metrics,
         )

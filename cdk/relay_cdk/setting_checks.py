@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import SecretStr
 
 from relay.settings.clocks import Clocks
-from relay.settings.loading import load
+from relay.settings.loading import Loaded, load
 from relay.settings.model import Settings
 from relay.settings.reference import variable
 from relay_cdk.options import Options
@@ -38,6 +38,7 @@ NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 SIMILAR = 0.85
 """How similar a variable must be to a setting to be taken for a misspelt one."""
 
+LIMITED = {"elasticbeanstalk": "Elastic Beanstalk", "lambda": "Lambda"}
 LIMIT = 4_096
 """What all variables of an environment may take together, in bytes."""
 
@@ -60,7 +61,7 @@ def _variable(name: str, value: str, deployed: Collection[str]) -> Iterator[str]
         yield f"{name} has more than one line, which an environment file cannot hold"
     elif name in WIRED:
         yield f"leave {name} out: {WIRED[name]}"
-    elif name in deployed:
+    elif name in deployed or name.startswith("RELAY_LAMBDA_"):
         yield (
             f"leave {name} out: it must be equal to what the stack configures, which is the default"
         )
@@ -94,14 +95,8 @@ def _secret_instead(name: str) -> str:
 
 def _as_a_whole(options: Options) -> Iterator[str]:
     """What the relay itself would refuse with the variables that it gets."""
-    wired = {"RELAY_INNGEST_EVENT_KEY_SECRET": "set"}
-    if options.inngest_url:
-        wired |= {
-            "RELAY_INNGEST_URL": options.inngest_url,
-            "RELAY_INNGEST_SIGNING_KEY_SECRET": "set",
-        }
-    loaded = load({**wired, **options.settings})
-    needed = loaded.missing_settings if options.worker == "elasticbeanstalk" else ()
+    loaded = with_wired(options)
+    needed = () if options.worker == "none" else loaded.missing_settings
     # Libraries and certificates are looked for on the instance, not here.
     needed = tuple(s for s in needed if s.startswith("RELAY_") and "_FILE" not in s)
     for sentence in (*loaded.errors, *loaded.warnings, *needed):
@@ -110,11 +105,22 @@ def _as_a_whole(options: Options) -> Iterator[str]:
         else:
             yield f"settings: {sentence}"
     size = sum(len(name) + len(value) + 2 for name, value in options.settings.items())
-    if options.worker == "elasticbeanstalk" and size > LIMIT // 2:
+    if options.worker in LIMITED and size > LIMIT // 2:
         yield (
-            f"settings take {size} bytes; Elastic Beanstalk allows {LIMIT} for all variables, half"
-            " of which the stack needs for its own"
+            f"settings take {size} bytes; {LIMITED[options.worker]} allows {LIMIT} for all"
+            " variables, half of which the stack needs for its own"
         )
+
+
+def with_wired(options: Options) -> Loaded:
+    """The relay's settings with what the stack adds to the option `settings`."""
+    wired = {"RELAY_INNGEST_EVENT_KEY_SECRET": "set"}
+    if options.inngest_url:
+        wired |= {
+            "RELAY_INNGEST_URL": options.inngest_url,
+            "RELAY_INNGEST_SIGNING_KEY_SECRET": "set",
+        }
+    return load({**wired, **options.settings})
 
 
 def _known() -> set[str]:

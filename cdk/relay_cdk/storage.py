@@ -52,7 +52,7 @@ def empty_secret(
 
 
 def audit_log(scope: Construct, name: str) -> logs.LogGroup:
-    """The group of the audit log; the worker tier may create streams in it, but no groups."""
+    """The group of the audit log; whoever writes to it may create streams in it, but no groups."""
     return logs.LogGroup(
         scope, "AuditLog", log_group_name=name, retention=AUDIT_RETENTION, removal_policy=KEPT
     )

@@ -47,6 +47,20 @@ SQSD_RETENTION = 14 * DAY
 QUEUE_RETENTION = 13 * DAY
 DLQ_RETENTION = 14 * DAY
 
+LAMBDA_TIMEOUT = 180.0
+LONGEST_LAMBDA_TIMEOUT = 900.0
+"""AWS's own limit (Lambda quotas)."""
+
+LAMBDA_VISIBILITY = 6
+"""The queue's VisibilityTimeout is so many times the function's timeout, as AWS advises: Lambda
+tries a batch again while the function is throttled (Lambda Developer Guide, SQS event sources)."""
+
+LAMBDA_MARGIN = 30.0
+"""Seconds of an invocation besides one attempt: for dead letters, the answer and the log."""
+
+FIRST_BACKOFF = 2.0
+"""Seconds for which Lambda's first failure hides a message. Each further one doubles them."""
+
 STUCK_AFTER = 180.0
 """Seconds without success after which a relay counts as stuck: twice the longest single attempt, so
 that what is slow for once does not count."""
@@ -61,7 +75,8 @@ LAST_REPORT = 2.0
 messages being handled, then of the rest), once for open requests and writes, and three times
 for reports (an export of traces under way, the last export, and the last metrics)."""
 
-DRAIN_DEADLINE = KILLED_AFTER - 1 - 2 * LAST_RELEASES - LAST_REQUESTS - 3 * LAST_REPORT
+LAST_STEPS = 2 * LAST_RELEASES + LAST_REQUESTS + 3 * LAST_REPORT
+DRAIN_DEADLINE = KILLED_AFTER - 1 - LAST_STEPS
 
 SHORTEST_HOLD = 120.0
 """With a shorter hold an expiring message could not be dead-lettered in time: it gets a minute for

@@ -159,6 +159,8 @@ TYPES: dict[str, tuple[str, Create]] = {
     "AWS::SQS::QueuePolicy": ("", queue_policy),
     "AWS::SNS::TopicPolicy": ("", topic_policy),
     "AWS::SecretsManager::Secret": ("Name", secret),
+    "AWS::ApplicationAutoScaling::ScalableTarget": ("", nothing),
+    "AWS::ApplicationAutoScaling::ScalingPolicy": ("PolicyName", nothing),
     "AWS::ElasticBeanstalk::Application": ("ApplicationName", nothing),
     "AWS::ElasticBeanstalk::ApplicationVersion": ("", nothing),
     "AWS::ElasticBeanstalk::Environment": ("EnvironmentName", nothing),

@@ -68,3 +68,15 @@ def fifo(synthesized: Path) -> Template:
 def hosted(synthesized: Path) -> Template:
     """A relay in somebody else's stack, with a queue, key, topic and VPC that exist already."""
     return Template.of(synthesized / "hosted.json")
+
+
+@pytest.fixture(scope="session")
+def fargate(synthesized: Path) -> Template:
+    """The template of a service on Fargate, in a new network."""
+    return Template.of(synthesized / "fargate.json")
+
+
+@pytest.fixture(scope="session")
+def function(synthesized: Path) -> Template:
+    """The template of a function."""
+    return Template.of(synthesized / "function.json")

@@ -52,6 +52,86 @@ DESTINATIONS: dict[str, dict[str, str]] = {
 """The settings without which a relay to this destination starts halted, and keys that it uses."""
 
 
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/relay:1.0"
+VPC = "vpc-0a1b2c3d"
+SUBNETS = ("subnet-0a1b2c3d", "subnet-1a1b2c3d")
+
+COMPLETE = {
+    "RELAY_ROUTES": "machine/*=step-functions,*=inngest",
+    "RELAY_STEP_FUNCTIONS_ARN": MACHINE,
+    "RELAY_PAYLOAD_BUCKETS": "shop-payloads",
+    "RELAY_DEAD_LETTER_BUCKET": "shop-dead-letters",
+    "RELAY_INNGEST_SIGNING_KEY_SECRET": "ssm:/shop/signing-key",
+}
+"""The settings that need a permission each."""
+
+
+def tasks() -> dict[str, Options]:
+    """Every variant on Fargate. No Docker is needed, because all name an image."""
+    fargate = Options(worker="fargate", image=IMAGE)
+    return {
+        "fargate": replace(fargate, name="tasks"),
+        "fargate-private": replace(
+            fargate,
+            name="tasks-private",
+            fifo=True,
+            key="create",
+            architecture="arm64",
+            public_addresses=False,
+            inngest_url="http://inngest.corp:8288",
+            settings={"RELAY_DRAIN_DEADLINE": "60"} | COMPLETE,
+            image=f"arn:aws:ecr:eu-west-1:{OTHERS}:repository/relay@sha256:{'0a' * 32}",
+        ),
+        "fargate-vpc": replace(
+            fargate,
+            name="tasks-in-vpc",
+            vpc=VPC,
+            subnets=SUBNETS,
+            public_addresses=False,
+            min_instances=1,
+            max_instances=1,
+            backlog_per_task=500,
+        ),
+        # All that needs a permission.
+        "fargate-complete": replace(
+            fargate,
+            name="store",
+            key="create",
+            inngest_url="https://inngest.example.com",
+            settings=COMPLETE,
+        ),
+    }
+
+
+def functions(zip_file: Path) -> dict[str, Options]:
+    """Every variant on Lambda."""
+    function = Options(worker="lambda", bundle=zip_file)
+    return {
+        "function": replace(function, name="function"),
+        "function-fifo": replace(
+            function,
+            name="function-fifo",
+            fifo=True,
+            key="create",
+            vpc=VPC,
+            subnets=SUBNETS,
+            python="3.14",
+            architecture="x86_64",
+            reserved_concurrency=40,
+            settings=COMPLETE,
+        ),
+        "function-fast": replace(
+            function,
+            name="function-fast",
+            batch_size=100,
+            batch_window=2,
+            min_pollers=2,
+            max_pollers=20,
+            settings={"RELAY_METRICS": "cloudwatch"},
+        ),
+    }
+
+
 def deployments(zip_file: Path) -> dict[str, Options]:
     """Every variant: the default, one that changes every option, and one change at a time."""
     worker = {
@@ -88,13 +168,7 @@ def deployments(zip_file: Path) -> dict[str, Options]:
             name="shop",
             key="create",
             inngest_url="https://inngest.example.com",
-            settings={
-                "RELAY_ROUTES": "machine/*=step-functions,*=inngest",
-                "RELAY_STEP_FUNCTIONS_ARN": MACHINE,
-                "RELAY_PAYLOAD_BUCKETS": "shop-payloads",
-                "RELAY_DEAD_LETTER_BUCKET": "shop-dead-letters",
-                "RELAY_INNGEST_SIGNING_KEY_SECRET": "ssm:/shop/signing-key",
-            },
+            settings=COMPLETE,
         ),
         "shell": Options(name="shell", session_manager=True),
     }
@@ -107,7 +181,8 @@ def deployments(zip_file: Path) -> dict[str, Options]:
         "pull": Options(name="pulled", worker="none"),
         "fifo": Options(name="ordered", worker="none", fifo=True, key="create"),
     }
-    return {name: replace(o, bundle=zip_file) for name, o in worker.items()} | to | elsewhere
+    bundled = {name: replace(o, bundle=zip_file) for name, o in worker.items()}
+    return bundled | to | elsewhere | tasks() | functions(zip_file)
 
 
 def existing(scope: cdk.Stack) -> Existing:

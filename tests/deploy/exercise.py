@@ -28,6 +28,7 @@ from tests.deploy.recorder import Recorder
 from tests.deploy.simulated_aws import REGION, Aws
 
 INSTANCE, SQSD, OPERATOR, PRODUCER, SETUP = "INSTANCE", "local", "OPERATOR", "PRODUCER", "SETUP"
+TASK = "TASK"
 """Access keys, by which calls are told apart. The emulator of sqsd has a fixed one."""
 
 VARIABLES = "aws:elasticbeanstalk:application:environment"
@@ -42,7 +43,10 @@ POINTER = "software.amazon.payloadoffloading.PayloadS3Pointer"
 
 @dataclass
 class Exercise:
-    """Runs the commands and the hosts."""
+    """Runs the commands and the hosts of the deployment `name`.
+
+    `host` are the variables that the template gives to its relay.
+    """
 
     aws: Aws
     sqs: SqsServer
@@ -50,18 +54,20 @@ class Exercise:
     inngest: InngestServer
     outputs: dict[str, str]
     directory: Path
+    name: str
+    host: dict[str, str]
 
     @property
     def main(self) -> str:
-        return f"{self.recorder.url}/{ACCOUNT}/shop-events"
+        return f"{self.recorder.url}/{ACCOUNT}/{self.name}-events"
 
     @property
     def dead(self) -> str:
-        return f"{self.recorder.url}/{ACCOUNT}/shop-events-dlq"
+        return f"{self.main}-dlq"
 
     def variables(self, identity: str) -> dict[str, str]:
-        """The environment's variables; servers on loopback take the place of those elsewhere."""
-        return self.aws.options()[VARIABLES] | {
+        """The host's variables; servers on loopback take the place of those elsewhere."""
+        return self.host | {
             "AWS_ACCESS_KEY_ID": identity,
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_ENDPOINT_URL": self.recorder.url,
@@ -97,12 +103,12 @@ class Exercise:
 
     async def send(self, *bodies: str) -> None:
         """Publish as a producer who knows the queue's name."""
-        command = ("send", "--queue", "shop-events", "--no-check", "--lines", "-")
+        command = ("send", "--queue", f"{self.name}-events", "--no-check", "--lines", "-")
         await self.run(PRODUCER, *command, stdin="\n".join(bodies))
 
     async def until_empty(self, relay: RelayProcess) -> None:
         """Wait until the main queue has no message, in flight or not."""
-        queue = self.sqs.queues["shop-events"]
+        queue = self.sqs.queues[f"{self.name}-events"]
         try:
             await self.recorder.until(lambda: not queue.messages())
         except TimeoutError:
@@ -160,6 +166,20 @@ async def poll(run: Exercise) -> None:
         await run.until_empty(relay)
 
 
+async def task(run: Exercise) -> None:
+    """`relay poll` with the variables of a task, which finds both queues by their names.
+
+    The second time it has no ledger, so that it asks the state machine for what it started.
+    """
+    names = {"RELAY_QUEUE_URL": f"{run.name}-events", "RELAY_DLQ_URL": f"{run.name}-events-dlq"}
+    for changed in ({}, {"RELAY_LEDGER_TABLE": ""}):
+        variables = run.variables(TASK) | names | {"PORT": str(free_port())} | changed
+        async with RelayProcess("poll", settings=variables, output=run.directory / "log") as relay:
+            await run.send(*MESSAGES)
+            await run.until_empty(relay)
+    await run.run(TASK, "doctor", expected=1)
+
+
 async def inspect(run: Exercise) -> None:
     """All that only reads."""
     await run.run(INSTANCE, "doctor", expected=1)
@@ -199,29 +219,31 @@ async def dead_letters(run: Exercise) -> None:
 
 
 @asynccontextmanager
-async def exercise(aws: Aws, outputs: dict[str, str], directory: Path) -> AsyncIterator[Exercise]:
+async def exercise(
+    aws: Aws, outputs: dict[str, str], directory: Path, name: str, host: dict[str, str]
+) -> AsyncIterator[Exercise]:
     """The servers, the recorder in front of them, and what the commands work on."""
-    key = await asyncio.to_thread(_fill, aws, outputs)
+    key = await asyncio.to_thread(_fill, aws, outputs, name)
     async with AsyncExitStack() as stack:
         sqs = await stack.enter_async_context(SqsServer(region=REGION, account=ACCOUNT))
-        _create_queues(sqs, key)
+        _create_queues(sqs, key, f"{name}-events")
         opening = InngestServer(mode="start", event_keys=["event-key"], signing_key=SIGNING_KEY)
         inngest = await stack.enter_async_context(opening)
         recorder = Recorder({"sqs": sqs.url}, aws.url, Permissions(key))
         await stack.enter_async_context(recorder.serving())
-        yield Exercise(aws, sqs, recorder, inngest, outputs, directory)
+        yield Exercise(aws, sqs, recorder, inngest, outputs, directory, name, host)
 
 
-def _create_queues(sqs: SqsServer, key: str) -> None:
+def _create_queues(sqs: SqsServer, key: str, name: str) -> None:
     encrypted = {"KmsMasterKeyId": key}
     small = {"MaximumMessageSize": f"{SMALL_QUEUE}"}
-    sqs.account.create("shop-events-dlq", {**encrypted, **small}, {})
-    arn = sqs.queues["shop-events-dlq"].arn
+    sqs.account.create(f"{name}-dlq", {**encrypted, **small}, {})
+    arn = sqs.queues[f"{name}-dlq"].arn
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1000})
-    sqs.account.create("shop-events", {**encrypted, "RedrivePolicy": policy}, {})
+    sqs.account.create(name, {**encrypted, "RedrivePolicy": policy}, {})
 
 
-def _fill(aws: Aws, outputs: dict[str, str]) -> str:
+def _fill(aws: Aws, outputs: dict[str, str], name: str) -> str:
     """Give the secrets their values, create what the stack refers to; returns the key's ARN."""
     secrets = aws.client("secretsmanager")
     secrets.put_secret_value(SecretId=outputs["EventKeySecret"], SecretString="event-key")
@@ -232,12 +254,12 @@ def _fill(aws: Aws, outputs: dict[str, str]) -> str:
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(Bucket=BUCKET, Key="large", Body=event("shop/order", 9))
     _create_machine(aws.client("stepfunctions"))
-    return _key(aws.client("kms"))
+    return _key(aws.client("kms"), name)
 
 
-def _key(kms: Any) -> str:
+def _key(kms: Any, name: str) -> str:
     aliases = kms.list_aliases()["Aliases"]
-    (key,) = (a["TargetKeyId"] for a in aliases if a["AliasName"] == "alias/shop")
+    (key,) = (a["TargetKeyId"] for a in aliases if a["AliasName"] == f"alias/{name}")
     # moto's CloudFormation stores the policy in a form that moto's KMS cannot read.
     allow = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "kms:*", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
@@ -255,11 +277,20 @@ def _create_machine(states: Any) -> None:
 
 
 async def record(aws: Aws, outputs: dict[str, str], directory: Path) -> dict[str, set[Call]]:
-    """Run everything; returns the calls of each identity."""
-    async with exercise(aws, outputs, directory) as run:
+    """Run everything on Elastic Beanstalk's variables; returns the calls of each identity."""
+    host = aws.options()[VARIABLES]
+    async with exercise(aws, outputs, directory, "shop", host) as run:
         await serve(run)
         await poll(run)
         await dead_letters(run)
         await inspect(run)
         await redrive(run)
         return dict(run.recorder.calls)
+
+
+async def record_task(aws: Aws, outputs: dict[str, str], directory: Path) -> set[Call]:
+    """Run a task of the service; returns its calls."""
+    host = await asyncio.to_thread(aws.task_variables)
+    async with exercise(aws, outputs, directory, "store", host) as run:
+        await task(run)
+        return run.recorder.calls[TASK]

@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from relay.settings import clocks
 from relay.telemetry import metrics
 from tests.deploy.template import Template, metrics_of
@@ -48,11 +50,37 @@ def sections() -> set[str]:
     return {re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-") for h in headings}
 
 
-def test_all_alarms_exist(default: Template, pull: Template) -> None:
-    for template, name in ((default, "relay"), (pull, "pulled")):
-        alarms = {a["AlarmName"] for a in template.of_type("AWS::CloudWatch::Alarm")}
-        alarms.add(template.one("AWS::CloudWatch::CompositeAlarm")["AlarmName"])
-        assert alarms == {f"{name}-{expected}" for expected in EXPECTED}
+def alarm_names(template: Template) -> set[str]:
+    alarms = {a["AlarmName"] for a in template.of_type("AWS::CloudWatch::Alarm")}
+    return alarms | {template.one("AWS::CloudWatch::CompositeAlarm")["AlarmName"]}
+
+
+def test_all_alarms_exist(default: Template, pull: Template, fargate: Template) -> None:
+    for template, name in ((default, "relay"), (pull, "pulled"), (fargate, "tasks")):
+        assert alarm_names(template) == {f"{name}-{expected}" for expected in EXPECTED}
+
+
+def test_a_function_has_no_heartbeat_to_miss_but_errors(function: Template) -> None:
+    # It reports only while it is invoked: without messages it is silent.
+    expected = EXPECTED - {"heartbeat-missing"} | {"function-errors"}
+    assert alarm_names(function) == {f"function-{name}" for name in expected}
+    (errors,) = (m for m in function.metrics() if m["namespace"] == "AWS/Lambda")
+    assert errors == {
+        "namespace": "AWS/Lambda",
+        "name": "Errors",
+        "dimensions": {"FunctionName": "function"},
+    }
+    name = function.one("AWS::Lambda::Function")["FunctionName"]
+    assert errors["dimensions"]["FunctionName"] == name
+
+
+def test_a_function_that_fails_because_of_an_outage_does_not_notify(function: Template) -> None:
+    # It fails on purpose while the orchestrator is down, so that Lambda receives less.
+    alarms = function.of_type("AWS::CloudWatch::Alarm")
+    (errors,) = (a for a in alarms if a["AlarmName"] == "function-function-errors")
+    assert "AlarmActions" not in errors
+    rule = json.dumps(function.one("AWS::CloudWatch::CompositeAlarm")["AlarmRule"])
+    assert "FunctionErrors" in rule
 
 
 def test_every_relay_metric_is_in_the_table_with_its_dimensions(fifo: Template) -> None:
@@ -71,16 +99,20 @@ def test_every_other_metric_is_of_the_stacks_queues(fifo: Template) -> None:
     assert queues == {"ordered-events.fifo", "ordered-events-dlq.fifo"}
 
 
+@pytest.mark.parametrize(
+    ("variant", "name"), [("default", "relay"), ("fargate", "tasks"), ("function", "function")]
+)
 def test_every_description_says_what_to_do_first_and_names_its_runbook_section(
-    default: Template,
+    variant: str, name: str, synthesized: Path
 ) -> None:
+    template = Template.of(synthesized / f"{variant}.json")
     alarms = [
-        *default.of_type("AWS::CloudWatch::Alarm"),
-        default.one("AWS::CloudWatch::CompositeAlarm"),
+        *template.of_type("AWS::CloudWatch::Alarm"),
+        template.one("AWS::CloudWatch::CompositeAlarm"),
     ]
     for alarm in alarms:
         text = alarm["AlarmDescription"]
-        section = alarm["AlarmName"].removeprefix("relay-")
+        section = alarm["AlarmName"].removeprefix(f"{name}-")
         assert " First: " in text
         assert text.endswith(f"Runbook: docs/runbook.md#{section}")
         assert section in sections()
@@ -142,11 +174,27 @@ def test_a_stuck_relay_notifies_by_itself(default: Template) -> None:
     assert alarm["AlarmActions"]
 
 
-def test_the_dashboard_shows_only_metrics_of_the_table(default: Template) -> None:
-    body = default.one("AWS::CloudWatch::Dashboard")["DashboardBody"]
+def shown_on(template: Template, namespace: str) -> set[str]:
+    body = template.one("AWS::CloudWatch::Dashboard")["DashboardBody"]
     # The body is text in parts, with references in between.
     text = "".join(part for part in body["Fn::Join"][1] if isinstance(part, str))
-    shown = set(re.findall(r'\["Relay","(\w+)"', text))
+    return set(re.findall(rf'\["{namespace}","(\w+)"', text))
+
+
+def test_the_dashboard_shows_the_host(fargate: Template, function: Template) -> None:
+    assert shown_on(fargate, "AWS/ECS") == {"CPUUtilization", "MemoryUtilization"}
+    assert "Heartbeat" in shown_on(fargate, "Relay")
+    assert shown_on(function, "AWS/Lambda") == {
+        "Invocations",
+        "Errors",
+        "Throttles",
+        "Duration",
+        "ConcurrentExecutions",
+    }
+
+
+def test_the_dashboard_shows_only_metrics_of_the_table(default: Template) -> None:
+    shown = shown_on(default, "Relay")
     assert shown
     assert shown <= {m.name for m in metrics.METRICS}
 

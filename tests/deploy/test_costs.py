@@ -9,8 +9,9 @@ import pytest
 
 from relay.delivery.ledger.table import Item
 from relay.model.outcome import Delivered
-from relay_cdk import costs, prices
+from relay_cdk import costs, host_costs, prices
 from relay_cdk.cost_tables import pages, with_block
+from relay_cdk.network import ENDPOINTS, ZONES
 from tests.delivery.ledger.scripted import MemoryTable, Orchestrator, RelayWithLedger, event
 from tests.deploy.template import Template
 from tests.forwarding.virtual_time import run
@@ -37,6 +38,36 @@ def test_the_instances_are_those_of_the_template(default: Template) -> None:
     assert options["aws:ec2:instances", "InstanceTypes"] == "t3.small"
     assert costs.instances(1) == int(options["aws:autoscaling:asg", "MinSize"])
     assert costs.instances(1_000) == int(options["aws:autoscaling:asg", "MaxSize"])
+
+
+def test_tasks_and_function_are_those_of_the_templates(
+    fargate: Template, function: Template
+) -> None:
+    task = fargate.one("AWS::ECS::TaskDefinition")
+    options = host_costs.OPTIONS
+    assert (task["Cpu"], task["Memory"]) == (f"{options.task_cpu}", f"{options.task_memory}")
+    limits = fargate.one("AWS::ApplicationAutoScaling::ScalableTarget")
+    assert host_costs.tasks(1) == limits["MinCapacity"]
+    assert host_costs.tasks(1_000) <= limits["MaxCapacity"]
+    assert function.one("AWS::Lambda::Function")["MemorySize"] == options.function_memory
+    mapping = function.one("AWS::Lambda::EventSourceMapping")
+    assert mapping["BatchSize"] == host_costs.BATCH
+
+
+def test_a_private_network_has_as_many_endpoints_as_are_counted(synthesized: Path) -> None:
+    template = Template.of(synthesized / "fargate-private.json")
+    endpoints = template.of_type("AWS::EC2::VPCEndpoint")
+    interfaces = [e for e in endpoints if e["VpcEndpointType"] == "Interface"]
+    # Its settings need two more.
+    assert len(interfaces) == len(ENDPOINTS) + 2
+    assert {len(e["SubnetIds"]) for e in interfaces} == {ZONES}
+
+
+def test_without_machines_the_other_hosts_share_everything_else() -> None:
+    for rate in costs.RATES:
+        own = sum(line.cost(rate) for line in costs.instance_lines())
+        reports = costs.reports(rate) * prices.METRIC_REQUEST
+        assert host_costs.without_machines(rate) == pytest.approx(costs.total(rate) - own - reports)
 
 
 def test_the_scaling_policy_has_as_many_metrics_as_are_counted() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.deploy.aws_calls import Call
-from tests.deploy.exercise import INSTANCE, OPERATOR, PRODUCER, SQSD, record
+from tests.deploy.exercise import INSTANCE, OPERATOR, PRODUCER, SQSD, record, record_task
 from tests.deploy.iam_policy import Grant, grants
 from tests.deploy.simulated_aws import simulated_aws
 from tests.deploy.template import Template
@@ -94,6 +94,20 @@ async def test_every_call_is_allowed_and_everything_that_is_allowed_is_called(
     assert set(NOT_FOR_US) == {grant.sid for grant in instance.unused()}
     assert not set(NOT_FOR_US) & {grant.sid for grant in (*operator.grants, *producer.grants)}
     assert set(NO_PERMISSION) | set(DENIED) <= {c.action for c in instance.calls if not c.via}
+
+
+async def test_a_task_may_call_what_it_calls_and_nothing_else(
+    synthesized: Path, tmp_path: Path
+) -> None:
+    template = Template.of(synthesized / "fargate-complete.json")
+    with simulated_aws(tmp_path / "created") as aws:
+        outputs = await asyncio.to_thread(aws.create, template)
+        calls = await record_task(aws, outputs, tmp_path)
+        policies = [aws.policy(outputs["RelayPolicyArn"])]
+    task = Role("task", calls, list(grants(policies)))
+    assert task.missing() == []
+    # ECS fetches the image and writes the log, with a role of its own.
+    assert listing(task.unused()) == []
 
 
 def listing(found: Iterable[object]) -> list[str]:

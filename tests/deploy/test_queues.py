@@ -8,7 +8,7 @@ import pytest
 
 from relay.ops.doctor.queues import MAX_POLL_VISIBILITY, MIN_POLL_VISIBILITY
 from relay.settings import clocks
-from relay_cdk.queues import POLL_VISIBILITY
+from relay_cdk.hosts import POLL_VISIBILITY
 from tests.deploy.template import Template, listed
 
 RETAINED = {
