@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import msgspec
 
@@ -18,32 +17,11 @@ from relay.delivery.reject_guard import SETTING, RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Decoded
 from relay.model import outcome
+from relay.model.destination import Forward
 from relay.model.event import Event
 from relay.model.facts import Handled, Observe, Received, ignore
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
-
-
-class Forward(Protocol):
-    """Forwards events to their destination."""
-
-    async def submit(self, event: Event) -> Outcome:
-        """The event's outcome, after as many attempts as it takes. Cancelling withdraws it."""
-        ...
-
-    def may_have_run(self, event_id: str) -> bool:
-        """Whether the destination may have the event although no success was seen."""
-        ...
-
-    @property
-    def down_for(self) -> float:
-        """Seconds for which it has been unavailable; 0 if it can take an event, as a probe too."""
-        ...
-
-    @property
-    def down(self) -> bool:
-        """Whether it is unavailable, also while it can take an event as a probe."""
-        ...
 
 
 class Handler:
