@@ -33,7 +33,7 @@ class Resources:
 def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
     """What `relay serve` and `relay poll` need, on any host."""
     # Receive, extend and delete: done by sqsd in push mode, by `relay poll` in pull mode. Doctor,
-    # status and the start-up check read the queue's attributes.
+    # status and the start-up check read the queue's attributes. Its tags say whether it is paused.
     yield allow(
         "MainQueue",
         [resources.queue],
@@ -42,6 +42,7 @@ def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "sqs:ChangeMessageVisibility",
         "sqs:GetQueueAttributes",
         "sqs:GetQueueUrl",
+        "sqs:ListQueueTags",
     )
     # Copies are sent with their reason. Receiving them is left to an operator.
     yield allow(
@@ -96,7 +97,7 @@ def producer_statements(queue: str, key: kms.IKey | None) -> Iterator[iam.Policy
 
 
 def operator_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
-    """What an operator needs for `relay dlq`, `trace`, `status` and `send`.
+    """What an operator needs for `relay dlq`, `pause`, `resume`, `trace`, `status` and `send`.
 
     `relay doctor` checks the permissions of its caller, so it needs the relay's own role.
     """
@@ -121,6 +122,15 @@ def operator_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "sqs:SendMessage",
         "sqs:GetQueueAttributes",
         "sqs:GetQueueUrl",
+    )
+    # A pause is a tag. It is refused for a queue that is another one's dead-letter queue.
+    yield allow(
+        "Pause",
+        [resources.queue],
+        "sqs:ListQueueTags",
+        "sqs:TagQueue",
+        "sqs:UntagQueue",
+        "sqs:ListDeadLetterSourceQueues",
     )
     # A plan reads what was delivered. A canary and `--direct` deliver from here and record it.
     yield allow("Ledger", [resources.ledger], "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")

@@ -19,6 +19,7 @@ EXPECTED = {
     "heartbeat-missing",
     "halted",
     "stuck",
+    "paused",
     "circuit-open",
     "reject-ratio",
     "queue-age",
