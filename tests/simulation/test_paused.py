@@ -1,4 +1,4 @@
-"""A pause of hours, and one that outlasts the queue's retention, on virtual time: nothing is lost."""
+"""A pause of hours, and one that outlasts the retention, on virtual time: nothing is lost."""
 
 from __future__ import annotations
 
