@@ -19,6 +19,7 @@ from relay.delivery.dead_letter_bucket import DeadLetterBucket
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.dead_lettering import DeadLettering, DeadLetterStore
 from relay.delivery.handler import Handler
+from relay.delivery.pause import NeverPaused, Pausing
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.http.server import Readiness
@@ -37,11 +38,13 @@ class Core:
     dead_letters: DeadLettering
     ledger: LedgerWiring
     stuck: StuckMonitor
+    pause: Pausing
 
     @property
     def readiness(self) -> Readiness:
         """The answer of `GET /ready`."""
-        return readiness(self.forwarder, self.handler, self.stuck, lambda: self.ledger.warning)
+        parts = (self.forwarder, self.handler, self.stuck)
+        return readiness(*parts, lambda: self.ledger.warning, self.pause)
 
     async def stop(self, deadline: float) -> None:
         """Finish open requests within `deadline` seconds. All other messages are received again.
@@ -60,6 +63,7 @@ async def open_core(
     telemetry: Telemetry,
     dead_letter_store: DeadLetterStore | None = None,
     *,
+    pause: Pausing | None = None,
     pushed: bool = False,
     from_command: bool = False,
 ) -> AsyncIterator[Core]:
@@ -72,11 +76,12 @@ async def open_core(
         settings: all settings.
         telemetry: observes facts and traces requests.
         dead_letter_store: replaces the dead-letter queue of the settings.
+        pause: whether the queue is paused.
         pushed: True in push mode, where the relay cannot choose which messages it gets.
         from_command: True for a command that an operator runs. Then no message expires, the reject
             guard is off, and the warnings of the relay's start are not repeated.
     """
-    observe = telemetry.observe
+    observe, pausing = telemetry.observe, pause or NeverPaused()
     async with contextlib.AsyncExitStack() as stack:
         session = SharedSession(stack)
         ledger = await stack.enter_async_context(
@@ -110,6 +115,7 @@ async def open_core(
                 observe=observe,
             ),
             retention=None if from_command else _retention(settings, pushed=pushed),
+            pause=pausing,
             observe=ledger.observe,
         )
         stuck = StuckMonitor(
@@ -118,10 +124,16 @@ async def open_core(
             after=settings.stuck_after,
             longest=_longest_in_flight(settings, pushed=pushed),
             setting="RELAY_REQUEST_TIMEOUT" if pushed else "RELAY_MAX_IN_FLIGHT",
+            pause=pausing,
             observe=observe,
         )
         telemetry.state = partial(
-            relay_state, forwarder, handler, opened.concurrency, lambda: stuck.current is not None
+            relay_state,
+            forwarder,
+            handler,
+            opened.concurrency,
+            lambda: stuck.current is not None,
+            lambda: pausing.current is not None,
         )
         retention = handler.retention
         expiring = _every(lambda: retention.check_every, handler.expire)
@@ -133,6 +145,7 @@ async def open_core(
             dead_letters=dead_letters,
             ledger=ledger,
             stuck=stuck,
+            pause=pausing,
         )
 
 

@@ -23,6 +23,8 @@ COMMANDS = {
     "send": "Send messages from a file to a queue.",
     "dlq": "Inspect, redrive, drop and restore dead letters.",
     "status": "Show queue depths, the state of each relay, and its throughput.",
+    "pause": "Stop all relays on a queue from taking messages.",
+    "resume": "Let all relays on a queue take messages again.",
     "trace": "Show everything that happened to one event.",
     "doctor": "Check settings, queues, keys, timeouts, permissions and the orchestrator.",
     "dev": "Run SQS, Inngest and the relay on this machine until stopped.",

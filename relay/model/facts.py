@@ -173,6 +173,18 @@ class ReceivingChanged(Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class PauseChanged(Struct, frozen=True, kw_only=True):
+    """An operator paused the queue, or resumed it after `seconds`.
+
+    `by` is who paused it and `reason` why, as far as they said; both may be empty.
+    """
+
+    paused: bool
+    by: str
+    reason: str
+    seconds: float
+
+
 class LedgerFailed(Struct, frozen=True, kw_only=True):
     """A read or write of the ledger failed for some events. They are delivered all the same.
 
@@ -215,6 +227,7 @@ Fact: TypeAlias = (
     | ReleaseFailed
     | HandlerRaised
     | ReceivingChanged
+    | PauseChanged
     | LedgerFailed
     | LedgerChanged
     | IdReused

@@ -17,6 +17,7 @@ from relay.telemetry.metrics import (
     DELIVERED,
     HALTED,
     IN_FLIGHT,
+    PAUSED,
     RECEIVED,
     REJECTED,
     RETRIED,
@@ -42,27 +43,33 @@ _CIRCUITS = {float(value): state for state, value in CIRCUIT_STATES.items()}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStatus:
-    """A queue's approximate counts. `oldest_age` is in seconds, None without CloudWatch data."""
+    """A queue's approximate counts. `oldest_age` is in seconds, None without CloudWatch data.
+
+    `pause` says that the queue is paused, by whom, since when and why.
+    """
 
     name: str
     visible: int
     in_flight: int
     delayed: int
     oldest_age: float | None = None
+    pause: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayStatus:
     """What one relay reports. `problem` is why it reports nothing; `counters` are since its start.
 
-    `reason` is why it does not deliver, `setting` the one to check; `warnings` are what a person
-    should do although it delivers.
+    `paused` is whether it takes no messages because an operator paused its queue, None if it does
+    not say. `reason` is why it does not deliver, `setting` the one to check; `warnings` are what a
+    person should do although it delivers.
     """
 
     url: str
     problem: str | None = None
     ready: bool | None = None
     circuit: str | None = None
+    paused: bool | None = None
     reason: str | None = None
     setting: str | None = None
     in_flight: int | None = None
@@ -135,6 +142,7 @@ async def fetch_relay_status(client: httpx.AsyncClient, url: str) -> RelayStatus
             url=url,
             ready=bool(state.get("ready")),
             circuit=_circuit(state),
+            paused=_flag(state.get("paused")),
             reason=_text(state.get("reason")),
             setting=_text(state.get("setting")),
             in_flight=in_flight if isinstance(in_flight, int) else None,
@@ -167,9 +175,15 @@ def _from_metrics(url: str, counters: Mapping[str, float]) -> RelayStatus:
         url=url,
         ready=circuit == "closed" and not shown["halted"] and not shown["stuck"],
         circuit=_circuit(shown),
+        paused=_paused(counters),
         in_flight=int(counters[prometheus_name(IN_FLIGHT)]),
         counters={name: counters[key] for name, key in COUNTERS.items() if key in counters},
     )
+
+
+def _paused(counters: Mapping[str, float]) -> bool | None:
+    value = counters.get(prometheus_name(PAUSED))
+    return None if value is None else value > 0
 
 
 async def _get(client: httpx.AsyncClient, url: str) -> httpx.Response | str:
@@ -212,6 +226,10 @@ def _problem(response: httpx.Response | str) -> str:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -99,6 +99,7 @@ STUCK = _gauge(
     "Stuck",
     "1 while events are not delivered although the circuit is closed, else 0.",
 )
+PAUSED = _gauge("Paused", "1 while the queue is paused by `relay pause`, else 0.")
 END_TO_END_AGE = _histogram(
     "EndToEndAge",
     "Seconds",
@@ -161,6 +162,7 @@ METRICS = (
     AMBIGUOUS,
     HALTED,
     STUCK,
+    PAUSED,
     END_TO_END_AGE,
     FORWARD_LATENCY,
     BATCH_SIZE,

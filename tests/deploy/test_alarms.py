@@ -21,6 +21,7 @@ EXPECTED = {
     "heartbeat-missing",
     "halted",
     "stuck",
+    "paused",
     "circuit-open",
     "reject-ratio",
     "queue-age",

@@ -19,6 +19,7 @@ from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
 from relay.delivery.in_flight import HandlerStatus
 from relay.delivery.opening import Opening
+from relay.delivery.pause import NeverPaused, Pausing
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Rules, decode
@@ -34,6 +35,7 @@ from relay.model.origin import ATTRIBUTE, Origin, unpack
 from relay.model.outcome import Delivered, Outcome
 from relay.settings import clocks
 from relay.sources.poller import Limits, Poller
+from relay.sources.poller.receive_gate import PausableGate
 from relay.sources.sqsd import PushApp
 from tests.forwarding.virtual_time import now
 from tests.simulation.memory_sqs import LoopClock, MemorySqs
@@ -135,6 +137,7 @@ class World:
     largest_dead_letter: int = 1_048_576
     guarded: bool = True
     bodies: BodyStore | None = None
+    pause: Pausing = field(default_factory=NeverPaused)
     facts: list[Fact] = field(default_factory=list)
     receives: Counter[str] = field(default_factory=Counter)
 
@@ -248,6 +251,7 @@ class World:
                 clock=self.clock.time,
             ),
             retention=Retention(self.retention, hidden=hidden, clock=self.clock.time),
+            pause=self.pause,
             observe=self.facts.append,
             clock=self.clock.time,
         )
@@ -265,8 +269,8 @@ class World:
         async with self.relay() as (handler, forwarder), asyncio.TaskGroup() as tasks:
             poller = Poller(
                 self.sqs.client(self.main),
-                handler.handle,
-                gate=forwarder,
+                handler.handle_exclusive,
+                gate=PausableGate(forwarder, self.pause),
                 limits=limits,
                 observe=self.facts.append,
                 clock=now,

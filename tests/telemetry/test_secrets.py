@@ -51,6 +51,8 @@ ONE_SHOT = (
     ("doctor",),
     ("trace", "order-123"),
     ("status",),
+    ("pause", "--reason", "moving"),
+    ("resume",),
 )
 LONG_RUNNING = ("serve", "poll")
 DEV = ("dev", "--sqs-port", "0", "--inngest-port", "0", "--relay-port", "0")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
-import logging
 import math
 import shlex
 import sys
@@ -17,12 +15,12 @@ from typing import Any, TypeVar
 
 import typer
 
-from relay.app.redaction import create_redactor
 from relay.aws.errors import AwsError
+from relay.cli.audit import now, who, write_audit
 from relay.cli.dlq.output import PARTIAL, STOPPED, Progress
 from relay.cli.dlq.queues import QueuePair
 from relay.cli.startup import USAGE, fail
-from relay.dlq.journal import Journal, JournalConflict, who
+from relay.dlq.journal import Journal, JournalConflict
 from relay.dlq.leases import Deleter, Leases, fitting_lease
 from relay.dlq.run import Run
 from relay.dlq.safeguards import MAX_GROWTH, GrowthGuard, RateLimit
@@ -31,12 +29,8 @@ from relay.dlq.selection import Counts, RunControl, Selection
 from relay.dlq.targets import Target
 from relay.output.terminal import echo, echo_json, is_terminal
 from relay.settings.model import Settings
-from relay.telemetry.log import open_log
 
 P = TypeVar("P")
-
-AUDIT = "relay.dlq.audit"
-"""The logger of the audit line."""
 
 
 @contextmanager
@@ -127,7 +121,7 @@ def audit(
     line = {
         "audit": f"dlq {command}",
         "by": who(),
-        "at": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds"),
+        "at": now(),
         "run": journal.id,
         "journal": str(journal.directory.resolve()),
         **{name: value for name, value in options.items() if value},
@@ -135,14 +129,7 @@ def audit(
     }
     with suppress(OSError):  # a full disk was reported already
         journal.record(audit=line)
-    with open_log(
-        service=settings.service,
-        log_format=settings.log_format,
-        file=Path(settings.log_file) if settings.log_file else None,
-        redactor=create_redactor(settings),  # an option may hold one
-        screen=sys.stderr,
-    ):
-        logging.getLogger(AUDIT).info("%s", json.dumps(line))
+    write_audit(settings, line)
 
 
 def report(counts: Counts, journal: Journal, *, as_json: bool, done: str) -> None:
