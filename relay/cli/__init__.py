@@ -22,6 +22,7 @@ COMMANDS = {
     "dlq": "Inspect, redrive, drop and restore dead letters.",
     "status": "Show queue depths, the state of each relay, and its throughput.",
     "trace": "Show everything that happened to one event.",
+    "health": "Ask the relay on this machine whether it runs, for health checks.",
     "doctor": "Check settings, queues, keys, timeouts, permissions and the orchestrator.",
     "dev": "Run SQS, Inngest and the relay on this machine until stopped.",
     "demo": "Run an end-to-end test on this machine, with an outage and a crash.",

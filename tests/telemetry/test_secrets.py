@@ -51,6 +51,7 @@ ONE_SHOT = (
     ("doctor",),
     ("trace", "order-123"),
     ("status",),
+    ("health",),
 )
 LONG_RUNNING = ("serve", "poll")
 DEV = ("dev", "--sqs-port", "0", "--inngest-port", "0", "--relay-port", "0")
