@@ -89,6 +89,7 @@ lock: $(STAMP) ## Pin the newest compatible dependencies, with the hashes of the
 	$(BIN)/pip install --quiet uv
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) pyproject.toml --extra cdk --extra otlp --group dev -c requirements.txt -o requirements-dev.txt
+	echo 'hatchling>=1.27' | $(LOCK) - -o requirements-build.txt
 	for extra in bullmq otlp temporal; do $(LOCK:--upgrade=) pyproject.toml --extra $$extra -c requirements-dev.txt | $(BIN)/python -m relay_cdk.requirements > cdk/relay_cdk/extras/$$extra.txt; done
 
 bundle: $(STAMP) ## Build dist/relay.zip, the bundle for Elastic Beanstalk, with EXTRAS="temporal otlp"
