@@ -44,6 +44,9 @@ def build(folder: Path) -> Path:
         root = built[stage.name] = folder / stage.name
         _run(["cp", "--archive", "--reflink=auto", str(base), str(root)])
         _build_stage(stage, root, built)
+    for path in folder.iterdir():
+        if path != root:
+            shutil.rmtree(path)
     return root
 
 
@@ -74,13 +77,14 @@ def _copy(words: Sequence[str], root: Path, workdir: Path, built: Mapping[str, P
         source = built[options.pop(0).removeprefix("--from=")] / options[0].lstrip("/")
         shutil.copytree(source, root / target.lstrip("/"), symlinks=True)
         return
-    for file in context():
-        for source in map(Path, options):
-            if file.is_relative_to(source):
-                inner = file.relative_to(source) if (ROOT / source).is_dir() else Path(file.name)
-                goal = workdir / target / inner
-                goal.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / file, goal)
+    for source in map(Path, options):
+        files = [file for file in context() if file.is_relative_to(source)]
+        assert files, f"COPY {source}: .dockerignore lets no such file through"
+        for file in files:
+            inner = file.relative_to(source) if (ROOT / source).is_dir() else Path(file.name)
+            goal = workdir / target / inner
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / file, goal)
 
 
 def _chroot(root: Path, command: str, environment: Mapping[str, str]) -> None:

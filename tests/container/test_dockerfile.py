@@ -69,3 +69,24 @@ def test_the_context_has_what_the_wheel_needs_and_no_more() -> None:
 def test_the_documented_extras_are_those_that_can_be_built() -> None:
     text = (ROOT / "docs/container.md").read_text()
     assert all(f"`{name}`" in text for name in EXTRAS)
+
+
+def test_each_extra_adds_its_file_with_hashes(tmp_path: Path) -> None:
+    (command,) = (
+        one.value
+        for one in stages()[0].instructions
+        if one.name == "RUN" and "${EXTRAS}" in one.value
+    )
+    for tool in ("python", "pip"):
+        (tmp_path / tool).write_text('#!/bin/sh\necho "$0 $*"\n')
+        (tmp_path / tool).chmod(0o755)
+    extras = sorted(EXTRAS)
+    ran = subprocess.run(
+        ["/bin/sh", "-ec", command],
+        env={"PATH": str(tmp_path), "EXTRAS": " ".join(extras)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    named = re.findall(r"--requirement (\S+)", ran.stdout)
+    assert named == ["requirements.txt", *(f"cdk/relay_cdk/extras/{name}.txt" for name in extras)]

@@ -6,8 +6,10 @@ import asyncio
 import logging
 import os
 import re
+import shutil
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -25,18 +27,19 @@ from tests.sources.poller.rig import until
 
 _log = logging.getLogger(__name__)
 
+MISSING = root_filesystem.missing_tool()
 pytestmark = [
     pytest.mark.fresh_venv,
-    pytest.mark.skipif(
-        root_filesystem.missing_tool() is not None, reason=str(root_filesystem.missing_tool())
-    ),
+    pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
 ]
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root file system of the image."""
-    return root_filesystem.build(tmp_path_factory.mktemp("image"))
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The root file system of the image, which is too large to be kept."""
+    folder = tmp_path_factory.mktemp("image")
+    yield root_filesystem.build(folder)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
