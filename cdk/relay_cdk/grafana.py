@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from itertools import count
+from collections.abc import Iterator
 from typing import Any
 
 from relay.telemetry import metrics
 from relay.telemetry.metrics import CIRCUIT_STATES, Kind, Metric
 from relay.telemetry.prometheus import prometheus_name
+from relay_cdk.grafana_panels import SOURCE, Query, graph, placed, row, tile
 
-SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 SELECTED = '{service=~"$service", queue=~"$queue"}'
 RATE = "$__rate_interval"
 QUEUES = '{dimension_QueueName=~"($queue)(-dlq([.]fifo)?)?"}'
-
-WIDTH, ROW_HEIGHT, TILE_HEIGHT = 24, 8, 4
-Query = tuple[str, str]
-"""An expression and its legend."""
 
 
 def document() -> str:
@@ -37,7 +32,7 @@ def document() -> str:
         "refresh": "30s",
         "templating": {"list": [_source(), *map(_variable, ("service", "queue"))]},
         "annotations": {"list": []},
-        "panels": [*_placed((*_tiles(), *_graphs(), *_details()))],
+        "panels": [*placed((*_tiles(), *_graphs(), *_details()))],
     }
     return json.dumps(board, indent=2) + "\n"
 
@@ -76,45 +71,43 @@ def _variable(label: str) -> dict[str, Any]:
 def _tiles() -> Iterator[dict[str, Any]]:
     """The state at a glance."""
     heartbeat = prometheus_name(metrics.HEARTBEAT)
-    yield _tile(
+    yield tile(
         "Relays", f"count({heartbeat}{SELECTED}) or vector(0)", "Processes that are scraped."
     )
     states = [*CIRCUIT_STATES]
-    yield _tile(
-        "Circuit", largest(metrics.CIRCUIT_STATE), metrics.CIRCUIT_STATE.description, states
-    )
-    yield _tile("Halted", largest(metrics.HALTED), metrics.HALTED.description, ["no", "yes"])
-    yield _tile("Stuck", largest(metrics.STUCK), metrics.STUCK.description, ["no", "yes"])
+    yield tile("Circuit", largest(metrics.CIRCUIT_STATE), metrics.CIRCUIT_STATE.description, states)
+    yield tile("Halted", largest(metrics.HALTED), metrics.HALTED.description, ["no", "yes"])
+    yield tile("Stuck", largest(metrics.STUCK), metrics.STUCK.description, ["no", "yes"])
     in_time, late = total(metrics.DELIVERED_IN_SLO, "1d"), total(metrics.DELIVERED_LATE, "1d")
     share = f"{in_time} / ({in_time} + {late})"
-    yield _tile("In time, 24 h", share, metrics.DELIVERED_IN_SLO.description, unit="percentunit")
+    yield tile("In time, 24 h", share, metrics.DELIVERED_IN_SLO.description, unit="percentunit")
     dead = total(metrics.DEAD_LETTERED, "1d")
-    yield _tile("Dead-lettered, 24 h", dead, metrics.DEAD_LETTERED.description)
+    yield tile("Dead-lettered, 24 h", dead, metrics.DEAD_LETTERED.description)
 
 
 def _graphs() -> Iterator[dict[str, Any]]:
     """The panels of the stack's own dashboard."""
-    yield _graph(
+    yield graph(
         "Throughput",
         [rate(m) for m in (metrics.RECEIVED, metrics.DELIVERED, metrics.RETRIED)],
         "ops",
     )
-    yield _graph(
+    yield graph(
         "From first send to accepted",
         [quantile(metrics.END_TO_END_AGE, q) for q in (0.5, 0.95, 0.99)],
         "s",
     )
-    yield _graph(
+    yield graph(
         "Messages waiting, in flight, dead-lettered (with the CloudWatch exporter)",
         [_depth("visible", "waiting"), _depth("not_visible", "in flight")],
         "short",
     )
-    yield _graph(
+    yield graph(
         "Destination: latency",
         [quantile(metrics.FORWARD_LATENCY, q) for q in (0.5, 0.99)],
         "s",
     )
-    yield _graph(
+    yield graph(
         "Rejected, dead-lettered, duplicate, redriven",
         [
             rate(metric)
@@ -128,7 +121,7 @@ def _graphs() -> Iterator[dict[str, Any]]:
         ],
         "ops",
     )
-    yield _graph(
+    yield graph(
         "In flight, circuit, failures",
         [
             (f"sum({prometheus_name(metrics.IN_FLIGHT)}{SELECTED})", "InFlight"),
@@ -142,14 +135,8 @@ def _graphs() -> Iterator[dict[str, Any]]:
 
 def _details() -> Iterator[dict[str, Any]]:
     """Every metric of the table, in a row that is closed at first."""
-    panels = [_graph(m.name, [*_detail(m)], _unit(m), m.description, 6) for m in metrics.METRICS]
-    yield {
-        "type": "row",
-        "title": "Every metric",
-        "collapsed": True,
-        "panels": panels,
-        "gridPos": {"w": WIDTH, "h": 1},
-    }
+    panels = [graph(m.name, [*_detail(m)], _unit(m), m.description, 6) for m in metrics.METRICS]
+    yield row("Every metric", panels)
 
 
 def _detail(metric: Metric) -> Iterator[Query]:
@@ -196,82 +183,3 @@ def quantile(metric: Metric, share: float) -> Query:
     name = f"{prometheus_name(metric)}_bucket"
     buckets = f"sum by (le) (rate({name}{SELECTED}[{RATE}]))"
     return f"histogram_quantile({share:g}, {buckets})", f"p{100 * share:g}"
-
-
-def _tile(
-    title: str, expression: str, text: str, states: Sequence[str] = (), unit: str = "short"
-) -> dict[str, Any]:
-    colors = ("green", "orange", "orange", "red") if len(states) > len("no") else ("green", "red")
-    mappings = [
-        {str(value): {"text": state, "color": color, "index": value}}
-        for value, (state, color) in enumerate(zip(states, colors, strict=False))
-    ]
-    return {
-        **_panel("stat", title, [(expression, title)], unit, text),
-        "gridPos": {"w": WIDTH // 6, "h": TILE_HEIGHT},
-        "options": {
-            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-            "colorMode": "background" if states else "value",
-            "graphMode": "none",
-        },
-        "fieldConfig": {
-            "defaults": {
-                "unit": unit,
-                "mappings": [{"type": "value", "options": one} for one in mappings],
-            },
-            "overrides": [],
-        },
-    }
-
-
-def _graph(
-    title: str, queries: Sequence[Query], unit: str, text: str = "", width: int = WIDTH // 3
-) -> dict[str, Any]:
-    return {
-        **_panel("timeseries", title, queries, unit, text or title),
-        "gridPos": {"w": width, "h": ROW_HEIGHT},
-        "options": {
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
-            "tooltip": {"mode": "multi", "sort": "desc"},
-        },
-    }
-
-
-def _panel(kind: str, title: str, queries: Sequence[Query], unit: str, text: str) -> dict[str, Any]:
-    return {
-        "type": kind,
-        "title": title,
-        "description": text,
-        "datasource": SOURCE,
-        "targets": [
-            {
-                "refId": chr(ord("A") + position),
-                "datasource": SOURCE,
-                "expr": expression,
-                "legendFormat": legend,
-            }
-            for position, (expression, legend) in enumerate(queries)
-        ],
-        "fieldConfig": {"defaults": {"unit": unit}, "overrides": []},
-    }
-
-
-def _placed(panels: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The panels with ids and positions, from left to right and from top to bottom."""
-    numbers = count(1)
-    for panel in _in_rows(panels, 0):
-        inner = panel.get("panels")
-        if inner is not None:
-            below = panel["gridPos"]["y"] + 1
-            panel["panels"] = [{"id": next(numbers), **one} for one in _in_rows(inner, below)]
-        yield {"id": next(numbers), **panel}
-
-
-def _in_rows(panels: Sequence[dict[str, Any]], top: int) -> Iterator[dict[str, Any]]:
-    x, y, height = 0, top, 0
-    for panel in panels:
-        size = panel["gridPos"]
-        if x + size["w"] > WIDTH:
-            x, y, height = 0, y + height, 0
-        yield {**panel, "gridPos": {**size, "x": x, "y": y}}
-        x, height = x + size["w"], max(height, size["h"])
