@@ -26,6 +26,7 @@ COMMANDS = {
     "pause": "Stop all relays on a queue from taking messages.",
     "resume": "Let all relays on a queue take messages again.",
     "trace": "Show everything that happened to one event.",
+    "health": "Ask the relay on this machine whether it runs, for health checks.",
     "doctor": "Check settings, queues, keys, timeouts, permissions and the orchestrator.",
     "dev": "Run SQS, Inngest and the relay on this machine until stopped.",
     "demo": "Run an end-to-end test on this machine, with an outage and a crash.",

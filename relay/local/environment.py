@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,8 @@ from relay.local.inngest import Function, InngestServer
 from relay.local.orchestrators.emulator import Emulator
 from relay.local.processes import RelayProcess, free_port
 from relay.local.sqs import SqsServer
+from relay.local.sqs.queue_pair import create_pair
 from relay.local.sqsd import Sqsd, SqsdOptions
-from relay.settings.clocks import DLQ_RETENTION, MAX_RECEIVE_COUNT, QUEUE_RETENTION
 
 REGION = "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
@@ -92,7 +91,9 @@ async def local_environment(plan: Plan) -> AsyncIterator[Environment]:
     async with contextlib.AsyncExitStack() as stack:
         sqs = await stack.enter_async_context(SqsServer(port=plan.sqs_port, region=REGION))
         client = await stack.enter_async_context(_client(sqs.url))
-        queue_url, dlq_url = await _queues(client, plan)
+        name = "relay.fifo" if plan.fifo else "relay"
+        pair = create_pair(sqs.account, name, visibility=plan.visibility)
+        queue_url, dlq_url = map(sqs.account.url_of, pair)
         inngest, emulator = None, None
         if plan.destination != "inngest":
             emulator = await stack.enter_async_context(Emulator(plan.destination))
@@ -138,32 +139,6 @@ def _client(endpoint: str) -> Any:
         aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         config=AioConfig(retries={"total_max_attempts": 1}, max_pool_connections=20),
     )
-
-
-async def _queues(client: Any, plan: Plan) -> tuple[str, str]:
-    """Create the main queue and its dead-letter queue with the attributes of the CDK stack."""
-    suffix, fifo = (".fifo", {"FifoQueue": "true"}) if plan.fifo else ("", {})
-    dlq = await client.create_queue(
-        QueueName=f"relay-dlq{suffix}",
-        Attributes={"MessageRetentionPeriod": str(int(DLQ_RETENTION)), **fifo},
-    )
-    target = await client.get_queue_attributes(
-        QueueUrl=dlq["QueueUrl"], AttributeNames=["QueueArn"]
-    )
-    policy = {
-        "deadLetterTargetArn": target["Attributes"]["QueueArn"],
-        "maxReceiveCount": MAX_RECEIVE_COUNT,
-    }
-    main = await client.create_queue(
-        QueueName=f"relay{suffix}",
-        Attributes={
-            "MessageRetentionPeriod": str(int(QUEUE_RETENTION)),
-            "VisibilityTimeout": str(plan.visibility),
-            "RedrivePolicy": json.dumps(policy),
-            **fifo,
-        },
-    )
-    return main["QueueUrl"], dlq["QueueUrl"]
 
 
 def _settings(sqs_url: str, queue_url: str, inngest_url: str, port: int) -> dict[str, str]:

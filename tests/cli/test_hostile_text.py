@@ -83,8 +83,13 @@ async def hostile_relay() -> AsyncIterator[str]:
 
 
 def test_every_command_is_tried() -> None:
-    tried = {"trace", "status", "doctor", "send", "config"}
+    tried = {"trace", "status", "doctor", "send", "config", "health"}
     assert tried | ELSEWHERE == set(COMMANDS)
+
+
+async def test_health(relay: Relay) -> None:
+    async with hostile_relay() as url:
+        check(await relay("health", "--ready", PORT=url.rpartition(":")[2]))
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

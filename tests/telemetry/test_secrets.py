@@ -53,6 +53,7 @@ ONE_SHOT = (
     ("status",),
     ("pause", "--reason", "moving"),
     ("resume",),
+    ("health",),
 )
 LONG_RUNNING = ("serve", "poll")
 DEV = ("dev", "--sqs-port", "0", "--inngest-port", "0", "--relay-port", "0")
