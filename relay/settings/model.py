@@ -42,6 +42,7 @@ from relay.settings.value_types import (
 from relay.telemetry.metrics import SLO_SECONDS
 
 _CLOCKS = tuple(field.name for field in fields(clocks.Clocks))
+_LAMBDA_CLOCKS = {field.name for field in fields(clocks.LambdaClocks)} - {"batching_window"}
 
 
 class Settings(DestinationSettings):
@@ -163,6 +164,11 @@ class Settings(DestinationSettings):
     """The value of sqsd's ErrorVisibilityTimeout."""
     sqsd_retention: Seconds = clocks.SQSD_RETENTION
     """The value of sqsd's RetentionPeriod."""
+    lambda_timeout: Seconds = clocks.LAMBDA_TIMEOUT
+    """The timeout of the AWS Lambda function that the relay runs in."""
+    lambda_visibility_timeout: Seconds = clocks.LAMBDA_VISIBILITY * clocks.LAMBDA_TIMEOUT
+    """The visibility timeout of a queue whose messages AWS Lambda receives. A message that failed
+    is hidden for that long at the most."""
     nginx_read_timeout: Seconds = clocks.NGINX_READ_TIMEOUT
     """The value of nginx's proxy_read_timeout."""
     max_receive_count: UpTo1000 = clocks.MAX_RECEIVE_COUNT
@@ -229,6 +235,11 @@ class Settings(DestinationSettings):
         """The destinations that events may go to: those of the routes, else `destination`."""
         found = dict.fromkeys(route.destination for route in parse_routes(self.routes))
         return tuple(found) or (self.destination,)
+
+    @property
+    def lambda_clocks(self) -> clocks.LambdaClocks:
+        """The settings that are clocks of a relay on AWS Lambda."""
+        return clocks.LambdaClocks(**{name: getattr(self, name) for name in _LAMBDA_CLOCKS})
 
     @property
     def clocks(self) -> clocks.Clocks:
