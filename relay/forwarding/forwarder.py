@@ -92,8 +92,8 @@ class Forwarder:
     async def submit(self, event: Event) -> Outcome:
         """The event's outcome, after as many attempts as that takes.
 
-        The event is held while the circuit is not closed, unless `hold` is False. Cancelling the call withdraws it, unless
-        it is on the wire: that attempt continues for the other events in it.
+        The event is held while the circuit is not closed, unless `hold` is False. Cancelling the
+        call withdraws it, unless it is on the wire: that attempt continues for the other events.
         """
         if self._stopping:
             return STOPPING

@@ -26,7 +26,9 @@ async def outcomes(relay: Relay, *names: str) -> list[Outcome]:
 
 
 @OUTAGES
-def test_all_events_are_given_back_when_the_circuit_opens_and_while_it_is_open(error: object) -> None:
+def test_all_events_are_given_back_when_the_circuit_opens_and_while_it_is_open(
+    error: object,
+) -> None:
     async def main() -> None:
         destination = Scripted()
         destination.down = Failure(error)  # type: ignore[arg-type] # one of the three above
