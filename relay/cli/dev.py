@@ -8,12 +8,20 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
 from relay.cli.startup import USAGE, fail, fail_with_output
-from relay.local.environment import REGION, Environment, Plan, local_environment
+from relay.local.environment import (
+    FIFO_HOSTS,
+    HOSTS,
+    REGION,
+    Environment,
+    Host,
+    Plan,
+    local_environment,
+)
 from relay.local.inngest import Function
 from relay.local.processes import RelayFailed
 from relay.output.terminal import echo, is_terminal, write
@@ -23,6 +31,18 @@ from relay.settings.reference import expected
 
 EXIT_CODES = "Exit codes: 0 stopped by a signal, 1 something failed, 2 wrong usage."
 
+HostOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(HOSTS),
+        help="What receives the messages: sqsd with `relay serve`, `relay poll`, or AWS Lambda.",
+    ),
+]
+"""The `--host` option of the commands that run the relay on this machine."""
+
+FIFO_NEEDS = f"needs --host {' or '.join(FIFO_HOSTS)}"
+
+_LISTENS_NOWHERE = {"poller": "`relay poll`", "lambda": "AWS Lambda"}
 _MAX_PORT = 65_535
 _ADDRESSES = ("RELAY_QUEUE_URL", "RELAY_DLQ_URL", "RELAY_INNGEST_URL")
 """Not passed on: in a shell that is set up for a real relay they name production queues."""
@@ -50,10 +70,8 @@ def command(
             help="A function and its trigger, an event name or a prefix ending in `*`. Repeatable.",
         ),
     ] = None,
-    pull: Annotated[
-        bool, typer.Option("--pull", help="Use `relay poll` instead of sqsd and `relay serve`.")
-    ] = False,
-    fifo: Annotated[bool, typer.Option("--fifo", help="Use FIFO queues; needs --pull.")] = False,
+    host: HostOption = "sqsd",
+    fifo: Annotated[bool, typer.Option("--fifo", help=f"Use FIFO queues; {FIFO_NEEDS}.")] = False,
 ) -> None:
     """Run SQS, the worker daemon, an Inngest event API and the relay on loopback.
 
@@ -61,19 +79,20 @@ def command(
     except RELAY_QUEUE_URL, RELAY_DLQ_URL and RELAY_INNGEST_URL, which are set to the local
     servers. Nothing is stored: the queues are empty at each start.
     """
-    if fifo and not pull:
-        fail("--fifo needs --pull: sqsd does not preserve message group order", code=USAGE)
+    chosen = check_host(host, fifo=fifo)
     with tempfile.TemporaryDirectory(prefix="relay-dev-") as directory:
         plan = Plan(
             directory=Path(directory),
             functions=[_function(text) for text in function or ["log-everything=*"]],
             fifo=fifo,
-            poll=pull,
+            host=chosen,
             sqs_port=sqs_port,
             inngest_port=inngest_port,
             relay_port=relay_port,
             inngest_url=_inngest_url(inngest_url),
-            settings=_settings(os.environ, terminal=is_terminal(err=True), listens=not pull),
+            settings=_settings(
+                os.environ, terminal=is_terminal(err=True), listens=chosen == "sqsd"
+            ),
         )
         try:
             asyncio.run(_run(plan))
@@ -81,6 +100,16 @@ def command(
             fail(f"cannot start a server ({error.strerror or error}): choose other ports")
         except RelayFailed as error:
             fail_with_output(error)
+
+
+def check_host(host: str, *, fifo: bool) -> Host:
+    """The host. Ends the command if there is none of this name, or it keeps no order."""
+    found = next((one for one in HOSTS if one == host), None)
+    if found is None:
+        fail(f"--host must be one of {', '.join(HOSTS)}", code=USAGE)
+    if fifo and found not in FIFO_HOSTS:
+        fail(f"--fifo {FIFO_NEEDS}: sqsd does not preserve message group order", code=USAGE)
+    return found
 
 
 def _inngest_url(url: str | None) -> str | None:
@@ -109,13 +138,13 @@ async def _run(plan: Plan) -> None:
     stop = asyncio.Event()
     with on_stop_signal(stop.set):
         async with local_environment(plan) as environment, _relay_output(environment, plan):
-            write(_welcome(environment) + "\n")
+            write(_welcome(environment, plan) + "\n")
             await stop.wait()
             echo("Stopping.")
 
 
-def _welcome(environment: Environment) -> str:
-    listening = "`relay poll`" if environment.relay_url is None else environment.relay_url
+def _welcome(environment: Environment, plan: Plan) -> str:
+    listening = environment.relay_url or _LISTENS_NOWHERE[plan.host]
     runs = f"\n  Runs          {environment.inngest.url}/_runs" if environment.inngest else ""
     return f"""\
 Everything is running. Ctrl-C stops it.

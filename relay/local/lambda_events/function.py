@@ -113,6 +113,14 @@ class Function:
             if one.alive:
                 self._idle.append(one)
 
+    @property
+    def running(self) -> bool:
+        """True: without a process, the next invocation starts one."""
+        return True
+
+    async def start(self) -> None:
+        """Do nothing: the next invocation starts a process."""
+
     async def kill(self) -> None:
         """Kill every process; those in the middle of an invocation too."""
         everyone = (*self._busy, *self._idle)
