@@ -71,6 +71,8 @@ class EventSource:
 
     On exit invocations under way are abandoned, as if the event source had died.
 
+    `polling` is the number of batches that are received or processed now.
+
     Args:
         queue: the queue.
         invoke: invokes the function with an event; raises `Throttled`.
@@ -110,11 +112,7 @@ class EventSource:
         self._pollers: set[asyncio.Task[None]] = set()
         self._failed: list[BaseException] = []
         self._stopped = False
-
-    @property
-    def polling(self) -> int:
-        """The number of batches that are received or processed now."""
-        return len(self._pollers)
+        self.polling = 0
 
     async def __aenter__(self) -> Self:
         """Start to receive."""
@@ -137,7 +135,8 @@ class EventSource:
             raise self._failed[0]
 
     def _fill(self) -> None:
-        while len(self._pollers) < self._scaling.allowed and not self._stopped:
+        while self.polling < self._scaling.allowed and not self._stopped:
+            self.polling += 1
             poller = asyncio.get_running_loop().create_task(self._poll())
             self._pollers.add(poller)
             poller.add_done_callback(self._ended)
@@ -149,17 +148,23 @@ class EventSource:
 
     async def _poll(self) -> None:
         """Process batches for as long as the allowed concurrency includes this poller."""
-        while len(self._pollers) <= self._scaling.allowed:
-            started = self._clock.time()
-            batch = await self._receive_batch()
-            if not batch:
-                self._scaling.idle()
-                continue
-            self._scaling.received()
-            self._fill()
-            for messages, event in payloads(batch, self._queue.arn):
-                await self._process(messages, event, started + self._queue.visibility)
-            self._fill()
+        try:
+            while self.polling <= self._scaling.allowed:
+                await self._poll_once()
+                self._fill()
+        finally:
+            self.polling -= 1  # at once: the next poller must not count this one
+
+    async def _poll_once(self) -> None:
+        started = self._clock.time()
+        batch = await self._receive_batch()
+        if not batch:
+            self._scaling.idle()
+            return
+        self._scaling.received()
+        self._fill()
+        for messages, event in payloads(batch, self._queue.arn):
+            await self._process(messages, event, started + self._queue.visibility)
 
     async def _receive_batch(self) -> Sequence[Raw]:
         """A long poll, then more receives within the batching window."""

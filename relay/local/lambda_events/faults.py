@@ -29,11 +29,12 @@ class FaultScript:
     """A list of faults: the first that is not used up applies to an invocation."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
-        self._faults = [[fault, 0] for fault in faults]
+        self._faults: list[_Scripted] = []
+        self.add(*faults)
 
     def add(self, *faults: Fault) -> None:
         """Append faults."""
-        self._faults += [[fault, 0] for fault in faults]
+        self._faults += [_Scripted(fault) for fault in faults]
 
     def clear(self) -> None:
         """Remove all faults."""
@@ -41,12 +42,18 @@ class FaultScript:
 
     def take(self) -> Fault | None:
         """The fault of the next invocation, if any."""
-        for scripted in self._faults:
-            fault, seen = scripted
-            assert isinstance(fault, Fault) and isinstance(seen, int)  # noqa: S101, PT018 - as built
-            if fault.times is not None and seen >= fault.skip + fault.times:
-                continue
-            scripted[1] = seen + 1
-            if seen >= fault.skip:
-                return fault
-        return None
+        return next((one.fault for one in self._faults if one.applies()), None)
+
+
+@dataclass(slots=True)
+class _Scripted:
+    fault: Fault
+    seen: int = 0
+
+    def applies(self) -> bool:
+        """Whether it applies to the next invocation, which is counted until it is used up."""
+        fault = self.fault
+        if fault.times is not None and self.seen >= fault.skip + fault.times:
+            return False
+        self.seen += 1
+        return self.seen > fault.skip
