@@ -121,6 +121,7 @@ async def local_environment(plan: Plan) -> AsyncIterator[Environment]:
         port = plan.relay_port or free_port() if plan.host == "sqsd" else None
         destination = emulator.settings if emulator else {}
         settings = _settings(sqs.url, queue_url, inngest_url, port) | destination | plan.settings
+        relay: RelayProcess | lambda_events.Function
         if plan.host == "lambda":
             relay = await _start_lambda(plan, settings, queue_url, sqs.url, stack)
         else:
@@ -146,7 +147,7 @@ async def local_environment(plan: Plan) -> AsyncIterator[Environment]:
 
 async def _start_process(
     plan: Plan, settings: Mapping[str, str], port: int | None, stack: contextlib.AsyncExitStack
-) -> RelayProcess | lambda_events.Function:
+) -> RelayProcess:
     relay = RelayProcess(
         "poll" if plan.host == "poller" else "serve",
         settings=settings,

@@ -164,11 +164,6 @@ class Settings(DestinationSettings):
     """The value of sqsd's ErrorVisibilityTimeout."""
     sqsd_retention: Seconds = clocks.SQSD_RETENTION
     """The value of sqsd's RetentionPeriod."""
-    lambda_timeout: Seconds = clocks.LAMBDA_TIMEOUT
-    """The timeout of the AWS Lambda function that the relay runs in."""
-    lambda_visibility_timeout: Seconds = clocks.LAMBDA_VISIBILITY * clocks.LAMBDA_TIMEOUT
-    """The visibility timeout of a queue whose messages AWS Lambda receives. A message that failed
-    is hidden for that long at the most."""
     nginx_read_timeout: Seconds = clocks.NGINX_READ_TIMEOUT
     """The value of nginx's proxy_read_timeout."""
     max_receive_count: UpTo1000 = clocks.MAX_RECEIVE_COUNT
@@ -198,6 +193,13 @@ class Settings(DestinationSettings):
     """Seconds after SIGTERM for finishing the messages that are being handled. If nothing answers,
     the process takes up to 12 s longer to exit: the sum must stay below the time after which the
     platform kills it, 30 s by default on Kubernetes and ECS."""
+
+    lambda_timeout: Seconds = clocks.LAMBDA_TIMEOUT
+    """The timeout of the AWS Lambda function that the relay runs in, so that the relay can refuse
+    values that do not fit together. How long an invocation may take is up to Lambda."""
+    lambda_visibility_timeout: Seconds = clocks.LAMBDA_VISIBILITY * clocks.LAMBDA_TIMEOUT
+    """The visibility timeout of the queue of an AWS Lambda function. A message that failed is
+    hidden for that long at the most."""
 
     service: ServiceName = "relay"
     """The name of this relay in metrics and logs."""

@@ -84,7 +84,7 @@ class Handling:
     async def failed(self, *records: Mapping[str, Any], within: float = 60.0) -> list[str]:
         """The messages that the response names."""
         response = await self.batches.run(read_event(event(*records)), within)
-        return [failure["itemIdentifier"] or "" for failure in response["batchItemFailures"]]
+        return [str(failure["itemIdentifier"]) for failure in response["batchItemFailures"]]
 
     async def _handle(self, message: Message) -> Outcome:
         name = message.message_id

@@ -49,7 +49,9 @@ def test_powertools_reads_the_same_from_the_same_event() -> None:
     assert theirs.queue_url.endswith(f"/{ours.queue}")
     assert int(theirs.attributes.approximate_receive_count) == ours.receive_count
     assert theirs.attributes.message_group_id == ours.group_id
-    assert theirs.message_attributes["colour"].string_value == ours.attributes["colour"].value
+    colour = theirs.message_attributes["colour"]
+    assert colour is not None
+    assert colour.string_value == ours.attributes["colour"].value
 
 
 @pytest.mark.parametrize(

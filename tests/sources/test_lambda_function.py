@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiobotocore.session import AioSession
+from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # ships no types
 
 from relay.local.environment import CREDENTIALS, HANDLER, REGION
 from relay.local.inngest import Function, InngestServer

@@ -17,11 +17,13 @@ Running: TypeAlias = Mapping[str, subprocess.Popen[str]]
 
 MODES = {
     "push": ("--messages", "300"),
-    "pull": ("--messages", "200", "--pull"),
-    "FIFO": ("--messages", "200", "--pull", "--fifo"),
+    "pull": ("--messages", "200", "--host", "poller"),
+    "FIFO": ("--messages", "200", "--host", "poller", "--fifo"),
+    "lambda": ("--messages", "200", "--host", "lambda"),
+    "lambda, FIFO": ("--messages", "150", "--host", "lambda", "--fifo"),
 }
 ORCHESTRATORS = {
-    name: ("--messages", "100", "--pull", "--destination", name)
+    name: ("--messages", "100", "--host", "poller", "--destination", name)
     for name in ("step-functions", "temporal", "bullmq")
     if missing_dependency(name) is None
 }

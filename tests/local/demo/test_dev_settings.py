@@ -40,7 +40,8 @@ def test_a_poller_that_does_not_listen_exports_no_metrics() -> None:
         ("--inngest-url localhost:8288", "--inngest-url must be an address such as"),
         ("--inngest-url http://localhost:8288/e/s3cr3t", "the path that starts with /e/"),
         ("--function x", "NAME=EVENT"),
-        ("--fifo", "--pull"),
+        ("--fifo", "--host poller or lambda"),
+        ("--host sqs", "--host must be one of sqsd, poller, lambda"),
     ],
 )
 def test_wrong_usage_is_reported_before_anything_starts(options: str, error: str) -> None:
