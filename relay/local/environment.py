@@ -45,7 +45,7 @@ DAEMON = SqsdOptions(
 instead of 300."""
 
 
-EVENT_SOURCE = lambda_events.EventSourceOptions(maximum_concurrency=3)
+EVENT_SOURCE = lambda_events.EventSourceOptions(maximum_concurrency=2)
 """Few processes, because each loads the whole relay."""
 
 HANDLER = "relay.app.aws_lambda.handler"
