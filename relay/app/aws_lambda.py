@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -27,7 +27,7 @@ from relay.http.proxy_variables import agree_on_proxies, go_direct, invalid_prox
 from relay.process import new_event_loop, tune_garbage_collector
 from relay.settings.loading import Loaded, load
 from relay.settings.model import Settings
-from relay.sources.lambda_batch import Changes, LambdaBatch
+from relay.sources.lambda_batch import LAST_WRITES, Changes, LambdaBatch
 from relay.sources.lambda_event import Batch, InvocationFailed, read_event
 
 if TYPE_CHECKING:
@@ -47,15 +47,18 @@ class Context(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Relay:
     batches: LambdaBatch
+    core: Core
     telemetry: Telemetry
     queue: str
 
     async def run(self, batch: Batch, context: Context) -> PartialItemFailureResponse:
-        """Handle a batch. Metrics and log are written before Lambda freezes the process."""
+        """Handle a batch. Everything is written before Lambda freezes the process."""
         try:
             seconds = context.get_remaining_time_in_millis() / 1_000
             return await self.batches.run(batch, seconds)
         finally:
+            writes = (self.core.dead_letters, self.core.ledger)
+            await asyncio.gather(*(one.drain(LAST_WRITES) for one in writes))
             await self.telemetry.flush()
 
 
@@ -113,7 +116,7 @@ class Function:
             batches = _batches(settings, core, SharedSession(starting), starting)
             self._stack = starting.pop_all()
         _log.info("started for %s", batch.queue_arn)
-        return _Relay(batches, telemetry, settings.queue_url or "")
+        return _Relay(batches, core, telemetry, settings.queue_url or "")
 
 
 def _checked(loaded: Loaded, batch: Batch) -> Settings:
@@ -163,15 +166,14 @@ def _batches(
 
 def _unavailable(core: Core) -> str | None:
     """Why nothing can be delivered at present, with the setting to check."""
-    ready, details = core.readiness()
-    if ready or not (details["halted"] or details["circuit"] != "closed"):
+    if core.forwarder.down:
+        forwarding = core.forwarder.state
+        reason, setting = forwarding.reason, forwarding.setting
+    elif (handling := core.handler.status).problem is not None:
+        reason, setting = handling.problem, handling.setting
+    else:
         return None
-    return _sentence(details)
-
-
-def _sentence(details: Mapping[str, object]) -> str:
-    reason, setting = details["reason"] or details["circuit"], details["setting"]
-    return f"{reason} (check {setting})" if setting else str(reason)
+    return f"{reason} (check {setting})" if setting else reason
 
 
 def _remove_log_handlers() -> None:

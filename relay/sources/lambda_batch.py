@@ -18,7 +18,7 @@ from relay.aws.errors import AwsError
 from relay.aws.sqs_values import Failed
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
-from relay.settings.clocks import FIRST_BACKOFF
+from relay.settings.clocks import FIRST_BACKOFF, LAST_REPORT
 from relay.sources.lambda_event import Batch, InvocationFailed, Record
 
 if TYPE_CHECKING:
@@ -30,9 +30,11 @@ CANCEL_WAIT = 1.0
 HIDE_WAIT = 2.0
 """Seconds that a change of visibility may take. It only brings a retry forward."""
 
-LAST_STEPS = CANCEL_WAIT + HIDE_WAIT + 2.0
-"""Seconds before the invocation's deadline at which what is not settled has failed. The last two
-are for the metrics and the log."""
+LAST_WRITES = 1.0
+"""Seconds for the open writes of dead letters and ledger entries, before the process is frozen."""
+
+LAST_STEPS = CANCEL_WAIT + HIDE_WAIT + LAST_WRITES + LAST_REPORT
+"""Seconds before the invocation's deadline at which what is not settled has failed."""
 
 MAX_DOUBLINGS = 16
 
