@@ -18,6 +18,7 @@ from relay.telemetry.metrics import CIRCUIT_STATES, Metric
 from relay.telemetry.prometheus import prometheus_name
 from relay_cdk import alarm_definitions as alarms
 from relay_cdk.deployment_metrics import MINUTE, DeploymentMetrics
+from relay_cdk.hosts import HOSTS
 
 BY = "by (service, queue)"
 STEP = "30s"
@@ -62,7 +63,7 @@ def rules() -> Mapping[str, tuple[Rule, ...]]:
 
 def document() -> str:
     """The rules as a YAML file."""
-    texts = {one.name: one for one in alarms.alarm_definitions(_ANY)}
+    texts = {one.name: one for one in alarms.alarm_definitions(_ANY, HOSTS["fargate"])}
     groups = [
         {"name": name, "rules": [_entry(rule, texts[rule.alarm]) for rule in members]}
         for name, members in rules().items()

@@ -65,6 +65,7 @@ async def open_core(
     *,
     pause: Pausing | None = None,
     pushed: bool = False,
+    hold: bool = True,
     from_command: bool = False,
 ) -> AsyncIterator[Core]:
     """Build the core, for as long as the block runs. It calls neither AWS nor a destination yet.
@@ -78,6 +79,7 @@ async def open_core(
         dead_letter_store: replaces the dead-letter queue of the settings.
         pause: whether the queue is paused.
         pushed: True in push mode, where the relay cannot choose which messages it gets.
+        hold: False in AWS Lambda, where no message can wait for the end of an outage.
         from_command: True for a command that an operator runs. Then no message expires, the reject
             guard is off, and the warnings of the relay's start are not repeated.
     """
@@ -94,6 +96,7 @@ async def open_core(
             lambda destination: ledger.wrap(telemetry.wrap(destination)),
             observe,
             pushed=pushed,
+            hold=hold,
             warn=not from_command,
             register_secret=telemetry.register_secret,
             attempted=ledger.attempted,
@@ -114,7 +117,7 @@ async def open_core(
                 max_receives=settings.max_receive_count,
                 observe=observe,
             ),
-            retention=None if from_command else _retention(settings, pushed=pushed),
+            retention=None if from_command else _retention(settings, pushed=pushed, hold=hold),
             pause=pausing,
             observe=ledger.observe,
         )
@@ -157,9 +160,12 @@ def _longest_in_flight(settings: Settings, *, pushed: bool) -> float:
     return LONGEST_IN_FLIGHT + (settings.max_in_flight / min(rates) if rates else 0.0)
 
 
-def _retention(settings: Settings, *, pushed: bool) -> Retention:
-    """The queue's. Without the relay, only sqsd hides messages for a time of its own."""
-    hidden = settings.sqsd_error_visibility_timeout if pushed else 0.0
+def _retention(settings: Settings, *, pushed: bool, hold: bool) -> Retention:
+    """The queue's. Without the relay, sqsd and Lambda hide messages for a time of their own."""
+    if pushed:
+        hidden = settings.sqsd_error_visibility_timeout
+    else:
+        hidden = 0.0 if hold else settings.lambda_visibility_timeout
     return Retention(settings.queue_retention, hidden=hidden)
 
 

@@ -143,7 +143,7 @@ class Queue:
     def _read(self, raw: Mapping[str, Any]) -> ReceivedMessage | None:
         try:
             received = ReceivedMessage(read_message(raw, self.name), raw["ReceiptHandle"])
-            intact = _is_intact(received.message, raw)
+            intact = is_intact(received.message, raw)
         except MALFORMED as error:
             # Some emulators send such messages, and one must not stop the others.
             _log.warning(
@@ -233,7 +233,7 @@ def _no_result(_raw: Mapping[str, Any]) -> None:
     """A successful delete or visibility change returns only the entry's id."""
 
 
-def _is_intact(message: Message, raw: Mapping[str, Any]) -> bool:
+def is_intact(message: Message, raw: Mapping[str, Any]) -> bool:
     """Whether body and attributes match the MD5 of SQS. A missing hash counts as a match."""
     body = raw.get("MD5OfBody")
     if body is not None and body != _md5(message.body):

@@ -201,6 +201,11 @@ class Lanes:
         """Let single events batch again: the circuit opened, which explains the failed batches."""
         self._singles.resolve_all(TryAgain())
 
+    def give_back(self) -> None:
+        """End the wait of every event that is not on the wire: none will be sent for a while."""
+        for lane in self._all:
+            lane.resolve_all(TryAgain())
+
     def resolve_all(self, outcome: Outcome, *, sent: bool = False) -> None:
         """Give this outcome to all waiting events, with `sent` also to those on the wire."""
         for lane in self._all:

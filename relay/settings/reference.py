@@ -18,6 +18,7 @@ SECTIONS = {
     "envelope": "Messages",
     "host": "Push mode and its clocks",
     "max_in_flight": "Pull mode",
+    "lambda_timeout": "AWS Lambda",
     "service": "Metrics, logs and traces",
     "content": "Destinations other than Inngest, and routes",
     "step_functions_arn": "Step Functions",
