@@ -15,11 +15,12 @@ from relay.app.decoding import rules
 from relay.aws.errors import AwsError
 from relay.aws.move_tasks import COMPLETED, RUNNING, MoveTasks, open_move_tasks
 from relay.aws.sqs import Queue, open_queue
-from relay.cli.dlq.output import PARTIAL, STOPPED, Progress, stoppable
-from relay.cli.dlq.pull import pull_snapshot
-from relay.cli.dlq.queues import QueuePair, open_queues
+from relay.cli.dlq.output import PARTIAL, STOPPED, Progress, stoppable, watching
+from relay.cli.dlq.pull import pulled
+from relay.cli.dlq.queues import open_queues
 from relay.cli.startup import USAGE, fail
 from relay.dlq.dead_letter import read_dead_letter
+from relay.dlq.queue_pair import QueuePair
 from relay.dlq.selection import ids_unknown
 from relay.dlq.snapshot import Snapshot
 from relay.model.encoded_body import is_truncated
@@ -139,8 +140,8 @@ async def _check_ids(settings: Settings, queues: QueuePair, wait: float) -> None
     main = queues.main.name if queues.main else None
     with tempfile.TemporaryDirectory(prefix="relay-dlq-") as directory:
         path = Path(directory, "now.jsonl")
-        with stoppable() as stop:
-            end, coverage = await pull_snapshot(queues, path, wait, stop)
+        with watching() as watch:
+            end, coverage = await pulled(queues, path, watch, wait)
         found, truncated = list[str](), 0
         for message in Snapshot(path):
             one = read_dead_letter(message, rules(settings), main)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
 from relay.cli.startup import USAGE, fail
-from relay.dlq.edit import Edit
 from relay.dlq.filters import Filter, parse_time
 
 Dlq: TypeAlias = Annotated[
@@ -152,40 +150,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not name or not equals:
         raise ValueError("--attribute takes NAME=PATTERN")
     return name, pattern
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RedriveOptions:
-    """The options of `relay dlq redrive`; see the command's help."""
-
-    filters: Filter
-    snapshot: Path | None
-    limit: int | None
-    rate: float | None
-    canary: int | None
-    canary_through_queue: bool
-    canary_deadline: float
-    to: str | None
-    direct: bool
-    edit_text: str | None
-    edit: Edit | None
-    rerun: bool
-    max_hops: int
-    wait: float
-    lease: float
-    as_json: bool
-
-    @property
-    def resume_options(self) -> dict[str, Any]:
-        """The options that must be the same when the run is resumed, as JSON values."""
-        names = ("limit", "to", "direct", "rerun", "max_hops")
-        mine = {name: getattr(self, name) for name in names}
-        return {**filter_options(self.filters), **mine, "edit": self.edit_text}
-
-
-def filter_options(filters: Filter) -> dict[str, Any]:
-    """A filter as JSON values, without its times: `36h` means another time at each start."""
-    names = ("names", "codes", "ids", "sources")
-    lists: dict[str, Any] = {name: list(getattr(filters, name)) for name in names}
-    pairs = [list(pair) for pair in filters.attributes]
-    return {**lists, "attributes": pairs, "where": filters.where}

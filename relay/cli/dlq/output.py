@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from relay.cli.dlq.queues import warn
 from relay.dlq.plan import Plan
 from relay.dlq.prediction import MEANING
+from relay.dlq.watch import Watch
 from relay.output.terminal import echo, echo_json, escape, is_terminal
 from relay.process import on_stop_signal
 
@@ -113,13 +115,23 @@ def stoppable() -> Iterator[asyncio.Event]:
         yield stop
 
 
+@contextlib.contextmanager
+def watching() -> Iterator[Watch]:
+    """What an operation reports to: standard error, and the signals that stop it."""
+    with stoppable() as stop:
+        yield Watch(stop, Progress, warn)
+
+
 class Progress:
     """Progress on standard error: a bar on a terminal, else a JSON line every second.
 
-    `total` is about how many there will be.
+    `total` is about how many there will be, None if it is not known: the bar then shows how much
+    of the queue was received.
     """
 
-    def __init__(self, what: str, *, total: int, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, what: str, *, total: int | None, clock: Callable[[], float] = monotonic
+    ) -> None:
         self._what = what
         self._total = total
         self._clock = clock
@@ -148,16 +160,31 @@ class Progress:
         now = self._clock()
         seconds = max(now - self._start, 1e-3)
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=done, rate=done / seconds)
+            self._update_bar(self._bar, done, done / seconds, more)
         elif now - self._written_at >= EVERY:
             self._written_at = now
-            left = max(0, self._total - done) / (done / seconds) if done else None
-            line = {"progress": self._what, "done": done, "of": self._total, **more}
+            known = done and self._total is not None
+            left = max(0, (self._total or 0) - done) / (done / seconds) if known else None
+            line = {"type": "progress", "progress": self._what, "done": done, "of": self._total}
+            line |= more
             line |= {"rate": round(done / seconds, 1), "seconds_left": left and round(left, 1)}
             echo_json(line, err=True)
 
+    def _update_bar(self, bar: Bar, done: int, rate: float, more: Mapping[str, Any]) -> None:
+        task = bar.task_ids[0]
+        if self._total is None and "received" in more:
+            bar.update(
+                task,
+                description=f"{done} {self._what}; received",
+                completed=more["received"],
+                total=more.get("queue"),
+                rate=rate,
+            )
+        else:
+            bar.update(task, completed=done, rate=rate)
 
-def _bar(what: str, total: int) -> Bar:
+
+def _bar(what: str, total: int | None) -> Bar:
     # Loaded only for a terminal: the library is slow to import.
     from rich.progress import (  # noqa: PLC0415 - see above
         BarColumn,
@@ -172,7 +199,7 @@ def _bar(what: str, total: int) -> Bar:
 
     bar = Progress(
         SpinnerColumn(),
-        TextColumn(what),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]:.0f}/s"),
@@ -180,5 +207,5 @@ def _bar(what: str, total: int) -> Bar:
         console=open_console(err=True),
         transient=True,
     )
-    bar.add_task(what, total=total or None, rate=0.0)
+    bar.add_task(escape(what), total=total or None, rate=0.0)
     return bar

@@ -8,13 +8,19 @@ from typing import Annotated
 
 import typer
 
-from relay.cli.dlq import native
+from relay.app.audit import audit
+from relay.app.redrive import Redrive, RedriveOptions, Resources, open_resources
+from relay.cli.dlq import native, output
 from relay.cli.dlq import options as o
-from relay.cli.dlq.options import RedriveOptions
-from relay.cli.dlq.redrive_steps import Redrive
+from relay.cli.dlq.input import report_unread, snapshot_of_queue
+from relay.cli.dlq.output import PARTIAL, watching
+from relay.cli.dlq.queues import open_queues
+from relay.cli.dlq.run import open_journal, report
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.dlq.edit import Edit, load_edit
+from relay.dlq.execution import Pace
 from relay.dlq.selection import MAX_HOPS
+from relay.dlq.snapshot import Unreadable
 from relay.settings.missing import missing
 from relay.settings.model import Settings
 
@@ -85,6 +91,13 @@ def command(  # noqa: PLR0913 - a parameter for each option
     max_hops: Annotated[
         int, typer.Option(min=2, help="Skip messages that were dead-lettered this often.")
     ] = MAX_HOPS,
+    include_failing: Annotated[
+        bool,
+        typer.Option(
+            "--include-failing",
+            help="Also send what would be rejected again as it is. By default it is left.",
+        ),
+    ] = False,
     yes: o.Yes = False,
     journal_directory: o.JournalDirectory = None,
     native_task: Annotated[
@@ -132,7 +145,6 @@ def command(  # noqa: PLR0913 - a parameter for each option
         filters=filters,
         snapshot=snapshot,
         limit=limit,
-        rate=rate,
         canary=canary,
         canary_through_queue=canary_through_queue,
         canary_deadline=canary_deadline,
@@ -142,15 +154,54 @@ def command(  # noqa: PLR0913 - a parameter for each option
         edit=_edit(edit),
         rerun=rerun,
         max_hops=max_hops,
-        wait=wait,
-        lease=lease,
-        as_json=as_json,
+        include_failing=include_failing,
+        pace=Pace(wait=wait, lease=lease, rate=rate),
     )
-    redrive = Redrive(settings, options)
-    if yes:
-        asyncio.run(redrive.execute(dlq, queue, journal_directory))
-    else:
-        asyncio.run(redrive.show_plan(dlq, queue))
+    command = _Command(settings, options, as_json=as_json)
+    asyncio.run(command.run(dlq, queue, journal_directory, yes=yes))
+
+
+class _Command:
+    """Shows the plan of a redrive, or executes it and prints the result."""
+
+    def __init__(self, settings: Settings, options: RedriveOptions, *, as_json: bool) -> None:
+        self._settings = settings
+        self._options = options
+        self._as_json = as_json
+
+    async def run(
+        self, dlq: str | None, main: str | None, directory: Path | None, *, yes: bool
+    ) -> None:
+        """Show the plan, or with `yes` redrive. A request that SQS refuses ends the command."""
+        options = self._options
+        async with (
+            open_queues(self._settings, dlq, main) as queues,
+            open_resources(self._settings, queues, options.to) as resources,
+        ):
+            if options.snapshot is not None:
+                snapshot_of_queue(options.snapshot, queues)
+            try:
+                await (self._execute(resources, directory) if yes else self._show(resources))
+            except Unreadable as error:
+                fail(str(error))
+            finally:
+                report_unread(resources.reader.unread)
+
+    async def _show(self, resources: Resources) -> None:
+        with watching() as watch:
+            plan = await Redrive(self._settings, resources, self._options, watch).plan()
+        if watch.stop.is_set():
+            fail("stopped before the plan was complete: nothing was changed", code=PARTIAL)
+        output.show(plan, as_json=self._as_json, ledger=resources.ledger is not None)
+
+    async def _execute(self, resources: Resources, directory: Path | None) -> None:
+        options = self._options.resume_options
+        opening = open_journal(directory, resources.queues, "redrive", options)
+        with opening as journal, watching() as watch:
+            redrive = Redrive(self._settings, resources, self._options, watch)
+            counts = await redrive.execute(journal)
+            audit(self._settings, journal, "redrive", options, counts)
+            report(counts, journal, as_json=self._as_json, done="redriven")
 
 
 def _check_deliverable(settings: Settings) -> None:

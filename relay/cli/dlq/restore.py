@@ -9,18 +9,21 @@ from typing import Annotated
 
 import typer
 
+from relay.app.audit import audit
+from relay.app.redrive import filter_options
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import QueueAttributes
 from relay.cli.dlq import options as o
 from relay.cli.dlq.input import open_reader, read_snapshot, snapshot_of_queue
-from relay.cli.dlq.options import filter_options
 from relay.cli.dlq.output import Progress, stoppable
-from relay.cli.dlq.queues import QueuePair, open_queues
-from relay.cli.dlq.run import audit, counts_of, open_journal, report
+from relay.cli.dlq.queues import open_queues
+from relay.cli.dlq.run import open_journal, report
 from relay.cli.startup import EnvFile, fail, load_settings
 from relay.dlq.dead_letter import DeadLetter
+from relay.dlq.execution import counts_of
 from relay.dlq.filters import Filter
+from relay.dlq.queue_pair import QueuePair
 from relay.dlq.queue_target import QueueTarget
 from relay.dlq.restore import Restore
 from relay.dlq.selection import Selection
@@ -141,7 +144,7 @@ class _Restore:
         with (
             open_journal(directory, queues, "restore", options) as journal,
             stoppable() as stop,
-            Progress("restored", total=0) as progress,
+            Progress("restored", total=None) as progress,
         ):
             restore = Restore(journal, QueueTarget(route, journal.id), selection)
             running = restore.execute(self._snapshot, stop, lambda counts: progress.at(counts.done))
