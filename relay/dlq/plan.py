@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.duplicates import Identity, identify
+from relay.dlq.edit import Change, change_of
 from relay.dlq.prediction import LedgerReader, LedgerState, Prediction, TraitsOf, predict
 from relay.dlq.queue_target import AddressedMessage
 from relay.dlq.selection import LIMIT, UNSELECTED, Selection, Skipped
@@ -19,6 +20,9 @@ from relay.model.event import Event
 from relay.model.message import Message
 
 T = TypeVar("T")
+
+MOST_CHANGES = 3
+"""Groups of which a plan shows what an edit does to one dead letter."""
 
 _CHUNK = 100
 
@@ -53,6 +57,7 @@ class Plan:
         selected: those that would be sent.
         duplicates: those with the same content as a selected one, which would only be deleted.
         not_received: messages in the queue that the plan does not cover and a run might.
+        changes: what an edit does to the first ones of the first groups.
     """
 
     groups: dict[tuple[str, str], GroupPlan] = field(default_factory=dict)
@@ -62,6 +67,7 @@ class Plan:
     selected: int = 0
     duplicates: int = 0
     not_received: int = 0
+    changes: list[Change] = field(default_factory=list)
 
     @property
     def skipped(self) -> Counter[str]:
@@ -90,11 +96,15 @@ class Plan:
                 for (name, code), group in self.largest()
             ],
             "reasons": self.reasons,
+            "changes": [change.as_json() for change in self.changes],
         }
 
     def largest(self) -> list[tuple[tuple[str, str], GroupPlan]]:
         """The groups, the largest first."""
-        return sorted(self.groups.items(), key=lambda item: (-item[1].selected, item[0]))
+        return sorted(
+            self.groups.items(),
+            key=lambda item: (-item[1].selected, -sum(item[1].skipped.values()), item[0]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +198,7 @@ class Planner:
         failing = await self._selection.failing(modified)
         if failing is not None:
             return failing
+        self._note_change(dead_letter, modified, group)
         outgoing = await self._target.prepare(modified)
         if isinstance(outgoing, Skipped):
             return outgoing
@@ -196,6 +207,11 @@ class Planner:
         is_queue = isinstance(outgoing, AddressedMessage)
         target = outgoing.target.queue.name if is_queue else self._target_name
         return _Selected(modified, target, group)
+
+    def _note_change(self, dead_letter: DeadLetter, modified: DeadLetter, group: GroupPlan) -> None:
+        changes = self._plan.changes
+        if _is_edited(dead_letter, modified) and not group.selected and len(changes) < MOST_CHANGES:
+            changes.append(change_of(dead_letter, modified))
 
     def _limit_reached(self) -> bool:
         limit = self._selection.limit
@@ -222,6 +238,13 @@ class Planner:
         if self._ledger is None or not events:
             return [None] * len(events)
         return await self._ledger.look_up(events)
+
+
+def _is_edited(before: DeadLetter, after: DeadLetter) -> bool:
+    """Whether an edit was applied, even one that changes nothing; a rerun alone is none."""
+    generations = [one.origin.generation if one.origin else 0 for one in (before, after)]
+    rerun = generations[0] != generations[1]
+    return before.message.body != after.message.body or (after.modified and not rerun)
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterable[list[T]]:

@@ -48,7 +48,7 @@ async def test_a_plan_says_what_would_happen_to_each_group(
     await queues.send("dead", "{", attributes=origin_attribute("b", code="not_json"))
     await queues.send("main", event(5))
     await queues.move_by_sqs()
-    plan = json.loads((await relay("dlq", "redrive", "--json", *QUICK)).out)["plan"]
+    plan = json.loads((await relay("dlq", "redrive", "--json", *QUICK)).out)
     groups = {
         (g["name"], g["code"]): (g["selected"], g["targets"], g["predictions"], g["skipped"])
         for g in plan["groups"]
@@ -234,7 +234,7 @@ async def test_the_counts_include_the_canary_and_add_up(
     words = ("dlq", "redrive", "--canary", "2", "--code", "fails_alone", "--json")
     queues.clock.advance(10.0)
     async with inngest:
-        planned = json.loads((await relay(*words, *QUICK)).out)["plan"]
+        planned = json.loads((await relay(*words, *QUICK)).out)
         ended = await relay(*words, *YES, RELAY_INNGEST_URL=inngest.url)
     assert ended.code == 0, ended
     assert (planned["examined"], planned["selected"], planned["duplicates"]) == (8, 6, 1)

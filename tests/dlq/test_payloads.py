@@ -92,7 +92,7 @@ async def pulled(relay: Relay) -> None:
 async def plan(relay: Relay, *words: str, **variables: str) -> tuple[dict[str, Any], Ended]:
     ended = await relay("dlq", "redrive", "--json", *words, *QUICK, **variables)
     assert ended.code == 0, ended
-    [group] = json.loads(ended.out)["plan"]["groups"]
+    [group] = json.loads(ended.out)["groups"]
     return group, ended
 
 

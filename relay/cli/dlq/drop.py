@@ -13,9 +13,9 @@ from relay.app.audit import audit
 from relay.app.destinations.traits import traits_lookup
 from relay.app.redrive import filter_options
 from relay.cli.dlq import options as o
-from relay.cli.dlq import output
 from relay.cli.dlq.input import open_reader
 from relay.cli.dlq.output import PARTIAL, watching
+from relay.cli.dlq.plan_view import show_drop
 from relay.cli.dlq.queues import open_queues
 from relay.cli.dlq.run import open_journal, report
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
@@ -87,7 +87,7 @@ async def _drop(
                 plan = await drop.plan()
             if watch.stop.is_set():
                 fail("stopped: nothing was dropped", code=PARTIAL)
-            output.show_drop(plan, queues.dead.name)
+            show_drop(plan, queues.dead.name)
             if confirmed is None and not (plan.selected or plan.not_received):
                 echo("relay: nothing matches the filters: nothing was dropped", err=True)
                 return

@@ -9,8 +9,11 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from relay.cli.dlq.queues import warn
 from relay.cli.startup import USAGE, fail
 from relay.dlq.filters import Filter, parse_time
+from relay.dlq.jmespath_hints import meant
+from relay.envelope.ids import compile_path
 
 Dlq: TypeAlias = Annotated[
     str | None,
@@ -102,7 +105,11 @@ Attributes: TypeAlias = Annotated[
 ]
 Where: TypeAlias = Annotated[
     str | None,
-    typer.Option("--where", metavar="JMESPATH", help="A condition on a decoded event."),
+    typer.Option(
+        "--where",
+        metavar="JMESPATH",
+        help="A condition on a decoded event, such as 'data.total > `100`'.",
+    ),
 ]
 
 
@@ -118,6 +125,7 @@ def build_filter(
 ) -> Filter:
     """The filter that the options describe. An invalid one ends the command."""
     now = time.time()
+    _check_where(where)
     try:
         return Filter(
             names=tuple(names or ()),
@@ -131,6 +139,18 @@ def build_filter(
         )
     except ValueError as error:
         fail(one_line(error), code=USAGE)
+
+
+def _check_where(where: str | None) -> None:
+    """Say which JMESPath is meant: some mistakes are no JMESPath, others one that never matches."""
+    correction = None if where is None else meant(where)
+    if where is None or correction is None:
+        return
+    try:
+        compile_path(where)
+    except ValueError as error:
+        fail(f"--where: {one_line(error)}; did you mean: {correction}", code=USAGE)
+    warn(f"--where: {where} is JMESPath, but probably not what you mean: {correction}")
 
 
 def one_line(error: ValueError) -> str:

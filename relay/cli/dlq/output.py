@@ -1,18 +1,16 @@
-"""Output of the `relay dlq` commands: tables, plans, progress, and stopping by a signal."""
+"""Progress of the `relay dlq` commands, and stopping them by a signal."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from relay.cli.dlq.queues import warn
-from relay.dlq.plan import Plan
-from relay.dlq.prediction import MEANING
 from relay.dlq.watch import Watch
 from relay.output.terminal import echo, echo_json, escape, is_terminal
 from relay.process import on_stop_signal
@@ -28,72 +26,6 @@ STOPPED = 4
 
 EVERY = 1.0
 """Seconds between two JSON lines of progress."""
-
-_MAX_WIDTH = 60
-_MAX_ROWS = 30
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """The lines, each cell as wide as its column; numbers are aligned to the right."""
-    given = list(rows)
-    cleaned = [[clean(str(cell)) for cell in row] for row in given]
-    widths = [max(map(len, column)) for column in zip(head, *cleaned, strict=True)]
-    right = [all(isinstance(row[i], int) for row in given) for i in range(len(head))]
-    for cells in (list(head), *cleaned):
-        aligned = (
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(cells, widths, right, strict=True)
-        )
-        yield "  ".join(aligned).rstrip()
-
-
-def clean(text: str, width: int = _MAX_WIDTH) -> str:
-    """The text on one line, cut to a width; escaped first, because an escape is wider."""
-    plain = escape(text[:width])
-    return plain if len(plain) <= width and len(text) <= width else plain[: width - 1] + "…"
-
-
-def show(plan: Plan, *, as_json: bool, ledger: bool) -> None:
-    """Print the plan of a redrive."""
-    if as_json:
-        echo_json({"plan": plan.as_json(), "ledger": ledger}, indent=2)
-    else:
-        echo(*_plan_lines(plan, ledger=ledger))
-    echo("relay: nothing was changed; --yes does it", err=True)
-
-
-def show_drop(plan: Plan, queue: str) -> None:
-    """Print the plan of a drop on standard error: only the result goes to standard output."""
-    rows = [(name, code, group.selected) for (name, code), group in plan.largest()]
-    lines = table(("event", "code", "messages"), rows) if rows else ()
-    count = plan.selected + plan.duplicates
-    text = [f"{count} of {plan.examined} messages would be deleted from {queue}", *lines]
-    echo(*text, err=True)
-
-
-def _plan_lines(plan: Plan, *, ledger: bool) -> Iterator[str]:
-    duplicates = f"; {plan.duplicates} duplicates would only be deleted" if plan.duplicates else ""
-    yield f"{plan.selected} of {plan.examined} messages would be redriven{duplicates}"
-    if not plan.groups:
-        return
-    yield ""
-    yield from table(("event", "code", "messages", "events", "to", "what happens"), _rows(plan))
-    predictions = {one for group in plan.groups.values() for one in group.predictions}
-    yield ""
-    for prediction in sorted(predictions):
-        yield f"{prediction}: {MEANING[prediction]}"
-    for code, reason in plan.reasons.items():
-        yield f"{code}: {reason}"
-    if not ledger:
-        yield "without a ledger, predictions follow from age and from what the relay recorded"
-
-
-def _rows(plan: Plan) -> Iterator[tuple[object, ...]]:
-    for (name, code), group in plan.largest()[:_MAX_ROWS]:
-        what = [f"{count} {prediction}" for prediction, count in group.predictions.items()]
-        what += [f"{count} skipped ({why})" for why, count in group.skipped.items()]
-        targets = ", ".join(group.targets) or "-"
-        yield name, code, group.selected, group.events, targets, ", ".join(what)
 
 
 @contextlib.contextmanager

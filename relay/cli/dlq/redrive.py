@@ -10,10 +10,11 @@ import typer
 
 from relay.app.audit import audit
 from relay.app.redrive import Redrive, RedriveOptions, Resources, open_resources
-from relay.cli.dlq import native, output
+from relay.cli.dlq import native
 from relay.cli.dlq import options as o
 from relay.cli.dlq.input import report_unread, snapshot_of_queue
 from relay.cli.dlq.output import PARTIAL, watching
+from relay.cli.dlq.plan_view import show_plan
 from relay.cli.dlq.queues import open_queues
 from relay.cli.dlq.run import open_journal, report
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
@@ -192,7 +193,7 @@ class _Command:
             plan = await Redrive(self._settings, resources, self._options, watch).plan()
         if watch.stop.is_set():
             fail("stopped before the plan was complete: nothing was changed", code=PARTIAL)
-        output.show(plan, as_json=self._as_json, ledger=resources.ledger is not None)
+        show_plan(plan, as_json=self._as_json, ledger=resources.ledger is not None)
 
     async def _execute(self, resources: Resources, directory: Path | None) -> None:
         options = self._options.resume_options
