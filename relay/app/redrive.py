@@ -5,21 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from relay.app.decoding import rules
 from relay.app.destinations.traits import traits_lookup
 from relay.app.dlq import DeadLetterReader, destination_target, open_ledger_reader
+from relay.app.redrive_options import RedriveOptions
 from relay.aws.session import SharedSession
 from relay.aws.sqs import Queue, open_queue
 from relay.dlq.dead_letter import DeadLetter
-from relay.dlq.edit import Edit, modify
-from relay.dlq.execution import Pace, ReportedProgress, execute
+from relay.dlq.edit import modify
+from relay.dlq.execution import ReportedProgress, execute
 from relay.dlq.failing import FailureCheck
-from relay.dlq.filters import Filter
 from relay.dlq.journal import Journal
 from relay.dlq.plan import Plan, Planner
 from relay.dlq.plan_source import plan_input
@@ -27,7 +26,7 @@ from relay.dlq.prediction import LedgerReader
 from relay.dlq.queue_pair import QueuePair
 from relay.dlq.queue_target import QueueTarget
 from relay.dlq.safeguards import await_canary, choose_canary
-from relay.dlq.selection import MAX_HOPS, Counts, RunControl, Selection, Skipped
+from relay.dlq.selection import Counts, RunControl, Selection, Skipped
 from relay.dlq.snapshot import Snapshot
 from relay.dlq.targets import NoTarget, Routes, Target
 from relay.dlq.watch import Watch
@@ -36,41 +35,6 @@ from relay.settings.model import Settings
 
 SAMPLES = 50
 """MessageIds of each group that a plan keeps for a canary."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RedriveOptions:
-    """What to redrive and how; see `relay dlq redrive --help` for each."""
-
-    filters: Filter = field(default_factory=Filter)
-    snapshot: Path | None = None
-    limit: int | None = None
-    canary: int | None = None
-    canary_through_queue: bool = False
-    canary_deadline: float = 120.0
-    to: str | None = None
-    direct: bool = False
-    edit_text: str | None = None
-    edit: Edit | None = None
-    rerun: bool = False
-    max_hops: int = MAX_HOPS
-    include_failing: bool = False
-    pace: Pace = field(default_factory=Pace)
-
-    @property
-    def resume_options(self) -> dict[str, Any]:
-        """The options that must be the same when the run is resumed, as JSON values."""
-        names = ("limit", "to", "direct", "rerun", "max_hops", "include_failing")
-        mine = {name: getattr(self, name) for name in names}
-        return {**filter_options(self.filters), **mine, "edit": self.edit_text}
-
-
-def filter_options(filters: Filter) -> dict[str, Any]:
-    """A filter as JSON values, without its times: `36h` means another time at each start."""
-    names = ("names", "codes", "ids", "sources")
-    lists: dict[str, Any] = {name: list(getattr(filters, name)) for name in names}
-    pairs = [list(pair) for pair in filters.attributes]
-    return {**lists, "attributes": pairs, "where": filters.where}
 
 
 @dataclass(frozen=True, slots=True)

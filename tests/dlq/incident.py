@@ -1,6 +1,6 @@
 """An incident: 325 dead letters of nine kinds, of which 90 would be dead-lettered again.
 
-It was a bad night for the shop. The orchestrator refused parcels alone (mended since) and was down
+It was a bad night for the shop. The orchestrator refused events alone (mended since) and was down
 for a while, the relay was down as well, and three producers published what can never be delivered.
 """
 
@@ -37,7 +37,7 @@ class Kind:
     copies: int = 0
 
 
-PARCELS = Kind(
+PACKED = Kind(
     "shop/parcel.packed",
     "fails_alone",
     "fails alone while others are accepted: 500: parcel rule 7",
@@ -73,7 +73,7 @@ CONFIRMATIONS = Kind(
     "(no event)", "sns_confirmation", "SNS asks to confirm a subscription", 3, fails=True
 )
 KINDS = (
-    PARCELS,
+    PACKED,
     INVOICES,
     ORDERS,
     REFUNDS,

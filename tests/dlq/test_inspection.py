@@ -159,7 +159,13 @@ async def test_everything_about_one_dead_letter_is_shown(relay: Relay, queues: L
     body = event(7, id="mine")
     await queues.send("dead", body, attributes=origin_attribute("a", hops=2, may_have_run=True))
     shown = await relay("dlq", "show", "mine", *QUICK)
-    for expected in ("fails_alone", "it failed", "times dead-lettered: 2", "may have run: True", body):
+    for expected in (
+        "fails_alone",
+        "it failed",
+        "times dead-lettered: 2",
+        "may have run: True",
+        body,
+    ):
         assert expected in shown.out
     whole = json.loads((await relay("dlq", "show", "mine", "--json", *QUICK)).out)
     assert whole["events"][0]["data"] == {"number": 7}

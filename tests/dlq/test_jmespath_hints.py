@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import jmespath
+import jmespath  # type: ignore[import-untyped]  # ships no types
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -11,7 +11,7 @@ import typer
 
 from relay.app.audit import audit
 from relay.app.destinations.traits import traits_lookup
-from relay.app.redrive import filter_options
+from relay.app.redrive_options import filter_options
 from relay.cli.dlq import options as o
 from relay.cli.dlq.input import open_reader
 from relay.cli.dlq.output import PARTIAL, watching
@@ -24,6 +24,11 @@ from relay.dlq.execution import Pace
 from relay.dlq.filters import Filter
 from relay.output.terminal import echo, prompt
 from relay.settings.model import Settings
+
+EXAMPLES = (
+    "relay dlq drop --code sns_confirmation",
+    "relay dlq drop --id 0a7c --confirm shop-events-dlq",
+)
 
 
 def command(  # noqa: PLR0913 - a parameter for each option

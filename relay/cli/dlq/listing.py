@@ -24,10 +24,16 @@ _Row: TypeAlias = tuple[str, ...]
 
 _COLUMNS = (
     Column("first sent"),
-    Column("event", least=12),
+    Column("event", least=8),
     Column("code", least=20, style="yellow"),
     Column("id", least=36, style="bold"),
     Column("reason", below=True, style="dim"),
+)
+
+EXAMPLES = (
+    "relay dlq list night.jsonl.gz --code ts_in_seconds",
+    'relay dlq list --name "shop/*" --since 2026-05-04T10:00',
+    "relay dlq list --where 'data.total > `100`' --json",
 )
 
 

@@ -67,38 +67,62 @@ JournalDirectory: TypeAlias = Annotated[
     ),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+FILTERS = "Filters"
+"""The part of the help that has the filters."""
+
 Names: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--name", metavar="PATTERN", help="Event name, such as 'shop/*'; repeatable."),
+    typer.Option(
+        "--name",
+        metavar="PATTERN",
+        rich_help_panel=FILTERS,
+        help="Event name, such as 'shop/*'; repeatable.",
+    ),
 ]
 Codes: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--code", metavar="PATTERN", help="Reason code; repeatable."),
+    typer.Option(
+        "--code", metavar="PATTERN", rich_help_panel=FILTERS, help="Reason code; repeatable."
+    ),
 ]
 Ids: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--id", metavar="ID", help="MessageId, base id or event id; repeatable."),
+    typer.Option(
+        "--id",
+        metavar="ID",
+        rich_help_panel=FILTERS,
+        help="MessageId, base id or event id; repeatable.",
+    ),
 ]
 Sources: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--source", metavar="PATTERN", help="Name of the source queue; repeatable."),
+    typer.Option(
+        "--source",
+        metavar="PATTERN",
+        rich_help_panel=FILTERS,
+        help="Name of the source queue; repeatable.",
+    ),
 ]
 Since: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--since",
+        rich_help_panel=FILTERS,
         metavar="TIME",
         help="First sent at that time or later: a time in UTC, or an age such as 6h.",
     ),
 ]
 Until: TypeAlias = Annotated[
     str | None,
-    typer.Option("--until", metavar="TIME", help="First sent before that time."),
+    typer.Option(
+        "--until", metavar="TIME", rich_help_panel=FILTERS, help="First sent before that time."
+    ),
 ]
 Attributes: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         "--attribute",
+        rich_help_panel=FILTERS,
         metavar="NAME=PATTERN",
         help="Message attribute; repeatable, and all of them must match.",
     ),
@@ -107,8 +131,9 @@ Where: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--where",
+        rich_help_panel=FILTERS,
         metavar="JMESPATH",
-        help="A condition on a decoded event, such as 'data.total > `100`'.",
+        help="A condition on a decoded event, such as ``data.total > `100` ``.",
     ),
 ]
 

@@ -49,8 +49,11 @@ def show_drop(plan: Plan, queue: str) -> None:
     """Print the plan of a drop on standard error: only the result goes to standard output."""
     echo(f"{plan.selected} of {plan.examined} messages would be deleted from {queue}", err=True)
     if plan.groups:
-        columns = (Column("event", least=12), Column("code", least=20, style="yellow"))
-        columns = (*columns, Column("messages", right=True))
+        columns = (
+            Column("event", least=12),
+            Column("code", least=20, style="yellow"),
+            Column("messages", right=True),
+        )
         rows = [(name, code, group.selected) for (name, code), group in plan.largest()]
         print_table(columns, rows, err=True)
 

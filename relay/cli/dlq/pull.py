@@ -21,6 +21,11 @@ from relay.dlq.watch import Watch
 from relay.output.terminal import echo, echo_json
 from relay.settings.model import Settings
 
+EXAMPLES = (
+    "relay dlq pull night.jsonl.gz",
+    "relay dlq pull --queue shop-events night.jsonl",
+)
+
 
 def command(
     snapshot: Annotated[

@@ -8,22 +8,23 @@ from typing import Annotated
 
 import typer
 
-from relay.app.audit import audit
-from relay.app.redrive import Redrive, RedriveOptions, Resources, open_resources
+from relay.app.redrive_options import RedriveOptions
 from relay.cli.dlq import native
 from relay.cli.dlq import options as o
-from relay.cli.dlq.input import report_unread, snapshot_of_queue
-from relay.cli.dlq.output import PARTIAL, watching
-from relay.cli.dlq.plan_view import show_plan
-from relay.cli.dlq.queues import open_queues
-from relay.cli.dlq.run import open_journal, report
+from relay.cli.dlq.redrive_command import RedriveCommand
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.dlq.edit import Edit, load_edit
 from relay.dlq.execution import Pace
 from relay.dlq.selection import MAX_HOPS
-from relay.dlq.snapshot import Unreadable
 from relay.settings.missing import missing
 from relay.settings.model import Settings
+
+EXAMPLES = (
+    "relay dlq redrive",
+    "relay dlq redrive --snapshot night.jsonl.gz --canary 5 --yes",
+    "relay dlq redrive --code ts_in_seconds --edit fix.py",
+    'relay dlq redrive --name "shop/*" --rate 50 --yes --journal night',
+)
 
 
 def command(  # noqa: PLR0913 - a parameter for each option
@@ -44,14 +45,16 @@ def command(  # noqa: PLR0913 - a parameter for each option
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Redrive at most this many messages.")
+        int | None, typer.Option(metavar="N", min=1, help="Redrive at most this many messages.")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=0.01, help="Redrive at most this many messages a second.")
+        float | None,
+        typer.Option(metavar="N", min=0.01, help="Redrive at most this many messages a second."),
     ] = None,
     canary: Annotated[
         int | None,
         typer.Option(
+            metavar="N",
             min=1,
             help="Deliver this many first, at least one of each event and code, directly to the"
             " destination; send the rest only if all of them are delivered.",
@@ -60,14 +63,17 @@ def command(  # noqa: PLR0913 - a parameter for each option
     canary_through_queue: Annotated[
         bool,
         typer.Option(
+            "--canary-through-queue",
             help="Send the canary through the queue, then check the ledger (requires"
-            " RELAY_LEDGER_TABLE)."
+            " RELAY_LEDGER_TABLE).",
         ),
     ] = False,
     canary_deadline: Annotated[
         float,
         typer.Option(
-            min=1, help="Seconds that the canary, or each message with --direct, may take."
+            metavar="SECONDS",
+            min=1,
+            help="Seconds that the canary, or each message with --direct, may take.",
         ),
     ] = 120.0,
     to: Annotated[
@@ -90,7 +96,8 @@ def command(  # noqa: PLR0913 - a parameter for each option
         bool, typer.Option("--rerun", help="Run events again that ran before: give them new ids.")
     ] = False,
     max_hops: Annotated[
-        int, typer.Option(min=2, help="Skip messages that were dead-lettered this often.")
+        int,
+        typer.Option(metavar="N", min=2, help="Skip messages that were dead-lettered this often."),
     ] = MAX_HOPS,
     include_failing: Annotated[
         bool,
@@ -136,10 +143,19 @@ def command(  # noqa: PLR0913 - a parameter for each option
         excluded = (limit, canary, edit, snapshot, journal_directory)
         if not filters.empty or direct or rerun or any(value is not None for value in excluded):
             fail(
-                "--native moves everything unchanged: it allows only --to, --rate and --yes",
+                "--native moves everything unchanged: it allows only --to, --rate, --yes,"
+                " --allow-new-ids and --include-failing",
                 code=USAGE,
             )
-        move = native.MoveOptions(to=to, rate=rate, wait=wait, yes=yes, allow_new_ids=allow_new_ids)
+        move = native.MoveOptions(
+            to=to,
+            rate=rate,
+            wait=wait,
+            yes=yes,
+            allow_new_ids=allow_new_ids,
+            include_failing=include_failing,
+            as_json=as_json,
+        )
         native.run(settings, dlq, queue, move)
         return
     options = RedriveOptions(
@@ -158,51 +174,8 @@ def command(  # noqa: PLR0913 - a parameter for each option
         include_failing=include_failing,
         pace=Pace(wait=wait, lease=lease, rate=rate),
     )
-    command = _Command(settings, options, as_json=as_json)
+    command = RedriveCommand(settings, options, as_json=as_json)
     asyncio.run(command.run(dlq, queue, journal_directory, yes=yes))
-
-
-class _Command:
-    """Shows the plan of a redrive, or executes it and prints the result."""
-
-    def __init__(self, settings: Settings, options: RedriveOptions, *, as_json: bool) -> None:
-        self._settings = settings
-        self._options = options
-        self._as_json = as_json
-
-    async def run(
-        self, dlq: str | None, main: str | None, directory: Path | None, *, yes: bool
-    ) -> None:
-        """Show the plan, or with `yes` redrive. A request that SQS refuses ends the command."""
-        options = self._options
-        async with (
-            open_queues(self._settings, dlq, main) as queues,
-            open_resources(self._settings, queues, options.to) as resources,
-        ):
-            if options.snapshot is not None:
-                snapshot_of_queue(options.snapshot, queues)
-            try:
-                await (self._execute(resources, directory) if yes else self._show(resources))
-            except Unreadable as error:
-                fail(str(error))
-            finally:
-                report_unread(resources.reader.unread)
-
-    async def _show(self, resources: Resources) -> None:
-        with watching() as watch:
-            plan = await Redrive(self._settings, resources, self._options, watch).plan()
-        if watch.stop.is_set():
-            fail("stopped before the plan was complete: nothing was changed", code=PARTIAL)
-        show_plan(plan, as_json=self._as_json, ledger=resources.ledger is not None)
-
-    async def _execute(self, resources: Resources, directory: Path | None) -> None:
-        options = self._options.resume_options
-        opening = open_journal(directory, resources.queues, "redrive", options)
-        with opening as journal, watching() as watch:
-            redrive = Redrive(self._settings, resources, self._options, watch)
-            counts = await redrive.execute(journal)
-            audit(self._settings, journal, "redrive", options, counts)
-            report(counts, journal, as_json=self._as_json, done="redriven")
 
 
 def _check_deliverable(settings: Settings) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from relay.app.audit import audit
-from relay.app.redrive import filter_options
+from relay.app.redrive_options import filter_options
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import QueueAttributes
@@ -29,8 +29,13 @@ from relay.dlq.restore import Restore
 from relay.dlq.selection import Selection
 from relay.dlq.snapshot import Snapshot, Unreadable
 from relay.dlq.targets import TargetQueue
-from relay.output.terminal import echo
+from relay.output.terminal import echo, echo_json
 from relay.settings.model import Settings
+
+EXAMPLES = (
+    "relay dlq restore night/backup.jsonl",
+    "relay dlq restore night/backup.jsonl --code not_json --yes",
+)
 
 
 def command(  # noqa: PLR0913 - a parameter for each option
@@ -124,10 +129,15 @@ class _Restore:
     async def _show(self, selection: Selection, queue: Queue, attributes: QueueAttributes) -> None:
         matching = [selection.includes(await selection.read(one)) for one in self._snapshot]
         count = attributes.visible + attributes.in_flight + attributes.delayed
-        echo(
-            f"{sum(matching)} of {len(matching)} messages would be put into {queue.name}, which has"
-            f" {count} now"
-        )
+        if self._as_json:
+            fields = {"queue": queue.name, "waiting": count}
+            matched = {"examined": len(matching), "selected": sum(matching)}
+            echo_json({"type": "restore_plan", **fields, **matched})
+        else:
+            echo(
+                f"{sum(matching)} of {len(matching)} messages would be put into {queue.name}, which"
+                f" has {count} now"
+            )
         echo("relay: nothing was changed; --yes does it", err=True)
 
     async def _send(

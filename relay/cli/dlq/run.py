@@ -59,7 +59,12 @@ def report(counts: Counts, journal: Journal, *, as_json: bool, done: str) -> Non
     """Print the result and exit with its code. `done` says what was done, such as "dropped"."""
     machine = as_json or not is_terminal()
     if machine:
-        line = {"end": done, "journal": str(journal.directory), **counts.as_json()}
+        line = {
+            "type": "result",
+            "end": done,
+            "journal": str(journal.directory),
+            **counts.as_json(),
+        }
         echo_json(line)
     else:
         _print(counts, journal, done)

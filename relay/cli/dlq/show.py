@@ -40,6 +40,11 @@ _LABELS = {
     "hops": "times dead-lettered",
 }
 
+EXAMPLES = (
+    "relay dlq show order-8821-paid",
+    "relay dlq show order-8821-paid night.jsonl.gz",
+)
+
 
 def command(
     wanted: Annotated[

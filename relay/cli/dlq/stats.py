@@ -45,6 +45,12 @@ _GROUPS = (
     Column("for example", optional=True),
 )
 
+EXAMPLES = (
+    "relay dlq stats",
+    "relay dlq stats night.jsonl.gz --since 6h",
+    "relay dlq stats night.jsonl.gz --json",
+)
+
 
 def command(  # noqa: PLR0913 - a parameter for each option
     snapshot: o.SnapshotFile = None,
