@@ -10,13 +10,14 @@ from typing import Annotated, NoReturn, TypeAlias
 import httpx
 import typer
 
+from relay.app.audit import now, write_audit
 from relay.aws.errors import AwsError
 from relay.aws.session import open_session
 from relay.aws.sqs import Queue, open_queue
-from relay.cli.audit import now, who, write_audit
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.cli.status import is_address
 from relay.delivery.pause import CHECK_EVERY, Pause
+from relay.dlq.journal import who
 from relay.ops.pausing import CONFIRM_WITHIN, Change, PauseRefused, ask_relays, pause_queue
 from relay.ops.status import RELAY_TIMEOUT, RelayStatus
 from relay.output.terminal import echo, echo_json

@@ -78,7 +78,7 @@ class Handler:
         problem, setting = found.problem, found.setting
         if guard.suspicion is not None:
             problem, setting = str(guard.suspicion), SETTING
-        return HandlerStatus(len(self._in_flight), problem, setting, found.warning)
+        return HandlerStatus(len(self._in_flight), problem, setting, found.warning or guard.recent)
 
     async def handle(self, message: Message) -> Outcome:
         """The message's outcome. A second delivery of a message in flight shares its outcome.

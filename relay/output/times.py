@@ -23,10 +23,14 @@ def format_duration(seconds: float) -> str:
 
 
 def format_relative(at: float | None, now: float) -> str:
-    """A time as seen from `now`: `3.2 h ago`, `in 13.9 d`, or `-` if it is not known."""
+    """A time as seen from `now`: `3.2 h ago`, `40 min ago`, `in 13.9 d`, or `-` if unknown."""
     if at is None:
         return "-"
-    return f"in {format_duration(at - now)}" if at > now else f"{format_duration(now - at)} ago"
+    seconds = abs(at - now)
+    if 60 <= seconds < 3_570:  # noqa: PLR2004 - what rounds to less than an hour
+        seconds = round(seconds / 60) * 60
+    text = format_duration(seconds)
+    return f"in {text}" if at > now else f"{text} ago"
 
 
 def format_hour(at: float | None) -> str:

@@ -93,7 +93,8 @@ AMBIGUOUS = _counter(
 )
 HALTED = _gauge(
     "Halted",
-    "1 while a misconfiguration keeps the relay from receiving, sending or dead-lettering, else 0.",
+    "1 while a misconfiguration keeps the relay from receiving, sending or dead-lettering, else 0."
+    " A halt of the reject guard shows in the minute of it, however short.",
 )
 STUCK = _gauge(
     "Stuck",
