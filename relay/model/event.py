@@ -14,7 +14,8 @@ class Event(Struct, frozen=True):
     `data`, `user` and `meta` are the producer's JSON text, byte for byte, or None if it sent none.
     `ts` is in milliseconds. `index` is the event's position in the message as first received, 0 for
     a single event. It survives dead-lettering: a redrive sends only the pending positions. `trace`
-    is the producer's W3C `traceparent`, if it sent one.
+    is the producer's W3C `traceparent`, if it sent one. `env` is the Inngest environment that the
+    producer sent it to, None for the one that the settings name.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Event(Struct, frozen=True):
     message_id: str = ""
     trace: str | None = None
     meta: bytes | None = None
+    env: str | None = None
 
     @property
     def wire(self) -> bytes:
