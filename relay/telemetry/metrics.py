@@ -149,6 +149,22 @@ TELEMETRY_FAILURES = _counter(
 LOG_LINES_LOST = _counter(
     "LogLinesLost", "Log lines dropped: the disk is full, or nobody reads the pipe."
 )
+GATEWAY_ACCEPTED = _counter(
+    "GatewayAccepted", "Events that `relay gateway` put into the queue, repeated ones included."
+)
+GATEWAY_REFUSED = _counter(
+    "GatewayRefused",
+    "Requests that `relay gateway` answered with an error that only the sender can change.",
+    "code",
+)
+GATEWAY_UNAVAILABLE = _counter(
+    "GatewayUnavailable",
+    "Requests that `relay gateway` answered 503: SQS did not confirm all events, or it was busy.",
+    "code",
+)
+GATEWAY_LATENCY = _histogram(
+    "GatewayLatency", "Seconds", "Time in which `relay gateway` answered a request with success."
+)
 
 METRICS = (
     RECEIVED,
@@ -179,4 +195,8 @@ METRICS = (
     IDS_REUSED,
     TELEMETRY_FAILURES,
     LOG_LINES_LOST,
+    GATEWAY_ACCEPTED,
+    GATEWAY_REFUSED,
+    GATEWAY_UNAVAILABLE,
+    GATEWAY_LATENCY,
 )

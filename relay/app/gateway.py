@@ -1,0 +1,150 @@
+"""Builds `relay gateway`: an HTTP server, the event API, a publisher and the queue.
+
+settings -> telemetry -> socket -> `Gateway` -> `EventPublisher` (once the queue is open)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+from relay.app.telemetry import start_telemetry
+from relay.aws.errors import AwsError
+from relay.aws.session import SharedSession
+from relay.gateway.app import Gateway
+from relay.gateway.keys import FixedKeys, Keys, parse_keys
+from relay.http.addresses import authority
+from relay.http.server import serving
+from relay.model.event import Event
+from relay.process import on_hangup, on_stop_signal, tune_garbage_collector
+from relay.publishing.events import EventLimits
+from relay.publishing.opening import PublisherOptions, open_publisher
+from relay.publishing.publisher import EventPublisher, NotPublished
+from relay.settings.model import Settings
+from relay.telemetry.report import State
+
+RESPONSE_GRACE = 5.0
+"""Seconds that the last responses may take after a stop."""
+
+RETRY_FIRST = 1.0
+RETRY_LONGEST = 30.0
+"""Seconds between tries to open the queue."""
+
+_log = logging.getLogger(__name__)
+
+
+async def gateway(settings: Settings) -> None:
+    """Serve until a signal, then answer what is under way.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    stop = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(on_stop_signal(stop.set))
+        stack.enter_context(on_hangup(stop.set))
+        telemetry = await stack.enter_async_context(start_telemetry(settings))
+        queue = QueueOpening(settings)
+        app = Gateway(
+            queue,
+            _keys(settings),
+            queue.readiness,
+            limits=EventLimits(
+                max_events=settings.max_events, max_event_bytes=settings.max_event_bytes
+            ),
+            max_request_bytes=settings.gateway_max_request_bytes,
+            max_in_flight_bytes=settings.gateway_max_in_flight_bytes,
+            observe=telemetry.observe,
+        )
+        telemetry.state = lambda: State(in_flight=app.in_flight, problem=queue.problem)
+        await stack.enter_async_context(queue.running())
+        served = serving(
+            telemetry.add_metrics_route(app.asgi()),
+            host=settings.host,
+            port=settings.port,
+            grace=RESPONSE_GRACE,
+        )
+        async with served:
+            _log.info("listening on %s", authority(settings.host, settings.port))
+            tune_garbage_collector()
+            await stop.wait()
+            _log.info("stopping: finishing open requests")
+            app.stop()
+            await app.drain(settings.drain_deadline)
+
+
+def _keys(settings: Settings) -> Keys:
+    given = settings.gateway_keys
+    return FixedKeys(parse_keys(given.get_secret_value()) if given else ())
+
+
+class QueueOpening:
+    """Publishes to the queue once it is open. Until then every call fails as temporary.
+
+    It is opened in the background: a missing queue or permission may get fixed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._publisher: EventPublisher | None = None
+        self._reason = "the queue is not open yet"
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Return once SQS has confirmed every event. Raises as `EventPublisher` does."""
+        if self._publisher is None:
+            raise NotPublished("not_open", self._reason)
+        await self._publisher.publish(events)
+
+    @property
+    def problem(self) -> str | None:
+        """Why events cannot be published, as far as it is known; None if they can."""
+        return self._reason if self._publisher is None else self._publisher.problem
+
+    def readiness(self) -> tuple[bool, Mapping[str, Any]]:
+        """The answer of `GET /ready`."""
+        return self.problem is None, {"reason": self.problem}
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open the queue, for as long as the block runs, and close it at its end."""
+        async with AsyncExitStack() as stack:
+            opening = asyncio.create_task(self._open(stack), name="open queue")
+            try:
+                yield
+            finally:
+                opening.cancel()
+                await asyncio.wait({opening})
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        pause = RETRY_FIRST
+        session = SharedSession(stack)
+        while True:
+            try:
+                self._publisher = await stack.enter_async_context(
+                    open_publisher(
+                        self._settings.queue_url or "",
+                        _options(self._settings),
+                        session,
+                    )
+                )
+            except AwsError as error:
+                if self._reason != error.sentence:
+                    _log.error("the queue cannot be opened: %s", error.sentence)
+                self._reason = error.sentence
+                await asyncio.sleep(pause)
+                pause = min(RETRY_LONGEST, pause * 2)
+            else:
+                _log.info("publishing to %s", self._settings.queue_url)
+                return
+
+
+def _options(settings: Settings) -> PublisherOptions:
+    return PublisherOptions(
+        group_path=settings.gateway_group_path,
+        payload_bucket=settings.gateway_bucket,
+        timeout=settings.gateway_timeout,
+    )
