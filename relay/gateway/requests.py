@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Self
@@ -10,15 +9,13 @@ from typing import Self
 from starlette.requests import Request
 
 from relay.gateway.answers import Refused, unavailable
+from relay.model.event import ENVIRONMENT, MAX_ENVIRONMENT, is_environment
 from relay.model.trace_context import TRACEPARENT, valid_traceparent
 from relay.publishing.ids import SEED_HEADER, Seed, new_seed, parse_seed
-from relay.publishing.packing import ENVIRONMENT
 
 COPIES = 4
 """Times that a body is in memory while its events are published: as received, its parts, the
 messages, and the request to SQS."""
-
-_ENVIRONMENT = re.compile(r"[!-~]([ -~]{0,254}[!-~])?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +68,11 @@ def read_headers(request: Request) -> EventHeaders:
             f"the body has the encoding {encoding[:40]!r}: send it without one",
         )
     env = headers.get(ENVIRONMENT, "").strip() or None
-    if env is not None and not _ENVIRONMENT.fullmatch(env):
+    if env is not None and not is_environment(env):
         raise Refused(
             HTTPStatus.BAD_REQUEST,
             "bad_environment",
-            f"the header {ENVIRONMENT} must be 1 to 256 printable ASCII characters",
+            f"the header {ENVIRONMENT} must be 1 to {MAX_ENVIRONMENT} printable ASCII characters",
         )
     seed = parse_seed(headers.get(SEED_HEADER)) or new_seed()
     return EventHeaders(seed, env, valid_traceparent(headers.get(TRACEPARENT)))

@@ -7,6 +7,12 @@ from json.encoder import encode_basestring  # what `dumps` calls, without making
 
 from msgspec import Struct
 
+ENVIRONMENT = "x-inngest-env"
+"""The name of the header, and of the message attribute, with the environment of the events."""
+
+MAX_ENVIRONMENT = 256
+"""Characters of an environment's name."""
+
 
 class Event(Struct, frozen=True):
     """One event of a message, ready to be sent to a destination.
@@ -49,6 +55,12 @@ class Event(Struct, frozen=True):
             parts += (b',"meta":', self.meta)
         parts.append(b"}")
         return b"".join(parts)
+
+
+def is_environment(text: str) -> bool:
+    """Whether the text can be the name of an environment: it is sent in a header."""
+    plain = text.isascii() and text.isprintable() and text == text.strip()
+    return plain and 0 < len(text) <= MAX_ENVIRONMENT
 
 
 def _text(value: str) -> bytes:

@@ -15,7 +15,7 @@ import msgspec
 
 from relay.aws.sqs_values import Outgoing
 from relay.envelope.ids import search
-from relay.model.event import Event
+from relay.model.event import ENVIRONMENT, Event
 from relay.model.message import Attribute
 from relay.model.trace_context import TRACEPARENT, valid_traceparent
 
@@ -24,9 +24,6 @@ PACK_EVENTS = 100
 
 PACK_BYTES = 65_536
 """Bytes of what SQS bills as one request."""
-
-ENVIRONMENT = "x-inngest-env"
-"""The message attribute with the environment, named like the SDKs' header."""
 
 _MAX_GROUP = 128
 """Characters of a group id, and of a deduplication id (SQS API reference, SendMessage)."""
