@@ -125,8 +125,8 @@ class EventPublisher:
         return InvalidEvents(
             TOO_LARGE,
             f"it takes {message.size} bytes in a message, more than the queue's"
-            f" {self._max_message_bytes}: send less, or set RELAY_GATEWAY_BUCKET to an S3 bucket"
-            " that keeps large events",
+            f" {self._max_message_bytes}: send less, or configure an S3 bucket for large events"
+            " (RELAY_GATEWAY_BUCKET, in Python payload_bucket)",
             events[0].index + 1,
         )
 
