@@ -77,6 +77,11 @@ class Gateway:
         """Requests that are being answered."""
         return self._open
 
+    @property
+    def memory_used(self) -> int:
+        """Bytes that their bodies are counted with."""
+        return self._budget.used
+
     def routes(self) -> list[Route]:
         """The endpoints."""
         return [

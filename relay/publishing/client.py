@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 
 from relay.aws.session import open_session
 from relay.model.event import ENVIRONMENT, MAX_ENVIRONMENT, is_environment
@@ -21,6 +21,8 @@ from relay.publishing.events import EventLimits, InvalidEvents, read_events
 from relay.publishing.ids import new_seed
 from relay.publishing.opening import PublisherOptions, open_publisher
 from relay.publishing.publisher import EventPublisher
+
+T = TypeVar("T")
 
 Events: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """One event or several, with the fields of docs/message.md."""
@@ -125,14 +127,16 @@ class SyncPublisher:
 
     def __init__(self, queue: str, **options: Any) -> None:
         self._publisher = Publisher(queue, **options)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         """Open the queue. Raises as `Publisher` does."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
         self._thread.start()
         try:
-            self._run(self._publisher.__aenter__())
+            self._run(self._loop, self._publisher.__aenter__())
         except BaseException:
             self._end()
             raise
@@ -144,28 +148,33 @@ class SyncPublisher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        assert self._loop is not None  # noqa: S101 - entered before it is left
         try:
-            self._run(self._publisher.__aexit__(kind, error, trace))
+            self._run(self._loop, self._publisher.__aexit__(kind, error, trace))
         finally:
             self._end()
 
     def publish(self, events: Events, *, traceparent: str | None = None) -> list[str]:
         """Return the id of each event, once SQS has confirmed them all. See `Publisher`."""
-        if not self._thread.is_alive():
+        if self._loop is None:
             raise RuntimeError("the publisher is not open: use it as `with SyncPublisher(…)`")
-        return self._run(self._publisher.publish(events, traceparent=traceparent))
+        work = self._publisher.publish(events, traceparent=traceparent)
+        return self._run(self._loop, work)
 
-    def _run(self, work: Any) -> Any:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+    def _run(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, loop)
         try:
             return future.result()
         finally:
             future.cancel()  # after Ctrl-C it is still running
 
     def _end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        loop, thread = self._loop, self._thread
+        assert loop is not None and thread is not None  # noqa: S101, PT018 - as above
+        self._loop = None
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def publish(queue: str, events: Events, **options: Any) -> list[str]:
