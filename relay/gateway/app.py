@@ -17,6 +17,7 @@ from starlette.routing import Route
 from relay.forwarding.pacing import TokenBucket
 from relay.gateway.answers import Refused, accepted, failure, refusal, unavailable
 from relay.gateway.keys import Key, Keys
+from relay.gateway.refusal_log import RefusalLog
 from relay.gateway.requests import Body, MemoryBudget, read_headers
 from relay.http.server import Readiness, health_routes
 from relay.model.event import Event
@@ -66,6 +67,7 @@ class Gateway:
         self._budget = MemoryBudget(max_in_flight_bytes)
         self._observe = observe
         self._clock = clock
+        self._refusals = RefusalLog(clock)
         self._buckets: dict[str, tuple[float, TokenBucket]] = {}
         self._stopping = False
         self._open = 0
@@ -208,6 +210,7 @@ class Gateway:
 
     def _refuse(self, error: Refused, key: Key | None) -> Response:
         name = key.name if key else ""
+        self._refusals.note(error, name)
         self._observe(
             EventsRefused(code=error.code, status=error.status, key=name, reason=str(error))
         )

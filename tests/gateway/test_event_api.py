@@ -328,3 +328,23 @@ async def test_an_error_in_the_gateway_itself_is_503_with_an_error(
         assert answer.json()["error"]
         assert "broken" not in answer.text
         assert "broken" in caplog.text
+
+
+async def test_refusals_are_logged_with_the_keys_name_and_at_most_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = [0.0]
+    async with running_gateway(clock=lambda: now[0]) as gateway:
+        for _ in range(5):
+            await gateway.post({"name": 7})
+        await gateway.post(EVENT, key="wrong")
+        now[0] = 61.0
+        await gateway.post({"name": 7})
+    lines = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    bad = "refused with 400, of the key web: event 1: the event's name is not a text"
+    unknown = "refused with 401, of no known key: the gateway does not know this event key"
+    assert lines == [
+        f"1 of the gateway's requests {bad}",
+        f"1 of the gateway's requests {unknown}",
+        f"5 of the gateway's requests {bad}",
+    ]
