@@ -19,7 +19,7 @@ from tests.gateway.running import KEY, embedded_sqs, running_gateway, until
 EVENT = {"name": "shop/order.created", "data": {"n": 1}}
 SEED = "1743130137367,eii2YKXRVTJPuA=="
 SEND = "SendMessageBatch"
-SHORT = PublisherOptions(timeout=0.5)
+SHORT = PublisherOptions(timeout=2.0)
 LARGE = {"name": "a/large", "id": "large", "data": {"x": "x" * 1_100_000}}
 
 
@@ -103,7 +103,7 @@ async def test_a_message_that_sqs_will_never_take_is_400_and_does_not_harm_its_n
         bad = request.action == SEND and b"poison" in request.body
         return Fault(error="InvalidMessageContents", status=400) if bad else None
 
-    async with running_gateway(options=SHORT, faults=refuse) as gateway:
+    async with running_gateway(faults=refuse) as gateway:
         answers = await asyncio.gather(
             *(gateway.post({"name": name}) for name in ("a", "b", "poison", "c", "d"))
         )
