@@ -23,6 +23,9 @@ LONGEST_PAUSE = 1.0
 """Seconds between tries. Less than an SDK waits between its own."""
 
 
+_NOT_SENT = Failed("NotSent", "it was not sent")
+
+
 class BatchSender:
     """Sends messages that are submitted concurrently, and tries again until a deadline.
 
@@ -89,7 +92,7 @@ class BatchSender:
         return 0
 
     async def _send(self, batch: Sequence[Outgoing]) -> Sequence[Sent | Failed]:
-        results: list[Sent | Failed] = [Failed("NotSent", "it was not sent")] * len(batch)
+        results: list[Sent | Failed] = [_NOT_SENT] * len(batch)
         waiting = list(range(len(batch)))
         deadline, tries = self._clock() + self._timeout, 0
         while True:
@@ -113,6 +116,8 @@ class BatchSender:
             async with asyncio.timeout(max(0.0, deadline - self._clock())):
                 answers = await self._queue.send([batch[at] for at in waiting])
         except TimeoutError:
+            if all(results[at] is not _NOT_SENT for at in waiting):
+                return True  # an earlier try's failure says more than that this one was cut short
             error = AwsError("NoAnswer", "connection", "SQS gave no answer in time")
         except AwsError as failed:
             if failed.kind == "other" and len(waiting) > 1:

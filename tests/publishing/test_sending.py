@@ -164,6 +164,17 @@ def test_a_request_without_an_answer_ends_at_the_deadline() -> None:
     run(main)
 
 
+def test_a_last_try_that_is_cut_short_does_not_hide_why_the_others_failed() -> None:
+    async def main() -> None:
+        queue = Queue(failing("RequestThrottled", "throttled"), seconds=0.7)
+        (failed,) = await sender(queue, timeout=2.0).send(messages(1))
+        assert isinstance(failed, Failed)
+        assert failed.code == "RequestThrottled"
+        assert now() == 2.0
+
+    run(main)
+
+
 def test_the_last_problem_is_known_until_a_success() -> None:
     async def main() -> None:
         queue = Queue(failing("AccessDenied", "denied"))
