@@ -21,7 +21,7 @@ _PLACEHOLDER = re.compile(rb"(\{\w+\})")
 _SECONDS = re.compile(r"\d{1,12}", re.ASCII)
 
 
-class Refused(Exception):
+class Unverified(Exception):
     """The request is not proven to come from the source.
 
     Attributes:
@@ -47,19 +47,19 @@ def verify(
         now: seconds since 1970.
 
     Raises:
-        Refused: `signature_missing`, `signature_unreadable`, `signature_wrong`, `time_missing`,
+        Unverified: `signature_missing`, `signature_unreadable`, `signature_wrong`, `time_missing`,
             `time_unreadable`, `time_off`, `id_missing`, `body_digest_missing` or
             `body_digest_wrong`.
     """
     header = request.headers.get(signature.header.lower(), "").strip()
     if not header:
-        raise Refused("signature_missing", f"the request has no {signature.header} header")
+        raise Unverified("signature_missing", f"the request has no {signature.header} header")
     if not signature.hashes:
         _check_secret(header, keys)
         return
     given = list(_decoded(header, signature))
     if not given:
-        raise Refused(
+        raise Unverified(
             "signature_unreadable", f"the {signature.header} header has no readable signature"
         )
     time = _signed_time(header, signature, request)
@@ -71,7 +71,7 @@ def verify(
 
 def _check_secret(header: str, keys: Sequence[bytes]) -> None:
     if not sum(hmac.compare_digest(header.encode(), key) for key in keys):
-        raise Refused("signature_wrong", "the token is not one of the source's secrets")
+        raise Unverified("signature_wrong", "the token is not one of the source's secrets")
 
 
 def _elements(header: str, signature: Signature) -> list[tuple[str, str]]:
@@ -106,15 +106,15 @@ def _signed_time(header: str, signature: Signature, request: WebhookRequest) -> 
     else:
         time = read_place(signature.time, request)
     if not time:
-        raise Refused("time_missing", "the request has no signed time")
+        raise Unverified("time_missing", "the request has no signed time")
     if not _SECONDS.fullmatch(time):
-        raise Refused("time_unreadable", "the signed time is not a number of seconds since 1970")
+        raise Unverified("time_unreadable", "the signed time is not a number of seconds since 1970")
     return time
 
 
 def _check_time(time: str, signature: Signature, now: float) -> None:
     if time and abs(now - int(time)) > signature.tolerance:
-        raise Refused(
+        raise Unverified(
             "time_off",
             f"the signed time is {abs(now - int(time)):.0f} s away from the gateway's clock; at"
             f" most {signature.tolerance:.0f} s are allowed",
@@ -125,7 +125,7 @@ def _signed_texts(signature: Signature, request: WebhookRequest, time: str) -> l
     """What the sender may have signed: more than one text only where an address is signed."""
     signed_id = read_place(signature.id, request) if signature.id else ""
     if signature.id and not signed_id:
-        raise Refused("id_missing", "the request has no signed id")
+        raise Unverified("id_missing", "the request has no signed id")
     values = {
         b"{body}": request.body,
         b"{time}": time.encode(),
@@ -165,7 +165,7 @@ def _check_signatures(
         hmac.digest(key, text, name) for key in keys for text in texts for name in signature.hashes
     ]
     if not sum(hmac.compare_digest(one, other) for one in given for other in expected):
-        raise Refused(
+        raise Unverified(
             "signature_wrong",
             "no signature of the request matches: check the source's secret, and that nothing in"
             " between changes the body",
@@ -180,6 +180,6 @@ def _check_body_digest(signature: Signature, request: WebhookRequest) -> None:
     if not digest:
         if not request.body:
             return
-        raise Refused("body_digest_missing", "nothing in the request proves the body's origin")
+        raise Unverified("body_digest_missing", "nothing in the request proves the body's origin")
     if not hmac.compare_digest(digest.encode(), hashlib.sha256(request.body).hexdigest().encode()):
-        raise Refused("body_digest_wrong", "the body does not match its signed digest")
+        raise Unverified("body_digest_wrong", "the body does not match its signed digest")

@@ -22,7 +22,7 @@ from twilio.request_validator import RequestValidator
 from relay.gateway.webhooks.presets import PRESETS
 from relay.gateway.webhooks.request import WebhookRequest
 from relay.gateway.webhooks.sources import key_of, read_sources
-from relay.gateway.webhooks.verification import Refused, verify
+from relay.gateway.webhooks.verification import Unverified, verify
 from tests.gateway.webhooks.senders import (
     BASE64_SECRET,
     BIG,
@@ -47,7 +47,7 @@ def outcome(
     keys = [key_of(secret, source.signature.key) for secret in secrets or source.secrets]
     try:
         verify(request, source.signature, keys, now)
-    except Refused as refused:
+    except Unverified as refused:
         return refused.code if str(refused) else "no sentence"
     return "ok"
 
@@ -288,5 +288,5 @@ def test_an_own_sender_is_described_by_a_table() -> None:
     }
     request = WebhookRequest(headers, b"{}", URL)
     verify(request, source.signature, [b"s3cret"], NOW)
-    with pytest.raises(Refused, match="61 s away"):
+    with pytest.raises(Unverified, match="61 s away"):
         verify(request, source.signature, [b"s3cret"], NOW + 61)
