@@ -135,7 +135,7 @@ def _signed_texts(signature: Signature, request: WebhookRequest, time: str) -> l
     parts = _PLACEHOLDER.split(signature.signed.encode())
     urls = _addresses(request.url) if b"{url}" in parts else [request.url]
     return [
-        b"".join({**values, b"{url}": url.encode()}.get(part, part) for part in parts)
+        b"".join({**values, b"{url}": url.encode(errors="surrogateescape")}.get(part, part) for part in parts)
         for url in urls
     ]
 
@@ -149,7 +149,10 @@ def _sorted_form(request: WebhookRequest) -> bytes:
 
 def _addresses(url: str) -> list[str]:
     """The address with and without the default port: Twilio is documented to sign either."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return [url]
     port = {"https": ":443", "http": ":80"}.get(parts.scheme, "")
     bare = parts.netloc.removesuffix(port) if port else parts.netloc
     if ":" in bare.rpartition("]")[2]:
