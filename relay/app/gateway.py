@@ -10,13 +10,19 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from relay.app.telemetry import start_telemetry
 from relay.aws.errors import AwsError
+from relay.aws.secrets import Secret
 from relay.aws.session import SharedSession
 from relay.gateway.app import Gateway
 from relay.gateway.keys import FixedKeys, Keys, parse_keys
+from relay.gateway.webhooks.endpoint import OpenSource, Webhooks
+from relay.gateway.webhooks.keys import SourceKeys
+from relay.gateway.webhooks.presets import PRESETS
+from relay.gateway.webhooks.sources import BadSource, Source, read_sources
 from relay.http.addresses import authority
 from relay.http.server import serving
 from relay.model.event import Event
@@ -42,7 +48,9 @@ async def gateway(settings: Settings) -> None:
 
     Raises:
         OSError: the address cannot be bound.
+        BadSource: a source of webhooks is described wrongly.
     """
+    sources = webhook_sources(settings)
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         stack.enter_context(on_stop_signal(stop.set))
@@ -63,7 +71,7 @@ async def gateway(settings: Settings) -> None:
         telemetry.state = lambda: State(in_flight=app.in_flight, problem=queue.problem)
         await stack.enter_async_context(queue.running())
         served = serving(
-            telemetry.add_metrics_route(app.asgi()),
+            telemetry.add_metrics_route(app.asgi(Webhooks(app, sources).routes())),
             host=settings.host,
             port=settings.port,
             grace=RESPONSE_GRACE,
@@ -75,6 +83,26 @@ async def gateway(settings: Settings) -> None:
             _log.info("stopping: finishing open requests")
             app.stop()
             await app.drain(settings.drain_deadline)
+
+
+def webhook_sources(settings: Settings) -> dict[str, OpenSource]:
+    """The sources of webhooks, with their keys.
+
+    Raises:
+        BadSource: a source is described wrongly.
+    """
+    if settings.webhooks is None:
+        return {}
+    described = read_sources(settings.webhooks.get_secret_value(), PRESETS)
+    return {name: _open_source(name, source, settings) for name, source in described.items()}
+
+
+def _open_source(name: str, source: Source, settings: Settings) -> OpenSource:
+    secret = partial(Secret, max_age=settings.secret_max_age)
+    try:
+        return OpenSource(source, SourceKeys(source.secrets, source.signature.key, secret))
+    except ValueError as error:
+        raise BadSource(f"source {name!r}: {error}") from None
 
 
 def _keys(settings: Settings) -> Keys:

@@ -6,6 +6,7 @@ import typer
 
 from relay.app.gateway import gateway
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
+from relay.gateway.webhooks.sources import BadSource
 from relay.http.server import CannotListen
 from relay.process import run
 
@@ -27,7 +28,8 @@ def serve_gateway(context: typer.Context, *, env_file: EnvFile = None) -> None:
 
     Point an SDK at it with INNGEST_EVENT_API_BASE_URL. `POST /e/KEY` takes what the SDK sends, and
     answers 200 only once SQS has confirmed every event. RELAY_QUEUE_URL is the queue,
-    RELAY_GATEWAY_KEYS has the event keys. Listens on RELAY_HOST and PORT (127.0.0.1:8000), where
+    RELAY_GATEWAY_KEYS has the event keys, RELAY_WEBHOOKS the senders whose webhooks are accepted at
+    `POST /webhooks/NAME`. Listens on RELAY_HOST and PORT (127.0.0.1:8000), where
     `GET /health` and `GET /ready` are too.
 
     If the queue or a permission is missing, requests are answered 503 until it is there. On SIGTERM
@@ -39,14 +41,16 @@ def serve_gateway(context: typer.Context, *, env_file: EnvFile = None) -> None:
     errors = []
     if settings.queue_url is None:
         errors.append("RELAY_QUEUE_URL is not set: set it to the queue's URL, ARN or name")
-    if settings.gateway_keys is None:
+    if settings.gateway_keys is None and settings.webhooks is None:
         errors.append(
-            "RELAY_GATEWAY_KEYS is not set, and without an event key nobody may send: set it to a"
-            " name and a key of your choice, such as web=Yk3nQ7aB"
+            "neither RELAY_GATEWAY_KEYS nor RELAY_WEBHOOKS is set, so nobody may send: set the"
+            " first to a name and a key of your choice, such as web=Yk3nQ7aB"
         )
     if errors:
         fail(*errors, code=USAGE)
     try:
         run(gateway(settings))
+    except BadSource as error:
+        fail(f"RELAY_WEBHOOKS: {error}", code=USAGE)
     except CannotListen as error:
         fail(f"{error.reason}: set RELAY_HOST and PORT to an address and port that are free")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -28,6 +28,9 @@ from relay.publishing.publisher import NotPublished, SupportsPublish
 _log = logging.getLogger(__name__)
 
 DISCONNECTED = "disconnected"
+
+Authorize = Callable[[Request], Key]
+Read = Callable[[Request, Body], Awaitable[Sequence[Event] | Response]]
 
 
 class Gateway:
@@ -62,7 +65,7 @@ class Gateway:
         self.publisher = publisher
         self._keys = keys
         self._ready = ready
-        self._limits = limits or EventLimits()
+        self.limits = limits or EventLimits()
         self._max_request_bytes = max_request_bytes
         self._budget = MemoryBudget(max_in_flight_bytes)
         self._observe = observe
@@ -94,9 +97,10 @@ class Gateway:
             *(Route(path, self._no_key, methods=["POST"]) for path in ("/e", "/e/", "//e/")),
         ]
 
-    def asgi(self) -> Starlette:
-        """The application to serve."""
-        return Starlette(routes=self.routes(), exception_handlers={HTTPException: _nothing_here})
+    def asgi(self, more: Sequence[Route] = ()) -> Starlette:
+        """The application to serve, with more endpoints besides these."""
+        routes = [*self.routes(), *more]
+        return Starlette(routes=routes, exception_handlers={HTTPException: _nothing_here})
 
     def stop(self) -> None:
         """Answer new requests 503 from now on."""
@@ -130,20 +134,33 @@ class Gateway:
         return accepted([event.id for event in events])
 
     async def _post(self, request: Request) -> Response:
+        return await self.answer(request, self._authorized, self._read)
+
+    async def answer(self, request: Request, authorize: Authorize, read: Read) -> Response:
+        """Answer one request, whatever happens.
+
+        Args:
+            request: the request.
+            authorize: returns what its sender may send, before the body is read. Raises `Refused`.
+            read: makes events of the body, or an answer that publishes nothing. Raises `Refused` or
+                `InvalidEvents`.
+        """
         self._open += 1
         self._idle.clear()
         try:
-            return await self._answer_or_refuse(request)
+            return await self._answer_or_refuse(request, authorize, read)
         finally:
             self._open -= 1
             if not self._open:
                 self._idle.set()
 
-    async def _answer_or_refuse(self, request: Request) -> Response:
+    async def _answer_or_refuse(
+        self, request: Request, authorize: Authorize, read: Read
+    ) -> Response:
         start, key = self._clock(), None
         try:
-            key = self._authorized(request)
-            response, count = await self._answer(request, key)
+            key = authorize(request)
+            response, count = await self._publish(request, key, read)
         except Refused as error:
             refused = error
         except ClientDisconnect:
@@ -158,23 +175,24 @@ class Gateway:
             return response
         return self._refuse(refused, key)
 
-    async def _answer(self, request: Request, key: Key) -> tuple[Response, int]:
+    async def _publish(self, request: Request, key: Key, read: Read) -> tuple[Response, int]:
         if self._stopping:
             raise unavailable("stopping", "the gateway is stopping: send it again")
-        headers = read_headers(request)
         most = min(self._max_request_bytes, key.max_request_bytes or self._max_request_bytes)
         with Body(request, most, self._budget) as body:
             try:
-                events = read_events(
-                    await body.read(),
-                    headers.seed,
-                    self._limits,
-                    trace=headers.trace,
-                    env=headers.env,
-                )
+                events = await read(request, body)
             except InvalidEvents as error:
                 raise _invalid(error) from None
+            if isinstance(events, Response):
+                return events, 0
             return await self.accept(events, key), len(events)
+
+    async def _read(self, request: Request, body: Body) -> Sequence[Event]:
+        headers = read_headers(request)
+        return read_events(
+            await body.read(), headers.seed, self.limits, trace=headers.trace, env=headers.env
+        )
 
     def _authorized(self, request: Request) -> Key:
         text = request.path_params["key"]

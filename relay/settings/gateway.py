@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated
 
@@ -33,6 +34,23 @@ GatewayKeys = Annotated[
 ]
 
 
+def _webhooks(value: SecretStr) -> SecretStr:
+    try:
+        sources = json.loads(value.get_secret_value())
+    except (ValueError, RecursionError):
+        sources = None
+    if not isinstance(sources, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 - pydantic wants a ValueError
+    return value
+
+
+WebhookSources = Annotated[
+    SecretStr,
+    AfterValidator(_webhooks),
+    Expected('a JSON object of webhook sources, such as {"stripe": {"secrets": ["whsec_…"]}}'),
+]
+
+
 class GatewaySettings(BaseSettings):
     """The settings of the gateway. Part of `Settings`."""
 
@@ -41,6 +59,9 @@ class GatewaySettings(BaseSettings):
     gateway_keys: GatewayKeys | None = None
     """The event keys that `relay gateway` accepts, each with a name for logs and metrics, as in
     `web=Yk3nQ7aB,billing=T9sL2mXc`."""
+    webhooks: WebhookSources | None = None
+    """The senders whose webhooks the gateway accepts at `/webhooks/NAME`: a JSON object such as
+    `{"stripe": {"secrets": ["whsec_…"]}}`; see docs/webhooks.md. A secret may be the ARN of one."""
     gateway_bucket: BucketName | None = None
     """The S3 bucket that keeps events that are too large for the queue. The relay must have it in
     `RELAY_PAYLOAD_BUCKETS`. If not set, such an event is refused with 413."""

@@ -135,7 +135,10 @@ def _signed_texts(signature: Signature, request: WebhookRequest, time: str) -> l
     parts = _PLACEHOLDER.split(signature.signed.encode())
     urls = _addresses(request.url) if b"{url}" in parts else [request.url]
     return [
-        b"".join({**values, b"{url}": url.encode(errors="surrogateescape")}.get(part, part) for part in parts)
+        b"".join(
+            {**values, b"{url}": url.encode(errors="surrogateescape")}.get(part, part)
+            for part in parts
+        )
         for url in urls
     ]
 
