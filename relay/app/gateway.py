@@ -18,7 +18,9 @@ from relay.aws.errors import AwsError
 from relay.aws.secrets import Secret
 from relay.aws.session import SharedSession
 from relay.gateway.app import Gateway
+from relay.gateway.key_document import KeyDocument
 from relay.gateway.keys import FixedKeys, Keys, parse_keys
+from relay.gateway.stored_keys import StoredKeys
 from relay.gateway.webhooks.endpoint import OpenSource, Webhooks
 from relay.gateway.webhooks.keys import SourceKeys
 from relay.gateway.webhooks.presets import PRESETS
@@ -40,6 +42,9 @@ RETRY_FIRST = 1.0
 RETRY_LONGEST = 30.0
 """Seconds between tries to open the queue."""
 
+FILE_EVERY = 5.0
+"""Seconds between two reads of a file of event keys."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -59,7 +64,7 @@ async def gateway(settings: Settings) -> None:
         queue = QueueOpening(settings)
         app = Gateway(
             queue,
-            _keys(settings),
+            await _open_keys(settings, stack),
             queue.readiness,
             limits=EventLimits(
                 max_events=settings.max_events, max_event_bytes=settings.max_event_bytes
@@ -105,9 +110,16 @@ def _open_source(name: str, source: Source, settings: Settings) -> OpenSource:
         raise BadSource(f"source {name!r}: {error}") from None
 
 
-def _keys(settings: Settings) -> Keys:
+async def _open_keys(settings: Settings, stack: AsyncExitStack) -> Keys:
     given = settings.gateway_keys
-    return FixedKeys(parse_keys(given.get_secret_value()) if given else ())
+    fixed = parse_keys(given.get_secret_value()) if given else []
+    if settings.gateway_key_store is None:
+        return FixedKeys(fixed)
+    document = KeyDocument(settings.gateway_key_store)
+    every = settings.secret_max_age if document.stored else FILE_EVERY
+    keys = StoredKeys(partial(asyncio.to_thread, document.read), every=every, fixed=fixed)
+    await stack.enter_async_context(keys.running())
+    return keys
 
 
 class QueueOpening:

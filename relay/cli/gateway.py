@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from relay.app.gateway import gateway
+from relay.cli import gateway_keys
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.gateway.webhooks.sources import BadSource
 from relay.http.server import CannotListen
@@ -20,6 +21,9 @@ command = typer.Typer(
     rich_markup_mode="markdown",
     invoke_without_command=True,
 )
+
+
+command.add_typer(gateway_keys.command, name="key")
 
 
 @command.callback()
@@ -41,10 +45,10 @@ def serve_gateway(context: typer.Context, *, env_file: EnvFile = None) -> None:
     errors = []
     if settings.queue_url is None:
         errors.append("RELAY_QUEUE_URL is not set: set it to the queue's URL, ARN or name")
-    if settings.gateway_keys is None and settings.webhooks is None:
+    if not (settings.gateway_keys or settings.gateway_key_store or settings.webhooks):
         errors.append(
-            "neither RELAY_GATEWAY_KEYS nor RELAY_WEBHOOKS is set, so nobody may send: set the"
-            " first to a name and a key of your choice, such as web=Yk3nQ7aB"
+            "nobody may send: set RELAY_GATEWAY_KEYS to a name and a key of your choice, such as"
+            " web=Yk3nQ7aB, or RELAY_GATEWAY_KEY_STORE or RELAY_WEBHOOKS"
         )
     if errors:
         fail(*errors, code=USAGE)

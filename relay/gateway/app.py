@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 DISCONNECTED = "disconnected"
 
-Authorize = Callable[[Request], Key]
+Authorize = Callable[[Request], Awaitable[Key]]
 Read = Callable[[Request, Body], Awaitable[Sequence[Event] | Response]]
 
 
@@ -159,7 +159,7 @@ class Gateway:
     ) -> Response:
         start, key = self._clock(), None
         try:
-            key = authorize(request)
+            key = await authorize(request)
             response, count = await self._publish(request, key, read)
         except Refused as error:
             refused = error
@@ -194,9 +194,9 @@ class Gateway:
             await body.read(), headers.seed, self.limits, trace=headers.trace, env=headers.env
         )
 
-    def _authorized(self, request: Request) -> Key:
+    async def _authorized(self, request: Request) -> Key:
         text = request.path_params["key"]
-        found = self._keys.find(text)
+        found = await self._keys.find(text)
         if found is None:
             raise Refused(
                 HTTPStatus.UNAUTHORIZED, "unknown_key", "the gateway does not know this event key"

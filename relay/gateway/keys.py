@@ -34,29 +34,39 @@ class Key(Struct, frozen=True, kw_only=True):
 class Keys(Protocol):
     """The keys in force."""
 
-    def find(self, key: str) -> Key | None:
+    async def find(self, text: str) -> Key | None:
         """The key with this text, None if there is none. Called for each request."""
         ...
 
 
 class FixedKeys:
-    """Keys that stay the same. Their hashes are compared, in a time that tells nothing.
+    """Keys that stay the same.
 
     Args:
         keys: each key's text and what it allows.
     """
 
     def __init__(self, keys: Iterable[tuple[str, Key]]) -> None:
-        self._keys: Mapping[bytes, Key] = {_digest(text): key for text, key in keys}
+        self._keys = digests(keys)
 
-    def find(self, key: str) -> Key | None:
+    async def find(self, text: str) -> Key | None:
         """The key with this text."""
-        digest = _digest(key)
-        found = None
-        for known, one in self._keys.items():
-            if hmac.compare_digest(known, digest):
-                found = one
-        return found
+        return find_key(self._keys, text)
+
+
+def digests(keys: Iterable[tuple[str, Key]]) -> dict[bytes, Key]:
+    """The keys by the SHA-256 of their text."""
+    return {_digest(text): key for text, key in keys}
+
+
+def find_key(known: Mapping[bytes, Key], text: str) -> Key | None:
+    """The key with this text. All are compared, so that the time taken tells nothing."""
+    digest = _digest(text)
+    found = None
+    for one, key in known.items():
+        if hmac.compare_digest(one, digest):
+            found = key
+    return found
 
 
 def parse_keys(text: str) -> list[tuple[str, Key]]:

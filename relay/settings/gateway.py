@@ -59,6 +59,10 @@ class GatewaySettings(BaseSettings):
     gateway_keys: GatewayKeys | None = None
     """The event keys that `relay gateway` accepts, each with a name for logs and metrics, as in
     `web=Yk3nQ7aB,billing=T9sL2mXc`."""
+    gateway_key_store: str | None = None
+    """The document of event keys that `relay gateway key` writes: the path of a file, the ARN of a
+    secret, or `ssm:` and a parameter's name. It is read again every `RELAY_SECRET_MAX_AGE` seconds,
+    a file every 5, and when an unknown key is sent."""
     webhooks: WebhookSources | None = None
     """The senders whose webhooks the gateway accepts at `/webhooks/NAME`: a JSON object such as
     `{"stripe": {"secrets": ["whsec_…"]}}`; see docs/webhooks.md. A secret may be the ARN of one."""

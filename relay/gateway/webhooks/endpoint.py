@@ -71,7 +71,7 @@ class Webhooks:
     async def _answer(self, request: Request) -> Response:
         return await self._gateway.answer(request, self._authorize, self._read)
 
-    def _authorize(self, request: Request) -> Key:
+    async def _authorize(self, request: Request) -> Key:
         """The source takes the place of an event key. Its signature is checked with the body."""
         name = request.path_params["source"]
         if name not in self._sources:
