@@ -50,6 +50,7 @@ class StoredKeys:
         self._was_read = False
         self._clock = clock
         self._read_at = float("-inf")
+        self._reads = 0
         self._reading = asyncio.Lock()
         self.problem: str | None = None
 
@@ -69,9 +70,9 @@ class StoredKeys:
 
     async def refresh(self) -> None:
         """Read the document. Concurrent callers share one read."""
-        called_at = self._clock()
+        reads = self._reads
         async with self._reading:
-            if self._read_at > called_at:
+            if self._reads > reads:
                 return
             try:
                 stored = read_key_store(await self._read()).valid()
@@ -83,6 +84,7 @@ class StoredKeys:
                 self.problem, self._was_read = None, True
                 self._keys = self._fixed | stored
             self._read_at = self._clock()
+            self._reads += 1
 
     def _failed(self, reason: str) -> None:
         if reason != self.problem:
