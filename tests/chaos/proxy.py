@@ -175,9 +175,7 @@ class Proxy:
         return f"{self.name} {method.decode()} /{kept.decode()}"
 
 
-async def _read(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> tuple[bytes, bytes]:
+async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[bytes, bytes]:
     """The head and body of a request. A client that waits to be asked for the body is asked."""
     head = await reader.readuntil(b"\r\n\r\n")
     head, expecting = _EXPECT.subn(b"", head)

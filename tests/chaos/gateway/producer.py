@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import random
 from collections import Counter
@@ -81,7 +82,7 @@ class Producer:
             async with (
                 self._clock.timeout(PATIENCE),
                 self._http.post(
-                    self._url, data=request.body, headers=request.headers
+                    self._url, data=io.BytesIO(request.body), headers=request.headers
                 ) as answer,
             ):
                 return answer.status, await answer.read()

@@ -1,4 +1,4 @@
-"""The requests of gateway runs: what SDKs send, valid and invalid, with the ids that must follow."""
+"""The requests of gateway runs, valid and invalid, with the ids that their events must get."""
 
 from __future__ import annotations
 
