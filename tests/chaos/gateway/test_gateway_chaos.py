@@ -70,7 +70,7 @@ async def _findings(
     """Requests while SQS fails a part of each batch, with answers lost on the way back."""
     async with gateway_environment(*slow, directory, bucket=True, mutant=mutant) as world:
         failing = Fault(
-            action="SendMessageBatch", queue="main", entries={0: "InternalError"}, times=1_000
+            action="SendMessageBatch", queue="main", entries={0: "InternalError"}, times=6
         )
         world.env.sqs.faults.add(failing)
         await proxied("gateway", Phase.RESPONSE, Damage.RESET)(world.env, random.Random(1))
