@@ -92,9 +92,16 @@ class EarlyConfirming(EventPublisher):
 class AssumingSent(BatchSender):
     """The gateway treats the success of a request to SQS as the success of each message."""
 
-    async def send(self, messages: Sequence[Outgoing]) -> list[Sent | Failed]:
-        results = await super().send(messages)
-        return [Sent("assumed") if isinstance(one, Failed) else one for one in results]
+    async def _try(
+        self,
+        batch: Sequence[Outgoing],
+        waiting: Sequence[int],
+        results: list[Sent | Failed],
+        deadline: float,
+    ) -> bool:
+        hopeless = await super()._try(batch, waiting, results, deadline)
+        results[:] = [Sent("assumed") if isinstance(one, Failed) else one for one in results]
+        return hopeless
 
 
 class NewIds(Seed, frozen=True):
