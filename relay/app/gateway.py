@@ -62,10 +62,11 @@ async def gateway(settings: Settings) -> None:
         stack.enter_context(on_hangup(stop.set))
         telemetry = await stack.enter_async_context(start_telemetry(settings))
         queue = QueueOpening(settings)
+        keys = await _open_keys(settings, stack)
         app = Gateway(
             queue,
-            await _open_keys(settings, stack),
-            queue.readiness,
+            keys,
+            lambda: readiness(queue.problem, keys),
             limits=EventLimits(
                 max_events=settings.max_events, max_event_bytes=settings.max_event_bytes
             ),
@@ -88,6 +89,23 @@ async def gateway(settings: Settings) -> None:
             _log.info("stopping: finishing open requests")
             app.stop()
             await app.drain(settings.drain_deadline)
+
+
+def readiness(problem: str | None, keys: Keys) -> tuple[bool, Mapping[str, Any]]:
+    """The answer of `GET /ready`: whether requests can succeed, and what else is wrong.
+
+    Args:
+        problem: why events cannot be published; None if they can.
+        keys: the event keys. Without their document those that were read last stay in force.
+    """
+    warnings = []
+    if isinstance(keys, StoredKeys) and keys.problem is not None:
+        sentence = f"the event keys cannot be read: {keys.problem}"
+        if keys.were_read:
+            warnings.append(sentence)
+        else:
+            problem = problem or sentence
+    return problem is None, {"reason": problem, "warnings": warnings}
 
 
 def webhook_sources(settings: Settings) -> dict[str, OpenSource]:
@@ -143,10 +161,6 @@ class QueueOpening:
     def problem(self) -> str | None:
         """Why events cannot be published, as far as it is known; None if they can."""
         return self._reason if self._publisher is None else self._publisher.problem
-
-    def readiness(self) -> tuple[bool, Mapping[str, Any]]:
-        """The answer of `GET /ready`."""
-        return self.problem is None, {"reason": self.problem}
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

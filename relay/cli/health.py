@@ -14,6 +14,11 @@ from relay.http.server import local_url
 from relay.output.terminal import echo
 from relay.settings.loading import load
 
+EXAMPLES = """\
+relay health
+relay health --ready
+"""
+
 EXIT_CODES = "Exit codes: 0 healthy, 1 not, 2 wrong usage."
 
 PATIENCE = 3.0

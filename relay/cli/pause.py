@@ -25,6 +25,11 @@ from relay.settings.model import Settings
 
 UNCONFIRMED = 3
 
+EXAMPLES = """\
+relay pause --reason "database migration, INC-42"
+relay pause --queue orders-events --relay http://10.0.0.7:8000
+"""
+
 EXIT_CODES = (
     "Exit codes: 0 the queue is paused, 1 SQS refused or did not answer, 2 wrong usage or settings,"
     " or not a queue that can be paused, 3 the queue is paused, but a relay named by --relay has"
@@ -63,8 +68,6 @@ def command(
     The queue gets the tag `relay-paused`, which every relay on it notices within 15 seconds. What
     is in flight is finished. In pull mode nothing more is received; in push mode sqsd goes on
     posting, and the requests are held. Producers are not affected: messages wait in the queue.
-
-    Example: relay pause --reason "database migration, INC-42" --relay http://10.0.0.7:8000
     """
     settings, urls = load_settings(env_file), relay_addresses(relay)
     pause = Pause(by=who(), at=time.time(), reason=reason)

@@ -21,6 +21,11 @@ from relay.cli.startup import EnvFile, load_settings
 from relay.delivery.pause import CHECK_EVERY
 from relay.ops.pausing import CONFIRM_WITHIN, Change, resume_queue
 
+EXAMPLES = """\
+relay resume
+relay resume --queue orders-events --relay http://10.0.0.7:8000
+"""
+
 EXIT_CODES = (
     "Exit codes: 0 the queue is not paused, 1 SQS refused or did not answer, 2 wrong usage or"
     " settings, 3 the queue is resumed, but a relay named by --relay has not confirmed it."
@@ -39,8 +44,6 @@ def command(
 
     The tag `relay-paused` is removed from the queue, which every relay on it notices within 15
     seconds. A backlog is delivered as fast as the destination takes it.
-
-    Example: relay resume --queue orders-events --relay http://10.0.0.7:8000
     """
     settings, urls = load_settings(env_file), relay_addresses(relay)
     name, change = asyncio.run(change_queue(settings, queue, resume_queue, again="relay resume"))

@@ -33,6 +33,9 @@ class StoredKeys:
         every: seconds between two reads.
         fixed: keys that are always in force, each with its text.
         clock: monotonic seconds.
+
+    Attributes:
+        problem: why the document could not be read, a sentence; None if it was read.
     """
 
     def __init__(
@@ -53,6 +56,11 @@ class StoredKeys:
         self._reads = 0
         self._reading = asyncio.Lock()
         self.problem: str | None = None
+
+    @property
+    def were_read(self) -> bool:
+        """Whether the document was ever read."""
+        return self._was_read
 
     async def find(self, text: str) -> Key | None:
         """The key with this text. An unknown one may be new, so the document is read again.

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from relay.app.gateway import readiness
 from relay.aws.errors import AwsError
 from relay.gateway.answers import Refused
 from relay.gateway.key_store import KeyStore, new_key, write_key_store
-from relay.gateway.keys import Key
+from relay.gateway.keys import FixedKeys, Key
 from relay.gateway.stored_keys import REFRESH_UNKNOWN, StoredKeys
 
 DENIED = AwsError("AccessDenied", "denied", "secretsmanager:GetSecretValue is missing")
@@ -137,3 +138,21 @@ async def test_the_document_is_read_again_in_the_background() -> None:
             while document.reads < 3:  # noqa: ASYNC110 - the event loop must go on
                 await asyncio.sleep(0.001)
     assert await keys.find(text)
+
+
+async def test_ready_names_a_document_that_cannot_be_read() -> None:
+    document = Document()
+    document.failure = DENIED
+    keys = document.keys()
+    await keys.refresh()
+    reason = f"the event keys cannot be read: {DENIED.sentence}"
+    assert readiness(None, keys) == (False, {"reason": reason, "warnings": []})
+    document.failure = None
+    await keys.refresh()
+    document.failure = DENIED
+    await keys.refresh()
+    assert readiness(None, keys) == (True, {"reason": None, "warnings": [reason]})
+    assert readiness("SQS is away", FixedKeys(())) == (
+        False,
+        {"reason": "SQS is away", "warnings": []},
+    )
