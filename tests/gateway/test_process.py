@@ -157,7 +157,7 @@ async def test_without_a_queue_or_keys_it_exits_with_2_and_says_what_to_set() ->
     output, _ = await process.communicate()
     assert process.returncode == 2
     assert b"RELAY_QUEUE_URL is not set" in output
-    assert b"RELAY_GATEWAY_KEYS is not set" in output
+    assert b"nobody may send: set RELAY_GATEWAY_KEYS" in output
 
 
 async def test_keys_that_are_none_are_a_mistake_that_does_not_show_them() -> None:

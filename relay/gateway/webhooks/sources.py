@@ -123,6 +123,17 @@ def read_sources(text: str | bytes, presets: Mapping[str, Source]) -> dict[str, 
     return {name: _read_source(name, members, presets) for name, members in given.items()}
 
 
+def source_secrets(text: str | bytes) -> list[str]:
+    """Every secret in such a table, also in one that has mistakes."""
+    try:
+        sources = msgspec.json.decode(text, type=dict[str, dict[str, Any]])
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return []
+    found = (source.get("secrets") for source in sources.values())
+    lists = (secrets if isinstance(secrets, list) else [secrets] for secrets in found)
+    return [one for secrets in lists for one in secrets if isinstance(one, str)]
+
+
 def _read_source(name: str, members: dict[str, Any], presets: Mapping[str, Source]) -> Source:
     try:
         source = _merged(name, members, presets)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.gateway.webhooks.presets import PRESETS
-from relay.gateway.webhooks.sources import BadSource, read_sources
+from relay.gateway.webhooks.sources import BadSource, read_sources, source_secrets
 from tests.mutations import mutations
 
 SIGNATURE = {"header": "x-signature"}
@@ -107,3 +107,10 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         assert read_sources(text, PRESETS) is not None
     except BadSource as error:
         assert str(error)  # noqa: PT017 - it may also be accepted
+
+
+def test_the_secrets_of_a_table_are_known_so_that_no_output_shows_them() -> None:
+    assert source_secrets(json.dumps(WHOLE)) == ["one", "two", "three"]
+    assert source_secrets('{"a": {"secrets": "bare"}, "b": {"secrets": [1, "x"]}}') == ["bare", "x"]
+    for text in mutations(WHOLE):
+        assert all(isinstance(secret, str) for secret in source_secrets(text))
