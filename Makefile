@@ -15,6 +15,8 @@ BULLMQ_VERSION := 6.7.0
 IOREDIS_VERSION := 6.0.0
 HELM_VERSION := v3.19.0
 KUBERNETES_VALIDATE_VERSION := 1.37.0
+INNGEST_JS_VERSION := 4.24.0
+INNGEST_PYTHON_VERSION := 0.5.19
 # Not among the requirements for development: it has wheels for Linux and Python up to 3.13 only.
 ATHERIS_VERSION := 3.0.0
 
@@ -39,11 +41,14 @@ $(STAMP): $(RUNTIME) requirements-dev.txt
 
 setup: $(STAMP) ## Make .venv with everything for development, .venv/bin/relay included
 
-heavy: $(STAMP) ## Install what the heavy tests need: a Prefect server, a BullMQ worker, helm
+heavy: $(STAMP) ## Install what the heavy tests need: Prefect, BullMQ, helm, Inngest's SDKs
 	@test -x .heavy/prefect/bin/prefect || { rm -rf .heavy/prefect && $(PYTHON) -m venv .heavy/prefect && .heavy/prefect/bin/pip install --quiet --disable-pip-version-check prefect==$(PREFECT_VERSION) fastapi==$(FASTAPI_VERSION); }
 	@test -d .heavy/kubernetes || { $(PYTHON) -m venv .heavy/kubernetes && .heavy/kubernetes/bin/pip install --quiet --disable-pip-version-check kubernetes-validate==$(KUBERNETES_VALIDATE_VERSION); }
 	@command -v go >/dev/null && { command -v helm >/dev/null || test -x .heavy/bin/helm || GOBIN=$(CURDIR)/.heavy/bin go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION); } || echo "There is no go to build helm with."
 	@test -d .heavy/node/node_modules/bullmq || { mkdir -p .heavy/node && cd .heavy/node && npm install --silent --no-audit --no-fund --ignore-scripts bullmq@$(BULLMQ_VERSION) ioredis@$(IOREDIS_VERSION); }
+	@test -d .heavy/sdks/node_modules/inngest || { mkdir -p .heavy/sdks && cd .heavy/sdks && npm install --silent --no-audit --no-fund --ignore-scripts inngest@$(INNGEST_JS_VERSION); }
+	@test -x .heavy/sdks/python/bin/python || { $(PYTHON) -m venv .heavy/sdks/python && .heavy/sdks/python/bin/pip install --quiet --disable-pip-version-check inngest==$(INNGEST_PYTHON_VERSION); }
+	@test -x .heavy/sdks/go-client || ! command -v go >/dev/null || (cd tests/gateway/sdks/go && go build -o $(CURDIR)/.heavy/sdks/go-client .)
 
 demo: $(RUNTIME) ## Send 2,000 messages through an outage and a crash, and check that none is lost
 	$(BIN)/relay demo

@@ -19,6 +19,7 @@ from relay.output.terminal import LastResort, echo, escape_text
 COMMANDS = {
     "serve": "Deliver messages pushed by Elastic Beanstalk's worker daemon (push mode).",
     "poll": "Receive messages from an SQS queue and deliver them (pull mode).",
+    "gateway": "Accept events from Inngest's SDKs and put them into the queue.",
     "config": "Show the effective settings, the source of each, and any errors.",
     "send": "Send messages from a file to a queue.",
     "dlq": "Inspect, redrive, drop and restore dead letters.",

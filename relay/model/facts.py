@@ -210,6 +210,29 @@ class IdReused(Struct, frozen=True):
     event: Event
 
 
+class EventsAccepted(Struct, frozen=True, kw_only=True):
+    """The gateway answered a request with success: all its events are in the queue.
+
+    `key` is the name of the event key, `seconds` the time from its headers to its answer.
+    """
+
+    events: int
+    seconds: float
+    key: str = ""
+
+
+class EventsRefused(Struct, frozen=True, kw_only=True):
+    """The gateway refused a request, or could not put all its events into the queue.
+
+    `status` is the HTTP status of the answer, `key` the name of the event key if it is known.
+    """
+
+    code: str
+    reason: str
+    status: int
+    key: str = ""
+
+
 Fact: TypeAlias = (
     Received
     | Handled
@@ -231,6 +254,8 @@ Fact: TypeAlias = (
     | LedgerFailed
     | LedgerChanged
     | IdReused
+    | EventsAccepted
+    | EventsRefused
 )
 Observe: TypeAlias = Callable[[Fact], None]
 

@@ -15,6 +15,7 @@ from relay.settings import clocks, conflicts
 from relay.settings.clocks import Conflict
 from relay.settings.destination_value_types import Destination
 from relay.settings.destinations import DestinationSettings
+from relay.settings.gateway import GatewaySettings
 from relay.settings.value_types import (
     BucketName,
     BucketNames,
@@ -45,7 +46,7 @@ _CLOCKS = tuple(field.name for field in fields(clocks.Clocks))
 _LAMBDA_CLOCKS = {field.name for field in fields(clocks.LambdaClocks)} - {"batching_window"}
 
 
-class Settings(DestinationSettings):
+class Settings(DestinationSettings, GatewaySettings):
     """All settings of the relay. Durations are seconds, sizes are bytes.
 
     The constructor does not read the environment; `relay.settings.loading.load` does. An instance

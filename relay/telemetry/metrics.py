@@ -44,7 +44,8 @@ class Kind(Enum):
 class Metric:
     """One metric. `unit` is CloudWatch's name for the unit.
 
-    `labels` go only to sinks where another label costs nothing; CloudWatch is not one of them.
+    `labels` go only to sinks where another label costs nothing; CloudWatch is not one of them. A
+    `sparse` counter is of one host only: CloudWatch, which bills each metric, gets no 0 of it.
     """
 
     name: str
@@ -52,10 +53,15 @@ class Metric:
     unit: str
     description: str
     labels: tuple[str, ...] = ()
+    sparse: bool = False
 
 
 def _counter(name: str, description: str, *labels: str) -> Metric:
     return Metric(name, Kind.COUNTER, "Count", description, labels)
+
+
+def _sparse(name: str, description: str, *labels: str) -> Metric:
+    return Metric(name, Kind.COUNTER, "Count", description, labels, sparse=True)
 
 
 def _gauge(name: str, description: str, unit: str = "Count") -> Metric:
@@ -149,6 +155,22 @@ TELEMETRY_FAILURES = _counter(
 LOG_LINES_LOST = _counter(
     "LogLinesLost", "Log lines dropped: the disk is full, or nobody reads the pipe."
 )
+GATEWAY_ACCEPTED = _sparse(
+    "GatewayAccepted", "Events that `relay gateway` put into the queue, repeated ones included."
+)
+GATEWAY_REFUSED = _sparse(
+    "GatewayRefused",
+    "Requests that `relay gateway` answered with an error that only the sender can change.",
+    "code",
+)
+GATEWAY_UNAVAILABLE = _sparse(
+    "GatewayUnavailable",
+    "Requests that `relay gateway` answered 503: SQS did not confirm all events, or it was busy.",
+    "code",
+)
+GATEWAY_LATENCY = _histogram(
+    "GatewayLatency", "Seconds", "Time in which `relay gateway` answered a request with success."
+)
 
 METRICS = (
     RECEIVED,
@@ -179,4 +201,8 @@ METRICS = (
     IDS_REUSED,
     TELEMETRY_FAILURES,
     LOG_LINES_LOST,
+    GATEWAY_ACCEPTED,
+    GATEWAY_REFUSED,
+    GATEWAY_UNAVAILABLE,
+    GATEWAY_LATENCY,
 )

@@ -29,7 +29,7 @@ from tests.hostile import HOSTILE, IN_XML, assert_harmless, assert_shown
 ARGUMENT = HOSTILE.replace("\0", "").replace("\ud800", "")
 KEY = {"RELAY_INNGEST_EVENT_KEY": "a-long-event-key"}
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
-ELSEWHERE = {"dlq", "dev", "demo", "serve", "poll"}
+ELSEWHERE = {"dlq", "dev", "demo", "serve", "poll", "gateway"}
 """Commands whose texts are tested elsewhere: `tests/dlq`, the log's format, and below."""
 
 
