@@ -1,0 +1,101 @@
+"""Builds `relay console`: its pages, what they read, and the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from relay.app.status import open_collector
+from relay.console.access import TOKEN, Access
+from relay.console.application import Page, console_application
+from relay.console.now import NowPage
+from relay.console.rendering import Renderer
+from relay.console.watcher import Watcher
+from relay.http.addresses import authority
+from relay.http.server import serving
+from relay.process import on_stop_signal
+from relay.settings.loading import Loaded
+
+GRACE = 2.0
+"""Seconds that open responses may take after a stop."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleOptions:
+    """How the console is served, and what it shows.
+
+    Attributes:
+        host: the address to listen on.
+        port: 0 for any free one.
+        base_url: the address by which a proxy makes the console reachable, such as
+            `https://ops.example/relay`.
+        write: whether actions that change queues are allowed.
+        relays: the addresses of the relays to watch.
+        directory: where snapshots, journals and backups are.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    base_url: str | None = None
+    write: bool = False
+    relays: Sequence[str] = ()
+    directory: Path = Path()
+
+
+async def serve_console(
+    loaded: Loaded, options: ConsoleOptions, announce: Callable[[str], None]
+) -> None:
+    """Serve until a signal. `announce` gets the address with the token.
+
+    Raises:
+        relay.http.server.CannotListen: the address cannot be bound.
+    """
+    stop = asyncio.Event()
+    with on_stop_signal(stop.set):
+        async with AsyncExitStack() as stack:
+            access = _access(options)
+            collector = await stack.enter_async_context(
+                open_collector(loaded.settings, options.relays)
+            )
+            watcher = Watcher(collector.collect)
+            renderer = Renderer(access, queue=_name(loaded.settings.queue_url))
+            pages: list[Page] = [NowPage(renderer, watcher)]
+            app = console_application(access, renderer, pages)
+            port = await stack.enter_async_context(
+                serving(app, host=options.host, port=options.port, grace=GRACE)
+            )
+            origins = _origins(options, port)
+            access.serve_at(port, *origins)
+            async with asyncio.TaskGroup() as tasks:
+                watching = tasks.create_task(watcher.run())
+                announce(f"{origins[0]}{access.prefix}/?{TOKEN}={access.token}")
+                await stop.wait()
+                watching.cancel()
+            await watcher.close()
+
+
+def _access(options: ConsoleOptions) -> Access:
+    base = urlsplit(options.base_url or "")
+    return Access(write=options.write, prefix=base.path.rstrip("/"), secure=base.scheme == "https")
+
+
+def _origins(options: ConsoleOptions, port: int) -> list[str]:
+    """The origins that the console answers to; the first one is announced."""
+    found = []
+    if options.base_url is not None:
+        base = urlsplit(options.base_url)
+        found.append(f"{base.scheme}://{base.netloc.lower()}")
+    hosts = (options.host, *(LOOPBACK if options.host in LOOPBACK else ()))
+    if options.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        found += [f"http://{authority(host, port)}" for host in hosts]
+    return list(dict.fromkeys(found))
+
+
+def _name(queue: str | None) -> str | None:
+    return None if queue is None else queue.rpartition("/")[2].rpartition(":")[2]
