@@ -113,11 +113,11 @@ class Access:
         """Refuse what changes something unless it was sent by a page of the console.
 
         Browsers send `Sec-Fetch-Site`, old ones at least `Origin`, and pages can forge neither.
+        Where both are sent, `Origin` is `null`, because the pages send no referrer.
         """
         site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-        if site not in (None, "same-origin") or (
-            origin is not None and origin.lower() not in self._origins
-        ):
+        own = origin is None or origin.lower() in self._origins
+        if site != "same-origin" and (site is not None or not own):
             raise Refused(
                 403,
                 "other_site",

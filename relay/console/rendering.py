@@ -19,8 +19,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from relay.console.access import FORM_TOKEN, Access, Refused
-from relay.dlq.filters import format_duration, format_time
 from relay.output.terminal import escape_text
+from relay.output.times import format_duration, format_time
 from relay.version import version
 
 PAGES = (
@@ -67,6 +67,7 @@ class Renderer:
             "pages": pages,
             "queue": queue,
             "version": version(),
+            "without": _without,
         }
 
     def link(self, path: str, **query: Any) -> str:
@@ -106,6 +107,10 @@ class Renderer:
         return f"in {format_duration(left)}" if left > 0 else "at any moment"
 
 
+def _without(parameters: Mapping[str, str], name: str) -> dict[str, str]:
+    return {key: value for key, value in parameters.items() if key != name}
+
+
 def visible(value: Any) -> Any:
     """A text with its control and format characters as escapes; any other value unchanged."""
     if isinstance(value, str) and not isinstance(value, Markup):
@@ -137,9 +142,25 @@ def cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
+def oneline(text: str) -> str:
+    """The text with each run of white space as one space."""
+    return " ".join(text.split())
+
+
 def iso(at: float) -> str:
-    """A time for machines."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    """A time for machines; empty if no calendar has it."""
+    try:
+        return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def time_of(at: float | None) -> str:
+    """A time for people; one that no calendar has is written as a number of seconds."""
+    try:
+        return format_time(at)
+    except (ValueError, OverflowError, OSError):
+        return f"{at:g} s"
 
 
 _FILTERS: Mapping[str, Callable[..., Any]] = {
@@ -147,8 +168,9 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "cut": cut,
     "duration": duration,
     "iso": iso,
+    "oneline": oneline,
     "plural": plural,
-    "time": format_time,
+    "time": time_of,
 }
 
 
