@@ -213,6 +213,14 @@ class TraceOptions:
     poll: float = 1.0
 
 
+def configured_logs(settings: Settings) -> list[Path]:
+    """The log file in the settings and its rotated files, the oldest first."""
+    if settings.log_file is None:
+        return []
+    path = Path(settings.log_file)
+    return sorted(path.parent.glob(f"{path.name}*"), reverse=True)
+
+
 async def trace_event(ident: str, settings: Settings, options: TraceOptions) -> Trace:
     """Build the trace of the event with this id.
 

@@ -84,7 +84,7 @@ def command(
 
 def _serve(env_file: Path | None, *, relays: list[str] | tuple[str, ...], **given: object) -> None:
     # It imports Jinja2, which only this command needs.
-    from relay.app.console import ConsoleOptions, serve_console  # noqa: PLC0415 - see above
+    from relay.app.console.serve import ConsoleOptions, serve_console  # noqa: PLC0415 - see above
 
     loaded = load_network(env_file)
     for warning in (*loaded.warnings, *loaded.errors):

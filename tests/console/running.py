@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # ships no types
 
-from relay.app.console import ConsoleOptions, serve_console
+from relay.app.console.serve import ConsoleOptions, serve_console
 from relay.aws.session import Session
 from relay.local.clock import ManualClock
 from relay.local.sqs import SqsServer

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from relay.app.destinations.traits import traits_lookup
-from relay.app.dlq import DeadLetterReader, open_ledger_reader
+from relay.app.console.dead_letters import Predictor, open_snapshots
+from relay.app.console.event import link_to, trace
+from relay.app.doctor import run_checks
 from relay.app.status import open_collector
-from relay.aws.errors import AwsError
-from relay.aws.session import SharedSession
 from relay.console.access import TOKEN, Access
 from relay.console.application import Page, console_application
 from relay.console.dead_letter import DeadLetterPage
 from relay.console.dead_letters import DeadLettersPage
+from relay.console.doctor import DoctorPage
+from relay.console.event import EventPage
 from relay.console.now import NowPage
 from relay.console.rendering import Renderer
-from relay.console.snapshots import PREFIX, Advance, SnapshotFailed, Snapshots
 from relay.console.watcher import Watcher
-from relay.dlq.dead_letter import DeadLetter
-from relay.dlq.prediction import LedgerState, Prediction, predict
-from relay.dlq.pull import pull
-from relay.dlq.queue_pair import NoQueue, open_queue_pair
-from relay.dlq.snapshot import Head
 from relay.http.addresses import authority
 from relay.http.server import serving
 from relay.ops.status import QueueStatus
-from relay.output.private_files import make_private_directory
 from relay.process import on_stop_signal
 from relay.settings.loading import Loaded
-from relay.settings.model import Settings
-
-_log = logging.getLogger(__name__)
 
 GRACE = 2.0
 """Seconds that open responses may take after a stop."""
@@ -82,20 +71,22 @@ async def serve_console(
     stop = asyncio.Event()
     with on_stop_signal(stop.set):
         async with AsyncExitStack() as stack:
-            access = _access(options)
-            collector = await stack.enter_async_context(
-                open_collector(loaded.settings, options.relays)
-            )
+            settings, access = loaded.settings, _access(options)
+            collector = await stack.enter_async_context(open_collector(settings, options.relays))
             watcher = Watcher(collector.collect)
-            renderer = Renderer(access, queue=_name(loaded.settings.queue_url))
-            snapshots = _snapshots(loaded.settings, options)
+            renderer = Renderer(access, queue=_name(settings.queue_url))
+            snapshots = open_snapshots(settings, options.directory, options.wait)
             stack.push_async_callback(snapshots.close)
             pages: list[Page] = [
                 NowPage(renderer, watcher),
                 DeadLettersPage(
                     access, renderer, snapshots, partial(_dead_letter_queue, watcher), time.time
                 ),
-                DeadLetterPage(renderer, snapshots, Predictor(loaded.settings)),
+                DeadLetterPage(renderer, snapshots, Predictor(settings)),
+                EventPage(
+                    renderer, partial(trace, settings, snapshots), partial(link_to, settings)
+                ),
+                DoctorPage(access, renderer, lambda pull: run_checks(loaded, pull=pull)),
             ]
             app = console_application(access, renderer, pages)
             snapshots.load_latest()
@@ -110,84 +101,6 @@ async def serve_console(
                 await stop.wait()
                 watching.cancel()
             await watcher.close()
-
-
-def _snapshots(settings: Settings, options: ConsoleOptions) -> Snapshots:
-    traits_of = traits_lookup(settings)
-    return Snapshots(
-        options.directory,
-        take=partial(take_snapshot, settings, options.wait),
-        open_reader=partial(_open_reader, settings),
-        predict=lambda dead_letter: predict(dead_letter, None, time.time(), traits_of),
-    )
-
-
-@asynccontextmanager
-async def _open_reader(settings: Settings, head: Head) -> AsyncIterator[DeadLetterReader]:
-    async with AsyncExitStack() as stack:
-        yield DeadLetterReader(settings, SharedSession(stack), head.main)
-
-
-async def take_snapshot(settings: Settings, wait: float, directory: Path, advance: Advance) -> Path:
-    """Write all messages of the dead-letter queue to a new file in this directory.
-
-    Raises:
-        SnapshotFailed: there is no such queue, or it cannot be read.
-    """
-    try:
-        async with open_queue_pair(
-            dlq=None,
-            main=None,
-            configured_dlq=settings.dlq_url,
-            configured_main=settings.queue_url,
-            warn=_log.warning,
-        ) as queues:
-            stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
-            path = directory / f"{PREFIX}{queues.dead.name}-{stamp}.jsonl.gz"
-            make_private_directory(directory)
-            await pull(
-                queues.dead,
-                path,
-                queues.head,
-                waiting=queues.count,
-                wait=wait,
-                stop=asyncio.Event(),
-                progress=lambda done: advance(done, queues.count),
-            )
-            return path
-    except NoQueue as error:
-        raise SnapshotFailed(str(error)) from error
-    except AwsError as error:
-        raise SnapshotFailed(error.sentence) from error
-
-
-class Predictor:
-    """Predicts what a redrive of a dead letter would do, with a look at the ledger if there is one.
-
-    Args:
-        settings: name the ledger's table and the destinations.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._traits_of = traits_lookup(settings)
-
-    async def __call__(
-        self, dead_letter: DeadLetter
-    ) -> tuple[Prediction, Sequence[LedgerState | None] | None]:
-        """The prediction, and what the ledger has about each event; None if it was not read."""
-        states = await self._states(dead_letter)
-        return predict(dead_letter, states, time.time(), self._traits_of), states
-
-    async def _states(self, dead_letter: DeadLetter) -> Sequence[LedgerState | None] | None:
-        async with open_ledger_reader(self._settings) as ledger:
-            if ledger is None or not dead_letter.events:
-                return None
-            try:
-                return await ledger.look_up(dead_letter.events)
-            except AwsError as error:
-                _log.warning("the ledger was not read: %s", error.sentence)
-                return None
 
 
 def _dead_letter_queue(watcher: Watcher) -> QueueStatus | None:
