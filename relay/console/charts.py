@@ -42,8 +42,3 @@ def bars(parts: Iterable[tuple[str, float]]) -> list[Bar]:
         found.append(Bar(kind, round(x, 1), round(width, 1)))
         x += width
     return found
-
-
-def share(part: float, whole: float) -> float:
-    """The width of a part, in percent; a part that is not 0 is never invisible."""
-    return max(0.5, 100 * part / whole) if part and whole else 0.0

@@ -7,18 +7,26 @@ import itertools
 import json
 import sqlite3
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-import msgspec
-
+from relay.console.dead_letter_rows import (
+    COLUMNS,
+    Entry,
+    GroupEntry,
+    Query,
+    Totals,
+    entry_of,
+    group_of,
+    message_of,
+    predictions_of,
+    row_of,
+    storable,
+    stored_message,
+)
 from relay.dlq.dead_letter import DeadLetter
-from relay.dlq.filters import ids_of, names_of
 from relay.dlq.prediction import MEANING, Prediction
-from relay.dlq.records import message_from_fields, message_to_fields
 from relay.dlq.snapshot import Head
-from relay.dlq.statistics import Expiry, expiry, group_keys
 from relay.model.message import Message
 
 BATCH = 500
@@ -30,9 +38,6 @@ TURN = 20
 MAX_SEARCHES = 20
 """Results of searches to keep. One of an older search is searched for again."""
 
-BEGINNING = 160
-"""Bytes of the body that a list shows."""
-
 _SCHEMA = """
 CREATE TABLE dead_letters (
   number INTEGER PRIMARY KEY, message_id TEXT, ids TEXT, names TEXT,
@@ -42,79 +47,9 @@ CREATE TABLE dead_letters (
 );
 CREATE TABLE messages (number INTEGER PRIMARY KEY, fields BLOB, body BLOB);
 """
-_COLUMNS = (
-    "number, message_id, ids, names, name, code, source, hour, shape, reason, first_sent, expires,"
-    " exact, events, hops, prediction, beginning"
-)
-_INSERT = f"INSERT INTO dead_letters ({_COLUMNS}) VALUES ({', '.join('?' * 17)})"
+_INSERT = f"INSERT INTO dead_letters (number, {COLUMNS}) VALUES ({', '.join('?' * 17)})"
 
 _PREDICTED = ", ".join("sum(prediction = ?)" for _ in MEANING)
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Which dead letters: those of a group, and of them those that contain a text.
-
-    `text` is looked for in ids and names, whatever its case, and in bodies as it is written there.
-    """
-
-    name: str | None = None
-    code: str | None = None
-    source: str | None = None
-    hour: str | None = None
-    shape: str | None = None
-    text: str = ""
-
-    @property
-    def given(self) -> dict[str, str]:
-        """The fields with a value, the text included."""
-        return {one.name: value for one in fields(self) if (value := getattr(self, one.name))}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A dead letter in a list. `beginning` is of its body; times are in epoch seconds."""
-
-    message_id: str
-    name: str
-    code: str
-    source: str
-    reason: str
-    first_sent: float | None
-    expires: Expiry | None
-    events: int
-    hops: int
-    prediction: Prediction
-    beginning: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupEntry:
-    """A group of dead letters. `keys` are the values that they share, by grouping."""
-
-    keys: dict[str, str]
-    count: int
-    events: int
-    oldest: float | None
-    newest: float | None
-    expires: float | None
-    reason: str
-    sample: str
-    predictions: dict[Prediction, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
-    """How many match a query, with their events, and how many of them SQS has deleted by now.
-
-    `predictions` counts them by what a redrive would do.
-    """
-
-    count: int
-    events: int
-    expired: int
-    first_expiry: float | None
-    predictions: dict[Prediction, int]
 
 
 class DeadLetterIndex:
@@ -180,7 +115,7 @@ class DeadLetterIndex:
             events=events,
             expired=expired,
             first_expiry=first,
-            predictions=_predictions(predicted),
+            predictions=predictions_of(predicted),
         )
 
     async def groups(self, by: tuple[str, ...], query: Query, limit: int) -> list[GroupEntry]:
@@ -194,7 +129,7 @@ class DeadLetterIndex:
             " LIMIT ?",
             (*MEANING, *values, limit),
         )
-        return [_group(by, row) for row in rows]
+        return [group_of(by, row) for row in rows]
 
     async def entries(self, query: Query, *, offset: int, limit: int) -> list[Entry]:
         """The dead letters that match, the latest first."""
@@ -210,7 +145,7 @@ class DeadLetterIndex:
             " ORDER BY first_sent DESC, number",
             (*values, limit, offset),
         )
-        return [_entry(row) for row in rows]
+        return [entry_of(row) for row in rows]
 
     async def message_ids(self, query: Query) -> list[str]:
         """The MessageIds of all that match."""
@@ -225,28 +160,19 @@ class DeadLetterIndex:
             " WHERE message_id = ? OR instr(ids, ?) ORDER BY message_id = ? DESC LIMIT 10",
             (ident, f"\n{ident}\n", ident),
         )
-        return [_message(*row) for row in rows]
+        return [message_of(*row) for row in rows]
 
     def _write(self, batch: list[tuple[DeadLetter, Prediction]]) -> None:
-        rows = list(self._rows(batch))
+        numbers = range(self.count, self.count + len(batch))
+        rows = [(n, *row_of(*one, self.head)) for n, one in zip(numbers, batch, strict=True)]
+        messages = [
+            (n, *stored_message(one.message)) for n, (one, _) in zip(numbers, batch, strict=True)
+        ]
         self._database.execute("BEGIN")
-        self._database.executemany(_INSERT, (row for row, _ in rows))
-        self._database.executemany(
-            "INSERT INTO messages VALUES (?, ?, ?)", (stored for _, stored in rows)
-        )
+        self._database.executemany(_INSERT, rows)
+        self._database.executemany("INSERT INTO messages VALUES (?, ?, ?)", messages)
         self._database.execute("COMMIT")
         self.count += len(batch)
-
-    def _rows(
-        self, batch: list[tuple[DeadLetter, Prediction]]
-    ) -> Iterator[tuple[tuple[Any, ...], tuple[int, bytes, bytes]]]:
-        for number, (dead_letter, prediction) in enumerate(batch, self.count):
-            message = dead_letter.message
-            row = (number, *_values(dead_letter, self.head), prediction, message.body[:BEGINNING])
-            stored = message_to_fields(message)
-            stored.pop("body", None)
-            stored.pop("body_base64", None)
-            yield tuple(map(_storable, row)), (number, msgspec.json.encode(stored), message.body)
 
     async def _where(self, query: Query) -> tuple[str, tuple[Any, ...]]:
         """The condition, with a placeholder for each value."""
@@ -254,8 +180,8 @@ class DeadLetterIndex:
         for name, value in query.given.items():
             if name != "text":
                 conditions.append(f"{name} = ?")
-                values.append(_storable(value))
-        if text := _storable(query.text.strip()):
+                values.append(storable(value))
+        if text := storable(query.text.strip()):
             conditions.append(f"number IN (SELECT number FROM {await self._found(text)})")
         return f"WHERE {' AND '.join(conditions)}" if conditions else "", tuple(values)
 
@@ -285,30 +211,6 @@ class DeadLetterIndex:
             )
 
 
-def _values(dead_letter: DeadLetter, head: Head) -> tuple[Any, ...]:
-    keys = group_keys(dead_letter)
-    expires = expiry(dead_letter.message, head.retention, fifo=head.fifo)
-    return (
-        dead_letter.message.message_id,
-        "".join(f"\n{ident}\n" for ident in sorted(ids_of(dead_letter))),
-        "\n".join(names_of(dead_letter)),
-        *(keys[column] for column in ("name", "code", "source", "hour", "shape")),
-        dead_letter.reason,
-        dead_letter.first_sent_at,
-        expires.at if expires else None,
-        expires.exact if expires else None,
-        len(dead_letter.events),
-        dead_letter.hops,
-    )
-
-
-def _storable(value: Any) -> Any:
-    """A value that SQLite stores: a lone surrogate cannot be written as UTF-8."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    return value
-
-
 def _forms(text: str) -> list[bytes]:
     """The bytes of a text in a body: as it is, and as JSON escapes it."""
     return list(dict.fromkeys((text.encode(), json.dumps(text)[1:-1].encode())))
@@ -317,46 +219,3 @@ def _forms(text: str) -> list[bytes]:
 def _ascii_lower(text: str) -> str:
     """As SQLite's `lower` does it."""
     return "".join(c.lower() if c.isascii() else c for c in text)
-
-
-def _group(by: tuple[str, ...], row: tuple[Any, ...]) -> GroupEntry:
-    keys = row[: len(by)]
-    count, events, oldest, newest, expires, reason, sample, *predicted = row[len(by) :]
-    return GroupEntry(
-        keys=dict(zip(by, keys, strict=True)),
-        count=count,
-        events=events,
-        oldest=oldest,
-        newest=newest,
-        expires=expires,
-        reason=reason,
-        sample=sample,
-        predictions=_predictions(predicted),
-    )
-
-
-def _predictions(counts: Iterable[int]) -> dict[Prediction, int]:
-    return {one: number for one, number in zip(MEANING, counts, strict=True) if number}
-
-
-def _entry(row: tuple[Any, ...]) -> Entry:
-    (message_id, name, code, source, reason, first_sent, at, exact, *rest) = row
-    events, hops, prediction, beginning = rest
-    return Entry(
-        message_id=message_id,
-        name=name,
-        code=code,
-        source=source,
-        reason=reason,
-        first_sent=first_sent,
-        expires=None if at is None else Expiry(at, exact=bool(exact)),
-        events=events,
-        hops=hops,
-        prediction=prediction,
-        beginning=beginning,
-    )
-
-
-def _message(stored: bytes, body: bytes) -> Message:
-    message = message_from_fields({**msgspec.json.decode(stored), "body": ""})
-    return msgspec.structs.replace(message, body=body)

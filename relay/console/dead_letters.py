@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from relay.console.access import Access, Form
-from relay.console.dead_letter_index import Query, Totals
+from relay.console.dead_letter_rows import Query, Totals
 from relay.console.rendering import Renderer
 from relay.console.snapshots import Loaded, Snapshots
 from relay.dlq.command_line import escape_pattern
