@@ -230,7 +230,7 @@ class Guard:
     """
 
     def __init__(self, app: Callable[..., Awaitable[None]], access: Access, refuse: Refuse) -> None:
-        self._app = app
+        self.app = app
         self._access = access
         self._refuse = refuse
 
@@ -243,7 +243,7 @@ class Guard:
             early = await self._admit(request)
         except Refused as refused:
             early = self._refuse(request, refused)
-        app = early or self._app
+        app = early or self.app
         await app(scope, receive, _with_headers(send))
 
     async def _admit(self, request: Request) -> Response | None:

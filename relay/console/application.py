@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,10 +28,8 @@ class Page(Protocol):
         ...
 
 
-def console_application(
-    access: Access, renderer: Renderer, pages: Sequence[Page]
-) -> Callable[..., Awaitable[None]]:
-    """The application with these pages, as an ASGI callable."""
+def console_application(access: Access, renderer: Renderer, pages: Sequence[Page]) -> Guard:
+    """The application with these pages."""
     routes: list[BaseRoute] = [Mount("/static", StaticFiles(directory=_STATIC), name="static")]
     for page in pages:
         routes += page.routes()

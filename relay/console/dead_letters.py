@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class DeadLettersPage:
         access: Access,
         renderer: Renderer,
         snapshots: Snapshots,
-        queue: Callable[[], QueueStatus | None],
+        queue: Callable[[], Awaitable[QueueStatus | None]],
         clock: Callable[[], float],
     ) -> None:
         self._access = access
@@ -116,7 +116,7 @@ class DeadLettersPage:
                 "totals": totals,
                 "command": command_of("stats", loaded.path),
             }
-        return self._page("dead_letters.html", query, loaded, **values)
+        return await self._page("dead_letters.html", query, loaded, **values)
 
     async def _list(self, request: Request) -> Response:
         query, loaded = query_of(request.query_params), self._snapshots.current
@@ -127,7 +127,7 @@ class DeadLettersPage:
         entries = await loaded.index.entries(
             query, offset=(number - 1) * PAGE_SIZE, limit=PAGE_SIZE
         )
-        return self._page(
+        return await self._page(
             "dead_letter_list.html",
             query,
             loaded,
@@ -142,14 +142,16 @@ class DeadLettersPage:
         self._snapshots.take()
         return RedirectResponse(self._renderer.link(PATH), status_code=303)
 
-    def _page(self, template: str, query: Query, loaded: Loaded | None, **values: Any) -> Response:
+    async def _page(
+        self, template: str, query: Query, loaded: Loaded | None, **values: Any
+    ) -> Response:
         return self._renderer.page(
             template,
             "dead_letters",
             snapshot=loaded,
             work=self._snapshots.work,
             problem=self._snapshots.problem,
-            cost=snapshot_cost(self._queue()),
+            cost=snapshot_cost(await self._queue()),
             query=query,
             parameters=parameters_of(query),
             **values,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,9 +69,12 @@ def retention_left(queue: QueueStatus) -> float | None:
 class NowPage:
     """Shows the latest report."""
 
-    def __init__(self, renderer: Renderer, watcher: Watcher) -> None:
+    def __init__(
+        self, renderer: Renderer, watcher: Watcher, clock: Callable[[], float] = time.time
+    ) -> None:
         self._renderer = renderer
         self._watcher = watcher
+        self._clock = clock
 
     def routes(self) -> Sequence[BaseRoute]:
         """The page and its events."""
@@ -97,7 +101,7 @@ class NowPage:
         return f"data: {json.dumps(text)}\n\n"
 
     def _values(self) -> dict[str, Any]:
-        report = self._watcher.history.last or StatusReport(at=0.0)
+        report = self._watcher.history.last or StatusReport(at=self._clock())
         rows = [self._row(status) for status in report.relays]
         return {
             "report": report,

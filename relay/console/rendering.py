@@ -155,14 +155,6 @@ def iso(at: float) -> str:
         return ""
 
 
-def time_of(at: float | None) -> str:
-    """A time for people; one that no calendar has is written as a number of seconds."""
-    try:
-        return format_time(at)
-    except (ValueError, OverflowError, OSError):
-        return f"{at:g} s"
-
-
 _FILTERS: Mapping[str, Callable[..., Any]] = {
     "count": count,
     "cut": cut,
@@ -170,7 +162,7 @@ _FILTERS: Mapping[str, Callable[..., Any]] = {
     "iso": iso,
     "oneline": oneline,
     "plural": plural,
-    "time": time_of,
+    "time": format_time,
 }
 
 

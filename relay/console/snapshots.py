@@ -31,8 +31,13 @@ class SnapshotFailed(Exception):
 Advance: TypeAlias = Callable[[int, int], None]
 """Called with the number of messages so far, and with about how many there will be."""
 
-Take: TypeAlias = Callable[[Path, Advance], Awaitable[Path]]
-"""Takes a snapshot into a new file of this directory; raises `SnapshotFailed`."""
+Take: TypeAlias = Callable[[Path, Advance, asyncio.Event], Awaitable[Path]]
+"""Takes a snapshot into a new file of this directory, and ends early if the event is set; raises
+`SnapshotFailed`."""
+
+STOP_DEADLINE = 5.0
+"""Seconds for the receives under way when the console stops. Messages of later ones stay hidden
+until the lease of the snapshot is over."""
 
 
 class Reader(Protocol):
@@ -103,6 +108,7 @@ class Snapshots:
         self._open_reader = open_reader
         self._predict = predict
         self._clock = clock
+        self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.current: Loaded | None = None
         self.work: Work | None = None
@@ -138,7 +144,9 @@ class Snapshots:
 
     async def close(self) -> None:
         """Stop what is going on. What was received is released."""
+        self._stop.set()
         if self._task is not None:
+            await asyncio.wait({self._task}, timeout=STOP_DEADLINE)
             self._task.cancel()
             await asyncio.wait({self._task})
 
@@ -164,7 +172,11 @@ class Snapshots:
         def advance(done: int, total: int) -> None:
             self.work = Work("receiving", done, total)
 
-        await self._load(await self._take(self._directory, advance))
+        path = await self._take(self._directory, advance, self._stop)
+        if self._stop.is_set():
+            path.unlink()  # it is not complete, and would be shown at the next start
+        else:
+            await self._load(path)
 
     async def _load(self, path: Path) -> None:
         snapshot = Snapshot(path)

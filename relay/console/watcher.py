@@ -12,6 +12,9 @@ from relay.ops.status_history import StatusHistory
 WATCHED = 2.0
 """Seconds between two reports while somebody looks."""
 
+FIRST = 5.0
+"""Seconds that a page waits for the first report. Without a network it may take a minute."""
+
 UNWATCHED = 15.0
 """Seconds between two reports while nobody does: each one costs two requests to SQS."""
 
@@ -55,10 +58,12 @@ class Watcher:
             self._closed = True
             self._changed.notify_all()
 
-    async def first(self) -> None:
-        """Return when there is a report."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._closed or self.history.last is not None)
+    async def first(self, timeout: float = FIRST) -> StatusReport | None:
+        """The last report; None if there is none within `timeout` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout), self._changed:
+                await self._changed.wait_for(lambda: self._closed or self.history.last is not None)
+        return self.history.last
 
     async def reports(self) -> AsyncIterator[StatusReport]:
         """Each new report; reports are more frequent meanwhile."""

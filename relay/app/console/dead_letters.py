@@ -47,7 +47,9 @@ async def _open_reader(settings: Settings, head: Head) -> AsyncIterator[DeadLett
         yield DeadLetterReader(settings, SharedSession(stack), head.main)
 
 
-async def take_snapshot(settings: Settings, wait: float, directory: Path, advance: Advance) -> Path:
+async def take_snapshot(
+    settings: Settings, wait: float, directory: Path, advance: Advance, stop: asyncio.Event
+) -> Path:
     """Write all messages of the dead-letter queue to a new file in this directory.
 
     Raises:
@@ -70,7 +72,7 @@ async def take_snapshot(settings: Settings, wait: float, directory: Path, advanc
                 queues.head,
                 waiting=queues.count,
                 wait=wait,
-                stop=asyncio.Event(),
+                stop=stop,
                 progress=lambda done: advance(done, queues.count),
             )
             return path

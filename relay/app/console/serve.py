@@ -15,7 +15,7 @@ from relay.app.console.dead_letters import Predictor, open_snapshots
 from relay.app.console.event import link_to, trace
 from relay.app.doctor import run_checks
 from relay.app.status import open_collector
-from relay.console.access import TOKEN, Access
+from relay.console.access import TOKEN, Access, Guard
 from relay.console.application import Page, console_application
 from relay.console.dead_letter import DeadLetterPage
 from relay.console.dead_letters import DeadLettersPage
@@ -60,6 +60,15 @@ class ConsoleOptions:
     wait: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Console:
+    """A console that is not served yet. `app` answers nothing before `access` knows its address."""
+
+    app: Guard
+    access: Access
+    watcher: Watcher
+
+
 async def serve_console(
     loaded: Loaded, options: ConsoleOptions, announce: Callable[[str], None]
 ) -> None:
@@ -71,41 +80,44 @@ async def serve_console(
     stop = asyncio.Event()
     with on_stop_signal(stop.set):
         async with AsyncExitStack() as stack:
-            settings, access = loaded.settings, _access(options)
-            collector = await stack.enter_async_context(open_collector(settings, options.relays))
-            watcher = Watcher(collector.collect)
-            renderer = Renderer(access, queue=_name(settings.queue_url))
-            snapshots = open_snapshots(settings, options.directory, options.wait)
-            stack.push_async_callback(snapshots.close)
-            pages: list[Page] = [
-                NowPage(renderer, watcher),
-                DeadLettersPage(
-                    access, renderer, snapshots, partial(_dead_letter_queue, watcher), time.time
-                ),
-                DeadLetterPage(renderer, snapshots, Predictor(settings)),
-                EventPage(
-                    renderer, partial(trace, settings, snapshots), partial(link_to, settings)
-                ),
-                DoctorPage(access, renderer, lambda pull: run_checks(loaded, pull=pull)),
-            ]
-            app = console_application(access, renderer, pages)
-            snapshots.load_latest()
+            console = await open_console(stack, loaded, options)
             port = await stack.enter_async_context(
-                serving(app, host=options.host, port=options.port, grace=GRACE)
+                serving(console.app, host=options.host, port=options.port, grace=GRACE)
             )
+            # Before the server waits for its responses: those of the page Now never end.
+            stack.push_async_callback(console.watcher.close)
             origins = _origins(options, port)
-            access.serve_at(port, *origins)
+            console.access.serve_at(port, *origins)
             async with asyncio.TaskGroup() as tasks:
-                watching = tasks.create_task(watcher.run())
-                announce(f"{origins[0]}{access.prefix}/?{TOKEN}={access.token}")
+                watching = tasks.create_task(console.watcher.run())
+                announce(f"{origins[0]}{console.access.prefix}/?{TOKEN}={console.access.token}")
                 await stop.wait()
                 watching.cancel()
-            await watcher.close()
 
 
-def _dead_letter_queue(watcher: Watcher) -> QueueStatus | None:
+async def open_console(stack: AsyncExitStack, loaded: Loaded, options: ConsoleOptions) -> Console:
+    """The console, which is closed with the stack."""
+    settings, access = loaded.settings, _access(options)
+    collector = await stack.enter_async_context(open_collector(settings, options.relays))
+    watcher = Watcher(collector.collect)
+    renderer = Renderer(access, queue=_name(settings.queue_url))
+    snapshots = open_snapshots(settings, options.directory, options.wait)
+    stack.push_async_callback(snapshots.close)
+    snapshots.load_latest()
+    dead_letter_queue = partial(_dead_letter_queue, watcher)
+    pages: list[Page] = [
+        NowPage(renderer, watcher),
+        DeadLettersPage(access, renderer, snapshots, dead_letter_queue, time.time),
+        DeadLetterPage(renderer, snapshots, Predictor(settings)),
+        EventPage(renderer, partial(trace, settings, snapshots), partial(link_to, settings)),
+        DoctorPage(access, renderer, lambda pull: run_checks(loaded, pull=pull)),
+    ]
+    return Console(console_application(access, renderer, pages), access, watcher)
+
+
+async def _dead_letter_queue(watcher: Watcher) -> QueueStatus | None:
     """The last queue of the report: the settings or the redrive policy name it."""
-    report = watcher.history.last
+    report = await watcher.first()
     return report.queues[-1] if report and report.queues else None
 
 
