@@ -37,6 +37,10 @@ NOTHING = "\N{EN DASH}"
 """Written where there is no value."""
 
 
+LONG = 3e9
+"""Seconds, a hundred years: a longer duration follows from a time that makes no sense."""
+
+
 class Renderer:
     """Makes responses of templates.
 
@@ -98,13 +102,13 @@ class Renderer:
         )
 
     def _ago(self, at: float | None) -> str:
-        return NOTHING if at is None else f"{format_duration(max(0.0, self._clock() - at))} ago"
+        return NOTHING if at is None else f"{duration(max(0.0, self._clock() - at))} ago"
 
     def _until(self, at: float | None) -> str:
         if at is None:
             return NOTHING
         left = at - self._clock()
-        return f"in {format_duration(left)}" if left > 0 else "at any moment"
+        return f"in {duration(left)}" if left > 0 else "at any moment"
 
 
 def _without(parameters: Mapping[str, str], name: str) -> dict[str, str]:
@@ -132,6 +136,8 @@ def duration(seconds: float | None) -> str:
     """`3.2 d`, `41 min`, `12 s`, `85 ms`, or a dash."""
     if seconds is None:
         return NOTHING
+    if seconds > LONG:
+        return f"{seconds / 86_400:.1e} d"
     if 0 < seconds < 1:
         return f"{seconds * 1_000:.0f} ms"
     return format_duration(seconds)

@@ -44,6 +44,11 @@ class Watcher:
         self._changed = asyncio.Condition()
         self._arrived = asyncio.Event()
 
+    @property
+    def viewers(self) -> int:
+        """How many pages are open."""
+        return self._viewers
+
     async def run(self) -> None:
         """Collect until cancelled."""
         while True:
