@@ -11,6 +11,7 @@ import typer
 
 from relay.cli.startup import USAGE, EnvFile, fail, load_network
 from relay.http.server import CannotListen, local_url
+from relay.local.processes import CONSOLE_AT
 from relay.output.terminal import echo
 from relay.process import run
 
@@ -99,7 +100,7 @@ def _serve(env_file: Path | None, *, relays: list[str] | tuple[str, ...], **give
 
 
 def _announce(address: str) -> None:
-    echo(f"The console is at {address}", "Ctrl-C stops it.")
+    echo(f"{CONSOLE_AT}{address}", "Ctrl-C stops it.")
 
 
 def _base_url(text: str | None) -> str | None:

@@ -26,7 +26,6 @@ from relay.version import version
 PAGES = (
     ("now", "/", "Now"),
     ("dead_letters", "/dead-letters", "Dead letters"),
-    ("history", "/history", "History"),
     ("event", "/event", "Event"),
     ("doctor", "/doctor", "Doctor"),
 )

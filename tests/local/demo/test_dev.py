@@ -26,7 +26,7 @@ def dev() -> Iterator[dict[str, str]]:
     """`relay dev` on free ports; the addresses that it prints."""
     process = subprocess.Popen(
         [sys.executable, "-m", "relay", "dev"]
-        + [f"--{name}-port=0" for name in ("sqs", "inngest", "relay")],
+        + [f"--{name}-port=0" for name in ("sqs", "inngest", "relay", "console")],
         stdout=subprocess.PIPE,
         text=True,
         env={k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RELAY_"))},
@@ -38,9 +38,19 @@ def dev() -> Iterator[dict[str, str]]:
         if "/v1/events" in line:
             break
     with process.stdout:
-        yield dict(re.findall(r"^  (SQS|Queue|Relay|Event API) +(http\S+)$", printed, re.MULTILINE))
+        yield dict(
+            re.findall(r"^  (SQS|Queue|Relay|Event API|Console) +(http\S+)$", printed, re.MULTILINE)
+        )
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
+
+
+def test_it_runs_a_console_at_the_address_that_it_prints(dev: dict[str, str]) -> None:
+    with httpx.Client(trust_env=False, follow_redirects=True) as browser:
+        page = browser.get(dev["Console"])
+    assert page.status_code == 200
+    assert "Events are delivered." in page.text
+    assert "can write" in page.text
 
 
 @pytest.fixture
