@@ -58,7 +58,7 @@ _ADDRESSES = ("RELAY_QUEUE_URL", "RELAY_DLQ_URL", "RELAY_INNGEST_URL")
 """Not passed on: in a shell that is set up for a real relay they name production queues."""
 
 
-def command(
+def command(  # noqa: PLR0913 - a parameter for each option
     *,
     sqs_port: Annotated[
         int, typer.Option(min=0, max=_MAX_PORT, help="Port for SQS; 0 picks a free one.")

@@ -21,13 +21,14 @@ class Bar:
 
 
 def polyline(values: Sequence[float | None]) -> str:
-    """The points of a line through the values; what is not known counts as 0."""
+    """The points of a line through the values that are known, each at its place."""
     top = max((value for value in values if value is not None), default=0.0)
     last = max(1, len(values) - 1)
     height = HEIGHT - 2 * _MARGIN
     points = (
-        (WIDTH * i / last, HEIGHT - _MARGIN - (height * (value or 0.0) / top if top else 0.0))
+        (WIDTH * i / last, HEIGHT - _MARGIN - (height * value / top if top else 0.0))
         for i, value in enumerate(values)
+        if value is not None
     )
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 

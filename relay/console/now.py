@@ -61,9 +61,9 @@ class Row:
 
 def retention_left(queue: QueueStatus) -> float | None:
     """Seconds until SQS deletes the oldest message; None if its age is not known."""
-    if queue.oldest is None or queue.retention is None:
+    if queue.oldest_age is None or queue.retention is None:
         return None
-    return max(0.0, queue.retention - queue.oldest)
+    return max(0.0, queue.retention - queue.oldest_age)
 
 
 class NowPage:

@@ -18,7 +18,7 @@ from tests.cli.conftest import Relay, environ, process, relay  # noqa: F401 - fi
 SETTINGS = {"RELAY_INNGEST_URL": "http://127.0.0.1:1"}
 
 
-async def test_it_prints_an_address_that_opens_it_and_ends_at_a_signal(
+def test_it_prints_an_address_that_opens_it_and_ends_at_a_signal(
     environ: dict[str, str],  # noqa: F811 - the fixture
     tmp_path: Path,
 ) -> None:
@@ -33,8 +33,8 @@ async def test_it_prints_an_address_that_opens_it_and_ends_at_a_signal(
         line = process.stdout.readline()
         assert re.fullmatch(rf"{CONSOLE_AT}http://127\.0\.0\.1:\d+/\?token=[\w-]{{43}}\n", line)
         address = line.removeprefix(CONSOLE_AT).strip()
-        async with httpx.AsyncClient(trust_env=False, follow_redirects=True) as browser:
-            page = await browser.get(address)
+        with httpx.Client(trust_env=False, follow_redirects=True) as browser:
+            page = browser.get(address)
             assert page.status_code == 200
             assert "read-only" in page.text
             assert "no queue is configured: set RELAY_QUEUE_URL to show it" in page.text
@@ -75,14 +75,15 @@ async def test_a_taken_port_is_named(process: Relay) -> None:  # noqa: F811 - th
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:
-    code = (
-        "import sys; sys.modules['jinja2'] = None\n"
-        "from importlib.machinery import PathFinder\n"
-        "find = PathFinder.find_spec\n"
-        "PathFinder.find_spec = lambda name, *more: None if name == 'jinja2' else find(name, *more)\n"
-        "del sys.modules['jinja2']; sys.argv = ['relay', 'console']\n"
-        "from relay.__main__ import main; main()"
-    )
+    code = """
+import sys
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *more: None if name == "jinja2" else find(name, *more)
+sys.argv = ["relay", "console"]
+from relay.__main__ import main
+main()
+"""
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )

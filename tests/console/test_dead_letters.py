@@ -145,7 +145,7 @@ async def test_one_dead_letter_is_shown_with_its_body_number_by_number(
     assert "SQS deletes it" in text
     assert "Times dead-lettered 1" in text
     body = await snapshot.get(address.replace("/dead-letter?", "/dead-letter/body?"))
-    assert body.content.decode() == incident.body_of(incident.PARCELS, 7)
+    assert body.content.decode() == incident.body_of(incident.PACKED, 7)
     assert body.headers["content-disposition"].startswith("attachment")
 
 

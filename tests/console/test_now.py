@@ -43,7 +43,12 @@ class Scripted:
         self.count += 1
         self.at += 2.0
         queue = QueueStatus(
-            name="shop", visible=1_234, in_flight=5, delayed=0, oldest=3_600.0, retention=345_600.0
+            name="shop",
+            visible=1_234,
+            in_flight=5,
+            delayed=0,
+            oldest_age=3_600.0,
+            retention=345_600.0,
         )
         status = RelayStatus(url=URL, counters={"Delivered": 10.0 * self.count}, **self.relay)
         return StatusReport(at=self.at, queues=(queue,), relays=(status,), gaps=("no ages: <b>",))
