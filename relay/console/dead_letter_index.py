@@ -158,7 +158,16 @@ class DeadLetterIndex:
         rows = await self._select(
             "SELECT fields, body FROM dead_letters JOIN messages USING (number)"
             " WHERE message_id = ? OR instr(ids, ?) ORDER BY message_id = ? DESC LIMIT 10",
-            (ident, f"\n{ident}\n", ident),
+            (storable(ident), f"\n{storable(ident)}\n", storable(ident)),
+        )
+        return [message_of(*row) for row in rows]
+
+    async def with_id_like(self, text: str, limit: int) -> list[Message]:
+        """The messages with an id that contains the text."""
+        rows = await self._select(
+            "SELECT fields, body FROM messages WHERE number IN"
+            " (SELECT number FROM dead_letters WHERE instr(ids, ?) LIMIT ?)",
+            (storable(text), limit),
         )
         return [message_of(*row) for row in rows]
 

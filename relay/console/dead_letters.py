@@ -64,6 +64,15 @@ def command_of(subcommand: str, path: Path, query: Query | None = None) -> str:
     return shlex.join(words)
 
 
+def redrive_command(query: Query) -> str | None:
+    """The command that plans a redrive of exactly these; None if no filter of it says the same."""
+    sayable = {"name", "code", "source"}
+    if not query.given or not query.given.keys() <= sayable or NO_EVENT in query.given.values():
+        return None
+    options = [(f"--{name}", escape_pattern(value)) for name, value in query.given.items()]
+    return shlex.join(["relay", "dlq", "redrive", *(word for pair in options for word in pair)])
+
+
 class DeadLettersPage:
     """Shows the current snapshot, and takes a new one.
 
@@ -136,6 +145,7 @@ class DeadLettersPage:
             number=number,
             last=last,
             command=command_of("list", loaded.path, query),
+            redrive=redrive_command(query),
         )
 
     async def _take(self, _request: Request, _form: Form) -> Response:

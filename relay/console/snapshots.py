@@ -199,9 +199,13 @@ class Snapshots:
             why_unread=unread[0] if unread else "",
         )
 
+    def reader(self, loaded: Loaded) -> AbstractAsyncContextManager[Reader]:
+        """A reader of its messages."""
+        return self._open_reader(loaded.head)
+
     async def read(self, loaded: Loaded, messages: list[Message]) -> list[DeadLetter]:
         """Read some of its messages again, with their payloads."""
-        async with self._open_reader(loaded.head) as reader:
+        async with self.reader(loaded) as reader:
             return [await reader.read(message) for message in messages]
 
 

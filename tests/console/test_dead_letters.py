@@ -166,6 +166,16 @@ async def test_what_would_be_rejected_again_says_why(snapshot: httpx.AsyncClient
     assert "The relay decodes no event from it" in text
 
 
+async def test_a_list_names_the_command_that_redrives_exactly_these(
+    snapshot: httpx.AsyncClient,
+) -> None:
+    group = "name=shop/parcel.packed&code=fails_alone"
+    listed = await shown(snapshot, f"/dead-letters/list?{group}")
+    assert "relay dlq redrive --name shop/parcel.packed --code fails_alone" in listed
+    for unsayable in (f"{group}&q=007", "name=(no event)&code=not_json", "hour=x", ""):
+        assert "dlq redrive" not in await shown(snapshot, f"/dead-letters/list?{unsayable}")
+
+
 async def test_a_new_start_shows_the_latest_snapshot(
     console: Console, snapshot: httpx.AsyncClient, stack: AsyncExitStack
 ) -> None:

@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from urllib.parse import quote
 
 from relay.app.trace import TraceOptions, configured_logs, trace_event
-from relay.console.snapshots import Snapshots
-from relay.dlq.snapshot import Unreadable
-from relay.ops.trace.timeline import TimelineEntry, Trace
+from relay.console.snapshots import Loaded, Snapshots
+from relay.ops.trace.dead_letters import DeadLetterSource
+from relay.ops.trace.timeline import KnownIds, SourceResult, TimelineEntry, Trace
 from relay.settings.model import Settings
 
 SINCE = 14 * 86_400.0
 """Seconds that a trace goes back, as `relay trace` does by default."""
 
+MOST = 500
+"""Dead letters that are looked at for one id; a short one is a part of many others."""
+
 CLOUD = "https://app.inngest.com"
 """The pages of Inngest Cloud (its repository, ui/apps/dashboard/src/utils/urls.ts)."""
+
+
+class IndexedDeadLetters:
+    """The dead letters of a snapshot as a source, found by its index instead of by reading it."""
+
+    def __init__(self, snapshots: Snapshots, loaded: Loaded) -> None:
+        self.name = loaded.path.name
+        self._snapshots = snapshots
+        self._loaded = loaded
+
+    async def find(self, known: KnownIds) -> SourceResult:
+        """Find the dead letters of the traced event."""
+        loaded = self._loaded
+        terms = sorted(known.search_terms())
+        found = [await loaded.index.with_id_like(term, MOST) for term in terms]
+        messages = {message.message_id: message for some in found for message in some}
+        async with self._snapshots.reader(loaded) as reader:
+            source = DeadLetterSource(
+                self.name,
+                list(messages.values()),
+                reader.read,
+                loaded.head.retention,
+                unread=reader.unread,
+                fifo=loaded.head.fifo,
+                left=loaded.end.left if loaded.end else 0,
+            )
+            return await source.find(known)
 
 
 async def trace(settings: Settings, snapshots: Snapshots, ident: str, name: str | None) -> Trace:
@@ -25,17 +54,9 @@ async def trace(settings: Settings, snapshots: Snapshots, ident: str, name: str 
     Nothing is received from a queue.
     """
     current = snapshots.current
-    options = TraceOptions(
-        name=name,
-        since=time.time() - SINCE,
-        logs=configured_logs(settings),
-        snapshots=[current.path] if current else (),
-    )
-    try:
-        return await trace_event(ident, settings, options)
-    except Unreadable as error:
-        found = await trace_event(ident, settings, replace(options, snapshots=()))
-        return replace(found, gaps=(*found.gaps, ("snapshot", str(error))))
+    options = TraceOptions(name=name, since=time.time() - SINCE, logs=configured_logs(settings))
+    more = [IndexedDeadLetters(snapshots, current)] if current else []
+    return await trace_event(ident, settings, options, more)
 
 
 def link_to(settings: Settings, entry: TimelineEntry) -> str | None:
