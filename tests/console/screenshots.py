@@ -60,7 +60,7 @@ async def dead_letters(browser: Browser, directory: Path) -> None:
         client: httpx.AsyncClient = await console.browser(stack)
         await console.take_snapshot(client)
         for scheme, size, names in (
-            ("light", SIZE, ("groups", "list")),
+            ("light", SIZE, ("groups",)),
             ("dark", SIZE, ("dead-letter", "event")),
             ("light", PHONE, ("phone",)),
         ):
@@ -75,7 +75,6 @@ async def dead_letters(browser: Browser, directory: Path) -> None:
 PATHS = {
     "groups": "/dead-letters",
     "phone": "/dead-letters",
-    "list": "/dead-letters/list?q=parcel",
     "dead-letter": "/dead-letter?id=parcel-007",
     "event": "/event?id=parcel-007",
 }
