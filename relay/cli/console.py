@@ -20,6 +20,13 @@ EXIT_CODES = (
     " or the extra `console` is not installed."
 )
 
+EXAMPLES = """\
+relay console
+relay console --relay http://10.0.1.17:8000 --relay http://10.0.2.4:8000
+relay console --write --directory incident
+relay console --base-url https://ops.example/relay
+"""
+
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 

@@ -84,9 +84,9 @@ class Plan:
 class Environment:
     """The running servers. `client` is an SQS client for publishers.
 
-        `inngest` is None if `inngest_url` was given or an `emulator` runs in its place. `daemon` is
-        there with the host sqsd only. On Lambda `relay` is the function, and `relay_url` is None.
-        `console_url` is None without a console.
+    `inngest` is None if `inngest_url` was given or an `emulator` runs in its place. `daemon` is
+    there with the host sqsd only. On Lambda `relay` is the function, and `relay_url` is None.
+    `console_url` is None without a console.
     """
 
     sqs: SqsServer

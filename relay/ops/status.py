@@ -68,10 +68,9 @@ class RelayStatus:
 
     `paused` is whether it takes no messages because an operator paused its queue, None if it does
     not say. `reason` is why it does not deliver, `setting` the one to check; `warnings` are what a
-    person should do although it delivers.
-    `reason` is why it does not deliver, `setting` the one to check; `warnings` are what a person
-    should do although it delivers. `seconds` is how long the circuit has been in its state. `ages`
-    counts the events delivered since the relay's start with at most this end-to-end age, by age.
+    person should do although it delivers. `seconds` is how long the circuit has been in its state.
+    `ages` counts the events delivered since the relay's start with at most this end-to-end age, by
+    age.
     """
 
     url: str
