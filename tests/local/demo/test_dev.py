@@ -163,7 +163,7 @@ def test_relay_send_publishes_from_a_file(
 def test_when_the_relay_ends_the_command_ends_with_a_failure(mode: tuple[str, ...]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "relay", "dev", "--json", *mode]
-        + [f"--{name}-port=0" for name in ("sqs", "inngest", "relay")],
+        + [f"--{name}-port=0" for name in ("sqs", "inngest", "relay", "console")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -175,11 +175,11 @@ def test_when_the_relay_ends_the_command_ends_with_a_failure(mode: tuple[str, ..
         assert set(addresses) == {"type"} | documented("servers")
         ready = httpx.get(f"{addresses['relay_url']}/ready", trust_env=False)
         assert ready.status_code == 200
-        # The relay is the only child process of `relay dev`.
+        # The first child process of `relay dev`; the console is the second.
         found = subprocess.run(
             ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True
         )
-        os.kill(int(found.stdout), signal.SIGKILL)
+        os.kill(min(map(int, found.stdout.split())), signal.SIGKILL)
         _, error = process.communicate(timeout=30)
     assert process.returncode == 1
     assert error.endswith("relay: the relay ended by itself, so everything was stopped\n")
