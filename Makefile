@@ -79,6 +79,9 @@ bench: $(STAMP) ## Measure CPU, requests, latency and memory, beside the alterna
 bench-quick: $(STAMP) ## The same in one minute, with one short round
 	$(BIN)/python -m bench --quick --out build/bench-quick.json
 
+screenshots: $(STAMP) ## Take the pictures of the console in docs/images, with Chromium
+	$(BIN)/python -m tests.console.screenshots
+
 MINUTES ?= 10
 fuzz: $(STAMP) ## Fuzz everything that parses outside data for MINUTES, guided by coverage
 	$(BIN)/pip install --quiet --disable-pip-version-check atheris==$(ATHERIS_VERSION)
@@ -97,8 +100,8 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --
 lock: $(STAMP) ## Pin the newest compatible dependencies, with the hashes of their files
 	$(BIN)/pip install --quiet uv
 	$(LOCK) pyproject.toml -o requirements.txt
-	$(LOCK) pyproject.toml --extra cdk --extra otlp --group dev -c requirements.txt -o requirements-dev.txt
 	echo 'hatchling>=1.27' | $(LOCK) - -o requirements-build.txt
+	$(LOCK) pyproject.toml --extra cdk --extra console --extra otlp --group dev -c requirements.txt -o requirements-dev.txt
 	for extra in bullmq otlp temporal; do $(LOCK:--upgrade=) pyproject.toml --extra $$extra -c requirements-dev.txt | $(BIN)/python -m relay_cdk.requirements > cdk/relay_cdk/extras/$$extra.txt; done
 
 bundle: $(STAMP) ## Build dist/relay.zip, the bundle for Elastic Beanstalk, with EXTRAS="temporal otlp"
@@ -121,4 +124,4 @@ deploy: $(STAMP) ## Deploy the stack; options go in CDK: make deploy CDK="-c nam
 clean: ## Remove .venv, caches and build results
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis dist build
 
-.PHONY: help setup heavy demo dev check test chaos floods bench bench-quick bench-page format lock bundle synth monitoring deploy clean
+.PHONY: help setup heavy demo dev check test chaos floods bench bench-quick screenshots bench-page format lock bundle synth monitoring deploy clean

@@ -79,6 +79,7 @@ class StatusCollector:
                 delayed=count.delayed,
                 oldest_age=self._ages.get(queue.name),
                 pause=self._pause if self._is_main(queue) else None,
+                retention=count.retention,
             )
             for queue, count in zip(self._queues, counts, strict=True)
         )

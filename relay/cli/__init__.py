@@ -28,6 +28,7 @@ COMMANDS = {
     "resume": "Let all relays on a queue take messages again.",
     "trace": "Show everything that happened to one event.",
     "health": "Ask the relay on this machine whether it runs, for health checks.",
+    "console": "Serve a web page that shows queues, relays, dead letters and traces.",
     "doctor": "Check settings, queues, keys, timeouts, permissions and the orchestrator.",
     "dev": "Run SQS, Inngest and the relay on this machine until stopped.",
     "demo": "Run an end-to-end test on this machine, with an outage and a crash.",

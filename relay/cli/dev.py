@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -57,7 +58,7 @@ _ADDRESSES = ("RELAY_QUEUE_URL", "RELAY_DLQ_URL", "RELAY_INNGEST_URL")
 """Not passed on: in a shell that is set up for a real relay they name production queues."""
 
 
-def command(
+def command(  # noqa: PLR0913 - a parameter for each option
     *,
     sqs_port: Annotated[
         int, typer.Option(min=0, max=_MAX_PORT, help="Port for SQS; 0 picks a free one.")
@@ -68,6 +69,9 @@ def command(
     relay_port: Annotated[
         int, typer.Option(min=0, max=_MAX_PORT, help="Port for the relay; 0 picks a free one.")
     ] = 8000,
+    console_port: Annotated[
+        int, typer.Option(min=0, max=_MAX_PORT, help="Port for the console; 0 picks a free one.")
+    ] = 8290,
     inngest_url: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Use this Inngest server instead of the built-in one."),
@@ -97,6 +101,8 @@ def command(
     ports = {"--sqs-port": sqs_port}
     ports |= {} if chosen == "lambda" else {"--relay-port": relay_port}
     ports |= {} if inngest_url else {"--inngest-port": inngest_port}
+    console = console_port if find_spec("jinja2") else None
+    ports |= {} if console is None else {"--console-port": console}
     _check_ports(ports)
     with tempfile.TemporaryDirectory(prefix="relay-dev-") as directory:
         plan = Plan(
@@ -107,6 +113,7 @@ def command(
             sqs_port=sqs_port,
             inngest_port=inngest_port,
             relay_port=relay_port,
+            console_port=console,
             inngest_url=_inngest_url(inngest_url),
             settings=settings,
         )
@@ -201,6 +208,7 @@ def _addresses(environment: Environment) -> dict[str, str | None]:
         "queue_url": environment.queue_url,
         "dlq_url": environment.dlq_url,
         "relay_url": environment.relay_url,
+        "console_url": environment.console_url,
         "inngest_url": environment.inngest_url,
     }
 
@@ -215,6 +223,7 @@ Everything is running. Ctrl-C stops it.
   Dead letters  {environment.dlq_url}
   Relay         {environment.relay_url or "AWS Lambda, which listens nowhere"}
   Event API     {environment.inngest_url}{runs}
+  Console       {environment.console_url or "needs the extra: pip install 'sqs-relay[console]'"}
 
 Publish an event:
 

@@ -133,7 +133,7 @@ class Statistics:
         elif expires and (self.first_expiry is None or expires.at < self.first_expiry.at):
             self.first_expiry = expires
         self._add_to_group(dead_letter, expires)
-        for grouping, key in _keys(dead_letter).items():
+        for grouping, key in group_keys(dead_letter).items():
             counter = self.counts[grouping]
             counter[key if key in counter or len(counter) < _MAX_KINDS else _OTHERS] += 1
 
@@ -172,7 +172,8 @@ class Statistics:
         return sorted(self.groups.items(), key=lambda item: (-item[1].count, item[0]))
 
 
-def _keys(dead_letter: DeadLetter) -> Mapping[str, str]:
+def group_keys(dead_letter: DeadLetter) -> Mapping[str, str]:
+    """The value of each of `GROUPINGS`."""
     encoding = dead_letter.origin.encoding if dead_letter.origin else None
     return {
         "name": name_of(dead_letter),

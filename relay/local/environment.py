@@ -15,7 +15,7 @@ from relay.local import lambda_events
 from relay.local.inngest import Function, InngestServer
 from relay.local.lambda_events.queue import SqsQueue
 from relay.local.orchestrators.emulator import Emulator
-from relay.local.processes import RelayProcess, free_port
+from relay.local.processes import CONSOLE_AT, RelayProcess, free_port
 from relay.local.sqs import SqsServer
 from relay.local.sqs.queue_pair import create_pair
 from relay.local.sqsd import Sqsd, SqsdOptions
@@ -60,6 +60,7 @@ class Plan:
         visibility: the main queue's visibility timeout in seconds. On Lambda also the function's
             timeout, as long as AWS allows and shorter than it advises.
         sqs_port: 0 for any free port, as with the other two ports.
+        console_port: of `relay console`, 0 for any free port; None to run none.
         inngest_url: an Inngest server that is already running, to be used instead of the local one.
         destination: `inngest`, or the name of another orchestrator, whose emulator is started.
         settings: more variables of the relay; they take precedence.
@@ -73,6 +74,7 @@ class Plan:
     sqs_port: int = 0
     inngest_port: int = 0
     relay_port: int = 0
+    console_port: int | None = None
     inngest_url: str | None = None
     destination: str = "inngest"
     settings: dict[str, str] = field(default_factory=dict)
@@ -84,6 +86,7 @@ class Environment:
 
     `inngest` is None if `inngest_url` was given or an `emulator` runs in its place. `daemon` is
     there with the host sqsd only. On Lambda `relay` is the function, and `relay_url` is None.
+    `console_url` is None without a console.
     """
 
     sqs: SqsServer
@@ -96,6 +99,7 @@ class Environment:
     dlq_url: str
     inngest_url: str
     relay_url: str | None
+    console_url: str | None = None
 
 
 @contextlib.asynccontextmanager
@@ -132,6 +136,10 @@ async def local_environment(plan: Plan) -> AsyncIterator[Environment]:
         if plan.host == "sqsd" and relay_url is not None:
             daemon = Sqsd(queue_url, relay_url, DAEMON, endpoint_url=sqs.url, region=REGION)
             await stack.enter_async_context(daemon)
+        console_url = None
+        if plan.console_port is not None:
+            console = await stack.enter_async_context(_console(plan, settings, relay_url))
+            console_url = await console.printed(CONSOLE_AT)
         yield Environment(
             sqs=sqs,
             inngest=inngest,
@@ -143,6 +151,7 @@ async def local_environment(plan: Plan) -> AsyncIterator[Environment]:
             dlq_url=dlq_url,
             inngest_url=inngest_url,
             relay_url=relay_url,
+            console_url=console_url,
         )
 
 
@@ -182,6 +191,14 @@ async def _start_lambda(
     )
     await stack.enter_async_context(source)
     return function
+
+
+def _console(plan: Plan, settings: Mapping[str, str], relay_url: str | None) -> RelayProcess:
+    """A console that may write: what it can change is gone when the environment stops."""
+    options = ["--write", "--port", str(plan.console_port), "--directory", str(plan.directory)]
+    options += ["--relay", relay_url] if relay_url else []
+    output = plan.directory / "console.log"
+    return RelayProcess("console", *options, settings=settings, output=output)
 
 
 def _client(endpoint: str) -> Any:

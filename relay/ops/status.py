@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +15,7 @@ from relay.telemetry.metrics import (
     CIRCUIT_STATES,
     DEAD_LETTERED,
     DELIVERED,
+    END_TO_END_AGE,
     HALTED,
     IN_FLIGHT,
     PAUSED,
@@ -38,6 +39,10 @@ RELAY_TIMEOUT = 3.0
 """Seconds. A relay answers at once, even while it holds or is halted."""
 
 _LINE = re.compile(r"^([a-z_]++)(?:\{[^}\n]*\})?[ \t]++(\S+)$", re.MULTILINE)
+_AGE_BUCKET = re.compile(
+    rf'^{prometheus_name(END_TO_END_AGE)}_bucket\{{[^}}\n]*\ble="([^"\n]*)"[^}}\n]*\}} (\S+)$',
+    re.MULTILINE,
+)
 _CIRCUITS = {float(value): state for state, value in CIRCUIT_STATES.items()}
 
 
@@ -45,7 +50,7 @@ _CIRCUITS = {float(value): state for state, value in CIRCUIT_STATES.items()}
 class QueueStatus:
     """A queue's approximate counts. `oldest_age` is in seconds, None without CloudWatch data.
 
-    `pause` says that the queue is paused, by whom, since when and why.
+    `pause` says that the queue is paused, by whom, since when and why. `retention` is in seconds.
     """
 
     name: str
@@ -54,6 +59,7 @@ class QueueStatus:
     delayed: int
     oldest_age: float | None = None
     pause: str | None = None
+    retention: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +68,9 @@ class RelayStatus:
 
     `paused` is whether it takes no messages because an operator paused its queue, None if it does
     not say. `reason` is why it does not deliver, `setting` the one to check; `warnings` are what a
-    person should do although it delivers.
+    person should do although it delivers. `seconds` is how long the circuit has been in its state.
+    `ages` counts the events delivered since the relay's start with at most this end-to-end age, by
+    age.
     """
 
     url: str
@@ -76,6 +84,8 @@ class RelayStatus:
     last_error: str | None = None
     warnings: tuple[str, ...] = ()
     counters: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    ages: Mapping[float, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +105,8 @@ class StatusReport:
     def as_json(self, rates: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
         """The report as JSON, with the rates of each relay by its URL."""
         relays = [{**asdict(r), "rates": rates.get(r.url, {})} for r in self.relays]
+        for relay in relays:
+            del relay["ages"]  # the buckets of a metric; `GET /metrics` has them
         queues = [asdict(queue) for queue in self.queues]
         return {
             "type": "status",
@@ -149,9 +161,11 @@ async def fetch_relay_status(client: httpx.AsyncClient, url: str) -> RelayStatus
             last_error=_text(state.get("last_error")),
             warnings=_texts(state.get("warnings")),
             counters={name: counters[key] for name, key in COUNTERS.items() if key in counters},
+            seconds=_number(state.get("seconds")),
+            ages=_ages(metrics),
         )
     if prometheus_name(IN_FLIGHT) in counters:
-        return _from_metrics(url, counters)
+        return replace(_from_metrics(url, counters), ages=_ages(metrics))
     return RelayStatus(url=url, problem=_problem(ready))
 
 
@@ -218,6 +232,19 @@ def _counters(response: httpx.Response | str) -> dict[str, float]:
     return found
 
 
+def _ages(response: httpx.Response | str) -> dict[float, float]:
+    """The cumulative buckets of the end-to-end age, summed over all other labels."""
+    found: dict[float, float] = {}
+    if isinstance(response, str) or response.status_code != HTTPStatus.OK:
+        return found
+    for bound, value in _AGE_BUCKET.findall(response.text):
+        try:
+            found[float(bound)] = found.get(float(bound), 0.0) + float(value)
+        except ValueError:
+            continue
+    return found
+
+
 def _problem(response: httpx.Response | str) -> str:
     if isinstance(response, str):
         return response
@@ -230,6 +257,11 @@ def _text(value: Any) -> str | None:
 
 def _flag(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None
 
 
 def _texts(value: Any) -> tuple[str, ...]:

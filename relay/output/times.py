@@ -9,9 +9,7 @@ _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 def format_time(at: float | None) -> str:
     """A time for people, in UTC: `2026-05-04 10:00:00Z`, or `-` if it is not known."""
-    if at is None:
-        return "-"
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return _written(at, "%Y-%m-%d %H:%M:%SZ")
 
 
 def format_duration(seconds: float) -> str:
@@ -35,4 +33,14 @@ def format_relative(at: float | None, now: float) -> str:
 
 def format_hour(at: float | None) -> str:
     """The hour that a time is in."""
-    return "-" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %Hh")
+    return _written(at, "%Y-%m-%d %Hh")
+
+
+def _written(at: float | None, form: str) -> str:
+    """The time in this form. One that no calendar has is written as seconds since 1970."""
+    if at is None:
+        return "-"
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime(form)
+    except (ValueError, OverflowError, OSError):
+        return f"{at:g} s"
