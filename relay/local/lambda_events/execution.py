@@ -7,13 +7,12 @@ import json
 import os
 import signal
 import sys
-import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from relay.http.server import serving
+from relay.local.clock import Clock, SystemClock
 from relay.local.lambda_events.faults import Fault
 
 INIT_TIMEOUT = 30.0
@@ -45,6 +45,62 @@ class FunctionError:
     message: str = ""
 
 
+class Child(Protocol):
+    """A process that this one has started."""
+
+    @property
+    def pid(self) -> int:
+        """Its pid."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        ...
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        ...
+
+    async def wait(self) -> int:
+        """Return the exit code when the process has ended."""
+        ...
+
+
+Launch: TypeAlias = Callable[[Sequence[str], Mapping[str, str], Path], Awaitable[Child]]
+"""Starts a process: the arguments of `python`, its environment, and the file for its output."""
+
+
+async def launch_python(
+    arguments: Sequence[str], variables: Mapping[str, str], output: Path
+) -> Child:
+    """Start a Python process."""
+    with output.open("ab") as file:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *arguments,
+            env=variables,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """How the processes of a function are started.
+
+    Attributes:
+        arguments: those of `python` that start a runtime; the handler's name follows.
+        launch: starts a process.
+        clock: measures invocations. The processes have the same time of day.
+    """
+
+    arguments: Sequence[str] = ("-m", "relay.local.lambda_events.runtime")
+    launch: Launch = launch_python
+    clock: Clock = field(default_factory=SystemClock)
+
+
 class Execution:
     """One environment. `start` it, `invoke` it any number of times, and `stop` it.
 
@@ -52,7 +108,7 @@ class Execution:
     invocation it can be frozen (SIGSTOP), as AWS freezes its environments.
 
     Args:
-        runtime: the arguments of `python` that start a runtime; the handler's name follows.
+        runtime: how the process is started.
         handler: the module and name of the handler, such as `relay.app.aws_lambda.handler`.
         variables: the process's environment.
         output: the file that its output is appended to.
@@ -62,21 +118,23 @@ class Execution:
     def __init__(
         self,
         *,
-        runtime: Sequence[str],
+        runtime: Runtime,
         handler: str,
         variables: Mapping[str, str],
         output: Path,
         freeze: bool,
     ) -> None:
-        self._command = (*runtime, handler)
+        self._command = (*runtime.arguments, handler)
         self._variables = variables
         self._output = output
         self._freeze = freeze
+        self._launch = runtime.launch
+        self._clock = runtime.clock
         self._stack = AsyncExitStack()
         self._events: asyncio.Queue[tuple[str, bytes, float]] = asyncio.Queue()
         self._waits = asyncio.Event()
         self._answer: asyncio.Future[Answer | FunctionError] | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Child | None = None
         self._exited: asyncio.Future[int] | None = None
 
     @property
@@ -93,15 +151,8 @@ class Execution:
     async def start(self) -> None:
         """Start the process. It loads the function by itself."""
         port = await self._stack.enter_async_context(serving(self._api()))
-        with self._output.open("ab") as output:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *self._command,
-                env={**self._variables, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}"},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
+        variables = {**self._variables, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}"}
+        self._process = await self._launch(self._command, variables, self._output)
         self._exited = asyncio.ensure_future(self._process.wait())
 
     async def invoke(
@@ -115,7 +166,7 @@ class Execution:
             await self.stop()
             return FunctionError("Runtime.ExitError", "the function could not be loaded")
         answer = self._answer = asyncio.get_running_loop().create_future()
-        self._events.put_nowait((str(uuid.uuid4()), event, time.time() + timeout))
+        self._events.put_nowait((str(uuid.uuid4()), event, self._clock.time() + timeout))
         found = await self._outcome(answer, timeout, fault)
         if not answer.done() or (fault is not None and fault.kind == "lose-answer"):
             await self.stop()
@@ -149,7 +200,11 @@ class Execution:
         assert self._exited is not None  # noqa: S101 - the caller has started it
         ends = fault is not None and fault.kind in ("kill", "time-out")
         limit = fault.after if fault is not None and ends else timeout
-        await _first(answer, self._exited, timeout=limit)
+        over = asyncio.ensure_future(self._clock.sleep(limit))
+        try:
+            await _first(answer, self._exited, over)
+        finally:
+            over.cancel()
         if answer.done() and fault is not None and fault.kind == "lose-answer":
             return FunctionError("Runtime.ExitError", "killed before its answer arrived")
         if answer.done():
