@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -132,6 +133,8 @@ class Execution:
         self._clock = runtime.clock
         self._stack = AsyncExitStack()
         self._events: asyncio.Queue[tuple[str, bytes, float]] = asyncio.Queue()
+        self._launched = asyncio.Event()
+        self._stopped = False
         self._waits = asyncio.Event()
         self._answer: asyncio.Future[Answer | FunctionError] | None = None
         self._process: Child | None = None
@@ -154,6 +157,9 @@ class Execution:
         variables = {**self._variables, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}"}
         self._process = await self._launch(self._command, variables, self._output)
         self._exited = asyncio.ensure_future(self._process.wait())
+        self._launched.set()
+        if self._stopped:
+            self._process.kill()
 
     async def invoke(
         self, event: bytes, timeout: float, fault: Fault | None
@@ -171,11 +177,12 @@ class Execution:
         if not answer.done() or (fault is not None and fault.kind == "lose-answer"):
             await self.stop()
         elif self._freeze and await self._ready():
-            os.kill(self.pid, signal.SIGSTOP)
+            self._send(signal.SIGSTOP)
         return found
 
     async def stop(self) -> None:
-        """Kill the process, frozen or not."""
+        """Kill the process, frozen or not, also one that is being started."""
+        self._stopped = True
         if self.alive and self._process is not None:
             self._process.kill()
         if self._exited is not None:
@@ -185,14 +192,19 @@ class Execution:
     async def _ready(self) -> bool:
         """Continue a frozen process, and wait until it asks for an event. False if it ended."""
         assert self._exited is not None  # noqa: S101 - the caller has started it
-        if self.alive:
-            os.kill(self.pid, signal.SIGCONT)
+        self._send(signal.SIGCONT)
         waiting = asyncio.ensure_future(self._waits.wait())
         try:
             await _first(waiting, self._exited, timeout=INIT_TIMEOUT)
         finally:
             waiting.cancel()
         return self._waits.is_set() and self.alive
+
+    def _send(self, number: signal.Signals) -> None:
+        """Send a signal, to a process that may just have ended."""
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     async def _outcome(
         self, answer: asyncio.Future[Answer | FunctionError], timeout: float, fault: Fault | None
@@ -226,7 +238,8 @@ class Execution:
         )
 
     async def _next(self, _request: Request) -> Response:
-        assert self._exited is not None  # noqa: S101 - the process asks
+        await self._launched.wait()
+        assert self._exited is not None  # noqa: S101 - it was launched
         self._waits.set()
         getting = asyncio.ensure_future(self._events.get())
         try:
