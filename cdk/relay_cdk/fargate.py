@@ -124,8 +124,8 @@ def backlog_of_a_task(
     """Messages waiting and in flight for each task.
 
     While the circuit is not closed, or the queue is paused, more tasks would deliver no more: the
-    value is then the target itself, at which nothing is added or removed. The number of tasks is that of the relays that
-    report; if none does, there is no value, and the number of tasks stays.
+    value is then the target itself, at which nothing is added or removed. The number of tasks is
+    that of the relays that report; if none does, there is no value, and the number of tasks stays.
     """
     relay = dict(zip(metrics.DIMENSIONS, (options.name, queue_name), strict=True))
     queue = {"QueueName": queue_name}
