@@ -100,7 +100,7 @@ def draw(mode: Mode, seed: int) -> Condition:
 
 def _on_lambda(condition: Condition) -> Condition:
     """A message that Lambda would hide into the last tenth is dead-lettered instead."""
-    after = EXPIRING_SHARE * RETENTION - lambda_host.VISIBILITY - 10
+    after = EXPIRING_SHARE * RETENTION - lambda_host.HIDDEN - 10
     return replace(condition, rules=replace(condition.rules, expiring_after=after))
 
 

@@ -16,7 +16,6 @@ from relay.local.demo.samples import SampleMessage
 from tests.chaos.accelerated_clock import AcceleratedClock
 from tests.chaos.environment import DAEMON, LAMBDA, Environment, Mode, environment
 from tests.chaos.findings import Findings
-from tests.chaos.lambda_host import TIMEOUT
 from tests.chaos.processes import ForkServer
 from tests.chaos.proxy import Damage, Exchange, Interceptor, Phase
 from tests.chaos.run import LEDGER, conclude
@@ -132,8 +131,7 @@ def _quick(mode: Mode, *, ledger: bool) -> dict[str, Any]:
     return {
         "settings": LEDGER if ledger else {},
         "options": replace(DAEMON, error_visibility_timeout=4),
-        # Not less than the function's timeout: AWS would not create the event source.
-        "visibility": int(TIMEOUT) + 1 if mode in LAMBDA else 15,
+        "visibility": None if mode in LAMBDA else 15,
         "start": False,
     }
 

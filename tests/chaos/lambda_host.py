@@ -35,7 +35,11 @@ CLOCKS = {
 """The shortest function that the relay accepts for these timeouts."""
 
 TIMEOUT = float(CLOCKS["RELAY_LAMBDA_TIMEOUT"])
-VISIBILITY = int(CLOCKS["RELAY_LAMBDA_VISIBILITY_TIMEOUT"])
+HIDDEN = float(CLOCKS["RELAY_LAMBDA_VISIBILITY_TIMEOUT"])
+
+VISIBILITY = 60
+"""The queue's visibility timeout: shorter than AWS advises and than the relay is told. So messages
+come back soon after a kill, and may come back while their batch is still being handled."""
 
 OPTIONS = EventSourceOptions(maximum_concurrency=3)
 

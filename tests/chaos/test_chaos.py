@@ -31,6 +31,8 @@ POINTS: tuple[tuple[Mode, Point], ...] = (
     ("push", Point("SQS SendMessageBatch dead", Phase.RESPONSE)),
     ("pull", Point("SQS DeleteMessageBatch main", Phase.REQUEST)),
     ("fifo", Point("SQS SendMessageBatch dead.fifo", Phase.RESPONSE)),
+    ("lambda", Point("Lambda POST /2018-06-01", Phase.REQUEST)),
+    ("lambda-fifo", Point("Inngest POST /e", Phase.RESPONSE)),
 )
 
 

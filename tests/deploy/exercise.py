@@ -238,7 +238,7 @@ async def redrive(run: Exercise) -> None:
         OPERATOR, "dlq", "drop", "--wait", "0", "--code", "*", "--confirm", "shop-events-dlq"
     )
     await run.run(OPERATOR, "dlq", "restore", "dead.jsonl", "--yes")
-    moving = ("dlq", "redrive", "--native", "--allow-new-ids", "--yes")
+    moving = ("dlq", "redrive", "--native", "--allow-new-ids", "--include-failing", "--yes")
     cancelled = await run.start(OPERATOR, *moving, "--rate", "1")
     await run.recorder.until(lambda: run.recorder.called(OPERATOR, "sqs:ListMessageMoveTasks"))
     cancelled.send_signal(signal.SIGINT)
