@@ -31,6 +31,7 @@ PATIENCE = 120.0
 
 
 def main() -> None:
+    """Run the turns and print a line for each host."""
     parser = argparse.ArgumentParser(prog="python -m bench.hosts", description=__doc__)
     parser.add_argument("--messages", type=int, default=3_000, help="in each turn")
     parser.add_argument("--turns", type=int, default=3)

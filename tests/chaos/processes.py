@@ -30,7 +30,7 @@ class ForkServer:
         self._ends: dict[int, asyncio.Future[int]] = {}
 
     async def fork(self, command: Mapping[str, Any]) -> tuple[int, asyncio.Future[int]]:
-        """A new relay: its pid, and a future of its exit code. If this is cancelled, it is killed."""
+        """A new relay: its pid, and a future of its exit code. Cancelling this kills it."""
         forking = asyncio.ensure_future(self._fork(command))
         try:
             return await asyncio.shield(forking)
