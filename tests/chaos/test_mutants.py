@@ -140,11 +140,11 @@ async def test_without_confirm_mode_events_that_the_server_loses_are_lost(
 
 
 async def test_reporting_what_is_late_as_done_loses_events(
-    parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
+    slow_parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
     mutants = ("reports what is late as done", None)
     found = await asyncio.gather(
-        *(findings(parent, tmp_path, slow_group, "lambda-fifo", one) for one in mutants)
+        *(findings(slow_parent, tmp_path, slow_group, "lambda-fifo", one) for one in mutants)
     )
     assert found[0].lost
     assert found[1].clean, [*found[1].violations()]
