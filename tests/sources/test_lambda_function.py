@@ -76,7 +76,7 @@ def runtime(request: pytest.FixtureRequest) -> Runtime:
 
 @asynccontextmanager
 async def deployed(
-    directory: Path, runtime: Runtime = OWN, **settings: str
+    directory: Path, runtime: Runtime = OWN, **settings: Any
 ) -> AsyncIterator[Deployment]:
     async with AsyncExitStack() as stack:
         sqs = await stack.enter_async_context(SqsServer())
