@@ -219,7 +219,7 @@ async def test_bad_settings_fail_every_invocation_and_name_the_setting(
     ],
 )
 async def test_settings_that_do_not_fit_are_refused(
-    settings: dict[str, str], sentence: str, tmp_path: Path
+    settings: dict[str, Any], sentence: str, tmp_path: Path
 ) -> None:
     async with deployed(tmp_path, **settings) as relay:
         await relay.send(ORDER)
