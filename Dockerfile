@@ -47,6 +47,9 @@ ENV PATH="/opt/relay/bin:${PATH}" \
     RELAY_HOST=0.0.0.0 \
     PORT=8000
 EXPOSE 8000
+# ECS mounts an empty volume as root's with mode 0755, unless the image has a volume there: then the
+# mode is that of the image's directory, 1777.
+VOLUME ["/tmp"]
 USER 10001:10001
 WORKDIR /tmp
 STOPSIGNAL SIGTERM

@@ -123,23 +123,25 @@ def backlog_of_a_task(
 ) -> list[autoscaling.CfnScalingPolicy.TargetTrackingMetricDataQueryProperty]:
     """Messages waiting and in flight for each task.
 
-    While the circuit is not closed more tasks would deliver no more: the value is then the target
-    itself, at which nothing is added or removed. The number of tasks is that of the relays that
-    report; if none does, there is no value, and the number of tasks stays.
+    While the circuit is not closed, or the queue is paused, more tasks would deliver no more: the
+    value is then the target itself, at which nothing is added or removed. The number of tasks is
+    that of the relays that report; if none does, there is no value, and the number of tasks stays.
     """
     relay = dict(zip(metrics.DIMENSIONS, (options.name, queue_name), strict=True))
     queue = {"QueueName": queue_name}
     target = options.backlog_per_task
+    waits = "FILL(circuit, 0) + FILL(paused, 0) > 0"
     return [
         autoscaling.CfnScalingPolicy.TargetTrackingMetricDataQueryProperty(
             id="backlog",
             label="Backlog of a task",
-            expression=f"IF(FILL(circuit, 0) > 0, {target}, (waiting + inflight) / tasks)",
+            expression=f"IF({waits}, {target}, (waiting + inflight) / tasks)",
             return_data=True,
         ),
         _query("waiting", "AWS/SQS", "ApproximateNumberOfMessagesVisible", "Average", queue),
         _query("inflight", "AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "Average", queue),
         _query("circuit", metrics.NAMESPACE, metrics.CIRCUIT_STATE.name, "Maximum", relay),
+        _query("paused", metrics.NAMESPACE, metrics.PAUSED.name, "Maximum", relay),
         # Each relay reports once in the minute that a value covers.
         _query("tasks", metrics.NAMESPACE, metrics.HEARTBEAT.name, "Sum", relay),
     ]

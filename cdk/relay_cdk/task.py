@@ -129,7 +129,7 @@ class Task(Construct):
             readonly_root_filesystem=True,
             linux_parameters=self._linux(),
             stop_timeout=cdk.Duration.seconds(stop_timeout(workload.stop)),
-            health_check=_health_check(),
+            health_check=health_check(),
             logging=ecs.LogDriver.aws_logs(
                 stream_prefix="relay",
                 log_group=workload.log_group,
@@ -167,7 +167,8 @@ class Task(Construct):
         return parameters
 
 
-def _health_check() -> ecs.HealthCheck:
+def health_check() -> ecs.HealthCheck:
+    """The health check of the Dockerfile, with more time for the start."""
     return ecs.HealthCheck(
         command=list(HEALTH),
         interval=cdk.Duration.seconds(30),

@@ -18,16 +18,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from relay.app.core import Core, open_core
+from relay.app.pause import QueueTags
 from relay.app.telemetry import Telemetry, start_telemetry
 from relay.aws.references import same_queue
 from relay.aws.session import SharedSession
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import Failed
+from relay.delivery.pause import PauseMonitor
 from relay.http.proxy_variables import agree_on_proxies, go_direct, invalid_proxies
 from relay.process import new_event_loop, tune_garbage_collector
 from relay.settings.loading import Loaded, load
 from relay.settings.model import Settings
-from relay.sources.lambda_batch import LAST_WRITES, Changes, LambdaBatch
+from relay.sources.lambda_batch import LAST_WRITES, Changes, LambdaBatch, PausableHandler
 from relay.sources.lambda_event import Batch, InvocationFailed, read_event
 
 if TYPE_CHECKING:
@@ -48,12 +50,14 @@ class Context(Protocol):
 class _Relay:
     batches: LambdaBatch
     core: Core
+    pause: PauseMonitor
     telemetry: Telemetry
     queue: str
 
     async def run(self, batch: Batch, context: Context) -> PartialItemFailureResponse:
         """Handle a batch. Everything is written before Lambda freezes the process."""
         try:
+            await self.pause.refresh()
             seconds = context.get_remaining_time_in_millis() / 1_000
             return await self.batches.run(batch, seconds)
         finally:
@@ -112,11 +116,16 @@ class Function:
         async with AsyncExitStack() as starting:
             _remove_log_handlers()
             telemetry = await starting.enter_async_context(start_telemetry(settings, timer=False))
-            core = await starting.enter_async_context(open_core(settings, telemetry, hold=False))
-            batches = _batches(settings, core, SharedSession(starting), starting)
+            # What is opened during an invocation, and closed after the core.
+            resources = await starting.enter_async_context(AsyncExitStack())
+            tags = QueueTags(settings.queue_url or batch.queue_arn, resources)
+            pause = PauseMonitor(tags.read, observe=telemetry.observe)
+            opening = open_core(settings, telemetry, pause=pause, hold=False)
+            core = await starting.enter_async_context(opening)
+            batches = _batches(settings, core, SharedSession(resources), resources)
             self._stack = starting.pop_all()
         _log.info("started for %s", batch.queue_arn)
-        return _Relay(batches, core, telemetry, settings.queue_url or "")
+        return _Relay(batches, core, pause, telemetry, settings.queue_url or "")
 
 
 def _checked(loaded: Loaded, batch: Batch) -> Settings:
@@ -154,18 +163,30 @@ def _batches(
             queues[arn] = await stack.enter_async_context(opening)
         return await queues[arn].change_visibility(changes)
 
+    handler, retention = core.handler, core.handler.retention
+    visibility = settings.lambda_visibility_timeout
+    pausable = PausableHandler(
+        handler.handle,
+        # Not `handle`, which holds a message while the queue is paused.
+        handler.handle_exclusive,
+        must_end=retention.must_end,
+        pause=core.pause,
+        visibility=visibility,
+    )
     return LambdaBatch(
-        core.handler.handle,
+        pausable.handle,
         hide,
-        visibility=settings.lambda_visibility_timeout,
-        longest_hide=core.handler.retention.longest_hide,
+        visibility=visibility,
+        longest_hide=retention.longest_hide,
         unavailable=lambda: _unavailable(core),
         stop_on_reject=settings.fifo_stop_on_reject,
     )
 
 
 def _unavailable(core: Core) -> str | None:
-    """Why nothing can be delivered at present, with the setting to check."""
+    """Why nothing can be delivered at present, with the setting to check; not for a pause."""
+    if core.pause.paused:
+        return None
     if core.forwarder.down:
         forwarding = core.forwarder.state
         reason, setting = forwarding.reason, forwarding.setting

@@ -171,7 +171,8 @@ class Handler:
         """One outcome for each event, in order; `expiring` if the wait was ended."""
         results: list[Outcome | None] = [None] * len(events := decoded.events)
         try:
-            expiring = item.expired or self.retention.expiring(item.message)
+            ends = self._pause.paused and self.retention.must_end(item.message)
+            expiring = ends or item.expired or self.retention.expiring(item.message)
             if expiring and self._hopeless():
                 results[:] = map(self._delivered.of, events)
             else:

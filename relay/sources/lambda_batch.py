@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from relay.aws.errors import AwsError
 from relay.aws.sqs_values import Failed
+from relay.delivery.pause import Pausing
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.settings.clocks import FIRST_BACKOFF, LAST_REPORT
@@ -53,6 +54,47 @@ def hide_for(
     """
     doublings = min(max(receive_count - 1, 0), MAX_DOUBLINGS)
     return min(visibility, FIRST_BACKOFF * 2.0**doublings * uniform(1.0, 1.5))
+
+
+class PausableHandler:
+    """Handles the messages of a queue that may be paused, of which Lambda goes on receiving.
+
+    While it is paused a message fails without an attempt and stays hidden for the queue's own
+    visibility timeout. One that would be hidden into the last tenth of its retention expires.
+
+    Args:
+        handle: returns a message's outcome.
+        expire: dead-letters a message that must not be given back, without an attempt.
+        must_end: whether a message must not be given back any more.
+        pause: whether the queue is paused. Not known yet, after the first read has failed: then the
+            message comes back soon.
+        visibility: seconds; the queue's visibility timeout.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Message], Awaitable[Outcome]],
+        expire: Callable[[Message], Awaitable[Outcome]],
+        *,
+        must_end: Callable[[Message], bool],
+        pause: Pausing,
+        visibility: float,
+    ) -> None:
+        self._handle = handle
+        self._expire = expire
+        self._must_end = must_end
+        self._pause = pause
+        self._visibility = visibility
+
+    async def handle(self, message: Message) -> Outcome:
+        """The outcome of the message."""
+        if not self._pause.paused:
+            return await self._handle(message)
+        if self._must_end(message):
+            return await self._expire(message)
+        if (current := self._pause.current) is None:
+            return Retry("whether the queue is paused is not known yet")
+        return Retry(current.sentence, after=self._visibility)
 
 
 class LambdaBatch:

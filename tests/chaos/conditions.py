@@ -11,7 +11,8 @@ from relay.delivery.retention import EXPIRING_SHARE
 from relay.local.demo.samples import SampleMessage
 from relay.local.inngest import Fault, Rule
 from relay.local.sqsd import SqsdOptions
-from tests.chaos.environment import DAEMON, Disruption, Environment, Mode, QueueOptions
+from tests.chaos import lambda_host
+from tests.chaos.environment import DAEMON, LAMBDA, Disruption, Environment, Mode, QueueOptions
 from tests.chaos.findings import Allowed
 from tests.chaos.hostile_origins import hostile_origins
 from tests.chaos.traffic import Traffic, flood, large_poison, traffic
@@ -93,7 +94,14 @@ AGING = ("messages near expiry",)
 
 def draw(mode: Mode, seed: int) -> Condition:
     """The condition of a run; consecutive seeds have different ones."""
-    return _DRAWN[seed % len(_DRAWN)](random.Random(f"condition {mode} {seed}"))
+    condition = _DRAWN[seed % len(_DRAWN)](random.Random(f"condition {mode} {seed}"))
+    return _on_lambda(condition) if mode in LAMBDA and condition.long else condition
+
+
+def _on_lambda(condition: Condition) -> Condition:
+    """A message that Lambda would hide into the last tenth is dead-lettered instead."""
+    after = EXPIRING_SHARE * RETENTION - lambda_host.HIDDEN - 10
+    return replace(condition, rules=replace(condition.rules, expiring_after=after))
 
 
 def _none(_chance: random.Random) -> Condition:
@@ -193,10 +201,10 @@ def _away(share: tuple[float, float], rule: Rule | None) -> Disruption:
 async def _sleep_and_kill(env: Environment, chance: random.Random, seconds: float) -> None:
     """Sleep. In pull mode the relay may be killed early in the last tenth of the retention.
 
-    In push mode what is in flight then would stay hidden until SQS deletes it (docs/settings.md).
+    Elsewhere what is in flight then would stay hidden until SQS deletes it (docs/settings.md).
     """
     early = (EXPIRING_SHARE + 0.005) * RETENTION
-    if env.mode != "push" and seconds > early and chance.random() < 0.5:
+    if env.mode in ("pull", "fifo") and seconds > early and chance.random() < 0.5:
         await env.clock.sleep(early)
         await env.relay.kill_if_running()
         await env.relay.start()

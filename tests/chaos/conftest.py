@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
+from tests.chaos import kill_points
 from tests.chaos.accelerated_clock import AcceleratedClock
 from tests.chaos.environment import SPEED
 from tests.chaos.preloading import cache_service_models
@@ -18,5 +19,14 @@ async def parent() -> AsyncIterator[tuple[ForkServer, AcceleratedClock]]:
     """The process that all relays are forked from, and the clock that all share."""
     cache_service_models()
     clock = AcceleratedClock(time.time(), SPEED)
+    async with fork_server(clock) as env:
+        yield env, clock
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def slow_parent() -> AsyncIterator[tuple[ForkServer, AcceleratedClock]]:
+    """The same with a slower clock, for functions, which start a process after each kill."""
+    cache_service_models()
+    clock = AcceleratedClock(time.time(), kill_points.SPEED)
     async with fork_server(clock) as env:
         yield env, clock

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from email.utils import formatdate
 
 from relay.delivery.retention import EXPIRING_SHARE
+from relay.local import lambda_events
 from relay.local.inngest import Fault, Rule
 from relay.local.sqs.faults import Fault as SqsFault
 from relay.settings.clocks import QUEUE_RETENTION
 from tests.chaos.dynamodb import TableState
-from tests.chaos.environment import VISIBILITY, Disruption, Environment
+from tests.chaos.environment import FIFO, VISIBILITY, Disruption, Environment
+from tests.chaos.lambda_host import LambdaRelay
 from tests.chaos.proxy import Damage, Phase
 from tests.chaos.wire_disruptions import proxied
 
@@ -85,7 +87,7 @@ def _sqs(*actions: str, queue: str | None = None, **fault: object) -> Disruption
     """A fault for some of the next requests of one of these actions to SQS."""
 
     async def disruption(env: Environment, chance: random.Random) -> None:
-        suffix = ".fifo" if env.mode == "fifo" else ""
+        suffix = ".fifo" if env.mode in FIFO else ""
         env.sqs.faults.add(
             SqsFault(
                 action=chance.choice(actions),
@@ -127,6 +129,19 @@ async def _relay_replaced(env: Environment, chance: random.Random) -> None:
         await env.relay.terminate()
     await env.clock.sleep(chance.uniform(0, 5))
     await env.relay.start()
+
+
+def _invocations(kind: lambda_events.faults.Kind, most: float = 0.0) -> Disruption:
+    """A fault for the next invocations, up to `most` seconds after their start."""
+
+    async def disruption(env: Environment, chance: random.Random) -> None:
+        assert isinstance(env.relay, LambdaRelay)
+        fault = lambda_events.Fault(
+            kind=kind, times=chance.randint(1, 3), after=chance.uniform(0, most)
+        )
+        env.relay.faults.add(fault)
+
+    return disruption
 
 
 async def _daemon_killed(env: Environment, chance: random.Random) -> None:
@@ -220,3 +235,11 @@ DAEMON: Mapping[str, Disruption] = {
     "resets after the relay": proxied("sqsd", Phase.RESPONSE, Damage.RESET),
     "sqsd restarts": _daemon_killed,
 }
+LAMBDA: Mapping[str, Disruption] = {
+    "invocations are throttled": _invocations("throttle"),
+    "killed in an invocation": _invocations("kill", 4.0),
+    "an invocation times out": _invocations("time-out", 8.0),
+    "an invocation's answer is lost": _invocations("lose-answer"),
+    "the event source restarts": _daemon_killed,
+}
+"""Beside freezing: every process is suspended between two invocations."""

@@ -20,16 +20,20 @@ from relay.local.sqs import SqsServer, Stored
 from relay.local.sqs.queue import Queue
 from relay.local.sqsd import Sqsd, SqsdOptions
 from relay.settings.clocks import DLQ_RETENTION, MAX_RECEIVE_COUNT, QUEUE_RETENTION
+from tests.chaos import lambda_host
 from tests.chaos.accelerated_clock import AcceleratedClock
 from tests.chaos.dynamodb import DynamoDb
 from tests.chaos.findings import Allowed
+from tests.chaos.lambda_host import LambdaRelay, event_source
 from tests.chaos.object_store import ObjectStore
 from tests.chaos.processes import ForkServer, Relay
 from tests.chaos.proxy import Proxy
 from tests.chaos.publisher import Publisher, SqsClient
 
-Mode: TypeAlias = Literal["push", "pull", "fifo"]
-MODES: tuple[Mode, ...] = ("push", "pull", "fifo")
+Mode: TypeAlias = Literal["push", "pull", "fifo", "lambda", "lambda-fifo"]
+MODES: tuple[Mode, ...] = ("push", "pull", "fifo", "lambda", "lambda-fifo")
+FIFO: tuple[Mode, ...] = ("fifo", "lambda-fifo")
+LAMBDA: tuple[Mode, ...] = ("lambda", "lambda-fifo")
 SPEED = 25.0
 REGION = "us-east-1"
 
@@ -77,7 +81,7 @@ class Environment:
     clock: AcceleratedClock
     sqs: SqsServer
     inngest: InngestServer
-    relay: Relay
+    relay: Relay | LambdaRelay
     proxies: dict[str, Proxy]
     publisher: Publisher
     main: Queue
@@ -117,10 +121,14 @@ class Environment:
         return replace(self.rules, codes=codes)
 
     async def start_daemon(self) -> None:
-        """Start sqsd, in push mode, if it is not running."""
-        if self.mode != "push" or self._daemon is not None:
+        """Start sqsd or Lambda's event source, where there is one that is not running."""
+        if self.mode in ("pull", "fifo") or self._daemon is not None:
             return
         self._daemon = contextlib.AsyncExitStack()
+        if isinstance(self.relay, LambdaRelay):
+            source = event_source(self.relay, self.queue_url, self.sqs.url, REGION)
+            await self._daemon.enter_async_context(source)
+            return
         self._sqsd = Sqsd(
             self.queue_url,
             self.proxies["sqsd"].url,
@@ -132,9 +140,9 @@ class Environment:
         await self._daemon.enter_async_context(self._sqsd)
 
     async def stop_daemon(self, *, kill: bool = False) -> None:
-        """Stop sqsd: it drains, or stops as with SIGKILL."""
-        if self._daemon is not None and self._sqsd is not None:
-            if kill:
+        """Stop sqsd: it drains, or stops as with SIGKILL. An event source always does."""
+        if self._daemon is not None:
+            if kill and self._sqsd is not None:
                 self._sqsd.kill()
             stack, self._daemon = self._daemon, None
             await stack.aclose()
@@ -182,7 +190,7 @@ async def environment(
     mutant: str | None = None,
     settings: dict[str, str] | None = None,
     options: SqsdOptions = DAEMON,
-    visibility: int = VISIBILITY,
+    visibility: int | None = None,
     start: bool = True,
     inngest: Mapping[str, Any] | None = None,
     queues: QueueOptions | None = None,
@@ -196,14 +204,16 @@ async def environment(
         await stack.enter_async_context(orchestrator)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         client = SqsClient(http, sqs.url)
+        visible = visibility or (lambda_host.VISIBILITY if mode in LAMBDA else VISIBILITY)
         main, dead = await _queues(
-            client, sqs, visibility, queues or QueueOptions(), fifo=mode == "fifo"
+            client, sqs, visible, queues or QueueOptions(), fifo=mode in FIFO
         )
         port = free_port() if mode == "push" else None
         proxies = {
             "SQS": Proxy("SQS", int(sqs.url.rpartition(":")[2])),
             "Inngest": Proxy("Inngest", orchestrator.port),
             "sqsd": Proxy("sqsd", port or 0, gateway=True),
+            "Lambda": Proxy("Lambda", 0),
         }
         ledger = await stack.enter_async_context(DynamoDb().serving())
         store = await stack.enter_async_context(ObjectStore().serving())
@@ -211,17 +221,20 @@ async def environment(
         for proxy in proxies.values():
             await stack.enter_async_context(proxy.serving())
         variables = _environment(proxies, sqs.account.url_of(main), port)
+        variables |= lambda_host.CLOCKS if mode in LAMBDA else {}
         variables |= {"AWS_ENDPOINT_URL_S3": store.url, **(settings or {})}
-        relay = Relay(
-            fork_server,
-            ["serve" if mode == "push" else "poll"],
-            variables,
-            directory / f"relay-{id(sqs):x}.log",
-            port,
-            mutant,
-        )
-        stack.push_async_callback(relay.kill_if_running)
-        publisher = Publisher(client, sqs.account.url_of(main), clock.time, fifo=mode == "fifo")
+        output = directory / f"relay-{id(sqs):x}.log"
+        relay: Relay | LambdaRelay
+        if mode in LAMBDA:
+            relay = LambdaRelay(
+                *(fork_server, variables, output, mutant), clock=clock, api=proxies["Lambda"]
+            )
+            stack.push_async_callback(relay.close)
+        else:
+            command = ["serve" if mode == "push" else "poll"]
+            relay = Relay(fork_server, command, variables, output, port, mutant)
+            stack.push_async_callback(relay.kill_if_running)
+        publisher = Publisher(client, sqs.account.url_of(main), clock.time, fifo=mode in FIFO)
         env = Environment(
             mode=mode,
             clock=clock,

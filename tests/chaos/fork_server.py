@@ -1,7 +1,8 @@
 """Forks relay processes that have already imported everything, so that they start quickly.
 
 It runs as `python -m tests.chaos.fork_server ORIGIN SPEED`. Each line on stdin is a command, a JSON
-object with `arguments`, `environment`, `output` and `mutant`; each line on stdout is a report,
+object with `arguments` of `relay` or the `handler` of a Lambda function, `environment`, `output`
+and `mutant`; each line on stdout is a report,
 `{"started": pid}` or `{"ended": pid, "code": n}`. A forked relay is a real process: it can be
 killed, stopped and continued.
 """
@@ -24,6 +25,8 @@ MODULES = (
     "relay.cli.poll",
     "relay.cli.gateway",
     "relay.cli.dlq",
+    "relay.app.aws_lambda",
+    "relay.local.lambda_events.runtime",
     "relay.app.destinations.inngest",
     "tests.chaos.mutants",
 )
@@ -81,8 +84,7 @@ def _become_relay(command: dict[str, Any]) -> NoReturn:
         for name in [n for n in os.environ if n.startswith(("RELAY_", "AWS_"))]:
             del os.environ[name]
         os.environ.update(command["environment"])
-        sys.argv = ["relay", *command["arguments"]]
-        code = _run(command["mutant"])
+        code = _run(command)
     except BaseException:  # noqa: BLE001 - a forked child must not return to the loop above
         traceback.print_exc()
     finally:
@@ -91,9 +93,13 @@ def _become_relay(command: dict[str, Any]) -> NoReturn:
         os._exit(code)
 
 
-def _run(mutant: str | None) -> int:
-    if mutant is not None:
-        import_module("tests.chaos.mutants").MUTANTS[mutant]()
+def _run(command: dict[str, Any]) -> int:
+    if command["mutant"] is not None:
+        import_module("tests.chaos.mutants").MUTANTS[command["mutant"]]()
+    if "handler" in command:
+        runtime = import_module("relay.local.lambda_events.runtime")
+        return int(runtime.main([command["handler"]]))
+    sys.argv = ["relay", *command["arguments"]]
     try:
         import_module("relay.cli").main()
     except SystemExit as leaving:

@@ -14,7 +14,7 @@ from typing import Any
 
 from relay.local.demo.samples import SampleMessage
 from tests.chaos.accelerated_clock import AcceleratedClock
-from tests.chaos.environment import DAEMON, Environment, Mode, environment
+from tests.chaos.environment import DAEMON, LAMBDA, Environment, Mode, environment
 from tests.chaos.findings import Findings
 from tests.chaos.processes import ForkServer
 from tests.chaos.proxy import Damage, Exchange, Interceptor, Phase
@@ -75,7 +75,9 @@ async def enumerate_points(
         seen[exchange.label] = starting and seen.get(exchange.label, True)
         return None
 
-    async with environment(mode, fork_server, clock, directory, **_quick(ledger=ledger)) as env:
+    async with environment(
+        mode, fork_server, clock, directory, **_quick(mode, ledger=ledger)
+    ) as env:
         await _start(env, intercept, ledger=ledger)
         starting = False
         await env.publish(*messages(size))
@@ -98,7 +100,9 @@ async def kill_at(
     """Publish, kill the relay at the point, restart it and reconcile."""
     reached = asyncio.Event()
     armed = point.starting
-    async with environment(mode, fork_server, clock, directory, **_quick(ledger=ledger)) as env:
+    async with environment(
+        mode, fork_server, clock, directory, **_quick(mode, ledger=ledger)
+    ) as env:
 
         async def intercept(exchange: Exchange, phase: Phase) -> Damage | None:
             here = (exchange.label, phase) == (point.label, point.phase)
@@ -122,12 +126,12 @@ async def kill_at(
     return KillResult(mode, size, point, reached.is_set(), findings, log)
 
 
-def _quick(*, ledger: bool) -> dict[str, Any]:
+def _quick(mode: Mode, *, ledger: bool) -> dict[str, Any]:
     """Settings with which the messages of a killed relay come back within a second or two."""
     return {
         "settings": LEDGER if ledger else {},
         "options": replace(DAEMON, error_visibility_timeout=4),
-        "visibility": 15,
+        "visibility": None if mode in LAMBDA else 15,
         "start": False,
     }
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
-from relay.app import core
+from relay.app import aws_lambda, core
 from relay.aws.sqs_values import Failed, Outgoing, Sent
 from relay.delivery import dead_letter_room, dead_lettering
 from relay.delivery.dead_letter_copy import DeadLetterCopy, truncated_copy
@@ -26,6 +26,7 @@ from relay.publishing import ids, opening
 from relay.publishing.ids import Seed
 from relay.publishing.publisher import EventPublisher
 from relay.publishing.sending import BatchSender
+from relay.sources.lambda_batch import LambdaBatch, _Group
 
 
 class EarlyAcknowledging(Handler):
@@ -111,6 +112,18 @@ class NewIds(Seed, frozen=True):
         return f"{uuid.uuid4()}-{position}"
 
 
+class ReportingLateAsDone(LambdaBatch):
+    """Reports what was not finished before the deadline as done."""
+
+    async def _handle_groups(
+        self, groups: Iterable[_Group], outcomes: dict[int, Outcome], within: float
+    ) -> None:
+        groups = list(groups)
+        await super()._handle_groups(groups, outcomes, within)
+        for number in (number for group in groups for number, _ in group):
+            outcomes.setdefault(number, Delivered())
+
+
 def _in_background(work: Coroutine[Any, Any, Outcome]) -> Delivered:
     _background.add(task := asyncio.create_task(work))
     task.add_done_callback(_background.discard)
@@ -133,6 +146,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "changes the id of a dead letter": _replace("DeadLettering", LosingIds),
     "ignores Failed[]": _replace("SqsDeadLetterStore", IgnoringFailures),
     "hides beyond the retention": _replace("Retention", HidingBeyondRetention),
+    "reports what is late as done": lambda: setattr(aws_lambda, "LambdaBatch", ReportingLateAsDone),
     "takes a truncated dead letter for a whole one": _truncate_unmarked,
     "answers before SQS confirms": _replace_in(opening, "EventPublisher", EarlyConfirming),
     "assumes that each message was sent": _replace_in(opening, "BatchSender", AssumingSent),

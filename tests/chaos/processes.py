@@ -30,7 +30,17 @@ class ForkServer:
         self._ends: dict[int, asyncio.Future[int]] = {}
 
     async def fork(self, command: Mapping[str, Any]) -> tuple[int, asyncio.Future[int]]:
-        """A new relay: its pid, and a future of its exit code."""
+        """A new relay: its pid, and a future of its exit code. Cancelling this kills it."""
+        forking = asyncio.ensure_future(self._fork(command))
+        try:
+            return await asyncio.shield(forking)
+        except asyncio.CancelledError:
+            pid, _ = await forking  # else the next one would take this report for its own
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            raise
+
+    async def _fork(self, command: Mapping[str, Any]) -> tuple[int, asyncio.Future[int]]:
         assert self._process.stdin is not None
         async with self._lock:
             self._process.stdin.write(json.dumps(command).encode() + b"\n")

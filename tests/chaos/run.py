@@ -15,8 +15,16 @@ from relay.local.demo.samples import SampleMessage
 from tests.chaos import disruptions
 from tests.chaos.accelerated_clock import AcceleratedClock
 from tests.chaos.conditions import NO_CONDITION, Condition, Operator, draw, nothing
-from tests.chaos.environment import Disruption, Environment, Mode, environment
+from tests.chaos.environment import (
+    FIFO,
+    LAMBDA,
+    Disruption,
+    Environment,
+    Mode,
+    environment,
+)
 from tests.chaos.findings import Findings, reconcile
+from tests.chaos.lambda_host import LambdaRelay
 from tests.chaos.processes import ForkServer
 from tests.chaos.proxy import no_interception
 from tests.chaos.wire_disruptions import WIRE
@@ -71,7 +79,9 @@ def catalogue(mode: Mode) -> dict[str, Disruption]:
     found |= {**disruptions.PROCESS, **disruptions.LEDGER}
     if mode == "push":
         found |= disruptions.DAEMON
-    return found if mode == "fifo" else {**found, **disruptions.STANDARD}
+    if mode in LAMBDA:
+        found |= disruptions.LAMBDA
+    return found if mode in FIFO else {**found, **disruptions.STANDARD}
 
 
 def plan(mode: Mode, chance: random.Random, condition: Condition, *, ledger: bool) -> Plan:
@@ -84,6 +94,8 @@ def plan(mode: Mode, chance: random.Random, condition: Condition, *, ledger: boo
     processes = [name for name in disruptions.PROCESS if name != "messages near expiry"]
     if mode == "push":
         processes.append("sqsd restarts")
+    if mode in LAMBDA:
+        processes.append("the event source restarts")
     sequential = {*outages, *processes, *disruptions.LEDGER, "401 for a while"}
     concurrent = [name for name in found if name not in sequential]
     exclusive = chance.choice([*outages, "401 for a while", None])
@@ -218,6 +230,8 @@ async def _end_disruptions(env: Environment) -> None:
         proxy.intercept = no_interception
     await env.inngest.up()
     env.relay.send(signal.SIGCONT)
+    if isinstance(env.relay, LambdaRelay):
+        env.relay.faults.clear()
     if not env.relay.running:
         await env.relay.start()
     await env.start_daemon()

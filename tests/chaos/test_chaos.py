@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.accelerated_clock import AcceleratedClock
-from tests.chaos.environment import MODES, Mode
+from tests.chaos.environment import LAMBDA, MODES, Mode
 from tests.chaos.kill_points import Point, enumerate_points, kill_at
 from tests.chaos.processes import ForkServer
 from tests.chaos.proxy import Phase
@@ -17,6 +17,7 @@ from tests.chaos.run import run
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SEED = 2
 MESSAGES = 60
+PROCESSES = [mode for mode in MODES if mode not in LAMBDA]
 
 
 CONDITIONS: dict[tuple[Mode, int], str] = {
@@ -31,6 +32,8 @@ POINTS: tuple[tuple[Mode, Point], ...] = (
     ("push", Point("SQS SendMessageBatch dead", Phase.RESPONSE)),
     ("pull", Point("SQS DeleteMessageBatch main", Phase.REQUEST)),
     ("fifo", Point("SQS SendMessageBatch dead.fifo", Phase.RESPONSE)),
+    ("lambda", Point("Lambda POST /2018-06-01", Phase.REQUEST)),
+    ("lambda-fifo", Point("Inngest POST /e", Phase.RESPONSE)),
 )
 
 
@@ -38,12 +41,23 @@ async def test_a_seed_of_each_mode_loses_nothing_and_runs_nothing_twice(
     parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
     results = await asyncio.gather(
-        *(run(mode, SEED, *parent, tmp_path, messages=MESSAGES) for mode in MODES)
+        *(run(mode, SEED, *parent, tmp_path, messages=MESSAGES) for mode in PROCESSES)
     )
     for result in results:
         assert result.findings.clean, [*result.findings.violations(), result.log]
         assert result.findings.ran > MESSAGES / 2
         assert result.findings.dead
+
+
+async def test_a_seed_on_lambda_loses_nothing_and_runs_nothing_twice(
+    slow_parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
+) -> None:
+    results = await asyncio.gather(
+        *(run(mode, SEED, *slow_parent, tmp_path, messages=MESSAGES // 2) for mode in LAMBDA)
+    )
+    for result in results:
+        assert result.findings.clean, [*result.findings.violations(), result.log]
+        assert result.findings.ran > MESSAGES / 4
 
 
 async def test_a_small_queue_a_flood_and_hostile_origins_lose_nothing(
@@ -60,10 +74,10 @@ async def test_a_small_queue_a_flood_and_hostile_origins_lose_nothing(
 
 
 async def test_a_kill_around_an_effect_loses_nothing(
-    parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
+    slow_parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
     killings = await asyncio.gather(
-        *(kill_at(mode, 10, point, *parent, tmp_path, ledger=False) for mode, point in POINTS)
+        *(kill_at(mode, 10, point, *slow_parent, tmp_path, ledger=False) for mode, point in POINTS)
     )
     for result in killings:
         assert result.reached, result.point

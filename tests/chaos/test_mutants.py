@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,13 @@ async def without_room(env: Environment) -> None:
 async def undisturbed(env: Environment) -> None:
     """No disruption."""
     await publish(env)
+
+
+async def slow_group(env: Environment) -> None:
+    """One group, of which a function delivers only a part before its deadline."""
+    env.inngest.script.add(Rule(fault=Fault(delay=12.0), times=None))
+    await env.publish(*(replace(valid_message(n), group="g") for n in range(8)))
+    await env.until(lambda: len(env.main.messages()) < 8, within=1_000)
 
 
 async def publish(env: Environment) -> None:
@@ -129,6 +137,17 @@ async def test_without_confirm_mode_events_that_the_server_loses_are_lost(
     parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
     assert (await findings(parent, tmp_path, losing_events, "pull", RELAY_CONFIRM="off")).lost
+
+
+async def test_reporting_what_is_late_as_done_loses_events(
+    slow_parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
+) -> None:
+    mutants = ("reports what is late as done", None)
+    found = await asyncio.gather(
+        *(findings(slow_parent, tmp_path, slow_group, "lambda-fifo", one) for one in mutants)
+    )
+    assert found[0].lost
+    assert found[1].clean, [*found[1].violations()]
 
 
 async def test_the_real_relay_passes_the_same_scenarios(

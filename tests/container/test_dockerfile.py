@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from relay.cli import COMMANDS
+from relay_cdk import task
 from relay_cdk.requirements import EXTRAS
 from tests.container.dockerfile import DOCKERFILE, ROOT, context, stages
 
@@ -46,6 +47,24 @@ def test_it_runs_without_privileges_and_its_probes_can_reach_it() -> None:
     variables = image.environment()
     assert (variables["RELAY_HOST"], variables["PORT"]) == ("0.0.0.0", "8000")
     assert variables["PATH"].startswith("/opt/relay/bin:")
+
+
+def test_what_a_task_mounts_is_a_volume_of_the_image_so_that_its_user_may_write_there() -> None:
+    image = stages()[-1]
+    text = (ROOT / "cdk/relay_cdk/task.py").read_text()
+    mounted = re.findall(r'container_path="([^"]+)"', text)
+    assert mounted == image.last("VOLUME").array == [image.last("WORKDIR").value]
+
+
+def test_ecs_checks_the_health_as_the_image_does() -> None:
+    options = dict(re.findall(r"--(\S+)=(\S+)", stages()[-1].last("HEALTHCHECK").value))
+    check = task.health_check()
+    assert check.command == list(task.HEALTH)
+    assert options["interval"] == f"{check.interval.to_seconds():g}s"
+    assert options["timeout"] == f"{check.timeout.to_seconds():g}s"
+    assert options["retries"] == f"{check.retries:g}"
+    # A task may have to wait for its first network interface.
+    assert int(options["start-period"].removesuffix("s")) <= check.start_period.to_seconds()
 
 
 def test_every_package_from_an_index_needs_a_hash() -> None:

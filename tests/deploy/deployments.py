@@ -120,6 +120,14 @@ def functions(zip_file: Path) -> dict[str, Options]:
             reserved_concurrency=40,
             settings=COMPLETE,
         ),
+        # All that needs a permission.
+        "function-complete": replace(
+            function,
+            name="depot",
+            key="create",
+            inngest_url="https://inngest.example.com",
+            settings=COMPLETE,
+        ),
         "function-fast": replace(
             function,
             name="function-fast",

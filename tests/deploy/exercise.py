@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from relay.local.environment import HANDLER
 from relay.local.inngest import InngestServer
+from relay.local.lambda_events import EventSource, Function
+from relay.local.lambda_events.queue import SqsQueue
 from relay.local.processes import RelayProcess, free_port
 from relay.local.sqs import SqsServer
 from relay.local.sqsd import Sqsd
@@ -28,8 +31,8 @@ from tests.deploy.recorder import Recorder
 from tests.deploy.simulated_aws import REGION, Aws
 
 INSTANCE, SQSD, OPERATOR, PRODUCER, SETUP = "INSTANCE", "local", "OPERATOR", "PRODUCER", "SETUP"
-TASK = "TASK"
-"""Access keys, by which calls are told apart. The emulator of sqsd has a fixed one."""
+TASK, FUNCTION = "TASK", "FUNCTION"
+"""Access keys, by which calls are told apart. The emulators of sqsd and Lambda have a fixed one."""
 
 VARIABLES = "aws:elasticbeanstalk:application:environment"
 BUCKET = "shop-payloads"
@@ -37,6 +40,9 @@ BODIES = "shop-dead-letters"
 SIGNING_KEY = "5ecret"
 SMALL_QUEUE = 16_384
 """The dead-letter queue's MaximumMessageSize, so that a body has to be kept in S3."""
+
+QUICK_FUNCTION = 25.0
+"""Seconds that an invocation may take: not longer than the queue's visibility timeout."""
 
 POINTER = "software.amazon.payloadoffloading.PayloadS3Pointer"
 
@@ -106,7 +112,7 @@ class Exercise:
         command = ("send", "--queue", f"{self.name}-events", "--no-check", "--lines", "-")
         await self.run(PRODUCER, *command, stdin="\n".join(bodies))
 
-    async def until_empty(self, relay: RelayProcess) -> None:
+    async def until_empty(self, relay: RelayProcess | Function) -> None:
         """Wait until the main queue has no message, in flight or not."""
         queue = self.sqs.queues[f"{self.name}-events"]
         try:
@@ -180,6 +186,29 @@ async def task(run: Exercise) -> None:
     await run.run(TASK, "doctor", expected=1)
 
 
+async def function(run: Exercise) -> None:
+    """The Lambda function, in an outage at first, and behind an event source with its role."""
+    names = {"RELAY_QUEUE_URL": f"{run.name}-events", "RELAY_DLQ_URL": f"{run.name}-events-dlq"}
+    for changed in ({}, {"RELAY_LEDGER_TABLE": ""}):
+        variables = run.variables(FUNCTION) | names | changed
+        output = run.directory / "function.log"
+        await run.inngest.down()
+        async with AsyncExitStack() as stack:
+            relay = Function(HANDLER, variables=variables, output=output, timeout=QUICK_FUNCTION)
+            await stack.enter_async_context(relay)
+            queue = SqsQueue(run.main, endpoint_url=run.recorder.url, region=REGION)
+            await stack.enter_async_context(queue)
+            source = EventSource(queue, relay.invoke, function_timeout=QUICK_FUNCTION)
+            await stack.enter_async_context(source)
+            await run.send(*MESSAGES)
+            await run.recorder.until(
+                lambda: run.recorder.called(FUNCTION, "sqs:ChangeMessageVisibility")
+            )
+            await run.inngest.up()
+            await run.until_empty(relay)
+    await run.run(FUNCTION, "doctor", expected=1)
+
+
 async def inspect(run: Exercise) -> None:
     """All that only reads."""
     await run.run(INSTANCE, "doctor", expected=1)
@@ -209,7 +238,7 @@ async def redrive(run: Exercise) -> None:
         OPERATOR, "dlq", "drop", "--wait", "0", "--code", "*", "--confirm", "shop-events-dlq"
     )
     await run.run(OPERATOR, "dlq", "restore", "dead.jsonl", "--yes")
-    moving = ("dlq", "redrive", "--native", "--allow-new-ids", "--yes")
+    moving = ("dlq", "redrive", "--native", "--allow-new-ids", "--include-failing", "--yes")
     cancelled = await run.start(OPERATOR, *moving, "--rate", "1")
     await run.recorder.until(lambda: run.recorder.called(OPERATOR, "sqs:ListMessageMoveTasks"))
     cancelled.send_signal(signal.SIGINT)
@@ -301,3 +330,12 @@ async def record_task(aws: Aws, outputs: dict[str, str], directory: Path) -> set
     async with exercise(aws, outputs, directory, "store", host) as run:
         await task(run)
         return run.recorder.calls[TASK]
+
+
+async def record_function(aws: Aws, outputs: dict[str, str], directory: Path) -> set[Call]:
+    """Run the function; returns the calls that need its role, those of Lambda itself included."""
+    created = await asyncio.to_thread(aws.function_variables)
+    host = {**created, "AWS_REGION": REGION}  # Lambda itself sets the region
+    async with exercise(aws, outputs, directory, "depot", host) as run:
+        await function(run)
+        return run.recorder.calls[FUNCTION] | run.recorder.calls[SQSD]

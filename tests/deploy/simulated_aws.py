@@ -66,6 +66,11 @@ class Aws:
         (container,) = definition["containerDefinitions"]
         return {found["name"]: found["value"] for found in container["environment"]}
 
+    def function_variables(self) -> dict[str, str]:
+        """The variables of the only function, with every reference resolved."""
+        (function,) = self.client("lambda").list_functions()["Functions"]
+        return dict(function["Environment"]["Variables"])
+
     def policy(self, arn: str) -> dict[str, Any]:
         """The document of a managed policy, with every reference resolved."""
         iam = self.client("iam")

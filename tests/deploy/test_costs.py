@@ -108,6 +108,17 @@ NUMBER = 8
 """Bytes of a time in seconds with its fractions."""
 
 
+def test_the_costs_of_a_million_on_each_host_are_those_of_the_tables() -> None:
+    rows = (ROOT / "docs" / "hosts.md").read_text()
+    fargate, function = host_costs.host_sums()
+    for rate in costs.RATES:
+        million = costs.messages(rate) / prices.MILLION
+        sums = (costs.total(rate), fargate.cost(rate), function.cost(rate))
+        on_aws = [f"${cost / million:.2f}" for cost in sums]
+        row = " | ".join((on_aws[0], "your machine", on_aws[1], "your cluster", on_aws[2]))
+        assert f"| {row} |" in rows
+
+
 def test_prices_elsewhere_are_those_of_the_table() -> None:
     logs = (ROOT / "docs" / "logs.md").read_text()
     assert f"about ${prices.LOGS_GB:.2f} a GB" in logs

@@ -120,7 +120,8 @@ def backlog(template: Template, **values: float | None) -> float:
         "IF": lambda condition, then, otherwise: then if condition else otherwise,
         "FILL": lambda series, value: value if series is None else series,
     }
-    return float(eval(queries(template)["backlog"]["Expression"], functions, values))
+    known = {"paused": None, **values}
+    return float(eval(queries(template)["backlog"]["Expression"], functions, known))
 
 
 def test_scaling_follows_the_messages_of_each_task(in_vpc: Template) -> None:
@@ -139,6 +140,11 @@ def test_while_the_circuit_is_not_closed_the_number_of_tasks_stays(
         assert value == target(template)
 
 
+def test_while_the_queue_is_paused_the_number_of_tasks_stays(in_vpc: Template) -> None:
+    value = backlog(in_vpc, circuit=0, paused=1, waiting=10**6, inflight=0, tasks=2)
+    assert value == target(in_vpc)
+
+
 def test_scaling_reads_metrics_that_exist_and_none_summed_but_the_reports(
     fargate: Template,
 ) -> None:
@@ -146,6 +152,7 @@ def test_scaling_reads_metrics_that_exist_and_none_summed_but_the_reports(
     ours = {n: s["Metric"] for n, s in stats.items() if s["Metric"]["Namespace"] == "Relay"}
     assert {n: m["MetricName"] for n, m in ours.items()} == {
         "circuit": metrics.CIRCUIT_STATE.name,
+        "paused": metrics.PAUSED.name,
         "tasks": metrics.HEARTBEAT.name,
     }
     for metric in ours.values():

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.deploy.aws_calls import Call
-from tests.deploy.exercise import INSTANCE, OPERATOR, PRODUCER, SQSD, record, record_task
+from tests.deploy.exercise import (
+    INSTANCE,
+    OPERATOR,
+    PRODUCER,
+    SQSD,
+    record,
+    record_function,
+    record_task,
+)
 from tests.deploy.iam_policy import Grant, grants
 from tests.deploy.simulated_aws import simulated_aws
 from tests.deploy.template import Template
@@ -108,6 +116,20 @@ async def test_a_task_may_call_what_it_calls_and_nothing_else(
     assert task.missing() == []
     # ECS fetches the image and writes the log, with a role of its own.
     assert listing(task.unused()) == []
+
+
+async def test_a_function_may_call_what_it_and_lambda_call_and_nothing_else(
+    synthesized: Path, tmp_path: Path
+) -> None:
+    template = Template.of(synthesized / "function-complete.json")
+    with simulated_aws(tmp_path / "created") as aws:
+        outputs = await asyncio.to_thread(aws.create, template)
+        calls = await record_function(aws, outputs, tmp_path)
+        policies = [aws.policy(outputs["RelayPolicyArn"]), *aws.role_policies("lambda.amazonaws")]
+    function = Role("function", calls, list(grants(policies)))
+    assert function.missing() == []
+    # Lambda writes what the function prints.
+    assert {grant.sid for grant in function.unused()} == {"Log"}
 
 
 def listing(found: Iterable[object]) -> list[str]:

@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 
 from relay.delivery.retention import EXPIRING_SHARE
+from relay.local.lambda_events import EventSourceOptions
 from relay.settings import clocks
+from relay.settings.clocks import LAMBDA_TIMEOUT, LAMBDA_VISIBILITY
 from tests.delivery.test_paused_handler import ManualPause
 from tests.forwarding.virtual_time import run
 from tests.simulation.world import SHIPPED, World
@@ -17,29 +19,33 @@ from tests.simulation.world import SHIPPED, World
 HOUR = 3_600.0
 LIMIT = EXPIRING_SHARE * clocks.QUEUE_RETENTION
 FEW = replace(SHIPPED, http_connections=10)
-MODES = pytest.mark.parametrize("push", [False, True], ids=["pull", "push"])
+MODES = pytest.mark.parametrize("mode", ["pull", "push", "lambda"])
+HIDDEN = {"pull": HOUR, "push": clocks.HOLD, "lambda": LAMBDA_VISIBILITY * LAMBDA_TIMEOUT}
+"""Seconds from one receive of a message to the next while the queue is paused. Push: a hold. Pull:
+one message is received to look at its age."""
 
 
-def relaying(world: World, *, push: bool) -> AbstractAsyncContextManager[object]:
-    return world.pushing(FEW) if push else world.pulling()
+def relaying(world: World, mode: str) -> AbstractAsyncContextManager[object]:
+    if mode == "lambda":
+        return world.invoking(EventSourceOptions(maximum_concurrency=2))
+    return world.pushing(FEW) if mode == "push" else world.pulling()
 
 
 @MODES
-def test_a_pause_of_six_hours_dead_letters_nothing_and_costs_few_receives(*, push: bool) -> None:
+def test_a_pause_of_six_hours_dead_letters_nothing_and_costs_few_receives(mode: str) -> None:
     async def main() -> None:
         pause = ManualPause()
         world = World(pause=pause)
         await world.publish(20)
-        async with relaying(world, push=push):
+        async with relaying(world, mode):
             await world.accepted(within=60.0)
             pause.begin()
             await world.publish(60)
             await asyncio.sleep(6 * HOUR)
             assert len(world.orchestrator.accepted) == 20
-            # Push: one in a hold. Pull: one in an hour, to look at the age.
-            assert world.most_receives <= 6 * HOUR / (clocks.HOLD if push else HOUR) + 1
+            assert world.most_receives <= 6 * HOUR / HIDDEN[mode] + 1
             pause.end()
-            await world.empty(within=clocks.VISIBILITY_TIMEOUT)
+            await world.empty(within=clocks.VISIBILITY_TIMEOUT + 60.0)
         assert set(world.orchestrator.accepted) == set(world.ids)
         assert not world.dead.messages()
 
@@ -47,9 +53,7 @@ def test_a_pause_of_six_hours_dead_letters_nothing_and_costs_few_receives(*, pus
 
 
 @MODES
-def test_a_forgotten_pause_dead_letters_what_sqs_would_delete_and_nothing_else(
-    *, push: bool
-) -> None:
+def test_a_forgotten_pause_dead_letters_what_sqs_would_delete_and_nothing_else(mode: str) -> None:
     async def main() -> None:
         pause = ManualPause()
         world = World(pause=pause)
@@ -57,14 +61,14 @@ def test_a_forgotten_pause_dead_letters_what_sqs_would_delete_and_nothing_else(
         await world.publish(20)
         await asyncio.sleep(LIMIT - 4 * HOUR)
         await world.publish(5)
-        async with relaying(world, push=push):
+        async with relaying(world, mode):
             await asyncio.sleep(3.5 * HOUR)
             assert not world.dead.messages()
             await asyncio.sleep(3 * HOUR)
             assert set(world.dead_letters) == set(world.ids[:20])
             assert not world.orchestrator.accepted
             pause.end()
-            await world.empty(within=clocks.VISIBILITY_TIMEOUT)
+            await world.empty(within=clocks.VISIBILITY_TIMEOUT + 60.0)
         assert {origin.code for origin in world.dead_letters.values()} == {"expiring"}
         assert set(world.orchestrator.accepted) == set(world.ids[20:])
 

@@ -35,7 +35,7 @@ from relay.model.facts import CircuitChanged, Fact
 from relay.model.origin import ATTRIBUTE, Origin, unpack
 from relay.model.outcome import Delivered, Outcome
 from relay.settings import clocks
-from relay.sources.lambda_batch import LambdaBatch
+from relay.sources.lambda_batch import LambdaBatch, PausableHandler
 from relay.sources.poller import Limits, Poller
 from relay.sources.poller.receive_gate import PausableGate
 from relay.sources.sqsd import PushApp
@@ -325,8 +325,15 @@ class World:
         """One execution environment of the function."""
         queue = self.sqs.client(self.main)
         async with self.relay(self.visibility, hold=False) as (handler, forwarder):
-            yield LambdaBatch(
+            pausable = PausableHandler(
                 handler.handle,
+                handler.handle_exclusive,
+                must_end=handler.retention.must_end,
+                pause=self.pause,
+                visibility=self.visibility,
+            )
+            yield LambdaBatch(
+                pausable.handle,
                 lambda _, changes: queue.change_visibility(changes),
                 visibility=self.visibility,
                 longest_hide=handler.retention.longest_hide,

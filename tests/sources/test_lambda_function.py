@@ -18,14 +18,14 @@ from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # sh
 
 from relay.local.environment import CREDENTIALS, HANDLER, REGION
 from relay.local.inngest import Function, InngestServer
-from relay.local.lambda_events import Answer, FunctionError
+from relay.local.lambda_events import Answer, FunctionError, Runtime
 from relay.local.lambda_events import Function as LambdaFunction
 from relay.local.lambda_events.event import event
-from relay.local.lambda_events.function import OWN_RUNTIME
 from relay.local.lambda_events.queue import SqsQueue
 from relay.local.sqs import SqsServer
 
 ROOT = Path(__file__).parents[2]
+OWN = Runtime()
 KEY = "a-very-secret-event-key"
 ORDER = {"id": "order-1", "name": "shop/paid", "data": {}}
 NAMELESS = {"id": "order-2", "data": {}}
@@ -66,17 +66,17 @@ class Deployment:
 
 
 @pytest.fixture(params=["own", "awslambdaric"])
-def runtime(request: pytest.FixtureRequest) -> tuple[str, ...]:
+def runtime(request: pytest.FixtureRequest) -> Runtime:
     if request.param == "own":
-        return OWN_RUNTIME
+        return OWN
     if find_spec("awslambdaric") is None:
         pytest.skip("awslambdaric is not installed: there are files of it for Linux only")
-    return ("-m", "awslambdaric")
+    return Runtime(("-m", "awslambdaric"))
 
 
 @asynccontextmanager
 async def deployed(
-    directory: Path, runtime: Sequence[str] = OWN_RUNTIME, **settings: str
+    directory: Path, runtime: Runtime = OWN, **settings: Any
 ) -> AsyncIterator[Deployment]:
     async with AsyncExitStack() as stack:
         sqs = await stack.enter_async_context(SqsServer())
@@ -131,7 +131,7 @@ def failures(found: Answer | FunctionError) -> list[str]:
 
 
 async def test_a_batch_is_delivered_and_its_log_is_written_before_the_answer(
-    runtime: tuple[str, ...], tmp_path: Path
+    runtime: Runtime, tmp_path: Path
 ) -> None:
     async with deployed(tmp_path, runtime) as relay:
         await relay.send(ORDER, NAMELESS)
@@ -152,7 +152,7 @@ async def test_a_batch_is_delivered_and_its_log_is_written_before_the_answer(
 
 async def test_lambdas_own_log_handler_writes_nothing_of_the_relay(tmp_path: Path) -> None:
     pytest.importorskip("awslambdaric")
-    async with deployed(tmp_path, ("-m", "awslambdaric")) as relay:
+    async with deployed(tmp_path, Runtime(("-m", "awslambdaric"))) as relay:
         await relay.inngest.down()
         await relay.send(ORDER)
         await relay.invoke()
@@ -163,7 +163,7 @@ async def test_lambdas_own_log_handler_writes_nothing_of_the_relay(tmp_path: Pat
 
 
 async def test_the_next_batch_uses_the_same_process_after_its_connections_were_closed(
-    runtime: tuple[str, ...], tmp_path: Path
+    runtime: Runtime, tmp_path: Path
 ) -> None:
     async with deployed(tmp_path, runtime) as relay:
         await relay.send(ORDER)
@@ -219,7 +219,7 @@ async def test_bad_settings_fail_every_invocation_and_name_the_setting(
     ],
 )
 async def test_settings_that_do_not_fit_are_refused(
-    settings: dict[str, str], sentence: str, tmp_path: Path
+    settings: dict[str, Any], sentence: str, tmp_path: Path
 ) -> None:
     async with deployed(tmp_path, **settings) as relay:
         await relay.send(ORDER)
@@ -241,7 +241,7 @@ async def test_an_event_of_another_queue_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_process_killed_in_the_middle_of_an_invocation_loses_nothing(
-    runtime: tuple[str, ...], tmp_path: Path
+    runtime: Runtime, tmp_path: Path
 ) -> None:
     async with deployed(tmp_path, runtime) as relay:
         await relay.send(ORDER)

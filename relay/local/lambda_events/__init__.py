@@ -1,6 +1,7 @@
 """A local Lambda: an SQS event source, and a function whose handler runs in child processes."""
 
 from relay.local.lambda_events.event_source import Counters, EventSource
+from relay.local.lambda_events.execution import Runtime
 from relay.local.lambda_events.faults import Fault, FaultScript
 from relay.local.lambda_events.function import Answer, Function, FunctionError, Throttled
 from relay.local.lambda_events.options import EventSourceOptions
@@ -14,5 +15,6 @@ __all__ = [
     "FaultScript",
     "Function",
     "FunctionError",
+    "Runtime",
     "Throttled",
 ]

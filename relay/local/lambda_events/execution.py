@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
-import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from relay.http.server import serving
+from relay.local.clock import Clock, SystemClock
 from relay.local.lambda_events.faults import Fault
 
 INIT_TIMEOUT = 30.0
@@ -45,6 +46,62 @@ class FunctionError:
     message: str = ""
 
 
+class Child(Protocol):
+    """A process that this one has started."""
+
+    @property
+    def pid(self) -> int:
+        """Its pid."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        ...
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        ...
+
+    async def wait(self) -> int:
+        """Return the exit code when the process has ended."""
+        ...
+
+
+Launch: TypeAlias = Callable[[Sequence[str], Mapping[str, str], Path], Awaitable[Child]]
+"""Starts a process: the arguments of `python`, its environment, and the file for its output."""
+
+
+async def launch_python(
+    arguments: Sequence[str], variables: Mapping[str, str], output: Path
+) -> Child:
+    """Start a Python process."""
+    with output.open("ab") as file:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *arguments,
+            env=variables,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """How the processes of a function are started.
+
+    Attributes:
+        arguments: those of `python` that start a runtime; the handler's name follows.
+        launch: starts a process.
+        clock: measures invocations. The processes have the same time of day.
+    """
+
+    arguments: Sequence[str] = ("-m", "relay.local.lambda_events.runtime")
+    launch: Launch = launch_python
+    clock: Clock = field(default_factory=SystemClock)
+
+
 class Execution:
     """One environment. `start` it, `invoke` it any number of times, and `stop` it.
 
@@ -52,7 +109,7 @@ class Execution:
     invocation it can be frozen (SIGSTOP), as AWS freezes its environments.
 
     Args:
-        runtime: the arguments of `python` that start a runtime; the handler's name follows.
+        runtime: how the process is started.
         handler: the module and name of the handler, such as `relay.app.aws_lambda.handler`.
         variables: the process's environment.
         output: the file that its output is appended to.
@@ -62,21 +119,25 @@ class Execution:
     def __init__(
         self,
         *,
-        runtime: Sequence[str],
+        runtime: Runtime,
         handler: str,
         variables: Mapping[str, str],
         output: Path,
         freeze: bool,
     ) -> None:
-        self._command = (*runtime, handler)
+        self._command = (*runtime.arguments, handler)
         self._variables = variables
         self._output = output
         self._freeze = freeze
+        self._launch = runtime.launch
+        self._clock = runtime.clock
         self._stack = AsyncExitStack()
         self._events: asyncio.Queue[tuple[str, bytes, float]] = asyncio.Queue()
+        self._launched = asyncio.Event()
+        self._stopped = False
         self._waits = asyncio.Event()
         self._answer: asyncio.Future[Answer | FunctionError] | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Child | None = None
         self._exited: asyncio.Future[int] | None = None
 
     @property
@@ -93,16 +154,12 @@ class Execution:
     async def start(self) -> None:
         """Start the process. It loads the function by itself."""
         port = await self._stack.enter_async_context(serving(self._api()))
-        with self._output.open("ab") as output:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *self._command,
-                env={**self._variables, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}"},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
+        variables = {**self._variables, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}"}
+        self._process = await self._launch(self._command, variables, self._output)
         self._exited = asyncio.ensure_future(self._process.wait())
+        self._launched.set()
+        if self._stopped:
+            self._process.kill()
 
     async def invoke(
         self, event: bytes, timeout: float, fault: Fault | None
@@ -115,16 +172,17 @@ class Execution:
             await self.stop()
             return FunctionError("Runtime.ExitError", "the function could not be loaded")
         answer = self._answer = asyncio.get_running_loop().create_future()
-        self._events.put_nowait((str(uuid.uuid4()), event, time.time() + timeout))
+        self._events.put_nowait((str(uuid.uuid4()), event, self._clock.time() + timeout))
         found = await self._outcome(answer, timeout, fault)
         if not answer.done() or (fault is not None and fault.kind == "lose-answer"):
             await self.stop()
         elif self._freeze and await self._ready():
-            os.kill(self.pid, signal.SIGSTOP)
+            self._send(signal.SIGSTOP)
         return found
 
     async def stop(self) -> None:
-        """Kill the process, frozen or not."""
+        """Kill the process, frozen or not, also one that is being started."""
+        self._stopped = True
         if self.alive and self._process is not None:
             self._process.kill()
         if self._exited is not None:
@@ -134,8 +192,7 @@ class Execution:
     async def _ready(self) -> bool:
         """Continue a frozen process, and wait until it asks for an event. False if it ended."""
         assert self._exited is not None  # noqa: S101 - the caller has started it
-        if self.alive:
-            os.kill(self.pid, signal.SIGCONT)
+        self._send(signal.SIGCONT)
         waiting = asyncio.ensure_future(self._waits.wait())
         try:
             await _first(waiting, self._exited, timeout=INIT_TIMEOUT)
@@ -143,13 +200,23 @@ class Execution:
             waiting.cancel()
         return self._waits.is_set() and self.alive
 
+    def _send(self, number: signal.Signals) -> None:
+        """Send a signal, to a process that may just have ended."""
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
     async def _outcome(
         self, answer: asyncio.Future[Answer | FunctionError], timeout: float, fault: Fault | None
     ) -> Answer | FunctionError:
         assert self._exited is not None  # noqa: S101 - the caller has started it
         ends = fault is not None and fault.kind in ("kill", "time-out")
         limit = fault.after if fault is not None and ends else timeout
-        await _first(answer, self._exited, timeout=limit)
+        over = asyncio.ensure_future(self._clock.sleep(limit))
+        try:
+            await _first(answer, self._exited, over)
+        finally:
+            over.cancel()
         if answer.done() and fault is not None and fault.kind == "lose-answer":
             return FunctionError("Runtime.ExitError", "killed before its answer arrived")
         if answer.done():
@@ -171,7 +238,8 @@ class Execution:
         )
 
     async def _next(self, _request: Request) -> Response:
-        assert self._exited is not None  # noqa: S101 - the process asks
+        await self._launched.wait()
+        assert self._exited is not None  # noqa: S101 - it was launched
         self._waits.set()
         getting = asyncio.ensure_future(self._events.get())
         try:

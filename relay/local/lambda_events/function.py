@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
-from relay.local.lambda_events.execution import Answer, Execution, FunctionError
+from relay.local.lambda_events.execution import Answer, Execution, FunctionError, Runtime
 from relay.local.lambda_events.faults import FaultScript
-
-OWN_RUNTIME = ("-m", "relay.local.lambda_events.runtime")
 
 __all__ = ["Answer", "Function", "FunctionError", "Throttled"]
 
@@ -35,7 +33,7 @@ class Function:
         timeout: seconds that an invocation may take.
         reserved_concurrency: invocations at a time beyond which further ones are throttled.
         freeze: whether to stop the processes between invocations, as AWS does.
-        runtime: the arguments of `python` that start a runtime.
+        runtime: how its processes are started.
         faults: applied to invocations.
     """
 
@@ -48,7 +46,7 @@ class Function:
         timeout: float,
         reserved_concurrency: int | None = None,
         freeze: bool = False,
-        runtime: Sequence[str] = OWN_RUNTIME,
+        runtime: Runtime | None = None,
         faults: FaultScript | None = None,
     ) -> None:
         self.timeout = timeout
@@ -62,7 +60,7 @@ class Function:
         self._output = output
         self._reserved = reserved_concurrency
         self._freeze = freeze
-        self._runtime = runtime
+        self._runtime = runtime or Runtime()
         self._idle: list[Execution] = []
         self._busy: set[Execution] = set()
         self.started = 0

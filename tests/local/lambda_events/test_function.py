@@ -23,9 +23,9 @@ from relay.local.lambda_events import (
     FaultScript,
     Function,
     FunctionError,
+    Runtime,
     Throttled,
 )
-from relay.local.lambda_events.function import OWN_RUNTIME
 
 ROOT = Path(__file__).parents[3]
 Make: TypeAlias = Callable[..., Function]
@@ -42,7 +42,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
             f"tests.local.lambda_events.handlers.{handler}",
             variables={"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
             output=tmp_path / "log",
-            runtime=("-m", "awslambdaric") if aws else OWN_RUNTIME,
+            runtime=Runtime(("-m", "awslambdaric")) if aws else Runtime(),
             **{"timeout": 30.0, **options},
         )
 
