@@ -174,12 +174,12 @@ async def _added_latency(url: str, queue: str, sqs: str, count: int) -> dict[str
     """Seconds of one event through the gateway and of the same message sent to SQS, in turns."""
     found: dict[str, list[float]] = {"gateway": [], "sqs": []}
     async with AsyncExitStack() as stack:
-        ways: dict[str, tuple[HttpCaller, Iterator[bytes]]] = {
+        both: dict[str, tuple[HttpCaller, Iterator[bytes]]] = {
             "gateway": (await stack.enter_async_context(HttpCaller(url)), _requests(url, 1)),
             "sqs": (await stack.enter_async_context(HttpCaller(sqs)), _sends(queue, sqs)),
         }
         for _ in range(count):
-            for name, (caller, requests) in ways.items():
+            for name, (caller, requests) in both.items():
                 await asyncio.sleep(PAUSE)
                 start = time.perf_counter()
                 await caller.call(next(requests))
