@@ -80,8 +80,8 @@ class KnownIds:
     @property
     def size(self) -> int:
         """The number of known ids. It never decreases."""
-        found = self.events, self.messages, self.references, self.environments
-        return sum(map(len, found))
+        others = len(self.messages) + len(self.references) + len(self.environments)
+        return len(self.events) + others
 
     def search_terms(self) -> set[str]:
         """Every id that can occur in a log line."""
