@@ -30,7 +30,7 @@ def sends(count: int, seed: int) -> list[list[dict[str, Any]]]:
     Each event has a mark of its own in its data, by which it is found where its sender got no id.
     """
     chance = random.Random(seed)  # noqa: S311 - reproducible traffic, no secret
-    script = []
+    script: list[list[dict[str, Any]]] = []
     for number in range(count):
         events = [_event(chance, f"{number}-{n}") for n in range(chance.randint(1, MOST_EVENTS))]
         if number and chance.random() < REPEAT_SHARE:

@@ -222,9 +222,9 @@ def test_when_the_relay_or_the_gateway_ends_the_command_ends_with_a_failure(
         found = subprocess.run(
             ["pgrep", "-a", "-P", str(process.pid)], capture_output=True, text=True, check=True
         )
-        children = dict(reversed(line.split(" ", 1)) for line in found.stdout.splitlines())
+        children = [line.partition(" ") for line in found.stdout.splitlines()]
         words = {"relay": ("relay serve", "relay poll"), "gateway": ("relay gateway",)}[killed]
-        (pid,) = (pid for line, pid in children.items() if any(word in line for word in words))
+        (pid,) = (pid for pid, _, line in children if any(word in line for word in words))
         os.kill(int(pid), signal.SIGKILL)
         _, error = process.communicate(timeout=30)
     assert process.returncode == 1
