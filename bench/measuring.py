@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from bench import contestant, cost, growth, plan, resources
 from bench.contestant import BUILD, Contestant
+from bench.gateway import INNGEST, gateway
 from bench.harness import Harness
 from bench.plan import Plan
 from bench.rounds import contests, say
@@ -84,6 +85,7 @@ async def _on(harness: Harness, extent: Extent, peers: Sequence[Contestant]) -> 
         "memory": await _memory(harness, extent.messages),
         "start": await _start(harness, extent.rounds),
         "growth": await _growth(harness) if extent.growth else {},
+        "gateway": await _gateway(harness, extent.rounds),
     }
 
 
@@ -136,6 +138,11 @@ async def _start(harness: Harness, rounds: int) -> dict[str, float]:
         )
         for one in (contestant.relay_poll(), contestant.relay_serve())
     }
+
+
+async def _gateway(harness: Harness, rounds: int) -> dict[str, Any]:
+    say("gateway")
+    return await gateway(harness, rounds, os.environ.get(INNGEST))
 
 
 async def _growth(harness: Harness) -> dict[str, Any]:

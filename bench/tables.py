@@ -132,6 +132,37 @@ def machine(results: Results) -> list[Table]:
     return [Table("", ("", ""), rows)]
 
 
+def gateway(results: Results) -> list[Table]:
+    """The gateway's intake and Inngest's, and the latency that the gateway adds."""
+    found = results.get("gateway")
+    if not found:
+        return []
+    theirs = found["inngest"].get("batches", {})
+    rows = [
+        (
+            batch,
+            _micro(one["cpu"]),
+            f"{1e6 / one['cpu']:,.0f}",
+            f"{one['rate']:,.0f}",
+            f"{theirs[batch]['rate']:,.0f}" if theirs else "not measured",
+        )
+        for batch, one in found["batches"].items()
+    ]
+    columns = ("events a request", "CPU µs an event", "events/s of a core", "events/s", "Inngest's")
+    latency = found["latency"]
+    return [
+        Table(found["about"], columns, rows),
+        Table(
+            "one event at a time",
+            ("", "median", "p99"),
+            [
+                ("SQS's own answer", _milli(latency["sqs"]), ""),
+                ("added by the gateway", _milli(latency["added"]), _milli(latency["p99"])),
+            ],
+        ),
+    ]
+
+
 SECTIONS: Mapping[str, Callable[[Results], list[Table]]] = {
     "machine": machine,
     "peers": peers,
@@ -140,6 +171,7 @@ SECTIONS: Mapping[str, Callable[[Results], list[Table]]] = {
     "push": push,
     "telemetry": telemetry,
     "growth": growth,
+    "gateway": gateway,
     "resources": resources,
     "cost": cost,
 }
@@ -183,6 +215,10 @@ def _middle(turns: Sequence[float]) -> str:
     """The range of the middle half."""
     low, _, high = statistics.quantiles(turns, n=4)
     return f"{low:,.0f} to {high:,.0f}"
+
+
+def _milli(seconds: float) -> str:
+    return f"{seconds * 1e3:.2f} ms"
 
 
 def _micro(value: float) -> str:

@@ -33,6 +33,7 @@ def targets(results: Mapping[str, Any]) -> list[Target]:
         *_push(results["push"]),
         *_telemetry(results["telemetry"]),
         *_rest(results),
+        *_gateway(results.get("gateway")),
     ]
 
 
@@ -88,3 +89,12 @@ def _rest(results: Mapping[str, Any]) -> Iterator[Target]:
     yield Target(f"memory: growth over {memory['messages']:,} messages", grown, 3, " MB")
     for name, seconds in results["start"].items():
         yield Target(f"start: CPU to the first delivery, {name}", seconds, 1.5, " s")
+
+
+def _gateway(found: Mapping[str, Any] | None) -> Iterator[Target]:
+    if found is None:
+        return
+    cpu = found["batches"]["100"]["cpu"]
+    yield Target("gateway: CPU per event in requests of 100", cpu, 60, " µs")
+    added = found["latency"]["added"] * 1e3
+    yield Target("gateway: latency added to SQS's own, one event, median", added, 1.5, " ms")

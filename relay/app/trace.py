@@ -196,6 +196,7 @@ class TraceOptions:
 
     Attributes:
         name: the event's name, if the user gave it.
+        environment: the environment that its producer asked for, if the user gave it.
         since: epoch seconds; older log lines and events are not searched.
         logs: log files.
         log_group: a CloudWatch log group.
@@ -205,6 +206,7 @@ class TraceOptions:
     """
 
     name: str | None = None
+    environment: str | None = None
     since: float = 0.0
     logs: Sequence[Path] = ()
     log_group: str | None = None
@@ -232,6 +234,9 @@ async def trace_event(
     known = KnownIds(ident)
     if options.name is not None:
         known.events.add((options.name, ident))
+    if options.environment is not None:
+        known.environments.add(options.environment)
+        settings = settings.model_copy(update={"inngest_env": options.environment})
     async with AsyncExitStack() as stack:
         session = SharedSession(stack)
         sources: list[Source] = [LogFileSource(options.logs)] if options.logs else []

@@ -31,6 +31,7 @@ EXAMPLES = """\
 relay demo
 relay demo --messages 500 --seed 7
 relay demo --destination temporal
+relay demo --gateway
 """
 
 
@@ -49,6 +50,13 @@ def command(
             autocompletion=lambda: list(DESTINATIONS),
         ),
     ] = "inngest",
+    gateway: Annotated[
+        bool,
+        typer.Option(
+            "--gateway",
+            help="Send through the gateway, with Inngest's SDKs where they are installed.",
+        ),
+    ] = False,
 ) -> None:
     """Send messages through the relay, inject failures, and check that no event is lost.
 
@@ -57,11 +65,17 @@ def command(
     duplicates and every kind of poison message. The orchestrator goes down for a while, and the
     relay is killed once. At the end, three independent records are compared: what was published,
     what ran, and what is in the dead-letter queue. The last line of output is JSON.
+
+    With --gateway, events are sent to `relay gateway`, which is killed once as well: by HTTP, with
+    the Python SDK if a `python3` on the PATH has it, and with the JavaScript SDK if `node` finds it
+    from this directory. What was confirmed must run exactly once.
     """
     load_settings(env_file=None)  # only to report errors in the shell's RELAY_* variables early
     chosen = check_host(host, fifo=fifo)
     if destination not in DESTINATIONS:
         fail(f"--destination must be one of {', '.join(DESTINATIONS)}", code=USAGE)
+    if gateway and destination != "inngest":
+        fail("--gateway needs --destination inngest", code=USAGE)
     missing = missing_dependency(destination)
     if missing is not None:
         fail(missing)
@@ -75,6 +89,7 @@ def command(
             host=chosen,
             fifo=fifo,
             destination=destination,
+            gateway=gateway,
         )
         try:
             reconciliation = asyncio.run(_run(scenario, display))

@@ -1,8 +1,10 @@
-"""`relay dev`: run SQS, Inngest and the relay on this machine for development."""
+"""`relay dev`: run SQS, Inngest, the relay and its gateway on this machine for development."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import os
 import tempfile
 from collections import Counter
@@ -13,12 +15,13 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from relay.cli.dev_addresses import addresses, welcome
 from relay.cli.startup import USAGE, fail, fail_with_output
 from relay.local.environment import (
     FIFO_HOSTS,
+    GATEWAY_OUTPUT,
     HOSTS,
     OUTPUT,
-    REGION,
     Environment,
     Host,
     Plan,
@@ -36,7 +39,7 @@ EXIT_CODES = "Exit codes: 0 stopped by a signal, 1 something failed, 2 wrong usa
 EXAMPLES = """\
 relay dev
 relay dev --function 'resize=media/*' --function 'audit=*'
-relay dev --sqs-port 0 --inngest-port 0 --relay-port 0 --json
+relay dev --sqs-port 0 --inngest-port 0 --relay-port 0 --gateway-port 0 --json
 """
 
 HostOption: TypeAlias = Annotated[
@@ -69,6 +72,9 @@ def command(  # noqa: PLR0913 - a parameter for each option
     relay_port: Annotated[
         int, typer.Option(min=0, max=_MAX_PORT, help="Port for the relay; 0 picks a free one.")
     ] = 8000,
+    gateway_port: Annotated[
+        int, typer.Option(min=0, max=_MAX_PORT, help="Port for the gateway; 0 picks a free one.")
+    ] = 8289,
     console_port: Annotated[
         int, typer.Option(min=0, max=_MAX_PORT, help="Port for the console; 0 picks a free one.")
     ] = 8290,
@@ -89,16 +95,17 @@ def command(  # noqa: PLR0913 - a parameter for each option
         bool, typer.Option("--json", help="Print the addresses as one line of JSON.")
     ] = False,
 ) -> None:
-    """Run SQS, the worker daemon, an Inngest event API and the relay on loopback.
+    """Run SQS, the worker daemon, an Inngest event API, the relay and its gateway on loopback.
 
-    Prints the addresses and runs until Ctrl-C, or until the relay ends. The relay gets this shell's
-    `RELAY_*` variables, except RELAY_QUEUE_URL, RELAY_DLQ_URL and RELAY_INNGEST_URL, which are set
-    to the local servers. Nothing is stored: the queues are empty at each start.
+    Prints the addresses and runs until Ctrl-C, or until the relay or the gateway ends. Both get
+    this shell's `RELAY_*` variables, except RELAY_QUEUE_URL, RELAY_DLQ_URL and RELAY_INNGEST_URL,
+    which are set to the local servers, and RELAY_GATEWAY_KEYS. Nothing is stored: the queues are
+    empty at each start.
     """
     chosen = check_host(host, fifo=fifo)
     settings = _settings(os.environ, terminal=is_terminal(err=True), listens=chosen != "lambda")
     _check_settings(settings)
-    ports = {"--sqs-port": sqs_port}
+    ports = {"--sqs-port": sqs_port, "--gateway-port": gateway_port}
     ports |= {} if chosen == "lambda" else {"--relay-port": relay_port}
     ports |= {} if inngest_url else {"--inngest-port": inngest_port}
     console = console_port if find_spec("jinja2") else None
@@ -113,6 +120,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
             sqs_port=sqs_port,
             inngest_port=inngest_port,
             relay_port=relay_port,
+            gateway_port=gateway_port,
             console_port=console,
             inngest_url=_inngest_url(inngest_url),
             settings=settings,
@@ -185,76 +193,44 @@ async def _run(plan: Plan, *, as_json: bool) -> None:
     """Run everything until a signal.
 
     Raises:
-        RelayFailed: the relay has ended by itself.
+        RelayFailed: the relay or the gateway has ended by itself.
     """
     stop = asyncio.Event()
     with on_stop_signal(stop.set):
         async with local_environment(plan) as environment:
             if as_json:
-                echo_json(_addresses(environment))
+                echo_json(addresses(environment))
             else:
-                write(_welcome(environment, plan) + "\n")
-            log = plan.directory / OUTPUT
-            if await unless_stopped(stop, _follow(environment, log)) is not None:
-                raise RelayFailed("the relay ended by itself, so everything was stopped")
+                write(welcome(environment, plan) + "\n")
+            ended = await unless_stopped(stop, _follow(environment, plan.directory))
+            if ended is not None:
+                raise RelayFailed(f"the {ended} ended by itself, so everything was stopped")
             if not as_json:
                 echo("Stopping.")
 
 
-def _addresses(environment: Environment) -> dict[str, str | None]:
-    return {
-        "type": "servers",
-        "sqs_url": environment.sqs.url,
-        "queue_url": environment.queue_url,
-        "dlq_url": environment.dlq_url,
-        "relay_url": environment.relay_url,
-        "console_url": environment.console_url,
-        "inngest_url": environment.inngest_url,
-    }
-
-
-def _welcome(environment: Environment, plan: Plan) -> str:
-    runs = f"\n  Runs          {environment.inngest.url}/_runs" if environment.inngest else ""
-    return f"""\
-Everything is running. Ctrl-C stops it.
-
-  SQS           {environment.sqs.url}
-  Queue         {environment.queue_url}
-  Dead letters  {environment.dlq_url}
-  Relay         {environment.relay_url or "AWS Lambda, which listens nowhere"}
-  Event API     {environment.inngest_url}{runs}
-  Console       {environment.console_url or "needs the extra: pip install 'sqs-relay[console]'"}
-
-Publish an event:
-
-  export AWS_ENDPOINT_URL={environment.sqs.url} AWS_DEFAULT_REGION={REGION}
-  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
-  echo '{{"name": "media/uploaded", "data": {{"key": "a.wav"}}}}' |
-    relay send --queue {environment.queue_url} -
-
-{_arrival(environment, plan)}
-"""
-
-
-def _arrival(environment: Environment, plan: Plan) -> str:
-    """Where events arrive. The shell's settings may send them to others than Inngest."""
-    destinations = load(plan.settings).settings.destinations
-    others = ", ".join(name for name in destinations if name != "inngest")
-    if not others:
-        return f"See it arrive:\n\n  curl {environment.inngest_url}/v1/events"
-    some = "some of the" if "inngest" in destinations else "all"
-    return f"The RELAY_ variables of this shell send {some} events to {others}."
-
-
-async def _follow(environment: Environment, log: Path) -> int:
-    """Copy the relay's output to standard error until it ends; its exit code."""
-    ending = asyncio.create_task(environment.relay.ended())
+async def _follow(environment: Environment, directory: Path) -> str:
+    """Copy the output of both processes to standard error until one ends; which one."""
+    endings = {asyncio.create_task(environment.relay.ended()): "relay"}
+    outputs = [OUTPUT]
+    if environment.gateway is not None:
+        endings[asyncio.create_task(environment.gateway.ended())] = "gateway"
+        outputs.append(GATEWAY_OUTPUT)
     try:
-        with log.open(errors="replace") as lines:
-            while not ending.done():
-                await asyncio.wait({ending}, timeout=_FOLLOW_EVERY)
-                for line in lines:
+        with contextlib.ExitStack() as stack:
+            for name in outputs:
+                (directory / name).touch()  # on Lambda the first invocation would create it
+            logs = [
+                stack.enter_context((directory / name).open(errors="replace")) for name in outputs
+            ]
+            ended: set[asyncio.Task[int]] = set()
+            while not ended:
+                ended, _ = await asyncio.wait(
+                    endings, timeout=_FOLLOW_EVERY, return_when=asyncio.FIRST_COMPLETED
+                )
+                for line in itertools.chain.from_iterable(logs):
                     write(line, err=True)
     finally:
-        ending.cancel()
-    return ending.result()
+        for task in endings:
+            task.cancel()
+    return endings[ended.pop()]

@@ -85,6 +85,14 @@ def command(  # noqa: PLR0913 - a parameter for each option
             help="The event's name; needed for the ledger unless another source has it.",
         ),
     ] = None,
+    environment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The Inngest environment that the producer asked for; needed for the ledger unless"
+            " a dead letter has it.",
+        ),
+    ] = None,
     since: Annotated[
         str,
         typer.Option(metavar="TIME", help="How far back to search: a UTC time, or e.g. 36h, 14d."),
@@ -103,6 +111,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
         fail("the id is empty: give the id of an event or a message", code=USAGE)
     options = TraceOptions(
         name=name,
+        environment=environment,
         since=_since(since),
         logs=log or configured_logs(settings),
         log_group=log_group,

@@ -27,7 +27,8 @@ class FailureAttribution:
     The circuit opens, by design, for an answer that is certainly about the destination, for two
     different events that failed alike, each alone, with no event answered in between, and for a
     failed probe while it is open already. After any other failure the batch is split until the
-    event at fault is alone.
+    event at fault is alone. Where the events' environment may be the cause, two environments must
+    have failed alike: one that does not exist never stops the others.
     """
 
     def __init__(
@@ -124,6 +125,9 @@ class FailureAttribution:
         again: list[Step] = [TryAgain(pending.batch_limit) for pending in batch]
         if not self._breaker.current(permit):
             return again
+        if permit.probe and error.environment is not None:
+            self._environment_refused(permit, batch[0].event)
+            return again
         if error.proven or permit.probe:
             self._suspect_probe(permit, batch, error)
             self._open_circuit(permit, error)
@@ -134,10 +138,24 @@ class FailureAttribution:
 
     def _failed_alone(self, permit: Permit, event: Event, error: Unavailable) -> Step:
         is_evidence = self._suspects.add(event.id)
-        if is_evidence and self._evidence.suffices(event.id, error.setting):
+        if is_evidence and self._evidence.suffices(event.id, error.setting, error.environment):
             self._open_circuit(permit, error)
             return TryAgain()
         return FailedAlone(error.reason, self._clock(), error.after)
+
+    def _environment_refused(self, permit: Permit, event: Event) -> None:
+        """A probe was answered with a refusal of its environment."""
+        self._suspects.add(event.id)
+        if self._breaker.setting is None:  # an outage, which is over: the destination answers
+            self._breaker.answered(permit)
+            self._ramp.restart()
+        else:  # nothing is known about the setting: another event must probe it
+            self._breaker.failed(
+                permit,
+                self._breaker.reason,
+                setting=self._breaker.setting,
+                proven=self._breaker.proven,
+            )
 
     def _suspect_probe(
         self, permit: Permit, batch: Sequence[PendingEvent], error: Unavailable

@@ -64,22 +64,35 @@ class WitnessWaits:
 
 
 class Evidence:
-    """The first event that failed alone for each kind of failure, until any event is answered."""
+    """The first event that failed alone for each kind of failure, until any event is answered.
+
+    Where the events' environment may be the cause, it is the first environment instead: any number
+    of events of one environment say nothing about the destination.
+    """
 
     def __init__(self) -> None:
         self._witnesses: dict[str | None, str] = {}
+        self._environments: dict[str | None, str] = {}
 
-    def suffices(self, event_id: str, setting: str | None) -> bool:
+    def suffices(self, event_id: str, setting: str | None, environment: str | None = None) -> bool:
         """Record that this event failed alone; True when another one failed alike before.
 
         Failures are alike when they name the same setting, or none: one outage can appear as
         timeouts, resets and 502s in turn.
+
+        Args:
+            event_id: the event.
+            setting: the setting that the failure names, if any.
+            environment: the event's environment if that may be the cause.
         """
+        if environment is not None:
+            return self._environments.setdefault(setting, environment) != environment
         return self._witnesses.setdefault(setting, event_id) != event_id
 
     def clear(self) -> None:
         """Forget everything: an event got a well-formed answer, or the circuit has opened."""
         self._witnesses.clear()
+        self._environments.clear()
 
 
 @dataclass(frozen=True, slots=True)

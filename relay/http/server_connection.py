@@ -8,6 +8,7 @@ headers, the time for a request or connections that send nothing.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -28,6 +29,26 @@ from relay.http.server_limits import (
 )
 
 _END = b"\r\n\r\n"
+
+
+_REASONS = {
+    HTTPStatus.BAD_REQUEST: "the request is not valid HTTP",
+    HTTPStatus.REQUEST_TIMEOUT: "the request did not arrive in time",
+    HTTPStatus.LENGTH_REQUIRED: "the body has no length: send Content-Length, not chunks",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the headers are too large, or too many",
+}
+"""The sentence of each refusal. An SDK of an event API takes an answer without an `error` for
+another thing than it is: Go's for a success."""
+
+
+def _refusal(status: HTTPStatus) -> bytes:
+    """The whole response to a request that no application gets."""
+    code = status.name.lower()
+    body = json.dumps({"error": _REASONS[status], "code": code, "status": status}).encode()
+    return (
+        b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+        b"connection: close\r\n\r\n%b"
+    ) % (status, status.phrase.encode(), len(body), body)
 
 
 class ServerConnection(HttpToolsProtocol):
@@ -203,10 +224,7 @@ class ServerConnection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.waiting and not self._in_body:
-            self.transport.write(
-                b"HTTP/1.1 %d %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-                % (status, status.phrase.encode())
-            )
+            self.transport.write(_refusal(status))
         self.transport.close()
         self._abort_later()
 

@@ -1,4 +1,4 @@
-"""A complete local setup on loopback: queues, the worker daemon, an event API and the relay."""
+"""A complete local setup on loopback: queues, worker daemon, event API, relay and gateway."""
 
 from __future__ import annotations
 
@@ -29,9 +29,17 @@ FIFO_HOSTS = ("poller", "lambda")
 """The hosts that keep the order of a message group."""
 
 OUTPUT = "relay.log"
+GATEWAY_OUTPUT = "gateway.log"
+EVENT_KEY = "local"
+"""The event key of the gateway."""
+
 REGION = "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 """The local SQS accepts any credentials; SDKs require some."""
+
+_OF_THE_RELAY = ("RELAY_LOG_FILE", "RELAY_GATEWAY_KEY_STORE")
+"""Settings that the gateway does not get: two processes cannot rotate one file, and its key is
+`EVENT_KEY`."""
 
 DAEMON = SqsdOptions(
     visibility_timeout=1_080,
@@ -60,6 +68,7 @@ class Plan:
         visibility: the main queue's visibility timeout in seconds. On Lambda also the function's
             timeout, as long as AWS allows and shorter than it advises.
         sqs_port: 0 for any free port, as with the other two ports.
+        gateway_port: 0 for any free port, None for no gateway.
         console_port: of `relay console`, 0 for any free port; None to run none.
         inngest_url: an Inngest server that is already running, to be used instead of the local one.
         destination: `inngest`, or the name of another orchestrator, whose emulator is started.
@@ -74,6 +83,7 @@ class Plan:
     sqs_port: int = 0
     inngest_port: int = 0
     relay_port: int = 0
+    gateway_port: int | None = None
     console_port: int | None = None
     inngest_url: str | None = None
     destination: str = "inngest"
@@ -99,6 +109,8 @@ class Environment:
     dlq_url: str
     inngest_url: str
     relay_url: str | None
+    gateway: RelayProcess | None = None
+    gateway_url: str | None = None
     console_url: str | None = None
 
 
@@ -136,6 +148,11 @@ async def local_environment(plan: Plan) -> AsyncIterator[Environment]:
         if plan.host == "sqsd" and relay_url is not None:
             daemon = Sqsd(queue_url, relay_url, DAEMON, endpoint_url=sqs.url, region=REGION)
             await stack.enter_async_context(daemon)
+        gateway, gateway_url = None, None
+        if plan.gateway_port is not None:
+            port = plan.gateway_port or free_port()
+            gateway = await stack.enter_async_context(_gateway(plan, settings, port))
+            gateway_url = f"http://127.0.0.1:{port}"
         console_url = None
         if plan.console_port is not None:
             console = await stack.enter_async_context(_console(plan, settings, relay_url))
@@ -151,6 +168,8 @@ async def local_environment(plan: Plan) -> AsyncIterator[Environment]:
             dlq_url=dlq_url,
             inngest_url=inngest_url,
             relay_url=relay_url,
+            gateway=gateway,
+            gateway_url=gateway_url,
             console_url=console_url,
         )
 
@@ -165,6 +184,17 @@ async def _start_process(
         port=port,
     )
     return await stack.enter_async_context(relay)
+
+
+def _gateway(plan: Plan, settings: Mapping[str, str], port: int) -> RelayProcess:
+    own = {"RELAY_GATEWAY_KEYS": f"dev={EVENT_KEY}", "RELAY_HOST": "127.0.0.1", "PORT": str(port)}
+    shared = {name: value for name, value in settings.items() if name not in _OF_THE_RELAY}
+    return RelayProcess(
+        "gateway",
+        settings={**shared, **own},
+        output=plan.directory / GATEWAY_OUTPUT,
+        port=port,
+    )
 
 
 async def _start_lambda(

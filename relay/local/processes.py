@@ -88,6 +88,11 @@ class RelayProcess:
             await self.terminate()
 
     @property
+    def name(self) -> str:
+        """What it is, for messages."""
+        return "gateway" if self._arguments[:1] == ("gateway",) else "relay"
+
+    @property
     def running(self) -> bool:
         """Whether the process is running."""
         return self._process is not None and self._process.returncode is None
@@ -158,7 +163,7 @@ class RelayProcess:
     async def _end(self, number: signal.Signals) -> int:
         process = self._process
         if process is None or process.returncode is not None:
-            raise RelayFailed(f"the relay ended unexpectedly:\n{self.output()}")
+            raise RelayFailed(f"the {self.name} ended unexpectedly:\n{self.output()}")
         process.send_signal(number)
         try:
             async with asyncio.timeout(PATIENCE):
@@ -172,10 +177,10 @@ class RelayProcess:
             async with asyncio.timeout(PATIENCE):
                 while not await _healthy(port):
                     if not self.running:
-                        raise RelayFailed(f"the relay ended during startup:\n{self.output()}")
+                        raise RelayFailed(f"the {self.name} ended during startup:\n{self.output()}")
                     await asyncio.sleep(_POLL)
         except TimeoutError:
-            raise RelayFailed(f"the relay does not answer:\n{self.output()}") from None
+            raise RelayFailed(f"the {self.name} does not answer:\n{self.output()}") from None
 
 
 async def _healthy(port: int) -> bool:

@@ -24,6 +24,8 @@ class Unavailable(Exception):
             or the answer rules it out.
         disconnected: True if there was no connection (a proxy's to the server included), or it
             broke: the server may be restarting.
+        environment: the events' environment if that alone may be the cause, such as a branch that
+            does not exist; None if it cannot be. It is not `proven` then.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Unavailable(Exception):
         proven: bool = False,
         not_accepted: bool = False,
         disconnected: bool = False,
+        environment: str | None = None,
     ) -> None:
         self.reason = shortened(reason)
         super().__init__(self.reason)
@@ -43,6 +46,7 @@ class Unavailable(Exception):
         self.proven = proven
         self.not_accepted = not_accepted
         self.disconnected = disconnected
+        self.environment = environment
 
 
 class BatchRefused(Exception):

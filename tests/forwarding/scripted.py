@@ -16,8 +16,8 @@ from tests.forwarding.virtual_time import now
 LATENCY = 0.02
 
 
-def event(name: str) -> Event:
-    return Event(id=name, name="app/happened", data=b"{}")
+def event(name: str, env: str | None = None) -> Event:
+    return Event(id=name, name="app/happened", data=b"{}", env=env)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,16 @@ def _webhooks() -> Iterator[bytes]:
         yield joined(_choice(number), b"payload=%7B%22type%22%3A1%7D&A=b&A=c", url, *signed, *form)
 
 
+def _gateway_requests() -> Iterator[bytes]:
+    seed = ("x-inngest-event-id-seed", "1780000000000,AAECAwQFBgcICQ==")
+    more = ("x-inngest-env", "branch-7", "traceparent", _TRACE, "content-encoding", "identity")
+    yield joined(_EVENT, "k", _choice(0), *seed, *more)
+    yield joined(b"[" + _EVENT + b',{"name":"a/b"}]', "k", _choice(3), *seed)
+    yield joined(b"[]", "k", _choice(1), "content-length", "2")
+    yield joined(b'{"name":"inngest/a"}', "k", _choice(0), "x-inngest-env", "\x00")
+    yield joined(b"", "", _choice(0), "content-encoding", "gzip")
+
+
 def _recorded(kind: str) -> Iterator[bytes]:
     """The distinct answers of a recorded server, as the parts status, and body."""
     seen = set()
@@ -110,6 +120,7 @@ def _destinations() -> Iterator[bytes]:
 SEEDS: Mapping[str, Sequence[bytes]] = {
     "envelope": tuple(_envelopes()),
     "webhook": tuple(_webhooks()),
+    "gateway_request": tuple(_gateway_requests()),
     "origin": (_ORIGIN.encode(), b'{"v":1,"id":"a"}'),
     "encoded_body": (
         joined(_choice(0), base64.b64encode(_EVENT)),

@@ -311,6 +311,8 @@ async def test_a_chunked_body_is_refused() -> None:
 
         answer = await gateway.http.post(f"/e/{KEY}", content=parts())
         assert answer.status_code == 411
+        assert answer.json()["code"] == "length_required"
+        assert "Content-Length" in answer.json()["error"]
         assert gateway.messages == []
 
 

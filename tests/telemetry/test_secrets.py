@@ -57,7 +57,7 @@ ONE_SHOT = (
     ("health",),
 )
 LONG_RUNNING = ("serve", "poll", "gateway")
-DEV = ("dev", "--sqs-port", "0", "--inngest-port", "0", "--relay-port", "0")
+DEV = ("dev", "--sqs-port", "0", "--inngest-port", "0", "--relay-port", "0", "--gateway-port", "0")
 DEMO = ("demo", "--messages", "100")
 """It has its own keys and ignores others. It ends at once if a setting is invalid."""
 

@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlsplit
@@ -145,7 +146,21 @@ class Inngest:
         body = b"[" + b",".join(event.wire for event in events) + b"]"
         headers = self._headers(events)
         answer = await self._post(key, body, headers, ANSWER_LIMIT + ID_SIZE * len(events))
-        return interpret(answer, len(events), self._clock())
+        try:
+            return interpret(answer, len(events), self._clock())
+        except Unavailable as error:
+            raise self._attributed(error, answer.status, events[0].env) from None
+
+    def _attributed(self, error: Unavailable, status: int, env: str | None) -> Unavailable:
+        """The failure, with the environment that the events ask for if that may be its cause.
+
+        Any refusal may be: Inngest Cloud refuses an environment that does not exist.
+        """
+        other = env if env != self._env else None
+        client_error = status // 100 == 4 and status != HTTPStatus.TOO_MANY_REQUESTS  # noqa: PLR2004
+        if other is not None and client_error:
+            error.environment, error.proven = other, False
+        return error
 
     def _headers(self, events: Sequence[Event]) -> dict[str, str]:
         env = events[0].env or self._env

@@ -105,6 +105,9 @@ def _reconciliation(found: Reconciliation) -> Table:
     out_of_order = found.out_of_order
     if out_of_order is not None:
         rows.append(("accepted out of order within their group", out_of_order, out_of_order > 0))
+    if found.unconfirmed is not None:
+        rows.insert(1, ("not confirmed to their sender", found.unconfirmed, False))
+        rows.insert(2, ("of these accepted all the same", found.unconfirmed_ran or 0, False))
     for name, count, wrong in rows:
         table.add_row(name, f"{count:,}", style="bold red" if wrong else None)
     return table

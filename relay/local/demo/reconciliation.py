@@ -19,7 +19,9 @@ class Reconciliation:
     """The result. Counts are of events by id, except `published`, which counts each copy.
 
     `unexplained` has a sentence for each finding that the delivery guarantee does not allow.
-    `out_of_order` is None if no order was guaranteed.
+    `out_of_order` is None if no order was guaranteed. With a gateway, `unconfirmed` counts the
+    events whose sender was told that they are not known to be in the queue, and `unconfirmed_ran`
+    those of them that ran.
     """
 
     published: int
@@ -33,6 +35,8 @@ class Reconciliation:
     codes: Mapping[str, int]
     kinds: Mapping[str, int]
     unexplained: tuple[str, ...] = ()
+    unconfirmed: int | None = None
+    unconfirmed_ran: int | None = None
 
     @property
     def consistent(self) -> bool:
@@ -47,6 +51,8 @@ class Reconciliation:
         """One line of JSON."""
         names = ("published", "unique", "ran", "dead_lettered", "lost", "ran_twice", "in_queue")
         counts = {name: getattr(self, name) for name in names}
+        if self.unconfirmed is not None:
+            counts |= {"unconfirmed": self.unconfirmed, "unconfirmed_ran": self.unconfirmed_ran}
         return json.dumps({"type": "demo", **counts, "seconds": round(seconds, 1)})
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from relay.local.demo.display import Display, Progress
+from relay.local.demo.gateway_publisher import GatewayPublisher, sends
 from relay.local.demo.publisher import Publisher, traffic
 from relay.local.demo.reconciliation import Reconciliation, reconcile
-from relay.local.demo.samples import EVENT_NAMES, SampleMessage
-from relay.local.environment import Environment, Host, Plan, local_environment
+from relay.local.demo.samples import EVENT_NAMES
+from relay.local.demo.senders import open_senders
+from relay.local.environment import EVENT_KEY, Environment, Host, Plan, local_environment
 from relay.local.inngest import Function, InngestServer
 from relay.local.lambda_events import Function as LambdaFunction
 from relay.local.orchestrators.emulator import Emulator
@@ -30,6 +34,9 @@ FUNCTIONS = (
 
 OUTAGE = 4.0
 """Seconds for which the orchestrator is down."""
+
+GATEWAY_OUTAGE = 2.5
+"""Seconds for which the gateway is down: longer than one SDK tries, shorter than others do."""
 
 VISIBILITY = 12
 """The visibility timeout in seconds: after it, the messages of a killed poller come back."""
@@ -52,7 +59,10 @@ class ScenarioTimeout(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """What the demo does. `limit` is the most seconds that it may take."""
+    """What the demo does: `messages` are published, or sent to the gateway with `gateway`.
+
+    `limit` is the most seconds that it may take.
+    """
 
     directory: Path
     messages: int = 2_000
@@ -60,6 +70,7 @@ class Scenario:
     fifo: bool = False
     host: Host = "sqsd"
     destination: str = "inngest"
+    gateway: bool = False
     limit: float = 120.0
 
 
@@ -77,15 +88,27 @@ async def run_scenario(scenario: Scenario, display: Display) -> Reconciliation:
         host=scenario.host,
         visibility=VISIBILITY,
         destination=scenario.destination,
+        gateway_port=0 if scenario.gateway else None,
     )
-    async with local_environment(plan) as environment:
+    async with local_environment(plan) as environment, AsyncExitStack() as stack:
         orchestrator = environment.emulator or environment.inngest
         assert orchestrator is not None  # noqa: S101 - the plan names no other server
         mode = _MODES[scenario.host]
         display.say(
             f"queue {environment.queue_url}, {mode}, {scenario.destination} at {orchestrator.url}"
         )
-        return await _Run(scenario, display, environment, orchestrator).run()
+        publisher: Publisher | GatewayPublisher
+        if environment.gateway_url is None:
+            url, client = environment.queue_url, environment.client
+            publisher = Publisher(client, url, fifo=scenario.fifo)
+        else:
+            senders = await stack.enter_async_context(
+                open_senders(environment.gateway_url, EVENT_KEY)
+            )
+            names = Counter(sender.name for sender in senders)
+            display.say(f"gateway {environment.gateway_url}, sending by {', '.join(names)}")
+            publisher = GatewayPublisher(senders)
+        return await _Run(scenario, display, environment, orchestrator, publisher).run()
 
 
 class _Run:
@@ -95,22 +118,21 @@ class _Run:
         display: Display,
         environment: Environment,
         orchestrator: InngestServer | Emulator,
+        publisher: Publisher | GatewayPublisher,
     ) -> None:
         self._scenario = scenario
         self._display = display
         self._environment = environment
         self._orchestrator = orchestrator
-        self._publisher = Publisher(environment.client, environment.queue_url, fifo=scenario.fifo)
+        self._publisher = publisher
         names = [url.rpartition("/")[2] for url in (environment.queue_url, environment.dlq_url)]
         self._queue, self._dead = (environment.sqs.queues[name] for name in names)
 
     async def run(self) -> Reconciliation:
         """Run all steps in order."""
-        messages = traffic(
-            self._scenario.messages, self._scenario.seed, pushed=self._scenario.host == "sqsd"
-        )
         self._redeliver()
-        async with self._showing_progress(), self._publishing(messages) as publishing:
+        async with self._showing_progress(), self._publishing() as publishing:
+            await self._crash_gateway()
             await self._until(self._processed(0.3))
             await self._outage()
             await self._until(self._processed(0.6))
@@ -118,6 +140,13 @@ class _Run:
             await publishing
             await self._until(self._empty)
             await self._orchestrator.settled()
+        if not isinstance(self._publisher, GatewayPublisher):
+            return self._reconciled()
+        accepted = self._publisher.settle(self._orchestrator.events)
+        unconfirmed = self._publisher.unconfirmed.total()
+        return replace(self._reconciled(), unconfirmed=unconfirmed, unconfirmed_ran=accepted)
+
+    def _reconciled(self) -> Reconciliation:
         return reconcile(
             self._publisher.record,
             self._orchestrator.events,
@@ -125,19 +154,26 @@ class _Run:
             self._orchestrator.functions,
             self._dead.messages(),
             len(self._queue.messages()),
-            ordered=self._scenario.fifo,
+            # Through the gateway each event is a group of its own.
+            ordered=self._scenario.fifo and not self._scenario.gateway,
         )
 
     @contextlib.asynccontextmanager
-    async def _publishing(
-        self, messages: Sequence[SampleMessage]
-    ) -> AsyncIterator[asyncio.Task[None]]:
-        publishing = asyncio.create_task(self._publisher.publish(messages))
+    async def _publishing(self) -> AsyncIterator[asyncio.Task[None]]:
+        publishing = asyncio.create_task(self._publish())
         try:
             yield publishing
         finally:
             publishing.cancel()
             await asyncio.wait({publishing})
+
+    async def _publish(self) -> None:
+        count, seed = self._scenario.messages, self._scenario.seed
+        if isinstance(self._publisher, GatewayPublisher):
+            await self._publisher.publish(sends(count, seed))
+        else:
+            pushed = self._scenario.host == "sqsd"
+            await self._publisher.publish(traffic(count, seed, pushed=pushed))
 
     def _redeliver(self) -> None:
         """Make SQS deliver some messages twice, as standard queues may."""
@@ -160,6 +196,17 @@ class _Run:
         self._display.say("the relay was killed without warning (SIGKILL)")
         await relay.start()
         self._display.say("the relay is back")
+
+    async def _crash_gateway(self) -> None:
+        gateway = self._environment.gateway
+        if gateway is None:
+            return
+        await self._until(lambda: self._publisher.done >= 0.2 * self._scenario.messages)
+        await gateway.kill()
+        self._display.say(f"the gateway was killed (SIGKILL), for {GATEWAY_OUTAGE:g} s")
+        await asyncio.sleep(GATEWAY_OUTAGE)
+        await gateway.start()
+        self._display.say("the gateway is back")
 
     def _processed(self, part: float) -> Callable[[], bool]:
         """Whether this part of the traffic has been accepted or dead-lettered."""

@@ -72,6 +72,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         ids: only requests that contain one of these event ids; empty for any.
         names: only requests that contain an event with one of these names; empty for any.
         path: only requests whose path starts with this.
+        env: only requests for this environment (`x-inngest-env`); None for any.
     """
 
     fault: Fault
@@ -79,11 +80,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     ids: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     path: str = "/e/"
+    env: str | None = None
 
     def matches(self, request: Request) -> bool:
         """Whether the rule applies to this request."""
         return (
             request.path.startswith(self.path)
+            and (self.env is None or request.headers.get("x-inngest-env") == self.env)
             and (not self.ids or not self.ids.isdisjoint(request.ids))
             and (not self.names or not self.names.isdisjoint(request.names))
         )

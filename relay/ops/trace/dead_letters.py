@@ -114,6 +114,7 @@ class DeadLetterSource:
             # message's first MessageId.
             known.messages.add(dead_letter.base_id)
         known.events.update((event.name, event.id) for event in matching)
+        known.environments.update(event.env for event in matching if event.env)
         details = _details(dead_letter)
         if dead_letter.first_sent_at is not None:
             yield TimelineEntry(

@@ -30,7 +30,10 @@ class Table(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LedgerSource:
-    """The ledger entries of events with a known name and id, for one destination and scope."""
+    """The ledger entries of events with a known name and id, for one destination.
+
+    `environment` is that of events without their own.
+    """
 
     table: Table
     destination: str
@@ -47,11 +50,12 @@ class LedgerSource:
         if not events:
             return SourceResult(gap="the event's name is part of the key: give it with --name")
         keys = {
-            Subject.of(Event(ident, name), self.destination, self.environment).key(step): (
+            Subject.of(Event(ident, name, env=env), self.destination, self.environment).key(step): (
                 step,
                 ident,
             )
             for name, ident in events
+            for env in (None, *sorted(known.environments))
             for step in STEPS
         }
         try:

@@ -50,12 +50,14 @@ class KnownIds:
         events: name and id of each matching event.
         messages: the SQS MessageIds of the messages that contained them.
         references: the orchestrator's own ids of them.
+        environments: Inngest environments that its producers asked for.
     """
 
     query: str
     events: set[tuple[str, str]] = field(default_factory=set)
     messages: set[str] = field(default_factory=set)
     references: set[str] = field(default_factory=set)
+    environments: set[str] = field(default_factory=set)
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -78,7 +80,8 @@ class KnownIds:
     @property
     def size(self) -> int:
         """The number of known ids. It never decreases."""
-        return len(self.events) + len(self.messages) + len(self.references)
+        others = len(self.messages) + len(self.references) + len(self.environments)
+        return len(self.events) + others
 
     def search_terms(self) -> set[str]:
         """Every id that can occur in a log line."""

@@ -19,14 +19,15 @@ from tests.cli.test_json import documented
 
 README = Path(__file__).parents[3] / "README.md"
 BIN = Path(sys.executable).parent
+SDK = README.parent / ".heavy" / "sdks" / "python" / "bin" / "python"
+PORTS = [f"--{name}-port=0" for name in ("sqs", "inngest", "relay", "gateway", "console")]
 
 
 @pytest.fixture(scope="module")
 def dev() -> Iterator[dict[str, str]]:
     """`relay dev` on free ports; the addresses that it prints."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "relay", "dev"]
-        + [f"--{name}-port=0" for name in ("sqs", "inngest", "relay", "console")],
+        [sys.executable, "-m", "relay", "dev", *PORTS],
         stdout=subprocess.PIPE,
         text=True,
         env={k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RELAY_"))},
@@ -38,8 +39,10 @@ def dev() -> Iterator[dict[str, str]]:
         if "/v1/events" in line:
             break
     with process.stdout:
-        yield dict(
-            re.findall(r"^  (SQS|Queue|Relay|Event API|Console) +(http\S+)$", printed, re.MULTILINE)
+        yield {"welcome": printed} | dict(
+            re.findall(
+                r"^  (SQS|Queue|Relay|Event API|Gateway|Console) +(http\S+)$", printed, re.MULTILINE
+            )
         )
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
@@ -159,11 +162,52 @@ def test_relay_send_publishes_from_a_file(
     assert arrived(dev, "sent-2")
 
 
-@pytest.mark.parametrize("mode", [(), ("--host", "poller")])
-def test_when_the_relay_ends_the_command_ends_with_a_failure(mode: tuple[str, ...]) -> None:
+def publish_lines(dev: dict[str, str]) -> str:
+    """The commands that the welcome shows for SDKs."""
+    found = re.search(r"  export INNGEST_.*?\n\n", dev["welcome"], re.DOTALL)
+    assert found
+    return found[0]
+
+
+def test_the_commands_of_the_welcome_publish_an_event_through_the_gateway(
+    dev: dict[str, str],
+) -> None:
+    lines = publish_lines(dev).replace("curl ", "curl -s ")
+    done = subprocess.run(["bash", "-euc", lines], check=True, capture_output=True, text=True)
+    (event_id,) = json.loads(done.stdout)["ids"]
+    assert arrived(dev, event_id)["name"] == "media/uploaded"
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(not SDK.exists(), reason="the Python SDK is not installed: make heavy")
+def test_the_variables_of_the_welcome_make_an_sdk_send_through_the_gateway(
+    dev: dict[str, str],
+) -> None:
+    exports = publish_lines(dev).splitlines()[0]
+    script = (
+        "import inngest; client = inngest.Inngest(app_id='a');"
+        "print(client.send_sync(inngest.Event(name='a/b', id='by-sdk'))[0])"
+    )
+    lines = f'{exports}\n{SDK} -c "$1"'
+    subprocess.run(["bash", "-euc", lines, "-", script], check=True, capture_output=True)
+    assert arrived(dev, "by-sdk")["name"] == "a/b"
+
+
+@pytest.mark.parametrize(
+    ("options", "killed"),
+    [
+        ((), "relay"),
+        (("--host=poller",), "relay"),
+        ((), "gateway"),
+        (("--host=poller", "--fifo"), "gateway"),
+        (("--host=lambda",), "gateway"),
+    ],
+)
+def test_when_the_relay_or_the_gateway_ends_the_command_ends_with_a_failure(
+    options: tuple[str, ...], killed: str
+) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "relay", "dev", "--json", *mode]
-        + [f"--{name}-port=0" for name in ("sqs", "inngest", "relay", "console")],
+        [sys.executable, "-m", "relay", "dev", "--json", *options, *PORTS],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -173,16 +217,18 @@ def test_when_the_relay_ends_the_command_ends_with_a_failure(mode: tuple[str, ..
         assert process.stdout is not None
         addresses = json.loads(process.stdout.readline())
         assert set(addresses) == {"type"} | documented("servers")
-        ready = httpx.get(f"{addresses['relay_url']}/ready", trust_env=False)
-        assert ready.status_code == 200
-        # The first child process of `relay dev`; the console is the second.
+        for url in filter(None, (addresses["relay_url"], addresses["gateway_url"])):
+            assert httpx.get(f"{url}/health", trust_env=False).status_code == 200
         found = subprocess.run(
-            ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True
+            ["pgrep", "-a", "-P", str(process.pid)], capture_output=True, text=True, check=True
         )
-        os.kill(min(map(int, found.stdout.split())), signal.SIGKILL)
+        children = [line.partition(" ") for line in found.stdout.splitlines()]
+        words = {"relay": ("relay serve", "relay poll"), "gateway": ("relay gateway",)}[killed]
+        (pid,) = (pid for pid, _, line in children if any(word in line for word in words))
+        os.kill(int(pid), signal.SIGKILL)
         _, error = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert error.endswith("relay: the relay ended by itself, so everything was stopped\n")
+    assert error.endswith(f"relay: the {killed} ended by itself, so everything was stopped\n")
 
 
 def test_the_relay_is_ready(dev: dict[str, str]) -> None:

@@ -10,11 +10,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from relay.app.ledger import ledger_scope
 from relay.aws.dynamodb import open_table
 from relay.aws.session import SharedSession
 from relay.delivery.ledger import LedgerEntries, TableAccess
 from relay.local.inngest import Fault, InngestServer, Rule
+from relay.model.event import Event
 from relay.settings.loading import load
 from tests.ops.trace.conftest import (
     EVENT,
@@ -150,18 +153,18 @@ async def test_a_log_group_is_searched_for_every_id_that_is_found(
     assert "log group" in dict(missing.gaps)
 
 
-async def test_the_ledger_is_queried_with_the_name_from_another_source(
-    settings: Settings, aws: Callable[[str], Any], log: Callable[..., Path], inngest: InngestServer
+async def record_delivered(
+    settings: Settings, aws: Callable[[str], Any], name: str, event: Event
 ) -> None:
+    """Record the event as delivered in a new table of this name."""
     aws("dynamodb").create_table(
-        TableName="ledger",
+        TableName=name,
         BillingMode="PAY_PER_REQUEST",
         KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
     )
     async with AsyncExitStack() as stack:
-        shared = SharedSession(stack)
-        table = await stack.enter_async_context(open_table(shared, "ledger", key="key"))
+        table = await stack.enter_async_context(open_table(SharedSession(stack), name, key="key"))
         destination, environment = ledger_scope(load(settings).settings)
         records = LedgerEntries(
             table,
@@ -170,7 +173,13 @@ async def test_the_ledger_is_queried_with_the_name_from_another_source(
             environment=environment,
             kept=60.0,
         )
-        assert await records.record("delivered", records.subject(EVENT), ULID)
+        assert await records.record("delivered", records.subject(event), ULID)
+
+
+async def test_the_ledger_is_queried_with_the_name_from_another_source(
+    settings: Settings, aws: Callable[[str], Any], log: Callable[..., Path], inngest: InngestServer
+) -> None:
+    await record_delivered(settings, aws, "ledger", EVENT)
     settings = {**settings, "RELAY_LEDGER_TABLE": "ledger"}
     alone = await trace("order-1", settings)
     assert "--name" in dict(alone.gaps)["ledger"]
@@ -178,6 +187,17 @@ async def test_the_ledger_is_queried_with_the_name_from_another_source(
         found = await trace("order-1", settings, **options)
         assert descriptions(found, "ledger") == [f"delivered as {ULID}"]
         assert "not stored" in descriptions(found, "inngest")[0]
+
+
+async def test_the_ledger_is_queried_for_the_environment_of_the_event(
+    settings: Settings, aws: Callable[[str], Any]
+) -> None:
+    await record_delivered(settings, aws, "branches", replace(EVENT, env="branch-7"))
+    settings = {**settings, "RELAY_LEDGER_TABLE": "branches"}
+    own = await trace("order-1", settings, name="shop/paid")
+    assert descriptions(own, "ledger") == []
+    other = await trace("order-1", settings, name="shop/paid", environment="branch-7")
+    assert descriptions(other, "ledger") == [f"delivered as {ULID}"]
 
 
 async def test_a_ledger_that_does_not_answer_is_a_gap(
