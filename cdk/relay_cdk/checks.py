@@ -123,7 +123,9 @@ def _network(options: Options, *, existing_vpc: bool) -> Iterator[str]:
         yield "vpc needs subnets=subnet-1,subnet-2 to run in"
     if options.subnets and not options.vpc:
         yield "subnets needs vpc, the VPC that they are in"
-    default = options.worker in ("elasticbeanstalk", "none") and not existing_vpc
+    # Tasks get a VPC of their own.
+    elsewhere = options.worker == "none" and options.gateway != "fargate"
+    default = (options.worker == "elasticbeanstalk" or elsewhere) and not existing_vpc
     if not options.public_addresses and not options.vpc and default:
         yield "public_addresses=false needs vpc and subnets: the default VPC's subnets are public"
     if options.vpc and not re.fullmatch(r"vpc-\w+", options.vpc):

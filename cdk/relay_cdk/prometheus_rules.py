@@ -123,6 +123,7 @@ def _relay_rules() -> Iterator[Rule]:
     )
     yield Rule("halted", f"{largest(metrics.HALTED)} >= 1", 1, CRITICAL)
     yield Rule("stuck", f"{largest(metrics.STUCK)} >= 1", 1, CRITICAL)
+    yield Rule("paused", f"{largest(metrics.PAUSED)} >= 1", alarms.PAUSED_HOURS * 60)
     state = largest(metrics.CIRCUIT_STATE)
     yield Rule(
         "circuit-open",

@@ -70,7 +70,7 @@ async def answered(client: httpx.AsyncClient, url: str, **request: Any) -> httpx
 async def stored(client: httpx.AsyncClient, url: str) -> None:
     """Wait until the event API has an event."""
     while True:
-        if (await client.get(url)).json()["data"]:
+        if (await answered(client, url)).json()["data"]:
             return
         await asyncio.sleep(0.05)
 

@@ -178,7 +178,7 @@ WRONG = {
     "gateway needs gateway_certificate": {"gateway_certificate": None},
     "must be the ARN of a certificate": {"gateway_certificate": "example.com"},
     "gateway_min must be": {"gateway_min": 5},
-    "a VPC without a way to the internet": {"public_addresses": False},
+    "gives the gateway a VPC without a way": {"public_addresses": False},
     "gateway needs gateway_subnets": {"vpc": "vpc-1", "subnets": ("subnet-1",)},
     "needs two subnets": {
         "vpc": "vpc-1",
