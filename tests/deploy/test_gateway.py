@@ -174,7 +174,7 @@ def changed(**options: Any) -> Options:
     return Options(**{**given, **options})
 
 
-WRONG = {
+WRONG: dict[str, dict[str, Any]] = {
     "gateway needs gateway_certificate": {"gateway_certificate": None},
     "must be the ARN of a certificate": {"gateway_certificate": "example.com"},
     "gateway_min must be": {"gateway_min": 5},

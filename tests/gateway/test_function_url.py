@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,15 @@ class Deployed:
         return [json.loads(one.body) for one in self.sqs.queues["orders"].messages()]
 
 
+def deployed(
+    directory: Path, *, timeout: float = 30.0, queue: bool = True, **settings: str
+) -> AbstractAsyncContextManager[Deployed]:
+    return deployed_with(directory, settings, timeout=timeout, queue=queue)
+
+
 @asynccontextmanager
-async def deployed(
-    directory: Path, timeout: float = 30.0, *, queue: bool = True, **settings: str
+async def deployed_with(
+    directory: Path, settings: dict[str, str], *, timeout: float = 30.0, queue: bool = True
 ) -> AsyncIterator[Deployed]:
     async with AsyncExitStack() as stack:
         sqs = await stack.enter_async_context(SqsServer())
@@ -166,7 +172,7 @@ async def test_a_queue_that_is_missing_is_found_once_it_is_there(tmp_path: Path)
 async def test_wrong_settings_are_503_and_the_log_names_the_setting(
     wrong: dict[str, str], tmp_path: Path
 ) -> None:
-    async with deployed(tmp_path, **wrong) as gateway:
+    async with deployed_with(tmp_path, wrong) as gateway:
         status, body = await gateway.invoke(request([EVENT]))
         assert (status, body["code"]) == (503, "invalid_settings")
         assert next(iter(wrong)) in gateway.log.read_text()
@@ -177,7 +183,7 @@ async def test_keys_in_a_document_are_read_by_the_first_request(tmp_path: Path) 
     key, stored = new_key("web")
     path.write_text(write_key_store(KeyStore().with_new(stored)))
     settings = {"RELAY_GATEWAY_KEYS": "", "RELAY_GATEWAY_KEY_STORE": str(path)}
-    async with deployed(tmp_path, **settings) as gateway:
+    async with deployed_with(tmp_path, settings) as gateway:
         assert (await gateway.invoke(request([EVENT], f"/e/{key}")))[0] == 200
         assert (await gateway.invoke(request([EVENT])))[0] == 401
 
