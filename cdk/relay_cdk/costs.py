@@ -28,9 +28,9 @@ LEDGER_READS = 2
 LEDGER_ITEM_BYTES = 255
 """Their mean size, with Inngest's id in `delivered`, and with what DynamoDB adds to an item."""
 
-ALARMS = 12
-ALARM_METRICS = 17
-SCALING_ALARM_METRICS = 8
+ALARMS = 13
+ALARM_METRICS = 18
+SCALING_ALARM_METRICS = 10
 """Of the two alarms that the scaling policy creates."""
 
 # The gateway's are sent by a gateway only.
