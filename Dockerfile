@@ -1,5 +1,5 @@
-# The relay as a container: `relay poll` by default, as a user without privileges, on a root file
-# system that may be read-only. docs/container.md says how to run it.
+# The relay as a container: `relay poll` by default, or the command that is given, such as `gateway`, as
+# a user without privileges, on a root file system that may be read-only. docs/container.md says how.
 #
 #   docker build --tag relay .
 #   docker build --tag relay --build-arg EXTRAS="otlp temporal" .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import sys
 import threading
@@ -109,6 +110,13 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         return asyncio.new_event_loop()
     loop: asyncio.AbstractEventLoop = module.new_event_loop()
     return loop
+
+
+def remove_log_handlers() -> None:
+    """Remove those of Lambda's runtime, which would write secrets, and each line again."""
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        root.removeHandler(handler)
 
 
 def raise_file_limit() -> None:

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import aws_cdk as cdk
+from aws_cdk import aws_ecs as ecs
 from constructs import IConstruct
 
 from relay.delivery.dead_letter_bucket import PREFIX
+from relay.publishing.large_payloads import PREFIX as STORED
 from relay_cdk.fargate import Fargate
+from relay_cdk.gateway import GatewayHost
+from relay_cdk.gateway_service import GatewayService
 from relay_cdk.lambda_function import Function
 from relay_cdk.needs import Needs
+from relay_cdk.network import Network
 from relay_cdk.permissions import executions_of
 from relay_cdk.platform_permissions import PUBLISHED_LOGS, SCALING_GROUP_PREFIXES, SCALING_GROUPS
 from relay_cdk.relay import Relay
+from relay_cdk.task import Task
 from relay_cdk.worker import Worker
 
 HERE = "<AWS::Region>:<AWS::AccountId>"
@@ -34,7 +40,8 @@ def _findings(relay: Relay) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
     rotation = {
         "AwsSolutions-SMG4": "the orchestrator issues its keys, and only it can rotate them"
     }
-    for secret in relay.new_secrets:
+    own = [relay.gateway.new_secret] if relay.gateway and relay.gateway.new_secret else []
+    for secret in (*relay.new_secrets, *own):
         yield secret, rotation
     group = f"arn:<AWS::Partition>:logs:{HERE}:log-group:{relay.log_group}:*"
     streams = {f"AwsSolutions-IAM5[Resource::{group}]": "all streams of this one log group"}
@@ -44,6 +51,8 @@ def _findings(relay: Relay) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
         relay.operator_policy,
         {ANY: "CloudWatch has no resources for reading metrics", **streams, **destination},
     )
+    if relay.gateway:
+        yield from _gateway_findings(relay.gateway, group)
     if relay.worker:
         yield from _worker_findings(relay.worker, relay.options.name)
     if relay.fargate:
@@ -102,20 +111,64 @@ def _worker_findings(worker: Worker, name: str) -> Iterator[tuple[IConstruct, Ma
 
 
 def _fargate_findings(fargate: Fargate) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
-    yield fargate.task.execution_role, {ANY: "a token for ECR has no resource"}
+    yield from _task_findings(fargate.task, fargate.cluster, fargate.network)
+
+
+def _task_findings(
+    task: Task, cluster: ecs.CfnCluster, network: Network | None
+) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
+    yield task.execution_role, {ANY: "a token for ECR has no resource"}
     yield (
-        fargate.task.definition,
+        task.definition,
         {"AwsSolutions-ECS2": "names and ARNs only; keys are looked up in Secrets Manager"},
     )
     yield (
-        fargate.cluster,
+        cluster,
         {"AwsSolutions-ECS4": "alarms and dashboard use the relay's own metrics"},
     )
-    if fargate.network:
+    if network:
         yield (
-            fargate.network.vpc,
+            network.vpc,
             {"AwsSolutions-VPC7": "no connection is accepted; flow logs cost by the gigabyte"},
         )
+
+
+def _gateway_findings(
+    gateway: GatewayHost, streams: str
+) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
+    bucket = f"arn:<AWS::Partition>:s3:::{gateway.needs.bucket}/{STORED}*"
+    yield (
+        gateway.policy,
+        {
+            ANY: NO_RESOURCES,
+            f"AwsSolutions-IAM5[Resource::{bucket}]": "the hash of an event names its object",
+        },
+    )
+    if gateway.service:
+        yield from _service_findings(gateway.service)
+    if gateway.function:
+        yield (
+            gateway.function.role,
+            {f"AwsSolutions-IAM5[Resource::{streams}]": "all streams of this one log group"},
+        )
+        yield (
+            gateway.function.function,
+            {"AwsSolutions-L1": "the option python chooses the runtime, of which AWS patches each"},
+        )
+
+
+def _service_findings(
+    service: GatewayService,
+) -> Iterator[tuple[IConstruct, Mapping[str, str]]]:
+    yield from _task_findings(service.task, service.cluster, service.network)
+    yield (
+        service.balancer,
+        {"AwsSolutions-ELB2": "the paths in an access log would contain the event keys"},
+    )
+    yield (
+        service.balancer_group,
+        {"AwsSolutions-EC23": "producers may be anywhere; each request needs an event key"},
+    )
 
 
 def _function_findings(

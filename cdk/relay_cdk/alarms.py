@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
@@ -38,6 +38,7 @@ class Alarms(Construct):
         *,
         topic: sns.ITopic | None,
         key: kms.IKey | None,
+        more: Iterable[AlarmDefinition] = (),
     ) -> None:
         super().__init__(scope, ident)
         self.topic = topic or self._topic(key)
@@ -45,7 +46,7 @@ class Alarms(Construct):
             self.topic.add_subscription(subscriptions.EmailSubscription(options.mail))
         self._notify = actions.SnsAction(self.topic)
         self._symptoms: list[cloudwatch.Alarm] = []
-        self.alarms = self._alarms(options, metrics)
+        self.alarms = self._alarms(options, [*alarm_definitions(metrics, options.host), *more])
         self.behind = self._behind(options)
 
     def _topic(self, key: kms.IKey | None) -> sns.Topic:
@@ -63,10 +64,10 @@ class Alarms(Construct):
         return topic
 
     def _alarms(
-        self, options: Options, metrics: DeploymentMetrics
+        self, options: Options, definitions: Iterable[AlarmDefinition]
     ) -> Mapping[str, cloudwatch.Alarm]:
         alarms: dict[str, cloudwatch.Alarm] = {}
-        for definition in alarm_definitions(metrics, options.host):
+        for definition in definitions:
             alarm = alarms[definition.name] = self._alarm(options, definition)
             if definition.symptom:
                 self._symptoms.append(alarm)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import get_args, get_type_hints
 
 from relay_cdk import producers
+from relay_cdk.gateway_checks import gateway_problems
 from relay_cdk.host_checks import host_problems
 from relay_cdk.options import BadOption, Options
 from relay_cdk.setting_checks import setting_problems, with_wired
@@ -52,7 +53,9 @@ def _problems(options: Options, *, existing_queues: bool, existing_vpc: bool) ->
         yield "mail must be one address such as oncall@example.com"
     yield from setting_problems(options, existing_queues=existing_queues)
     has_vpc = existing_vpc or options.vpc is not None
-    yield from host_problems(options, with_wired(options).settings, has_vpc=has_vpc)
+    settings = with_wired(options).settings
+    yield from host_problems(options, settings, has_vpc=has_vpc)
+    yield from gateway_problems(options, settings, own_vpc=has_vpc)
 
 
 def _names(options: Options) -> Iterator[str]:
@@ -61,7 +64,7 @@ def _names(options: Options) -> Iterator[str]:
             "name must be 4 to 40 lowercase letters, digits and hyphens, starting with a letter and"
             " not ending with a hyphen"
         )
-    for name in ("worker", "architecture", "python"):
+    for name in ("worker", "gateway", "architecture", "python"):
         if getattr(options, name) not in _CHOICES[name]:
             *others, last = _CHOICES[name]
             yield f"{name} must be {', '.join(others)} or {last}"
@@ -120,7 +123,9 @@ def _network(options: Options, *, existing_vpc: bool) -> Iterator[str]:
         yield "vpc needs subnets=subnet-1,subnet-2 to run in"
     if options.subnets and not options.vpc:
         yield "subnets needs vpc, the VPC that they are in"
-    default = options.worker in ("elasticbeanstalk", "none") and not existing_vpc
+    # Tasks get a VPC of their own.
+    elsewhere = options.worker == "none" and options.gateway != "fargate"
+    default = (options.worker == "elasticbeanstalk" or elsewhere) and not existing_vpc
     if not options.public_addresses and not options.vpc and default:
         yield "public_addresses=false needs vpc and subnets: the default VPC's subnets are public"
     if options.vpc and not re.fullmatch(r"vpc-\w+", options.vpc):

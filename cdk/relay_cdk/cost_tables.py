@@ -13,6 +13,7 @@ from pathlib import Path
 from relay_cdk import costs
 from relay_cdk.cost_changes import changes
 from relay_cdk.costs import RATES, Line
+from relay_cdk.gateway_costs import gateway_lines
 from relay_cdk.host_costs import fargate_lines, host_changes, host_sums, lambda_lines
 from relay_cdk.prices import MILLION
 
@@ -50,6 +51,10 @@ def _tables() -> str:
             f"| | calculation | {rates} |",
             "|---|---|---:|---:|---:|",
             *_rows((*fargate_lines(), *lambda_lines(), *host_sums(), *host_changes())),
+            "\nWhat a [gateway](gateway.md) adds, with one event a request:\n",
+            f"| | calculation | {rates} |",
+            "|---|---|---:|---:|---:|",
+            *_rows(gateway_lines()),
             "\n",
         ]
     )

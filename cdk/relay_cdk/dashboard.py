@@ -57,7 +57,7 @@ def _tasks(
     title = f"Tasks, at most {options.max_instances}"
     processor = (deployment.tasks("CPUUtilization", stat) for stat in ("Average", "Maximum"))
     memory = deployment.tasks("MemoryUtilization", "Maximum")
-    return _graph(title, running), _graph("CPU and memory of the tasks, %", *processor, memory)
+    return graph(title, running), graph("CPU and memory of the tasks, %", *processor, memory)
 
 
 def _function(
@@ -65,8 +65,8 @@ def _function(
 ) -> tuple[cloudwatch.GraphWidget, cloudwatch.GraphWidget]:
     counts = (deployment.function(name, "Sum") for name in ("Invocations", "Errors", "Throttles"))
     return (
-        _graph("Invocations, errors, throttles", *counts),
-        _graph(
+        graph("Invocations, errors, throttles", *counts),
+        graph(
             "Duration in ms, concurrency",
             *(deployment.function("Duration", stat) for stat in ("p50", "p99")),
             deployment.function("ConcurrentExecutions", "Maximum"),
@@ -75,18 +75,18 @@ def _function(
 
 
 def _sums(deployment: DeploymentMetrics, title: str, *metrics: Metric) -> cloudwatch.GraphWidget:
-    return _graph(title, *(deployment.relay(metric, "Sum") for metric in metrics))
+    return graph(title, *(deployment.relay(metric, "Sum") for metric in metrics))
 
 
 def _latency(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
-    return _graph(
+    return graph(
         "From first send to accepted, s",
         *(deployment.relay(metrics.END_TO_END_AGE, stat) for stat in ("p50", "p95", "p99")),
     )
 
 
 def _backlog(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
-    return _graph(
+    return graph(
         "Messages waiting, in flight, dead-lettered",
         deployment.of_queue("ApproximateNumberOfMessagesVisible", "Average"),
         deployment.of_queue("ApproximateNumberOfMessagesNotVisible", "Average"),
@@ -95,7 +95,7 @@ def _backlog(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
 
 
 def _destination(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
-    return _graph(
+    return graph(
         "Destination: latency in s, circuit state; paused",
         *(deployment.relay(metrics.FORWARD_LATENCY, stat) for stat in ("p50", "p99")),
         deployment.relay(metrics.CIRCUIT_STATE, "Maximum"),
@@ -104,7 +104,7 @@ def _destination(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
 
 
 def _internals(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
-    return _graph(
+    return graph(
         "In flight, batch size, failures",
         deployment.relay(metrics.IN_FLIGHT, "Average"),
         deployment.relay(metrics.BATCH_SIZE, "Average"),
@@ -113,5 +113,6 @@ def _internals(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
     )
 
 
-def _graph(title: str, *metrics: cloudwatch.Metric) -> cloudwatch.GraphWidget:
+def graph(title: str, *metrics: cloudwatch.Metric) -> cloudwatch.GraphWidget:
+    """A graph of a third of the width."""
     return cloudwatch.GraphWidget(title=title, left=list(metrics), width=COLUMN)

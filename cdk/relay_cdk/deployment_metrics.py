@@ -49,6 +49,10 @@ class DeploymentMetrics:
         names = {"ClusterName": self.service, "ServiceName": self.service}
         return _aws("AWS/ECS", name, stat, period, **names)
 
+    def balancer(self, name: str, metric: str, stat: str) -> cloudwatch.Metric:
+        """One of the metrics of the load balancer with this name."""
+        return _aws("AWS/ApplicationELB", metric, stat, MINUTE, LoadBalancer=name)
+
 
 def math_expression(
     expression: str, label: str, period: float, **metrics: cloudwatch.IMetric

@@ -44,7 +44,7 @@ class Fargate(Construct):
             task_definition=self.task.definition.task_definition_arn,
             launch_type="FARGATE",
             # No desired count: a deployment keeps the number of tasks that scaling has set.
-            deployment_configuration=_deployment(),
+            deployment_configuration=deployment(),
             network_configuration=self._network_configuration(workload),
             propagate_tags="SERVICE",
             enable_ecs_managed_tags=True,
@@ -108,7 +108,8 @@ class Fargate(Construct):
         )
 
 
-def _deployment() -> ecs.CfnService.DeploymentConfigurationProperty:
+def deployment() -> ecs.CfnService.DeploymentConfigurationProperty:
+    """A new task before an old one goes, and back if the new ones do not become healthy."""
     return ecs.CfnService.DeploymentConfigurationProperty(
         minimum_healthy_percent=100,
         maximum_percent=200,

@@ -47,12 +47,20 @@ HOST_OPTIONS = {
     ),
 }
 
+OF_GATEWAYS = {
+    "fargate": ("image", "task_cpu", "task_memory"),
+    "function-url": ("function_memory", "reserved_concurrency"),
+}
+"""The options of a host that a gateway there has too."""
+
 
 def host_problems(options: Options, settings: Settings, *, has_vpc: bool) -> Iterator[str]:
     """A sentence for each thing that is wrong. `has_vpc` is whether the VPC exists already."""
     yield from _options_of_others(options)
     if options.worker != "elasticbeanstalk" and options.session_manager:
         yield "session_manager is for the instances of worker=elasticbeanstalk"
+    if "fargate" in (options.worker, options.gateway):
+        yield from _task(options)
     if options.worker == "fargate":
         yield from _fargate(options, settings)
         if not options.public_addresses and not has_vpc:
@@ -65,14 +73,17 @@ def host_problems(options: Options, settings: Settings, *, has_vpc: bool) -> Ite
 def _options_of_others(options: Options) -> Iterator[str]:
     defaults = Options()
     for worker, names in HOST_OPTIONS.items():
+        also = OF_GATEWAYS.get(options.gateway, ())
         for name in names:
-            if worker != options.worker and getattr(options, name) != getattr(defaults, name):
+            if (
+                worker != options.worker
+                and name not in also
+                and getattr(options, name) != getattr(defaults, name)
+            ):
                 yield f"{name} is for worker={worker}, not for worker={options.worker}"
 
 
-def _fargate(options: Options, settings: Settings) -> Iterator[str]:
-    if not 1 <= options.min_instances <= options.max_instances:
-        yield "min_instances must be at least 1 and at most max_instances"
+def _task(options: Options) -> Iterator[str]:
     if options.image and not IMAGE.fullmatch(options.image):
         yield (
             "image must be in ECR and have a tag or a digest, such as"
@@ -85,6 +96,11 @@ def _fargate(options: Options, settings: Settings) -> Iterator[str]:
     elif options.task_memory not in memory:
         sizes = ", ".join(map(str, memory))
         yield f"task_memory must be one of {sizes} with task_cpu={options.task_cpu}"
+
+
+def _fargate(options: Options, settings: Settings) -> Iterator[str]:
+    if not 1 <= options.min_instances <= options.max_instances:
+        yield "min_instances must be at least 1 and at most max_instances"
     if options.backlog_per_task < 1:
         yield "backlog_per_task must be at least 1"
     if stop_timeout(settings.drain_deadline + clocks.LAST_STEPS) > LARGEST_STOP:

@@ -10,6 +10,9 @@ from relay.settings import clocks
 Worker = Literal["elasticbeanstalk", "fargate", "lambda", "none"]
 """The values of the option `worker`."""
 
+Gateway = Literal["none", "fargate", "function-url"]
+"""The values of the option `gateway`."""
+
 POLL_VISIBILITY = 120.0
 """How long a poller that was killed keeps its messages from the others. It extends the timeout of
 those that take longer."""

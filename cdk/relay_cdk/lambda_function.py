@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -35,8 +36,8 @@ class Function(Construct):
     ) -> None:
         super().__init__(scope, ident)
         placement = workload.placement
-        self.role = self._role(workload)
-        code = self._code(options)
+        self.role = function_role(self, workload)
+        code = function_code(self, options, needs_of(options.settings).extras)
         self.function = lambda_.CfnFunction(
             self,
             "Function",
@@ -52,60 +53,13 @@ class Function(Construct):
             timeout=int(clocks.LAMBDA_TIMEOUT),
             memory_size=options.function_memory,
             environment=lambda_.CfnFunction.EnvironmentProperty(variables=dict(workload.variables)),
-            logging_config=_logging(workload.log_group.log_group_name),
+            logging_config=json_logging(workload.log_group.log_group_name),
             reserved_concurrent_executions=options.reserved_concurrency or None,
-            vpc_config=self._vpc(placement) if placement else None,
+            vpc_config=vpc_of(self, placement) if placement else None,
         )
         # Lambda connects the function to its subnets with the role's own permissions.
         self.function.node.add_dependency(self.role.node.find_child("DefaultPolicy"))
         self.mapping = self._mapping(options, queue_arn)
-
-    def _role(self, workload: Workload) -> iam.Role:
-        role = iam.Role(
-            self,
-            "Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            description="The relay's function",
-            managed_policies=[workload.policy],
-        )
-        # Lambda itself writes what the function prints.
-        streams = [f"{workload.log_group_arn}:*"]
-        role.add_to_policy(allow("Log", streams, "logs:CreateLogStream", "logs:PutLogEvents"))
-        if workload.placement:
-            # Lambda connects the function to its subnets. Only a delete could name a resource.
-            role.add_to_policy(
-                allow(
-                    "Network",
-                    ["*"],
-                    "ec2:CreateNetworkInterface",
-                    "ec2:DeleteNetworkInterface",
-                    "ec2:DescribeNetworkInterfaces",
-                    "ec2:DescribeSubnets",
-                    "ec2:AssignPrivateIpAddresses",
-                    "ec2:UnassignPrivateIpAddresses",
-                )
-            )
-        return role
-
-    def _vpc(self, placement: Placement) -> lambda_.CfnFunction.VpcConfigProperty:
-        group = outbound_only(self, "Functions", by_id(self, placement), "Function of the relay")
-        return lambda_.CfnFunction.VpcConfigProperty(
-            subnet_ids=list(placement.subnets), security_group_ids=[group.security_group_id]
-        )
-
-    def _code(self, options: Options) -> s3_assets.Asset:
-        written = options.bundle
-        if written is None:
-            written = Path(cdk.Stage.of(self).asset_outdir) / f"function-{self.node.addr}.zip"
-            function_bundle.write(
-                written,
-                python=options.python,
-                architecture=options.processor,
-                extras=needs_of(options.settings).extras,
-            )
-        elif not written.is_file():
-            raise BadOption(f"bundle: {written} does not exist")
-        return s3_assets.Asset(self, "Code", path=str(written))
 
     def _mapping(self, options: Options, queue_arn: str) -> lambda_.CfnEventSourceMapping:
         kind = lambda_.CfnEventSourceMapping
@@ -130,7 +84,61 @@ class Function(Construct):
         )
 
 
-def _logging(group: str) -> lambda_.CfnFunction.LoggingConfigProperty:
+def function_role(scope: Construct, workload: Workload) -> iam.Role:
+    """The role of a function with what the workload and Lambda itself need."""
+    role = iam.Role(
+        scope,
+        "Role",
+        assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+        description="The relay's function",
+        managed_policies=[workload.policy],
+    )
+    # Lambda itself writes what the function prints.
+    streams = [f"{workload.log_group_arn}:*"]
+    role.add_to_policy(allow("Log", streams, "logs:CreateLogStream", "logs:PutLogEvents"))
+    if workload.placement:
+        # Lambda connects the function to its subnets. Only a delete could name a resource.
+        role.add_to_policy(
+            allow(
+                "Network",
+                ["*"],
+                "ec2:CreateNetworkInterface",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSubnets",
+                "ec2:AssignPrivateIpAddresses",
+                "ec2:UnassignPrivateIpAddresses",
+            )
+        )
+    return role
+
+
+def function_code(scope: Construct, options: Options, extras: Sequence[str]) -> s3_assets.Asset:
+    """The zip that the options name, or else one that is built with the libraries of the extras."""
+    written = options.bundle if options.worker == "lambda" else None
+    if written is None:
+        written = Path(cdk.Stage.of(scope).asset_outdir) / f"function-{scope.node.addr}.zip"
+        function_bundle.write(
+            written,
+            python=options.python,
+            architecture=options.processor,
+            extras=extras,
+        )
+    elif not written.is_file():
+        raise BadOption(f"bundle: {written} does not exist")
+    return s3_assets.Asset(scope, "Code", path=str(written))
+
+
+def vpc_of(scope: Construct, placement: Placement) -> lambda_.CfnFunction.VpcConfigProperty:
+    """The network of a function, with a security group that accepts nothing."""
+    group = outbound_only(scope, "Functions", by_id(scope, placement), "Function of the relay")
+    return lambda_.CfnFunction.VpcConfigProperty(
+        subnet_ids=list(placement.subnets), security_group_ids=[group.security_group_id]
+    )
+
+
+def json_logging(group: str) -> lambda_.CfnFunction.LoggingConfigProperty:
+    """A function's log in the group, with the lines as the relay writes them."""
     return lambda_.CfnFunction.LoggingConfigProperty(
         log_group=group,
         log_format="JSON",

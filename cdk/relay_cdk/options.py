@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from relay_cdk.hosts import HOSTS, Host, Worker
+from relay_cdk.hosts import HOSTS, Gateway, Host, Worker
 
 
 class BadOption(ValueError):
@@ -29,6 +29,13 @@ class Options:
             (`events.amazonaws.com`) on behalf of this account, and by ARN roles and users, and the
             topics, rules, event buses and buckets of any account.
         worker: `elasticbeanstalk`, `fargate`, `lambda`, or `none` to run `relay poll` elsewhere.
+        gateway: where `relay gateway` runs: `fargate`, behind a load balancer, `function-url`, as a
+            function with an address of its own, or `none`.
+        gateway_certificate: the ARN of its load balancer's certificate.
+        gateway_internal: whether the load balancer has addresses of the VPC only.
+        gateway_subnets: the subnets of the load balancer, in two zones or more, in a VPC of yours.
+        gateway_min: tasks of the gateway.
+        gateway_max: the most of them.
         vpc: the VPC of the instances, tasks or function. By default instances use the account's
             default VPC, tasks get a new one, and the function is in none.
         subnets: its subnets for them.
@@ -73,6 +80,12 @@ class Options:
     key: str = "sqs"
     producers: tuple[str, ...] = ()
     worker: Worker = "elasticbeanstalk"
+    gateway: Gateway = "none"
+    gateway_certificate: str | None = None
+    gateway_internal: bool = False
+    gateway_subnets: tuple[str, ...] = ()
+    gateway_min: int = 2
+    gateway_max: int = 4
     vpc: str | None = None
     subnets: tuple[str, ...] = ()
     public_addresses: bool = True
@@ -110,6 +123,14 @@ class Options:
     def dead_letter_queue_name(self) -> str:
         """The dead-letter queue's name."""
         return f"{self.name}-events-dlq{self._suffix}"
+
+    @property
+    def gateway_name(self) -> str:
+        """The name of everything that the gateway has, and its service in metrics.
+
+        Not the relay's own: the heartbeats of both would be one.
+        """
+        return f"{self.name}-gateway"
 
     @property
     def platform_name(self) -> str:

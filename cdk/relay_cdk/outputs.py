@@ -44,5 +44,10 @@ def _outputs(relay: Relay) -> Iterator[tuple[str, str, str]]:
         # Not beside another host: one queue is for one of them.
         lines = (f"{name}={value}" for name, value in relay.variables().items())
         yield "RelayVariables", "\n".join(lines), "the variables of `relay poll`, as an env file"
+    if relay.gateway:
+        yield "GatewayUrl", relay.gateway.url, "INNGEST_EVENT_API_BASE_URL of the SDKs"
+        yield "GatewayPolicyArn", relay.gateway.policy.managed_policy_arn, "what the gateway may"
+        if relay.gateway.key_store:
+            yield "GatewayKeyStore", relay.gateway.key_store, "relay gateway key new --store"
     yield "AlarmTopic", relay.alarms.topic.topic_arn, "alarms are sent here; subscribe to it"
     yield "DashboardName", relay.dashboard.dashboard_name, "the dashboard in CloudWatch"

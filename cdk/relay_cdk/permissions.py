@@ -18,6 +18,7 @@ from relay_cdk.encryption import SEND_KEY_ACTIONS
 class Resources:
     """The ARNs that the statements refer to, and how the log and metrics leave the host.
 
+    `key_store` is the secret of the gateway's event keys, if the stack created one.
     `uploads_log` is whether an agent uploads the log with the relay's role, `puts_metrics` whether
     metrics are sent with it.
     """
@@ -34,6 +35,7 @@ class Resources:
     state_machine: str | None
     uploads_log: bool
     puts_metrics: bool
+    key_store: str | None = None
 
 
 def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
@@ -85,13 +87,7 @@ def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
 
 def _telemetry(resources: Resources) -> Iterator[iam.PolicyStatement]:
     if resources.puts_metrics:
-        # CloudWatch has no resources for this; the condition restricts the role to our namespace.
-        yield iam.PolicyStatement(
-            sid="Metrics",
-            actions=["cloudwatch:PutMetricData"],
-            resources=["*"],
-            conditions={"StringEquals": {"cloudwatch:namespace": metrics.NAMESPACE}},
-        )
+        yield _metrics()
     if resources.uploads_log:
         # For the CloudWatch agent: the group exists, the agent creates only streams in it.
         yield allow(
@@ -103,11 +99,57 @@ def _telemetry(resources: Resources) -> Iterator[iam.PolicyStatement]:
         )
 
 
+def _metrics() -> iam.PolicyStatement:
+    # CloudWatch has no resources for this; the condition restricts the role to our namespace.
+    return iam.PolicyStatement(
+        sid="Metrics",
+        actions=["cloudwatch:PutMetricData"],
+        resources=["*"],
+        conditions={"StringEquals": {"cloudwatch:namespace": metrics.NAMESPACE}},
+    )
+
+
 def producer_statements(queue: str, key: kms.IKey | None) -> Iterator[iam.PolicyStatement]:
     """What a producer needs to publish."""
     yield allow("Publish", [queue], "sqs:SendMessage", "sqs:GetQueueUrl")
     if key:
         yield _key_use("Encrypt", key, ["sqs"], *SEND_KEY_ACTIONS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayResources:
+    """The ARNs that the statements for the gateway refer to.
+
+    `prefix` is what the keys of stored events begin with. `puts_metrics` is as in `Resources`.
+    """
+
+    queue: str
+    secrets: Sequence[str]
+    parameters: Sequence[str]
+    bucket: str | None
+    prefix: str
+    key: kms.IKey | None
+    puts_metrics: bool
+
+
+def gateway_statements(resources: GatewayResources) -> Iterator[iam.PolicyStatement]:
+    """What the gateway needs: it sends, and reads nothing from any queue."""
+    # Its attributes say how large a message may be.
+    yield allow("Publish", [resources.queue], "sqs:SendMessage", "sqs:GetQueueAttributes")
+    if resources.bucket:
+        stored = _objects(resources.bucket, resources.prefix)
+        yield allow("LargeEvents", [stored], "s3:PutObject")
+    # Event keys and the secrets of webhooks, again and again, so that a change needs no deployment.
+    if resources.secrets:
+        yield allow("GatewayKeys", list(resources.secrets), "secretsmanager:GetSecretValue")
+    if resources.parameters:
+        yield allow("GatewayParameters", list(resources.parameters), "ssm:GetParameter")
+    if resources.puts_metrics:
+        yield _metrics()
+    if resources.key:
+        yield _key_use("Encrypt", resources.key, ["sqs"], *SEND_KEY_ACTIONS)
+        if resources.secrets:
+            yield _key_use("KeyOfSecrets", resources.key, ["secretsmanager"], "kms:Decrypt")
 
 
 def operator_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
@@ -153,6 +195,14 @@ def operator_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
     yield from _payloads(resources)
     yield from _state_machine(resources)
     yield allow("ReadAuditLog", [f"{resources.log_group}:*"], "logs:FilterLogEvents")
+    if resources.key_store:
+        # `relay gateway key` reads all keys and writes them anew.
+        yield allow(
+            "GatewayKeys",
+            [resources.key_store],
+            "secretsmanager:GetSecretValue",
+            "secretsmanager:PutSecretValue",
+        )
     # CloudWatch has no resources for this either.
     yield allow("ReadMetrics", ["*"], "cloudwatch:GetMetricData")
     if resources.key:

@@ -36,6 +36,10 @@ NAT_GB = 0.045
 ENDPOINT_HOUR = 0.01
 ENDPOINT_GB = 0.01
 
+# Application Load Balancers. The cost of a capacity unit is that of the dimension used most.
+BALANCER_HOUR = 0.0225
+BALANCER_UNIT_HOUR = 0.008
+
 # Amazon DynamoDB, on demand. A unit is a write of up to 1 KB, or a consistent read of up to 4 KB;
 # a read of an item that does not exist counts too.
 DYNAMODB_WRITE = 0.625 / MILLION

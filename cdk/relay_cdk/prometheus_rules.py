@@ -17,6 +17,7 @@ from relay.telemetry import metrics
 from relay.telemetry.metrics import CIRCUIT_STATES, Metric
 from relay.telemetry.prometheus import prometheus_name
 from relay_cdk import alarm_definitions as alarms
+from relay_cdk import gateway_alarms as gateway
 from relay_cdk.deployment_metrics import MINUTE, DeploymentMetrics
 from relay_cdk.hosts import HOSTS
 
@@ -63,7 +64,8 @@ def rules() -> Mapping[str, tuple[Rule, ...]]:
 
 def document() -> str:
     """The rules as a YAML file."""
-    texts = {one.name: one for one in alarms.alarm_definitions(_ANY, HOSTS["fargate"])}
+    found = (*alarms.alarm_definitions(_ANY, HOSTS["fargate"]), *gateway.gateway_alarms(_ANY))
+    texts = {one.name: one for one in found}
     groups = [
         {"name": name, "rules": [_entry(rule, texts[rule.alarm]) for rule in members]}
         for name, members in rules().items()
@@ -142,9 +144,25 @@ def _relay_rules() -> Iterator[Rule]:
         alert="RelayDeadLettered",
     )
     yield Rule("dead-letter-too-large", f"{increase(metrics.DEAD_LETTERS_TOO_LARGE, '1h')} > 0", 0)
+    yield from _gateway_rules()
     late, timely = increase(metrics.DELIVERED_LATE, "1h"), increase(metrics.DELIVERED_IN_SLO, "1h")
     burning = round(alarms.BURN_RATE * (1 - metrics.SLO_SHARE), 6)
     yield Rule("slo-burn-rate", f"{late} / ({late} + {timely}) > {burning:g}", 0)
+
+
+def _gateway_rules() -> Iterator[Rule]:
+    unavailable = increase(metrics.GATEWAY_UNAVAILABLE, "1m")
+    yield Rule("gateway-unavailable", f"{unavailable} > 0", gateway.UNAVAILABLE_MINUTES, CRITICAL)
+    refused = increase(metrics.GATEWAY_REFUSED, "5m")
+    yield Rule("gateway-refused", f"{refused} > {gateway.MIN_REFUSED}", 0)
+    buckets = f"{prometheus_name(metrics.GATEWAY_LATENCY)}_bucket"
+    slowest = f"histogram_quantile(0.99, sum by (service, queue, le) (rate({buckets}[5m])))"
+    yield Rule(
+        "gateway-slow",
+        f"{slowest} > {gateway.SLOW:g}",
+        10,
+        first_step="check whether SQS is slow, and the processors of the gateway's pods or tasks.",
+    )
 
 
 def _queue_rules() -> Iterator[Rule]:

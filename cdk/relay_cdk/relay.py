@@ -17,6 +17,8 @@ from relay_cdk.deployment_metrics import DeploymentMetrics
 from relay_cdk.encryption import customer_key
 from relay_cdk.existing import Existing
 from relay_cdk.fargate import Fargate
+from relay_cdk.gateway import GatewayHost
+from relay_cdk.gateway_needs import relay_settings
 from relay_cdk.lambda_function import Function
 from relay_cdk.needs import (
     EVENT_KEY,
@@ -72,6 +74,7 @@ class Relay(Construct):
         self.log = given.log_group or audit_log(self, options.log_group)
         # The name itself, not a reference, so that it can be read in the template.
         self.log_group = given.log_group.log_group_name if given.log_group else options.log_group
+        self.gateway = self._gateway() if options.gateway != "none" else None
         resources = self._resources()
         self.relay_policy = roles.relay_policy(self, resources)
         self.producer_policy = roles.producer_policy(self, resources)
@@ -80,11 +83,23 @@ class Relay(Construct):
         self.worker = self._worker(placement) if options.worker == "elasticbeanstalk" else None
         self.fargate = self._fargate(placement) if options.worker == "fargate" else None
         self.function = self._function(placement) if options.worker == "lambda" else None
+        if self.gateway:
+            self.gateway.run(placement, self.fargate.network if self.fargate else None)
         metrics = DeploymentMetrics(
             service=options.name, queue=self.queues.name, dead_letter_queue=self.queues.dead_name
         )
-        self.alarms = Alarms(self, "Alarms", options, metrics, topic=given.topic, key=self.key)
+        self.alarms = Alarms(
+            self,
+            "Alarms",
+            options,
+            metrics,
+            topic=given.topic,
+            key=self.key,
+            more=self.gateway.alarms() if self.gateway else (),
+        )
         self.dashboard = dashboard(self, options, metrics, self.alarms)
+        if self.gateway:
+            self.dashboard.add_widgets(*self.gateway.widgets())
 
     def variables(self) -> dict[str, str]:
         """The environment variables with which a relay uses these resources."""
@@ -106,7 +121,7 @@ class Relay(Construct):
             yield "RELAY_LEDGER_TABLE", self.ledger.table_name
         if self.options.inngest_url:
             yield "RELAY_INNGEST_URL", self.options.inngest_url
-        yield from {**self.options.settings, **self.secrets}.items()
+        yield from {**relay_settings(self.options.settings), **self.secrets}.items()
 
     def _secrets(self, given: Existing) -> Iterator[tuple[str, str]]:
         for name in self.needs.new_secrets:
@@ -149,6 +164,17 @@ class Relay(Construct):
         queue, workload = self.queues.main.queue_arn, self._workload(placement)
         return Function(self, "Function", self.options, queue_arn=queue, workload=workload)
 
+    def _gateway(self) -> GatewayHost:
+        return GatewayHost(
+            self,
+            "Gateway",
+            self.options,
+            queues=self.queues,
+            key=self.key,
+            log=self.log,
+            log_group_arn=self._log_group_arn(),
+        )
+
     def _workload(self, placement: Placement | None) -> Workload:
         return Workload(
             variables=self.variables(),
@@ -186,5 +212,6 @@ class Relay(Construct):
             dead_letter_bucket=self.needs.dead_letter_bucket,
             state_machine=self.needs.state_machine,
             uploads_log=self.options.host.needs_agent,
+            key_store=self.gateway.key_store if self.gateway else None,
             puts_metrics=self.options.worker != "lambda" or self.needs.puts_metrics,
         )

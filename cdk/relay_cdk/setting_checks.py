@@ -10,10 +10,13 @@ from typing import Any, get_args
 
 from pydantic import SecretStr
 
+from relay.gateway.webhooks.keys import is_reference
+from relay.gateway.webhooks.sources import source_secrets
 from relay.settings.clocks import Clocks
 from relay.settings.loading import Loaded, load
 from relay.settings.model import Settings
 from relay.settings.reference import variable
+from relay_cdk.gateway_needs import WEBHOOKS
 from relay_cdk.options import Options
 
 _ROLE = "its role gives the relay credentials, and these would be in plain text"
@@ -74,7 +77,9 @@ def _variable(name: str, value: str, deployed: Collection[str]) -> Iterator[str]
 
 
 def _without_password(name: str, value: str) -> bool:
-    """Redis in a network of its own often has none."""
+    """Redis in a network of its own often has none, and webhooks may refer to their secrets."""
+    if name == WEBHOOKS:
+        return all(map(is_reference, source_secrets(value)))
     return name == "RELAY_BULLMQ_URL" and "@" not in value and "password" not in value
 
 
@@ -82,6 +87,16 @@ def _secret_instead(name: str) -> str:
     reference = f"{name}_SECRET"
     if reference.startswith("RELAY_INNGEST_"):
         return f"{name} would be in plain text in the template: put the key into the stack's secret"
+    if name == WEBHOOKS:
+        return (
+            f"the secrets in {name} would be in plain text in the template: put each into Secrets"
+            " Manager, and give its ARN in its place"
+        )
+    if name == "RELAY_GATEWAY_KEYS":
+        return (
+            f"{name} would be in plain text in the template: leave it out, and make keys with"
+            " `relay gateway key new` in the stack's secret for them"
+        )
     if reference in _known():
         return (
             f"{name} would be in plain text in the template: put it into Secrets Manager and set"

@@ -86,6 +86,8 @@ def _existing_image(scope: Construct, image: str) -> ecs.ContainerImage:
 class Task(Construct):
     """A task definition, its two roles and its only container.
 
+    With `serves` its port can be reached from outside the task.
+
     Attributes:
         role: the role of the processes in the container.
         execution_role: that with which ECS fetches the image and writes the log.
@@ -99,6 +101,8 @@ class Task(Construct):
         *,
         command: Sequence[str],
         workload: Workload,
+        family: str | None = None,
+        serves: bool = False,
     ) -> None:
         super().__init__(scope, ident)
         self.role = self._role("Role", "The relay's tasks", workload.policy)
@@ -107,7 +111,7 @@ class Task(Construct):
         self.definition = ecs.FargateTaskDefinition(
             self,
             "Definition",
-            family=options.name,
+            family=family or options.name,
             cpu=options.task_cpu,
             memory_limit_mib=options.task_memory,
             task_role=self.role,
@@ -130,6 +134,7 @@ class Task(Construct):
             linux_parameters=self._linux(),
             stop_timeout=cdk.Duration.seconds(stop_timeout(workload.stop)),
             health_check=health_check(),
+            port_mappings=[ecs.PortMapping(container_port=int(HEALTH_PORT))] if serves else None,
             logging=ecs.LogDriver.aws_logs(
                 stream_prefix="relay",
                 log_group=workload.log_group,

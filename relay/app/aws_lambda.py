@@ -25,8 +25,8 @@ from relay.aws.session import SharedSession
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import Failed
 from relay.delivery.pause import PauseMonitor
-from relay.http.proxy_variables import agree_on_proxies, go_direct, invalid_proxies
-from relay.process import new_event_loop, tune_garbage_collector
+from relay.http.proxy_variables import apply_proxy_setting
+from relay.process import new_event_loop, remove_log_handlers, tune_garbage_collector
 from relay.settings.loading import Loaded, load
 from relay.settings.model import Settings
 from relay.sources.lambda_batch import LAST_WRITES, Changes, LambdaBatch, PausableHandler
@@ -114,7 +114,7 @@ class Function:
     async def _start(self, batch: Batch) -> _Relay:
         settings = _checked(self._load(), batch)
         async with AsyncExitStack() as starting:
-            _remove_log_handlers()
+            remove_log_handlers()
             telemetry = await starting.enter_async_context(start_telemetry(settings, timer=False))
             # What is opened during an invocation, and closed after the core.
             resources = await starting.enter_async_context(AsyncExitStack())
@@ -135,11 +135,7 @@ def _checked(loaded: Loaded, batch: Batch) -> Settings:
         InvocationFailed: one is invalid or missing. Every message stays in the queue.
     """
     settings = loaded.settings
-    if settings.proxy == "off":
-        go_direct()
-    else:
-        agree_on_proxies()
-    proxies = () if settings.proxy == "off" else map(str, invalid_proxies())
+    proxies = apply_proxy_setting(settings.proxy)
     problems = [*loaded.problems, *proxies, *settings.lambda_clocks.problems()]
     if problems:
         raise InvocationFailed("invalid_settings", "; ".join(problems))
@@ -195,13 +191,6 @@ def _unavailable(core: Core) -> str | None:
     else:
         return None
     return f"{reason} (check {setting})" if setting else reason
-
-
-def _remove_log_handlers() -> None:
-    """Remove those of Lambda's runtime, which would write secrets, and each line again."""
-    root = logging.getLogger()
-    for handler in root.handlers[:]:
-        root.removeHandler(handler)
 
 
 handler = Function()

@@ -26,12 +26,13 @@ from relay.gateway.webhooks.keys import SourceKeys
 from relay.gateway.webhooks.presets import PRESETS
 from relay.gateway.webhooks.sources import BadSource, Source, read_sources
 from relay.http.addresses import authority
-from relay.http.server import serving
+from relay.http.server import Readiness, serving, started_route
 from relay.model.event import Event
+from relay.model.facts import Observe
 from relay.process import on_hangup, on_stop_signal, tune_garbage_collector
 from relay.publishing.events import EventLimits
 from relay.publishing.opening import PublisherOptions, open_publisher
-from relay.publishing.publisher import EventPublisher, NotPublished
+from relay.publishing.publisher import EventPublisher, NotPublished, SupportsPublish
 from relay.settings.model import Settings
 from relay.telemetry.report import State
 
@@ -62,22 +63,21 @@ async def gateway(settings: Settings) -> None:
         stack.enter_context(on_hangup(stop.set))
         telemetry = await stack.enter_async_context(start_telemetry(settings))
         queue = QueueOpening(settings)
-        keys = await _open_keys(settings, stack)
-        app = Gateway(
+        keys = key_document(settings)
+        if isinstance(keys, StoredKeys):
+            await stack.enter_async_context(keys.running())
+        app = new_gateway(
+            settings,
             queue,
             keys,
             lambda: readiness(queue.problem, keys),
-            limits=EventLimits(
-                max_events=settings.max_events, max_event_bytes=settings.max_event_bytes
-            ),
-            max_request_bytes=settings.gateway_max_request_bytes,
-            max_in_flight_bytes=settings.gateway_max_in_flight_bytes,
-            observe=telemetry.observe,
+            telemetry.observe,
         )
         telemetry.state = lambda: State(in_flight=app.in_flight, problem=queue.problem)
         await stack.enter_async_context(queue.running())
+        started = started_route(lambda: queue.was_opened)
         served = serving(
-            telemetry.add_metrics_route(app.asgi(Webhooks(app, sources).routes())),
+            telemetry.add_metrics_route(app.asgi([started, *Webhooks(app, sources).routes()])),
             host=settings.host,
             port=settings.port,
             grace=RESPONSE_GRACE,
@@ -89,6 +89,40 @@ async def gateway(settings: Settings) -> None:
             _log.info("stopping: finishing open requests")
             app.stop()
             await app.drain(settings.drain_deadline)
+
+
+def missing_settings(settings: Settings) -> list[str]:
+    """A sentence for each setting without which no gateway can accept anything."""
+    missing = []
+    if settings.queue_url is None:
+        missing.append("RELAY_QUEUE_URL is not set: set it to the queue's URL, ARN or name")
+    if not (settings.gateway_keys or settings.gateway_key_store or settings.webhooks):
+        missing.append(
+            "nobody may send: set RELAY_GATEWAY_KEYS to a name and a key of your choice, such as"
+            " web=Yk3nQ7aB, or RELAY_GATEWAY_KEY_STORE or RELAY_WEBHOOKS"
+        )
+    return missing
+
+
+def new_gateway(
+    settings: Settings,
+    publisher: SupportsPublish,
+    keys: Keys,
+    ready: Readiness,
+    observe: Observe,
+) -> Gateway:
+    """The gateway with the limits of the settings."""
+    return Gateway(
+        publisher,
+        keys,
+        ready,
+        limits=EventLimits(
+            max_events=settings.max_events, max_event_bytes=settings.max_event_bytes
+        ),
+        max_request_bytes=settings.gateway_max_request_bytes,
+        max_in_flight_bytes=settings.gateway_max_in_flight_bytes,
+        observe=observe,
+    )
 
 
 def readiness(problem: str | None, keys: Keys) -> tuple[bool, Mapping[str, Any]]:
@@ -128,16 +162,15 @@ def _open_source(name: str, source: Source, settings: Settings) -> OpenSource:
         raise BadSource(f"source {name!r}: {error}") from None
 
 
-async def _open_keys(settings: Settings, stack: AsyncExitStack) -> Keys:
+def key_document(settings: Settings) -> Keys:
+    """The event keys. Those of a document are not read yet."""
     given = settings.gateway_keys
     fixed = parse_keys(given.get_secret_value()) if given else []
     if settings.gateway_key_store is None:
         return FixedKeys(fixed)
     document = KeyDocument(settings.gateway_key_store)
     every = settings.secret_max_age if document.stored else FILE_EVERY
-    keys = StoredKeys(partial(asyncio.to_thread, document.read), every=every, fixed=fixed)
-    await stack.enter_async_context(keys.running())
-    return keys
+    return StoredKeys(partial(asyncio.to_thread, document.read), every=every, fixed=fixed)
 
 
 class QueueOpening:
@@ -156,6 +189,11 @@ class QueueOpening:
         if self._publisher is None:
             raise NotPublished("not_open", self._reason)
         await self._publisher.publish(events)
+
+    @property
+    def was_opened(self) -> bool:
+        """Whether the queue is open. Once open, it stays so."""
+        return self._publisher is not None
 
     @property
     def problem(self) -> str | None:
@@ -181,7 +219,7 @@ class QueueOpening:
                 self._publisher = await stack.enter_async_context(
                     open_publisher(
                         self._settings.queue_url or "",
-                        _options(self._settings),
+                        publisher_options(self._settings),
                         session,
                     )
                 )
@@ -196,7 +234,8 @@ class QueueOpening:
                 return
 
 
-def _options(settings: Settings) -> PublisherOptions:
+def publisher_options(settings: Settings) -> PublisherOptions:
+    """How the gateway makes messages of events."""
     return PublisherOptions(
         group_path=settings.gateway_group_path,
         payload_bucket=settings.gateway_bucket,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from relay.app.gateway import gateway
+from relay.app.gateway import gateway, missing_settings
 from relay.cli import gateway_keys
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.gateway.webhooks.sources import BadSource
@@ -42,14 +42,7 @@ def serve_gateway(context: typer.Context, *, env_file: EnvFile = None) -> None:
     if context.invoked_subcommand is not None:
         return
     settings = load_settings(env_file)
-    errors = []
-    if settings.queue_url is None:
-        errors.append("RELAY_QUEUE_URL is not set: set it to the queue's URL, ARN or name")
-    if not (settings.gateway_keys or settings.gateway_key_store or settings.webhooks):
-        errors.append(
-            "nobody may send: set RELAY_GATEWAY_KEYS to a name and a key of your choice, such as"
-            " web=Yk3nQ7aB, or RELAY_GATEWAY_KEY_STORE or RELAY_WEBHOOKS"
-        )
+    errors = missing_settings(settings)
     if errors:
         fail(*errors, code=USAGE)
     try:

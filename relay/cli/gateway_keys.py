@@ -116,20 +116,29 @@ def _document(store: str | None, env_file: EnvFile) -> KeyDocument:
     return KeyDocument(reference)
 
 
-def _read(document: KeyDocument) -> KeyStore:
-    """The keys. A file that is not there yet has none."""
+def _read(document: KeyDocument, *, may_be_new: bool = False) -> KeyStore:
+    """The keys. A file that is not there yet has none, nor a new secret without a value."""
     try:
         return read_key_store(document.read())
     except FileNotFoundError:
         return KeyStore()
-    except (OSError, AwsError, BadKeyStore) as error:
-        fail(f"{document.reference} cannot be read: {_sentence(error)}")
+    except AwsError as error:
+        if may_be_new and error.code in _WITHOUT_VALUE:
+            return KeyStore()
+        fail(f"{document.reference} cannot be read: {error.sentence}")
+    except (OSError, BadKeyStore) as error:
+        fail(f"{document.reference} cannot be read: {error}")
+
+
+_WITHOUT_VALUE = ("ResourceNotFoundException", "ParameterNotFound")
+"""AWS's codes for a secret or parameter without a value, and for one that does not exist. The
+latter cannot be written either, if it is a secret."""
 
 
 def _change(document: KeyDocument, change: Callable[[KeyStore], KeyStore]) -> None:
     try:
         with document.locked():
-            document.write(write_key_store(change(_read(document))))
+            document.write(write_key_store(change(_read(document, may_be_new=True))))
     except BadKeyStore as error:
         fail(str(error), code=USAGE)
     except (OSError, AwsError) as error:

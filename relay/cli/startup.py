@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn, TypeAlias
 
 import typer
 
-from relay.http.proxy_variables import agree_on_proxies, go_direct, invalid_proxies
+from relay.http.proxy_variables import apply_proxy_setting, invalid_proxies
 from relay.output.terminal import echo, write
 from relay.settings.loading import Loaded, load
 from relay.settings.model import Settings
@@ -33,10 +33,7 @@ def load_network(env_file: Path | None) -> Loaded:
     In the process's environment, because most libraries read their proxies from there.
     """
     loaded = load(env_file=env_file)
-    if loaded.settings.proxy == "off":
-        go_direct()
-    else:
-        agree_on_proxies()
+    apply_proxy_setting(loaded.settings.proxy)
     return loaded
 
 

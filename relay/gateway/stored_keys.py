@@ -76,6 +76,11 @@ class StoredKeys:
             raise unavailable("keys_unavailable", "the gateway cannot read its event keys now")
         return found
 
+    async def refresh_if_old(self) -> None:
+        """Read the document if its time has come, for a process in which no timer runs."""
+        if self._clock() >= self._read_at + self._every:
+            await self.refresh()
+
     async def refresh(self) -> None:
         """Read the document. Concurrent callers share one read."""
         reads = self._reads

@@ -107,6 +107,15 @@ def agree_on_proxies(environ: MutableMapping[str, str] = os.environ) -> None:
         environ["no_proxy"] = ",".join(filter(None, (excluded and excluded[1], _METADATA)))
 
 
+def apply_proxy_setting(setting: str) -> list[str]:
+    """Do what `RELAY_PROXY` says. Returns a sentence for each proxy that is invalid."""
+    if setting == "off":
+        go_direct()
+        return []
+    agree_on_proxies()
+    return [str(invalid) for invalid in invalid_proxies()]
+
+
 def _named(environ: Mapping[str, str], name: str) -> tuple[str, str] | None:
     own, general = _variable(environ, name), _variable(environ, "all_proxy")
     # The same after `agree_on_proxies`: what a person has set is named.

@@ -179,3 +179,16 @@ def health_routes(ready: Readiness) -> list[Route]:
         Route("/health", health, methods=["GET"]),
         Route("/ready", readiness, methods=["GET"]),
     ]
+
+
+def started_route(started: Callable[[], bool]) -> Route:
+    """The endpoint `/started`: 503 until `started` holds. For load balancers and startup probes.
+
+    `/ready` would be wrong for a balancer: what gets no requests cannot show that it works again.
+    """
+
+    async def answer(_request: Request) -> Response:
+        has = started()
+        return JSONResponse({"started": has}, status_code=200 if has else 503)
+
+    return Route("/started", answer, methods=["GET"])

@@ -20,7 +20,7 @@ from tests.container.dockerfile import ROOT
 
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 OURS = {name: service for name, service in SERVICES.items() if service.get("build")}
-PORTS = {"sqs": 9324, "events": 8288, "relay": 8000}
+PORTS = {"sqs": 9324, "events": 8288, "relay": 8000, "gateway": 8000}
 INTERPOLATED = re.compile(r"\$\{\w+:-([^}]*)\}")
 
 
@@ -70,14 +70,14 @@ async def answered(client: httpx.AsyncClient, url: str, **request: Any) -> httpx
 async def stored(client: httpx.AsyncClient, url: str) -> None:
     """Wait until the event API has an event."""
     while True:
-        if (await client.get(url)).json()["data"]:
+        if (await answered(client, url)).json()["data"]:
             return
         await asyncio.sleep(0.05)
 
 
 async def test_an_event_that_is_sent_from_this_machine_arrives() -> None:
     ports = {name: free_port() for name in PORTS}
-    sqs, events, relay = (f"http://127.0.0.1:{ports[name]}" for name in PORTS)
+    sqs, events, relay, _ = (f"http://127.0.0.1:{ports[name]}" for name in PORTS)
     message = {"QueueUrl": "relay", "MessageBody": '{"name": "media/uploaded", "data": {}}'}
     headers = {"x-amz-target": "AmazonSQS.SendMessage"}
     async with (
@@ -91,6 +91,22 @@ async def test_an_event_that_is_sent_from_this_machine_arrives() -> None:
             await stored(client, f"{events}/v1/events")
             assert (await answered(client, f"{relay}/health")).status_code == 200
             assert "relay_delivered_total" in (await answered(client, f"{relay}/metrics")).text
+
+
+async def test_an_sdk_sends_through_the_gateway_to_the_relays_queue() -> None:
+    ports = {name: free_port() for name in PORTS}
+    gateway = f"http://127.0.0.1:{ports['gateway']}"
+    event = {"name": "media/uploaded", "data": {}, "id": "upload-1"}
+    async with (
+        service("sqs", ports),
+        service("gateway", ports),
+        httpx.AsyncClient() as client,
+        asyncio.timeout(60),
+    ):
+        while (await answered(client, f"{gateway}/started")).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        sent = await answered(client, f"{gateway}/e/local", json=[event])
+        assert sent.json() == {"ids": ["upload-1"], "status": 200}
 
 
 @pytest.mark.parametrize("name", list(OURS))

@@ -17,6 +17,7 @@ from uuid import uuid4
 from moto.cloudwatch.models import Dimension, MetricDataQuery, MetricStat, cloudwatch_backends
 from moto.cloudwatch.models import Metric as AlarmMetric
 from moto.core.common_models import CloudFormationModel
+from moto.elbv2 import models as _balancing  # noqa: F401 - ours have to come after its own
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.server import ThreadedMotoServer
 from moto.sns.models import sns_backends
@@ -39,7 +40,9 @@ def register(kind: str, name_property: str, create: Create, record: Path) -> Non
             self.arn = f"arn:aws:cloudwatch:{region}:{account}:alarm:{ident}"
 
         def get_cfn_attribute(self, attribute: str) -> str:
-            # Of these types, our template uses an attribute of alarms only.
+            # Of these types, our template uses an attribute of alarms and of URLs only.
+            if (kind, attribute) == ("AWS::Lambda::Url", "FunctionUrl"):
+                return "https://abcdefgh.lambda-url.eu-west-1.on.aws/"
             assert (kind.startswith("AWS::CloudWatch"), attribute) == (True, "Arn")
             return self.arn
 
@@ -159,6 +162,10 @@ TYPES: dict[str, tuple[str, Create]] = {
     "AWS::SQS::QueuePolicy": ("", queue_policy),
     "AWS::SNS::TopicPolicy": ("", topic_policy),
     "AWS::SecretsManager::Secret": ("Name", secret),
+    # moto's own looks for the certificate, which nothing creates.
+    "AWS::ElasticLoadBalancingV2::Listener": ("", nothing),
+    "AWS::Lambda::Url": ("", nothing),
+    "AWS::Lambda::Permission": ("", nothing),
     "AWS::ApplicationAutoScaling::ScalableTarget": ("", nothing),
     "AWS::ApplicationAutoScaling::ScalingPolicy": ("PolicyName", nothing),
     "AWS::ElasticBeanstalk::Application": ("ApplicationName", nothing),

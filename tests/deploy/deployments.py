@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -103,6 +104,43 @@ def tasks() -> dict[str, Options]:
     }
 
 
+CERTIFICATE = f"arn:aws:acm:{HERE}:certificate/{KEY_ID}"
+WEBHOOK_SECRET = f"arn:aws:secretsmanager:{HERE}:secret:shop/stripe-a1b2c3"
+GATEWAY = {
+    "RELAY_GATEWAY_BUCKET": "shop-payloads",
+    "RELAY_PAYLOAD_BUCKETS": "shop-payloads",
+    "RELAY_WEBHOOKS": json.dumps(
+        {"stripe": {"secrets": [WEBHOOK_SECRET]}, "github": {"secrets": ["ssm:/shop/github"]}}
+    ),
+}
+"""The settings of the gateway that need a permission each."""
+
+
+def gateways() -> dict[str, Options]:
+    """Every variant of the gateway, each beside another host of the relay."""
+    tasks = Options(worker="none", gateway="fargate", image=IMAGE, gateway_certificate=CERTIFICATE)
+    return {
+        "gateway-fargate": replace(tasks, name="front"),
+        "gateway-complete": replace(tasks, name="gate", key="create", settings=GATEWAY),
+        # In the network of the relay's tasks.
+        "gateway-shared": replace(
+            tasks,
+            name="front-shared",
+            worker="fargate",
+            public_addresses=False,
+            inngest_url="http://inngest.corp:8288",
+            gateway_internal=True,
+            gateway_certificate=None,
+        ),
+        "gateway-function": Options(
+            name="front-url",
+            worker="none",
+            gateway="function-url",
+            settings=GATEWAY | {"RELAY_METRICS": "cloudwatch"},
+        ),
+    }
+
+
 def functions(zip_file: Path) -> dict[str, Options]:
     """Every variant on Lambda."""
     function = Options(worker="lambda", bundle=zip_file)
@@ -190,7 +228,7 @@ def deployments(zip_file: Path) -> dict[str, Options]:
         "fifo": Options(name="ordered", worker="none", fifo=True, key="create"),
     }
     bundled = {name: replace(o, bundle=zip_file) for name, o in worker.items()}
-    return bundled | to | elsewhere | tasks() | functions(zip_file)
+    return bundled | to | elsewhere | tasks() | functions(zip_file) | gateways()
 
 
 def existing(scope: cdk.Stack) -> Existing:

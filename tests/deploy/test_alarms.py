@@ -31,6 +31,9 @@ EXPECTED = {
     "behind",
 }
 
+GATEWAY = {"gateway-unavailable", "gateway-refused", "gateway-slow"}
+"""The alarms of every gateway."""
+
 # From AWS's list of the CloudWatch metrics of SQS.
 SQS_METRICS = {
     "ApproximateAgeOfOldestMessage",

@@ -9,7 +9,7 @@ import pytest
 
 from relay.delivery.ledger.table import Item
 from relay.model.outcome import Delivered
-from relay_cdk import costs, host_costs, prices
+from relay_cdk import costs, gateway_costs, host_costs, prices
 from relay_cdk.cost_tables import pages, with_block
 from relay_cdk.network import ENDPOINTS, ZONES
 from tests.delivery.ledger.scripted import MemoryTable, Orchestrator, RelayWithLedger, event
@@ -68,6 +68,16 @@ def test_without_machines_the_other_hosts_share_everything_else() -> None:
         own = sum(line.cost(rate) for line in costs.instance_lines())
         reports = costs.reports(rate) * prices.METRIC_REQUEST
         assert host_costs.without_machines(rate) == pytest.approx(costs.total(rate) - own - reports)
+
+
+@pytest.mark.parametrize("variant", ["gateway-fargate", "gateway-function"])
+def test_a_gateway_has_as_many_alarms_as_are_counted(variant: str, synthesized: Path) -> None:
+    template = Template.of(synthesized / f"{variant}.json")
+    alarms = template.of_type("AWS::CloudWatch::Alarm")
+    own = [alarm for alarm in alarms if "-gateway-" in alarm["AlarmName"]]
+    assert len(own) == gateway_costs.ALARM_METRICS
+    # Each reads one metric.
+    assert not any("Metrics" in alarm for alarm in own)
 
 
 def test_the_scaling_policy_has_as_many_metrics_as_are_counted() -> None:

@@ -19,10 +19,12 @@ from tests.deploy.exercise import (
     OPERATOR,
     PRODUCER,
     SQSD,
+    TASK,
     record,
     record_function,
     record_task,
 )
+from tests.deploy.gateway_exercise import record_gateway
 from tests.deploy.iam_policy import Grant, grants
 from tests.deploy.simulated_aws import simulated_aws
 from tests.deploy.template import Template
@@ -130,6 +132,25 @@ async def test_a_function_may_call_what_it_and_lambda_call_and_nothing_else(
     assert function.missing() == []
     # Lambda writes what the function prints.
     assert {grant.sid for grant in function.unused()} == {"Log"}
+
+
+async def test_a_gateway_may_send_and_what_it_may_it_does(
+    synthesized: Path, tmp_path: Path
+) -> None:
+    template = Template.of(synthesized / "gateway-complete.json")
+    with simulated_aws(tmp_path / "created") as aws:
+        outputs = await asyncio.to_thread(aws.create, template)
+        calls = await record_gateway(aws, outputs, tmp_path)
+        policies = [aws.policy(outputs["GatewayPolicyArn"])]
+        operator = list(grants([aws.policy(outputs["OperatorPolicyArn"])]))
+    gateway = Role("gateway", calls[TASK], list(grants(policies)))
+    assert gateway.missing() == []
+    assert listing(gateway.unused()) == []
+    of_queues = {call.action for call in gateway.calls if call.action.startswith("sqs:")}
+    assert of_queues == {"sqs:SendMessage", "sqs:GetQueueAttributes"}
+    assert Role("operator", calls[OPERATOR], operator).missing() == []
+    written = next(call for call in calls[OPERATOR] if call.action.endswith("PutSecretValue"))
+    assert written.resource == outputs["GatewayKeyStore"]
 
 
 def listing(found: Iterable[object]) -> list[str]:

@@ -131,10 +131,24 @@ async def test_until_the_queue_is_there_requests_are_503_and_readiness_says_why(
         answer = await http.post(f"/e/{KEY}", json=EVENT)
         assert (answer.status_code, answer.json()["code"]) == (503, "not_open")
         assert "no such resource" in answer.json()["error"]
+        assert (await http.get("/started")).status_code == 503
         client = await session.client("sqs")
         await client.create_queue(QueueName="orders")
         await until_ready(http)
         assert (await http.post(f"/e/{KEY}", json=EVENT)).status_code == 200
+
+
+async def test_a_load_balancer_keeps_a_gateway_whose_last_request_to_sqs_failed() -> None:
+    # Without requests it would stay unready for ever.
+    async with (
+        embedded_sqs("orders") as (server, _),
+        gateway_process(RELAY_GATEWAY_TIMEOUT="0.3") as (_, http),
+    ):
+        await until_ready(http)
+        server.faults.add(Fault(action=SEND, error="ServiceUnavailable", status=503, times=None))
+        assert (await http.post(f"/e/{KEY}", json=EVENT)).status_code == 503
+        assert (await http.get("/ready")).status_code == 503
+        assert (await http.get("/started")).json() == {"started": True}
 
 
 async def test_keys_appear_in_no_log_line_whatever_is_sent() -> None:

@@ -68,6 +68,22 @@ async def test_a_revoked_key_is_unknown_after_the_next_read() -> None:
     assert await keys.find(text) is None
 
 
+async def test_without_a_timer_a_revoked_key_is_unknown_to_the_next_request_after_its_time() -> (
+    None
+):
+    document = Document()
+    text = document.add("billing")
+    keys = document.keys()
+    await keys.refresh_if_old()
+    document.store = document.store.with_revoked("billing", datetime(2026, 1, 1, tzinfo=UTC))
+    document.now += 59
+    await keys.refresh_if_old()
+    assert await keys.find(text) is not None
+    document.now += 1
+    await keys.refresh_if_old()
+    assert await keys.find(text) is None
+
+
 async def test_unknown_keys_cause_few_reads() -> None:
     document = Document()
     keys = document.keys()
