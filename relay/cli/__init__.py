@@ -24,6 +24,7 @@ COMMANDS = {
     "dlq": "Inspect, redrive, drop and restore dead letters.",
     "status": "Show queue depths, the state of each relay, and its throughput.",
     "trace": "Show everything that happened to one event.",
+    "audit": "Show what became of accepted events: which ran, failed, or had no function.",
     "doctor": "Check settings, queues, keys, timeouts, permissions and the orchestrator.",
     "dev": "Run SQS, Inngest and the relay on this machine until stopped.",
     "demo": "Run an end-to-end test on this machine, with an outage and a crash.",

@@ -104,7 +104,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
     options = TraceOptions(
         name=name,
         since=_since(since),
-        logs=log or _configured_logs(settings),
+        logs=log or configured_logs(settings),
         log_group=log_group,
         snapshots=snapshot or (),
         scan_dlq=scan_dlq,
@@ -124,7 +124,7 @@ def _since(text: str) -> float:
         fail(f"--since: {error}", code=USAGE)
 
 
-def _configured_logs(settings: Settings) -> list[Path]:
+def configured_logs(settings: Settings) -> list[Path]:
     """The log file in the settings and its rotated files."""
     if settings.log_file is None:
         return []

@@ -142,7 +142,7 @@ class Drop:
                 wait=self._wait,
                 lease=self._lease,
             )
-            audit(self._settings, journal, "drop", options, counts)
+            audit(self._settings, journal, "dlq drop", options, counts)
             report(counts, journal, as_json=self._as_json, done="dropped")
 
 

@@ -102,7 +102,7 @@ class Redrive:
             opening = open_journal(directory, resources.queues, "redrive", options)
             with opening as journal, stoppable() as stop:
                 counts = await self._canary_and_rest(resources, journal, RunControl(stop))
-                audit(self._settings, journal, "redrive", options, counts)
+                audit(self._settings, journal, "dlq redrive", options, counts)
                 report(counts, journal, as_json=self._options.as_json, done="redriven")
 
     async def _canary_and_rest(
@@ -156,7 +156,7 @@ class Redrive:
         since, through_queue = time.time(), self._options.canary_through_queue
         selection = self._selection(resources, ids, events)
         counts = await self._run(resources, journal, selection, control, direct=not through_queue)
-        counts.stopped = _undelivered(counts, len(ids))
+        counts.stopped = undelivered(counts, len(ids))
         if counts.stopped is None and through_queue and resources.ledger is not None:
             counts.stopped = await await_canary(
                 resources.ledger, events, since=since, deadline=self._options.canary_deadline
@@ -241,7 +241,7 @@ class Redrive:
         return plan
 
 
-def _undelivered(counts: Counts, count: int) -> str | None:
+def undelivered(counts: Counts, count: int) -> str | None:
     """Why the rest must not be sent after the canary, or None."""
     if counts.done + counts.duplicates >= count:
         return None

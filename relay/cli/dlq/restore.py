@@ -146,7 +146,7 @@ class _Restore:
             restore = Restore(journal, QueueTarget(route, journal.id), selection)
             running = restore.execute(self._snapshot, stop, lambda counts: progress.at(counts.done))
             counts = await counts_of(running, restore.counts, journal)
-            audit(self._settings, journal, "restore", options, counts)
+            audit(self._settings, journal, "dlq restore", options, counts)
             report(counts, journal, as_json=self._as_json, done="restored")
 
 

@@ -125,7 +125,7 @@ def audit(
 ) -> None:
     """Log who ran which command on which queue, when and with what result; also in the journal."""
     line = {
-        "audit": f"dlq {command}",
+        "audit": command,
         "by": who(),
         "at": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds"),
         "run": journal.id,

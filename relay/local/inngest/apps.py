@@ -120,9 +120,11 @@ def _is_uuid(text: str) -> bool:
 
 def _function(function: Function) -> dict[str, Any]:
     batch = {"eventsBatch": {"maxSize": function.size, "timeout": f"{function.wait:g}s"}}
+    cancel = {"cancellations": [{"event": function.cancel_on}]} if function.cancel_on else {}
     return {
         "app": {"id": function.app},
         "configuration": {
+            **cancel,
             **(batch if function.batched else {}),
             "concurrency": [_UNLIMITED],
             "retries": {"isDefault": False} if function.fails else {"isDefault": True, "value": 4},

@@ -85,6 +85,7 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
         output: what a run returns, or the error that it fails with.
         fails: whether its runs fail.
         cancelled: whether its runs are cancelled when their time is over.
+        cancel_on: the name of the event that is said to cancel its runs.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     output: Any = None
     fails: bool = False
     cancelled: bool = False
+    cancel_on: str = ""
 
     def listens_to(self, event_name: str) -> bool:
         """Whether an event of this name starts the function."""

@@ -26,7 +26,14 @@ FUNCTIONS = [
     Function(name="completes", app="audit", on="audit/completes", output="done"),
     Function(name="fails", app="audit", on="audit/fails", fails=True, output=FAILURE),
     Function(name="any-shop", app="audit", on="audit.shop/*", output="done"),
-    Function(name="cancelled", app="audit-more", on="audit/cancelled", seconds=5, cancelled=True),
+    Function(
+        name="cancelled",
+        app="audit-more",
+        on="audit/cancelled",
+        seconds=5,
+        cancelled=True,
+        cancel_on="audit/cancel",
+    ),
     Function(name="sleeps", app="audit-more", on="audit/sleeps", seconds=300),
     Function(
         name="batched",

@@ -1,0 +1,322 @@
+"""`relay audit`: show what became of the events that the orchestrator accepted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from relay.app.audit import AuditOptions, open_audit
+from relay.aws.errors import AwsError
+from relay.cli import audit_rerun
+from relay.cli.audit_report import print_failed, print_report, print_unheard
+from relay.cli.dlq import options as o
+from relay.cli.dlq.output import PARTIAL, Progress, stoppable
+from relay.cli.startup import FAILED, USAGE, EnvFile, fail, load_settings
+from relay.dlq.filters import parse_time
+from relay.model.destination import Unavailable
+from relay.ops.audit.accepted import Scope
+from relay.ops.audit.report import MEANING, AuditReport
+from relay.ops.audit.requests import CONCURRENCY, RATE
+from relay.ops.audit.rerun import event_json, failed_events
+from relay.ops.audit.state import AuditState, StateConflict
+from relay.ops.inngest_api import UnusableAnswer
+from relay.ops.trace.logs import spooled
+from relay.ops.trace.timeline import SourceUnavailable
+from relay.output.terminal import echo, echo_json
+from relay.settings.model import Settings
+
+EXIT_CODES = (
+    "Exit codes: 0 no event is in a state that --fail-on names, 1 some are, 2 wrong usage or"
+    " settings, 3 the audit is incomplete. With --rerun --yes those of `relay dlq redrive`."
+)
+
+EXAMPLES = """\
+relay audit --since 2h
+relay audit --from 2026-05-04T10:00 --to 2026-05-04T12:00 --name 'media/*' --json
+relay audit --log relay.log --fail-on failed --fail-on missing
+relay audit --since 24h --unheard
+relay audit --since 6h --failed --rerun --canary 3 --yes
+"""
+
+FailOn = Enum("FailOn", {state: state for state in (*MEANING, "none")}, type=str)  # type: ignore[misc]  # from a table
+DEFAULT_FAIL_ON = ("failed", "unheard", "missing")
+
+
+def command(  # noqa: PLR0913 - a parameter for each option
+    *,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Accepted since: an age such as 2h, or a UTC time. Default: 24h."
+        ),
+    ] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="The same as --since.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Accepted before. Default: now.")
+    ] = None,
+    names: o.Names = None,
+    log: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--log",
+            metavar="FILE",
+            help="Take the accepted events from log files of the relay, plain or .gz; - reads"
+            " standard input. Repeatable. Default: the orchestrator's own list.",
+        ),
+    ] = None,
+    ledger: Annotated[
+        bool,
+        typer.Option(
+            "--ledger", help="Take the accepted events from the ledger; reads the whole table."
+        ),
+    ] = False,
+    signals: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--signal",
+            metavar="PATTERN",
+            help="Names of events that only steps wait for, which the orchestrator does not tell;"
+            " repeatable.",
+        ),
+    ] = None,
+    unheard: Annotated[
+        bool, typer.Option("--unheard", help="Only list the names that no function listens to.")
+    ] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only list the events of failed runs.")
+    ] = False,
+    fail_on: Annotated[
+        list[FailOn] | None,
+        typer.Option(
+            "--fail-on",
+            help="Exit with 1 if an event is in this state; repeatable. Default:"
+            f" {', '.join(DEFAULT_FAIL_ON)}.",
+        ),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state",
+            metavar="FILE",
+            help="File for what was read; with an existing one its audit is resumed. Default: a"
+            " temporary one, which is kept if the audit is interrupted.",
+        ),
+    ] = None,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=64, help="The most requests at once.")
+    ] = CONCURRENCY,
+    request_rate: Annotated[
+        float, typer.Option(min=0.1, help="The most requests a second.")
+    ] = RATE,
+    rerun: Annotated[
+        bool,
+        typer.Option("--rerun", help="With --failed: publish these events again, with new ids."),
+    ] = False,
+    all_functions: Annotated[
+        bool,
+        typer.Option(
+            "--all-functions",
+            help="With --rerun: also events for which another function did not fail and would run"
+            " again.",
+        ),
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="With --rerun: publish at most this many events.")
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="With --rerun: publish at most this many events a second."),
+    ] = None,
+    canary: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --rerun: deliver this many first, directly to the orchestrator; publish the"
+            " rest only if all of them are accepted.",
+        ),
+    ] = None,
+    yes: o.Yes = False,
+    journal_directory: o.JournalDirectory = None,
+    as_json: o.AsJson = False,
+    dlq: o.Dlq = None,
+    queue: o.Main = None,
+    env_file: EnvFile = None,
+) -> None:
+    """Show what became of every event that the orchestrator accepted.
+
+    Reads the runs of each event and counts events by state, name, function and hour. Nothing is
+    changed, except with --failed --rerun --yes, which publishes the events of failed runs to the
+    queue again. Ctrl-C finishes the requests under way; an interrupted audit is resumed with the
+    same options and its --state.
+    """
+    settings = load_settings(env_file)
+    if settings.destination != "inngest":
+        fail("only events of Inngest can be audited: RELAY_DESTINATION is another", code=USAGE)
+    if rerun and not failed:
+        fail("--rerun needs --failed", code=USAGE)
+    if not rerun and (yes or all_functions or canary or limit or rate or journal_directory):
+        fail("--yes and the options of a rerun need --failed --rerun", code=USAGE)
+    if (unheard and failed) or (ledger and log):
+        fail("--unheard and --failed exclude each other, and so do --log and --ledger", code=USAGE)
+    if ledger and not settings.ledger_table:
+        fail("--ledger needs RELAY_LEDGER_TABLE", code=USAGE)
+    window = {"since": since or from_ or "24h", "to": to}
+    scope = _scope(since, from_, to, names or ())
+    options = AuditOptions(
+        scope=scope,
+        logs=log or (),
+        ledger=ledger,
+        signals=signals or (),
+        concurrency=concurrency,
+        rate=request_rate,
+    )
+    repeated = {
+        **window,
+        "names": list(scope.names),
+        "logs": [str(path) for path in options.logs],
+        "ledger": ledger,
+        "url": settings.inngest_url,
+    }
+    wanted = audit_rerun.RerunOptions(
+        all_functions=all_functions,
+        limit=limit,
+        rate=rate,
+        canary=canary,
+        as_json=as_json,
+        journal=journal_directory,
+        yes=yes,
+    )
+    with _opened_state(state, repeated, scope) as opened:
+        options = replace(options, scope=_stored_scope(opened, scope))
+        report = _audit(settings, options, opened)
+        if rerun:
+            _check_complete(report)
+            asyncio.run(audit_rerun.run(settings, opened, wanted, options, dlq, queue))
+            return
+        if as_json:
+            echo_json(_as_json(report, opened, failed=failed), indent=2)
+        elif unheard:
+            print_unheard(report)
+        elif failed:
+            print_failed(opened)
+        else:
+            print_report(report)
+        _check_complete(report)
+    chosen = {one.value for one in fail_on} if fail_on else set(DEFAULT_FAIL_ON)
+    raise typer.Exit(FAILED if any(report.states[one] for one in chosen) else 0)
+
+
+def _as_json(report: AuditReport, state: AuditState, *, failed: bool) -> dict[str, Any]:
+    found = report.as_json()
+    if failed:
+        found["failed"] = [event_json(event) for event in failed_events(state)]
+    return found
+
+
+def _scope(since: str | None, from_: str | None, to: str | None, names: Sequence[str]) -> Scope:
+    if since is not None and from_ is not None:
+        fail("--since and --from exclude each other", code=USAGE)
+    now = time.time()
+    option = "--from" if from_ is not None else "--since"
+    begin = _time(option, since or from_ or "24h", now)
+    end = now if to is None else _time("--to", to, now)
+    if begin >= end:
+        fail(f"{option} is not before --to: no event can be in between", code=USAGE)
+    return Scope(since=begin, until=end, names=tuple(names))
+
+
+def _time(option: str, text: str, now: float) -> float:
+    try:
+        return parse_time(text, now)
+    except ValueError as error:
+        fail(f"{option}: {error}", code=USAGE)
+
+
+@contextlib.contextmanager
+def _opened_state(
+    path: Path | None, repeated: dict[str, Any], scope: Scope
+) -> Iterator[AuditState]:
+    """The state; a temporary file is removed unless the audit was interrupted."""
+    temporary = path is None
+    chosen = path or Path(tempfile.mkdtemp(prefix="relay-audit-"), "audit.state")
+    fixed = {"since": scope.since, "until": scope.until}
+    try:
+        opened = AuditState(chosen, repeated, fixed)
+    except StateConflict as error:
+        fail(str(error), code=USAGE)
+    except OSError as error:
+        fail(f"{chosen} cannot be used: {error.strerror or error}", code=USAGE)
+    try:
+        with opened:
+            yield opened
+    except typer.Exit as ended:
+        temporary = temporary and ended.exit_code != PARTIAL
+        raise
+    finally:
+        if temporary:
+            chosen.unlink(missing_ok=True)
+            chosen.parent.rmdir()
+
+
+def _stored_scope(state: AuditState, scope: Scope) -> Scope:
+    """The scope of the first start: `2h` means another time at each."""
+    try:
+        since, until = float(state.fixed["since"]), float(state.fixed["until"])
+    except (KeyError, TypeError, ValueError):
+        fail(f"{state.path} is not a state file of an audit", code=USAGE)
+    return replace(scope, since=since, until=until)
+
+
+def _audit(settings: Settings, options: AuditOptions, state: AuditState) -> AuditReport:
+    with contextlib.ExitStack() as stack:
+        logs = [
+            stack.enter_context(spooled(sys.stdin)) if str(path) == "-" else path
+            for path in options.logs
+        ]
+        try:
+            return asyncio.run(_run(settings, replace(options, logs=logs), state))
+        except (SourceUnavailable, UnusableAnswer) as error:
+            _incomplete(state, str(error))
+        except Unavailable as error:
+            _incomplete(state, error.reason)
+        except AwsError as error:
+            _incomplete(state, error.sentence)
+        except StateConflict as error:
+            fail(str(error), code=USAGE)
+        except OSError as error:
+            fail(f"{state.path} cannot be written: {error.strerror or error}")
+
+
+async def _run(settings: Settings, options: AuditOptions, state: AuditState) -> AuditReport:
+    ends = "the requests under way are finished"
+    with stoppable(ends) as stop, Progress("looked up", total=0) as progress:
+        async with open_audit(settings, options, state, stop) as audit:
+            return await audit.run(lambda done, total: progress.at(done, total=total))
+
+
+def _check_complete(report: AuditReport) -> None:
+    """End the command if not everything was read."""
+    for note in report.notes:
+        echo(f"relay: {note}", err=True)
+    for gap in report.gaps:
+        echo(f"relay: {gap}", err=True)
+    if report.pending:
+        echo(f"relay: {report.pending} accepted events were not looked up", err=True)
+    if not report.complete:
+        raise typer.Exit(PARTIAL)
+
+
+def _incomplete(state: AuditState, why: str) -> NoReturn:
+    fail(why, f"to resume: repeat the command with --state {state.path}", code=PARTIAL)
