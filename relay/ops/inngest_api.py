@@ -7,6 +7,7 @@ Version 2 has HTTP statuses, caches nothing and leaves out an empty list.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ RUN_PAGE = 40
 RUN_PAGES = 5
 """Runs of one event: a page has at most 40, and at most this many pages are read."""
 
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
 _DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
@@ -95,7 +97,10 @@ class InngestApi:
             "cursor": cursor,
         }
         found = await self._data("/v1/events", {n: value for n, value in query.items() if value})
-        return [one for one in objects(found) if isinstance(one.get("internal_id"), str)]
+        page = objects(found)
+        if not all(is_ulid(one.get("internal_id")) for one in page):
+            raise UnusableAnswer("the server lists an event without an internal id")
+        return page
 
     async def runs(self, reference: str) -> tuple[Sequence[Mapping[str, Any]], str | None]:
         """The runs of the event, and what may be missing.
@@ -158,6 +163,11 @@ class InngestApi:
         elif "data" in fields:
             return fields["data"]
         raise UnusableAnswer(_refused(answer))
+
+
+def is_ulid(value: Any) -> bool:
+    """Whether it is text of the form of the server's internal ids."""
+    return isinstance(value, str) and _ULID.fullmatch(value) is not None
 
 
 def objects(value: Any) -> list[Mapping[str, Any]]:

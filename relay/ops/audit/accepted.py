@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +11,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from relay.destinations.inngest.read_back import PAGE
-from relay.ops.inngest_api import InngestApi, UnusableAnswer, read_time
+from relay.ops.inngest_api import InngestApi, UnusableAnswer, is_ulid, read_time
 from relay.ops.trace.logs import line_events, line_fields, line_time, open_log
 
 BATCH = 500
 """Events that are passed on together."""
-
-_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +208,7 @@ def accepted_in(
             if not delivered or event.get("duplicate") or not scope.includes(name, at):
                 continue
             reference = event.get("reference")
-            if isinstance(reference, str) and _ULID.fullmatch(reference):
+            if is_ulid(reference):
                 yield Accepted(reference.upper(), name, ident, at)
             else:
                 other()
@@ -245,6 +242,6 @@ class LedgerEntries:
             events = [
                 Accepted(reference.upper(), at=at)
                 for reference, at in rows
-                if _ULID.fullmatch(reference) and scope.includes("", at)
+                if is_ulid(reference) and scope.includes("", at)
             ]
             yield Batch(events, after)

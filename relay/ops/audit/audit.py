@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 from relay.ops.audit.accepted import Accepted, AcceptedSource, Scope, stored_event
@@ -112,33 +113,32 @@ class Audit:
 
     async def _look_up_all(self, progress: Progress) -> None:
         while not self._stop.is_set() and (events := self._state.pending(BATCH)):
-            found = list[Looked | None]()
+            left, found = iter(events), list[Looked]()
             try:
                 async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(self._look_up(event)) for event in events]
+                    for _ in range(self._requests.concurrency):
+                        group.create_task(self._look_up_some(left, found))
             except BaseExceptionGroup as errors:
                 raise errors.exceptions[0] from None
             finally:
-                found = [task.result() for task in tasks if _succeeded(task)]
                 self._record(found)
             known, looked = self._state.count()
             progress(looked, known)
 
-    def _record(self, found: Sequence[Looked | None]) -> None:
-        looked = [one for one in found if one is not None]
-        self._state.looked_up(
-            one for one in looked if self._scope.includes(one.event.name, one.event.at)
-        )
-        self._state.remove(
-            one.event.reference
-            for one in looked
-            if not self._scope.includes(one.event.name, one.event.at)
-        )
+    async def _look_up_some(self, left: Iterator[Accepted], found: list[Looked]) -> None:
+        for event in left:
+            if self._stop.is_set():
+                return
+            found.append(await self._look_up(event))
 
-    async def _look_up(self, event: Accepted) -> Looked | None:
-        """The event with its runs; None if the audit was stopped before."""
-        if self._stop.is_set():
-            return None
+    def _record(self, found: Sequence[Looked]) -> None:
+        """Record what was found; an event without a name may turn out to be out of scope."""
+        inside = [self._scope.includes(one.event.name, one.event.at) for one in found]
+        self._state.looked_up(compress(found, inside))
+        outside = (one for one, kept in zip(found, inside, strict=True) if not kept)
+        self._state.remove(one.event.reference for one in outside)
+
+    async def _look_up(self, event: Accepted) -> Looked:
         runs, gap = await self._api.runs(event.reference)
         if gap is not None:
             self._note(gap)
@@ -173,7 +173,3 @@ def _text(value: Any) -> str:
 
 def _named(event: Accepted, stored: Accepted) -> Accepted:
     return Accepted(event.reference, stored.name, stored.id, event.at)
-
-
-def _succeeded(task: asyncio.Task[Looked | None]) -> bool:
-    return task.done() and not task.cancelled() and task.exception() is None

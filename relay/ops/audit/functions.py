@@ -77,11 +77,12 @@ async def read_listeners(
         return None
     triggers, cancelling = defaultdict[str, set[str]](set), set[str]()
     for app in apps:
-        functions = await _all(api, f"{path}/apps/{quote(str(app.get('id')), safe='')}/functions")
+        name = quote(str(app.get("id")), safe="", errors="replace")
+        functions = await _all(api, f"{path}/apps/{name}/functions")
         if functions is None:
             return None
-        for name, function in _triggers(functions):
-            triggers[name].add(function)
+        for trigger, function in _triggers(functions):
+            triggers[trigger].add(function)
         cancelling |= _cancelling(functions)
     return Listeners(triggers, (*signals, *cancelling))
 

@@ -54,6 +54,7 @@ class BoundedRequests:
         random: Callable[[], float] = chance.random,
     ) -> None:
         self.api_v2 = queries.api_v2
+        self.concurrency = concurrency
         self.count = 0
         self._queries = queries
         self._limit = limit

@@ -40,6 +40,10 @@ WHERE e.looked_at IS NOT NULL ORDER BY e.name, e.id, e.reference
 """
 
 
+_DAMAGE = (sqlite3.DatabaseError, msgspec.MsgspecError, ValueError, TypeError, AttributeError)
+"""What reading a file can raise that is no state file, or is damaged."""
+
+
 class StateConflict(Exception):
     """The file cannot be used for this audit. The text is a sentence."""
 
@@ -113,6 +117,7 @@ class AuditState:
 
     def _open(self, options: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
         self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._database.execute("PRAGMA synchronous = NORMAL")
         with self._transaction():
             tables = {row[0] for row in self._database.execute("SELECT name FROM sqlite_master")}
             if not tables:
@@ -149,8 +154,10 @@ class AuditState:
 
     def value(self, key: str) -> Any:
         """A value that was set before; None if it was not."""
-        row = self._database.execute("SELECT value FROM about WHERE key = ?", (key,)).fetchone()
-        return None if row is None else msgspec.json.decode(row[0])
+        with self._usable():
+            query = "SELECT value FROM about WHERE key = ?"
+            row = self._database.execute(query, (key,)).fetchone()
+            return None if row is None else msgspec.json.decode(row[0])
 
     def add(self, events: Iterable[Accepted], **values: Any) -> None:
         """Add accepted events, those that are known already excepted, and set values with them."""
@@ -165,7 +172,8 @@ class AuditState:
     def pending(self, limit: int) -> list[Accepted]:
         """Events that were not looked up yet."""
         query = "SELECT reference, name, id, at FROM events WHERE looked_at IS NULL LIMIT ?"
-        return [Accepted(*row) for row in self._database.execute(query, (limit,))]
+        with self._usable():
+            return [Accepted(*row) for row in self._database.execute(query, (limit,))]
 
     def looked_up(self, events: Iterable[Looked], **values: Any) -> None:
         """Record what was found."""
@@ -193,20 +201,23 @@ class AuditState:
     def count(self) -> tuple[int, int]:
         """How many references are known, and how many of them were looked up."""
         query = "SELECT count(*), count(looked_at) FROM events"
-        known, looked = self._database.execute(query).fetchone()
-        return int(known), int(looked)
+        with self._usable():
+            known, looked = self._database.execute(query).fetchone()
+            return int(known), int(looked)
 
     def has(self, name: str, ident: str) -> bool:
         """Whether an event of this name and id was accepted."""
         query = "SELECT 1 FROM events WHERE name = ? AND id = ? LIMIT 1"
-        return self._database.execute(query, (name, ident)).fetchone() is not None
+        with self._usable():
+            return self._database.execute(query, (name, ident)).fetchone() is not None
 
     def events(self) -> Iterator[EventRuns]:
         """The events that were looked up, in order of name and id, the copies of one together."""
-        rows = self._database.execute(_ROWS)
-        # An id that is unknown, of an event that is not stored, is no one else's.
-        for _, group in groupby(rows, key=lambda row: (row[0], row[1] or row[2])):
-            yield _event(list(group))
+        with self._usable():
+            rows = self._database.execute(_ROWS)
+            # An id that is unknown, of an event that is not stored, is no one else's.
+            for _, group in groupby(rows, key=lambda row: (row[0], row[1] or row[2])):
+                yield _event(list(group))
 
     def _record(self, looked: Looked) -> None:
         event = looked.event
@@ -242,7 +253,7 @@ class AuditState:
             if "locked" in str(error):
                 raise StateConflict(f"another process is using {self.path}") from error
             raise OSError(0, f"{self.path} cannot be used: {error}") from error
-        except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
+        except _DAMAGE as error:
             raise StateConflict(f"{self.path} is not a state file of an audit: {error}") from error
 
 

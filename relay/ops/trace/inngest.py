@@ -6,7 +6,6 @@ an early empty answer proves nothing.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from relay.destinations.inngest.queries import InngestQueries
 from relay.destinations.inngest.read_back import PAGE
 from relay.model.destination import Unavailable
-from relay.ops.inngest_api import InngestApi, UnusableAnswer, read_time
+from relay.ops.inngest_api import InngestApi, UnusableAnswer, is_ulid, read_time
 from relay.ops.trace.timeline import KnownIds, SourceResult, SourceUnavailable, TimelineEntry
 
 INNGEST = "inngest"
@@ -24,7 +23,6 @@ PAGES = 20
 RECENT = 60.0
 """Seconds after an event was stored in which its runs may not be listed yet."""
 
-_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
 _WAITING = frozenset({"scheduled", "queued"})
 
 
@@ -64,7 +62,7 @@ class InngestSource:
             raise SourceUnavailable(str(error)) from error
 
     async def _find(self, known: KnownIds) -> SourceResult:
-        if _ULID.fullmatch(known.query):
+        if is_ulid(known.query):
             known.references.add(known.query.upper())
         gap = None if _ulids(known) else await self._search(known)
         entries = list[TimelineEntry]()
@@ -102,7 +100,7 @@ class InngestSource:
 
 def _ulids(known: KnownIds) -> list[str]:
     """The known ids that can be the server's. With routes, others are of other destinations."""
-    return sorted(reference for reference in known.references if _ULID.fullmatch(reference))
+    return sorted(reference for reference in known.references if is_ulid(reference))
 
 
 def _received(event: Mapping[str, Any]) -> float | None:
