@@ -147,6 +147,9 @@ def command(  # noqa: PLR0913 - a parameter for each option
             " rest only if all of them are accepted.",
         ),
     ] = None,
+    canary_deadline: Annotated[
+        float, typer.Option(min=1, help="Seconds that each event of the canary may take.")
+    ] = 120.0,
     yes: o.Yes = False,
     journal_directory: o.JournalDirectory = None,
     as_json: o.AsJson = False,
@@ -194,6 +197,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
         limit=limit,
         rate=rate,
         canary=canary,
+        canary_deadline=canary_deadline,
         as_json=as_json,
         journal=journal_directory,
         yes=yes,

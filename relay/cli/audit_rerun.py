@@ -51,6 +51,7 @@ class RerunOptions:
     limit: int | None
     rate: float | None
     canary: int | None
+    canary_deadline: float
     as_json: bool
     journal: Path | None
     yes: bool
@@ -170,8 +171,8 @@ class _Rerun:
     ) -> Counts:
         """Deliver these directly; `stopped` says why the rest must not be sent."""
         selection = replace(self._selection, includes=lambda one: one.message.message_id in ids)
-        size = self._target.max_bytes
-        async with destination_target(self._settings, self._queues.dead, size) as target:
+        size, deadline = self._target.max_bytes, self._options.canary_deadline
+        async with destination_target(self._settings, self._queues.dead, size, deadline) as target:
             counts = await self._send(events, journal, stop, target, selection)
         counts.stopped = undelivered(counts, len(ids))
         return counts
