@@ -152,6 +152,15 @@ def _relay_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:
         meaning="Events are not delivered although the orchestrator answers. Messages wait.",
         first_step="read the last error in the log: it has the reason and the setting.",
     )
+    yield AlarmDefinition(
+        name="unheard",
+        metric=deployment.relay(metrics.UNHEARD, "Maximum", 5 * MINUTE),
+        threshold=1,
+        comparison=AT_LEAST,
+        periods=1,
+        meaning="Events were accepted, and no function listens to their names: nothing ran.",
+        first_step="run `relay audit --unheard`: it shows the nearest name that is heard.",
+    )
 
 
 def _destination_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:

@@ -116,6 +116,7 @@ def relay_state(
     handler: Handler,
     concurrency: Callable[[], int],
     stuck: Callable[[], bool],
+    unheard: Callable[[], int],
 ) -> State:
     """The relay's current state."""
     status = handler.status
@@ -126,6 +127,7 @@ def relay_state(
         problem=status.problem,
         setting=status.setting,
         stuck=stuck(),
+        unheard=unheard(),
     )
 
 

@@ -21,6 +21,9 @@ RUN_PAGE = 40
 RUN_PAGES = 5
 """Runs of one event: a page has at most 40, and at most this many pages are read."""
 
+SETTLE = 60.0
+"""Seconds after which an event without a run has none: until then it may wait for its turn."""
+
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
 _DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 

@@ -116,6 +116,7 @@ def gauges(state: State) -> Mapping[str, float]:
     return {
         metrics.HALTED.name: float(state.halted),
         metrics.STUCK.name: float(state.stuck),
+        metrics.UNHEARD.name: float(state.unheard),
         metrics.IN_FLIGHT.name: float(state.in_flight),
         metrics.CONCURRENCY.name: float(state.concurrency),
         metrics.CIRCUIT_STATE.name: float(metrics.CIRCUIT_STATES[state.circuit]),

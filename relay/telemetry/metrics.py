@@ -99,6 +99,11 @@ STUCK = _gauge(
     "Stuck",
     "1 while events are not delivered although the circuit is closed, else 0.",
 )
+UNHEARD = _gauge(
+    "Unheard",
+    "Names of recently delivered events that no function listens to; 0 without"
+    " `RELAY_UNHEARD_EVERY`.",
+)
 END_TO_END_AGE = _histogram(
     "EndToEndAge",
     "Seconds",
@@ -161,6 +166,7 @@ METRICS = (
     AMBIGUOUS,
     HALTED,
     STUCK,
+    UNHEARD,
     END_TO_END_AGE,
     FORWARD_LATENCY,
     BATCH_SIZE,

@@ -209,7 +209,7 @@ def accepted_in(
                 continue
             reference = event.get("reference")
             if is_ulid(reference):
-                yield Accepted(reference.upper(), name, ident, at)
+                yield Accepted(str(reference).upper(), name, ident, at)
             else:
                 other()
 

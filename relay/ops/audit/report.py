@@ -10,9 +10,7 @@ from typing import Any
 
 from relay.ops.audit.functions import Listeners
 from relay.ops.audit.state import EventRuns
-
-SETTLE = 60.0
-"""Seconds after which an event without a run has none: until then it may wait for its turn."""
+from relay.ops.inngest_api import SETTLE
 
 MAX_KEYS = 1_000
 """Names, functions or hours that are counted apart. Names with ids in them have no end."""
