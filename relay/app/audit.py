@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from relay.app.trace import open_inngest
+from relay.app.destinations.reading import open_inngest
 from relay.aws.dynamodb import ItemTable, open_table
 from relay.aws.session import SharedSession
 from relay.delivery.ledger.table import KEY

@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from relay.app.trace import open_inngest
+from relay.app.destinations.reading import open_inngest
 from relay.dlq.safeguards import RateLimit
 from relay.model.destination import Unavailable
 from relay.ops.audit.requests import BoundedRequests

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-from relay.app.audit import AuditOptions, open_audit
-from relay.aws.errors import AwsError
+from relay.app.audit import AuditOptions
 from relay.cli import audit_rerun
 from relay.cli.audit_report import print_failed, print_report, print_unheard
+from relay.cli.audit_run import check_complete, opened_state, run_audit, stored_scope
 from relay.cli.dlq import options as o
-from relay.cli.dlq.output import PARTIAL, Progress, stoppable
 from relay.cli.startup import FAILED, USAGE, EnvFile, fail, load_settings
 from relay.dlq.filters import parse_time
-from relay.model.destination import Unavailable
 from relay.ops.audit.accepted import Scope
 from relay.ops.audit.report import MEANING, AuditReport
 from relay.ops.audit.requests import CONCURRENCY, RATE
 from relay.ops.audit.rerun import event_json, failed_events
-from relay.ops.audit.state import AuditState, StateConflict
-from relay.ops.inngest_api import UnusableAnswer
-from relay.ops.trace.logs import spooled
-from relay.ops.trace.timeline import SourceUnavailable
-from relay.output.terminal import echo, echo_json
-from relay.settings.model import Settings
+from relay.ops.audit.state import AuditState
+from relay.output.terminal import echo_json
 
 EXIT_CODES = (
     "Exit codes: 0 no event is in a state that --fail-on names, 1 some are, 2 wrong usage or"
@@ -42,7 +33,7 @@ EXIT_CODES = (
 
 EXAMPLES = """\
 relay audit --since 2h
-relay audit --from 2026-05-04T10:00 --to 2026-05-04T12:00 --name 'media/*' --json
+relay audit --from 2026-05-04 --to 2026-05-05 --name 'media/*' --json
 relay audit --log relay.log --fail-on failed --fail-on missing
 relay audit --since 24h --unheard
 relay audit --since 6h --failed --rerun --canary 3 --yes
@@ -202,11 +193,11 @@ def command(  # noqa: PLR0913 - a parameter for each option
         journal=journal_directory,
         yes=yes,
     )
-    with _opened_state(state, repeated, scope) as opened:
-        options = replace(options, scope=_stored_scope(opened, scope))
-        report = _audit(settings, options, opened)
+    with opened_state(state, repeated, scope) as opened:
+        options = replace(options, scope=stored_scope(opened, scope))
+        report = run_audit(settings, options, opened)
         if rerun:
-            _check_complete(report)
+            check_complete(report)
             asyncio.run(audit_rerun.run(settings, opened, wanted, options, dlq, queue))
             return
         if as_json:
@@ -217,7 +208,7 @@ def command(  # noqa: PLR0913 - a parameter for each option
             print_failed(opened)
         else:
             print_report(report)
-        _check_complete(report)
+        check_complete(report)
     chosen = {one.value for one in fail_on} if fail_on else set(DEFAULT_FAIL_ON)
     raise typer.Exit(FAILED if any(report.states[one] for one in chosen) else 0)
 
@@ -246,81 +237,3 @@ def _time(option: str, text: str, now: float) -> float:
         return parse_time(text, now)
     except ValueError as error:
         fail(f"{option}: {error}", code=USAGE)
-
-
-@contextlib.contextmanager
-def _opened_state(
-    path: Path | None, repeated: dict[str, Any], scope: Scope
-) -> Iterator[AuditState]:
-    """The state; a temporary file is removed unless the audit was interrupted."""
-    temporary = path is None
-    chosen = path or Path(tempfile.mkdtemp(prefix="relay-audit-"), "audit.state")
-    fixed = {"since": scope.since, "until": scope.until}
-    try:
-        opened = AuditState(chosen, repeated, fixed)
-    except StateConflict as error:
-        fail(str(error), code=USAGE)
-    except OSError as error:
-        fail(f"{chosen} cannot be used: {error.strerror or error}", code=USAGE)
-    try:
-        with opened:
-            yield opened
-    except typer.Exit as ended:
-        temporary = temporary and ended.exit_code != PARTIAL
-        raise
-    finally:
-        if temporary:
-            chosen.unlink(missing_ok=True)
-            chosen.parent.rmdir()
-
-
-def _stored_scope(state: AuditState, scope: Scope) -> Scope:
-    """The scope of the first start: `2h` means another time at each."""
-    try:
-        since, until = float(state.fixed["since"]), float(state.fixed["until"])
-    except (KeyError, TypeError, ValueError):
-        fail(f"{state.path} is not a state file of an audit", code=USAGE)
-    return replace(scope, since=since, until=until)
-
-
-def _audit(settings: Settings, options: AuditOptions, state: AuditState) -> AuditReport:
-    with contextlib.ExitStack() as stack:
-        logs = [
-            stack.enter_context(spooled(sys.stdin)) if str(path) == "-" else path
-            for path in options.logs
-        ]
-        try:
-            return asyncio.run(_run(settings, replace(options, logs=logs), state))
-        except (SourceUnavailable, UnusableAnswer) as error:
-            _incomplete(state, str(error))
-        except Unavailable as error:
-            _incomplete(state, error.reason)
-        except AwsError as error:
-            _incomplete(state, error.sentence)
-        except StateConflict as error:
-            fail(str(error), code=USAGE)
-        except OSError as error:
-            fail(f"{state.path} cannot be written: {error.strerror or error}")
-
-
-async def _run(settings: Settings, options: AuditOptions, state: AuditState) -> AuditReport:
-    ends = "the requests under way are finished"
-    with stoppable(ends) as stop, Progress("looked up", total=0) as progress:
-        async with open_audit(settings, options, state, stop) as audit:
-            return await audit.run(lambda done, total: progress.at(done, total=total))
-
-
-def _check_complete(report: AuditReport) -> None:
-    """End the command if not everything was read."""
-    for note in report.notes:
-        echo(f"relay: {note}", err=True)
-    for gap in report.gaps:
-        echo(f"relay: {gap}", err=True)
-    if report.pending:
-        echo(f"relay: {report.pending} accepted events were not looked up", err=True)
-    if not report.complete:
-        raise typer.Exit(PARTIAL)
-
-
-def _incomplete(state: AuditState, why: str) -> NoReturn:
-    fail(why, f"to resume: repeat the command with --state {state.path}", code=PARTIAL)

@@ -21,6 +21,7 @@ EXPECTED = {
     "heartbeat-missing",
     "halted",
     "stuck",
+    "unheard",
     "circuit-open",
     "reject-ratio",
     "queue-age",
