@@ -101,7 +101,7 @@ STUCK = _gauge(
 )
 UNHEARD = _gauge(
     "Unheard",
-    "Names of recently delivered events that no function listens to; 0 without"
+    "Names of delivered events that no function listens to, until one does; 0 without"
     " `RELAY_UNHEARD_EVERY`.",
 )
 END_TO_END_AGE = _histogram(

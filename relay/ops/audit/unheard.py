@@ -35,8 +35,8 @@ class UnheardSweep:
         signals: patterns for the names of events that steps wait for.
         clock: the time of day.
 
-    `unheard` has the names of the last sweep that no function listens to, each with the most
-    similar name that one does; `pending` the sample of the next one.
+    `unheard` has the names that no function listened to at the last sweep, each with the most
+    similar name that one does; a name stays there until one does. `pending` is the next sample.
     """
 
     def __init__(
@@ -69,8 +69,7 @@ class UnheardSweep:
             Unavailable: the server does not answer; the sample is kept.
             UnusableAnswer: it refuses the key; the sample is kept.
         """
-        if not self.pending:
-            self.unheard = {}
+        if not (self.pending or self.unheard):
             return
         listeners = await read_listeners(self._api, self._requests.api_v2, self._signals)
         if listeners is None:
@@ -79,10 +78,11 @@ class UnheardSweep:
             self._sweep_names(listeners)
 
     def _sweep_names(self, listeners: Listeners) -> None:
-        sample, self.pending = self.pending, {}
+        names = [*self.unheard, *(name for name in self.pending if name not in self.unheard)]
+        self.pending = {}
         self.unheard = {
             name: listeners.nearest(name)
-            for name in sample
+            for name in names[:MAX_NAMES]
             if not (listeners.of(name) or listeners.is_signal(name))
         }
 

@@ -9,6 +9,7 @@ import pytest
 
 from relay.destinations.inngest.answers import Answer
 from relay.dlq.safeguards import RateLimit
+from relay.local.inngest import Function
 from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.model.facts import Handled
@@ -45,13 +46,15 @@ async def test_names_that_no_function_listens_to_are_found_with_the_nearest(worl
     assert sweep.unheard == {"media/uplaoded": "media/uploaded"}
 
 
-async def test_a_name_that_is_heard_again_is_no_longer_reported() -> None:
-    sweep = sweep_of(ScriptedQueries())
-    sweep.observe(delivered("media/none"))
-    await sweep.sweep()
-    assert list(sweep.unheard) == ["media/none"]
-    sweep.observe(delivered("media/uploaded"))
-    await sweep.sweep()
+async def test_a_name_is_reported_until_a_function_listens_to_it(world: World) -> None:
+    async with world.queries() as queries:
+        sweep = sweep_of(queries)
+        sweep.observe(delivered("media/new"))
+        for _ in range(2):
+            await sweep.sweep()
+            assert list(sweep.unheard) == ["media/new"]
+        world.server.functions.append(Function(name="new", on="media/new", app="media"))
+        await sweep.sweep()
     assert sweep.unheard == {}
 
 
