@@ -13,6 +13,10 @@ PREFECT_VERSION := 3.8.8
 FASTAPI_VERSION := 0.150.0
 BULLMQ_VERSION := 6.7.0
 IOREDIS_VERSION := 6.0.0
+HELM_VERSION := v3.19.0
+KUBERNETES_VALIDATE_VERSION := 1.37.0
+INNGEST_JS_VERSION := 4.24.0
+INNGEST_PYTHON_VERSION := 0.5.19
 # Not among the requirements for development: it has wheels for Linux and Python up to 3.13 only.
 ATHERIS_VERSION := 3.0.0
 
@@ -37,9 +41,14 @@ $(STAMP): $(RUNTIME) requirements-dev.txt
 
 setup: $(STAMP) ## Make .venv with everything for development, .venv/bin/relay included
 
-heavy: $(STAMP) ## Install what the heavy tests need: a Prefect server, a BullMQ worker
+heavy: $(STAMP) ## Install what the heavy tests need: Prefect, BullMQ, helm, Inngest's SDKs
 	@test -x .heavy/prefect/bin/prefect || { rm -rf .heavy/prefect && $(PYTHON) -m venv .heavy/prefect && .heavy/prefect/bin/pip install --quiet --disable-pip-version-check prefect==$(PREFECT_VERSION) fastapi==$(FASTAPI_VERSION); }
+	@test -d .heavy/kubernetes || { $(PYTHON) -m venv .heavy/kubernetes && .heavy/kubernetes/bin/pip install --quiet --disable-pip-version-check kubernetes-validate==$(KUBERNETES_VALIDATE_VERSION); }
+	@command -v go >/dev/null && { command -v helm >/dev/null || test -x .heavy/bin/helm || GOBIN=$(CURDIR)/.heavy/bin go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION); } || echo "There is no go to build helm with."
 	@test -d .heavy/node/node_modules/bullmq || { mkdir -p .heavy/node && cd .heavy/node && npm install --silent --no-audit --no-fund --ignore-scripts bullmq@$(BULLMQ_VERSION) ioredis@$(IOREDIS_VERSION); }
+	@test -d .heavy/sdks/node_modules/inngest || { mkdir -p .heavy/sdks && cd .heavy/sdks && npm install --silent --no-audit --no-fund --ignore-scripts inngest@$(INNGEST_JS_VERSION); }
+	@test -x .heavy/sdks/python/bin/python || { $(PYTHON) -m venv .heavy/sdks/python && .heavy/sdks/python/bin/pip install --quiet --disable-pip-version-check inngest==$(INNGEST_PYTHON_VERSION); }
+	@test -x .heavy/sdks/go-client || ! command -v go >/dev/null || (cd tests/gateway/sdks/go && go build -o $(CURDIR)/.heavy/sdks/go-client .)
 
 demo: $(RUNTIME) ## Send 2,000 messages through an outage and a crash, and check that none is lost
 	$(BIN)/relay demo
@@ -70,6 +79,9 @@ bench: $(STAMP) ## Measure CPU, requests, latency and memory, beside the alterna
 bench-quick: $(STAMP) ## The same in one minute, with one short round
 	$(BIN)/python -m bench --quick --out build/bench-quick.json
 
+screenshots: $(STAMP) ## Take the pictures of the console in docs/images, with Chromium
+	$(BIN)/python -m tests.console.screenshots
+
 MINUTES ?= 10
 fuzz: $(STAMP) ## Fuzz everything that parses outside data for MINUTES, guided by coverage
 	$(BIN)/pip install --quiet --disable-pip-version-check atheris==$(ATHERIS_VERSION)
@@ -88,7 +100,8 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --
 lock: $(STAMP) ## Pin the newest compatible dependencies, with the hashes of their files
 	$(BIN)/pip install --quiet uv
 	$(LOCK) pyproject.toml -o requirements.txt
-	$(LOCK) pyproject.toml --extra cdk --extra otlp --group dev -c requirements.txt -o requirements-dev.txt
+	echo 'hatchling>=1.27' | $(LOCK) - -o requirements-build.txt
+	$(LOCK) pyproject.toml --extra cdk --extra console --extra otlp --group dev -c requirements.txt -o requirements-dev.txt
 	for extra in bullmq otlp temporal; do $(LOCK:--upgrade=) pyproject.toml --extra $$extra -c requirements-dev.txt | $(BIN)/python -m relay_cdk.requirements > cdk/relay_cdk/extras/$$extra.txt; done
 
 bundle: $(STAMP) ## Build dist/relay.zip, the bundle for Elastic Beanstalk, with EXTRAS="temporal otlp"
@@ -96,6 +109,10 @@ bundle: $(STAMP) ## Build dist/relay.zip, the bundle for Elastic Beanstalk, with
 
 synth: $(STAMP) ## Write cdk/template.json; its diff shows what a change deploys
 	$(BIN)/python -m relay_cdk.template
+
+monitoring: $(STAMP) ## Write the alert rules and the dashboard; with helm, deploy/kubernetes too
+	$(BIN)/python -m relay_cdk.monitoring
+	$(BIN)/python -m relay_cdk.kubernetes
 
 # make exports the variables of its command line, and the CDK reads every CDK_… as an option.
 unexport CDK CDK_COMMAND CDK_VERSION
@@ -107,4 +124,4 @@ deploy: $(STAMP) ## Deploy the stack; options go in CDK: make deploy CDK="-c nam
 clean: ## Remove .venv, caches and build results
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis dist build
 
-.PHONY: help setup heavy demo dev check test chaos floods bench bench-quick bench-page format lock bundle synth deploy clean
+.PHONY: help setup heavy demo dev check test chaos floods bench bench-quick screenshots bench-page format lock bundle synth monitoring deploy clean

@@ -1,6 +1,6 @@
 """Relay: an SQS buffer and dead-letter relay in front of an event orchestrator.
 
-The names below are the Python API: an SQS consumer for a handler of your own.
+The names below are the Python API: an SQS consumer for a handler of your own, and publishers.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from relay.model.outcome import Outcome as Outcome
     from relay.model.outcome import Reject as Reject
     from relay.model.outcome import Retry as Retry
+    from relay.publishing.client import Publisher as Publisher
+    from relay.publishing.client import SyncPublisher as SyncPublisher
+    from relay.publishing.client import publish as publish
+    from relay.publishing.events import InvalidEvents as InvalidEvents
+    from relay.publishing.publisher import NotPublished as NotPublished
     from relay.sources.poller import Limits as Limits
     from relay.sources.poller import PollerStatus as PollerStatus
 
@@ -31,13 +36,18 @@ _HOMES = {
     "Consumer": "relay.consumer",
     "Delivered": "relay.model.outcome",
     "Handler": "relay.consumer",
+    "InvalidEvents": "relay.publishing.events",
     "Limits": "relay.sources.poller",
     "Message": "relay.model.message",
+    "NotPublished": "relay.publishing.publisher",
     "Outcome": "relay.model.outcome",
     "PollerStatus": "relay.sources.poller",
+    "Publisher": "relay.publishing.client",
     "Reject": "relay.model.outcome",
     "Retry": "relay.model.outcome",
+    "SyncPublisher": "relay.publishing.client",
     "connect": "relay.consumer",
+    "publish": "relay.publishing.client",
     "run": "relay.consumer",
 }
 
@@ -48,13 +58,18 @@ __all__ = [
     "Consumer",
     "Delivered",
     "Handler",
+    "InvalidEvents",
     "Limits",
     "Message",
+    "NotPublished",
     "Outcome",
     "PollerStatus",
+    "Publisher",
     "Reject",
     "Retry",
+    "SyncPublisher",
     "connect",
+    "publish",
     "run",
 ]
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import traceback
+from types import FrameType
 
 from relay.output.terminal import escape_unencodable, write
 
 FAILED = 1
 INTERRUPTED = 130
+TERMINATED = 143
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -22,6 +25,9 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def main() -> None:
     """Run the command line. An interruption or a full disk is reported without a traceback."""
     _open_streams()
+    if os.getpid() == 1:
+        # The kernel ignores SIGTERM for a container's first process until it has a handler.
+        signal.signal(signal.SIGTERM, _terminated)
     try:
         try:
             from relay.cli import main as command_line  # noqa: PLC0415 - see the module docstring
@@ -53,6 +59,10 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
     for stream in (sys.stdout, sys.stderr):
         escape_unencodable(stream)
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(TERMINATED)
 
 
 def _print_traceback() -> None:

@@ -97,12 +97,18 @@ async def unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run the coroutine as `asyncio.run` does, on uvloop where it is installed."""
     raise_file_limit()
-    try:
-        factory = import_module("uvloop").new_event_loop
-    except ImportError:  # it does not exist for Windows
-        factory = None
-    with asyncio.Runner(loop_factory=factory) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(main)
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """A new event loop, of uvloop where it is installed."""
+    try:
+        module = import_module("uvloop")
+    except ImportError:  # it does not exist for Windows
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = module.new_event_loop()
+    return loop
 
 
 def raise_file_limit() -> None:

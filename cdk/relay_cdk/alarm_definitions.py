@@ -29,6 +29,9 @@ BURN_RATE = 14.4
 DLQ_MARGIN = 4 * clocks.DAY
 """How long before the end of the dead-letter queue's retention the alarm goes off."""
 
+PAUSED_HOURS = 4
+"""A pause that lasts for so long may have been forgotten."""
+
 MISSING_IS_OK = cloudwatch.TreatMissingData.NOT_BREACHING
 MISSING_IS_BAD = cloudwatch.TreatMissingData.BREACHING
 ABOVE = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
@@ -160,6 +163,15 @@ def _relay_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:
         periods=1,
         meaning="Events were accepted, and no function listens to their names: nothing ran.",
         first_step="run `relay audit --unheard`: it shows the nearest name that is heard.",
+    )
+    yield AlarmDefinition(
+        name="paused",
+        metric=deployment.relay(metrics.PAUSED, "Minimum", 60 * MINUTE),
+        threshold=1,
+        comparison=AT_LEAST,
+        periods=PAUSED_HOURS,
+        meaning=f"The queue has been paused for more than {PAUSED_HOURS} hours. Messages wait.",
+        first_step="run `relay status` to see who paused it and why; `relay resume` ends it.",
     )
 
 

@@ -28,10 +28,13 @@ LEDGER_READS = 2
 LEDGER_ITEM_BYTES = 255
 """Their mean size, with Inngest's id in `delivered`, and with what DynamoDB adds to an item."""
 
-ALARMS = 13
-ALARM_METRICS = 18
+ALARMS = 14
+ALARM_METRICS = 19
 SCALING_ALARM_METRICS = 8
 """Of the two alarms that the scaling policy creates."""
+
+# The gateway's are sent by a gateway only.
+_OF_A_RELAY = [metric for metric in METRICS if not metric.name.startswith("Gateway")]
 
 INSTANCE_RATE = 250
 """Messages a second that an instance is meant for: half of 50 connections, each busy for 0.1 s."""
@@ -151,9 +154,9 @@ def _ledger_lines() -> Iterator[Line]:
 def _fixed_lines() -> Iterator[Line]:
     yield Line(
         "metrics",
-        f"{len(METRICS)} x ${p.METRIC:.2f}, and a PutMetricData per minute and instance,"
+        f"{len(_OF_A_RELAY)} x ${p.METRIC:.2f}, and a PutMetricData per minute and instance,"
         f" ${p.METRIC_REQUEST * p.MONTH / FLUSH_SECONDS:.2f} each",
-        lambda r: len(METRICS) * p.METRIC + reports(r) * p.METRIC_REQUEST,
+        lambda r: len(_OF_A_RELAY) * p.METRIC + reports(r) * p.METRIC_REQUEST,
     )
     yield Line(
         "alarms",

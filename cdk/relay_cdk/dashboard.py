@@ -96,9 +96,10 @@ def _backlog(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
 
 def _destination(deployment: DeploymentMetrics) -> cloudwatch.GraphWidget:
     return _graph(
-        "Destination: latency in s, circuit state",
+        "Destination: latency in s, circuit state; paused",
         *(deployment.relay(metrics.FORWARD_LATENCY, stat) for stat in ("p50", "p99")),
         deployment.relay(metrics.CIRCUIT_STATE, "Maximum"),
+        deployment.relay(metrics.PAUSED, "Maximum"),
     )
 
 

@@ -40,7 +40,8 @@ def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
     """What the relay needs on its host."""
     # Receive, extend and delete: done by sqsd in push mode, by `relay poll` in pull mode. With a
     # function's role Lambda receives and deletes, and the relay itself sets how long what failed
-    # is hidden. Doctor, status and the start-up check read the queue's attributes.
+    # is hidden. Doctor, status and the start-up check read the queue's attributes. Its tags
+    # say whether it is paused.
     yield allow(
         "MainQueue",
         [resources.queue],
@@ -49,6 +50,7 @@ def relay_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "sqs:ChangeMessageVisibility",
         "sqs:GetQueueAttributes",
         "sqs:GetQueueUrl",
+        "sqs:ListQueueTags",
     )
     # Copies are sent with their reason. Receiving them is left to an operator.
     yield allow(
@@ -109,7 +111,7 @@ def producer_statements(queue: str, key: kms.IKey | None) -> Iterator[iam.Policy
 
 
 def operator_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
-    """What an operator needs for `relay dlq`, `trace`, `status` and `send`.
+    """What an operator needs for `relay dlq`, `pause`, `resume`, `trace`, `status` and `send`.
 
     `relay doctor` checks the permissions of its caller, so it needs the relay's own role.
     """
@@ -134,6 +136,15 @@ def operator_statements(resources: Resources) -> Iterator[iam.PolicyStatement]:
         "sqs:SendMessage",
         "sqs:GetQueueAttributes",
         "sqs:GetQueueUrl",
+    )
+    # A pause is a tag. It is refused for a queue that is another one's dead-letter queue.
+    yield allow(
+        "Pause",
+        [resources.queue],
+        "sqs:ListQueueTags",
+        "sqs:TagQueue",
+        "sqs:UntagQueue",
+        "sqs:ListDeadLetterSourceQueues",
     )
     # A plan reads what was delivered. A canary and `--direct` deliver from here and record it.
     yield allow("Ledger", [resources.ledger], "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")

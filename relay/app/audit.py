@@ -1,111 +1,69 @@
-"""Audit: open the orchestrator, the source of accepted events and the state that settings name."""
+"""The audit line of a command that changes something: who ran it, when, on what and why."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from relay.app.destinations.reading import open_inngest
-from relay.aws.dynamodb import ItemTable, open_table
-from relay.aws.session import SharedSession
-from relay.delivery.ledger.table import KEY
-from relay.dlq.safeguards import RateLimit
-from relay.ops.audit.accepted import (
-    AcceptedSource,
-    EventList,
-    LedgerEntries,
-    LogFiles,
-    Scope,
-)
-from relay.ops.audit.audit import Audit
-from relay.ops.audit.requests import CONCURRENCY, RATE, BoundedRequests
-from relay.ops.audit.state import AuditState
-from relay.ops.inngest_api import InngestApi
+from relay.app.redaction import create_redactor
+from relay.dlq.journal import Journal, who
+from relay.dlq.selection import Counts
+from relay.output.terminal import is_terminal
 from relay.settings.model import Settings
+from relay.telemetry.log import open_log
 
-DELIVERED = "delivered#"
-"""The prefix of the keys of the ledger's entries about deliveries."""
+AUDIT = "relay.audit"
+"""The logger of the audit line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditOptions:
-    """Which events to audit, and how fast.
+def audit(
+    settings: Settings,
+    journal: Journal,
+    command: str,
+    options: Mapping[str, Any],
+    counts: Counts,
+    *,
+    group: str = "dlq",
+) -> None:
+    """Record who did what to which queue, and with what result: in the journal and in the log."""
+    line = {
+        "audit": f"{group} {command}",
+        "by": who(),
+        "at": now(),
+        "run": journal.id,
+        "journal": str(journal.directory.resolve()),
+        **{name: value for name, value in options.items() if value},
+        **counts.as_json(),
+    }
+    with suppress(OSError):  # a full disk was reported already
+        journal.record(audit=line)
+    write_audit(settings, line)
 
-    Attributes:
-        scope: the time window and the names.
-        logs: log files with the accepted events.
-        ledger: whether the ledger has them; without it and without logs, the orchestrator's list.
-        signals: patterns for the names of events that steps wait for.
-        concurrency: the most requests at once.
-        rate: the most requests a second.
+
+def now() -> str:
+    """The time for an audit line, in UTC and ISO 8601."""
+    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
+
+
+def write_audit(settings: Settings, line: Mapping[str, Any]) -> None:
+    """Write the line to the log: `RELAY_LOG_FILE`, or standard error.
+
+    Standard error that is a terminal gets none: the person there sees the result itself.
     """
-
-    scope: Scope
-    logs: Sequence[Path] = ()
-    ledger: bool = False
-    signals: Sequence[str] = ()
-    concurrency: int = CONCURRENCY
-    rate: float = RATE
-
-
-class LedgerTableScan:
-    """Reads the deliveries from the ledger's table, page by page."""
-
-    def __init__(self, table: ItemTable) -> None:
-        self._table = table
-
-    async def delivered(self, place: str) -> AsyncIterator[tuple[Sequence[tuple[str, float]], str]]:
-        """The orchestrator's id and the time of each delivery, with the place after each page.
-
-        Raises:
-            AwsError: the table cannot be read.
-        """
-        while True:
-            items, place = await self._table.scan(DELIVERED, place)
-            rows = ((item.get("detail"), item.get("at")) for item in items)
-            yield (
-                [(ref, at) for ref, at in rows if isinstance(ref, str) and isinstance(at, float)],
-                place,
-            )
-            if not place:
-                return
-
-
-@asynccontextmanager
-async def open_requests(
-    settings: Settings, options: AuditOptions, stop: asyncio.Event
-) -> AsyncIterator[BoundedRequests]:
-    """Requests to the settings' Inngest server, within the options' bounds.
-
-    Raises:
-        SourceUnavailable: a required signing key is not set or cannot be looked up, or the
-            certificates to trust cannot be read.
-    """
-    async with await open_inngest(settings) as queries:
-        limit = RateLimit(options.rate, stop=stop)
-        yield BoundedRequests(queries, limit, concurrency=options.concurrency)
-
-
-@asynccontextmanager
-async def open_audit(
-    settings: Settings, options: AuditOptions, state: AuditState, stop: asyncio.Event
-) -> AsyncIterator[Audit]:
-    """The audit. Raises as `open_requests` does."""
-    async with AsyncExitStack() as stack:
-        requests = await stack.enter_async_context(open_requests(settings, options, stop))
-        source = await _source(settings, options, InngestApi(requests), stack)
-        yield Audit(requests, source, options.scope, state, stop=stop, signals=options.signals)
-
-
-async def _source(
-    settings: Settings, options: AuditOptions, api: InngestApi, stack: AsyncExitStack
-) -> AcceptedSource:
-    if options.logs:
-        return LogFiles(options.logs)
-    if options.ledger and settings.ledger_table is not None:
-        opening = open_table(SharedSession(stack), settings.ledger_table, key=KEY)
-        return LedgerEntries(LedgerTableScan(await stack.enter_async_context(opening)))
-    return EventList(api)
+    if not settings.log_file and is_terminal(err=True):
+        return
+    with open_log(
+        service=settings.service,
+        log_format=settings.log_format,
+        file=Path(settings.log_file) if settings.log_file else None,
+        redactor=create_redactor(settings),  # an option may hold one
+        screen=sys.stderr,
+    ):
+        logging.getLogger(AUDIT).info("%s", json.dumps(line))

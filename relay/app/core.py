@@ -20,6 +20,7 @@ from relay.delivery.dead_letter_bucket import DeadLetterBucket
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.dead_lettering import DeadLettering, DeadLetterStore
 from relay.delivery.handler import Handler
+from relay.delivery.pause import NeverPaused, Pausing
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.http.server import Readiness
@@ -42,11 +43,13 @@ class Core:
     dead_letters: DeadLettering
     ledger: LedgerWiring
     stuck: StuckMonitor
+    pause: Pausing
 
     @property
     def readiness(self) -> Readiness:
         """The answer of `GET /ready`."""
-        return readiness(self.forwarder, self.handler, self.stuck, lambda: self.ledger.warning)
+        parts = (self.forwarder, self.handler, self.stuck)
+        return readiness(*parts, lambda: self.ledger.warning, self.pause)
 
     async def stop(self, deadline: float) -> None:
         """Finish open requests within `deadline` seconds. All other messages are received again.
@@ -65,7 +68,9 @@ async def open_core(
     telemetry: Telemetry,
     dead_letter_store: DeadLetterStore | None = None,
     *,
+    pause: Pausing | None = None,
     pushed: bool = False,
+    hold: bool = True,
     from_command: bool = False,
 ) -> AsyncIterator[Core]:
     """Build the core, for as long as the block runs. It calls neither AWS nor a destination yet.
@@ -77,10 +82,13 @@ async def open_core(
         settings: all settings.
         telemetry: observes facts and traces requests.
         dead_letter_store: replaces the dead-letter queue of the settings.
+        pause: whether the queue is paused.
         pushed: True in push mode, where the relay cannot choose which messages it gets.
+        hold: False in AWS Lambda, where no message can wait for the end of an outage.
         from_command: True for a command that an operator runs. Then no message expires, the reject
             guard is off, and the warnings of the relay's start are not repeated.
     """
+    pausing = pause or NeverPaused()
     async with contextlib.AsyncExitStack() as stack:
         sweep = None if from_command else await _unheard_sweep(settings, stack)
         observe = telemetry.observe if sweep is None else _both(telemetry.observe, sweep.observe)
@@ -95,6 +103,7 @@ async def open_core(
             lambda destination: ledger.wrap(telemetry.wrap(destination)),
             observe,
             pushed=pushed,
+            hold=hold,
             warn=not from_command,
             register_secret=telemetry.register_secret,
             attempted=ledger.attempted,
@@ -115,7 +124,8 @@ async def open_core(
                 max_receives=settings.max_receive_count,
                 observe=observe,
             ),
-            retention=None if from_command else _retention(settings, pushed=pushed),
+            retention=None if from_command else _retention(settings, pushed=pushed, hold=hold),
+            pause=pausing,
             observe=ledger.observe,
         )
         stuck = StuckMonitor(
@@ -124,6 +134,7 @@ async def open_core(
             after=settings.stuck_after,
             longest=_longest_in_flight(settings, pushed=pushed),
             setting="RELAY_REQUEST_TIMEOUT" if pushed else "RELAY_MAX_IN_FLIGHT",
+            pause=pausing,
             observe=observe,
         )
         telemetry.state = partial(
@@ -133,6 +144,7 @@ async def open_core(
             opened.concurrency,
             lambda: stuck.current is not None,
             lambda: 0 if sweep is None else len(sweep.unheard),
+            lambda: pausing.current is not None,
         )
         retention = handler.retention
         expiring = _every(lambda: retention.check_every, handler.expire)
@@ -144,6 +156,7 @@ async def open_core(
             dead_letters=dead_letters,
             ledger=ledger,
             stuck=stuck,
+            pause=pausing,
         )
 
 
@@ -174,9 +187,12 @@ def _longest_in_flight(settings: Settings, *, pushed: bool) -> float:
     return LONGEST_IN_FLIGHT + (settings.max_in_flight / min(rates) if rates else 0.0)
 
 
-def _retention(settings: Settings, *, pushed: bool) -> Retention:
-    """The queue's. Without the relay, only sqsd hides messages for a time of its own."""
-    hidden = settings.sqsd_error_visibility_timeout if pushed else 0.0
+def _retention(settings: Settings, *, pushed: bool, hold: bool) -> Retention:
+    """The queue's. Without the relay, sqsd and Lambda hide messages for a time of their own."""
+    if pushed:
+        hidden = settings.sqsd_error_visibility_timeout
+    else:
+        hidden = 0.0 if hold else settings.lambda_visibility_timeout
     return Retention(settings.queue_retention, hidden=hidden)
 
 

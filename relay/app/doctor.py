@@ -16,7 +16,7 @@ from relay.aws.session import Session, open_session
 from relay.destinations.inngest.queries import InngestQueries
 from relay.http.proxy_variables import InvalidProxy
 from relay.model.destination import Unavailable
-from relay.ops.doctor import inngest, permissions, platform, queues, stores
+from relay.ops.doctor import inngest, pause, permissions, platform, queues, stores
 from relay.ops.doctor.clocks import check_clocks
 from relay.ops.doctor.identity import check_identity, check_settings
 from relay.ops.doctor.lookup import QueueLookup, look_up_queues
@@ -108,6 +108,8 @@ async def _check_aws(
         )
     results += [result async for result in permissions.check_encryption(session, found)]
     results += [result async for result in permissions.check_queue_permissions(found)]
+    named = settings.queue_url is not None
+    results += [result async for result in pause.check_pause(found.main, named=named)]
     to_cloudwatch = settings.metrics in ("auto", "cloudwatch")
     results += permissions.check_metrics_permission(metrics.NAMESPACE, enabled=to_cloudwatch)
     results += [result async for result in stores.check_ledger(session, settings.ledger_table)]

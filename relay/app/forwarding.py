@@ -69,6 +69,7 @@ async def open_forwarder(  # noqa: PLR0913 - what the composition root hands ove
     observe: Observe,
     *,
     pushed: bool,
+    hold: bool = True,
     warn: bool = True,
     register_secret: RegisterSecret = ignore_secret,
     attempted: Attempted = not_attempted,
@@ -76,7 +77,8 @@ async def open_forwarder(  # noqa: PLR0913 - what the composition root hands ove
     """The forwarder, for as long as the stack is open. No request is sent yet.
 
     `wrap` is applied to each destination before it is paced. `pushed` is True in push mode, where
-    the relay cannot choose which messages it gets. `warn` says whether the limits of the
+    the relay cannot choose which messages it gets. `hold` is False where no event can wait for the
+    end of an outage. `warn` says whether the limits of the
     destinations are logged as warnings. `register_secret` is called with each secret that was
     looked up. `attempted` returns when an event may have been sent before by another process.
     """
@@ -107,6 +109,7 @@ async def open_forwarder(  # noqa: PLR0913 - what the composition root hands ove
             destination,
             undelivered=Undelivered(setting=setting_to_check(name, settings)),
             before_probe=refresh,
+            hold=hold,
             observe=_with_name(name, observe) if several else observe,
         )
     if several and pushed:

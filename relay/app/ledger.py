@@ -12,7 +12,6 @@ from relay.aws.dynamodb import open_table
 from relay.aws.errors import AwsError
 from relay.aws.references import parse_reference
 from relay.aws.session import SharedSession
-from relay.delivery.handler import Forward
 from relay.delivery.ledger import (
     Attempts,
     Ledger,
@@ -23,7 +22,7 @@ from relay.delivery.ledger import (
 )
 from relay.delivery.ledger.id_rule import IdRule, IdRuleRecord
 from relay.delivery.ledger.table import KEY
-from relay.model.destination import Destination
+from relay.model.destination import Destination, Forward
 from relay.model.event import Event
 from relay.model.facts import Fact, Observe, Received
 from relay.settings.model import Settings

@@ -16,6 +16,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from relay.app.core import open_core
+from relay.app.pause import watching
 from relay.app.readiness import ReceiveStatus, poller_readiness
 from relay.app.telemetry import Telemetry, start_telemetry
 from relay.aws.errors import AwsError
@@ -28,7 +29,7 @@ from relay.process import on_hangup, on_stop_signal, tune_garbage_collector, unl
 from relay.settings.conflicts import ITS_OWN_DLQ
 from relay.settings.model import Settings
 from relay.sources.poller import Limits, Poller
-from relay.sources.poller.receive_gate import ReceiveHealth
+from relay.sources.poller.receive_gate import PausableGate, ReceiveHealth
 
 HANDLER_SHARE = 0.8
 """Of the messages in flight. The others wait, so that a free slot can go to another tenant."""
@@ -73,12 +74,13 @@ async def poll(settings: Settings) -> None:
         if attributes.redrive is not None:
             limits["max_receive_count"] = attributes.redrive.max_receive_count
         real = settings.model_copy(update=limits)
-        core = await stack.enter_async_context(open_core(real, telemetry))
+        pause = await stack.enter_async_context(watching(queue.tags, telemetry.observe))
+        core = await stack.enter_async_context(open_core(real, telemetry, pause=pause))
         endpoints.ready = core.readiness
         poller = Poller(
             queue,
             core.handler.handle_exclusive,
-            gate=core.forwarder,
+            gate=PausableGate(core.forwarder, pause),
             limits=_limits(settings),
             observe=telemetry.observe,
             retention=core.handler.retention,

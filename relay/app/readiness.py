@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from relay.app.forwarding import EventForwarder
 from relay.delivery.handler import Handler
+from relay.delivery.pause import NeverPaused, Pausing
 from relay.forwarding.undelivered import Stuck
 from relay.http.server import Readiness
 from relay.model.facts import Observe, StuckChanged, ignore
@@ -44,6 +45,7 @@ class StuckMonitor:
         after: seconds after which they count.
         longest: seconds that a message may be in flight while others are settled.
         setting: the setting to check for a message in flight.
+        pause: held messages of a paused queue are not stuck.
         observe: called at the start and at the end.
         clock: seconds since the epoch, the handler's clock.
     """
@@ -56,6 +58,7 @@ class StuckMonitor:
         after: float,
         longest: float = LONGEST_IN_FLIGHT,
         setting: str | None = None,
+        pause: Pausing | None = None,
         observe: Observe = ignore,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -64,6 +67,7 @@ class StuckMonitor:
         self._after = after
         self._longest = max(longest, after)
         self._setting = setting
+        self._pause = pause or NeverPaused()
         self._observe = observe
         self._clock = clock
         self._clear_since = clock()
@@ -74,7 +78,8 @@ class StuckMonitor:
     def current(self) -> Stuck | None:
         """What is stuck now."""
         progress = self._handler.progress
-        clear = self._forwarder.state.circuit == "closed" and self._handler.status.problem is None
+        closed = self._forwarder.state.circuit == "closed"
+        clear = closed and self._handler.status.problem is None and not self._pause.paused
         progress.follow(closed=clear)
         if not clear:
             # Messages are held for a reason that is known, and may be old when it is over.
@@ -107,12 +112,15 @@ def readiness(
     handler: Handler,
     monitor: StuckMonitor,
     warning: Callable[[], str | None] = lambda: None,
+    pause: Pausing | None = None,
 ) -> Readiness:
     """The answer of a running relay.
 
     It is ready while the circuit is closed, nothing is halted, and what it tries to deliver is
-    delivered. `warnings` are for a person: messages are delivered meanwhile.
+    delivered. A pause is wanted and changes nothing of that: a relay that is deployed during one
+    must not fail its deployment. `warnings` are for a person: messages are delivered meanwhile.
     """
+    pausing = pause or NeverPaused()
 
     def answer() -> tuple[bool, Mapping[str, Any]]:
         forwarding, handling, stuck = forwarder.state, handler.status, monitor.current
@@ -128,12 +136,14 @@ def readiness(
             "circuit": forwarding.circuit,
             "halted": halted,
             "stuck": stuck is not None,
+            "paused": pausing.current is not None,
+            "pause": pausing.current and pausing.current.as_json(),
             "reason": reason or None,
             "setting": setting,
             "seconds": round(forwarding.seconds, 1),
             "in_flight": handling.in_flight,
             "last_error": forwarding.last_error,
-            "warnings": [text for text in (handling.warning, warning()) if text],
+            "warnings": [text for text in (handling.warning, warning(), pausing.warning) if text],
         }
 
     return answer

@@ -8,6 +8,8 @@ from urllib.parse import unquote
 
 from pydantic import SecretStr
 
+from relay.gateway.keys import parse_keys
+from relay.gateway.webhooks.sources import source_secrets
 from relay.http.proxy_variables import PROXY_VARIABLES, proxy_passwords
 from relay.output.redaction import Redactor
 from relay.output.secret_forms import header_secrets, url_password
@@ -20,6 +22,9 @@ OTLP_HEADERS = tuple(
     f"OTEL_EXPORTER_OTLP_{signal}HEADERS" for signal in ("", "TRACES_", "METRICS_", "LOGS_")
 )
 """`name=value,name=value`, percent-encoded (OpenTelemetry's specification, exporter variables)."""
+
+_SEVERAL = ("webhook_headers", "gateway_keys", "webhooks")
+"""Settings with several secrets among other text."""
 
 _CONTAINS_URL = ("PROXY", "ENDPOINT")
 
@@ -35,10 +40,14 @@ def create_redactor(
 def _of_settings(settings: Settings) -> Iterator[str]:
     for name in type(settings).model_fields:
         value = getattr(settings, name)
-        if isinstance(value, SecretStr) and name != "webhook_headers":
+        if isinstance(value, SecretStr) and name not in _SEVERAL:
             yield value.get_secret_value()
         elif isinstance(value, str) and "://" in value:
             yield from url_password(value)
+    if settings.gateway_keys:
+        yield from (key for key, _ in parse_keys(settings.gateway_keys.get_secret_value()))
+    if settings.webhooks:
+        yield from source_secrets(settings.webhooks.get_secret_value())
     if settings.webhook_headers:
         headers = parse_headers(settings.webhook_headers.get_secret_value())
         yield from header_secrets(headers.items())

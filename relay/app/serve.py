@@ -9,8 +9,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 from relay.app.core import open_core
+from relay.app.pause import watch_queue
 from relay.app.readiness import misconfigured, named_setting
 from relay.app.telemetry import Telemetry, start_telemetry
 from relay.http.addresses import authority
@@ -45,7 +47,11 @@ async def serve(loaded: Loaded) -> None:
 
 
 async def _serve(settings: Settings, telemetry: Telemetry, stop: asyncio.Event) -> None:
-    async with open_core(settings, telemetry, pushed=True) as core:
+    async with AsyncExitStack() as stack:
+        pause = await watch_queue(settings, stack, telemetry.observe)
+        core = await stack.enter_async_context(
+            open_core(settings, telemetry, pause=pause, pushed=True)
+        )
         app = PushApp(
             core.handler.handle,
             end_wait=core.handler.end_wait,

@@ -14,6 +14,7 @@ from relay.aws.cloudwatch import oldest_message_ages
 from relay.aws.errors import AwsError
 from relay.aws.session import SharedSession
 from relay.aws.sqs import Queue, open_queue
+from relay.delivery.pause import CHECK_EVERY, read_pause
 from relay.ops.status import RELAY_TIMEOUT, QueueStatus, StatusReport, fetch_relay_status
 from relay.settings.model import Settings
 
@@ -45,6 +46,9 @@ class StatusCollector:
         self._ages: dict[str, float] = {}
         self._ages_read_at = float("-inf")
         self._ages_problem: str | None = None
+        self._pause: str | None = None
+        self._pause_read_at = float("-inf")
+        self._pause_problem: str | None = None
         self.last: StatusReport | None = None
 
     async def collect(self) -> StatusReport:
@@ -66,6 +70,7 @@ class StatusCollector:
         except AwsError as error:
             return (), (error.sentence,)
         await self._read_ages()
+        await self._read_pause()
         statuses = tuple(
             QueueStatus(
                 name=queue.name,
@@ -73,10 +78,29 @@ class StatusCollector:
                 in_flight=count.in_flight,
                 delayed=count.delayed,
                 oldest_age=self._ages.get(queue.name),
+                pause=self._pause if self._is_main(queue) else None,
+                retention=count.retention,
             )
             for queue, count in zip(self._queues, counts, strict=True)
         )
-        return statuses, (self._ages_problem,) if self._ages_problem else ()
+        problems = (self._ages_problem, self._pause_problem)
+        return statuses, tuple(problem for problem in problems if problem)
+
+    def _is_main(self, queue: Queue) -> bool:
+        """Whether it is the queue that relays take messages from: the first, if it is named."""
+        return self._settings.queue_url is not None and queue is self._queues[0]
+
+    async def _read_pause(self) -> None:
+        """Read whether the queue is paused, as often as relays do."""
+        now = self._clock()
+        if self._settings.queue_url is None or now - self._pause_read_at < CHECK_EVERY:
+            return
+        self._pause_read_at = now
+        try:
+            pause = read_pause(await self._queues[0].tags())
+            self._pause, self._pause_problem = pause.sentence if pause else None, None
+        except AwsError as error:
+            self._pause_problem = f"whether the queue is paused is not known: {error.sentence}"
 
     async def _open_queues(self) -> None:
         """Open the queues. The redrive policy names the second one if the settings do not."""

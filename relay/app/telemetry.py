@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,10 @@ from relay.telemetry.report import Report, Sink, SinkError, State, Window
 _log = logging.getLogger(__name__)
 
 
+async def _nothing() -> None:
+    """Do nothing."""
+
+
 @dataclass(kw_only=True)
 class Telemetry:
     """What the other parts of the relay use of telemetry.
@@ -50,6 +54,7 @@ class Telemetry:
         add_metrics_route: adds `GET /metrics` to an application if Prometheus is configured.
         state: returns the relay's current state; set by whoever runs the relay.
         register_secret: redacts a looked-up secret in every line from then on.
+        flush: sends the metrics so far and writes the log, for a process that may be frozen.
     """
 
     observe: Observe
@@ -57,13 +62,15 @@ class Telemetry:
     add_metrics_route: Callable[[App], App]
     state: Callable[[], State] = State
     register_secret: RegisterSecret = ignore_secret
+    flush: Callable[[], Awaitable[None]] = _nothing
 
 
 @contextlib.asynccontextmanager
-async def start_telemetry(settings: Settings) -> AsyncIterator[Telemetry]:
+async def start_telemetry(settings: Settings, *, timer: bool = True) -> AsyncIterator[Telemetry]:
     """Run logs, metrics and traces for as long as the block runs.
 
-    At the end the last metrics are sent and the last log lines written.
+    At the end the last metrics are sent and the last log lines written. Without `timer`, metrics
+    are sent only by `flush`.
     """
     async with AsyncExitStack() as stack:
         redactor = create_redactor(settings)
@@ -104,8 +111,15 @@ async def start_telemetry(settings: Settings) -> AsyncIterator[Telemetry]:
         )
         if scraped:
             telemetry.add_metrics_route = prometheus.add_metrics_route
-        await stack.enter_async_context(_flushing(flusher))
+        await stack.enter_async_context(_flushing(flusher, timer=timer))
         stack.callback(observers.flush)
+
+        async def flush() -> None:
+            observers.flush()
+            await flusher.flush(LAST_REPORT)
+            log.flush()
+
+        telemetry.flush = flush
         if settings.traces == "otlp":
             await _start_spans(settings, telemetry, recorder, stack)
         yield telemetry
@@ -117,6 +131,7 @@ def relay_state(
     concurrency: Callable[[], int],
     stuck: Callable[[], bool],
     unheard: Callable[[], int],
+    paused: Callable[[], bool],
 ) -> State:
     """The relay's current state."""
     status = handler.status
@@ -128,6 +143,7 @@ def relay_state(
         setting=status.setting,
         stuck=stuck(),
         unheard=unheard(),
+        paused=paused(),
     )
 
 
@@ -228,8 +244,9 @@ async def _start_spans(
 
 
 @contextlib.asynccontextmanager
-async def _flushing(flusher: Flusher) -> AsyncIterator[None]:
-    task = asyncio.create_task(flusher.run(), name="metrics")
+async def _flushing(flusher: Flusher, *, timer: bool) -> AsyncIterator[None]:
+    run = flusher.run() if timer else asyncio.Event().wait()
+    task: asyncio.Task[Any] = asyncio.create_task(run, name="metrics")
     try:
         yield
     finally:

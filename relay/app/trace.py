@@ -170,8 +170,18 @@ class TraceOptions:
     poll: float = 1.0
 
 
-async def trace_event(ident: str, settings: Settings, options: TraceOptions) -> Trace:
-    """Build the trace of the event with this id.
+def configured_logs(settings: Settings) -> list[Path]:
+    """The log file in the settings and its rotated files, the oldest first."""
+    if settings.log_file is None:
+        return []
+    path = Path(settings.log_file)
+    return sorted(path.parent.glob(f"{path.name}*"), reverse=True)
+
+
+async def trace_event(
+    ident: str, settings: Settings, options: TraceOptions, more: Sequence[Source] = ()
+) -> Trace:
+    """Build the trace of the event with this id, from `more` sources too.
 
     Raises:
         relay.dlq.snapshot.Unreadable: a file is not a snapshot.
@@ -190,6 +200,7 @@ async def trace_event(ident: str, settings: Settings, options: TraceOptions) -> 
             directory = tempfile.TemporaryDirectory(prefix="relay-trace-")
             path = Path(stack.enter_context(directory))
             sources.append(LiveDeadLetterSource(settings, session, path, options.poll))
+        sources += more
         if settings.ledger_table is not None:
             opening = open_table(session, settings.ledger_table, key=KEY)
             table = await stack.enter_async_context(opening)

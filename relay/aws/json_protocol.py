@@ -41,12 +41,14 @@ _decode = msgspec.json.Decoder().decode
 class Service:
     """A service with this protocol: its name in signatures, and the prefix of its actions.
 
-    `repeatable` are the actions that are harmless when they are done twice.
+    `repeatable` are the actions that are harmless when they are done twice. `silent` are those
+    whose success has no content.
     """
 
     name: str
     target: str
     repeatable: frozenset[str] = frozenset()
+    silent: frozenset[str] = frozenset()
 
 
 SQS = Service(
@@ -59,9 +61,11 @@ SQS = Service(
             "DeleteMessageBatch",
             "GetQueueAttributes",
             "ListMessageMoveTasks",
+            "ListQueueTags",
             "ReceiveMessage",
         }
     ),
+    silent=frozenset({"TagQueue", "UntagQueue"}),
 )
 DYNAMODB = Service(
     "dynamodb",
@@ -123,7 +127,8 @@ class JsonClient:
         permission = f"{self._service.name}:{action.removesuffix('Batch')}"
         try:
             response = await self._post(action, _encode(request))
-            status, answer = response.status, _read(response)
+            silent = action in self._service.silent
+            status, answer = response.status, _read(response, empty=silent)
         except Exception as failure:
             raise translate(failure, permission, about) from failure
         if status == _OK:
@@ -183,13 +188,15 @@ async def open_json_client(
         await http.aclose()
 
 
-def _read(response: Response) -> dict[str, Any]:
+def _read(response: Response, *, empty: bool) -> dict[str, Any]:
     """The object in a response; empty for an error that did not come from the service.
+
+    With `empty` a success may have no body.
 
     Raises:
         ResponseParserError: it is a success without an object.
     """
-    answer = _value(response.body)
+    answer = {} if empty and not response.body else _value(response.body)
     if isinstance(answer, dict):
         return answer
     if response.status == _OK:

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from relay.aws.credentials import check_variables
 from relay.aws.errors import (
@@ -109,25 +110,53 @@ def read_store(location: SecretLocation) -> str:
     Raises:
         AwsError: the store did not return it, or returned something that cannot be a key.
     """
+    return _key(read_whole(location), location)
+
+
+def read_whole(location: SecretLocation) -> str:
+    """Read the whole text of the secret from AWS. Blocks.
+
+    Raises:
+        AwsError: the store did not return it.
+    """
     # Slow to import, and most relays have no secret to look up.
     from aws_lambda_powertools.utilities.parameters.exceptions import (  # noqa: PLC0415 - see above
         GetParameterError,
     )
 
     try:
-        text = _get(location)
+        return _get(location)
     except GetParameterError as error:
         # The library sets only the exception's context, not its cause.
         cause = error.__context__
         raise _translated(cause if isinstance(cause, Exception) else error, location) from error
     except Exception as error:
         raise _translated(error, location) from error
-    return _key(text, location)
 
 
-def _get(location: SecretLocation) -> str:
+def write_whole(location: SecretLocation, text: str) -> None:
+    """Replace the whole text of a secret that exists, or of a parameter. Blocks.
+
+    Raises:
+        AwsError: the store did not take it.
+    """
+    session, config = _session_and_config(location)
+    permission = "ssm:PutParameter" if location.parameter else "secretsmanager:PutSecretValue"
+    try:
+        if location.parameter:
+            session.client("ssm", config=config).put_parameter(
+                Name=location.name, Value=text, Type="SecureString", Overwrite=True
+            )
+        else:
+            session.client("secretsmanager", config=config).put_secret_value(
+                SecretId=location.name, SecretString=text
+            )
+    except Exception as error:
+        raise translate(error, permission, location.name) from error
+
+
+def _session_and_config(location: SecretLocation) -> tuple[Any, Any]:
     import boto3  # type: ignore[import-untyped] # noqa: PLC0415 - ships no types, loads slowly
-    from aws_lambda_powertools.utilities import parameters  # noqa: PLC0415 - loads slowly
     from botocore.config import Config  # type: ignore[import-untyped] # noqa: PLC0415 - the same
 
     check_variables()
@@ -138,6 +167,13 @@ def _get(location: SecretLocation) -> str:
         # The caller retries.
         retries={"total_max_attempts": 1, "mode": "standard"},
     )
+    return session, config
+
+
+def _get(location: SecretLocation) -> str:
+    from aws_lambda_powertools.utilities import parameters  # noqa: PLC0415 - loads slowly
+
+    session, config = _session_and_config(location)
     if location.parameter:
         store = parameters.SSMProvider(boto_config=config, boto3_session=session)
         found = store.get(location.name, decrypt=True, force_fetch=True)

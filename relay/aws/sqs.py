@@ -119,10 +119,31 @@ class Queue:
             "ChangeMessageVisibilityBatch", batches_of_ten(changes), _write_visibility, _no_result
         )
 
+    async def tags(self) -> dict[str, str]:
+        """The queue's tags. SQS grants this to no other account, whatever the policies say."""
+        answer = await self._call("ListQueueTags")
+        with reading("sqs:ListQueueTags", self.url):
+            tags = answer.get("Tags") or {}
+            return {name: read_text(value) for name, value in tags.items()}
+
+    async def tag(self, name: str, value: str) -> None:
+        """Set a tag: at most 256 letters, digits, spaces and `_.:/=+-@`."""
+        await self._call("TagQueue", Tags={name: value})
+
+    async def untag(self, name: str) -> None:
+        """Remove a tag, if the queue has it."""
+        await self._call("UntagQueue", TagKeys=[name])
+
+    async def sources(self) -> list[str]:
+        """The URLs of the queues whose dead-letter queue this is, or the first thousand of them."""
+        answer = await self._call("ListDeadLetterSourceQueues")
+        with reading("sqs:ListDeadLetterSourceQueues", self.url):
+            return [read_text(url) for url in answer.get("queueUrls") or ()]
+
     def _read(self, raw: Mapping[str, Any]) -> ReceivedMessage | None:
         try:
             received = ReceivedMessage(read_message(raw, self.name), raw["ReceiptHandle"])
-            intact = _is_intact(received.message, raw)
+            intact = is_intact(received.message, raw)
         except MALFORMED as error:
             # Some emulators send such messages, and one must not stop the others.
             _log.warning(
@@ -212,7 +233,7 @@ def _no_result(_raw: Mapping[str, Any]) -> None:
     """A successful delete or visibility change returns only the entry's id."""
 
 
-def _is_intact(message: Message, raw: Mapping[str, Any]) -> bool:
+def is_intact(message: Message, raw: Mapping[str, Any]) -> bool:
     """Whether body and attributes match the MD5 of SQS. A missing hash counts as a match."""
     body = raw.get("MD5OfBody")
     if body is not None and body != _md5(message.body):

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.app.audit import AuditOptions
+from relay.app.auditing import AuditOptions
 from relay.cli import audit_rerun
 from relay.cli.audit_report import print_failed, print_report, print_unheard
 from relay.cli.audit_run import check_complete, opened_state, run_audit, stored_scope

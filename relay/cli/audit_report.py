@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from relay.cli.dlq.output import table
 from relay.ops.audit.report import MEANING, AuditReport
 from relay.ops.audit.rerun import failed_events
 from relay.ops.audit.state import AuditState
+from relay.output.tables import Column, print_table
 from relay.output.terminal import echo
 from relay.output.times import format_time
 
@@ -25,12 +25,13 @@ def print_report(report: AuditReport) -> None:
         return
     states = [state for state in MEANING if report.states[state]]
     rows = [(state, report.states[state], MEANING[state]) for state in states]
-    echo("", *table(("state", "events", "meaning"), rows))
-    echo("", *_counts("event", report.by_name, states))
+    echo("")
+    print_table((Column("state"), Column("events", right=True), Column("meaning", least=20)), rows)
+    _print_counts("event", report.by_name, states)
     if report.functions:
         statuses = sorted({status for counts in report.functions.values() for status in counts})
-        echo("", *_counts("function (its runs)", report.functions, statuses))
-    echo("", *_counts("hour", report.by_hour, states, by_size=False))
+        _print_counts("function (its runs)", report.functions, statuses)
+    _print_counts("hour", report.by_hour, states, by_size=False)
     if report.unheard:
         echo("")
         print_unheard(report)
@@ -42,8 +43,13 @@ def print_unheard(report: AuditReport) -> None:
         echo("A function listens to every name.")
         return
     rows = [(one.name, one.events, one.nearest or "-") for one in report.unheard]
-    head = ("no function listens to", "events", "nearest name that one does")
-    echo(*table(head, rows[:MAX_ROWS]), *_more(len(rows)))
+    columns = (
+        Column("no function listens to", least=20),
+        Column("events", right=True),
+        Column("nearest name that one does", least=20),
+    )
+    print_table(columns, rows[:MAX_ROWS])
+    _print_rest(len(rows))
 
 
 def print_failed(state: AuditState) -> None:
@@ -60,22 +66,30 @@ def print_failed(state: AuditState) -> None:
     if not rows:
         echo("No run failed.")
         return
-    echo(*table(("accepted", "event", "id", "failed"), rows))
+    columns = (
+        Column("accepted"),
+        Column("event", least=12),
+        Column("id", least=12),
+        Column("failed", least=12),
+    )
+    print_table(columns, rows)
 
 
-def _counts(
+def _print_counts(
     what: str,
     groups: Mapping[str, Counter[str]],
     columns: Sequence[str],
     *,
     by_size: bool = True,
-) -> Iterator[str]:
+) -> None:
     order = sorted(groups, key=lambda key: (-groups[key].total() if by_size else 0, key))
     rows = [(key, *(groups[key][column] for column in columns)) for key in order]
-    yield from table((what, *columns), rows[:MAX_ROWS])
-    yield from _more(len(rows))
+    counts = (Column(column, right=True) for column in columns)
+    echo("")
+    print_table((Column(what, least=20), *counts), rows[:MAX_ROWS])
+    _print_rest(len(rows))
 
 
-def _more(count: int) -> Iterator[str]:
+def _print_rest(count: int) -> None:
     if count > MAX_ROWS:
-        yield f"and {count - MAX_ROWS} more: use --json"
+        echo(f"and {count - MAX_ROWS} more: use --json")

@@ -10,21 +10,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from relay.app.audit import AuditOptions, open_requests
+from relay.app.audit import audit
+from relay.app.auditing import AuditOptions, open_requests
 from relay.app.decoding import rules
 from relay.app.destinations.traits import traits_lookup
 from relay.app.dlq import destination_target, open_ledger_reader
-from relay.cli.dlq import output
+from relay.app.redrive import SAMPLES, undelivered
 from relay.cli.dlq.input import read_snapshot
 from relay.cli.dlq.output import PARTIAL, Progress, stoppable
-from relay.cli.dlq.queues import QueuePair, open_queues
-from relay.cli.dlq.redrive_steps import SAMPLES, undelivered
-from relay.cli.dlq.run import audit, counts_of, open_journal, report
+from relay.cli.dlq.plan_view import show_plan
+from relay.cli.dlq.queues import open_queues
+from relay.cli.dlq.run import open_journal, report
 from relay.cli.startup import USAGE, fail
 from relay.dlq.dead_letter import DeadLetter, read_dead_letter
 from relay.dlq.edit import modify
+from relay.dlq.execution import counts_of
 from relay.dlq.journal import Journal
 from relay.dlq.plan import Plan, Planner
+from relay.dlq.queue_pair import QueuePair
 from relay.dlq.queue_target import QueueTarget
 from relay.dlq.restore import Restore
 from relay.dlq.safeguards import RateLimit, choose_canary
@@ -141,13 +144,13 @@ class _Rerun:
         async with open_ledger_reader(self._settings) as ledger:
             has_ledger = ledger is not None
         plan = await self._plan(events, time.time())
-        output.show(plan, as_json=self._options.as_json, ledger=has_ledger)
+        show_plan(plan, as_json=self._options.as_json, ledger=has_ledger)
 
     async def execute(self, events: Snapshot, journal: Journal, stop: asyncio.Event) -> None:
         """Publish, and print the result."""
         counts = await self._canary_and_rest(events, journal, stop)
         options = {**self._options.resume_options, "canary": self._options.canary}
-        audit(self._settings, journal, "audit rerun", options, counts)
+        audit(self._settings, journal, "rerun", options, counts, group="audit")
         report(counts, journal, as_json=self._options.as_json, done="published again")
 
     async def _canary_and_rest(
@@ -186,7 +189,7 @@ class _Rerun:
         selection: Selection,
     ) -> Counts:
         restore = Restore(journal, target, selection, RateLimit(self._options.rate, stop=stop))
-        with Progress("published again", total=0) as progress:
+        with Progress("published again", total=None) as progress:
             running = restore.execute(events, stop, lambda counts: progress.at(counts.done))
             return await counts_of(running, restore.counts, journal)
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from relay.app.audit import AuditOptions, open_audit
+from relay.app.auditing import AuditOptions, open_audit
 from relay.aws.errors import AwsError
 from relay.cli.dlq.output import PARTIAL, Progress, stoppable
 from relay.cli.startup import USAGE, fail

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from relay.cli.dev import FIFO_NEEDS, HostOption, check_host
 from relay.cli.startup import FAILED, INTERRUPTED, USAGE, fail, fail_with_output, load_settings
 from relay.local.demo.display import Display
 from relay.local.demo.reconciliation import Reconciliation
@@ -37,11 +38,9 @@ def command(
     *,
     messages: Annotated[int, typer.Option(min=100, help="Number of messages to publish.")] = 2_000,
     seed: Annotated[int, typer.Option(help="Random seed for the generated messages.")] = 1,
-    pull: Annotated[
-        bool, typer.Option("--pull", help="Use `relay poll` instead of sqsd and `relay serve`.")
-    ] = False,
+    host: HostOption = "sqsd",
     fifo: Annotated[
-        bool, typer.Option("--fifo", help="Use FIFO queues and check the order; needs --pull.")
+        bool, typer.Option("--fifo", help=f"Use FIFO queues and check the order; {FIFO_NEEDS}.")
     ] = False,
     destination: Annotated[
         str,
@@ -53,15 +52,14 @@ def command(
 ) -> None:
     """Send messages through the relay, inject failures, and check that no event is lost.
 
-    Everything runs on loopback: an SQS server, the worker daemon, an orchestrator and the relay in
-    its own process. The demo publishes events in every envelope, duplicates and every kind of
-    poison message. The orchestrator goes down for a while, and the relay is killed once. At the
-    end, three independent records are compared: what was published, what ran, and what is in the
-    dead-letter queue. The last line of output is JSON.
+    Everything runs on loopback: an SQS server, the worker daemon (or Lambda's event source), an
+    orchestrator and the relay in its own process. The demo publishes events in every envelope,
+    duplicates and every kind of poison message. The orchestrator goes down for a while, and the
+    relay is killed once. At the end, three independent records are compared: what was published,
+    what ran, and what is in the dead-letter queue. The last line of output is JSON.
     """
     load_settings(env_file=None)  # only to report errors in the shell's RELAY_* variables early
-    if fifo and not pull:
-        fail("--fifo needs --pull: sqsd does not preserve message group order", code=USAGE)
+    chosen = check_host(host, fifo=fifo)
     if destination not in DESTINATIONS:
         fail(f"--destination must be one of {', '.join(DESTINATIONS)}", code=USAGE)
     missing = missing_dependency(destination)
@@ -74,7 +72,7 @@ def command(
             directory=Path(directory),
             messages=messages,
             seed=seed,
-            poll=pull,
+            host=chosen,
             fifo=fifo,
             destination=destination,
         )

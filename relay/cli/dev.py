@@ -7,13 +7,23 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
 from relay.cli.startup import USAGE, fail, fail_with_output
-from relay.local.environment import REGION, Environment, Plan, local_environment
+from relay.local.environment import (
+    FIFO_HOSTS,
+    HOSTS,
+    OUTPUT,
+    REGION,
+    Environment,
+    Host,
+    Plan,
+    local_environment,
+)
 from relay.local.inngest import Function
 from relay.local.processes import RelayFailed, port_problem
 from relay.output.terminal import echo, echo_json, is_terminal, write
@@ -29,6 +39,17 @@ relay dev --function 'resize=media/*' --function 'audit=*'
 relay dev --sqs-port 0 --inngest-port 0 --relay-port 0 --json
 """
 
+HostOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(HOSTS),
+        help="What receives the messages: sqsd with `relay serve`, `relay poll`, or AWS Lambda.",
+    ),
+]
+"""The `--host` option of the commands that run the relay on this machine."""
+
+FIFO_NEEDS = f"needs --host {' or '.join(FIFO_HOSTS)}"
+
 _MAX_PORT = 65_535
 _FOLLOW_EVERY = 0.2
 """Seconds between two looks at the relay's output."""
@@ -37,7 +58,7 @@ _ADDRESSES = ("RELAY_QUEUE_URL", "RELAY_DLQ_URL", "RELAY_INNGEST_URL")
 """Not passed on: in a shell that is set up for a real relay they name production queues."""
 
 
-def command(
+def command(  # noqa: PLR0913 - a parameter for each option
     *,
     sqs_port: Annotated[
         int, typer.Option(min=0, max=_MAX_PORT, help="Port for SQS; 0 picks a free one.")
@@ -48,6 +69,9 @@ def command(
     relay_port: Annotated[
         int, typer.Option(min=0, max=_MAX_PORT, help="Port for the relay; 0 picks a free one.")
     ] = 8000,
+    console_port: Annotated[
+        int, typer.Option(min=0, max=_MAX_PORT, help="Port for the console; 0 picks a free one.")
+    ] = 8290,
     inngest_url: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Use this Inngest server instead of the built-in one."),
@@ -59,10 +83,8 @@ def command(
             help="A function and its trigger, an event name or a prefix ending in `*`. Repeatable.",
         ),
     ] = None,
-    pull: Annotated[
-        bool, typer.Option("--pull", help="Use `relay poll` instead of sqsd and `relay serve`.")
-    ] = False,
-    fifo: Annotated[bool, typer.Option("--fifo", help="Use FIFO queues; needs --pull.")] = False,
+    host: HostOption = "sqsd",
+    fifo: Annotated[bool, typer.Option("--fifo", help=f"Use FIFO queues; {FIFO_NEEDS}.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the addresses as one line of JSON.")
     ] = False,
@@ -73,21 +95,25 @@ def command(
     `RELAY_*` variables, except RELAY_QUEUE_URL, RELAY_DLQ_URL and RELAY_INNGEST_URL, which are set
     to the local servers. Nothing is stored: the queues are empty at each start.
     """
-    if fifo and not pull:
-        fail("--fifo needs --pull: sqsd does not preserve message group order", code=USAGE)
-    settings = _settings(os.environ, terminal=is_terminal(err=True))
+    chosen = check_host(host, fifo=fifo)
+    settings = _settings(os.environ, terminal=is_terminal(err=True), listens=chosen != "lambda")
     _check_settings(settings)
-    ports = {"--sqs-port": sqs_port, "--relay-port": relay_port}
-    _check_ports(ports if inngest_url else {**ports, "--inngest-port": inngest_port})
+    ports = {"--sqs-port": sqs_port}
+    ports |= {} if chosen == "lambda" else {"--relay-port": relay_port}
+    ports |= {} if inngest_url else {"--inngest-port": inngest_port}
+    console = console_port if find_spec("jinja2") else None
+    ports |= {} if console is None else {"--console-port": console}
+    _check_ports(ports)
     with tempfile.TemporaryDirectory(prefix="relay-dev-") as directory:
         plan = Plan(
             directory=Path(directory),
             functions=[_function(text) for text in function or ["log-everything=*"]],
             fifo=fifo,
-            poll=pull,
+            host=chosen,
             sqs_port=sqs_port,
             inngest_port=inngest_port,
             relay_port=relay_port,
+            console_port=console,
             inngest_url=_inngest_url(inngest_url),
             settings=settings,
         )
@@ -99,17 +125,28 @@ def command(
             fail_with_output(error)
 
 
+def check_host(host: str, *, fifo: bool) -> Host:
+    """The host. Ends the command if there is none of this name, or it keeps no order."""
+    found = next((one for one in HOSTS if one == host), None)
+    if found is None:
+        fail(f"--host must be one of {', '.join(HOSTS)}", code=USAGE)
+    if fifo and found not in FIFO_HOSTS:
+        fail(f"--fifo {FIFO_NEEDS}: sqsd does not preserve message group order", code=USAGE)
+    return found
+
+
 def _inngest_url(url: str | None) -> str | None:
     if url is not None and load({"RELAY_INNGEST_URL": url}).settings.inngest_url != url.rstrip("/"):
         fail(f"--inngest-url must be {expected('inngest_url')}", code=USAGE)
     return url
 
 
-def _settings(environ: Mapping[str, str], *, terminal: bool) -> dict[str, str]:
+def _settings(environ: Mapping[str, str], *, terminal: bool, listens: bool) -> dict[str, str]:
     """The relay's settings apart from addresses: our defaults, overridden by the shell's."""
     defaults = {
         "RELAY_LOG_FORMAT": "console" if terminal else "json",
-        "RELAY_METRICS": "prometheus",  # where `relay status` reads its counts
+        # Where `relay status` reads its counts.
+        "RELAY_METRICS": "prometheus" if listens else "none",
     }
     given = {k: v for k, v in environ.items() if k.startswith("RELAY_") and k not in _ADDRESSES}
     return defaults | given
@@ -157,7 +194,7 @@ async def _run(plan: Plan, *, as_json: bool) -> None:
                 echo_json(_addresses(environment))
             else:
                 write(_welcome(environment, plan) + "\n")
-            log = plan.directory / "relay.log"
+            log = plan.directory / OUTPUT
             if await unless_stopped(stop, _follow(environment, log)) is not None:
                 raise RelayFailed("the relay ended by itself, so everything was stopped")
             if not as_json:
@@ -171,6 +208,7 @@ def _addresses(environment: Environment) -> dict[str, str | None]:
         "queue_url": environment.queue_url,
         "dlq_url": environment.dlq_url,
         "relay_url": environment.relay_url,
+        "console_url": environment.console_url,
         "inngest_url": environment.inngest_url,
     }
 
@@ -183,8 +221,9 @@ Everything is running. Ctrl-C stops it.
   SQS           {environment.sqs.url}
   Queue         {environment.queue_url}
   Dead letters  {environment.dlq_url}
-  Relay         {environment.relay_url}
+  Relay         {environment.relay_url or "AWS Lambda, which listens nowhere"}
   Event API     {environment.inngest_url}{runs}
+  Console       {environment.console_url or "needs the extra: pip install 'sqs-relay[console]'"}
 
 Publish an event:
 

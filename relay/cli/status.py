@@ -57,14 +57,14 @@ def command(
     """
     settings = load_settings(env_file)
     urls = [url.rstrip("/") for url in relay or [local_url(settings.host, settings.port)]]
-    if not all(map(_is_address, urls)):
+    if not all(map(is_address, urls)):
         fail("--relay takes an address such as http://127.0.0.1:8000, without a user", code=USAGE)
     live = is_terminal() and not (once or as_json)
     last = asyncio.run(_live(settings, urls, interval) if live else _once(settings, urls, as_json))
     raise typer.Exit(FAILED if last is None or last.empty else 0)
 
 
-def _is_address(url: str) -> bool:
+def is_address(url: str) -> bool:
     """Whether this is an HTTP address without credentials, which the output would show."""
     try:
         parts = urlsplit(url)

@@ -16,7 +16,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from relay.app.trace import TraceOptions, trace_event
+from relay.app.trace import TraceOptions, configured_logs, trace_event
 from relay.cli.startup import FAILED, USAGE, EnvFile, fail, load_settings
 from relay.dlq.filters import parse_time
 from relay.dlq.snapshot import Unreadable
@@ -122,14 +122,6 @@ def _since(text: str) -> float:
         return parse_time(text, time.time())
     except ValueError as error:
         fail(f"--since: {error}", code=USAGE)
-
-
-def configured_logs(settings: Settings) -> list[Path]:
-    """The log file in the settings and its rotated files."""
-    if settings.log_file is None:
-        return []
-    path = Path(settings.log_file)
-    return sorted(path.parent.glob(f"{path.name}*"), reverse=True)
 
 
 def _trace(ident: str, settings: Settings, options: TraceOptions) -> Trace:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import msgspec
 
@@ -13,37 +12,17 @@ from relay.delivery.in_flight import HandlerStatus, InFlight, InFlightMessage, P
 from relay.delivery.message_ids import MessageIds
 from relay.delivery.next_origin import next_origin
 from relay.delivery.opening import Opening, for_each
+from relay.delivery.pause import NeverPaused, Pausing
 from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, flag_may_have_run
 from relay.delivery.reject_guard import SETTING, RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Decoded
 from relay.model import outcome
+from relay.model.destination import Forward
 from relay.model.event import Event
 from relay.model.facts import Handled, Observe, Received, ignore
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
-
-
-class Forward(Protocol):
-    """Forwards events to their destination."""
-
-    async def submit(self, event: Event) -> Outcome:
-        """The event's outcome, after as many attempts as it takes. Cancelling withdraws it."""
-        ...
-
-    def may_have_run(self, event_id: str) -> bool:
-        """Whether the destination may have the event although no success was seen."""
-        ...
-
-    @property
-    def down_for(self) -> float:
-        """Seconds for which it has been unavailable; 0 if it can take an event, as a probe too."""
-        ...
-
-    @property
-    def down(self) -> bool:
-        """Whether it is unavailable, also while it can take an event as a probe."""
-        ...
 
 
 class Handler:
@@ -59,6 +38,7 @@ class Handler:
         dead_letters: where rejected messages go.
         guard: holds rejects that have suddenly become common.
         retention: of the queue; pull mode updates it. None if no message expires.
+        pause: whether the queue is paused.
         observe: called with facts.
         clock: seconds since the epoch.
         payloads: opens payloads in S3.
@@ -72,6 +52,7 @@ class Handler:
         *,
         guard: RejectGuard,
         retention: Retention | None = None,
+        pause: Pausing | None = None,
         observe: Observe = ignore,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -80,6 +61,7 @@ class Handler:
         self._dead_letters = dead_letters
         self._guard = guard
         self.retention = retention or Retention(clock=clock)
+        self._pause = pause or NeverPaused()
         self._observe = observe
         self._clock = clock
         self._in_flight = InFlight()
@@ -96,7 +78,7 @@ class Handler:
         problem, setting = found.problem, found.setting
         if guard.suspicion is not None:
             problem, setting = str(guard.suspicion), SETTING
-        return HandlerStatus(len(self._in_flight), problem, setting, found.warning)
+        return HandlerStatus(len(self._in_flight), problem, setting, found.warning or guard.recent)
 
     async def handle(self, message: Message) -> Outcome:
         """The message's outcome. A second delivery of a message in flight shares its outcome.
@@ -108,7 +90,7 @@ class Handler:
         if (reject := self._dead_letters.recent(message)) is not None:
             return reject
         self._history.record(message)
-        return await self._in_flight.join(message, self._work, self._clock())
+        return await self._in_flight.join(message, self._hold_and_work, self._clock())
 
     async def handle_exclusive(self, message: Message) -> Outcome:
         """The same for pull mode: the lease ensures that no second delivery has to be joined."""
@@ -134,6 +116,12 @@ class Handler:
         if (item := self._in_flight.find(message.message_id)) is not None:
             item.expire()
         return True
+
+    async def _hold_and_work(self, item: InFlightMessage) -> Outcome:
+        """Hold a message while the queue is paused: sqsd goes on posting. Pull mode takes none."""
+        if self._pause.paused:
+            await item.unless_expired(self._pause.wait_resumed())
+        return await self._work(item)
 
     async def _work(self, item: InFlightMessage) -> Outcome:
         message, start = item.message, self._clock()
@@ -183,7 +171,8 @@ class Handler:
         """One outcome for each event, in order; `expiring` if the wait was ended."""
         results: list[Outcome | None] = [None] * len(events := decoded.events)
         try:
-            if self.retention.expiring(item.message) and self._hopeless():
+            expiring = item.expired or self.retention.expiring(item.message)
+            if expiring and self._hopeless():
                 results[:] = map(self._delivered.of, events)
             else:
                 await item.unless_expired(self._submit(item, decoded, results))
@@ -206,6 +195,8 @@ class Handler:
 
         With no wait a backlog can expire in time, and a FIFO group, whose messages take turns.
         """
+        if self._pause.paused:
+            return True
         forward, grace = self._forward, self.retention.grace
         just_now = self._clock() - self._gave_up_at < grace
         return forward.down_for > grace or (just_now and forward.down)

@@ -36,6 +36,9 @@ ABOVE_USUAL = 3.0
 MIN_OF_CODE = 5
 """Messages of a code in the window; fewer are taken for poison messages."""
 
+SHOWN_FOR = 900.0
+"""Seconds after the end of a halt for which it is still reported: a short one would be missed."""
+
 HISTORY = 2_000
 """Messages after which an older usual rate hardly counts any more."""
 
@@ -90,7 +93,22 @@ class RejectGuard:
         self._held = HeldRejects(max_receives=max_receives, clock=clock)
         self._changed_at = clock()
         self._has_held = False
+        self._last: tuple[Suspicion, float] | None = None
         self.suspicion: Suspicion | None = None
+
+    @property
+    def recent(self) -> str | None:
+        """A sentence about a halt that has ended lately, else None."""
+        if self.suspicion is not None or self._last is None:
+            return None
+        (suspicion, seconds), ago = self._last, self._clock() - self._changed_at
+        if ago > SHOWN_FOR:
+            return None
+        return (
+            f"the reject guard halted for {seconds:.0f} s, until {ago:.0f} s ago: {suspicion.count}"
+            f" of the last {suspicion.seen} messages would have been rejected as"
+            f" {' and '.join(suspicion.codes)} ({suspicion.sample})"
+        )
 
     def passed(self, message_id: str) -> None:
         """Count a message that was not rejected."""
@@ -190,6 +208,7 @@ class RejectGuard:
     def _release(self) -> None:
         if self.suspicion is None or self._total(self._risen_codes()) > SHARE * len(self._ends):
             return
+        self._last = (self.suspicion, self._clock() - self._changed_at)
         self.suspicion = None
         self._held.release()
         self._changed("most messages are not rejected any more")

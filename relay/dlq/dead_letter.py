@@ -20,6 +20,12 @@ from relay.model.outcome import Reject
 MOVED_BY_SQS = "moved_by_sqs"
 """Code of a message that the queue's own redrive policy moved; no reason is recorded for it."""
 
+MOVED = (
+    "SQS moved it by the queue's redrive policy, after as many receives without a delete as its"
+    " maxReceiveCount allows"
+)
+"""The reason of such a message."""
+
 UNKNOWN = "unknown"
 """Code of a message that neither the relay nor a redrive policy put there."""
 
@@ -150,7 +156,7 @@ def read_dead_letter(
         decode_original = partial(_already, decoded)
         base_id = decoded.base_id if isinstance(decoded, Decoded) else base_id
         undecoded = not isinstance(decoded, Decoded)
-    code, reason = _why(message, stored, damage, moved_by_sqs=moved_by_sqs)
+    code, reason = _why(stored, damage, moved_by_sqs=moved_by_sqs)
     origin = None if damage else _origin(original, stored, base_id, source or main, (code, reason))
     if origin is not None and stored is None:
         origin = replace(origin, undecoded=undecoded)
@@ -214,15 +220,11 @@ def _as_first_received(
     )
 
 
-def _why(
-    message: Message, stored: Origin | None, damage: str | None, *, moved_by_sqs: bool
-) -> tuple[str, str]:
+def _why(stored: Origin | None, damage: str | None, *, moved_by_sqs: bool) -> tuple[str, str]:
     """The code, and the reason as a sentence."""
     if moved_by_sqs:
-        # Receives from the dead-letter queue are counted too, this one included.
-        times = message.receive_count - 1
-        most = f" after at most {times} deliveries" if times else ""
-        return MOVED_BY_SQS, f"SQS moved it by the queue's redrive policy{most}"
+        # The message's own count includes receives from here, so it grows with each look.
+        return MOVED_BY_SQS, MOVED
     if stored is not None:
         return stored.code or UNKNOWN, stored.reason or "no reason was recorded"
     return UNKNOWN, damage or "neither the relay nor a redrive policy put it here"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import runpy
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]  # ships no types
 from msgspec import structs
+from msgspec.json import format as json_format
 
 from relay.dlq.dead_letter import DeadLetter, read_dead_letter
 from relay.dlq.selection import BODY_TRUNCATED, Skipped
@@ -23,6 +26,9 @@ from relay.model.message import Attribute
 from relay.model.origin import ATTRIBUTE, Origin
 
 Edit: TypeAlias = Callable[[Any], Any]
+
+MOST_LINES = 40
+"""Lines of a diff that are shown."""
 
 
 def load_edit(text: str) -> Edit:
@@ -63,6 +69,37 @@ def modify(
         if problem is not None:
             return Skipped("edit_failed", problem)
     return _with(dead_letter, body, replace(origin, generation=origin.generation + rerun), rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an edit does to one dead letter, as the lines of a unified diff without its header."""
+
+    message_id: str
+    name: str
+    lines: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The change as JSON values."""
+        return {"message_id": self.message_id, "name": self.name, "lines": list(self.lines)}
+
+
+def change_of(before: DeadLetter, after: DeadLetter) -> Change:
+    """The difference between the bodies, each on several lines if it is JSON."""
+    old, new = (_readable(one) for one in (before, after))
+    lines = difflib.unified_diff(old, new, n=2, lineterm="")
+    kept = tuple(line for line in islice(lines, 2, MOST_LINES + 2))
+    return Change(before.message.message_id, before.name or "", kept)
+
+
+def _readable(dead_letter: DeadLetter) -> list[str]:
+    encoding = dead_letter.origin.encoding if dead_letter.origin else None
+    try:
+        body = decode_body(dead_letter.message.body, encoding)
+        # Formats the text itself, so that numbers of any size stay as they are.
+        return json_format(body, indent=2).decode("utf-8", "replace").splitlines()
+    except ValueError:
+        return dead_letter.message.body.decode("utf-8", "replace").splitlines()
 
 
 def _from_file(path: Path) -> Edit:

@@ -90,9 +90,9 @@ class Filter:
             and (not self.sources or _matches_any(self.sources, dead_letter.source or ""))
             and (
                 not self.names
-                or any(_matches_any(self.names, name) for name in _names_of(dead_letter))
+                or any(_matches_any(self.names, name) for name in names_of(dead_letter))
             )
-            and (not self.ids or not self._ids.isdisjoint(_ids_of(dead_letter)))
+            and (not self.ids or not self._ids.isdisjoint(ids_of(dead_letter)))
             and self._in_time(dead_letter.first_sent_at)
             and all(_has(dead_letter, name, pattern) for name, pattern in self.attributes)
             and (self.where is None or any(_true(self.where, e) for e in _contents(dead_letter)))
@@ -122,12 +122,14 @@ def _matches_any(patterns: Sequence[str], text: str) -> bool:
     return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
-def _names_of(dead_letter: DeadLetter) -> Iterator[str]:
+def names_of(dead_letter: DeadLetter) -> Iterator[str]:
+    """The names of its pending events, and those that rejected objects claim."""
     yield from (event.name for event in dead_letter.events)
     yield from (name for claim in dead_letter.claims if (name := claimed_name(claim)))
 
 
-def _ids_of(dead_letter: DeadLetter) -> set[str]:
+def ids_of(dead_letter: DeadLetter) -> set[str]:
+    """Its MessageId, its base id, those of its events, and those that rejected objects claim."""
     claimed = (own for claim in dead_letter.claims if (own := claimed_id(claim)))
     events = (event.id for event in dead_letter.events)
     return {dead_letter.message.message_id, dead_letter.base_id, *events, *claimed}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import itertools
 import secrets
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,14 @@ class Journal:
         self.done.add(entry.message_id)
         redriven = Redriven(entry.identity.body_hash, entry.seen_at, entry.hops)
         self.redriven.setdefault(entry.identity.events_hash, redriven)
+
+
+def new_directory(command: str, queue: str, parent: Path = Path()) -> Path:
+    """A path for a new journal that does not exist yet."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    stem = f"relay-dlq-{command}-{queue}"
+    names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
+    return next(path for name in names if not (path := parent / f"{stem}-{name}").exists())
 
 
 def _locked(path: Path) -> DurableLines:

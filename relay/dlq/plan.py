@@ -10,15 +10,19 @@ from typing import Any, TypeVar
 
 from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.duplicates import Identity, identify
+from relay.dlq.edit import Change, change_of
 from relay.dlq.prediction import LedgerReader, LedgerState, Prediction, TraitsOf, predict
 from relay.dlq.queue_target import AddressedMessage
-from relay.dlq.selection import FILTERED, LIMIT, Selection, Skipped
+from relay.dlq.selection import LIMIT, UNSELECTED, Selection, Skipped
 from relay.dlq.statistics import name_of
 from relay.dlq.targets import Target
 from relay.model.event import Event
 from relay.model.message import Message
 
 T = TypeVar("T")
+
+MOST_CHANGES = 3
+"""Groups of which a plan shows what an edit does to one dead letter."""
 
 _CHUNK = 100
 
@@ -27,12 +31,14 @@ _CHUNK = 100
 class GroupPlan:
     """What would happen to the dead letters of one group.
 
-    `selected` counts those that would be sent, and `events` their events. `sample` has the
-    MessageIds of some of them, for a canary to choose from.
+    `selected` counts those that would be sent, `events` their events, and `duplicates` those that
+    would only be deleted, because one with the same content is sent. `sample` has the MessageIds of
+    some that would be sent, for a canary to choose from.
     """
 
     selected: int = 0
     events: int = 0
+    duplicates: int = 0
     targets: Counter[str] = field(default_factory=Counter)
     predictions: Counter[Prediction] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -47,17 +53,26 @@ class Plan:
         groups: what would happen to each.
         reasons: a sentence for each code of what would be skipped.
         examined: messages that were read for the plan.
+        unselected: those that the filters exclude, by code.
         selected: those that would be sent.
         duplicates: those with the same content as a selected one, which would only be deleted.
         not_received: messages in the queue that the plan does not cover and a run might.
+        changes: what an edit does to the first ones of the first groups.
     """
 
     groups: dict[tuple[str, str], GroupPlan] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     examined: int = 0
+    unselected: Counter[str] = field(default_factory=Counter)
     selected: int = 0
     duplicates: int = 0
     not_received: int = 0
+    changes: list[Change] = field(default_factory=list)
+
+    @property
+    def skipped(self) -> Counter[str]:
+        """How many would be skipped, by code."""
+        return sum((group.skipped for group in self.groups.values()), Counter())
 
     def as_json(self) -> dict[str, Any]:
         """Everything as JSON values."""
@@ -66,12 +81,14 @@ class Plan:
             "selected": self.selected,
             "duplicates": self.duplicates,
             "not_received": self.not_received,
+            "skipped": dict(self.skipped + self.unselected),
             "groups": [
                 {
                     "name": name,
                     "code": code,
                     "selected": group.selected,
                     "events": group.events,
+                    "duplicates": group.duplicates,
                     "targets": dict(group.targets),
                     "predictions": dict(group.predictions),
                     "skipped": dict(group.skipped),
@@ -79,11 +96,15 @@ class Plan:
                 for (name, code), group in self.largest()
             ],
             "reasons": self.reasons,
+            "changes": [change.as_json() for change in self.changes],
         }
 
     def largest(self) -> list[tuple[tuple[str, str], GroupPlan]]:
         """The groups, the largest first."""
-        return sorted(self.groups.items(), key=lambda item: (-item[1].selected, item[0]))
+        return sorted(
+            self.groups.items(),
+            key=lambda item: (-item[1].selected, -sum(item[1].skipped.values()), item[0]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +168,16 @@ class Planner:
         """The dead letter as it would be sent; None if it would not."""
         self._plan.examined += 1
         skipped = self._selection.skip_reason(dead_letter, self._began_at)
-        if skipped is not None and skipped.code == FILTERED:
+        if skipped is not None and skipped.code in UNSELECTED:
+            self._plan.unselected[skipped.code] += 1
             return None
         identity = identify(dead_letter)
         duplicate = not self._selection.every_message and identity in self._seen
         if skipped is None and duplicate:
             self._plan.duplicates += 1
+            self._group(dead_letter).duplicates += 1
             return None
-        group = self._plan.groups.setdefault((name_of(dead_letter), dead_letter.code), GroupPlan())
+        group = self._group(dead_letter)
         selected = skipped or await self._prepare(dead_letter, group)
         if isinstance(selected, Skipped):
             group.skipped[selected.code] += 1
@@ -164,10 +187,18 @@ class Planner:
         self._count(group, dead_letter)
         return selected
 
+    def _group(self, dead_letter: DeadLetter) -> GroupPlan:
+        key = (name_of(dead_letter), dead_letter.code)
+        return self._plan.groups.setdefault(key, GroupPlan())
+
     async def _prepare(self, dead_letter: DeadLetter, group: GroupPlan) -> _Selected | Skipped:
         modified = self._selection.modify(dead_letter)
         if isinstance(modified, Skipped):
             return modified
+        failing = await self._selection.failing(modified)
+        if failing is not None:
+            return failing
+        self._note_change(dead_letter, modified, group)
         outgoing = await self._target.prepare(modified)
         if isinstance(outgoing, Skipped):
             return outgoing
@@ -176,6 +207,11 @@ class Planner:
         is_queue = isinstance(outgoing, AddressedMessage)
         target = outgoing.target.queue.name if is_queue else self._target_name
         return _Selected(modified, target, group)
+
+    def _note_change(self, dead_letter: DeadLetter, modified: DeadLetter, group: GroupPlan) -> None:
+        changes = self._plan.changes
+        if _is_edited(dead_letter, modified) and not group.selected and len(changes) < MOST_CHANGES:
+            changes.append(change_of(dead_letter, modified))
 
     def _limit_reached(self) -> bool:
         limit = self._selection.limit
@@ -202,6 +238,13 @@ class Planner:
         if self._ledger is None or not events:
             return [None] * len(events)
         return await self._ledger.look_up(events)
+
+
+def _is_edited(before: DeadLetter, after: DeadLetter) -> bool:
+    """Whether an edit was applied, even one that changes nothing; a rerun alone is none."""
+    generations = [one.origin.generation if one.origin else 0 for one in (before, after)]
+    rerun = generations[0] != generations[1]
+    return before.message.body != after.message.body or (after.modified and not rerun)
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterable[list[T]]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from relay.dlq.dead_letter import DeadLetter
-from relay.envelope import Decoded
 from relay.model.event import Event
+from relay.model.outcome import Reject
 from relay.model.traits import WHILE_IT_EXISTS, Traits
 
 Prediction: TypeAlias = Literal[
@@ -22,7 +22,7 @@ MEANING: dict[Prediction, str] = {
     " twice, and a relay with a ledger rejects it again; --rerun runs it in any case",
     "may_repeat": "may have run, and its destination does not deduplicate, or not beyond a restart:"
     " it may run twice",
-    "rejected": "would be rejected again",
+    "rejected": "would be rejected again, at least one of its events",
     "unknown": "its payload in S3 was not read",
 }
 _WORST_FIRST: tuple[Prediction, ...] = (
@@ -66,7 +66,7 @@ def predict(
     """
     if dead_letter.payload_unread:
         return "unknown"
-    if not isinstance(dead_letter.decoded, Decoded):
+    if rejection(dead_letter) is not None:
         return "rejected"
     known = states if states is not None else [None] * len(dead_letter.events)
     predictions = {
@@ -74,6 +74,13 @@ def predict(
         for event, state in zip(dead_letter.events, known, strict=True)
     }
     return next((worst for worst in _WORST_FIRST if worst in predictions), "already_accepted")
+
+
+def rejection(dead_letter: DeadLetter) -> Reject | None:
+    """Why the relay would reject it, or one of its events, again; None if it would not."""
+    if isinstance(dead_letter.decoded, Reject):
+        return dead_letter.decoded
+    return next((reject for _, reject in dead_letter.decoded.rejects), None)
 
 
 def _for_event(

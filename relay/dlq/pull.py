@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
-from relay.dlq.leases import fitting_lease, release
+from relay.dlq.leases import Leased, Leases, fitting_lease, release
 from relay.dlq.scan import Coverage, Scan
 from relay.dlq.snapshot import End, Head, SnapshotWriter
 
@@ -21,6 +21,9 @@ LONGEST_LEASE = 43_000.0
 SLOWEST = 100.0
 """Messages a second, as over a slow line: the lease is long enough for a pass at this rate. In a
 slower pass messages are received twice, which costs a receive and nothing else."""
+
+Hold: TypeAlias = Callable[[Sequence[Leased]], None]
+"""Keeps messages hidden until the pass has ended."""
 
 _MAX_IN_MEMORY = 1_000
 _RELEASE_AT_ONCE = 1_000
@@ -68,6 +71,7 @@ async def pull(
     *,
     waiting: int,
     wait: float,
+    lease: float | None = None,
     stop: asyncio.Event,
     progress: Callable[[int], None],
 ) -> tuple[End, Coverage]:
@@ -82,6 +86,8 @@ async def pull(
         head: its first line.
         waiting: about how many messages the queue has.
         wait: seconds that each poll waits; 0 queries only some of SQS's servers.
+        lease: seconds for which each message is hidden at a time, extended during the pass; by
+            default long enough for the whole pass, which needs no extensions.
         stop: ends the pass early.
         progress: called with the number of messages so far.
 
@@ -89,29 +95,54 @@ async def pull(
         AwsError: the queue cannot be read; no snapshot is left behind.
         FileExistsError: the path exists.
     """
-    lease = min(LONGEST_LEASE, SHORTEST_LEASE + waiting / SLOWEST)
-    lease = fitting_lease(lease, head.retention)
-    with SnapshotWriter(path, head) as writer, tempfile.TemporaryFile(buffering=0) as file:
-        handles = Handles(file)
+    hidden = _extended(queue, head, lease) if lease else _hidden(queue, head, waiting)
+    with SnapshotWriter(path, head) as writer:
         written = 0
-        held = 0
-        scan = Scan(queue, lease=lease, wait=wait, held_count=lambda: held, stop=stop.is_set)
-        try:
+        async with hidden as (seconds, hold):
+            scan = Scan(
+                queue, lease=seconds, wait=wait, held_count=lambda: written, stop=stop.is_set
+            )
             async for batch in scan:
-                handles.add(leased.handle for leased, _ in batch)
+                hold([leased for leased, _ in batch])
                 for leased, again in batch:
                     if not again:
                         writer.add(leased.message)
                         written += 1
-                held = written
                 progress(written)
+        coverage = scan.coverage
+        return writer.close(complete=coverage.complete, left=coverage.left), coverage
+
+
+@asynccontextmanager
+async def _hidden(queue: Queue, head: Head, waiting: int) -> AsyncIterator[tuple[float, Hold]]:
+    """A lease that is long enough for the whole pass; everything is released at the end."""
+    lease = min(LONGEST_LEASE, SHORTEST_LEASE + waiting / SLOWEST)
+    with tempfile.TemporaryFile(buffering=0) as file:
+        handles = Handles(file)
+        try:
+            yield (
+                fitting_lease(lease, head.retention),
+                lambda batch: handles.add(leased.handle for leased in batch),
+            )
         except BaseException:
             with suppress(AwsError, OSError):  # the first error is the one to report
                 await _release(queue, handles)
             raise
         await _release(queue, handles)
-        coverage = scan.coverage
-        return writer.close(complete=coverage.complete, left=coverage.left), coverage
+
+
+@asynccontextmanager
+async def _extended(queue: Queue, head: Head, lease: float) -> AsyncIterator[tuple[float, Hold]]:
+    """A lease as short as was asked for, extended during the pass."""
+    seconds = fitting_lease(lease, head.retention)
+    leases = Leases(queue, seconds)
+
+    def hold(batch: Sequence[Leased]) -> None:
+        for leased in batch:
+            leases.add(leased)
+
+    async with leases.extended():
+        yield seconds, hold
 
 
 async def _release(queue: Queue, handles: Handles) -> None:

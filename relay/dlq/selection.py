@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from relay.dlq.dead_letter import DeadLetter
@@ -15,9 +15,14 @@ MAX_HOPS = 5
 """Dead-letterings after which another redrive is not expected to help."""
 
 FILTERED = "filtered"
+NOT_IN_SNAPSHOT = "not_in_snapshot"
+NOT_A_CANARY = "not_a_canary"
 ARRIVED = "arrived"
 LIMIT = "limit"
-INTENDED = frozenset({FILTERED, ARRIVED, LIMIT})
+UNSELECTED = frozenset({FILTERED, NOT_IN_SNAPSHOT, NOT_A_CANARY})
+"""Codes of what the run was not to look at."""
+
+INTENDED = UNSELECTED | {ARRIVED, LIMIT}
 """Codes of what was not to be touched; anything else that is skipped is work that is left."""
 
 
@@ -41,6 +46,11 @@ PAYLOAD_NOT_READ = Skipped(
 )
 
 
+async def none_fails(_dead_letter: DeadLetter) -> Skipped | None:
+    """Send what would fail again too."""
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Which dead letters an operator asked for.
@@ -49,25 +59,32 @@ class Selection:
         read: reads a message; raises `AwsError` if its payload cannot be fetched now.
         includes: whether a dead letter is selected.
         modify: edits it, or says why that is not possible.
+        failing: whether it would only be dead-lettered again, so that it must not be sent.
         limit: the most dead letters to process in the whole run, including those in its journal;
             None for all.
         max_hops: dead letters with this many hops are skipped.
         every_message: whether each message counts by itself, duplicates included.
         expected: MessageIds that should be received; those that are not are counted as missing.
+        snapshot: MessageIds outside which nothing is touched; None for no such limit.
+        canary: the same for a run that sends only a canary.
     """
 
     read: Callable[[Message], Awaitable[DeadLetter]]
     includes: Callable[[DeadLetter], bool]
     modify: Callable[[DeadLetter], DeadLetter | Skipped]
+    failing: Callable[[DeadLetter], Awaitable[Skipped | None]] = none_fails
     limit: int | None = None
     max_hops: int = MAX_HOPS
     every_message: bool = False
     expected: frozenset[str] = frozenset()
+    snapshot: frozenset[str] | None = None
+    canary: frozenset[str] | None = None
 
     def skip_reason(self, dead_letter: DeadLetter, began_at: float) -> Skipped | None:
         """Why the dead letter must not be touched by a run begun at `began_at`, or None."""
-        if not self.includes(dead_letter):
-            return Skipped(FILTERED, "it does not match the filters")
+        unselected = self._unselected(dead_letter)
+        if unselected is not None:
+            return unselected
         sent = dead_letter.message.sent_at
         if sent is not None and sent > began_at:
             return Skipped(ARRIVED, "it arrived after the run began")
@@ -79,6 +96,16 @@ class Selection:
                 f"it was dead-lettered {dead_letter.hops} times: find out why, and raise --max-hops"
                 " to try again",
             )
+        return None
+
+    def _unselected(self, dead_letter: DeadLetter) -> Skipped | None:
+        message_id = dead_letter.message.message_id
+        if self.snapshot is not None and message_id not in self.snapshot:
+            return Skipped(NOT_IN_SNAPSHOT, "it is not in the snapshot")
+        if not self.includes(dead_letter):
+            return Skipped(FILTERED, "it does not match the filters")
+        if self.canary is not None and message_id not in self.canary:
+            return Skipped(NOT_A_CANARY, "it is not sent before the canary is delivered")
         return None
 
 
@@ -131,6 +158,22 @@ class Counts:
     missing: int = 0
     not_received: int = 0
     why: str = ""
+
+    def after(self, canary: Counts) -> Counts:
+        """These counts with those of the canary before, for one report of the whole run."""
+        return replace(
+            self,
+            # Those of the canary that were not deleted are received again.
+            received=self.received + canary.deleted,
+            done=self.done + canary.done,
+            duplicates=self.duplicates + canary.duplicates,
+            deleted=self.deleted + canary.deleted,
+        )
+
+    @property
+    def processed(self) -> int:
+        """Dead letters that are done with: sent, or copies of one that is."""
+        return self.done + self.duplicates
 
     def skip(self, skipped: Skipped) -> None:
         """Count one more that is skipped."""

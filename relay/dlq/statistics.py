@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from relay.dlq.claims import claimed_id
 from relay.dlq.dead_letter import DeadLetter
 from relay.model.encoded_body import decode_body
 from relay.model.message import Message
@@ -52,6 +53,17 @@ def name_of(dead_letter: DeadLetter) -> str:
     return dead_letter.name or NO_EVENT
 
 
+def id_of(dead_letter: DeadLetter) -> str:
+    """The id that the relay's log has for it: its first pending event's, else its base id.
+
+    The MessageId of a dead letter that the relay sent is new, and in no log.
+    """
+    if dead_letter.events:
+        return dead_letter.events[0].id
+    claimed = (own for claim in dead_letter.claims if (own := claimed_id(claim)))
+    return next(claimed, dead_letter.base_id)
+
+
 def shape(body: bytes, encoding: str | None = None) -> str:
     """A short text that is the same for all bodies of one structure, whatever their values."""
     try:
@@ -68,7 +80,7 @@ def shape(body: bytes, encoding: str | None = None) -> str:
 
 @dataclass(slots=True)
 class Group:
-    """The dead letters with one event name and one code."""
+    """The dead letters with one event name and one code. `sample` is the id of one, by `id_of`."""
 
     count: int = 0
     events: int = 0
@@ -121,7 +133,7 @@ class Statistics:
         elif expires and (self.first_expiry is None or expires.at < self.first_expiry.at):
             self.first_expiry = expires
         self._add_to_group(dead_letter, expires)
-        for grouping, key in _keys(dead_letter).items():
+        for grouping, key in group_keys(dead_letter).items():
             counter = self.counts[grouping]
             counter[key if key in counter or len(counter) < _MAX_KINDS else _OTHERS] += 1
 
@@ -135,7 +147,7 @@ class Statistics:
         group.oldest = _least(group.oldest, dead_letter.first_sent_at)
         group.newest = _most(group.newest, dead_letter.first_sent_at)
         group.expires = _least(group.expires, expires.at if expires else None)
-        group.sample = group.sample or dead_letter.message.message_id
+        group.sample = group.sample or id_of(dead_letter)
         group.reason = group.reason or dead_letter.reason
 
     def as_json(self) -> dict[str, Any]:
@@ -160,7 +172,8 @@ class Statistics:
         return sorted(self.groups.items(), key=lambda item: (-item[1].count, item[0]))
 
 
-def _keys(dead_letter: DeadLetter) -> Mapping[str, str]:
+def group_keys(dead_letter: DeadLetter) -> Mapping[str, str]:
+    """The value of each of `GROUPINGS`."""
     encoding = dead_letter.origin.encoding if dead_letter.origin else None
     return {
         "name": name_of(dead_letter),

@@ -9,7 +9,7 @@ from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.duplicates import Identity, Relation, identify, relation_to
 from relay.dlq.journal import Journal
 from relay.dlq.leases import Leased
-from relay.dlq.selection import BLOCKED, FILTERED, LIMIT, Selection, Skipped
+from relay.dlq.selection import BLOCKED, LIMIT, UNSELECTED, Selection, Skipped
 from relay.dlq.targets import P, Target
 
 DEAD_LETTERED_AGAIN = Skipped(
@@ -106,7 +106,7 @@ class Triage(Generic[P]):
 
     def skip(self, dead_letter: DeadLetter, skipped: Skipped) -> Skipped:
         """Skip it. On a FIFO queue it blocks those behind it, unless it was not selected."""
-        if self._fifo and skipped.code != FILTERED:
+        if self._fifo and skipped.code not in UNSELECTED:
             self._blocked.add(dead_letter.message.group_id)
         return skipped
 
@@ -127,7 +127,10 @@ class Triage(Generic[P]):
 
     async def _prepare(self, dead_letter: DeadLetter) -> P | Skipped:
         modified = self._selection.modify(dead_letter)
-        return modified if isinstance(modified, Skipped) else await self._target.prepare(modified)
+        if isinstance(modified, Skipped):
+            return modified
+        failing = await self._selection.failing(modified)
+        return failing or await self._target.prepare(modified)
 
     def _blocked_by(self, dead_letter: DeadLetter) -> Skipped | None:
         blocked = self._fifo and dead_letter.message.group_id in self._blocked

@@ -13,7 +13,7 @@ from relay.envelope.inngest import MAX_NOTICES
 from relay.envelope.opened_envelope import EventDraft, InvalidContent, OpenedEnvelope
 from relay.model import trace_context
 from relay.model.encoded_body import Truncated, UnpackedTooLarge, decode_body
-from relay.model.event import Event
+from relay.model.event import ENVIRONMENT, MAX_ENVIRONMENT, Event, is_environment
 from relay.model.message import Message, PeriodicTask
 from relay.model.origin import Origin, UnreadableOrigin, origin_of
 from relay.model.outcome import Reject
@@ -137,6 +137,7 @@ def _event_factory(
     sent = fields.from_seconds(origin.sent_at) if origin else None
     ts = envelope.ts or sent or fields.from_seconds(message.sent_at)
     trace = _trace(message, envelope)
+    env = _environment(message, envelope)
     generation = origin.generation if origin else 0
 
     def make_event(index: int, draft: EventDraft) -> Event:
@@ -151,6 +152,7 @@ def _event_factory(
             index=index,
             message_id=message.message_id,
             trace=trace,
+            env=env,
         )
 
     return make_event
@@ -182,6 +184,24 @@ def _fits(event: Event, max_bytes: int) -> bool:
     most = 120 + 12 * texts + len(event.data or b"") + len(event.user or b"")
     most += len(event.meta or b"")
     return most <= max_bytes or len(event.wire) <= max_bytes
+
+
+def _environment(message: Message, envelope: OpenedEnvelope) -> str | None:
+    """The Inngest environment that the producer sent the events to, None for the relay's own.
+
+    Raises:
+        InvalidContent: `bad_environment`. In the relay's own environment it would run functions
+            that it was not meant for.
+    """
+    if not message.attributes and not envelope.attributes:
+        return None
+    found = ids.text_attribute(message, envelope, ENVIRONMENT)
+    if found is not None and not is_environment(found):
+        raise InvalidContent(
+            "bad_environment",
+            f"the attribute {ENVIRONMENT} is not 1 to {MAX_ENVIRONMENT} printable ASCII characters",
+        )
+    return found
 
 
 def _trace(message: Message, envelope: OpenedEnvelope) -> str | None:

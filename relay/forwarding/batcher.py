@@ -10,6 +10,9 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
+MAX_PASSED = 1_000
+"""Items of other keys that a batch passes over, at the most, in search of those of its own."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -23,10 +26,11 @@ class WrongCount(RuntimeError):
 
 
 class _Entry(Struct, Generic[T, R], eq=False):
-    """An item, its size and the future that its caller awaits."""
+    """An item, its size, its key and the future that its caller awaits."""
 
     item: T
     size: int
+    key: object
     result: asyncio.Future[R]
 
 
@@ -90,8 +94,11 @@ class Batcher(Generic[T, R]):
         """Sends that are running."""
         return len(self._running)
 
-    async def submit(self, item: T) -> R:
+    async def submit(self, item: T, key: object = None) -> R:
         """The item's result. Cancelling the call withdraws the item, unless it is being sent.
+
+        The items of a batch have equal keys. An item whose key is another than the first one's
+        waits for a later batch, and does not hold up those behind it.
 
         Raises:
             BatcherClosed: after `drain` or `aclose`.
@@ -102,7 +109,7 @@ class Batcher(Generic[T, R]):
         size = 0 if self._size is None else self._size(item)
         loop = asyncio.get_running_loop()
         result: asyncio.Future[R] = loop.create_future()
-        entry = _Entry(item, size, result)
+        entry = _Entry(item, size, key, result)
         self._waiting[entry] = None
         self._waiting_size += size
         self._idle.clear()
@@ -187,9 +194,16 @@ class Batcher(Generic[T, R]):
 
     def _next_batch(self, limit: int) -> list[_Entry[T, R]]:
         batch: list[_Entry[T, R]] = []
+        passed: list[_Entry[T, R]] = []
         total = 0
         while self._waiting:
             entry = next(iter(self._waiting))
+            if batch and entry.key != batch[0].key:
+                if len(passed) == MAX_PASSED:
+                    break
+                self._waiting.popitem(last=False)
+                passed.append(entry)
+                continue
             if self._batch_limit is not None:
                 limit = min(limit, max(self._batch_limit(entry.item), len(batch)))
             if batch and (len(batch) >= limit or total + entry.size > self._max_size):
@@ -197,6 +211,9 @@ class Batcher(Generic[T, R]):
             self._waiting.popitem(last=False)
             batch.append(entry)
             total += entry.size
+        for entry in reversed(passed):
+            self._waiting[entry] = None
+            self._waiting.move_to_end(entry, last=False)
         self._waiting_size -= total
         self._lingered = self._linger == 0
         return batch

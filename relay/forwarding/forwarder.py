@@ -6,13 +6,13 @@ import asyncio
 import random as chance
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 from relay.forwarding.admission import Admission
 from relay.forwarding.attribution import FailureAttribution
 from relay.forwarding.batcher import WrongCount
 from relay.forwarding.circuit_breaker import Backoff, Breaker, Permit
 from relay.forwarding.lanes import FailedAlone, GoodRun, Lanes, PendingEvent, Ramp, Step, TryAgain
+from relay.forwarding.state import ForwarderState
 from relay.forwarding.suspects import Suspects, WaitEnd, WitnessWaits
 from relay.forwarding.undelivered import Stuck, Undelivered
 from relay.model.destination import BatchRefused, Destination, Unavailable
@@ -28,26 +28,8 @@ IN_PROCESS = Backoff(1.0, 30.0)
 THROUGH_QUEUE = Backoff(60.0, 900.0)
 """Delay requested from the queue for an event that fails alone while others are accepted."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForwarderState:
-    """The circuit, and what keeps events from being delivered.
-
-    Attributes:
-        circuit: `closed`, `open`, `half-open` (an outage is being probed) or `halted`.
-        reason: why it is not closed; while closed, that events fail alone without a witness.
-        setting: the setting to check while halted.
-        seconds: how long the circuit has been closed, or not closed.
-        in_flight: events submitted and still without an outcome.
-        last_error: the reason of the last failed request, however old.
-    """
-
-    circuit: str
-    reason: str
-    setting: str | None
-    seconds: float
-    in_flight: int
-    last_error: str | None
+MOST_TRIES = 3
+"""Attempts of an event that fails alone with no witness, where events are not held."""
 
 
 async def _nothing() -> None:
@@ -63,19 +45,22 @@ class Forwarder:
         undelivered: notices events whose attempts end without success; with the same clock.
         before_probe: awaited before each probe while halted, to look a corrected secret up again;
             it may raise `Unavailable`.
+        hold: False where nothing may wait for minutes (AWS Lambda): while no event can be sent,
+            the outcome is `Retry` at once.
         observe: called for each request, and at the start and end of an outage.
         clock: monotonic seconds.
         sleep: waits on that clock.
         random: jitter, 0 to 1.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts have defaults
         self,
         destination: Destination,
         *,
         breaker: Breaker | None = None,
         undelivered: Undelivered | None = None,
         before_probe: Callable[[], Awaitable[None]] = _nothing,
+        hold: bool = True,
         observe: Observe = ignore,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -85,6 +70,7 @@ class Forwarder:
         self._breaker = breaker or Breaker(clock=clock, random=random)
         self._undelivered = undelivered or Undelivered(clock=clock)
         self._before_probe = before_probe
+        self._hold = hold
         self._observe = observe
         self._clock = clock
         self._sleep = sleep
@@ -106,8 +92,8 @@ class Forwarder:
     async def submit(self, event: Event) -> Outcome:
         """The event's outcome, after as many attempts as that takes.
 
-        The event is held while the circuit is not closed. Cancelling the call withdraws it, unless
-        it is on the wire: that attempt continues for the other events in it.
+        The event is held while the circuit is not closed, unless `hold` is False. Cancelling the
+        call withdraws it, unless it is on the wire: that attempt continues for the other events.
         """
         if self._stopping:
             return STOPPING
@@ -198,6 +184,8 @@ class Forwarder:
                 return step
             elif self._stopping:
                 return STOPPING
+            elif self._gives_back:
+                return Retry(f"the destination is unavailable: {self._breaker.reason}")
             else:
                 pending = PendingEvent(event, size, step.batch_limit, step.hinted, step.reported)
                 step = await self._lanes.submit(pending)
@@ -213,6 +201,9 @@ class Forwarder:
         """Wait for another event to be accepted: then the failure was this event's own."""
         if not self._breaker.closed or self._stopping:
             return TryAgain(1)
+        if not self._hold and failures >= MOST_TRIES:
+            wait = THROUGH_QUEUE.delay(failures, self._random, failed.after)
+            return Retry(f"fails alone, without a witness: {failed.reason}", wait)
         delay = IN_PROCESS.delay(failures, self._random, failed.after)
         if await self._witness_waits.wait(delay) is not WaitEnd.OTHER_ACCEPTED:
             return TryAgain(1)
@@ -279,7 +270,14 @@ class Forwarder:
             # The destination is at fault, so the events it made fail need not be sent alone.
             self._lanes.release_singles()
             self._witness_waits.end_all(WaitEnd.STATE_CHANGED)
+        if self._gives_back:
+            self._lanes.give_back()
         self._lanes.wake()
+
+    @property
+    def _gives_back(self) -> bool:
+        """Whether events are given back now: none is held, and the next probe is not due."""
+        return not self._hold and self._breaker.wait > 0
 
     def _unwitnessed(self) -> str:
         if not len(self._witness_waits):

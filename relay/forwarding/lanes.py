@@ -130,6 +130,7 @@ class GoodRun:
 class Lanes:
     """Four lanes, each with its own requests on the wire.
 
+    The events of a request have one environment, because Inngest takes it from a header.
     `batches` takes every event by default. `reported` takes events that a refused request is said
     to have stored: they only need an answer without an error, and are not mixed with events that
     may be refused again. `singles` takes the events of a failed batch, one event
@@ -188,9 +189,9 @@ class Lanes:
         if pending.event.id in self._known_suspects:
             return await self._suspects.submit(pending)
         if pending.reported:
-            return await self._reported.submit(pending)
+            return await self._reported.submit(pending, pending.event.env)
         lane = self._singles if pending.batch_limit == 1 else self._batches
-        return await lane.submit(pending)
+        return await lane.submit(pending, pending.event.env)
 
     def wake(self) -> None:
         """Send what may be sent now, the least suspected events first."""
@@ -200,6 +201,11 @@ class Lanes:
     def release_singles(self) -> None:
         """Let single events batch again: the circuit opened, which explains the failed batches."""
         self._singles.resolve_all(TryAgain())
+
+    def give_back(self) -> None:
+        """End the wait of every event that is not on the wire: none will be sent for a while."""
+        for lane in self._all:
+            lane.resolve_all(TryAgain())
 
     def resolve_all(self, outcome: Outcome, *, sent: bool = False) -> None:
         """Give this outcome to all waiting events, with `sent` also to those on the wire."""

@@ -20,6 +20,9 @@ assigned one of these between the check and the start."""
 PATIENCE = 30.0
 """Seconds to wait for a process to become ready, or to end."""
 
+CONSOLE_AT = "The console is at "
+"""What `relay console` prints before its address."""
+
 _POLL = 0.02
 
 
@@ -127,6 +130,25 @@ class RelayProcess:
         """Wait until the process ends, however it does; its exit code."""
         assert self._process is not None  # noqa: S101 - the caller has started it
         return await self._process.wait()
+
+    async def printed(self, beginning: str) -> str:
+        """The rest of the first line of its output that begins like this, once it is there.
+
+        Raises:
+            RelayFailed: it ended before, or did not print it within `PATIENCE`.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    lines = self.output(1_000).splitlines()
+                    found = [one for one in lines if one.startswith(beginning)]
+                    if found:
+                        return found[0].removeprefix(beginning)
+                    if not self.running:
+                        raise RelayFailed(f"the process ended during startup:\n{self.output()}")
+                    await asyncio.sleep(_POLL)
+        except TimeoutError:
+            raise RelayFailed(f"the process prints nothing:\n{self.output()}") from None
 
     def output(self, lines: int = 15) -> str:
         """The last lines of its output."""

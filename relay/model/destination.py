@@ -94,3 +94,25 @@ class Destination(Protocol):
             BatchRefused: the request failed because of one of its events, or of their size.
         """
         ...
+
+
+class Forward(Protocol):
+    """Forwards events to their destination."""
+
+    async def submit(self, event: Event) -> Outcome:
+        """The event's outcome, after as many attempts as it takes. Cancelling withdraws it."""
+        ...
+
+    def may_have_run(self, event_id: str) -> bool:
+        """Whether the destination may have the event although no success was seen."""
+        ...
+
+    @property
+    def down_for(self) -> float:
+        """Seconds for which it has been unavailable; 0 if it can take an event, as a probe too."""
+        ...
+
+    @property
+    def down(self) -> bool:
+        """Whether it is unavailable, also while it can take an event as a probe."""
+        ...

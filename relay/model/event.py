@@ -7,6 +7,12 @@ from json.encoder import encode_basestring  # what `dumps` calls, without making
 
 from msgspec import Struct
 
+ENVIRONMENT = "x-inngest-env"
+"""The name of the header, and of the message attribute, with the environment of the events."""
+
+MAX_ENVIRONMENT = 256
+"""Characters of an environment's name."""
+
 
 class Event(Struct, frozen=True):
     """One event of a message, ready to be sent to a destination.
@@ -14,7 +20,8 @@ class Event(Struct, frozen=True):
     `data`, `user` and `meta` are the producer's JSON text, byte for byte, or None if it sent none.
     `ts` is in milliseconds. `index` is the event's position in the message as first received, 0 for
     a single event. It survives dead-lettering: a redrive sends only the pending positions. `trace`
-    is the producer's W3C `traceparent`, if it sent one.
+    is the producer's W3C `traceparent`, if it sent one. `env` is the Inngest environment that the
+    producer sent it to, None for the one that the settings name.
     """
 
     id: str
@@ -27,6 +34,7 @@ class Event(Struct, frozen=True):
     message_id: str = ""
     trace: str | None = None
     meta: bytes | None = None
+    env: str | None = None
 
     @property
     def wire(self) -> bytes:
@@ -47,6 +55,12 @@ class Event(Struct, frozen=True):
             parts += (b',"meta":', self.meta)
         parts.append(b"}")
         return b"".join(parts)
+
+
+def is_environment(text: str) -> bool:
+    """Whether the text can be the name of an environment: it is sent in a header."""
+    plain = text.isascii() and text.isprintable() and text == text.strip()
+    return plain and 0 < len(text) <= MAX_ENVIRONMENT
 
 
 def _text(value: str) -> bytes:

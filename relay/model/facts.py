@@ -173,6 +173,18 @@ class ReceivingChanged(Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class PauseChanged(Struct, frozen=True, kw_only=True):
+    """An operator paused the queue, or resumed it after `seconds`.
+
+    `by` is who paused it and `reason` why, as far as they said; both may be empty.
+    """
+
+    paused: bool
+    by: str
+    reason: str
+    seconds: float
+
+
 class LedgerFailed(Struct, frozen=True, kw_only=True):
     """A read or write of the ledger failed for some events. They are delivered all the same.
 
@@ -198,6 +210,29 @@ class IdReused(Struct, frozen=True):
     event: Event
 
 
+class EventsAccepted(Struct, frozen=True, kw_only=True):
+    """The gateway answered a request with success: all its events are in the queue.
+
+    `key` is the name of the event key, `seconds` the time from its headers to its answer.
+    """
+
+    events: int
+    seconds: float
+    key: str = ""
+
+
+class EventsRefused(Struct, frozen=True, kw_only=True):
+    """The gateway refused a request, or could not put all its events into the queue.
+
+    `status` is the HTTP status of the answer, `key` the name of the event key if it is known.
+    """
+
+    code: str
+    reason: str
+    status: int
+    key: str = ""
+
+
 Fact: TypeAlias = (
     Received
     | Handled
@@ -215,9 +250,12 @@ Fact: TypeAlias = (
     | ReleaseFailed
     | HandlerRaised
     | ReceivingChanged
+    | PauseChanged
     | LedgerFailed
     | LedgerChanged
     | IdReused
+    | EventsAccepted
+    | EventsRefused
 )
 Observe: TypeAlias = Callable[[Fact], None]
 

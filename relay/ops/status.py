@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -15,8 +15,10 @@ from relay.telemetry.metrics import (
     CIRCUIT_STATES,
     DEAD_LETTERED,
     DELIVERED,
+    END_TO_END_AGE,
     HALTED,
     IN_FLIGHT,
+    PAUSED,
     RECEIVED,
     REJECTED,
     RETRIED,
@@ -37,38 +39,53 @@ RELAY_TIMEOUT = 3.0
 """Seconds. A relay answers at once, even while it holds or is halted."""
 
 _LINE = re.compile(r"^([a-z_]++)(?:\{[^}\n]*\})?[ \t]++(\S+)$", re.MULTILINE)
+_AGE_BUCKET = re.compile(
+    rf'^{prometheus_name(END_TO_END_AGE)}_bucket\{{[^}}\n]*\ble="([^"\n]*)"[^}}\n]*\}} (\S+)$',
+    re.MULTILINE,
+)
 _CIRCUITS = {float(value): state for state, value in CIRCUIT_STATES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStatus:
-    """A queue's approximate counts. `oldest_age` is in seconds, None without CloudWatch data."""
+    """A queue's approximate counts. `oldest_age` is in seconds, None without CloudWatch data.
+
+    `pause` says that the queue is paused, by whom, since when and why. `retention` is in seconds.
+    """
 
     name: str
     visible: int
     in_flight: int
     delayed: int
     oldest_age: float | None = None
+    pause: str | None = None
+    retention: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayStatus:
     """What one relay reports. `problem` is why it reports nothing; `counters` are since its start.
 
-    `reason` is why it does not deliver, `setting` the one to check; `warnings` are what a person
-    should do although it delivers.
+    `paused` is whether it takes no messages because an operator paused its queue, None if it does
+    not say. `reason` is why it does not deliver, `setting` the one to check; `warnings` are what a
+    person should do although it delivers. `seconds` is how long the circuit has been in its state.
+    `ages` counts the events delivered since the relay's start with at most this end-to-end age, by
+    age.
     """
 
     url: str
     problem: str | None = None
     ready: bool | None = None
     circuit: str | None = None
+    paused: bool | None = None
     reason: str | None = None
     setting: str | None = None
     in_flight: int | None = None
     last_error: str | None = None
     warnings: tuple[str, ...] = ()
     counters: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    ages: Mapping[float, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +105,8 @@ class StatusReport:
     def as_json(self, rates: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
         """The report as JSON, with the rates of each relay by its URL."""
         relays = [{**asdict(r), "rates": rates.get(r.url, {})} for r in self.relays]
+        for relay in relays:
+            del relay["ages"]  # the buckets of a metric; `GET /metrics` has them
         queues = [asdict(queue) for queue in self.queues]
         return {
             "type": "status",
@@ -135,15 +154,18 @@ async def fetch_relay_status(client: httpx.AsyncClient, url: str) -> RelayStatus
             url=url,
             ready=bool(state.get("ready")),
             circuit=_circuit(state),
+            paused=_flag(state.get("paused")),
             reason=_text(state.get("reason")),
             setting=_text(state.get("setting")),
             in_flight=in_flight if isinstance(in_flight, int) else None,
             last_error=_text(state.get("last_error")),
             warnings=_texts(state.get("warnings")),
             counters={name: counters[key] for name, key in COUNTERS.items() if key in counters},
+            seconds=_number(state.get("seconds")),
+            ages=_ages(metrics),
         )
     if prometheus_name(IN_FLIGHT) in counters:
-        return _from_metrics(url, counters)
+        return replace(_from_metrics(url, counters), ages=_ages(metrics))
     return RelayStatus(url=url, problem=_problem(ready))
 
 
@@ -167,9 +189,15 @@ def _from_metrics(url: str, counters: Mapping[str, float]) -> RelayStatus:
         url=url,
         ready=circuit == "closed" and not shown["halted"] and not shown["stuck"],
         circuit=_circuit(shown),
+        paused=_paused(counters),
         in_flight=int(counters[prometheus_name(IN_FLIGHT)]),
         counters={name: counters[key] for name, key in COUNTERS.items() if key in counters},
     )
+
+
+def _paused(counters: Mapping[str, float]) -> bool | None:
+    value = counters.get(prometheus_name(PAUSED))
+    return None if value is None else value > 0
 
 
 async def _get(client: httpx.AsyncClient, url: str) -> httpx.Response | str:
@@ -204,6 +232,19 @@ def _counters(response: httpx.Response | str) -> dict[str, float]:
     return found
 
 
+def _ages(response: httpx.Response | str) -> dict[float, float]:
+    """The cumulative buckets of the end-to-end age, summed over all other labels."""
+    found: dict[float, float] = {}
+    if isinstance(response, str) or response.status_code != HTTPStatus.OK:
+        return found
+    for bound, value in _AGE_BUCKET.findall(response.text):
+        try:
+            found[float(bound)] = found.get(float(bound), 0.0) + float(value)
+        except ValueError:
+            continue
+    return found
+
+
 def _problem(response: httpx.Response | str) -> str:
     if isinstance(response, str):
         return response
@@ -212,6 +253,15 @@ def _problem(response: httpx.Response | str) -> str:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None
 
 
 def _texts(value: Any) -> tuple[str, ...]:

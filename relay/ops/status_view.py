@@ -18,6 +18,7 @@ _COLOURS = {
     "open": "yellow",
     "halted": "bold red",
     "stuck": "bold red",
+    "paused": "cyan",
 }
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
@@ -48,6 +49,7 @@ def _relays(relays: tuple[RelayStatus, ...]) -> Table:
     table = _table("relay", "circuit", "in flight")
     for relay in relays:
         state = relay.circuit or ("unknown" if relay.problem is None else "-")
+        state = "paused" if relay.paused and state == "closed" else state
         in_flight = "-" if relay.in_flight is None else f"{relay.in_flight:,}"
         table.add_row(relay.url, safe_text(state, _COLOURS.get(state, "")), in_flight)
     return table
@@ -65,8 +67,13 @@ def _counters(relays: tuple[RelayStatus, ...], rates: Rates) -> Table:
 
 
 def _explanations(report: StatusReport) -> Iterator[Text]:
+    for queue in report.queues:
+        if queue.pause:
+            yield _line(f"{queue.name}: {queue.pause}", "cyan")
     for relay in report.relays:
         setting = f" (see {relay.setting})" if relay.setting else ""
+        if relay.paused and relay.circuit != "closed":
+            yield _line(f"{relay.url}: paused", "cyan")
         if relay.problem:
             yield _line(f"{relay.url}: {relay.problem}", "yellow")
         if relay.reason:

@@ -33,6 +33,7 @@ class Column:
         right: whether its cells are aligned to the right, as numbers are.
         least: cells that it keeps when the table has to shrink; None if it is never cut.
         optional: whether it is left out of a table that is too wide.
+        below: whether its cells are lines below their rows if the table is too wide with it.
         style: of its cells on a terminal that has colours, such as `yellow`.
     """
 
@@ -40,6 +41,7 @@ class Column:
     right: bool = False
     least: int | None = None
     optional: bool = False
+    below: bool = False
     style: str = ""
 
 
@@ -56,18 +58,27 @@ def table_lines(
     chunk = [[_text(cell) for cell in row] for row in islice(remaining, AT_ONCE)]
     positions, widths = _layout(columns, chunk, width)
     shown = [columns[i] for i in positions]
+    below = [i for i, column in enumerate(columns) if column.below and i not in positions]
     yield _line(shown, widths, [column.title for column in shown], "bold", whole=True)
     while chunk:
         for row in chunk:
             yield _line(shown, widths, [row[i] for i in positions], whole=width is None)
+            for i in below:
+                indented = cut(f"{' ' * GAP}{row[i]}", width or 0)
+                yield Text(indented, columns[i].style, no_wrap=True)
         chunk = [[_text(cell) for cell in row] for row in islice(remaining, AT_ONCE)]
 
 
 def print_table(
-    columns: Sequence[Column], rows: Iterable[Sequence[object]], *, err: bool = False
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[object]],
+    *,
+    header: bool = True,
+    err: bool = False,
 ) -> None:
-    """Print a table on standard output, or standard error."""
-    print_lines(table_lines(columns, rows, terminal_width(err=err)), err=err)
+    """Print a table on standard output, or standard error; without `header` only its rows."""
+    lines = table_lines(columns, rows, terminal_width(err=err))
+    print_lines(islice(lines, not header, None), err=err)
 
 
 def print_lines(lines: Iterable[Text | str], *, err: bool = False) -> None:
@@ -80,6 +91,16 @@ def print_lines(lines: Iterable[Text | str], *, err: bool = False) -> None:
     for line in lines:
         text = line if isinstance(line, Text) else Text(escape(line))
         console.print(text, soft_wrap=True)
+
+
+def print_text(lines: Iterable[Text | str], *, err: bool = False) -> None:
+    """Print sentences, in colour and wrapped between words on a terminal."""
+    if not is_terminal(err=err):
+        print_lines(lines, err=err)
+        return
+    console = open_console(err=err)
+    for line in lines:
+        console.print(line if isinstance(line, Text) else Text(escape(line)))
 
 
 def cut(text: str, width: int) -> str:
@@ -105,6 +126,8 @@ def _layout(
     shown = list(range(len(columns)))
     if width is None:
         return shown, natural
+    if _total(natural) > width:
+        shown = [i for i in shown if not columns[i].below]
     while _total([_least(columns[i], natural[i]) for i in shown]) > width:
         optional = [i for i in shown if columns[i].optional]
         if not optional:

@@ -9,9 +9,7 @@ _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 def format_time(at: float | None) -> str:
     """A time for people, in UTC: `2026-05-04 10:00:00Z`, or `-` if it is not known."""
-    if at is None:
-        return "-"
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return _written(at, "%Y-%m-%d %H:%M:%SZ")
 
 
 def format_duration(seconds: float) -> str:
@@ -23,12 +21,26 @@ def format_duration(seconds: float) -> str:
 
 
 def format_relative(at: float | None, now: float) -> str:
-    """A time as seen from `now`: `3.2 h ago`, `in 13.9 d`, or `-` if it is not known."""
+    """A time as seen from `now`: `3.2 h ago`, `40 min ago`, `in 13.9 d`, or `-` if unknown."""
     if at is None:
         return "-"
-    return f"in {format_duration(at - now)}" if at > now else f"{format_duration(now - at)} ago"
+    seconds = abs(at - now)
+    if 60 <= seconds < 3_570:  # noqa: PLR2004 - what rounds to less than an hour
+        seconds = round(seconds / 60) * 60
+    text = format_duration(seconds)
+    return f"in {text}" if at > now else f"{text} ago"
 
 
 def format_hour(at: float | None) -> str:
     """The hour that a time is in."""
-    return "-" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %Hh")
+    return _written(at, "%Y-%m-%d %Hh")
+
+
+def _written(at: float | None, form: str) -> str:
+    """The time in this form. One that no calendar has is written as seconds since 1970."""
+    if at is None:
+        return "-"
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime(form)
+    except (ValueError, OverflowError, OSError):
+        return f"{at:g} s"

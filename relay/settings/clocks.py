@@ -22,6 +22,18 @@ in seconds, with the defaults:
     DLQ    retention               1,209,600  14 days, above the queue's: a dead letter in a
                                               standard queue keeps the age of its message
 
+On AWS Lambda nothing can be held: `LambdaClocks`, in seconds, with the defaults:
+
+    function  request timeout             30  one attempt is made
+              + confirm deadline          60  and read back, in confirm mode,
+              + margin                    30  and dead letters, the answer and the log are written
+              <= timeout                 180  AWS allows 900
+    queue     VisibilityTimeout        1,080  six times the function's timeout, as AWS advises
+              x maxReceiveCount        1,000  = 12.5 days, in which no outage empties the queue
+
+A message that fails is visible again after 2, 4, 8 ... 1,024 s, from then on after 1,080 s: an
+outage of six hours costs 29 receives, and 11.7 days cost 945.
+
 A message held through an outage costs one receive in 780 + 300 s, 80 a day. A thousand receives
 last longer than the 11.7 days (90 % of the queue's retention) after which the message is
 dead-lettered as expiring.
@@ -212,4 +224,57 @@ def _retention(c: Clocks) -> Iterator[Conflict]:
             f"RELAY_DLQ_RETENTION is {c.dlq_retention:g} s, and a dead letter keeps the age of"
             " its message, so that SQS could delete it at once: keep RELAY_QUEUE_RETENTION at least"
             " a day below it, and configure both queues accordingly",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LambdaClocks:
+    """The clocks of a relay on AWS Lambda, named as in `Settings`. Durations are seconds.
+
+    `batching_window` is the event source's MaximumBatchingWindowInSeconds.
+    """
+
+    lambda_timeout: float = LAMBDA_TIMEOUT
+    lambda_visibility_timeout: float = LAMBDA_VISIBILITY * LAMBDA_TIMEOUT
+    batching_window: float = 0.0
+    request_timeout: float = REQUEST_TIMEOUT
+    confirm_deadline: float = CONFIRM_DEADLINE
+    max_receive_count: int = MAX_RECEIVE_COUNT
+    queue_retention: float = QUEUE_RETENTION
+
+    def problems(self) -> list[str]:
+        """A sentence for each conflict, with the variables and the fix."""
+        return list(_lambda_problems(self))
+
+    def receives(self, outage: float) -> int:
+        """The most receives that an outage of so many seconds costs one message."""
+        count, passed, hidden = 1, 0.0, FIRST_BACKOFF
+        while hidden < self.lambda_visibility_timeout and passed + hidden <= outage:
+            count, passed, hidden = count + 1, passed + hidden, hidden * 2
+        if hidden < self.lambda_visibility_timeout:
+            return count
+        return count + int((outage - passed) / self.lambda_visibility_timeout)
+
+
+def _lambda_problems(c: LambdaClocks) -> Iterator[str]:
+    least = c.request_timeout + c.confirm_deadline + LAMBDA_MARGIN
+    visibility = LAMBDA_VISIBILITY * c.lambda_timeout + c.batching_window
+    if not least <= c.lambda_timeout <= LONGEST_LAMBDA_TIMEOUT:
+        yield (
+            f"RELAY_LAMBDA_TIMEOUT is {c.lambda_timeout:g} s, and one attempt may take"
+            f" RELAY_REQUEST_TIMEOUT + RELAY_CONFIRM_DEADLINE + {LAMBDA_MARGIN:g}, {least:g} s: set"
+            f" it, and the function's timeout, between that and AWS's limit,"
+            f" {LONGEST_LAMBDA_TIMEOUT:g}, or lower the two"
+        )
+    if c.lambda_visibility_timeout < visibility:
+        yield (
+            f"RELAY_LAMBDA_VISIBILITY_TIMEOUT is {c.lambda_visibility_timeout:g} s, so that a"
+            " message could be received again while its batch is still tried: raise it, and the"
+            f" queue's VisibilityTimeout, to six times the function's timeout, {visibility:g}"
+        )
+    if c.receives(min(OUTAGE, c.queue_retention)) > c.max_receive_count:
+        yield (
+            f"RELAY_MAX_RECEIVE_COUNT is {c.max_receive_count}, so that an outage empties the queue"
+            " into the dead-letter queue: raise it, and the redrive policy's maxReceiveCount, to"
+            f" {MAX_RECEIVE_COUNT}"
         )

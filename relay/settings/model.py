@@ -15,6 +15,7 @@ from relay.settings import clocks, conflicts
 from relay.settings.clocks import Conflict
 from relay.settings.destination_value_types import Destination
 from relay.settings.destinations import DestinationSettings
+from relay.settings.gateway import GatewaySettings
 from relay.settings.value_types import (
     BucketName,
     BucketNames,
@@ -43,9 +44,10 @@ from relay.settings.value_types import (
 from relay.telemetry.metrics import SLO_SECONDS
 
 _CLOCKS = tuple(field.name for field in fields(clocks.Clocks))
+_LAMBDA_CLOCKS = {field.name for field in fields(clocks.LambdaClocks)} - {"batching_window"}
 
 
-class Settings(DestinationSettings):
+class Settings(DestinationSettings, GatewaySettings):
     """All settings of the relay. Durations are seconds, sizes are bytes.
 
     The constructor does not read the environment; `relay.settings.loading.load` does. An instance
@@ -200,6 +202,13 @@ class Settings(DestinationSettings):
     the process takes up to 12 s longer to exit: the sum must stay below the time after which the
     platform kills it, 30 s by default on Kubernetes and ECS."""
 
+    lambda_timeout: Seconds = clocks.LAMBDA_TIMEOUT
+    """The timeout of the AWS Lambda function that the relay runs in, so that the relay can refuse
+    values that do not fit together. How long an invocation may take is up to Lambda."""
+    lambda_visibility_timeout: Seconds = clocks.LAMBDA_VISIBILITY * clocks.LAMBDA_TIMEOUT
+    """The visibility timeout of the queue of an AWS Lambda function. A message that failed is
+    hidden for that long at the most."""
+
     service: ServiceName = "relay"
     """The name of this relay in metrics and logs."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -236,6 +245,11 @@ class Settings(DestinationSettings):
         """The destinations that events may go to: those of the routes, else `destination`."""
         found = dict.fromkeys(route.destination for route in parse_routes(self.routes))
         return tuple(found) or (self.destination,)
+
+    @property
+    def lambda_clocks(self) -> clocks.LambdaClocks:
+        """The settings that are clocks of a relay on AWS Lambda."""
+        return clocks.LambdaClocks(**{name: getattr(self, name) for name in _LAMBDA_CLOCKS})
 
     @property
     def clocks(self) -> clocks.Clocks:

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from relay.settings.destinations import DestinationSettings
+from relay.settings.gateway import GatewaySettings
 from relay.settings.model import Settings
 from relay.settings.value_types import Expected
 
@@ -18,7 +19,9 @@ SECTIONS = {
     "envelope": "Messages",
     "host": "Push mode and its clocks",
     "max_in_flight": "Pull mode",
+    "lambda_timeout": "AWS Lambda",
     "service": "Metrics, logs and traces",
+    "gateway_keys": "The gateway",
     "content": "Destinations other than Inngest, and routes",
     "step_functions_arn": "Step Functions",
     "temporal_address": "Temporal",
@@ -33,8 +36,8 @@ MASK = "********"
 
 
 def names() -> list[str]:
-    """The settings in the order of the reference: those of single destinations come last."""
-    later = DestinationSettings.model_fields
+    """The settings in the order of the reference: those of single parts of the relay come last."""
+    later = {**GatewaySettings.model_fields, **DestinationSettings.model_fields}
     return [*(name for name in Settings.model_fields if name not in later), *later]
 
 

@@ -53,9 +53,14 @@ def _entries(report: Report) -> Iterator[dict[str, Any]]:
             yield {"MetricName": metric.name, "Unit": metric.unit, **common, **values}
 
 
+def _is_sent(counter: Metric, report: Report) -> bool:
+    return not counter.sparse or report.window.total(counter.name) > 0
+
+
 def _values(metric: Metric, report: Report) -> Iterator[dict[str, Any]]:
     if metric.kind is Kind.COUNTER:
-        yield {"Value": float(report.window.total(metric.name))}
+        if _is_sent(metric, report):
+            yield {"Value": float(report.window.total(metric.name))}
     elif metric.kind is Kind.GAUGE:
         yield {"Value": report.gauges[metric.name]}
     else:
@@ -144,7 +149,7 @@ def _single_values(report: Report) -> dict[str, Any]:
     counters = {
         metric.name: report.window.total(metric.name)
         for metric in metrics.METRICS
-        if metric.kind is Kind.COUNTER
+        if metric.kind is Kind.COUNTER and _is_sent(metric, report)
     }
     return counters | dict(report.gauges)
 

@@ -78,7 +78,7 @@ class Flusher:
             at=self._clock(),
             dimensions=self.dimensions,
             window=self._unsent,
-            gauges=gauges(state),
+            gauges=gauges(state) | _of_window(window),
         )
         await self._send(report, within)
 
@@ -111,12 +111,18 @@ class Flusher:
         return dict(zip(metrics.DIMENSIONS, (self._service, queue), strict=True))
 
 
-def gauges(state: State) -> Mapping[str, float]:
+def _of_window(window: Window) -> dict[str, float]:
+    """Gauges that show what ended before the flush: a halt of the reject guard may be short."""
+    return {metrics.HALTED.name: 1.0} if window.total(metrics.REJECTS_HELD.name) else {}
+
+
+def gauges(state: State) -> dict[str, float]:
     """The value of each gauge, by the metric's name."""
     return {
         metrics.HALTED.name: float(state.halted),
         metrics.STUCK.name: float(state.stuck),
         metrics.UNHEARD.name: float(state.unheard),
+        metrics.PAUSED.name: float(state.paused),
         metrics.IN_FLIGHT.name: float(state.in_flight),
         metrics.CONCURRENCY.name: float(state.concurrency),
         metrics.CIRCUIT_STATE.name: float(metrics.CIRCUIT_STATES[state.circuit]),

@@ -80,6 +80,11 @@ class Log:
         for line in text.splitlines():
             self._screen[0].take(line.encode())
 
+    def flush(self) -> None:
+        """Write every line that was logged so far. Blocks while the output does."""
+        for writer, _ in filter(None, (self._screen, self._file)):
+            writer.flush()
+
     def take_lost_lines(self) -> int:
         """The number of lines dropped since the last call."""
         return sum(

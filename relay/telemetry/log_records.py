@@ -15,6 +15,7 @@ from relay.model.facts import (
     IdReused,
     LeaseLost,
     LedgerChanged,
+    PauseChanged,
     ReceivingChanged,
     ReleaseFailed,
     StuckChanged,
@@ -55,6 +56,20 @@ def _receiving_changed(fact: ReceivingChanged) -> None:
         _log.error("halted, cannot receive: %s", fact.reason, extra=fields)
     else:
         _log.warning("backing off from the queue: %s", fact.reason, extra=fields)
+
+
+def _pause_changed(fact: PauseChanged) -> None:
+    fields = {
+        "paused": fact.paused,
+        "paused_by": fact.by,
+        "reason": fact.reason,
+        "seconds": round(fact.seconds, 1),
+    }
+    if fact.paused:
+        by, reason = fact.by or "an operator", fact.reason or "no reason given"
+        _log.warning("paused by %s, taking no messages: %s", by, reason, extra=fields)
+    else:
+        _log.warning("resumed after %.0f s, taking messages again", fact.seconds, extra=fields)
 
 
 def _ledger_changed(fact: LedgerChanged) -> None:
@@ -122,6 +137,7 @@ LOG_FUNCTIONS: Mapping[type, Callable[[Any], None]] = {
     CircuitChanged: _circuit_changed,
     StuckChanged: _stuck_changed,
     ReceivingChanged: _receiving_changed,
+    PauseChanged: _pause_changed,
     LedgerChanged: _ledger_changed,
     IdReused: _id_reused,
     DeadLetterTooLarge: _too_large,

@@ -52,6 +52,7 @@ class LineWriter:
         self._failing = False
         self._limit = limit
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._texts: list[bytes] = []
         self._lines = 0
         self._size = 0
@@ -79,6 +80,10 @@ class LineWriter:
             lost, self._lost = self._lost, 0
         return lost
 
+    def flush(self) -> None:
+        """Write what was taken so far, in the caller's thread, which may block."""
+        self._write_all()
+
     def close(self, timeout: float = 3.0) -> None:
         """Write what is left, in `timeout` seconds at most. Later lines are dropped."""
         self._closing.set()
@@ -96,6 +101,10 @@ class LineWriter:
                 return
 
     def _write_all(self) -> None:
+        with self._writing:  # texts are written in the order in which they were taken
+            self._write_taken()
+
+    def _write_taken(self) -> None:
         with self._lock:
             texts, self._texts, self._size = self._texts, [], 0
             lines, self._lines = self._lines, 0

@@ -44,7 +44,8 @@ class Kind(Enum):
 class Metric:
     """One metric. `unit` is CloudWatch's name for the unit.
 
-    `labels` go only to sinks where another label costs nothing; CloudWatch is not one of them.
+    `labels` go only to sinks where another label costs nothing; CloudWatch is not one of them. A
+    `sparse` counter is of one host only: CloudWatch, which bills each metric, gets no 0 of it.
     """
 
     name: str
@@ -52,10 +53,15 @@ class Metric:
     unit: str
     description: str
     labels: tuple[str, ...] = ()
+    sparse: bool = False
 
 
 def _counter(name: str, description: str, *labels: str) -> Metric:
     return Metric(name, Kind.COUNTER, "Count", description, labels)
+
+
+def _sparse(name: str, description: str, *labels: str) -> Metric:
+    return Metric(name, Kind.COUNTER, "Count", description, labels, sparse=True)
 
 
 def _gauge(name: str, description: str, unit: str = "Count") -> Metric:
@@ -93,7 +99,8 @@ AMBIGUOUS = _counter(
 )
 HALTED = _gauge(
     "Halted",
-    "1 while a misconfiguration keeps the relay from receiving, sending or dead-lettering, else 0.",
+    "1 while a misconfiguration keeps the relay from receiving, sending or dead-lettering, else 0."
+    " A halt of the reject guard shows in the minute of it, however short.",
 )
 STUCK = _gauge(
     "Stuck",
@@ -104,6 +111,7 @@ UNHEARD = _gauge(
     "Names of delivered events that no function listens to, until one does; 0 without"
     " `RELAY_UNHEARD_EVERY`.",
 )
+PAUSED = _gauge("Paused", "1 while the queue is paused by `relay pause`, else 0.")
 END_TO_END_AGE = _histogram(
     "EndToEndAge",
     "Seconds",
@@ -152,6 +160,22 @@ TELEMETRY_FAILURES = _counter(
 LOG_LINES_LOST = _counter(
     "LogLinesLost", "Log lines dropped: the disk is full, or nobody reads the pipe."
 )
+GATEWAY_ACCEPTED = _sparse(
+    "GatewayAccepted", "Events that `relay gateway` put into the queue, repeated ones included."
+)
+GATEWAY_REFUSED = _sparse(
+    "GatewayRefused",
+    "Requests that `relay gateway` answered with an error that only the sender can change.",
+    "code",
+)
+GATEWAY_UNAVAILABLE = _sparse(
+    "GatewayUnavailable",
+    "Requests that `relay gateway` answered 503: SQS did not confirm all events, or it was busy.",
+    "code",
+)
+GATEWAY_LATENCY = _histogram(
+    "GatewayLatency", "Seconds", "Time in which `relay gateway` answered a request with success."
+)
 
 METRICS = (
     RECEIVED,
@@ -167,6 +191,7 @@ METRICS = (
     HALTED,
     STUCK,
     UNHEARD,
+    PAUSED,
     END_TO_END_AGE,
     FORWARD_LATENCY,
     BATCH_SIZE,
@@ -182,4 +207,8 @@ METRICS = (
     IDS_REUSED,
     TELEMETRY_FAILURES,
     LOG_LINES_LOST,
+    GATEWAY_ACCEPTED,
+    GATEWAY_REFUSED,
+    GATEWAY_UNAVAILABLE,
+    GATEWAY_LATENCY,
 )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from http import HTTPStatus
 
 from relay.model.facts import (
     DeadLettered,
     DeadLetterTooLarge,
     DeletedLate,
+    EventsAccepted,
+    EventsRefused,
     Extended,
     Forwarded,
     Handled,
@@ -58,6 +61,8 @@ class Recorder:
             DeletedLate: one_by_one(self._deleted_late),
             LedgerFailed: one_by_one(self._ledger_failed),
             IdReused: one_by_one(self._id_reused),
+            EventsAccepted: one_by_one(self._events_accepted),
+            EventsRefused: one_by_one(self._events_refused),
         }
 
     def end_round(self) -> None:
@@ -184,6 +189,15 @@ class Recorder:
 
     def _id_reused(self, _fact: IdReused) -> None:
         self.count(metrics.IDS_REUSED)
+
+    def _events_accepted(self, fact: EventsAccepted) -> None:
+        self.count(metrics.GATEWAY_ACCEPTED, fact.events)
+        self._measure(metrics.GATEWAY_LATENCY.name, fact.seconds)
+
+    def _events_refused(self, fact: EventsRefused) -> None:
+        temporary = fact.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        metric = metrics.GATEWAY_UNAVAILABLE if temporary else metrics.GATEWAY_REFUSED
+        self._window.counters[metric.name, fact.code] += 1
 
     def _add_up(self) -> None:
         """Add the counts of messages and their ages to the window."""

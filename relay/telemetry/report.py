@@ -84,7 +84,8 @@ class State:
     `backing-off`, `halted` or `stopping`. `problem` is a sentence while a misconfiguration halts
     the relay that neither circuit nor receiving shows; `setting` is the setting to check. `stuck`
     is whether messages are not delivered although the circuit is closed. `unheard` counts names of
-    delivered events that no function listens to.
+    delivered events that no function listens to. `paused` is whether an operator has paused the
+    queue.
     """
 
     in_flight: int = 0
@@ -95,6 +96,7 @@ class State:
     setting: str | None = None
     stuck: bool = False
     unheard: int = 0
+    paused: bool = False
 
     @property
     def halted(self) -> bool:

@@ -114,6 +114,15 @@ async def change_visibility(aws: Aws) -> None:
         assert result is None or isinstance(result, Failed)
 
 
+async def tags(aws: Aws) -> None:
+    found = await aws.queue.tags()
+    assert all(isinstance(text, str) for pair in found.items() for text in pair)
+
+
+async def sources(aws: Aws) -> None:
+    assert all(isinstance(url, str) for url in await aws.queue.sources())
+
+
 async def look_up(aws: Aws) -> None:
     async with open_queue(aws.session, "main"):
         pass
@@ -203,6 +212,8 @@ CALLS: list[tuple[Callable[[Aws], Awaitable[None]], Any]] = [
     (send, RESULTS),
     (delete, RESULTS),
     (change_visibility, RESULTS),
+    (tags, {"Tags": {"relay-paused": "2026-05-04T10:00:00Z ana@laptop moving", "team": "orders"}}),
+    (sources, {"queueUrls": ["http://127.0.0.1:9/000000000000/main"]}),
     (look_up, {"QueueUrl": "http://127.0.0.1:9/000000000000/main"}),
     (move_tasks, {"Results": [{"Status": "RUNNING", "TaskHandle": "t", "StartedTimestamp": 1}]}),
     (start_move_task, {"TaskHandle": "t"}),
@@ -244,6 +255,14 @@ async def test_only_an_aws_error_is_raised(
             pass
         except Exception as error:
             raise AssertionError(f"{body[:300]!r}") from error
+
+
+async def test_setting_a_tag_succeeds_without_a_body_and_reading_them_does_not(aws: Aws) -> None:
+    aws.wire.answer = http(200, "")
+    await aws.queue.tag("relay-paused", "x")
+    await aws.queue.untag("relay-paused")
+    with pytest.raises(AwsError):
+        await aws.queue.tags()
 
 
 async def test_nine_messages_are_received_whatever_the_tenth_is(aws: Aws) -> None:

@@ -14,7 +14,7 @@ import logging
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,11 +23,16 @@ from tests.chaos import kill_points
 from tests.chaos.accelerated_clock import AcceleratedClock
 from tests.chaos.conditions import LONG, draw
 from tests.chaos.environment import MODES, SPEED, Mode
+from tests.chaos.gateway.kill_points import gateway_points, kill_gateway_at
+from tests.chaos.gateway.run import run_gateway
 from tests.chaos.kill_points import SIZES, Point, enumerate_points, kill_at
 from tests.chaos.preloading import cache_service_models
 from tests.chaos.processes import ForkServer, fork_server
 from tests.chaos.report import BROKEN, Row, summary, table
 from tests.chaos.run import Plan, run
+
+GATEWAY = "gateway"
+"""The mode in which producers send to `relay gateway`; a relay polls its queue."""
 
 JOBS = 4
 KILLS = 8
@@ -64,13 +69,18 @@ async def _run_all(arguments: argparse.Namespace) -> list[Row]:
         async with fork_server(clock) as parent, fork_server(slow_clock) as slow:
             folder = Path(directory)
             runner = _Runner((parent, clock, folder), (slow, slow_clock, folder), arguments.jobs)
-            modes = MODES if arguments.mode is None else (arguments.mode,)
+            modes = [mode for mode in MODES if arguments.mode in (None, mode)]
+            gateway = arguments.mode in (None, GATEWAY)
             one = arguments.seed is not None
             seeds = arguments.seed if one else range(1, arguments.seeds + 1)
             runs = [runner.seed(mode, seed) for seed in seeds for mode in modes]
-            if not one:
+            if gateway:
+                runs += [runner.gateway_seed(seed) for seed in seeds]
+            if not one and modes:
                 runs += [runner.without_redis(seed) for seed in range(1, WITHOUT_REDIS + 1)]
-                runs += await runner.kills(modes) if arguments.kills else []
+            if not one and arguments.kills:
+                runs += await runner.kills(modes)
+                runs += await runner.gateway_kills() if gateway else []
             return await asyncio.gather(*runs)
 
 
@@ -95,6 +105,29 @@ class _Runner:
         title = f"--mode {mode} --seed {seed}{busy}: {', '.join(result.names)}"
         return _print_row(Row(mode, title, result.findings, result.seconds, result.log))
 
+    async def gateway_seed(self, seed: int) -> Row:
+        """A run with producers in front of a gateway."""
+        async with self._kill_slots:
+            result = await run_gateway(seed, *self._slow)
+        title = f"--mode {GATEWAY} --seed {seed}: {', '.join(result.names)}"
+        return _print_row(Row(GATEWAY, title, result.findings, result.seconds, result.log))
+
+    async def gateway_kills(self) -> list[Coroutine[Any, Any, Row]]:
+        """One run for each point at which the gateway can be killed."""
+        async with self._kill_slots:
+            points = await gateway_points(*self._slow)
+        return [self._kill_gateway(point) for point in points]
+
+    async def _kill_gateway(self, point: Point) -> Row:
+        async with self._kill_slots:
+            start = time.monotonic()
+            result = await kill_gateway_at(point, *self._slow)
+        missed = "" if result.reached else " (not reached)"
+        title = f"{GATEWAY}, killed {point}{missed}"
+        return _print_row(
+            Row(f"{GATEWAY}, killed", title, result.findings, time.monotonic() - start, result.log)
+        )
+
     async def without_redis(self, seed: int) -> Row:
         """A run with an Inngest that keeps its queue in memory and is killed twice."""
         chosen = Plan([[(13.0, "the server is killed"), (34.0, "the server is killed")]])
@@ -112,7 +145,7 @@ class _Runner:
             Row("server's memory**", title, result.findings, result.seconds, guaranteed=False)
         )
 
-    async def kills(self, modes: tuple[Mode, ...]) -> list[Coroutine[Any, Any, Row]]:
+    async def kills(self, modes: Sequence[Mode]) -> list[Coroutine[Any, Any, Row]]:
         """One run for each kill point; the points are found by recording a run."""
         wanted = [(mode, size) for mode in modes for size in SIZES]
         found = await asyncio.gather(*(self._points(mode, size) for mode, size in wanted))
@@ -153,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seeds", type=int, default=10, help="the number of seeds per mode")
     parser.add_argument("--seed", type=int, nargs="+", help="run only this seed, or these")
-    parser.add_argument("--mode", choices=MODES, help="run only this mode")
+    parser.add_argument("--mode", choices=[*MODES, GATEWAY], help="run only this mode")
     parser.add_argument("--jobs", type=int, default=JOBS, help="concurrent runs by seed")
     kills = "also kill the relay before and after every external effect"
     parser.add_argument("--kills", action=argparse.BooleanOptionalAction, default=True, help=kills)

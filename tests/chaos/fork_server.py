@@ -22,6 +22,7 @@ from tests.chaos.accelerated_clock import AcceleratedClock
 MODULES = (
     "relay.cli.serve",
     "relay.cli.poll",
+    "relay.cli.gateway",
     "relay.cli.dlq",
     "relay.app.destinations.inngest",
     "tests.chaos.mutants",

@@ -7,6 +7,7 @@ import math
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 from relay.app import core
@@ -17,9 +18,14 @@ from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
 from relay.delivery.retention import Retention
+from relay.model.event import Event
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin, unpack
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
+from relay.publishing import ids, opening
+from relay.publishing.ids import Seed
+from relay.publishing.publisher import EventPublisher
+from relay.publishing.sending import BatchSender
 
 
 class EarlyAcknowledging(Handler):
@@ -75,17 +81,51 @@ def _truncate_unmarked() -> None:
     setattr(dead_letter_room, "truncated_copy", _unmarked)  # noqa: B010 - as above
 
 
+class EarlyConfirming(EventPublisher):
+    """The gateway answers before SQS has confirmed the events."""
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        _background.add(task := asyncio.create_task(super().publish(events)))
+        task.add_done_callback(_background.discard)
+
+
+class AssumingSent(BatchSender):
+    """The gateway treats the success of a request to SQS as the success of each message."""
+
+    async def _try(
+        self,
+        batch: Sequence[Outgoing],
+        waiting: Sequence[int],
+        results: list[Sent | Failed],
+        deadline: float,
+    ) -> bool:
+        hopeless = await super()._try(batch, waiting, results, deadline)
+        results[:] = [Sent("assumed") if isinstance(one, Failed) else one for one in results]
+        return hopeless
+
+
+class NewIds(Seed, frozen=True):
+    """The gateway makes new ids for each try of a request."""
+
+    def id(self, position: int) -> str:
+        return f"{uuid.uuid4()}-{position}"
+
+
 def _in_background(work: Coroutine[Any, Any, Outcome]) -> Delivered:
     _background.add(task := asyncio.create_task(work))
     task.add_done_callback(_background.discard)
     return Delivered()
 
 
-_background: set[asyncio.Task[Outcome]] = set()
+_background: set[asyncio.Task[Any]] = set()
 
 
 def _replace(name: str, kind: type) -> Callable[[], None]:
     return lambda: setattr(core, name, kind)
+
+
+def _replace_in(module: ModuleType, name: str, kind: type) -> Callable[[], None]:
+    return lambda: setattr(module, name, kind)
 
 
 MUTANTS: dict[str, Callable[[], None]] = {
@@ -94,5 +134,8 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "ignores Failed[]": _replace("SqsDeadLetterStore", IgnoringFailures),
     "hides beyond the retention": _replace("Retention", HidingBeyondRetention),
     "takes a truncated dead letter for a whole one": _truncate_unmarked,
+    "answers before SQS confirms": _replace_in(opening, "EventPublisher", EarlyConfirming),
+    "assumes that each message was sent": _replace_in(opening, "BatchSender", AssumingSent),
+    "makes new ids for each try": _replace_in(ids, "Seed", NewIds),
 }
 """By name, a function that replaces the real part."""

@@ -18,6 +18,7 @@ _BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: cl
 _ENDS = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 """One side has closed its connection; the other connection is closed as well."""
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
+_EXPECT = re.compile(rb"(?i)(?<=\r\n)expect: *100-continue\r\n")
 _TARGET = re.compile(rb"(?i)\r\nx-amz-target: *\w+\.(\w+)")
 _ABOUT = re.compile(rb'"QueueUrl": ?"[^"]*/([^"/]+)"|"(sending|delivered|dead_lettered)#')
 
@@ -116,7 +117,7 @@ class Proxy:
                 sides.callback(writer.close)
                 upstream: _Streams | None = None
                 while True:
-                    head, body = await _read(reader)
+                    head, body = await _read(reader, writer)
                     exchange = Exchange(
                         self._label(head, body), head, body, reused=upstream is not None
                     )
@@ -174,8 +175,12 @@ class Proxy:
         return f"{self.name} {method.decode()} /{kept.decode()}"
 
 
-async def _read(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[bytes, bytes]:
+    """The head and body of a request. A client that waits to be asked for the body is asked."""
     head = await reader.readuntil(b"\r\n\r\n")
+    head, expecting = _EXPECT.subn(b"", head)
+    if expecting:
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     length = _LENGTH.search(head)
     return head, await reader.readexactly(int(length[1])) if length else b""
 

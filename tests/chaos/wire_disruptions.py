@@ -59,21 +59,25 @@ OTHER_JSON = (
 """What is no answer of SQS's."""
 
 
-async def _other_json(env: Environment, chance: random.Random) -> None:
+def other_json(name: str) -> Disruption:
     """SQS carries out some of the next requests, and the answers have JSON of other types."""
-    left = chance.randint(1, 6)
 
-    async def intercept(_exchange: Exchange, at: Phase) -> Replaced | None:
-        nonlocal left
-        if at is not Phase.RESPONSE or left == 0 or chance.random() < 0.5:
-            return None
-        left -= 1
-        return Replaced(chance.choice(OTHER_JSON))
+    async def disruption(env: Environment, chance: random.Random) -> None:
+        left = chance.randint(1, 6)
 
-    env.proxies["SQS"].intercept = intercept
+        async def intercept(_exchange: Exchange, at: Phase) -> Replaced | None:
+            nonlocal left
+            if at is not Phase.RESPONSE or left == 0 or chance.random() < 0.5:
+                return None
+            left -= 1
+            return Replaced(chance.choice(OTHER_JSON))
+
+        env.proxies[name].intercept = intercept
+
+    return disruption
 
 
-def _slow(name: str) -> Disruption:
+def slow(name: str) -> Disruption:
     """Delay some of the next responses through a proxy, some of them beyond the timeout."""
 
     async def disruption(env: Environment, chance: random.Random) -> None:
@@ -95,12 +99,12 @@ WIRE: Mapping[str, Disruption] = {
     "resets before Inngest": proxied("Inngest", Phase.REQUEST, Damage.RESET),
     "resets after Inngest": proxied("Inngest", Phase.RESPONSE, Damage.RESET),
     "cuts after Inngest": proxied("Inngest", Phase.RESPONSE, Damage.CUT),
-    "slow connection to Inngest": _slow("Inngest"),
+    "slow connection to Inngest": slow("Inngest"),
     "resets before SQS": proxied("SQS", Phase.REQUEST, Damage.RESET),
     "resets after SQS": proxied("SQS", Phase.RESPONSE, Damage.RESET),
     "cuts after SQS": proxied("SQS", Phase.RESPONSE, Damage.CUT),
-    "slow connection to SQS": _slow("SQS"),
-    "SQS answers with other JSON": _other_json,
+    "slow connection to SQS": slow("SQS"),
+    "SQS answers with other JSON": other_json("SQS"),
     "connections to SQS die on reuse": _dying_on_reuse("SQS"),
     "connections to Inngest die on reuse": _dying_on_reuse("Inngest"),
 }

@@ -46,7 +46,7 @@ async def bash(script: str, environ: dict[str, str]) -> list[str]:
         ("st", ["status"]),
         ("--v", ["--version"]),
         ("status --re", ["--relay"]),
-        ("dlq re", ["redrive", "restore"]),
+        ("dlq re", ["report", "redrive", "restore"]),
         ("dlq list --na", ["--name"]),
         ("demo --destination te", ["temporal"]),
     ],

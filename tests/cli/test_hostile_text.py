@@ -29,7 +29,7 @@ from tests.hostile import HOSTILE, IN_XML, assert_harmless, assert_shown
 ARGUMENT = HOSTILE.replace("\0", "").replace("\ud800", "")
 KEY = {"RELAY_INNGEST_EVENT_KEY": "a-long-event-key"}
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
-ELSEWHERE = {"dlq", "dev", "demo", "serve", "poll"}
+ELSEWHERE = {"dlq", "dev", "demo", "serve", "poll", "gateway"}
 """Commands whose texts are tested elsewhere: `tests/dlq`, the log's format, and below."""
 
 
@@ -83,8 +83,26 @@ async def hostile_relay() -> AsyncIterator[str]:
 
 
 def test_every_command_is_tried() -> None:
-    tried = {"trace", "status", "doctor", "send", "config"}
+    tried = {"trace", "status", "doctor", "send", "config", "health", "pause", "resume"}
     assert tried | ELSEWHERE == set(COMMANDS)
+
+
+async def test_health(relay: Relay) -> None:
+    async with hostile_relay() as url:
+        check(await relay("health", "--ready", PORT=url.rpartition(":")[2]))
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+async def test_pause_and_resume(
+    options: tuple[str, ...], relay: Relay, local_sqs: LocalSqs
+) -> None:
+    async with hostile_relay() as url:
+        for command in (("pause", "--reason", "moving"), ("resume",)):
+            result = await relay(
+                *command, "--queue", "plain", "--relay", url, "--wait", "0", *options
+            )
+            assert local_sqs.sqs.requests["ListQueueTags"]
+            check(result)
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

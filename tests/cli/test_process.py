@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,10 +13,11 @@ from typing import IO
 
 import pytest
 
-from relay.__main__ import FAILED, INTERRUPTED
+from relay.__main__ import FAILED, INTERRUPTED, TERMINATED
 from tests.cli.conftest import LocalSqs, Relay
 
 FULL = Path("/dev/full")
+PROCESS_1 = ["unshare", "--pid", "--fork"]
 KEY = {"RELAY_INNGEST_EVENT_KEY": "k", "RELAY_METRICS": "none"}
 INTERRUPTING = """
 import os, signal, sys
@@ -24,7 +26,7 @@ class Finder:
     @staticmethod
     def find_spec(name, *_):
         if name == {name!r}:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.{signal})
 
 # A job that a shell started in the background ignores it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -48,11 +50,27 @@ def run_relay(
     return run([sys.executable, "-m", "relay", *words.split()], out, err)
 
 
+def as_process_1(*command: str) -> bool:
+    """Whether a command can be run as process 1 of its own namespace."""
+    if shutil.which(PROCESS_1[0]) is None:
+        return False
+    return subprocess.run([*PROCESS_1, *command], check=False, capture_output=True).returncode == 0
+
+
 @pytest.mark.parametrize("library", ["typer", "pydantic"])
 def test_an_interruption_while_libraries_load_exits_without_a_traceback(library: str) -> None:
-    found = run([sys.executable, "-c", INTERRUPTING.format(name=library)])
+    found = run([sys.executable, "-c", INTERRUPTING.format(name=library, signal="SIGINT")])
     assert found.returncode == INTERRUPTED == 128 + signal.SIGINT
     assert found.stderr == "relay: interrupted\n"
+
+
+@pytest.mark.skipif(not as_process_1("true"), reason="needs the right to create namespaces")
+@pytest.mark.parametrize("library", ["typer", "pydantic"])
+def test_process_1_of_a_container_can_be_stopped_while_libraries_load(library: str) -> None:
+    code = INTERRUPTING.format(name=library, signal="SIGTERM")
+    found = run([*PROCESS_1, sys.executable, "-c", code])
+    assert (found.returncode, found.stderr) == (TERMINATED, "")
+    assert TERMINATED == 128 + signal.SIGTERM
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")

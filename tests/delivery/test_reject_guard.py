@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.delivery.reject_guard import HISTORY, MIN_REJECTS, WINDOW, RejectGuard
+from relay.delivery.reject_guard import HISTORY, MIN_REJECTS, SHOWN_FOR, WINDOW, RejectGuard
 from relay.model.facts import Fact, RejectGuardChanged, RejectHeld
 from relay.model.outcome import Reject
 from tests.delivery.handler_rig import message
@@ -98,6 +98,24 @@ def test_start_and_end_of_a_halt_and_each_held_message_are_reported() -> None:
     assert "not_json (the body is not JSON)" in start.reason
     assert (end.halted, end.seconds) == (False, 5.0)
     assert [fact.code for fact in facts if isinstance(fact, RejectHeld)] == ["not_json"] * 3
+
+
+def test_a_short_halt_is_still_reported_for_a_while_after_its_end() -> None:
+    now = [0.0]
+    guard = RejectGuard(clock=lambda: now[0])
+    reports = [guard.recent]
+    flood(guard, MIN_REJECTS + 2)
+    reports.append(guard.recent)
+    now[0] = 3.0
+    for n in range(MIN_REJECTS + 3):
+        guard.passed(f"good{n}")
+    for now[0] in (63.0, 3.0 + SHOWN_FOR + 1.0):
+        reports.append(guard.recent)
+    before, during, after, later = reports
+    assert (before, during, later) == (None, None, None)
+    assert after
+    assert after.startswith("the reject guard halted for 3 s, until 60 s ago: 20 of the last")
+    assert "not_json" in after
 
 
 def test_a_message_that_sqs_would_move_itself_is_admitted() -> None:

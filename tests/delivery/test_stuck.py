@@ -14,7 +14,7 @@ from relay.app.forwarding import EventForwarder
 from relay.app.readiness import LONGEST_IN_FLIGHT, StuckMonitor, readiness
 from relay.delivery.in_flight import LONG
 from relay.delivery.payloads import Payloads
-from relay.forwarding.forwarder import ForwarderState
+from relay.forwarding import ForwarderState
 from relay.forwarding.undelivered import Stuck
 from relay.model.event import Event
 from relay.model.facts import StuckChanged

@@ -192,6 +192,12 @@ async def inspect(run: Exercise) -> None:
         await run.run(OPERATOR, "dlq", *command, "--wait", "0")
 
 
+async def pause(run: Exercise) -> None:
+    """Pause and resume, of which relays read the mark."""
+    await run.run(OPERATOR, "pause", "--reason", "a test", RELAY_DLQ_URL="")
+    await run.run(OPERATOR, "resume")
+
+
 async def redrive(run: Exercise) -> None:
     """All that changes the dead-letter queue."""
     common = ("--wait", "0", "--yes")
@@ -284,6 +290,7 @@ async def record(aws: Aws, outputs: dict[str, str], directory: Path) -> dict[str
         await poll(run)
         await dead_letters(run)
         await inspect(run)
+        await pause(run)
         await redrive(run)
         return dict(run.recorder.calls)
 

@@ -22,6 +22,7 @@ EXPECTED = {
     "halted",
     "stuck",
     "unheard",
+    "paused",
     "circuit-open",
     "reject-ratio",
     "queue-age",

@@ -1,4 +1,4 @@
-"""Scaling by backlog is part of the bundle, names no queue and pauses while the circuit is open."""
+"""Scaling by backlog is part of the bundle, names no queue and waits while the circuit is open."""
 
 from __future__ import annotations
 
@@ -26,15 +26,18 @@ def queries() -> dict[str, Any]:
     return {query["Id"]: query for query in found}
 
 
-def backlog(*, circuit: int, waiting: int, inflight: int, instances: int) -> float:
+def backlog(
+    *, circuit: int = 0, paused: int = 0, waiting: int, inflight: int, instances: int
+) -> float:
     """The policy's metric: Python can evaluate its expression, given the functions."""
     values = {"circuit": circuit, "waiting": waiting, "inflight": inflight, "instances": instances}
+    values["paused"] = paused
     functions = {"IF": lambda c, a, b: a if c else b, "FILL": lambda series, _value: series}
     return float(eval(queries()["backlog"]["Expression"], functions, values))
 
 
 def test_it_counts_messages_waiting_and_in_flight_for_each_instance() -> None:
-    assert backlog(circuit=0, waiting=8_000, inflight=1_000, instances=3) == 3_000
+    assert backlog(waiting=8_000, inflight=1_000, instances=3) == 3_000
 
 
 def test_while_the_circuit_is_open_the_metric_is_exactly_on_target() -> None:
@@ -44,11 +47,16 @@ def test_while_the_circuit_is_open_the_metric_is_exactly_on_target() -> None:
         assert target_value == target()["TargetValue"]
 
 
-def test_the_circuit_metric_is_in_the_table_with_its_dimensions() -> None:
-    metric = queries()["circuit"]["MetricStat"]["Metric"]
-    assert metric["Namespace"] == metrics.NAMESPACE
-    assert metric["MetricName"] == metrics.CIRCUIT_STATE.name
-    assert tuple(d["Name"] for d in metric["Dimensions"]) == metrics.DIMENSIONS
+def test_while_the_queue_is_paused_the_metric_is_exactly_on_target() -> None:
+    assert backlog(paused=1, waiting=10**6, inflight=50, instances=2) == target()["TargetValue"]
+
+
+def test_the_relays_metrics_are_in_the_table_with_their_dimensions() -> None:
+    for name, expected in (("circuit", metrics.CIRCUIT_STATE), ("paused", metrics.PAUSED)):
+        metric = queries()[name]["MetricStat"]["Metric"]
+        assert metric["Namespace"] == metrics.NAMESPACE
+        assert metric["MetricName"] == expected.name
+        assert tuple(d["Name"] for d in metric["Dimensions"]) == metrics.DIMENSIONS
 
 
 def test_no_metric_is_summed_over_a_period() -> None:

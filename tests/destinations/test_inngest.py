@@ -6,6 +6,7 @@ import json
 from email.utils import formatdate
 
 import pytest
+from msgspec.structs import replace
 
 from relay.destinations.inngest.event_api import Inngest
 from relay.model.destination import BatchRefused, Limits, Unavailable
@@ -36,6 +37,14 @@ async def test_it_posts_an_array_to_the_key_and_accepts_a_strict_success() -> No
     assert headers["user-agent"].startswith("sqs-relay/")
     assert headers["accept-encoding"] == "identity"
     assert headers["host"] == f"127.0.0.1:{wire.port}"
+
+
+async def test_the_environment_of_the_events_wins_over_the_one_in_the_settings() -> None:
+    async with listening(api(200, ids=ULIDS[:1])) as wire, destination(wire) as inngest:
+        (event,) = events(1)
+        await inngest.send([replace(event, env="branch-7")])
+        await inngest.send([event])
+    assert [headers["x-inngest-env"] for _, headers, _ in wire.requests] == ["branch-7", "branch"]
 
 
 @pytest.mark.parametrize(

@@ -48,15 +48,15 @@ async def test_a_plan_says_what_would_happen_to_each_group(
     await queues.send("dead", "{", attributes=origin_attribute("b", code="not_json"))
     await queues.send("main", event(5))
     await queues.move_by_sqs()
-    plan = json.loads((await relay("dlq", "redrive", "--json", *QUICK)).out)["plan"]
+    plan = json.loads((await relay("dlq", "redrive", "--json", *QUICK)).out)
     groups = {
-        (g["name"], g["code"]): (g["selected"], g["targets"], g["predictions"])
+        (g["name"], g["code"]): (g["selected"], g["targets"], g["predictions"], g["skipped"])
         for g in plan["groups"]
     }
     assert groups == {
-        ("shop/order", "fails_alone"): (2, {"main": 2}, {"runs": 2}),
-        ("(no event)", "not_json"): (1, {"main": 1}, {"rejected": 1}),
-        ("shop/order", "moved_by_sqs"): (1, {"main": 1}, {"ambiguous": 1}),
+        ("shop/order", "fails_alone"): (2, {"main": 2}, {"runs": 2}, {}),
+        ("(no event)", "not_json"): (0, {}, {}, {"would_fail": 1}),
+        ("shop/order", "moved_by_sqs"): (1, {"main": 1}, {"ambiguous": 1}, {}),
     }
     assert queues.visible("dead") == 4
 
@@ -99,7 +99,8 @@ async def test_the_rest_of_a_partly_accepted_array_stays_in_the_queue(
     body = '[{"name":"good"},{"name":""},{"name":"fine"}]'
     await queues.send("dead", body, attributes=origin_attribute("array"))
     async with inngest:
-        ended = await relay("dlq", "redrive", "--direct", *YES, RELAY_INNGEST_URL=inngest.url)
+        words = ("dlq", "redrive", "--direct", "--include-failing", *YES)
+        ended = await relay(*words, RELAY_INNGEST_URL=inngest.url)
         assert {event.id for event in inngest.events} == {"array.0", "array.2"}
     assert ended.code == 3
     [origin] = queues.origins("dead")
@@ -124,8 +125,9 @@ async def test_after_a_failed_canary_the_rest_is_not_sent(
 ) -> None:
     await send_with_own_ids(queues, 6)
     await queues.send("dead", '{"name":""}', attributes=origin_attribute("bad", code="empty_name"))
+    words = ("dlq", "redrive", "--canary", "1", "--include-failing")
     async with inngest:
-        ended = await relay("dlq", "redrive", "--canary", "1", *YES, RELAY_INNGEST_URL=inngest.url)
+        ended = await relay(*words, *YES, RELAY_INNGEST_URL=inngest.url)
         assert len(inngest.events) == 1, "one of each group was sent"
     assert ended.code == 4
     assert "1 of 2 canary messages were not delivered" in ended.err
@@ -193,3 +195,63 @@ async def test_a_limit_includes_what_the_journal_has(relay: Relay, queues: Local
     again = await relay("dlq", *words)
     assert json.loads(again.out)["deleted"] == 10, again
     assert (len(queues.bodies("main")), queues.visible("dead")) == (10, 10)
+
+
+async def test_what_would_be_rejected_again_is_left_and_counted(
+    relay: Relay, queues: LocalQueues
+) -> None:
+    await send_with_own_ids(queues, 3)
+    await queues.send("dead", "{", attributes=origin_attribute("b", code="not_json"))
+    mixed = '[{"name":"good"},{"name":""}]'
+    await queues.send("dead", mixed, attributes=origin_attribute("c", code="empty_name"))
+    ended = await relay("dlq", "redrive", *YES)
+    assert ended.code == 3
+    end = json.loads(ended.out)
+    assert (end["received"], end["done"], end["skipped"]) == (5, 3, {"would_fail": 2})
+    assert "2 skipped, would_fail: " in ended.err
+    assert "--include-failing" in ended.err
+    assert queues.bodies("dead") == ["{", mixed]
+    again = await relay("dlq", "redrive", "--include-failing", *YES)
+    assert (again.code, json.loads(again.out)["done"], queues.bodies("dead")) == (0, 2, [])
+
+
+async def test_an_edit_that_repairs_what_would_fail_is_sent(
+    relay: Relay, queues: LocalQueues
+) -> None:
+    broken = '{"name":"shop/order","id":"a","data":{},"ts":1777852800}'
+    await queues.send("dead", broken, attributes=origin_attribute("a", code="ts_in_seconds"))
+    edit = "{name: name, id: id, data: data}"
+    ended = await relay("dlq", "redrive", "--edit", edit, *YES)
+    assert (ended.code, len(queues.bodies("main"))) == (0, 1)
+
+
+async def test_the_counts_include_the_canary_and_add_up(
+    relay: Relay, queues: LocalQueues, inngest: InngestServer
+) -> None:
+    await send_with_own_ids(queues, 6)
+    await queues.send("dead", event(5, id="own-5"), attributes=origin_attribute("id-5"))
+    await queues.send("dead", event(9), attributes=origin_attribute("z", code="other"))
+    words = ("dlq", "redrive", "--canary", "2", "--code", "fails_alone", "--json")
+    queues.clock.advance(10.0)
+    async with inngest:
+        planned = json.loads((await relay(*words, *QUICK)).out)
+        ended = await relay(*words, *YES, RELAY_INNGEST_URL=inngest.url)
+    assert ended.code == 0, ended
+    assert (planned["examined"], planned["selected"], planned["duplicates"]) == (8, 6, 1)
+    assert planned["skipped"] == {"filtered": 1}
+    end = json.loads(ended.out)
+    assert (end["received"], end["done"], end["duplicates"]) == (8, 6, 1)
+    assert (end["deleted"], end["skipped"]) == (7, {"filtered": 1})
+    assert end["received"] == end["done"] + end["duplicates"] + sum(end["skipped"].values())
+
+
+async def test_after_a_failed_canary_only_what_the_filters_exclude_counts_as_filtered(
+    relay: Relay, queues: LocalQueues, inngest: InngestServer
+) -> None:
+    await send_with_own_ids(queues, 4)
+    await queues.send("dead", event(9), attributes=origin_attribute("z", code="other"))
+    words = ("dlq", "redrive", "--canary", "1", "--canary-deadline", "1", "--code", "fails_alone")
+    ended = await relay(*words, *YES, RELAY_INNGEST_URL="http://127.0.0.1:1")
+    assert ended.code == 4
+    end = json.loads(ended.out)
+    assert end["skipped"] == {"filtered": 1, "not_a_canary": 3, "timed_out": 1}

@@ -159,3 +159,26 @@ def test_a_journal_that_a_kill_cut_off_anywhere_is_read_up_to_there(tmp_path: Pa
         read = Journal(tmp_path / "run", head, {})
         read.close()
         assert (read.id, read.deleted) == (journal.id, {"m-1", "m-3"})
+
+
+@pytest.mark.parametrize("command", [("drop", "--code", "*"), ("redrive",)], ids=str)
+async def test_a_kill_while_the_plan_is_made_hides_messages_for_the_lease_only(
+    queues: LocalQueues, environ: dict[str, str], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    for i in range(COUNT):
+        await queues.send("dead", event(i), attributes=origin_attribute(f"id-{i}"))
+    process = start(("dlq", *command, "--lease", "10", *QUICK), environ, tmp_path / "log")
+    pid, receives = process.pid or 0, 0
+
+    def strike(request: Request) -> Fault | None:
+        nonlocal receives
+        receives += request.action == "ReceiveMessage"
+        if receives == 2:
+            os.kill(pid, signal.SIGKILL)
+        return None
+
+    queues.hook = strike
+    assert await ended(process) == -signal.SIGKILL
+    assert queues.visible("dead") < COUNT
+    queues.clock.advance(10.1)
+    assert queues.visible("dead") == COUNT

@@ -13,6 +13,7 @@ from relay.envelope import Decoded, Rules, decode
 from relay.envelope.ids import bounded_id
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
+from relay.model.outcome import Reject
 
 AUTO = Rules()
 PLAIN = b'{"name":"a","data":{"order":{"id":"o-1","number":17}}}'
@@ -198,3 +199,21 @@ def test_a_very_long_id_is_replaced_by_its_hash_once(pulled: PULLED) -> None:
     assert event_id.startswith("sha256:")
     assert bounded_id("x" * 256) == "x" * 256
     assert bounded_id("\ud800").startswith("sha256:")
+
+
+def test_the_environment_is_an_attribute_of_the_message_and_kept_by_a_redrive(
+    pulled: PULLED, pushed: Callable[[Message], Message]
+) -> None:
+    message = pulled(PLAIN, attributes=text(x_inngest_env="branch 7"))
+    again = after(message, Origin(id="m-1"))
+    for one in (message, pushed(message), again):
+        assert [event.env for event in decoded(one).events] == ["branch 7"]
+    assert decoded(pulled(PLAIN)).events[0].env is None
+    assert decoded(pulled(PLAIN, attributes=text(x_inngest_env=" "))).events[0].env is None
+
+
+@pytest.mark.parametrize("env", ["a\nb", "caf\u00e9", "x" * 257, "\x7f"])
+def test_an_environment_that_cannot_be_one_is_rejected(env: str, pulled: PULLED) -> None:
+    found = decode(pulled(PLAIN, attributes=text(x_inngest_env=env)), AUTO)
+    assert isinstance(found, Reject)
+    assert found.code == "bad_environment"

@@ -113,7 +113,11 @@ class Relay:
     """A forwarder on virtual time and the facts it reported."""
 
     def __init__(
-        self, destination: Scripted, before_probe: Callable[[], None] = lambda: None
+        self,
+        destination: Scripted,
+        before_probe: Callable[[], None] = lambda: None,
+        *,
+        hold: bool = True,
     ) -> None:
         async def hook() -> None:
             before_probe()
@@ -123,6 +127,7 @@ class Relay:
         self.forwarder = Forwarder(
             destination,
             before_probe=hook,
+            hold=hold,
             observe=self._observe,
             clock=now,
             random=lambda: 0.5,

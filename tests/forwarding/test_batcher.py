@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.forwarding.batcher import Batcher, WrongCount
+from relay.forwarding.batcher import MAX_PASSED, Batcher, WrongCount
 from tests.forwarding.sender import Sender
 from tests.forwarding.virtual_time import now, run
 
@@ -64,6 +64,44 @@ def test_an_item_limits_the_size_of_its_batch() -> None:
         batcher = Batcher(send, max_items=10, batch_limit=lambda item: item)
         await asyncio.gather(*(batcher.submit(i) for i in (9, 8, 2, 2, 1, 7)))
         assert send.batches == [[9, 8], [2, 2], [1], [7]]
+
+    run(main)
+
+
+def test_a_batch_has_items_of_one_key_and_those_passed_over_keep_their_order() -> None:
+    async def main() -> None:
+        send = Sender()
+        batcher = Batcher(send, max_items=3)
+        await asyncio.gather(*(batcher.submit(i, i % 2 or None) for i in range(9)))
+        assert send.batches == [[0, 2, 4], [1, 3, 5], [6, 8], [7]]
+        assert batcher.waiting == 0
+
+    run(main)
+
+
+def test_a_batch_does_not_look_for_items_of_its_key_without_end() -> None:
+    async def main() -> None:
+        send = Sender()
+        batcher = Batcher(send, max_items=2_000, in_flight=1)
+        others = [batcher.submit(i, "other") for i in range(1, MAX_PASSED + 2)]
+        await asyncio.gather(batcher.submit(0), *others, batcher.submit(-1))
+        assert send.batches == [[0], list(range(1, MAX_PASSED + 2)), [-1]]
+
+    run(main)
+
+
+def test_a_cancelled_item_that_was_passed_over_is_not_sent() -> None:
+    async def main() -> None:
+        send = Sender()
+        batcher = Batcher(send, max_items=3, in_flight=1)
+        first = asyncio.create_task(batcher.submit(0))
+        other = asyncio.create_task(batcher.submit(1, "other"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        other.cancel()
+        assert await first == "r0"
+        await batcher.drain()
+        assert send.batches == [[0]]
 
     run(main)
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from relay.gateway.webhooks.presets import PRESETS
 from relay.model.origin import Origin
 from tests.fuzz.input import joined
 
@@ -47,6 +48,18 @@ def _envelopes() -> Iterator[bytes]:
         yield joined(_choice(0), path.read_bytes(), b"", "key", "42")
     yield joined(_choice(0), b"[" + _EVENT + b"," + _EVENT + b"]", b"", "relay-origin", _ORIGIN)
     yield joined(_choice(0), b"", b"nightly")
+
+
+def _webhooks() -> Iterator[bytes]:
+    """Two of every known sender: a JSON body and a form."""
+    form = ("content-type", "application/x-www-form-urlencoded")
+    for number, (name, source) in enumerate(PRESETS.items()):
+        url = f"https://example.com/webhooks/{name}?bodySHA256=00"
+        signature = f"{source.signature.label}=00,t=1700000000"
+        times = ("x-slack-request-timestamp", "1700000000", "webhook-timestamp", "1700000000")
+        signed = (source.signature.header, signature, *times, "webhook-id", "msg_1")
+        yield joined(_choice(number), b'{"type":"a","id":"b","action":"c"}', url, *signed)
+        yield joined(_choice(number), b"payload=%7B%22type%22%3A1%7D&A=b&A=c", url, *signed, *form)
 
 
 def _recorded(kind: str) -> Iterator[bytes]:
@@ -96,6 +109,7 @@ def _destinations() -> Iterator[bytes]:
 
 SEEDS: Mapping[str, Sequence[bytes]] = {
     "envelope": tuple(_envelopes()),
+    "webhook": tuple(_webhooks()),
     "origin": (_ORIGIN.encode(), b'{"v":1,"id":"a"}'),
     "encoded_body": (
         joined(_choice(0), base64.b64encode(_EVENT)),

@@ -24,6 +24,10 @@ from relay.dlq.dead_letter import read_dead_letter
 from relay.dlq.records import write_record
 from relay.dlq.snapshot import Head, Snapshot, Unreadable, head_fields
 from relay.envelope import KINDS, Decoded, Rules, decode
+from relay.gateway.webhooks.events import event_of
+from relay.gateway.webhooks.presets import PRESETS
+from relay.gateway.webhooks.request import WebhookRequest
+from relay.gateway.webhooks.verification import Unverified, verify
 from relay.http.connection import Connection, IncompleteResponse
 from relay.http.server import health_routes, serving
 from relay.model.encoded_body import decode_body
@@ -241,6 +245,25 @@ class _Transport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return False
+
+
+@target
+def webhook(data: bytes) -> None:
+    """A webhook of each known sender: its signature is checked, and it becomes an event."""
+    given = Input(data)
+    name = list(PRESETS)[given.number(len(PRESETS))]
+    source, body, url = PRESETS[name], given.raw(), given.text()
+    # A server reads headers as Latin-1.
+    headers = {
+        name.lower(): value.encode(errors="surrogateescape").decode("latin-1")
+        for name, value in given.pairs().items()
+    }
+    request = WebhookRequest(headers, body, url, source.form_json)
+    with suppress(Unverified):
+        verify(request, source.signature, [b"key"], 1_700_000_000.0)
+    event = event_of(name, source, request, 1_700_000_000.0)
+    decoded = decode(Message(body=event, message_id="m", queue="orders"), Rules())
+    assert isinstance(decoded, Decoded), decoded
 
 
 HEAD = write_record(

@@ -142,6 +142,17 @@ async def test_a_stuck_relay_is_shown_as_stuck_while_its_circuit_is_closed(
     assert (await fetch_relay_status(client, relay.url)).circuit == "open"
 
 
+async def test_a_paused_relay_is_shown_as_paused_and_is_ready(
+    relay: Relay, client: httpx.AsyncClient
+) -> None:
+    relay.state |= {"paused": True}
+    found = await fetch_relay_status(client, relay.url)
+    assert (found.ready, found.paused) == (True, True)
+    assert "paused" in rendered(StatusReport(at=0.0, relays=(found,)), {})
+    relay.state |= {"paused": "yes", "circuit": "open"}
+    assert (await fetch_relay_status(client, relay.url)).paused is None
+
+
 @pytest.mark.parametrize(
     ("gauge", "circuit"), [("Stuck", "stuck"), ("Halted", "halted"), ("InFlight", "closed")]
 )

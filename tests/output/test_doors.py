@@ -36,7 +36,7 @@ WRITING_METHODS = {"open", "write_text", "write_bytes", "mkdir", "touch"}
 
 TERMINAL_USERS = {
     "__main__.py": "prepares the streams before anything else is imported",
-    "cli/dlq/run.py": "hands standard error to the log, which formats its lines safely",
+    "app/audit.py": "hands standard error to the log, which formats its lines safely",
     "telemetry/log.py": "writes lines that log_format has escaped",
 }
 FILE_WRITERS = {

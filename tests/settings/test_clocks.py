@@ -8,7 +8,7 @@ import pytest
 
 from relay.delivery.retention import EXPIRING_SHARE
 from relay.settings import clocks
-from relay.settings.clocks import Clocks
+from relay.settings.clocks import Clocks, LambdaClocks
 
 
 def test_the_default_clocks_have_no_conflict() -> None:
@@ -92,3 +92,44 @@ def test_a_request_waits_long_enough_for_an_attempt_even_with_a_short_hold(
     clocks: Clocks, outcome_timeout: float
 ) -> None:
     assert clocks.outcome_timeout == outcome_timeout
+
+
+def test_the_default_clocks_of_lambda_have_no_conflict() -> None:
+    assert LambdaClocks().problems() == []
+    assert LambdaClocks().lambda_visibility_timeout == clocks.VISIBILITY_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("change", "variable", "fix"),
+    [
+        ({"lambda_timeout": 119.0}, "RELAY_LAMBDA_TIMEOUT", "120 s"),
+        (
+            {"lambda_timeout": 901.0, "lambda_visibility_timeout": 6_000.0},
+            "RELAY_LAMBDA_TIMEOUT",
+            "900",
+        ),
+        ({"confirm_deadline": 121.0}, "RELAY_CONFIRM_DEADLINE", "181 s"),
+        ({"lambda_visibility_timeout": 1_079.0}, "RELAY_LAMBDA_VISIBILITY_TIMEOUT", "1080"),
+        ({"batching_window": 20.0}, "RELAY_LAMBDA_VISIBILITY_TIMEOUT", "1100"),
+        ({"max_receive_count": 248}, "RELAY_MAX_RECEIVE_COUNT", "1000"),
+    ],
+)
+def test_a_conflict_of_lambda_names_the_variable_and_the_fix(
+    change: dict[str, float], variable: str, fix: str
+) -> None:
+    (problem,) = dataclasses.replace(LambdaClocks(), **change).problems()  # type: ignore[arg-type] # floats and one int
+    assert variable in problem
+    assert fix in problem
+
+
+@pytest.mark.parametrize(
+    ("outage", "receives"),
+    [(0.0, 1), (1.0, 1), (2.0, 2), (5.9, 2), (6.0, 3), (2_046.0, 11), (6 * 3_600.0, 29)],
+)
+def test_what_an_outage_costs_on_lambda(outage: float, receives: int) -> None:
+    assert LambdaClocks().receives(outage) == receives
+
+
+def test_on_lambda_no_outage_reaches_the_shipped_receive_count_within_the_retention() -> None:
+    shipped = LambdaClocks()
+    assert shipped.receives(EXPIRING_SHARE * clocks.QUEUE_RETENTION) < shipped.max_receive_count

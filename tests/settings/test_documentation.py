@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.settings.clocks import Clocks
+from relay.settings.clocks import Clocks, LambdaClocks
 from relay.settings.model import Settings
 from relay.settings.reference import meaning, reference, variable
 
@@ -22,6 +22,12 @@ def test_a_setting_has_a_meaning(name: str) -> None:
     assert meaning(name).endswith((".", ")"))
 
 
-@pytest.mark.parametrize(("name", "figure"), list(asdict(Clocks()).items()))
+@pytest.mark.parametrize(
+    ("name", "figure"),
+    [
+        *asdict(Clocks()).items(),
+        *((name, figure) for name, figure in asdict(LambdaClocks()).items() if "lambda" in name),
+    ],
+)
 def test_the_table_of_clocks_has_the_defaults(name: str, figure: float) -> None:
     assert f"| `{variable(name)}` | {figure:.0f} |" in DOCUMENT

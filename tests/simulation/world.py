@@ -19,11 +19,13 @@ from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
 from relay.delivery.in_flight import HandlerStatus
 from relay.delivery.opening import Opening
+from relay.delivery.pause import NeverPaused, Pausing
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Rules, decode
 from relay.forwarding import Forwarder
 from relay.forwarding.circuit_breaker import Breaker
+from relay.local.lambda_events import EventSource, EventSourceOptions, FaultScript
 from relay.local.sqs import Stored
 from relay.local.sqsd import SqsdOptions
 from relay.model import destination
@@ -33,9 +35,12 @@ from relay.model.facts import CircuitChanged, Fact
 from relay.model.origin import ATTRIBUTE, Origin, unpack
 from relay.model.outcome import Delivered, Outcome
 from relay.settings import clocks
+from relay.sources.lambda_batch import LambdaBatch
 from relay.sources.poller import Limits, Poller
+from relay.sources.poller.receive_gate import PausableGate
 from relay.sources.sqsd import PushApp
 from tests.forwarding.virtual_time import now
+from tests.simulation.lambda_function import VirtualFunction, VirtualQueue
 from tests.simulation.memory_sqs import LoopClock, MemorySqs
 from tests.simulation.sqsd import VirtualSqsd
 
@@ -135,6 +140,7 @@ class World:
     largest_dead_letter: int = 1_048_576
     guarded: bool = True
     bodies: BodyStore | None = None
+    pause: Pausing = field(default_factory=NeverPaused)
     facts: list[Fact] = field(default_factory=list)
     receives: Counter[str] = field(default_factory=Counter)
 
@@ -222,12 +228,15 @@ class World:
                 await asyncio.sleep(1.0)
 
     @asynccontextmanager
-    async def relay(self, hidden: float = 0.0) -> AsyncIterator[tuple[Handler, Forwarder]]:
+    async def relay(
+        self, hidden: float = 0.0, *, hold: bool = True
+    ) -> AsyncIterator[tuple[Handler, Forwarder]]:
         """The relay's handler and forwarder, built as `relay.app.core` builds them."""
         chance = random.Random(self.seed).random
         forwarder = Forwarder(
             self.orchestrator,
             breaker=Breaker(clock=now, random=chance),
+            hold=hold,
             observe=self.facts.append,
             clock=now,
             random=chance,
@@ -248,6 +257,7 @@ class World:
                 clock=self.clock.time,
             ),
             retention=Retention(self.retention, hidden=hidden, clock=self.clock.time),
+            pause=self.pause,
             observe=self.facts.append,
             clock=self.clock.time,
         )
@@ -265,8 +275,8 @@ class World:
         async with self.relay() as (handler, forwarder), asyncio.TaskGroup() as tasks:
             poller = Poller(
                 self.sqs.client(self.main),
-                handler.handle,
-                gate=forwarder,
+                handler.handle_exclusive,
+                gate=PausableGate(forwarder, self.pause),
                 limits=limits,
                 observe=self.facts.append,
                 clock=now,
@@ -292,6 +302,36 @@ class World:
             sqsd.application = app.asgi()
             sqsd.start(stack)
             yield sqsd
+
+    @asynccontextmanager
+    async def invoking(
+        self, options: EventSourceOptions | None = None, *, faults: FaultScript | None = None
+    ) -> AsyncIterator[EventSource]:
+        """Lambda's event source and the relay as a function, with the shipped timeouts."""
+        async with VirtualFunction(self.environment, faults or FaultScript()) as function:
+            queue = VirtualQueue(self.sqs, self.main)
+            source = EventSource(
+                queue,
+                function.invoke,
+                options,
+                function_timeout=clocks.LAMBDA_TIMEOUT,
+                clock=self.clock,
+            )
+            async with source:
+                yield source
+
+    @asynccontextmanager
+    async def environment(self) -> AsyncIterator[LambdaBatch]:
+        """One execution environment of the function."""
+        queue = self.sqs.client(self.main)
+        async with self.relay(self.visibility, hold=False) as (handler, forwarder):
+            yield LambdaBatch(
+                handler.handle,
+                lambda _, changes: queue.change_visibility(changes),
+                visibility=self.visibility,
+                longest_hide=handler.retention.longest_hide,
+                unavailable=lambda: (forwarder.down and forwarder.state.reason) or None,
+            )
 
 
 async def _expire(handler: Handler) -> None:

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from relay.model.facts import CircuitChanged, Forwarded, ReceivingChanged, StuckChanged
+from relay.model.facts import (
+    CircuitChanged,
+    Forwarded,
+    PauseChanged,
+    ReceivingChanged,
+    StuckChanged,
+)
 from relay.model.message import Attribute
 from relay.model.origin import ATTRIBUTE, Origin
 from relay.model.outcome import Delivered, Reject, Retry
@@ -62,6 +68,7 @@ def lines() -> list[dict[str, Any]]:
         CircuitChanged(state="halted", reason="the key", seconds=1.0, setting="RELAY_X"),
         ReceivingChanged(state="open", reason="", seconds=1.0),
         StuckChanged(stuck=True, reason="not confirmed", seconds=1.0, setting="RELAY_CONFIRM"),
+        PauseChanged(paused=True, by="ana@laptop", reason="moving", seconds=0.0),
     )
     return [{**line, "batch": "fc10db-1"} if "batch" in line else line for line in found]
 

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from relay.model.facts import Received
+from relay.model.facts import Received, RejectHeld
 from relay.telemetry import metrics
 from relay.telemetry.flusher import Flusher
 from relay.telemetry.recorder import Recorder
@@ -56,6 +56,21 @@ async def test_failures_are_logged_when_they_start_and_when_they_end(
     start, end = (record.getMessage() for record in caplog.records)
     assert "no room" in start
     assert "again" in end
+
+
+async def test_a_halt_of_the_reject_guard_shows_although_it_ended_before_the_flush() -> None:
+    halted: list[float] = []
+
+    class Sink:
+        async def put(self, report: Report) -> None:
+            halted.append(report.gauges[metrics.HALTED.name])
+
+    recorder = Recorder()
+    flusher = Flusher(recorder, Sink(), service="relay", clock=lambda: NOW)
+    observe(recorder, RejectHeld(message(), "not_json"))
+    await flusher.flush()
+    await flusher.flush()
+    assert halted == [1.0, 0.0]
 
 
 async def test_a_zero_is_sent_too_so_that_it_differs_from_no_data() -> None:

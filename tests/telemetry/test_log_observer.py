@@ -13,6 +13,7 @@ from relay.model.facts import (
     DeletedLate,
     DeleteFailed,
     LeaseLost,
+    PauseChanged,
     ReceivingChanged,
     RejectGuardChanged,
     ReleaseFailed,
@@ -68,6 +69,16 @@ def test_a_halt_names_the_setting() -> None:
     assert halted["level"] == receiving["level"] == "ERROR"
     assert halted["setting"] == "RELAY_INNGEST_EVENT_KEY"
     assert "sqs:ReceiveMessage" in receiving["message"]
+
+
+def test_a_pause_has_two_lines_with_who_why_and_how_long() -> None:
+    start, end = log_lines(
+        PauseChanged(paused=True, by="ana@laptop", reason="moving", seconds=0.0),
+        PauseChanged(paused=False, by="ana@laptop", reason="moving", seconds=421.0),
+    )
+    assert (start["paused"], start["paused_by"], start["reason"]) == (True, "ana@laptop", "moving")
+    assert (end["paused"], end["seconds"]) == (False, 421.0)
+    assert "after 421 s" in end["message"]
 
 
 def test_being_stuck_has_two_lines_with_reason_and_setting() -> None:

@@ -68,6 +68,28 @@ def test_lines_of_a_failed_write_are_dropped_and_the_failure_is_reported_once() 
     assert (lost, texts, reasons) == (2, [b"b\n"], ["No space left on device", None])
 
 
+def test_a_flush_returns_when_everything_taken_before_it_is_written_in_order() -> None:
+    started, resume = threading.Event(), threading.Event()
+    texts: list[bytes] = []
+
+    def write(text: bytes) -> None:
+        if not started.is_set():
+            started.set()
+            resume.wait()  # the first write is under way in the writer's thread
+        texts.append(text)
+
+    writer = LineWriter(write)
+    writer.take(b"first")
+    started.wait()
+    writer.take(b"second")
+    flushing = threading.Thread(target=writer.flush)
+    flushing.start()
+    resume.set()
+    flushing.join()
+    assert b"".join(texts) == b"first\nsecond\n"
+    writer.close()
+
+
 def test_lines_after_close_are_dropped() -> None:
     writer = LineWriter(lambda _text: None)
     writer.close()

@@ -27,6 +27,7 @@ KEYS = {
     "RELAY_LEDGER_TABLE": "ledger",
     "RELAY_LOG_LEVEL": "debug",
     "AWS_ACCESS_KEY_ID": "any",
+    "RELAY_GATEWAY_KEYS": f"web={PLANTED}-gateway",
     "AWS_SECRET_ACCESS_KEY": f"{PLANTED}-aws",
     "AWS_SESSION_TOKEN": f"{PLANTED}-session",
     "AWS_REGION": "us-east-1",
@@ -51,8 +52,11 @@ ONE_SHOT = (
     ("doctor",),
     ("trace", "order-123"),
     ("status",),
+    ("pause", "--reason", "moving"),
+    ("resume",),
+    ("health",),
 )
-LONG_RUNNING = ("serve", "poll")
+LONG_RUNNING = ("serve", "poll", "gateway")
 DEV = ("dev", "--sqs-port", "0", "--inngest-port", "0", "--relay-port", "0")
 DEMO = ("demo", "--messages", "100")
 """It has its own keys and ignores others. It ends at once if a setting is invalid."""
@@ -114,9 +118,10 @@ def test_no_command_prints_a_secret(
     [
         (("serve",), MISPLACED, "halted"),
         (("poll",), KEYS, "backing off"),
+        (("gateway",), KEYS, "cannot be opened"),
         (DEV, KEYS, "See it arrive"),
     ],
-    ids=["serve", "poll", "dev"],
+    ids=["serve", "poll", "gateway", "dev"],
 )
 def test_no_long_running_command_prints_a_secret(
     command: tuple[str, ...], settings: dict[str, str], until: str, tmp_path: Path

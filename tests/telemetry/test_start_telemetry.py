@@ -147,3 +147,17 @@ async def test_a_log_file_that_cannot_be_written_is_reported_and_breaks_nothing(
         f"relay: the log file {absent} cannot be written, lines are dropped: No such file or"
         " directory\n"
     )
+
+
+async def test_without_the_timer_a_flush_sends_the_metrics_and_writes_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = settings(tmp_path, metrics="emf")
+    async with start_telemetry(chosen, timer=False) as telemetry:
+        for _ in range(2):
+            telemetry.observe(settled())
+            await telemetry.flush()
+            assert lines(tmp_path / "log")  # nothing has to be waited for
+        documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        metrics = [one for one in documents if "_aws" in one]
+        assert [one["Delivered"] for one in metrics] == [1, 1]

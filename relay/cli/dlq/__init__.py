@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import typer
 
-from relay.cli.dlq import drop, listing, pull, redrive, restore, show, stats
+from relay.cli.dlq import drop, listing, pull, redrive, report, restore, show, stats
 
 EXIT_CODES = (
     "Exit codes: 0 all done, 1 failed, 2 wrong usage or settings, 3 partly done, 4 stopped by a"
@@ -22,9 +24,18 @@ _COMMANDS = {
     "stats": stats,
     "list": listing,
     "show": show,
+    "report": report,
     "redrive": redrive,
     "drop": drop,
     "restore": restore,
 }
+
+
+def epilog(examples: Sequence[str]) -> str:
+    """What the help of a command ends with: its exit codes and examples."""
+    lines = (f"- `` {example} ``" for example in examples)
+    return "\n\n".join((EXIT_CODES, "Examples:", *lines))
+
+
 for name, module in _COMMANDS.items():
-    command.command(name, epilog=EXIT_CODES)(module.command)
+    command.command(name, epilog=epilog(module.EXAMPLES))(module.command)

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import tempfile
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import TypeAlias
 
 from relay.app.dlq import DeadLetterReader
 from relay.aws.session import SharedSession
-from relay.cli.dlq.output import stoppable
-from relay.cli.dlq.pull import pull_snapshot
-from relay.cli.dlq.queues import QueuePair, open_queues
+from relay.cli.dlq.output import watching
+from relay.cli.dlq.pull import pulled
+from relay.cli.dlq.queues import open_queues
 from relay.cli.startup import USAGE, fail
 from relay.dlq.dead_letter import DeadLetter
-from relay.dlq.filters import Filter
+from relay.dlq.queue_pair import QueuePair
 from relay.dlq.snapshot import Head, Snapshot, Unreadable
-from relay.dlq.statistics import expiry
 from relay.model.message import Message
 from relay.output.terminal import echo
 from relay.settings.model import Settings
@@ -41,10 +37,11 @@ async def open_reader(settings: Settings, main: str | None) -> AsyncIterator[Rea
         try:
             yield reader.read
         finally:
-            _report_unread(reader.unread)
+            report_unread(reader.unread)
 
 
-def _report_unread(unread: Mapping[str, str]) -> None:
+def report_unread(unread: Mapping[str, str]) -> None:
+    """Say how many payloads in S3 were not read, and why one of them was not."""
     if unread:
         why = next(iter(unread.values()))
         echo(
@@ -99,8 +96,8 @@ async def _pull(
     settings: Settings, dlq: str | None, main: str | None, path: Path, wait: float
 ) -> None:
     async with open_queues(settings, dlq, main) as queues:
-        with stoppable() as stop:
-            await pull_snapshot(queues, path, wait, stop)
+        with watching() as watch:
+            await pulled(queues, path, watch, wait)
 
 
 def read_snapshot(path: Path) -> Snapshot:
@@ -121,74 +118,3 @@ def snapshot_of_queue(path: Path, queues: QueuePair) -> Snapshot:
             code=USAGE,
         )
     return snapshot
-
-
-async def snapshot_ids(
-    path: Path | None, queues: QueuePair, read: Read, filters: Filter
-) -> frozenset[str] | None:
-    """MessageIds in the snapshot that match the filters; None if there is no snapshot.
-
-    A snapshot that is damaged or of another queue ends the command.
-    """
-    if path is None:
-        return None
-    snapshot = snapshot_of_queue(path, queues)
-    try:
-        if filters.empty:
-            return frozenset(message.message_id for message in snapshot)
-        matching = [m.message_id for m in snapshot if filters.matches(await read(m))]
-    except Unreadable as error:
-        fail(str(error))
-    return frozenset(matching)
-
-
-@dataclass(frozen=True, slots=True)
-class PlanInput:
-    """The messages that a plan covers. `not_received` counts those that a run might meet too."""
-
-    messages: Iterator[Message]
-    not_received: int = 0
-
-
-@asynccontextmanager
-async def plan_input(
-    queues: QueuePair, path: Path | None, wait: float, stop: asyncio.Event
-) -> AsyncIterator[PlanInput]:
-    """The snapshot's messages that still exist, or without a snapshot those in the queue now.
-
-    Messages that were not received, or that SQS has deleted since, are reported on standard error.
-    """
-    with tempfile.TemporaryDirectory(prefix="relay-dlq-") as directory:
-        not_received = 0
-        if path is None:
-            not_received = await _pull_for_plan(queues, Path(directory, "now.jsonl"), wait, stop)
-        snapshot = Snapshot(path or Path(directory, "now.jsonl"))
-        messages = takewhile(lambda _: not stop.is_set(), snapshot)
-        yield PlanInput(messages if path is None else _existing(messages, queues), not_received)
-
-
-async def _pull_for_plan(queues: QueuePair, path: Path, wait: float, stop: asyncio.Event) -> int:
-    end, coverage = await pull_snapshot(queues, path, wait, stop)
-    if not (end.complete or stop.is_set()):
-        echo(
-            f"relay: this covers {end.count} messages, and a run may reach {end.left} more:"
-            f" {coverage.why}",
-            err=True,
-        )
-    return end.left
-
-
-def _existing(messages: Iterator[Message], queues: QueuePair) -> Iterator[Message]:
-    now, gone = time.time(), 0
-    for message in messages:
-        expires = expiry(message, queues.attributes.retention, fifo=queues.dead.fifo)
-        if expires is not None and expires.exact and expires.at <= now:
-            gone += 1
-        else:
-            yield message
-    if gone:
-        echo(
-            f"relay: {gone} of the messages in the snapshot are older than the queue's retention:"
-            " SQS has deleted them, and `relay dlq restore` puts them back",
-            err=True,
-        )

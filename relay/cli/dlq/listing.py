@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, TypeAlias
 
 from relay.cli.dlq import options as o
 from relay.cli.dlq.input import DeadLetters, open_dead_letters
-from relay.cli.dlq.output import clean
+from relay.cli.dlq.queues import warn
 from relay.cli.startup import EnvFile, load_settings
+from relay.dlq.claims import claimed_id, claimed_name
 from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.filters import Filter
 from relay.dlq.snapshot import Head
-from relay.dlq.statistics import expiry, name_of
-from relay.output.terminal import echo, echo_json
-from relay.output.times import format_time
+from relay.dlq.statistics import expiry, id_of, name_of
+from relay.output.tables import AT_ONCE, Column, print_table
+from relay.output.terminal import echo_json
+from relay.output.times import format_relative
+
+_Row: TypeAlias = tuple[str, ...]
+
+_COLUMNS = (
+    Column("first sent"),
+    Column("event", least=8),
+    Column("code", least=20, style="yellow"),
+    Column("id", least=36, style="bold"),
+    Column("reason", below=True, style="dim"),
+)
+
+EXAMPLES = (
+    "relay dlq list night.jsonl.gz --code ts_in_seconds",
+    'relay dlq list --name "shop/*" --since 2026-05-04T10:00',
+    "relay dlq list --where 'data.total > `100`' --json",
+)
 
 
 def command(  # noqa: PLR0913 - a parameter for each option
@@ -37,8 +56,8 @@ def command(  # noqa: PLR0913 - a parameter for each option
 ) -> None:
     """Show one line for each dead letter that matches the filters.
 
-    The line has the time when it was first sent, the MessageId, the event, the code and the reason.
-    With --json each line is an object.
+    The line says when it was first sent, and has the event, the code, the id that the relay's log
+    has too, and the reason. With --json each line is an object.
     """
     filters = o.build_filter(names, codes, ids, sources, since, until, attributes, where)
     opening = open_dead_letters(load_settings(env_file), snapshot, dlq, queue, wait)
@@ -49,21 +68,34 @@ async def _list(
     opening: AbstractAsyncContextManager[DeadLetters], filters: Filter, *, as_json: bool
 ) -> None:
     async with opening as dead_letters:
+        if as_json:
+            async for dead_letter in dead_letters:
+                if filters.matches(dead_letter):
+                    echo_json({"type": "dead_letter", **fields(dead_letter, dead_letters.head)})
+            return
+        now, count, rows = time.time(), 0, list[_Row]()
         async for dead_letter in dead_letters:
             if filters.matches(dead_letter):
-                if as_json:
-                    echo_json(fields(dead_letter, dead_letters.head))
-                else:
-                    echo(_line(dead_letter))
+                rows.append(_row(dead_letter, now))
+                count += 1
+            if len(rows) == AT_ONCE:
+                print_table(_COLUMNS, rows, header=count == AT_ONCE)
+                rows.clear()
+        if rows:
+            print_table(_COLUMNS, rows, header=count < AT_ONCE)
+    if not count:
+        warn("no dead letter matches")
 
 
 def fields(dead_letter: DeadLetter, head: Head) -> dict[str, Any]:
     """What is known about a dead letter, without its body, as JSON values."""
     expires = expiry(dead_letter.message, head.retention, fifo=head.fifo)
     return {
+        "id": id_of(dead_letter),
+        "name": dead_letter.name,
         "message_id": dead_letter.message.message_id,
         "base_id": dead_letter.base_id,
-        "events": [{"id": event.id, "name": event.name} for event in dead_letter.events],
+        "events": _events(dead_letter),
         "code": dead_letter.code,
         "reason": dead_letter.reason,
         "source": dead_letter.source,
@@ -76,13 +108,21 @@ def fields(dead_letter: DeadLetter, head: Head) -> dict[str, Any]:
     }
 
 
-def _line(dead_letter: DeadLetter) -> str:
+def _events(dead_letter: DeadLetter) -> list[dict[str, Any]]:
+    """Its pending events, and what the relay would reject again as far as it can be read."""
+    claims = [
+        {"id": claimed_id(claim), "name": claimed_name(claim), "rejected": True}
+        for claim in dead_letter.claims
+    ]
+    return [{"id": event.id, "name": event.name} for event in dead_letter.events] + claims
+
+
+def _row(dead_letter: DeadLetter, now: float) -> _Row:
     more = f" +{len(dead_letter.events) - 1}" if len(dead_letter.events) > 1 else ""
-    columns = (
-        format_time(dead_letter.first_sent_at),
-        dead_letter.message.message_id,
-        clean(name_of(dead_letter)) + more,
-        clean(dead_letter.code),
-        clean(dead_letter.reason, 100),
+    return (
+        format_relative(dead_letter.first_sent_at, now),
+        name_of(dead_letter) + more,
+        dead_letter.code,
+        id_of(dead_letter),
+        dead_letter.reason,
     )
-    return "  ".join(columns)

@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import typer
@@ -15,15 +15,17 @@ from relay.app.decoding import rules
 from relay.aws.errors import AwsError
 from relay.aws.move_tasks import COMPLETED, RUNNING, MoveTasks, open_move_tasks
 from relay.aws.sqs import Queue, open_queue
-from relay.cli.dlq.output import PARTIAL, STOPPED, Progress, stoppable
-from relay.cli.dlq.pull import pull_snapshot
-from relay.cli.dlq.queues import QueuePair, open_queues
+from relay.cli.dlq.output import PARTIAL, STOPPED, Progress, stoppable, watching
+from relay.cli.dlq.pull import pulled
+from relay.cli.dlq.queues import open_queues
 from relay.cli.startup import USAGE, fail
 from relay.dlq.dead_letter import read_dead_letter
+from relay.dlq.prediction import rejection
+from relay.dlq.queue_pair import QueuePair
 from relay.dlq.selection import ids_unknown
 from relay.dlq.snapshot import Snapshot
 from relay.model.encoded_body import is_truncated
-from relay.output.terminal import echo
+from relay.output.terminal import echo, echo_json
 from relay.settings.model import Settings
 
 POLL = 1.0
@@ -46,6 +48,8 @@ class MoveOptions:
     wait: float
     yes: bool
     allow_new_ids: bool
+    include_failing: bool = False
+    as_json: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,10 @@ def run(settings: Settings, dlq: str | None, main: str | None, options: MoveOpti
     if ended is None:
         echo("relay: nothing was changed; --yes does it", err=True)
         return
-    echo(f"{ended.moved} messages moved")
+    if options.as_json:
+        echo_json({"type": "native_result", **asdict(ended)})
+    else:
+        echo(f"{ended.moved} messages moved")
     if ended.problem is not None:
         echo(f"relay: {ended.problem}", err=True)
         raise typer.Exit(PARTIAL)
@@ -108,9 +115,12 @@ async def _run(
         what = f"SQS would move everything in {queues.dead.name} to {target.name}."
         for sentence in (what, *LOSSES):
             echo(f"relay: {sentence}", err=True)
-        if not options.allow_new_ids:
-            await _check_ids(settings, queues, options.wait)
+        if not (options.allow_new_ids and options.include_failing):
+            await _check(settings, queues, options)
         if not options.yes:
+            if options.as_json:
+                between = {"queue": queues.dead.name, "to": target.name}
+                echo_json({"type": "native_plan", **between, "losses": LOSSES})
             return None
         rate = None if options.rate is None else max(1, int(options.rate))
         try:
@@ -134,18 +144,22 @@ async def _target(queues: QueuePair, to: str | None, stack: AsyncExitStack) -> Q
         fail(error.sentence)
 
 
-async def _check_ids(settings: Settings, queues: QueuePair, wait: float) -> None:
-    """End the command if an event would run under a new id, or if that cannot be ruled out."""
+async def _check(settings: Settings, queues: QueuePair, options: MoveOptions) -> None:
+    """End the command if an event would run under a new id, or would only be rejected again.
+
+    Also if that cannot be ruled out.
+    """
     main = queues.main.name if queues.main else None
     with tempfile.TemporaryDirectory(prefix="relay-dlq-") as directory:
         path = Path(directory, "now.jsonl")
-        with stoppable() as stop:
-            end, coverage = await pull_snapshot(queues, path, wait, stop)
-        found, truncated = list[str](), 0
+        with watching() as watch:
+            end, coverage = await pulled(queues, path, watch, options.wait)
+        found, truncated, failing = list[str](), 0, 0
         for message in Snapshot(path):
             one = read_dead_letter(message, rules(settings), main)
             truncated += one.origin is not None and is_truncated(one.origin.encoding)
-            if one.id_would_change or ids_unknown(one):
+            failing += not one.payload_unread and rejection(one) is not None
+            if not options.allow_new_ids and (one.id_would_change or ids_unknown(one)):
                 found.append(message.message_id)
     if truncated:
         echo(
@@ -155,7 +169,13 @@ async def _check_ids(settings: Settings, queues: QueuePair, wait: float) -> None
         )
     if not end.complete:
         echo(f"relay: not all messages could be checked: {coverage.why}", err=True)
-    if found or not end.complete:
+    if failing and not options.include_failing:
+        fail(
+            f"refused: {failing} messages would be rejected again, and SQS cannot leave them."
+            " Without --native they are left; --include-failing moves them all the same",
+            code=STOPPED,
+        )
+    if found or not (end.complete or options.allow_new_ids):
         example = f", such as {found[0]}" if found else ""
         echo(
             f"relay: refused: {len(found)} messages have neither a recorded id nor one of their own"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
+from relay.cli.dlq.queues import warn
 from relay.cli.startup import USAGE, fail
-from relay.dlq.edit import Edit
 from relay.dlq.filters import Filter, parse_time
+from relay.dlq.jmespath_hints import meant
+from relay.envelope.ids import compile_path
 
 Dlq: TypeAlias = Annotated[
     str | None,
@@ -66,45 +67,74 @@ JournalDirectory: TypeAlias = Annotated[
     ),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+FILTERS = "Filters"
+"""The part of the help that has the filters."""
+
 Names: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--name", metavar="PATTERN", help="Event name, such as 'shop/*'; repeatable."),
+    typer.Option(
+        "--name",
+        metavar="PATTERN",
+        rich_help_panel=FILTERS,
+        help="Event name, such as 'shop/*'; repeatable.",
+    ),
 ]
 Codes: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--code", metavar="PATTERN", help="Reason code; repeatable."),
+    typer.Option(
+        "--code", metavar="PATTERN", rich_help_panel=FILTERS, help="Reason code; repeatable."
+    ),
 ]
 Ids: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--id", metavar="ID", help="MessageId, base id or event id; repeatable."),
+    typer.Option(
+        "--id",
+        metavar="ID",
+        rich_help_panel=FILTERS,
+        help="MessageId, base id or event id; repeatable.",
+    ),
 ]
 Sources: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--source", metavar="PATTERN", help="Name of the source queue; repeatable."),
+    typer.Option(
+        "--source",
+        metavar="PATTERN",
+        rich_help_panel=FILTERS,
+        help="Name of the source queue; repeatable.",
+    ),
 ]
 Since: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--since",
+        rich_help_panel=FILTERS,
         metavar="TIME",
         help="First sent at that time or later: a time in UTC, or an age such as 6h.",
     ),
 ]
 Until: TypeAlias = Annotated[
     str | None,
-    typer.Option("--until", metavar="TIME", help="First sent before that time."),
+    typer.Option(
+        "--until", metavar="TIME", rich_help_panel=FILTERS, help="First sent before that time."
+    ),
 ]
 Attributes: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         "--attribute",
+        rich_help_panel=FILTERS,
         metavar="NAME=PATTERN",
         help="Message attribute; repeatable, and all of them must match.",
     ),
 ]
 Where: TypeAlias = Annotated[
     str | None,
-    typer.Option("--where", metavar="JMESPATH", help="A condition on a decoded event."),
+    typer.Option(
+        "--where",
+        rich_help_panel=FILTERS,
+        metavar="JMESPATH",
+        help="A condition on a decoded event, such as ``data.total > `100` ``.",
+    ),
 ]
 
 
@@ -120,6 +150,7 @@ def build_filter(
 ) -> Filter:
     """The filter that the options describe. An invalid one ends the command."""
     now = time.time()
+    _check_where(where)
     try:
         return Filter(
             names=tuple(names or ()),
@@ -133,6 +164,18 @@ def build_filter(
         )
     except ValueError as error:
         fail(one_line(error), code=USAGE)
+
+
+def _check_where(where: str | None) -> None:
+    """Say which JMESPath is meant: some mistakes are no JMESPath, others one that never matches."""
+    correction = None if where is None else meant(where)
+    if where is None or correction is None:
+        return
+    try:
+        compile_path(where)
+    except ValueError as error:
+        fail(f"--where: {one_line(error)}; did you mean: {correction}", code=USAGE)
+    warn(f"--where: {where} is JMESPath, but probably not what you mean: {correction}")
 
 
 def one_line(error: ValueError) -> str:
@@ -152,40 +195,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not name or not equals:
         raise ValueError("--attribute takes NAME=PATTERN")
     return name, pattern
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RedriveOptions:
-    """The options of `relay dlq redrive`; see the command's help."""
-
-    filters: Filter
-    snapshot: Path | None
-    limit: int | None
-    rate: float | None
-    canary: int | None
-    canary_through_queue: bool
-    canary_deadline: float
-    to: str | None
-    direct: bool
-    edit_text: str | None
-    edit: Edit | None
-    rerun: bool
-    max_hops: int
-    wait: float
-    lease: float
-    as_json: bool
-
-    @property
-    def resume_options(self) -> dict[str, Any]:
-        """The options that must be the same when the run is resumed, as JSON values."""
-        names = ("limit", "to", "direct", "rerun", "max_hops")
-        mine = {name: getattr(self, name) for name in names}
-        return {**filter_options(self.filters), **mine, "edit": self.edit_text}
-
-
-def filter_options(filters: Filter) -> dict[str, Any]:
-    """A filter as JSON values, without its times: `36h` means another time at each start."""
-    names = ("names", "codes", "ids", "sources")
-    lists: dict[str, Any] = {name: list(getattr(filters, name)) for name in names}
-    pairs = [list(pair) for pair in filters.attributes]
-    return {**lists, "attributes": pairs, "where": filters.where}

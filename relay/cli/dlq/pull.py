@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from relay.cli.dlq.options import Dlq, Main, Wait
-from relay.cli.dlq.output import PARTIAL, Progress, stoppable
-from relay.cli.dlq.queues import QueuePair, open_queues
+from relay.cli.dlq.options import AsJson, Dlq, Main, Wait
+from relay.cli.dlq.output import PARTIAL, watching
+from relay.cli.dlq.queues import open_queues
 from relay.cli.startup import FAILED, USAGE, EnvFile, fail, load_settings
-from relay.dlq.pull import pull
+from relay.dlq.plan_source import pull_snapshot
+from relay.dlq.queue_pair import QueuePair
 from relay.dlq.scan import Coverage
 from relay.dlq.snapshot import End
-from relay.output.terminal import echo
+from relay.dlq.watch import Watch
+from relay.output.terminal import echo, echo_json
 from relay.settings.model import Settings
+
+EXAMPLES = (
+    "relay dlq pull night.jsonl.gz",
+    "relay dlq pull --queue shop-events night.jsonl",
+)
 
 
 def command(
@@ -28,6 +36,7 @@ def command(
     dlq: Dlq = None,
     queue: Main = None,
     wait: Wait = 1.0,
+    as_json: AsJson = False,
     env_file: EnvFile = None,
 ) -> None:
     """Write all messages of the dead-letter queue to a file, in one pass.
@@ -39,7 +48,11 @@ def command(
     """
     settings = load_settings(env_file)
     end, coverage = asyncio.run(_pull(settings, dlq, queue, snapshot, wait))
-    echo(f"{end.count} messages in {snapshot}")
+    if as_json:
+        why = None if end.complete else coverage.why
+        echo_json({"type": "pulled", "snapshot": str(snapshot), **asdict(end), "why": why})
+    else:
+        echo(f"{end.count} messages in {snapshot}")
     if not end.complete:
         left = f" {end.left} more messages were not received:" if end.left else ""
         echo(f"relay: the snapshot is not complete:{left} {coverage.why}", err=True)
@@ -50,28 +63,17 @@ async def _pull(
     settings: Settings, dlq: str | None, main: str | None, path: Path, wait: float
 ) -> tuple[End, Coverage]:
     async with open_queues(settings, dlq, main) as queues:
-        with stoppable() as stop:
-            return await pull_snapshot(queues, path, wait, stop)
+        with watching() as watch:
+            return await pulled(queues, path, watch, wait)
 
 
-async def pull_snapshot(
-    queues: QueuePair, path: Path, wait: float, stop: asyncio.Event
-) -> tuple[End, Coverage]:
-    """Pull the queue into a new snapshot. A stop ends the pass early and releases everything."""
-    with Progress("pulled", total=queues.count) as progress:
-        try:
-            return await pull(
-                queues.dead,
-                path,
-                queues.head,
-                waiting=queues.count,
-                wait=wait,
-                stop=stop,
-                progress=progress.at,
-            )
-        except FileExistsError:
-            fail(f"{path} exists already and is not overwritten: name another file", code=USAGE)
-        except OSError as error:
-            full = not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError)
-            sentence = f"{path} cannot be written: {error.strerror}"
-            fail(sentence, code=FAILED if full else USAGE)
+async def pulled(queues: QueuePair, path: Path, watch: Watch, wait: float) -> tuple[End, Coverage]:
+    """Pull the queue into a new snapshot. A file that cannot be written ends the command."""
+    try:
+        return await pull_snapshot(queues, path, watch, wait=wait)
+    except FileExistsError:
+        fail(f"{path} exists already and is not overwritten: name another file", code=USAGE)
+    except OSError as error:
+        full = not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError)
+        sentence = f"{path} cannot be written: {error.strerror}"
+        fail(sentence, code=FAILED if full else USAGE)

@@ -8,15 +8,23 @@ from typing import Annotated
 
 import typer
 
+from relay.app.redrive_options import RedriveOptions
 from relay.cli.dlq import native
 from relay.cli.dlq import options as o
-from relay.cli.dlq.options import RedriveOptions
-from relay.cli.dlq.redrive_steps import Redrive
+from relay.cli.dlq.redrive_command import RedriveCommand
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.dlq.edit import Edit, load_edit
+from relay.dlq.execution import Pace
 from relay.dlq.selection import MAX_HOPS
 from relay.settings.missing import missing
 from relay.settings.model import Settings
+
+EXAMPLES = (
+    "relay dlq redrive",
+    "relay dlq redrive --snapshot night.jsonl.gz --canary 5 --yes",
+    "relay dlq redrive --code ts_in_seconds --edit fix.py",
+    'relay dlq redrive --name "shop/*" --rate 50 --yes --journal night',
+)
 
 
 def command(  # noqa: PLR0913 - a parameter for each option
@@ -37,14 +45,16 @@ def command(  # noqa: PLR0913 - a parameter for each option
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Redrive at most this many messages.")
+        int | None, typer.Option(metavar="N", min=1, help="Redrive at most this many messages.")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=0.01, help="Redrive at most this many messages a second.")
+        float | None,
+        typer.Option(metavar="N", min=0.01, help="Redrive at most this many messages a second."),
     ] = None,
     canary: Annotated[
         int | None,
         typer.Option(
+            metavar="N",
             min=1,
             help="Deliver this many first, at least one of each event and code, directly to the"
             " destination; send the rest only if all of them are delivered.",
@@ -53,14 +63,17 @@ def command(  # noqa: PLR0913 - a parameter for each option
     canary_through_queue: Annotated[
         bool,
         typer.Option(
+            "--canary-through-queue",
             help="Send the canary through the queue, then check the ledger (requires"
-            " RELAY_LEDGER_TABLE)."
+            " RELAY_LEDGER_TABLE).",
         ),
     ] = False,
     canary_deadline: Annotated[
         float,
         typer.Option(
-            min=1, help="Seconds that the canary, or each message with --direct, may take."
+            metavar="SECONDS",
+            min=1,
+            help="Seconds that the canary, or each message with --direct, may take.",
         ),
     ] = 120.0,
     to: Annotated[
@@ -83,8 +96,16 @@ def command(  # noqa: PLR0913 - a parameter for each option
         bool, typer.Option("--rerun", help="Run events again that ran before: give them new ids.")
     ] = False,
     max_hops: Annotated[
-        int, typer.Option(min=2, help="Skip messages that were dead-lettered this often.")
+        int,
+        typer.Option(metavar="N", min=2, help="Skip messages that were dead-lettered this often."),
     ] = MAX_HOPS,
+    include_failing: Annotated[
+        bool,
+        typer.Option(
+            "--include-failing",
+            help="Also send what would be rejected again as it is. By default it is left.",
+        ),
+    ] = False,
     yes: o.Yes = False,
     journal_directory: o.JournalDirectory = None,
     native_task: Annotated[
@@ -122,17 +143,25 @@ def command(  # noqa: PLR0913 - a parameter for each option
         excluded = (limit, canary, edit, snapshot, journal_directory)
         if not filters.empty or direct or rerun or any(value is not None for value in excluded):
             fail(
-                "--native moves everything unchanged: it allows only --to, --rate and --yes",
+                "--native moves everything unchanged: it allows only --to, --rate, --yes,"
+                " --allow-new-ids and --include-failing",
                 code=USAGE,
             )
-        move = native.MoveOptions(to=to, rate=rate, wait=wait, yes=yes, allow_new_ids=allow_new_ids)
+        move = native.MoveOptions(
+            to=to,
+            rate=rate,
+            wait=wait,
+            yes=yes,
+            allow_new_ids=allow_new_ids,
+            include_failing=include_failing,
+            as_json=as_json,
+        )
         native.run(settings, dlq, queue, move)
         return
     options = RedriveOptions(
         filters=filters,
         snapshot=snapshot,
         limit=limit,
-        rate=rate,
         canary=canary,
         canary_through_queue=canary_through_queue,
         canary_deadline=canary_deadline,
@@ -142,15 +171,11 @@ def command(  # noqa: PLR0913 - a parameter for each option
         edit=_edit(edit),
         rerun=rerun,
         max_hops=max_hops,
-        wait=wait,
-        lease=lease,
-        as_json=as_json,
+        include_failing=include_failing,
+        pace=Pace(wait=wait, lease=lease, rate=rate),
     )
-    redrive = Redrive(settings, options)
-    if yes:
-        asyncio.run(redrive.execute(dlq, queue, journal_directory))
-    else:
-        asyncio.run(redrive.show_plan(dlq, queue))
+    command = RedriveCommand(settings, options, as_json=as_json)
+    asyncio.run(command.run(dlq, queue, journal_directory, yes=yes))
 
 
 def _check_deliverable(settings: Settings) -> None:

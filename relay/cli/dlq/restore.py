@@ -9,25 +9,33 @@ from typing import Annotated
 
 import typer
 
+from relay.app.audit import audit
+from relay.app.redrive_options import filter_options
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import QueueAttributes
 from relay.cli.dlq import options as o
 from relay.cli.dlq.input import open_reader, read_snapshot, snapshot_of_queue
-from relay.cli.dlq.options import filter_options
 from relay.cli.dlq.output import Progress, stoppable
-from relay.cli.dlq.queues import QueuePair, open_queues
-from relay.cli.dlq.run import audit, counts_of, open_journal, report
+from relay.cli.dlq.queues import open_queues
+from relay.cli.dlq.run import open_journal, report
 from relay.cli.startup import EnvFile, fail, load_settings
 from relay.dlq.dead_letter import DeadLetter
+from relay.dlq.execution import counts_of
 from relay.dlq.filters import Filter
+from relay.dlq.queue_pair import QueuePair
 from relay.dlq.queue_target import QueueTarget
 from relay.dlq.restore import Restore
 from relay.dlq.selection import Selection
 from relay.dlq.snapshot import Snapshot, Unreadable
 from relay.dlq.targets import TargetQueue
-from relay.output.terminal import echo
+from relay.output.terminal import echo, echo_json
 from relay.settings.model import Settings
+
+EXAMPLES = (
+    "relay dlq restore night/backup.jsonl",
+    "relay dlq restore night/backup.jsonl --code not_json --yes",
+)
 
 
 def command(  # noqa: PLR0913 - a parameter for each option
@@ -121,10 +129,15 @@ class _Restore:
     async def _show(self, selection: Selection, queue: Queue, attributes: QueueAttributes) -> None:
         matching = [selection.includes(await selection.read(one)) for one in self._snapshot]
         count = attributes.visible + attributes.in_flight + attributes.delayed
-        echo(
-            f"{sum(matching)} of {len(matching)} messages would be put into {queue.name}, which has"
-            f" {count} now"
-        )
+        if self._as_json:
+            fields = {"queue": queue.name, "waiting": count}
+            matched = {"examined": len(matching), "selected": sum(matching)}
+            echo_json({"type": "restore_plan", **fields, **matched})
+        else:
+            echo(
+                f"{sum(matching)} of {len(matching)} messages would be put into {queue.name}, which"
+                f" has {count} now"
+            )
         echo("relay: nothing was changed; --yes does it", err=True)
 
     async def _send(
@@ -141,12 +154,12 @@ class _Restore:
         with (
             open_journal(directory, queues, "restore", options) as journal,
             stoppable() as stop,
-            Progress("restored", total=0) as progress,
+            Progress("restored", total=None) as progress,
         ):
             restore = Restore(journal, QueueTarget(route, journal.id), selection)
             running = restore.execute(self._snapshot, stop, lambda counts: progress.at(counts.done))
             counts = await counts_of(running, restore.counts, journal)
-            audit(self._settings, journal, "dlq restore", options, counts)
+            audit(self._settings, journal, "restore", options, counts)
             report(counts, journal, as_json=self._as_json, done="restored")
 
 

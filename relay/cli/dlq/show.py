@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+import time
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from relay.app.dlq import open_ledger_reader
 from relay.aws.errors import AwsError
@@ -23,12 +24,26 @@ from relay.dlq.records import message_to_fields
 from relay.dlq.snapshot import Head
 from relay.model.encoded_body import is_truncated, stored_beginning
 from relay.model.outcome import Reject
+from relay.output.tables import print_lines, print_text
 from relay.output.terminal import echo, echo_json, escape, escape_json, write
-from relay.output.times import format_time
+from relay.output.times import format_relative, format_time
 from relay.settings.model import Settings
 
-_SHOWN_APART = ("message", "events", "ledger", "beginning")
-"""Fields that have more than one line."""
+_SHOWN_APART = ("id", "name", "message", "events", "ledger", "beginning")
+"""Fields that have more than one line, or that are among the others."""
+
+
+_LABELS = {
+    "message_id": "message id in this queue",
+    "sent_at": "dead-lettered at",
+    "source": "source queue",
+    "hops": "times dead-lettered",
+}
+
+EXAMPLES = (
+    "relay dlq show order-8821-paid",
+    "relay dlq show order-8821-paid night.jsonl.gz",
+)
 
 
 def command(
@@ -70,9 +85,11 @@ async def _show(
                 described = describe(dead_letter, dead_letters.head)
                 described["ledger"] = await _ledger_states(settings, dead_letter)
                 if as_json:
-                    echo_json(described, indent=2)
-                else:
-                    write("".join(f"{line}\n" for line in _lines(described)))
+                    echo_json({"type": "dead_letter", **described}, indent=2)
+                    continue
+                if count > 1:
+                    echo("")
+                _print(described)
     return count
 
 
@@ -119,7 +136,7 @@ async def _ledger_states(settings: Settings, dead_letter: DeadLetter) -> list[di
 
 def _text(name: str, value: Any) -> str:
     if name in ("first_sent_at", "sent_at", "expires_at"):
-        return format_time(value)
+        return f"{format_time(value)} ({format_relative(value, time.time())})"
     return f"{value['code']}: {value['reason']}" if isinstance(value, dict) else str(value)
 
 
@@ -129,27 +146,35 @@ def _rejection(dead_letter: DeadLetter) -> dict[str, str] | None:
     return {"code": dead_letter.decoded.code, "reason": dead_letter.decoded.reason}
 
 
-def _lines(described: dict[str, Any]) -> Iterator[str]:
-    # The body keeps its line breaks and tabs; every other text is one line, or JSON.
+def _print(described: dict[str, Any]) -> None:
+    """Print all of it. Only the body keeps its line breaks and tabs."""
     message = dict(described["message"])
+    body = message.pop("body", None)
+    if described["sent_at"] == described["first_sent_at"]:
+        described = described | {"sent_at": None}
     for name, value in described.items():
         if name not in _SHOWN_APART and value not in (None, [], False):
-            yield f"{name.replace('_', ' ')}: {escape(_text(name, value))}"
+            label = _LABELS.get(name, name.replace("_", " "))
+            print_text([Text.assemble((f"{label}: ", "bold"), escape(_text(name, value)))])
     for event in described["events"]:
-        yield ""
-        yield f"event {escape(event['id'])}"
-        yield escape_json(json.dumps(event, indent=2, ensure_ascii=False))
+        _heading(f"event {escape(event['id'])}, as it would be sent:")
+        write(escape_json(json.dumps(event, indent=2, ensure_ascii=False)) + "\n")
     for state in described["ledger"]:
-        steps = {
-            n.removesuffix("_at"): format_time(at) for n, at in state.items() if n != "id" and at
-        }
-        known = ", ".join(f"{step} {at}" for step, at in steps.items()) or "no entry"
-        yield f"ledger: {escape(state['id'])}: {known}"
-    body = message.pop("body", None)
+        _heading(f"ledger entry of {escape(state['id'])}: {_steps(state)}")
+    _heading("message, as received from the dead-letter queue, without its body:")
+    write(escape_json(json.dumps(message, indent=2, ensure_ascii=False)) + "\n")
     if described["beginning"] is not None:
-        body = described["beginning"]
-    yield ""
-    yield f"message {escape_json(json.dumps(message, indent=2, ensure_ascii=False))}"
-    if body is not None:
-        yield ""
-        yield body
+        _heading("body, of which only the beginning was kept:")
+        write(described["beginning"] + "\n")
+    elif body is not None:
+        _heading(f"body, {len(body.encode('utf-8', 'surrogatepass'))} bytes:")
+        write(body + "\n")
+
+
+def _heading(text: str) -> None:
+    print_lines([Text(""), Text(text, "bold")])
+
+
+def _steps(state: dict[str, Any]) -> str:
+    steps = {n.removesuffix("_at"): format_time(at) for n, at in state.items() if n != "id" and at}
+    return ", ".join(f"{step} {at}" for step, at in steps.items()) or "no entry"

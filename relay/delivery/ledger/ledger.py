@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from relay.delivery.handler import Forward
 from relay.delivery.ledger.attempts import Attempt, Attempts
 from relay.delivery.ledger.entries import EventEntries, LedgerEntries
 from relay.delivery.ledger.table import Subject
+from relay.model.destination import Forward
 from relay.model.event import Event
 from relay.model.facts import Fact, Handled, IdReused, LedgerFailed, Observe, ignore
 from relay.model.lru import LruCache

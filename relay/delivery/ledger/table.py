@@ -55,8 +55,12 @@ class Subject:
 
     @classmethod
     def of(cls, event: Event, destination: str, environment: str) -> Subject:
-        """The subject of an event that is sent to this destination and environment."""
-        identity = json.dumps([destination, environment, event.name, event.id]).encode()
+        """The subject of an event that is sent to this destination.
+
+        `environment` is that of events without their own.
+        """
+        scope = [destination, event.env or environment]
+        identity = json.dumps([*scope, event.name, event.id]).encode()
         content = json.dumps([len(event.data or _NULL), event.v]).encode()
         digest = hashlib.sha256(content)
         digest.update(event.data or _NULL)

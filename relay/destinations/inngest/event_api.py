@@ -24,7 +24,7 @@ from relay.destinations.inngest.answers import KEY, URL, Answer, interpret
 from relay.destinations.redaction import ClientLogFilter
 from relay.http import IncompleteResponse, NotConnected
 from relay.model.destination import Limits, Unavailable
-from relay.model.event import Event
+from relay.model.event import ENVIRONMENT, Event
 from relay.model.outcome import Outcome
 from relay.model.trace_context import traceparent_headers
 from relay.output.redaction import Redactor
@@ -62,7 +62,8 @@ class Inngest:
     Args:
         url: the base URL, without `/e/` and the key.
         key: returns the current event key, called for each request; may raise `Unavailable`.
-        env: the name of a branch environment of the Cloud, None for the key's own.
+        env: the name of a branch environment of the Cloud for events without their own, None for
+            the key's own.
         limits: what one request may hold.
         timeout: seconds for one request from its start to the end of its answer.
         seed: give an event the same internal id at each delivery; it is then sent alone.
@@ -101,8 +102,8 @@ class Inngest:
         self._clock = clock
         self._redactor = redactor or Redactor()
         self._log_filter = ClientLogFilter(self._redactor)
-        optional = {} if env is None else {"x-inngest-env": env}
-        client_headers = {"content-type": "application/json", **optional}
+        self._env = env
+        client_headers = {"content-type": "application/json"}
         self._client = post_client(base, timeout, client_headers, tls)
 
     def __repr__(self) -> str:
@@ -129,6 +130,8 @@ class Inngest:
     async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """Send one request with all events. `Delivered.reference` is the server's internal id.
 
+        The events have one environment: the forwarder batches no others together.
+
         Raises:
             Unavailable: there is no proof that the server accepted them; see `answers`.
                 `StaleConnection` if it was lost that way and not sent again.
@@ -140,11 +143,18 @@ class Inngest:
             raise Unavailable("there is no event key", setting=KEY, proven=True, not_accepted=True)
         self._redactor.register_secret(key)
         body = b"[" + b",".join(event.wire for event in events) + b"]"
-        seed = {SEED_HEADER: event_id_seed(events[0])} if self._seed and len(events) == 1 else {}
-        answer = await self._post(key, body, seed, ANSWER_LIMIT + ID_SIZE * len(events))
+        headers = self._headers(events)
+        answer = await self._post(key, body, headers, ANSWER_LIMIT + ID_SIZE * len(events))
         return interpret(answer, len(events), self._clock())
 
-    async def _post(self, key: str, body: bytes, seed: Mapping[str, str], limit: int) -> Answer:
+    def _headers(self, events: Sequence[Event]) -> dict[str, str]:
+        env = events[0].env or self._env
+        headers = {} if env is None else {ENVIRONMENT: env}
+        if self._seed and len(events) == 1:
+            headers[SEED_HEADER] = event_id_seed(events[0])
+        return headers
+
+    async def _post(self, key: str, body: bytes, headers: Mapping[str, str], limit: int) -> Answer:
         target = f"{self._path}/e/{quote(key, safe='')}"
         try:
             async with asyncio.timeout(self._timeout):
@@ -152,7 +162,7 @@ class Inngest:
                 found = await self._client.post(
                     target,
                     body,
-                    {**traceparent_headers(), **seed},
+                    {**traceparent_headers(), **headers},
                     limit=limit,
                     repeatable=self._repeatable,
                 )

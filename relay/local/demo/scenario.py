@@ -12,8 +12,9 @@ from relay.local.demo.display import Display, Progress
 from relay.local.demo.publisher import Publisher, traffic
 from relay.local.demo.reconciliation import Reconciliation, reconcile
 from relay.local.demo.samples import EVENT_NAMES, SampleMessage
-from relay.local.environment import Environment, Plan, local_environment
+from relay.local.environment import Environment, Host, Plan, local_environment
 from relay.local.inngest import Function, InngestServer
+from relay.local.lambda_events import Function as LambdaFunction
 from relay.local.orchestrators.emulator import Emulator
 from relay.local.sqs import Fault
 
@@ -38,6 +39,12 @@ REDELIVERED = 30
 
 _TICK = 0.05
 
+_MODES = {
+    "sqsd": "sqsd and relay serve",
+    "poller": "relay poll",
+    "lambda": "the relay in AWS Lambda",
+}
+
 
 class ScenarioTimeout(Exception):
     """The queue was not empty in time. The text says what is left."""
@@ -51,7 +58,7 @@ class Scenario:
     messages: int = 2_000
     seed: int = 1
     fifo: bool = False
-    poll: bool = False
+    host: Host = "sqsd"
     destination: str = "inngest"
     limit: float = 120.0
 
@@ -67,14 +74,14 @@ async def run_scenario(scenario: Scenario, display: Display) -> Reconciliation:
         directory=scenario.directory,
         functions=FUNCTIONS,
         fifo=scenario.fifo,
-        poll=scenario.poll,
+        host=scenario.host,
         visibility=VISIBILITY,
         destination=scenario.destination,
     )
     async with local_environment(plan) as environment:
         orchestrator = environment.emulator or environment.inngest
         assert orchestrator is not None  # noqa: S101 - the plan names no other server
-        mode = "relay poll" if scenario.poll else "sqsd and relay serve"
+        mode = _MODES[scenario.host]
         display.say(
             f"queue {environment.queue_url}, {mode}, {scenario.destination} at {orchestrator.url}"
         )
@@ -100,7 +107,7 @@ class _Run:
     async def run(self) -> Reconciliation:
         """Run all steps in order."""
         messages = traffic(
-            self._scenario.messages, self._scenario.seed, pushed=not self._scenario.poll
+            self._scenario.messages, self._scenario.seed, pushed=self._scenario.host == "sqsd"
         )
         self._redeliver()
         async with self._showing_progress(), self._publishing(messages) as publishing:
@@ -146,9 +153,12 @@ class _Run:
         self._display.say("the orchestrator is back")
 
     async def _crash(self) -> None:
-        await self._environment.relay.kill()
+        relay = self._environment.relay
+        if isinstance(relay, LambdaFunction):
+            await self._until(lambda: relay.busy > 0)
+        await relay.kill()
         self._display.say("the relay was killed without warning (SIGKILL)")
-        await self._environment.relay.start()
+        await relay.start()
         self._display.say("the relay is back")
 
     def _processed(self, part: float) -> Callable[[], bool]:

@@ -7,12 +7,18 @@ import asyncio
 import signal
 
 from relay.local.sqs.account import DEFAULTS, Limits
+from relay.local.sqs.errors import SqsError
+from relay.local.sqs.queue_pair import create_pair
 from relay.local.sqs.server import ACCOUNT, PORT, REGION, SqsServer
 from relay.output.terminal import echo
 
 
 async def serve(options: argparse.Namespace) -> None:
-    """Serve until SIGTERM or SIGINT; the first line on stdout is the URL."""
+    """Serve until SIGTERM or SIGINT; the first line on stdout is the URL.
+
+    Raises:
+        SqsError: a queue cannot have this name.
+    """
     limits = Limits(purge_pause=options.purge_pause, recreate_pause=options.recreate_pause)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -24,6 +30,8 @@ async def serve(options: argparse.Namespace) -> None:
         account=options.account,
         limits=limits,
     ) as server:
+        for name in options.queue:
+            create_pair(server.account, name)
         echo(server.url)
         await stop.wait()
 
@@ -47,7 +55,17 @@ def main() -> None:
         default=DEFAULTS.recreate_pause,
         help="seconds until the name of a deleted queue is free, 60 on AWS",
     )
-    asyncio.run(serve(parser.parse_args()))
+    parser.add_argument(
+        "--queue",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="create this queue and NAME-dlq, its dead-letter queue; repeatable",
+    )
+    try:
+        asyncio.run(serve(parser.parse_args()))
+    except SqsError as error:
+        parser.error(f"--queue: {error}")
 
 
 if __name__ == "__main__":

@@ -91,9 +91,22 @@ class Deliveries:
                 self._capacity.release(lease.size)
         if fresh:
             self._empty.clear()
-            self._admit(fresh)
+            self._admit(self._kept(fresh))
             if self._gate.closed:
                 self.start_expiring()
+
+    def _kept(self, leases: list[Lease]) -> list[Lease]:
+        """The messages to take; the others are released.
+
+        While paused, a poll that was open before may return some, and a look at the age of those
+        that wait returns one. Only those that the queue will soon delete are taken.
+        """
+        gate = self._gate
+        if not gate.paused:
+            return leases
+        kept = [lease for lease in leases if gate.expiring(lease.message)]
+        self._start_release([lease for lease in reversed(leases) if lease not in kept])
+        return kept
 
     def start_expiring(self) -> None:
         """Start the messages that the queue will soon delete, although no slot is free.

@@ -1,7 +1,8 @@
 """Whether to receive now: not while messages cannot be handled or calls to the queue fail.
 
-A `Gate` is closed while the destination is unavailable. `ExpiringSweep` opens it for messages that
-the queue will soon delete. `ReceiveHealth` pauses receiving while calls to the queue fail.
+A `Gate` is closed while the destination is unavailable, and while an operator has paused the queue.
+`ExpiringSweep` opens it for messages that the queue will soon delete. `ReceiveHealth` delays
+receiving while calls to the queue fail.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Protocol
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import QueueAttributes, ReceivedMessage
+from relay.delivery.pause import Pausing
 from relay.delivery.retention import REFRESH_EVERY, Retention
 from relay.model.facts import Observe, ReceivingChanged, ignore
 from relay.model.message import Message
@@ -31,8 +33,8 @@ FIRST_PAUSE = 0.2
 MAX_PAUSE = 20.0
 
 
-class Gate(Protocol):
-    """Says whether messages can be handled at all. Nothing is received while it is closed."""
+class Accepting(Protocol):
+    """Says whether messages can be handled at all."""
 
     @property
     def accepting(self) -> bool:
@@ -44,10 +46,49 @@ class Gate(Protocol):
         ...
 
 
+class Gate(Accepting, Protocol):
+    """Nothing is received while it is closed."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is closed because an operator wants no message to be taken."""
+        ...
+
+
+class PausableGate:
+    """A gate that is also closed while the queue is paused.
+
+    Args:
+        inner: says whether messages can be handled.
+        pause: says whether the queue is paused.
+    """
+
+    def __init__(self, inner: Accepting, pause: Pausing) -> None:
+        self._inner = inner
+        self._pause = pause
+
+    @property
+    def accepting(self) -> bool:
+        """Whether another message may be received now."""
+        return not self.paused and self._inner.accepting
+
+    @property
+    def paused(self) -> bool:
+        """Whether the queue is paused, or not yet known not to be."""
+        return self._pause.paused
+
+    async def wait_accepting(self) -> None:
+        """Return when another message may be received."""
+        while not self.accepting:
+            await self._pause.wait_resumed()
+            await self._inner.wait_accepting()
+
+
 class AlwaysOpen:
     """The gate of a poller that was given none."""
 
     accepting = True
+    paused = False
 
     async def wait_accepting(self) -> None:
         """Return at once."""
@@ -72,8 +113,13 @@ class ExpiringSweep:
         return self._gate.accepting or self._sweeping
 
     @property
+    def paused(self) -> bool:
+        """Whether an operator wants no message to be taken."""
+        return self._gate.paused
+
+    @property
     def closed(self) -> bool:
-        """Whether the inner gate is closed: what is in flight waits for the destination."""
+        """Whether the inner gate is closed: what is in flight may wait for the destination."""
         return not self._gate.accepting
 
     @property

@@ -114,6 +114,8 @@ def test_a_new_time_is_the_same_content_but_a_new_name_is_another_event() -> Non
     assert Subject.of(replace(one, ts=1), *scope) == Subject.of(replace(one, ts=2), *scope)
     assert Subject.of(one, *scope).hash != Subject.of(replace(one, name="b"), *scope).hash
     assert Subject.of(one, *scope).hash != Subject.of(one, scope[0], "branch").hash
+    own = replace(one, env="branch")
+    assert Subject.of(own, *scope) == Subject.of(one, scope[0], "branch")
     moved = replace(one, data=None, user=b"{}"), replace(one, data=b"{}", user=None)
     assert len({Subject.of(each, *scope).digest for each in moved}) == 2
 

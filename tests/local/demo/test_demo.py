@@ -47,16 +47,18 @@ def test_a_signal_leaves_nothing_running(number: signal.Signals, tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
-def test_fifo_needs_pull() -> None:
+@pytest.mark.parametrize("options", [("--fifo",), ("--host", "pigeon")])
+def test_fifo_needs_a_host_that_keeps_the_order(options: tuple[str, ...]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "relay", "demo", "--fifo"],
+        [sys.executable, "-m", "relay", "demo", *options],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert done.returncode == 2
-    assert "--pull" in done.stderr
+    assert "poller" in done.stderr
+    assert "lambda" in done.stderr
 
 
 def test_the_same_seed_is_the_same_traffic() -> None:

@@ -17,11 +17,15 @@ Running: TypeAlias = Mapping[str, subprocess.Popen[str]]
 
 MODES = {
     "push": ("--messages", "300"),
-    "pull": ("--messages", "200", "--pull"),
-    "FIFO": ("--messages", "200", "--pull", "--fifo"),
+    "pull": ("--messages", "200", "--host", "poller"),
+    "FIFO": ("--messages", "200", "--host", "poller", "--fifo"),
+}
+LAMBDA = {
+    "standard": ("--messages", "200", "--host", "lambda"),
+    "FIFO": ("--messages", "150", "--host", "lambda", "--fifo"),
 }
 ORCHESTRATORS = {
-    name: ("--messages", "100", "--pull", "--destination", name)
+    name: ("--messages", "100", "--host", "poller", "--destination", name)
     for name in ("step-functions", "temporal", "bullmq")
     if missing_dependency(name) is None
 }
@@ -54,6 +58,12 @@ def modes() -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
+def functions() -> Iterator[Running]:
+    with at_once(LAMBDA) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def orchestrators() -> Iterator[Running]:
     with at_once(ORCHESTRATORS) as running:
         yield running
@@ -77,6 +87,11 @@ def test_the_demo_reconciles_in_each_mode(mode: str, modes: Running) -> None:
     counts = reconciled(modes[mode])
     if mode == "push":
         assert counts["published"] > counts["unique"] > 300
+
+
+@pytest.mark.parametrize("queue", LAMBDA)
+def test_the_demo_reconciles_in_lambda(queue: str, functions: Running) -> None:
+    reconciled(functions[queue])
 
 
 @pytest.mark.parametrize(

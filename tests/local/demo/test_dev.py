@@ -26,7 +26,7 @@ def dev() -> Iterator[dict[str, str]]:
     """`relay dev` on free ports; the addresses that it prints."""
     process = subprocess.Popen(
         [sys.executable, "-m", "relay", "dev"]
-        + [f"--{name}-port=0" for name in ("sqs", "inngest", "relay")],
+        + [f"--{name}-port=0" for name in ("sqs", "inngest", "relay", "console")],
         stdout=subprocess.PIPE,
         text=True,
         env={k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RELAY_"))},
@@ -38,9 +38,19 @@ def dev() -> Iterator[dict[str, str]]:
         if "/v1/events" in line:
             break
     with process.stdout:
-        yield dict(re.findall(r"^  (SQS|Queue|Relay|Event API) +(http\S+)$", printed, re.MULTILINE))
+        yield dict(
+            re.findall(r"^  (SQS|Queue|Relay|Event API|Console) +(http\S+)$", printed, re.MULTILINE)
+        )
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
+
+
+def test_it_runs_a_console_at_the_address_that_it_prints(dev: dict[str, str]) -> None:
+    with httpx.Client(trust_env=False, follow_redirects=True) as browser:
+        page = browser.get(dev["Console"])
+    assert page.status_code == 200
+    assert "Events are delivered." in page.text
+    assert "can write" in page.text
 
 
 @pytest.fixture
@@ -149,11 +159,11 @@ def test_relay_send_publishes_from_a_file(
     assert arrived(dev, "sent-2")
 
 
-@pytest.mark.parametrize("mode", [(), ("--pull",)])
+@pytest.mark.parametrize("mode", [(), ("--host", "poller")])
 def test_when_the_relay_ends_the_command_ends_with_a_failure(mode: tuple[str, ...]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "relay", "dev", "--json", *mode]
-        + [f"--{name}-port=0" for name in ("sqs", "inngest", "relay")],
+        + [f"--{name}-port=0" for name in ("sqs", "inngest", "relay", "console")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -165,11 +175,11 @@ def test_when_the_relay_ends_the_command_ends_with_a_failure(mode: tuple[str, ..
         assert set(addresses) == {"type"} | documented("servers")
         ready = httpx.get(f"{addresses['relay_url']}/ready", trust_env=False)
         assert ready.status_code == 200
-        # The relay is the only child process of `relay dev`.
+        # The first child process of `relay dev`; the console is the second.
         found = subprocess.run(
             ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True
         )
-        os.kill(int(found.stdout), signal.SIGKILL)
+        os.kill(min(map(int, found.stdout.split())), signal.SIGKILL)
         _, error = process.communicate(timeout=30)
     assert process.returncode == 1
     assert error.endswith("relay: the relay ended by itself, so everything was stopped\n")

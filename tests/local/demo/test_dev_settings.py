@@ -19,14 +19,14 @@ def test_the_settings_of_a_real_queue_are_not_passed_on() -> None:
         "RELAY_ENVELOPE": "sns",
         "HOME": "/root",
     }
-    given = _settings(shell, terminal=False)
+    given = _settings(shell, terminal=False, listens=True)
     assert given.pop("RELAY_ENVELOPE") == "sns"
     assert given == {"RELAY_METRICS": "prometheus", "RELAY_LOG_FORMAT": "json"}
 
 
 def test_a_terminal_gets_readable_log_lines_unless_set_otherwise() -> None:
-    assert _settings({}, terminal=True)["RELAY_LOG_FORMAT"] == "console"
-    given = _settings({"RELAY_LOG_FORMAT": "json"}, terminal=True)
+    assert _settings({}, terminal=True, listens=True)["RELAY_LOG_FORMAT"] == "console"
+    given = _settings({"RELAY_LOG_FORMAT": "json"}, terminal=True, listens=True)
     assert given["RELAY_LOG_FORMAT"] == "json"
 
 
@@ -38,7 +38,8 @@ def test_a_terminal_gets_readable_log_lines_unless_set_otherwise() -> None:
         ("--inngest-url localhost:8288", "--inngest-url must be an address such as"),
         ("--inngest-url http://localhost:8288/e/s3cr3t", "the path that starts with /e/"),
         ("--function x", "NAME=EVENT"),
-        ("--fifo", "--pull"),
+        ("--fifo", "--host poller or lambda"),
+        ("--host sqs", "--host must be one of sqsd, poller, lambda"),
     ],
 )
 def test_wrong_usage_is_reported_before_anything_starts(options: str, error: str) -> None:
@@ -88,3 +89,7 @@ def test_settings_with_which_the_relay_cannot_run_are_reported_before_anything_s
     assert ended.exit_code == 2
     assert ended.stderr.startswith(f"relay: {error}")
     assert ended.stdout == ""
+
+
+def test_a_function_on_lambda_serves_no_metrics() -> None:
+    assert _settings({}, terminal=False, listens=False)["RELAY_METRICS"] == "none"

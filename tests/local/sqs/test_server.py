@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -213,3 +214,32 @@ async def test_invalid_attributes_are_refused(sqs: Sqs, name: str, value: dict[s
     with pytest.raises(Refused) as refused:
         await sqs.send("x", MessageAttributes={name: value})
     assert refused.value.header == "InvalidParameterValue;Sender"
+
+
+def test_its_command_line_creates_a_queue_and_its_dead_letter_queue() -> None:
+    with _started("--queue", "orders.fifo") as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        state = httpx.get(f"{url}/_state").json()
+        process.terminate()
+    assert process.returncode == 0
+    main, dlq = sorted(state["Queues"], key=lambda queue: len(queue["QueueName"]))
+    assert (main["QueueName"], dlq["QueueName"]) == ("orders.fifo", "orders-dlq.fifo")
+    policy = json.loads(main["Attributes"]["RedrivePolicy"])
+    assert policy["deadLetterTargetArn"] == dlq["Attributes"]["QueueArn"]
+
+
+def test_its_command_line_refuses_a_name_that_no_queue_can_have() -> None:
+    with _started("--queue", "no such name") as process:
+        out, err = process.communicate()
+    assert (process.returncode, out) == (2, "")
+    assert "--queue" in err
+
+
+def _started(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "relay.local.sqs", "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

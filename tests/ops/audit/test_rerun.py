@@ -71,7 +71,7 @@ async def rerun(
 async def test_without_yes_the_plan_is_shown_and_nothing_is_published(rerun: Rerun) -> None:
     await rerun.world.post({"name": "media/broken", "id": "b"})
     result = await rerun("--json")
-    plan = json.loads(result.out)["plan"]
+    plan = json.loads(result.out)
     assert (result.code, plan["selected"]) == (0, 1)
     (group,) = plan["groups"]
     assert (group["name"], group["code"], group["targets"]) == (

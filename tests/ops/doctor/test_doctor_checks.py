@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from relay.delivery.pause import TAG, Pause, tag_value
 from relay.local.sqs import Fault as SqsFault
 from tests.ops.doctor.conftest import ARN, EVENT_KEY, Deployment, table
 
@@ -33,8 +34,34 @@ async def test_the_checks_change_nothing(deployment: Deployment) -> None:
         "GetQueueAttributes",
         "DeleteMessageBatch",
         "ChangeMessageVisibilityBatch",
+        "ListQueueTags",
     }
     assert not deployment.inngest.events
+
+
+async def test_a_paused_queue_is_a_warning_that_says_who_paused_it(deployment: Deployment) -> None:
+    deployment.sqs.queues["relay"].tags[TAG] = tag_value(Pause(by="ana@laptop", reason="moving"))
+    found = (await deployment.check())["queue.paused"]
+    assert (found.status, "ana@laptop: moving" in found.found) == ("warn", True)
+    assert "relay resume" in found.fix
+
+
+async def test_a_relay_that_may_not_read_tags_is_told_that_a_pause_passes_it_by(
+    deployment: Deployment,
+) -> None:
+    deployment.sqs.faults.add(SqsFault(action="ListQueueTags", error="AccessDenied", status=403))
+    found = (await deployment.check())["permission.sqs:ListQueueTags"]
+    assert found.status == "warn"
+    assert found.statement is not None
+    assert found.statement.actions == ("sqs:ListQueueTags",)
+
+
+async def test_a_queue_that_only_sqsd_knows_cannot_be_paused(deployment: Deployment) -> None:
+    url = deployment.settings.pop("RELAY_QUEUE_URL")
+    (deployment.root / "opt/elasticbeanstalk").mkdir(parents=True)
+    deployment.write("etc/aws-sqsd.d/default.yaml", f"queue_url: {url}\n")
+    found = (await deployment.check())["queue.paused"]
+    assert (found.status, "RELAY_QUEUE_URL" in found.found) == ("warn", True)
 
 
 async def test_an_invalid_setting_is_a_failure(deployment: Deployment) -> None:

@@ -32,7 +32,7 @@ async def test_the_table_has_the_result_the_reason_and_the_fix(deployment: Deplo
     assert "warn" in out
     assert "→ set the queue's VisibilityTimeout above 870" in out
     assert '"Action": ["sqs:SendMessage"]' in out
-    assert out.rstrip().splitlines()[-1].startswith("29 ok, 1 warn, 0 fail, ")
+    assert out.rstrip().splitlines()[-1].startswith("31 ok, 1 warn, 0 fail, ")
     assert EVENT_KEY not in out
     assert SIGNING_KEY not in out
 

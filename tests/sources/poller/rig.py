@@ -71,6 +71,8 @@ class Script:
 class ManualGate:
     """A gate that a test opens and closes."""
 
+    paused = False
+
     def __init__(self, *, accepting: bool = True) -> None:
         self.waiting = 0
         self._open = asyncio.Event()

@@ -1,0 +1,1 @@
+"""Builds `relay console` and what its pages read."""

@@ -1,0 +1,1 @@
+"""The web page for operators: what dies, why, and what can be done about it."""

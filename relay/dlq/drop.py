@@ -1,0 +1,88 @@
+"""A drop: deletes dead letters on purpose, after a backup."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Awaitable, Callable
+
+from relay.dlq.dead_letter import DeadLetter
+from relay.dlq.execution import Pace, ReportedProgress, execute
+from relay.dlq.filters import Filter
+from relay.dlq.journal import Journal
+from relay.dlq.plan import Plan, Planner
+from relay.dlq.plan_source import plan_input
+from relay.dlq.prediction import TraitsOf
+from relay.dlq.queue_pair import QueuePair
+from relay.dlq.selection import Counts, RunControl, Selection
+from relay.dlq.targets import NoTarget
+from relay.dlq.watch import Watch
+from relay.model.message import Message
+
+
+class Drop:
+    """One drop.
+
+    Args:
+        queues: the dead-letter queue.
+        read: reads a message.
+        filters: what to drop. No operation empties a queue, so it must not be empty.
+        traits_of: the traits of the destinations, for the plan.
+        pace: how it receives.
+        watch: what it reports to.
+
+    Raises:
+        ValueError: the filter is empty.
+    """
+
+    def __init__(
+        self,
+        queues: QueuePair,
+        read: Callable[[Message], Awaitable[DeadLetter]],
+        filters: Filter,
+        traits_of: TraitsOf,
+        pace: Pace,
+        watch: Watch,
+    ) -> None:
+        if filters.empty:
+            raise ValueError("give at least one filter that says what to drop")
+        self._queues = queues
+        self._traits_of = traits_of
+        self._pace = pace
+        self._watch = watch
+        self._selection = Selection(
+            read=read,
+            includes=filters.matches,
+            modify=lambda dead_letter: dead_letter,
+            max_hops=sys.maxsize,
+            every_message=True,
+        )
+
+    async def plan(self) -> Plan:
+        """What would be deleted now.
+
+        Raises:
+            AwsError: the queue cannot be read.
+        """
+        now = time.time()
+        async with plan_input(
+            self._queues, None, self._watch, wait=self._pace.wait, lease=self._pace.lease
+        ) as given:
+            planner = Planner(
+                self._selection, NoTarget(), None, self._traits_of, now=now, began_at=now
+            )
+            plan = await planner.plan(given.messages)
+        plan.not_received = given.not_received
+        return plan
+
+    async def execute(self, journal: Journal, *, total: int | None = None) -> Counts:
+        """Delete what matches and did not arrive after the journal began."""
+        return await execute(
+            self._queues,
+            journal,
+            NoTarget(),
+            self._selection,
+            RunControl(self._watch.stop),
+            self._pace,
+            ReportedProgress(self._watch.progress, total),
+        )

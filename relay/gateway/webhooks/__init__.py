@@ -1,0 +1,1 @@
+"""Webhooks of other services: their signatures are checked, and each becomes one event."""

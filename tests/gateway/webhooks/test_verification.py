@@ -1,0 +1,292 @@
+"""Signatures: what the senders' own libraries sign passes, and anything else is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import hmac
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+import stripe
+from gidgethub import ValidationFailure
+from gidgethub.sansio import validate_event
+from hypothesis import given
+from hypothesis import strategies as st
+from slack_sdk.signature import Clock, SignatureVerifier
+from standardwebhooks.webhooks import Webhook
+from twilio.request_validator import RequestValidator
+
+from relay.gateway.webhooks.presets import PRESETS
+from relay.gateway.webhooks.request import WebhookRequest
+from relay.gateway.webhooks.sources import key_of, read_sources
+from relay.gateway.webhooks.verification import Unverified, verify
+from tests.gateway.webhooks.senders import (
+    BASE64_SECRET,
+    BIG,
+    NOW,
+    SENDERS,
+    TEXT_SECRET,
+    TWILIO_JSON,
+    URL,
+    Sender,
+)
+
+all_senders = pytest.mark.parametrize(
+    "sender", SENDERS, ids=[f"{n}-{s.name}" for n, s in enumerate(SENDERS)]
+)
+
+
+def outcome(
+    sender: Sender, request: WebhookRequest, *, secrets: tuple[str, ...] = (), now: float = NOW
+) -> str:
+    """`ok`, or the code of the refusal."""
+    source = sender.source
+    keys = [key_of(secret, source.signature.key) for secret in secrets or source.secrets]
+    try:
+        verify(request, source.signature, keys, now)
+    except Unverified as refused:
+        return refused.code if str(refused) else "no sentence"
+    return "ok"
+
+
+@all_senders
+def test_a_request_signed_by_the_sender_passes(sender: Sender) -> None:
+    assert outcome(sender, sender.request()) == "ok"
+
+
+@all_senders
+def test_a_request_signed_with_another_secret_is_refused(sender: Sender) -> None:
+    other = BASE64_SECRET[:-4] + "AAA=" if sender.source.signature.key == "base64" else "another"
+    assert outcome(sender, sender.request(secret=other)) == "signature_wrong"
+
+
+@all_senders
+def test_a_changed_body_is_refused(sender: Sender) -> None:
+    if not sender.source.signature.hashes:
+        pytest.skip("this sender proves itself by a token, which covers no body")
+    request = sender.request()
+    changed = dataclasses.replace(request, body=request.body.replace(b'"', b"'", 1) + b" ")
+    assert outcome(sender, changed) in ("signature_wrong", "body_digest_wrong")
+
+
+@all_senders
+def test_any_of_several_secrets_may_match(sender: Sender) -> None:
+    old = BASE64_SECRET[:-4] + "AAA=" if sender.source.signature.key == "base64" else "old"
+    assert outcome(sender, sender.request(), secrets=(old, sender.secret)) == "ok"
+
+
+@all_senders
+def test_a_request_without_signature_is_refused(sender: Sender) -> None:
+    request = sender.request()
+    headers = dict(request.headers)
+    del headers[sender.source.signature.header]
+    assert outcome(sender, dataclasses.replace(request, headers=headers)) == "signature_missing"
+
+
+@all_senders
+@pytest.mark.parametrize("seconds", [-301, 301])
+def test_a_request_signed_long_ago_or_in_the_future_is_refused(
+    sender: Sender, seconds: int
+) -> None:
+    expected = "time_off" if sender.source.signature.time else "ok"
+    assert outcome(sender, sender.request(), now=NOW + seconds) == expected
+
+
+@all_senders
+@pytest.mark.parametrize(
+    "garbage", ["x", "v1", "v1,", "=", "v1,é", "sha256=zz", ",,,", "t=1", "t=x,v1=00", "0" * 9_000]
+)
+def test_a_garbage_signature_is_refused(sender: Sender, garbage: str) -> None:
+    request = sender.request()
+    headers = {**request.headers, sender.source.signature.header: garbage}
+    code = outcome(sender, dataclasses.replace(request, headers=headers))
+    assert code in ("signature_unreadable", "signature_wrong", "time_missing", "time_unreadable")
+
+
+@given(st.sampled_from(SENDERS), st.data())
+def test_no_request_makes_the_verification_fail_otherwise(
+    sender: Sender, data: st.DataObject
+) -> None:
+    signature = sender.source.signature
+    named = [signature.header, "content-type", *(("webhook-id",) if signature.id else ())]
+    if signature.time.startswith("header:"):
+        named.append(signature.time.removeprefix("header:").lower())
+    texts = st.text(st.characters(max_codepoint=255))
+    headers = data.draw(st.fixed_dictionaries(dict.fromkeys(named, texts)))
+    request = WebhookRequest(headers, data.draw(st.binary()), URL + data.draw(st.text()))
+    assert outcome(sender, request) != "ok"
+
+
+def _stripe(body: bytes, header: str, secret: str) -> None:
+    stripe.WebhookSignature.verify_header(body, header, secret)
+
+
+class _At(Clock):
+    def now(self) -> float:
+        return NOW
+
+
+def _slack(request: WebhookRequest, secret: str) -> bool:
+    return SignatureVerifier(secret, _At()).is_valid_request(request.body, dict(request.headers))
+
+
+def _github(request: WebhookRequest, secret: str) -> bool:
+    try:
+        validate_event(
+            request.body, signature=request.headers["x-hub-signature-256"], secret=secret
+        )
+    except ValidationFailure:
+        return False
+    return True
+
+
+def _standard(request: WebhookRequest, secret: str) -> bool:
+    try:
+        Webhook(secret).verify(request.body, dict(request.headers), json_parse=False)
+    except Exception:  # noqa: BLE001 - the library raises many
+        return False
+    return True
+
+
+def _twilio_json(request: WebhookRequest, secret: str) -> bool:
+    return bool(
+        RequestValidator(secret).validate(
+            request.url, request.body.decode(), request.headers["x-twilio-signature"], "HMAC_SHA256"
+        )
+    )
+
+
+def by_name(name: str) -> Sender:
+    return next(sender for sender in SENDERS if sender.name == name)
+
+
+@pytest.mark.parametrize(
+    ("sender", "library"),
+    [
+        (by_name("slack"), _slack),
+        (by_name("github"), _github),
+        (TWILIO_JSON, _twilio_json),
+    ],
+    ids=["slack", "github", "twilio"],
+)
+@given(cut=st.integers(0, 60), at=st.integers(0, 1_000), put=st.characters(codec="ascii"))
+def test_the_vendors_library_agrees_on_every_changed_signature(
+    sender: Sender,
+    library: Callable[[WebhookRequest, str], bool],
+    cut: int,
+    at: int,
+    put: str,
+) -> None:
+    request = sender.request()
+    header = sender.source.signature.header
+    text = request.headers[header]
+    place = at % (len(text) + 1)
+    changed = text[:place] + put + text[place + cut % 2 :]
+    altered = dataclasses.replace(request, headers={**request.headers, header: changed.strip()})
+    ours = outcome(sender, altered) == "ok"
+    theirs = library(altered, sender.secret)
+    assert ours or not theirs
+    # The same bytes may be written in more than one way, of which a library may know only one.
+    assert theirs or not ours or _signature_bytes(changed, sender) == _signature_bytes(text, sender)
+
+
+def _signature_bytes(header: str, sender: Sender) -> bytes:
+    label = sender.source.signature.label
+    text = header.strip().removeprefix(label + sender.source.signature.assign if label else "")
+    return bytes.fromhex(text) if sender.source.signature.encoding == "hex" else b64decode(text)
+
+
+def test_the_standard_webhooks_library_accepts_what_we_accept_now() -> None:
+    sender = by_name("standard-webhooks")
+    now = datetime.now(UTC).timestamp()
+    request = sender.request(at=now)
+    plain = dict(request.headers)
+    assert _standard(dataclasses.replace(request, headers=plain), sender.secret)
+    assert outcome(sender, request, now=now) == "ok"
+
+
+def test_stripe_accepts_what_we_accept_now() -> None:
+    sender = by_name("stripe")
+    now = datetime.now(UTC).timestamp()
+    request = sender.request(at=now)
+    _stripe(request.body, request.headers["stripe-signature"], sender.secret)
+    assert outcome(sender, request, now=now) == "ok"
+
+
+def test_twilio_may_sign_the_address_with_or_without_the_port() -> None:
+    for signed, seen in (
+        ("https://hooks.example.com:443/webhooks/twilio", URL + "twilio"),
+        (URL + "twilio", "https://hooks.example.com:443/webhooks/twilio"),
+        (
+            "https://hooks.example.com/webhooks/twilio",
+            "https://hooks.example.com:8443/webhooks/twilio",
+        ),
+    ):
+        signature = RequestValidator(TEXT_SECRET).compute_signature(signed, {"A": "b"})
+        request = WebhookRequest(
+            {"content-type": "application/x-www-form-urlencoded", "x-twilio-signature": signature},
+            b"A=b",
+            seen,
+        )
+        assert outcome(by_name("twilio"), request) == "ok"
+        assert RequestValidator(TEXT_SECRET).validate(seen, {"A": "b"}, signature)
+
+
+def test_twilio_signs_repeated_fields_sorted_and_once() -> None:
+    class Fields(dict[str, list[str]]):
+        def getlist(self, name: str) -> list[str]:
+            return self[name]
+
+    fields = Fields(b=["2", "1", "2"], a=[""])
+    signature = RequestValidator(TEXT_SECRET).compute_signature(URL + "twilio", fields)
+    request = WebhookRequest(
+        {"content-type": "application/x-www-form-urlencoded", "x-twilio-signature": signature},
+        b"b=2&b=1&b=2&a=",
+        URL + "twilio",
+    )
+    assert outcome(by_name("twilio"), request) == "ok"
+
+
+def test_a_json_body_whose_digest_was_not_signed_is_refused() -> None:
+    signature = RequestValidator(TEXT_SECRET).compute_signature(URL + "twilio", {})
+    request = WebhookRequest(
+        {"content-type": "application/json", "x-twilio-signature": signature}, BIG, URL + "twilio"
+    )
+    assert outcome(by_name("twilio"), request) == "body_digest_missing"
+
+
+def test_a_standard_webhook_without_its_id_is_refused() -> None:
+    sender = by_name("standard-webhooks")
+    request = sender.request()
+    headers = {key: value for key, value in request.headers.items() if key != "webhook-id"}
+    assert outcome(sender, dataclasses.replace(request, headers=headers)) == "id_missing"
+
+
+def test_an_own_sender_is_described_by_a_table() -> None:
+    table = {
+        "acme": {
+            "secrets": ["s3cret"],
+            "type": ["body:kind"],
+            "signature": {
+                "header": "X-Acme-Signature",
+                "signed": "{time}|{body}",
+                "time": "header:X-Acme-Time",
+                "hashes": ["sha512"],
+                "encoding": "base64",
+                "tolerance": 60,
+            },
+        }
+    }
+    source = read_sources(json.dumps(table), PRESETS)["acme"]
+    mac = hmac.digest(b"s3cret", b"1790000000|{}", "sha512")
+    headers = {
+        "x-acme-signature": b64encode(mac).decode(),
+        "x-acme-time": "1790000000",
+    }
+    request = WebhookRequest(headers, b"{}", URL)
+    verify(request, source.signature, [b"s3cret"], NOW)
+    with pytest.raises(Unverified, match="61 s away"):
+        verify(request, source.signature, [b"s3cret"], NOW + 61)
