@@ -156,6 +156,15 @@ def _relay_alarms(deployment: DeploymentMetrics) -> Iterator[AlarmDefinition]:
         first_step="read the last error in the log: it has the reason and the setting.",
     )
     yield AlarmDefinition(
+        name="unheard",
+        metric=deployment.relay(metrics.UNHEARD, "Maximum", 5 * MINUTE),
+        threshold=1,
+        comparison=AT_LEAST,
+        periods=1,
+        meaning="Events were accepted, and no function listens to their names: nothing ran.",
+        first_step="run `relay audit --unheard`: it shows the nearest name that is heard.",
+    )
+    yield AlarmDefinition(
         name="paused",
         metric=deployment.relay(metrics.PAUSED, "Minimum", 60 * MINUTE),
         threshold=1,

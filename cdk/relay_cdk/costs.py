@@ -28,8 +28,8 @@ LEDGER_READS = 2
 LEDGER_ITEM_BYTES = 255
 """Their mean size, with Inngest's id in `delivered`, and with what DynamoDB adds to an item."""
 
-ALARMS = 13
-ALARM_METRICS = 18
+ALARMS = 14
+ALARM_METRICS = 19
 SCALING_ALARM_METRICS = 10
 """Of the two alarms that the scaling policy creates."""
 

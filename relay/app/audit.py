@@ -24,11 +24,17 @@ AUDIT = "relay.audit"
 
 
 def audit(
-    settings: Settings, journal: Journal, command: str, options: Mapping[str, Any], counts: Counts
+    settings: Settings,
+    journal: Journal,
+    command: str,
+    options: Mapping[str, Any],
+    counts: Counts,
+    *,
+    group: str = "dlq",
 ) -> None:
     """Record who did what to which queue, and with what result: in the journal and in the log."""
     line = {
-        "audit": f"dlq {command}",
+        "audit": f"{group} {command}",
         "by": who(),
         "at": now(),
         "run": journal.id,

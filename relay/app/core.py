@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from relay.app.decoding import opening
 from relay.app.forwarding import EventForwarder, open_forwarder, rate_for
@@ -23,8 +24,12 @@ from relay.delivery.pause import NeverPaused, Pausing
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.http.server import Readiness
+from relay.model.facts import Fact, Observe
 from relay.settings.clocks import LAST_REQUESTS
 from relay.settings.model import Settings
+
+if TYPE_CHECKING:
+    from relay.ops.audit.unheard import UnheardSweep
 
 _log = logging.getLogger(__name__)
 
@@ -83,8 +88,10 @@ async def open_core(
         from_command: True for a command that an operator runs. Then no message expires, the reject
             guard is off, and the warnings of the relay's start are not repeated.
     """
-    observe, pausing = telemetry.observe, pause or NeverPaused()
+    pausing = pause or NeverPaused()
     async with contextlib.AsyncExitStack() as stack:
+        sweep = None if from_command else await _unheard_sweep(settings, stack)
+        observe = telemetry.observe if sweep is None else _both(telemetry.observe, sweep.observe)
         session = SharedSession(stack)
         ledger = await stack.enter_async_context(
             open_ledger(settings, session, observe, from_command=from_command)
@@ -136,6 +143,7 @@ async def open_core(
             handler,
             opened.concurrency,
             lambda: stuck.current is not None,
+            lambda: 0 if sweep is None else len(sweep.unheard),
             lambda: pausing.current is not None,
         )
         retention = handler.retention
@@ -150,6 +158,25 @@ async def open_core(
             stuck=stuck,
             pause=pausing,
         )
+
+
+async def _unheard_sweep(
+    settings: Settings, stack: contextlib.AsyncExitStack
+) -> UnheardSweep | None:
+    if settings.unheard_every is None or "inngest" not in settings.destinations:
+        return None
+    # Few need it, and it is slow to import.
+    from relay.app.unheard import open_unheard_sweep  # noqa: PLC0415 - see above
+
+    return await stack.enter_async_context(open_unheard_sweep(settings, settings.unheard_every))
+
+
+def _both(first: Observe, second: Observe) -> Observe:
+    def observe(fact: Fact) -> None:
+        first(fact)
+        second(fact)
+
+    return observe
 
 
 def _longest_in_flight(settings: Settings, *, pushed: bool) -> float:

@@ -174,7 +174,7 @@ class Redrive:
         counts = await self._run(
             journal, selection, control, direct=not through_queue, total=len(ids)
         )
-        counts.stopped = _undelivered(counts, len(ids))
+        counts.stopped = undelivered(counts, len(ids))
         if counts.stopped is None and through_queue and self._resources.ledger is not None:
             counts.stopped = await await_canary(
                 self._resources.ledger, events, since=since, deadline=self._options.canary_deadline
@@ -260,7 +260,7 @@ def _nothing_to_send(plan: Plan) -> Counts:
     )
 
 
-def _undelivered(counts: Counts, count: int) -> str | None:
+def undelivered(counts: Counts, count: int) -> str | None:
     """Why the rest must not be sent after the canary, or None."""
     if counts.processed >= count:
         return None

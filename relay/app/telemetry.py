@@ -130,6 +130,7 @@ def relay_state(
     handler: Handler,
     concurrency: Callable[[], int],
     stuck: Callable[[], bool],
+    unheard: Callable[[], int],
     paused: Callable[[], bool],
 ) -> State:
     """The relay's current state."""
@@ -141,6 +142,7 @@ def relay_state(
         problem=status.problem,
         setting=status.setting,
         stuck=stuck(),
+        unheard=unheard(),
         paused=paused(),
     )
 

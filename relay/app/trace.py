@@ -11,18 +11,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from relay.app.destinations.inngest import inngest_tls
 from relay.app.destinations.lookup import id_there
+from relay.app.destinations.reading import open_inngest
 from relay.app.dlq import DeadLetterReader
 from relay.app.ledger import ledger_scope
 from relay.aws.cloudwatch import search_logs
 from relay.aws.dynamodb import open_table
 from relay.aws.errors import AwsError
-from relay.aws.secrets import Secret
 from relay.aws.session import Session, SharedSession
 from relay.aws.sqs import Queue, open_queue
 from relay.delivery.ledger.table import KEY
-from relay.destinations.inngest.queries import InngestQueries
 from relay.dlq.pull import pull
 from relay.dlq.snapshot import Head, Snapshot
 from relay.ops.trace.dead_letters import DEAD_LETTERS, DeadLetterSource
@@ -39,47 +37,6 @@ from relay.ops.trace.timeline import (
     build_trace,
 )
 from relay.settings.model import Settings
-
-QUERY_TIMEOUT = 10.0
-"""Seconds for one request."""
-
-
-async def open_inngest(settings: Settings) -> InngestQueries:
-    """A client for reading events and runs from the Inngest server.
-
-    Raises:
-        SourceUnavailable: a required signing key is not set or cannot be looked up, or the
-            certificates to trust cannot be read.
-    """
-    try:
-        tls = inngest_tls(settings)
-    except OSError as error:
-        raise SourceUnavailable(str(error)) from error
-    key = settings.inngest_signing_key
-    secret = key.get_secret_value() if key else None
-    if settings.inngest_signing_key_secret is not None:
-        try:
-            secret = await Secret(settings.inngest_signing_key_secret).value()
-        except AwsError as error:
-            raise SourceUnavailable(error.sentence) from error
-    if secret is None and settings.cloud:
-        why = (
-            ""
-            if "inngest_url" in settings.model_fields_set
-            else ", as RELAY_INNGEST_URL is not set"
-        )
-        raise SourceUnavailable(
-            f"Inngest Cloud would be queried{why}, and requires a signing key: set"
-            " RELAY_INNGEST_SIGNING_KEY"
-        )
-    return InngestQueries(
-        settings.inngest_url,
-        signing_key=secret,
-        cloud=settings.cloud,
-        env=settings.inngest_env,
-        timeout=min(QUERY_TIMEOUT, settings.request_timeout),
-        tls=tls,
-    )
 
 
 def snapshot_source(

@@ -78,6 +78,32 @@ class ItemTable:
                 for request in rest
             ]
 
+    async def scan(
+        self, prefix: str, start: str = ""
+    ) -> tuple[list[Mapping[str, str | float]], str]:
+        """A page of the items whose key begins with a prefix, and the key after which to go on.
+
+        A page may be empty and not the last; the last has no such key. Reads the whole table, page
+        by page, and DynamoDB bills what it reads.
+
+        Raises:
+            AwsError: nothing was read.
+        """
+        request: dict[str, Any] = {
+            "TableName": self._name,
+            "FilterExpression": "begins_with(#key, :prefix)",
+            "ExpressionAttributeNames": {"#key": self._key},
+            "ExpressionAttributeValues": {":prefix": {"S": prefix}},
+        }
+        if start:
+            request["ExclusiveStartKey"] = {self._key: {"S": start}}
+        client = await self._client()
+        answer = await client.call("Scan", request, self._name)
+        with reading("dynamodb:Scan", self._name):
+            items = [_read(raw) for raw in answer.get("Items", ())]
+            last = answer.get("LastEvaluatedKey")
+            return items, read_text(last[self._key]["S"]) if last else ""
+
     async def aclose(self) -> None:
         """Close the connections."""
         if self._opening is not None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "pause": "Stop all relays on a queue from taking messages.",
     "resume": "Let all relays on a queue take messages again.",
     "trace": "Show everything that happened to one event.",
+    "audit": "Show what became of accepted events: which ran, failed, or had no function.",
     "health": "Ask the relay on this machine whether it runs, for health checks.",
     "console": "Serve a web page that shows queues, relays, dead letters and traces.",
     "doctor": "Check settings, queues, keys, timeouts, permissions and the orchestrator.",

@@ -21,6 +21,7 @@ from relay.settings.value_types import (
     BucketNames,
     Count,
     EmfTarget,
+    EventNames,
     HeaderText,
     Key,
     LocalPaths,
@@ -104,6 +105,12 @@ class Settings(DestinationSettings, GatewaySettings):
     stuck_after: Seconds = clocks.STUCK_AFTER
     """Seconds without success, although the circuit is closed, after which the relay is stuck:
     `/ready` answers 503, and the metric `Stuck` is 1."""
+    unheard_every: Seconds | None = None
+    """Seconds between two sweeps for delivered events that no function listens to. They set the
+    metric `Unheard`. If not set, there are none."""
+    unheard_signals: EventNames = ()
+    """Names, or patterns such as `media/*`, of events that start no function because steps wait for
+    them: a sweep does not report them. Separated by commas."""
     batch_events: UpTo5000 = 100
     """The most events in one request. More gain nothing; the destination accepts at most 5000."""
     batch_bytes: Size = 1_048_576

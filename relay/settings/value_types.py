@@ -183,6 +183,12 @@ BucketNames = Annotated[
     BeforeValidator(_list),
     Expected("names of S3 buckets separated by commas, without s3://"),
 ]
+EventNames = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(_list),
+    Expected("names of events, or patterns such as media/*, separated by commas"),
+]
 LocalPaths = Annotated[
     tuple[Annotated[str, AfterValidator(_local_path)], ...],
     NoDecode,

@@ -121,6 +121,7 @@ def gauges(state: State) -> dict[str, float]:
     return {
         metrics.HALTED.name: float(state.halted),
         metrics.STUCK.name: float(state.stuck),
+        metrics.UNHEARD.name: float(state.unheard),
         metrics.PAUSED.name: float(state.paused),
         metrics.IN_FLIGHT.name: float(state.in_flight),
         metrics.CONCURRENCY.name: float(state.concurrency),

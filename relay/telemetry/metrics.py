@@ -106,6 +106,11 @@ STUCK = _gauge(
     "Stuck",
     "1 while events are not delivered although the circuit is closed, else 0.",
 )
+UNHEARD = _gauge(
+    "Unheard",
+    "Names of delivered events that no function listens to, until one does; 0 without"
+    " `RELAY_UNHEARD_EVERY`.",
+)
 PAUSED = _gauge("Paused", "1 while the queue is paused by `relay pause`, else 0.")
 END_TO_END_AGE = _histogram(
     "EndToEndAge",
@@ -185,6 +190,7 @@ METRICS = (
     AMBIGUOUS,
     HALTED,
     STUCK,
+    UNHEARD,
     PAUSED,
     END_TO_END_AGE,
     FORWARD_LATENCY,

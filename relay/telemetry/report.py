@@ -83,8 +83,9 @@ class State:
     `metrics.CIRCUIT_STATES`. `receiving` is the state of receiving in pull mode: `open`,
     `backing-off`, `halted` or `stopping`. `problem` is a sentence while a misconfiguration halts
     the relay that neither circuit nor receiving shows; `setting` is the setting to check. `stuck`
-    is whether messages are not delivered although the circuit is closed. `paused` is whether an
-    operator has paused the queue.
+    is whether messages are not delivered although the circuit is closed. `unheard` counts names of
+    delivered events that no function listens to. `paused` is whether an operator has paused the
+    queue.
     """
 
     in_flight: int = 0
@@ -94,6 +95,7 @@ class State:
     problem: str | None = None
     setting: str | None = None
     stuck: bool = False
+    unheard: int = 0
     paused: bool = False
 
     @property

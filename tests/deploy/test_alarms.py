@@ -21,6 +21,7 @@ EXPECTED = {
     "heartbeat-missing",
     "halted",
     "stuck",
+    "unheard",
     "paused",
     "circuit-open",
     "reject-ratio",

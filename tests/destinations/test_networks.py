@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from relay.app.destinations.inngest import inngest_tls, open_inngest, open_reader
-from relay.app.trace import open_inngest as open_queries
+from relay.app.destinations.reading import open_inngest as open_queries
 from relay.model.destination import Unavailable
 from relay.model.event import Event
 from relay.settings.loading import load

@@ -29,8 +29,10 @@ QUICK = {
 
 
 @asynccontextmanager
-async def relay(mode: str, url: str, queue: SqsServer, log: Path) -> AsyncIterator[str]:
-    """The address of a relay in this mode."""
+async def relay(
+    mode: str, url: str, queue: SqsServer, log: Path, **more: str
+) -> AsyncIterator[str]:
+    """The address of a relay in this mode; `more` are variables of its environment."""
     port = free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RELAY_"))} | {
         "AWS_ENDPOINT_URL": queue.url,
@@ -42,6 +44,7 @@ async def relay(mode: str, url: str, queue: SqsServer, log: Path) -> AsyncIterat
         "RELAY_LOG_FILE": str(log),
         "PORT": str(port),
         **QUICK,
+        **more,
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "relay", mode, env=environment, stdout=asyncio.subprocess.DEVNULL

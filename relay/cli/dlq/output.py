@@ -29,8 +29,13 @@ EVERY = 1.0
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[asyncio.Event]:
-    """An event that the first stop signal sets; a second one has the system's default effect."""
+def stoppable(
+    ends: str = "the batch in flight is finished, the rest is released",
+) -> Iterator[asyncio.Event]:
+    """An event that the first stop signal sets; a second one has the system's default effect.
+
+    `ends` tells the user how the command ends.
+    """
     stop = asyncio.Event()
     # Signals reach only a program's main thread; embedded in another program this may not be it.
     if threading.current_thread() is not threading.main_thread():
@@ -41,7 +46,7 @@ def stoppable() -> Iterator[asyncio.Event]:
         def on_signal() -> None:
             stop.set()
             listening.close()
-            echo("relay: stopping: the batch in flight is finished, the rest is released", err=True)
+            echo(f"relay: stopping: {ends}", err=True)
 
         listening.enter_context(on_stop_signal(on_signal))
         yield stop
@@ -87,9 +92,10 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def at(self, done: int, **more: Any) -> None:
-        """Report that so many are done."""
+    def at(self, done: int, *, total: int | None = None, **more: Any) -> None:
+        """Report that so many are done, of `total` if that is known better by now."""
         now = self._clock()
+        self._total = self._total if total is None else total
         seconds = max(now - self._start, 1e-3)
         if self._bar is not None:
             self._update_bar(self._bar, done, done / seconds, more)
@@ -113,7 +119,7 @@ class Progress:
                 rate=rate,
             )
         else:
-            bar.update(task, completed=done, rate=rate)
+            bar.update(task, completed=done, total=self._total, rate=rate)
 
 
 def _bar(what: str, total: int | None) -> Bar:

@@ -21,6 +21,7 @@ On its own: `python -m relay.local.inngest --port 8288 --function index=media/up
 | event API | `POST /e/{key}` |
 | API v1 | `GET /v1/events`, `/v1/events/{ULID}`, `/v1/events/{ULID}/runs`, `/v1/runs/{ULID}` |
 | API v2 | `GET /api/v2/events/{ULID}/runs`, `/api/v2/runs`, `/api/v2/runs/{ULID}` |
+| | `GET /api/v2/apps`, `/api/v2/apps/{app}`, `/api/v2/apps/{app}/functions` |
 | | `POST /api/v2/events` |
 | others | `GET /health`, `GET /dev`; any other path is the web interface |
 

@@ -1,4 +1,4 @@
-"""`/api/v2`, also under `/v2`: the runs of an event, and one event to accept.
+"""`/api/v2`, also under `/v2`: apps and functions, the runs of an event, and one event to accept.
 
 It has real HTTP statuses, caches nothing, and leaves out an empty list.
 """
@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from relay.local.clock import Clock
+from relay.local.inngest.apps import Apps, Problem, read_limit
 from relay.local.inngest.body import MAX_EVENT_SIZE
 from relay.local.inngest.disk import Disk
 from relay.local.inngest.event import InvalidEvent, ParsedEvent, read_event
@@ -21,7 +22,6 @@ from relay.local.inngest.read_back import iso
 from relay.local.inngest.records import Run, is_ulid
 from relay.local.inngest.request import JSON, Reply, Request, as_json
 
-DEFAULT_PAGE = 20
 MAX_EVENT_RUNS = 40
 MAX_RUNS = 100
 MAX_NAME = 512
@@ -30,17 +30,12 @@ STATUSES = {
     "Running": "RUNNING",
     "Completed": "COMPLETED",
     "Failed": "FAILED",
+    "Cancelled": "CANCELLED",
 }
 _FIELDS = ("id", "name", "data", "user", "ts")
 _EVENT_RUNS = re.compile(r"/events/([^/]+)/runs")
 _RUN = re.compile(r"/runs/([^/]+)")
-
-
-class _Problem(Exception):
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
+_APP = re.compile(r"/apps(?:/([^/]*)(/functions)?)?")
 
 
 class ApiV2:
@@ -48,7 +43,7 @@ class ApiV2:
 
     Args:
         disk: the runs.
-        pipeline: the jobs that have not run yet.
+        pipeline: the functions, and the jobs that have not run yet.
         clock: for the time of the response.
         accept: accepts an event and returns its internal id.
     """
@@ -60,13 +55,14 @@ class ApiV2:
         self._pipeline = pipeline
         self._clock = clock
         self._accept = accept
+        self._apps = Apps(pipeline.functions)
 
     def answer(self, path: str, request: Request) -> Reply:
         """The reply to a request for a path below `/api/v2`."""
         self._pipeline.advance(self._clock.time())
         try:
             fields = self._fields(path, request)
-        except _Problem as problem:
+        except Problem as problem:
             error = {"code": problem.code, "message": str(problem)}
             return as_json({"errors": [error]}, problem.status, JSON)
         metadata = {"fetchedAt": iso(self._clock.time())}
@@ -74,15 +70,17 @@ class ApiV2:
 
     def _fields(self, path: str, request: Request) -> dict[str, Any]:
         known = path in ("/health", "/events", "/runs")
-        event, run = _EVENT_RUNS.fullmatch(path), _RUN.fullmatch(path)
-        if not (known or event or run):
-            raise _Problem(404, "api_error", "Not Found")
+        event, run, app = (one.fullmatch(path) for one in (_EVENT_RUNS, _RUN, _APP))
+        if not (known or event or run or app):
+            raise Problem(404, "api_error", "Not Found")
         if request.method != ("POST" if path == "/events" else "GET"):
-            raise _Problem(501, "api_error", "Method Not Allowed")
+            raise Problem(501, "api_error", "Method Not Allowed")
         if path == "/health":
             return {"data": {"status": "ok"}}
         if path == "/events":
             return {"data": {"eventId": self._accept(_one_event(request.body))}}
+        if app:
+            return self._apps.fields(app[1], request.query, functions=app[2] is not None)
         output = request.query.get("includeOutput") == "true"
         if event:
             return self._event_runs(event[1], request.query, output=output)
@@ -94,7 +92,7 @@ class ApiV2:
         self, event_id: str, query: Mapping[str, str], *, output: bool
     ) -> dict[str, Any]:
         if not is_ulid(event_id):
-            raise _Problem(400, "invalid_field_format", "Event ID must be a valid ULID")
+            raise Problem(400, "invalid_field_format", "Event ID must be a valid ULID")
         internal_id = event_id.upper()
         waiting = self._pipeline.jobs_of(internal_id)
         runs = [
@@ -105,10 +103,10 @@ class ApiV2:
 
     def _one(self, run_id: str, *, output: bool) -> dict[str, Any]:
         if not is_ulid(run_id):
-            raise _Problem(400, "invalid_field_format", "Run ID must be a valid ULID")
+            raise Problem(400, "invalid_field_format", "Run ID must be a valid ULID")
         run = next((run for run in self._all() if run.run_id == run_id.upper()), None)
         if run is None:
-            raise _Problem(404, "not_found", "Run not found")
+            raise Problem(404, "not_found", "Run not found")
         return _run(run) | ({"output": run.output} if output and run.ended_at else {})
 
     def _all(self) -> list[Run]:
@@ -121,7 +119,7 @@ class ApiV2:
 def _page(
     runs: Sequence[Run], query: Mapping[str, str], most: int, *, output: bool
 ) -> dict[str, Any]:
-    limit = _limit(query, most)
+    limit = read_limit(query, most)
     start = _after(query.get("cursor", ""), runs)
     shown = runs[start : start + limit]
     page: dict[str, Any] = {"limit": limit}
@@ -129,19 +127,6 @@ def _page(
         page |= {"cursor": _cursor(shown[-1]), "hasMore": True}
     data = [_run(run) | (_output(run) if output and run.ended_at else {}) for run in shown]
     return {**({"data": data} if data else {}), "page": page}
-
-
-def _limit(query: Mapping[str, str], most: int) -> int:
-    text = query.get("limit", "") or "0"
-    if not re.fullmatch(r"[+-]?[0-9]{1,9}", text):
-        message = f'parsing field "limit": strconv.ParseInt: parsing "{text}": invalid syntax'
-        raise _Problem(400, "api_error", message)
-    limit = int(text) or DEFAULT_PAGE
-    if limit < 0:
-        raise _Problem(400, "invalid_field_format", "Limit must be at least 1")
-    if limit > most:
-        raise _Problem(400, "invalid_field_format", f"Limit cannot exceed {most}")
-    return limit
 
 
 def _cursor(run: Run) -> str:
@@ -157,7 +142,7 @@ def _after(cursor: str, runs: Sequence[Run]) -> int:
     try:
         run_id = msgspec.json.decode(base64.b64decode(cursor, validate=True))["id"]
     except (ValueError, msgspec.MsgspecError, KeyError, TypeError):
-        raise _Problem(400, "invalid_field_format", "Cursor is invalid") from None
+        raise Problem(400, "invalid_field_format", "Cursor is invalid") from None
     return next((at for at, run in enumerate(runs, 1) if run.run_id == run_id), len(runs))
 
 
@@ -189,44 +174,42 @@ def _one_event(body: bytes) -> ParsedEvent:
     """The event of a body, which has fewer fields here.
 
     Raises:
-        _Problem: it is not valid. The texts that open with `proto` are like the server's only.
+        Problem: it is not valid. The texts that open with `proto` are like the server's only.
     """
     if len(body) > MAX_EVENT_SIZE:
         message = f"Request body cannot exceed {MAX_EVENT_SIZE} bytes"
-        raise _Problem(413, "invalid_request", message)
+        raise Problem(413, "invalid_request", message)
     fields = _decoded(body)
     name = fields.get("name") or ""
     if not name:
-        raise _Problem(400, "missing_field", "Event name is required")
+        raise Problem(400, "missing_field", "Event name is required")
     if len(name) > MAX_NAME:
         message = f"Event name cannot exceed {MAX_NAME} characters"
-        raise _Problem(400, "invalid_field_format", message)
+        raise Problem(400, "invalid_field_format", message)
     try:
         return read_event({**fields, "data": fields.get("data") or {}})
     except InvalidEvent as error:
         reserved = str(error).startswith("event name")
         code = "invalid_field_format" if reserved else "validation_error"
-        raise _Problem(400, code, str(error)) from None
+        raise Problem(400, code, str(error)) from None
 
 
 def _decoded(body: bytes) -> dict[str, Any]:
     try:
         fields = msgspec.json.decode(body or b"{}")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _Problem(400, "api_error", f"proto: syntax error: {error}") from None
+        raise Problem(400, "api_error", f"proto: syntax error: {error}") from None
     if type(fields) is not dict:
         shown = body.lstrip()[:1].decode("ascii", "replace")
-        raise _Problem(
-            400, "api_error", f"proto: syntax error (line 1:1): unexpected token {shown}"
-        )
+        raise Problem(400, "api_error", f"proto: syntax error (line 1:1): unexpected token {shown}")
     for name, value in fields.items():
         if name not in _FIELDS:
             at = _place(body, name)
-            raise _Problem(400, "api_error", f'proto: {at}: unknown field "{name}"')
+            raise Problem(400, "api_error", f'proto: {at}: unknown field "{name}"')
         if name in ("data", "user") and type(value) is not dict and value is not None:
             shown = msgspec.json.encode(value).decode()
             at = _place(body, name, value=True)
-            raise _Problem(400, "api_error", f"proto: syntax error {at}: unexpected token {shown}")
+            raise Problem(400, "api_error", f"proto: syntax error {at}: unexpected token {shown}")
     return fields
 
 

@@ -156,5 +156,7 @@ class Disk:
 def _end(run: Run, job: Job, now: float) -> Run:
     run.status = "Failed" if job.function.fails else "Completed"
     run.output = job.function.output
+    if job.function.cancelled:
+        run.status, run.output = "Cancelled", {}
     run.ended_at = now
     return run

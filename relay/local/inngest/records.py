@@ -12,7 +12,7 @@ import msgspec
 
 from relay.local.inngest.event import ParsedEvent
 
-RunStatus: TypeAlias = Literal["Scheduled", "Running", "Completed", "Failed"]
+RunStatus: TypeAlias = Literal["Scheduled", "Running", "Completed", "Failed", "Cancelled"]
 
 _DIGIT_PAIRS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _DIGIT_PAIRS for second in _DIGIT_PAIRS]
@@ -84,6 +84,8 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
         seconds: how long a run takes.
         output: what a run returns, or the error that it fails with.
         fails: whether its runs fail.
+        cancelled: whether its runs are cancelled when their time is over.
+        cancel_on: the name of the event that is said to cancel its runs.
     """
 
     name: str
@@ -95,6 +97,8 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     output: Any = None
     fails: bool = False
+    cancelled: bool = False
+    cancel_on: str = ""
 
     def listens_to(self, event_name: str) -> bool:
         """Whether an event of this name starts the function."""

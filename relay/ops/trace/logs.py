@@ -56,7 +56,7 @@ class LogScanner:
                 self._read_line(line)
 
     def _read_line(self, line: str) -> None:
-        fields = _fields(line)
+        fields = line_fields(line)
         if fields is None:
             self.not_json += 1
         else:
@@ -64,13 +64,13 @@ class LogScanner:
 
     def _entries_of(self, fields: Mapping[str, Any]) -> Iterator[TimelineEntry]:
         message_id = str(fields.get("message_id", ""))
-        at = _timestamp(fields.get("timestamp"))
+        at = line_time(fields.get("timestamp"))
         if "outcome" not in fields:
             if self._known.has_message(message_id):
                 self._known.messages.add(message_id)
                 yield _log_message(fields, at)
             return
-        events = list(_events(fields))
+        events = list(line_events(fields))
         matching = [event for event in events if self._known.has_event(str(event.get("id", "")))]
         if self._known.matches(message_id):
             matching = [event for event in events if "id" in event]
@@ -156,7 +156,8 @@ def _log_message(fields: Mapping[str, Any], at: float | None) -> TimelineEntry:
     )
 
 
-def _events(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def line_events(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The events of a message's line, each with its `id` and `name` where they are known."""
     if isinstance(fields.get("events"), list):
         yield from (event for event in fields["events"] if isinstance(event, dict))
     elif "event_id" in fields:
@@ -164,7 +165,7 @@ def _events(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield {**fields, **named}
 
 
-def _fields(line: str) -> dict[str, Any] | None:
+def line_fields(line: str) -> dict[str, Any] | None:
     """The line's JSON object, after any prefix that a log daemon added."""
     start = line.find("{")
     if start < 0:
@@ -176,7 +177,8 @@ def _fields(line: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _timestamp(text: Any) -> float | None:
+def line_time(text: Any) -> float | None:
+    """Epoch seconds of a line's timestamp; None if it is none."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except (TypeError, ValueError):
@@ -205,7 +207,7 @@ class LogFileSource:
         scanner, gaps = LogScanner(known), list[str]()
         for path in self._paths:
             try:
-                with _open(path) as lines:
+                with open_log(path) as lines:
                     scanner.read(lines)
             except (OSError, EOFError, zlib.error) as error:
                 reason = getattr(error, "strerror", None) or error
@@ -256,7 +258,8 @@ def spooled(stream: TextIO) -> Iterator[Path]:
         yield Path(file.name)
 
 
-def _open(path: Path) -> IO[str]:
+def open_log(path: Path) -> IO[str]:
+    """Open a log file to read its lines, decompressed if its name ends in `.gz`."""
     if path.name.endswith(".gz"):
         return gzip.open(path, "rt", encoding="utf-8", errors="replace")
     return path.open(encoding="utf-8", errors="replace")

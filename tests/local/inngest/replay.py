@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
 
 from tests.local.inngest.recording import (
     EVENT_KEY,
+    RECORDING,
     SIGNING_KEY,
     Answer,
     Exchange,
@@ -42,6 +44,7 @@ class Replay:
         clock: measures and lets pass the time between two requests.
         register: registers the functions of the recording; called before the first run.
         exact: also compare what a real server decides by chance.
+        recording: the recording.
     """
 
     def __init__(
@@ -52,7 +55,9 @@ class Replay:
         register: Callable[[], Awaitable[None]],
         *,
         exact: bool = True,
+        recording: Path = RECORDING,
     ) -> None:
+        self._recording = recording
         self._exact = exact
         self._kind: Kind = kind
         self._client = client
@@ -70,7 +75,7 @@ class Replay:
     async def differences(self) -> dict[int, list[str]]:
         """What differs from the recording, by the number of the exchange."""
         found = {}
-        for exchange in exchanges(self._kind):
+        for exchange in exchanges(self._kind, self._recording):
             await self._prepare(exchange)
             answer = await self._send(exchange)
             expected = exchange.answer
@@ -167,7 +172,9 @@ class Replay:
 
         async def ended() -> bool:
             runs = (await self._poll(f"/api/v2/events/{named[1]}/runs")).get("data", ())
-            return sum(run["status"] in ("COMPLETED", "FAILED") for run in runs) == count
+            return (
+                sum(run["status"] in ("COMPLETED", "FAILED", "CANCELLED") for run in runs) == count
+            )
 
         await self._until(ended)
 

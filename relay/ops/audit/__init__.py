@@ -1,0 +1,1 @@
+"""The audit: what became of every event after the orchestrator accepted it."""
