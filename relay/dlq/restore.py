@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
 
+from relay.aws.sqs import Queue
 from relay.aws.sqs_values import BATCH_ENTRIES
+from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.duplicates import Identity
+from relay.dlq.execution import counts_of
+from relay.dlq.filters import Filter
 from relay.dlq.journal import Journal, JournalEntry
 from relay.dlq.queue_target import AddressedMessage, QueueTarget
 from relay.dlq.selection import (
@@ -15,26 +20,105 @@ from relay.dlq.selection import (
     FILTERED,
     PAYLOAD_NOT_READ,
     Counts,
-    Selection,
     Skipped,
     ids_unknown,
 )
+from relay.dlq.snapshot import Snapshot
+from relay.dlq.targets import TargetQueue
+from relay.dlq.watch import Watch
 from relay.model.message import Message
 
 WINDOW = 4 * BATCH_ENTRIES
 """Messages that are read and sent together."""
 
 
+@dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """What a restore would do: `selected` of `examined` messages would be put into `queue`.
+
+    `waiting` is about how many messages that queue has now.
+    """
+
+    queue: str
+    waiting: int
+    examined: int
+    selected: int
+
+
 class Restore:
+    """One restore.
+
+    Args:
+        snapshot: the snapshot or backup. It was read to its end once, so it is not damaged.
+        read: reads a message.
+        filters: which of its messages; an empty one means all.
+        queue: where they are put.
+        watch: what it reports to.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        read: Callable[[Message], Awaitable[DeadLetter]],
+        filters: Filter,
+        queue: Queue,
+        watch: Watch,
+    ) -> None:
+        self._snapshot = snapshot
+        self._read = read
+        self._filters = filters
+        self._queue = queue
+        self._watch = watch
+
+    async def plan(self) -> RestorePlan:
+        """What would be put back. Nothing is changed.
+
+        Raises:
+            AwsError: the queue or a payload cannot be read.
+            Unreadable: the file is damaged.
+        """
+        matching = [self._filters.matches(await self._read(one)) for one in self._snapshot]
+        now = await self._queue.attributes()
+        waiting = now.visible + now.in_flight + now.delayed
+        return RestorePlan(self._queue.name, waiting, len(matching), sum(matching))
+
+    async def execute(self, journal: Journal) -> Counts:
+        """Send what matches, except what the journal has already.
+
+        The counts have the error that ended it early, if any.
+        """
+        target = TargetQueue(self._queue, (await self._queue.attributes()).maximum_size)
+
+        async def route(_dead_letter: DeadLetter) -> TargetQueue:
+            return target
+
+        sending = _Sending(
+            journal, QueueTarget(route, journal.id), self._read, self._filters.matches
+        )
+        with self._watch.progress("restored", total=None) as progress:
+            running = sending.execute(
+                self._snapshot, self._watch.stop, lambda counts: progress.at(counts.done)
+            )
+            return await counts_of(running, sending.counts, journal)
+
+
+class _Sending:
     """Sends what is selected, in the order of the file, except what the journal has already.
 
     A message that the file has twice, as a backup may after a kill, is sent once.
     """
 
-    def __init__(self, journal: Journal, target: QueueTarget, selection: Selection) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        target: QueueTarget,
+        read: Callable[[Message], Awaitable[DeadLetter]],
+        includes: Callable[[DeadLetter], bool],
+    ) -> None:
         self._journal = journal
         self._target = target
-        self._selection = selection
+        self._read = read
+        self._includes = includes
         self._seen = set(journal.done)
         self._blocked: set[str | None] = set()
         self.counts = Counts()
@@ -75,8 +159,8 @@ class Restore:
         return outgoing
 
     async def _address(self, message: Message) -> AddressedMessage | Skipped:
-        dead_letter = await self._selection.read(message)
-        if not self._selection.includes(dead_letter):
+        dead_letter = await self._read(message)
+        if not self._includes(dead_letter):
             return Skipped(FILTERED, "it does not match the filters")
         if ids_unknown(dead_letter):
             return PAYLOAD_NOT_READ
