@@ -130,6 +130,10 @@ class Journal:
         """Record something for people."""
         self._journal.append(write_record(fields))
 
+    def flush(self) -> None:
+        """Pass what was recorded to the operating system: it survives a kill of this process."""
+        self._journal.flush()
+
     def close(self) -> None:
         """Sync and close both files."""
         try:
