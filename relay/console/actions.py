@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -91,6 +92,7 @@ class ActionPages:
             snapshot=loaded,
             totals=totals,
             parameters=choice.parameters,
+            chosen=urlencode(choice.parameters),
             given=given,
         )
 
@@ -111,8 +113,9 @@ class ActionPages:
         return self._begun(RunRequest(command="restore", snapshot=run.backup))
 
     async def _request(self, command: Command, form: Form, **options: Any) -> RunRequest:
-        pairs = [(name, value) for name, values in form.items() for value in values]
-        choice, loaded = choice_of(QueryParams(pairs)), self._loaded()
+        # One encoded field: what a page shows of a text is not always the text.
+        chosen = QueryParams("".join(form.get("chosen", ())))
+        choice, loaded = choice_of(chosen), self._loaded()
         _check_choice(command, choice)
         filters = await filter_of(loaded.index, choice, self._clock())
         if command == "drop" and filters == Filter():

@@ -90,6 +90,7 @@ class Journal:
             self._replay(record)
         if not records:
             self._journal.append(write_record(start))
+            self._journal.flush()  # so that others see who runs it
 
     async def back_up(self, messages: Iterable[Message]) -> None:
         """Return when the messages are on disk, complete."""

@@ -17,6 +17,16 @@ TAIL = 262_144
 MAX_LINE = 16 * 1_048_576
 """Bytes of a line that is read at all. The options of a run may hold thousands of ids."""
 
+_COUNTS = (
+    "received",
+    "done",
+    "duplicates",
+    "deleted",
+    "not_deleted",
+    "missing",
+    "not_received",
+)
+
 State: TypeAlias = Literal["running", "unfinished", "stopped", "failed", "partial", "complete"]
 """`unfinished` has no result: its process was killed, or it is running on another machine."""
 
@@ -141,7 +151,7 @@ def _with_end(run: PastRun) -> PastRun:
             running = _is_locked(file)
             for record in _records(file, tail=True):
                 audit, resumed = record.get("audit"), record.get("resumed_by")
-                result = audit if isinstance(audit, dict) else None
+                result = _result(audit) if isinstance(audit, dict) else None
                 resumed_by = resumed if isinstance(resumed, str) else resumed_by
     except OSError:
         running = False
@@ -184,6 +194,19 @@ def _records(file: BinaryIO, *, tail: bool = False) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(record, dict):
             yield record
+
+
+def _result(audit: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an audit line that a reader relies on, each of its type."""
+    found: dict[str, Any] = {name: v for name in _COUNTS if isinstance(v := audit.get(name), int)}
+    texts = ("stopped", "failed", "by", "via")
+    found |= {name: value for name in texts if isinstance(value := audit.get(name), str)}
+    found["interrupted"] = audit.get("interrupted") is True
+    for name, kind in (("skipped", int), ("reasons", str)):
+        given = audit.get(name)
+        pairs = given.items() if isinstance(given, dict) else ()
+        found[name] = {key: value for key, value in pairs if isinstance(value, kind)}
+    return found
 
 
 def _text(value: Any) -> str:

@@ -166,6 +166,22 @@ _numbers = itertools.count()
 
 
 @asynccontextmanager
+async def ticking(queues: LocalQueues) -> AsyncIterator[None]:
+    """The queues' clock moves on: the long polls of other processes end on it."""
+
+    async def tick() -> None:
+        while True:
+            queues.clock.advance(0.05)
+            await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(tick())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+@asynccontextmanager
 async def console_process(
     queues: LocalQueues, directory: Path
 ) -> AsyncIterator[tuple[RelayProcess, Console]]:
@@ -182,8 +198,8 @@ async def console_process(
 async def test_a_run_whose_console_was_killed_is_resumed_and_loses_and_repeats_nothing(
     tmp_path: Path,
 ) -> None:
-    async with local_queues() as queues:
-        await incident.make_incident(queues)
+    async with local_queues() as queues, ticking(queues):
+        await incident.make_incident(queues, at=time.time() - 600.0)
         before = Counter(stored.body for stored in queues.stored(incident.DEAD))
         async with console_process(queues, tmp_path) as (process, console), AsyncExitStack() as one:
             browser = await console.browser(one)
