@@ -68,7 +68,7 @@ def hidden_fields(text: str) -> dict[str, str]:
 
 
 async def start(browser: httpx.AsyncClient, address: str, **fields: str) -> httpx.Response:
-    token = form_token((await browser.get("/dead-letters")).text)
+    token = form_token((await browser.get("/doctor")).text)
     ident = address.rpartition("=")[2]
     data = {FORM_TOKEN: token, "id": ident, **fields}
     return await browser.post("/plan/start", data=data, headers=SAME_ORIGIN)

@@ -50,7 +50,7 @@ async def console(tmp_path: Path) -> AsyncIterator[Console]:
 
 async def press(browser: httpx.AsyncClient, action: str, name: str) -> httpx.Response:
     """Press the button Stop or Resume of a run."""
-    token = form_token((await browser.get("/dead-letters")).text)
+    token = form_token((await browser.get("/doctor")).text)
     data = {FORM_TOKEN: token, "name": name}
     return await browser.post(f"/run/{action}", data=data, headers=SAME_ORIGIN)
 
@@ -292,7 +292,7 @@ async def test_the_forms_and_plans_of_hostile_dead_letters_are_harmless(tmp_path
         queues.make("dead", MessageRetentionPeriod="1209600")
         queues.make("main", "dead")
         queues.clock.advance(time.time() - 60.0 - queues.clock.time())
-        evil = EVIL.encode("utf-8", "replace").decode().replace("\x00", "")
+        evil = EVIL.encode("utf-8", "replace").decode().replace("\x00", "")[:200]
         origin = Origin(id="base", hops=1, source="main", code=evil, reason=evil)
         attributes = {ATTRIBUTE: Attribute("String", origin.pack())}
         body = json.dumps({"name": evil, "id": "x", "data": {evil: evil}})
@@ -302,16 +302,19 @@ async def test_the_forms_and_plans_of_hostile_dead_letters_are_harmless(tmp_path
         browser = await console.browser(stack)
         await console.take_snapshot(browser)
         listed = (await browser.get("/dead-letters")).text
-        paths = re.findall(r'href="(/(?:redrive|drop)\?[^"]*)"', listed)
-        assert paths
-        for path in {one.replace("&amp;", "&") for one in paths}:
+        found = re.findall(r'href="(/(?:redrive|drop)\?[^"]*)"', listed)
+        paths = {one.replace("&amp;", "&") for one in found}
+        assert len(paths) == 2
+        for path in paths:
             assert_safe((await browser.get(path)).text)
             edit = {"edit": "{name: name, id: id, data: {a: data}}"} if "redrive" in path else {}
             address, page = await plan(browser, path, **edit)
             assert_safe(page)
             assert_safe((await browser.get(address)).text)
             assert "1 of 1 dead letters" in page or "1 of 1 dead letter " in page, page
-        refused = await start(browser, address, confirm=evil)
+        drop, _ = await plan(browser, next(one for one in paths if "drop" in one))
+        refused = await start(browser, drop, confirm=evil)
+        assert refused.status_code == 422
         assert_safe(refused.text)
         gone = await eventually(browser, "/history", lambda _: True)
         assert_safe(gone)
