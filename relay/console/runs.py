@@ -6,13 +6,13 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from relay.console.access import Refused
+from relay.console.observed import Observed
 from relay.console.run_request import RunRequest
 from relay.dlq.journal import new_directory, who
 from relay.dlq.past_runs import PastRun, past_runs
@@ -75,43 +75,6 @@ class Operator(Protocol):
             RunFailed: it cannot begin, or not write its journal.
         """
         ...
-
-
-@dataclass(slots=True)
-class Phase:
-    """A part of a run: how many of about how many are done, and more counts by name."""
-
-    what: str
-    total: int | None
-    done: int = 0
-    more: dict[str, Any] = field(default_factory=dict)
-
-    def at(self, done: int, **more: Any) -> None:
-        """So many are done."""
-        self.done, self.more = done, more
-
-
-@dataclass(slots=True)
-class Observed:
-    """What an operation reports. `stop` ends it after the batch in flight."""
-
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    phases: list[Phase] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def watch(self) -> Watch:
-        """To hand to the operation."""
-        return Watch(self.stop, self._begin, self._warn)
-
-    @contextmanager
-    def _begin(self, what: str, *, total: int | None) -> Iterator[Phase]:
-        phase = Phase(what, total)
-        self.phases.append(phase)
-        yield phase
-
-    def _warn(self, sentence: str) -> None:
-        self.warnings.append(sentence)
 
 
 @dataclass(slots=True)

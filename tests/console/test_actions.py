@@ -16,11 +16,11 @@ import pytest
 from typer.testing import CliRunner
 
 from relay.cli import application
+from relay.console.access import FORM_TOKEN
 from relay.console.runs import MAX_PLANS
 from relay.dlq.journal import who
 from relay.dlq.past_runs import past_runs
 from tests.console.running import (
-    FORM_TOKEN,
     SAME_ORIGIN,
     SETTINGS,
     Console,
@@ -316,7 +316,8 @@ async def test_only_the_latest_plans_are_kept(snapshot: httpx.AsyncClient) -> No
 async def test_an_outage_of_the_queue_is_told_and_changes_nothing(
     console: Console, snapshot: httpx.AsyncClient
 ) -> None:
-    del console.queues.sqs.queues[incident.MAIN]
+    sqs = console.queues.sqs
+    sqs.account.delete(sqs.queues[incident.MAIN])
     _, page = await plan(snapshot, "/redrive", canary="")
     assert "Nothing was changed." in page
     assert incident.MAIN in page

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from relay.console.access import FORM_TOKEN
 from relay.dlq.journal import Journal, who
 from relay.dlq.past_runs import past_run, past_runs
 from relay.dlq.snapshot import Head
@@ -23,7 +24,6 @@ from relay.local.processes import CONSOLE_AT, RelayProcess
 from relay.model.message import Attribute
 from relay.model.origin import ATTRIBUTE, Origin
 from tests.console.running import (
-    FORM_TOKEN,
     SAME_ORIGIN,
     SETTINGS,
     Console,
