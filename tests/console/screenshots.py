@@ -81,19 +81,14 @@ PATHS = {
 
 
 async def actions(browser: Browser, directory: Path) -> None:
-    """A plan with an edit, a whole plan on a phone, a redrive under way, and the history."""
+    """A plan with an edit, a plan of everything, a redrive under way, and the history."""
     async with incident_console(directory, write=True) as console, AsyncExitStack() as stack:
         client: httpx.AsyncClient = await console.browser(stack)
         await console.take_snapshot(client)
-        for scheme, size in (("light", SIZE), ("dark", PHONE)):
-            context = await browser.new_context(color_scheme=scheme, viewport=size)  # type: ignore[arg-type]  # as above
-            page = await context.new_page()
-            await page.goto(console.address)
-            await _plan(page, f"{console.url}/redrive?name=shop/cart.left", Edit=EDIT)
-            await picture(page, "edit" if scheme == "light" else "edit-phone")
-        await page.close()
         page = await (await browser.new_context(viewport=SIZE)).new_page()  # type: ignore[arg-type]  # as above
         await page.goto(console.address)
+        await _plan(page, f"{console.url}/redrive?name=shop/cart.left", Edit=EDIT)
+        await picture(page, "edit")
         await _plan(page, f"{console.url}/redrive", Canary="", Rate="60")
         await picture(page, "plan")
         await page.get_by_role("button", name="Redrive 230 dead letters").click()
