@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -158,9 +159,12 @@ class Redrive:
         ids, filters = self._snapshot_ids, self._options.filters
         if self._options.snapshot is None or ids is None or filters.empty:
             return ids or frozenset()
-        messages = Snapshot(self._options.snapshot)
-        read = self._resources.reader.read
-        return frozenset([m.message_id for m in messages if filters.matches(await read(m))])
+        read, found = self._resources.reader.read, list[str]()
+        for message in Snapshot(self._options.snapshot):
+            if filters.matches(await read(message)):
+                found.append(message.message_id)
+            await asyncio.sleep(0)  # a large snapshot must not keep other tasks from running
+        return frozenset(found)
 
     async def _canary(self, journal: Journal, control: RunControl, plan: Plan) -> Counts:
         """Send a few. `stopped` of the counts says why the rest must not be sent."""

@@ -1,4 +1,4 @@
-"""What to redrive and how: the options of a redrive, and those that a resumed run must repeat."""
+"""What to redrive and how, and the options that a resumed redrive or restore must repeat."""
 
 from __future__ import annotations
 
@@ -45,3 +45,8 @@ def filter_options(filters: Filter) -> dict[str, Any]:
     lists: dict[str, Any] = {name: list(getattr(filters, name)) for name in names}
     pairs = [list(pair) for pair in filters.attributes]
     return {**lists, "attributes": pairs, "where": filters.where}
+
+
+def restore_options(filters: Filter, snapshot: Path, to: str | None) -> dict[str, Any]:
+    """The options of a restore that must be the same when it is resumed, as JSON values."""
+    return {**filter_options(filters), "snapshot": str(snapshot), "to": to}

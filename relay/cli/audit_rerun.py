@@ -29,9 +29,9 @@ from relay.dlq.journal import Journal
 from relay.dlq.plan import Plan, Planner
 from relay.dlq.queue_pair import QueuePair
 from relay.dlq.queue_target import QueueTarget
-from relay.dlq.restore import Restore
 from relay.dlq.safeguards import RateLimit, choose_canary
 from relay.dlq.selection import Counts, Selection
+from relay.dlq.sending import Sending
 from relay.dlq.snapshot import Snapshot, SnapshotWriter
 from relay.dlq.targets import Target, TargetQueue
 from relay.model.destination import Unavailable
@@ -188,10 +188,10 @@ class _Rerun:
         target: Target[Any],
         selection: Selection,
     ) -> Counts:
-        restore = Restore(journal, target, selection, RateLimit(self._options.rate, stop=stop))
+        sending = Sending(journal, target, selection, RateLimit(self._options.rate, stop=stop))
         with Progress("published again", total=None) as progress:
-            running = restore.execute(events, stop, lambda counts: progress.at(counts.done))
-            return await counts_of(running, restore.counts, journal)
+            running = sending.execute(events, stop, lambda counts: progress.at(counts.done))
+            return await counts_of(running, sending.counts, journal)
 
     async def _plan(self, events: Snapshot, began_at: float) -> Plan:
         async with open_ledger_reader(self._settings) as ledger:

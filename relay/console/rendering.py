@@ -26,6 +26,7 @@ from relay.version import version
 PAGES = (
     ("now", "/", "Now"),
     ("dead_letters", "/dead-letters", "Dead letters"),
+    ("history", "/history", "History"),
     ("event", "/event", "Event"),
     ("doctor", "/doctor", "Doctor"),
 )

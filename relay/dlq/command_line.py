@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,10 @@ _LISTS = (("names", "--name"), ("codes", "--code"), ("ids", "--id"), ("sources",
 
 
 def command_line(
-    command: str, filters: Filter | None = None, options: Mapping[str, Any] | None = None
+    command: str,
+    filters: Filter | None = None,
+    options: Mapping[str, Any] | None = None,
+    arguments: Sequence[str] = (),
 ) -> str:
     """A command line for a POSIX shell, such as `relay dlq redrive --code not_json --canary 5`.
 
@@ -22,8 +25,10 @@ def command_line(
         filters: its filters.
         options: its other options by their names without dashes in front; True for a flag. Those
             that are None or False are left out.
+        arguments: what comes before the options, such as the file of a restore.
     """
-    words = ["relay", "dlq", *command.split(), *(filter_words(filters) if filters else ())]
+    words = ["relay", "dlq", *command.split(), *arguments]
+    words += filter_words(filters) if filters else ()
     for name, value in (options or {}).items():
         if value is not None and value is not False:
             words += [f"--{name}"] if value is True else _option(f"--{name}", str(value))

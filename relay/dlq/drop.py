@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.execution import Pace, ReportedProgress, execute
@@ -15,6 +16,7 @@ from relay.dlq.plan_source import plan_input
 from relay.dlq.prediction import TraitsOf
 from relay.dlq.queue_pair import QueuePair
 from relay.dlq.selection import Counts, RunControl, Selection
+from relay.dlq.snapshot import Snapshot
 from relay.dlq.targets import NoTarget
 from relay.dlq.watch import Watch
 from relay.model.message import Message
@@ -30,9 +32,11 @@ class Drop:
         traits_of: the traits of the destinations, for the plan.
         pace: how it receives.
         watch: what it reports to.
+        snapshot: only messages that are in it; None for any.
 
     Raises:
         ValueError: the filter is empty.
+        Unreadable: the snapshot is damaged.
     """
 
     def __init__(
@@ -43,6 +47,8 @@ class Drop:
         traits_of: TraitsOf,
         pace: Pace,
         watch: Watch,
+        *,
+        snapshot: Path | None = None,
     ) -> None:
         if filters.empty:
             raise ValueError("give at least one filter that says what to drop")
@@ -50,23 +56,26 @@ class Drop:
         self._traits_of = traits_of
         self._pace = pace
         self._watch = watch
+        self._snapshot = snapshot
+        ids = None if snapshot is None else frozenset(one.message_id for one in Snapshot(snapshot))
         self._selection = Selection(
             read=read,
             includes=filters.matches,
             modify=lambda dead_letter: dead_letter,
             max_hops=sys.maxsize,
             every_message=True,
+            snapshot=ids,
         )
 
     async def plan(self) -> Plan:
-        """What would be deleted now.
+        """What would be deleted, from the snapshot or from a pass over the queue.
 
         Raises:
             AwsError: the queue cannot be read.
         """
         now = time.time()
         async with plan_input(
-            self._queues, None, self._watch, wait=self._pace.wait, lease=self._pace.lease
+            self._queues, self._snapshot, self._watch, wait=self._pace.wait, lease=self._pace.lease
         ) as given:
             planner = Planner(
                 self._selection, NoTarget(), None, self._traits_of, now=now, began_at=now

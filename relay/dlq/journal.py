@@ -90,6 +90,7 @@ class Journal:
             self._replay(record)
         if not records:
             self._journal.append(write_record(start))
+            self._journal.flush()  # so that others see who runs it
 
     async def back_up(self, messages: Iterable[Message]) -> None:
         """Return when the messages are on disk, complete."""
@@ -129,6 +130,10 @@ class Journal:
     def record(self, **fields: Any) -> None:
         """Record something for people."""
         self._journal.append(write_record(fields))
+
+    def flush(self) -> None:
+        """Pass what was recorded to the operating system: it survives a kill of this process."""
+        self._journal.flush()
 
     def close(self) -> None:
         """Sync and close both files."""

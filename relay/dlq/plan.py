@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -162,6 +163,7 @@ class Planner:
         for some in _chunks(messages, _CHUNK):
             examined = [await self._examine(await self._selection.read(one)) for one in some]
             await self._predict([one for one in examined if one is not None])
+            await asyncio.sleep(0)  # a large snapshot must not keep other tasks from running
         return self._plan
 
     async def _examine(self, dead_letter: DeadLetter) -> _Selected | None:

@@ -80,12 +80,48 @@ PATHS = {
 }
 
 
+async def actions(browser: Browser, directory: Path) -> None:
+    """A plan with an edit, a plan of everything, a redrive under way, and the history."""
+    async with incident_console(directory, write=True) as console, AsyncExitStack() as stack:
+        client: httpx.AsyncClient = await console.browser(stack)
+        await console.take_snapshot(client)
+        page = await (await browser.new_context(viewport=SIZE)).new_page()  # type: ignore[arg-type]  # as above
+        await page.goto(console.address)
+        await _plan(page, f"{console.url}/redrive?name=shop/cart.left", Edit=EDIT)
+        await picture(page, "edit")
+        await _plan(page, f"{console.url}/redrive", Canary="", Rate="60")
+        await picture(page, "plan")
+        await page.get_by_role("button", name="Redrive 230 dead letters").click()
+        await page.get_by_text("30 % done").wait_for()
+        await picture(page, "redrive")
+        await page.get_by_role("heading", name="Result").wait_for()
+        await _plan(page, f"{console.url}/drop?name=(no+event)&code=not_json")
+        await page.get_by_label("Type shop-events-dlq").fill("shop-events-dlq")
+        await page.get_by_role("button", name="Drop 20 dead letters").click()
+        await page.get_by_role("heading", name="Result").wait_for()
+        await page.goto(f"{console.url}/history")
+        await picture(page, "history")
+
+
+EDIT = "{name: name, id: id, data: {items: data}}"
+
+
+async def _plan(page: Page, address: str, **fields: str) -> None:
+    """Fill in the form at this address, and wait for the plan."""
+    await page.goto(address)
+    for label, text in fields.items():
+        await page.get_by_label(label).fill(text)
+    await page.get_by_role("button", name="Show the plan").click()
+    await page.get_by_role("heading", name="would be").wait_for()
+
+
 async def main() -> None:
     """Take all of them."""
     with tempfile.TemporaryDirectory(prefix="relay-") as directory:
         async with chromium() as browser:
             await now(browser, Path(directory))
             await dead_letters(browser, Path(directory, "incident"))
+            await actions(browser, Path(directory, "actions"))
 
 
 if __name__ == "__main__":

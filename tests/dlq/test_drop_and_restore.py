@@ -41,6 +41,28 @@ async def test_a_drop_needs_the_queues_name_and_leaves_a_backup_that_restores(
     assert (again.code, len(queues.bodies("dead"))) == (0, 5)
 
 
+async def test_a_drop_with_a_snapshot_leaves_what_arrived_since(
+    relay: Relay, queues: LocalQueues
+) -> None:
+    await send_with_own_ids(queues, 2)
+    await relay("dlq", "pull", "now.jsonl", *QUICK)
+    await queues.send("dead", event(9), attributes=origin_attribute("later"))
+    words = ("--code", "fails_alone", "--snapshot", "now.jsonl", *QUICK, "--confirm", "dead")
+    ended = await relay("dlq", "drop", *words)
+    assert ended.code == 0, ended
+    assert queues.bodies("dead") == [event(9)]
+
+
+async def test_a_drop_refuses_the_snapshot_of_another_queue(
+    relay: Relay, queues: LocalQueues
+) -> None:
+    await send_with_own_ids(queues, 1)
+    await relay("dlq", "pull", "now.jsonl", *QUICK)
+    words = ("--code", "fails_alone", "--snapshot", "now.jsonl", "--confirm", "dead.fifo")
+    ended = await relay("dlq", "drop", *words, "--dlq", "dead.fifo", *QUICK)
+    assert (ended.code, queues.visible("dead")) == (2, 1)
+
+
 async def test_a_restore_keeps_the_id_of_a_message_that_sqs_moved(
     relay: Relay, queues: LocalQueues
 ) -> None:

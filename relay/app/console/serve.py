@@ -13,16 +13,20 @@ from urllib.parse import urlsplit
 
 from relay.app.console.dead_letters import Predictor, open_snapshots
 from relay.app.console.event import link_to, trace
+from relay.app.console.operator import DlqOperator
 from relay.app.doctor import run_checks
 from relay.app.status import open_collector
 from relay.console.access import TOKEN, Access, Guard
+from relay.console.actions import ActionPages
 from relay.console.application import Page, console_application
 from relay.console.dead_letter import DeadLetterPage
 from relay.console.dead_letters import DeadLettersPage
 from relay.console.doctor import DoctorPage
 from relay.console.event import EventPage
+from relay.console.history import HistoryPages
 from relay.console.now import NowPage
 from relay.console.rendering import Renderer
+from relay.console.runs import Runs
 from relay.console.watcher import Watcher
 from relay.http.addresses import authority
 from relay.http.server import serving
@@ -67,6 +71,12 @@ class Console:
     app: Guard
     access: Access
     watcher: Watcher
+    runs: Runs
+
+    async def close(self) -> None:
+        """End the responses that go on, and the run that is under way."""
+        await self.watcher.close()
+        await self.runs.close()
 
 
 async def serve_console(
@@ -85,7 +95,7 @@ async def serve_console(
                 serving(console.app, host=options.host, port=options.port, grace=GRACE)
             )
             # Before the server waits for its responses: those of the page Now never end.
-            stack.push_async_callback(console.watcher.close)
+            stack.push_async_callback(console.close)
             origins = _origins(options, port)
             console.access.serve_at(port, *origins)
             async with asyncio.TaskGroup() as tasks:
@@ -104,15 +114,18 @@ async def open_console(stack: AsyncExitStack, loaded: Loaded, options: ConsoleOp
     snapshots = open_snapshots(settings, options.directory, options.wait)
     stack.push_async_callback(snapshots.close)
     snapshots.load_latest()
+    runs = Runs(DlqOperator(settings, options.wait), options.directory)
     dead_letter_queue = partial(_dead_letter_queue, watcher)
     pages: list[Page] = [
         NowPage(renderer, watcher),
         DeadLettersPage(access, renderer, snapshots, dead_letter_queue, time.time),
         DeadLetterPage(renderer, snapshots, Predictor(settings)),
+        ActionPages(access, renderer, snapshots, runs, time.time),
+        HistoryPages(access, renderer, runs),
         EventPage(renderer, partial(trace, settings, snapshots), partial(link_to, settings)),
         DoctorPage(access, renderer, lambda pull: run_checks(loaded, pull=pull)),
     ]
-    return Console(console_application(access, renderer, pages), access, watcher)
+    return Console(console_application(access, renderer, pages), access, watcher, runs)
 
 
 async def _dead_letter_queue(watcher: Watcher) -> QueueStatus | None:

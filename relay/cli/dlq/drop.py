@@ -13,7 +13,7 @@ from relay.app.audit import audit
 from relay.app.destinations.traits import traits_lookup
 from relay.app.redrive_options import filter_options
 from relay.cli.dlq import options as o
-from relay.cli.dlq.input import open_reader
+from relay.cli.dlq.input import open_reader, snapshot_of_queue
 from relay.cli.dlq.output import PARTIAL, watching
 from relay.cli.dlq.plan_view import show_drop
 from relay.cli.dlq.queues import open_queues
@@ -22,11 +22,15 @@ from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.dlq.drop import Drop
 from relay.dlq.execution import Pace
 from relay.dlq.filters import Filter
+from relay.dlq.queue_pair import QueuePair
+from relay.dlq.snapshot import Unreadable
+from relay.dlq.watch import Watch
 from relay.output.terminal import echo, prompt
 from relay.settings.model import Settings
 
 EXAMPLES = (
     "relay dlq drop --code sns_confirmation",
+    "relay dlq drop --code not_json --snapshot night.jsonl",
     "relay dlq drop --id 0a7c --confirm shop-events-dlq",
 )
 
@@ -41,6 +45,13 @@ def command(  # noqa: PLR0913 - a parameter for each option
     until: o.Until = None,
     attributes: o.Attributes = None,
     where: o.Where = None,
+    snapshot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Only messages that are in this snapshot and match the filters.",
+        ),
+    ] = None,
     confirm: Annotated[
         str | None,
         typer.Option(
@@ -66,12 +77,20 @@ def command(  # noqa: PLR0913 - a parameter for each option
         fail("give at least one filter that says what to drop", code=USAGE)
     pace = Pace(wait=wait, lease=lease)
     dropping = _drop(
-        settings, filters, pace, dlq, queue, journal_directory, confirm, as_json=as_json
+        settings,
+        filters,
+        pace,
+        dlq,
+        queue,
+        journal_directory,
+        confirm,
+        snapshot=snapshot,
+        as_json=as_json,
     )
     asyncio.run(dropping)
 
 
-async def _drop(
+async def _drop(  # noqa: PLR0913 - as `command`
     settings: Settings,
     filters: Filter,
     pace: Pace,
@@ -80,16 +99,23 @@ async def _drop(
     directory: Path | None,
     confirmed: str | None,
     *,
+    snapshot: Path | None,
     as_json: bool,
 ) -> None:
     """Show what would be deleted, ask for confirmation, and delete it."""
     async with open_queues(settings, dlq, main) as queues:
+        if snapshot is not None:
+            _checked(snapshot, queues)
         name = queues.main.name if queues.main else None
+
+        def create(watch: Watch) -> Drop:
+            traits_of = traits_lookup(settings)
+            return Drop(queues, read, filters, traits_of, pace, watch, snapshot=snapshot)
+
         async with open_reader(settings, name) as read:
             with watching() as watch:
-                drop = Drop(queues, read, filters, traits_lookup(settings), pace, watch)
                 planned_at = time.time()
-                plan = await drop.plan()
+                plan = await create(watch).plan()
             if watch.stop.is_set():
                 fail("stopped: nothing was dropped", code=PARTIAL)
             show_drop(plan, queues.dead.name)
@@ -101,10 +127,18 @@ async def _drop(
             # What arrives after the plan was not shown, so it was not confirmed.
             opening = open_journal(directory, queues, "drop", options, began_at=planned_at)
             with opening as journal, watching() as watch:
-                drop = Drop(queues, read, filters, traits_lookup(settings), pace, watch)
-                counts = await drop.execute(journal, total=plan.selected)
+                counts = await create(watch).execute(journal, total=plan.selected)
                 audit(settings, journal, "drop", options, counts)
                 report(counts, journal, as_json=as_json, done="dropped")
+
+
+def _checked(path: Path, queues: QueuePair) -> None:
+    """Read the snapshot to its end once: a damaged one ends the command before it begins."""
+    try:
+        for _ in snapshot_of_queue(path, queues):
+            pass
+    except Unreadable as error:
+        fail(str(error))
 
 
 def _confirm(name: str, given: str | None) -> None:

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from relay.app.audit import audit
-from relay.app.redrive_options import filter_options
+from relay.app.redrive_options import restore_options
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue, open_queue
-from relay.aws.sqs_values import QueueAttributes
 from relay.cli.dlq import options as o
 from relay.cli.dlq.input import open_reader, read_snapshot, snapshot_of_queue
-from relay.cli.dlq.output import Progress, stoppable
+from relay.cli.dlq.output import watching
 from relay.cli.dlq.queues import open_queues
 from relay.cli.dlq.run import open_journal, report
 from relay.cli.startup import EnvFile, fail, load_settings
-from relay.dlq.dead_letter import DeadLetter
-from relay.dlq.execution import counts_of
 from relay.dlq.filters import Filter
 from relay.dlq.queue_pair import QueuePair
-from relay.dlq.queue_target import QueueTarget
-from relay.dlq.restore import Restore
-from relay.dlq.selection import Selection
+from relay.dlq.restore import Restore, RestorePlan
 from relay.dlq.snapshot import Snapshot, Unreadable
-from relay.dlq.targets import TargetQueue
 from relay.output.terminal import echo, echo_json
 from relay.settings.model import Settings
 
@@ -71,8 +66,8 @@ def command(  # noqa: PLR0913 - a parameter for each option
     """
     settings = load_settings(env_file)
     filters = o.build_filter(names, codes, ids, sources, since, until, attributes, where)
-    restore = _Restore(settings, _checked(snapshot), filters, to=to, as_json=as_json)
-    asyncio.run(restore.execute(dlq, queue, journal_directory, yes=yes))
+    command = _Command(settings, _checked(snapshot), filters, to=to, as_json=as_json)
+    asyncio.run(command.run(dlq, queue, journal_directory, yes=yes))
 
 
 def _checked(path: Path) -> Snapshot:
@@ -86,8 +81,8 @@ def _checked(path: Path) -> Snapshot:
     return snapshot
 
 
-class _Restore:
-    """One restore."""
+class _Command:
+    """Prints what would happen, or restores and prints the result."""
 
     def __init__(
         self,
@@ -104,7 +99,7 @@ class _Restore:
         self._to = to
         self._as_json = as_json
 
-    async def execute(
+    async def run(
         self, dlq: str | None, main: str | None, directory: Path | None, *, yes: bool
     ) -> None:
         """Print what would happen, or send and print the result."""
@@ -115,50 +110,28 @@ class _Restore:
         ):
             if dlq is None and self._to is None:
                 snapshot_of_queue(self._snapshot.path, queues)
-            selection = Selection(
-                read=read, includes=self._filters.matches, modify=lambda dead_letter: dead_letter
-            )
             queue = await _target(queues, self._to, stack)
-            attributes = await queue.attributes()
-            if yes:
-                target = TargetQueue(queue, attributes.maximum_size)
-                await self._send(queues, directory, selection, target)
-            else:
-                await self._show(selection, queue, attributes)
+            with watching() as watch:
+                restore = Restore(self._snapshot, read, self._filters, queue, watch)
+                if yes:
+                    await self._execute(restore, queues, directory)
+                else:
+                    self._show(await restore.plan())
 
-    async def _show(self, selection: Selection, queue: Queue, attributes: QueueAttributes) -> None:
-        matching = [selection.includes(await selection.read(one)) for one in self._snapshot]
-        count = attributes.visible + attributes.in_flight + attributes.delayed
+    def _show(self, plan: RestorePlan) -> None:
         if self._as_json:
-            fields = {"queue": queue.name, "waiting": count}
-            matched = {"examined": len(matching), "selected": sum(matching)}
-            echo_json({"type": "restore_plan", **fields, **matched})
+            echo_json({"type": "restore_plan", **asdict(plan)})
         else:
             echo(
-                f"{sum(matching)} of {len(matching)} messages would be put into {queue.name}, which"
-                f" has {count} now"
+                f"{plan.selected} of {plan.examined} messages would be put into {plan.queue}, which"
+                f" has {plan.waiting} now"
             )
         echo("relay: nothing was changed; --yes does it", err=True)
 
-    async def _send(
-        self, queues: QueuePair, directory: Path | None, selection: Selection, target: TargetQueue
-    ) -> None:
-        async def route(_dead_letter: DeadLetter) -> TargetQueue:
-            return target
-
-        options = {
-            **filter_options(self._filters),
-            "snapshot": str(self._snapshot.path),
-            "to": self._to,
-        }
-        with (
-            open_journal(directory, queues, "restore", options) as journal,
-            stoppable() as stop,
-            Progress("restored", total=None) as progress,
-        ):
-            restore = Restore(journal, QueueTarget(route, journal.id), selection)
-            running = restore.execute(self._snapshot, stop, lambda counts: progress.at(counts.done))
-            counts = await counts_of(running, restore.counts, journal)
+    async def _execute(self, restore: Restore, queues: QueuePair, directory: Path | None) -> None:
+        options = restore_options(self._filters, self._snapshot.path, self._to)
+        with open_journal(directory, queues, "restore", options) as journal:
+            counts = await restore.execute(journal)
             audit(self._settings, journal, "restore", options, counts)
             report(counts, journal, as_json=self._as_json, done="restored")
 
