@@ -22,7 +22,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
@@ -40,7 +40,6 @@ CPU = '"cpu"'
 """The key of the limit that all heavy functions share: it counts processors, not functions."""
 
 _ATTEMPTS = 3
-_LONGEST = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +86,9 @@ class Pipeline:
 
     def functions(self) -> list[inngest.Function[Any]]:
         """All functions, to be served by the application."""
-        heavy: dict[str, Any] = {
-            "concurrency": [
-                inngest.Concurrency(limit=self._options.processors, key=CPU, scope="env")
-            ],
-            "timeouts": inngest.Timeouts(finish=_LONGEST),
-        }
+        # No `timeouts`: they count the time in which a run waits for its turn, and cancel it.
+        limit = inngest.Concurrency(limit=self._options.processors, key=CPU, scope="env")
+        heavy: dict[str, Any] = {"concurrency": [limit]}
         return [
             self._function(
                 "receive",
