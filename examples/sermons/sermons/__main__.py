@@ -23,6 +23,7 @@ from sermons.web import application
 
 PORT = 8000
 SQS_PORT = 9324
+INNGEST_PORT = 8288
 VOICE = "en-us+f2"
 
 
@@ -54,6 +55,7 @@ def _up(arguments: argparse.Namespace) -> int:
             real=arguments.real,
             port=arguments.port,
             sqs_port=SQS_PORT,
+            inngest_port=INNGEST_PORT,
             processors=arguments.processors,
             remind_after=60.0,
         )
@@ -114,8 +116,9 @@ def _say_words(arguments: argparse.Namespace) -> int:
         async with session as sqs:
             queue = await sqs.get_queue_url(QueueName="relay")
             bucket = arguments.directory / "data" / "bucket"
-            await Uploader(sqs, queue["QueueUrl"], bucket).speak(script)
-        _say(f"Uploaded {script.slug}: http://127.0.0.1:{PORT}/sermons/{script.slug}")
+            event_id = await Uploader(sqs, queue["QueueUrl"], bucket).speak(script)
+        _say(f"Uploaded. The event: {event_id}")
+        _say(f"The sermon: http://127.0.0.1:{PORT}/sermons/{script.slug}")
         return 0
 
     return asyncio.run(run())

@@ -49,7 +49,8 @@ def duration(source: Path) -> float:
     try:
         answer = json.loads(_run("ffprobe", *arguments))
     except subprocess.CalledProcessError as error:
-        raise NotAudio(f"{source.name} is not audio: {_last_line(error)}") from None
+        why = _last_line(error).removeprefix(f"{source}: ")
+        raise NotAudio(f"{source.name} is not audio: {why}") from None
     kinds = [stream.get("codec_type") for stream in answer.get("streams", [])]
     if "audio" not in kinds or "duration" not in answer.get("format", {}):
         raise NotAudio(f"{source.name} has no audio stream")

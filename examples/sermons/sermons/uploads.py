@@ -35,11 +35,14 @@ class Uploader:
         self._queue_url = queue_url
         self._bucket = bucket
 
-    async def speak(self, script: Script, *, times: int = 1) -> None:
-        """Have a script read aloud and upload the recording; notify `times` times, as S3 may."""
+    async def speak(self, script: Script, *, times: int = 1) -> str:
+        """Have a script read aloud and upload the recording; notify `times` times, as S3 may.
+
+        Returns the id that the relay gives to the event of the notification.
+        """
         path = self._path(script.slug)
         await asyncio.to_thread(media.speak, script, path)
-        await self._notify(path, times)
+        return await self._notify(path, times)
 
     async def file(self, name: str, content: bytes) -> None:
         """Upload any bytes under a name without a suffix."""
@@ -56,12 +59,13 @@ class Uploader:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    async def _notify(self, path: Path, times: int) -> None:
+    async def _notify(self, path: Path, times: int) -> str:
         key = path.relative_to(self._bucket).as_posix()
         size = await asyncio.to_thread(lambda: path.stat().st_size)
-        body = notification(key, size, sequencer())
+        version = sequencer()
         for _ in range(times):
-            await self.send(body)
+            await self.send(notification(key, size, version))
+        return f"{BUCKET}/{key}/{version}/ObjectCreated:Put"
 
 
 def sequencer() -> str:

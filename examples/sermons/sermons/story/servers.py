@@ -56,6 +56,7 @@ class Settings:
         real: the address of a real Inngest server; empty for the embedded event API.
         port: of the application; 0 for any free one.
         sqs_port: of the local SQS; 0 for any free one.
+        inngest_port: of the embedded event API; 0 for any free one.
         processors: how many heavy steps run at once.
         remind_after: seconds from an announcement to its reminder.
     """
@@ -64,6 +65,7 @@ class Settings:
     real: str = ""
     port: int = 0
     sqs_port: int = 0
+    inngest_port: int = 0
     processors: int = 2
     remind_after: float = 5.0
 
@@ -117,6 +119,7 @@ async def servers(settings: Settings, failures: Callable[[str], None]) -> AsyncI
             directory=settings.directory,
             inngest_url=door.url if door else None,
             sqs_port=settings.sqs_port,
+            inngest_port=settings.inngest_port,
         )
         environment = await stack.enter_async_context(local_environment(plan))
         registry = stack.enter_context(Registry())
