@@ -83,12 +83,12 @@ async def _tell(arguments: argparse.Namespace, directory: Path) -> int:
     async with servers(settings, _say) as running:
         _say(f"The orchestrator is {where}. The page: {running.url}")
         story = Story(Plot(sermons=arguments.sermons, limit=arguments.limit), running, _say)
-        closed = await story.tell()
-        _say(f"\nThe books {'balance' if closed.balanced else 'do NOT balance'}:")
-        _say(closed.table())
-        _say(closed.summary(story.seconds))
+        result = await story.tell()
+        _say(f"\nThe records {'agree' if result.consistent else 'do NOT agree'}:")
+        _say(result.table())
+        _say(result.summary(story.seconds))
         await _stay(arguments, running)
-    return 0 if closed.balanced else 1
+    return 0 if result.consistent else 1
 
 
 async def _stay(arguments: argparse.Namespace, running: Servers) -> None:

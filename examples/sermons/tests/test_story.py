@@ -26,11 +26,11 @@ needs_real = pytest.mark.skipif(
 pytestmark = pytest.mark.usefixtures("programs")
 
 
-async def test_the_books_balance_after_the_outage(tmp_path: Path) -> None:
+async def test_the_records_agree_after_the_outage(tmp_path: Path) -> None:
     told: list[str] = []
     async with servers(Settings(directory=tmp_path, remind_after=0.0), told.append) as running:
         plot = Plot(sermons=6, outage=2.0)
-        closed = await Story(plot, running, told.append).tell()
+        result = await Story(plot, running, told.append).tell()
         async with httpx.AsyncClient(base_url=running.url, trust_env=False) as client:
             page = (await client.get("/", params={"q": "somebody who was lost"})).text
             sermon = (await client.get("/sermons/the-lost-sheep-north-chapel")).text
@@ -39,7 +39,7 @@ async def test_the_books_balance_after_the_outage(tmp_path: Path) -> None:
             chunk = await client.get(f"{stream}/00000.m4s")
             outside = await client.get(f"{stream}/..%2F..%2F..%2Fsermons.sqlite")
             unknown = await client.get("/sermons/nobody")
-    assert closed.balanced, closed.table()
+    assert result.consistent, result.table()
     assert page.index("The lost sheep north chapel") < page.index("The two sons north chapel")
     assert "holiday-photo.wav is not audio" in page
     assert "<audio" in sermon
@@ -58,11 +58,11 @@ async def test_an_application_that_cannot_start_is_named(tmp_path: Path) -> None
 
 
 @needs_real
-async def test_the_books_balance_with_a_real_server(tmp_path: Path) -> None:
+async def test_the_records_agree_with_a_real_server(tmp_path: Path) -> None:
     told: list[str] = []
     async with servers(Settings(directory=tmp_path, real=REAL), told.append) as running:
-        closed = await Story(Plot(sermons=6, limit=300.0), running, told.append).tell()
-    assert closed.balanced, closed.table()
+        result = await Story(Plot(sermons=6, limit=300.0), running, told.append).tell()
+    assert result.consistent, result.table()
 
 
 @needs_real

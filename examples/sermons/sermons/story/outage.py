@@ -1,6 +1,6 @@
 """The story: uploads, an outage of the orchestrator, the death of the relay, a poison message.
 
-At the end the books must balance: each sermon was transcribed, made searchable and announced
+At the end the records must agree: each sermon was transcribed, made searchable and announced
 exactly once, and what could not be delivered is a dead letter with its reason.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from sermons.story import books
+from sermons.story.reconciliation import ONCE, Reconciliation, reconcile
 from sermons.story.servers import Servers
 from sermons.texts import Script, scripts
 
@@ -69,8 +69,8 @@ class Story:
         """How long it has taken so far."""
         return time.monotonic() - self._began
 
-    async def tell(self) -> books.Books:
-        """Carry out every part in order, and close the books.
+    async def tell(self) -> Reconciliation:
+        """Carry out every part in order, and reconcile.
 
         Raises:
             StoryTimeout: the sermons were not all announced in time.
@@ -81,7 +81,7 @@ class Story:
         await self._until(lambda: self._count("transcribed") >= first // 4, "be transcribed")
         await self._outage(self._scripts[first:])
         await self._until(self._finished, "be announced")
-        return await self._close()
+        return await self._reconcile()
 
     async def _outage(self, rest: list[Script]) -> None:
         relay, orchestrator = self._servers.relay, self._servers.orchestrator
@@ -107,11 +107,11 @@ class Story:
             times = 2 if number < DUPLICATES else 1
             await self._servers.uploader.speak(script, times=times)
 
-    async def _close(self) -> books.Books:
+    async def _reconcile(self) -> Reconciliation:
         await self._servers.uploader.send('{"name": "sermons/report.requested"}')
         await self._until(lambda: bool(self._servers.library.reports()), "be reported")
         await self._until(lambda: not self._servers.waiting(), "leave the queue")
-        return books.close(
+        return reconcile(
             [script.slug for script in self._scripts],
             [BROKEN],
             self._servers.library.effects(),
@@ -132,7 +132,7 @@ class Story:
         return found
 
     def _finished(self) -> bool:
-        last = books.ONCE[-1]
+        last = ONCE[-1]
         return self._count(last) == len(self._scripts) and self._count("failed") == 1
 
     def _count(self, effect: str) -> int:
@@ -142,7 +142,7 @@ class Story:
         shown = self.seconds
         while not condition():
             if self.seconds > self._plot.limit:
-                done = {effect: self._count(effect) for effect in books.ONCE}
+                done = {effect: self._count(effect) for effect in ONCE}
                 raise StoryTimeout(f"not all could {what} in {self._plot.limit:g} s: {done}")
             if self.seconds - shown > 5:  # noqa: PLR2004 - seconds between two lines
                 shown = self.seconds

@@ -1,4 +1,4 @@
-"""The books must not balance when anything is missing, done twice or unexplained."""
+"""The records must not agree when anything is missing, done twice or unexplained."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sermons.story.books import ONCE, Books, close
+from sermons.story.reconciliation import ONCE, Reconciliation, reconcile
 
 ALL = Counter({(sermon, effect): 1 for sermon in ("salt", "yeast") for effect in ONCE})
 GOOD: dict[str, Any] = {
@@ -22,13 +22,13 @@ GOOD: dict[str, Any] = {
 }
 
 
-def books(**changed: Any) -> Books:
-    return close(**{**GOOD, **changed})
+def result(**changed: Any) -> Reconciliation:
+    return reconcile(**{**GOOD, **changed})
 
 
-def test_they_balance_when_everything_happened_once() -> None:
-    assert books().balanced
-    summary = json.loads(books().summary(1.25))
+def test_they_agree_when_everything_happened_once() -> None:
+    assert result().consistent
+    summary = json.loads(result().summary(1.25))
     assert summary["transcribed"] == 2
     assert summary["seconds"] == 1.2
 
@@ -36,16 +36,16 @@ def test_they_balance_when_everything_happened_once() -> None:
 @pytest.mark.parametrize("effect", ONCE)
 def test_an_effect_that_did_not_happen_to_one_sermon_shows(effect: str) -> None:
     effects = GOOD["effects"] - Counter({("salt", effect): 1})
-    closed = books(effects=effects)
-    assert (closed.done[effect], closed.balanced) == (1, False)
+    found = result(effects=effects)
+    assert (found.done[effect], found.consistent) == (1, False)
 
 
 @pytest.mark.parametrize(
     "more", [("salt", "transcribed"), ("salt", "announced again"), ("yeast", "embedded")]
 )
 def test_an_effect_that_happened_twice_shows(more: tuple[str, str]) -> None:
-    closed = books(effects=GOOD["effects"] + Counter({more: 1}))
-    assert (closed.twice, closed.balanced) == (1, False)
+    found = result(effects=GOOD["effects"] + Counter({more: 1}))
+    assert (found.twice, found.consistent) == (1, False)
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,11 @@ def test_an_effect_that_happened_twice_shows(more: tuple[str, str]) -> None:
     ],
 )
 def test_what_is_unexplained_is_named(changed: dict[str, Any], sentence: str) -> None:
-    closed = books(**changed)
-    assert not closed.balanced
-    assert sentence in closed.table()
+    found = result(**changed)
+    assert not found.consistent
+    assert sentence in found.table()
 
 
 def test_a_sermon_that_cannot_be_found_or_a_message_that_is_left_shows() -> None:
-    assert not books(found=["salt"]).balanced
-    assert not books(in_queue=1).balanced
+    assert not result(found=["salt"]).consistent
+    assert not result(in_queue=1).consistent

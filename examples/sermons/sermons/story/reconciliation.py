@@ -1,4 +1,4 @@
-"""The books: what was uploaded, against what became of it, read from four independent places.
+"""Reconciles what was uploaded with what became of it, read from four independent places.
 
 The places are the library's record of effects, its search over HTTP, the queues, and the list of
 what was uploaded.
@@ -16,7 +16,7 @@ ONCE = ("transcoded", "transcribed", "embedded", "announced", "reminded")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Books:
+class Reconciliation:
     """Counts of sermons, except where it says messages.
 
     Attributes:
@@ -39,13 +39,13 @@ class Books:
     wrong: tuple[str, ...] = field(default=())
 
     @property
-    def balanced(self) -> bool:
+    def consistent(self) -> bool:
         """Whether everything happened to every sermon, once."""
         complete = all(count == self.uploaded for count in (*self.done.values(), self.searchable))
         return complete and not (self.twice or self.in_queue or self.wrong)
 
     def table(self) -> str:
-        """The books for a person."""
+        """The counts for a person."""
         rows = [
             ("uploaded", self.uploaded),
             *((effect, self.done[effect]) for effect in ONCE),
@@ -64,7 +64,7 @@ class Books:
         return json.dumps({"type": "story", **self.done, **counts, "seconds": round(seconds, 1)})
 
 
-def close(
+def reconcile(
     uploaded: Collection[str],
     broken: Collection[str],
     effects: Counter[tuple[str, str]],
@@ -72,7 +72,7 @@ def close(
     dead: Counter[str],
     expected_dead: Counter[str],
     in_queue: int,
-) -> Books:
+) -> Reconciliation:
     """Compare.
 
     Args:
@@ -97,7 +97,7 @@ def close(
         wrong.append(f"dead letters: {dict(dead)} instead of {dict(expected_dead)}")
     repeated = sum(count - 1 for (_, e), count in effects.items() if e in ONCE and count > 1)
     again = sum(count for (_, effect), count in effects.items() if effect.endswith(" again"))
-    return Books(
+    return Reconciliation(
         uploaded=len(good),
         done=done,
         twice=repeated + again,
