@@ -14,6 +14,7 @@ import uvicorn
 from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # ships no types
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # ships no types
 
+from sermons import tracing
 from sermons.functions import Options
 from sermons.story.outage import Plot, Story, StoryTimeout
 from sermons.story.servers import Failed, Servers, Settings, servers
@@ -30,8 +31,10 @@ VOICE = "en-us+f2"
 def main() -> int:
     """Run a command; its exit code."""
     arguments = _parser().parse_args()
+    uploads = arguments.run not in (_serve, _up)
     try:
-        return int(arguments.run(arguments))
+        with tracing.exporting("uploads") if uploads else contextlib.nullcontext():
+            return int(arguments.run(arguments))
     except (Failed, StoryTimeout, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -41,8 +44,9 @@ def main() -> int:
 
 def _serve(arguments: argparse.Namespace) -> int:
     options = Options(processors=arguments.processors, remind_after=arguments.remind_after)
-    web = application(arguments.data, options)
-    uvicorn.run(web, host="127.0.0.1", port=arguments.port, log_level="warning")
+    with tracing.exporting("sermons"):
+        web = application(arguments.data, options)
+        uvicorn.run(web, host="127.0.0.1", port=arguments.port, log_level="warning")
     return 0
 
 

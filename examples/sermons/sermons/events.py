@@ -7,13 +7,15 @@ from typing import Any
 
 import inngest
 
+from sermons import tracing
+
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 _VERSION = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
 def event(name: str, sermon: str, version: str, **data: Any) -> inngest.Event:
     """The event of this name. The same one again has the same id, so that it runs nothing."""
-    data |= {"sermon": sermon, "version": version}
+    data |= {"sermon": sermon, "version": version, **tracing.carried()}
     return inngest.Event(id=f"{sermon}/{version}/{name}", name=name, data=data)
 
 

@@ -29,7 +29,7 @@ from urllib.parse import unquote_plus
 
 import inngest
 
-from sermons import events
+from sermons import events, tracing
 from sermons.library import Library
 from sermons.media import NotAudio
 from sermons.studio import Studio, pieces
@@ -110,7 +110,7 @@ class Pipeline:
                     inngest.TriggerCron(cron="0 6 * * *"),
                     inngest.TriggerEvent(event="sermons/report.requested"),
                 ],
-            )(self._report),
+            )(tracing.traced("report", self._report)),
         ]
 
     def stream(self, sermon: str, version: str) -> Path:
@@ -126,7 +126,7 @@ class Pipeline:
             on_failure=self._failed,
             trigger=[inngest.TriggerEvent(event=event) for event in started_by],
             **options,
-        )(handler)
+        )(tracing.traced(name, handler))
 
     async def _receive(self, ctx: inngest.Context) -> str:
         """Turn S3's notification into the event that the rest of the pipeline knows."""

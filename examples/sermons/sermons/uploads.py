@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sermons import media
+from sermons import media, tracing
 from sermons.texts import Script
 
 BUCKET = "sermons"
@@ -50,9 +50,16 @@ class Uploader:
         path.write_bytes(content)
         await self._notify(path, 1)
 
-    async def send(self, body: str) -> None:
-        """Send a message of any kind."""
-        await self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=body)
+    async def send(self, body: str, traceparent: str = "") -> None:
+        """Send a message of any kind, as a part of a trace."""
+        attributes = (
+            {tracing.NAME: {"DataType": "String", "StringValue": traceparent}}
+            if traceparent
+            else {}
+        )
+        await self._sqs.send_message(
+            QueueUrl=self._queue_url, MessageBody=body, MessageAttributes=attributes
+        )
 
     def _path(self, name: str) -> Path:
         path = self._bucket / FOLDER / f"{name}.wav"
@@ -63,8 +70,9 @@ class Uploader:
         key = path.relative_to(self._bucket).as_posix()
         size = await asyncio.to_thread(lambda: path.stat().st_size)
         version = sequencer()
-        for _ in range(times):
-            await self.send(notification(key, size, version))
+        with tracing.uploading(path.stem) as traceparent:
+            for _ in range(times):
+                await self.send(notification(key, size, version), traceparent)
         return f"{BUCKET}/{key}/{version}/ObjectCreated:Put"
 
 

@@ -20,6 +20,7 @@ import httpx
 
 from relay.local.environment import Environment, Plan, local_environment
 from relay.local.processes import PATIENCE, RelayProcess, free_port
+from sermons import tracing
 from sermons.library import Library
 from sermons.story.door import Door
 from sermons.story.executor import Executor
@@ -27,6 +28,9 @@ from sermons.story.registry import Registry
 from sermons.uploads import Uploader
 
 _POLL = 0.1
+
+_TRACED = {"RELAY_TRACES": "otlp", "RELAY_TRACE_IN_DATA": "true"}
+"""Settings of the relay with which its requests and the functions are in the upload's trace."""
 
 
 class Failed(Exception):
@@ -122,6 +126,7 @@ async def servers(settings: Settings, failures: Callable[[str], None]) -> AsyncI
             inngest_url=door.url if door else None,
             sqs_port=settings.sqs_port,
             inngest_port=settings.inngest_port,
+            settings=_TRACED if tracing.enabled() else {},
         )
         environment = await stack.enter_async_context(local_environment(plan))
         registry = stack.enter_context(Registry())
