@@ -54,7 +54,7 @@ def exporting(service: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def uploading(sermon: str) -> Iterator[str]:
-    """A span for an upload, the first of its trace; its traceparent, or empty without a collector."""
+    """The first span of a trace, around an upload; its traceparent, empty without a collector."""
     with _tracer().start_as_current_span("upload", kind=trace.SpanKind.PRODUCER) as span:
         span.set_attribute("sermon", sermon)
         carrier: dict[str, str] = {}

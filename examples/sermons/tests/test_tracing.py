@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +52,10 @@ def exporter() -> InMemorySpanExporter:
 
 
 @pytest.fixture
-def spans(exporter: InMemorySpanExporter) -> Iterator[InMemorySpanExporter]:
+def spans(exporter: InMemorySpanExporter) -> InMemorySpanExporter:
+    """The spans of one test."""
     exporter.clear()
-    yield exporter
+    return exporter
 
 
 def test_a_function_continues_the_trace_and_passes_it_on(
