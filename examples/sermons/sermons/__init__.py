@@ -1,0 +1,1 @@
+"""A small archive of recorded sermons: uploaded, transcribed, transcoded, searchable, announced."""

@@ -1,0 +1,1 @@
+"""The example on this machine, and the story of an outage."""

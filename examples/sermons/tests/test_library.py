@@ -1,0 +1,92 @@
+"""The archive: versions, effects and search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sermons.embedding import SIZE
+from sermons.library import Library
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    made = Library(tmp_path / "sermons.sqlite")
+    yield made
+    made.close()
+
+
+def pointing_to(place: int) -> bytes:
+    vector = np.zeros(SIZE, dtype=np.float32)
+    vector[place] = 1
+    return vector.tobytes()
+
+
+def test_a_newer_upload_replaces_what_was_known_and_an_older_one_does_not(library: Library) -> None:
+    library.add("salt", "2")
+    library.transcribed("salt", "2", "words")
+    library.add("salt", "1")
+    stored = library.get("salt")
+    assert stored is not None
+    assert stored.transcript == "words"
+    library.add("salt", "3")
+    stored = library.get("salt")
+    assert stored is not None
+    assert (stored.version, stored.transcript) == ("3", None)
+
+
+def test_the_second_announcement_is_not_made_and_is_noted(library: Library) -> None:
+    library.add("salt", "1")
+    assert library.announce("salt", "1", 10)
+    assert not library.announce("salt", "1", 20)
+    stored = library.get("salt")
+    assert stored is not None
+    assert stored.announced_at == 10
+    assert library.effects() == {("salt", "announced"): 1, ("salt", "announced again"): 1}
+
+
+def test_a_transcription_that_is_made_twice_shows(library: Library) -> None:
+    library.add("salt", "1")
+    library.transcribed("salt", "1", "words")
+    library.transcribed("salt", "1", "words")
+    assert library.effects()["salt", "transcribed"] == 2
+
+
+def test_search_lists_the_nearest_first_and_nothing_that_has_no_vector(library: Library) -> None:
+    for number, name in enumerate(("salt", "yeast", "lamp")):
+        library.add(name, "1")
+        if name != "lamp":
+            library.embedded(name, "1", pointing_to(number))
+    assert [sermon.id for _, sermon in library.search(pointing_to(1))] == ["yeast", "salt"]
+
+
+def test_the_search_of_an_empty_archive_finds_nothing(library: Library) -> None:
+    assert library.search(pointing_to(0)) == []
+
+
+def test_the_state_names_what_is_done(library: Library) -> None:
+    def state() -> str:
+        stored = library.get("salt")
+        assert stored is not None
+        return stored.state
+
+    library.add("salt", "1")
+    states = [state()]
+    library.transcoded("salt", "1", 2)
+    states.append(state())
+    library.transcribed("salt", "1", "")
+    states.append(state())
+    library.announce("salt", "1", 1)
+    states.append(state())
+    library.failed("salt", "1", "no audio")
+    states.append(state())
+    assert states == [
+        "uploaded",
+        "transcoded",
+        "transcoded and transcribed",
+        "announced",
+        "failed",
+    ]

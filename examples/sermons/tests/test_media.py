@@ -1,0 +1,103 @@
+"""The heavy work itself, on recordings made on the spot."""
+
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+
+from sermons import embedding, media, recognition
+from sermons.studio import ProcessStudio, pieces
+from sermons.texts import scripts
+
+pytestmark = pytest.mark.usefixtures("programs")
+SCRIPT = next(script for script in scripts() if script.slug == "the-lamp-north-chapel")
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "lamp.wav"
+    media.speak(SCRIPT, path)
+    return path
+
+
+def test_a_recording_becomes_chunks_a_playlist_and_a_whole_file(
+    recording: Path, tmp_path: Path
+) -> None:
+    stream = tmp_path / "streams" / "lamp"
+    chunks = media.transcode(recording, stream)
+    assert chunks == len(list(stream.glob("*.m4s"))) >= 2
+    assert (stream / media.PLAYLIST).read_text().endswith("#EXT-X-ENDLIST\n")
+    assert media.duration(stream / media.WHOLE) == pytest.approx(media.duration(recording), abs=0.1)
+    assert media.duration(stream / media.PLAYLIST) == pytest.approx(
+        media.duration(recording), abs=0.2
+    )
+
+
+def test_transcoding_again_keeps_the_first_result(recording: Path, tmp_path: Path) -> None:
+    chunks = media.transcode(recording, tmp_path / "stream")
+    recording.unlink()
+    assert media.transcode(recording, tmp_path / "stream") == chunks
+
+
+def test_transcoding_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    source = tmp_path / "notes.wav"
+    source.write_text("not a recording")
+    target = tmp_path / "streams" / "notes"
+    with pytest.raises(Exception, match="ffmpeg"):
+        media.transcode(source, target)
+    assert list(target.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"not a recording", b"RIFF\x00\x00\x00\x00WAVE"])
+def test_what_is_no_recording_is_named(tmp_path: Path, content: bytes) -> None:
+    source = tmp_path / "photo.wav"
+    source.write_bytes(content)
+    with pytest.raises(media.NotAudio, match=r"photo\.wav"):
+        media.duration(source)
+
+
+def test_the_recogniser_writes_down_what_was_said(recording: Path) -> None:
+    assert recognition.recognise(recording, 0, 30) == SCRIPT.words
+
+
+def test_a_piece_after_the_end_is_silence_and_not_an_error(recording: Path) -> None:
+    assert recognition.recognise(recording, 60, 30) == ""
+
+
+def test_sentences_that_mean_the_same_are_near_each_other() -> None:
+    question, near, far = (
+        embedding.vector(embedding.embed(text))
+        for text in ("an animal went missing", "the lost sheep", "a merchant buys a pearl")
+    )
+    assert float(question @ near) > float(question @ far) + 0.2
+
+
+def test_pieces_cover_a_recording_of_any_length() -> None:
+    assert pieces(0.0, 30.0) == [0.0]
+    assert pieces(30.0, 30.0) == [0.0]
+    assert pieces(61.0, 30.0) == [0.0, 30.0, 60.0]
+
+
+async def test_a_child_that_is_killed_fails_its_step_and_the_next_attempt_succeeds(
+    recording: Path,
+) -> None:
+    studio = ProcessStudio(1)
+    try:
+        assert await studio.measure(recording) > 0
+        [child] = studio.children()
+        os.kill(child, signal.SIGKILL)
+        with pytest.raises(BrokenProcessPool):
+            # The pool notices the death of its child with this call or has noticed it before.
+            await studio.measure(recording)
+        assert await studio.measure(recording) > 0
+    finally:
+        studio.close()
+
+
+def test_every_script_has_a_name_that_is_safe_in_a_path() -> None:
+    names = [script.slug for script in scripts()]
+    assert len(set(names)) == len(names) == 50

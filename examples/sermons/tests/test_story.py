@@ -1,0 +1,99 @@
+"""The story itself: with the embedded event API always, with a real server where there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import inngest
+import pytest
+
+from sermons.functions import APP, Options, Pipeline
+from sermons.library import Library
+from sermons.story.outage import Plot, Story
+from sermons.story.servers import Failed, Settings, servers
+from tests.applications import served
+from tests.studios import ScriptedStudio
+
+REAL = os.environ.get("INNGEST_DEV_URL", "")
+needs_real = pytest.mark.skipif(
+    not REAL, reason="needs a real `inngest dev`, its address in INNGEST_DEV_URL"
+)
+pytestmark = pytest.mark.usefixtures("programs")
+
+
+async def test_the_records_agree_after_the_outage(tmp_path: Path) -> None:
+    told: list[str] = []
+    async with servers(Settings(directory=tmp_path, remind_after=0.0), told.append) as running:
+        plot = Plot(sermons=6, outage=2.0)
+        result = await Story(plot, running, told.append).tell()
+        async with httpx.AsyncClient(base_url=running.url, trust_env=False) as client:
+            page = (await client.get("/", params={"q": "somebody who was lost"})).text
+            sermon = (await client.get("/sermons/the-lost-sheep-north-chapel")).text
+            stream = "/streams/the-lost-sheep-north-chapel"
+            playlist = (await client.get(f"{stream}/index.m3u8")).text
+            chunk = await client.get(f"{stream}/00000.m4s")
+            outside = await client.get(f"{stream}/..%2F..%2F..%2Fsermons.sqlite")
+            unknown = await client.get("/sermons/nobody")
+    assert result.consistent, result.table()
+    assert page.index("The lost sheep north chapel") < page.index("The two sons north chapel")
+    assert "holiday-photo.wav is not audio" in page
+    assert "<audio" in sermon
+    assert "00000.m4s" in playlist
+    assert (chunk.status_code, chunk.headers["content-type"]) == (200, "audio/mp4")
+    assert (outside.status_code, unknown.status_code) == (404, 404)
+    assert any("sermons-check failed for holiday-photo" in line for line in told)
+
+
+async def test_an_application_that_cannot_start_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "sermons.sqlite").write_text("this is no database, " * 100)
+    with pytest.raises(Failed, match="file is not a database"):
+        async with servers(Settings(directory=tmp_path), print):
+            pytest.fail("it started")
+
+
+@needs_real
+async def test_the_records_agree_with_a_real_server(tmp_path: Path) -> None:
+    told: list[str] = []
+    async with servers(Settings(directory=tmp_path, real=REAL), told.append) as running:
+        result = await Story(Plot(sermons=6, limit=300.0), running, told.append).tell()
+    assert result.consistent, result.table()
+
+
+@needs_real
+async def test_a_real_server_keeps_the_limit_that_the_heavy_functions_share(
+    tmp_path: Path,
+) -> None:
+    studio = ScriptedStudio(takes=0.3)
+    library = Library(tmp_path / "sermons.sqlite")
+    (tmp_path / "bucket").mkdir()
+    (tmp_path / "bucket" / "one.wav").touch()
+    client = inngest.Inngest(
+        app_id=APP, is_production=False, api_base_url=REAL, event_api_base_url=REAL
+    )
+    pipeline = Pipeline(client, library, studio, tmp_path, Options(processors=2))
+    version = uuid.uuid4().hex
+    sermons = [f"number-{number}" for number in range(8)]
+    with served(client, pipeline.functions()) as url:
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+            assert (await http.put(f"{url}/api/inngest")).status_code == 200
+        subjects = [{"sermon": s, "version": version, "key": "one.wav"} for s in sermons]
+        await client.send([inngest.Event(name="sermon/uploaded", data=s) for s in subjects])
+        await _until(lambda: _announced(library) == len(sermons))
+    library.close()
+    assert studio.most_at_once == 2
+
+
+def _announced(library: Library) -> int:
+    return sum(effect == "announced" for _, effect in library.effects())
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(120):
+        while not condition():  # noqa: ASYNC110 - another process or thread changes it
+            await asyncio.sleep(0.1)
