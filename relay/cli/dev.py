@@ -39,7 +39,7 @@ EXIT_CODES = "Exit codes: 0 stopped by a signal, 1 something failed, 2 wrong usa
 EXAMPLES = """\
 relay dev
 relay dev --function 'resize=media/*' --function 'audit=*'
-relay dev --sqs-port 0 --inngest-port 0 --relay-port 0 --gateway-port 0 --json
+relay dev --sqs-port 0 --inngest-port 0 --relay-port 0 --json
 """
 
 HostOption: TypeAlias = Annotated[

@@ -40,9 +40,9 @@ RELAY_TIMEOUT = 3.0
 
 _LINE = re.compile(r"^([a-z_]++)(?:\{[^}\n]*\})?[ \t]++(\S+)$", re.MULTILINE)
 _AGE_BUCKET = re.compile(
-    rf'^{prometheus_name(END_TO_END_AGE)}_bucket\{{[^}}\n]*\ble="([^"\n]*)"[^}}\n]*\}} (\S+)$',
-    re.MULTILINE,
+    rf"^{prometheus_name(END_TO_END_AGE)}_bucket\{{([^}}\n]*)\}} (\S+)$", re.MULTILINE
 )
+_BOUND = re.compile(r'(?:^|,)le="([^",]*)"')
 _CIRCUITS = {float(value): state for state, value in CIRCUIT_STATES.items()}
 
 
@@ -237,9 +237,11 @@ def _ages(response: httpx.Response | str) -> dict[float, float]:
     found: dict[float, float] = {}
     if isinstance(response, str) or response.status_code != HTTPStatus.OK:
         return found
-    for bound, value in _AGE_BUCKET.findall(response.text):
+    for labels, value in _AGE_BUCKET.findall(response.text):
+        bound = _BOUND.search(labels)
         try:
-            found[float(bound)] = found.get(float(bound), 0.0) + float(value)
+            upper = float(bound[1] if bound else "")
+            found[upper] = found.get(upper, 0.0) + float(value)
         except ValueError:
             continue
     return found

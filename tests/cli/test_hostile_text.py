@@ -13,12 +13,14 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from relay.cli import COMMANDS
 from relay.dlq.snapshot import Head, SnapshotWriter
 from relay.local.demo.display import Display
 from relay.local.demo.reconciliation import Reconciliation
+from relay.local.inngest import InngestServer
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE
 from relay.output.console import open_console
@@ -29,7 +31,7 @@ from tests.hostile import HOSTILE, IN_XML, assert_harmless, assert_shown
 ARGUMENT = HOSTILE.replace("\0", "").replace("\ud800", "")
 KEY = {"RELAY_INNGEST_EVENT_KEY": "a-long-event-key"}
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
-ELSEWHERE = {"dlq", "dev", "demo", "serve", "poll", "gateway"}
+ELSEWHERE = {"console", "dlq", "dev", "demo", "serve", "poll", "gateway"}
 """Commands whose texts are tested elsewhere: `tests/dlq`, the log's format, and below."""
 
 
@@ -83,8 +85,20 @@ async def hostile_relay() -> AsyncIterator[str]:
 
 
 def test_every_command_is_tried() -> None:
-    tried = {"trace", "status", "doctor", "send", "config", "health", "pause", "resume"}
+    tried = {"audit", "trace", "status", "doctor", "send", "config", "health", "pause", "resume"}
     assert tried | ELSEWHERE == set(COMMANDS)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--unheard",)])
+async def test_audit(options: tuple[str, ...], relay: Relay) -> None:
+    async with InngestServer(0, []) as server, httpx.AsyncClient(trust_env=False) as client:
+        event = {"name": f"shop/{HOSTILE}", "id": HOSTILE, "data": {}}
+        answer = await client.post(f"{server.url}/e/key", content=json.dumps(event))
+        assert answer.status_code == 200, answer.text
+        await server.settled()
+        result = await relay("audit", *options, RELAY_INNGEST_URL=server.url, **KEY)
+        assert "shop/" in result.out
+        check(result)
 
 
 async def test_health(relay: Relay) -> None:

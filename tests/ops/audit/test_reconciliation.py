@@ -1,4 +1,4 @@
-"""Audits agree with books that they did not write: a publisher's record, and what functions ran."""
+"""Audits agree with records that others keep: what was published, and what functions ran."""
 
 from __future__ import annotations
 
