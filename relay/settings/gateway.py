@@ -78,4 +78,4 @@ class GatewaySettings(BaseSettings):
     """The most bytes of one request to the gateway."""
     gateway_max_in_flight_bytes: Size = 67_108_864
     """The most memory that all requests together take, at four times their size. Above it requests
-    are answered 503."""
+    are answered 503. Webhooks take at most half of it."""
