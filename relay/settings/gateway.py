@@ -62,7 +62,7 @@ class GatewaySettings(BaseSettings):
     gateway_key_store: str | None = None
     """The document of event keys that `relay gateway key` writes: the path of a file, the ARN of a
     secret, or `ssm:` and a parameter's name. It is read again every `RELAY_SECRET_MAX_AGE` seconds,
-    a file every 5, and when an unknown key is sent."""
+    a file every 5, and when an unknown key is sent, a secret then at most every 10 seconds."""
     webhooks: WebhookSources | None = None
     """The senders whose webhooks the gateway accepts at `/webhooks/NAME`: a JSON object such as
     `{"stripe": {"secrets": ["whsec_…"]}}`; see docs/webhooks.md. A secret may be the ARN of one."""
