@@ -20,7 +20,7 @@ from relay.aws.session import SharedSession
 from relay.gateway.app import Gateway
 from relay.gateway.key_document import KeyDocument
 from relay.gateway.keys import FixedKeys, Keys, parse_keys
-from relay.gateway.stored_keys import StoredKeys
+from relay.gateway.stored_keys import REFRESH_UNKNOWN, StoredKeys
 from relay.gateway.webhooks.endpoint import OpenSource, Webhooks
 from relay.gateway.webhooks.keys import SourceKeys
 from relay.gateway.webhooks.presets import PRESETS
@@ -169,8 +169,12 @@ def key_document(settings: Settings) -> Keys:
     if settings.gateway_key_store is None:
         return FixedKeys(fixed)
     document = KeyDocument(settings.gateway_key_store)
-    every = settings.secret_max_age if document.stored else FILE_EVERY
-    return StoredKeys(partial(asyncio.to_thread, document.read), every=every, fixed=fixed)
+    return StoredKeys(
+        partial(asyncio.to_thread, document.read),
+        every=settings.secret_max_age if document.stored else FILE_EVERY,
+        every_unknown=REFRESH_UNKNOWN if document.stored else 0.0,
+        fixed=fixed,
+    )
 
 
 class QueueOpening:

@@ -68,6 +68,8 @@ class Gateway:
         self.limits = limits or EventLimits()
         self._max_request_bytes = max_request_bytes
         self._budget = MemoryBudget(max_in_flight_bytes)
+        # Senders of webhooks are proven by their bodies, so that anybody can make one be read.
+        self._unproven = MemoryBudget(max_in_flight_bytes // 2, within=self._budget)
         self._observe = observe
         self._clock = clock
         self._refusals = RefusalLog(clock)
@@ -100,7 +102,10 @@ class Gateway:
     def asgi(self, more: Sequence[Route] = ()) -> Starlette:
         """The application to serve, with more endpoints besides these."""
         routes = [*self.routes(), *more]
-        return Starlette(routes=routes, exception_handlers={HTTPException: _nothing_here})
+        app = Starlette(routes=routes, exception_handlers={HTTPException: _nothing_here})
+        # A redirect would name this server's scheme, and send the key without TLS.
+        app.router.redirect_slashes = False
+        return app
 
     def stop(self) -> None:
         """Answer new requests 503 from now on."""
@@ -136,7 +141,9 @@ class Gateway:
     async def _post(self, request: Request) -> Response:
         return await self.answer(request, self._authorized, self._read)
 
-    async def answer(self, request: Request, authorize: Authorize, read: Read) -> Response:
+    async def answer(
+        self, request: Request, authorize: Authorize, read: Read, *, proven: bool = True
+    ) -> Response:
         """Answer one request, whatever happens.
 
         Args:
@@ -144,23 +151,26 @@ class Gateway:
             authorize: returns what its sender may send, before the body is read. Raises `Refused`.
             read: makes events of the body, or an answer that publishes nothing. Raises `Refused` or
                 `InvalidEvents`.
+            proven: whether `authorize` proves the sender. Requests of others take at most half of
+                the memory together.
         """
         self._open += 1
         self._idle.clear()
         try:
-            return await self._answer_or_refuse(request, authorize, read)
+            budget = self._budget if proven else self._unproven
+            return await self._answer_or_refuse(request, authorize, read, budget)
         finally:
             self._open -= 1
             if not self._open:
                 self._idle.set()
 
     async def _answer_or_refuse(
-        self, request: Request, authorize: Authorize, read: Read
+        self, request: Request, authorize: Authorize, read: Read, budget: MemoryBudget
     ) -> Response:
         start, key = self._clock(), None
         try:
             key = await authorize(request)
-            response, count = await self._publish(request, key, read)
+            response, count = await self._publish(request, key, read, budget)
         except Refused as error:
             refused = error
         except ClientDisconnect:
@@ -175,11 +185,13 @@ class Gateway:
             return response
         return self._refuse(refused, key)
 
-    async def _publish(self, request: Request, key: Key, read: Read) -> tuple[Response, int]:
+    async def _publish(
+        self, request: Request, key: Key, read: Read, budget: MemoryBudget
+    ) -> tuple[Response, int]:
         if self._stopping:
             raise unavailable("stopping", "the gateway is stopping: send it again")
         most = min(self._max_request_bytes, key.max_request_bytes or self._max_request_bytes)
-        with Body(request, most, self._budget) as body:
+        with Body(request, most, budget) as body:
             try:
                 events = await read(request, body)
             except InvalidEvents as error:

@@ -41,6 +41,8 @@ class KeyDocument:
     def write(self, text: str) -> None:
         """Replace the text. A reader sees the old or the new one, never a part.
 
+        A file keeps its owner: the gateway may run as another user than the command.
+
         Raises:
             OSError: the file cannot be written.
             AwsError: the secret cannot be written.
@@ -52,6 +54,7 @@ class KeyDocument:
         new = path.with_name(f"{path.name}.{os.getpid()}.new")
         try:
             with create_private(new) as file:
+                _give_to_owner_of(path, file.fileno())
                 file.write(text.encode())
                 file.flush()
                 os.fsync(file.fileno())
@@ -69,3 +72,10 @@ class KeyDocument:
         with append_private(path.with_name(f"{path.name}.lock")) as lock:
             flock(lock, LOCK_EX)
             yield
+
+
+def _give_to_owner_of(path: Path, descriptor: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        owner = path.stat().st_uid
+        if owner != os.fstat(descriptor).st_uid:
+            os.chown(descriptor, owner, -1)

@@ -32,24 +32,30 @@ class MemoryBudget:
 
     Args:
         limit: the most bytes. A request that is alone is always allowed.
+        within: the budget that this one is a part of.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, within: MemoryBudget | None = None) -> None:
         self._limit = limit
+        self._within = within
         self.used = 0
 
-    def take(self, size: int) -> None:
-        """Take so many bytes more for a request.
+    def take(self, size: int, held: int) -> None:
+        """Take so many bytes more for a request that holds some already.
 
         Raises:
             Refused: there is no room for them.
         """
-        if self.used and self.used + size > self._limit:
+        if self.used > held and self.used + size > self._limit:
             raise unavailable("busy", "the gateway is busy: too many requests are under way")
+        if self._within is not None:
+            self._within.take(size, held)
         self.used += size
 
     def give_back(self, size: int) -> None:
         """The request is answered."""
+        if self._within is not None:
+            self._within.give_back(size)
         self.used -= size
 
 
@@ -109,7 +115,7 @@ class Body:
         self._check(_declared(self._request))
         body = bytearray()  # a list of many small parts would take many times the body's size
         async for part in self._request.stream():
-            self._budget.take(len(part) * COPIES)
+            self._budget.take(len(part) * COPIES, self._taken)
             self._taken += len(part) * COPIES
             body += part
             self._check(len(body))

@@ -14,7 +14,7 @@ from relay.gateway.key_store import BadKeyStore, read_key_store
 from relay.gateway.keys import Key, digests, find_key
 
 REFRESH_UNKNOWN = 10.0
-"""Seconds between two reads of the document because of unknown keys, which anybody can send."""
+"""Seconds between two reads of a secret because of unknown keys, which anybody can send."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ class StoredKeys:
     Args:
         read: reads the document.
         every: seconds between two reads.
+        every_unknown: seconds between two reads because of unknown keys.
         fixed: keys that are always in force, each with its text.
         clock: monotonic seconds.
 
@@ -43,11 +44,13 @@ class StoredKeys:
         read: ReadDocument,
         *,
         every: float,
+        every_unknown: float = REFRESH_UNKNOWN,
         fixed: Iterable[tuple[str, Key]] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._read = read
         self._every = every
+        self._every_unknown = every_unknown
         self._fixed = digests(fixed)
         self._keys = self._fixed
         self._was_read = False
@@ -69,7 +72,7 @@ class StoredKeys:
             Refused: 503, the document was never read.
         """
         found = find_key(self._keys, text)
-        if found is None and self._clock() >= self._read_at + REFRESH_UNKNOWN:
+        if found is None and self._clock() >= self._read_at + self._every_unknown:
             await self.refresh()
             found = find_key(self._keys, text)
         if found is None and not self._was_read:
@@ -88,9 +91,11 @@ class StoredKeys:
             if self._reads > reads:
                 return
             try:
-                stored = read_key_store(await self._read()).valid()
+                stored = _parsed(await self._read())
             except (OSError, AwsError, BadKeyStore) as error:
                 self._failed(error.sentence if isinstance(error, AwsError) else str(error))
+            except Exception as error:  # noqa: BLE001 - a revoked key must still end later
+                self._failed(f"{type(error).__name__}: {error}")
             else:
                 if self.problem is not None:
                     _log.info("the event keys can be read again")
@@ -120,3 +125,15 @@ class StoredKeys:
         finally:
             task.cancel()
             await asyncio.wait({task})
+
+
+def _parsed(text: bytes) -> dict[bytes, Key]:
+    """The valid keys of the document.
+
+    Raises:
+        BadKeyStore: it is none. An empty one is a write that was cut off: a document without keys
+            is `{}`.
+    """
+    if not text.strip():
+        raise BadKeyStore("the document of event keys is empty")
+    return read_key_store(text).valid()

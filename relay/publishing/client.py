@@ -129,14 +129,17 @@ class SyncPublisher:
         self._publisher = Publisher(queue, **options)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._submitting = threading.Lock()
 
     def __enter__(self) -> Self:
         """Open the queue. Raises as `Publisher` does."""
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
+        self._thread = threading.Thread(
+            target=_run_until_stopped, args=(self._loop,), name="relay", daemon=True
+        )
         self._thread.start()
         try:
-            self._run(self._loop, self._publisher.__aenter__())
+            self._run(self._publisher.__aenter__())
         except BaseException:
             self._end()
             raise
@@ -148,21 +151,21 @@ class SyncPublisher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._loop is not None  # noqa: S101 - entered before it is left
         try:
-            self._run(self._loop, self._publisher.__aexit__(kind, error, trace))
+            self._run(self._publisher.__aexit__(kind, error, trace))
         finally:
             self._end()
 
     def publish(self, events: Events, *, traceparent: str | None = None) -> list[str]:
         """Return the id of each event, once SQS has confirmed them all. See `Publisher`."""
-        if self._loop is None:
-            raise RuntimeError("the publisher is not open: use it as `with SyncPublisher(…)`")
-        work = self._publisher.publish(events, traceparent=traceparent)
-        return self._run(self._loop, work)
+        return self._run(self._publisher.publish(events, traceparent=traceparent))
 
-    def _run(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(work, loop)
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        with self._submitting:
+            if self._loop is None:
+                work.close()
+                raise RuntimeError("the publisher is not open: use it as `with SyncPublisher(…)`")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
         finally:
@@ -171,10 +174,22 @@ class SyncPublisher:
     def _end(self) -> None:
         loop, thread = self._loop, self._thread
         assert loop is not None and thread is not None  # noqa: S101, PT018 - as above
-        self._loop = None
+        with self._submitting:
+            self._loop = None
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the loop, and then finish what other threads wait for."""
+    loop.run_forever()
+    loop.run_until_complete(_finish_others())
+
+
+async def _finish_others() -> None:
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others)
 
 
 def publish(queue: str, events: Events, **options: Any) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from relay.aws.errors import AwsError
 from relay.aws.publisher import SupportsSend
@@ -14,6 +15,9 @@ from relay.forwarding.batcher import Batcher
 
 AT_ONCE = 2
 """Requests under way below which a message does not wait for others."""
+
+SLOW = 0.1
+"""Seconds after which a request without an answer holds up no others any more."""
 
 REQUESTS = 16
 """The most requests under way at once, if each is full. A FIFO queue has one, for the order."""
@@ -59,6 +63,7 @@ class BatchSender:
         self._sleep = sleep
         self._chance = chance
         self.problem: str | None = None
+        self._slow = 0
         self._batcher: Batcher[Outgoing, Sent | Failed] = Batcher(
             self._send,
             max_items=self._capacity,
@@ -87,11 +92,34 @@ class BatchSender:
 
     def _capacity(self) -> int:
         """A request is sent at once while few are under way, and otherwise once it is full."""
-        if self._batcher.running < AT_ONCE or self._batcher.waiting >= BATCH_ENTRIES:
+        if self._batcher.running - self._slow < AT_ONCE or self._batcher.waiting >= BATCH_ENTRIES:
             return BATCH_ENTRIES
         return 0
 
     async def _send(self, batch: Sequence[Outgoing]) -> Sequence[Sent | Failed]:
+        with self._not_held_up():
+            return await self._send_all(batch)
+
+    @contextlib.contextmanager
+    def _not_held_up(self) -> Iterator[None]:
+        """Let the messages that wait be sent if the block takes long."""
+        is_slow = False
+
+        def slow() -> None:
+            nonlocal is_slow
+            is_slow = True
+            self._slow += 1
+            self._batcher.wake()
+
+        timer = asyncio.get_running_loop().call_later(SLOW, slow)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self._slow -= is_slow
+
+    async def _send_all(self, batch: Sequence[Outgoing]) -> Sequence[Sent | Failed]:
+        """The results of a batch, of each message its last one."""
         results: list[Sent | Failed] = [_NOT_SENT] * len(batch)
         waiting = list(range(len(batch)))
         deadline, tries = self._clock() + self._timeout, 0

@@ -62,7 +62,7 @@ class GatewaySettings(BaseSettings):
     gateway_key_store: str | None = None
     """The document of event keys that `relay gateway key` writes: the path of a file, the ARN of a
     secret, or `ssm:` and a parameter's name. It is read again every `RELAY_SECRET_MAX_AGE` seconds,
-    a file every 5, and when an unknown key is sent."""
+    a file every 5, and when an unknown key is sent, a secret then at most every 10 seconds."""
     webhooks: WebhookSources | None = None
     """The senders whose webhooks the gateway accepts at `/webhooks/NAME`: a JSON object such as
     `{"stripe": {"secrets": ["whsec_…"]}}`; see docs/webhooks.md. A secret may be the ARN of one."""
@@ -78,4 +78,4 @@ class GatewaySettings(BaseSettings):
     """The most bytes of one request to the gateway."""
     gateway_max_in_flight_bytes: Size = 67_108_864
     """The most memory that all requests together take, at four times their size. Above it requests
-    are answered 503."""
+    are answered 503. Webhooks take at most half of it."""

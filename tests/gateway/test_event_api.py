@@ -280,6 +280,19 @@ async def test_memory_is_bounded_and_a_request_above_it_is_answered_503() -> Non
         assert (await gateway.post({"name": "a", "data": {"x": "x" * 60_000}})).status_code == 200
 
 
+async def test_a_request_that_is_alone_may_take_more_memory_than_the_limit() -> None:
+    async with running_gateway(max_in_flight_bytes=1_000_000) as gateway:
+        assert (await gateway.post({"name": "a", "data": {"x": "x" * 900_000}})).status_code == 200
+
+
+@pytest.mark.parametrize("path", [f"/e/{KEY}/", "/e//", "/health/"])
+async def test_no_path_is_redirected(path: str) -> None:
+    async with running_gateway() as gateway:
+        answer = await gateway.http.post(path, content=json.dumps(EVENT))
+        assert answer.status_code == 404
+        assert answer.json()["error"]
+
+
 async def test_a_body_that_is_cut_off_sends_nothing_and_frees_its_memory() -> None:
     async with running_gateway() as gateway:
         _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)

@@ -42,6 +42,19 @@ async def test_a_short_failure_of_sqs_is_not_seen_by_the_sender(fault: Fault) ->
         assert gateway.ids == answer.json()["ids"]
 
 
+async def test_requests_that_sqs_does_not_answer_hold_up_no_later_event() -> None:
+    async with running_gateway() as gateway:
+        gateway.sqs.faults.add(Fault(action=SEND, delay=60.0, times=2))
+        hung = []
+        for _ in range(2):
+            hung.append(asyncio.create_task(gateway.post(EVENT)))
+            await until(lambda: gateway.sqs.requests[SEND] == len(hung))
+        answer = await gateway.post({**EVENT, "id": "later"})
+        assert (answer.status_code, gateway.ids) == (200, ["later"])
+        assert not any(task.done() for task in hung)
+        assert [(await task).status_code for task in hung] == [503, 503]
+
+
 @pytest.mark.parametrize(
     ("fault", "code"),
     [

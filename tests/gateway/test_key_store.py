@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,6 +132,17 @@ def test_a_document_in_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert document.read() == b"two"
     assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["keys.json"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_the_gateways_user_stays_that_users_when_root_changes_it(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    document = KeyDocument(str(path))
+    document.write("one")
+    os.chown(path, 4711, -1)
+    document.write("two")
+    found = path.stat()
+    assert (found.st_uid, found.st_mode & 0o777, document.read()) == (4711, 0o600, b"two")
 
 
 def test_commands_at_the_same_time_lose_no_key(tmp_path: Path) -> None:

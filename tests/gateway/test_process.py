@@ -9,9 +9,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 
+from relay.gateway.key_document import KeyDocument
+from relay.gateway.key_store import KeyStore, new_key, read_key_store, write_key_store
 from relay.local.processes import free_port
 from relay.local.sqs import SqsServer
 from relay.local.sqs.faults import Fault
@@ -149,6 +152,28 @@ async def test_a_load_balancer_keeps_a_gateway_whose_last_request_to_sqs_failed(
         assert (await http.post(f"/e/{KEY}", json=EVENT)).status_code == 503
         assert (await http.get("/ready")).status_code == 503
         assert (await http.get("/started")).json() == {"started": True}
+
+
+async def test_a_key_made_while_the_gateway_runs_is_accepted_at_once(tmp_path: Path) -> None:
+    store = str(tmp_path / "keys.json")
+    async with (
+        embedded_sqs("orders"),
+        gateway_process(RELAY_GATEWAY_KEY_STORE=store, RELAY_GATEWAY_KEYS="") as (_, http),
+    ):
+        add_key("first", store)
+        await until_ready(http)
+        for name in ("second", "third"):
+            key = add_key(name, store)
+            assert (await http.post(f"/e/{key}", json=EVENT)).status_code == 200
+
+
+def add_key(name: str, store: str) -> str:
+    document = KeyDocument(store)
+    with document.locked():
+        keys = read_key_store(document.read()) if Path(store).exists() else KeyStore()
+        text, key = new_key(name)
+        document.write(write_key_store(keys.with_new(key)))
+    return text
 
 
 async def test_keys_appear_in_no_log_line_whatever_is_sent() -> None:

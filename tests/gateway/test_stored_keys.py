@@ -14,6 +14,7 @@ from relay.gateway.answers import Refused
 from relay.gateway.key_store import KeyStore, new_key, write_key_store
 from relay.gateway.keys import FixedKeys, Key
 from relay.gateway.stored_keys import REFRESH_UNKNOWN, StoredKeys
+from tests.gateway.running import until
 
 DENIED = AwsError("AccessDenied", "denied", "secretsmanager:GetSecretValue is missing")
 
@@ -92,6 +93,45 @@ async def test_unknown_keys_cause_few_reads() -> None:
     document.now += REFRESH_UNKNOWN
     await keys.find("unknown")
     assert document.reads == 2
+
+
+@pytest.mark.parametrize("text", [b"", b" \n"])
+async def test_an_emptied_document_changes_nothing(text: bytes) -> None:
+    document = Document()
+    key = document.add("billing")
+    keys = document.keys()
+    await keys.refresh()
+    document.text = text
+    await keys.refresh()
+    assert await keys.find(key)
+    assert keys.problem == "the document of event keys is empty"
+
+
+async def test_a_document_without_keys_ends_them_all() -> None:
+    document = Document()
+    key = document.add("billing")
+    keys = document.keys()
+    await keys.refresh()
+    document.text = b"{}"
+    await keys.refresh()
+    assert await keys.find(key) is None
+
+
+async def test_a_key_revoked_after_an_unexpected_failure_still_ends() -> None:
+    document = Document()
+    key = document.add("billing")
+    keys = StoredKeys(document.read, every=0.001)
+    document.failure = RuntimeError("can't start new thread")
+    async with keys.running():
+        await until(lambda: document.reads > 1)
+        assert keys.problem == "RuntimeError: can't start new thread"
+        document.failure = None
+        await until(lambda: keys.were_read)
+        assert await keys.find(key)
+        document.store = document.store.with_revoked("billing", datetime.now(UTC))
+        seen = document.reads
+        await until(lambda: document.reads > seen + 1)
+        assert await keys.find(key) is None
 
 
 @pytest.mark.parametrize("failure", [DENIED, OSError("no such file")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ import pytest
 from relay import AwsError, InvalidEvents, NotPublished, Publisher, SyncPublisher, publish
 from relay.local.sqs import SqsServer
 from relay.local.sqs.faults import Fault
-from tests.gateway.running import embedded_sqs
+from tests.gateway.running import PATIENCE, embedded_sqs
 
 EVENT = {"id": "order-1", "name": "shop/order.created", "data": {"n": 1.5, "t": "\u00fc"}}
 SEND = "SendMessageBatch"
@@ -158,3 +159,29 @@ async def test_one_call_opens_publishes_and_closes() -> None:
         assert bodies(server) == [EVENT]
         with pytest.raises(RuntimeError, match="event loop"):
             publish("orders", EVENT)
+
+
+async def test_no_thread_waits_for_ever_for_a_publisher_that_another_one_closes() -> None:
+    def publish_until_refused(publisher: SyncPublisher, first: threading.Event) -> None:
+        with contextlib.suppress(NotPublished, RuntimeError):
+            while True:
+                publisher.publish(EVENT)
+                first.set()
+
+    def close_while_publishing() -> int:
+        publisher, first = SyncPublisher("orders"), threading.Event()
+        work = (publisher, first)
+        threads = [
+            threading.Thread(target=publish_until_refused, args=work, daemon=True) for _ in range(4)
+        ]
+        with publisher:
+            for thread in threads:
+                thread.start()
+            first.wait()
+        for thread in threads:
+            thread.join(PATIENCE)
+        return sum(thread.is_alive() for thread in threads)
+
+    async with embedded_sqs("orders"):
+        for _ in range(20):
+            assert await asyncio.to_thread(close_while_publishing) == 0

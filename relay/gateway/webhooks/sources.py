@@ -194,6 +194,10 @@ def _check_signature(signature: Signature) -> None:
             check_place(place, labels=True)
     if signature.body_digest:
         check_place(signature.body_digest)
+        if not ("url" in used and signature.body_digest.startswith("query:")):
+            raise ValueError(
+                "`body_digest` must be in the signed address: use query:NAME and {url}"
+            )
     if not 0 < signature.tolerance <= 86_400:  # noqa: PLR2004 - a day
         raise ValueError("`tolerance` must be between 0 and 86,400 seconds")
 

@@ -64,7 +64,7 @@ def verify(
         )
     time = _signed_time(header, signature, request)
     _check_signatures(given, _signed_texts(signature, request, time), signature, keys)
-    _check_body_digest(signature, request)
+    _check_body(signature, request)
     # After the signature, so that a wrong clock is only told to those who hold a key.
     _check_time(time, signature, now)
 
@@ -129,7 +129,7 @@ def _signed_texts(signature: Signature, request: WebhookRequest, time: str) -> l
     values = {
         b"{body}": request.body,
         b"{time}": time.encode(),
-        b"{id}": signed_id.encode(),
+        b"{id}": signed_id.encode(errors="surrogatepass"),
         b"{form}": _sorted_form(request),
     }
     parts = _PLACEHOLDER.split(signature.signed.encode())
@@ -178,14 +178,21 @@ def _check_signatures(
         )
 
 
-def _check_body_digest(signature: Signature, request: WebhookRequest) -> None:
-    """Check the digest in the signed address, unless the body is a form with signed fields."""
-    if not signature.body_digest or ("{form}" in signature.signed and request.form):
+def _check_body(signature: Signature, request: WebhookRequest) -> None:
+    """Check that the body is signed: as a whole, as a form's fields, or by its signed digest.
+
+    A form whose fields are all empty adds nothing to the signed text, so that nothing proves it.
+    """
+    if "{form}" in signature.signed and _sorted_form(request):
+        return
+    if "{body}" in signature.signed and not signature.body_digest:
         return
     digest = read_place(signature.body_digest, request).lower()
     if not digest:
         if not request.body:
             return
         raise Unverified("body_digest_missing", "nothing in the request proves the body's origin")
-    if not hmac.compare_digest(digest.encode(), hashlib.sha256(request.body).hexdigest().encode()):
+    if not hmac.compare_digest(
+        digest.encode(errors="surrogatepass"), hashlib.sha256(request.body).hexdigest().encode()
+    ):
         raise Unverified("body_digest_wrong", "the body does not match its signed digest")

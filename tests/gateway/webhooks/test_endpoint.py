@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -12,7 +13,7 @@ import pytest
 
 from relay.aws.errors import AwsError
 from relay.gateway.app import Gateway
-from relay.gateway.keys import FixedKeys
+from relay.gateway.keys import FixedKeys, Key
 from relay.gateway.webhooks.endpoint import LOG_EVERY, OpenSource, RefusalLog, Webhooks
 from relay.gateway.webhooks.keys import REFRESH_EVERY, SourceKeys
 from relay.gateway.webhooks.presets import PRESETS
@@ -22,6 +23,7 @@ from relay.model.event import Event
 from relay.model.facts import EventsAccepted, EventsRefused, Fact
 from relay.publishing.events import EventLimits
 from relay.publishing.publisher import NotPublished
+from tests.gateway.running import until
 from tests.gateway.webhooks.senders import IDS, NAMES, NOW, SENDERS, TEXT_SECRET, Sender
 
 SOURCES = {sender.name: {"secrets": [sender.secret]} for sender in SENDERS} | {
@@ -66,7 +68,7 @@ class StoredSecret:
 class World:
     """A gateway on a socket with every known source."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_in_flight_bytes: int = 67_108_864) -> None:
         self.queue = Queue()
         self.secret = StoredSecret()
         self.clock = 0.0
@@ -74,10 +76,11 @@ class World:
         self.client = httpx.AsyncClient()
         gateway = Gateway(
             self.queue,
-            FixedKeys(()),
+            FixedKeys((("k3y", Key(name="web")),)),
             lambda: (True, {}),
             limits=EventLimits(max_event_bytes=10_000),
             max_request_bytes=20_000,
+            max_in_flight_bytes=max_in_flight_bytes,
             observe=self.facts.append,
         )
         sources = {
@@ -93,6 +96,7 @@ class World:
             for name, source in read_sources(json.dumps(SOURCES), PRESETS).items()
         }
         webhooks = Webhooks(gateway, sources, now=lambda: NOW, clock=lambda: self.clock)
+        self.gateway = gateway
         self.app = gateway.asgi(webhooks.routes())
 
     async def post(
@@ -256,6 +260,23 @@ async def test_a_flood_of_refusals_is_logged_once_a_minute(
         "webhook refused: source stripe, time_off: the signed time is off",
         "999 more since the last such line)",
     ]
+
+
+async def test_a_flood_of_unproven_webhooks_leaves_memory_for_events() -> None:
+    world = World(max_in_flight_bytes=160_000)
+    head = b"POST /webhooks/github HTTP/1.1\r\nhost: x\r\ncontent-length: 20000\r\n\r\n"
+    async with serving(world.app) as port, world.client:
+        flood = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        for _, writer in flood:
+            writer.write(head + b" " * 19_000)
+        await until(lambda: ("webhook:github", "busy") in world.refused)
+        answer = await world.client.post(
+            f"http://127.0.0.1:{port}/e/k3y", json={"name": "a", "data": {"x": "x" * 9_000}}
+        )
+        assert (answer.status_code, len(world.queue.events)) == (200, 1)
+        for _, writer in flood:
+            writer.close()
+        await until(lambda: world.gateway.memory_used == 0)
 
 
 async def test_a_strange_host_header_is_no_reason_to_fail(world: World) -> None:

@@ -77,6 +77,10 @@ def test_a_whole_table_is_read() -> None:
             {"secrets": ["a"], "signature": {**SIGNATURE, "time": "header:x-time"}},
             "`time` must be the place of the {time}",
         ),
+        (
+            {"secrets": ["a"], "signature": {**SIGNATURE, "body_digest": "header:X-Digest"}},
+            "`body_digest` must be in the signed address",
+        ),
         ({"secrets": ["a"], "signature": {**SIGNATURE, "hashes": ["md5"]}}, "Invalid enum value"),
         ({"secrets": ["a"], "signature": {**SIGNATURE, "tolerance": 0}}, "`tolerance` must be"),
     ],

@@ -250,6 +250,37 @@ def test_twilio_signs_repeated_fields_sorted_and_once() -> None:
     assert outcome(by_name("twilio"), request) == "ok"
 
 
+def test_a_form_of_empty_fields_does_not_replace_a_json_body_of_the_same_address() -> None:
+    request = TWILIO_JSON.request()
+    form = {**request.headers, "content-type": "application/x-www-form-urlencoded"}
+    changed = dataclasses.replace(request, headers=form, body=b"=&=")
+    assert outcome(TWILIO_JSON, changed) == "body_digest_wrong"
+
+
+def test_a_body_beside_the_signed_fields_of_a_form_is_refused() -> None:
+    described = {"header": "x-signature", "signed": "{url}{form}"}
+    table = {"acme": {"secrets": ["s3cret"], "signature": described}}
+    source = read_sources(json.dumps(table), PRESETS)["acme"]
+    # The fields of a captured form, moved to the end of the address.
+    address = URL + "acme?a=1" + "To+49"
+    mac = hmac.digest(b"s3cret", address.encode(), "sha256").hex()
+    headers = {"content-type": "application/json", "x-signature": mac}
+    request = WebhookRequest(headers, b'{"forged":true}', address)
+    with pytest.raises(Unverified) as raised:
+        verify(request, source.signature, [b"s3cret"], NOW)
+    assert raised.value.code == "body_digest_missing"
+
+
+def test_a_signed_id_that_is_no_text_of_unicode_is_a_wrong_signature() -> None:
+    described = {"header": "x-signature", "signed": "{id}{body}", "id": "body:id"}
+    table = {"acme": {"secrets": ["s3cret"], "signature": described}}
+    source = read_sources(json.dumps(table), PRESETS)["acme"]
+    request = WebhookRequest({"x-signature": "00"}, b'{"id":"\\ud800"}', URL + "acme")
+    with pytest.raises(Unverified) as raised:
+        verify(request, source.signature, [b"s3cret"], NOW)
+    assert raised.value.code == "signature_wrong"
+
+
 def test_a_json_body_whose_digest_was_not_signed_is_refused() -> None:
     signature = RequestValidator(TEXT_SECRET).compute_signature(URL + "twilio", {})
     request = WebhookRequest(
