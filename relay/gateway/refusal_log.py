@@ -11,6 +11,9 @@ from relay.gateway.answers import Refused
 EVERY = 60.0
 """Seconds between two lines about the same code and key: anybody can send bad requests."""
 
+WEBHOOK = "webhook:"
+"""What the names of webhook sources begin with, among the names of event keys."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +41,14 @@ class RefusalLog:
             "%d of the gateway's requests refused with %d, of %s: %s",
             count,
             refused.status,
-            f"the key {key}" if key else "no known key",
+            _sender(key),
             refused,
             extra={"code": refused.code},
         )
+
+
+def _sender(key: str) -> str:
+    source = key.removeprefix(WEBHOOK)
+    if source != key:
+        return f"the webhook source {source}"
+    return f"the key {key}" if key else "no known key"

@@ -17,6 +17,7 @@ from relay.aws.errors import AwsError
 from relay.gateway.answers import Refused, unavailable
 from relay.gateway.app import Gateway
 from relay.gateway.keys import Key
+from relay.gateway.refusal_log import WEBHOOK
 from relay.gateway.requests import Body, read_headers
 from relay.gateway.webhooks.events import event_of
 from relay.gateway.webhooks.keys import SourceKeys
@@ -26,9 +27,6 @@ from relay.gateway.webhooks.sources import Challenge, Source
 from relay.gateway.webhooks.verification import Unverified, verify
 from relay.model.event import Event
 from relay.publishing.events import read_events
-
-LOG_EVERY = 60.0
-"""Seconds between two log lines about the same refusal, which anybody can cause."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +46,6 @@ class Webhooks:
         gateway: publishes events and answers requests.
         sources: by name, which is the last part of the address.
         now: seconds since 1970.
-        clock: monotonic seconds.
     """
 
     def __init__(
@@ -57,12 +54,11 @@ class Webhooks:
         sources: Mapping[str, OpenSource],
         *,
         now: Callable[[], float] = time.time,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._gateway = gateway
         self._sources = sources
         self._now = now
-        self._refusals = RefusalLog(clock)
+        self._problems: dict[str, str] = {}
 
     def routes(self) -> list[Route]:
         """The endpoints."""
@@ -75,11 +71,10 @@ class Webhooks:
         """The source takes the place of an event key. Its signature is checked with the body."""
         name = request.path_params["source"]
         if name not in self._sources:
-            self._refusals.add("unknown", "unknown_source", f"there is no source {name[:64]!r}")
             raise Refused(
                 HTTPStatus.NOT_FOUND, "unknown_source", "the gateway has no webhook source here"
             )
-        return Key(name=f"webhook:{name}")
+        return Key(name=f"{WEBHOOK}{name}")
 
     async def _read(self, request: Request, body: Body) -> list[Event] | Response:
         name = request.path_params["source"]
@@ -91,17 +86,22 @@ class Webhooks:
             webhook = _webhook_request(request, await body.read(), opened.source)
             await self._verify(webhook, opened)
         except Unverified as error:
-            self._refusals.add(name, error.code, error.sentence)
             raise Refused(HTTPStatus.UNAUTHORIZED, error.code, error.sentence) from None
         except (AwsError, ValueError) as error:
             reason = error.sentence if isinstance(error, AwsError) else str(error)
-            self._refusals.add(name, "secret_unusable", reason)
+            self._note_problem(name, reason)
             raise unavailable("secret_unusable", "the source's secret cannot be used now") from None
         answer = _answer_to(opened.source.challenge, webhook)
         if answer is not None:
             return answer
         event = event_of(name, opened.source, webhook, self._now())
         return read_events(event, headers.seed, self._gateway.limits, trace=headers.trace)
+
+    def _note_problem(self, name: str, reason: str) -> None:
+        """Log why a source's secret cannot be used, once for each reason."""
+        if self._problems.get(name) != reason:
+            _log.error("the secret of the webhook source %s cannot be used: %s", name, reason)
+        self._problems[name] = reason
 
     async def _verify(self, webhook: WebhookRequest, opened: OpenSource) -> None:
         """Check the signature, with the secrets looked up again if it does not match."""
@@ -127,34 +127,6 @@ class Webhooks:
         if answer is None:
             raise Refused(HTTPStatus.BAD_REQUEST, "no_challenge", "there is no challenge to answer")
         return answer
-
-
-class RefusalLog:
-    """Logs refusals with their source: each kind once a minute, with how many there were.
-
-    Args:
-        clock: monotonic seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
-
-    def add(self, source: str, code: str, sentence: str) -> None:
-        """Count a refusal, and log it unless one like it was logged within the last minute.
-
-        Args:
-            source: the source's name.
-            code: of the refusal.
-            sentence: what was wrong.
-        """
-        logged_at, more = self._seen.get((source, code), (float("-inf"), 0))
-        if self._clock() < logged_at + LOG_EVERY:
-            self._seen[source, code] = logged_at, more + 1
-            return
-        self._seen[source, code] = self._clock(), 0
-        since = f" ({more} more since the last such line)" if more else ""
-        _log.warning("webhook refused: source %s, %s: %s%s", source, code, sentence, since)
 
 
 def _webhook_request(request: Request, body: bytes, source: Source) -> WebhookRequest:
