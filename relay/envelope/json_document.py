@@ -19,6 +19,9 @@ _EXACT = 2**53
 _WHITESPACE = re.compile(r"[ \t\r\n]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _EXPONENT = re.compile("[0-9][eE]")
+_LARGE = 16_384
+"""Bytes from which no objects are made of what is nested in an object."""
+
 _lenient = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 _raw_decode = _lenient.raw_decode
 
@@ -27,15 +30,22 @@ _encode = msgspec.json.Encoder().encode
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 _elements = msgspec.json.Decoder(list[Raw]).decode
 
-_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _SIXTEEN_DIGITS = b"0" * 16
 """An integer beyond 2**53 has at least 16 digits."""
+
+_HUGE_EXPONENT = re.compile(rb"0e[+]?000+[],}\s]")
+"""The end of a number with an exponent of three digits, when all digits are zeros. Only such a
+number can be beyond a double's range, unless it has 16 digits before its point."""
 
 
 class Document(Struct, frozen=True):
     """A JSON object that has passed all checks.
 
-    `repeated` names the members that occur more than once; their last value is used.
+    `value` has the values of its members. In a large object, those that are objects and arrays are
+    `Raw`: they are valid, but making Python objects of them would take most of the time, and hardly
+    anything needs them. `repeated` names the members that occur more than once; their last value is
+    used.
     """
 
     value: dict[str, Any]
@@ -48,16 +58,30 @@ class Document(Struct, frozen=True):
         raw = self.members.get(name)
         return None if raw is None else bytes(raw)
 
+    def nested(self, name: str) -> Any:
+        """The member's value with all that is nested in it; None if it is absent."""
+        return _whole(self.value.get(name))
 
-def parse_document(text: bytes) -> Document:
+    def complete(self) -> dict[str, Any]:
+        """All members, with all that is nested in them."""
+        return {name: _whole(value) for name, value in self.value.items()}
+
+
+def parse_document(text: bytes, large: int = _LARGE) -> Document:
     """Parse an object. The text is valid UTF-8 and not too deep.
+
+    In an object of at least `large` bytes, repeated keys are noticed in the outermost object only.
 
     Raises:
         InvalidContent: `not_json`, `not_an_object`, `not_finite` or `number_too_large`.
     """
-    value = _parse_fast(text)
-    if value is not None:
-        return Document(value, _members(text))
+    digits = text.translate(_DIGITS)
+    if _SIXTEEN_DIGITS not in digits:
+        is_large = len(text) >= large and not _HUGE_EXPONENT.search(digits)
+        del digits  # as large as the text
+        document = (_parse_large if is_large else _parse_small)(text)
+        if document is not None:
+            return document
     scanned = scan(text.decode())
     if not isinstance(scanned.value, dict):
         raise InvalidContent(
@@ -100,19 +124,42 @@ def _split_object(text: bytes) -> Mapping[str, Raw | bytes]:
         return scan_members(text.decode())
 
 
-def _parse_fast(text: bytes) -> dict[str, Any] | None:
+def _parse_small(text: bytes) -> Document | None:
     """The object if nothing in it must be refused or noticed, which is almost always the case."""
-    if _SIXTEEN_DIGITS in text.translate(_DIGITS) or b"\\u003" in text:
-        return None
     try:
         value = _decode(text)
     except (ValueError, RecursionError):
         return None
-    # Decoding and encoding again loses a colon only for a duplicate key. Colons in strings are
-    # kept, and none can be hidden in an escape, which would start with \u003.
-    if type(value) is dict and _encode(value).count(b":") == text.count(b":"):
-        return value
+    if type(value) is dict and _has_all_colons(_encode(value), text):
+        return Document(value, _members(text))
     return None
+
+
+def _parse_large(text: bytes) -> Document | None:
+    """The same for an object whose numbers are all finite."""
+    try:
+        members = _members(text)
+    except (ValueError, RecursionError):
+        return None
+    # Without blanks, escapes and repeated keys the members take the same bytes as before.
+    again = _encode(members)
+    if len(again) != len(text) and not _has_all_colons(again, text):
+        return None
+    return Document({name: _shallow(raw) for name, raw in members.items()}, members)
+
+
+def _has_all_colons(again: bytes, text: bytes) -> bool:
+    """Whether decoding and encoding again has lost no colon, and so no repeated member."""
+    # Colons in strings are kept, and none can be hidden in an escape, which would start with \u003.
+    return b"\\u003" not in text and again.count(b":") == text.count(b":")
+
+
+def _shallow(raw: Raw) -> Any:
+    return raw if memoryview(raw)[0] in b"{[" else _decode(raw)
+
+
+def _whole(value: Any) -> Any:
+    return _decode(value) if type(value) is Raw else value
 
 
 class _Scanned(Struct, frozen=True):

@@ -161,6 +161,35 @@ def test_the_fast_and_the_checking_parser_agree(text: str) -> None:
     assert _answer(fast) == _answer(checking)
 
 
+@settings(max_examples=300, deadline=None)
+@given(text=st.one_of(objects(values), json_like.map(bytes.decode), pieces.map(bytes.decode)))
+@example(text='{"a":{"k":1,"k":2},"a":1}')
+@example(text='{"a\\u003a":1,"a:":{}}')
+@example(text='{"a":[{}], "b" : "1e999" }')
+@example(text='{"a":[1e999]}')
+@example(text='{"a":{"b":-0.5E+0400 }}')
+@example(text='{"a":[1e308],"b":1e-999}')
+@example(text='{"a":"\\ud800"}')
+@example(text='{"a":["\\ud800"]}')
+@example(text='{"a":[01]}')
+def test_a_large_and_a_small_object_are_read_alike(text: str) -> None:
+    """Except that repeated keys are not noticed in what is nested in a large one."""
+
+    def read(large: int) -> Any:
+        found = parse_document(text.encode(), large)
+        texts = {name: bytes(raw) for name, raw in found.members.items()}
+        nested = {name: found.nested(name) for name in texts}
+        assert found.complete() == nested
+        return nested, texts, set(found.notices), found.repeated
+
+    small, large = _answer(lambda: read(len(text) * 4 + 1)), _answer(lambda: read(0))
+    if isinstance(small, str) or small[3]:
+        assert large == small
+    else:
+        assert large[2] | {"duplicate-key"} == small[2] | {"duplicate-key"}
+        assert (*large[:2], large[3]) == (*small[:2], small[3])
+
+
 def _answer(read: Callable[[], Any]) -> Any:
     try:
         return read()
