@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.envelope import KINDS, Decoded, Rules, decode
-from relay.envelope.json_document import parse_document, scan, scan_members
+from relay.envelope.checking_parser import scan, scan_members
+from relay.envelope.json_document import parse_document
 from relay.envelope.opened_envelope import InvalidContent
 from relay.model.message import Attribute, Message, PeriodicTask
 from relay.model.origin import ATTRIBUTE, Origin
