@@ -27,6 +27,9 @@ _encode = msgspec.json.Encoder().encode
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 _elements = msgspec.json.Decoder(list[Raw]).decode
 
+_LONG_INTEGER = re.compile(rb"[-:,[\s]0{16}")
+"""The start of a number with 16 digits before its point, when all digits are zeros."""
+
 _HUGE_EXPONENT = re.compile(rb"0e[+]?000+[],}\s]")
 """The end of a number with an exponent of three digits, when all digits are zeros. Only such a
 number can be beyond a double's range, unless it has 16 digits before its point."""
@@ -69,7 +72,7 @@ def parse_document(text: bytes, large: int = _LARGE) -> Document:
         InvalidContent: `not_json`, `not_an_object`, `not_finite` or `number_too_large`.
     """
     digits = text.translate(ZERO_DIGITS)
-    if SIXTEEN_DIGITS not in digits:
+    if SIXTEEN_DIGITS not in digits or not _LONG_INTEGER.search(digits):
         is_large = len(text) >= large and not _HUGE_EXPONENT.search(digits)
         del digits  # as large as the text
         document = (_parse_large if is_large else _parse_small)(text)

@@ -157,3 +157,9 @@ def test_decoding_a_large_event_makes_no_objects_of_its_data() -> None:
     work = work_of(lambda: decode(message, Rules()))
     assert work.peak < 2 * len(body)
     assert work.calls < 150
+
+
+def test_doubles_of_17_digits_are_not_read_by_the_checking_parser() -> None:
+    body = event(b'{"id":"1234567890123456","at":[%b]}' % many(b"0.30000000000000004", PIECES))
+    message = Message(body=body, message_id="m", queue="q")
+    assert work_of(lambda: decode(message, Rules())).calls < 150
