@@ -21,7 +21,8 @@ from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 
 from relay.aws.credentials import REJECTED
 from relay.aws.errors import AwsError, error_from_response, translate
-from relay.aws.session import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, Session, Signer
+from relay.aws.session import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, Session
+from relay.aws.signing import Signer
 from relay.http import HttpClient, Response
 from relay.http.proxy_variables import InvalidProxy, proxy_for
 
