@@ -25,6 +25,8 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def main() -> None:
     """Run the command line. An interruption or a full disk is reported without a traceback."""
     _open_streams()
+    # Importing httpx would import its own command line, with pygments and rich: 3 MB.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # as Python has it
     if os.getpid() == 1:
         # The kernel ignores SIGTERM for a container's first process until it has a handler.
         signal.signal(signal.SIGTERM, _terminated)

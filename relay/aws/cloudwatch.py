@@ -9,10 +9,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from relay.aws.errors import NO_CREDENTIALS, AwsError, calling
+from relay.aws.json_protocol import Service, open_json_client
 from relay.aws.regions import is_aws
 from relay.aws.session import Session
 
 PERMISSION = "cloudwatch:PutMetricData"
+
+_METRICS = Service(
+    "monitoring",
+    "GraniteServiceVersion20100801",
+    silent=frozenset({"PutMetricData"}),
+    permissions="cloudwatch",
+)
 
 LOOK_BACK = 600.0
 """Seconds of metrics to read: those of SQS arrive some minutes late."""
@@ -22,14 +30,15 @@ PAGES = 200
 
 
 async def put_metrics(session: Session, namespace: str, entries: Sequence[dict[str, Any]]) -> None:
-    """Send metrics with one PutMetricData call.
+    """Send metrics with one PutMetricData call. A `Timestamp` is in epoch seconds.
 
     Raises:
         AwsError: CloudWatch did not accept them.
     """
-    with calling(PERMISSION, namespace):
-        client = await session.client("cloudwatch")
-        await client.put_metric_data(Namespace=namespace, MetricData=list(entries))
+    request = {"Namespace": namespace, "MetricData": entries}
+    opening = open_json_client(session, *await session.locate("cloudwatch"), _METRICS)
+    async with opening as client:
+        await client.call("PutMetricData", request, namespace)
 
 
 async def has_credentials(session: Session) -> bool:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from aiobotocore.credentials import AioCredentials  # type: ignore[import-untyped]  # ships no types
-from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # the same
+from botocore.credentials import (  # type: ignore[import-untyped]  # ships no types
+    RefreshableCredentials,
+)
 from botocore.exceptions import NoCredentialsError  # type: ignore[import-untyped]  # the same
+from botocore.session import Session as BotoSession  # type: ignore[import-untyped]  # the same
 
 from relay.aws.errors import AwsError, kind_of, translate
+from relay.http.threads import start_in_thread
 
 VARIABLES = (
     "AWS_ACCESS_KEY_ID",
@@ -33,6 +36,10 @@ VARIABLES = (
 
 REJECTED = ("expired-credentials", "credentials")
 """Kinds of errors after which the credentials are searched for again."""
+
+
+MANDATORY = 600.0
+"""Seconds before credentials expire from which a call waits for new ones, as botocore has it."""
 
 
 class Credentials(Protocol):
@@ -58,6 +65,8 @@ class CredentialSource:
         self._profile = profile
         self._region = region
         self._found: Any = None
+        self._frozen: Credentials | None = None
+        self._refreshing: asyncio.Future[Credentials] | None = None
         self._searching = asyncio.Lock()
 
     async def current(self) -> Credentials:
@@ -68,7 +77,7 @@ class CredentialSource:
         """
         try:
             found = self._found or await self._search()
-            frozen: Credentials = await found.get_frozen_credentials()
+            frozen = await self._snapshot(found)
         except RuntimeError as error:
             # botocore raises it if the credentials are still expired after a refresh.
             self.forget()
@@ -80,56 +89,45 @@ class CredentialSource:
 
     def forget(self) -> None:
         """Search for credentials again at the next call."""
-        self._found = None
+        self._found, self._frozen, self._refreshing = None, None, None
 
-    def shared_with(self, session: AioSession) -> None:
-        """Let every client that is made from this session sign with these credentials."""
-        session.register_component("credential_provider", _Provider(self.current))
-        session.register("after-call", self._inspect)
-
-    def _inspect(self, parsed: Mapping[str, Any], **_more: Any) -> None:
-        """Forget the credentials that an answer rejects. botocore calls this for every answer."""
-        error = parsed.get("Error")
-        if error and kind_of(str(error.get("Code"))) in REJECTED:
+    def rejected_with(self, code: str) -> None:
+        """Forget the credentials if an answer has this error code."""
+        if kind_of(code) in REJECTED:
             self.forget()
 
     async def _search(self) -> Any:
         async with self._searching:
             if self._found is None:
                 check_variables()
-                session = AioSession(profile=self._profile)
-                # botocore reads only AWS_DEFAULT_REGION, and some partitions have no global STS.
-                if region := self._region():
-                    session.set_config_variable("region", region)
-                found = await session.get_credentials()
+                found = await start_in_thread(self._look_everywhere, "search for AWS credentials")
                 if found is None:
                     raise NoCredentialsError
                 self._found = found
             return self._found
 
+    def _look_everywhere(self) -> Any:
+        session = BotoSession(profile=self._profile)
+        # botocore reads only AWS_DEFAULT_REGION, and some partitions have no global STS.
+        if region := self._region():
+            session.set_config_variable("region", region)
+        return session.get_credentials()
 
-class _Provider:
-    """Takes the place of botocore's chain of credential providers."""
+    async def _snapshot(self, found: Any) -> Credentials:
+        """A snapshot of what was found, which is refreshed in a thread if it expires soon.
 
-    def __init__(self, current: Callable[[], Awaitable[Credentials]]) -> None:
-        self._credentials = _SharedCredentials(current)
-
-    async def load_credentials(self) -> AioCredentials:
-        return self._credentials
-
-
-class _SharedCredentials(AioCredentials):  # type: ignore[misc]  # ships no types
-    """What a client takes for its credentials. Each signature reads them from the source."""
-
-    def __init__(self, current: Callable[[], Awaitable[Credentials]]) -> None:
-        super().__init__("", "", method="relay")
-        self._current = current
-
-    async def get_frozen_credentials(self) -> Credentials:
-        return await self._current()
-
-    async def get_account_id(self) -> str | None:
-        return getattr(await self._current(), "account_id", None)
+        Until it must be refreshed, no call waits for that.
+        """
+        if not isinstance(found, RefreshableCredentials) or not found.refresh_needed():
+            self._frozen = found.get_frozen_credentials()
+            return self._frozen
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = start_in_thread(
+                found.get_frozen_credentials, "refresh of AWS credentials"
+            )
+        if self._frozen is None or found.refresh_needed(MANDATORY):
+            self._frozen = await asyncio.shield(self._refreshing)
+        return self._frozen
 
 
 def check_variables() -> None:

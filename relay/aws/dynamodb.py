@@ -132,9 +132,7 @@ class ItemTable:
     async def _open(self) -> JsonClient:
         session = await self._session()
         await session.credentials()
-        # Only to find the service's endpoint.
-        meta = (await session.client("dynamodb")).meta
-        opening = open_json_client(session, meta.endpoint_url, meta.region_name, DYNAMODB)
+        opening = open_json_client(session, *await session.locate("dynamodb"), DYNAMODB)
         return await self._resources.enter_async_context(opening)
 
 

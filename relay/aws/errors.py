@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
-import aiohttp
 from botocore import exceptions as boto  # type: ignore[import-untyped]  # ships no types
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # the same
 
-from relay.aws.network_faults import network_fault
+from relay.aws.network_faults import is_aiohttp_error, network_fault
 from relay.http.open_files import TOO_MANY, out_of_files
 from relay.model.outcome import MAX_CODE, MAX_REASON, shortened
 from relay.output.redaction import Redactor
@@ -101,7 +100,6 @@ _NO_ANSWER = (
     boto.IncompleteReadError,
     boto.ResponseStreamingError,
     ResponseParserError,
-    aiohttp.ClientError,
     OSError,  # includes TimeoutError, asyncio's too
     asyncio.IncompleteReadError,
 )
@@ -265,8 +263,8 @@ def kind_of(code: str, status: int = 400) -> Kind:
     return "throttled" if status == 429 else "connection" if status >= 500 else "other"  # noqa: PLR2004 - HTTP's numbers
 
 
-def translate(error: Exception, action: str, subject: str) -> AwsError:
-    """The exception of a call to AWS as an `AwsError`."""
+def translate(error: Exception, action: str, subject: str, host: str | None = None) -> AwsError:
+    """The exception of a call to AWS as an `AwsError`. `host` is the one that was called."""
     if isinstance(error, AwsError):
         return error
     if isinstance(error, boto.ClientError):
@@ -284,16 +282,17 @@ def translate(error: Exception, action: str, subject: str) -> AwsError:
     if isinstance(error, _NOT_RENEWED):
         sentence = f"the AWS credentials could not be retrieved ({name}: {error})"
         return AwsError(name, "expired-credentials", sentence)
-    return _no_answer(error, action, subject)
+    return _no_answer(error, action, subject, host)
 
 
-def _no_answer(error: Exception, action: str, subject: str) -> AwsError:
+def _no_answer(error: Exception, action: str, subject: str, host: str | None) -> AwsError:
     """The error of a call that failed between this machine and the service."""
-    if (fault := network_fault(error, f"{action} on {subject}")) is not None:
+    if (fault := network_fault(error, f"{action} on {subject}", host)) is not None:
         found: Kind = "connection" if fault.transient else "misconfigured"
         return AwsError(fault.code, found, fault.sentence, variable=fault.variable)
     name = type(error).__name__
-    kind: Kind = "connection" if isinstance(error, _NO_ANSWER) else "other"
+    unanswered = isinstance(error, _NO_ANSWER) or is_aiohttp_error(error, "ClientError")
+    kind: Kind = "connection" if unanswered else "other"
     advice = _FIXES[kind].format(what=f"{action} on {subject}", permission=action)
     detail = TOO_MANY if out_of_files(error) else f"{name}: {error}"
     return AwsError(name, kind, f"{advice} ({detail})")

@@ -1,7 +1,8 @@
 """A client of AWS's JSON protocol, several times cheaper than aiobotocore.
 
 Most of aiobotocore's time goes into its user agent, the validation of parameters and the parsing by
-shapes. It still finds the region, the endpoint and the credentials.
+shapes. Botocore
+still finds the region, the endpoint and the credentials.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 
 from relay.aws.credentials import REJECTED
 from relay.aws.errors import AwsError, error_from_response, translate
-from relay.aws.session import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, Session, Signer
+from relay.aws.session import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, Session
+from relay.aws.signing import Signer
 from relay.http import HttpClient, Response
 from relay.http.proxy_variables import InvalidProxy, proxy_for
 
@@ -41,14 +43,16 @@ _decode = msgspec.json.Decoder().decode
 class Service:
     """A service with this protocol: its name in signatures, and the prefix of its actions.
 
-    `repeatable` are the actions that are harmless when they are done twice. `silent` are those
-    whose success has no content.
+    `permissions` is the prefix of its permissions, None if that is its name. `repeatable` are the
+    actions that are harmless when they are done twice. `silent` are those whose success has no
+    content.
     """
 
     name: str
     target: str
     repeatable: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
+    permissions: str | None = None
 
 
 SQS = Service(
@@ -60,6 +64,7 @@ SQS = Service(
             "ChangeMessageVisibilityBatch",
             "DeleteMessageBatch",
             "GetQueueAttributes",
+            "GetQueueUrl",
             "ListMessageMoveTasks",
             "ListQueueTags",
             "ReceiveMessage",
@@ -107,6 +112,7 @@ class JsonClient:
         self.endpoint = endpoint
         self._http = http
         self._session = session
+        self._host = parts.hostname
         self._path = parts.path or "/"
         self._service = service
         self._signer = Signer(service.name, region, parts.netloc, self._path)
@@ -124,13 +130,14 @@ class JsonClient:
             AwsError: there was no response, or it was an error.
         """
         # The batch actions of SQS have no permission of their own.
-        permission = f"{self._service.name}:{action.removesuffix('Batch')}"
+        prefix = self._service.permissions or self._service.name
+        permission = f"{prefix}:{action.removesuffix('Batch')}"
         try:
             response = await self._post(action, _encode(request))
             silent = action in self._service.silent
             status, answer = response.status, _read(response, empty=silent)
         except Exception as failure:
-            raise translate(failure, permission, about) from failure
+            raise translate(failure, permission, about, self._host) from failure
         if status == _OK:
             return answer
         code = _code(answer, response.headers.get("x-amzn-query-error", ""), status)

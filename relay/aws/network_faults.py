@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import socket
+import sys
 from dataclasses import dataclass
-
-import aiohttp
 
 from relay.http.open_files import causes
 from relay.http.proxies import Proxy, ProxyFailed, proxy_refused, proxy_unreachable
@@ -34,8 +33,8 @@ class NetworkFault:
     transient: bool
 
 
-def network_fault(error: Exception, what: str) -> NetworkFault | None:
-    """The fault if a proxy, a certificate or a name is the cause. `what` is the call."""
+def network_fault(error: Exception, what: str, host: str | None = None) -> NetworkFault | None:
+    """The fault if a proxy, a certificate or a name is the cause; `what` is the call to `host`."""
     for cause in causes(error):
         if isinstance(cause, InvalidProxy):
             return NetworkFault("InvalidProxy", str(cause), cause.variable, transient=False)
@@ -46,18 +45,18 @@ def network_fault(error: Exception, what: str) -> NetworkFault | None:
             return NetworkFault("ProxyFailed", sentence, failed.variable, transient)
     found = certificate_fault(error, "the AWS endpoint")
     if found is None:
-        return _name_fault(error, what)
+        return _name_fault(error, what, host)
     advice, variable = _ADVICE.get(found.fault, ("", None))
     code = f"Certificate-{found.fault}".title().replace("-", "")
     return NetworkFault(code, f"{what} failed: {found.sentence}{advice}", variable, transient=False)
 
 
-def _name_fault(error: Exception, what: str) -> NetworkFault | None:
+def _name_fault(error: Exception, what: str, host: str | None) -> NetworkFault | None:
     """The fault if a name does not resolve: a wrong region, or no answer from its name servers."""
-    host = "of the AWS endpoint"
+    host = host or "of the AWS endpoint"
     for cause in causes(error):
-        if isinstance(cause, aiohttp.ClientConnectorError):
-            host = cause.host
+        if is_aiohttp_error(cause, "ClientConnectorError"):
+            host = str(getattr(cause, "host", host))
         if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME:
             sentence = f"{what} failed: the name {host} does not resolve: check the region"
             return NetworkFault("UnknownName", sentence, None, transient=True)
@@ -68,14 +67,21 @@ def _proxy_failed(cause: BaseException) -> ProxyFailed | None:
     """The error as the relay's own HTTP client would raise it, for aiohttp's too."""
     if isinstance(cause, ProxyFailed):
         return cause
-    if not isinstance(cause, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
+    refused = is_aiohttp_error(cause, "ClientHttpProxyError")
+    if not refused and not is_aiohttp_error(cause, "ClientProxyConnectionError"):
         return None
     proxy = _proxy()
     if proxy is None:
         return None
-    if isinstance(cause, aiohttp.ClientHttpProxyError):
-        return proxy_refused(proxy, cause.status, "AWS")
+    if refused:
+        return proxy_refused(proxy, int(getattr(cause, "status", 0)), "AWS")
     return proxy_unreachable(proxy, cause)
+
+
+def is_aiohttp_error(error: BaseException, name: str) -> bool:
+    """Whether it is an error of aiohttp, which is imported only if one of its clients is used."""
+    aiohttp = sys.modules.get("aiohttp")
+    return aiohttp is not None and isinstance(error, getattr(aiohttp, name))
 
 
 def _proxy() -> Proxy | None:

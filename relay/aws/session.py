@@ -1,29 +1,26 @@
-"""AWS sessions: credentials, region and clients as AWS's own tools find them, and signatures."""
+"""AWS sessions: credentials, region and clients as AWS's own tools find them."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import os
 import ssl
-import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # ships no types
-from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # ships no types
 from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  # ships no types
-from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  # ships no types
+from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  # the same
+from botocore.session import Session as BotoSession  # type: ignore[import-untyped]  # the same
 
 from relay.aws.credentials import Credentials, CredentialSource
 from relay.aws.errors import AwsError, misconfigured, translate
-from relay.aws.resolver import ClientResolver
+from relay.http.threads import start_in_thread
 from relay.http.tls import NoAuthorities, reason_of
 
-ALGORITHM = "AWS4-HMAC-SHA256"
+if TYPE_CHECKING:
+    from relay.aws.general_clients import GeneralClients
 
 CONNECT_TIMEOUT = 5.0
 
@@ -31,61 +28,6 @@ READ_TIMEOUT = 30.0
 """Seconds; longer than the longest long poll of 20 s."""
 
 CONNECTIONS = 50
-
-
-class Signer:
-    """Signs requests to one path of one service in one region. Caches the signing key for a day."""
-
-    def __init__(self, service: str, region: str, host: str, path: str) -> None:
-        self._host = host
-        self._path = path
-        self._scope = f"{region}/{service}/aws4_request"
-        self._region = region
-        self._service = service
-        self._key = b""
-        self._key_of = ("", "")
-
-    def headers(
-        self, body: bytes, headers: Mapping[str, str], credentials: Credentials, at: float
-    ) -> dict[str, str]:
-        """The headers to send: those given and those of the signature.
-
-        Args:
-            body: the body that will be sent.
-            headers: the headers to sign, with names in lower case; `host` is added.
-            credentials: the credentials to sign with.
-            at: seconds since the epoch. AWS refuses a time that is five minutes off.
-        """
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
-        sent = {**headers, "host": self._host, "x-amz-date": stamp}
-        if credentials.token:
-            sent["x-amz-security-token"] = credentials.token
-        names = sorted(sent)
-        signed = ";".join(names)
-        lines = "".join(f"{name}:{sent[name]}\n" for name in names)
-        digest = hashlib.sha256(body).hexdigest()
-        request = f"POST\n{self._path}\n\n{lines}\n{signed}\n{digest}"
-        scope = f"{stamp[:8]}/{self._scope}"
-        hashed = hashlib.sha256(request.encode()).hexdigest()
-        text = f"{ALGORITHM}\n{stamp}\n{scope}\n{hashed}"
-        signature = _mac(self._day_key(credentials, stamp[:8]), text).hex()
-        sent["authorization"] = (
-            f"{ALGORITHM} Credential={credentials.access_key}/{scope}, "
-            f"SignedHeaders={signed}, Signature={signature}"
-        )
-        return sent
-
-    def _day_key(self, credentials: Credentials, day: str) -> bytes:
-        if self._key_of != (credentials.secret_key, day):
-            key = f"AWS4{credentials.secret_key}".encode()
-            for part in (day, self._region, self._service, "aws4_request"):
-                key = _mac(key, part)
-            self._key, self._key_of = key, (credentials.secret_key, day)
-        return self._key
-
-
-def _mac(key: bytes, text: str) -> bytes:
-    return hmac.digest(key, text.encode(), "sha256")
 
 
 class Session:
@@ -97,30 +39,32 @@ class Session:
 
     def __init__(
         self,
-        session: AioSession,
+        session: BotoSession,
         stack: AsyncExitStack,
         region: str | None,
         profile: str | None = None,
     ) -> None:
-        self.aio = session
+        self._boto = session
+        self._profile = profile
         self._stack = stack
         self._region = region
         self._clients: dict[tuple[str, str | None, str | None], Any] = {}
-        self._resolver = ClientResolver(CONNECT_TIMEOUT)
+        self._tls: dict[str | bool, ssl.SSLContext] = {}
+        self._general: GeneralClients | None = None
+        self._located: dict[tuple[str, str | None, str | None], tuple[str, str]] = {}
         self._credentials = CredentialSource(profile, lambda: self.region)
-        self._credentials.shared_with(session)
 
     @property
     def region(self) -> str | None:
         """The requested region, else that of the environment or the profile."""
         # botocore itself reads only AWS_DEFAULT_REGION; the command line and containers set both.
         found = self._region or os.environ.get("AWS_REGION")
-        return found or self.aio.get_config_variable("region")
+        return found or self._boto.get_config_variable("region")
 
     @property
     def verify(self) -> str | bool:
         """The CA file to trust: `AWS_CA_BUNDLE` or the profile's, else True for the default."""
-        return self.aio.get_config_variable("ca_bundle") or True
+        return self._boto.get_config_variable("ca_bundle") or True
 
     def tls_context(self) -> ssl.SSLContext:
         """A TLS context that trusts these certificates.
@@ -128,8 +72,11 @@ class Session:
         Raises:
             AwsError: the file has none.
         """
+        verify = self.verify
         try:
-            return ssl.create_default_context(cafile=get_cert_path(self.verify))
+            if verify not in self._tls:
+                self._tls[verify] = ssl.create_default_context(cafile=get_cert_path(verify))
+            return self._tls[verify]
         except OSError as error:
             variable = "AWS_CA_BUNDLE"
             if not os.environ.get(variable):
@@ -161,54 +108,96 @@ class Session:
         """
         key = (service, region or self.region, endpoint)
         if key not in self._clients:
-            if self.verify is not True:
-                self.tls_context()  # the client would fail at each request without naming the cause
-            # The relay retries; retries inside retries multiply.
-            config = AioConfig(
-                retries={"total_max_attempts": 1, "mode": "standard"},
-                connect_timeout=CONNECT_TIMEOUT,
-                read_timeout=READ_TIMEOUT,
-                max_pool_connections=CONNECTIONS,
-                connector_args={"resolver": self._resolver},
-            )
-            try:
+            self._check_authorities()
+            with self._opening(service, key[1]):
+                followed = endpoint if self._follows(service) else None
                 async with AsyncExitStack() as trying:
                     client = await trying.enter_async_context(
-                        self.aio.create_client(
-                            service,
-                            region_name=key[1],
-                            endpoint_url=endpoint if await self._follows(service) else None,
-                            config=config,
-                        )
+                        self._general_clients().open(service, key[1], followed)
                     )
                     _check_endpoint(client.meta.endpoint_url)
                     self._stack.push_async_exit(trying.pop_all())
-            except BotoCoreError as error:
-                raise translate(error, f"opening {service}", key[1] or "AWS") from error
-            except ValueError as error:
-                raise misconfigured(error, await self._endpoint_variable(service)) from error
             self._clients[key] = client
         return self._clients[key]
 
+    async def locate(
+        self, service: str, region: str | None = None, endpoint: str | None = None
+    ) -> tuple[str, str]:
+        """The endpoint and the region of this service, as a client of AWS's library has them.
+
+        An endpoint in the environment or the profile wins over `endpoint`.
+
+        Raises:
+            AwsError: no region is known, or the profile, endpoint or certificates are unusable.
+        """
+        key = (service, region or self.region, endpoint)
+        if key not in self._located:
+            self._check_authorities()
+            with self._opening(service, key[1]):
+                followed = endpoint if self._follows(service) else None
+                meta = await start_in_thread(
+                    lambda: self._client_meta(service, key[1], followed), f"endpoint of {service}"
+                )
+                _check_endpoint(meta.endpoint_url)
+            self._located[key] = meta.endpoint_url, meta.region_name
+        return self._located[key]
+
+    def _client_meta(self, service: str, region: str | None, endpoint: str | None) -> Any:
+        # A session of its own, so that the model of all services' endpoints (8 MB) is not kept.
+        # With a key it does not search for credentials. It makes no call.
+        client = BotoSession(profile=self._profile).create_client(
+            service,
+            region_name=region,
+            endpoint_url=endpoint,
+            verify=self.verify,
+            aws_access_key_id="none",
+            aws_secret_access_key="none",  # noqa: S106 - it signs nothing
+        )
+        client.close()
+        return client.meta
+
+    def _general_clients(self) -> GeneralClients:
+        if self._general is None:
+            from relay.aws.general_clients import GeneralClients  # noqa: PLC0415 - see there
+
+            self._general = GeneralClients(
+                self._profile, self._credentials, CONNECT_TIMEOUT, READ_TIMEOUT
+            )
+        return self._general
+
+    def _check_authorities(self) -> None:
+        """Refuse unusable certificates: a client would fail without naming the cause."""
+        if self.verify is not True:
+            self.tls_context()
+
+    @contextmanager
+    def _opening(self, service: str, region: str | None) -> Iterator[None]:
+        try:
+            yield
+        except BotoCoreError as error:
+            raise translate(error, f"opening {service}", region or "AWS") from error
+        except ValueError as error:
+            raise misconfigured(error, self._endpoint_variable(service)) from error
+
     async def endpoint_source(self, service: str) -> str | None:
         """What configures the service's endpoint, for a sentence; None if nothing does."""
-        if await self._follows(service):
+        if self._follows(service):
             return None
-        variables = (await self._endpoint_variable(service), "AWS_ENDPOINT_URL")
+        variables = (self._endpoint_variable(service), "AWS_ENDPOINT_URL")
         return next(filter(os.environ.get, variables), "endpoint_url of the AWS profile")
 
-    async def _follows(self, service: str) -> bool:
+    def _follows(self, service: str) -> bool:
         """Whether neither the environment nor the profile configures an endpoint."""
         if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
             return True
-        variables = ("AWS_ENDPOINT_URL", await self._endpoint_variable(service))
+        variables = ("AWS_ENDPOINT_URL", self._endpoint_variable(service))
         return not any(map(os.environ.get, variables)) and not any(
-            self.aio.get_scoped_config().get(key) for key in ("endpoint_url", "services")
+            self._boto.get_scoped_config().get(key) for key in ("endpoint_url", "services")
         )
 
-    async def _endpoint_variable(self, service: str) -> str:
+    def _endpoint_variable(self, service: str) -> str:
         """The endpoint's variable, which contains the service's id and not the client's name."""
-        model = await self.aio.get_service_model(service)
+        model = self._boto.get_service_model(service)
         return f"AWS_ENDPOINT_URL_{model.service_id.replace(' ', '_').upper()}"
 
 
@@ -223,7 +212,7 @@ async def open_session(
     """
     async with AsyncExitStack() as stack:
         try:
-            session = AioSession(profile=profile)
+            session = BotoSession(profile=profile)
             # With region and endpoint in the environment nothing else would check the profile.
             session.get_scoped_config()
         except BotoCoreError as error:

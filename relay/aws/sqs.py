@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from relay.aws.errors import MALFORMED, AwsError, calling, invalid_response, read_text, reading
+from relay.aws.errors import MALFORMED, AwsError, invalid_response, read_text, reading
 from relay.aws.json_protocol import JsonClient, open_json_client
 from relay.aws.references import QueueLocation, arn_of, endpoint_of, parse_reference
 from relay.aws.session import Session
@@ -197,19 +197,18 @@ async def open_queue(session: Session, reference: str) -> AsyncIterator[Queue]:
     """
     location = parse_reference(reference)
     endpoint = endpoint_of(location.url) if location.url else None
-    boto = await session.client("sqs", location.region, endpoint)
-    url = location.url or await _look_up(boto, location)
-    region = location.region or boto.meta.region_name
-    async with open_json_client(session, boto.meta.endpoint_url, region) as client:
+    called, found = await session.locate("sqs", location.region, endpoint)
+    region = location.region or found
+    async with open_json_client(session, called, region) as client:
+        url = location.url or await _look_up(client, location)
         yield Queue(client, url, location.arn or arn_of(url, region))
 
 
-async def _look_up(boto: Any, location: QueueLocation) -> str:
+async def _look_up(client: JsonClient, location: QueueLocation) -> str:
     request = {"QueueName": location.name}
     if location.account is not None:
         request["QueueOwnerAWSAccountId"] = location.account
-    with calling("sqs:GetQueueUrl", location.name):
-        url = (await boto.get_queue_url(**request)).get("QueueUrl")
+    url = (await client.call("GetQueueUrl", request, location.name)).get("QueueUrl")
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise invalid_response("sqs:GetQueueUrl", location.name, "URL")
     return url

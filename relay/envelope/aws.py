@@ -36,7 +36,7 @@ def periodic_task(task: PeriodicTask, queue: str, prefix: str) -> OpenedEnvelope
         drafts=(draft,),
         id=f"{queue}:{task.name}@{task.scheduled_at}" if task.scheduled_at else None,
         ts=fields.from_iso_text(task.scheduled_at),
-        content=content,
+        content=lambda: content,
     )
 
 
@@ -56,7 +56,7 @@ def eventbridge(document: Document) -> OpenedEnvelope:
         raise InvalidContent("duplicate_key", "the EventBridge event has one of its fields twice")
     draft = EventDraft(
         name=fields.name(title),
-        data=fields.payload(value.get("detail"), document.raw("detail")),
+        data=fields.payload(document.raw("detail")),
         notices=document.notices,
     )
     return OpenedEnvelope(
@@ -64,7 +64,7 @@ def eventbridge(document: Document) -> OpenedEnvelope:
         drafts=(draft,),
         id=own_id or None if isinstance(own_id, str) else None,
         ts=fields.from_iso_text(value.get("time")),
-        content=value,
+        content=document.complete,
     )
 
 
@@ -106,7 +106,7 @@ def sns(document: Document, inner: OpenedEnvelope) -> OpenedEnvelope:
         ts=inner.ts or fields.from_iso_text(outer.get("Timestamp")),
         trace=inner.trace,
         content=inner.content,
-        attributes=_attributes(outer.get("MessageAttributes")),
+        attributes=_attributes(document.nested("MessageAttributes")),
         notices=inner.notices,
         acknowledge_reason=inner.acknowledge_reason,
     )
@@ -137,7 +137,7 @@ def s3(document: Document, max_events: int) -> OpenedEnvelope:
     """
     if document.value.get("Event") == TEST_EVENT:
         return OpenedEnvelope(kind="s3", acknowledge_reason=TEST_EVENT)
-    records, text = document.value.get("Records"), document.raw("Records")
+    records, text = document.nested("Records"), document.raw("Records")
     if not isinstance(records, list) or text is None:
         raise InvalidContent("bad_s3", "an S3 notification must have a list of Records")
     parts = split_array(text, max_events)
@@ -148,7 +148,7 @@ def s3(document: Document, max_events: int) -> OpenedEnvelope:
         drafts=drafts,
         array=len(drafts) > 1,
         id=first.native_id if isinstance(first, EventDraft) else None,
-        content=document.value,
+        content=document.complete,
         notices=document.notices,
     )
 

@@ -34,7 +34,7 @@ def cloudevent(document: Document) -> OpenedEnvelope:
         )
     draft = EventDraft(
         name=fields.name(kind),
-        data=fields.payload(value.get("data"), document.raw("data")),
+        data=fields.payload(document.raw("data")),
         notices=document.notices + unknown_field_notices(sorted(value.keys() - _KNOWN)),
     )
     return OpenedEnvelope(
@@ -43,7 +43,7 @@ def cloudevent(document: Document) -> OpenedEnvelope:
         id=_identity(source, own_id),
         ts=fields.from_iso_text(value.get("time")),
         trace=trace if isinstance(trace, str) else None,
-        content=value,
+        content=document.complete,
     )
 
 

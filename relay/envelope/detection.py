@@ -33,7 +33,7 @@ def checked_text(body: bytes) -> bytes:
         raise InvalidContent("empty_body", "the body is empty")
     if not body.isascii():
         _check_encoding(body)
-    if len(text.translate(None, _NOT_OPENING)) > MAX_DEPTH and _too_deep(text):
+    if _too_deep(text):
         raise InvalidContent(
             "too_deep", f"the body nests objects or arrays deeper than {MAX_DEPTH} levels"
         )
@@ -54,12 +54,34 @@ def _check_encoding(body: bytes) -> None:
 
 
 def _too_deep(text: bytes) -> bool:
+    marks = text.translate(None, _NEITHER_BRACKETS_NOR_QUOTES)
+    if len(marks) <= MAX_DEPTH or len(marks.translate(None, _NOT_OPENING)) <= MAX_DEPTH:
+        return False
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # Every other piece is inside a string; an unterminated string includes the rest.
-    pieces = text.translate(_STEPS, _NEITHER_BRACKETS_NOR_QUOTES).split(b'"')
+        marks = text.translate(None, _NEITHER_BRACKETS_NOR_QUOTES)
+    brackets = _outside_strings(marks)
+    if _is_flat(brackets):
+        return False
     # Brackets that do not match are too few to matter here, or the parser refuses them first.
-    return max(accumulate(array("b", b"".join(pieces[::2]))), default=0) > MAX_DEPTH
+    return max(accumulate(array("b", brackets.translate(_STEPS))), default=0) > MAX_DEPTH
+
+
+def _is_flat(brackets: bytes) -> bool:
+    """Whether they match and have at most 16 levels, which takes a tenth of counting the levels."""
+    for _ in range(8):
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")  # at most two levels
+        if not brackets:
+            return True
+    return False
+
+
+def _outside_strings(marks: bytes) -> bytes:
+    """The brackets among brackets and quotes that are not in a string."""
+    # Without two adjacent quotes, every bracket is still inside a string or outside.
+    marks = marks.replace(b'""', b"")
+    # Every other piece is inside a string; an unterminated string includes the rest.
+    return b"".join(marks.split(b'"')[::2]) if b'"' in marks else marks
 
 
 def open_envelope(body: bytes, pinned: str, max_events: int) -> OpenedEnvelope:

@@ -102,28 +102,32 @@ def timestamp(value: Any) -> int | None:
     )
 
 
-def payload(value: Any, text: bytes | None) -> bytes | None:
+def payload(text: bytes | None) -> bytes | None:
     """The JSON text of the event's data, which is an object or null; None if it has none.
 
     Raises:
         InvalidContent: `data_not_object`.
     """
-    if type(value) is not dict and value is not None:
+    if not _is_object_or_null(text):
         raise InvalidContent(
             "data_not_object", "the event's data is not an object: put it into one"
         )
     return text
 
 
-def user(value: Any, text: bytes | None) -> bytes | None:
+def user(text: bytes | None) -> bytes | None:
     """The JSON text of the event's user, which is an object or null; None if it has none.
 
     Raises:
         InvalidContent: `user_not_object`.
     """
-    if type(value) is not dict and value is not None:
+    if not _is_object_or_null(text):
         raise InvalidContent("user_not_object", "the event's user is not an object")
     return text
+
+
+def _is_object_or_null(text: bytes | None) -> bool:
+    return text is None or text.startswith(b"{") or text == b"null"
 
 
 def is_encodable(value: str) -> bool:

@@ -153,7 +153,7 @@ def _configured(message: Message, envelope: OpenedEnvelope, rules: Rules) -> str
         if named is not None:
             return named
     if rules.id_path is not None:
-        named = search(rules.id_path, envelope.content)
+        named = search(rules.id_path, envelope.content())
         if named is not None:
             return named
     return None

@@ -23,7 +23,9 @@ _NOT_PRINTED = re.compile(r"[^A-Za-z0-9_.-]")
 
 def one_event(document: Document) -> OpenedEnvelope:
     """One event."""
-    return OpenedEnvelope(kind="inngest", drafts=(parse_event(document),), content=document.value)
+    return OpenedEnvelope(
+        kind="inngest", drafts=(parse_event(document),), content=document.complete
+    )
 
 
 def event_array(text: bytes, max_events: int) -> OpenedEnvelope:
@@ -37,7 +39,7 @@ def event_array(text: bytes, max_events: int) -> OpenedEnvelope:
         kind="inngest",
         drafts=tuple(draft for _, draft in read),
         array=True,
-        content=[value for value, _ in read],
+        content=lambda: [document and document.complete() for document, _ in read],
     )
 
 
@@ -58,8 +60,8 @@ def parse_event(document: Document) -> EventDraft:
         id=fields.identifier(value.get("id")),
         ts=fields.timestamp(value.get("ts")),
         v=fields.version(value.get("v")),
-        data=fields.payload(value.get("data"), document.raw("data")),
-        user=fields.user(value.get("user"), document.raw("user")),
+        data=fields.payload(document.raw("data")),
+        user=fields.user(document.raw("user")),
         meta=None if text is None else fields.meta(text),
         notices=document.notices,
     )
@@ -112,7 +114,7 @@ def _notices(notice: str, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _read_element(text: bytes) -> tuple[object, EventDraft | Reject]:
+def _read_element(text: bytes) -> tuple[Document | None, EventDraft | Reject]:
     try:
         document = parse_document(text)
     except InvalidContent as error:
@@ -120,6 +122,6 @@ def _read_element(text: bytes) -> tuple[object, EventDraft | Reject]:
             raise
         return None, error.reject
     try:
-        return document.value, parse_event(document)
+        return document, parse_event(document)
     except InvalidContent as error:
-        return document.value, error.reject
+        return document, error.reject

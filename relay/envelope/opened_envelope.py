@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -39,8 +39,9 @@ class EventDraft(Struct, frozen=True, kw_only=True):
 class OpenedEnvelope(Struct, frozen=True, kw_only=True):
     """The content of one envelope of any kind.
 
-    `id` and `ts` are the envelope's own, for events without one. `content` is the parsed body, in
-    which a configured path is searched. `attributes` are the message attributes inside the body.
+    `id` and `ts` are the envelope's own, for events without one. `content` makes the
+    parsed body, in which a configured path is searched. `attributes` are the message attributes
+    inside the body.
     """
 
     kind: str
@@ -49,7 +50,7 @@ class OpenedEnvelope(Struct, frozen=True, kw_only=True):
     id: str | None = None
     ts: int | None = None
     trace: str | None = None
-    content: Any = None
+    content: Callable[[], Any] = dict
     attributes: Mapping[str, str] = {}
     notices: tuple[str, ...] = ()
     acknowledge_reason: str | None = None

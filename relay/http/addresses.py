@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias, cast
+
+from relay.http.threads import start_in_thread
 
 Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
@@ -61,28 +61,9 @@ class Resolver:
         return await asyncio.shield(self._pending[key])
 
     def _start(self, host: str, port: int) -> asyncio.Future[Sequence[AddressInfo]]:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Sequence[AddressInfo]] = loop.create_future()
-
-        def settle(found: Sequence[AddressInfo], error: BaseException | None) -> None:
-            self._pending.pop((host, port), None)
-            if error is None:
-                future.set_result(found)
-            else:
-                future.set_exception(error)
-                future.exception()  # perhaps nobody waits any more
-
-        def run() -> None:
-            found, error = list[AddressInfo](), None
-            try:
-                found = list(self._look_up(host, port))
-            except Exception as failure:  # noqa: BLE001 - raised again where it is awaited
-                error = failure
-            with contextlib.suppress(RuntimeError):  # the loop may have ended
-                loop.call_soon_threadsafe(settle, found, error)
-
-        threading.Thread(target=run, name=f"look-up of {host}", daemon=True).start()
-        return future
+        found = start_in_thread(lambda: self._look_up(host, port), f"look-up of {host}")
+        found.add_done_callback(lambda _: self._pending.pop((host, port), None))
+        return found
 
 
 def authority(host: str, port: int) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -46,7 +45,7 @@ class CloudWatchSink:
 def _entries(report: Report) -> Iterator[dict[str, Any]]:
     common = {
         "Dimensions": [{"Name": name, "Value": v} for name, v in report.dimensions.items()],
-        "Timestamp": datetime.fromtimestamp(report.at, UTC),
+        "Timestamp": report.at,
     }
     for metric in metrics.METRICS:
         for values in _values(metric, report):

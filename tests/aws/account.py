@@ -5,6 +5,7 @@ It accepts only requests signed with one of its current access keys, and keeps w
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -23,6 +24,12 @@ NEVER = "2099-01-01T00:00:00Z"
 _STS = "<{0}Response><{0}Result>{1}</{0}Result></{0}Response>"
 
 
+def _set() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class Account:
     """The account's state, which a test changes.
@@ -32,6 +39,7 @@ class Account:
         handed_out: the access key in the answers of its credential endpoints; None for a 503.
         expires: when they expire.
         refusal: the code of the error for any other key.
+        answering: while it is not set, the credential endpoints do not answer.
         requests: the service, region and path of each signed request.
         asked: the paths of requests for credentials, with the authorization that they had.
     """
@@ -41,6 +49,7 @@ class Account:
     handed_out: str | None = "KEY1"
     expires: str = NEVER
     refusal: str = "ExpiredToken"
+    answering: asyncio.Event = field(default_factory=_set)
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
 
@@ -50,6 +59,7 @@ class Account:
         body = await request.body()
         if path.startswith(("/latest/", "/container", "/federation/")):
             self.asked.append((path, request.headers.get("authorization", "")))
+            await self.answering.wait()
             return self._credentials(path)
         if b"AssumeRoleWithWebIdentity" in body:
             self.asked.append((request.headers["host"], body.decode()))

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from relay.aws.json_protocol import open_json_client
 from relay.aws.s3 import read_object
 from relay.aws.session import Session, open_session
 from tests.aws.account import NEVER, Account, account
+from tests.sources.poller.rig import until
 
 VARIABLES = (
     "AWS_ACCESS_KEY_ID",
@@ -71,6 +73,7 @@ async def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[
         }.items():
             monkeypatch.setenv(name, value)
         yield found
+        found.answering.set()  # or its server would not end
 
 
 def write_file(directory: Path, key: str) -> None:
@@ -256,3 +259,48 @@ async def test_credentials_that_stay_expired_are_searched_for_again(
         assert error.kind == "expired-credentials"
         aws.expires = NEVER
         await s3(session)
+
+
+async def test_no_call_waits_for_new_credentials_while_the_old_ones_are_valid(
+    aws: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{aws.url}/container")
+    aws.expires = in_minutes(14)
+    async with open_session() as session:
+        await sqs(session)
+        found = len(aws.asked)
+        aws.answering.clear()  # the endpoint no longer answers
+        await sqs(session)
+        await sqs(session)
+        assert len(aws.asked) <= found + 2  # a call that waits makes three attempts
+
+
+async def test_expired_credentials_are_refreshed_once_for_all_calls(
+    aws: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{aws.url}/container")
+    aws.expires = in_minutes(5)
+    async with open_session() as session:
+        await session.credentials()
+        found = len(aws.asked)
+        aws.expires = NEVER
+        await asyncio.gather(*(sqs(session) for _ in range(5)))
+    assert len(aws.asked) == found + 1
+
+
+async def test_a_search_that_hangs_can_be_cancelled(
+    aws: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{aws.url}/container")
+    aws.answering.clear()
+    async with open_session() as session:
+        waiting = asyncio.create_task(session.credentials())
+        await until(lambda: aws.asked)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    aws.answering.set()
+
+
+def in_minutes(minutes: float) -> str:
+    return (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()

@@ -15,7 +15,8 @@ from botocore.credentials import Credentials  # type: ignore[import-untyped]  # 
 from relay.aws.errors import AwsError, error_from_response
 from relay.aws.json_protocol import open_json_client
 from relay.aws.references import arn_of
-from relay.aws.session import Session, Signer, open_session
+from relay.aws.session import Session, open_session
+from relay.aws.signing import Signer
 from relay.aws.sqs import Queue, attributes_md5
 from relay.aws.sqs_values import Failed, Outgoing, Sent
 from relay.local.sqs.faults import Fault

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,11 +82,9 @@ async def test_certificates_that_do_not_exist_are_named_with_their_origin(
     assert caught.value.variable == variable
 
 
-@pytest.mark.parametrize(
-    ("queue", "host"), [(NAME, "sqs.relay.invalid"), (URL, "of the AWS endpoint")]
-)
+@pytest.mark.parametrize("queue", [NAME, URL])
 async def test_a_name_that_does_not_resolve_is_named(
-    queue: str, host: str, monkeypatch: pytest.MonkeyPatch
+    queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in UNSET:
         monkeypatch.delenv(name, raising=False)
@@ -94,7 +95,32 @@ async def test_a_name_that_does_not_resolve_is_named(
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(AwsError, match=f"the name {host} does not resolve") as caught:
+    with pytest.raises(AwsError, match=r"the name sqs\.relay\.invalid does not resolve") as caught:
         async with open_session() as session, open_queue(session, queue) as opened:
             await opened.attributes()
     assert caught.value.transient
+
+
+IMPORTED = """
+import asyncio, sys
+import relay.cli.poll, relay.cli.serve, relay.app.aws_lambda
+from relay.aws.session import open_session
+
+async def main():
+    async with open_session() as session:
+        await session.credentials()
+        await session.locate("sqs")
+        await session.locate("cloudwatch")
+
+asyncio.run(main())
+print(sorted({"aiobotocore", "aiohttp"} & sys.modules.keys()))
+"""
+
+
+async def test_a_relay_starts_without_the_general_client() -> None:
+    """It takes 18 MB and a quarter of a second to import."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", IMPORTED, env={**os.environ, **USABLE}, stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+    assert printed == b"[]\n"

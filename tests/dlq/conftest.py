@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # ships no types
+from botocore.session import Session as BotoSession  # type: ignore[import-untyped]  # ships no types
 from typer.testing import CliRunner
 
 from relay.aws.session import Session
@@ -37,7 +37,7 @@ Relay = Callable[..., Awaitable[Ended]]
 @pytest.fixture(scope="session")
 def session() -> Session:
     """Signs requests; creating one takes longer than most tests."""
-    return Session(AioSession(), AsyncExitStack(), "us-east-1")
+    return Session(BotoSession(), AsyncExitStack(), "us-east-1")
 
 
 @pytest.fixture

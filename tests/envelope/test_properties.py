@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.envelope import KINDS, Decoded, Rules, decode
-from relay.envelope.json_document import parse_document, scan, scan_members
+from relay.envelope.checking_parser import scan, scan_members
+from relay.envelope.json_document import parse_document
 from relay.envelope.opened_envelope import InvalidContent
 from relay.model.message import Attribute, Message, PeriodicTask
 from relay.model.origin import ATTRIBUTE, Origin
@@ -146,6 +147,11 @@ def test_any_object_is_sent_byte_for_byte_out_of_sns(data: str, pulled: PULLED) 
 @given(text=st.one_of(objects(values), json_like.map(bytes.decode), pieces.map(bytes.decode)))
 @example(text='{"a":1,"a":1,"b" :2}')
 @example(text='{"a:":1,"a\\u003a":"::"}')
+@example(text='{"a":[0.30000000000000004,-0.12345678901234567e-5],"b":"1234567890123456"}')
+@example(text='{"a":-1234567890123456}')
+@example(text='{"a":[1,12345678901234567890]}')
+@example(text='{"a": 12345678901234567890.5}')
+@example(text='{"a":0.1234567890123456e999}')
 def test_the_fast_and_the_checking_parser_agree(text: str) -> None:
     def checking() -> Any:
         found = scan(text)
@@ -159,6 +165,38 @@ def test_the_fast_and_the_checking_parser_agree(text: str) -> None:
         return found.value, texts, found.notices, found.repeated
 
     assert _answer(fast) == _answer(checking)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.one_of(objects(values), json_like.map(bytes.decode), pieces.map(bytes.decode)))
+@example(text='{"a":{"k":1,"k":2},"a":1}')
+@example(text='{"a\\u003a":1,"a:":{}}')
+@example(text='{"a":[{}], "b" : "1e999" }')
+@example(text='{"a":[1e999]}')
+@example(text='{"a":{"b":-0.5E+0400 }}')
+@example(text='{"a":[1e308],"b":1e-999}')
+@example(text='{"a":[0.1234567890123456e999]}')
+@example(text='{"a":[12345678901234567e300]}')
+@example(text='{"a":[12345678901234567]}')
+@example(text='{"a":"\\ud800"}')
+@example(text='{"a":["\\ud800"]}')
+@example(text='{"a":[01]}')
+def test_a_large_and_a_small_object_are_read_alike(text: str) -> None:
+    """Except that repeated keys are not noticed in what is nested in a large one."""
+
+    def read(large: int) -> Any:
+        found = parse_document(text.encode(), large)
+        texts = {name: bytes(raw) for name, raw in found.members.items()}
+        nested = {name: found.nested(name) for name in texts}
+        assert found.complete() == nested
+        return nested, texts, set(found.notices), found.repeated
+
+    small, large = _answer(lambda: read(len(text) * 4 + 1)), _answer(lambda: read(0))
+    if isinstance(small, str) or small[3]:
+        assert large == small
+    else:
+        assert large[2] | {"duplicate-key"} == small[2] | {"duplicate-key"}
+        assert (*large[:2], large[3]) == (*small[:2], small[3])
 
 
 def _answer(read: Callable[[], Any]) -> Any:

@@ -144,3 +144,22 @@ def test_twice_the_origin_is_at_most_twice_the_work(name: str) -> None:
         return lambda: decode(message, Rules())
 
     assert_linear(make, PIECES)
+
+
+def test_decoding_a_large_event_makes_no_objects_of_its_data() -> None:
+    item = json.dumps({"sku": "A-1", "quantity": 2, "price": 19.95, "tags": ["new"]}).encode()
+    body = event(b'{"items":[%b]}' % many(item, 2_000))
+    message = Message(body=body, message_id="m", queue="q")
+    found = decode(message, Rules())
+    assert isinstance(found, Decoded)
+    assert found.notices == ()
+    # A copy for each check of the whole text, one at a time, and that of the event's data.
+    work = work_of(lambda: decode(message, Rules()))
+    assert work.peak < 2 * len(body)
+    assert work.calls < 150
+
+
+def test_doubles_of_17_digits_are_not_read_by_the_checking_parser() -> None:
+    body = event(b'{"id":"1234567890123456","at":[%b]}' % many(b"0.30000000000000004", PIECES))
+    message = Message(body=body, message_id="m", queue="q")
+    assert work_of(lambda: decode(message, Rules())).calls < 150

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
+from relay.envelope.checking_parser import scan
 from relay.envelope.detection import checked_text
-from relay.envelope.json_document import scan
 from relay.envelope.opened_envelope import InvalidContent
 
 Encoding: TypeAlias = Literal["json", "form", "text", "base64"]
