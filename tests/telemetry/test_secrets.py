@@ -55,9 +55,10 @@ ONE_SHOT = (
     ("pause", "--reason", "moving"),
     ("resume",),
     ("health",),
+    ("audit",),
 )
-LONG_RUNNING = ("serve", "poll", "gateway")
-DEV = ("dev", "--sqs-port", "0", "--inngest-port", "0", "--relay-port", "0", "--gateway-port", "0")
+LONG_RUNNING = ("serve", "poll", "gateway", "console")
+DEV = ("dev", *(f"--{one}-port=0" for one in ("sqs", "inngest", "relay", "gateway", "console")))
 DEMO = ("demo", "--messages", "100")
 """It has its own keys and ignores others. It ends at once if a setting is invalid."""
 
@@ -119,9 +120,10 @@ def test_no_command_prints_a_secret(
         (("serve",), MISPLACED, "halted"),
         (("poll",), KEYS, "backing off"),
         (("gateway",), KEYS, "cannot be opened"),
+        (("console", "--port", "0"), KEYS, "The console is at"),
         (DEV, KEYS, "See it arrive"),
     ],
-    ids=["serve", "poll", "gateway", "dev"],
+    ids=["serve", "poll", "gateway", "console", "dev"],
 )
 def test_no_long_running_command_prints_a_secret(
     command: tuple[str, ...], settings: dict[str, str], until: str, tmp_path: Path
