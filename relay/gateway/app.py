@@ -75,14 +75,14 @@ class Gateway:
         self._refusals = RefusalLog(clock)
         self._buckets: dict[str, tuple[float, TokenBucket]] = {}
         self._stopping = False
-        self._open = 0
+        self._open: set[asyncio.Timeout] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
     @property
     def in_flight(self) -> int:
         """Requests that are being answered."""
-        return self._open
+        return len(self._open)
 
     @property
     def memory_used(self) -> int:
@@ -112,12 +112,16 @@ class Gateway:
         self._stopping = True
 
     async def drain(self, deadline: float) -> None:
-        """Return when all requests are answered, after `deadline` seconds at most."""
+        """Return when all requests are answered; with 503 if `deadline` seconds are not enough."""
         try:
             async with asyncio.timeout(deadline):
                 await self._idle.wait()
         except TimeoutError:
-            _log.warning("%d requests were not answered before the stop", self._open)
+            _log.warning("%d requests were not confirmed before the stop", len(self._open))
+            # The server would answer them 500, which no SDK is meant to see.
+            for one in self._open:
+                one.reschedule(0.0)
+            await self._idle.wait()
 
     async def accept(self, events: Sequence[Event], key: Key) -> Response:
         """Publish the events of one request, and answer it.
@@ -154,13 +158,18 @@ class Gateway:
             proven: whether `authorize` proves the sender. Requests of others take at most half of
                 the memory together.
         """
-        self._open += 1
+        until_stopped = asyncio.timeout(None)
         self._idle.clear()
+        self._open.add(until_stopped)
+        budget = self._budget if proven else self._unproven
         try:
-            budget = self._budget if proven else self._unproven
-            return await self._answer_or_refuse(request, authorize, read, budget)
+            async with until_stopped:
+                return await self._answer_or_refuse(request, authorize, read, budget)
+        except TimeoutError:
+            reason = "the gateway stopped before SQS confirmed the events: send them again"
+            return self._refuse(unavailable("stopping", reason), None)
         finally:
-            self._open -= 1
+            self._open.discard(until_stopped)
             if not self._open:
                 self._idle.set()
 

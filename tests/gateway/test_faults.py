@@ -160,6 +160,19 @@ async def test_after_a_stop_new_requests_are_503_and_those_under_way_are_finishe
         assert len(gateway.messages) == 1
 
 
+async def test_what_sqs_does_not_confirm_before_the_end_of_a_stop_is_503() -> None:
+    async with running_gateway() as gateway:
+        gateway.sqs.faults.add(Fault(action=SEND, delay=60.0, times=None))
+        sending = [asyncio.create_task(gateway.post(EVENT)) for _ in range(3)]
+        await until(lambda: gateway.app.in_flight == 3 and gateway.sqs.requests[SEND])
+        gateway.app.stop()
+        await gateway.app.drain(0.01)
+        answers = await asyncio.gather(*sending)
+        assert {(one.status_code, one.json()["code"]) for one in answers} == {(503, "stopping")}
+        assert all(one.json()["error"] for one in answers)
+        assert gateway.app.in_flight == 0
+
+
 async def test_an_event_too_large_for_the_queue_is_kept_in_s3_in_the_format_that_the_relay_reads(
     moto: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
