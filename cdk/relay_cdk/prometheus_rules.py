@@ -123,6 +123,7 @@ def _relay_rules() -> Iterator[Rule]:
     )
     yield Rule("halted", f"{largest(metrics.HALTED)} >= 1", 1, CRITICAL)
     yield Rule("stuck", f"{largest(metrics.STUCK)} >= 1", 1, CRITICAL)
+    yield Rule("unheard", f"{largest(metrics.UNHEARD)} >= 1", 5)
     yield Rule("paused", f"{largest(metrics.PAUSED)} >= 1", 60 * alarms.PAUSED_HOURS)
     state = largest(metrics.CIRCUIT_STATE)
     yield Rule(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -64,7 +65,9 @@ class Recorder:
         read = Request.read(request.method, request.path, request.headers, body)
         url = self._services.get(read.service, self._others) + request.path_qs
         kept = {n: v for n, v in request.headers.items() if n.lower() not in _OF_ONE_CONNECTION}
-        async with self._client.request(request.method, url, data=body, headers=kept) as answer:
+        async with self._client.request(
+            request.method, url, data=io.BytesIO(body), headers=kept
+        ) as answer:
             content = await answer.read()
             if answer.ok:
                 self._permissions.answered(read, content)
