@@ -261,7 +261,7 @@ async def test_invalid_settings_are_all_reported_before_anything_is_sent(
     ("queue", "variables", "sentence"),
     [
         ("absent", {}, "does not exist"),
-        ("plain", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "127.0.0.1:1"),
+        ("plain", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "no connection to 127.0.0.1"),
         ("plain", {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, "credentials"),
         ("plain", {"AWS_REGION": None}, "AWS_REGION"),
         ("plain", {"AWS_PROFILE": "absent"}, "AWS_PROFILE"),

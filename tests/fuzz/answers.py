@@ -50,6 +50,9 @@ class _Session:
     async def credentials(self) -> Credentials:
         return cast("Credentials", SimpleNamespace(access_key="a", secret_key="b", token=None))
 
+    async def locate(self, _service: str) -> tuple[str, str]:
+        return self._meta.endpoint_url, self._meta.region_name
+
     async def client(self, _service: str) -> Any:
         return SimpleNamespace(meta=self._meta)
 

@@ -35,11 +35,16 @@ OPENERS = {"open", "os.open", "tempfile.mkstemp"}
 WRITING_METHODS = {"open", "write_text", "write_bytes", "mkdir", "touch"}
 
 TERMINAL_USERS = {
+    "app/console/serve.py": "its `Console` is a web page",
+    "local/lambda_events/runtime.py": "flushes what the function's process printed",
+    "local/demo/python_sdk.py": "a program of its own, which answers the demo in JSON",
     "__main__.py": "prepares the streams before anything else is imported",
     "app/audit.py": "hands standard error to the log, which formats its lines safely",
     "telemetry/log.py": "writes lines that log_format has escaped",
 }
 FILE_WRITERS = {
+    "cli/dev.py": "in a temporary directory, which only its owner can read",
+    "local/lambda_events/execution.py": "in a temporary directory, which only its owner can read",
     "http/open_files.py": "opens /dev/null, to read",
     "dlq/records.py": "opens a directory, to sync it",
     "__main__.py": "opens /dev/null",
