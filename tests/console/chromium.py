@@ -44,6 +44,8 @@ async def chromium() -> AsyncIterator[Browser]:
 
 async def overflow(page: Page) -> int:
     """By how many pixels the page is wider than the window."""
+    # A page that reloads itself may be between two documents.
+    await page.wait_for_function("document.documentElement !== null && document.body !== null")
     script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     return int(await page.evaluate(script))
 
