@@ -58,7 +58,7 @@ async def partial(env: Environment) -> None:
     failing = replace(FAILING_ENTRY, queue=env.dead.name, times=2)
     env.sqs.faults.add(failing)
     await publish(env)
-    await env.until(lambda: failing not in env.sqs.faults.pending, within=1_000)
+    await env.until(lambda: failing not in env.sqs.faults.pending, within=3_000)
 
 
 async def partial_to_the_end(env: Environment) -> None:
@@ -72,7 +72,7 @@ async def losing_events(env: Environment) -> None:
     """The orchestrator loses what it acknowledged, for a while."""
     env.inngest.script.add(Rule(fault=Fault(forget=True), times=2))
     await publish(env)
-    await env.until(lambda: not env.inngest.script.rules, within=1_000)
+    await env.until(lambda: not env.inngest.script.rules, within=3_000)
 
 
 async def losing_every_event(env: Environment) -> None:
@@ -96,7 +96,7 @@ async def slow_group(env: Environment) -> None:
     """One group, of which a function delivers only a part before its deadline."""
     env.inngest.script.add(Rule(fault=Fault(delay=12.0), times=None))
     await env.publish(*(replace(valid_message(n), group="g") for n in range(8)))
-    await env.until(lambda: len(env.main.messages()) < 8, within=1_000)
+    await env.until(lambda: len(env.main.messages()) < 8, within=3_000)
 
 
 async def publish(env: Environment) -> None:
