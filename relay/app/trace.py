@@ -27,9 +27,9 @@ from relay.ops.trace.dead_letters import DEAD_LETTERS, DeadLetterSource
 from relay.ops.trace.inngest import INNGEST, InngestSource
 from relay.ops.trace.ledger import LedgerSource
 from relay.ops.trace.logs import LogFileSource, LogGroupSource
-from relay.ops.trace.not_queried import NotQueried
 from relay.ops.trace.timeline import (
     KnownIds,
+    NotQueried,
     Source,
     SourceResult,
     SourceUnavailable,

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from relay.aws.sqs import Queue
-from relay.model.notices import explain_notice
+from relay.model.message import explain_notice
 from relay.ops.sender import WINDOW_MESSAGES, SendCounts
 from relay.output.terminal import echo, echo_json, is_terminal
 

@@ -44,6 +44,27 @@ class Permit:
     probe: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwarderState:
+    """The state of a forwarder for operators: the circuit, and what keeps events from delivery.
+
+    Attributes:
+        circuit: `closed`, `open`, `half-open` (an outage is being probed) or `halted`.
+        reason: why it is not closed; while closed, that events fail alone without a witness.
+        setting: the setting to check while halted.
+        seconds: how long the circuit has been closed, or not closed.
+        in_flight: events submitted and still without an outcome.
+        last_error: the reason of the last failed request, however old.
+    """
+
+    circuit: str
+    reason: str
+    setting: str | None
+    seconds: float
+    in_flight: int
+    last_error: str | None
+
+
 class Breaker:
     """Closed until a failure is reported, then one probe at a time until one succeeds.
 

@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from relay.forwarding.admission import Admission
 from relay.forwarding.attribution import FailureAttribution
 from relay.forwarding.batcher import WrongCount
-from relay.forwarding.circuit_breaker import Backoff, Breaker, Permit
+from relay.forwarding.circuit_breaker import Backoff, Breaker, ForwarderState, Permit
 from relay.forwarding.lanes import FailedAlone, GoodRun, Lanes, PendingEvent, Ramp, Step, TryAgain
-from relay.forwarding.state import ForwarderState
 from relay.forwarding.suspects import Suspects, WaitEnd, WitnessWaits
 from relay.forwarding.undelivered import Stuck, Undelivered
 from relay.model.destination import BatchRefused, Destination, Unavailable

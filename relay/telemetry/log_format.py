@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
-from relay.model.notices import explain_notice
+from relay.model.message import explain_notice
 from relay.output.terminal import escape, escape_json, escape_text
 from relay.telemetry.message_line import LEVELS, DeliveredLine, FullLine
 

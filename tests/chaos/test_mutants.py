@@ -22,6 +22,7 @@ from tests.chaos.traffic import large_poison, partly_poison, valid_message
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 COUNT = 12
+FAILING_ENTRY = SqsFault(action="SendMessageBatch", entries={0: "InternalError"})
 
 
 async def crash(env: Environment) -> None:
@@ -30,31 +31,55 @@ async def crash(env: Environment) -> None:
     await publish(env)
     await env.until(lambda: received(env), within=3_000)
     with contextlib.suppress(TimeoutError):
-        await env.until(lambda: not env.main.messages(), within=40)
+        await env.until(lambda: acknowledged(env), within=40)
+    await env.relay.kill()
+
+
+async def crash_after_acknowledging(env: Environment) -> None:
+    """The same, of a relay that acknowledges a message: however late it does, it is killed then."""
+    await env.inngest.down()
+    await publish(env)
+    await env.until(lambda: acknowledged(env), within=3_000)
     await env.relay.kill()
 
 
 def received(env: Environment) -> bool:
     """Whether the relay has received any message."""
-    left = env.main.messages()
-    return len(left) < COUNT or any(stored.receive_count for stored in left)
+    return acknowledged(env) or any(stored.receive_count for stored in env.main.messages())
+
+
+def acknowledged(env: Environment) -> bool:
+    """Whether the relay has acknowledged any message."""
+    return len(env.main.messages()) < COUNT
 
 
 async def partial(env: Environment) -> None:
     """The dead-letter queue accepts only a part of each batch, for a while."""
-    failing = SqsFault(
-        action="SendMessageBatch", queue=env.dead.name, entries={0: "InternalError"}, times=2
-    )
+    failing = replace(FAILING_ENTRY, queue=env.dead.name, times=2)
     env.sqs.faults.add(failing)
     await publish(env)
-    await env.until(lambda: failing not in env.sqs.faults.pending, within=1_000)
+    await env.until(lambda: failing not in env.sqs.faults.pending, within=3_000)
+
+
+async def partial_to_the_end(env: Environment) -> None:
+    """It does so until every message is acknowledged, redelivered ones too."""
+    env.sqs.faults.add(replace(FAILING_ENTRY, queue=env.dead.name, times=None))
+    await publish(env)
+    await env.until(lambda: not env.main.messages(), within=3_000)
 
 
 async def losing_events(env: Environment) -> None:
-    """The orchestrator loses what it acknowledged."""
+    """The orchestrator loses what it acknowledged, for a while."""
     env.inngest.script.add(Rule(fault=Fault(forget=True), times=2))
     await publish(env)
-    await env.until(lambda: not env.inngest.script.rules, within=1_000)
+    await env.until(lambda: not env.inngest.script.rules, within=3_000)
+
+
+async def losing_every_event(env: Environment) -> None:
+    """It does so until every message is acknowledged, redelivered ones too."""
+    env.inngest.script.add(Rule(fault=Fault(forget=True), times=None))
+    await publish(env)
+    await env.until(lambda: not env.main.messages(), within=3_000)
 
 
 async def without_room(env: Environment) -> None:
@@ -71,7 +96,7 @@ async def slow_group(env: Environment) -> None:
     """One group, of which a function delivers only a part before its deadline."""
     env.inngest.script.add(Rule(fault=Fault(delay=12.0), times=None))
     await env.publish(*(replace(valid_message(n), group="g") for n in range(8)))
-    await env.until(lambda: len(env.main.messages()) < 8, within=1_000)
+    await env.until(lambda: len(env.main.messages()) < 8, within=3_000)
 
 
 async def publish(env: Environment) -> None:
@@ -98,13 +123,14 @@ async def findings(
 async def test_acknowledging_before_the_delivery_loses_events(
     mode: Mode, parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
-    assert (await findings(parent, tmp_path, crash, mode, "acknowledges before the delivery")).lost
+    mutant = "acknowledges before the delivery"
+    assert (await findings(parent, tmp_path, crash_after_acknowledging, mode, mutant)).lost
 
 
 async def test_ignoring_failed_entries_loses_dead_letters(
     parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
-    found = await findings(parent, tmp_path, partial, "pull", "ignores Failed[]")
+    found = await findings(parent, tmp_path, partial_to_the_end, "pull", "ignores Failed[]")
     assert any("not a dead letter" in violation for violation in found.unexplained)
 
 
@@ -136,7 +162,8 @@ async def test_a_truncated_dead_letter_that_does_not_say_so_is_a_loss(
 async def test_without_confirm_mode_events_that_the_server_loses_are_lost(
     parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
-    assert (await findings(parent, tmp_path, losing_events, "pull", RELAY_CONFIRM="off")).lost
+    scenario = losing_every_event
+    assert (await findings(parent, tmp_path, scenario, "pull", RELAY_CONFIRM="off")).lost
 
 
 async def test_reporting_what_is_late_as_done_loses_events(

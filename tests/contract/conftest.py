@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import boto3  # type: ignore[import-untyped] # it ships no types
 import pytest
 from botocore.config import Config  # type: ignore[import-untyped] # it ships no types
+from botocore.exceptions import ClientError  # type: ignore[import-untyped] # it ships no types
 
 from relay.local.sqs import SqsServer
 from relay.local.sqs.errors import SqsError
@@ -55,6 +56,14 @@ class Sqs:
         }
         answer = self.client.receive_message(QueueUrl=queue, MaxNumberOfMessages=count, **options)
         return list(answer.get("Messages", []))
+
+
+def error(call: Callable[..., Any], **parameters: Any) -> dict[str, str]:
+    """The error that the call is answered with."""
+    with pytest.raises(ClientError) as caught:
+        call(**parameters)
+    found: dict[str, str] = caught.value.response["Error"]
+    return found
 
 
 def pytest_configure(config: pytest.Config) -> None:

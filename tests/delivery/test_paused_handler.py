@@ -13,7 +13,7 @@ from relay.delivery.handler import Handler
 from relay.delivery.pause import Pause
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
-from relay.forwarding.state import ForwarderState
+from relay.forwarding.circuit_breaker import ForwarderState
 from relay.model.outcome import Delivered, Reject
 from tests.delivery.handler_rig import DAY, NOW, HandlerRig, message, turns
 

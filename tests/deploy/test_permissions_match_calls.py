@@ -14,16 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.deploy.aws_calls import Call
-from tests.deploy.exercise import (
-    INSTANCE,
-    OPERATOR,
-    PRODUCER,
-    SQSD,
-    TASK,
-    record,
-    record_function,
-    record_task,
-)
+from tests.deploy.exercise import INSTANCE, OPERATOR, PRODUCER, SQSD, TASK
+from tests.deploy.exercise_steps import record, record_function, record_task
 from tests.deploy.gateway_exercise import record_gateway
 from tests.deploy.iam_policy import Grant, grants
 from tests.deploy.simulated_aws import simulated_aws

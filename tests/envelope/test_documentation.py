@@ -7,7 +7,7 @@ from pathlib import Path
 
 from relay.envelope import detection, fields, ids
 from relay.envelope.decoding import BODY_TRUNCATED
-from relay.model.notices import explain_notice
+from relay.model.message import explain_notice
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "message.md").read_text()

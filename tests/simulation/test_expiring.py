@@ -10,7 +10,8 @@ import pytest
 from relay.delivery.retention import EXPIRING_SHARE
 from relay.settings import clocks
 from tests.forwarding.virtual_time import run
-from tests.simulation.world import REFUSED, SILENT, Outage, World
+from tests.simulation.orchestrator import REFUSED, SILENT, Outage
+from tests.simulation.world import World
 
 LIMIT = EXPIRING_SHARE * clocks.QUEUE_RETENTION
 HOUR = 3_600.0

@@ -14,7 +14,8 @@ from relay.dlq.pull import pull
 from relay.dlq.snapshot import Head
 from relay.model.outcome import Retry
 from tests.forwarding.virtual_time import run
-from tests.simulation.world import REFUSED, World
+from tests.simulation.orchestrator import REFUSED
+from tests.simulation.world import World
 
 
 @pytest.mark.parametrize("retention", [60.0, 300.0, 3_600.0, 14_400.0])

@@ -11,7 +11,8 @@ from relay.local.lambda_events import EventSourceOptions, Fault, FaultScript
 from relay.settings import clocks
 from relay.settings.clocks import LambdaClocks
 from tests.forwarding.virtual_time import run
-from tests.simulation.world import BAD_GATEWAY, FORBIDDEN, REFUSED, SILENT, Outage, World
+from tests.simulation.orchestrator import BAD_GATEWAY, FORBIDDEN, REFUSED, SILENT, Outage
+from tests.simulation.world import World
 
 HOUR = 3_600.0
 VISIBILITY = clocks.LAMBDA_VISIBILITY * clocks.LAMBDA_TIMEOUT

@@ -12,7 +12,8 @@ import pytest
 from relay.local.sqsd import SqsdOptions
 from relay.settings import clocks
 from tests.forwarding.virtual_time import run
-from tests.simulation.world import BAD_GATEWAY, FORBIDDEN, REFUSED, SHIPPED, SILENT, Outage, World
+from tests.simulation.orchestrator import BAD_GATEWAY, FORBIDDEN, REFUSED, SILENT, Outage
+from tests.simulation.world import SHIPPED, World
 
 HOUR = 3_600.0
 FEW = replace(SHIPPED, http_connections=10)

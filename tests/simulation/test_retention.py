@@ -6,7 +6,8 @@ import asyncio
 
 from relay.delivery.retention import REFRESH_EVERY
 from tests.forwarding.virtual_time import run
-from tests.simulation.world import REFUSED, World
+from tests.simulation.orchestrator import REFUSED
+from tests.simulation.world import World
 
 HOUR = 3_600.0
 

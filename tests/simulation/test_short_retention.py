@@ -9,7 +9,8 @@ import pytest
 from relay.model.outcome import Reject, Retry
 from relay.sources.poller import Limits
 from tests.forwarding.virtual_time import run
-from tests.simulation.world import FORBIDDEN, REFUSED, SILENT, Outage, World
+from tests.simulation.orchestrator import FORBIDDEN, REFUSED, SILENT, Outage
+from tests.simulation.world import World
 
 OUTAGES = pytest.mark.parametrize(
     "outage", [REFUSED, SILENT, FORBIDDEN], ids=["refused", "silent", "a revoked key"]

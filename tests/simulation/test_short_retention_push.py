@@ -11,8 +11,9 @@ from relay.local.sqsd import SqsdOptions
 from relay.model.outcome import Retry
 from relay.settings.clocks import Clocks
 from tests.forwarding.virtual_time import run
+from tests.simulation.orchestrator import REFUSED, Outage
 from tests.simulation.test_short_retention import OUTAGES, accounted
-from tests.simulation.world import REFUSED, SHIPPED, Outage, World
+from tests.simulation.world import SHIPPED, World
 
 FIVE_MINUTES = Clocks(
     hold=0,

@@ -7,13 +7,11 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from relay.aws.sqs import Queue
-from relay.aws.sqs_values import Failed, Outgoing
-from relay.delivery.dead_letter_copy import DeadLetterCopy, NotStored
+from relay.aws.sqs_values import Outgoing
 from relay.delivery.dead_letter_room import BodyStore
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
@@ -28,20 +26,18 @@ from relay.forwarding.circuit_breaker import Breaker
 from relay.local.lambda_events import EventSource, EventSourceOptions, FaultScript
 from relay.local.sqs import Stored
 from relay.local.sqsd import SqsdOptions
-from relay.model import destination
-from relay.model.destination import Unavailable
-from relay.model.event import Event
 from relay.model.facts import CircuitChanged, Fact
 from relay.model.origin import ATTRIBUTE, Origin, unpack
-from relay.model.outcome import Delivered, Outcome
 from relay.settings import clocks
 from relay.sources.lambda_batch import LambdaBatch, PausableHandler
 from relay.sources.poller import Limits, Poller
 from relay.sources.poller.receive_gate import PausableGate
 from relay.sources.sqsd import PushApp
 from tests.forwarding.virtual_time import now
+from tests.simulation.dead_letter_store import QueueStore
 from tests.simulation.lambda_function import VirtualFunction, VirtualQueue
 from tests.simulation.memory_sqs import LoopClock, MemorySqs
+from tests.simulation.orchestrator import Orchestrator
 from tests.simulation.sqsd import VirtualSqsd
 
 SHIPPED = SqsdOptions(
@@ -52,76 +48,6 @@ SHIPPED = SqsdOptions(
     retention_period=int(clocks.SQSD_RETENTION),
 )
 """sqsd with the settings of the deployment files."""
-
-
-@dataclass(frozen=True)
-class Outage:
-    """How the orchestrator fails while it is down."""
-
-    error: Callable[[], Unavailable]
-    seconds: float
-
-
-REFUSED = Outage(lambda: Unavailable("refused", proven=True, not_accepted=True), 0.01)
-SILENT = Outage(lambda: Unavailable("no answer in 30 s"), clocks.REQUEST_TIMEOUT)
-BAD_GATEWAY = Outage(lambda: Unavailable("502: no error message of the event API"), 0.05)
-FORBIDDEN = Outage(
-    lambda: Unavailable("403", setting="RELAY_INNGEST_EVENT_KEY", not_accepted=True), 0.05
-)
-
-
-class Orchestrator:
-    """Counts the accepted events by id; during an `outage` every request fails instead.
-
-    An `answer` is the outcome of every event.
-    """
-
-    limits = destination.Limits()
-
-    def __init__(self) -> None:
-        self.outage: Outage | None = None
-        self.answer: Outcome | None = None
-        self.accepted: Counter[str] = Counter()
-        self.requests: list[tuple[float, int]] = []
-
-    async def send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        self.requests.append((now(), len(events)))
-        if self.outage is not None:
-            outage = self.outage
-            await asyncio.sleep(outage.seconds)
-            raise outage.error()
-        await asyncio.sleep(0.02)
-        if self.answer is not None:
-            return [self.answer for _ in events]
-        self.accepted.update(event.id for event in events)
-        return [Delivered(f"ref-{event.id}") for event in events]
-
-
-class _QueueStore:
-    """Sends dead letters to the simulated queue."""
-
-    def __init__(self, queue: Queue, throttled_until: Callable[[], float]) -> None:
-        self._queue = queue
-        self._throttled_until = throttled_until
-
-    async def limit(self) -> int:
-        return (await self._queue.attributes()).maximum_size
-
-    async def put(self, copy: DeadLetterCopy) -> None:
-        if now() < self._throttled_until():
-            raise NotStored("throttled")
-        (result,) = await self._queue.send([_outgoing(copy, fifo=self._queue.fifo)])
-        if isinstance(result, Failed):
-            raise NotStored(result.sentence)
-
-
-def _outgoing(copy: DeadLetterCopy, *, fifo: bool) -> Outgoing:
-    return Outgoing(
-        body=copy.body,
-        attributes=copy.attributes,
-        group_id=copy.group_id if fifo else None,
-        dedup_id=copy.dedup_id if fifo else None,
-    )
 
 
 @dataclass
@@ -245,7 +171,7 @@ class World:
             Opening(lambda message: decode(message, Rules())),
             forwarder,
             DeadLettering(
-                _QueueStore(self.sqs.client(self.dead), lambda: self.dead_letters_throttled_until),
+                QueueStore(self.sqs.client(self.dead), lambda: self.dead_letters_throttled_until),
                 bodies=self.bodies,
                 observe=self.facts.append,
                 clock=self.clock.time,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
@@ -52,7 +53,8 @@ def query_model() -> ServiceModel:
 
 def query_description() -> dict[str, Any]:
     """Describe the service as botocore does, with the Query protocol's names."""
-    description: dict[str, Any] = Loader().load_service_model("sqs", "service-2")
+    # A copy: what a loader returns may be the model of every client of the process.
+    description: dict[str, Any] = copy.deepcopy(Loader().load_service_model("sqs", "service-2"))
     description["metadata"] |= {"protocol": "query", "protocols": ["query"]}
     description["metadata"]["xmlNamespace"] = NAMESPACE
     for name, shape in description["shapes"].items():

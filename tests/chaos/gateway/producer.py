@@ -58,9 +58,11 @@ class Producer:
         self._clock = clock
         self.answers = Answers()
 
-    async def send(self, request: EventRequest, chance: random.Random) -> bool:
-        """Send with all tries; whether the gateway accepted the events."""
-        for attempt in range(TRIES):
+    async def send(
+        self, request: EventRequest, chance: random.Random, *, tries: int = TRIES
+    ) -> bool:
+        """Send until it is answered for good; whether the gateway accepted the events."""
+        for attempt in range(tries):
             if attempt:
                 await self._clock.sleep(chance.uniform(0.1, 2.0**attempt))
             status, body = await self._try(request)

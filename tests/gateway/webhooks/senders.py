@@ -18,7 +18,8 @@ from twilio.request_validator import RequestValidator
 
 from relay.gateway.webhooks.presets import PRESETS
 from relay.gateway.webhooks.request import WebhookRequest
-from relay.gateway.webhooks.sources import Source, read_sources
+from relay.gateway.webhooks.sources import Source, key_of, read_sources
+from relay.gateway.webhooks.verification import Unverified, verify
 
 NOW = 1_790_000_000.0
 URL = "https://hooks.example.com/webhooks/"
@@ -176,3 +177,20 @@ IDS = {
     "twilio": "twilio:token-1",
     "meta": None,
 }
+
+
+def outcome(
+    sender: Sender, request: WebhookRequest, *, secrets: tuple[str, ...] = (), now: float = NOW
+) -> str:
+    """`ok`, or the code of the refusal."""
+    source = sender.source
+    keys = [key_of(secret, source.signature.key) for secret in secrets or source.secrets]
+    try:
+        verify(request, source.signature, keys, now)
+    except Unverified as refused:
+        return refused.code if str(refused) else "no sentence"
+    return "ok"
+
+
+def by_name(name: str) -> Sender:
+    return next(sender for sender in SENDERS if sender.name == name)
