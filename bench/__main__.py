@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 
 from rich import table as rich
 from rich.console import Console
@@ -75,7 +76,7 @@ def main() -> None:
     extent = QUICK if arguments.quick else FULL.of(arguments.rounds)
     extent = extent.limited_to(arguments.only) if arguments.only else extent
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # as with Ctrl-C, contestants are ended
+        signal.signal(number, _interrupt)
     try:
         _measure(extent, arguments.out)
     except BenchmarkFailed as error:
@@ -83,6 +84,11 @@ def main() -> None:
     except KeyboardInterrupt:
         say("interrupted; nothing is left running")
         sys.exit(INTERRUPTED)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Do as with Ctrl-C: contestants are ended."""
+    signal.raise_signal(signal.SIGINT)
 
 
 def _measure(extent: Extent, out: Path | None) -> None:

@@ -32,7 +32,7 @@ SIZE = 300
 WITHIN = 120.0
 """Seconds in which messages must be delivered."""
 
-AT_A_TIME = 3
+AT_A_TIME = 2
 """Cases by setting that run at a time."""
 
 OUTAGE = 20.0
@@ -115,7 +115,7 @@ async def sqs_requests(
 
     async def by_setting(case: Case) -> list[str]:
         async with gate:
-            return await _by_setting(case, few if case.one_at_a_time else messages)
+            return await row_by_setting(case, few if case.one_at_a_time else messages)
 
     cases = CASES[:1] if quick else CASES
     settings = await _rows(by_setting, cases)
@@ -161,7 +161,8 @@ async def _rows(
     return [one for one in found if one]
 
 
-async def _by_setting(case: Case, count: int) -> list[str]:
+async def row_by_setting(case: Case, count: int) -> list[str]:
+    """Receives, deletes and visibility requests a message, and a million's requests and dollars."""
     say(case.name)
     async with _running(case) as env:
         queue = _queue(env)
