@@ -11,7 +11,7 @@ from relay.http.addresses import Resolve, Resolver
 from relay.http.connection import Connection, IncompleteResponse, NotConnected, Response
 from relay.http.dialing import Dialer
 from relay.http.proxies import PORTS, Proxy, ProxyFailed, check_plain
-from relay.http.tls import default_context
+from relay.http.tls import default_context, resuming
 
 STALE_WITHIN = 2.0
 """Seconds. A server that has closed an idle connection refuses the next request within one round
@@ -179,7 +179,7 @@ class HttpClient:
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
             self._tls = default_context()
-        return self._tls
+        return resuming(self._tls)
 
 
 def _lines(headers: Mapping[str, str]) -> bytes:

@@ -10,6 +10,8 @@ from typing import cast
 
 import httptools
 
+from relay.http.tls import keep_session
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -75,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._response: asyncio.Future[Response] | None = None
         self._limit = 0
         self._keep = True
+        self._session_kept = False
         self._answered = False
         self._unsent = False
         self._parser = httptools.HttpResponseParser(self)
@@ -199,6 +202,9 @@ class Connection(asyncio.Protocol):
         self._parts: list[bytes] = []
 
     def _finish(self, *, complete: bool = True) -> None:
+        if not self._session_kept and self._transport is not None:
+            self._session_kept = True
+            keep_session(self._transport.get_extra_info("ssl_object"))
         future = self._take_future()
         if future is not None:
             body = b"".join(self._parts)
