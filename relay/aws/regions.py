@@ -41,6 +41,11 @@ def partition_of(region: str) -> str:
     return next((one.id for one in partitions() if one.regions.match(region)), DEFAULT)
 
 
+def domain_of(region: str) -> str | None:
+    """The domain of the services' hosts in a region; None for one that botocore does not know."""
+    return next((one.domains[0] for one in partitions() if one.regions.match(region)), None)
+
+
 def is_aws(host: str) -> bool:
     """Whether the host name is in a domain of AWS."""
     return any(

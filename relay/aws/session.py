@@ -15,6 +15,7 @@ from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  
 from botocore.session import Session as BotoSession  # type: ignore[import-untyped]  # the same
 
 from relay.aws.credentials import Credentials, CredentialSource
+from relay.aws.endpoints import GLOBAL_VARIABLE, ignored, service_variable, usual_endpoint
 from relay.aws.errors import AwsError, misconfigured, translate
 from relay.http.threads import start_in_thread
 from relay.http.tls import NoAuthorities, reason_of
@@ -135,14 +136,17 @@ class Session:
             self._check_authorities()
             with self._opening(service, key[1]):
                 followed = endpoint if self._follows(service) else None
-                meta = await start_in_thread(
-                    lambda: self._client_meta(service, key[1], followed), f"endpoint of {service}"
+                found = await start_in_thread(
+                    lambda: self._locate(service, key[1], followed), f"endpoint of {service}"
                 )
-                _check_endpoint(meta.endpoint_url)
-            self._located[key] = meta.endpoint_url, meta.region_name
+                _check_endpoint(found[0])
+            self._located[key] = found
         return self._located[key]
 
-    def _client_meta(self, service: str, region: str | None, endpoint: str | None) -> Any:
+    def _locate(self, service: str, region: str | None, endpoint: str | None) -> tuple[str, str]:
+        usual = usual_endpoint(self._boto, service, region, endpoint)
+        if usual is not None and region is not None:
+            return usual, region
         # A session of its own, so that the model of all services' endpoints (8 MB) is not kept.
         # With a key it does not search for credentials. It makes no call.
         client = BotoSession(profile=self._profile).create_client(
@@ -154,7 +158,7 @@ class Session:
             aws_secret_access_key="none",  # noqa: S106 - it signs nothing
         )
         client.close()
-        return client.meta
+        return client.meta.endpoint_url, client.meta.region_name
 
     def _general_clients(self) -> GeneralClients:
         if self._general is None:
@@ -177,28 +181,23 @@ class Session:
         except BotoCoreError as error:
             raise translate(error, f"opening {service}", region or "AWS") from error
         except ValueError as error:
-            raise misconfigured(error, self._endpoint_variable(service)) from error
+            raise misconfigured(error, service_variable(service)) from error
 
     async def endpoint_source(self, service: str) -> str | None:
         """What configures the service's endpoint, for a sentence; None if nothing does."""
         if self._follows(service):
             return None
-        variables = (self._endpoint_variable(service), "AWS_ENDPOINT_URL")
+        variables = (service_variable(service), GLOBAL_VARIABLE)
         return next(filter(os.environ.get, variables), "endpoint_url of the AWS profile")
 
     def _follows(self, service: str) -> bool:
         """Whether neither the environment nor the profile configures an endpoint."""
-        if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        if ignored():
             return True
-        variables = ("AWS_ENDPOINT_URL", self._endpoint_variable(service))
+        variables = (GLOBAL_VARIABLE, service_variable(service))
         return not any(map(os.environ.get, variables)) and not any(
             self._boto.get_scoped_config().get(key) for key in ("endpoint_url", "services")
         )
-
-    def _endpoint_variable(self, service: str) -> str:
-        """The endpoint's variable, which contains the service's id and not the client's name."""
-        model = self._boto.get_service_model(service)
-        return f"AWS_ENDPOINT_URL_{model.service_id.replace(' ', '_').upper()}"
 
 
 @asynccontextmanager
