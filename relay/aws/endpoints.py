@@ -9,11 +9,7 @@ from __future__ import annotations
 import os
 import re
 
-from botocore.session import Session as BotoSession  # type: ignore[import-untyped]  # ships no types
-from botocore.utils import (  # type: ignore[import-untyped]  # the same
-    CLIENT_NAME_TO_HYPHENIZED_SERVICE_ID_OVERRIDES as _IDS,
-)
-
+from relay.aws.configuration import Configuration
 from relay.aws.regions import domain_of
 
 GLOBAL_VARIABLE = "AWS_ENDPOINT_URL"
@@ -30,10 +26,16 @@ _LONGEST = 255
 
 _VARIANTS = ("use_fips_endpoint", "use_dualstack_endpoint")
 
+_IDS = {
+    "secretsmanager": "secrets_manager",
+    "stepfunctions": "sfn",
+}
+"""The ids of services that differ from the names of their clients."""
+
 
 def service_variable(service: str) -> str:
     """The variable for a service's endpoint, which has the service's id, not the client's name."""
-    return f"AWS_ENDPOINT_URL_{_IDS.get(service, service).replace('-', '_').upper()}"
+    return f"AWS_ENDPOINT_URL_{_IDS.get(service, service).upper()}"
 
 
 def ignored() -> bool:
@@ -42,7 +44,7 @@ def ignored() -> bool:
 
 
 def usual_endpoint(
-    session: BotoSession, service: str, region: str | None, endpoint: str | None
+    configuration: Configuration, service: str, region: str | None, endpoint: str | None
 ) -> str | None:
     """The endpoint that a client of botocore has, None where only such a client can tell.
 
@@ -50,7 +52,7 @@ def usual_endpoint(
     usual. An endpoint in the environment wins over `endpoint`.
     """
     domain = domain_of(region) if region else None
-    if service not in _PREFIXES or domain is None or _is_special(session):
+    if service not in _PREFIXES or domain is None or _is_special(configuration):
         return None
     found = (
         _in_environment(service) or endpoint or f"https://{_PREFIXES[service]}.{region}.{domain}"
@@ -58,10 +60,10 @@ def usual_endpoint(
     return found if len(found) <= _LONGEST and _USUAL.fullmatch(found) else None
 
 
-def _is_special(session: BotoSession) -> bool:
-    profile = session.get_scoped_config()
+def _is_special(configuration: Configuration) -> bool:
+    profile = configuration.get_scoped_config()
     configured = {"endpoint_url", "services", "ignore_configured_endpoint_urls"} & profile.keys()
-    return bool(configured) or any(session.get_config_variable(name) for name in _VARIANTS)
+    return bool(configured) or any(configuration.get_config_variable(name) for name in _VARIANTS)
 
 
 def _in_environment(service: str) -> str | None:

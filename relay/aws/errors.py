@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
 from botocore import exceptions as boto  # type: ignore[import-untyped]  # ships no types
-from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # the same
 
 from relay.aws.network_faults import is_aiohttp_error, network_fault
 from relay.http.open_files import TOO_MANY, out_of_files
@@ -99,7 +99,6 @@ _NO_ANSWER = (
     boto.ConnectionError,
     boto.IncompleteReadError,
     boto.ResponseStreamingError,
-    ResponseParserError,
     OSError,  # includes TimeoutError, asyncio's too
     asyncio.IncompleteReadError,
 )
@@ -144,6 +143,10 @@ _VARIABLES: dict[type[Exception], str] = {
 _redactor = Redactor()
 _REDACTED = 10 * MAX_REASON
 """Characters of a sentence that are searched for secrets. What is longer is cut anyway."""
+
+
+class UnreadableResponse(Exception):
+    """A success whose content is not that of the protocol."""
 
 
 class AwsError(Exception):
@@ -285,13 +288,22 @@ def translate(error: Exception, action: str, subject: str, host: str | None = No
     return _no_answer(error, action, subject, host)
 
 
+def _is_parser_error(error: Exception) -> bool:
+    parsers = sys.modules.get("botocore.parsers")  # 7 MB; one that is not imported raises nothing
+    return parsers is not None and isinstance(error, parsers.ResponseParserError)
+
+
 def _no_answer(error: Exception, action: str, subject: str, host: str | None) -> AwsError:
     """The error of a call that failed between this machine and the service."""
     if (fault := network_fault(error, f"{action} on {subject}", host)) is not None:
         found: Kind = "connection" if fault.transient else "misconfigured"
         return AwsError(fault.code, found, fault.sentence, variable=fault.variable)
     name = type(error).__name__
-    unanswered = isinstance(error, _NO_ANSWER) or is_aiohttp_error(error, "ClientError")
+    unanswered = (
+        isinstance(error, (*_NO_ANSWER, UnreadableResponse))
+        or is_aiohttp_error(error, "ClientError")
+        or _is_parser_error(error)
+    )
     kind: Kind = "connection" if unanswered else "other"
     advice = _FIXES[kind].format(what=f"{action} on {subject}", permission=action)
     detail = TOO_MANY if out_of_files(error) else f"{name}: {error}"

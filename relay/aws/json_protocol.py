@@ -17,10 +17,14 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
-from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # ships no types
 
 from relay.aws.credentials import REJECTED
-from relay.aws.errors import AwsError, error_from_response, translate
+from relay.aws.errors import (
+    AwsError,
+    UnreadableResponse,
+    error_from_response,
+    translate,
+)
 from relay.aws.session import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, Session
 from relay.aws.signing import Signer
 from relay.http import HttpClient, Response
@@ -201,17 +205,17 @@ def _read(response: Response, *, empty: bool) -> dict[str, Any]:
     With `empty` a success may have no body.
 
     Raises:
-        ResponseParserError: it is a success without an object.
+        UnreadableResponse: it is a success without an object.
     """
     answer = {} if empty and not response.body else _value(response.body)
     if isinstance(answer, dict):
         return answer
     if response.status == _OK:
-        raise ResponseParserError(f"HTTP {_OK} without a JSON object")
+        raise UnreadableResponse(f"HTTP {_OK} without a JSON object")
     return {}
 
 
-def _value(body: bytes) -> Any:
+def _value(body: bytes | bytearray) -> Any:
     try:
         return _decode(body)
     except (ValueError, RecursionError):

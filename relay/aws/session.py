@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import certifi
 from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  # ships no types
-from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  # the same
-from botocore.session import Session as BotoSession  # type: ignore[import-untyped]  # the same
 
+from relay.aws.configuration import Configuration, read_configuration
 from relay.aws.credentials import Credentials, CredentialSource
 from relay.aws.endpoints import GLOBAL_VARIABLE, ignored, service_variable, usual_endpoint
 from relay.aws.errors import AwsError, misconfigured, translate
@@ -40,12 +40,12 @@ class Session:
 
     def __init__(
         self,
-        session: BotoSession,
+        configuration: Configuration,
         stack: AsyncExitStack,
         region: str | None,
         profile: str | None = None,
     ) -> None:
-        self._boto = session
+        self._configuration = configuration
         self._profile = profile
         self._stack = stack
         self._region = region
@@ -60,12 +60,12 @@ class Session:
         """The requested region, else that of the environment or the profile."""
         # botocore itself reads only AWS_DEFAULT_REGION; the command line and containers set both.
         found = self._region or os.environ.get("AWS_REGION")
-        return found or self._boto.get_config_variable("region")
+        return found or self._configuration.get_config_variable("region")
 
     @property
     def verify(self) -> str | bool:
         """The CA file to trust: `AWS_CA_BUNDLE` or the profile's, else True for the default."""
-        return self._boto.get_config_variable("ca_bundle") or True
+        return self._configuration.get_config_variable("ca_bundle") or True
 
     def tls_context(self) -> ssl.SSLContext:
         """A TLS context that trusts these certificates.
@@ -76,7 +76,9 @@ class Session:
         verify = self.verify
         try:
             if verify not in self._tls:
-                self._tls[verify] = ssl.create_default_context(cafile=get_cert_path(verify))
+                self._tls[verify] = ssl.create_default_context(
+                    cafile=certifi.where() if verify is True else str(verify)
+                )
             return self._tls[verify]
         except OSError as error:
             variable = "AWS_CA_BUNDLE"
@@ -144,9 +146,13 @@ class Session:
         return self._located[key]
 
     def _locate(self, service: str, region: str | None, endpoint: str | None) -> tuple[str, str]:
-        usual = usual_endpoint(self._boto, service, region, endpoint)
+        usual = usual_endpoint(self._configuration, service, region, endpoint)
         if usual is not None and region is not None:
             return usual, region
+        from botocore.session import (  # type: ignore[import-untyped]  # noqa: PLC0415 - ships no types, takes 12 MB
+            Session as BotoSession,
+        )
+
         # A session of its own, so that the model of all services' endpoints (8 MB) is not kept.
         # With a key it does not search for credentials. It makes no call.
         client = BotoSession(profile=self._profile).create_client(
@@ -196,7 +202,7 @@ class Session:
             return True
         variables = (GLOBAL_VARIABLE, service_variable(service))
         return not any(map(os.environ.get, variables)) and not any(
-            self._boto.get_scoped_config().get(key) for key in ("endpoint_url", "services")
+            self._configuration.get_scoped_config().get(key) for key in ("endpoint_url", "services")
         )
 
 
@@ -211,12 +217,10 @@ async def open_session(
     """
     async with AsyncExitStack() as stack:
         try:
-            session = BotoSession(profile=profile)
-            # With region and endpoint in the environment nothing else would check the profile.
-            session.get_scoped_config()
+            configuration = read_configuration(profile)
         except BotoCoreError as error:
             raise translate(error, "opening a session", "this machine") from error
-        yield Session(session, stack, region, profile)
+        yield Session(configuration, stack, region, profile)
 
 
 class SharedSession:

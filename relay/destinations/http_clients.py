@@ -1,8 +1,10 @@
 """HTTP clients for Inngest.
 
-httpx is imported with the first client of it: that takes 4 MB, and a relay that only sends POSTs to
-Inngest has none. The clients follow no redirect and repeat only what a stale connection lost. The environment names
+The clients follow no redirect and repeat only what a stale connection lost. The environment names
 their proxy, and the certificates to trust without a context of their own.
+
+httpx is imported with its first client: that takes 4 MB, and a relay that only sends POSTs to
+Inngest has none.
 """
 
 from __future__ import annotations

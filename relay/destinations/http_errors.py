@@ -77,11 +77,10 @@ def _httpx_error(error: Exception, host: str, setting: str) -> Unavailable:
         return Unavailable("all connections are busy", not_accepted=True)
     # A server that stops answering keeps its connections; one that dies loses them.
     if isinstance(error, httpx.TimeoutException):
-        return Unavailable(f"{host} stopped answering", disconnected=False)
-    if isinstance(error, httpx.RemoteProtocolError):
-        reason = f"{host} closed the connection before a complete answer"
-        return Unavailable(reason, disconnected=True)
-    return Unavailable(f"the connection to {host} broke", disconnected=True)
+        return Unavailable(f"{host} stopped answering")
+    closed = isinstance(error, httpx.RemoteProtocolError)
+    reason = f"{host} closed the connection before a complete answer"
+    return Unavailable(reason if closed else f"the connection to {host} broke", disconnected=True)
 
 
 def connection_error(error: Exception, host: str, setting: str) -> Unavailable:
