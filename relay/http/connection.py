@@ -75,7 +75,8 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.idle_since = 0.0
         self._transport: asyncio.Transport | None = None
-        self._response: asyncio.Future[Response] | None = None
+        self._response: asyncio.Future[None] | None = None
+        self._received: Response | None = None
         self._limit = 0
         self._keep = True
         self._answered = False
@@ -112,7 +113,11 @@ class Connection(asyncio.Protocol):
         self._answered = False
         self._response = asyncio.get_running_loop().create_future()
         self._transport.writelines(request)
-        return await self._response
+        await self._response
+        # Not the result of the future, which the loop keeps until the task waits again.
+        response, self._received = self._received, None
+        assert response is not None  # noqa: S101 - `_finish` has set it, for the type checker
+        return response
 
     def close(self) -> None:
         """Close the connection at once."""
@@ -215,7 +220,8 @@ class Connection(asyncio.Protocol):
         future = self._take_future()
         if future is not None:
             body = b"".join(self._parts) if self._whole is None else self._whole
-            future.set_result(Response(self._status, self._headers, body, complete))
+            self._received = Response(self._status, self._headers, body, complete)
+            future.set_result(None)
         self._reset()
 
     def _fail(
@@ -232,7 +238,7 @@ class Connection(asyncio.Protocol):
             future.set_exception(error)
         self.close()
 
-    def _take_future(self) -> asyncio.Future[Response] | None:
+    def _take_future(self) -> asyncio.Future[None] | None:
         """The future of the pending request, once."""
         future, self._response = self._response, None
         return None if future is None or future.done() else future

@@ -167,4 +167,4 @@ async def test_a_relay_starts_without_the_models_of_services() -> None:
         stdout=asyncio.subprocess.PIPE,
     )
     printed, _ = await process.communicate()
-    assert printed == b"['partitions']\n"
+    assert printed == b"[]\n"
