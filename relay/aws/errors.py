@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
 from botocore import exceptions as boto  # type: ignore[import-untyped]  # ships no types
 
-from relay.aws.network_faults import is_aiohttp_error, network_fault
+from relay.aws.network_faults import is_aiohttp_error, is_parser_error, network_fault
 from relay.http.open_files import TOO_MANY, out_of_files
 from relay.model.outcome import MAX_CODE, MAX_REASON, shortened
 from relay.output.redaction import Redactor
@@ -143,10 +142,6 @@ _VARIABLES: dict[type[Exception], str] = {
 _redactor = Redactor()
 _REDACTED = 10 * MAX_REASON
 """Characters of a sentence that are searched for secrets. What is longer is cut anyway."""
-
-
-class UnreadableResponse(Exception):
-    """A success whose content is not that of the protocol."""
 
 
 class AwsError(Exception):
@@ -288,11 +283,6 @@ def translate(error: Exception, action: str, subject: str, host: str | None = No
     return _no_answer(error, action, subject, host)
 
 
-def _is_parser_error(error: Exception) -> bool:
-    parsers = sys.modules.get("botocore.parsers")  # 7 MB; one that is not imported raises nothing
-    return parsers is not None and isinstance(error, parsers.ResponseParserError)
-
-
 def _no_answer(error: Exception, action: str, subject: str, host: str | None) -> AwsError:
     """The error of a call that failed between this machine and the service."""
     if (fault := network_fault(error, f"{action} on {subject}", host)) is not None:
@@ -300,9 +290,9 @@ def _no_answer(error: Exception, action: str, subject: str, host: str | None) ->
         return AwsError(fault.code, found, fault.sentence, variable=fault.variable)
     name = type(error).__name__
     unanswered = (
-        isinstance(error, (*_NO_ANSWER, UnreadableResponse))
+        isinstance(error, _NO_ANSWER)
         or is_aiohttp_error(error, "ClientError")
-        or _is_parser_error(error)
+        or is_parser_error(error)
     )
     kind: Kind = "connection" if unanswered else "other"
     advice = _FIXES[kind].format(what=f"{action} on {subject}", permission=action)

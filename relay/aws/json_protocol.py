@@ -19,12 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from relay.aws.credentials import REJECTED
-from relay.aws.errors import (
-    AwsError,
-    UnreadableResponse,
-    error_from_response,
-    translate,
-)
+from relay.aws.errors import AwsError, error_from_response, translate
 from relay.aws.session import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, Session
 from relay.aws.signing import Signer
 from relay.http import HttpClient, Response
@@ -81,6 +76,10 @@ DYNAMODB = Service(
     "DynamoDB_20120810",
     frozenset({"BatchGetItem", "BatchWriteItem"}),  # the latter without conditions
 )
+
+
+class UnreadableResponse(ConnectionError):
+    """A success without an object: another server may answer at the service's address."""
 
 
 class HttpPoster(Protocol):
