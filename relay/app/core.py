@@ -23,12 +23,12 @@ from relay.delivery.handler import Handler
 from relay.delivery.pause import NeverPaused, Pausing
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
-from relay.http.server import Readiness
 from relay.model.facts import Fact, Observe
 from relay.settings.clocks import LAST_REQUESTS
 from relay.settings.model import Settings
 
 if TYPE_CHECKING:
+    from relay.http.server import Readiness
     from relay.ops.audit.unheard import UnheardSweep
 
 _log = logging.getLogger(__name__)

@@ -11,9 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import Any
-
-from starlette.applications import Starlette
+from typing import TYPE_CHECKING, Any
 
 from relay.app.core import open_core
 from relay.app.pause import watching
@@ -24,12 +22,14 @@ from relay.aws.references import same_queue
 from relay.aws.session import open_session
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import QueueAttributes
-from relay.http.server import Readiness, health_routes, serving
 from relay.process import on_hangup, on_stop_signal, tune_garbage_collector, unless_stopped
 from relay.settings.conflicts import ITS_OWN_DLQ
 from relay.settings.model import Settings
 from relay.sources.poller import Limits, Poller
 from relay.sources.poller.receive_gate import PausableGate, ReceiveHealth
+
+if TYPE_CHECKING:
+    from relay.http.server import Readiness
 
 HANDLER_SHARE = 0.8
 """Of the messages in flight. The others wait, so that a free slot can go to another tenant."""
@@ -167,6 +167,11 @@ async def health_endpoints(
     if settings.metrics != "prometheus" and "port" not in settings.model_fields_set:
         yield endpoints
         return
+    # Importing a server takes 5 MB, and most pollers have none.
+    from starlette.applications import Starlette  # noqa: PLC0415 - see above
+
+    from relay.http.server import health_routes, serving  # noqa: PLC0415 - see above
+
     app = Starlette(routes=health_routes(endpoints.answer))
     async with serving(telemetry.add_metrics_route(app), host=settings.host, port=settings.port):
         yield endpoints

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relay.app.poll import QueueRefused, poll
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
-from relay.http.server import CannotListen
+from relay.http.listening import CannotListen
 from relay.process import run
 from relay.settings.missing import missing
 

@@ -166,7 +166,7 @@ class Forwarder:
 
     async def _await_outcome(self, event: Event) -> Outcome:
         step: Step = TryAgain()
-        failures, size = 0, len(event.wire)
+        failures, size = 0, event.size
         while True:
             if isinstance(step, FailedAlone):
                 failures += 1
