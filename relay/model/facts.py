@@ -100,12 +100,14 @@ class CircuitChanged(Struct, frozen=True, kw_only=True):
 
     `state` is `closed`, `open` or `halted`; a probe changes nothing until it is answered. `seconds`
     is how long the previous state lasted; `setting` is the setting to check when halted.
+    `destination` is its name if there are several.
     """
 
     state: str
     reason: str
     seconds: float
     setting: str | None = None
+    destination: str = ""
 
 
 class StuckChanged(Struct, frozen=True, kw_only=True):

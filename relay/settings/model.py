@@ -182,6 +182,9 @@ class Settings(DestinationSettings, GatewaySettings):
     dlq_retention: Seconds = clocks.DLQ_RETENTION
     """The dead-letter queue's message retention, longer than the queue's."""
 
+    processes: UpTo100 = 1
+    """The processes that `relay poll` runs, to use more than one core. Rates and the limits of what
+    is in flight hold for all of them together. Linux only; other commands run one process."""
     max_in_flight: Count = 500
     """The most messages that `relay poll` has in flight."""
     handler_concurrency: Count | None = None
@@ -290,6 +293,7 @@ class Settings(DestinationSettings, GatewaySettings):
     def _conflicts(self) -> Iterator[Conflict]:
         yield from self.clocks.conflicts()
         yield from conflicts.secrets_set_twice(self)
+        yield from conflicts.processes(self.processes, self.max_in_flight)
         yield from conflicts.queue_as_its_own_dead_letter_queue(self.queue_url, self.dlq_url)
         signed = self.inngest_signing_key or self.inngest_signing_key_secret
         if "inngest" in self.destinations and self.confirms and not signed:

@@ -74,6 +74,10 @@ class Recorder:
         """Add to a counter."""
         self._window.counters[metric.name, ""] += amount
 
+    def add(self, window: Window) -> None:
+        """Add the counts of another recorder."""
+        self._window.add(window)
+
     @property
     def window(self) -> Window:
         """The counts since the last `take`, for reading only."""
