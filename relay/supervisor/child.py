@@ -93,6 +93,7 @@ class Child:
     started_at: float = 0.0
     start_at: float = 0.0
     failures: int = 0
+    killed: bool = False
 
     def start(self, siblings: Sequence[Child], print_error: PrintError) -> None:
         """Fork. Returns in the supervisor only.
@@ -146,6 +147,7 @@ class Child:
 
     def kill(self) -> None:
         """Send SIGKILL."""
+        self.killed = True
         os.kill(self.pid, signal.SIGKILL)
 
     def ended(self) -> str:

@@ -113,7 +113,7 @@ class Supervisor:
         self._deadline: float | None = None
         self._reports_closed = False
         self._refusal: Refusal | None = None
-        self._killed: set[int] = set()
+        self._killed = 0
 
     def run(self) -> int:
         """Supervise until all processes have ended. Returns how many had to be killed.
@@ -136,7 +136,7 @@ class Supervisor:
             self._reap()
         if self._refusal is not None:
             raise self._refusal
-        return len(self._killed)
+        return self._killed
 
     def _start_due(self) -> None:
         for child in self._all:
@@ -182,7 +182,6 @@ class Supervisor:
 
     def _kill(self, child: Child) -> None:
         if child.pid:
-            self._killed.add(child.pid)
             child.kill()
 
     def _reap(self) -> None:
@@ -199,6 +198,8 @@ class Supervisor:
 
     def _reaped(self, child: Child, code: int) -> None:
         pid, words = child.pid, child.ended()
+        self._killed += child.killed
+        child.killed = False
         if words and code > 0 and self._refusal is None:
             self._refusal = Refusal(code, words)
             if not self._stops:
