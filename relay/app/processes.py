@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -72,7 +72,8 @@ def poll_in_processes(settings: Settings) -> None:
         print_error=partial(_print_error, settings),
     )
     try:
-        killed = supervisor.run()
+        with closing(reports):
+            killed = supervisor.run()
     except Refusal as refusal:
         if refusal.code == CANNOT_LISTEN:
             raise CannotListen(None, str(refusal)) from refusal

@@ -23,7 +23,7 @@ from relay.model.facts import (
     RejectGuardChanged,
     StuckChanged,
 )
-from relay.supervisor.supervisor import Ended, Note, Started
+from relay.supervisor.supervisor import Ended, Started
 from relay.telemetry.log_writer import OutputLock
 from relay.telemetry.report import Report, SinkError, State, Window
 
@@ -120,6 +120,11 @@ class ReportSocket:
         """In a process that only reads, or has written its last."""
         self._writing.close()
 
+    def close(self) -> None:
+        """Close both ends."""
+        self.close_reading()
+        self.close_writing()
+
     def send(self, packet: Packet) -> bool:
         """Send without waiting; False if the socket is full, or nobody reads."""
         try:
@@ -127,10 +132,6 @@ class ReportSocket:
         except OSError:
             return False
         return True
-
-    def notify(self, note: Note) -> bool:
-        """Send what happened to a process."""
-        return self.send(note)
 
     def read(self) -> Iterator[Packet | None]:
         """The packets that are there, and None at the end, when nobody can write any more."""

@@ -149,7 +149,7 @@ class Workers:
         window.counters[metrics.PROCESS_RESTARTS.name, ""] = 1
         self.add(window)
         name = f"process {packet.worker} of {self.count}" if packet.worker else "the reporter"
-        fields = {"process": packet.worker, "pid": packet.pid}
+        fields = {"worker": packet.worker, "pid": packet.pid}
         again = f"in {packet.delay:g} s" if packet.delay else "at once"
         _log.error("%s %s; it is started again %s", name, packet.how, again, extra=fields)
 

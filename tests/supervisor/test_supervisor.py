@@ -43,7 +43,7 @@ class Family:
 
     async def running(self, count: int) -> dict[int, int]:
         """The pids of so many processes that run, by number."""
-        found = {}
+        found = dict[int, int]()
         while len(found) < count:
             _, number, pid = await self.line("running")
             found[number] = pid
