@@ -150,7 +150,7 @@ async def _collect(
         on_hangup(_nothing),
         lifeline.following(_nothing, _nothing),
     ):
-        several = OneOfSeveral(lock=lock, running=lambda: workers.running)
+        several = OneOfSeveral(lock=lock, running=lambda: workers.running())
         async with start_telemetry(settings, several=several) as telemetry:
             workers = Workers(settings.processes, telemetry.observe, telemetry.add_counts)
             telemetry.state = lambda: workers.state

@@ -158,7 +158,6 @@ class Workers:
         """The last reports of the workers that run."""
         return [one.report for one in self._workers.values() if one.report is not None]
 
-    @property
     def running(self) -> bool:
         """Whether a worker runs and reports."""
         now = self.clock()
