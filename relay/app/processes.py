@@ -150,9 +150,10 @@ async def _collect(
         on_hangup(_nothing),
         lifeline.following(_nothing, _nothing),
     ):
-        several = OneOfSeveral(lock=lock, running=lambda: workers.running())
+        workers = Workers(settings.processes)
+        several = OneOfSeveral(lock=lock, running=workers.running)
         async with start_telemetry(settings, several=several) as telemetry:
-            workers = Workers(settings.processes, telemetry.observe, telemetry.add_counts)
+            workers.observe, workers.add = telemetry.observe, telemetry.add_counts
             telemetry.state = lambda: workers.state
 
             def read() -> None:

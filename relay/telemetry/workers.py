@@ -18,6 +18,7 @@ from relay.model.facts import (
     PauseChanged,
     ReceivingChanged,
     RejectGuardChanged,
+    ignore,
 )
 from relay.supervisor.supervisor import REPORTER, Ended, Started
 from relay.telemetry import metrics
@@ -105,8 +106,8 @@ class Workers:
     """
 
     count: int
-    observe: Observe
-    add: Callable[[Window], None]
+    observe: Observe = ignore
+    add: Callable[[Window], None] = lambda _window: None
     clock: Callable[[], float] = time.monotonic
     _workers: dict[int, _Worker] = field(init=False)
     _conditions: Conditions = field(init=False)
@@ -115,7 +116,7 @@ class Workers:
     def __post_init__(self) -> None:
         now = self._heard_at = self.clock()
         self._workers = {n: _Worker(n, now) for n in range(1, self.count + 1)}
-        self._conditions = Conditions(self.observe, self.clock)
+        self._conditions = Conditions(lambda fact: self.observe(fact), self.clock)
 
     def take(self, packet: Packet) -> None:
         """Take what a worker or the supervisor sent."""
