@@ -36,6 +36,7 @@ SHARED = (
     "max_in_flight",
     "max_in_flight_bytes",
     "handler_concurrency",
+    "request_concurrency",
     "route_max_held",
 )
 """The limits that hold for all workers together: each gets its part."""

@@ -182,9 +182,6 @@ class Settings(DestinationSettings, GatewaySettings):
     dlq_retention: Seconds = clocks.DLQ_RETENTION
     """The dead-letter queue's message retention, longer than the queue's."""
 
-    processes: UpTo100 = 1
-    """The processes that `relay poll` runs, to use more than one core. Rates and the limits of what
-    is in flight hold for all of them together. Linux only; other commands run one process."""
     max_in_flight: Count = 500
     """The most messages that `relay poll` has in flight."""
     handler_concurrency: Count | None = None
@@ -197,6 +194,9 @@ class Settings(DestinationSettings, GatewaySettings):
     for each of many events. One message is always allowed."""
     receivers: UpTo100 = 4
     """The most concurrent receives of `relay poll`. While the queue is idle there is one."""
+    processes: UpTo100 = 1
+    """The processes that `relay poll` runs, to use more than one core. Rates and the limits of what
+    is in flight hold for all of them together. Linux only; other commands run one process."""
     fifo_stop_on_reject: bool = False
     """After a rejected message of a FIFO group, stop the group instead of going on with its next
     message."""

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from relay.model.facts import (
     CircuitChanged,
+    Fact,
     LedgerChanged,
     Observe,
     PauseChanged,
@@ -116,7 +117,10 @@ class Workers:
     def __post_init__(self) -> None:
         now = self._heard_at = self.clock()
         self._workers = {n: _Worker(n, now) for n in range(1, self.count + 1)}
-        self._conditions = Conditions(lambda fact: self.observe(fact), self.clock)
+        self._conditions = Conditions(self._observe, self.clock)
+
+    def _observe(self, fact: Fact) -> None:
+        self.observe(fact)
 
     def take(self, packet: Packet) -> None:
         """Take what a worker or the supervisor sent."""
