@@ -212,6 +212,19 @@ class IdReused(Struct, frozen=True):
     event: Event
 
 
+class ProcessEnded(Struct, frozen=True, kw_only=True):
+    """A process of a relay of `of` processes ended by itself. It is started in `delay` seconds.
+
+    `worker` is its number, 0 for the reporter; `how` completes a sentence about it.
+    """
+
+    worker: int
+    of: int
+    pid: int
+    how: str
+    delay: float
+
+
 class EventsAccepted(Struct, frozen=True, kw_only=True):
     """The gateway answered a request with success: all its events are in the queue.
 
@@ -256,6 +269,7 @@ Fact: TypeAlias = (
     | LedgerFailed
     | LedgerChanged
     | IdReused
+    | ProcessEnded
     | EventsAccepted
     | EventsRefused
 )

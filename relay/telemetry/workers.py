@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +16,7 @@ from relay.model.facts import (
     LedgerChanged,
     Observe,
     PauseChanged,
+    ProcessEnded,
     ReceivingChanged,
     RejectGuardChanged,
     ignore,
@@ -34,8 +34,6 @@ SILENT_AFTER = 60.0
 hangs, or none can be started."""
 
 _RECEIVING = ("open", "stopping", "backing-off", "halted")
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -148,15 +146,15 @@ class Workers:
             worker.pid, worker.report = 0, None
             worker.missing = f"it {packet.how}"
             self._conditions.forget(packet.worker)
-        if packet.delay is None:
-            return
-        window = Window()
-        window.counters[metrics.PROCESS_RESTARTS.name, ""] = 1
-        self.add(window)
-        name = f"process {packet.worker} of {self.count}" if packet.worker else "the reporter"
-        fields = {"worker": packet.worker, "pid": packet.pid}
-        again = f"in {packet.delay:g} s" if packet.delay else "at once"
-        _log.error("%s %s; it is started again %s", name, packet.how, again, extra=fields)
+        if packet.delay is not None:
+            fact = ProcessEnded(
+                worker=packet.worker,
+                of=self.count,
+                pid=packet.pid,
+                how=packet.how,
+                delay=packet.delay,
+            )
+            self.observe(fact)
 
     @property
     def _reports(self) -> list[WorkerReport]:

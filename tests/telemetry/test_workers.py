@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from relay.model.facts import (
     Fact,
     LedgerChanged,
     PauseChanged,
+    ProcessEnded,
     ReceivingChanged,
     RejectGuardChanged,
     StuckChanged,
@@ -28,6 +28,7 @@ from relay.telemetry.worker_reports import (
     WorkerSink,
 )
 from relay.telemetry.workers import LATE_AFTER, SILENT_AFTER, Workers
+from tests.telemetry.samples import log_lines, observe
 
 DETAILS = {
     "circuit": "closed",
@@ -148,29 +149,41 @@ def test_the_same_reason_of_several_is_given_once(rig: Rig) -> None:
     assert rig.workers.ready()[1]["reason"] == "connection refused"
 
 
-def test_a_worker_that_ended_is_missing_counted_and_logged(
-    rig: Rig, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_worker_that_ended_is_missing_and_told(rig: Rig) -> None:
     rig.report(1, in_flight=9)
     rig.report(2, in_flight=1)
-    with caplog.at_level(logging.ERROR):
-        rig.workers.take(Ended(1, 101, "was ended by signal 9", 0.5))
+    rig.workers.take(Ended(1, 101, "was ended by signal 9", 0.5))
     ready, found = rig.workers.ready()
     assert not ready
     assert found["reason"] == "process 1 of 2 is not running: it was ended by signal 9"
     assert found["in_flight"] == rig.workers.state.in_flight == 1
-    assert rig.recorder.take().total("ProcessRestarts") == 1
-    assert [record.getMessage() for record in caplog.records] == [
-        "process 1 of 2 was ended by signal 9; it is started again in 0.5 s"
+    assert rig.facts == [
+        ProcessEnded(worker=1, of=2, pid=101, how="was ended by signal 9", delay=0.5)
     ]
     rig.workers.take(Started(1, 103))
     assert "it has just been started" in rig.workers.ready()[1]["reason"]
 
 
-def test_an_end_in_a_stop_is_no_restart(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_end_in_a_stop_is_no_restart(rig: Rig) -> None:
     rig.workers.take(Ended(1, 101, "ended with exit code 0", None))
-    assert rig.recorder.take().total("ProcessRestarts") == 0
-    assert caplog.records == []
+    assert rig.facts == []
+
+
+def test_an_end_is_counted_and_logged() -> None:
+    ended = ProcessEnded(worker=1, of=2, pid=101, how="was ended by signal 9", delay=0.5)
+    reporter = ProcessEnded(worker=0, of=2, pid=99, how="ended with exit code 1", delay=0.0)
+    recorder = Recorder()
+    observe(recorder, ended, reporter)
+    assert recorder.take().total("ProcessRestarts") == 2
+    lines = log_lines(ended, reporter)
+    assert [line["message"] for line in lines] == [
+        "process 1 of 2 was ended by signal 9; it is started again in 0.5 s",
+        "the reporter ended with exit code 1; it is started again at once",
+    ]
+    assert [(line["level"], line["worker"], line["pid"]) for line in lines] == [
+        ("WARNING", 1, 101),
+        ("WARNING", 0, 99),
+    ]
 
 
 def test_a_silent_worker_is_not_ready_and_after_a_minute_not_alive(rig: Rig) -> None:
