@@ -115,15 +115,17 @@ Readiness: TypeAlias = Callable[[], tuple[bool, Mapping[str, Any]]]
 """Returns whether the relay is ready, and a JSON object with the details."""
 
 
-def health_routes(ready: Readiness) -> list[Route]:
-    """The endpoints `/ready`, which answers 200 or 503, and `/health`, which always answers 200.
+def health_routes(ready: Readiness, alive: Callable[[], bool] = lambda: True) -> list[Route]:
+    """The endpoints `/ready` and `/health`, which answer 200 or 503; `/health` as `alive` says.
 
     `/health` is shallow, because a daemon or platform that acts on it must not do so while the
     relay holds requests or is halted.
     """
 
     async def health(_request: Request) -> Response:
-        return JSONResponse({"status": "alive"})
+        if alive():
+            return JSONResponse({"status": "alive"})
+        return JSONResponse({"status": "hanging"}, status_code=503)
 
     async def readiness(_request: Request) -> Response:
         is_ready, details = ready()
