@@ -85,7 +85,7 @@ class HistoryPages:
 
     async def _list(self, _request: Request) -> Response:
         found = await asyncio.to_thread(past_runs, self._runs.directory, SHOWN)
-        rows = [(run, _words(run), _summary(run)) for run in found]
+        rows = [(run, _words(run), summary_of(run)) for run in found]
         return self._renderer.page("history.html", "history", rows=rows, most=SHOWN)
 
     async def _page(self, request: Request) -> Response:
@@ -225,7 +225,7 @@ async def _from_past(run: PastRun, active: ActiveRun | None) -> ShownRun:
         run=run,
         request=request_from_json(run.request) if run.request else None,
         state="failed" if problem else run.state,
-        sentence=f"Failed: {problem}" if problem else _summary(run),
+        sentence=f"Failed: {problem}" if problem else summary_of(run),
         done=done,
         total=None,
         phase=None,
@@ -236,8 +236,8 @@ async def _from_past(run: PastRun, active: ActiveRun | None) -> ShownRun:
     )
 
 
-def _summary(run: PastRun) -> str:
-    """One sentence about how it ended."""
+def summary_of(run: PastRun) -> str:
+    """One sentence about how a run ended, without a full stop."""
     result = run.result or {}
     done = f"{_int(result.get('done')):,} {PAST.get(run.command, 'done')}"
     skipped = result.get("skipped")
