@@ -18,6 +18,7 @@ from relay.console.rendering import Renderer, plural
 from relay.console.run_request import RunRequest, request_from_json, words_of
 from relay.console.runs import ActiveRun, Runs
 from relay.dlq.past_runs import PastRun, done_in, past_run, past_runs
+from relay.dlq.plan_source import EXAMINED
 
 PATH = "/history"
 RUN = "/run"
@@ -210,7 +211,10 @@ def _progress(active: ActiveRun) -> str:
     phases = active.observed.phases
     if not phases or not phases[-1].total:
         return f"The {active.request.command} is running"
-    tenth = min(10, 10 * phases[-1].done // (phases[-1].total or 1))
+    phase = phases[-1]
+    tenth = min(10, 10 * phase.done // (phase.total or 1))
+    if phase.what == EXAMINED:
+        return f"The {active.request.command} looks at its snapshot: {tenth * 10} % examined"
     return f"The {active.request.command} is running: {tenth * 10} % done"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,14 +15,18 @@ import pytest
 from playwright.async_api import Page
 
 from relay.console.access import TOKEN, Access
+from relay.console.actions import ActionPages
 from relay.console.application import console_application
 from relay.console.history import HistoryPages
 from relay.console.rendering import Renderer
 from relay.console.run_request import RunRequest
 from relay.console.runs import Planned, Runs
+from relay.console.snapshots import Snapshots
+from relay.dlq.edit import Change
 from relay.dlq.filters import Filter
 from relay.dlq.journal import Journal
-from relay.dlq.plan import Plan
+from relay.dlq.plan import GroupPlan, Plan
+from relay.dlq.plan_source import EXAMINED
 from relay.dlq.selection import Counts
 from relay.dlq.snapshot import Head
 from relay.dlq.watch import Watch
@@ -86,25 +92,38 @@ class Stage:
 
     async def run(self) -> str:
         """Plan and start a run; its name."""
+        self.operator.planned.set()
         entry = self.runs.begin_plan(REQUEST)
         await until(lambda: entry.planned is not None)
         return self.runs.start(entry, WORD)
 
 
 class ScriptedOperator:
-    """Reports a phase and ends as the test says."""
+    """Reports phases, and ends them as the test says."""
 
     def __init__(self) -> None:
+        self.planned, self.examined = asyncio.Event(), asyncio.Event()
         self.end = asyncio.Event()
         self.problem: Exception | None = None
 
-    async def plan(self, _request: RunRequest, _watch: Watch) -> Planned:
-        return Planned(plan=Plan(selected=HUGE), queue=QUEUE)
+    async def plan(self, _request: RunRequest, watch: Watch) -> Planned:
+        with watch.progress(EXAMINED, total=HUGE) as phase:
+            phase.at(HUGE // 4)
+            await self.planned.wait()
+        group = GroupPlan(selected=HUGE, duplicates=HUGE, skipped=Counter({WORD: HUGE}))
+        group.predictions["runs"] = group.targets[WORD] = HUGE
+        plan = Plan(examined=HUGE, selected=HUGE, groups={(WORD, WORD): group})
+        plan.reasons[WORD] = WORD
+        plan.changes.append(Change(WORD, WORD, (f"-{WORD}", f"+{WORD}")))
+        return Planned(plan=plan, queue=QUEUE)
 
     async def execute(
         self, _request: RunRequest, _journal: Path, _began_at: float, watch: Watch
     ) -> Counts:
         watch.warn(WORD)
+        with watch.progress(EXAMINED, total=HUGE) as phase:
+            phase.at(HUGE // 5)
+            await self.examined.wait()
         with watch.progress("done", total=HUGE) as phase:
             phase.at(HUGE // 3, received=HUGE, deleted=HUGE, queue=HUGE)
             await self.end.wait()
@@ -113,18 +132,28 @@ class ScriptedOperator:
         return Counts()
 
 
+def no_snapshot(*_: Any) -> Any:
+    raise AssertionError("nothing here reads a snapshot")
+
+
 @asynccontextmanager
 async def staged(directory: Path) -> AsyncIterator[Stage]:
     operator = ScriptedOperator()
     runs, access = Runs(operator, directory), Access(write=True)
     renderer = Renderer(access, queue=QUEUE)
-    app = console_application(access, renderer, [HistoryPages(access, renderer, runs)])
+    snapshots = Snapshots(directory, no_snapshot, no_snapshot, no_snapshot)
+    pages: list[Any] = [
+        HistoryPages(access, renderer, runs),
+        ActionPages(access, renderer, snapshots, runs, time.time),
+    ]
+    app = console_application(access, renderer, pages)
     async with serving(app, grace=0.0) as port:
         url = f"http://127.0.0.1:{port}"
         access.serve_at(port, url)
         try:
             yield Stage(url, f"{url}/?{TOKEN}={access.token}", runs, operator)
         finally:
+            operator.examined.set()
             operator.end.set()
             await runs.close()
 
@@ -189,9 +218,23 @@ async def test_a_run_of_another_process_fits(stage: Stage, page: Page, tmp_path:
         theirs.close()
 
 
+async def test_a_plan_says_how_far_it_is_and_fits(stage: Stage, page: Page) -> None:
+    entry = stage.runs.begin_plan(REQUEST)
+    await page.goto(f"{stage.url}/plan?id={entry.id}")
+    await page.get_by_text(f"{HUGE // 4:,} of {HUGE:,} dead letters examined").wait_for()
+    await page.get_by_role("img", name="25 % examined").wait_for()
+    await check(page)
+    stage.operator.planned.set()
+    await page.get_by_role("heading", name="would be redriven").wait_for()
+    await check(page)
+
+
 async def test_a_run_that_goes_on_stops_or_fails_fits(stage: Stage, page: Page) -> None:
     name = await stage.run()
     await page.goto(f"{stage.url}/run?name={name}")
+    await page.get_by_role("status").filter(has_text="20 % examined").wait_for()
+    await check(page)
+    stage.operator.examined.set()
     await page.get_by_role("status").filter(has_text="30 % done").wait_for()
     await check(page)
     await page.get_by_role("button", name="Stop").click()

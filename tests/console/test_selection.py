@@ -9,8 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from relay.console.selection import MAX_IDS
+from relay.console.dead_letter_index import DeadLetterIndex
+from relay.console.dead_letter_rows import Query
+from relay.console.selection import MAX_IDS, Choice, filter_of
+from relay.dlq.dead_letter import DeadLetter, read_dead_letter
+from relay.dlq.filters import Filter
 from relay.dlq.snapshot import Head, SnapshotWriter
+from relay.envelope import Rules
 from relay.model.message import Message
 from relay.output.times import format_hour
 from tests.console.running import SETTINGS, eventually, local_queues, serving, working
@@ -77,3 +82,31 @@ async def test_more_dead_letters_than_ids_are_refused_where_no_filter_selects_ex
     # A filter says it, whatever the number.
     accepted = await show_plan(browser, "drop", name="shop/event", hour=hour)
     assert accepted.status_code == 303
+
+
+async def test_a_group_is_chosen_without_batches_that_have_its_event_at_another_place() -> None:
+    head = Head(queue="dead", arn="arn", taken_at=SENT, retention=1e6, fifo=False)
+    index = DeadLetterIndex(head)
+    bodies = ('[{"name":"a"},{"name":"b"}]', '{"name":"b"}', '{"name":"c"}')
+    messages = [
+        Message(
+            body=body.encode(),
+            message_id=f"id-{number}",
+            queue="dead",
+            attributes=origin_attribute(f"base-{number}"),
+        )
+        for number, body in enumerate(bodies)
+    ]
+
+    async def read(message: Message) -> DeadLetter:
+        return read_dead_letter(message, Rules())
+
+    await index.fill(messages, read, lambda _: "runs")
+    dead_letters = [await read(message) for message in messages]
+    for name, chosen in (("a", {"id-0"}), ("b", {"id-1"}), ("c", {"id-2"})):
+        filters, matching = await filter_of(index, Choice(Query(name=name)), SENT)
+        matched = {one.message.message_id for one in dead_letters if filters.matches(one)}
+        assert matched == matching == chosen
+    assert await filter_of(index, Choice(Query()), SENT) == (Filter(), None)
+    filters, matching = await filter_of(index, Choice(Query(), "id-2"), SENT)
+    assert (filters.ids, matching) == (("id-2",), {"id-2"})
