@@ -77,6 +77,11 @@ async def filter_of(
         if (value := getattr(query, name)) and value not in _NO_VALUE
     }
     chosen = (await index.totals(query, now)).count
+    if not chosen:
+        # A filter without a value would match everything.
+        raise Refused(
+            422, "nothing_chosen", "no dead letter of the snapshot is like that: choose others"
+        )
     matching = await index.filtered(said) if said else []
     if said and len(matching) == chosen:
         fields: Any = {f"{name}s": (escape_pattern(value),) for name, value in said.items()}

@@ -18,7 +18,7 @@ MOST = 1.0
 
 @pytest.mark.timeout(3_600 if MESSAGES else 180)
 async def test_no_view_fails_or_takes_longer_than_a_second(tmp_path: Path) -> None:
-    costs = await measure(int(MESSAGES or 240), 50, 60, tmp_path, lambda _: None)
+    costs = await measure(int(MESSAGES or 400), 50, 60, tmp_path, lambda _: None)
     views = {cost.view for cost in costs}
     assert {"dead letters by shape", "redrive of an hour, plan", "run, killed, of all"} <= views
     unknown = {"dead letter, unknown"}

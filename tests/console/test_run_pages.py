@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Page, Route
 
 from relay.console.access import TOKEN, Access
 from relay.console.actions import ActionPages
@@ -218,13 +218,23 @@ async def test_a_run_of_another_process_fits(stage: Stage, page: Page, tmp_path:
         theirs.close()
 
 
+async def without_reload(route: Route) -> None:
+    """Serve a page that waits without its reload, which would end what is measured on it."""
+    response = await route.fetch()
+    body, reload = await response.text(), '<meta http-equiv="refresh" content="1">'
+    await route.fulfill(response=response, body=body.replace(reload, ""))
+
+
 async def test_a_plan_says_how_far_it_is_and_fits(stage: Stage, page: Page) -> None:
     entry = stage.runs.begin_plan(REQUEST)
+    await page.route("**/plan?*", without_reload)
     await page.goto(f"{stage.url}/plan?id={entry.id}")
     await page.get_by_text(f"{HUGE // 4:,} of {HUGE:,} dead letters examined").wait_for()
     await page.get_by_role("img", name="25 % examined").wait_for()
     await check(page)
     stage.operator.planned.set()
+    await until(lambda: entry.planned is not None)
+    await page.reload()
     await page.get_by_role("heading", name="would be redriven").wait_for()
     await check(page)
 

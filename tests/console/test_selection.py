@@ -76,6 +76,8 @@ async def test_more_dead_letters_than_ids_are_refused_where_no_filter_selects_ex
         assert (refused.status_code, code_of(refused)) == (422, "selection_too_large")
         assert f"exactly these {MAX_IDS + 1:,} dead letters" in refused.text
         assert f"more than {MAX_IDS:,} ids" in refused.text
+        refused = await show_plan(browser, command, q="nothing like it")
+        assert (refused.status_code, code_of(refused)) == (422, "nothing_chosen")
     # As many as the limit are chosen by their ids.
     accepted = await show_plan(browser, "drop", q='"shop/event"')
     assert accepted.status_code == 303
