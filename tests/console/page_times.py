@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,12 +21,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import httpx
 
 from relay.console.access import FORM_TOKEN
 from relay.console.snapshots import PREFIX
-from relay.output.times import format_hour
 from tests.console.large_snapshot import KILLED, fill, write_runs
 from tests.console.running import (
     SAME_ORIGIN,
@@ -159,7 +160,8 @@ class Walk:
         await self._get("event, a short id", "/event", id="e")
 
     async def _forms(self) -> None:
-        hour = format_hour(time.time() - 86_400.0)
+        hours = (await self._meter.browser.get("/dead-letters?by=hour")).text
+        hour = unquote_plus(re.findall(r'href="/redrive\?hour=([^"&]+)"', hours)[0])
         for what, choice in {**CHOICES, "an hour": {"hour": hour}}.items():
             await self._get(f"redrive of {what}, form", "/redrive", **choice)
             await self._plan(f"redrive of {what}", "/redrive", **choice)
