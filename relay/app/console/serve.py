@@ -28,6 +28,7 @@ from relay.console.now import NowPage
 from relay.console.rendering import Renderer
 from relay.console.runs import Runs
 from relay.console.watcher import Watcher
+from relay.dlq.past_runs import last_change
 from relay.http.addresses import authority
 from relay.http.server import serving
 from relay.ops.status import QueueStatus
@@ -118,7 +119,14 @@ async def open_console(stack: AsyncExitStack, loaded: Loaded, options: ConsoleOp
     dead_letter_queue = partial(_dead_letter_queue, watcher)
     pages: list[Page] = [
         NowPage(renderer, watcher),
-        DeadLettersPage(access, renderer, snapshots, dead_letter_queue, time.time),
+        DeadLettersPage(
+            access,
+            renderer,
+            snapshots,
+            dead_letter_queue,
+            lambda head: last_change(options.directory, head.queue, head.taken_at),
+            time.time,
+        ),
         DeadLetterPage(renderer, snapshots, Predictor(settings)),
         ActionPages(access, renderer, snapshots, runs, time.time),
         HistoryPages(access, renderer, runs),
