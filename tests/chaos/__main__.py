@@ -2,7 +2,7 @@
 
 `make chaos` runs it as `python -m tests.chaos`. It prints each run as it ends, then a table, and on
 the last line a JSON object: `{"runs": …, "lost": 0, "ran_twice": 0, "unexplained": 0, "audits": …,
-"seconds": …}`. The exit code is 1 if one of the three is not 0. `--seed N --mode M` repeats one run.
+"seconds": …}`. The exit code is 1 if one of the three is not 0. `--seed N --mode M` repeats a run.
 Each run by seed ends with `relay audit` over its log, its ledger and the orchestrator's list.
 """
 

@@ -61,10 +61,19 @@ class Books:
     Attributes:
         accepted: what the orchestrator accepted, with the runs.
         dead: the ids of the events in the dead-letter queue.
+        recorded: the orchestrator's ids in the ledger, which misses what DynamoDB did not take.
     """
 
     accepted: Mapping[Key, Found]
     dead: frozenset[str]
+    recorded: frozenset[str]
+
+    def must_list(self, source: Source, key: Key) -> bool:
+        """Whether an audit of this source must have the accepted event."""
+        if source == "ledger":
+            return not self.recorded.isdisjoint(self.accepted[key].references)
+        # Of what was accepted and dead-lettered, the log has the dead letter.
+        return source == "list" or key[1] not in self.dead
 
 
 def books_of(env: Environment) -> Books:
@@ -74,7 +83,10 @@ def books_of(env: Environment) -> Books:
         for message in env.dead.messages()
         for event in events_in(message, env.publisher.record.sources, env.store.objects)
     }
-    return Books(accepted_events(env.inngest.events, env.inngest.runs), frozenset(dead))
+    rows = (item for key, item in env.ledger.items.items() if key.startswith("delivered#"))
+    recorded = {row["detail"]["S"] for row in rows if "detail" in row}
+    accepted = accepted_events(env.inngest.events, env.inngest.runs)
+    return Books(accepted, frozenset(dead), frozenset(recorded))
 
 
 def accepted_events(stored: Sequence[StoredEvent], runs: Sequence[Run]) -> dict[Key, Found]:
@@ -141,39 +153,36 @@ def read_state(path: Path) -> dict[Key, Found]:
     return dict(found)
 
 
-def disagreements(audited: Audited, books: Books, *, recorded: bool = True) -> Iterator[str]:
-    """A sentence for each event or count in which the audit differs from the judge's records.
-
-    Args:
-        audited: the audit.
-        books: the judge's records.
-        recorded: whether the audit's source must have every accepted event that is no dead letter.
-    """
+def disagreements(audited: Audited, books: Books) -> Iterator[str]:
+    """A sentence for each event or count in which the audit differs from the judge's records."""
     if audited.code == INCOMPLETE or not audited.report:
         yield f"it is incomplete: {audited.output[-500:]}"
         return
-    yield from _differing_events(audited, books, recorded=recorded)
-    yield from _differing_counts(audited.report, audited.events)
-
-
-def _differing_events(audited: Audited, books: Books, *, recorded: bool) -> Iterator[str]:
-    whole = audited.source == "list"
     for key, expected in books.accepted.items():
-        event = audited.events.get(key)
-        if event is None:
-            if whole or (recorded and key[1] not in books.dead):
-                yield f"{key} was accepted, and it does not have it"
-            continue
-        if event.runs != expected.runs:
-            yield f"the runs of {key} are {expected.runs}, and it has {event.runs}"
-        if not event.stored:
-            yield f"{key} is stored, and it has it as missing"
-        known = event.references
-        if known != expected.references if whole else not known <= expected.references:
-            yield f"the copies of {key} are {expected.references}, and it has {known}"
+        if (event := audited.events.get(key)) is not None:
+            yield from _differing_event(key, event, expected, whole=audited.source == "list")
+        elif books.must_list(audited.source, key):
+            yield f"{key} was accepted, and it does not have it"
     for key in audited.events.keys() - books.accepted.keys():
         what = "a dead letter" if key[1] in books.dead else "unknown"
         yield f"{key} was not accepted ({what}), and it has it"
+    yield from _differing_counts(audited.report, audited.events)
+
+
+def _differing_event(key: Key, event: Found, expected: Found, *, whole: bool) -> Iterator[str]:
+    """Compare an event. Unless `whole`, not every copy of it needs to be known.
+
+    A batched function runs for each copy; the others run once, and that run must be known.
+    """
+    ran = {function for _, function, _ in expected.runs}
+    known = {function for _, function, _ in event.runs}
+    if event.runs != expected.runs if whole else not (event.runs <= expected.runs and ran == known):
+        yield f"the runs of {key} are {expected.runs}, and it has {event.runs}"
+    if not event.stored:
+        yield f"{key} is stored, and it has it as missing"
+    copies = event.references
+    if copies != expected.references if whole else not copies <= expected.references:
+        yield f"the copies of {key} are {expected.references}, and it has {copies}"
 
 
 def _differing_counts(report: Mapping[str, Any], events: Mapping[Key, Found]) -> Iterator[str]:

@@ -175,8 +175,7 @@ async def _audited(
 ) -> Findings:
     """The findings with what an audit says otherwise."""
     audited = await audit_run(env, directory, source, auditors)
-    # While DynamoDB is out of order, as in every run of a seed, deliveries are not recorded.
-    found = disagreements(audited, books_of(env), recorded=source != "ledger")
+    found = disagreements(audited, books_of(env))
     more = tuple(f"the audit of the {source}: {sentence}" for sentence in found)
     return replace(findings, unexplained=(*findings.unexplained, *more))
 

@@ -30,13 +30,13 @@ from tests.chaos.audits import (
     disagreements,
     read_state,
 )
-from tests.chaos.environment import LAMBDA, MODES, Environment, Mode, environment
+from tests.chaos.environment import MODES, Environment, Mode, environment
 from tests.chaos.processes import ForkServer
 from tests.chaos.run import LEDGER, conclude, run
 from tests.chaos.traffic import partly_poison, valid_message
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-COUNT = 75
+COUNT = 30
 SOURCES: tuple[Source, ...] = ("list", "log", "ledger")
 
 
@@ -62,13 +62,11 @@ async def finished(
 @pytest.mark.parametrize("mode", MODES)
 async def test_the_command_agrees_with_the_records_event_by_event(
     mode: Mode,
-    parent: tuple[ForkServer, AcceleratedClock],
     slow_parent: tuple[ForkServer, AcceleratedClock],
     auditors: ForkServer,
     tmp_path: Path,
 ) -> None:
-    setup = slow_parent if mode in LAMBDA else parent
-    async with finished(mode, setup, tmp_path) as env:
+    async with finished(mode, slow_parent, tmp_path) as env:
         books = books_of(env)
         assert any(len(event.references) > 1 for event in books.accepted.values())
         for source in SOURCES:
@@ -79,9 +77,9 @@ async def test_the_command_agrees_with_the_records_event_by_event(
 
 
 async def test_the_library_agrees_with_the_records_event_by_event(
-    parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
+    slow_parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
 ) -> None:
-    async with finished("pull", parent, tmp_path) as env:
+    async with finished("pull", slow_parent, tmp_path) as env:
         state = tmp_path / "audit.state"
         report = await audited_here(env, state)
         found = Audited("list", 0, report.as_json(), read_state(state), "")
@@ -100,17 +98,17 @@ async def audited_here(env: Environment, path: Path) -> AuditReport:
 
 
 async def test_a_seed_of_chaos_ends_with_audits_that_agree(
-    parent: tuple[ForkServer, AcceleratedClock], auditors: ForkServer, tmp_path: Path
+    slow_parent: tuple[ForkServer, AcceleratedClock], auditors: ForkServer, tmp_path: Path
 ) -> None:
-    result = await run("pull", 2, *parent, tmp_path, messages=60, auditors=auditors)
+    result = await run("pull", 2, *slow_parent, tmp_path, messages=45, auditors=auditors)
     assert result.findings.clean, [*result.findings.violations(), result.log]
     assert result.audits == len(SOURCES)
 
 
 async def test_the_comparison_detects_an_audit_that_is_wrong(
-    parent: tuple[ForkServer, AcceleratedClock], auditors: ForkServer, tmp_path: Path
+    slow_parent: tuple[ForkServer, AcceleratedClock], auditors: ForkServer, tmp_path: Path
 ) -> None:
-    async with finished("pull", parent, tmp_path) as env:
+    async with finished("pull", slow_parent, tmp_path) as env:
         books = books_of(env)
 
         async def found(source: Source, mutant: str | None) -> list[str]:
@@ -126,9 +124,9 @@ async def test_the_comparison_detects_an_audit_that_is_wrong(
 
 
 async def test_the_comparison_detects_an_event_that_was_never_accepted(
-    parent: tuple[ForkServer, AcceleratedClock], auditors: ForkServer, tmp_path: Path
+    slow_parent: tuple[ForkServer, AcceleratedClock], auditors: ForkServer, tmp_path: Path
 ) -> None:
-    async with finished("pull", parent, tmp_path) as env:
+    async with finished("pull", slow_parent, tmp_path) as env:
         audited = await audit_run(env, tmp_path, "list", auditors)
         books = books_of(env)
         dead = next(iter(books.dead))
