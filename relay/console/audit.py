@@ -80,7 +80,7 @@ class AuditPage:
             latest=self._audits.latest,
             since=since,
             to=to,
-            names="\n".join(query.getlist("name")[:MAX_NAMES]),
+            names=" ".join(query.getlist("name")[:MAX_NAMES]),
             source=query.get("source", "list"),
         )
 

@@ -94,7 +94,7 @@ async def test_names_limit_it_and_are_part_of_the_command(
     assert command in html.unescape(page)
     again = html.unescape(page).partition('href="/audit?')[2].partition('"')[0]
     form = (await browser.get(f"/audit?{again}")).text
-    assert "media/up*\nmedia/other</textarea>" in form
+    assert "media/up* media/other</textarea>" in form
     assert path in html.unescape(await shown(browser, "/audit"))
 
 
