@@ -95,7 +95,7 @@ async def test_names_limit_it_and_are_part_of_the_command(
     again = html.unescape(page).partition('href="/audit?')[2].partition('"')[0]
     form = (await browser.get(f"/audit?{again}")).text
     assert "media/up* media/other</textarea>" in form
-    assert path in html.unescape(await shown(browser, "/audit"))
+    assert path in html.unescape((await browser.get("/audit")).text)
 
 
 async def test_the_log_file_is_a_source_if_one_is_configured(

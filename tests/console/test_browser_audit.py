@@ -32,8 +32,8 @@ async def test_the_form_and_the_result_fit_every_size_and_work_without_a_script(
     await page.get_by_role("link", name="Audit").click()
     await page.get_by_label("Accepted since").fill("2h")
     await page.get_by_role("button", name="Audit").click()
-    await expect(page.get_by_role("heading", name="Events by name")).to_be_visible()
-    await expect(page.get_by_role("link", name="b <i>")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Events by name")).to_be_visible(timeout=60_000)
+    await expect(page.get_by_role("link", name="b <i>")).to_be_visible(timeout=60_000)
     tab = Watched(await context.new_page())
     await tab.page.goto(console.address)
     for address in (f"{console.url}/audit", page.url):
@@ -44,4 +44,4 @@ async def test_the_form_and_the_result_fit_every_size_and_work_without_a_script(
             assert await violations(tab.page) == [], (address, width)
     assert tab.problems == []
     await tab.page.get_by_role("link", name="b <i>").click()
-    await expect(tab.page.get_by_role("heading", name="Event b <i>")).to_be_visible()
+    await expect(tab.page.get_by_role("heading", name="Event b <i>")).to_be_visible(timeout=60_000)
