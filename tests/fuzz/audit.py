@@ -20,6 +20,7 @@ from relay.model.destination import Unavailable
 from relay.ops.audit.accepted import (
     Accepted,
     AcceptedSource,
+    Batch,
     EventList,
     LedgerEntries,
     LogFiles,
@@ -84,7 +85,8 @@ def audit_answers(data: bytes) -> None:
     kinds = ("apps", "functions", "events", "runs", REFERENCE)
     bodies = {kind: given.raw() for kind in kinds}
     with tempfile.TemporaryDirectory(dir=MEMORY) as directory:
-        for number, source in enumerate((EventList, lambda _: _One())):
+        sources: Sequence[Callable[[InngestApi], AcceptedSource]] = (EventList, lambda _: _One())
+        for number, source in enumerate(sources):
             path = Path(directory, f"{number}")
             LOOP.run_until_complete(_audit(path, source, bodies, status))
 
@@ -99,14 +101,9 @@ class _One:
         self.gaps: list[str] = []
         self.notes: list[str] = []
 
-    async def read(self, _scope: Scope, _place: str) -> AsyncIterator[Any]:
-        yield _Batch([Accepted(REFERENCE)])
-
-
-class _Batch:
-    def __init__(self, events: Sequence[Accepted]) -> None:
-        self.events = events
-        self.place = ""
+    async def read(self, scope: Scope, place: str) -> AsyncIterator[Batch]:
+        del scope, place
+        yield Batch([Accepted(REFERENCE)])
 
 
 async def _audit(
