@@ -9,8 +9,6 @@ from typing import Any
 from relay.app import auditing
 from relay.cli import audit_run
 from relay.ops.audit import audit
-from relay.ops.audit.audit import Audit
-from relay.ops.audit.functions import Listeners
 from relay.ops.audit.state import AuditState, EventRuns
 from relay.ops.inngest_api import InngestApi
 
@@ -31,10 +29,6 @@ class CountingCopies(AuditState):
             yield from (replace(event, references=(one,)) for one in event.references)
 
 
-async def _nothing(_self: Audit, _listeners: Listeners | None) -> None:
-    """Look for no copies."""
-
-
 def _drop_last_page() -> None:
     setattr(audit, "InngestApi", DroppingTheLastPage)  # noqa: B010 - mypy forbids assigning to a type
     setattr(auditing, "InngestApi", DroppingTheLastPage)  # noqa: B010 - as above
@@ -44,13 +38,8 @@ def _count_copies() -> None:
     setattr(audit_run, "AuditState", CountingCopies)  # noqa: B010 - as above
 
 
-def _look_for_no_copies() -> None:
-    setattr(Audit, "_add_copies", _nothing)  # noqa: B010 - as above
-
-
 AUDIT_MUTANTS: dict[str, Callable[[], None]] = {
     "drops the last page": _drop_last_page,
     "counts a duplicate twice": _count_copies,
-    "looks for no copies": _look_for_no_copies,
 }
 """By name, a function that replaces the real part."""
