@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from relay.destinations.inngest.queries import InngestQueries
@@ -56,7 +57,19 @@ async def finished(
         assert findings.clean, [*findings.violations(), env.relay.log()]
         assert findings.ran > COUNT
         assert findings.dead
+        await accept_again(env)
         yield env
+
+
+async def accept_again(env: Environment) -> None:
+    """Have the orchestrator accept a second copy of an event, as after a lost answer."""
+    first, before = env.inngest.events[0], len(env.inngest.events)
+    copy = {"id": first.id, "name": first.name, "data": {}}
+    url = f"{env.inngest.url}/e/chaos"
+    async with aiohttp.ClientSession() as http, http.post(url, json=copy) as answer:
+        answer.raise_for_status()
+    await env.until(lambda: len(env.inngest.events) > before, within=1_000)
+    await env.inngest.settled()
 
 
 @pytest.mark.parametrize("mode", MODES)
