@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import tempfile
@@ -14,10 +15,11 @@ import uvicorn
 from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # ships no types
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # ships no types
 
+from relay.local.processes import RelayFailed
 from sermons import tracing
 from sermons.functions import Options
 from sermons.story.outage import Plot, Story, StoryTimeout
-from sermons.story.servers import Failed, Servers, Settings, servers
+from sermons.story.servers import Failed, RealInngest, Servers, Settings, servers
 from sermons.texts import Script, slug
 from sermons.uploads import Uploader
 from sermons.web import application
@@ -35,7 +37,7 @@ def main() -> int:
     try:
         with tracing.exporting("uploads") if uploads else contextlib.nullcontext():
             return int(arguments.run(arguments))
-    except (Failed, StoryTimeout, OSError, ValueError) as error:
+    except (Failed, RelayFailed, StoryTimeout, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
@@ -56,7 +58,7 @@ def _up(arguments: argparse.Namespace) -> int:
         directory.mkdir(parents=True, exist_ok=True)
         settings = Settings(
             directory=directory,
-            real=arguments.real,
+            real=_real(arguments.real),
             port=arguments.port,
             sqs_port=SQS_PORT,
             inngest_port=INNGEST_PORT,
@@ -79,7 +81,7 @@ def _story(arguments: argparse.Namespace) -> int:
 async def _tell(arguments: argparse.Namespace, directory: Path) -> int:
     settings = Settings(
         directory=directory,
-        real=arguments.real,
+        real=_real(arguments.real),
         port=arguments.port,
         processors=arguments.processors,
     )
@@ -99,6 +101,18 @@ async def _stay(arguments: argparse.Namespace, running: Servers) -> None:
     if arguments.stay:
         _say(f"\nThe page stays at {running.url} until Ctrl-C.")
         await _stopped()
+
+
+def _real(url: str) -> RealInngest | None:
+    """The server at an address, with the keys of `inngest start` out of the SDK's own variables."""
+    if not url:
+        return None
+    event_key, signing_key = (
+        os.environ.get(f"INNGEST_{name}", "") for name in ("EVENT_KEY", "SIGNING_KEY")
+    )
+    if signing_key and not event_key:
+        raise ValueError("INNGEST_SIGNING_KEY is set and INNGEST_EVENT_KEY is not: set both")
+    return RealInngest(url=url, event_key=event_key, signing_key=signing_key)
 
 
 def _say_words(arguments: argparse.Namespace) -> int:
@@ -160,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (up, say):
         command.add_argument("--directory", type=Path, default=Path("build"))
     for command in (up, story):
-        command.add_argument("--real", default="", metavar="URL", help="a real `inngest dev`")
+        command.add_argument("--real", default="", metavar="URL", help="a real Inngest server")
     for command, port in ((serve, PORT), (up, PORT), (story, 0)):
         command.add_argument("--port", type=int, default=port)
         command.add_argument("--processors", type=int, default=Options.processors)

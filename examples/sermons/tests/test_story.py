@@ -15,11 +15,17 @@ import pytest
 from sermons.functions import APP, Options, Pipeline
 from sermons.library import Library
 from sermons.story.outage import Plot, Story
-from sermons.story.servers import Failed, Settings, servers
+from sermons.story.servers import Failed, RealInngest, Settings, servers
 from tests.applications import served
 from tests.studios import ScriptedStudio
 
 REAL = os.environ.get("INNGEST_DEV_URL", "")
+DEV = RealInngest(url=REAL)
+START = RealInngest(
+    url=os.environ.get("INNGEST_START_URL", ""),
+    event_key=os.environ.get("INNGEST_START_EVENT_KEY", ""),
+    signing_key=os.environ.get("INNGEST_START_SIGNING_KEY", ""),
+)
 needs_real = pytest.mark.skipif(
     not REAL, reason="needs a real `inngest dev`, its address in INNGEST_DEV_URL"
 )
@@ -57,10 +63,12 @@ async def test_an_application_that_cannot_start_is_named(tmp_path: Path) -> None
             pytest.fail("it started")
 
 
-@needs_real
-async def test_the_records_agree_with_a_real_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("real", [DEV, START], ids=["dev", "start"])
+async def test_the_records_agree_with_a_real_server(tmp_path: Path, real: RealInngest) -> None:
+    if not real.url:
+        pytest.skip("needs a real server: INNGEST_DEV_URL, or INNGEST_START_URL with its keys")
     told: list[str] = []
-    async with servers(Settings(directory=tmp_path, real=REAL), told.append) as running:
+    async with servers(Settings(directory=tmp_path, real=real), told.append) as running:
         result = await Story(Plot(sermons=6, limit=300.0), running, told.append).tell()
     assert result.consistent, result.table()
 

@@ -29,6 +29,9 @@ from sermons.uploads import Uploader
 
 _POLL = 0.1
 
+_START = 120.0
+"""Seconds until the application must answer: its imports alone take some of CPU time."""
+
 _TRACED = {"RELAY_TRACES": "otlp", "RELAY_TRACE_IN_DATA": "true"}
 """Settings of the relay with which its requests and the functions are in the upload's trace."""
 
@@ -52,12 +55,40 @@ class Orchestrator(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RealInngest:
+    """A real Inngest server that runs already.
+
+    Attributes:
+        event_key: of `inngest start`; `inngest dev` takes any.
+        signing_key: of `inngest start`; empty for `inngest dev`.
+    """
+
+    url: str
+    event_key: str = ""
+    signing_key: str = ""
+
+    def of_the_application(self) -> dict[str, str]:
+        """The SDK's own variables."""
+        if not self.signing_key:
+            return {"INNGEST_DEV": self.url}
+        return {
+            "INNGEST_BASE_URL": self.url,
+            "INNGEST_EVENT_KEY": self.event_key,
+            "INNGEST_SIGNING_KEY": self.signing_key,
+        }
+
+    def of_the_relay(self) -> dict[str, str]:
+        """The relay's settings besides the address."""
+        return {"RELAY_INNGEST_EVENT_KEY": self.event_key} if self.event_key else {}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What to start.
 
     Attributes:
         directory: for the application's data and the logs.
-        real: the address of a real Inngest server; empty for the embedded event API.
+        real: a real Inngest server; None for the embedded event API.
         port: of the application; 0 for any free one.
         sqs_port: of the local SQS; 0 for any free one.
         inngest_port: of the embedded event API; 0 for any free one.
@@ -66,7 +97,7 @@ class Settings:
     """
 
     directory: Path
-    real: str = ""
+    real: RealInngest | None = None
     port: int = 0
     sqs_port: int = 0
     inngest_port: int = 0
@@ -119,20 +150,19 @@ async def servers(settings: Settings, failures: Callable[[str], None]) -> AsyncI
     """
     data = settings.directory / "data"
     data.mkdir(parents=True, exist_ok=True)
+    real = settings.real
     async with contextlib.AsyncExitStack() as stack:
-        door = await stack.enter_async_context(Door(settings.real)) if settings.real else None
+        door = await stack.enter_async_context(Door(real.url)) if real else None
         plan = Plan(
             directory=settings.directory,
             inngest_url=door.url if door else None,
             sqs_port=settings.sqs_port,
             inngest_port=settings.inngest_port,
-            settings=_TRACED if tracing.enabled() else {},
+            settings=(_TRACED if tracing.enabled() else {}) | (real.of_the_relay() if real else {}),
         )
         environment = await stack.enter_async_context(local_environment(plan))
         registry = stack.enter_context(Registry())
-        variables = (
-            {"INNGEST_DEV": settings.real} if settings.real else _embedded(environment, registry)
-        )
+        variables = real.of_the_application() if real else _embedded(environment, registry)
         url = await stack.enter_async_context(_application(settings, data, variables))
         await _register(url)
         orchestrator: Orchestrator
@@ -202,7 +232,7 @@ async def _application(
 async def _until_healthy(url: str, process: asyncio.subprocess.Process, log: Path) -> None:
     async with httpx.AsyncClient(trust_env=False) as client:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(_START):
                 while True:
                     with contextlib.suppress(httpx.TransportError):
                         if (await client.get(f"{url}/health")).status_code == httpx.codes.OK:
@@ -211,11 +241,12 @@ async def _until_healthy(url: str, process: asyncio.subprocess.Process, log: Pat
                         raise Failed(f"the application ended:\n{_last_output(log)}")
                     await asyncio.sleep(_POLL)
         except TimeoutError:
-            raise Failed(f"the application does not answer:\n{_last_output(log)}") from None
+            text = f"the application has not answered for {_START:g} s:\n{_last_output(log)}"
+            raise Failed(text) from None
 
 
 def _last_output(log: Path) -> str:
-    return log.read_text(errors="replace")[-2000:]
+    return log.read_text(errors="replace")[-2000:] or "(it has printed nothing)"
 
 
 async def _register(url: str) -> None:
