@@ -169,7 +169,8 @@ def _parser() -> argparse.ArgumentParser:
     say.add_argument("words")
     story = commands.add_parser("story", help="fifty uploads through an outage")
     story.add_argument("--sermons", type=int, default=Plot.sermons)
-    story.add_argument("--limit", type=float, default=Plot.limit, help="seconds")
+    limit = "seconds without any progress"
+    story.add_argument("--limit", type=float, default=Plot.limit, help=limit)
     story.add_argument("--stay", action="store_true", help="keep the page afterwards")
     for command in (up, say):
         command.add_argument("--directory", type=Path, default=Path("build"))

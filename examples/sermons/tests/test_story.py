@@ -69,7 +69,7 @@ async def test_the_records_agree_with_a_real_server(tmp_path: Path, real: RealIn
         pytest.skip("needs a real server: INNGEST_DEV_URL, or INNGEST_START_URL with its keys")
     told: list[str] = []
     async with servers(Settings(directory=tmp_path, real=real), told.append) as running:
-        result = await Story(Plot(sermons=6, limit=300.0), running, told.append).tell()
+        result = await Story(Plot(sermons=6), running, told.append).tell()
     assert result.consistent, result.table()
 
 
