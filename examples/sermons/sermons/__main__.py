@@ -16,10 +16,11 @@ from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # ship
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # ships no types
 
 from relay.local.processes import RelayFailed
-from sermons import tracing
+from sermons import media, tracing
 from sermons.functions import Options
+from sermons.story.application import Failed
 from sermons.story.outage import Plot, Story, StoryTimeout
-from sermons.story.servers import Failed, RealInngest, Servers, Settings, servers
+from sermons.story.servers import RealInngest, Servers, Settings, servers
 from sermons.texts import Script, slug
 from sermons.uploads import Uploader
 from sermons.web import application
@@ -45,6 +46,8 @@ def main() -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    if missing := media.missing():
+        raise ValueError(f"{' and '.join(missing)} must be installed: apt-get install ffmpeg")
     options = Options(processors=arguments.processors, remind_after=arguments.remind_after)
     with tracing.exporting("sermons"):
         web = application(arguments.data, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 
 from sermons.functions import APP, Options, Pipeline
 from sermons.library import Library
+from sermons.story.application import Failed
 from sermons.story.outage import Plot, Story
-from sermons.story.servers import Failed, RealInngest, Settings, servers
+from sermons.story.servers import RealInngest, Settings, servers
+from sermons.texts import scripts
 from tests.applications import served
 from tests.studios import ScriptedStudio
 
@@ -53,6 +56,30 @@ async def test_the_records_agree_after_the_outage(tmp_path: Path) -> None:
     assert (chunk.status_code, chunk.headers["content-type"]) == (200, "audio/mp4")
     assert (outside.status_code, unknown.status_code) == (404, 404)
     assert any("sermons-check failed for holiday-photo" in line for line in told)
+
+
+async def test_an_application_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    told: list[str] = []
+    some = scripts()[:4]
+    async with servers(Settings(directory=tmp_path, remind_after=0.0), told.append) as running:
+        for script in some:
+            await running.uploader.speak(script)
+        library = running.library
+        await _until(lambda: any(effect == "transcoded" for _, effect in library.effects()))
+        running.application.kill()
+        await _until(lambda: _announced(library) == len(some))
+        effects = library.effects()
+    assert "the application ended with -9, and is started again" in told
+    assert {effects[script.slug, "announced"] for script in some} == {1}
+    assert not [one for one in effects if one[1] == "failed"]
+
+
+async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(Failed, match=f"port {port} is taken"):
+            async with servers(Settings(directory=tmp_path, port=port), print):
+                pytest.fail("it started")
 
 
 async def test_an_application_that_cannot_start_is_named(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from sermons.functions import APP
 
 FAILED = "inngest/function.failed"
 _DEFAULT_RETRIES = 3
-_FIRST_RETRY = 0.5
+_FIRST_RETRY = 2.0
 _TIMEOUT = 120.0
 
 

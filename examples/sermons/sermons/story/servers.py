@@ -9,35 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import httpx
-
 from relay.local.environment import Environment, Plan, local_environment
-from relay.local.processes import PATIENCE, RelayProcess, free_port
+from relay.local.processes import RelayProcess
 from sermons import tracing
 from sermons.library import Library
+from sermons.story.application import Application
 from sermons.story.door import Door
 from sermons.story.executor import Executor
 from sermons.story.registry import Registry
 from sermons.uploads import Uploader
 
-_POLL = 0.1
-
-_START = 120.0
-"""Seconds until the application must answer: its imports alone take some of CPU time."""
-
 _TRACED = {"RELAY_TRACES": "otlp", "RELAY_TRACE_IN_DATA": "true"}
 """Settings of the relay with which its requests and the functions are in the upload's trace."""
-
-
-class Failed(Exception):
-    """Something did not start, or ended."""
 
 
 class Orchestrator(Protocol):
@@ -113,7 +101,12 @@ class Servers:
     orchestrator: Orchestrator
     library: Library
     uploader: Uploader
-    url: str
+    application: Application
+
+    @property
+    def url(self) -> str:
+        """The page's address."""
+        return self.application.url
 
     @property
     def relay(self) -> RelayProcess:
@@ -137,12 +130,13 @@ class Servers:
 
 
 @contextlib.asynccontextmanager
-async def servers(settings: Settings, failures: Callable[[str], None]) -> AsyncIterator[Servers]:
+async def servers(settings: Settings, say: Callable[[str], None]) -> AsyncIterator[Servers]:
     """Start everything in order, and stop it in reverse order.
 
     Args:
         settings: what to start.
-        failures: called with a sentence for each run that failed for good (embedded only).
+        say: called with a sentence when the application ended, and for each run that failed for
+            good (embedded only).
 
     Raises:
         Failed: the application did not start, or could not register its functions.
@@ -163,14 +157,25 @@ async def servers(settings: Settings, failures: Callable[[str], None]) -> AsyncI
         environment = await stack.enter_async_context(local_environment(plan))
         registry = stack.enter_context(Registry())
         variables = real.of_the_application() if real else _embedded(environment, registry)
-        url = await stack.enter_async_context(_application(settings, data, variables))
-        await _register(url)
+        application = Application(
+            settings.port,
+            data,
+            {
+                "processors": str(settings.processors),
+                "remind-after": str(settings.remind_after),
+            },
+            variables=variables,
+            log=settings.directory / "application.log",
+            say=say,
+        )
+        await stack.enter_async_context(application)
+        await application.register()
         orchestrator: Orchestrator
         if environment.inngest is None:
             assert door is not None  # noqa: S101 - without the embedded server there is a real one
             orchestrator = door
         else:
-            orchestrator = executor = Executor(environment.inngest, registry.functions, failures)
+            orchestrator = executor = Executor(environment.inngest, registry.functions, say)
             await stack.enter_async_context(_running(executor))
         library = stack.enter_context(contextlib.closing(Library(data / "sermons.sqlite")))
         uploader = Uploader(environment.client, environment.queue_url, data / "bucket")
@@ -179,7 +184,7 @@ async def servers(settings: Settings, failures: Callable[[str], None]) -> AsyncI
             orchestrator=orchestrator,
             library=library,
             uploader=uploader,
-            url=url,
+            application=application,
         )
 
 
@@ -190,71 +195,6 @@ def _embedded(environment: Environment, registry: Registry) -> dict[str, str]:
         "INNGEST_EVENT_API_BASE_URL": environment.inngest.url,
         "INNGEST_API_BASE_URL": registry.url,
     }
-
-
-@contextlib.asynccontextmanager
-async def _application(
-    settings: Settings, data: Path, variables: Mapping[str, str]
-) -> AsyncIterator[str]:
-    """Run the application as a process of its own; its address."""
-    port = settings.port or free_port()
-    arguments = ("serve", "--port", str(port), "--data", str(data))
-    limits = (
-        "--processors",
-        str(settings.processors),
-        "--remind-after",
-        str(settings.remind_after),
-    )
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("INNGEST_")}
-    log = settings.directory / "application.log"
-    with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "sermons",
-            *arguments,
-            *limits,
-            env=inherited | dict(variables),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        await _until_healthy(url, process, log)
-        yield url
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
-
-
-async def _until_healthy(url: str, process: asyncio.subprocess.Process, log: Path) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        try:
-            async with asyncio.timeout(_START):
-                while True:
-                    with contextlib.suppress(httpx.TransportError):
-                        if (await client.get(f"{url}/health")).status_code == httpx.codes.OK:
-                            return
-                    if process.returncode is not None:
-                        raise Failed(f"the application ended:\n{_last_output(log)}")
-                    await asyncio.sleep(_POLL)
-        except TimeoutError:
-            text = f"the application has not answered for {_START:g} s:\n{_last_output(log)}"
-            raise Failed(text) from None
-
-
-def _last_output(log: Path) -> str:
-    return log.read_text(errors="replace")[-2000:] or "(it has printed nothing)"
-
-
-async def _register(url: str) -> None:
-    """Have the application register its functions with the orchestrator."""
-    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
-        reply = await client.put(f"{url}/api/inngest")
-    if reply.status_code != httpx.codes.OK:
-        raise Failed(f"the functions could not be registered: {reply.text[:500]}")
 
 
 @contextlib.asynccontextmanager
