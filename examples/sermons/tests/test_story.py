@@ -129,6 +129,6 @@ def _announced(library: Library) -> int:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         while not condition():  # noqa: ASYNC110 - another process or thread changes it
             await asyncio.sleep(0.1)

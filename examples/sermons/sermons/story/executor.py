@@ -26,7 +26,10 @@ from sermons.functions import APP
 
 FAILED = "inngest/function.failed"
 _DEFAULT_RETRIES = 3
-_FIRST_RETRY = 2.0
+_FIRST_RETRY = 0.5
+_AGAIN = 0.5
+"""Seconds between two tries to reach an application that is not running."""
+
 _TIMEOUT = 120.0
 
 
@@ -201,17 +204,29 @@ class Executor:
     async def _call(
         self, client: httpx.AsyncClient, function: Registered, progress: _Progress
     ) -> httpx.Response | None:
-        """One request within the function's limits; None if there was no answer."""
-        await self._is_up.wait()
+        """One request within the function's limits; None if there was no answer.
+
+        An application that refuses connections is not running. It is waited for: that uses up no
+        attempt, although Inngest's do.
+        """
+        while True:
+            await self._is_up.wait()
+            try:
+                return await self._post(client, function, progress)
+            except httpx.ConnectError:
+                await self._sleep(_AGAIN)
+            except httpx.TransportError:
+                return None
+
+    async def _post(
+        self, client: httpx.AsyncClient, function: Registered, progress: _Progress
+    ) -> httpx.Response:
         async with AsyncExitStack() as stack:
             for key, limit in function.limits.items():
                 await stack.enter_async_context(
                     self._limits.setdefault(key, asyncio.Semaphore(limit))
                 )
-            try:
-                return await client.post(function.url, json=progress.body(function.retries + 1))
-            except httpx.TransportError:
-                return None
+            return await client.post(function.url, json=progress.body(function.retries + 1))
 
     async def _apply(
         self, operations: Sequence[dict[str, Any]], progress: _Progress
