@@ -38,7 +38,7 @@ def main() -> int:
     try:
         with tracing.exporting("uploads") if uploads else contextlib.nullcontext():
             return int(arguments.run(arguments))
-    except (Failed, RelayFailed, StoryTimeout, OSError, ValueError) as error:
+    except (Failed, RelayFailed, StoryTimeout, media.ToolFailed, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+import wave
 from pathlib import Path
 
 from sermons.texts import Script
@@ -35,7 +36,7 @@ class ToolFailed(Exception):
     """A program failed or is not installed. The text has its reason, such as a full disk."""
 
 
-class _Refused(ToolFailed):
+class InputRefused(ToolFailed):
     """The program ran to its end and did not accept its input."""
 
 
@@ -45,10 +46,28 @@ def missing() -> list[str]:
 
 
 def speak(script: Script, target: Path) -> None:
-    """Read the script aloud into a WAV file."""
+    """Read the script aloud into a WAV file.
+
+    Raises:
+        ToolFailed: there is no file, or only a part of it.
+    """
     part = target.with_suffix(".part")
     _run("espeak-ng", "-v", script.voice, "-s", "140", "-w", str(part), "--", script.words)
+    # espeak-ng does not notice a full disk.
+    if not _is_whole(part):
+        part.unlink(missing_ok=True)
+        raise ToolFailed(f"espeak-ng wrote only a part of {target.name}: is the disk full?")
     part.replace(target)
+
+
+def _is_whole(recording: Path) -> bool:
+    """Whether a WAV file has as many samples as it says."""
+    try:
+        with wave.open(str(recording)) as sound:
+            size = sound.getnframes() * sound.getnchannels() * sound.getsampwidth()
+    except (wave.Error, EOFError, FileNotFoundError):
+        return False
+    return recording.stat().st_size >= size
 
 
 def duration(source: Path) -> float:
@@ -64,7 +83,7 @@ def duration(source: Path) -> float:
     arguments = ("-v", "error", "-show_entries", fields, "-of", "json", str(source))
     try:
         answer = json.loads(_run("ffprobe", *arguments))
-    except _Refused as error:
+    except InputRefused as error:
         why = str(error).removeprefix("ffprobe: ").removeprefix(f"{source}: ")
         raise NotAudio(f"{source.name} is not audio: {why}") from None
     kinds = [stream.get("codec_type") for stream in answer.get("streams", [])]
@@ -128,10 +147,11 @@ def _run(*command: str) -> bytes:
     except subprocess.CalledProcessError as error:
         if error.returncode < 0:
             raise ToolFailed(f"{name} was ended by signal {-error.returncode}") from None
-        raise _Refused(f"{name}: {_last_line(error)}") from None
+        raise InputRefused(f"{name}: {_reason(error)}") from None
     return done.stdout
 
 
-def _last_line(error: subprocess.CalledProcessError) -> str:
+def _reason(error: subprocess.CalledProcessError) -> str:
+    """The end of what it printed: the last line alone often names only what followed."""
     lines = error.stderr.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"ended with {error.returncode}"
+    return "; ".join(lines[-3:]) or f"ended with {error.returncode}"

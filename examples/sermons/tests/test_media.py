@@ -108,6 +108,12 @@ def test_an_encoder_that_cannot_write_leaves_nothing_behind(
     assert list(target.parent.iterdir()) == []
 
 
+def test_a_recording_that_did_not_fit_on_the_disk_is_no_upload(tmp_path: Path) -> None:
+    with limited_file_size(4_096), pytest.raises(media.ToolFailed, match="espeak-ng"):
+        media.speak(SCRIPT, tmp_path / "lamp.wav")
+    assert not (tmp_path / "lamp.wav").exists()
+
+
 def test_what_a_killed_attempt_left_is_removed(recording: Path, tmp_path: Path) -> None:
     dead, other = tmp_path / ".part-lamp-dead", tmp_path / ".part-other-alive"
     for directory in (dead, other):
