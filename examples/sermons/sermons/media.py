@@ -63,7 +63,7 @@ def speak(script: Script, target: Path) -> None:
 def _is_whole(recording: Path) -> bool:
     """Whether a WAV file has as many samples as it says."""
     try:
-        with wave.open(str(recording)) as sound:
+        with wave.open(str(recording), "rb") as sound:
             size = sound.getnframes() * sound.getnchannels() * sound.getsampwidth()
     except (wave.Error, EOFError, FileNotFoundError):
         return False

@@ -225,14 +225,14 @@ async def test_an_application_that_is_not_running_is_waited_for() -> None:
         )
         functions = [one(client, handler)]
         port = free_port()
-        config = functions[0].get_config(f"http://127.0.0.1:{port}/api/inngest").main.to_dict()
+        config = functions[0].get_config(f"http://127.0.0.1:{port}/api/inngest")
         failures: list[str] = []
 
         async def sleep(seconds: float) -> None:
             waited.append(seconds)
             await asyncio.sleep(0.01)
 
-        executor = Executor(server, [config], failures.append, sleep)
+        executor = Executor(server, [config.main.model_dump(by_alias=True)], failures.append, sleep)
         it = Scene(server, executor, failures)
         running = asyncio.create_task(executor.run())
         try:
