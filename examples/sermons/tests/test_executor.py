@@ -126,6 +126,7 @@ async def test_a_function_that_gives_up_is_reported_to_its_failure_handler() -> 
         assert error["message"] == "the disk is full"
         assert it.slept == [0.5]
         assert it.failures == ["sermons-one failed for 1: the disk is full"]
+        assert [run.status for run in it.server.runs] == ["Failed"]
 
 
 async def test_what_must_not_be_tried_again_is_not() -> None:

@@ -14,6 +14,7 @@ the same story against a real server.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -168,8 +169,12 @@ class Executor:
 
     async def _execute(self, client: httpx.AsyncClient, run: Run) -> None:
         function = self._functions[run.function]
+        # The server has ended the run at once: what it is told here is what `relay audit` reads.
+        run.status, run.ended_at = "Running", None
         event = {"id": run.event_id, "name": run.event_name, "data": run.payload, "ts": run.ts}
         error = await self._drive(client, function, _Progress(event, run.run_id))
+        run.status, run.output = ("Completed", None) if error is None else ("Failed", error)
+        run.ended_at = time.time()
         handler = self._functions.get(f"{function.id}-failure")
         if error is not None:
             self._failures(f"{function.id} failed for {run.event_id}: {error.get('message')}")
