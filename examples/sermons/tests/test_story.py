@@ -65,9 +65,9 @@ async def test_an_application_that_is_killed_goes_on_where_it_was(tmp_path: Path
         for script in some:
             await running.uploader.speak(script)
         library = running.library
-        await _until(lambda: any(effect == "transcoded" for _, effect in library.effects()))
+        await until(lambda: any(effect == "transcoded" for _, effect in library.effects()))
         running.application.kill()
-        await _until(lambda: _announced(library) == len(some))
+        await until(lambda: _announced(library) == len(some))
         effects = library.effects()
     assert "the application ended with -9, and is started again" in told
     assert {effects[script.slug, "announced"] for script in some} == {1}
@@ -119,7 +119,7 @@ async def test_a_real_server_keeps_the_limit_that_the_heavy_functions_share(
             assert (await http.put(f"{url}/api/inngest")).status_code == 200
         subjects = [{"sermon": s, "version": version, "key": "one.wav"} for s in sermons]
         await client.send([inngest.Event(name="sermon/uploaded", data=s) for s in subjects])
-        await _until(lambda: _announced(library) == len(sermons))
+        await until(lambda: _announced(library) == len(sermons))
     library.close()
     assert studio.most_at_once == 2
 
@@ -128,7 +128,7 @@ def _announced(library: Library) -> int:
     return sum(effect == "announced" for _, effect in library.effects())
 
 
-async def _until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(300):
         while not condition():  # noqa: ASYNC110 - another process or thread changes it
             await asyncio.sleep(0.1)
