@@ -15,6 +15,7 @@ from relay.delivery.payloads import Payloads
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Rules, decode
+from relay.model.destination import Listener
 from relay.model.event import Event
 from relay.model.facts import Fact
 from relay.model.message import Message
@@ -38,6 +39,9 @@ class ScriptedForwarder:
         self.down_for = 0.0
         self.down = False
         self.silent = False
+
+    def begin(self, event: Event, listener: Listener) -> None:
+        """Nothing: every event is submitted."""
 
     async def submit(self, event: Event) -> Outcome:
         self.sent.append(event.id)
