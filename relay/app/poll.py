@@ -80,6 +80,7 @@ async def poll(settings: Settings) -> None:
         poller = Poller(
             queue,
             core.handler.handle_exclusive,
+            begin=core.handler.begin,
             gate=PausableGate(core.forwarder, pause),
             limits=_limits(settings),
             observe=telemetry.observe,
