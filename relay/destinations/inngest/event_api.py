@@ -143,7 +143,7 @@ class Inngest:
         if not key:
             raise Unavailable("there is no event key", setting=KEY, proven=True, not_accepted=True)
         self._redactor.register_secret(key)
-        body = b"[" + b",".join(event.wire for event in events) + b"]"
+        body = b"[" + b",".join([event.wire for event in events]) + b"]"
         headers = self._headers(events)
         answer = await self._post(key, body, headers, ANSWER_LIMIT + ID_SIZE * len(events))
         try:
