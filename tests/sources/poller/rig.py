@@ -89,10 +89,12 @@ class Begun:
         assert self.listener is not None
         if not self.detach():
             return
-        if task.cancelled() or task.exception() or not isinstance(task.result(), Delivered):
-            self.listener.undelivered()
-        else:
-            self.listener.delivered(task.result())
+        if not (task.cancelled() or task.exception()):
+            outcome = task.result()
+            if isinstance(outcome, Delivered):
+                self.listener.delivered(outcome)
+                return
+        self.listener.undelivered()
 
 
 class FastScript:
