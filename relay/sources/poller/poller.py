@@ -248,10 +248,7 @@ class Poller:
             return partial(raising, error)
 
     async def _handled(self, message: Message, rest: Rest | None) -> Outcome:
-        """The handler's outcome. An exception concerns this message only.
-
-        `rest` is what is left of the work, None for all of it.
-        """
+        """The outcome, by `rest` if it was begun. An exception concerns this message only."""
         try:
             outcome: object = await (self._handle(message) if rest is None else rest())
         except Exception as error:  # noqa: BLE001 - the handler is not ours and may raise anything
