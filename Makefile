@@ -73,10 +73,10 @@ chaos: $(STAMP) ## Inject faults, SEEDS runs in each mode, and kill the relay ar
 floods: $(STAMP) ## Flood real relays with hostile messages, and show their memory
 	FLOODS=all $(BIN)/pytest -n 0 --log-cli-level=INFO tests/sources/test_floods.py
 
-bench: $(STAMP) ## Measure CPU, requests, latency and memory, beside the alternatives
+bench: $(STAMP) ## Measure CPU, requests, latency and memory, beside the alternatives; BENCH_BENTO=PATH adds Bento
 	$(BIN)/python -m bench --out build/bench.json
 
-bench-quick: $(STAMP) ## The same in one minute, with one short round
+bench-quick: $(STAMP) ## One short round of what matters most, in two minutes
 	$(BIN)/python -m bench --quick --out build/bench-quick.json
 
 screenshots: $(STAMP) ## Take the pictures of the console in docs/images, with Chromium

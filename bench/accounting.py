@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 import subprocess
@@ -17,6 +18,28 @@ def cpu_seconds(pid: int) -> float:
     if platform.system() == "Linux":
         return time.clock_gettime(~pid << 3 | _SCHEDULED)  # as clock_getcpuclockid(3) names it
     return _clock(_ps(pid, "time"))
+
+
+def family(pid: int) -> list[int]:
+    """The process and its descendants."""
+    parents = _parents()
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+def _parents() -> dict[int, int]:
+    """The parent of each process of this machine."""
+    command = ("ps", "-A", "-o", "pid=,ppid=")
+    if platform.system() != "Linux":
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return {int(one[0]): int(one[1]) for one in map(str.split, done.stdout.splitlines())}
+    found = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            found[int(file.parent.name)] = int(file.read_text().rpartition(")")[2].split()[1])
+    return found
 
 
 def resident_bytes(pid: int) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from bench.tables import OURS, Results
+from bench.table import OURS, Results
 
 WIDTH = 760
 LABELS = 190

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from bench.server_process import on_cpu
+from bench.server_process import Cpus, on_cpus
 
 HERE = Path(__file__).parent
 BUILD = HERE.parent / "build" / "bench"
@@ -137,17 +137,37 @@ class Running:
     port: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Servers:
+    """The addresses of SQS and the event API; `authority` is that of their certificates."""
+
+    sqs: str
+    url: str
+    authority: Path | None = None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables with which any contestant uses them."""
+        trust = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
+        return {
+            "AWS_ENDPOINT_URL": self.sqs,
+            "BENCH_URL": f"{self.url}/e/bench",
+            "RELAY_INNGEST_URL": self.url,
+            **(dict.fromkeys(trust, str(self.authority)) if self.authority else {}),
+        }
+
+
 @contextlib.asynccontextmanager
 async def started(
-    contestant: Contestant, *, sqs: str, queue: str, url: str, cpu: int | None, log: Path
+    contestant: Contestant, *, servers: Servers, queue: str, cpus: Cpus, log: Path
 ) -> AsyncIterator[Running]:
-    """Run the contestant on this queue and event API while the block runs."""
+    """Run the contestant on this queue and these servers while the block runs."""
     port = free_port()
-    with log.open("ab") as output, on_cpu(cpu):
+    with log.open("ab") as output, on_cpus(cpus):
         process = await asyncio.create_subprocess_exec(
             *contestant.command,
             cwd=contestant.directory,
-            env=_environment(contestant, sqs=sqs, queue=queue, url=url, port=port),
+            env=variables(contestant, servers, queue) | {"PORT": str(port)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -161,9 +181,7 @@ async def started(
         await process.wait()
 
 
-def _environment(
-    contestant: Contestant, *, sqs: str, queue: str, url: str, port: int
-) -> dict[str, str]:
+def variables(contestant: Contestant, servers: Servers, queue: str) -> dict[str, str]:
     """Our environment variables without any that could affect it, plus the addresses."""
     return {
         name: value
@@ -174,12 +192,9 @@ def _environment(
         "AWS_SECRET_ACCESS_KEY": "bench",
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": sqs,
         "BENCH_QUEUE": queue,
-        "BENCH_URL": f"{url}/e/bench",
         "RELAY_QUEUE_URL": queue,
-        "RELAY_INNGEST_URL": url,
-        "PORT": str(port),
+        **servers.variables,
         **contestant.settings,
     }
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from bench.payload import dead_letter
 from relay.aws.session import open_session
 from relay.aws.sqs import Queue, open_queue
 from relay.aws.sqs_values import Outgoing
@@ -37,10 +38,8 @@ from relay.dlq.selection import Counts, RunControl, Selection
 from relay.dlq.snapshot import Head
 from relay.dlq.targets import TargetQueue
 from relay.envelope import Rules
-from relay.model.message import Attribute, Message
-from relay.model.origin import ATTRIBUTE, Origin
+from relay.model.message import Message
 
-SIZE = 2_048
 LEASE = 600.0
 SENDERS = 4
 RULES = Rules()
@@ -68,23 +67,13 @@ def server() -> Iterator[str]:
             process.terminate()
 
 
-def outgoing(number: int) -> Outgoing:
-    """A dead letter of 2 KB in all, as the relay writes it."""
-    body = json.dumps({"name": f"shop/order.{number % 5}", "data": {"n": number, "x": ""}})
-    origin = Origin(id=f"id-{number}", hops=1, source="main", code="fails_alone", reason="no")
-    attributes = {ATTRIBUTE: Attribute("String", origin.pack())}
-    short = Outgoing(body=body, attributes=attributes)
-    filled = body.replace('"x": ""', '"x": "' + "x" * (SIZE - short.size) + '"')
-    return Outgoing(body=filled, attributes=attributes)
-
-
 async def fill(queue: Queue, count: int) -> None:
     """Send this many dead letters."""
 
     async def some(numbers: range) -> None:
         for start in range(numbers.start, numbers.stop, 10):
             stop = min(start + 10, numbers.stop)
-            await queue.send([outgoing(i) for i in range(start, stop)])
+            await queue.send([dead_letter(i) for i in range(start, stop)])
 
     share = -(-count // SENDERS)
     parts = (range(i * share, min((i + 1) * share, count)) for i in range(SENDERS))

@@ -22,10 +22,10 @@ from urllib.parse import urlsplit
 
 from bench.accounting import cpu_seconds, peak_bytes
 from bench.contestant import BUILD, RELAY, Contestant
-from bench.harness import WITHIN, Harness
+from bench.harness import WITHIN, Harness, harness
 from bench.http_caller import HttpCaller
 from bench.payload import bodies
-from bench.server_process import BenchmarkFailed, ServerProcess, cpus
+from bench.server_process import BenchmarkFailed, placement
 
 KEY = "bench"
 SIZE = 300
@@ -206,14 +206,9 @@ def _sends(queue: str, sqs: str) -> Iterator[bytes]:
 
 
 async def _main(rounds: int, inngest: str | None) -> dict[str, Any]:
-    servers, under_test = cpus()
     BUILD.mkdir(parents=True, exist_ok=True)
-    async with (
-        ServerProcess("bench.queue_server", cpu=servers) as sqs,
-        ServerProcess("bench.sink", cpu=servers) as sink,
-    ):
-        harness = Harness(sqs, sink, under_test, BUILD / "gateway.log")
-        return await gateway(harness, rounds, inngest)
+    async with harness(BUILD / "gateway.log", placement()) as both:
+        return await gateway(both, rounds, inngest)
 
 
 def main() -> None:

@@ -6,23 +6,44 @@ import os
 import platform
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from bench import contestant, cost, growth, plan, resources
-from bench.contestant import BUILD, Contestant
+from bench import contestant, cost, growth, plan
+from bench.contestant import BUILD
+from bench.dead_letters import dead_letters
 from bench.gateway import INNGEST, gateway
-from bench.harness import Harness
-from bench.plan import Plan
-from bench.rounds import contests, say
-from bench.server_process import ServerProcess, cpus
+from bench.harness import Harness, harness
+from bench.idle import idle_latencies
+from bench.memory import memory
+from bench.plan import Peers
+from bench.progress import elapsed, say
+from bench.rounds import Effort, contests
+from bench.server_process import BenchmarkFailed, placement
+from bench.sqs_requests import sqs_requests
+from bench.start import starts
 from bench.turns import turns
+from relay.local.processes import RelayFailed
 
 LOG = BUILD / "contestants.log"
 """The output of the contestants of the last session."""
+
+SECURE_LOG = BUILD / "contestants-tls.log"
+CERTIFICATES = BUILD / "tls"
+
+FEW = 2
+"""The most rounds of what differs little from one to the next."""
+
+PARTS = (
+    *("contests", "start", "idle", "memory", "growth", "gateway", "telemetry"),
+    *("dead_letters", "requests"),
+)
+
+REQUESTS = 2_000
+"""Messages whose SQS requests are counted, by setting."""
 
 GROWTH_IN_FLIGHT = 5_000
 GROWTH_RELAYS = 10_000
@@ -37,65 +58,93 @@ class Extent:
         rounds: rounds of the contests.
         telemetry: rounds of turns; more of them, as the differences are small.
         shrink: divides the messages of the contests.
+        seconds: after which no further round of the contests begins.
+        limit: seconds since the start, after which no further part begins.
         idle: latencies per mode.
         messages: messages for memory.
-        growth: whether growth is measured.
+        dead_letters: for the tools that work on them.
+        parts: what is measured, of `PARTS`.
     """
 
     rounds: int
     telemetry: int
     shrink: int
+    seconds: float
+    limit: float
     idle: int
     messages: int
-    growth: bool
+    dead_letters: int
+    parts: Collection[str]
 
     def of(self, rounds: int) -> Self:
         """The same with this number of rounds."""
         return replace(self, rounds=rounds)
 
+    def limited_to(self, parts: Collection[str]) -> Self:
+        """The same with these parts only."""
+        return replace(self, parts=parts)
 
-async def measured(extent: Extent, peers: Sequence[Contestant]) -> dict[str, Any]:
-    """All results except the targets; `peers` are the contestants on Node."""
-    servers, under_test = cpus()
+
+async def measured(extent: Extent, peers: Peers) -> dict[str, Any]:
+    """All results except the targets."""
+    placed = placement()
     async with (
-        ServerProcess("bench.queue_server", cpu=servers) as sqs,
-        ServerProcess("bench.sink", cpu=servers) as sink,
+        harness(LOG, placed) as servers,
+        harness(SECURE_LOG, placed, CERTIFICATES) as secure,
     ):
-        results = await _on(Harness(sqs, sink, under_test, LOG), extent, peers)
-    results["cost"] = cost.costs(
-        results["pull"]["saturation"]["relay poll"], results["push"]["small"]["relay serve"]
+        return await _on(servers, secure, extent, peers)
+
+
+async def _on(servers: Harness, secure: Harness, extent: Extent, peers: Peers) -> dict[str, Any]:
+    quick = extent.shrink > 1
+    contest = (
+        *plan.pull(peers, quick=quick),
+        *plan.tls(peers, quick=quick),
+        *plan.push(quick=quick),
     )
-    return results
-
-
-async def _on(harness: Harness, extent: Extent, peers: Sequence[Contestant]) -> dict[str, Any]:
-    pull, push = plan.pull(peers, quick=extent.shrink > 1), plan.push(quick=extent.shrink > 1)
-    telemetry = plan.telemetry() if extent.telemetry else ()
-    everything = (pull, push, telemetry)
-    return {
+    found: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": _machine(),
-        "rounds": extent.rounds,
-        "workloads": plan.workloads(*everything),
-        "peers": plan.contestants(*everything),
-        "pull": await contests(harness, pull, extent.rounds, extent.shrink),
-        "push": await contests(harness, push, extent.rounds, extent.shrink),
-        "telemetry": await _telemetry(harness, telemetry, extent.telemetry),
-        "idle": await _idle(harness, extent.idle),
-        "memory": await _memory(harness, extent.messages),
-        "start": await _start(harness, extent.rounds),
-        "growth": await _growth(harness) if extent.growth else {},
-        "gateway": await _gateway(harness, extent.rounds),
+        "workloads": plan.workloads(contest),
+        "peers": plan.contestants(contest),
     }
+    if "contests" in extent.parts:
+        effort = Effort(rounds=extent.rounds, shrink=extent.shrink, seconds=extent.seconds)
+        medians, found["rounds"] = await contests(servers, secure, contest, effort)
+        found |= medians
+    few = min(extent.rounds, FEW)
+    rest: dict[str, Callable[[], Awaitable[Any]]] = {
+        "start": lambda: _start(servers, few),
+        "idle": lambda: _idle(servers, extent.idle),
+        "memory": lambda: _memory(servers, extent.messages),
+        "growth": lambda: _growth(servers, few),
+        "gateway": lambda: _gateway(servers, few),
+        "telemetry": lambda: _telemetry(servers, extent.telemetry),
+        "dead_letters": lambda: dead_letters(servers, extent.dead_letters),
+        "requests": lambda: sqs_requests(REQUESTS // extent.shrink, quick=quick),
+    }
+    failed: dict[str, str] = {}  # what the other parts have found must not be lost
+    for name, measure in rest.items():
+        if name in extent.parts and elapsed() > extent.limit:
+            failed[name] = f"left out, as {extent.limit / 60:.0f} minutes were over"
+        elif name in extent.parts:
+            try:
+                found[name] = await measure()
+            except (BenchmarkFailed, RelayFailed) as error:
+                say(f"{name} failed: {error}")
+                failed[name] = str(error)
+    if "pull" in found and "push" in found:
+        busy, pushed = found["pull"]["saturation"], found["push"]["small"]
+        found["cost"] = cost.costs(busy["relay poll"], pushed["relay serve"])
+    return found | {"load": os.getloadavg()[2], "failed": failed}
 
 
-async def _telemetry(harness: Harness, plan: Plan, count: int) -> dict[str, Any]:
+async def _telemetry(harness: Harness, count: int) -> dict[str, Any]:
     """The results of each mode by telemetry level."""
     found: dict[str, Any] = {}
-    for workload, contestants in plan:
-        for one in contestants:
-            say(f"{count} rounds of turns: {one.name} at each telemetry level")
-            found[one.name] = await turns(harness, workload, one, count)
+    for one in plan.telemetry():
+        say(f"{count} rounds of turns: {one.name} at each telemetry level")
+        found[one.name] = await turns(harness, plan.SMALL, one, count)
     return found
 
 
@@ -118,26 +167,20 @@ async def _idle(harness: Harness, count: int) -> dict[str, tuple[float, float]]:
     found = {}
     for one in (contestant.relay_poll(), contestant.relay_serve()):
         say(f"idle latency, {one.name}")
-        latencies = await resources.idle_latencies(harness, one, count)
+        latencies = await idle_latencies(harness, one, count)
         cuts = statistics.quantiles(latencies, n=100)
         found[one.name] = (statistics.median(latencies), cuts[98])
     return found
 
 
 async def _memory(harness: Harness, messages: int) -> dict[str, Any]:
-    say(f"memory over {messages:,} messages")
-    return asdict(await resources.memory(harness, messages))
+    say(f"memory, when idle, when full and over {messages:,} messages")
+    return asdict(await memory(harness, messages))
 
 
 async def _start(harness: Harness, rounds: int) -> dict[str, float]:
-    """Seconds of CPU of a start, the median of the rounds."""
     say("start")
-    return {
-        one.name: statistics.median(
-            [await resources.start_cpu(harness, one) for _ in range(rounds)]
-        )
-        for one in (contestant.relay_poll(), contestant.relay_serve())
-    }
+    return await starts(harness, rounds)
 
 
 async def _gateway(harness: Harness, rounds: int) -> dict[str, Any]:
@@ -145,9 +188,11 @@ async def _gateway(harness: Harness, rounds: int) -> dict[str, Any]:
     return await gateway(harness, rounds, os.environ.get(INNGEST))
 
 
-async def _growth(harness: Harness) -> dict[str, Any]:
-    say("growth")
+async def _growth(harness: Harness, rounds: int) -> dict[str, Any]:
+    say("growth, by messages in flight, relays and processes")
+    workload = plan.SATURATION
     return {
-        "in_flight": await growth.by_in_flight(harness, plan.SATURATION, GROWTH_IN_FLIGHT),
-        "relays": await growth.by_relays(harness, plan.SATURATION, GROWTH_RELAYS),
+        "in_flight": await growth.by_in_flight(harness, workload, GROWTH_IN_FLIGHT),
+        "relays": await growth.by_relays(harness, workload, GROWTH_RELAYS),
+        "processes": await growth.by_processes(harness, workload, GROWTH_RELAYS, rounds),
     }

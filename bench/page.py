@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 from bench.chart import chart
-from bench.tables import SECTIONS, Results, Table
+from bench.table import Results, Table
+from bench.tables import SECTIONS
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = DOCS / "performance.md"

@@ -1,16 +1,23 @@
-"""The local SQS as a server process: commands fill queues at once and read counts and times."""
+"""The local SQS as a server process: commands fill queues at once and read counts and times.
+
+    python -m bench.queue_server [DIRECTORY]
+
+With a directory that has the files of `bench.authority` it serves https.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import deque
 from typing import Any
 
-from bench.payload import bodies
+from bench.authority import handshakes, server_context
+from bench.payload import bodies, dead_letter
 from bench.server_process import serve_commands
 from relay.local.sqs import SqsServer
-from relay.local.sqs.parameters import Draft
+from relay.local.sqs.parameters import AttributeValue, Draft
 from relay.local.sqs.queue import Queue
 from relay.local.sqs.stored import Stored
 from relay.local.sqs.validation import accept
@@ -49,6 +56,27 @@ class Queues:
         now = time.time()
         for body in bodies(count, size, poison):
             queue.add(accept(Draft(message_body=body), queue.attributes, now))
+
+    def fill_dead(self, name: str, count: int, source: str) -> None:
+        """Add this many dead letters of the source queue at once."""
+        queue = self._server.queues[name]
+        now = time.time()
+        for number in range(count):
+            dead = dead_letter(number, source)
+            attributes = {
+                key: AttributeValue(data_type=one.data_type, string_value=str(one.value))
+                for key, one in dead.attributes.items()
+            }
+            draft = Draft(message_body=dead.body, message_attributes=attributes)
+            queue.add(accept(draft, queue.attributes, now))
+
+    def counts(self, name: str) -> int:
+        """The number of messages in the queue, visible or in flight."""
+        return sum(self._server.queues[name].counts())
+
+    def delete_queue(self, name: str) -> None:
+        """Delete the queue with its messages."""
+        self._server.account.delete(self._server.queues[name])
 
     async def wait_until_empty(self, name: str, within: float) -> bool:
         """Wait until no message is left, neither visible nor in flight; False if it is too late."""
@@ -93,15 +121,17 @@ class Queues:
 
 async def main() -> None:
     """Serve until stdin closes."""
-    async with SqsServer() as server:
+    tls = server_context(sys.argv[1]) if sys.argv[1:] else None
+    async with SqsServer(tls=tls) as server:
         queues = Queues(server)
         commands: dict[str, Any] = {
             name: getattr(queues, name)
             for name in (
-                *("create_queue", "fill", "wait_until_empty", "send_one"),
+                *("create_queue", "delete_queue", "fill", "fill_dead", "counts"),
+                *("wait_until_empty", "send_one"),
                 *("requests", "in_flight", "take_times"),
             )
-        }
+        } | {"handshakes": lambda: handshakes(tls)}
         await serve_commands(commands, server.url)
 
 

@@ -6,9 +6,9 @@ import asyncio
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bench.accounting import cpu_seconds, peak_bytes
+from bench.accounting import cpu_seconds, family, peak_bytes
 from bench.contestant import Contestant, Running
 from bench.harness import Harness
 from bench.payload import bodies
@@ -17,8 +17,11 @@ from bench.poster import deliver
 WARM_UP = 300
 """Messages before the first measured one: imports, connections and compilers are done by then."""
 
-LARGE = 50_000
-"""Bytes from which a message counts as large."""
+HELD = 125_000_000
+"""Bytes of messages that the SQS is filled with at the most."""
+
+FEWEST = 120
+"""Messages of a run."""
 
 CONNECTIONS = 50
 """The worker daemon's connections, as Elastic Beanstalk ships it."""
@@ -47,6 +50,8 @@ class Measurement:
         server: µs of CPU of the SQS per message.
         peak: the contestant's peak memory in bytes.
         in_flight_seconds: p50 and p99 of the time that a message is in flight.
+        connections: TLS connections that it opened, from its start on.
+        resumed: how many of them resumed a session.
     """
 
     cpu: float
@@ -56,32 +61,47 @@ class Measurement:
     server: float
     peak: int
     in_flight_seconds: tuple[float, float] = (0.0, 0.0)
+    connections: int = 0
+    resumed: int = 0
 
 
 async def run(
-    harness: Harness, contestant: Contestant, workload: Workload, shrink: int = 1
+    harness: Harness,
+    contestant: Contestant,
+    workload: Workload,
+    shrink: int = 1,
+    *,
+    spread: bool = False,
 ) -> Measurement:
     """Process the workload once; `shrink` divides the number of messages.
+
+    With `spread` the contestant may use every CPU that the servers leave free, otherwise one.
 
     Raises:
         BenchmarkFailed: the contestant ends, refuses a message or takes too long.
     """
-    count = _count(contestant, workload) // shrink
+    count = _count(contestant, workload, shrink)
     await harness.sink.call("set_latency", seconds=workload.latency)
-    async with harness.session(contestant) as (queue, url, running):
+    handshakes = await harness.handshakes()
+    async with harness.session(contestant, spread=spread) as (queue, url, running):
         await consume(harness, contestant, running, queue, url, workload, min(WARM_UP, count))
         await asyncio.sleep(0.2)  # the last deletes of the warm-up
         await harness.sqs.call("take_times")
         before = await _state(harness, running)
         times = await consume(harness, contestant, running, queue, url, workload, count)
         after = await _state(harness, running)
-        return _measurement(before, after, count, times, peak_bytes(running.process.pid))
+        peak = sum(map(peak_bytes, family(running.process.pid)))
+        found = _measurement(before, after, count, times, peak)
+        opened = [
+            now - then for now, then in zip(await harness.handshakes(), handshakes, strict=True)
+        ]
+        return replace(found, connections=opened[0], resumed=opened[1])
 
 
-def _count(contestant: Contestant, workload: Workload) -> int:
+def _count(contestant: Contestant, workload: Workload, shrink: int) -> int:
     # Large messages fill the servers' memory and cost more each, so that fewer are enough.
-    large = workload.size > LARGE
-    return max(200, contestant.messages // 8) if large else contestant.messages
+    fit = max(FEWEST, HELD // workload.size)
+    return max(FEWEST // 2, min(contestant.messages, fit) // shrink)
 
 
 @dataclass(frozen=True)
@@ -96,7 +116,7 @@ class _State:
 async def _state(harness: Harness, running: Running) -> _State:
     return _State(
         time.time(),
-        cpu_seconds(running.process.pid),
+        sum(map(cpu_seconds, family(running.process.pid))),
         cpu_seconds(harness.sqs.pid),
         sum((await harness.sqs.call("requests")).values()),
         (await harness.sink.call("counts")).get("posts", 0),

@@ -8,10 +8,14 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 Commands: TypeAlias = Mapping[str, Callable[..., Any]]
+
+Cpus: TypeAlias = frozenset[int] | None
+"""CPUs by number; None for any."""
 
 _LIMIT = 2**26
 """Bytes of a line: asyncio's default of 64 KiB would cut a line with many figures."""
@@ -41,14 +45,14 @@ def _write(value: Any) -> None:
 class ServerProcess:
     """Runs a module that calls `serve_commands`, while entered. `ready` is its first line."""
 
-    def __init__(self, module: str, *arguments: str, cpu: int | None) -> None:
+    def __init__(self, module: str, *arguments: str, cpus: Cpus = None) -> None:
         self._command = (sys.executable, "-m", module, *arguments)
-        self._cpu = cpu
+        self._cpus = cpus
         self._process: asyncio.subprocess.Process | None = None
         self.ready: Any = None
 
     async def __aenter__(self) -> Self:
-        with on_cpu(self._cpu):
+        with on_cpus(self._cpus):
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=asyncio.subprocess.PIPE,
@@ -93,22 +97,36 @@ class ServerProcess:
 
 
 @contextlib.contextmanager
-def on_cpu(cpu: int | None) -> Iterator[None]:
-    """Processes started inside run only on this CPU, with all their threads; None for any CPU."""
-    if cpu is None or not hasattr(os, "sched_setaffinity"):
+def on_cpus(cpus: Cpus) -> Iterator[None]:
+    """Processes started inside run only on these CPUs, with all their threads."""
+    if cpus is None or not hasattr(os, "sched_setaffinity"):
         yield
         return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {cpu})
+    os.sched_setaffinity(0, cpus)
     try:
         yield
     finally:
         os.sched_setaffinity(0, before)
 
 
-def cpus() -> tuple[int | None, int | None]:
-    """A CPU for the servers and one for the process under test; None if there is only one CPU."""
+@dataclass(frozen=True)
+class Placement:
+    """Which CPUs the servers get, which one a contestant gets, and all that servers leave free.
+
+    All are None if there is only one CPU, or if the system cannot bind processes to CPUs.
+    """
+
+    servers: Cpus = None
+    contestant: Cpus = None
+    free: Cpus = None
+
+
+def placement() -> Placement:
+    """The placement on this machine: the servers share the first CPU."""
     if not hasattr(os, "sched_getaffinity"):
-        return None, None
+        return Placement()
     found = sorted(os.sched_getaffinity(0))
-    return (found[0], found[1]) if len(found) > 1 else (None, None)
+    if len(found) == 1:
+        return Placement()
+    return Placement(frozenset(found[:1]), frozenset(found[1:2]), frozenset(found[1:]))

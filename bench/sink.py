@@ -1,11 +1,15 @@
 """The event API of the benchmark: answers as Inngest's does, after a latency, and counts.
 
-All contestants post here. It must cost little, as it shares a CPU with the SQS.
+    python -m bench.sink [DIRECTORY]
+
+All contestants post here. It must cost little, as it shares a CPU with the SQS. With a directory
+that has the files of `bench.authority` it serves https.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from bench.authority import HOST, handshakes, server_context
 from bench.payload import REFUSED
 from bench.server_process import serve_commands
 
@@ -83,6 +88,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._buffer = bytearray()
+        self._start = 0
+        self._end = 0
         self._transport: asyncio.Transport | None = None
         self._since = 0.0
 
@@ -101,18 +108,25 @@ class Connection(asyncio.Protocol):
         if not self._buffer:
             self._since = time.time()
         self._buffer += data
-        head, end, _ = self._buffer.partition(b"\r\n\r\n")
-        if not end:
+        if not self._end and not self._read_head():
             return
-        length = _length(head.lower())
-        start = len(head) + len(end)
-        if len(self._buffer) < start + length:
+        if len(self._buffer) < self._end:
             return
-        body = bytes(self._buffer[start : start + length])
-        del self._buffer[: start + length]
+        body = bytes(memoryview(self._buffer)[self._start : self._end])
+        del self._buffer[: self._end]
+        self._end = 0
         self._sink.arrivals.append(self._since)
         answer = self._sink.answer(body)
         self._sink.schedule(partial(self._write, answer))
+
+    def _read_head(self) -> bool:
+        """Find where the body starts and ends; False if the head has not arrived completely."""
+        at = self._buffer.find(b"\r\n\r\n")
+        if at < 0:
+            return False
+        self._start = at + 4
+        self._end = self._start + _length(self._buffer[:at].lower())
+        return True
 
     def _write(self, answer: bytes) -> None:
         if self._transport is not None:
@@ -128,14 +142,16 @@ async def main() -> None:
     """Serve until stdin closes."""
     sink = Sink()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(sink), "127.0.0.1", 0)
+    tls = server_context(sys.argv[1]) if sys.argv[1:] else None
+    server = await loop.create_server(lambda: Connection(sink), HOST, 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     commands: dict[str, Callable[..., Any]] = {
         "counts": sink.counts,
         "set_latency": sink.set_latency,
         "take_arrivals": sink.take_arrivals,
+        "handshakes": lambda: handshakes(tls),
     }
-    await serve_commands(commands, f"http://127.0.0.1:{port}")
+    await serve_commands(commands, f"{'https' if tls else 'http'}://{HOST}:{port}")
 
 
 if __name__ == "__main__":

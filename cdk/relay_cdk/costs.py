@@ -34,7 +34,7 @@ SCALING_ALARM_METRICS = 10
 """Of the two alarms that the scaling policy creates."""
 
 # The gateway's are sent by a gateway only.
-_OF_A_RELAY = [metric for metric in METRICS if not metric.name.startswith("Gateway")]
+_OF_A_RELAY = [m for m in METRICS if not (m.sparse or m.name.startswith("Gateway"))]
 
 INSTANCE_RATE = 250
 """Messages a second that an instance is meant for: half of 50 connections, each busy for 0.1 s."""

@@ -23,12 +23,12 @@ from relay.delivery.handler import Handler
 from relay.delivery.pause import NeverPaused, Pausing
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
-from relay.http.server import Readiness
 from relay.model.facts import Fact, Observe
 from relay.settings.clocks import LAST_REQUESTS
 from relay.settings.model import Settings
 
 if TYPE_CHECKING:
+    from relay.http.server import Readiness
     from relay.ops.audit.unheard import UnheardSweep
 
 _log = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ async def open_core(
     pushed: bool = False,
     hold: bool = True,
     from_command: bool = False,
+    warn: bool = True,
 ) -> AsyncIterator[Core]:
     """Build the core, for as long as the block runs. It calls neither AWS nor a destination yet.
 
@@ -87,6 +88,7 @@ async def open_core(
         hold: False in AWS Lambda, where no message can wait for the end of an outage.
         from_command: True for a command that an operator runs. Then no message expires, the reject
             guard is off, and the warnings of the relay's start are not repeated.
+        warn: False for a process that is one of several, another of which warns of the same.
     """
     pausing = pause or NeverPaused()
     async with contextlib.AsyncExitStack() as stack:
@@ -104,7 +106,7 @@ async def open_core(
             observe,
             pushed=pushed,
             hold=hold,
-            warn=not from_command,
+            warn=warn and not from_command,
             register_secret=telemetry.register_secret,
             attempted=ledger.attempted,
         )

@@ -182,7 +182,7 @@ def _with_name(name: str, observe: Observe) -> Observe:
 
     def observe_named(fact: Fact) -> None:
         if isinstance(fact, CircuitChanged):
-            fact = replace(fact, reason=f"{name}: {fact.reason}")
+            fact = replace(fact, reason=f"{name}: {fact.reason}", destination=name)
         observe(fact)
 
     return observe_named

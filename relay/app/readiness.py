@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from relay.app.forwarding import EventForwarder
 from relay.delivery.handler import Handler
 from relay.delivery.pause import NeverPaused, Pausing
 from relay.forwarding.undelivered import Stuck
-from relay.http.server import Readiness
 from relay.model.facts import Observe, StuckChanged, ignore
+
+if TYPE_CHECKING:
+    from relay.http.server import Readiness  # with the server, which not every host has
 
 CHECK_EVERY = 15.0
 """Seconds between checks, for the log. `/ready` and the metrics check by themselves."""

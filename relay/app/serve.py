@@ -47,6 +47,8 @@ async def serve(loaded: Loaded) -> None:
 
 
 async def _serve(settings: Settings, telemetry: Telemetry, stop: asyncio.Event) -> None:
+    if settings.processes > 1:
+        _log.warning("RELAY_PROCESSES has no effect on `relay serve`: add instances instead")
     async with AsyncExitStack() as stack:
         pause = await watch_queue(settings, stack, telemetry.observe)
         core = await stack.enter_async_context(

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from relay.app.destinations.connections import RegisterSecret, ignore_secret
 from relay.app.forwarding import EventForwarder
 from relay.app.redaction import create_redactor
@@ -36,6 +38,7 @@ from relay.telemetry.otlp_extra import ExtraMissing, import_otlp
 from relay.telemetry.prometheus import App, PrometheusSink
 from relay.telemetry.recorder import Recorder
 from relay.telemetry.report import Report, Sink, SinkError, State, Window
+from relay.telemetry.worker_reports import REPORT_SECONDS, OneOfSeveral
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +57,7 @@ class Telemetry:
         add_metrics_route: adds `GET /metrics` to an application if Prometheus is configured.
         state: returns the relay's current state; set by whoever runs the relay.
         register_secret: redacts a looked-up secret in every line from then on.
+        add_counts: adds the counts of another process to the metrics.
         flush: sends the metrics so far and writes the log, for a process that may be frozen.
     """
 
@@ -62,22 +66,29 @@ class Telemetry:
     add_metrics_route: Callable[[App], App]
     state: Callable[[], State] = State
     register_secret: RegisterSecret = ignore_secret
+    add_counts: Callable[[Window], None] = lambda _window: None
     flush: Callable[[], Awaitable[None]] = _nothing
 
 
 @contextlib.asynccontextmanager
-async def start_telemetry(settings: Settings, *, timer: bool = True) -> AsyncIterator[Telemetry]:
+async def start_telemetry(
+    settings: Settings, *, timer: bool = True, several: OneOfSeveral | None = None
+) -> AsyncIterator[Telemetry]:
     """Run logs, metrics and traces for as long as the block runs.
 
     At the end the last metrics are sent and the last log lines written. Without `timer`, metrics
-    are sent only by `flush`.
+    are sent only by `flush`. `several` is for a relay of several processes.
     """
     async with AsyncExitStack() as stack:
         redactor = create_redactor(settings)
-        log = stack.enter_context(_open_log(settings, redactor))
+        worker = None if several is None else several.sink
+        log = stack.enter_context(_open_log(settings, redactor, several))
         recorder = Recorder(slo=settings.slo)
         lines = LogObserver(
-            log, message_filter=message_filter(settings.log_messages), payload=settings.log_payload
+            log,
+            message_filter=message_filter(settings.log_messages),
+            payload=settings.log_payload,
+            tell=None if worker is None else _redacted(worker.tell, redactor),
         )
         observers = Observers(
             recorder,
@@ -90,6 +101,7 @@ async def start_telemetry(settings: Settings, *, timer: bool = True) -> AsyncIte
             wrap=TracedDestination,
             add_metrics_route=lambda app: app,
             register_secret=redactor.register_secret,
+            add_counts=recorder.add,
         )
 
         def state() -> State:
@@ -103,13 +115,17 @@ async def start_telemetry(settings: Settings, *, timer: bool = True) -> AsyncIte
         scraped = settings.metrics == "prometheus"
         flusher = Flusher(
             recorder,
-            prometheus if scraped else _open_sink(settings, SharedSession(stack), log),
+            worker or (prometheus if scraped else _open_sink(settings, SharedSession(stack), log)),
             service=settings.service,
             queue=_queue_name(settings),
             state=state,
             on_flush=on_flush,
+            every=REPORT_SECONDS if worker else metrics.FLUSH_SECONDS,
+            running=several.running if several else lambda: True,
         )
-        if scraped:
+        if worker is not None:
+            worker.state = state
+        elif scraped:
             telemetry.add_metrics_route = prometheus.add_metrics_route
         await stack.enter_async_context(_flushing(flusher, timer=timer))
         stack.callback(observers.flush)
@@ -255,13 +271,21 @@ async def _flushing(flusher: Flusher, *, timer: bool) -> AsyncIterator[None]:
         await flusher.flush(LAST_REPORT)
 
 
-def _open_log(settings: Settings, redactor: Redactor) -> contextlib.AbstractContextManager[Log]:
+def _redacted(tell: Callable[[Any], None], redactor: Redactor) -> Callable[[Any], None]:
+    """Redact in this process, because another one does not know the secrets looked up here."""
+    return lambda fact: tell(replace(fact, reason=redactor.redact(fact.reason)))
+
+
+def _open_log(
+    settings: Settings, redactor: Redactor, several: OneOfSeveral | None
+) -> contextlib.AbstractContextManager[Log]:
     return open_log(
         service=settings.service,
         level=settings.log_level,
         log_format=settings.log_format,
         file=Path(settings.log_file) if settings.log_file else None,
         redactor=redactor,
+        lock=several.lock if several else None,
     )
 
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from botocore.credentials import (  # type: ignore[import-untyped]  # ships no types
-    RefreshableCredentials,
-)
-from botocore.exceptions import NoCredentialsError  # type: ignore[import-untyped]  # the same
-from botocore.session import Session as BotoSession  # type: ignore[import-untyped]  # the same
+from botocore.exceptions import NoCredentialsError  # type: ignore[import-untyped]  # ships no types
 
 from relay.aws.errors import AwsError, kind_of, translate
 from relay.http.threads import start_in_thread
@@ -45,9 +42,30 @@ MANDATORY = 600.0
 class Credentials(Protocol):
     """Credentials for signing: an immutable snapshot."""
 
+    @property
+    def access_key(self) -> str:
+        """The id of the key."""
+        ...
+
+    @property
+    def secret_key(self) -> str:
+        """The key."""
+        ...
+
+    @property
+    def token(self) -> str | None:
+        """The session's token, for temporary credentials."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentKeys:
+    """Credentials in environment variables, which come first for AWS's tools too."""
+
     access_key: str
     secret_key: str
     token: str | None
+    account_id: str | None
 
 
 class CredentialSource:
@@ -100,6 +118,8 @@ class CredentialSource:
         async with self._searching:
             if self._found is None:
                 check_variables()
+                self._found = _keys_of_environment() if self._profile is None else None
+            if self._found is None:
                 found = await start_in_thread(self._look_everywhere, "search for AWS credentials")
                 if found is None:
                     raise NoCredentialsError
@@ -107,6 +127,10 @@ class CredentialSource:
             return self._found
 
     def _look_everywhere(self) -> Any:
+        from botocore.session import (  # type: ignore[import-untyped]  # noqa: PLC0415 - ships no types, takes 12 MB
+            Session as BotoSession,
+        )
+
         session = BotoSession(profile=self._profile)
         # botocore reads only AWS_DEFAULT_REGION, and some partitions have no global STS.
         if region := self._region():
@@ -118,6 +142,12 @@ class CredentialSource:
 
         Until it must be refreshed, no call waits for that.
         """
+        if isinstance(found, EnvironmentKeys):
+            return found
+        from botocore.credentials import (  # type: ignore[import-untyped]  # noqa: PLC0415 - imported by now
+            RefreshableCredentials,
+        )
+
         if not isinstance(found, RefreshableCredentials) or not found.refresh_needed():
             self._frozen = found.get_frozen_credentials()
             return self._frozen
@@ -128,6 +158,20 @@ class CredentialSource:
         if self._frozen is None or found.refresh_needed(MANDATORY):
             self._frozen = await asyncio.shield(self._refreshing)
         return self._frozen
+
+
+def _keys_of_environment() -> EnvironmentKeys | None:
+    """The keys in the environment; None if there are none, or they are left to botocore.
+
+    Those are incomplete ones and ones that expire.
+    """
+    access_key = os.environ.get("AWS_ACCESS_KEY_ID")
+    secret_key = os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if not access_key or not secret_key or os.environ.get("AWS_CREDENTIAL_EXPIRATION"):
+        return None
+    token = os.environ.get("AWS_SECURITY_TOKEN") or os.environ.get("AWS_SESSION_TOKEN")
+    account = os.environ.get("AWS_ACCOUNT_ID")
+    return EnvironmentKeys(access_key, secret_key, token or None, account or None)
 
 
 def check_variables() -> None:

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
 from botocore import exceptions as boto  # type: ignore[import-untyped]  # ships no types
-from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # the same
 
-from relay.aws.network_faults import is_aiohttp_error, network_fault
+from relay.aws.network_faults import is_aiohttp_error, is_parser_error, network_fault
 from relay.http.open_files import TOO_MANY, out_of_files
 from relay.model.outcome import MAX_CODE, MAX_REASON, shortened
 from relay.output.redaction import Redactor
@@ -99,7 +98,6 @@ _NO_ANSWER = (
     boto.ConnectionError,
     boto.IncompleteReadError,
     boto.ResponseStreamingError,
-    ResponseParserError,
     OSError,  # includes TimeoutError, asyncio's too
     asyncio.IncompleteReadError,
 )
@@ -291,7 +289,11 @@ def _no_answer(error: Exception, action: str, subject: str, host: str | None) ->
         found: Kind = "connection" if fault.transient else "misconfigured"
         return AwsError(fault.code, found, fault.sentence, variable=fault.variable)
     name = type(error).__name__
-    unanswered = isinstance(error, _NO_ANSWER) or is_aiohttp_error(error, "ClientError")
+    unanswered = (
+        isinstance(error, _NO_ANSWER)
+        or is_aiohttp_error(error, "ClientError")
+        or is_parser_error(error)
+    )
     kind: Kind = "connection" if unanswered else "other"
     advice = _FIXES[kind].format(what=f"{action} on {subject}", permission=action)
     detail = TOO_MANY if out_of_files(error) else f"{name}: {error}"

@@ -17,7 +17,6 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
-from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]  # ships no types
 
 from relay.aws.credentials import REJECTED
 from relay.aws.errors import AwsError, error_from_response, translate
@@ -77,6 +76,10 @@ DYNAMODB = Service(
     "DynamoDB_20120810",
     frozenset({"BatchGetItem", "BatchWriteItem"}),  # the latter without conditions
 )
+
+
+class UnreadableResponse(ConnectionError):
+    """A success without an object: another server may answer at the service's address."""
 
 
 class HttpPoster(Protocol):
@@ -201,17 +204,17 @@ def _read(response: Response, *, empty: bool) -> dict[str, Any]:
     With `empty` a success may have no body.
 
     Raises:
-        ResponseParserError: it is a success without an object.
+        UnreadableResponse: it is a success without an object.
     """
     answer = {} if empty and not response.body else _value(response.body)
     if isinstance(answer, dict):
         return answer
     if response.status == _OK:
-        raise ResponseParserError(f"HTTP {_OK} without a JSON object")
+        raise UnreadableResponse(f"HTTP {_OK} without a JSON object")
     return {}
 
 
-def _value(body: bytes) -> Any:
+def _value(body: bytes | bytearray) -> Any:
     try:
         return _decode(body)
     except (ValueError, RecursionError):

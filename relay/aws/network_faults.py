@@ -78,6 +78,12 @@ def _proxy_failed(cause: BaseException) -> ProxyFailed | None:
     return proxy_unreachable(proxy, cause)
 
 
+def is_parser_error(error: Exception) -> bool:
+    """Whether it is botocore's error for a response that it cannot read."""
+    parsers = sys.modules.get("botocore.parsers")  # 7 MB; one that is not imported raises nothing
+    return parsers is not None and isinstance(error, parsers.ResponseParserError)
+
+
 def is_aiohttp_error(error: BaseException, name: str) -> bool:
     """Whether it is an error of aiohttp, which is imported only if one of its clients is used."""
     aiohttp = sys.modules.get("aiohttp")

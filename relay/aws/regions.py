@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
 from typing import Any
-
-from botocore.loaders import Loader  # type: ignore[import-untyped]  # ships no types
 
 DEFAULT = "aws"
 
@@ -25,7 +25,7 @@ class Partition:
 @lru_cache(maxsize=1)
 def partitions() -> Sequence[Partition]:
     """All partitions that the installed botocore knows."""
-    data: dict[str, Any] = Loader().load_data("partitions")
+    data: dict[str, Any] = json.loads((files("botocore") / "data" / "partitions.json").read_bytes())
     return tuple(
         Partition(
             raw["id"],
@@ -39,6 +39,11 @@ def partitions() -> Sequence[Partition]:
 def partition_of(region: str) -> str:
     """The partition of a region; `aws` for a region that botocore does not know."""
     return next((one.id for one in partitions() if one.regions.match(region)), DEFAULT)
+
+
+def domain_of(region: str) -> str | None:
+    """The domain of the services' hosts in a region; None for one that botocore does not know."""
+    return next((one.domains[0] for one in partitions() if one.regions.match(region)), None)
 
 
 def is_aws(host: str) -> bool:

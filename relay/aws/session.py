@@ -10,11 +10,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import certifi
 from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  # ships no types
-from botocore.httpsession import get_cert_path  # type: ignore[import-untyped]  # the same
-from botocore.session import Session as BotoSession  # type: ignore[import-untyped]  # the same
 
+from relay.aws.configuration import Configuration, read_configuration
 from relay.aws.credentials import Credentials, CredentialSource
+from relay.aws.endpoints import GLOBAL_VARIABLE, ignored, service_variable, usual_endpoint
 from relay.aws.errors import AwsError, misconfigured, translate
 from relay.http.threads import start_in_thread
 from relay.http.tls import NoAuthorities, reason_of
@@ -39,12 +40,12 @@ class Session:
 
     def __init__(
         self,
-        session: BotoSession,
+        configuration: Configuration,
         stack: AsyncExitStack,
         region: str | None,
         profile: str | None = None,
     ) -> None:
-        self._boto = session
+        self._configuration = configuration
         self._profile = profile
         self._stack = stack
         self._region = region
@@ -59,12 +60,12 @@ class Session:
         """The requested region, else that of the environment or the profile."""
         # botocore itself reads only AWS_DEFAULT_REGION; the command line and containers set both.
         found = self._region or os.environ.get("AWS_REGION")
-        return found or self._boto.get_config_variable("region")
+        return found or self._configuration.get_config_variable("region")
 
     @property
     def verify(self) -> str | bool:
         """The CA file to trust: `AWS_CA_BUNDLE` or the profile's, else True for the default."""
-        return self._boto.get_config_variable("ca_bundle") or True
+        return self._configuration.get_config_variable("ca_bundle") or True
 
     def tls_context(self) -> ssl.SSLContext:
         """A TLS context that trusts these certificates.
@@ -75,7 +76,9 @@ class Session:
         verify = self.verify
         try:
             if verify not in self._tls:
-                self._tls[verify] = ssl.create_default_context(cafile=get_cert_path(verify))
+                self._tls[verify] = ssl.create_default_context(
+                    cafile=certifi.where() if verify is True else str(verify)
+                )
             return self._tls[verify]
         except OSError as error:
             variable = "AWS_CA_BUNDLE"
@@ -135,14 +138,21 @@ class Session:
             self._check_authorities()
             with self._opening(service, key[1]):
                 followed = endpoint if self._follows(service) else None
-                meta = await start_in_thread(
-                    lambda: self._client_meta(service, key[1], followed), f"endpoint of {service}"
+                found = await start_in_thread(
+                    lambda: self._locate(service, key[1], followed), f"endpoint of {service}"
                 )
-                _check_endpoint(meta.endpoint_url)
-            self._located[key] = meta.endpoint_url, meta.region_name
+                _check_endpoint(found[0])
+            self._located[key] = found
         return self._located[key]
 
-    def _client_meta(self, service: str, region: str | None, endpoint: str | None) -> Any:
+    def _locate(self, service: str, region: str | None, endpoint: str | None) -> tuple[str, str]:
+        usual = usual_endpoint(self._configuration, service, region, endpoint)
+        if usual is not None and region is not None:
+            return usual, region
+        from botocore.session import (  # type: ignore[import-untyped]  # noqa: PLC0415 - ships no types, takes 12 MB
+            Session as BotoSession,
+        )
+
         # A session of its own, so that the model of all services' endpoints (8 MB) is not kept.
         # With a key it does not search for credentials. It makes no call.
         client = BotoSession(profile=self._profile).create_client(
@@ -154,7 +164,7 @@ class Session:
             aws_secret_access_key="none",  # noqa: S106 - it signs nothing
         )
         client.close()
-        return client.meta
+        return client.meta.endpoint_url, client.meta.region_name
 
     def _general_clients(self) -> GeneralClients:
         if self._general is None:
@@ -177,28 +187,23 @@ class Session:
         except BotoCoreError as error:
             raise translate(error, f"opening {service}", region or "AWS") from error
         except ValueError as error:
-            raise misconfigured(error, self._endpoint_variable(service)) from error
+            raise misconfigured(error, service_variable(service)) from error
 
     async def endpoint_source(self, service: str) -> str | None:
         """What configures the service's endpoint, for a sentence; None if nothing does."""
         if self._follows(service):
             return None
-        variables = (self._endpoint_variable(service), "AWS_ENDPOINT_URL")
+        variables = (service_variable(service), GLOBAL_VARIABLE)
         return next(filter(os.environ.get, variables), "endpoint_url of the AWS profile")
 
     def _follows(self, service: str) -> bool:
         """Whether neither the environment nor the profile configures an endpoint."""
-        if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        if ignored():
             return True
-        variables = ("AWS_ENDPOINT_URL", self._endpoint_variable(service))
+        variables = (GLOBAL_VARIABLE, service_variable(service))
         return not any(map(os.environ.get, variables)) and not any(
-            self._boto.get_scoped_config().get(key) for key in ("endpoint_url", "services")
+            self._configuration.get_scoped_config().get(key) for key in ("endpoint_url", "services")
         )
-
-    def _endpoint_variable(self, service: str) -> str:
-        """The endpoint's variable, which contains the service's id and not the client's name."""
-        model = self._boto.get_service_model(service)
-        return f"AWS_ENDPOINT_URL_{model.service_id.replace(' ', '_').upper()}"
 
 
 @asynccontextmanager
@@ -212,12 +217,10 @@ async def open_session(
     """
     async with AsyncExitStack() as stack:
         try:
-            session = BotoSession(profile=profile)
-            # With region and endpoint in the environment nothing else would check the profile.
-            session.get_scoped_config()
+            configuration = read_configuration(profile)
         except BotoCoreError as error:
             raise translate(error, "opening a session", "this machine") from error
-        yield Session(session, stack, region, profile)
+        yield Session(configuration, stack, region, profile)
 
 
 class SharedSession:

@@ -99,7 +99,13 @@ class Queue:
         messages = answer.get("Messages") or []
         if type(messages) is not list:
             raise invalid_response("sqs:ReceiveMessage", self.url, "list of messages")
-        return [found for raw in messages if (found := self._read(raw))]
+        received = []
+        messages.reverse()
+        while messages:  # so that of one message at a time both the text and the body exist
+            found = self._read(messages.pop())
+            if found is not None:
+                received.append(found)
+        return received
 
     async def send(self, entries: Sequence[Outgoing]) -> list[Sent | Failed]:
         """Send all, in order. The results are in the order of the entries."""

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import typer
 
 from relay.cli.startup import USAGE, EnvFile, fail, load_network
-from relay.http.server import CannotListen, local_url
+from relay.http.listening import CannotListen
+from relay.http.server import local_url
 from relay.local.processes import CONSOLE_AT
 from relay.output.terminal import echo
 from relay.process import run

@@ -8,7 +8,7 @@ from relay.app.gateway import gateway, missing_settings
 from relay.cli import gateway_keys
 from relay.cli.startup import USAGE, EnvFile, fail, load_settings
 from relay.gateway.webhooks.sources import BadSource
-from relay.http.server import CannotListen
+from relay.http.listening import CannotListen
 from relay.process import run
 
 EXIT_CODES = (

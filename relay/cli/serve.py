@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relay.app.serve import serve
 from relay.cli.startup import EnvFile, fail, load_network
-from relay.http.server import CannotListen
+from relay.http.listening import CannotListen
 from relay.output.terminal import echo
 from relay.process import run
 

@@ -10,20 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
-
-import httpx
 
 from relay.destinations.http_clients import CONNECT_TIMEOUT, KEEP_ALIVE, read_body
 from relay.destinations.http_errors import request_error, retry_after
-from relay.destinations.http_transport import RepeatingTransport
 from relay.destinations.redaction import ClientLogFilter
 from relay.http.addresses import Resolve
 from relay.model.destination import Unavailable
 from relay.model.trace_context import traceparent_headers
 from relay.output.redaction import HIDDEN, Redactor
 from relay.version import version
+
+if TYPE_CHECKING:
+    import httpx
 
 ANSWER_LIMIT = 1_048_576
 """Bytes of an answer that are read: an API's answer is not longer."""
@@ -98,6 +98,10 @@ class HttpEndpoint:
         resolve: Resolve | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        import httpx  # noqa: PLC0415 - only a destination that needs it imports it
+
+        from relay.destinations.http_transport import RepeatingTransport  # noqa: PLC0415 - the same
+
         parts = urlsplit(url)
         self._parts = parts
         self._path = parts.path.rstrip("/") if not hide_path else parts.path
@@ -148,6 +152,8 @@ class HttpEndpoint:
         Raises:
             Unavailable: there was no answer.
         """
+        import httpx  # noqa: PLC0415 - as above
+
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._exchange(self._build_request(method, path, headers, body))

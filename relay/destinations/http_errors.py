@@ -8,8 +8,6 @@ import ssl
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-import httpx
-
 from relay.http import IncompleteResponse, NotConnected
 from relay.http.open_files import TOO_MANY, causes, out_of_files
 from relay.http.proxies import ProxyFailed
@@ -17,8 +15,6 @@ from relay.http.tls import CertificateFault, certificate_fault
 from relay.model.destination import Unavailable
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
-
-_INVALID_URL = (httpx.InvalidURL, httpx.UnsupportedProtocol)
 
 _HANDSHAKE_CLOSED = (
     ssl.SSLEOFError,
@@ -59,28 +55,32 @@ def request_error(error: Exception, host: str, setting: str) -> Unavailable:
     failed = next((one for one in causes(error) if isinstance(one, ProxyFailed)), None)
     if failed is not None:
         return _proxy_error(failed)
-    if isinstance(error, _INVALID_URL):
+    if isinstance(error, NotConnected):
+        if isinstance(error.__cause__, TimeoutError):
+            return _connecting_timed_out(host)
+        return connection_error(error, host, setting)
+    if isinstance(error, IncompleteResponse):
+        return Unavailable(f"{host} {error.reason}", disconnected=True)
+    return _httpx_error(error, host, setting)
+
+
+def _httpx_error(error: Exception, host: str, setting: str) -> Unavailable:
+    import httpx  # noqa: PLC0415 - then it is already imported: the relay's own client needs none
+
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
         return Unavailable("the URL is invalid", setting=setting, proven=True, not_accepted=True)
-    timed_out = isinstance(error, NotConnected) and isinstance(error.__cause__, TimeoutError)
-    if timed_out or isinstance(error, httpx.ConnectTimeout):
-        return _no_connection(f"connecting to {host} timed out")
-    if isinstance(error, httpx.ConnectError | NotConnected):
+    if isinstance(error, httpx.ConnectTimeout):
+        return _connecting_timed_out(host)
+    if isinstance(error, httpx.ConnectError):
         return connection_error(error, host, setting)
     if isinstance(error, httpx.PoolTimeout):
         return Unavailable("all connections are busy", not_accepted=True)
     # A server that stops answering keeps its connections; one that dies loses them.
-    disconnected = not isinstance(error, httpx.TimeoutException)
-    return Unavailable(_interrupted(error, host), disconnected=disconnected)
-
-
-def _interrupted(error: Exception, host: str) -> str:
     if isinstance(error, httpx.TimeoutException):
-        return f"{host} stopped answering"
-    if isinstance(error, IncompleteResponse):
-        return f"{host} {error.reason}"
-    if isinstance(error, httpx.RemoteProtocolError):
-        return f"{host} closed the connection before a complete answer"
-    return f"the connection to {host} broke"
+        return Unavailable(f"{host} stopped answering")
+    closed = isinstance(error, httpx.RemoteProtocolError)
+    reason = f"{host} closed the connection before a complete answer"
+    return Unavailable(reason if closed else f"the connection to {host} broke", disconnected=True)
 
 
 def connection_error(error: Exception, host: str, setting: str) -> Unavailable:
@@ -102,6 +102,10 @@ def connection_error(error: Exception, host: str, setting: str) -> Unavailable:
         if isinstance(cause, ConnectionRefusedError):
             return _no_connection(f"{host} refuses connections")
     return _no_connection(f"{host} cannot be reached")
+
+
+def _connecting_timed_out(host: str) -> Unavailable:
+    return _no_connection(f"connecting to {host} timed out")
 
 
 def _no_connection(reason: str) -> Unavailable:

@@ -52,7 +52,7 @@ def content(event: Event, what: Content) -> bytes:
     """The event or its data as JSON: the same bytes at each delivery, without counts or times."""
     if what == "event":
         return event.wire
-    return b"{}" if event.data is None else event.data
+    return b"{}" if event.data is None else bytes(event.data)
 
 
 def json_string(text: bytes) -> bytes:

@@ -113,7 +113,7 @@ def event_fields(event: Event) -> dict[str, Any]:
     fields: dict[str, Any] = {"id": event.id, "name": event.name, "index": event.index}
     for name, raw in (("data", event.data), ("user", event.user), ("meta", event.meta)):
         if raw is not None:
-            fields[name] = json.loads(raw)
+            fields[name] = json.loads(bytes(raw))
     optional = {"ts": event.ts, "v": event.v}
     return fields | {name: value for name, value in optional.items() if value is not None}
 

@@ -172,7 +172,7 @@ def _split_valid(
         elif _fits(event := make_event(index, draft), max_bytes):
             events.append(event)
         else:
-            size = f"{len(event.wire)} bytes, more than {max_bytes}"
+            size = f"{event.size} bytes, more than {max_bytes}"
             rejects.append((index, Reject("event_too_large", f"the event has {size}")))
     return events, rejects
 
@@ -183,7 +183,7 @@ def _fits(event: Event, max_bytes: int) -> bool:
     # An escaped character takes up to 12 bytes; 120 cover the keys and the time.
     most = 120 + 12 * texts + len(event.data or b"") + len(event.user or b"")
     most += len(event.meta or b"")
-    return most <= max_bytes or len(event.wire) <= max_bytes
+    return most <= max_bytes or event.size <= max_bytes
 
 
 def _environment(message: Message, envelope: OpenedEnvelope) -> str | None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from relay.envelope.opened_envelope import InvalidContent
+from relay.model.event import Json
 
 EARLIEST = 315_532_800_000
 """1980-01-01. Inngest refuses earlier times, and thereby times in seconds (measured)."""
@@ -102,7 +103,7 @@ def timestamp(value: Any) -> int | None:
     )
 
 
-def payload(text: bytes | None) -> bytes | None:
+def payload(text: Json | None) -> Json | None:
     """The JSON text of the event's data, which is an object or null; None if it has none.
 
     Raises:
@@ -126,8 +127,8 @@ def user(text: bytes | None) -> bytes | None:
     return text
 
 
-def _is_object_or_null(text: bytes | None) -> bool:
-    return text is None or text.startswith(b"{") or text == b"null"
+def _is_object_or_null(text: Json | None) -> bool:
+    return text is None or text[:1] == b"{" or text == b"null"
 
 
 def is_encodable(value: str) -> bool:

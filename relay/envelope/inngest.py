@@ -60,7 +60,7 @@ def parse_event(document: Document) -> EventDraft:
         id=fields.identifier(value.get("id")),
         ts=fields.timestamp(value.get("ts")),
         v=fields.version(value.get("v")),
-        data=fields.payload(document.raw("data")),
+        data=fields.payload(document.view("data")),
         user=fields.user(document.raw("user")),
         meta=None if text is None else fields.meta(text),
         notices=document.notices,

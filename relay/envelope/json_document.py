@@ -18,6 +18,7 @@ from relay.envelope.checking_parser import (
     scan_members,
 )
 from relay.envelope.opened_envelope import InvalidContent
+from relay.model.event import LARGE, Json
 
 _LARGE = 16_384
 """Bytes from which no objects are made of what is nested in an object."""
@@ -53,6 +54,14 @@ class Document(Struct, frozen=True):
         """The member's value, byte for byte as it was sent; None if it is absent."""
         raw = self.members.get(name)
         return None if raw is None else bytes(raw)
+
+    def view(self, name: str) -> Json | None:
+        """The same without a copy of a large value, which then keeps the whole text alive."""
+        raw = self.members.get(name)
+        if raw is None:
+            return None
+        view = memoryview(raw)
+        return view if len(view) >= LARGE else bytes(view)
 
     def nested(self, name: str) -> Any:
         """The member's value with all that is nested in it; None if it is absent."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from relay.model.event import Json
 from relay.model.outcome import Reject
 
 
@@ -26,7 +27,7 @@ class EventDraft(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    data: bytes | None = None
+    data: Json | None = None
     id: str | None = None
     native_id: str | None = None
     ts: int | None = None

@@ -11,11 +11,14 @@ from relay.http.addresses import Resolve, Resolver
 from relay.http.connection import Connection, IncompleteResponse, NotConnected, Response
 from relay.http.dialing import Dialer
 from relay.http.proxies import PORTS, Proxy, ProxyFailed, check_plain
-from relay.http.tls import default_context
+from relay.http.tls import default_context, resuming
 
 STALE_WITHIN = 2.0
 """Seconds. A server that has closed an idle connection refuses the next request within one round
 trip. A connection that breaks later was in use."""
+
+_COPIED = 16_384
+"""Bytes below which a request is sent as one piece: copying it takes less than sending several."""
 
 
 class HttpClient:
@@ -75,13 +78,15 @@ class HttpClient:
     async def post(
         self,
         target: str,
-        body: bytes,
+        body: bytes | Sequence[bytes | memoryview],
         headers: Mapping[str, str],
         *,
         limit: int,
         repeatable: bool = False,
     ) -> Response:
         """Send one POST and return the response, its body cut after `limit` bytes.
+
+        The pieces of a body are sent one after the other; large ones are not copied.
 
         A cancellation closes the connection. The request may have arrived.
 
@@ -96,7 +101,11 @@ class HttpClient:
         """
         line = _encoded([f"POST {self._origin}{target} HTTP/1.1\r\n"])
         head = line + self._head + _lines(headers)
-        request = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+        pieces = (body,) if isinstance(body, bytes) else body
+        length = sum(map(len, pieces))
+        request = [b"%bcontent-length: %d\r\n\r\n" % (head, length), *pieces]
+        if length < _COPIED:
+            request = [b"".join(request)]
         async with self._slots:
             connection = self._reuse()
             if connection is None:
@@ -120,7 +129,9 @@ class HttpClient:
         # A closed transport closes its socket in the next iteration of the event loop.
         await asyncio.sleep(0)
 
-    async def _exchange(self, connection: Connection, request: bytes, limit: int) -> Response:
+    async def _exchange(
+        self, connection: Connection, request: Sequence[bytes | memoryview], limit: int
+    ) -> Response:
         try:
             response = await connection.exchange(request, limit)
             if self._asked is not None:
@@ -179,7 +190,7 @@ class HttpClient:
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
             self._tls = default_context()
-        return self._tls
+        return resuming(self._tls)
 
 
 def _lines(headers: Mapping[str, str]) -> bytes:

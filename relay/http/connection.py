@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import httptools
+
+from relay.http.tls import keep_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class Response:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | bytearray
     complete: bool = True
 
 
@@ -62,6 +64,9 @@ class IncompleteResponse(ConnectionError):
 _FINAL_STATUS = 200
 """Lower statuses are interim responses."""
 
+_LARGE = 65_536
+"""Bytes of a body from which it is put together in place."""
+
 _HEAD_LIMIT = 65_536
 """Bytes of a response's headers. Normal servers send a hundredth of it."""
 
@@ -72,11 +77,14 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.idle_since = 0.0
         self._transport: asyncio.Transport | None = None
-        self._response: asyncio.Future[Response] | None = None
+        self._response: asyncio.Future[None] | None = None
+        self._received: Response | None = None
         self._limit = 0
         self._keep = True
+        self._session_kept = False
         self._answered = False
         self._unsent = False
+        self._whole: bytearray | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._reset()
 
@@ -94,8 +102,8 @@ class Connection(asyncio.Protocol):
         readable.register(self._transport.get_extra_info("socket"), select.POLLIN)
         return not readable.poll(0)
 
-    async def exchange(self, request: bytes, limit: int) -> Response:
-        """Send a request and return the response, its body cut after `limit` bytes.
+    async def exchange(self, request: Sequence[bytes | memoryview], limit: int) -> Response:
+        """Send a request, given in pieces, and return the response, its body cut after `limit`.
 
         A caller that is cancelled must close the connection.
 
@@ -107,8 +115,12 @@ class Connection(asyncio.Protocol):
         self._limit = limit
         self._answered = False
         self._response = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
-        return await self._response
+        self._transport.writelines(request)
+        await self._response
+        # Not the result of the future, which the loop keeps until the task waits again.
+        response, self._received = self._received, None
+        assert response is not None  # noqa: S101 - `_finish` has set it, for the type checker
+        return response
 
     def close(self) -> None:
         """Close the connection at once."""
@@ -171,13 +183,21 @@ class Connection(asyncio.Protocol):
         self._headers[key] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        """Store the status."""
+        """Store the status, and make room for a large body."""
         self._status = self._parser.get_status_code()
+        length = self._headers.get("content-length", "")
+        # The parser has refused one that is no number.
+        if length.isdecimal() and _LARGE <= int(length) <= self._limit:
+            self._whole = bytearray(int(length))
 
     def on_body(self, body: bytes) -> None:
         """Store a part of the body, up to the limit."""
-        self._parts.append(body)
+        start = self._size
         self._size += len(body)
+        if self._whole is None:
+            self._parts.append(body)
+        else:
+            self._whole[start : self._size] = body
         if self._size > self._limit:
             self._finish(complete=False)
             self.close()
@@ -197,12 +217,17 @@ class Connection(asyncio.Protocol):
         self._measured = False
         self._headers: dict[str, str] = {}
         self._parts: list[bytes] = []
+        self._whole = None
 
     def _finish(self, *, complete: bool = True) -> None:
+        if not self._session_kept and self._transport is not None:
+            self._session_kept = True
+            keep_session(self._transport.get_extra_info("ssl_object"))
         future = self._take_future()
         if future is not None:
-            body = b"".join(self._parts)
-            future.set_result(Response(self._status, self._headers, body, complete))
+            body = b"".join(self._parts) if self._whole is None else self._whole
+            self._received = Response(self._status, self._headers, body, complete)
+            future.set_result(None)
         self._reset()
 
     def _fail(
@@ -219,7 +244,7 @@ class Connection(asyncio.Protocol):
             future.set_exception(error)
         self.close()
 
-    def _take_future(self) -> asyncio.Future[Response] | None:
+    def _take_future(self) -> asyncio.Future[None] | None:
         """The future of the pending request, once."""
         future, self._response = self._response, None
         return None if future is None or future.done() else future

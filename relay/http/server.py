@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
@@ -16,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from relay.http.addresses import authority
+from relay.http.listening import listening_sockets
 from relay.http.open_files import BACKLOG, file_limit, server_connections
 from relay.http.server_connection import ServerConnection
 from relay.http.server_limits import ServerLimits
@@ -23,10 +23,6 @@ from relay.http.server_limits import ServerLimits
 KEEP_ALIVE = 120
 """Seconds. Longer than nginx's 60, because the worker daemon posts a message again at once if an
 idle connection is closed while it is being used."""
-
-
-_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""Errors of an address that this machine does not have."""
 
 
 class _Server(uvicorn.Server):
@@ -43,14 +39,6 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
-
-
-class CannotListen(OSError):
-    """The address cannot be bound. `reason` is a phrase for a person, with the address."""
-
-    def __init__(self, number: int | None, reason: str) -> None:
-        super().__init__(number, reason)
-        self.reason = reason
 
 
 @contextlib.asynccontextmanager
@@ -70,7 +58,7 @@ async def serving(
     Raises:
         CannotListen: the address cannot be bound.
     """
-    bound = _bind(host, port)
+    bound = listening_sockets(host, port)
     server = _Server(_config(app, grace, limits or ServerLimits(server_connections(file_limit()))))
     task = asyncio.create_task(server.serve(sockets=bound), name=f"http server {host}:{port}")
     try:
@@ -89,40 +77,6 @@ def local_url(host: str, port: int) -> str:
     """The URL at which this machine reaches a server that listens on this host."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - of no listener
     return f"http://{authority(host, port)}"
-
-
-def _bind(host: str, port: int) -> list[socket.socket]:
-    """A socket for each address of the host; that for all of IPv6 takes IPv4, too."""
-    bound, missing = list[socket.socket](), None
-    try:
-        for family, address in _listening_addresses(host):
-            dual = address == "::" and socket.has_dualstack_ipv6()
-            try:
-                one = socket.create_server(
-                    (address, port), family=family, backlog=BACKLOG, dualstack_ipv6=dual
-                )
-            except OSError as error:
-                if error.errno not in _NOT_HERE:
-                    raise
-                missing = error  # such as ::1 of `localhost` on a machine without IPv6
-                continue
-            bound.append(one)
-            port = one.getsockname()[1]
-        if missing is not None and not bound:
-            raise missing
-    except OSError as error:
-        for one in bound:
-            one.close()
-        # The library appends the address, in its own notation.
-        why = (error.strerror or str(error)).partition(" (while ")[0]
-        reason = f"cannot listen on {authority(host, port)}: {why}"
-        raise CannotListen(error.errno, reason) from error
-    return bound
-
-
-def _listening_addresses(host: str) -> dict[tuple[socket.AddressFamily, str], None]:
-    found = socket.getaddrinfo(host or None, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found)
 
 
 def _config(app: Callable[..., Any], grace: float, limits: ServerLimits) -> uvicorn.Config:
@@ -161,15 +115,17 @@ Readiness: TypeAlias = Callable[[], tuple[bool, Mapping[str, Any]]]
 """Returns whether the relay is ready, and a JSON object with the details."""
 
 
-def health_routes(ready: Readiness) -> list[Route]:
-    """The endpoints `/ready`, which answers 200 or 503, and `/health`, which always answers 200.
+def health_routes(ready: Readiness, alive: Callable[[], bool] = lambda: True) -> list[Route]:
+    """The endpoints `/ready` and `/health`, which answer 200 or 503; `/health` as `alive` says.
 
     `/health` is shallow, because a daemon or platform that acts on it must not do so while the
     relay holds requests or is halted.
     """
 
     async def health(_request: Request) -> Response:
-        return JSONResponse({"status": "alive"})
+        if alive():
+            return JSONResponse({"status": "alive"})
+        return JSONResponse({"status": "hanging"}, status_code=503)
 
     async def readiness(_request: Request) -> Response:
         is_ready, details = ready()

@@ -1,4 +1,4 @@
-"""TLS contexts, and what is wrong with a certificate that is not accepted."""
+"""TLS contexts and sessions, and what is wrong with a certificate that is not accepted."""
 
 from __future__ import annotations
 
@@ -84,6 +84,27 @@ def environment_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLConte
     return context
 
 
+def resuming(context: ssl.SSLContext) -> ssl.SSLContext:
+    """The same context, whose connections resume the session that `keep_session` kept last.
+
+    A resumed handshake sends and checks no certificates. Neither asyncio nor uvloop has a parameter
+    for it, so that the context gets its own class of TLS objects.
+    """
+    if not issubclass(context.sslobject_class or ssl.SSLObject, _Resuming):
+        context.sslobject_class = type("Resuming", (_Resuming,), {"sessions": {}})
+    return context
+
+
+def keep_session(found: object) -> None:
+    """Have later connections with this context to this server resume this connection's session.
+
+    Call it after something was received: with TLS 1.3 the server sends what is resumed after the
+    handshake. What is not the TLS object of a context that is `resuming` is ignored.
+    """
+    if isinstance(found, _Resuming) and found.session is not None:
+        found.sessions[found.server_hostname] = found.session
+
+
 def certificate_fault(error: BaseException, host: str) -> CertificateFault | None:
     """What is wrong with the certificate of the host; None if that is not the error's cause."""
     for cause in causes(error):
@@ -111,3 +132,21 @@ def _sentence(fault: Fault, error: ssl.SSLCertVerificationError, host: str) -> s
         "not-yet-valid": f"{of} is not valid yet, or this machine's clock is wrong",
         "wrong-name": f"{of} is for another name",
     }.get(fault, f"{of} is not valid: {error.verify_message}")
+
+
+class _Resuming(ssl.SSLObject):
+    """Begins its handshake with the session that was kept for the server, if there is one."""
+
+    sessions: dict[str | None, ssl.SSLSession]
+    """By the server's name; of all connections with one context."""
+
+    _begun = False
+
+    def do_handshake(self) -> None:
+        """Begin the handshake, or go on with it."""
+        if not self._begun:
+            self._begun = True
+            kept = self.sessions.get(self.server_hostname)
+            if kept is not None:  # if the server has forgotten it, it makes a full handshake
+                self.session = kept
+        super().do_handshake()

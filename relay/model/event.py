@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from json.encoder import encode_basestring  # what `dumps` calls, without making an encoder first
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -14,10 +16,19 @@ MAX_ENVIRONMENT = 256
 """Characters of an environment's name."""
 
 
+LARGE = 2_048
+"""Bytes of data from which an event shares them with the body of its message. A view takes some 300
+bytes, so that the data of a small event are copied."""
+
+Json: TypeAlias = bytes | memoryview
+"""JSON text; a view of a part of a body keeps the whole body alive."""
+
+
 class Event(Struct, frozen=True):
     """One event of a message, ready to be sent to a destination.
 
     `data`, `user` and `meta` are the producer's JSON text, byte for byte, or None if it sent none.
+    Large `data` may be a view of the message's body.
     `ts` is in milliseconds. `index` is the event's position in the message as first received, 0 for
     a single event. It survives dead-lettering: a redrive sends only the pending positions. `trace`
     is the producer's W3C `traceparent`, if it sent one. `env` is the Inngest environment that the
@@ -26,7 +37,7 @@ class Event(Struct, frozen=True):
 
     id: str
     name: str
-    data: bytes | None = None
+    data: Json | None = None
     ts: int | None = None
     v: str | None = None
     user: bytes | None = None
@@ -43,7 +54,17 @@ class Event(Struct, frozen=True):
         Encoded at each call: with thousands of events in flight, a cached copy would hold every
         payload in memory twice.
         """
-        parts = [b'{"id":', _texts(self.id, self.name, b',"name":')]
+        return b"".join(self.parts)
+
+    @property
+    def size(self) -> int:
+        """The bytes of `wire`, without a copy of the data."""
+        return sum(map(len, self.parts))
+
+    @property
+    def parts(self) -> list[Json]:
+        """The pieces of `wire`; data are one of them, not copied."""
+        parts: list[Json] = [b'{"id":', _texts(self.id, self.name, b',"name":')]
         for key, raw in ((b"data", self.data), (b"user", self.user)):
             if raw is not None:
                 parts += (b',"', key, b'":', raw)
@@ -54,25 +75,29 @@ class Event(Struct, frozen=True):
         if self.meta is not None:
             parts += (b',"meta":', self.meta)
         parts.append(b"}")
-        return b"".join(parts)
-
-    @property
-    def size(self) -> int:
-        """The bytes of `wire`, without encoding all of it."""
-        size = _BRACES + len(_texts(self.id, self.name, b""))
-        for raw in (self.data, self.user, self.meta):
-            if raw is not None:
-                size += _KEY + len(raw)
-        if self.ts is not None:
-            size += len(b',"ts":%d' % self.ts)
-        if self.v is not None:
-            size += len(b',"v":') + len(_text(self.v))
-        return size
+        return parts
 
 
-_BRACES = len(b'{"id":,"name":}')
-_KEY = len(b',"data":')
-"""Bytes of the key of each member with JSON text; all three have four letters."""
+def json_array(events: Sequence[Event]) -> list[Json]:
+    """The pieces of a JSON array of events. Large data are pieces of their own, not copied."""
+    pieces: list[Json] = []
+    small: list[Json] = []
+    before = b"["
+    for event in events:
+        small.append(before)
+        before = b","
+        if event.data is None or len(event.data) < LARGE:
+            small.append(event.wire)
+            continue
+        for part in event.parts:
+            if part is event.data:
+                pieces += (b"".join(small), part)
+                small = []
+            else:
+                small.append(part)
+    small.append(b"]")
+    pieces.append(b"".join(small))
+    return pieces
 
 
 def is_environment(text: str) -> bool:

@@ -100,12 +100,14 @@ class CircuitChanged(Struct, frozen=True, kw_only=True):
 
     `state` is `closed`, `open` or `halted`; a probe changes nothing until it is answered. `seconds`
     is how long the previous state lasted; `setting` is the setting to check when halted.
+    `destination` is its name if there are several.
     """
 
     state: str
     reason: str
     seconds: float
     setting: str | None = None
+    destination: str = ""
 
 
 class StuckChanged(Struct, frozen=True, kw_only=True):
@@ -210,6 +212,19 @@ class IdReused(Struct, frozen=True):
     event: Event
 
 
+class ProcessEnded(Struct, frozen=True, kw_only=True):
+    """A process of a relay of `of` processes ended by itself. It is started in `delay` seconds.
+
+    `worker` is its number, 0 for the reporter; `how` completes a sentence about it.
+    """
+
+    worker: int
+    of: int
+    pid: int
+    how: str
+    delay: float
+
+
 class EventsAccepted(Struct, frozen=True, kw_only=True):
     """The gateway answered a request with success: all its events are in the queue.
 
@@ -254,6 +269,7 @@ Fact: TypeAlias = (
     | LedgerFailed
     | LedgerChanged
     | IdReused
+    | ProcessEnded
     | EventsAccepted
     | EventsRefused
 )

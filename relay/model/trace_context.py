@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 
 from relay.model.destination import Destination, Limits
-from relay.model.event import Event
+from relay.model.event import Event, Json
 from relay.model.outcome import Outcome
 
 TRACEPARENT = "traceparent"
@@ -56,7 +56,7 @@ def traceparent_headers() -> Mapping[str, str]:
     return {} if parent is None else {TRACEPARENT: parent}
 
 
-def with_traceparent(data: bytes | None, trace: str | None) -> bytes | None:
+def with_traceparent(data: Json | None, trace: str | None) -> Json | None:
     """The JSON object with the trace parent as its first member, all else byte for byte.
 
     A member of that name in the producer's data comes later and wins. Without a trace, or if the
@@ -64,7 +64,7 @@ def with_traceparent(data: bytes | None, trace: str | None) -> bytes | None:
     """
     if trace is None:
         return data
-    text = (data or b"null").strip()
+    text = bytes(data or b"null").strip()
     if text == b"null":
         return b'{"%b":"%b"}' % (TRACEPARENT.encode(), trace.encode())
     if not text.startswith(b"{"):

@@ -111,7 +111,7 @@ def _event(
         trace=trace,
         env=env,
     )
-    size = len(event.wire)
+    size = event.size
     if size > limits.max_event_bytes:
         reason = f"it has {size} bytes, more than {limits.max_event_bytes}"
         raise InvalidEvents(TOO_LARGE, reason, position)

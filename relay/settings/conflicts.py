@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -38,6 +39,21 @@ def queue_as_its_own_dead_letter_queue(queue: str | None, dlq: str | None) -> It
 
     if same_queue(queue, dlq):
         yield Conflict(("dlq_url",), ITS_OWN_DLQ)
+
+
+def processes(count: int, in_flight: int) -> Iterator[Conflict]:
+    """The conflicts of several processes: with the system, and with what they have to share."""
+    if count > 1 and not sys.platform.startswith("linux"):
+        yield Conflict(
+            ("processes",),
+            f"RELAY_PROCESSES is {count}, and only Linux can run several: set it to 1",
+        )
+    if count > in_flight:
+        yield Conflict(
+            ("processes", "max_in_flight"),
+            f"RELAY_PROCESSES is {count}, and RELAY_MAX_IN_FLIGHT, which they share, {in_flight}:"
+            " some would have no message at all; lower the first or raise the second",
+        )
 
 
 def confirm_without_key(confirm: str, url: str) -> Iterator[Conflict]:

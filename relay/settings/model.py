@@ -194,6 +194,9 @@ class Settings(DestinationSettings, GatewaySettings):
     for each of many events. One message is always allowed."""
     receivers: UpTo100 = 4
     """The most concurrent receives of `relay poll`. While the queue is idle there is one."""
+    processes: UpTo100 = 1
+    """The processes that `relay poll` runs, to use more than one core. Rates and the limits of what
+    is in flight hold for all of them together. Linux only; other commands run one process."""
     fifo_stop_on_reject: bool = False
     """After a rejected message of a FIFO group, stop the group instead of going on with its next
     message."""
@@ -290,6 +293,7 @@ class Settings(DestinationSettings, GatewaySettings):
     def _conflicts(self) -> Iterator[Conflict]:
         yield from self.clocks.conflicts()
         yield from conflicts.secrets_set_twice(self)
+        yield from conflicts.processes(self.processes, self.max_in_flight)
         yield from conflicts.queue_as_its_own_dead_letter_queue(self.queue_url, self.dlq_url)
         signed = self.inngest_signing_key or self.inngest_signing_key_secret
         if "inngest" in self.destinations and self.confirms and not signed:

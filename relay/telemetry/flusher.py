@@ -34,9 +34,11 @@ class Flusher:
         state: returns the relay's current state.
         on_flush: called at each flush with the counts since the last one, and the state, before
             they are sent.
+        every: seconds between two flushes.
+        running: whether the relay runs, for its heartbeat.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the composition root hands over
         self,
         recorder: Recorder,
         sink: Sink,
@@ -45,6 +47,8 @@ class Flusher:
         queue: str | None = None,
         state: Callable[[], State] = State,
         on_flush: Callable[[Window, State], None] = lambda _window, _state: None,
+        every: float = metrics.FLUSH_SECONDS,
+        running: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -54,15 +58,17 @@ class Flusher:
         self._queue = queue
         self._state = state
         self._on_flush = on_flush
+        self._every = every
+        self._running = running
         self._clock = clock
         self._sleep = sleep
         self._unsent = Window()
         self._failing = False
 
     async def run(self) -> None:
-        """Flush once a minute until cancelled."""
+        """Flush again and again until cancelled."""
         while True:
-            await self._sleep(metrics.FLUSH_SECONDS)
+            await self._sleep(self._every)
             await self.flush()
 
     async def flush(self, within: float = SINK_TIMEOUT) -> None:
@@ -70,7 +76,8 @@ class Flusher:
 
         A sink's error is never raised.
         """
-        self._recorder.count(metrics.HEARTBEAT)
+        if self._running():
+            self._recorder.count(metrics.HEARTBEAT)
         window, state = self._recorder.take(), self._state()
         self._on_flush(window, state)
         self._unsent.add(window)

@@ -13,7 +13,7 @@ from typing import TextIO
 from relay.output.redaction import Redactor
 from relay.output.terminal import echo
 from relay.telemetry.log_format import ConsoleFormat, JsonFormat, LineFormat, encode_utf8
-from relay.telemetry.log_writer import LineWriter, LogFile
+from relay.telemetry.log_writer import LineWriter, LogFile, OutputLock
 from relay.telemetry.message_line import LEVELS, DeliveredLine
 
 LOGGER = "relay"
@@ -101,6 +101,7 @@ def open_log(
     file: Path | None = None,
     redactor: Redactor,
     screen: TextIO | None = None,
+    lock: OutputLock | None = None,
 ) -> Iterator[Log]:
     """Write everything that is logged while the block runs.
 
@@ -112,18 +113,21 @@ def open_log(
         file: also written to, always as JSON.
         redactor: removes secrets from every line.
         screen: standard output if None.
+        lock: of all processes that write to the same outputs, if there are several.
     """
     screen = screen or sys.stdout
     terminal = screen.isatty()
     console = log_format == "console" or (log_format == "auto" and terminal)
+    around = _unlocked if lock is None else lock.around
     shown: LineFormat = ConsoleFormat(colour=terminal) if console else JsonFormat(service)
     with contextlib.ExitStack() as stack:
-        out = stack.enter_context(_line_writer(_stream_writer(screen)))
+        out = stack.enter_context(_line_writer(around(_stream_writer(screen), 0)))
         filed = None
         if file is not None:
             log_file = LogFile(file)
             stack.callback(log_file.close)
-            writer = stack.enter_context(_line_writer(log_file.write, partial(_report, file)))
+            write = around(log_file.write, 1)
+            writer = stack.enter_context(_line_writer(write, partial(_report, file)))
             filed = (writer, JsonFormat(service))
         number = logging.getLevelNamesMapping()[level.upper()]
         log = Log(service=service, screen=(out, shown), file=filed, redactor=redactor, level=number)
@@ -140,6 +144,10 @@ def _line_writer(
         yield writer
     finally:
         writer.close()
+
+
+def _unlocked(write: Callable[[bytes], None], _output: int) -> Callable[[bytes], None]:
+    return write
 
 
 def _report(file: Path, reason: str | None) -> None:

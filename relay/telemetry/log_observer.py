@@ -6,7 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from zlib import crc32
 
 from relay.model.facts import DeadLettered, Fact, Forwarded, Handled, RejectGuardChanged
@@ -17,6 +17,7 @@ from relay.telemetry.log_records import LOG_FUNCTIONS, log_truncated, see_settin
 from relay.telemetry.message_line import DeliveredLine, MessageLines, format_timestamp
 from relay.telemetry.observers import FactHandlers, one_by_one
 from relay.telemetry.report import State, Window
+from relay.telemetry.worker_reports import CONDITIONS
 
 SETTLE_WAIT = 5.0
 """Seconds after which a dead-lettered message that has no outcome yet is logged without it."""
@@ -66,6 +67,8 @@ class LogObserver:
         message_filter: which messages get a line.
         payload: include the events' data.
         clock: seconds since the epoch.
+        tell: takes what concerns the whole relay, in a process that is one of several: another one
+            logs it once for all of them.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class LogObserver:
         message_filter: MessageFilter,
         payload: bool = False,
         clock: Callable[[], float] = time.time,
+        tell: Callable[[Any], None] | None = None,
     ) -> None:
         self._log = log
         self._message_filter = message_filter
@@ -86,6 +90,7 @@ class LogObserver:
         self._lines_at = 0.0
         self._timestamp = ""
         self._problem: str | None = None
+        self._alone = tell is None
         self._dead_letters: dict[str, tuple[float, DeadLettered]] = {}
         self.handlers: FactHandlers = {
             # The payloads of a whole round may be too large to buffer.
@@ -94,6 +99,7 @@ class LogObserver:
             DeadLettered: one_by_one(self._dead_lettered),
             RejectGuardChanged: one_by_one(self._guard_changed),
             **dict.fromkeys(LOG_FUNCTIONS, one_by_one(self._log_record)),
+            **({} if tell is None else dict.fromkeys(CONDITIONS.values(), one_by_one(tell))),
         }
 
     def end_round(self) -> None:
@@ -103,6 +109,8 @@ class LogObserver:
     def on_flush(self, window: Window, state: State) -> None:
         """Log the start or end of a halt, and a summary of the last minute unless it was idle."""
         self._log_unhandled()
+        if not self._alone:
+            return
         self._log_halt(state)
         counts = _summary(window)
         if counts or state.in_flight or state.circuit != "closed":

@@ -16,6 +16,7 @@ from relay.model.facts import (
     LeaseLost,
     LedgerChanged,
     PauseChanged,
+    ProcessEnded,
     ReceivingChanged,
     ReleaseFailed,
     StuckChanged,
@@ -133,6 +134,13 @@ def _release_failed(fact: ReleaseFailed) -> None:
     )
 
 
+def _process_ended(fact: ProcessEnded) -> None:
+    name = f"process {fact.worker} of {fact.of}" if fact.worker else "the reporter"
+    again = f"in {fact.delay:g} s" if fact.delay else "at once"
+    fields = {"worker": fact.worker, "pid": fact.pid}
+    _log.warning("%s %s; it is started again %s", name, fact.how, again, extra=fields)
+
+
 LOG_FUNCTIONS: Mapping[type, Callable[[Any], None]] = {
     CircuitChanged: _circuit_changed,
     StuckChanged: _stuck_changed,
@@ -145,5 +153,6 @@ LOG_FUNCTIONS: Mapping[type, Callable[[Any], None]] = {
     DeleteFailed: _delete_failed,
     LeaseLost: _lease_lost,
     ReleaseFailed: _release_failed,
+    ProcessEnded: _process_ended,
 }
 """The function that logs each type of fact."""

@@ -126,6 +126,30 @@ class LineWriter:
             self._on_change(reason)
 
 
+class OutputLock:
+    """Keeps the lines of several processes apart, and one from rotating a file that another writes.
+
+    Create it before they are forked. The kernel releases the locks of a process that ends.
+    """
+
+    def __init__(self) -> None:
+        # No path: the file system may be read-only.
+        self._descriptor = os.memfd_create("relay-output", os.MFD_CLOEXEC)
+
+    def around(self, write: Callable[[bytes], None], output: int) -> Callable[[bytes], None]:
+        """The function, called by one process at a time. `output` is a number for each output."""
+        import fcntl  # noqa: PLC0415 - it does not exist for Windows
+
+        def locked(text: bytes) -> None:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, output)
+            try:
+                write(text)
+            finally:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, output)
+
+        return locked
+
+
 class LogFile:
     """A file of whole lines, rotated: `.1` is the newest of up to `backups` older files.
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from relay.model.event import Event
+from relay.model.event import Event, Json
 from relay.model.facts import Handled
 from relay.model.message import Message
 from relay.model.origin import UnreadableOrigin, origin_of
@@ -233,12 +233,12 @@ def _to_the_second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _decoded(data: bytes | None) -> str | None:
+def _decoded(data: Json | None) -> str | None:
     """The text of the data, as much of it as fits into a line."""
     if data is None:
         return None
     most = 4 * MAX_DATA  # bytes, of which a character has at most four
-    return shortened(data[: most + 1].decode(errors="replace"), MAX_DATA)
+    return shortened(bytes(data[: most + 1]).decode(errors="replace"), MAX_DATA)
 
 
 def _shorten_data(entries: Sequence[EventEntry]) -> None:

@@ -45,7 +45,7 @@ class Metric:
     """One metric. `unit` is CloudWatch's name for the unit.
 
     `labels` go only to sinks where another label costs nothing; CloudWatch is not one of them. A
-    `sparse` counter is of one host only: CloudWatch, which bills each metric, gets no 0 of it.
+    `sparse` counter is of some relays only: CloudWatch, which bills each metric, gets no 0 of it.
     """
 
     name: str
@@ -138,7 +138,7 @@ CIRCUIT_STATE = _gauge(
     "None",
 )
 HEARTBEAT = _counter(
-    "Heartbeat", "1 for each report of each process; no data means none is running."
+    "Heartbeat", "1 for each report of each relay that runs; no data means none is running."
 )
 DELIVERED_IN_SLO = _counter(
     "DeliveredInSlo",
@@ -159,6 +159,9 @@ TELEMETRY_FAILURES = _counter(
 )
 LOG_LINES_LOST = _counter(
     "LogLinesLost", "Log lines dropped: the disk is full, or nobody reads the pipe."
+)
+PROCESS_RESTARTS = _sparse(
+    "ProcessRestarts", "Processes of `RELAY_PROCESSES` that ended by themselves and were restarted."
 )
 GATEWAY_ACCEPTED = _sparse(
     "GatewayAccepted", "Events that `relay gateway` put into the queue, repeated ones included."
@@ -207,6 +210,7 @@ METRICS = (
     IDS_REUSED,
     TELEMETRY_FAILURES,
     LOG_LINES_LOST,
+    PROCESS_RESTARTS,
     GATEWAY_ACCEPTED,
     GATEWAY_REFUSED,
     GATEWAY_UNAVAILABLE,

@@ -17,6 +17,7 @@ from relay.model.facts import (
     Handled,
     IdReused,
     LedgerFailed,
+    ProcessEnded,
     Received,
     RejectHeld,
 )
@@ -61,6 +62,7 @@ class Recorder:
             DeletedLate: one_by_one(self._deleted_late),
             LedgerFailed: one_by_one(self._ledger_failed),
             IdReused: one_by_one(self._id_reused),
+            ProcessEnded: one_by_one(self._process_ended),
             EventsAccepted: one_by_one(self._events_accepted),
             EventsRefused: one_by_one(self._events_refused),
         }
@@ -73,6 +75,10 @@ class Recorder:
     def count(self, metric: metrics.Metric, amount: int = 1) -> None:
         """Add to a counter."""
         self._window.counters[metric.name, ""] += amount
+
+    def add(self, window: Window) -> None:
+        """Add the counts of another recorder."""
+        self._window.add(window)
 
     @property
     def window(self) -> Window:
@@ -189,6 +195,9 @@ class Recorder:
 
     def _id_reused(self, _fact: IdReused) -> None:
         self.count(metrics.IDS_REUSED)
+
+    def _process_ended(self, _fact: ProcessEnded) -> None:
+        self.count(metrics.PROCESS_RESTARTS)
 
     def _events_accepted(self, fact: EventsAccepted) -> None:
         self.count(metrics.GATEWAY_ACCEPTED, fact.events)

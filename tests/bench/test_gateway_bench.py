@@ -5,20 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.gateway import gateway
-from bench.harness import Harness
-from bench.server_process import ServerProcess
-from bench.tables import gateway as tables
+from bench.harness import harness
+from bench.resource_tables import gateway as tables
 
 
 async def test_the_gateway_is_measured_by_batch_and_when_idle(tmp_path: Path) -> None:
-    async with (
-        ServerProcess("bench.queue_server", cpu=None) as sqs,
-        ServerProcess("bench.sink", cpu=None) as sink,
-    ):
-        found = await gateway(
-            Harness(sqs, sink, None, tmp_path / "log"), 1, None, batches={1: 20, 100: 300}, idle=5
-        )
-        requests = await sqs.call("requests")
+    async with harness(tmp_path / "log") as servers:
+        found = await gateway(servers, 1, None, batches={1: 20, 100: 300}, idle=5)
+        requests = await servers.sqs.call("requests")
     assert requests["SendMessageBatch"] >= 10
     assert set(found["batches"]) == {"1", "100"}
     assert all(one["cpu"] > 0 for one in found["batches"].values())

@@ -10,17 +10,15 @@ import pytest
 
 from bench.contestant import Contestant
 from bench.harness import Harness
+from bench.harness import harness as new_harness
 from bench.run import Workload, run
-from bench.server_process import BenchmarkFailed, ServerProcess
+from bench.server_process import BenchmarkFailed
 
 
 @pytest.fixture
 async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
-    async with (
-        ServerProcess("bench.queue_server", cpu=None) as sqs,
-        ServerProcess("bench.sink", cpu=None) as sink,
-    ):
-        yield Harness(sqs, sink, None, tmp_path / "contestants.log")
+    async with new_harness(tmp_path / "contestants.log") as found:
+        yield found
 
 
 def script(code: str) -> Contestant:

@@ -157,7 +157,7 @@ def test_an_s3_record_is_the_data_of_its_event(sample: SAMPLE, pulled: PULLED) -
     assert first.data is not None
     assert second.data is not None
     assert first.data in body
-    assert json.loads(second.data) == json.loads(body)["Records"][1]
+    assert json.loads(bytes(second.data)) == json.loads(body)["Records"][1]
 
 
 def test_the_test_event_of_s3_is_acknowledged_without_an_event(

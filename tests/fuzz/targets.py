@@ -186,7 +186,7 @@ async def _http_response(data: bytes) -> None:
     first, second = given.raw(), given.raw()
     connection = Connection()
     connection.connection_made(_Transport())
-    exchange = asyncio.ensure_future(connection.exchange(b"", 1_000))
+    exchange = asyncio.ensure_future(connection.exchange([], 1_000))
     await asyncio.sleep(0)
     for part in (first, second):
         if connection.open:

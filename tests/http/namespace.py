@@ -12,7 +12,8 @@ from starlette.applications import Starlette
 
 from relay.destinations.http_pool import PooledTransport
 from relay.http import HttpClient
-from relay.http.server import CannotListen, health_routes, local_url, serving
+from relay.http.listening import CannotListen
+from relay.http.server import health_routes, local_url, serving
 from tests.http.names import at
 
 APP = Starlette(routes=health_routes(lambda: (True, {})))

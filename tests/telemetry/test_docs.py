@@ -12,6 +12,7 @@ from relay.model.facts import (
     CircuitChanged,
     Forwarded,
     PauseChanged,
+    ProcessEnded,
     ReceivingChanged,
     StuckChanged,
 )
@@ -69,6 +70,7 @@ def lines() -> list[dict[str, Any]]:
         ReceivingChanged(state="open", reason="", seconds=1.0),
         StuckChanged(stuck=True, reason="not confirmed", seconds=1.0, setting="RELAY_CONFIRM"),
         PauseChanged(paused=True, by="ana@laptop", reason="moving", seconds=0.0),
+        ProcessEnded(worker=1, of=2, pid=9, how="was ended by signal 9", delay=0.5),
     )
     return [{**line, "batch": "fc10db-1"} if "batch" in line else line for line in found]
 

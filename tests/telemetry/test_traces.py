@@ -116,7 +116,7 @@ class TestInTheData:
     @given(st.dictionaries(st.text(), st.integers() | st.text()))
     def test_a_function_gets_the_producers_data_and_the_trace(self, data: dict[str, Any]) -> None:
         put = with_traceparent(json.dumps(data).encode(), TRACE)
-        assert json.loads(put or b"") == {"traceparent": TRACE, **data}
+        assert json.loads(bytes(put or b"")) == {"traceparent": TRACE, **data}
 
     @pytest.mark.parametrize("inside", [True, False])
     def test_the_setting_adds_it(self, inside: bool) -> None:

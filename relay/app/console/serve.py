@@ -85,7 +85,7 @@ async def serve_console(
     """Serve until a signal. `announce` gets the address with the token.
 
     Raises:
-        relay.http.server.CannotListen: the address cannot be bound.
+        relay.http.listening.CannotListen: the address cannot be bound.
     """
     stop = asyncio.Event()
     with on_stop_signal(stop.set):

@@ -143,7 +143,7 @@ class ConfirmedInngest:
     async def _look_up(self, accepted: Sequence[tuple[Event, EarlierAttempt]]) -> None:
         now = self._clock()
         ids = {attempt.reference or "" for _, attempt in accepted}
-        size = sum(len(event.wire) for event, _ in accepted)
+        size = sum(event.size for event, _ in accepted)
         sent_at = min(attempt.started for _, attempt in accepted)
         # After a restart nothing more is stored of what the server had accepted before.
         age = min(
@@ -216,7 +216,7 @@ class ConfirmedInngest:
         ids = {one.reference for one in outcomes if isinstance(one, Delivered) and one.reference}
         if not ids:
             return outcomes
-        size = sum(len(event.wire) for event in events)
+        size = sum(event.size for event in events)
         try:
             lookup = await self._confirmations.stored(ids, size, sent_at=start, spent=spent)
         except BaseException:

@@ -25,7 +25,7 @@ from relay.destinations.inngest.answers import KEY, URL, Answer, interpret
 from relay.destinations.redaction import ClientLogFilter
 from relay.http import IncompleteResponse, NotConnected
 from relay.model.destination import Limits, Unavailable
-from relay.model.event import ENVIRONMENT, Event
+from relay.model.event import ENVIRONMENT, Event, Json, json_array
 from relay.model.outcome import Outcome
 from relay.model.trace_context import traceparent_headers
 from relay.output.redaction import Redactor
@@ -143,9 +143,10 @@ class Inngest:
         if not key:
             raise Unavailable("there is no event key", setting=KEY, proven=True, not_accepted=True)
         self._redactor.register_secret(key)
-        body = b"[" + b",".join([event.wire for event in events]) + b"]"
         headers = self._headers(events)
-        answer = await self._post(key, body, headers, ANSWER_LIMIT + ID_SIZE * len(events))
+        answer = await self._post(
+            key, json_array(events), headers, ANSWER_LIMIT + ID_SIZE * len(events)
+        )
         try:
             return interpret(answer, len(events), self._clock())
         except Unavailable as error:
@@ -169,7 +170,9 @@ class Inngest:
             headers[SEED_HEADER] = event_id_seed(events[0])
         return headers
 
-    async def _post(self, key: str, body: bytes, headers: Mapping[str, str], limit: int) -> Answer:
+    async def _post(
+        self, key: str, body: Sequence[Json], headers: Mapping[str, str], limit: int
+    ) -> Answer:
         target = f"{self._path}/e/{quote(key, safe='')}"
         try:
             async with asyncio.timeout(self._timeout):

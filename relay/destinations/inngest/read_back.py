@@ -16,16 +16,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 
 from relay.destinations.http_clients import http_client, read_body
 from relay.destinations.http_errors import request_error, retry_after
 from relay.destinations.inngest.answers import Answer, from_proxy, server_kind
 from relay.model.destination import Unavailable
+
+if TYPE_CHECKING:
+    import httpx
 
 CLOUD_API = "https://api.inngest.com"
 """The Cloud's API for stored events; `inn.gs` only accepts events."""
@@ -169,6 +171,8 @@ class ReadBack:
         return answer.data or ()
 
     async def _get(self, url: str, query: Mapping[str, str], limit: int) -> bytes:
+        import httpx  # noqa: PLC0415 - only confirm mode needs it
+
         key = await self._current_key()
         signed = {"authorization": f"Bearer {key}"} if key else {}
         request = self._client.build_request("GET", url, params=query, headers=signed)

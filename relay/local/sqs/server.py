@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import Mapping
 from typing import Self
@@ -29,7 +30,8 @@ class SqsServer:
     It speaks the JSON and the Query protocol. Port 0 means any free port. Every signature, and any
     account in a queue's URL, is accepted; the URLs it returns have the host that the client used.
     For each request, `faults` is called first; if it returns None, the script `server.faults`
-    decides, to which tests add faults. Nothing is kept on disk. Leaving closes every connection.
+    decides, to which tests add faults. With `tls`, the context of a server, it serves https.
+    Nothing is kept on disk. Leaving closes every connection.
     """
 
     def __init__(
@@ -42,9 +44,11 @@ class SqsServer:
         region: str = REGION,
         account: str = ACCOUNT,
         limits: Limits = DEFAULTS,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.account = Account(account, region, clock=clock or SystemClock(), limits=limits)
         self._address = (host, port)
+        self._tls = tls
         self._app = SqsApp(self.account, faults, self._cut)
         self._state = ServerState()
         self._listener: asyncio.Server | None = None
@@ -84,10 +88,14 @@ class SqsServer:
         # uvicorn's Server would handle signals and wake up ten times a second; we use its protocol.
         host, port = self._address
         self._listener = await asyncio.get_running_loop().create_server(
-            lambda: HttpToolsProtocol(config, self._state, {}), host, port, backlog=2_048
+            lambda: HttpToolsProtocol(config, self._state, {}),
+            host,
+            port,
+            backlog=2_048,
+            ssl=self._tls,
         )
         bound = self._listener.sockets[0].getsockname()[1]
-        self.account.url = f"http://{host}:{bound}"
+        self.account.url = f"{'https' if self._tls else 'http'}://{host}:{bound}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
