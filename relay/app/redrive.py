@@ -109,6 +109,7 @@ class Redrive:
             self._watch,
             wait=options.pace.wait,
             lease=options.pace.lease,
+            count=None if self._snapshot_ids is None else len(self._snapshot_ids),
         ) as given:
             planner = Planner(
                 self._selection(),
@@ -159,6 +160,8 @@ class Redrive:
         ids, filters = self._snapshot_ids, self._options.filters
         if self._options.snapshot is None or ids is None or filters.empty:
             return ids or frozenset()
+        if self._options.matching is not None:
+            return self._options.matching
         read, found = self._resources.reader.read, list[str]()
         for message in Snapshot(self._options.snapshot):
             if filters.matches(await read(message)):
@@ -245,6 +248,7 @@ class Redrive:
         return Selection(
             read=resources.reader.read,
             includes=options.filters.matches,
+            matching=options.matching,
             modify=change,
             failing=check,
             limit=options.limit,

@@ -14,10 +14,14 @@ from relay.dlq.selection import MAX_HOPS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedriveOptions:
-    """What to redrive and how; see `relay dlq redrive --help` for each."""
+    """What to redrive and how; see `relay dlq redrive --help` for each.
+
+    `matching` has the MessageIds of what the filters match in the snapshot, where that is known.
+    """
 
     filters: Filter = field(default_factory=Filter)
     snapshot: Path | None = None
+    matching: frozenset[str] | None = None
     limit: int | None = None
     canary: int | None = None
     canary_through_queue: bool = False

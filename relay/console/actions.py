@@ -117,11 +117,13 @@ class ActionPages:
         chosen = QueryParams("".join(form.get("chosen", ())))
         choice, loaded = choice_of(chosen), self._loaded()
         _check_choice(command, choice)
-        filters = await filter_of(loaded.index, choice, self._clock())
+        filters, matching = await filter_of(loaded.index, choice, self._clock())
         if command == "drop" and filters == Filter():
             raise _nothing_chosen()
         path = _relative(loaded.path)
-        return RunRequest(command=command, snapshot=path, filters=filters, **options)
+        return RunRequest(
+            command=command, snapshot=path, filters=filters, matching=matching, **options
+        )
 
     def _begun(self, request: RunRequest) -> Response:
         entry = self._runs.begin_plan(request)
@@ -137,6 +139,7 @@ class ActionPages:
             entry=entry,
             words=list(words_of(entry.request)),
             command=entry.request.command_line(),
+            phase=entry.observed.phases[-1] if entry.observed.phases else None,
             **_plan_values(entry),
         )
 

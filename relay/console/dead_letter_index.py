@@ -7,7 +7,7 @@ import itertools
 import json
 import sqlite3
 import weakref
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from relay.console.dead_letter_rows import (
@@ -152,6 +152,32 @@ class DeadLetterIndex:
         where, values = await self._where(query)
         rows = await self._select(f"SELECT message_id FROM dead_letters {where}", values)
         return [row[0] for row in rows]
+
+    async def filtered(self, said: Mapping[str, str]) -> list[str]:
+        """The MessageIds of what a command's filters with these values match.
+
+        A filter by name matches a dead letter of several events if any of them has the name, where
+        a group has the name of the first.
+        """
+        any_of_them = "instr(char(10) || names || char(10), char(10) || ? || char(10))"
+        conditions = " AND ".join(any_of_them if n == "name" else f"{n} = ?" for n in said)
+        rows = await self._select(
+            f"SELECT message_id FROM dead_letters WHERE {conditions}",
+            tuple(map(storable, said.values())),
+        )
+        return [row[0] for row in rows]
+
+    async def with_ids(self, wanted: Collection[str]) -> list[str]:
+        """The MessageIds of what has one of these ids: as MessageId, base id or id of an event."""
+        ids = frozenset(wanted)
+
+        def matching(rows: Iterable[tuple[str, str]]) -> list[str]:
+            return [found for found, texts in rows if not ids.isdisjoint(texts.split("\n"))]
+
+        async with self._turn:
+            return await asyncio.to_thread(
+                lambda: matching(self._database.execute("SELECT message_id, ids FROM dead_letters"))
+            )
 
     async def find(self, ident: str) -> list[Message]:
         """The messages with this MessageId, base id or event id; at most ten."""

@@ -16,10 +16,13 @@ from starlette.routing import BaseRoute, Route
 
 from relay.console.access import Access, Form
 from relay.console.dead_letter_rows import Query, Totals
+from relay.console.history import summary_of
 from relay.console.rendering import Renderer
 from relay.console.snapshots import Loaded, Snapshots
 from relay.dlq.command_line import escape_pattern
+from relay.dlq.past_runs import PastRun
 from relay.dlq.pull import SHORTEST_LEASE, SLOWEST
+from relay.dlq.snapshot import Head
 from relay.dlq.statistics import NO_EVENT
 from relay.ops.status import QueueStatus
 
@@ -81,6 +84,7 @@ class DeadLettersPage:
         renderer: makes the pages.
         snapshots: hold the current snapshot.
         queue: the dead-letter queue as it was last seen, for what a snapshot would cost.
+        last_change: the last run that changed the queue of a snapshot after it was taken.
         clock: seconds since the epoch.
     """
 
@@ -90,12 +94,14 @@ class DeadLettersPage:
         renderer: Renderer,
         snapshots: Snapshots,
         queue: Callable[[], Awaitable[QueueStatus | None]],
+        last_change: Callable[[Head], PastRun | None],
         clock: Callable[[], float],
     ) -> None:
         self._access = access
         self._renderer = renderer
         self._snapshots = snapshots
         self._queue = queue
+        self._last_change = last_change
         self._clock = clock
 
     def routes(self) -> Sequence[BaseRoute]:
@@ -155,10 +161,13 @@ class DeadLettersPage:
     async def _page(
         self, template: str, query: Query, loaded: Loaded | None, **values: Any
     ) -> Response:
+        change = await asyncio.to_thread(self._last_change, loaded.head) if loaded else None
         return self._renderer.page(
             template,
             "dead_letters",
             snapshot=loaded,
+            change=change,
+            changed=summary_of(change) if change else "",
             work=self._snapshots.work,
             problem=self._snapshots.problem,
             cost=snapshot_cost(await self._queue()),

@@ -18,6 +18,7 @@ from relay.console.rendering import Renderer, plural
 from relay.console.run_request import RunRequest, request_from_json, words_of
 from relay.console.runs import ActiveRun, Runs
 from relay.dlq.past_runs import PastRun, done_in, past_run, past_runs
+from relay.dlq.plan_source import EXAMINED
 
 PATH = "/history"
 RUN = "/run"
@@ -85,7 +86,7 @@ class HistoryPages:
 
     async def _list(self, _request: Request) -> Response:
         found = await asyncio.to_thread(past_runs, self._runs.directory, SHOWN)
-        rows = [(run, _words(run), _summary(run)) for run in found]
+        rows = [(run, _words(run), summary_of(run)) for run in found]
         return self._renderer.page("history.html", "history", rows=rows, most=SHOWN)
 
     async def _page(self, request: Request) -> Response:
@@ -210,7 +211,10 @@ def _progress(active: ActiveRun) -> str:
     phases = active.observed.phases
     if not phases or not phases[-1].total:
         return f"The {active.request.command} is running"
-    tenth = min(10, 10 * phases[-1].done // (phases[-1].total or 1))
+    phase = phases[-1]
+    tenth = min(10, 10 * phase.done // (phase.total or 1))
+    if phase.what == EXAMINED:
+        return f"The {active.request.command} looks at its snapshot: {tenth * 10} % examined"
     return f"The {active.request.command} is running: {tenth * 10} % done"
 
 
@@ -225,7 +229,7 @@ async def _from_past(run: PastRun, active: ActiveRun | None) -> ShownRun:
         run=run,
         request=request_from_json(run.request) if run.request else None,
         state="failed" if problem else run.state,
-        sentence=f"Failed: {problem}" if problem else _summary(run),
+        sentence=f"Failed: {problem}" if problem else summary_of(run),
         done=done,
         total=None,
         phase=None,
@@ -236,8 +240,8 @@ async def _from_past(run: PastRun, active: ActiveRun | None) -> ShownRun:
     )
 
 
-def _summary(run: PastRun) -> str:
-    """One sentence about how it ended."""
+def summary_of(run: PastRun) -> str:
+    """One sentence about how a run ended, without a full stop."""
     result = run.result or {}
     done = f"{_int(result.get('done')):,} {PAST.get(run.command, 'done')}"
     skipped = result.get("skipped")

@@ -127,7 +127,9 @@ class NowPage:
 
 def verdict(rows: Sequence[Row]) -> tuple[str, str]:
     """One sentence about all relays, and `good`, `warning`, `bad` or `unknown`."""
-    if not rows or all(row.status.problem for row in rows):
+    if not rows:
+        return "No relay is watched: here are the queues.", "unknown"
+    if all(row.status.problem for row in rows):
         return "No relay answers at the addresses that this console watches.", "unknown"
     bad = [row for row in rows if row.state in _NOT_WELL or row.status.problem]
     if bad:

@@ -28,6 +28,7 @@ PAGES = (
     ("dead_letters", "/dead-letters", "Dead letters"),
     ("history", "/history", "History"),
     ("event", "/event", "Event"),
+    ("audit", "/audit", "Audit"),
     ("doctor", "/doctor", "Doctor"),
 )
 """The navigation: the name of each page, its path and its title."""

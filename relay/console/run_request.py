@@ -34,6 +34,7 @@ class RunRequest:
         command: what to do.
         snapshot: which messages: a snapshot, or for a restore a backup.
         filters: which of them.
+        matching: MessageIds of what the filters match in the snapshot, where an index knows it.
         canary: of a redrive: how many to deliver first; None for no canary.
         rate: the most messages sent a second; None for no limit.
         limit: the most messages to redrive; None for all.
@@ -51,6 +52,7 @@ class RunRequest:
     edit: str | None = None
     rerun: bool = False
     include_failing: bool = False
+    matching: frozenset[str] | None = field(default=None, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """Everything as JSON values, for the journal."""

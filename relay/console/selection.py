@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,31 +56,47 @@ async def totals_of(index: DeadLetterIndex, choice: Choice, now: float) -> Total
     return await index.totals(query, now)
 
 
-async def filter_of(index: DeadLetterIndex, choice: Choice, now: float) -> Filter:
-    """A filter that matches what was chosen, and nothing else in the snapshot.
+async def filter_of(
+    index: DeadLetterIndex, choice: Choice, now: float
+) -> tuple[Filter, frozenset[str] | None]:
+    """A filter that selects what was chosen, and the MessageIds of what it matches in the snapshot.
+
+    These are None for the whole snapshot.
 
     Raises:
         Refused: no filter can say that.
     """
     if choice.message_id is not None:
-        return Filter(ids=(choice.message_id,))
+        return await _by_ids(index, (choice.message_id,))
     query = choice.query
+    if not query.given:
+        return Filter(), None
     said: dict[str, Any] = {
         name: value
         for name in ("name", "code", "source")
         if (value := getattr(query, name)) and value not in _NO_VALUE
     }
-    chosen = await index.totals(query, now)
-    if said and (await index.totals(Query(**said), now)).count == chosen.count:
+    chosen = (await index.totals(query, now)).count
+    if not chosen:
+        # A filter without a value would match everything.
+        raise Refused(
+            422, "nothing_chosen", "no dead letter of the snapshot is like that: choose others"
+        )
+    matching = await index.filtered(said) if said else []
+    if said and len(matching) == chosen:
         fields: Any = {f"{name}s": (escape_pattern(value),) for name, value in said.items()}
-        return Filter(**fields)
-    if not query.given:
-        return Filter()
-    if chosen.count > MAX_IDS:
+        return Filter(**fields), frozenset(matching)
+    if chosen > MAX_IDS:
         raise Refused(
             422,
             "selection_too_large",
-            f"no filter of a command selects exactly these {chosen.count:,} dead letters, and they"
+            f"no filter of a command selects exactly these {chosen:,} dead letters, and they"
             f" are more than {MAX_IDS:,} ids: choose them by event and reason",
         )
-    return Filter(ids=tuple(await index.message_ids(query)))
+    return await _by_ids(index, await index.message_ids(query))
+
+
+async def _by_ids(
+    index: DeadLetterIndex, ids: Sequence[str]
+) -> tuple[Filter, frozenset[str] | None]:
+    return Filter(ids=tuple(ids)), frozenset(await index.with_ids(ids))

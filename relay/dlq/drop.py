@@ -33,6 +33,7 @@ class Drop:
         pace: how it receives.
         watch: what it reports to.
         snapshot: only messages that are in it; None for any.
+        matching: MessageIds of what the filters match in it, where that is known.
 
     Raises:
         ValueError: the filter is empty.
@@ -49,6 +50,7 @@ class Drop:
         watch: Watch,
         *,
         snapshot: Path | None = None,
+        matching: frozenset[str] | None = None,
     ) -> None:
         if filters.empty:
             raise ValueError("give at least one filter that says what to drop")
@@ -61,6 +63,7 @@ class Drop:
         self._selection = Selection(
             read=read,
             includes=filters.matches,
+            matching=matching,
             modify=lambda dead_letter: dead_letter,
             max_hops=sys.maxsize,
             every_message=True,
@@ -74,8 +77,14 @@ class Drop:
             AwsError: the queue cannot be read.
         """
         now = time.time()
+        ids = self._selection.snapshot
         async with plan_input(
-            self._queues, self._snapshot, self._watch, wait=self._pace.wait, lease=self._pace.lease
+            self._queues,
+            self._snapshot,
+            self._watch,
+            wait=self._pace.wait,
+            lease=self._pace.lease,
+            count=None if ids is None else len(ids),
         ) as given:
             planner = Planner(
                 self._selection, NoTarget(), None, self._traits_of, now=now, began_at=now

@@ -109,6 +109,32 @@ def past_run(directory: Path) -> PastRun | None:
     return None if run is None else _with_end(run)
 
 
+def last_change(parent: Path, queue: str, since: float) -> PastRun | None:
+    """The run that changed a dead-letter queue last, if it did after `since`, in epoch seconds.
+
+    Args:
+        parent: a folder; the journals in its folders are looked at.
+        queue: the queue's name.
+        since: what ended before is not looked for.
+    """
+    written = [(at, path) for path in parent.glob(f"*/{JOURNAL}") if (at := _written(path)) > since]
+    runs = (past_run(path.parent) for _, path in sorted(written, reverse=True))
+    return next((run for run in runs if run and run.queue == queue and _changed(run)), None)
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # removed since
+        return 0.0
+
+
+def _changed(run: PastRun) -> bool:
+    """Whether it did something, as far as is known."""
+    names = ("done", "duplicates", "deleted")
+    return run.result is None or any(run.result.get(name) for name in names)
+
+
 def done_in(directory: Path) -> int:
     """How many dead letters a journal has as done. Reads all of it."""
     ids = set[Any]()

@@ -14,7 +14,7 @@ from relay.dlq.duplicates import Identity, identify
 from relay.dlq.edit import Change, change_of
 from relay.dlq.prediction import LedgerReader, LedgerState, Prediction, TraitsOf, predict
 from relay.dlq.queue_target import AddressedMessage
-from relay.dlq.selection import LIMIT, UNSELECTED, Selection, Skipped
+from relay.dlq.selection import FILTERED, LIMIT, UNSELECTED, Selection, Skipped
 from relay.dlq.statistics import name_of
 from relay.dlq.targets import Target
 from relay.model.event import Event
@@ -161,10 +161,20 @@ class Planner:
             AwsError: that cannot be decided now.
         """
         for some in _chunks(messages, _CHUNK):
-            examined = [await self._examine(await self._selection.read(one)) for one in some]
+            matching = [one for one in some if self._may_match(one)]
+            examined = [await self._examine(await self._selection.read(one)) for one in matching]
             await self._predict([one for one in examined if one is not None])
             await asyncio.sleep(0)  # a large snapshot must not keep other tasks from running
         return self._plan
+
+    def _may_match(self, message: Message) -> bool:
+        """Whether it must be read to find out; it is counted if not."""
+        known = self._selection.matching
+        if known is None or message.message_id in known:
+            return True
+        self._plan.examined += 1
+        self._plan.unselected[FILTERED] += 1
+        return False
 
     async def _examine(self, dead_letter: DeadLetter) -> _Selected | None:
         """The dead letter as it would be sent; None if it would not."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import takewhile
@@ -15,8 +15,14 @@ from relay.dlq.queue_pair import QueuePair
 from relay.dlq.scan import Coverage
 from relay.dlq.snapshot import End, Snapshot
 from relay.dlq.statistics import expiry
-from relay.dlq.watch import Warn, Watch
+from relay.dlq.watch import Progress, Warn, Watch
 from relay.model.message import Message
+
+EXAMINED = "examined"
+"""What the progress of a plan is called."""
+
+REPORT_EVERY = 100
+"""Messages between two reports of progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +63,12 @@ async def plan_input(
     *,
     wait: float,
     lease: float | None = None,
+    count: int | None = None,
 ) -> AsyncIterator[PlanInput]:
     """The snapshot's messages that still exist, or without a snapshot those in the queue now.
 
-    Warns about messages that were not received, or that SQS has deleted since.
+    Reports how many were taken, of `count` if the number in the snapshot is known. Warns about
+    messages that were not received, or that SQS has deleted since.
 
     Raises:
         AwsError: the queue cannot be read.
@@ -71,7 +79,7 @@ async def plan_input(
         now, not_received = Path(directory, "now.jsonl"), 0
         if snapshot is None:
             end, coverage = await pull_snapshot(queues, now, watch, wait=wait, lease=lease)
-            not_received = end.left
+            not_received, count = end.left, end.count
             if not (end.complete or watch.stop.is_set()):
                 watch.warn(
                     f"this covers {end.count} messages, and a run may reach {end.left} more:"
@@ -79,7 +87,16 @@ async def plan_input(
                 )
         messages = takewhile(lambda _: not watch.stop.is_set(), Snapshot(snapshot or now))
         existing = messages if snapshot is None else _existing(messages, queues, watch.warn)
-        yield PlanInput(existing, not_received)
+        with watch.progress(EXAMINED, total=count) as progress:
+            yield PlanInput(reported(existing, progress), not_received)
+
+
+def reported(messages: Iterable[Message], progress: Progress) -> Iterator[Message]:
+    """The messages; from time to time it is reported how many were taken."""
+    for number, message in enumerate(messages):
+        if number % REPORT_EVERY == 0:
+            progress.at(number)
+        yield message
 
 
 def _existing(messages: Iterator[Message], queues: QueuePair, warn: Warn) -> Iterator[Message]:

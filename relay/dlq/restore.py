@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from relay.dlq.dead_letter import DeadLetter
 from relay.dlq.execution import counts_of
 from relay.dlq.filters import Filter
 from relay.dlq.journal import Journal
+from relay.dlq.plan_source import EXAMINED, REPORT_EVERY
 from relay.dlq.queue_target import QueueTarget
 from relay.dlq.selection import Counts, Selection
 from relay.dlq.sending import Sending
@@ -64,10 +66,17 @@ class Restore:
             AwsError: the queue or a payload cannot be read.
             Unreadable: the file is damaged.
         """
-        matching = [self._filters.matches(await self._read(one)) for one in self._snapshot]
+        examined = selected = 0
+        with self._watch.progress(EXAMINED, total=None) as progress:
+            for message in self._snapshot:
+                selected += self._filters.matches(await self._read(message))
+                examined += 1
+                if examined % REPORT_EVERY == 0:
+                    progress.at(examined)
+                    await asyncio.sleep(0)  # a large file must not keep other tasks from running
         now = await self._queue.attributes()
         waiting = now.visible + now.in_flight + now.delayed
-        return RestorePlan(self._queue.name, waiting, len(matching), sum(matching))
+        return RestorePlan(self._queue.name, waiting, examined, selected)
 
     async def execute(self, journal: Journal) -> Counts:
         """Send what matches, except what the journal has already.

@@ -58,6 +58,8 @@ class Selection:
     Attributes:
         read: reads a message; raises `AwsError` if its payload cannot be fetched now.
         includes: whether a dead letter is selected.
+        matching: MessageIds of what the filters match, where an index knows it, so that a plan has
+            to read nothing else; None where it is not known.
         modify: edits it, or says why that is not possible.
         failing: whether it would only be dead-lettered again, so that it must not be sent.
         limit: the most dead letters to process in the whole run, including those in its journal;
@@ -73,6 +75,7 @@ class Selection:
     includes: Callable[[DeadLetter], bool]
     modify: Callable[[DeadLetter], DeadLetter | Skipped]
     failing: Callable[[DeadLetter], Awaitable[Skipped | None]] = none_fails
+    matching: frozenset[str] | None = None
     limit: int | None = None
     max_hops: int = MAX_HOPS
     every_message: bool = False

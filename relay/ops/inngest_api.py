@@ -25,6 +25,10 @@ SETTLE = 60.0
 """Seconds after which an event without a run has none: until then it may wait for its turn."""
 
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_TIME = 10
+"""Characters of an internal id that are its time, 32 values each."""
+
 _DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
@@ -171,6 +175,14 @@ class InngestApi:
 def is_ulid(value: Any) -> bool:
     """Whether it is text of the form of the server's internal ids."""
     return isinstance(value, str) and _ULID.fullmatch(value) is not None
+
+
+def ulid_time(ulid: str) -> float:
+    """When this internal id was given, in epoch seconds."""
+    milliseconds = 0
+    for letter in ulid[:_TIME].upper():
+        milliseconds = milliseconds * len(_ALPHABET) + _ALPHABET.index(letter)
+    return milliseconds / 1_000
 
 
 def objects(value: Any) -> list[Mapping[str, Any]]:

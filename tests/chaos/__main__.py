@@ -1,8 +1,9 @@
 """Chaos runs: inject faults by seed, and reconcile what was published with what ran.
 
 `make chaos` runs it as `python -m tests.chaos`. It prints each run as it ends, then a table, and on
-the last line a JSON object: `{"runs": …, "lost": 0, "ran_twice": 0, "unexplained": 0, "seconds":
-…}`. The exit code is 1 if any of the three is not 0. `--seed N --mode M` repeats one run.
+the last line a JSON object: `{"runs": …, "lost": 0, "ran_twice": 0, "unexplained": 0, "audits": …,
+"seconds": …}`. The exit code is 1 if one of the three is not 0. `--seed N --mode M` repeats a run.
+Each run by seed ends with `relay audit` over its log, its ledger and the orchestrator's list.
 """
 
 from __future__ import annotations
@@ -66,9 +67,15 @@ async def _run_all(arguments: argparse.Namespace) -> list[Row]:
     now = time.time()
     clock, slow_clock = AcceleratedClock(now, SPEED), AcceleratedClock(now, kill_points.SPEED)
     with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
-        async with fork_server(clock) as parent, fork_server(slow_clock) as slow:
+        async with (
+            fork_server(clock) as parent,
+            fork_server(slow_clock) as slow,
+            fork_server(AcceleratedClock(now, 1.0)) as auditors,
+        ):
             folder = Path(directory)
-            runner = _Runner((parent, clock, folder), (slow, slow_clock, folder), arguments.jobs)
+            fast_setup, slow_setup = (parent, clock, folder), (slow, slow_clock, folder)
+            audited = auditors if arguments.audit else None
+            runner = _Runner(fast_setup, slow_setup, arguments.jobs, audited)
             modes = [mode for mode in MODES if arguments.mode in (None, mode)]
             gateway = arguments.mode in (None, GATEWAY)
             one = arguments.seed is not None
@@ -87,8 +94,9 @@ async def _run_all(arguments: argparse.Namespace) -> list[Row]:
 class _Runner:
     """Runs everything, a few runs at a time."""
 
-    def __init__(self, setup: Setup, slow: Setup, jobs: int) -> None:
+    def __init__(self, setup: Setup, slow: Setup, jobs: int, auditors: ForkServer | None) -> None:
         self._setup = setup
+        self._auditors = auditors
         self._slow = slow
         self._slots = asyncio.Semaphore(jobs)
         self._long_slots = asyncio.Semaphore(LONG)
@@ -99,12 +107,14 @@ class _Runner:
         # On Lambda a kill or a timeout costs a cold start, which takes the time that it takes.
         long = mode in LAMBDA or draw(mode, seed).long
         async with self._long_slots if long else self._slots:
-            result = await run(mode, seed, *(self._slow if long else self._setup))
+            setup = self._slow if long else self._setup
+            result = await run(mode, seed, *setup, auditors=self._auditors)
         busy = (
             f" (the machine stalled for {result.stalled:.1f} s)" if result.stalled > STALL else ""
         )
         title = f"--mode {mode} --seed {seed}{busy}: {', '.join(result.names)}"
-        return _print_row(Row(mode, title, result.findings, result.seconds, result.log))
+        row = Row(mode, title, result.findings, result.seconds, result.log, audits=result.audits)
+        return _print_row(row)
 
     async def gateway_seed(self, seed: int) -> Row:
         """A run with producers in front of a gateway."""
@@ -191,6 +201,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=JOBS, help="concurrent runs by seed")
     kills = "also kill the relay before and after every external effect"
     parser.add_argument("--kills", action=argparse.BooleanOptionalAction, default=True, help=kills)
+    audit = "end each run by seed with audits, and compare them with the records"
+    parser.add_argument("--audit", action=argparse.BooleanOptionalAction, default=True, help=audit)
     return parser
 
 

@@ -30,3 +30,10 @@ async def slow_parent() -> AsyncIterator[tuple[ForkServer, AcceleratedClock]]:
     clock = AcceleratedClock(time.time(), kill_points.SPEED)
     async with fork_server(clock) as env:
         yield env, clock
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def auditors() -> AsyncIterator[ForkServer]:
+    """The process that audits are forked from. They have the real clock."""
+    async with fork_server(AcceleratedClock(time.time(), 1.0)) as auditors:
+        yield auditors

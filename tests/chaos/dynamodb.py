@@ -1,4 +1,4 @@
-"""A DynamoDB emulator for the ledger: batch reads and writes by a string key, with faults."""
+"""A DynamoDB emulator for the ledger: batch reads and writes by a string key, scans, and faults."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from aiohttp import web
 from relay.delivery.ledger.table import KEY
 
 TableState: TypeAlias = Literal["healthy", "throttled", "half", "silent", "down"]
+SCANNED = 25
+"""Items of a page of a scan: few, so that there are several pages."""
+
 _THROTTLED = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"
 
 
@@ -49,8 +52,20 @@ class DynamoDb:
             await asyncio.sleep(10)
         if self.state in ("throttled", "down"):
             return _json({"__type": _THROTTLED, "message": "throttled"}, 400)
-        act = self._get if request.headers["X-Amz-Target"].endswith("GetItem") else self._write
+        action = request.headers["X-Amz-Target"].rpartition(".")[2]
+        if action == "Scan":
+            return _json(self._scan(request_body))
+        act = self._get if action.endswith("GetItem") else self._write
         return _json(act(request_body["RequestItems"]))
+
+    def _scan(self, request: dict[str, Any]) -> dict[str, Any]:
+        """A page of the items whose key begins with the prefix; the filter applies to the page."""
+        start = request.get("ExclusiveStartKey", {KEY: {"S": ""}})[KEY]["S"]
+        prefix = request["ExpressionAttributeValues"][":prefix"]["S"]
+        keys = sorted(key for key in self.items if key > start)
+        page = keys[:SCANNED]
+        more = {"LastEvaluatedKey": {KEY: {"S": page[-1]}}} if len(keys) > SCANNED else {}
+        return {"Items": [self.items[key] for key in page if key.startswith(prefix)], **more}
 
     def _get(self, tables: dict[str, Any]) -> dict[str, Any]:
         ((name, wanted),) = tables.items()

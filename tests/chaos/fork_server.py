@@ -25,10 +25,13 @@ MODULES = (
     "relay.cli.poll",
     "relay.cli.gateway",
     "relay.cli.dlq",
+    "relay.cli.audit",
+    "relay.app.ledger",
     "relay.app.aws_lambda",
     "relay.local.lambda_events.runtime",
     "relay.app.destinations.inngest",
     "tests.chaos.mutants",
+    "tests.chaos.audit_mutants",
 )
 
 _running: set[int] = set()
@@ -95,7 +98,9 @@ def _become_relay(command: dict[str, Any]) -> NoReturn:
 
 def _run(command: dict[str, Any]) -> int:
     if command["mutant"] is not None:
-        import_module("tests.chaos.mutants").MUTANTS[command["mutant"]]()
+        mutants = import_module("tests.chaos.mutants").MUTANTS
+        mutants |= import_module("tests.chaos.audit_mutants").AUDIT_MUTANTS
+        mutants[command["mutant"]]()
     if "handler" in command:
         runtime = import_module("relay.local.lambda_events.runtime")
         return int(runtime.main([command["handler"]]))

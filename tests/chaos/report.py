@@ -15,7 +15,8 @@ _COLUMNS = ("what", "runs", "published", "ran", "dead", "repeats*", *BROKEN)
 class Row:
     """One run: its line in the table, its title and its findings.
 
-    If not `guaranteed`, it is reported but does not count against the relay.
+    If not `guaranteed`, it is reported but does not count against the relay. `audits` were compared
+    with its records.
     """
 
     group: str
@@ -24,6 +25,7 @@ class Row:
     seconds: float
     log: str = ""
     guaranteed: bool = True
+    audits: int = 0
 
     def lines(self) -> Iterator[str]:
         """The lines to print for this run."""
@@ -56,6 +58,7 @@ def summary(rows: Sequence[Row], seconds: float) -> dict[str, float]:
     counted = [row.findings for row in rows if row.guaranteed]
     found: dict[str, float] = {"runs": len(counted)}
     found |= {name: sum(len(getattr(findings, name)) for findings in counted) for name in BROKEN}
+    found["audits"] = sum(row.audits for row in rows)
     return {**found, "seconds": round(seconds, 1)}
 
 

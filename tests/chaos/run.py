@@ -14,6 +14,7 @@ from typing import Any
 from relay.local.demo.samples import SampleMessage
 from tests.chaos import disruptions
 from tests.chaos.accelerated_clock import AcceleratedClock
+from tests.chaos.audits import Source, audit_run, books_of, disagreements
 from tests.chaos.conditions import NO_CONDITION, Condition, Operator, draw, nothing
 from tests.chaos.environment import (
     FIFO,
@@ -40,6 +41,7 @@ TICK = 0.1
 class Result:
     """The result of a run. `seconds` are real seconds, `log` is the end of the relay's output.
 
+    `audits` counts the audits that were compared with the judge's records.
     `stalled` is the longest time in real seconds for which this process did nothing: if it is not
     short, the machine was too busy for the clock.
     """
@@ -51,6 +53,7 @@ class Result:
     seconds: float
     log: str
     stalled: float = 0.0
+    audits: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,10 +128,12 @@ async def run(
     messages: int = MESSAGES,
     chosen: Plan | None = None,
     inngest: Mapping[str, Any] | None = None,
+    auditors: ForkServer | None = None,
 ) -> Result:
     """Run the seed's disruptions, or the chosen ones, with the seed's traffic, and reconcile.
 
-    Without `chosen`, the run also has the condition that the seed draws.
+    Without `chosen`, the run also has the condition that the seed draws. With `auditors`, processes
+    on the real clock, it ends with audits, and what they say otherwise is unexplained.
     """
     start = time.monotonic()
     condition = NO_CONDITION if chosen is not None else draw(mode, seed)
@@ -154,10 +159,25 @@ async def run(
                 tasks.create_task(_disrupt(env, lane, available, random.Random(seed)))
         findings = await conclude(env, operator=condition.operator)
         watching.cancel()
+        sources: Sequence[Source] = ()
+        if auditors is not None and findings.clean:
+            sources = ("list", "log", "ledger") if ledger else ("list", "log")
+            for source in sources:
+                findings = await _audited(env, directory, source, auditors, findings)
         log = env.relay.log()
     names = [*dict.fromkeys((condition.name, *chosen.names))]
     seconds = time.monotonic() - start
-    return Result(mode, seed, names, findings, seconds, log, watch.longest)
+    return Result(mode, seed, names, findings, seconds, log, watch.longest, len(sources))
+
+
+async def _audited(
+    env: Environment, directory: Path, source: Source, auditors: ForkServer, findings: Findings
+) -> Findings:
+    """The findings with what an audit says otherwise."""
+    audited = await audit_run(env, directory, source, auditors)
+    found = disagreements(audited, books_of(env))
+    more = tuple(f"the audit of the {source}: {sentence}" for sentence in found)
+    return replace(findings, unexplained=(*findings.unexplained, *more))
 
 
 class Watch:

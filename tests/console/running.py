@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import re
 import time
@@ -19,7 +20,7 @@ from relay.app.console.serve import ConsoleOptions, serve_console
 from relay.aws.session import Session
 from relay.console.access import FORM_TOKEN
 from relay.local.clock import ManualClock
-from relay.local.processes import free_port
+from relay.local.processes import CONSOLE_AT, RelayProcess, free_port
 from relay.local.sqs import SqsServer
 from relay.settings.loading import load
 from tests.dlq import incident
@@ -156,3 +157,35 @@ async def incident_console(directory: Path, **options: Any) -> AsyncIterator[Con
         await incident.make_incident(queues, at=time.time() - 1_200.0)
         async with serving(queues, directory, **options) as console:
             yield console
+
+
+_numbers = itertools.count()
+
+
+@asynccontextmanager
+async def ticking(queues: LocalQueues) -> AsyncIterator[None]:
+    """The queues' clock moves on: the long polls of other processes end on it."""
+
+    async def tick() -> None:
+        while True:
+            queues.clock.advance(0.05)
+            await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(tick())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+@asynccontextmanager
+async def console_process(
+    queues: LocalQueues, directory: Path
+) -> AsyncIterator[tuple[RelayProcess, Console]]:
+    """A console as a process of its own, which a test can kill."""
+    settings = {n: v for n, v in os.environ.items() if n.startswith("AWS_")} | SETTINGS
+    words = ("console", "--write", "--port", "0", "--directory", str(directory))
+    log = directory / f"console-{next(_numbers)}.log"
+    async with RelayProcess(*words, settings=settings, output=log) as process:
+        address = await process.printed(CONSOLE_AT)
+        yield process, Console(address, address.partition("/?")[0], queues, directory)

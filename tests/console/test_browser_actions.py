@@ -72,6 +72,7 @@ async def test_every_action_fits_every_size_and_breaks_no_rule_of_accessibility(
     await show_plan(page)
     await check(page)
     await page.get_by_role("button", name="Redrive 230 dead letters").click()
+    await page.get_by_role("button", name="Stop").wait_for()
     await check(page)
     await page.get_by_role("button", name="Stop").click()
     await page.get_by_role("heading", name="Result").wait_for()

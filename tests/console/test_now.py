@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -38,20 +40,25 @@ class Scripted:
         self.relay: dict[str, Any] = {"circuit": "closed", "ready": True, "in_flight": 3}
         self.at = 1_800_000_000.0
         self.count = 0
+        self.watched = True
+        self.queues, self.messages = ["shop"], 1_234
 
     async def collect(self) -> StatusReport:
         self.count += 1
         self.at += 2.0
         queue = QueueStatus(
-            name="shop",
-            visible=1_234,
-            in_flight=5,
+            name=self.queues[0],
+            visible=self.messages,
+            in_flight=0,
             delayed=0,
             oldest_age=3_600.0,
             retention=345_600.0,
         )
+        queues = tuple(replace(queue, name=name) for name in self.queues)
+        if not self.watched:
+            return StatusReport(at=self.at, queues=queues)
         status = RelayStatus(url=URL, counters={"Delivered": 10.0 * self.count}, **self.relay)
-        return StatusReport(at=self.at, queues=(queue,), relays=(status,), gaps=("no ages: <b>",))
+        return StatusReport(at=self.at, queues=queues, relays=(status,), gaps=("no ages: <b>",))
 
 
 @asynccontextmanager
@@ -93,9 +100,10 @@ async def test_the_page_shows_queues_and_relays_without_a_script() -> None:
     async with now_page(Scripted()) as browser:
         text = text_of((await browser.get("/")).text)
     assert "Events are delivered." in text
-    assert "shop 1,234 5 0 1 h 4 d" in text.replace("3.9 d", "4 d").replace("4.0 d", "4 d")
+    shown = "shop Visible 1,234 In flight 0 Delayed 0 Oldest 1 h Retention left 4 d"
+    assert shown in text.replace("3.9 d", "4 d").replace("4.0 d", "4 d")
     assert f"{URL} closed" in text
-    assert "no ages: <b>" in text
+    assert "No ages: <b>." in text
 
 
 async def test_a_change_reaches_the_open_page_with_the_reason_and_the_setting() -> None:
@@ -160,3 +168,21 @@ async def test_one_sentence_says_how_it_is(relay: dict[str, Any], sentence: str)
     scripted.relay = relay
     async with now_page(scripted) as browser:
         assert sentence in text_of((await browser.get("/")).text)
+
+
+async def test_a_console_without_a_relay_says_so_and_leads_to_what_died() -> None:
+    scripted = Scripted()
+    scripted.watched, scripted.queues = False, ["shop", "shop-dlq"]
+    async with now_page(scripted) as browser:
+        page = (await browser.get("/")).text
+    text = text_of(page)
+    assert "No relay is watched: here are the queues." in text
+    assert "shop-dlq has 1,234 dead letters: messages that were not delivered." in text
+    assert re.search(r'<a href="/dead-letters">See what died, and why</a>', page)
+
+
+async def test_an_empty_dead_letter_queue_is_no_news() -> None:
+    scripted = Scripted()
+    scripted.queues, scripted.messages = ["shop", "shop-dlq"], 0
+    async with now_page(scripted) as browser:
+        assert "See what died" not in (await browser.get("/")).text

@@ -46,7 +46,9 @@ class Operator:
         main, page = self._page.get_by_role("main"), self._page
         places = (main.get_by_role("button", name=name), main.get_by_role("link", name=name))
         found = places[0].or_(places[1]).or_(page.get_by_role("link", name=name, exact=True))
-        await found.first.click()
+        # A click alone returns while the page that is left still answers.
+        async with page.expect_navigation():
+            await found.first.click()
         if name == "Take a new snapshot":
             await page.get_by_role("button", name=name).wait_for()
         if name.startswith(("Redrive", "Drop")) and name.endswith("dead letters"):

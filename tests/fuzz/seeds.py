@@ -108,6 +108,50 @@ def _ledger() -> Iterator[bytes]:
         yield joined(_choice(0), json.dumps(answer))
 
 
+_REFERENCE = "01M8NY0AAMK38GQM6KRZ2K7000"
+_DELIVERED = {
+    "timestamp": "2026-11-30T10:00:00.000Z",
+    "outcome": "delivered",
+    "message_id": "m",
+    "event_id": "a",
+    "event_name": "a/b",
+    "reference": _REFERENCE,
+}
+
+
+def _audited_lines() -> Iterator[bytes]:
+    """Lines of the log: one event, a duplicate, several events of a message."""
+    several = [{"id": "a", "name": "a/b", "reference": _REFERENCE}, {"index": 1}]
+    for more in ({}, {"duplicate": True}, {"events": several}, {"reference": "arn:x"}):
+        yield json.dumps(_DELIVERED | more).encode()
+
+
+def _audited_answers() -> Iterator[bytes]:
+    app, function = {"id": "media"}, {"id": "f", "name": "f"}
+    triggers = [{"type": "EVENT", "value": "a/b"}, {"type": "CRON", "value": "* * * * *"}]
+    cancelled = {"cancellations": [{"event": "a/stop"}]}
+    event = {"internal_id": _REFERENCE, "id": "a", "name": "a/b", "data": {"n": 1}}
+    event |= {"received_at": "2026-11-30T10:00:00Z"}
+    lists = [
+        [app],
+        [{"app": app, "id": "f", "triggers": triggers, "configuration": cancelled}],
+        [event],
+        [{"id": "r", "app": app, "function": function, "status": "FAILED"}],
+    ]
+    found = [
+        {"data": one, "metadata": {}, "page": {"cursor": "c", "hasMore": True}} for one in lists
+    ]
+    for status in (0, 3):
+        yield joined(_choice(status), *map(json.dumps, [*found, {"data": event, "metadata": {}}]))
+
+
+def _scanned() -> Iterator[bytes]:
+    """Two pages of a ledger's scan."""
+    item = {"key": {"S": "delivered#a"}, "at": {"N": "5"}, "detail": {"S": _REFERENCE}}
+    first = {"Items": [item], "LastEvaluatedKey": {"key": {"S": "delivered#a"}}}
+    yield json.dumps(first).encode() + b"\n" + json.dumps({"Items": [item, {}]}).encode()
+
+
 def _destinations() -> Iterator[bytes]:
     for starter, kind in ((0, "prefect"), (1, "argo")):
         for text in _recorded(kind):
@@ -121,6 +165,14 @@ SEEDS: Mapping[str, Sequence[bytes]] = {
     "envelope": tuple(_envelopes()),
     "webhook": tuple(_webhooks()),
     "gateway_request": tuple(_gateway_requests()),
+    "audit_log": tuple(_audited_lines()),
+    "audit_answers": tuple(_audited_answers()),
+    "audit_ledger": tuple(_scanned()),
+    "audit_state": (
+        joined(_choice(5), b"SQLite", b"true"),
+        joined(_choice(0), b"n", b'{"a":1}'),
+        joined(_choice(2), b"f1e9", b"[]"),
+    ),
     "origin": (_ORIGIN.encode(), b'{"v":1,"id":"a"}'),
     "encoded_body": (
         joined(_choice(0), base64.b64encode(_EVENT)),

@@ -37,13 +37,13 @@ from relay.model.outcome import Reject
 from relay.model.trace_context import from_x_ray, valid_traceparent, with_traceparent
 from relay.settings.loading import load
 from relay.sources.sqsd import NotFromSqsd, message_of
-from tests.fuzz import answers, gateway
+from tests.fuzz import answers, audit, gateway
 from tests.fuzz.input import Input
 from tests.fuzz.loopback import LOOP
 
 Target: TypeAlias = Callable[[bytes], None]
 
-TARGETS: dict[str, Target] = answers.TARGETS | gateway.TARGETS
+TARGETS: dict[str, Target] = answers.TARGETS | audit.TARGETS | gateway.TARGETS
 
 MAX_EVENT_BYTES = 4_096
 """Small, so that the fuzzer reaches the limit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import tempfile
@@ -14,10 +15,12 @@ import uvicorn
 from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # ships no types
 from aiobotocore.session import AioSession  # type: ignore[import-untyped]  # ships no types
 
-from sermons import tracing
+from relay.local.processes import RelayFailed
+from sermons import media, tracing
 from sermons.functions import Options
+from sermons.story.application import Failed
 from sermons.story.outage import Plot, Story, StoryTimeout
-from sermons.story.servers import Failed, Servers, Settings, servers
+from sermons.story.servers import RealInngest, Servers, Settings, servers
 from sermons.texts import Script, slug
 from sermons.uploads import Uploader
 from sermons.web import application
@@ -35,7 +38,7 @@ def main() -> int:
     try:
         with tracing.exporting("uploads") if uploads else contextlib.nullcontext():
             return int(arguments.run(arguments))
-    except (Failed, StoryTimeout, OSError, ValueError) as error:
+    except (Failed, RelayFailed, StoryTimeout, media.ToolFailed, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
@@ -43,6 +46,8 @@ def main() -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    if missing := media.missing():
+        raise ValueError(f"{' and '.join(missing)} must be installed: apt-get install ffmpeg")
     options = Options(processors=arguments.processors, remind_after=arguments.remind_after)
     with tracing.exporting("sermons"):
         web = application(arguments.data, options)
@@ -56,7 +61,7 @@ def _up(arguments: argparse.Namespace) -> int:
         directory.mkdir(parents=True, exist_ok=True)
         settings = Settings(
             directory=directory,
-            real=arguments.real,
+            real=_real(arguments.real),
             port=arguments.port,
             sqs_port=SQS_PORT,
             inngest_port=INNGEST_PORT,
@@ -79,7 +84,7 @@ def _story(arguments: argparse.Namespace) -> int:
 async def _tell(arguments: argparse.Namespace, directory: Path) -> int:
     settings = Settings(
         directory=directory,
-        real=arguments.real,
+        real=_real(arguments.real),
         port=arguments.port,
         processors=arguments.processors,
     )
@@ -99,6 +104,18 @@ async def _stay(arguments: argparse.Namespace, running: Servers) -> None:
     if arguments.stay:
         _say(f"\nThe page stays at {running.url} until Ctrl-C.")
         await _stopped()
+
+
+def _real(url: str) -> RealInngest | None:
+    """The server at an address, with the keys of `inngest start` out of the SDK's own variables."""
+    if not url:
+        return None
+    event_key, signing_key = (
+        os.environ.get(f"INNGEST_{name}", "") for name in ("EVENT_KEY", "SIGNING_KEY")
+    )
+    if signing_key and not event_key:
+        raise ValueError("INNGEST_SIGNING_KEY is set and INNGEST_EVENT_KEY is not: set both")
+    return RealInngest(url=url, event_key=event_key, signing_key=signing_key)
 
 
 def _say_words(arguments: argparse.Namespace) -> int:
@@ -155,12 +172,13 @@ def _parser() -> argparse.ArgumentParser:
     say.add_argument("words")
     story = commands.add_parser("story", help="fifty uploads through an outage")
     story.add_argument("--sermons", type=int, default=Plot.sermons)
-    story.add_argument("--limit", type=float, default=Plot.limit, help="seconds")
+    limit = "seconds without any progress"
+    story.add_argument("--limit", type=float, default=Plot.limit, help=limit)
     story.add_argument("--stay", action="store_true", help="keep the page afterwards")
     for command in (up, say):
         command.add_argument("--directory", type=Path, default=Path("build"))
     for command in (up, story):
-        command.add_argument("--real", default="", metavar="URL", help="a real `inngest dev`")
+        command.add_argument("--real", default="", metavar="URL", help="a real Inngest server")
     for command, port in ((serve, PORT), (up, PORT), (story, 0)):
         command.add_argument("--port", type=int, default=port)
         command.add_argument("--processors", type=int, default=Options.processors)

@@ -149,7 +149,7 @@ class Pipeline:
             self._library.add(sermon, version)
             try:
                 seconds = await self._studio.measure(self._source(key))
-            except (NotAudio, FileNotFoundError) as error:
+            except NotAudio as error:
                 raise inngest.NonRetriableError(str(error)) from error
             self._library.measured(sermon, version, seconds)
             return seconds

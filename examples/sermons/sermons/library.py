@@ -135,7 +135,11 @@ class Library:
             self._set(sermon, version, "vector", vector)
 
     def announce(self, sermon: str, version: str, now: int) -> bool:
-        """Announce a sermon unless it was announced; whether this call did it."""
+        """Announce a sermon unless it was announced; whether this call did it.
+
+        What failed before was repaired by then: its error goes.
+        """
+        self._set(sermon, version, "error", None)
         return self._once(sermon, version, "announced", now)
 
     def remind(self, sermon: str, version: str, now: int) -> bool:

@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+import wave
 from pathlib import Path
 
 from sermons.texts import Script
@@ -31,29 +32,65 @@ class NotAudio(Exception):
     """The file is not a recording. Trying again cannot help."""
 
 
+class ToolFailed(Exception):
+    """A program failed or is not installed. The text has its reason, such as a full disk."""
+
+
+class InputRefused(ToolFailed):
+    """The program ran to its end and did not accept its input."""
+
+
+def missing() -> list[str]:
+    """The programs that are not installed and without which no upload can be processed."""
+    return [name for name in ("ffmpeg", "ffprobe") if shutil.which(name) is None]
+
+
 def speak(script: Script, target: Path) -> None:
-    """Read the script aloud into a WAV file."""
+    """Read the script aloud into a WAV file.
+
+    Raises:
+        ToolFailed: there is no file, or only a part of it.
+    """
     part = target.with_suffix(".part")
-    _run("espeak-ng", "-v", script.voice, "-s", "140", "-w", str(part), script.words)
+    _run("espeak-ng", "-v", script.voice, "-s", "140", "-w", str(part), "--", script.words)
+    # espeak-ng does not notice a full disk.
+    if not _is_whole(part):
+        part.unlink(missing_ok=True)
+        raise ToolFailed(f"espeak-ng wrote only a part of {target.name}: is the disk full?")
     part.replace(target)
+
+
+def _is_whole(recording: Path) -> bool:
+    """Whether a WAV file has as many samples as it says."""
+    try:
+        with wave.open(str(recording), "rb") as sound:
+            size = sound.getnframes() * sound.getnchannels() * sound.getsampwidth()
+    except (wave.Error, EOFError, FileNotFoundError):
+        return False
+    return recording.stat().st_size >= size
 
 
 def duration(source: Path) -> float:
     """The length of a recording in seconds.
 
     Raises:
-        NotAudio: ffprobe finds no audio in it.
+        NotAudio: it does not exist, or ffprobe finds no audio in it.
+        ToolFailed: ffprobe is not installed, or was killed.
     """
+    if not source.exists():
+        raise NotAudio(f"{source.name} is not in the bucket")
     fields = "stream=codec_type:format=duration"
     arguments = ("-v", "error", "-show_entries", fields, "-of", "json", str(source))
     try:
         answer = json.loads(_run("ffprobe", *arguments))
-    except subprocess.CalledProcessError as error:
-        why = _last_line(error).removeprefix(f"{source}: ")
+    except InputRefused as error:
+        why = str(error).removeprefix("ffprobe: ").removeprefix(f"{source}: ")
         raise NotAudio(f"{source.name} is not audio: {why}") from None
     kinds = [stream.get("codec_type") for stream in answer.get("streams", [])]
-    if "audio" not in kinds or "duration" not in answer.get("format", {}):
+    if "audio" not in kinds:
         raise NotAudio(f"{source.name} has no audio stream")
+    if "duration" not in answer.get("format", {}):
+        raise NotAudio(f"{source.name} does not say how long it is")
     return float(answer["format"]["duration"])
 
 
@@ -61,11 +98,17 @@ def transcode(source: Path, target: Path) -> int:
     """Encode a recording for streaming: HLS chunks and one whole file. Return how many chunks.
 
     The directory `target` appears complete or not at all; one that exists is the result of an
-    earlier attempt.
+    earlier attempt. What an attempt left that was killed is removed.
+
+    Raises:
+        ToolFailed: ffmpeg gave no stream.
     """
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
+        prefix = f".part-{target.name}-"
+        for dead in target.parent.glob(f"{prefix}*"):
+            shutil.rmtree(dead, ignore_errors=True)
+        part = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
         try:
             _encode(source, part)
             part.rename(target)
@@ -94,10 +137,21 @@ def _ffmpeg(*arguments: str) -> bytes:
 
 
 def _run(*command: str) -> bytes:
-    done = subprocess.run(command, check=True, capture_output=True, timeout=_TIMEOUT)  # noqa: S603 - fixed programs, no shell
+    name = command[0]
+    try:
+        done = subprocess.run(command, check=True, capture_output=True, timeout=_TIMEOUT)  # noqa: S603 - fixed programs, no shell
+    except FileNotFoundError:
+        raise ToolFailed(f"{name} is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise ToolFailed(f"{name} took more than {_TIMEOUT:g} s") from None
+    except subprocess.CalledProcessError as error:
+        if error.returncode < 0:
+            raise ToolFailed(f"{name} was ended by signal {-error.returncode}") from None
+        raise InputRefused(f"{name}: {_reason(error)}") from None
     return done.stdout
 
 
-def _last_line(error: subprocess.CalledProcessError) -> str:
+def _reason(error: subprocess.CalledProcessError) -> str:
+    """The end of what it printed: the last line alone often names only what followed."""
     lines = error.stderr.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"ffprobe ended with {error.returncode}"
+    return "; ".join(lines[-3:]) or f"ended with {error.returncode}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 _THEMES = {
@@ -60,5 +61,15 @@ def corpus() -> list[str]:
 
 
 def slug(title: str) -> str:
-    """A title as the name of an object: lowercase letters and digits with hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:80]
+    """A title as the name of an object: lowercase letters and digits with hyphens.
+
+    Raises:
+        ValueError: nothing of the title is left.
+    """
+    plain = unicodedata.normalize("NFKD", title.lower()).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9]+", "-", plain)[:80].strip("-")
+    if not name:
+        raise ValueError(
+            f"the title {title!r} needs a letter from a to z or a digit for its address"
+        )
+    return name

@@ -14,11 +14,13 @@ import uvicorn
 
 
 @contextmanager
-def served(client: inngest.Inngest, functions: Sequence[inngest.Function[Any]]) -> Iterator[str]:
-    """The address of an application with these functions."""
+def served(
+    client: inngest.Inngest, functions: Sequence[inngest.Function[Any]], port: int = 0
+) -> Iterator[str]:
+    """The address of an application with these functions; port 0 is any free one."""
     web = fastapi.FastAPI(openapi_url=None)
     inngest.fast_api.serve(web, client, list(functions))
-    config = uvicorn.Config(web, host="127.0.0.1", port=0, log_level="error")
+    config = uvicorn.Config(web, host="127.0.0.1", port=port, log_level="error")
     server = uvicorn.Server(config)
     started = threading.Event()
     startup = server.startup

@@ -13,6 +13,7 @@ import inngest
 import pytest
 
 from relay.local.inngest import InngestServer
+from relay.local.processes import free_port
 from sermons.story.executor import Executor, Unsupported
 from tests.applications import served
 
@@ -125,6 +126,7 @@ async def test_a_function_that_gives_up_is_reported_to_its_failure_handler() -> 
         assert error["message"] == "the disk is full"
         assert it.slept == [0.5]
         assert it.failures == ["sermons-one failed for 1: the disk is full"]
+        assert [run.status for run in it.server.runs] == ["Failed"]
 
 
 async def test_what_must_not_be_tried_again_is_not() -> None:
@@ -209,6 +211,41 @@ async def test_while_the_orchestrator_is_down_it_calls_nothing_and_afterwards_go
         await it.executor.up()
         await it.until(lambda: "second" in steps)
         assert steps == ["first", "second"]
+
+
+async def test_an_application_that_is_not_running_is_waited_for() -> None:
+    waited: list[float] = []
+    ran: list[str] = []
+
+    async def handler(ctx: inngest.Context) -> None:
+        ran.append(ctx.run_id)
+
+    async with InngestServer() as server:
+        client = inngest.Inngest(
+            app_id="sermons", is_production=False, event_api_base_url=server.url, event_key="key"
+        )
+        functions = [one(client, handler)]
+        port = free_port()
+        config = functions[0].get_config(f"http://127.0.0.1:{port}/api/inngest")
+        failures: list[str] = []
+
+        async def sleep(seconds: float) -> None:
+            waited.append(seconds)
+            await asyncio.sleep(0.01)
+
+        executor = Executor(server, [config.main.model_dump(by_alias=True)], failures.append, sleep)
+        it = Scene(server, executor, failures)
+        running = asyncio.create_task(executor.run())
+        try:
+            await it.send(name="a/b", id="1")
+            await it.until(lambda: len(waited) > 10)
+            with served(client, functions, port):
+                await it.until(lambda: bool(ran))
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+    assert failures == []
+    assert len(ran) == 1
 
 
 async def test_what_it_cannot_execute_ends_it_with_a_sentence() -> None:

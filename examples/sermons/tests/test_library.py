@@ -90,3 +90,12 @@ def test_the_state_names_what_is_done(library: Library) -> None:
         "announced",
         "failed",
     ]
+
+
+def test_a_sermon_that_failed_and_was_repaired_is_announced(library: Library) -> None:
+    library.add("salt", "1")
+    library.failed("salt", "1", "database or disk is full")
+    assert library.announce("salt", "1", 1)
+    stored = library.get("salt")
+    assert stored is not None
+    assert (stored.state, stored.error) == ("announced", None)

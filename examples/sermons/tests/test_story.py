@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +15,20 @@ import pytest
 
 from sermons.functions import APP, Options, Pipeline
 from sermons.library import Library
+from sermons.story.application import Failed
 from sermons.story.outage import Plot, Story
-from sermons.story.servers import Failed, Settings, servers
+from sermons.story.servers import RealInngest, Settings, servers
+from sermons.texts import scripts
 from tests.applications import served
 from tests.studios import ScriptedStudio
 
 REAL = os.environ.get("INNGEST_DEV_URL", "")
+DEV = RealInngest(url=REAL)
+START = RealInngest(
+    url=os.environ.get("INNGEST_START_URL", ""),
+    event_key=os.environ.get("INNGEST_START_EVENT_KEY", ""),
+    signing_key=os.environ.get("INNGEST_START_SIGNING_KEY", ""),
+)
 needs_real = pytest.mark.skipif(
     not REAL, reason="needs a real `inngest dev`, its address in INNGEST_DEV_URL"
 )
@@ -49,6 +58,30 @@ async def test_the_records_agree_after_the_outage(tmp_path: Path) -> None:
     assert any("sermons-check failed for holiday-photo" in line for line in told)
 
 
+async def test_an_application_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    told: list[str] = []
+    some = scripts()[:4]
+    async with servers(Settings(directory=tmp_path, remind_after=0.0), told.append) as running:
+        for script in some:
+            await running.uploader.speak(script)
+        library = running.library
+        await until(lambda: any(effect == "transcoded" for _, effect in library.effects()))
+        running.application.kill()
+        await until(lambda: _announced(library) == len(some))
+        effects = library.effects()
+    assert "the application ended with -9, and is started again" in told
+    assert {effects[script.slug, "announced"] for script in some} == {1}
+    assert not [one for one in effects if one[1] == "failed"]
+
+
+async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(Failed, match=f"port {port} is taken"):
+            async with servers(Settings(directory=tmp_path, port=port), print):
+                pytest.fail("it started")
+
+
 async def test_an_application_that_cannot_start_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "sermons.sqlite").write_text("this is no database, " * 100)
@@ -57,11 +90,13 @@ async def test_an_application_that_cannot_start_is_named(tmp_path: Path) -> None
             pytest.fail("it started")
 
 
-@needs_real
-async def test_the_records_agree_with_a_real_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("real", [DEV, START], ids=["dev", "start"])
+async def test_the_records_agree_with_a_real_server(tmp_path: Path, real: RealInngest) -> None:
+    if not real.url:
+        pytest.skip("needs a real server: INNGEST_DEV_URL, or INNGEST_START_URL with its keys")
     told: list[str] = []
-    async with servers(Settings(directory=tmp_path, real=REAL), told.append) as running:
-        result = await Story(Plot(sermons=6, limit=300.0), running, told.append).tell()
+    async with servers(Settings(directory=tmp_path, real=real), told.append) as running:
+        result = await Story(Plot(sermons=6), running, told.append).tell()
     assert result.consistent, result.table()
 
 
@@ -84,7 +119,7 @@ async def test_a_real_server_keeps_the_limit_that_the_heavy_functions_share(
             assert (await http.put(f"{url}/api/inngest")).status_code == 200
         subjects = [{"sermon": s, "version": version, "key": "one.wav"} for s in sermons]
         await client.send([inngest.Event(name="sermon/uploaded", data=s) for s in subjects])
-        await _until(lambda: _announced(library) == len(sermons))
+        await until(lambda: _announced(library) == len(sermons))
     library.close()
     assert studio.most_at_once == 2
 
@@ -93,7 +128,7 @@ def _announced(library: Library) -> int:
     return sum(effect == "announced" for _, effect in library.effects())
 
 
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(120):
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(300):
         while not condition():  # noqa: ASYNC110 - another process or thread changes it
             await asyncio.sleep(0.1)

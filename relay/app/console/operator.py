@@ -119,6 +119,7 @@ class DlqOperator:
                 self._pace,
                 watch,
                 snapshot=request.snapshot,
+                matching=request.matching,
             )
 
         def restore() -> Restore:
@@ -133,6 +134,7 @@ class DlqOperator:
         return RedriveOptions(
             filters=request.filters,
             snapshot=request.snapshot,
+            matching=request.matching,
             limit=request.limit,
             canary=request.canary,
             edit_text=request.edit,

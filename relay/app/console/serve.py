@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from relay.app.console.audit import ConsoleAuditor
 from relay.app.console.dead_letters import Predictor, open_snapshots
 from relay.app.console.event import link_to, trace
 from relay.app.console.operator import DlqOperator
@@ -19,6 +20,8 @@ from relay.app.status import open_collector
 from relay.console.access import TOKEN, Access, Guard
 from relay.console.actions import ActionPages
 from relay.console.application import Page, console_application
+from relay.console.audit import AuditPage
+from relay.console.audit_runs import Audits
 from relay.console.dead_letter import DeadLetterPage
 from relay.console.dead_letters import DeadLettersPage
 from relay.console.doctor import DoctorPage
@@ -28,6 +31,7 @@ from relay.console.now import NowPage
 from relay.console.rendering import Renderer
 from relay.console.runs import Runs
 from relay.console.watcher import Watcher
+from relay.dlq.past_runs import last_change
 from relay.http.addresses import authority
 from relay.http.server import serving
 from relay.ops.status import QueueStatus
@@ -72,11 +76,12 @@ class Console:
     access: Access
     watcher: Watcher
     runs: Runs
+    audits: Audits
 
     async def close(self) -> None:
-        """End the responses that go on, and the run that is under way."""
+        """End the responses that go on, and the run and the audit that are under way."""
         await self.watcher.close()
-        await self.runs.close()
+        await asyncio.gather(self.runs.close(), self.audits.close())
 
 
 async def serve_console(
@@ -115,17 +120,27 @@ async def open_console(stack: AsyncExitStack, loaded: Loaded, options: ConsoleOp
     stack.push_async_callback(snapshots.close)
     snapshots.load_latest()
     runs = Runs(DlqOperator(settings, options.wait), options.directory)
+    auditor = ConsoleAuditor(settings)
+    audits = Audits(auditor)
     dead_letter_queue = partial(_dead_letter_queue, watcher)
     pages: list[Page] = [
         NowPage(renderer, watcher),
-        DeadLettersPage(access, renderer, snapshots, dead_letter_queue, time.time),
+        DeadLettersPage(
+            access,
+            renderer,
+            snapshots,
+            dead_letter_queue,
+            lambda head: last_change(options.directory, head.queue, head.taken_at),
+            time.time,
+        ),
         DeadLetterPage(renderer, snapshots, Predictor(settings)),
         ActionPages(access, renderer, snapshots, runs, time.time),
         HistoryPages(access, renderer, runs),
         EventPage(renderer, partial(trace, settings, snapshots), partial(link_to, settings)),
+        AuditPage(access, renderer, auditor, audits),
         DoctorPage(access, renderer, lambda pull: run_checks(loaded, pull=pull)),
     ]
-    return Console(console_application(access, renderer, pages), access, watcher, runs)
+    return Console(console_application(access, renderer, pages), access, watcher, runs, audits)
 
 
 async def _dead_letter_queue(watcher: Watcher) -> QueueStatus | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from relay.destinations.inngest.read_back import PAGE
-from relay.ops.inngest_api import InngestApi, UnusableAnswer, is_ulid, read_time
+from relay.ops.inngest_api import InngestApi, UnusableAnswer, is_ulid, read_time, ulid_time
 from relay.ops.trace.logs import line_events, line_fields, line_time, open_log
 
 BATCH = 500
@@ -195,7 +195,8 @@ def accepted_in(
 ) -> Iterator[Accepted]:
     """The accepted events on lines of the log; `other` is called for each without a reference.
 
-    A duplicate that was not sent again has no reference: it was on an earlier line.
+    A duplicate that was not sent again counts at the time in its reference. It was on an earlier
+    line, unless the relay was killed after the delivery and before it had written the line.
     """
     for line in lines:
         if '"delivered"' not in line:
@@ -204,13 +205,15 @@ def accepted_in(
         at = line_time(fields.get("timestamp"))
         for event in line_events(fields):
             name, ident = _text(event.get("name")), _text(event.get("id"))
+            reference, duplicate = event.get("reference"), bool(event.get("duplicate"))
+            known = is_ulid(reference)
+            accepted = ulid_time(str(reference)) if known and duplicate else at
             delivered = event.get("outcome", fields.get("outcome")) == "delivered"
-            if not delivered or event.get("duplicate") or not scope.includes(name, at):
+            if not delivered or not scope.includes(name, accepted):
                 continue
-            reference = event.get("reference")
-            if is_ulid(reference):
-                yield Accepted(str(reference).upper(), name, ident, at)
-            else:
+            if known:
+                yield Accepted(str(reference).upper(), name, ident, accepted)
+            elif not duplicate:
                 other()
 
 

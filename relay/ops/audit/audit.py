@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from glob import escape
 from itertools import compress
 from typing import Any
 
-from relay.ops.audit.accepted import Accepted, AcceptedSource, Scope, stored_event
+from relay.ops.audit.accepted import Accepted, AcceptedSource, EventList, Scope, stored_event
 from relay.ops.audit.functions import Listeners, read_listeners
-from relay.ops.audit.report import AuditReport, count_events
+from relay.ops.audit.report import MAX_KEYS, AuditReport, count_events
 from relay.ops.audit.requests import BoundedRequests
 from relay.ops.audit.state import AuditState, Looked, Run
 from relay.ops.inngest_api import InngestApi
@@ -19,6 +21,9 @@ BATCH = 100
 """Events that are looked up between two writes of the state."""
 
 MAX_NOTES = 20
+
+REMEMBERED = 86_400.0
+"""Seconds for which the server remembers an id: a copy within that time starts no run."""
 
 Progress = Callable[[int, int], None]
 """Called with how many copies were looked up, and how many are known."""
@@ -77,6 +82,9 @@ class Audit:
             self._state.forget_unfinished()
         await self._collect(progress)
         await self._look_up_all(progress)
+        if not self._source.stored:
+            await self._add_copies(listeners)
+            await self._look_up_all(progress)
         return self.report(listeners)
 
     def report(self, listeners: Listeners | None) -> AuditReport:
@@ -95,9 +103,13 @@ class Audit:
         )
         if not self._state.value("collected"):
             report.gaps.append("not all accepted events were collected")
-        heard = frozenset(event.name for event in self._state.events() if event.runs)
-        count_events(report, self._state.events(), listeners, heard)
+        elif not (self._source.stored or self._state.value("copies")):
+            report.gaps.append("not all copies of the events without a run were looked for")
+        count_events(report, self._state.events(), listeners, self._heard())
         return report
+
+    def _heard(self) -> frozenset[str]:
+        return frozenset(event.name for event in self._state.events() if event.runs)
 
     async def _collect(self, progress: Progress) -> None:
         if self._state.value("collected"):
@@ -110,6 +122,43 @@ class Audit:
             if self._stop.is_set():
                 return
         self._state.add((), collected=True, gaps=self._source.gaps, notes=self._source.notes)
+
+    async def _add_copies(self, listeners: Listeners | None) -> None:
+        """Add the copies that the source does not know, of events that lack a run.
+
+        The relay sends an event again if the answer to it was lost. Only the later copy has a
+        reference in the log and the ledger, and only the first one has the runs.
+        """
+        if self._state.value("copies"):
+            return
+        for name, (since, until) in self._lacking(listeners).items():
+            scope = Scope(since=since - REMEMBERED, until=until + 1, names=(escape(name),))
+            async for batch in EventList(self._api).read(scope, ""):
+                if self._stop.is_set():
+                    return
+                known = (one for one in batch.events if self._state.has(one.name, one.id))
+                # Whatever its time is, it belongs to an event in scope.
+                self._state.add([replace(one, at=None) for one in known])
+        self._state.add((), copies=True)
+
+    def _lacking(self, listeners: Listeners | None) -> dict[str, tuple[float, float]]:
+        """The names of stored events that fewer functions ran for than listen, with their times."""
+        found, heard = dict[str, tuple[float, float]](), self._heard()
+        for event in self._state.events():
+            ran = len({run.function for run in event.runs})
+            least = len(listeners.of(event.name)) if listeners else int(event.name in heard)
+            if not event.stored or ran >= least:
+                continue
+            if event.name not in found and len(found) >= MAX_KEYS:
+                self._note(
+                    f"copies of events were looked for under the first {MAX_KEYS} names only"
+                )
+                continue
+            earliest = self._scope.since if event.at is None else event.at
+            latest = self._scope.until if event.at is None else event.at
+            since, until = found.get(event.name, (earliest, latest))
+            found[event.name] = (min(since, earliest), max(until, latest))
+        return found
 
     async def _look_up_all(self, progress: Progress) -> None:
         while not self._stop.is_set() and (events := self._state.pending(BATCH)):

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
+from glob import escape
 from typing import Any
 
 from relay.model.message import Attribute, Message
 from relay.model.origin import ATTRIBUTE, Origin
+from relay.ops.audit.accepted import EventList, Scope
 from relay.ops.audit.state import AuditState, EventRuns
 from relay.ops.inngest_api import InngestApi
 
 CODE = "run_failed"
 """The code under which a plan groups them."""
+
+NEXT = ".r1"
+"""What a new generation appends to an id."""
 
 OTHER_RUNS = "other_runs"
 RERUN_BEFORE = "rerun_before"
@@ -65,6 +71,7 @@ class FailedEvents:
         self._api = api
         self._queue = queue
         self._all_functions = all_functions
+        self._again: set[tuple[str, str]] = set()
         self.skipped: Counter[str] = Counter()
 
     async def messages(self) -> AsyncIterator[Message]:
@@ -74,6 +81,7 @@ class FailedEvents:
             Unavailable: the server does not answer.
             UnusableAnswer: it does not offer this API.
         """
+        await self._find_reruns()
         for event in failed_events(self._state):
             code = self._skipped(event)
             message = None if code else await self._message(event)
@@ -82,11 +90,29 @@ class FailedEvents:
             else:
                 yield message
 
+    async def _find_reruns(self) -> None:
+        """Read which of the events were published again, also after the audit's time window.
+
+        The server forgets the next id after a day, and would then run the event once more.
+        """
+        first = dict[str, float]()
+        for event in failed_events(self._state):
+            first[event.name] = min(first.get(event.name, math.inf), event.at or 0.0)
+        for name, since in first.items():
+            scope = Scope(since=since, until=math.inf, names=(escape(name),))
+            async for batch in EventList(self._api).read(scope, ""):
+                self._again.update(
+                    (one.name, one.id)
+                    for one in batch.events
+                    if one.id.endswith(NEXT)
+                    and self._state.has(one.name, one.id.removesuffix(NEXT))
+                )
+
     def _skipped(self, event: EventRuns) -> str | None:
         others = any(run.status != "failed" for run in event.runs)
         if others and not self._all_functions:
             return OTHER_RUNS
-        again = self._state.has(event.name, f"{event.id}.r1")
+        again = (event.name, f"{event.id}{NEXT}") in self._again
         return RERUN_BEFORE if again else None
 
     async def _message(self, event: EventRuns) -> Message | None:

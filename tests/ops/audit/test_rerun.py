@@ -13,7 +13,7 @@ import pytest
 
 from relay.envelope import Decoded, Rules, decode
 from relay.local.inngest import Function
-from relay.local.sqs import SqsServer
+from relay.local.sqs import Fault, Request, SqsServer
 from relay.model.message import Attribute, Message
 from tests.ops.audit.conftest import World
 from tests.ops.doctor.conftest import CommandResult, run
@@ -21,12 +21,13 @@ from tests.ops.doctor.conftest import CommandResult, run
 
 @dataclass
 class Rerun:
-    """Queues beside the server, and the command."""
+    """Queues beside the server, and the command. `hook` is called for each request to SQS."""
 
     world: World
     sqs: SqsServer
     settings: dict[str, str]
     directory: Path
+    hook: Callable[[Request], Fault | None] | None = None
 
     async def __call__(self, *words: str) -> CommandResult:
         return await run("audit", "--failed", "--rerun", *words, **self.settings)
@@ -59,13 +60,19 @@ async def rerun(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Rerun]:
-    async with SqsServer() as sqs:
+    reruns: list[Rerun] = []
+
+    def hooked(request: Request) -> Fault | None:
+        return reruns[0].hook(request) if reruns and reruns[0].hook else None
+
+    async with SqsServer(faults=hooked) as sqs:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", sqs.url)
         monkeypatch.chdir(tmp_path)
         sqs.account.create("dead", {}, {})
         policy = {"deadLetterTargetArn": sqs.queues["dead"].arn, "maxReceiveCount": 1000}
         sqs.account.create("main", {"RedrivePolicy": msgspec.json.encode(policy).decode()}, {})
-        yield Rerun(world, sqs, settings | {"RELAY_QUEUE_URL": "main"}, tmp_path)
+        reruns.append(Rerun(world, sqs, settings | {"RELAY_QUEUE_URL": "main"}, tmp_path))
+        yield reruns[0]
 
 
 async def test_without_yes_the_plan_is_shown_and_nothing_is_published(rerun: Rerun) -> None:

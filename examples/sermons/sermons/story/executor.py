@@ -14,6 +14,7 @@ the same story against a real server.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ from sermons.functions import APP
 FAILED = "inngest/function.failed"
 _DEFAULT_RETRIES = 3
 _FIRST_RETRY = 0.5
+_AGAIN = 0.5
+"""Seconds between two tries to reach an application that is not running."""
+
 _TIMEOUT = 120.0
 
 
@@ -165,8 +169,12 @@ class Executor:
 
     async def _execute(self, client: httpx.AsyncClient, run: Run) -> None:
         function = self._functions[run.function]
+        # The server has ended the run at once: what it is told here is what `relay audit` reads.
+        run.status, run.ended_at = "Running", None
         event = {"id": run.event_id, "name": run.event_name, "data": run.payload, "ts": run.ts}
         error = await self._drive(client, function, _Progress(event, run.run_id))
+        run.status, run.output = ("Completed", None) if error is None else ("Failed", error)
+        run.ended_at = time.time()
         handler = self._functions.get(f"{function.id}-failure")
         if error is not None:
             self._failures(f"{function.id} failed for {run.event_id}: {error.get('message')}")
@@ -201,17 +209,29 @@ class Executor:
     async def _call(
         self, client: httpx.AsyncClient, function: Registered, progress: _Progress
     ) -> httpx.Response | None:
-        """One request within the function's limits; None if there was no answer."""
-        await self._is_up.wait()
+        """One request within the function's limits; None if there was no answer.
+
+        An application that refuses connections is not running. It is waited for: that uses up no
+        attempt, although Inngest's do.
+        """
+        while True:
+            await self._is_up.wait()
+            try:
+                return await self._post(client, function, progress)
+            except httpx.ConnectError:
+                await self._sleep(_AGAIN)
+            except httpx.TransportError:
+                return None
+
+    async def _post(
+        self, client: httpx.AsyncClient, function: Registered, progress: _Progress
+    ) -> httpx.Response:
         async with AsyncExitStack() as stack:
             for key, limit in function.limits.items():
                 await stack.enter_async_context(
                     self._limits.setdefault(key, asyncio.Semaphore(limit))
                 )
-            try:
-                return await client.post(function.url, json=progress.body(function.retries + 1))
-            except httpx.TransportError:
-                return None
+            return await client.post(function.url, json=progress.body(function.retries + 1))
 
     async def _apply(
         self, operations: Sequence[dict[str, Any]], progress: _Progress

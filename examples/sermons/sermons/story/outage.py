@@ -32,7 +32,7 @@ _TICK = 0.1
 
 
 class StoryTimeout(Exception):
-    """Something did not happen in time. The text says what."""
+    """Nothing happens any more. The text says what is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +42,12 @@ class Plot:
     Attributes:
         sermons: how many are uploaded.
         outage: seconds for which the orchestrator is down.
-        limit: seconds after which the story gives up.
+        limit: seconds without any progress after which the story gives up.
     """
 
     sermons: int = 50
     outage: float = 6.0
-    limit: float = 300.0
+    limit: float = 120.0
 
 
 class Story:
@@ -73,7 +73,7 @@ class Story:
         """Carry out every part in order, and reconcile.
 
         Raises:
-            StoryTimeout: the sermons were not all announced in time.
+            StoryTimeout: the sermons are not all announced, and nothing happens any more.
         """
         first = len(self._scripts) // 2
         self._tell(f"uploading {first} sermons, {DUPLICATES} of which S3 notifies twice")
@@ -139,15 +139,23 @@ class Story:
         return sum(e == effect for _, e in self._servers.library.effects())
 
     async def _until(self, condition: Callable[[], bool], what: str) -> None:
-        shown = self.seconds
+        shown = moved = self.seconds
+        before = self._records()
         while not condition():
-            if self.seconds > self._plot.limit:
+            if (now := self._records()) != before:
+                before, moved = now, self.seconds
+            if self.seconds - moved > self._plot.limit:
                 done = {effect: self._count(effect) for effect in ONCE}
-                raise StoryTimeout(f"not all could {what} in {self._plot.limit:g} s: {done}")
+                quiet = f"nothing has happened for {self._plot.limit:g} s"
+                raise StoryTimeout(f"not all could {what}, and {quiet}: {done}")
             if self.seconds - shown > 5:  # noqa: PLR2004 - seconds between two lines
                 shown = self.seconds
                 self._tell(self._progress())
             await asyncio.sleep(_TICK)
+
+    def _records(self) -> tuple[int, int]:
+        """What changes as long as anything happens: effects so far, messages that wait."""
+        return self._servers.library.effects().total(), self._servers.waiting()
 
     def _progress(self) -> str:
         counts = f"{self._count('transcribed')} transcribed, {self._count('announced')} announced"
