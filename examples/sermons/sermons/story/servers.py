@@ -66,8 +66,12 @@ class RealInngest:
         }
 
     def of_the_relay(self) -> dict[str, str]:
-        """The relay's settings besides the address."""
-        return {"RELAY_INNGEST_EVENT_KEY": self.event_key} if self.event_key else {}
+        """The relay's settings besides the address: reading back takes the signing key, too."""
+        keys = {
+            "RELAY_INNGEST_EVENT_KEY": self.event_key,
+            "RELAY_INNGEST_SIGNING_KEY": self.signing_key,
+        }
+        return {name: key for name, key in keys.items() if key}
 
 
 @dataclass(frozen=True, kw_only=True)
