@@ -49,6 +49,7 @@ class FastDelivery(Struct, eq=False):
 
     def delivered(self, outcome: Delivered) -> None:
         """The attempt was a success, which is the end of the path."""
+        self.attempt = None  # no cycle: the collector runs rarely
         try:
             self.path.conclude(self, outcome)
         except Exception as error:  # noqa: BLE001 - an error concerns this message only
@@ -64,6 +65,12 @@ class FastDelivery(Struct, eq=False):
         """Go on in a task, which may be cancelled. The attempt goes on, too."""
         if self.attempt is not None and self.attempt.detach():
             self.undelivered()
+
+    def abandon(self) -> None:
+        """Withdraw the event, unless it is on the wire: nobody settles the message any more."""
+        if self.attempt is not None and self.attempt.detach():
+            self.attempt.withdraw()
+            self.path.forget(self)
 
     def expire(self) -> None:
         """End the wait: the queue is about to delete the message."""
@@ -103,6 +110,10 @@ class FastPath:
             return None
         self._in_flight.add(delivery)
         return delivery
+
+    def forget(self, delivery: FastDelivery) -> None:
+        """The message is not in flight any more."""
+        self._in_flight.remove(delivery)
 
     def conclude(self, delivery: FastDelivery, outcome: Delivered) -> None:
         """The message was delivered."""

@@ -98,16 +98,17 @@ class Handler:
         return await self._in_flight.join(message, self._hold_and_work, self._clock())
 
     async def handle_exclusive(
-        self, message: Message, small: Decoded | Reject | None = None
+        self, message: Message, small: Decoded | Reject | None = None, *, observed: bool = False
     ) -> Outcome:
         """The same for pull mode: the lease ensures that no second delivery has to be joined.
 
-        `small` is what the message was decoded to, if it was.
+        `small` is what the message was decoded to, if it was; `observed` whether it is known to
+        have been received.
         """
         if (reject := self._dead_letters.recent(message)) is not None:
             return reject
         self._history.record(message)
-        work = partial(self._work, small=small)
+        work = partial(self._work, small=small, observed=observed)
         return await self._in_flight.run_exclusive(message, work, self._clock())
 
     def begin(self, message: Message, caller: Caller) -> FastDelivery | Rest:
@@ -124,10 +125,9 @@ class Handler:
             return partial(self.handle_exclusive, message)
         small = self._opening.open_small(message)
         if type(small) is Decoded and small.total == 1 == len(small.events):
+            self._observe(Received(message))  # before the attempt: it may raise
             begun = self._fast.begin(message, small, caller, self._clock())
-            if begun is not None:
-                self._observe(Received(message))
-                return begun
+            return begun or partial(self.handle_exclusive, message, small, observed=True)
         return partial(self.handle_exclusive, message, small)
 
     def _delivered_fast(
@@ -175,9 +175,16 @@ class Handler:
             await item.unless_expired(self._pause.wait_resumed())
         return await self._work(item)
 
-    async def _work(self, item: InFlightMessage, small: Decoded | Reject | None = None) -> Outcome:
+    async def _work(
+        self,
+        item: InFlightMessage,
+        small: Decoded | Reject | None = None,
+        *,
+        observed: bool = False,
+    ) -> Outcome:
         message, start = item.message, self._clock()
-        self._observe(Received(message))
+        if not observed:
+            self._observe(Received(message))
         if self._guard.suspicion is not None and not self.retention.must_end(message):
             held = self._guard.hold_again(message)
             if held is not None:

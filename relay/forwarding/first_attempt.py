@@ -20,11 +20,13 @@ class Forwarding(Struct, frozen=True):
     Attributes:
         accepted: called for an event that was delivered and whose listener is told so next.
         withdraw: withdraws an event, unless it is on the wire.
+        leave: counts one event less in flight.
         finish: the outcome of an event whose attempt is detached.
     """
 
     accepted: Callable[[Event], None]
     withdraw: Callable[[Entry[PendingEvent, Step]], None]
+    leave: Callable[[], None]
     finish: Callable[[FirstAttempt], Awaitable[Outcome]]
 
 
@@ -48,7 +50,7 @@ class FirstAttempt(Struct, eq=False):
 
     def set_result(self, step: Step) -> None:
         """It has ended, and this follows for the event."""
-        self.step = step
+        self.step, self.entry = step, None  # no cycle: the collector runs rarely
         if self.detached:
             return
         self.detached = True
@@ -60,7 +62,7 @@ class FirstAttempt(Struct, eq=False):
 
     def set_exception(self, exception: BaseException) -> None:
         """The request raised, and so will `outcome`."""
-        self.error = exception
+        self.error, self.entry = exception, None
         if self.detach():
             self.listener.undelivered()
 
@@ -73,6 +75,12 @@ class FirstAttempt(Struct, eq=False):
         """Call the listener no more; False if it has been called, or this was called before."""
         before, self.detached = self.detached, True
         return not before
+
+    def withdraw(self) -> None:
+        """Withdraw the event, unless it is on the wire, instead of awaiting `outcome`."""
+        if self.entry is not None:
+            self.forwarding.withdraw(self.entry)
+        self.forwarding.leave()
 
     async def outcome(self) -> Outcome:
         """The event's outcome, after as many attempts as that takes."""

@@ -101,6 +101,7 @@ class Forwarder:
         self._forwarding = Forwarding(
             self._accepted,
             self._lanes.withdraw,
+            self._admission.leave,
             lambda attempt: self._finish(attempt.event, attempt),
         )
         self._stopping = False

@@ -119,6 +119,10 @@ class Attempt(Protocol):
         """Call the listener no more: a task will await `outcome`. False if it has been called."""
         ...
 
+    def withdraw(self) -> None:
+        """Withdraw the event, unless it is on the wire, instead of awaiting `outcome`."""
+        ...
+
     async def outcome(self) -> Outcome:
         """The event's outcome, as of `Forward.submit`. Await it once, after the end or `detach`."""
         ...

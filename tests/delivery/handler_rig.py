@@ -72,6 +72,9 @@ class ScriptedAttempt:
         before, self._detached = self._detached, True
         return not before
 
+    def withdraw(self) -> None:
+        self._task.cancel()
+
     async def outcome(self) -> Outcome:
         return await self._task
 

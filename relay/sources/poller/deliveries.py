@@ -92,7 +92,10 @@ class Deliveries:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.left = True  # what is still on the fast path is not settled any more
+        self.left = True  # what is still on the fast path is not settled any more, nor sent
+        for lease in self.leases:
+            if lease.fast is not None:
+                lease.fast.abandon()
         await self._tasks.__aexit__(kind, error, trace)
 
     def accept(self, batch: Sequence[ReceivedMessage], requested_at: float, reserved: int) -> None:
@@ -209,7 +212,8 @@ class Deliveries:
 
     def _start_scheduled_now(self) -> None:
         self._start_scheduled = False
-        self._start()
+        if not self.left:
+            self._start()
 
     def run(self, work: Coroutine[Any, Any, object]) -> None:
         """Run the work in a task that belongs to the deliveries."""
@@ -223,7 +227,7 @@ class Deliveries:
 
     def end(self, lease: Lease, outcome: Outcome | None) -> Sequence[Lease]:
         """End the handling. Returns the messages to release before this one is settled."""
-        lease.stage = Stage.SETTLING
+        lease.stage, lease.fast = Stage.SETTLING, None  # no cycle: the collector runs rarely
         self.handling -= 1
         later = self._scheduler.end(lease, outcome)
         if not self._start_scheduled:

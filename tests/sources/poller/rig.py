@@ -82,6 +82,9 @@ class Begun:
         before, self._detached = self._detached, True
         return not before
 
+    def withdraw(self) -> None:
+        self._task.cancel()
+
     async def outcome(self) -> Outcome:
         return await self._task
 
@@ -109,6 +112,9 @@ class FastScript:
         decoded: Any = None
         attempt.listener = FastDelivery(message, 0.0, decoded, caller, path, attempt)
         return attempt.listener
+
+    def forget(self, delivery: FastDelivery) -> None:
+        """No message is counted."""
 
     def conclude(self, delivery: FastDelivery, outcome: Outcome) -> None:
         """Nothing follows from it for this handler."""
