@@ -121,6 +121,10 @@ class FastPath:
         self._conclude(delivery.message, outcome, delivery.since, delivery.decoded)
 
 
+Begin: TypeAlias = Callable[[Message, Caller], FastDelivery | Rest]
+"""Begins to handle a message: it is on the fast path, or the rest is to be run in a task."""
+
+
 async def raising(error: BaseException) -> Outcome:
     """The rest of a message whose handling has raised: raises the error."""
     raise error

@@ -37,8 +37,8 @@ class EarlyAcknowledging(Handler):
     async def handle(self, message: Message) -> Outcome:
         return _in_background(super().handle(message))
 
-    async def handle_exclusive(self, message: Message, *others: Any) -> Outcome:
-        return _in_background(super().handle_exclusive(message, *others))
+    async def handle_exclusive(self, message: Message, *others: Any, **more: Any) -> Outcome:
+        return _in_background(super().handle_exclusive(message, *others, **more))
 
     def begin(self, message: Message, _caller: Caller) -> Rest:
         return partial(self.handle_exclusive, message)

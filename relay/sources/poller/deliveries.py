@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 from relay.aws.sqs_values import ReceivedMessage
-from relay.delivery.fast_path import Caller, FastDelivery, Rest
+from relay.delivery.fast_path import Begin, FastDelivery, Rest
 from relay.model.message import Message
 from relay.model.outcome import Outcome, Retry
 from relay.sources.poller.fast_lease import FastLease
@@ -23,10 +23,6 @@ from relay.sources.poller.settling import Settler, backoff
 
 PARKED_FOR = 900.0
 """Seconds for which a message that cannot be handled now is hidden at a time."""
-
-
-Begin: TypeAlias = Callable[[Message, Caller], FastDelivery | Rest]
-"""Begins to handle a message: it is on the fast path, or the rest is to be run in a task."""
 
 
 class Deliveries:

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import ReceivedMessage
-from relay.delivery.fast_path import Caller, FastDelivery, Rest, raising
+from relay.delivery.fast_path import Begin, Caller, FastDelivery, Rest, raising
 from relay.delivery.retention import Retention, longest_lease, refresh_retention
 from relay.model.facts import HandlerRaised, Observe, ignore
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
 from relay.settings.clocks import LAST_RELEASES
-from relay.sources.poller.deliveries import Begin, Deliveries
+from relay.sources.poller.deliveries import Deliveries
 from relay.sources.poller.lease import Heartbeat, now
 from relay.sources.poller.limits import Limits, PollerStatus
 from relay.sources.poller.receive_gate import (
