@@ -120,8 +120,12 @@ class LedgerWiring:
         attempt = self._attempts.of(event)
         return attempt.first_at if attempt is not None and attempt.may_have_run else None
 
-    def observe(self, fact: Fact) -> None:
-        """Pass the fact on, and record dead letters."""
+    @property
+    def observe(self) -> Observe:
+        """Passes facts on, and records dead letters. Ask once: most relays have no ledger."""
+        return self._observe if self._entries is None else self._record
+
+    def _record(self, fact: Fact) -> None:
         self._observe(fact)
         if self._unnamed is not None and isinstance(fact, Received):
             self._unnamed.follow(fact.message.queue)

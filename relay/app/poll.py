@@ -128,6 +128,7 @@ async def consume(
         poller = Poller(
             queue,
             core.handler.handle_exclusive,
+            begin=core.handler.begin,
             gate=PausableGate(core.forwarder, pause),
             limits=_limits(settings),
             observe=telemetry.observe,

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
 from relay.delivery.dead_lettering import DeadLettering
+from relay.delivery.event_delivery import EventDelivery
+from relay.delivery.fast_path import Caller, FastDelivery, FastPath, Rest
 from relay.delivery.in_flight import HandlerStatus, InFlight, InFlightMessage, Progress
 from relay.delivery.message_ids import MessageIds
 from relay.delivery.next_origin import next_origin
-from relay.delivery.opening import Opening, for_each
+from relay.delivery.opening import Opening
 from relay.delivery.pause import NeverPaused, Pausing
-from relay.delivery.redelivery import DeliveredEvents, RedeliveryHistory, flag_may_have_run
+from relay.delivery.redelivery import RedeliveryHistory, flag_may_have_run
 from relay.delivery.reject_guard import SETTING, RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Decoded
 from relay.model import outcome
-from relay.model.destination import Forward
-from relay.model.event import Event
+from relay.model.destination import Attempt, Forward
 from relay.model.facts import Handled, Observe, Received, ignore
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
@@ -67,9 +70,11 @@ class Handler:
         self._in_flight = InFlight()
         self._message_ids = MessageIds()
         self._history = RedeliveryHistory()
-        self._delivered = DeliveredEvents()
-        self._gave_up_at = float("-inf")
+        self._fast = FastPath(forward, self._in_flight, self._delivered_fast, self._proceed)
         self.progress = Progress(self._in_flight, clock=clock)
+        self._events = EventDelivery(
+            forward, self.retention, self._pause, self._history, self.progress, clock=clock
+        )
 
     @property
     def status(self) -> HandlerStatus:
@@ -92,12 +97,59 @@ class Handler:
         self._history.record(message)
         return await self._in_flight.join(message, self._hold_and_work, self._clock())
 
-    async def handle_exclusive(self, message: Message) -> Outcome:
-        """The same for pull mode: the lease ensures that no second delivery has to be joined."""
+    async def handle_exclusive(
+        self, message: Message, small: Decoded | Reject | None = None, *, observed: bool = False
+    ) -> Outcome:
+        """The same for pull mode: the lease ensures that no second delivery has to be joined.
+
+        `small` is what the message was decoded to, if it was; `observed` whether it is known to
+        have been received.
+        """
         if (reject := self._dead_letters.recent(message)) is not None:
             return reject
         self._history.record(message)
-        return await self._in_flight.run_exclusive(message, self._work, self._clock())
+        work = partial(self._work, small=small, observed=observed)
+        return await self._in_flight.run_exclusive(message, work, self._clock())
+
+    def begin(self, message: Message, caller: Caller) -> FastDelivery | Rest:
+        """Begin what `handle_exclusive` does, on the fast path if nothing is special so far.
+
+        Returns the rest of the work, to be run in a task, for a message that is not on it.
+        """
+        if (
+            message.receive_count != 1  # the history of the first one needs no record until it ends
+            or self._guard.suspicion is not None
+            or self.retention.must_end(message)
+            or self._dead_letters.recent(message) is not None
+        ):
+            return partial(self.handle_exclusive, message)
+        small = self._opening.open_small(message)
+        if type(small) is Decoded and small.total == 1 == len(small.events):
+            self._observe(Received(message))  # before the attempt: it may raise
+            begun = self._fast.begin(message, small, caller, self._clock())
+            return begun or partial(self.handle_exclusive, message, small, observed=True)
+        return partial(self.handle_exclusive, message, small)
+
+    def _delivered_fast(
+        self, message: Message, outcome: Delivered, start: float, decoded: Decoded
+    ) -> None:
+        self._guard.passed(message.message_id)
+        self._handled(message, outcome, start, decoded, (outcome,))
+
+    async def _proceed(self, begun: FastDelivery) -> Outcome:
+        """The outcome of a message that left the fast path; its attempt may have ended or not."""
+        self._history.record(begun.message)
+
+        async def work(item: InFlightMessage) -> Outcome:
+            if begun.expired:
+                asyncio.get_running_loop().call_soon(item.expire)
+            try:
+                return await self._process(item, begun.decoded, begun.since, begun.attempt)
+            except BaseException as error:
+                self.progress.interrupted(begun.message, error, self._clock() - begun.since)
+                raise
+
+        return await self._in_flight.run_exclusive(begun.message, work, begun.since)
 
     def expire(self) -> None:
         """Stop waiting with messages that the queue is about to delete. A timer calls this."""
@@ -123,16 +175,23 @@ class Handler:
             await item.unless_expired(self._pause.wait_resumed())
         return await self._work(item)
 
-    async def _work(self, item: InFlightMessage) -> Outcome:
+    async def _work(
+        self,
+        item: InFlightMessage,
+        small: Decoded | Reject | None = None,
+        *,
+        observed: bool = False,
+    ) -> Outcome:
         message, start = item.message, self._clock()
-        self._observe(Received(message))
+        if not observed:
+            self._observe(Received(message))
         if self._guard.suspicion is not None and not self.retention.must_end(message):
             held = self._guard.hold_again(message)
             if held is not None:
                 self._handled(message, held, start)
                 return held
         try:
-            if (small := self._opening.open_small(message)) is not None:
+            if (small := small or self._opening.open_small(message)) is not None:
                 return await self._process(item, small, start)
             async with self._opening.opened(item) as decoded:
                 if isinstance(decoded, Decoded):
@@ -143,7 +202,11 @@ class Handler:
             raise
 
     async def _process(
-        self, item: InFlightMessage, decoded: Decoded | Reject | Retry, start: float
+        self,
+        item: InFlightMessage,
+        decoded: Decoded | Reject | Retry,
+        start: float,
+        attempt: Attempt | None = None,
     ) -> Outcome:
         """Deliver or dead-letter the message. The dead letter has the body as it was received."""
         message = item.message
@@ -158,7 +221,7 @@ class Handler:
             outcome: Outcome = await self._dead_letter(item, reject, None)
             self._handled(message, outcome, start)
             return outcome
-        results = await self._deliver(item, decoded)
+        results = await self._events.deliver(item, decoded, attempt)
         if not seen_all:
             results = [flag_may_have_run(result) for result in results]
             rejects = tuple((index, flag_may_have_run(reject)) for index, reject in decoded.rejects)
@@ -166,68 +229,6 @@ class Handler:
         outcome = await self._conclude(item, decoded, results)
         self._handled(message, outcome, start, decoded, results)
         return outcome
-
-    async def _deliver(self, item: InFlightMessage, decoded: Decoded) -> list[Outcome]:
-        """One outcome for each event, in order; `expiring` if the wait was ended."""
-        results: list[Outcome | None] = [None] * len(events := decoded.events)
-        try:
-            ends = self._pause.paused and self.retention.must_end(item.message)
-            expiring = ends or item.expired or self.retention.expiring(item.message)
-            if expiring and self._hopeless():
-                results[:] = map(self._delivered.of, events)
-            else:
-                await item.unless_expired(self._submit(item, decoded, results))
-                if item.expired:
-                    self._gave_up_at = self._clock()
-        finally:
-            if any(map(self._may_have_run, events, results)):
-                self._history.mark_may_have_run(item.message)
-            if decoded.total > 1:
-                self._delivered.record(events, results, final=not decoded.rejects)
-        return [
-            self._expired(event)
-            if result is None or (type(result) is Retry and self.retention.must_end(item.message))
-            else result
-            for event, result in zip(events, results, strict=True)
-        ]
-
-    def _hopeless(self) -> bool:
-        """Whether an attempt is out of reach, or another message has just waited for one in vain.
-
-        With no wait a backlog can expire in time, and a FIFO group, whose messages take turns.
-        """
-        if self._pause.paused:
-            return True
-        forward, grace = self._forward, self.retention.grace
-        just_now = self._clock() - self._gave_up_at < grace
-        return forward.down_for > grace or (just_now and forward.down)
-
-    def _may_have_run(self, event: Event, result: Outcome | None) -> bool:
-        return isinstance(result, Delivered) or self._forward.may_have_run(event.id)
-
-    async def _submit(
-        self, item: InFlightMessage, decoded: Decoded, results: list[Outcome | None]
-    ) -> None:
-        if decoded.total == len(results) == 1:
-            results[0] = await self._forward.submit(decoded.events[0])
-            return
-
-        async def one(position: int) -> None:
-            event = decoded.events[position]
-            results[position] = known = self._delivered.of(event)
-            if known is None:
-                results[position] = result = await self._forward.submit(event)
-                if type(result) is Delivered:
-                    self.progress.event_delivered(item)
-
-        await for_each(len(decoded.events), one)
-
-    def _expired(self, event: Event) -> Reject:
-        return Reject(
-            "expiring",
-            "the queue was about to delete the message before it could be delivered",
-            may_have_run=self._forward.may_have_run(event.id),
-        )
 
     async def _conclude(
         self, item: InFlightMessage, decoded: Decoded, results: Sequence[Outcome]

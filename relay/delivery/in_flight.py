@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -18,6 +19,17 @@ T = TypeVar("T")
 
 LONG = 60.0
 """Seconds in flight after which a message that is given back has had its attempt."""
+
+
+class InFlightItem(Protocol):
+    """A message in flight: with a task, an `InFlightMessage`, or without one."""
+
+    message: Message
+    since: float
+
+    def expire(self) -> None:
+        """End its wait: the queue is about to delete the message."""
+        ...
 
 
 class InFlightMessage(Struct, eq=False):
@@ -54,20 +66,29 @@ class InFlight:
     """Joins the deliveries of a message. Bounded by its callers: each waiter is a delivery."""
 
     def __init__(self) -> None:
-        self._items: dict[str, InFlightMessage] = {}
+        self._items: dict[str, InFlightItem] = {}
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def __iter__(self) -> Iterator[InFlightMessage]:
+    def __iter__(self) -> Iterator[InFlightItem]:
         return iter(list(self._items.values()))
 
-    def find(self, message_id: str) -> InFlightMessage | None:
+    def add(self, item: InFlightItem) -> None:
+        """Add a message that is handled without a task, and that no other delivery may join."""
+        self._items[item.message.message_id] = item
+
+    def remove(self, item: InFlightItem) -> None:
+        """Remove it, if it is here."""
+        if self._items.get(item.message.message_id) is item:
+            del self._items[item.message.message_id]
+
+    def find(self, message_id: str) -> InFlightItem | None:
         """The message with this id, if it is in flight."""
         return self._items.get(message_id)
 
     @property
-    def oldest(self) -> InFlightMessage | None:
+    def oldest(self) -> InFlightItem | None:
         """The message that has been in flight for the longest time."""
         return next(iter(self._items.values()), None)
 
@@ -89,17 +110,17 @@ class InFlight:
         """
         key = message.message_id
         item = self._items.get(key)
-        if item is None:
+        if not isinstance(item, InFlightMessage):
             item = self._items[key] = InFlightMessage(message, now)
             item.task = asyncio.create_task(work(item), name=f"message {key}")
-            item.task.add_done_callback(lambda _: self._remove(key, item))
+            item.task.add_done_callback(partial(self._task_done, item))
         assert item.task is not None  # noqa: S101 - set in the line above, for the type checker
         item.waiters += 1
         try:
             return await asyncio.shield(item.task)
         finally:
             item.waiters -= 1
-            self._leave(key, item, item.task)
+            self._leave(item, item.task)
 
     async def run_exclusive(
         self,
@@ -111,26 +132,23 @@ class InFlight:
 
         Cancelling the caller cancels the work. It needs no task and no wake-up of its own.
         """
-        key = message.message_id
-        item = self._items[key] = InFlightMessage(message, now)
-        item.task = asyncio.current_task()
+        item = InFlightMessage(message, now, asyncio.current_task())
+        self.add(item)
         try:
             return await work(item)
         finally:
-            if self._items.get(key) is item:
-                del self._items[key]
+            self.remove(item)
 
-    def _leave(self, key: str, item: InFlightMessage, task: asyncio.Task[Outcome]) -> None:
+    def _leave(self, item: InFlightMessage, task: asyncio.Task[Outcome]) -> None:
         if item.waiters or task.done():
             return
-        self._remove(key, item)  # a later delivery must not join what is being cancelled
+        self.remove(item)  # a later delivery must not join what is being cancelled
         task.cancel()
 
-    def _remove(self, key: str, item: InFlightMessage) -> None:
-        if self._items.get(key) is item:
-            del self._items[key]
-        if item.task and item.task.done() and not item.task.cancelled():
-            item.task.exception()  # retrieved: there may be no waiter left to do it
+    def _task_done(self, item: InFlightMessage, task: asyncio.Task[Outcome]) -> None:
+        self.remove(item)
+        if not task.cancelled():
+            task.exception()  # retrieved: there may be no waiter left to do it
 
 
 class Progress:

@@ -112,7 +112,14 @@ class RejectGuard:
 
     def passed(self, message_id: str) -> None:
         """Count a message that was not rejected."""
-        self._count(message_id, None)
+        if self.suspicion is None and message_id not in self._ends:
+            self._ends[message_id] = None  # nearly all messages, so in one call
+            if len(self._ends) > WINDOW:
+                oldest, code = self._ends.popitem(last=False)
+                if code is not None or self._usual:
+                    self._update_usual(oldest, code)
+        else:
+            self._count(message_id, None)
         if self._has_held:
             self._held.passed(message_id)
 

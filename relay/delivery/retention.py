@@ -105,7 +105,12 @@ class Retention:
 
         Such a message is dead-lettered instead.
         """
-        return self._left(message) < self._shortest
+        sent = message.sent_at
+        if sent is None:
+            sent = message.first_received_at
+        if self.seconds is None or sent is None:
+            return False
+        return EXPIRING_SHARE * self.seconds - (self._clock() - sent) < self._shortest
 
     def longest_hide(self, message: Message) -> float:
         """The most seconds for which the message may be hidden: not into the last tenth.

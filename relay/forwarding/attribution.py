@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
@@ -50,7 +49,7 @@ class FailureAttribution:
         self._hint_trust = HintTrust()
         self._evidence = Evidence()
         self._may_have_run: LruCache[None] = LruCache(MAX_MAY_HAVE_RUN)
-        self._on_wire: Counter[str] = Counter()
+        self._on_wire: dict[str, int] = {}
         self.last_error: str | None = None
 
     def may_have_run(self, event_id: str) -> bool:
@@ -64,20 +63,19 @@ class FailureAttribution:
     @contextlib.contextmanager
     def sending(self, batch: Sequence[PendingEvent]) -> Iterator[None]:
         """Count the events as on the wire while the block runs."""
-        ids = [pending.event.id for pending in batch]
-        self._on_wire.update(ids)
+        ids, counts = [pending.event.id for pending in batch], self._on_wire
+        for event_id in ids:
+            counts[event_id] = counts.get(event_id, 0) + 1
         try:
             yield
         finally:
             for event_id in ids:
-                self._on_wire[event_id] -= 1
-                if not self._on_wire[event_id]:
-                    del self._on_wire[event_id]
+                if left := counts.pop(event_id) - 1:
+                    counts[event_id] = left
 
-    def outcome_returned(self, event: Event, outcome: Outcome) -> None:
-        """A caller received this outcome; one that was cancelled meanwhile receives none."""
-        if isinstance(outcome, Delivered):
-            self._may_have_run.forget(event.id)
+    def delivery_returned(self, event: Event) -> None:
+        """A caller received a success; one that was cancelled meanwhile receives none."""
+        self._may_have_run.forget(event.id)
 
     def aborted(self, permit: Permit, batch: Sequence[PendingEvent]) -> None:
         """The attempt was cancelled or failed on our side: its end is unknown."""
@@ -97,6 +95,9 @@ class FailureAttribution:
             self._hint_trust.record(accepted=isinstance(outcomes[0], Delivered))
         elif not batch[0].reported and isinstance(outcomes[0], Delivered):
             self._good_run.accepted(len(batch))
+        if {*map(type, outcomes)} == {Delivered}:
+            self._record_all_delivered(batch)
+            return list(outcomes)
         return [self._record_outcome(p.event, o) for p, o in zip(batch, outcomes, strict=True)]
 
     def refused(
@@ -173,6 +174,14 @@ class FailureAttribution:
             proven=error.proven,
         )
         self._evidence.clear()
+
+    def _record_all_delivered(self, batch: Sequence[PendingEvent]) -> None:
+        """The same as `_record_outcome` for each, at a fraction of the cost."""
+        ids = [pending.event.id for pending in batch]
+        self._may_have_run.put_all(ids, None)
+        if self._suspects.ids:
+            for event_id in ids:
+                self._suspects.clear(event_id)
 
     def _record_outcome(self, event: Event, outcome: Outcome) -> Outcome:
         if isinstance(outcome, Delivered):

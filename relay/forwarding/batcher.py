@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -15,6 +15,30 @@ MAX_PASSED = 1_000
 
 T = TypeVar("T")
 R = TypeVar("R")
+R_contra = TypeVar("R_contra", contravariant=True)
+
+
+class Waiter(Protocol[R_contra]):
+    """Gets an item's result, as a future does: one of the three calls is made, if it is not done.
+
+    They are made for the items of a batch one after another, so they must not raise.
+    """
+
+    def done(self) -> bool:
+        """Whether no result is wanted any more."""
+        ...
+
+    def set_result(self, result: R_contra, /) -> None:
+        """The item has a result."""
+        ...
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """The send raised."""
+        ...
+
+    def cancel(self) -> object:
+        """The item gets no result: its send was cancelled, or the batcher is closed."""
+        ...
 
 
 class BatcherClosed(RuntimeError):
@@ -25,13 +49,13 @@ class WrongCount(RuntimeError):
     """`send` returned more or fewer results than items, so none can be assigned to an item."""
 
 
-class _Entry(Struct, Generic[T, R], eq=False):
-    """An item, its size, its key and the future that its caller awaits."""
+class Entry(Struct, Generic[T, R], eq=False):
+    """An item, its size, its key and what gets its result."""
 
     item: T
     size: int
     key: object
-    result: asyncio.Future[R]
+    result: Waiter[R]
 
 
 class Batcher(Generic[T, R]):
@@ -74,9 +98,9 @@ class Batcher(Generic[T, R]):
         self._in_flight = in_flight
         self._sleep = sleep
         # An ordered dict, so that a cancelled caller's item is removed from the middle in O(1).
-        self._waiting: OrderedDict[_Entry[T, R], None] = OrderedDict()
+        self._waiting: OrderedDict[Entry[T, R], None] = OrderedDict()
         self._waiting_size = 0
-        self._running: dict[asyncio.Task[None], Sequence[_Entry[T, R]]] = {}
+        self._running: dict[asyncio.Task[None], Sequence[Entry[T, R]]] = {}
         self._timer: asyncio.Task[None] | None = None
         self._lingered = linger == 0
         self._wake_scheduled = False
@@ -104,22 +128,38 @@ class Batcher(Generic[T, R]):
             BatcherClosed: after `drain` or `aclose`.
             WrongCount: `send` broke its contract.
         """
-        if self._closed:
-            raise BatcherClosed
-        size = 0 if self._size is None else self._size(item)
-        loop = asyncio.get_running_loop()
-        result: asyncio.Future[R] = loop.create_future()
-        entry = _Entry(item, size, key, result)
-        self._waiting[entry] = None
-        self._waiting_size += size
-        self._idle.clear()
-        if not self._wake_scheduled:
-            self._wake(loop)
+        result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        entry = self.add(item, result, key)
         try:
             return await result
         except asyncio.CancelledError:
-            self._withdraw(entry)
+            self.withdraw(entry)
             raise
+
+    def add(self, item: T, waiter: Waiter[R], key: object = None) -> Entry[T, R]:
+        """Add an item as `submit` does, for a caller that does not await its result.
+
+        Raises:
+            BatcherClosed: after `drain` or `aclose`.
+        """
+        if self._closed:
+            raise BatcherClosed
+        size = 0 if self._size is None else self._size(item)
+        entry = Entry(item, size, key, waiter)
+        if not self._waiting:
+            self._idle.clear()
+        self._waiting[entry] = None
+        self._waiting_size += size
+        if not self._wake_scheduled:
+            self._wake(asyncio.get_running_loop())
+        return entry
+
+    def withdraw(self, entry: Entry[T, R]) -> None:
+        """Withdraw an item, unless it is being sent."""
+        if entry in self._waiting:
+            del self._waiting[entry]
+            self._waiting_size -= entry.size
+            self._set_idle()
 
     def wake(self) -> None:
         """Send the batches that are due, after the callbacks already scheduled: they may submit."""
@@ -153,7 +193,7 @@ class Batcher(Generic[T, R]):
         self._closed = True
         for entry in list(self._waiting):
             entry.result.cancel()
-            self._withdraw(entry)
+            self.withdraw(entry)
         await self._stop_timer()
         tasks = list(self._running)
         for task in tasks:
@@ -163,12 +203,6 @@ class Batcher(Generic[T, R]):
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
         self._wake_scheduled = True
         loop.call_soon(self._dispatch)
-
-    def _withdraw(self, entry: _Entry[T, R]) -> None:
-        if entry in self._waiting:
-            del self._waiting[entry]
-            self._waiting_size -= entry.size
-            self._set_idle()
 
     def _set_idle(self) -> None:
         if not self._waiting and not self._running:
@@ -192,9 +226,9 @@ class Batcher(Generic[T, R]):
             or self._waiting_size >= self._max_size
         )
 
-    def _next_batch(self, limit: int) -> list[_Entry[T, R]]:
-        batch: list[_Entry[T, R]] = []
-        passed: list[_Entry[T, R]] = []
+    def _next_batch(self, limit: int) -> list[Entry[T, R]]:
+        batch: list[Entry[T, R]] = []
+        passed: list[Entry[T, R]] = []
         total = 0
         while self._waiting:
             entry = next(iter(self._waiting))
@@ -218,15 +252,13 @@ class Batcher(Generic[T, R]):
         self._lingered = self._linger == 0
         return batch
 
-    def _start(self, batch: list[_Entry[T, R]]) -> None:
+    def _start(self, batch: list[Entry[T, R]]) -> None:
         sending = self._send([entry.item for entry in batch])
         task = asyncio.get_running_loop().create_task(self._resolve(sending, batch))
         self._running[task] = batch
         task.add_done_callback(self._send_done)
 
-    async def _resolve(
-        self, sending: Awaitable[Sequence[R]], batch: Sequence[_Entry[T, R]]
-    ) -> None:
+    async def _resolve(self, sending: Awaitable[Sequence[R]], batch: Sequence[Entry[T, R]]) -> None:
         """Give each caller its own result. A cancelled caller gets none."""
         try:
             results = await sending
@@ -242,9 +274,11 @@ class Batcher(Generic[T, R]):
                     entry.result.set_result(result)
 
     def _send_done(self, task: asyncio.Task[None]) -> None:
-        for entry in self._running.pop(task):
-            # Only a cancelled send leaves callers without a result.
-            entry.result.cancel()
+        batch = self._running.pop(task)
+        if task.cancelled() or task.exception() is not None:
+            # Only such a send leaves callers without a result.
+            for entry in batch:
+                entry.result.cancel()
         self._set_idle()
         self.wake()
 

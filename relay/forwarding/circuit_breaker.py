@@ -72,7 +72,7 @@ class Breaker:
     are probed, and any well-formed answer to a probe closes the circuit. While a probe is due or
     running, an outage is `half-open`. Each change starts a new epoch, and results for permits
     of an older epoch are ignored. A cancelled request is neither a success nor a failure:
-    call `release` for it.
+    call `release` for it. `closed` says whether requests may be sent.
 
     Args:
         outage: the wait between probes while open.
@@ -95,17 +95,13 @@ class Breaker:
         self._random = random
         self._epoch = 0
         self._failures = 0
+        self.closed = True
         self._probing = False
         self._probe_at = 0.0
         self._since = clock()
         self._reason = ""
         self._setting: str | None = None
         self._proven = False
-
-    @property
-    def closed(self) -> bool:
-        """Whether requests may be sent."""
-        return self._failures == 0
 
     @property
     def circuit(self) -> str:
@@ -174,7 +170,7 @@ class Breaker:
         if not self.current(permit):
             return False
         if permit.probe:
-            self._failures = 0
+            self._failures, self.closed = 0, True
             self._change("", None, moved=True)
         return True
 
@@ -191,7 +187,7 @@ class Breaker:
         if not self.current(permit):
             return False
         moved = self.closed
-        self._failures += 1
+        self._failures, self.closed = self._failures + 1, False
         self._proven = proven
         backoff = self._outage if setting is None else self._halt
         self._probe_at = self._clock() + backoff.delay(self._failures, self._random, after)

@@ -5,19 +5,29 @@ from __future__ import annotations
 import asyncio
 import random as chance
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from relay.forwarding.admission import Admission
 from relay.forwarding.attribution import FailureAttribution
-from relay.forwarding.batcher import WrongCount
-from relay.forwarding.circuit_breaker import Backoff, Breaker, ForwarderState, Permit
-from relay.forwarding.lanes import FailedAlone, GoodRun, Lanes, PendingEvent, Ramp, Step, TryAgain
+from relay.forwarding.circuit_breaker import Backoff, Breaker, ForwarderState
+from relay.forwarding.first_attempt import FirstAttempt, Forwarding
+from relay.forwarding.lanes import (
+    SEPARATOR,
+    FailedAlone,
+    GoodRun,
+    Lanes,
+    PendingEvent,
+    Ramp,
+    Step,
+    TryAgain,
+)
+from relay.forwarding.requests import Requests, nothing
 from relay.forwarding.suspects import Suspects, WaitEnd, WitnessWaits
 from relay.forwarding.undelivered import Stuck, Undelivered
-from relay.model.destination import BatchRefused, Destination, Unavailable
+from relay.model.destination import Destination, Listener
 from relay.model.event import Event
-from relay.model.facts import Forwarded, Observe, ignore
-from relay.model.outcome import Outcome, Reject, Retry
+from relay.model.facts import Observe, ignore
+from relay.model.outcome import Delivered, Outcome, Reject, Retry
 
 STOPPING = Retry("stopping")
 
@@ -29,10 +39,6 @@ THROUGH_QUEUE = Backoff(60.0, 900.0)
 
 MOST_TRIES = 3
 """Attempts of an event that fails alone with no witness, where events are not held."""
-
-
-async def _nothing() -> None:
-    return
 
 
 class Forwarder:
@@ -58,20 +64,16 @@ class Forwarder:
         *,
         breaker: Breaker | None = None,
         undelivered: Undelivered | None = None,
-        before_probe: Callable[[], Awaitable[None]] = _nothing,
+        before_probe: Callable[[], Awaitable[None]] = nothing,
         hold: bool = True,
         observe: Observe = ignore,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = chance.random,
     ) -> None:
-        self._destination = destination
         self._breaker = breaker or Breaker(clock=clock, random=random)
         self._undelivered = undelivered or Undelivered(clock=clock)
-        self._before_probe = before_probe
         self._hold = hold
-        self._observe = observe
-        self._clock = clock
         self._sleep = sleep
         self._random = random
         self._suspects = Suspects()
@@ -80,11 +82,27 @@ class Forwarder:
         self._attribution = FailureAttribution(
             self._breaker, ramp, good_run, self._suspects, self._witness_waits, clock=clock
         )
+        self._requests = Requests(
+            destination,
+            self._breaker,
+            self._attribution,
+            before_probe=before_probe,
+            probe_sent=lambda: self._admission.probe_sent(),  # noqa: PLW0108 - created below
+            ended=self._after_attempt,
+            observe=observe,
+            clock=clock,
+        )
         self._lanes = Lanes(
-            self._begin, self._breaker, ramp, good_run, self._suspects, destination.limits
+            self._requests.begin, self._breaker, ramp, good_run, self._suspects, destination.limits
         )
         self._admission = Admission(
             self._breaker, self._lanes.wake, observe=observe, clock=clock, sleep=sleep
+        )
+        self._forwarding = Forwarding(
+            self._accepted,
+            self._lanes.withdraw,
+            self._admission.leave,
+            lambda attempt: self._finish(attempt.event, attempt),
         )
         self._stopping = False
 
@@ -97,8 +115,36 @@ class Forwarder:
         if self._stopping:
             return STOPPING
         self._admission.enter()
+        return await self._finish(event)
+
+    def begin(self, event: Event, listener: Listener) -> FirstAttempt | None:
+        """Begin to send the event, for a caller that awaits nothing as long as all goes well.
+
+        None if it has to be submitted. An event that waits is withdrawn by detaching the attempt
+        and cancelling the task that awaits its outcome.
+        """
+        if (
+            self._stopping
+            or event.id in self._suspects.ids
+            or (not self._hold and self._gives_back)
+        ):
+            return None
+        attempt = FirstAttempt(event, listener, self._forwarding)
+        attempt.entry = self._lanes.add(PendingEvent(event, event.size + SEPARATOR), attempt)
+        self._admission.enter()
+        return attempt
+
+    def _accepted(self, event: Event) -> None:
+        """The first attempt delivered the event."""
+        if self._undelivered.entries:
+            self._undelivered.settled(event.id)
+        self._attribution.delivery_returned(event)
+        self._admission.leave()
+
+    async def _finish(self, event: Event, attempt: FirstAttempt | None = None) -> Outcome:
         try:
-            return await self._await_outcome(event)
+            step = TryAgain() if attempt is None else await attempt.wait()
+            return await self._await_outcome(event, step)
         except asyncio.CancelledError:
             # Its message expires, or is given back, which the handler notes for the message.
             self._undelivered.forget(event.id)
@@ -164,9 +210,8 @@ class Forwarder:
         self._lanes.resolve_all(STOPPING, sent=True)
         await self._lanes.aclose()
 
-    async def _await_outcome(self, event: Event) -> Outcome:
-        step: Step = TryAgain()
-        failures, size = 0, event.size
+    async def _await_outcome(self, event: Event, step: Step) -> Outcome:
+        failures, size = 0, event.size + SEPARATOR
         while True:
             if isinstance(step, FailedAlone):
                 failures += 1
@@ -177,9 +222,7 @@ class Forwarder:
                     self._undelivered.forget(event.id)
                     return step
             elif not isinstance(step, TryAgain):
-                if self._undelivered.entries or type(step) is Retry:
-                    self._note(event, step)
-                self._attribution.outcome_returned(event, step)
+                self._conclude(event, step)
                 return step
             elif self._stopping:
                 return STOPPING
@@ -188,6 +231,13 @@ class Forwarder:
             else:
                 pending = PendingEvent(event, size, step.batch_limit, step.hinted, step.reported)
                 step = await self._lanes.submit(pending)
+
+    def _conclude(self, event: Event, outcome: Outcome) -> None:
+        """The caller receives the destination's outcome."""
+        if self._undelivered.entries or type(outcome) is Retry:
+            self._note(event, outcome)
+        if isinstance(outcome, Delivered):
+            self._attribution.delivery_returned(event)
 
     def _note(self, event: Event, outcome: Outcome) -> None:
         """Note the destination's outcome, if it is no success or other events had none."""
@@ -212,56 +262,6 @@ class Forwarder:
             return _fails_alone(failed.reason, may_have_run=self.may_have_run(event.id))
         wait = THROUGH_QUEUE.delay(record.failures, self._random, failed.after)
         return Retry(f"fails_alone: {failed.reason}", wait)
-
-    def _begin(self, batch: Sequence[PendingEvent]) -> Awaitable[Sequence[Step]]:
-        # No coroutine: the permit must be taken before the next lane checks whether one is left.
-        permit = self._breaker.admit()
-        if permit.probe:
-            self._admission.probe_sent()
-        return self._attempt(permit, batch)
-
-    async def _attempt(self, permit: Permit, batch: Sequence[PendingEvent]) -> Sequence[Step]:
-        try:
-            if permit.probe and self._breaker.setting is not None:
-                await self._before_probe()
-            with self._attribution.sending(batch):
-                outcomes = await self._send(batch)
-        except Unavailable as error:
-            return self._attribution.unavailable(permit, batch, error)
-        except BatchRefused as error:
-            return self._attribution.refused(permit, batch, error)
-        except BaseException:
-            self._attribution.aborted(permit, batch)
-            raise
-        else:
-            return self._attribution.answered(permit, batch, outcomes)
-        finally:
-            self._after_attempt()
-
-    async def _send(self, batch: Sequence[PendingEvent]) -> Sequence[Outcome]:
-        events = [pending.event for pending in batch]
-        start, error = self._clock(), "cancelled"
-        try:
-            outcomes = await self._destination.send(events)
-            if len(outcomes) != len(events):
-                raise WrongCount(f"{len(outcomes)} outcomes for {len(events)} events")
-            error = ""
-        except (Unavailable, BatchRefused) as failure:
-            error = failure.reason
-            raise
-        finally:
-            size = sum(pending.size for pending in batch)
-            seconds = self._clock() - start
-            self._observe(
-                Forwarded(
-                    events=len(events),
-                    size=size,
-                    seconds=seconds,
-                    error=error or None,
-                    sent=events,
-                )
-            )
-        return outcomes
 
     def _after_attempt(self) -> None:
         self._undelivered.follow(closed=self._breaker.closed)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from operator import attrgetter
 from typing import TypeAlias
 
 from msgspec import Struct
 
-from relay.forwarding.batcher import Batcher
+from relay.forwarding.batcher import Batcher, Entry, Waiter
 from relay.forwarding.circuit_breaker import Breaker
 from relay.forwarding.suspects import Suspects
 from relay.model.destination import Limits
 from relay.model.event import Event
 from relay.model.outcome import Outcome
+
+SEPARATOR = 2
+"""Bytes of a request for each event besides its own: a comma, or the brackets of the array."""
 
 NO_LIMIT = sys.maxsize
 """The batch limit of an event that is not suspected."""
@@ -34,7 +38,7 @@ _FEW_REFUSALS = 0.5
 
 
 class PendingEvent(Struct, frozen=True):
-    """An event to send, its size on the wire, and the most events in its request.
+    """An event to send, its size in a request, and the most events in that request.
 
     `hinted` is True when the destination's last answer pointed at this event, `reported` when it
     said that it had stored this event before it refused another one.
@@ -45,6 +49,10 @@ class PendingEvent(Struct, frozen=True):
     batch_limit: int = NO_LIMIT
     hinted: bool = False
     reported: bool = False
+
+
+_SIZE = attrgetter("size")
+_BATCH_LIMIT = attrgetter("batch_limit")
 
 
 class TryAgain(Struct, frozen=True):
@@ -163,15 +171,15 @@ class Lanes:
             begin,
             max_items=lambda: min(self._capacity(self._batches), good_run.items),
             max_size=limits.max_bytes,
-            size=_size,
-            batch_limit=lambda pending: pending.batch_limit,
+            size=_SIZE,
+            batch_limit=_BATCH_LIMIT,
             in_flight=limits.in_flight,
         )
         self._reported: Lane = Batcher(
             begin,
             max_items=lambda: self._capacity(self._reported),
             max_size=limits.max_bytes,
-            size=_size,
+            size=_SIZE,
             in_flight=limits.in_flight,
         )
         self._singles: Lane = Batcher(
@@ -192,6 +200,14 @@ class Lanes:
             return await self._reported.submit(pending, pending.event.env)
         lane = self._singles if pending.batch_limit == 1 else self._batches
         return await lane.submit(pending, pending.event.env)
+
+    def add(self, pending: PendingEvent, waiter: Waiter[Step]) -> Entry[PendingEvent, Step]:
+        """Send a new event once, for a caller that does not await what follows; no suspect."""
+        return self._batches.add(pending, waiter, pending.event.env)
+
+    def withdraw(self, entry: Entry[PendingEvent, Step]) -> None:
+        """Withdraw what was added, unless it is on the wire."""
+        self._batches.withdraw(entry)
 
     def wake(self) -> None:
         """Send what may be sent now, the least suspected events first."""
@@ -227,8 +243,3 @@ class Lanes:
         if self._breaker.closed:
             return 0 if self._ramp.active and lane.running else self._ramp.items
         return int(self._breaker.admits)
-
-
-def _size(pending: PendingEvent) -> int:
-    # Two bytes more: the comma after the event, or the brackets of the array.
-    return pending.size + 2

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from relay.forwarding import ForwarderState
 from relay.forwarding.undelivered import Stuck
+from relay.model.destination import Listener
 from relay.model.event import Event
 from relay.model.outcome import Outcome, Reject, Retry
 
@@ -140,6 +141,9 @@ class Router:
             return await branch.submit(event)
         finally:
             self._in_flight[name] -= 1
+
+    def begin(self, event: Event, listener: Listener) -> None:
+        """Nothing: each event has to be submitted, where those in flight are counted."""
 
     def may_have_run(self, event_id: str) -> bool:
         """Whether a destination may hold the event although no success was seen."""

@@ -111,10 +111,14 @@ class SuspectRecord:
 
 
 class Suspects:
-    """Events that failed alone, by id: a redelivered suspect is sent alone from the start."""
+    """Events that failed alone, by id: a redelivered suspect is sent alone from the start.
+
+    `ids` is a live view of their ids.
+    """
 
     def __init__(self, limit: int = MAX_SUSPECTS) -> None:
         self._records: LruCache[SuspectRecord] = LruCache(limit)
+        self.ids = self._records.keys
 
     def __contains__(self, event_id: str) -> bool:
         return event_id in self._records

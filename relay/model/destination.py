@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from relay.model.event import Event
-from relay.model.outcome import Outcome, shortened
+from relay.model.outcome import Delivered, Outcome, shortened
 
 
 class Unavailable(Exception):
@@ -100,8 +100,43 @@ class Destination(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """Is told how the first attempt of an event ended, by one of the two calls."""
+
+    def delivered(self, outcome: Delivered) -> None:
+        """The destination accepted the event."""
+        ...
+
+    def undelivered(self) -> None:
+        """It ended in any other way: the rest is in the attempt's `outcome`."""
+        ...
+
+
+class Attempt(Protocol):
+    """The first attempt of an event, for which no task waits."""
+
+    def detach(self) -> bool:
+        """Call the listener no more: a task will await `outcome`. False if it has been called."""
+        ...
+
+    def withdraw(self) -> None:
+        """Withdraw the event, unless it is on the wire, instead of awaiting `outcome`."""
+        ...
+
+    async def outcome(self) -> Outcome:
+        """The event's outcome, as of `Forward.submit`. Await it once, after the end or `detach`."""
+        ...
+
+
 class Forward(Protocol):
     """Forwards events to their destination."""
+
+    def begin(self, event: Event, listener: Listener) -> Attempt | None:
+        """Begin the first attempt, at the end of which the listener is called, but not at once.
+
+        None if the event has to be submitted.
+        """
+        ...
 
     async def submit(self, event: Event) -> Outcome:
         """The event's outcome, after as many attempts as it takes. Cancelling withdraws it."""

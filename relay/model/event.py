@@ -64,7 +64,7 @@ class Event(Struct, frozen=True):
     @property
     def parts(self) -> list[Json]:
         """The pieces of `wire`; data are one of them, not copied."""
-        parts: list[Json] = [b'{"id":', _text(self.id), b',"name":', _text(self.name)]
+        parts: list[Json] = [b'{"id":', _texts(self.id, self.name, b',"name":')]
         for key, raw in ((b"data", self.data), (b"user", self.user)):
             if raw is not None:
                 parts += (b',"', key, b'":', raw)
@@ -104,6 +104,14 @@ def is_environment(text: str) -> bool:
     """Whether the text can be the name of an environment: it is sent in a header."""
     plain = text.isascii() and text.isprintable() and text == text.strip()
     return plain and 0 < len(text) <= MAX_ENVIRONMENT
+
+
+def _texts(first: str, second: str, separator: bytes) -> bytes:
+    """Two texts in one call: it is made twice for each event."""
+    try:
+        return encode_basestring(first).encode() + separator + encode_basestring(second).encode()
+    except UnicodeEncodeError:
+        return _text(first) + separator + _text(second)
 
 
 def _text(value: str) -> bytes:

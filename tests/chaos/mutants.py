@@ -7,6 +7,7 @@ import math
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,7 @@ from relay.delivery import dead_letter_room, dead_lettering
 from relay.delivery.dead_letter_copy import DeadLetterCopy, truncated_copy
 from relay.delivery.dead_letter_store import SqsDeadLetterStore
 from relay.delivery.dead_lettering import DeadLettering
+from relay.delivery.fast_path import Caller, Rest
 from relay.delivery.handler import Handler
 from relay.delivery.retention import Retention
 from relay.model.event import Event
@@ -35,8 +37,11 @@ class EarlyAcknowledging(Handler):
     async def handle(self, message: Message) -> Outcome:
         return _in_background(super().handle(message))
 
-    async def handle_exclusive(self, message: Message) -> Outcome:
-        return _in_background(super().handle_exclusive(message))
+    async def handle_exclusive(self, message: Message, *others: Any, **more: Any) -> Outcome:
+        return _in_background(super().handle_exclusive(message, *others, **more))
+
+    def begin(self, message: Message, _caller: Caller) -> Rest:
+        return partial(self.handle_exclusive, message)
 
 
 class LosingIds(DeadLettering):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
 
 from relay.delivery.dead_letter_copy import MAX_BYTES, DeadLetterCopy, NotStored
 from relay.delivery.dead_lettering import DeadLettering
@@ -15,6 +15,7 @@ from relay.delivery.payloads import Payloads
 from relay.delivery.reject_guard import RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Rules, decode
+from relay.model.destination import Attempt, Listener
 from relay.model.event import Event
 from relay.model.facts import Fact
 from relay.model.message import Message
@@ -39,6 +40,9 @@ class ScriptedForwarder:
         self.down = False
         self.silent = False
 
+    def begin(self, event: Event, listener: Listener) -> Attempt:
+        return ScriptedAttempt(self.submit(event), listener)
+
     async def submit(self, event: Event) -> Outcome:
         self.sent.append(event.id)
         answer = self.answers.get(event.id, None if self.silent else Delivered(f"ref-{event.id}"))
@@ -53,6 +57,34 @@ class ScriptedForwarder:
 
     def may_have_run(self, event_id: str) -> bool:
         return event_id in self.ambiguous
+
+
+class ScriptedAttempt:
+    """The attempt of an event that was begun: its submit, in a task."""
+
+    def __init__(self, submit: Coroutine[Any, Any, Outcome], listener: Listener) -> None:
+        self._listener = listener
+        self._detached = False
+        self._task = asyncio.create_task(submit)
+        self._task.add_done_callback(self._ended)
+
+    def detach(self) -> bool:
+        before, self._detached = self._detached, True
+        return not before
+
+    def withdraw(self) -> None:
+        self._task.cancel()
+
+    async def outcome(self) -> Outcome:
+        return await self._task
+
+    def _ended(self, task: asyncio.Task[Outcome]) -> None:
+        if not self.detach():
+            return
+        if not task.cancelled() and isinstance(result := task.result(), Delivered):
+            self._listener.delivered(result)
+        else:
+            self._listener.undelivered()
 
 
 class MemoryStore:

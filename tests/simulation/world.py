@@ -202,6 +202,7 @@ class World:
             poller = Poller(
                 self.sqs.client(self.main),
                 handler.handle_exclusive,
+                begin=handler.begin,
                 gate=PausableGate(forwarder, self.pause),
                 limits=limits,
                 observe=self.facts.append,

@@ -32,6 +32,8 @@ HANDLED = 400
 ANSWERS = 40
 """Of `/health`, each a turn of the event loop or more, after which memory must not have grown."""
 
+MOST_MORE = 75
+"""Megabytes that a relay may take under a flood, beyond what it takes when idle."""
 
 _log = logging.getLogger(__name__)
 
@@ -232,9 +234,7 @@ USUAL = {
         for kind in KINDS
     ],
 )
-async def test_a_flood_takes_less_than_twice_the_memory_of_an_idle_relay(
-    mode: str, kind: str
-) -> None:
+async def test_a_flood_takes_little_more_memory_than_an_idle_relay(mode: str, kind: str) -> None:
     async with running(mode) as relay, flooded(relay, mode, ORDINARY):
         await settled(relay)
         idle = relay.memory("VmRSS")
@@ -249,4 +249,4 @@ async def test_a_flood_takes_less_than_twice_the_memory_of_an_idle_relay(
             kind,
             *figures,
         )
-        assert most < 2 * idle
+        assert most - idle < MOST_MORE

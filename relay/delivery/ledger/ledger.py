@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from relay.delivery.ledger.attempts import Attempt, Attempts
 from relay.delivery.ledger.entries import EventEntries, LedgerEntries
 from relay.delivery.ledger.table import Subject
-from relay.model.destination import Forward
+from relay.model.destination import Forward, Listener
 from relay.model.event import Event
 from relay.model.facts import Fact, Handled, IdReused, LedgerFailed, Observe, ignore
 from relay.model.lru import LruCache
@@ -62,6 +62,9 @@ class Ledger:
         self._clock = clock
         self._may_have_run: LruCache[None] = LruCache(MAX_MAY_HAVE_RUN)
         self._pending: set[asyncio.Task[bool]] = set()
+
+    def begin(self, event: Event, listener: Listener) -> None:
+        """Nothing: each event has to be submitted, which looks it up before."""
 
     async def submit(self, event: Event) -> Outcome:
         """The event's outcome, see `Forward.submit`; a duplicate if it was delivered before."""

@@ -1,17 +1,21 @@
-"""The messages in flight: each is scheduled, handled and settled in a task of its own."""
+"""The messages in flight: each is scheduled, handled and settled.
+
+A message has a task of its own only while something about it is special: see `fast_path`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from relay.aws.sqs_values import ReceivedMessage
+from relay.delivery.fast_path import Begin, FastDelivery, Rest
 from relay.model.message import Message
 from relay.model.outcome import Outcome, Retry
-from relay.sources.poller.lease import Lease, Leases, Stage, now, renewal_time
+from relay.sources.poller.fast_lease import FastLease
+from relay.sources.poller.lease import Lease, Leases, Stage, leases_of, now
 from relay.sources.poller.receive_gate import ExpiringSweep
 from relay.sources.poller.receiver import Capacity
 from relay.sources.poller.scheduler import Scheduler
@@ -28,7 +32,8 @@ class Deliveries:
     other tasks.
 
     Args:
-        handle: returns a message's outcome, and raises no exception of its own.
+        handle: returns a message's outcome, and raises no exception of its own. The second argument
+            is what is left of the work, None for all of it.
         scheduler: decides which message starts next.
         capacity: released for each message that is settled.
         settler: ends leases.
@@ -36,12 +41,14 @@ class Deliveries:
             one that the queue will soon delete starts at once.
         visibility: seconds for which a receive hides a message.
         slots: the most messages handled at a time.
+        begin: begins what `handle` does, on the fast path where that is possible; None if it never
+            is. Raises no exception of its own.
         clock: the clock of the leases.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one poller puts together
         self,
-        handle: Callable[[Message], Awaitable[Outcome]],
+        handle: Callable[[Message, Rest | None], Awaitable[Outcome]],
         scheduler: Scheduler,
         capacity: Capacity,
         settler: Settler,
@@ -49,6 +56,7 @@ class Deliveries:
         gate: ExpiringSweep,
         visibility: float,
         slots: int,
+        begin: Begin | None = None,
         clock: Callable[[], float] = now,
     ) -> None:
         self.leases = Leases()
@@ -60,9 +68,12 @@ class Deliveries:
         self._gate = gate
         self._visibility = visibility
         self._slots = slots
+        self._begin = begin
         self._clock = clock
         self._tasks = asyncio.TaskGroup()
         self._stopping = False
+        self.left = False
+        self._start_scheduled = False
         self._receives_ended = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -77,11 +88,15 @@ class Deliveries:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.left = True  # what is still on the fast path is not settled any more, nor sent
+        for lease in self.leases:
+            if lease.fast is not None:
+                lease.fast.abandon()
         await self._tasks.__aexit__(kind, error, trace)
 
     def accept(self, batch: Sequence[ReceivedMessage], requested_at: float, reserved: int) -> None:
         """Take the messages of a receive. Their leases count from before its request."""
-        leases = [self._lease(received, requested_at) for received in batch]
+        leases = leases_of(batch, requested_at, self._visibility)
         self._capacity.correct(reserved, [lease.size for lease in leases])
         fresh = []
         for lease in leases:
@@ -126,7 +141,7 @@ class Deliveries:
         """
         if lease.stage is Stage.WAITING:
             self._start_release(self._scheduler.drop(lease))
-            self._remove(lease)
+            self.remove(lease)
         elif self._gate.closed and not self._gate.expiring(lease.message):
             lease.withdraw()
 
@@ -159,17 +174,6 @@ class Deliveries:
         waiting = self._scheduler.drain()
         return [*waiting, *(lease for lease in self.leases if lease not in waiting)]
 
-    def _lease(self, received: ReceivedMessage, requested_at: float) -> Lease:
-        message = received.message
-        return Lease(
-            message=message,
-            handle=received.handle,
-            received_at=requested_at,
-            deadline=requested_at + self._visibility,
-            renew_at=renewal_time(requested_at, self._visibility, random.uniform),
-            size=_size(message),
-        )
-
     def _admit(self, leases: Sequence[Lease]) -> None:
         gate = self._gate
         # Received only to see which of them are expiring.
@@ -185,6 +189,7 @@ class Deliveries:
 
     def _start(self, beyond: int = 0) -> None:
         """Start messages in the free slots, and so many without one."""
+        at = self._clock()
         while (self.handling < self._slots or beyond > 0) and not self._stopping:
             beyond -= self.handling >= self._slots
             lease = self._scheduler.take()
@@ -192,29 +197,61 @@ class Deliveries:
                 return
             self.handling += 1
             lease.stage = Stage.HANDLING
-            self._tasks.create_task(self._deliver(lease))
+            rest = None
+            if self._begin is not None and lease.held(at):
+                begun = self._begin(lease.message, FastLease(self, self._settler, lease))
+                if isinstance(begun, FastDelivery):
+                    lease.fast = begun
+                    continue
+                rest = begun
+            self._tasks.create_task(self.deliver(lease, rest))
 
-    async def _deliver(self, lease: Lease) -> None:
+    def _start_scheduled_now(self) -> None:
+        self._start_scheduled = False
+        if not self.left:
+            self._start()
+
+    def run(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run the work in a task that belongs to the deliveries."""
+        self._tasks.create_task(work)
+
+    async def deliver(self, lease: Lease, rest: Rest | None = None) -> None:
+        """Handle and settle a message that was started, in the caller's task."""
         lease.task = asyncio.current_task()
-        outcome = None if lease.withdrawn else await self._outcome(lease)
-        lease.stage = Stage.SETTLING
+        outcome = await self._outcome(lease, rest)
+        await self.finish(lease, outcome, self.end(lease, outcome))
+
+    def end(self, lease: Lease, outcome: Outcome | None) -> Sequence[Lease]:
+        """End the handling. Returns the messages to release before this one is settled."""
+        lease.stage, lease.fast = Stage.SETTLING, None  # no cycle: the collector runs rarely
         self.handling -= 1
         later = self._scheduler.end(lease, outcome)
-        self._start()
+        if not self._start_scheduled:
+            # Once, however many slots become free in this round of the event loop.
+            self._start_scheduled = True
+            asyncio.get_running_loop().call_soon(self._start_scheduled_now)
         for other in later:
             other.stage = Stage.SETTLING
+        return later
+
+    async def finish(self, lease: Lease, outcome: Outcome | None, later: Sequence[Lease]) -> None:
+        """Settle a message that was handled, in the caller's task."""
+        lease.task = asyncio.current_task()
         if later:
             # First, and awaited: SQS returns none of the group while its head is hidden.
             await self._release(later)
         await self._settle(lease, outcome)
-        self._remove(lease)
+        self.remove(lease)
 
-    async def _outcome(self, lease: Lease) -> Outcome | None:
+    async def _outcome(self, lease: Lease, rest: Rest | None) -> Outcome | None:
         """The handler's outcome; None if the message was withdrawn or its lease has ended."""
-        if not lease.held(self._clock()):
-            return None  # the process may have been suspended before the message could start
+        if lease.fast is None:
+            if lease.withdrawn or not lease.held(self._clock()):
+                return None  # the process may have been suspended before the message could start
+        elif lease.withdrawn:
+            asyncio.get_running_loop().call_soon(lease.cancel_handling)
         try:
-            return await self._handle(lease.message)
+            return await self._handle(lease.message, rest)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not lease.withdrawn or task is None or task.uncancel() > 0:
@@ -238,7 +275,7 @@ class Deliveries:
     async def _hide(self, lease: Lease) -> None:
         lease.task = asyncio.current_task()
         await self._settler.hide(lease, PARKED_FOR)
-        self._remove(lease)
+        self.remove(lease)
 
     def _start_release(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
@@ -251,17 +288,11 @@ class Deliveries:
             lease.task = asyncio.current_task()
         await self._settler.release(leases)
         for lease in leases:
-            self._remove(lease)
+            self.remove(lease)
 
-    def _remove(self, lease: Lease) -> None:
+    def remove(self, lease: Lease) -> None:
+        """Forget a message that is settled."""
         self.leases.remove(lease)
         self._capacity.release(lease.size)
         if not self.leases:
             self._empty.set()
-
-
-def _size(message: Message) -> int:
-    if not message.attributes:
-        return len(message.body)
-    attributes = message.attributes.items()
-    return len(message.body) + sum(len(name) + len(one.value) for name, one in attributes)

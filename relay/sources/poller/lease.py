@@ -12,7 +12,8 @@ from msgspec import Struct, field
 
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
-from relay.aws.sqs_values import Failed, batches_of_ten
+from relay.aws.sqs_values import Failed, ReceivedMessage, batches_of_ten
+from relay.delivery.fast_path import FastDelivery
 from relay.model.facts import Extended, LeaseLost, Observe, ignore
 from relay.model.message import Message
 
@@ -56,7 +57,8 @@ class Lease(Struct, eq=False):
     `deadline` is when SQS may return the message to other consumers. `lost` means that SQS refused
     to extend it, or that the deadline has passed: another consumer may have the message too.
     `old_handles` are the handles of earlier receives of the same message. `task` handles or settles
-    it, once that task runs: a task that is cancelled before its start settles nothing.
+    it, once that task runs: a task that is cancelled before its start settles nothing. `fast` is
+    its handling without a task.
     """
 
     message: Message
@@ -70,6 +72,7 @@ class Lease(Struct, eq=False):
     withdrawn: bool = False
     extension: asyncio.Future[None] | None = None
     task: asyncio.Task[None] | None = None
+    fast: FastDelivery | None = None
     old_handles: list[str] = field(default_factory=list)
 
     def held(self, at: float) -> bool:
@@ -86,6 +89,13 @@ class Lease(Struct, eq=False):
             self.withdrawn = True
             if self.task is not None:
                 self.task.cancel()
+            elif self.fast is not None:
+                self.fast.take_apart()
+
+    def cancel_handling(self) -> None:
+        """Cancel the task that handles the message, unless it has its outcome already."""
+        if self.stage is Stage.HANDLING and self.task is not None:
+            self.task.cancel()
 
     async def wait_extended(self) -> None:
         """Wait for an open extension, so that it cannot undo the next visibility change."""
@@ -124,6 +134,29 @@ class Leases:
         """Remove it, if it is here."""
         if self._leases.get(lease.message.message_id) is lease:
             del self._leases[lease.message.message_id]
+
+
+def leases_of(
+    batch: Sequence[ReceivedMessage], requested_at: float, visibility: float
+) -> list[Lease]:
+    """The leases of the messages of a receive. They are extended together, in one request."""
+    renew_at = renewal_time(requested_at, visibility, random.uniform)
+    return [
+        Lease(
+            message=(message := received.message),
+            handle=received.handle,
+            received_at=requested_at,
+            deadline=requested_at + visibility,
+            renew_at=renew_at,
+            size=_size(message) if message.attributes else len(message.body),
+        )
+        for received in batch
+    ]
+
+
+def _size(message: Message) -> int:
+    attributes = message.attributes.items()
+    return len(message.body) + sum(len(name) + len(one.value) for name, one in attributes)
 
 
 def renewal_time(

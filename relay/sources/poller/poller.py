@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import ReceivedMessage
+from relay.delivery.fast_path import Begin, Caller, FastDelivery, Rest, raising
 from relay.delivery.retention import Retention, longest_lease, refresh_retention
 from relay.model.facts import HandlerRaised, Observe, ignore
 from relay.model.message import Message
@@ -57,6 +59,7 @@ class Poller:
     Args:
         queue: where to receive from. On a FIFO queue a group's messages are handled in order.
         handle: returns a message's outcome. Many run at a time.
+        begin: begins what `handle` does, on the fast path where that is possible.
         gate: nothing is received while it is closed.
         limits: how much is taken at a time.
         observe: gets a fact for everything that happens.
@@ -67,11 +70,12 @@ class Poller:
             be worse than the wrong order or a receive too many.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts have defaults
         self,
         queue: Queue,
         handle: Callable[[Message], Awaitable[Outcome]],
         *,
+        begin: Begin | None = None,
         gate: Gate | None = None,
         limits: Limits | None = None,
         observe: Observe = ignore,
@@ -81,6 +85,7 @@ class Poller:
     ) -> None:
         self._queue = queue
         self._handle = handle
+        self._begin = begin
         self._name = getattr(handle, "__qualname__", type(handle).__name__)
         self._gate = gate or AlwaysOpen()
         self._limits = limits or Limits()
@@ -144,6 +149,7 @@ class Poller:
             gate=sweep,
             visibility=visibility,
             slots=self._limits.handler_concurrency or self._limits.max_in_flight,
+            begin=None if self._begin is None else self._begun,
             clock=self._clock,
         )
         receiver = Receiver(
@@ -233,10 +239,18 @@ class Poller:
         wait = max(1.0, min(limits.wait, visibility / 2, limits.drain - POLL_MARGIN))
         return lambda most, attempt: self._queue.receive(most, wait, visibility, attempt)
 
-    async def _handled(self, message: Message) -> Outcome:
-        """The handler's outcome. An exception concerns this message only."""
+    def _begun(self, message: Message, caller: Caller) -> FastDelivery | Rest:
+        """What the handler has begun. If it raises, so does the rest, which `_handled` runs."""
+        assert self._begin is not None  # noqa: S101 - or nobody calls this
         try:
-            outcome: object = await self._handle(message)
+            return self._begin(message, caller)
+        except Exception as error:  # noqa: BLE001 - see `_handled`
+            return partial(raising, error)
+
+    async def _handled(self, message: Message, rest: Rest | None) -> Outcome:
+        """The outcome, by `rest` if it was begun. An exception concerns this message only."""
+        try:
+            outcome: object = await (self._handle(message) if rest is None else rest())
         except Exception as error:  # noqa: BLE001 - the handler is not ours and may raise anything
             _log.exception("the handler %s raised for message %s", self._name, message.message_id)
             self._observe(HandlerRaised(message, error))

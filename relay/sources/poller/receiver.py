@@ -93,7 +93,8 @@ class Capacity:
         """Release the capacity of one message of this size."""
         self._reserved -= 1
         self._bytes -= size
-        self._wake()
+        if self._waiters:
+            self._wake()
 
     async def wait_released(self) -> None:
         """Return when some capacity has been released."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from relay.aws.errors import AwsError
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import BATCH_ENTRIES, Failed
-from relay.forwarding.batcher import Batcher
+from relay.forwarding.batcher import Batcher, Waiter
 from relay.model.facts import DeletedLate, DeleteFailed, Observe, ReleaseFailed, ignore
 from relay.model.message import Message
 from relay.sources.poller.lease import Lease, now
@@ -81,12 +81,22 @@ class Settler:
             self._change, max_items=BATCH_ENTRIES, linger=linger, in_flight=CONCURRENCY
         )
 
-    async def delete(self, lease: Lease) -> None:
-        """Delete the message. If its lease has ended, try once all the same."""
+    def begin_delete(self, lease: Lease, waiter: Waiter[Failed | None]) -> bool:
+        """Begin the delete without waiting for its result. False if that has to be awaited."""
+        if lease.old_handles or not lease.held(self._clock()):
+            return False
+        self._deletes.add(lease.handle, waiter)
+        return True
+
+    async def delete(self, lease: Lease, begun: tuple[str, Failed | None] | None = None) -> None:
+        """Delete the message. If its lease has ended, try once all the same.
+
+        `begun` is the handle and the result of the attempt that was made already, if any.
+        """
         message_id = lease.message.message_id
-        if not lease.held(self._clock()):
+        if begun is None and not lease.held(self._clock()):
             self._observe(DeletedLate(message_id))
-        failed = await self._retry(lease, self._deletes.submit)
+        failed = await self._retry(lease, self._deletes.submit, begun)
         if failed is not None:
             self._observe(DeleteFailed(message_id, failed.sentence))
         for handle in lease.old_handles:
@@ -137,13 +147,16 @@ class Settler:
         return False
 
     async def _retry(
-        self, lease: Lease, submit: Callable[[str], Awaitable[Failed | None]]
+        self,
+        lease: Lease,
+        submit: Callable[[str], Awaitable[Failed | None]],
+        begun: tuple[str, Failed | None] | None = None,
     ) -> Failed | None:
         """Retry until success, a permanent failure or the end of the lease. Returns the last."""
         attempt = 0
         while True:
-            handle = lease.handle
-            failed = await submit(handle)
+            handle, failed = begun or (lease.handle, await submit(lease.handle))
+            begun = None
             if lease.handle != handle:
                 continue  # received again meanwhile: only the newest handle certainly works
             if failed is None or failed.permanent or not lease.held(self._clock()):

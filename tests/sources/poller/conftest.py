@@ -29,6 +29,13 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+@pytest.fixture(params=[False, True], ids=["task", "fast path"])
+def fast(request: pytest.FixtureRequest) -> bool:
+    """Whether messages have a task each, or are begun on the fast path."""
+    begun: bool = request.param
+    return begun
+
+
 @asynccontextmanager
 async def open_rig(name: str, attributes: dict[str, str]) -> AsyncIterator[Rig]:
     clock = ManualClock(time.time())
@@ -46,15 +53,17 @@ async def open_rig(name: str, attributes: dict[str, str]) -> AsyncIterator[Rig]:
 
 
 @pytest.fixture
-async def rig(aws: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+async def rig(aws: pytest.MonkeyPatch, fast: bool) -> AsyncIterator[Rig]:
     """A standard queue with a visibility timeout of 30 s."""
     async with open_rig("main", {"VisibilityTimeout": "30"}) as rig:
+        rig.fast = fast
         yield rig
 
 
 @pytest.fixture
-async def fifo(aws: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+async def fifo(aws: pytest.MonkeyPatch, fast: bool) -> AsyncIterator[Rig]:
     """A FIFO queue with a visibility timeout of 30 s."""
     attributes = {"VisibilityTimeout": "30", "FifoQueue": "true"}
     async with open_rig("main.fifo", attributes) as rig:
+        rig.fast = fast
         yield rig

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from relay.aws.sqs import Queue
 from relay.aws.sqs_values import Outgoing, Sent
+from relay.delivery.fast_path import Caller, FastDelivery
 from relay.delivery.retention import Retention
 from relay.local.clock import ManualClock
 from relay.local.sqs.queue import Queue as ServerQueue
@@ -68,6 +69,61 @@ class Script:
             self.gates.pop(body).set()
 
 
+class Begun:
+    """The attempt of a message that was begun on the fast path: its handler, in a task."""
+
+    def __init__(self, work: Coroutine[Any, Any, Outcome]) -> None:
+        self.listener: FastDelivery | None = None
+        self._detached = False
+        self._task = asyncio.ensure_future(work)
+        self._task.add_done_callback(self._ended)
+
+    def detach(self) -> bool:
+        before, self._detached = self._detached, True
+        return not before
+
+    def withdraw(self) -> None:
+        self._task.cancel()
+
+    async def outcome(self) -> Outcome:
+        return await self._task
+
+    def _ended(self, task: asyncio.Task[Outcome]) -> None:
+        assert self.listener is not None
+        if not self.detach():
+            return
+        if not (task.cancelled() or task.exception()):
+            outcome = task.result()
+            if isinstance(outcome, Delivered):
+                self.listener.delivered(outcome)
+                return
+        self.listener.undelivered()
+
+
+class FastScript:
+    """A handler whose messages are all on the fast path."""
+
+    def __init__(self, handle: Callable[[Message], Coroutine[Any, Any, Outcome]]) -> None:
+        self._handle = handle
+
+    def begin(self, message: Message, caller: Caller) -> FastDelivery:
+        attempt = Begun(self._handle(message))
+        path: Any = self
+        decoded: Any = None
+        attempt.listener = FastDelivery(message, 0.0, decoded, caller, path, attempt)
+        return attempt.listener
+
+    def forget(self, delivery: FastDelivery) -> None:
+        """No message is counted."""
+
+    def conclude(self, delivery: FastDelivery, outcome: Outcome) -> None:
+        """Nothing follows from it for this handler."""
+
+    async def proceed(self, delivery: FastDelivery) -> Outcome:
+        assert delivery.attempt is not None
+        return await delivery.attempt.outcome()
+
+
 class ManualGate:
     """A gate that a test opens and closes."""
 
@@ -107,6 +163,7 @@ class Rig:
         self.facts: list[Fact] = []
         self.calls = 0  # open requests except receives
         self.handler = Script()
+        self.fast = False
 
     @property
     def server_queue(self) -> ServerQueue:
@@ -135,9 +192,11 @@ class Rig:
         await self.queue._call("SetQueueAttributes", Attributes=attributes)
 
     def poller(self, **options: Any) -> Poller:
+        handle = options.pop("handle", self.handler)
         return Poller(
             self.queue,
-            options.pop("handle", self.handler),
+            handle,
+            begin=FastScript(handle).begin if self.fast else None,
             limits=Limits(**{"linger": 0.0, **options.pop("limits", {})}),
             observe=self.facts.append,
             clock=self.clock.time,

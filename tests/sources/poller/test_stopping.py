@@ -78,7 +78,7 @@ async def test_a_message_withdrawn_before_its_start_is_released(rig: Rig) -> Non
         rig.queue, ReceiveHealth(clock=rig.clock.time), linger=0.0, clock=rig.clock.time
     )
     deliveries = Deliveries(
-        rig.handler,
+        lambda message, _: rig.handler(message),
         FairScheduler(),
         capacity,
         settler,
