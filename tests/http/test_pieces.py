@@ -23,6 +23,9 @@ class Transport:
     def set_write_buffer_limits(self, **_limits: int) -> None:
         pass
 
+    def get_extra_info(self, _name: str) -> None:
+        pass
+
     def writelines(self, pieces: Iterable[object]) -> None:
         self.written += pieces
 
