@@ -11,7 +11,7 @@ from relay.http.addresses import Resolve, Resolver
 from relay.http.connection import Connection, IncompleteResponse, NotConnected, Response
 from relay.http.dialing import Dialer
 from relay.http.proxies import PORTS, Proxy, ProxyFailed, check_plain
-from relay.http.tls import default_context, resuming
+from relay.http.tls import default_context, forget_sessions, resuming
 
 STALE_WITHIN = 2.0
 """Seconds. A server that has closed an idle connection refuses the next request within one round
@@ -183,7 +183,12 @@ class HttpClient:
         self._open.discard(connection)
 
     async def _connect(self) -> Connection:
-        connection = await self._dialer.connect()
+        try:
+            connection = await self._dialer.connect()
+        except NotConnected:
+            if self._tls is not None:
+                forget_sessions(self._tls)
+            raise
         self._open.add(connection)
         return connection
 

@@ -204,6 +204,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Finish the response, unless it is an interim one."""
+        if self._whole is not None:
+            del self._whole[self._size :]  # a 204 or 304 has no body, whatever length it states
         if self._status < _FINAL_STATUS:
             self._reset()
             return

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -17,6 +18,10 @@ from relay.http.open_files import causes
 CA_FILE = "SSL_CERT_FILE"
 CA_DIR = "SSL_CERT_DIR"
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
+
+RESUMED_FOR = 3_600.0
+"""Seconds after a full handshake until the next one. Servers renew what is resumed each time, so
+that otherwise a certificate would be checked only once in the life of a process."""
 
 Fault: TypeAlias = Literal["unknown-issuer", "expired", "not-yet-valid", "wrong-name", "other"]
 
@@ -84,14 +89,18 @@ def environment_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLConte
     return context
 
 
-def resuming(context: ssl.SSLContext) -> ssl.SSLContext:
+def resuming(
+    context: ssl.SSLContext, clock: Callable[[], float] = time.monotonic
+) -> ssl.SSLContext:
     """The same context, whose connections resume the session that `keep_session` kept last.
 
-    A resumed handshake sends and checks no certificates. Neither asyncio nor uvloop has a parameter
-    for it, so that the context gets its own class of TLS objects.
+    A resumed handshake sends and checks no certificates, so that a session is not resumed for
+    longer than `RESUMED_FOR`. Neither asyncio nor uvloop has a parameter for it, so that the
+    context gets its own class of TLS objects.
     """
     if not issubclass(context.sslobject_class or ssl.SSLObject, _Resuming):
-        context.sslobject_class = type("Resuming", (_Resuming,), {"sessions": {}})
+        members = {"sessions": {}, "clock": staticmethod(clock)}
+        context.sslobject_class = type("Resuming", (_Resuming,), members)
     return context
 
 
@@ -102,7 +111,15 @@ def keep_session(found: object) -> None:
     handshake. What is not the TLS object of a context that is `resuming` is ignored.
     """
     if isinstance(found, _Resuming) and found.session is not None:
-        found.sessions[found.server_hostname] = found.session
+        checked_at = found.resumed_of if found.session_reused else found.begun_at
+        found.sessions[found.server_hostname] = found.session, checked_at
+
+
+def forget_sessions(context: ssl.SSLContext) -> None:
+    """Resume no session that was kept so far: it may be why a connection cannot be opened."""
+    objects = context.sslobject_class or ssl.SSLObject
+    if issubclass(objects, _Resuming):
+        objects.sessions.clear()
 
 
 def certificate_fault(error: BaseException, host: str) -> CertificateFault | None:
@@ -137,16 +154,22 @@ def _sentence(fault: Fault, error: ssl.SSLCertVerificationError, host: str) -> s
 class _Resuming(ssl.SSLObject):
     """Begins its handshake with the session that was kept for the server, if there is one."""
 
-    sessions: dict[str | None, ssl.SSLSession]
-    """By the server's name; of all connections with one context."""
+    sessions: dict[str | None, tuple[ssl.SSLSession, float]]
+    """By the server's name, with the time of the handshake that checked its certificate; of all
+    connections with one context."""
 
+    clock: Callable[[], float]
+
+    begun_at = 0.0
+    resumed_of = 0.0
     _begun = False
 
     def do_handshake(self) -> None:
         """Begin the handshake, or go on with it."""
         if not self._begun:
-            self._begun = True
-            kept = self.sessions.get(self.server_hostname)
-            if kept is not None:  # if the server has forgotten it, it makes a full handshake
-                self.session = kept
+            self._begun, self.begun_at = True, self.clock()
+            kept, checked_at = self.sessions.get(self.server_hostname, (None, 0.0))
+            # If the server has forgotten it, it makes a full handshake.
+            if kept is not None and self.begun_at - checked_at <= RESUMED_FOR:
+                self.session, self.resumed_of = kept, checked_at
         super().do_handshake()

@@ -171,7 +171,6 @@ class LogFile:
         """Append whole lines. Raises `OSError`; the next call tries again."""
         stream: BinaryIO | None = self._handler.stream
         if stream is not None:
-            stream.flush()  # what a full disk refused before goes into this file, not the next
             if self._was_moved(stream):
                 self._handler.stream = None
                 stream.close()
@@ -180,8 +179,7 @@ class LogFile:
         if self._handler.stream is None:
             # Opened late: without the directory, lines are lost but the relay starts.
             self._handler.stream = append_private(self._path)
-        self._handler.stream.write(text)
-        self._handler.stream.flush()
+        _append(self._handler.stream.fileno(), text)
 
     def _was_moved(self, stream: BinaryIO) -> bool:
         """Whether the path names another file by now, or none."""
@@ -194,3 +192,16 @@ class LogFile:
         """Close the file. An error is ignored: `write` has raised it for the same lines before."""
         with contextlib.suppress(OSError):
             self._handler.close()
+
+
+def _append(descriptor: int, text: bytes) -> None:
+    """Write all of the text, or nothing: half a line would damage what comes after it."""
+    start, left = os.fstat(descriptor).st_size, memoryview(text)
+    try:
+        while left:
+            left = left[os.write(descriptor, left) :]
+    except OSError:
+        with contextlib.suppress(OSError):
+            if os.fstat(descriptor).st_size > start:
+                os.ftruncate(descriptor, start)
+        raise

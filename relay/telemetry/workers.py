@@ -207,7 +207,9 @@ class Workers:
         return ready, {
             **_merged([report.details for report in reports]),
             "reason": "; ".join(dict.fromkeys(reasons)) or None,
-            "processes": [_summary(one) for one in self._workers.values()],
+            "processes": [
+                _summary(one, answers=one.number not in missing) for one in self._workers.values()
+            ],
         }
 
 
@@ -232,11 +234,11 @@ def _merged(all_details: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _summary(worker: _Worker) -> dict[str, Any]:
+def _summary(worker: _Worker, *, answers: bool) -> dict[str, Any]:
     details = worker.report.details if worker.report else {}
     return {
         "pid": worker.pid or None,
-        "ready": worker.report is not None and worker.report.ready,
+        "ready": answers and worker.report is not None and worker.report.ready,
         "circuit": details.get("circuit"),
         "in_flight": details.get("in_flight"),
     }

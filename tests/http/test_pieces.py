@@ -23,6 +23,9 @@ class Transport:
     def set_write_buffer_limits(self, **_limits: int) -> None:
         pass
 
+    def get_extra_info(self, _name: str) -> None:
+        pass
+
     def writelines(self, pieces: Iterable[object]) -> None:
         self.written += pieces
 
@@ -86,3 +89,13 @@ async def test_a_body_of_any_size_is_received_whole(size: int, *, chunked: bool)
         await client.aclose()
     assert found.body == body
     assert (cut.complete, body.startswith(bytes(cut.body))) == (size <= 1_000, True)
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_a_response_without_a_body_has_none_whatever_length_it_states(status: int) -> None:
+    connection = Connection()
+    connection.connection_made(cast("Any", Transport()))
+    request = asyncio.create_task(connection.exchange([b"head"], 1_000_000))
+    await asyncio.sleep(0)
+    connection.data_received(b"HTTP/1.1 %d None\r\ncontent-length: 200000\r\n\r\n" % status)
+    assert (await request).body == b""

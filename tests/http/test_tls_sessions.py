@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from relay.http import HttpClient
+from relay.http import HttpClient, NotConnected
+from relay.http.tls import RESUMED_FOR, resuming
 from tests.destinations.certificates import Authority
 from tests.destinations.wire import listening
 
@@ -27,14 +28,16 @@ def server(authority: Authority) -> ssl.SSLContext:
     return context
 
 
-def client(port: int, trusted: Path) -> HttpClient:
+def client(port: int, trusted: Path | ssl.SSLContext) -> HttpClient:
+    if isinstance(trusted, Path):
+        trusted = ssl.create_default_context(cafile=trusted)
     return HttpClient(
         f"https://localhost:{port}",
         {},
         connections=2,
         keep_alive=5.0,
         connect_timeout=5.0,
-        tls=ssl.create_default_context(cafile=trusted),
+        tls=trusted,
     )
 
 
@@ -129,3 +132,33 @@ async def test_a_session_is_not_resumed_with_another_server(tmp_path: Path) -> N
             await post(one, 1)
             await one.aclose()
     assert context.session_stats()["hits"] == 0
+
+
+async def test_a_server_that_refuses_to_resume_is_refused_only_once(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    context = server(authority)
+
+    def refuse(tls: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> int | None:
+        return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR if tls.session_reused else None
+
+    context.sni_callback = refuse
+    async with listening(CLOSING, tls=context) as wire:
+        one = client(wire.port, authority.certificate)
+        await post(one, 1)
+        with pytest.raises(NotConnected):
+            await post(one, 1)
+        await post(one, 1)
+        await one.aclose()
+
+
+async def test_the_certificate_is_checked_again_after_a_while(tmp_path: Path) -> None:
+    authority, now = Authority(tmp_path), [0.0]
+    context = server(authority)
+    async with listening(CLOSING, tls=context) as wire:
+        trusted = ssl.create_default_context(cafile=authority.certificate)
+        one = client(wire.port, resuming(trusted, lambda: now[0]))
+        for now[0] in (0.0, 0.9 * RESUMED_FOR, 1.1 * RESUMED_FOR, 1.2 * RESUMED_FOR):
+            await post(one, 1)
+        await one.aclose()
+    found = context.session_stats()
+    assert (found["accept_good"], found["hits"]) == (4, 2)

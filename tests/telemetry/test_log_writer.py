@@ -124,26 +124,25 @@ def test_a_file_on_a_full_disk_can_be_closed() -> None:
     file.close()
 
 
-def test_writing_resumes_when_the_disk_was_full_at_the_rotation(
-    tmp_path: Path,
-) -> None:
-    file, line = LogFile(tmp_path / "audit.log", max_bytes=100, backups=3), b"%039d\n" % 7
-    file.write(line)
+def test_a_full_disk_leaves_whole_lines_of_all_processes(tmp_path: Path) -> None:
+    path, line = tmp_path / "audit.log", b"%039d\n" % 7
+    files = [LogFile(path, max_bytes=100), LogFile(path, max_bytes=100)]
+    files[0].write(line)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60, before[1]))
     try:
-        for _ in range(4):
+        for file in files * 2:
             with pytest.raises(OSError, match="large"):
                 file.write(line)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
-    file.write(line)
-    file.close()
-    found = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    assert found.endswith(line)
-    assert (tmp_path / "audit.log.1").exists()
+    for file in reversed(files):
+        file.write(line)
+        file.close()
+    assert path.with_name("audit.log.1").read_bytes() == line * 2
+    assert path.read_bytes() == line
 
 
 def moved(path: Path) -> Path:

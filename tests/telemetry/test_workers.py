@@ -194,6 +194,7 @@ def test_a_silent_worker_is_not_ready_and_after_a_minute_not_alive(rig: Rig) -> 
     ready, found = rig.workers.ready()
     assert not ready
     assert found["reason"] == "process 1 of 2 is not running: it has not answered for 11 s"
+    assert [one["ready"] for one in found["processes"]] == [False, True]
     assert rig.workers.alive()
     rig.now += SILENT_AFTER - LATE_AFTER
     rig.report(2)
