@@ -180,8 +180,8 @@ def is_ulid(value: Any) -> bool:
 def ulid_time(ulid: str) -> float:
     """When this internal id was given, in epoch seconds."""
     milliseconds = 0
-    for letter in ulid[:_TIME].upper():
-        milliseconds = milliseconds * len(_ALPHABET) + _ALPHABET.index(letter)
+    for character in ulid[:_TIME].upper():
+        milliseconds = milliseconds * len(_ALPHABET) + _ALPHABET.index(character)
     return milliseconds / 1_000
 
 

@@ -55,7 +55,7 @@ class Audited:
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class Records:
     """The judge's records.
 
     Attributes:
@@ -76,7 +76,7 @@ class Books:
         return source == "list" or key[1] not in self.dead
 
 
-def books_of(env: Environment) -> Books:
+def records_of(env: Environment) -> Records:
     """The judge's records as they are now."""
     dead = {
         event.event_id
@@ -86,7 +86,7 @@ def books_of(env: Environment) -> Books:
     rows = (item for key, item in env.ledger.items.items() if key.startswith("delivered#"))
     recorded = {row["detail"]["S"] for row in rows if "detail" in row}
     accepted = accepted_events(env.inngest.events, env.inngest.runs)
-    return Books(accepted, frozenset(dead), frozenset(recorded))
+    return Records(accepted, frozenset(dead), frozenset(recorded))
 
 
 def accepted_events(stored: Sequence[StoredEvent], runs: Sequence[Run]) -> dict[Key, Found]:
@@ -153,18 +153,18 @@ def read_state(path: Path) -> dict[Key, Found]:
     return dict(found)
 
 
-def disagreements(audited: Audited, books: Books) -> Iterator[str]:
+def disagreements(audited: Audited, records: Records) -> Iterator[str]:
     """A sentence for each event or count in which the audit differs from the judge's records."""
     if audited.code == INCOMPLETE or not audited.report:
         yield f"it is incomplete: {audited.output[-500:]}"
         return
-    for key, expected in books.accepted.items():
+    for key, expected in records.accepted.items():
         if (event := audited.events.get(key)) is not None:
             yield from _differing_event(key, event, expected, whole=audited.source == "list")
-        elif books.must_list(audited.source, key):
+        elif records.must_list(audited.source, key):
             yield f"{key} was accepted, and it does not have it"
-    for key in audited.events.keys() - books.accepted.keys():
-        what = "a dead letter" if key[1] in books.dead else "unknown"
+    for key in audited.events.keys() - records.accepted.keys():
+        what = "a dead letter" if key[1] in records.dead else "unknown"
         yield f"{key} was not accepted ({what}), and it has it"
     yield from _differing_counts(audited.report, audited.events)
 

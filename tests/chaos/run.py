@@ -14,7 +14,7 @@ from typing import Any
 from relay.local.demo.samples import SampleMessage
 from tests.chaos import disruptions
 from tests.chaos.accelerated_clock import AcceleratedClock
-from tests.chaos.audits import Source, audit_run, books_of, disagreements
+from tests.chaos.audits import Source, audit_run, disagreements, records_of
 from tests.chaos.conditions import NO_CONDITION, Condition, Operator, draw, nothing
 from tests.chaos.environment import (
     FIFO,
@@ -175,7 +175,7 @@ async def _audited(
 ) -> Findings:
     """The findings with what an audit says otherwise."""
     audited = await audit_run(env, directory, source, auditors)
-    found = disagreements(audited, books_of(env))
+    found = disagreements(audited, records_of(env))
     more = tuple(f"the audit of the {source}: {sentence}" for sentence in found)
     return replace(findings, unexplained=(*findings.unexplained, *more))
 

@@ -27,9 +27,9 @@ from tests.chaos.audits import (
     Audited,
     Source,
     audit_run,
-    books_of,
     disagreements,
     read_state,
+    records_of,
 )
 from tests.chaos.environment import MODES, Environment, Mode, environment
 from tests.chaos.processes import ForkServer
@@ -80,11 +80,11 @@ async def test_the_command_agrees_with_the_records_event_by_event(
     tmp_path: Path,
 ) -> None:
     async with finished(mode, slow_parent, tmp_path) as env:
-        books = books_of(env)
-        assert any(len(event.references) > 1 for event in books.accepted.values())
+        records = records_of(env)
+        assert any(len(event.references) > 1 for event in records.accepted.values())
         for source in SOURCES:
             audited = await audit_run(env, tmp_path, source, auditors)
-            assert list(disagreements(audited, books)) == [], source
+            assert list(disagreements(audited, records)) == [], source
             assert audited.report["states"]["completed"] > COUNT // 2
             assert audited.report["source"] == source
 
@@ -96,7 +96,7 @@ async def test_the_library_agrees_with_the_records_event_by_event(
         state = tmp_path / "audit.state"
         report = await audited_here(env, state)
         found = Audited("list", 0, report.as_json(), read_state(state), "")
-        assert list(disagreements(found, books_of(env))) == []
+        assert list(disagreements(found, records_of(env))) == []
 
 
 async def audited_here(env: Environment, path: Path) -> AuditReport:
@@ -122,11 +122,11 @@ async def test_the_comparison_detects_an_audit_that_is_wrong(
     slow_parent: tuple[ForkServer, AcceleratedClock], auditors: ForkServer, tmp_path: Path
 ) -> None:
     async with finished("pull", slow_parent, tmp_path) as env:
-        books = books_of(env)
+        records = records_of(env)
 
         async def found(source: Source, mutant: str | None) -> list[str]:
             audited = await audit_run(env, tmp_path, source, auditors, mutant)
-            return list(disagreements(audited, books))
+            return list(disagreements(audited, records))
 
         assert await found("list", "drops the last page")
         assert any("its events must" in s for s in await found("list", "counts a duplicate twice"))
@@ -138,10 +138,10 @@ async def test_the_comparison_detects_an_event_that_was_never_accepted(
 ) -> None:
     async with finished("pull", slow_parent, tmp_path) as env:
         audited = await audit_run(env, tmp_path, "list", auditors)
-        books = books_of(env)
-        dead = next(iter(books.dead))
+        records = records_of(env)
+        dead = next(iter(records.dead))
         key = next(iter(audited.events))
         events = {("demo/one", dead): audited.events[key], **audited.events}
         wrong = Audited("list", 0, audited.report, events, "")
-        sentences = list(disagreements(wrong, books))
+        sentences = list(disagreements(wrong, records))
         assert any(f"{dead}') was not accepted (a dead letter)" in one for one in sentences)
