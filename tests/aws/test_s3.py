@@ -12,9 +12,10 @@ from relay.aws.session import open_session
 
 
 async def test_a_write_without_an_answer_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    left = asyncio.Event()
+    reached, left = asyncio.Event(), asyncio.Event()
 
     async def is_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.set()
         while await reader.read(65_536):
             pass
         writer.close()
@@ -27,9 +28,12 @@ async def test_a_write_without_an_answer_ends(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        seconds = 0.2
         async with open_session() as session:
-            with pytest.raises(AwsError) as caught:
-                await write_object(session, "bucket", "key", b"body", seconds=0.2)
+            while not reached.is_set():  # on a busy machine the time may end before it connects
+                with pytest.raises(AwsError) as caught:
+                    await write_object(session, "bucket", "key", b"body", seconds=seconds)
+                seconds *= 2
         await left.wait()
     assert caught.value.kind == "connection"
     assert caught.value.transient

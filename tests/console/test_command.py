@@ -29,17 +29,21 @@ def test_it_prints_an_address_that_opens_it_and_ends_at_a_signal(
         cwd=tmp_path,
         env=environ | SETTINGS | {"PYTHONPATH": str(Path(__file__).parents[2])},
     ) as process:  # noqa: F811 - of this test
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert re.fullmatch(rf"{CONSOLE_AT}http://127\.0\.0\.1:\d+/\?token=[\w-]{{43}}\n", line)
-        address = line.removeprefix(CONSOLE_AT).strip()
-        with httpx.Client(trust_env=False, follow_redirects=True) as browser:
-            page = browser.get(address)
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            printed = rf"{CONSOLE_AT}http://127\.0\.0\.1:\d+/\?token=[\w-]{{43}}\n"
+            assert re.fullmatch(printed, line)
+            address = line.removeprefix(CONSOLE_AT).strip()
+            with httpx.Client(trust_env=False, follow_redirects=True) as browser:
+                page = browser.get(address)
             assert page.status_code == 200
             assert "read-only" in page.text
-            assert "no queue is configured: set RELAY_QUEUE_URL to show it" in page.text
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+            assert "No queue is configured: set RELAY_QUEUE_URL to show it" in page.text
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()  # or a failure would wait for ever
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
