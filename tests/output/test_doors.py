@@ -41,6 +41,7 @@ TERMINAL_USERS = {
     "__main__.py": "prepares the streams before anything else is imported",
     "app/audit.py": "hands standard error to the log, which formats its lines safely",
     "telemetry/log.py": "writes lines that log_format has escaped",
+    "supervisor/child.py": "flushes the streams before a fork and at the end of a process",
 }
 FILE_WRITERS = {
     "cli/dev.py": "in a temporary directory, which only its owner can read",
