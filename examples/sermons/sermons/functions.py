@@ -30,7 +30,7 @@ from urllib.parse import unquote_plus
 import inngest
 
 from sermons import events, tracing
-from sermons.library import Library
+from sermons.catalog import Catalog
 from sermons.media import NotAudio
 from sermons.studio import Studio, pieces
 
@@ -62,7 +62,7 @@ class Pipeline:
 
     Args:
         client: registers the functions.
-        library: stores the results.
+        catalog: stores the results.
         studio: does the heavy work.
         media: the directory with the uploaded `bucket` and the `streams` made from it.
         now: the time in seconds since the epoch.
@@ -71,14 +71,14 @@ class Pipeline:
     def __init__(
         self,
         client: inngest.Inngest,
-        library: Library,
+        catalog: Catalog,
         studio: Studio,
         media: Path,
         options: Options,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
-        self._library = library
+        self._catalog = catalog
         self._studio = studio
         self._media = media
         self._options = options
@@ -146,12 +146,12 @@ class Pipeline:
         key = str(ctx.event.data["key"])
 
         async def measure() -> float:
-            self._library.add(sermon, version)
+            self._catalog.add(sermon, version)
             try:
                 seconds = await self._studio.measure(self._source(key))
             except NotAudio as error:
                 raise inngest.NonRetriableError(str(error)) from error
-            self._library.measured(sermon, version, seconds)
+            self._catalog.measured(sermon, version, seconds)
             return seconds
 
         seconds = await ctx.step.run("measure", measure)
@@ -166,7 +166,7 @@ class Pipeline:
 
         async def transcode() -> int:
             chunks = await self._studio.transcode(source, self.stream(sermon, version))
-            self._library.transcoded(sermon, version, chunks)
+            self._catalog.transcoded(sermon, version, chunks)
             return chunks
 
         chunks = await ctx.step.run("transcode", transcode)
@@ -185,21 +185,21 @@ class Pipeline:
         transcript = " ".join(filter(None, texts))
 
         async def store() -> None:
-            self._library.transcribed(sermon, version, transcript)
+            self._catalog.transcribed(sermon, version, transcript)
 
         await ctx.step.run("store", store)
         await ctx.step.send_event("tell", events.event("sermon/transcribed", sermon, version))
         return transcript
 
     async def _embed(self, ctx: inngest.Context) -> None:
-        """Make the sermon searchable. Its transcript is in the library, not in the event."""
+        """Make the sermon searchable. Its transcript is in the catalog, not in the event."""
         sermon, version = events.subject(ctx.event)
 
         async def embed() -> None:
-            stored = self._library.get(sermon)
+            stored = self._catalog.get(sermon)
             if stored is not None and stored.version == version:
                 words = f"{stored.title}. {stored.transcript}"
-                self._library.embedded(sermon, version, await self._studio.embed(words))
+                self._catalog.embedded(sermon, version, await self._studio.embed(words))
 
         await ctx.step.run("embed", embed)
         await ctx.step.send_event("tell", events.event("sermon/embedded", sermon, version))
@@ -212,7 +212,7 @@ class Pipeline:
         sermon, version = events.subject(ctx.event)
 
         async def complete() -> bool:
-            stored = self._library.get(sermon)
+            stored = self._catalog.get(sermon)
             return stored is not None and stored.version == version and stored.complete
 
         is_complete = await ctx.step.run("is it complete", complete)
@@ -226,7 +226,7 @@ class Pipeline:
 
         async def announce() -> int:
             now = int(self._now())
-            self._library.announce(sermon, version, now)
+            self._catalog.announce(sermon, version, now)
             return now
 
         announced_at = await ctx.step.run("announce", announce)
@@ -239,7 +239,7 @@ class Pipeline:
         sermon, version = events.subject(ctx.event)
 
         async def remind() -> None:
-            self._library.remind(sermon, version, int(self._now()))
+            self._catalog.remind(sermon, version, int(self._now()))
 
         await ctx.step.run("remind", remind)
 
@@ -248,7 +248,7 @@ class Pipeline:
         day = datetime.fromtimestamp(self._now(), UTC).date().isoformat()
 
         async def count() -> dict[str, int]:
-            return self._library.report(day)
+            return self._catalog.report(day)
 
         return await ctx.step.run("count", count)
 
@@ -260,7 +260,7 @@ class Pipeline:
 
         async def record() -> None:
             if sermon and version:
-                self._library.failed(sermon, version, str(error["message"]))
+                self._catalog.failed(sermon, version, str(error["message"]))
 
         await ctx.step.run("record", record)
 

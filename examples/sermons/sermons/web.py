@@ -12,8 +12,8 @@ import inngest.fast_api
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from fastapi.templating import Jinja2Templates
 
+from sermons.catalog import Catalog
 from sermons.functions import APP, Options, Pipeline
-from sermons.library import Library
 from sermons.media import PLAYLIST, WHOLE
 from sermons.studio import ProcessStudio
 
@@ -30,9 +30,9 @@ def application(data: Path, options: Options) -> fastapi.FastAPI:
         options: of the functions.
     """
     (data / "bucket").mkdir(parents=True, exist_ok=True)
-    library, studio = Library(data / "sermons.sqlite"), ProcessStudio(options.processors)
+    catalog, studio = Catalog(data / "sermons.sqlite"), ProcessStudio(options.processors)
     client = inngest.Inngest(app_id=APP)
-    pipeline = Pipeline(client, library, studio, data, options)
+    pipeline = Pipeline(client, catalog, studio, data, options)
 
     @asynccontextmanager
     async def lifespan(_: fastapi.FastAPI) -> AsyncIterator[None]:
@@ -40,16 +40,16 @@ def application(data: Path, options: Options) -> fastapi.FastAPI:
             yield
         finally:
             await asyncio.to_thread(studio.close)
-            library.close()
+            catalog.close()
 
     web = fastapi.FastAPI(lifespan=lifespan, openapi_url=None)
     inngest.fast_api.serve(web, client, pipeline.functions())
-    _add_pages(web, library, studio, pipeline)
+    _add_pages(web, catalog, studio, pipeline)
     return web
 
 
 def _add_pages(
-    web: fastapi.FastAPI, library: Library, studio: ProcessStudio, pipeline: Pipeline
+    web: fastapi.FastAPI, catalog: Catalog, studio: ProcessStudio, pipeline: Pipeline
 ) -> None:
     templates = Jinja2Templates(Path(__file__).parent / "templates")
 
@@ -59,8 +59,8 @@ def _add_pages(
 
     @web.get("/")
     async def index(request: fastapi.Request, q: str = "") -> HTMLResponse:
-        found = library.search(await studio.embed(q)) if q.strip() else []
-        sermons = library.sermons()
+        found = catalog.search(await studio.embed(q)) if q.strip() else []
+        sermons = catalog.sermons()
         waiting = any(sermon.state not in ("announced", "failed") for sermon in sermons)
         context = {
             "found": found,
@@ -72,7 +72,7 @@ def _add_pages(
 
     @web.get("/sermons/{sermon_id}")
     async def one(request: fastapi.Request, sermon_id: str) -> HTMLResponse:
-        sermon = library.get(sermon_id)
+        sermon = catalog.get(sermon_id)
         if sermon is None:
             raise fastapi.HTTPException(404, "there is no such sermon")
         playable = {"sermon": sermon, "playlist": PLAYLIST, "whole": WHOLE}
@@ -80,7 +80,7 @@ def _add_pages(
 
     @web.get("/streams/{sermon_id}/{name}")
     async def stream(sermon_id: str, name: str) -> FileResponse:
-        sermon = library.get(sermon_id)
+        sermon = catalog.get(sermon_id)
         path = None if sermon is None else pipeline.stream(sermon.id, sermon.version) / name
         if path is None or path.name != name or not path.is_file():
             raise fastapi.HTTPException(404, "there is no such stream")
@@ -88,7 +88,7 @@ def _add_pages(
 
     @web.get("/api/search")
     async def search(q: str) -> JSONResponse:
-        found = library.search(await studio.embed(q))
+        found = catalog.search(await studio.embed(q))
         return JSONResponse(
             [{"id": sermon.id, "score": round(score, 3)} for score, sermon in found]
         )

@@ -10,8 +10,8 @@ import inngest
 import pytest
 from inngest.experimental import mocked
 
+from sermons.catalog import Catalog
 from sermons.functions import APP, Options, Pipeline
-from sermons.library import Library
 from tests.studios import ScriptedStudio
 
 NOW = 1_800_000_000
@@ -36,14 +36,14 @@ class Client(mocked.Inngest):
 
 
 class Bench:
-    """The functions on a library and a scripted studio."""
+    """The functions on a catalog and a scripted studio."""
 
     def __init__(self, directory: Path, studio: ScriptedStudio, options: Options) -> None:
         self.client = Client()
         self.studio = studio
-        self.library = Library(directory / "sermons.sqlite")
+        self.catalog = Catalog(directory / "sermons.sqlite")
         real = inngest.Inngest(app_id=APP, is_production=False)
-        pipeline = Pipeline(real, self.library, studio, directory, options, lambda: float(NOW))
+        pipeline = Pipeline(real, self.catalog, studio, directory, options, lambda: float(NOW))
         self.functions = {function.local_id: function for function in pipeline.functions()}
         (directory / "bucket" / "uploads").mkdir(parents=True)
         (directory / "bucket" / KEY).write_bytes(b"")
@@ -66,7 +66,7 @@ class Bench:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path, ScriptedStudio(), Options(remind_after=60.0))
     yield made
-    made.library.close()
+    made.catalog.close()
 
 
 def notification(key: str, sequencer: str = VERSION) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def test_a_key_that_leads_out_of_the_bucket_is_refused(bench: Bench) -> None:
 def test_a_recording_is_measured_and_starts_both_branches(bench: Bench) -> None:
     assert bench.run("check", "sermon/uploaded") == 4.0
     assert bench.sent == ["sermon/checked"]
-    stored = bench.library.get(SERMON)
+    stored = bench.catalog.get(SERMON)
     assert stored is not None
     assert stored.seconds == 4.0
 
@@ -118,7 +118,7 @@ def test_what_is_no_recording_goes_no_further(bench: Bench, tmp_path: Path) -> N
 def test_a_long_recording_is_transcribed_in_pieces_of_which_each_is_a_checkpoint(
     bench: Bench,
 ) -> None:
-    bench.library.add(SERMON, VERSION)
+    bench.catalog.add(SERMON, VERSION)
     bench.studio.failing = 1
     text = bench.run("transcribe", "sermon/checked", {**SUBJECT, "seconds": 61.0})
     assert text == "words at 0 words at 30 words at 60"
@@ -126,17 +126,17 @@ def test_a_long_recording_is_transcribed_in_pieces_of_which_each_is_a_checkpoint
 
 
 def test_a_piece_that_fails_for_good_leaves_no_transcript(bench: Bench) -> None:
-    bench.library.add(SERMON, VERSION)
+    bench.catalog.add(SERMON, VERSION)
     bench.studio.failing = 100
     with pytest.raises(MemoryError):
         bench.run("transcribe", "sermon/checked")
-    stored = bench.library.get(SERMON)
+    stored = bench.catalog.get(SERMON)
     assert stored is not None
     assert stored.transcript is None
 
 
 def test_only_the_later_branch_publishes(bench: Bench) -> None:
-    bench.library.add(SERMON, VERSION)
+    bench.catalog.add(SERMON, VERSION)
     bench.run("transcode", "sermon/checked")
     assert bench.run("publish", "sermon/transcoded") is False
     bench.run("transcribe", "sermon/checked")
@@ -146,7 +146,7 @@ def test_only_the_later_branch_publishes(bench: Bench) -> None:
 
 
 def test_two_branches_that_end_together_send_the_same_event(bench: Bench) -> None:
-    bench.library.add(SERMON, VERSION)
+    bench.catalog.add(SERMON, VERSION)
     for function, event in (
         ("transcode", "sermon/checked"),
         ("transcribe", "sermon/checked"),
@@ -160,25 +160,25 @@ def test_two_branches_that_end_together_send_the_same_event(bench: Bench) -> Non
 
 
 def test_a_sermon_is_announced_once_and_its_reminder_is_delayed(bench: Bench) -> None:
-    bench.library.add(SERMON, VERSION)
+    bench.catalog.add(SERMON, VERSION)
     bench.run("notify", "sermon/published")
     bench.run("notify", "sermon/published")
-    assert bench.library.effects()[SERMON, "announced"] == 1
+    assert bench.catalog.effects()[SERMON, "announced"] == 1
     assert {event.ts for event in bench.client.sent} == {(NOW + 60) * 1000}
 
 
 def test_a_step_of_an_older_upload_changes_nothing_of_the_newer_one(bench: Bench) -> None:
-    bench.library.add(SERMON, "00A2")
+    bench.catalog.add(SERMON, "00A2")
     bench.run("transcode", "sermon/checked")
-    stored = bench.library.get(SERMON)
+    stored = bench.catalog.get(SERMON)
     assert stored is not None
     assert (stored.version, stored.chunks) == ("00A2", 0)
 
 
 def test_the_report_counts_the_sermons_by_state(bench: Bench) -> None:
-    bench.library.add(SERMON, VERSION)
+    bench.catalog.add(SERMON, VERSION)
     assert bench.run("report", "sermons/report.requested") == {"uploaded": 1}
-    assert list(bench.library.reports()) == ["2027-01-15"]
+    assert list(bench.catalog.reports()) == ["2027-01-15"]
 
 
 def test_all_heavy_functions_share_one_limit(bench: Bench) -> None:

@@ -30,14 +30,14 @@ async def test_a_failed_upload_is_announced_after_its_repair(
     async with servers(
         Settings(directory=tmp_path, real=real, remind_after=0.0), told.append
     ) as running:
-        library = running.library
+        catalog = running.catalog
         await running.uploader.file(name, b"this is not a recording")
-        await until(lambda: library.effects()[name, "failed"] == 1)
+        await until(lambda: catalog.effects()[name, "failed"] == 1)
         media.speak(scripts()[0], tmp_path / "data" / "bucket" / "uploads" / f"{name}.wav")
         options = ["--since", "10m", "--name", "sermon/uploaded", "--failed", "--rerun", "--yes"]
         result = await _audit(running, real, tmp_path, *options)
-        await until(lambda: library.effects()[name, "announced"] == 1)
-        repaired = library.get(name)
+        await until(lambda: catalog.effects()[name, "announced"] == 1)
+        repaired = catalog.get(name)
     assert result["done"] >= 1
     assert repaired is not None
     assert repaired.state == "announced"

@@ -13,8 +13,8 @@ import httpx
 import inngest
 import pytest
 
+from sermons.catalog import Catalog
 from sermons.functions import APP, Options, Pipeline
-from sermons.library import Library
 from sermons.story.application import Failed
 from sermons.story.outage import Plot, Story
 from sermons.story.servers import RealInngest, Settings, servers
@@ -64,11 +64,11 @@ async def test_an_application_that_is_killed_goes_on_where_it_was(tmp_path: Path
     async with servers(Settings(directory=tmp_path, remind_after=0.0), told.append) as running:
         for script in some:
             await running.uploader.speak(script)
-        library = running.library
-        await until(lambda: any(effect == "transcoded" for _, effect in library.effects()))
+        catalog = running.catalog
+        await until(lambda: any(effect == "transcoded" for _, effect in catalog.effects()))
         running.application.kill()
-        await until(lambda: _announced(library) == len(some))
-        effects = library.effects()
+        await until(lambda: _announced(catalog) == len(some))
+        effects = catalog.effects()
     assert "the application ended with -9, and is started again" in told
     assert {effects[script.slug, "announced"] for script in some} == {1}
     assert not [one for one in effects if one[1] == "failed"]
@@ -105,13 +105,13 @@ async def test_a_real_server_keeps_the_limit_that_the_heavy_functions_share(
     tmp_path: Path,
 ) -> None:
     studio = ScriptedStudio(takes=0.3)
-    library = Library(tmp_path / "sermons.sqlite")
+    catalog = Catalog(tmp_path / "sermons.sqlite")
     (tmp_path / "bucket").mkdir()
     (tmp_path / "bucket" / "one.wav").touch()
     client = inngest.Inngest(
         app_id=APP, is_production=False, api_base_url=REAL, event_api_base_url=REAL
     )
-    pipeline = Pipeline(client, library, studio, tmp_path, Options(processors=2))
+    pipeline = Pipeline(client, catalog, studio, tmp_path, Options(processors=2))
     version = uuid.uuid4().hex
     sermons = [f"number-{number}" for number in range(8)]
     with served(client, pipeline.functions()) as url:
@@ -119,13 +119,13 @@ async def test_a_real_server_keeps_the_limit_that_the_heavy_functions_share(
             assert (await http.put(f"{url}/api/inngest")).status_code == 200
         subjects = [{"sermon": s, "version": version, "key": "one.wav"} for s in sermons]
         await client.send([inngest.Event(name="sermon/uploaded", data=s) for s in subjects])
-        await until(lambda: _announced(library) == len(sermons))
-    library.close()
+        await until(lambda: _announced(catalog) == len(sermons))
+    catalog.close()
     assert studio.most_at_once == 2
 
 
-def _announced(library: Library) -> int:
-    return sum(effect == "announced" for _, effect in library.effects())
+def _announced(catalog: Catalog) -> int:
+    return sum(effect == "announced" for _, effect in catalog.effects())
 
 
 async def until(condition: Callable[[], bool]) -> None:

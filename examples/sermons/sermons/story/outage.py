@@ -109,12 +109,12 @@ class Story:
 
     async def _reconcile(self) -> Reconciliation:
         await self._servers.uploader.send('{"name": "sermons/report.requested"}')
-        await self._until(lambda: bool(self._servers.library.reports()), "be reported")
+        await self._until(lambda: bool(self._servers.catalog.reports()), "be reported")
         await self._until(lambda: not self._servers.waiting(), "leave the queue")
         return reconcile(
             [script.slug for script in self._scripts],
             [BROKEN],
-            self._servers.library.effects(),
+            self._servers.catalog.effects(),
             await self._found(),
             Counter(self._servers.dead_letters()),
             Counter({POISON_CODE: 1}),
@@ -136,7 +136,7 @@ class Story:
         return self._count(last) == len(self._scripts) and self._count("failed") == 1
 
     def _count(self, effect: str) -> int:
-        return sum(e == effect for _, e in self._servers.library.effects())
+        return sum(e == effect for _, e in self._servers.catalog.effects())
 
     async def _until(self, condition: Callable[[], bool], what: str) -> None:
         shown = moved = self.seconds
@@ -155,7 +155,7 @@ class Story:
 
     def _records(self) -> tuple[int, int]:
         """What changes as long as anything happens: effects so far, messages that wait."""
-        return self._servers.library.effects().total(), self._servers.waiting()
+        return self._servers.catalog.effects().total(), self._servers.waiting()
 
     def _progress(self) -> str:
         counts = f"{self._count('transcribed')} transcribed, {self._count('announced')} announced"

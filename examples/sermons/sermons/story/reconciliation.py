@@ -1,6 +1,6 @@
 """Reconciles what was uploaded with what became of it, read from four independent places.
 
-The places are the library's record of effects, its search over HTTP, the queues, and the list of
+The places are the catalog's record of effects, its search over HTTP, the queues, and the list of
 what was uploaded.
 """
 

@@ -17,7 +17,7 @@ from typing import Protocol
 from relay.local.environment import Environment, Plan, local_environment
 from relay.local.processes import RelayProcess
 from sermons import tracing
-from sermons.library import Library
+from sermons.catalog import Catalog
 from sermons.story.application import Application
 from sermons.story.door import Door
 from sermons.story.executor import Executor
@@ -103,7 +103,7 @@ class Servers:
 
     environment: Environment
     orchestrator: Orchestrator
-    library: Library
+    catalog: Catalog
     uploader: Uploader
     application: Application
 
@@ -181,12 +181,12 @@ async def servers(settings: Settings, say: Callable[[str], None]) -> AsyncIterat
         else:
             orchestrator = executor = Executor(environment.inngest, registry.functions, say)
             await stack.enter_async_context(_running(executor))
-        library = stack.enter_context(contextlib.closing(Library(data / "sermons.sqlite")))
+        catalog = stack.enter_context(contextlib.closing(Catalog(data / "sermons.sqlite")))
         uploader = Uploader(environment.client, environment.queue_url, data / "bucket")
         yield Servers(
             environment=environment,
             orchestrator=orchestrator,
-            library=library,
+            catalog=catalog,
             uploader=uploader,
             application=application,
         )

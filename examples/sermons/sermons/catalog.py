@@ -90,7 +90,7 @@ class Sermon:
         return self.chunks > 0 and self.searchable
 
 
-class Library:
+class Catalog:
     """The archive in a file. Several processes may use it at once."""
 
     def __init__(self, path: Path) -> None:
