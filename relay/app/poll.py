@@ -128,7 +128,7 @@ async def consume(
         poller = Poller(
             queue,
             core.handler.handle_exclusive,
-            begin=core.handler.begin,
+            begin=core.handler.begin_exclusive,
             gate=PausableGate(core.forwarder, pause),
             limits=_limits(settings),
             observe=telemetry.observe,

@@ -10,11 +10,13 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 
 from relay.app.core import open_core
 from relay.app.pause import watch_queue
 from relay.app.readiness import misconfigured, named_setting
 from relay.app.telemetry import Telemetry, start_telemetry
+from relay.delivery.fast_path import Caller, Rest
 from relay.http.addresses import authority
 from relay.http.server import serving
 from relay.model.message import Message
@@ -55,7 +57,7 @@ async def _serve(settings: Settings, telemetry: Telemetry, stop: asyncio.Event) 
             open_core(settings, telemetry, pause=pause, pushed=True)
         )
         app = PushApp(
-            core.handler.handle,
+            core.handler.begin,
             end_wait=core.handler.end_wait,
             hold=settings.clocks.outcome_timeout,
             ready=core.readiness,
@@ -95,7 +97,7 @@ def halted_app(settings: Settings, problems: tuple[str, ...], held: HoldEverythi
     immediate 503 would use up the receives that the queue's redrive policy allows.
     """
     hold = settings.clocks.outcome_timeout
-    return PushApp(held, hold=hold, ready=misconfigured(problems, held))
+    return PushApp(held.begin, hold=hold, ready=misconfigured(problems, held))
 
 
 @contextlib.asynccontextmanager
@@ -119,8 +121,11 @@ class HoldEverything:
     def __len__(self) -> int:
         return self._count
 
-    async def __call__(self, message: Message) -> Outcome:
-        """Wait until cancelled."""
+    def begin(self, message: Message, _caller: Caller) -> Rest:
+        """Begin nothing: the rest waits until it is cancelled."""
+        return partial(self._hold, message)
+
+    async def _hold(self, message: Message) -> Outcome:
         self._count += 1
         try:
             await asyncio.Event().wait()

@@ -8,6 +8,7 @@ task of its own, in the same code as for messages that never were on the path.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol, TypeAlias
@@ -20,8 +21,11 @@ from relay.model.destination import Attempt, Forward
 from relay.model.message import Message
 from relay.model.outcome import Delivered, Outcome
 
-Rest: TypeAlias = Callable[[], Coroutine[Any, Any, Outcome]]
-"""What is left to do for a message's outcome. The coroutine runs in a task of its own."""
+PendingOutcome: TypeAlias = Coroutine[Any, Any, Outcome] | asyncio.Future[Outcome]
+"""The outcome of a message that is not on the path, to be awaited."""
+
+Rest: TypeAlias = Callable[[], PendingOutcome]
+"""What is left to do for a message's outcome. A coroutine runs in a task of its own."""
 
 
 class Caller(Protocol):
@@ -93,7 +97,7 @@ class FastPath:
         forward: Forward,
         in_flight: InFlight,
         conclude: Callable[[Message, Delivered, float, Decoded], None],
-        proceed: Callable[[FastDelivery], Coroutine[Any, Any, Outcome]],
+        proceed: Callable[[FastDelivery], PendingOutcome],
     ) -> None:
         self._begin = forward.begin
         self._in_flight = in_flight

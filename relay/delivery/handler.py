@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-
-import msgspec
 
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.event_delivery import EventDelivery
-from relay.delivery.fast_path import Caller, FastDelivery, FastPath, Rest
+from relay.delivery.fast_path import Caller, FastDelivery, FastPath, PendingOutcome, Rest
 from relay.delivery.in_flight import HandlerStatus, InFlight, InFlightMessage, Progress
 from relay.delivery.message_ids import MessageIds
-from relay.delivery.next_origin import next_origin
 from relay.delivery.opening import Opening
 from relay.delivery.pause import NeverPaused, Pausing
-from relay.delivery.redelivery import RedeliveryHistory, flag_may_have_run
+from relay.delivery.processing import Processing
+from relay.delivery.redelivery import RedeliveryHistory
 from relay.delivery.reject_guard import SETTING, RejectGuard
 from relay.delivery.retention import Retention
 from relay.envelope import Decoded
-from relay.model import outcome
-from relay.model.destination import Attempt, Forward
-from relay.model.facts import Handled, Observe, Received, ignore
+from relay.model.destination import Forward
+from relay.model.facts import Observe, Received, ignore
 from relay.model.message import Message
-from relay.model.outcome import Delivered, Outcome, Reject, Retry
+from relay.model.outcome import Delivered, Outcome, Reject
 
 
 class Handler:
@@ -70,10 +67,20 @@ class Handler:
         self._in_flight = InFlight()
         self._message_ids = MessageIds()
         self._history = RedeliveryHistory()
-        self._fast = FastPath(forward, self._in_flight, self._delivered_fast, self._proceed)
+        path = partial(FastPath, forward, self._in_flight, self._delivered_fast)
+        self._fast, self._fast_exclusive = path(self._proceed), path(self._proceed_exclusive)
         self.progress = Progress(self._in_flight, clock=clock)
-        self._events = EventDelivery(
-            forward, self.retention, self._pause, self._history, self.progress, clock=clock
+        self._processing = Processing(
+            EventDelivery(
+                forward, self.retention, self._pause, self._history, self.progress, clock=clock
+            ),
+            dead_letters,
+            guard,
+            self.retention,
+            self._history,
+            self.progress,
+            observe=observe,
+            clock=clock,
         )
 
     @property
@@ -85,26 +92,27 @@ class Handler:
             problem, setting = str(guard.suspicion), SETTING
         return HandlerStatus(len(self._in_flight), problem, setting, found.warning or guard.recent)
 
-    async def handle(self, message: Message) -> Outcome:
+    async def handle(
+        self, message: Message, small: Decoded | Reject | None = None, *, observed: bool = False
+    ) -> Outcome:
         """The message's outcome. A second delivery of a message in flight shares its outcome.
 
-        Another message with the same MessageId does not: anybody may post to the port.
+        Another message with the same MessageId does not: anybody may post to the port. `small` is
+        what the message was decoded to, if it was; `observed` whether it is known to have been
+        received.
         """
         in_flight = self._in_flight.get(message.message_id)
         message = self._message_ids.distinct(message, in_flight)
         if (reject := self._dead_letters.recent(message)) is not None:
             return reject
         self._history.record(message)
-        return await self._in_flight.join(message, self._hold_and_work, self._clock())
+        work = partial(self._hold_and_work, small=small, observed=observed)
+        return await self._in_flight.join(message, work, self._clock())
 
     async def handle_exclusive(
         self, message: Message, small: Decoded | Reject | None = None, *, observed: bool = False
     ) -> Outcome:
-        """The same for pull mode: the lease ensures that no second delivery has to be joined.
-
-        `small` is what the message was decoded to, if it was; `observed` whether it is known to
-        have been received.
-        """
+        """The same for pull mode: the lease ensures that no second delivery has to be joined."""
         if (reject := self._dead_letters.recent(message)) is not None:
             return reject
         self._history.record(message)
@@ -112,44 +120,69 @@ class Handler:
         return await self._in_flight.run_exclusive(message, work, self._clock())
 
     def begin(self, message: Message, caller: Caller) -> FastDelivery | Rest:
-        """Begin what `handle_exclusive` does, on the fast path if nothing is special so far.
+        """Begin what `handle` does, on the fast path if nothing is special so far.
 
-        Returns the rest of the work, to be run in a task, for a message that is not on it.
+        Returns the rest of the work for a message that is not on it. The caller must call each rest
+        that it gets at once, so that a second delivery finds the message in flight.
         """
+        in_flight = self._in_flight.get(message.message_id)
+        message = self._message_ids.distinct(message, in_flight)
+        joins = in_flight is not None or self._in_flight.find(message.message_id) is not None
+        if joins or self._pause.paused:
+            return partial(self.handle, message)
+        return self._begin(message, caller, self._fast, self.handle)
+
+    def begin_exclusive(self, message: Message, caller: Caller) -> FastDelivery | Rest:
+        """The same for what `handle_exclusive` does. The rest may be called later."""
+        return self._begin(message, caller, self._fast_exclusive, self.handle_exclusive)
+
+    def _begin(
+        self,
+        message: Message,
+        caller: Caller,
+        path: FastPath,
+        handle: Callable[..., PendingOutcome],
+    ) -> FastDelivery | Rest:
         if (
             message.receive_count != 1  # the history of the first one needs no record until it ends
             or self._guard.suspicion is not None
             or self.retention.must_end(message)
             or self._dead_letters.recent(message) is not None
         ):
-            return partial(self.handle_exclusive, message)
+            return partial(handle, message)
         small = self._opening.open_small(message)
         if type(small) is Decoded and small.total == 1 == len(small.events):
             self._observe(Received(message))  # before the attempt: it may raise
-            begun = self._fast.begin(message, small, caller, self._clock())
-            return begun or partial(self.handle_exclusive, message, small, observed=True)
-        return partial(self.handle_exclusive, message, small)
+            begun = path.begin(message, small, caller, self._clock())
+            return begun or partial(handle, message, small, observed=True)
+        return partial(handle, message, small)
 
     def _delivered_fast(
         self, message: Message, outcome: Delivered, start: float, decoded: Decoded
     ) -> None:
         self._guard.passed(message.message_id)
-        self._handled(message, outcome, start, decoded, (outcome,))
+        self._processing.handled(message, outcome, start, decoded, (outcome,))
 
-    async def _proceed(self, begun: FastDelivery) -> Outcome:
-        """The outcome of a message that left the fast path; its attempt may have ended or not."""
+    def _proceed(self, begun: FastDelivery) -> PendingOutcome:
+        """The outcome of a message that left the fast path, for all who wait for it."""
         self._history.record(begun.message)
+        return self._in_flight.join(begun.message, partial(self._resume, begun), begun.since)
 
-        async def work(item: InFlightMessage) -> Outcome:
-            if begun.expired:
-                asyncio.get_running_loop().call_soon(item.expire)
-            try:
-                return await self._process(item, begun.decoded, begun.since, begun.attempt)
-            except BaseException as error:
-                self.progress.interrupted(begun.message, error, self._clock() - begun.since)
-                raise
+    async def _proceed_exclusive(self, begun: FastDelivery) -> Outcome:
+        """The same in the caller's task."""
+        self._history.record(begun.message)
+        resume = partial(self._resume, begun)
+        return await self._in_flight.run_exclusive(begun.message, resume, begun.since)
 
-        return await self._in_flight.run_exclusive(begun.message, work, begun.since)
+    async def _resume(self, begun: FastDelivery, item: InFlightMessage) -> Outcome:
+        """Go on with a message that left the fast path; its attempt may have ended or not."""
+        if begun.expired:
+            asyncio.get_running_loop().call_soon(item.expire)
+        try:
+            return await self._processing.process(item, begun.decoded, begun.since, begun.attempt)
+        except BaseException as error:
+            self.progress.interrupted(begun.message, error, self._clock() - begun.since)
+            raise
 
     def expire(self) -> None:
         """Stop waiting with messages that the queue is about to delete. A timer calls this."""
@@ -169,11 +202,13 @@ class Handler:
             item.expire()
         return True
 
-    async def _hold_and_work(self, item: InFlightMessage) -> Outcome:
+    async def _hold_and_work(
+        self, item: InFlightMessage, small: Decoded | Reject | None, *, observed: bool
+    ) -> Outcome:
         """Hold a message while the queue is paused: sqsd goes on posting. Pull mode takes none."""
         if self._pause.paused:
             await item.unless_expired(self._pause.wait_resumed())
-        return await self._work(item)
+        return await self._work(item, small, observed=observed)
 
     async def _work(
         self,
@@ -188,106 +223,17 @@ class Handler:
         if self._guard.suspicion is not None and not self.retention.must_end(message):
             held = self._guard.hold_again(message)
             if held is not None:
-                self._handled(message, held, start)
+                self._processing.handled(message, held, start)
                 return held
         try:
             if (small := small or self._opening.open_small(message)) is not None:
-                return await self._process(item, small, start)
+                return await self._processing.process(item, small, start)
             async with self._opening.opened(item) as decoded:
                 if isinstance(decoded, Decoded):
-                    return await self._process(item, decoded, start)
-            return await self._process(item, decoded, start)  # it may take long, and is not open
+                    return await self._processing.process(item, decoded, start)
+            return await self._processing.process(
+                item, decoded, start
+            )  # it may take long, and is not open
         except BaseException as error:
             self.progress.interrupted(message, error, self._clock() - start)
             raise
-
-    async def _process(
-        self,
-        item: InFlightMessage,
-        decoded: Decoded | Reject | Retry,
-        start: float,
-        attempt: Attempt | None = None,
-    ) -> Outcome:
-        """Deliver or dead-letter the message. The dead letter has the body as it was received."""
-        message = item.message
-        if isinstance(decoded, Retry):
-            if not self.retention.must_end(message):
-                self._handled(message, decoded, start)
-                return decoded
-            decoded = Reject("expiring", decoded.reason)
-        seen_all = self._history.has_seen_all(message)
-        if isinstance(decoded, Reject):
-            reject = decoded if seen_all else flag_may_have_run(decoded)
-            outcome: Outcome = await self._dead_letter(item, reject, None)
-            self._handled(message, outcome, start)
-            return outcome
-        results = await self._events.deliver(item, decoded, attempt)
-        if not seen_all:
-            results = [flag_may_have_run(result) for result in results]
-            rejects = tuple((index, flag_may_have_run(reject)) for index, reject in decoded.rejects)
-            decoded = msgspec.structs.replace(decoded, rejects=rejects)
-        outcome = await self._conclude(item, decoded, results)
-        self._handled(message, outcome, start, decoded, results)
-        return outcome
-
-    async def _conclude(
-        self, item: InFlightMessage, decoded: Decoded, results: Sequence[Outcome]
-    ) -> Outcome:
-        """The message's outcome from those of its events: `Retry` while any must wait."""
-        later = outcome.combined_retry(results)
-        if later is not None:
-            return later
-        rejects = dict(decoded.rejects)
-        for event, result in zip(decoded.events, results, strict=True):
-            if isinstance(result, Reject):
-                rejects[event.index] = result
-        if rejects:
-            return await self._dead_letter(
-                item, outcome.combined_reject(rejects), decoded, tuple(sorted(rejects))
-            )
-        self._guard.passed(item.message.message_id)
-        return outcome.combined_delivery(results)
-
-    async def _dead_letter(
-        self,
-        item: InFlightMessage,
-        reject: Reject,
-        decoded: Decoded | None,
-        pending: tuple[int, ...] | None = None,
-    ) -> Outcome:
-        """Dead-letter the message, unless the guard holds it; never if it is about to expire."""
-        message = item.message
-        if reject.code != "expiring" and not (item.expired or self.retention.must_end(message)):
-            held = self._guard.hold(message, reject)
-            if held is not None:
-                return held
-        if decoded is not None and decoded.total == 1:
-            pending = None
-        async with self._dead_letters.turn(message):
-            origin = next_origin(message, reject, decoded, pending)
-            return await self._dead_letters.put(message, origin, reject, self.retention.must_end)
-
-    def _handled(
-        self,
-        message: Message,
-        outcome: Outcome,
-        start: float,
-        decoded: Decoded | None = None,
-        results: Sequence[Outcome] = (),
-    ) -> None:
-        events, now = decoded.events if decoded else (), self._clock()
-        if type(outcome) is Delivered and not self.progress.entries:
-            self.progress.settled_at = now
-        elif not isinstance(outcome, Retry) or self._guard.suspicion is None:
-            self.progress.note(message, outcome, results, now)
-        self._observe(
-            Handled(
-                message=message,
-                outcome=outcome,
-                at=now,
-                seconds=now - start,
-                results=tuple(zip(events, results, strict=True)),
-                rejects=decoded.rejects if decoded else (),
-                notices=decoded.notices if decoded else (),
-            )
-        )

@@ -31,6 +31,10 @@ class InFlightItem(Protocol):
         """End its wait: the queue is about to delete the message."""
         ...
 
+    def take_apart(self) -> None:
+        """Go on in a task, if it has none."""
+        ...
+
 
 class InFlightMessage(Struct, eq=False):
     """One message in flight. `waiting` is True while its wait may be ended by `expire`."""
@@ -47,6 +51,9 @@ class InFlightMessage(Struct, eq=False):
         if self.task is not None and self.waiting and not self.expired:
             self.expired = True
             self.task.cancel()
+
+    def take_apart(self) -> None:
+        """It has a task."""
 
     async def unless_expired(self, wait: Awaitable[T]) -> T | None:
         """The result of `wait`, or None if the message expires first."""
@@ -97,18 +104,21 @@ class InFlight:
         item = self._items.get(message_id)
         return None if item is None else item.message
 
-    async def join(
+    def join(
         self,
         message: Message,
         work: Callable[[InFlightMessage], Coroutine[Any, Any, Outcome]],
         now: float,
-    ) -> Outcome:
+    ) -> asyncio.Future[Outcome]:
         """The outcome of the message, from the task that handles it already or from a new one.
 
-        A cancelled caller only leaves. The task is cancelled when the last caller has left, so that
-        memory holds no message without a caller. A request that has been sent is not cancelled.
+        Cancelling the future only leaves. The task is cancelled when the last one has left, so that
+        memory holds no message that nobody waits for. A request that has been sent is not
+        cancelled.
         """
         key = message.message_id
+        if (begun := self._items.get(key)) is not None:
+            begun.take_apart()  # it joins itself
         item = self._items.get(key)
         if not isinstance(item, InFlightMessage):
             item = self._items[key] = InFlightMessage(message, now)
@@ -116,11 +126,9 @@ class InFlight:
             item.task.add_done_callback(partial(self._task_done, item))
         assert item.task is not None  # noqa: S101 - set in the line above, for the type checker
         item.waiters += 1
-        try:
-            return await asyncio.shield(item.task)
-        finally:
-            item.waiters -= 1
-            self._leave(item, item.task)
+        outcome = asyncio.shield(item.task)
+        outcome.add_done_callback(partial(self._leave, item, item.task))
+        return outcome
 
     async def run_exclusive(
         self,
@@ -139,7 +147,8 @@ class InFlight:
         finally:
             self.remove(item)
 
-    def _leave(self, item: InFlightMessage, task: asyncio.Task[Outcome]) -> None:
+    def _leave(self, item: InFlightMessage, task: asyncio.Task[Outcome], _: object) -> None:
+        item.waiters -= 1
         if item.waiters or task.done():
             return
         self.remove(item)  # a later delivery must not join what is being cancelled

@@ -87,6 +87,7 @@ def _config(app: Callable[..., Any], grace: float, limits: ServerLimits) -> uvic
         backlog=BACKLOG,
         # It counts the connection that sends the request, too.
         limit_concurrency=limits.connections + 1,
+        interface="asgi3",  # what uvicorn guesses for a bound method is wrong
         ws="none",
         lifespan="off",
         log_config=None,

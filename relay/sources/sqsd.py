@@ -4,144 +4,62 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any
 
+from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from relay.delivery.fast_path import Begin, FastDelivery, PendingOutcome, Rest
 from relay.http.server import Readiness, health_routes
-from relay.model.message import Attribute, Message, PeriodicTask
-from relay.model.outcome import Outcome, Retry, shortened
+from relay.model.message import Message
+from relay.model.outcome import Outcome, Retry
+from relay.sources.sqsd_request import NotFromSqsd, message_of
 
 BODY_LIMIT = 2 * 1_048_576
 """Bytes: twice what SQS can hold. A larger body does not come from sqsd."""
 
 LAST_WAIT = 20.0
 """Seconds after the hold for dead-lettering a message. sqsd waits for at least 30 more."""
-MESSAGE_ID_LENGTH = 100
-"""Characters; Amazon SQS's own limit. Longer ones would fill the memory for recent MessageIds."""
 
-_PREFIX = b"x-aws-sqsd-"
-_ATTRIBUTE = b"x-aws-sqsd-attr-"
-_COUNT = re.compile(r"[0-9]{1,9}")
+PROMPT = 0.25
+"""Seconds in which nearly all messages are delivered. Only then a request gets a task of its own,
+which notices that the client has left."""
+
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT")
+"""The methods of requests that have no message."""
 
 _log = logging.getLogger(__name__)
 
 
-class NotFromSqsd(Exception):
-    """The request is not one that sqsd sends to this app. It is refused, never acknowledged.
+class Waiter(Struct, eq=False):
+    """A request that waits for the outcome of its message, or for what is left to do for it."""
 
-    If there is a message behind it, it stays in the queue until SQS's own redrive policy moves it.
-    """
+    result: asyncio.Future[Outcome | asyncio.Future[Outcome]]
 
-    def __init__(self, code: str, reason: str, *, status: int = 400) -> None:
-        self.reason = shortened(reason)
-        super().__init__(self.reason)
-        self.code = code
-        self.status = status
+    def finished(self, outcome: Outcome) -> None:
+        """The message has its outcome."""
+        if not self.result.done():
+            self.result.set_result(outcome)
 
+    def proceed(self, rest: Rest) -> None:
+        """The message leaves the fast path."""
+        pending = asyncio.ensure_future(rest())
+        if self.result.done():
+            pending.cancel()
+        else:
+            self.result.set_result(pending)
 
-def message_of(
-    headers: Iterable[tuple[bytes, bytes]],
-    body: bytes,
-    path: str,
-    task_paths: frozenset[str] = frozenset(),
-) -> Message:
-    """The message in a request of sqsd (Elastic Beanstalk developer guide, worker tier).
-
-    Attributes arrive as headers: names in lower case, Number as text, Binary not at all. Their
-    types are not sent, so every attribute is a String here.
-
-    Raises:
-        NotFromSqsd: a header that sqsd always sends is missing, the settings do not allow the path,
-            or the body was dropped. A producer can choose a message's path, and sqsd then empties
-            the body: such a message is refused.
-    """
-    fields: dict[str, str] = {}
-    attributes: dict[str, Attribute] = {}
-    for name, value in headers:
-        lower = name.lower()
-        if lower.startswith(_ATTRIBUTE):
-            key = lower.removeprefix(_ATTRIBUTE).decode("latin-1")
-            attributes[key] = Attribute("String", _text(value))
-        elif lower.startswith(_PREFIX):
-            fields[lower.removeprefix(_PREFIX).decode("latin-1")] = _text(value)
-    task = _task(fields)
-    _check(fields, path, task, task_paths)
-    if not body and task is None:
-        # SQS has no empty bodies, so the message has one. Its dead letter would be without it.
-        raise NotFromSqsd(
-            "emptied_body",
-            "sqsd dropped the body, as it does for messages that set their path with the attribute"
-            " beanstalk.sqsd.path",
-        )
-    return Message(
-        body=body,
-        message_id=fields["msgid"],
-        queue=fields.get("queue", ""),
-        attributes=attributes,
-        receive_count=_count(fields.get("receive-count")),
-        sent_at=_time(fields.get("sent-at")),
-        first_received_at=_time(fields.get("first-received-at")),
-        task=task,
-    )
-
-
-def _check(
-    fields: dict[str, str],
-    path: str,
-    task: PeriodicTask | None,
-    task_paths: frozenset[str],
-) -> None:
-    if not 0 < len(fields.get("msgid", "")) <= MESSAGE_ID_LENGTH:
-        raise NotFromSqsd(
-            "not_sqsd",
-            "the header X-Aws-Sqsd-Msgid is missing or too long: only sqsd may post here",
-        )
-    if path != "/" and path not in task_paths:
-        raise NotFromSqsd(
-            "path_not_allowed",
-            f"the path {path!r} is not allowed: if cron.yaml uses it, add it to RELAY_TASK_PATHS",
-            status=404,
-        )
-    if path != "/" and task is None:
-        raise NotFromSqsd(
-            "not_a_task",
-            f"the path {path!r} is for periodic tasks only, and X-Aws-Sqsd-Taskname is missing",
-        )
-
-
-def _task(fields: dict[str, str]) -> PeriodicTask | None:
-    name = fields.get("taskname")
-    return PeriodicTask(name, fields.get("scheduled-at", "")) if name else None
-
-
-def _text(value: bytes) -> str:
-    """The text of a header's bytes: UTF-8, or Latin-1 if they are not."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
-
-
-def _count(value: str | None) -> int:
-    return int(value) if value is not None and _COUNT.fullmatch(value) else 1
-
-
-def _time(value: str | None) -> float | None:
-    """Epoch seconds of an ISO 8601 time; UTC if it has no zone."""
-    if value is None:
-        return None
-    try:
-        when = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    def leave(self) -> None:
+        """The request waits no more."""
+        if self.result.done() and not self.result.cancelled():
+            pending = self.result.result()
+            if isinstance(pending, asyncio.Future):
+                pending.cancel()
 
 
 class PushApp:
@@ -151,7 +69,7 @@ class PushApp:
     inside the event loop that serves it.
 
     Args:
-        handle: returns a message's outcome, at any time.
+        begin: begins to handle a message. Its outcome may come at any time.
         end_wait: called at the end of the hold. True if the message must not be given back,
             because the queue would delete it while sqsd hides it: its outcome then follows.
         hold: seconds after which a request that still waits is answered 503. sqsd delivers the
@@ -162,29 +80,27 @@ class PushApp:
 
     def __init__(
         self,
-        handle: Callable[[Message], Awaitable[Outcome]],
+        begin: Begin,
         *,
         end_wait: Callable[[Message], bool] = lambda _: False,
         hold: float,
         ready: Readiness,
         task_paths: frozenset[str] = frozenset(),
     ) -> None:
-        self._handle = handle
+        self._begin = begin
         self._end_wait = end_wait
         self._hold = hold
-        self._ready = ready
         self._task_paths = task_paths
-        self._stopping = False
-        self._released = asyncio.get_running_loop().create_future()
-
-    def asgi(self) -> Starlette:
-        """The application to serve."""
-        return Starlette(
-            routes=[
-                *health_routes(self._ready),
-                Route("/{path:path}", self._post, methods=["POST"]),
-            ]
+        self._others = Starlette(
+            routes=[*health_routes(ready), Route("/{path:path}", _not_a_post, methods=METHODS)]
         )
+        self._stopping = False
+        self._loop = asyncio.get_running_loop()
+        self._released = self._loop.create_future()
+
+    def asgi(self) -> ASGIApp:
+        """The application to serve."""
+        return self._serve
 
     def stop(self) -> None:
         """Answer new requests 503 at once."""
@@ -195,31 +111,68 @@ class PushApp:
         if not self._released.done():
             self._released.set_result(None)
 
-    async def _post(self, request: Request) -> Response:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Every message is posted. Starlette's routing would take as long as all that is done here.
+        if scope["type"] == "http" and scope["method"] == "POST":
+            response = await self._post(scope, receive)
+            await response(scope, receive, send)
+        else:
+            await self._others(scope, receive, send)
+
+    async def _post(self, scope: Scope, receive: Receive) -> Response:
         if self._stopping:
             return _again("stopping", "the relay is stopping")
         try:
-            body = await _body(request)
-            message = message_of(request.headers.raw, body, request.url.path, self._task_paths)
+            body = await _body(receive)
+            message = message_of(scope["headers"], body, scope["path"], self._task_paths)
         except ClientDisconnect:
             return _again("disconnected", "the connection closed before the end of the body")
         except NotFromSqsd as error:
             _log.warning("refused a request (%s): %s", error.code, error.reason)
             return JSONResponse({"code": error.code, "reason": error.reason}, error.status)
-        return await self._outcome(request, message)
+        return await self._outcome(receive, message)
 
-    async def _outcome(self, request: Request, message: Message) -> Response:
+    async def _outcome(self, receive: Receive, message: Message) -> Response:
         """Answer with the message's outcome, or 503 at the end of the hold or on a disconnect."""
-        handling = asyncio.ensure_future(self._handle(message))
-        leaving = asyncio.ensure_future(_disconnect(request))
+        ends = self._loop.time() + self._hold
+        waiter = Waiter(self._loop.create_future())
+        begun = self._begin(message, waiter)
+        pending: Outcome | PendingOutcome
+        if isinstance(begun, FastDelivery):
+            pending = await self._prompt(begun, waiter)
+        else:
+            pending = begun()
+        if isinstance(pending, Outcome):
+            return _answer(pending)
+        return await self._held(receive, message, asyncio.ensure_future(pending), ends)
+
+    async def _prompt(
+        self, begun: FastDelivery, waiter: Waiter
+    ) -> Outcome | asyncio.Future[Outcome]:
+        """The outcome, if it comes within `PROMPT` seconds and no trouble with it."""
+        timer = self._loop.call_later(min(PROMPT, self._hold), begun.take_apart)
         try:
-            if await self._timed_out(handling, leaving, self._hold) and self._end_wait(message):
+            return await waiter.result
+        except asyncio.CancelledError:
+            begun.abandon()
+            waiter.leave()
+            raise
+        finally:
+            timer.cancel()
+
+    async def _held(
+        self, receive: Receive, message: Message, handling: asyncio.Future[Outcome], ends: float
+    ) -> Response:
+        leaving = asyncio.ensure_future(_disconnect(receive))
+        try:
+            left = max(0.0, ends - self._loop.time())
+            if await self._timed_out(handling, leaving, left) and self._end_wait(message):
                 await self._timed_out(handling, leaving, LAST_WAIT)
         finally:
             leaving.cancel()
-            if not handling.done():
-                handling.cancel()
-        if not handling.done():
+            settled = handling.done()
+            handling.cancel()
+        if not settled:
             return _again("held", "not settled yet: the message will be delivered again")
         return _answer(handling.result())
 
@@ -231,25 +184,46 @@ class PushApp:
         return not done
 
 
+async def _not_a_post(_request: Request) -> Response:
+    reason = "sqsd posts messages; this server also answers GET /health and GET /ready"
+    body = {"code": "method_not_allowed", "reason": reason}
+    return JSONResponse(body, status_code=405, headers={"Allow": "POST"})
+
+
+_DELETE = Response(status_code=200)
+"""The answer for a message that may be deleted."""
+
+
 def _answer(outcome: Outcome) -> Response:
     if isinstance(outcome, Retry):
         return _again("retry", outcome.reason)
-    return Response(status_code=200)
+    return _DELETE
 
 
 def _again(code: str, reason: str) -> Response:
     return JSONResponse({"code": code, "reason": reason}, status_code=503)
 
 
-async def _body(request: Request) -> bytes:
+async def _body(receive: Receive) -> bytes:
+    """The body of a request.
+
+    Raises:
+        ClientDisconnect: the rest of it will not arrive.
+        NotFromSqsd: it is too large.
+    """
     body = bytearray()  # a list of many small parts would take many times the body's size
-    async for part in request.stream():
-        body += part
+    more = True
+    while more:
+        part = await receive()
+        if part["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += part.get("body", b"")
+        more = part.get("more_body", False)
         if len(body) > BODY_LIMIT:
             raise NotFromSqsd("body_too_large", f"the body is over {BODY_LIMIT} bytes", status=413)
     return bytes(body)
 
 
-async def _disconnect(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
         pass

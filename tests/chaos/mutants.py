@@ -34,13 +34,16 @@ from relay.sources.lambda_batch import LambdaBatch, _Group
 class EarlyAcknowledging(Handler):
     """Acknowledges a message before it is delivered."""
 
-    async def handle(self, message: Message) -> Outcome:
-        return _in_background(super().handle(message))
+    async def handle(self, message: Message, *others: Any, **more: Any) -> Outcome:
+        return _in_background(super().handle(message, *others, **more))
 
     async def handle_exclusive(self, message: Message, *others: Any, **more: Any) -> Outcome:
         return _in_background(super().handle_exclusive(message, *others, **more))
 
     def begin(self, message: Message, _caller: Caller) -> Rest:
+        return partial(self.handle, message)
+
+    def begin_exclusive(self, message: Message, _caller: Caller) -> Rest:
         return partial(self.handle_exclusive, message)
 
 

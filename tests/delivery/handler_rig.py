@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
 from relay.delivery.dead_letter_copy import MAX_BYTES, DeadLetterCopy, NotStored
+from relay.delivery.dead_letter_room import BodyStore
 from relay.delivery.dead_lettering import DeadLettering
 from relay.delivery.handler import Handler
 from relay.delivery.opening import SIZE, Opening
@@ -121,14 +122,20 @@ class HandlerRig:
         guard: bool = True,
         payloads: Payloads | None = None,
         size: int = SIZE,
+        store: MemoryStore | None = None,
+        bodies: BodyStore | None = None,
     ) -> None:
         self.now = NOW
         self.facts: list[Fact] = []
         self.forwarder = ScriptedForwarder(answers)
-        self.store = MemoryStore()
+        self.store = store or MemoryStore()
         self.woken = asyncio.Event()
         self.dead_letters = DeadLettering(
-            self.store, observe=self.facts.append, clock=lambda: self.now, sleep=self._sleep
+            self.store,
+            bodies=bodies,
+            observe=self.facts.append,
+            clock=lambda: self.now,
+            sleep=self._sleep,
         )
         self.opening = Opening(lambda message: decode(message, Rules()), payloads, size=size)
         self.handler = Handler(

@@ -21,8 +21,8 @@ class Caller:
 
     def __init__(self, rig: HandlerRig, one: Message) -> None:
         self.outcomes: list[Outcome] = []
-        self.task: asyncio.Task[Outcome] | None = None
-        self.begun = rig.handler.begin(one, self)
+        self.task: asyncio.Future[Outcome] | None = None
+        self.begun = rig.handler.begin_exclusive(one, self)
         if not isinstance(self.begun, FastDelivery):
             self.proceed(self.begun)
 
@@ -31,7 +31,7 @@ class Caller:
 
     def proceed(self, rest: Rest) -> None:
         assert self.task is None
-        self.task = asyncio.create_task(rest())
+        self.task = asyncio.ensure_future(rest())
 
     async def outcome(self) -> Outcome:
         while not self.outcomes and self.task is None:  # noqa: ASYNC110 - one of the two calls
@@ -152,7 +152,7 @@ async def test_an_error_concerns_its_message_only() -> None:
             raise RuntimeError("a bug")
         observe(fact)
 
-    rig.handler._observe = failing
+    rig.handler._observe = rig.handler._processing._observe = failing
     failed, other = Caller(rig, message(event())), Caller(rig, message(event(), "m-2"))
     with pytest.raises(RuntimeError, match="a bug"):
         await failed.outcome()

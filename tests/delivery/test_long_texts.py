@@ -26,7 +26,7 @@ from relay.model.outcome import (
     combined_reject,
     shortened,
 )
-from relay.sources.sqsd import NotFromSqsd
+from relay.sources.sqsd_request import NotFromSqsd
 from tests.delivery.handler_rig import HandlerRig, event, message, origin, turns
 
 LONG = "x" * 900_000

@@ -17,7 +17,7 @@ from relay.delivery.dead_letter_copy import (
     truncated_copy,
 )
 from relay.delivery.dead_letter_room import BUCKET_PAUSE, TOO_LARGE_FOR, TRY_AGAIN_AFTER
-from relay.delivery.dead_lettering import LARGE, LARGE_AT_A_TIME, DeadLettering
+from relay.delivery.dead_lettering import LARGE, LARGE_AT_A_TIME
 from relay.delivery.payloads import Pointer, parse_pointer, pointer_text
 from relay.envelope import Rules, decode
 from relay.model.encoded_body import stored_beginning
@@ -73,16 +73,8 @@ class SmallRig(HandlerRig):
     """The handler with a small dead-letter queue."""
 
     def __init__(self, bodies: Bodies | None = None, limit: int = SMALL) -> None:
-        super().__init__()
-        self.store = self.small = SmallStore(limit)
-        self.dead_letters = DeadLettering(
-            self.small,
-            bodies=bodies,
-            observe=self.facts.append,
-            clock=lambda: self.now,
-            sleep=self._sleep,
-        )
-        self.handler._dead_letters = self.dead_letters
+        self.small = SmallStore(limit)
+        super().__init__(store=self.small, bodies=bodies)
 
 
 def large(message_id: str = "m-1", **more: Any) -> Message:

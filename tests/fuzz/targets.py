@@ -36,7 +36,7 @@ from relay.model.origin import ATTRIBUTE, UnreadableOrigin, origin_or_substitute
 from relay.model.outcome import Reject
 from relay.model.trace_context import from_x_ray, valid_traceparent, with_traceparent
 from relay.settings.loading import load
-from relay.sources.sqsd import NotFromSqsd, message_of
+from relay.sources.sqsd_request import NotFromSqsd, message_of
 from tests.fuzz import answers, audit, gateway
 from tests.fuzz.input import Input
 from tests.fuzz.loopback import LOOP

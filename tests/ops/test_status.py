@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -67,7 +68,7 @@ async def relay() -> AsyncIterator[Relay]:
     found = Relay()
     gauges = {m.name: 0.0 for m in metrics.METRICS if m.kind is metrics.Kind.GAUGE}
     sink = PrometheusSink(found.recorder, lambda: gauges, lambda: {"service": "relay"})
-    app = PushApp(never, hold=1.0, ready=found.ready)
+    app = PushApp(lambda message, _: partial(never, message), hold=1.0, ready=found.ready)
     async with serving(sink.add_metrics_route(app.asgi())) as port:
         found.url = f"http://127.0.0.1:{port}"
         yield found

@@ -202,7 +202,7 @@ class World:
             poller = Poller(
                 self.sqs.client(self.main),
                 handler.handle_exclusive,
-                begin=handler.begin,
+                begin=handler.begin_exclusive,
                 gate=PausableGate(forwarder, self.pause),
                 limits=limits,
                 observe=self.facts.append,
@@ -223,7 +223,7 @@ class World:
             hidden = options.error_visibility_timeout
             handler, _ = await stack.enter_async_context(self.relay(hidden))
             app = PushApp(
-                handler.handle, end_wait=handler.end_wait, hold=hold, ready=lambda: (True, {})
+                handler.begin, end_wait=handler.end_wait, hold=hold, ready=lambda: (True, {})
             )
             sqsd = VirtualSqsd(self.sqs.sqsd(self.main), options, self.clock)
             sqsd.application = app.asgi()

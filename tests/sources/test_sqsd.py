@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import httpx
 import pytest
 
+from relay.delivery.fast_path import Caller, Rest
 from relay.http.server import serving
 from relay.model.message import Attribute, Message, PeriodicTask
 from relay.model.outcome import Delivered, Outcome, Reject, Retry
@@ -24,6 +26,9 @@ class Scripted:
         self.answer = answer
         self.messages: list[Message] = []
         self.cancelled = asyncio.Event()
+
+    def begin(self, message: Message, _caller: Caller) -> Rest:
+        return partial(self.handle, message)
 
     async def handle(self, message: Message) -> Outcome:
         self.messages.append(message)
@@ -46,7 +51,7 @@ async def client(
     scripted: Scripted, *, hold: float = 30.0, task_paths: frozenset[str] = frozenset()
 ) -> AsyncIterator[tuple[httpx.AsyncClient, PushApp]]:
     app = PushApp(
-        scripted.handle,
+        scripted.begin,
         hold=hold,
         ready=lambda: (False, {"halted": "the event key was refused"}),
         task_paths=task_paths,
