@@ -25,6 +25,10 @@ Source: TypeAlias = Literal["list", "log", "ledger"]
 Key: TypeAlias = tuple[str, str]
 """An event's name and id."""
 
+KILL_MAY_LOSE = 25.0
+"""Seconds before a kill, by the relay's clock: a request may take 20 of them until its answer, and
+the lines of the last 50 ms of real time are not written yet (docs/logs.md)."""
+
 INCOMPLETE = 3
 """The exit code of an audit that could not read everything."""
 
@@ -62,18 +66,21 @@ class Records:
         accepted: what the orchestrator accepted, with the runs.
         dead: the ids of the events in the dead-letter queue.
         recorded: the orchestrator's ids in the ledger, which misses what DynamoDB did not take.
+        unlogged: what was accepted, the last time, just before the relay was killed. The log may
+            not have it.
     """
 
     accepted: Mapping[Key, Found]
     dead: frozenset[str]
     recorded: frozenset[str]
+    unlogged: frozenset[Key] = frozenset()
 
     def must_list(self, source: Source, key: Key) -> bool:
         """Whether an audit of this source must have the accepted event."""
         if source == "ledger":
             return not self.recorded.isdisjoint(self.accepted[key].references)
         # Of what was accepted and dead-lettered, the log has the dead letter.
-        return source == "list" or key[1] not in self.dead
+        return source == "list" or (key[1] not in self.dead and key not in self.unlogged)
 
 
 def records_of(env: Environment) -> Records:
@@ -86,7 +93,19 @@ def records_of(env: Environment) -> Records:
     rows = (item for key, item in env.ledger.items.items() if key.startswith("delivered#"))
     recorded = {row["detail"]["S"] for row in rows if "detail" in row}
     accepted = accepted_events(env.inngest.events, env.inngest.runs)
-    return Records(accepted, frozenset(dead), frozenset(recorded))
+    unlogged = last_accepted_before(env.relay.killed, env.inngest.events)
+    return Records(accepted, frozenset(dead), frozenset(recorded), unlogged)
+
+
+def last_accepted_before(kills: Sequence[float], stored: Sequence[StoredEvent]) -> frozenset[Key]:
+    """The events last accepted so shortly before a kill that their lines may be lost."""
+    last: dict[Key, float] = {}
+    for event in stored:
+        key = (event.name, event.id)
+        last[key] = max(event.received_at, last.get(key, event.received_at))
+    return frozenset(
+        key for key, at in last.items() if any(0 <= kill - at <= KILL_MAY_LOSE for kill in kills)
+    )
 
 
 def accepted_events(stored: Sequence[StoredEvent], runs: Sequence[Run]) -> dict[Key, Found]:

@@ -85,6 +85,9 @@ class LambdaRelay:
         self.output = output
         self.port = None
         self.starts = 0
+        self.killed: list[
+            float
+        ] = []  # none that counts: an invocation writes its lines before it ends
         self.faults = FaultScript()
         self._mutant = mutant
         self.clock = clock

@@ -10,7 +10,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,14 @@ PATIENCE = 120.0
 
 
 class ForkServer:
-    """The process that relays are forked from; one for any number of environments."""
+    """The process that relays are forked from; one for any number of environments.
 
-    def __init__(self, process: Process) -> None:
+    Attributes:
+        clock: theirs.
+    """
+
+    def __init__(self, process: Process, clock: AcceleratedClock) -> None:
+        self.clock = clock
         self._process = process
         self._lock = asyncio.Lock()
         self._started: asyncio.Queue[int] = asyncio.Queue(1)
@@ -72,7 +77,7 @@ async def fork_server(clock: AcceleratedClock) -> AsyncIterator[ForkServer]:
         stdout=PIPE,
         cwd=Path(__file__).parents[2],
     )
-    parent = ForkServer(process)
+    parent = ForkServer(process, clock)
     reading = asyncio.create_task(parent.listen())
     try:
         yield parent
@@ -89,7 +94,10 @@ class RelayEnded(Exception):
 
 @dataclass
 class Relay:
-    """`relay` with these arguments, running or not. `port` is None for one that does not listen."""
+    """`relay` with these arguments, running or not. `port` is None for one that does not listen.
+
+    `killed` has the times of its kills, by its own clock.
+    """
 
     parent: ForkServer
     arguments: Sequence[str]
@@ -99,6 +107,7 @@ class Relay:
     mutant: str | None = None
     pid: int = 0
     starts: int = 0
+    killed: list[float] = field(default_factory=list)
     _end: asyncio.Future[int] | None = None
 
     @property
@@ -133,6 +142,7 @@ class Relay:
     async def kill(self) -> None:
         """Send SIGKILL and wait for the end."""
         self.send(signal.SIGKILL)
+        self.killed.append(self.parent.clock.time())
         await self.ended()
 
     async def kill_if_running(self) -> None:

@@ -174,8 +174,9 @@ async def _audited(
     env: Environment, directory: Path, source: Source, auditors: ForkServer, findings: Findings
 ) -> Findings:
     """The findings with what an audit says otherwise."""
+    records = records_of(env)  # before: the ledger may still grow
     audited = await audit_run(env, directory, source, auditors)
-    found = disagreements(audited, records_of(env))
+    found = disagreements(audited, records)
     more = tuple(f"the audit of the {source}: {sentence}" for sentence in found)
     return replace(findings, unexplained=(*findings.unexplained, *more))
 

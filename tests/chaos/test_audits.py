@@ -6,8 +6,9 @@ A run here has a kill, answers that are lost after the events were accepted, and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -15,7 +16,7 @@ import pytest
 
 from relay.destinations.inngest.queries import InngestQueries
 from relay.dlq.safeguards import RateLimit
-from relay.local.inngest import Fault, Rule
+from relay.local.inngest import Fault, Rule, StoredEvent
 from relay.ops.audit.accepted import EventList, Scope
 from relay.ops.audit.audit import Audit
 from relay.ops.audit.report import AuditReport
@@ -24,10 +25,12 @@ from relay.ops.audit.state import AuditState
 from relay.ops.inngest_api import InngestApi
 from tests.chaos.accelerated_clock import AcceleratedClock
 from tests.chaos.audits import (
+    KILL_MAY_LOSE,
     Audited,
     Source,
     audit_run,
     disagreements,
+    last_accepted_before,
     read_state,
     records_of,
 )
@@ -145,3 +148,29 @@ async def test_the_comparison_detects_an_event_that_was_never_accepted(
         wrong = Audited("list", 0, audited.report, events, "")
         sentences = list(disagreements(wrong, records))
         assert any(f"{dead}') was not accepted (a dead letter)" in one for one in sentences)
+
+
+async def test_only_what_was_accepted_just_before_a_kill_may_be_missing_in_the_log(
+    slow_parent: tuple[ForkServer, AcceleratedClock], tmp_path: Path
+) -> None:
+    async with finished("pull", slow_parent, tmp_path) as env:
+        stored = env.inngest.events
+        first, last = (edge(event.received_at for event in stored) for edge in (min, max))
+        assert last_accepted_before([first - 1, last + KILL_MAY_LOSE + 1], stored) == frozenset()
+        unlogged = last_accepted_before([last], stored)
+        assert unlogged == {
+            (event.name, event.id)
+            for event in stored
+            if last - KILL_MAY_LOSE <= max(received_at(stored, event)) <= last
+        }
+        records = replace(records_of(env), unlogged=unlogged)
+        key = next(iter(unlogged - {one for one in unlogged if one[1] in records.dead}))
+        assert not records.must_list("log", key)
+        assert records.must_list("list", key)
+        for other in records.accepted.keys() - unlogged:
+            assert records.must_list("log", other) == (other[1] not in records.dead)
+
+
+def received_at(stored: Sequence[StoredEvent], event: StoredEvent) -> list[float]:
+    """When each copy of the event was stored."""
+    return [one.received_at for one in stored if (one.name, one.id) == (event.name, event.id)]
