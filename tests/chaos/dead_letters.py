@@ -7,7 +7,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from relay.local.sqs import Stored
@@ -31,6 +31,7 @@ class DeadEvent:
         sent_at: when the dead letter was sent, in seconds since the epoch.
         missing: what the dead letter does not have of its message; None if it is whole.
         truncated: whether the dead letter says that only the beginning of the body was kept.
+        together: the ids of all events of the dead letter. It has the code of the first.
     """
 
     event_id: str
@@ -39,12 +40,22 @@ class DeadEvent:
     sent_at: float
     missing: str | None = None
     truncated: bool = False
+    together: frozenset[str] = frozenset()
 
 
 def events_in(
     message: Stored, sources: Mapping[str, Sequence[Source]], objects: Objects
+) -> Sequence[DeadEvent]:
+    """The events of a dead letter, compared with what was published under their ids."""
+    found = list(_events_in(message, sources, objects))
+    together = frozenset(event.event_id for event in found)
+    return [replace(event, together=together) for event in found]
+
+
+def _events_in(
+    message: Stored, sources: Mapping[str, Sequence[Source]], objects: Objects
 ) -> Iterator[DeadEvent]:
-    """The events of a dead letter, compared with what was published under their ids.
+    """The events, one after another.
 
     An event has its own id if that is the id of a published event, else the id of its message.
     """

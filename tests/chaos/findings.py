@@ -160,10 +160,16 @@ def _check_dead_event(
     elif code == "expiring" and code not in expected and allowed.expiring_after is not None:
         if not _is_old(event, published, allowed):
             yield f"{name} is a dead letter for {code}, long before the queue would delete it"
-    elif code not in expected:
+    elif code not in expected and not _expired_with_poison(event, published, allowed):
         yield f"{name} is a dead letter for {code}, not for {published.rejected.get(name)}"
     if accepted and not event.may_have_run:
         yield f"{name} was accepted and is a dead letter without may_have_run"
+
+
+def _expired_with_poison(event: DeadEvent, published: Record, allowed: Allowed) -> bool:
+    """Whether it may have expired in a dead letter that has the code of an event before it."""
+    codes = {published.rejected.get(other) for other in event.together}
+    return event.code in codes and _is_old(event, published, allowed)
 
 
 def _is_old(event: DeadEvent, published: Record, allowed: Allowed) -> bool:
