@@ -26,9 +26,9 @@ Key: TypeAlias = tuple[str, str]
 """An event's name and id."""
 
 KILL_MAY_LOSE = 60.0
-"""Seconds before a kill, by the relay's clock. A request may take 20 of them until its answer, and the
-lines of the last 50 ms of real time are not written yet (docs/logs.md): one of them and more, as the
-clock runs 25 times as fast and a thread may have to wait for a CPU."""
+"""Seconds before a kill, by the relay's clock. A request may take 20 of them until its answer, and
+the lines of the last 50 ms of real time are not written yet (docs/logs.md). That is more than one
+of them, as the clock runs 25 times as fast, and many if the thread has to wait for a CPU."""
 
 INCOMPLETE = 3
 """The exit code of an audit that could not read everything."""
