@@ -62,9 +62,13 @@ check: $(STAMP) ## Lint and check types
 	$(BIN)/mypy -n auto
 
 # The tests start hundreds of processes. Without bytecode each would compile all its imports again.
+# What fails among the others is run once more alone: a busy machine may starve a test.
+PYTEST := $(BIN)/pytest -p cacheprovider -o cache_dir=build/pytest
 test: export PYTHONDONTWRITEBYTECODE :=
 test: $(STAMP) ## Run every test
-	$(BIN)/pytest -n auto
+	@rm -rf build/pytest
+	$(PYTEST) -n auto || { test $$? = 1 && echo "Some tests failed. Once more, alone:" && \
+	$(PYTEST) -n 0 -v --last-failed --last-failed-no-failures none; }
 
 SEEDS ?= 10
 chaos: $(STAMP) ## Inject faults, SEEDS runs in each mode, and kill the relay around every effect
