@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import platform
 import re
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+import relay
 from bench import contestant, cost, growth, plan
 from bench.contestant import BUILD
 from bench.dead_letters import dead_letters
@@ -87,6 +89,8 @@ class Extent:
 
 async def measured(extent: Extent, peers: Peers) -> dict[str, Any]:
     """All results except the targets."""
+    # As pip does when it installs: else each start would compile what it imports.
+    compileall.compile_dir(Path(relay.__file__).parent, quiet=1)
     placed = placement()
     async with (
         harness(LOG, placed) as servers,
