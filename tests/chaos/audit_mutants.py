@@ -18,7 +18,10 @@ class DroppingTheLastPage(InngestApi):
 
     async def events(self, after: float, **query: Any) -> Sequence[Mapping[str, Any]]:
         page = await super().events(after, **query)
-        return () if len(page) < query["limit"] else page
+        if not page:
+            return page
+        following = {**query, "cursor": page[-1]["internal_id"]}
+        return page if await super().events(after, **following) else ()
 
 
 class CountingCopies(AuditState):
