@@ -16,8 +16,8 @@ REASONS: Mapping[str, str] = {
         " what a message takes, and decoding a fifth; no other part is a tenth"
     ),
     r"pull, events of 100 KB: CPU against floor": (
-        "the floor reads no event and sends none; by a profile, decoding and validating is a third"
-        " of what the relay takes"
+        "the floor reads no event and sends none; by a profile, decoding and validating is two"
+        " fifths of what the relay takes"
     ),
     r"(pull|TLS), .*: CPU against Bento": (
         "Bento is compiled, validates no event, and keeps neither ids nor a log line for each; from"
@@ -30,7 +30,7 @@ REASONS: Mapping[str, str] = {
         "the relay may have 64 MB of messages in flight, Bento with one input has ten messages"
     ),
     r"push: CPU against a web worker": (
-        "each message is a request: by a profile, half of its CPU is the HTTP server's"
+        "each message is a request: by a profile, reading and answering it is half of the CPU"
     ),
     r"memory: idle, .*": "Python itself, uvloop, pydantic and botocore are most of it",
     r"start: CPU of relay --help": (
