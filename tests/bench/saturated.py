@@ -10,11 +10,14 @@ import asyncio
 import contextlib
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+from bench.payload import bodies
+from bench.poster import Caller
 from bench.queue_server import Queues
 from bench.sink import Connection, Sink
+from relay.local.processes import free_port
 from relay.local.sqs import SqsServer
 
 IN_FLIGHT = 500
@@ -22,6 +25,9 @@ IN_FLIGHT = 500
 
 QUEUE = "main"
 PATIENCE = 60.0
+
+CONNECTIONS = 50
+"""The worker daemon's connections, as Elastic Beanstalk ships it."""
 
 
 class PatientSink(Sink):
@@ -141,3 +147,47 @@ async def pulling(*command: str, output: Path, **settings: str) -> AsyncIterator
             relay(*command, sink=api, output=output, **settings) as process,
         ):
             yield Pulling(queues, sink, process)
+
+
+class Pushing:
+    """A relay that messages are posted to, over as many connections as sqsd has."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.process: Process
+        self._wanted = self._drawn = 0
+        self.sink = PatientSink(self._full)
+
+    async def consume(self, messages: int) -> None:
+        """Have this many messages delivered."""
+        self._wanted += messages
+        texts = self._draw(messages)
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+            for _ in range(CONNECTIONS):
+                group.create_task(self._keep_busy(texts))
+
+    def _full(self) -> bool:
+        waiting = self._drawn - self.sink.answered
+        return waiting >= CONNECTIONS or self._drawn == self._wanted
+
+    def _draw(self, count: int) -> Iterator[str]:
+        for body in bodies(count, 300):
+            self._drawn += 1
+            yield body
+
+    async def _keep_busy(self, texts: Iterator[str]) -> None:
+        async with Caller(self.port, QUEUE) as caller:
+            for text in texts:
+                await caller.post(text)
+
+
+@contextlib.asynccontextmanager
+async def pushing(*command: str, output: Path) -> AsyncIterator[Pushing]:
+    """Run a relay with this module and arguments in push mode, and its event API."""
+    pushed = Pushing(free_port())
+    async with (
+        listening(pushed.sink) as api,
+        relay(*command, sink=api, output=output, PORT=str(pushed.port)) as pushed.process,
+    ):
+        await accepting_connections(pushed.port, pushed.process)
+        yield pushed
