@@ -198,6 +198,8 @@ class Handler:
         """
         if not self.retention.must_end(message):
             return False
+        in_flight = self._in_flight.get(message.message_id)
+        message = self._message_ids.distinct(message, in_flight)  # it may be handled as another one
         if (item := self._in_flight.find(message.message_id)) is not None:
             item.expire()
         return True
