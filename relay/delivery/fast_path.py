@@ -2,8 +2,8 @@
 
 Nearly all messages take it from start to end: their events wait in the forwarder's batch, and the
 end of its request concludes one message after another. Whatever else happens to a message (no
-success, its expiry, a withdrawal) takes it off the path, and no other: what is left to do runs in a
-task of its own, in the same code as for messages that never were on the path.
+success, its expiry, a withdrawal, a second delivery) takes it off the path, and no other: what is
+left to do runs in a task of its own, in the same code as for messages that never were on the path.
 """
 
 from __future__ import annotations

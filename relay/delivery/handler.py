@@ -122,8 +122,8 @@ class Handler:
     def begin(self, message: Message, caller: Caller) -> FastDelivery | Rest:
         """Begin what `handle` does, on the fast path if nothing is special so far.
 
-        Returns the rest of the work for a message that is not on it. The caller must call each rest
-        that it gets at once, so that a second delivery finds the message in flight.
+        Returns the rest of the work for a message that is not on it. The caller's `proceed` must
+        call the rest that it gets at once, so that a second delivery finds the message in flight.
         """
         in_flight = self._in_flight.get(message.message_id)
         message = self._message_ids.distinct(message, in_flight)
@@ -178,8 +178,9 @@ class Handler:
         """Go on with a message that left the fast path; its attempt may have ended or not."""
         if begun.expired:
             asyncio.get_running_loop().call_soon(item.expire)
+        attempt, begun.attempt = begun.attempt, None  # no cycle: the collector runs rarely
         try:
-            return await self._processing.process(item, begun.decoded, begun.since, begun.attempt)
+            return await self._processing.process(item, begun.decoded, begun.since, attempt)
         except BaseException as error:
             self.progress.interrupted(begun.message, error, self._clock() - begun.since)
             raise
@@ -198,6 +199,8 @@ class Handler:
         """
         if not self.retention.must_end(message):
             return False
+        in_flight = self._in_flight.get(message.message_id)
+        message = self._message_ids.distinct(message, in_flight)  # it may be handled as another one
         if (item := self._in_flight.find(message.message_id)) is not None:
             item.expire()
         return True

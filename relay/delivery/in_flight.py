@@ -82,7 +82,7 @@ class InFlight:
         return iter(list(self._items.values()))
 
     def add(self, item: InFlightItem) -> None:
-        """Add a message that is handled without a task, and that no other delivery may join."""
+        """Add a message for which no task is made here. `join` takes apart what is without one."""
         self._items[item.message.message_id] = item
 
     def remove(self, item: InFlightItem) -> None:
@@ -156,6 +156,7 @@ class InFlight:
 
     def _task_done(self, item: InFlightMessage, task: asyncio.Task[Outcome]) -> None:
         self.remove(item)
+        item.task = None  # no cycle through a traceback: the collector runs rarely
         if not task.cancelled():
             task.exception()  # retrieved: there may be no waiter left to do it
 

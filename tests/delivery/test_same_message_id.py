@@ -10,7 +10,7 @@ import pytest
 from relay.delivery.message_ids import MessageIds
 from relay.model.message import Attribute, Message
 from relay.model.outcome import Delivered, Reject
-from tests.delivery.handler_rig import HandlerRig, event, message, turns
+from tests.delivery.handler_rig import DAY, NOW, HandlerRig, event, message, turns
 
 
 async def test_a_message_in_flight_answers_for_no_other_with_its_message_id() -> None:
@@ -22,6 +22,21 @@ async def test_a_message_in_flight_answers_for_no_other_with_its_message_id() ->
     assert isinstance(outcome, Delivered)
     assert not forged.done()
     assert len(rig.forwarder.sent) == 2
+    forged.cancel()
+
+
+async def test_the_end_of_a_hold_ends_the_wait_of_its_own_message_only() -> None:
+    rig = HandlerRig()
+    rig.forwarder.silent = True
+    forged = asyncio.create_task(rig.handler.handle(message(event(name="forged/x"), sent_at=NOW)))
+    await turns()
+    real = message(event(name="real/x"), sent_at=NOW - 9 * DAY)
+    waiting = asyncio.create_task(rig.handler.handle(real))
+    await turns()
+    assert rig.handler.end_wait(real)
+    await turns()
+    assert not forged.done()
+    assert isinstance(await asyncio.wait_for(waiting, 5), Reject)
     forged.cancel()
 
 
