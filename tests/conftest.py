@@ -11,8 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-# No test has a deadline: a busy machine must not fail one.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# No test has a deadline: a busy machine must not fail one. Each run has the same examples, so that
+# what fails a change is due to it; `HYPOTHESIS_RANDOM=1` and `make fuzz` look for others.
+settings.register_profile(
+    "untimed",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="HYPOTHESIS_RANDOM" not in os.environ,
+)
 settings.load_profile("untimed")
 
 
