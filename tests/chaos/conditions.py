@@ -124,10 +124,15 @@ def short_retention(chance: random.Random) -> Condition:
 
 
 def small_dead_letter_queue(chance: random.Random) -> Condition:
-    """The dead-letter queue has no room for some of the poison."""
+    """The dead-letter queue has no room for some of the poison.
+
+    Without the reject guard: after a restart most of what still waits is poison, which it would
+    hold for a good reason.
+    """
     small = Condition(
         name="a small dead-letter queue",
         traffic=large_poison,
+        settings={"RELAY_REJECT_GUARD": "off"},
         without=AGING,
         queues=QueueOptions(largest_dead_letter=chance.choice((1_024, 4_096, 32_768))),
     )
@@ -138,7 +143,7 @@ def _with_bucket(small: Condition) -> Condition:
     return replace(
         small,
         name=f"{small.name} and a bucket",
-        settings={"RELAY_DEAD_LETTER_BUCKET": "relay-bodies"},
+        settings={**small.settings, "RELAY_DEAD_LETTER_BUCKET": "relay-bodies"},
         disruption=_store_unavailable,
     )
 
@@ -151,7 +156,7 @@ def _never_raised(small: Condition) -> Condition:
     return replace(
         small,
         name=f"{small.name}, never raised",
-        settings=SHORT_SETTINGS,
+        settings={**small.settings, **SHORT_SETTINGS},
         queues=replace(small.queues, retention=RETENTION),
         options=SHORT_CLOCKS,
         rules=Allowed(expiring_after=EXPIRING_SHARE * RETENTION - EARLY, truncated=True),
