@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -128,7 +129,7 @@ async def audit_run(
     mutant: str | None = None,
 ) -> Audited:
     """Run the command over everything that the run accepted; `auditors` has the real clock."""
-    name = f"audit-{source}-{id(env):x}"
+    name = f"audit-{source}-{uuid.uuid4().hex}"
     state, output = directory / f"{name}.state", directory / f"{name}.out"
     words = ["audit", "--json", "--state", str(state), "--request-rate", "1000000"]
     words += ["--from", _utc(env.clock.origin - 1), "--to", _utc(env.clock.time() + 60)]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -223,7 +224,7 @@ async def environment(
         variables = _environment(proxies, sqs.account.url_of(main), port)
         variables |= lambda_host.CLOCKS if mode in LAMBDA else {}
         variables |= {"AWS_ENDPOINT_URL_S3": store.url, **(settings or {})}
-        output = directory / f"relay-{id(sqs):x}.log"
+        output = directory / f"relay-{uuid.uuid4().hex}.log"  # an id() would come back
         relay: Relay | LambdaRelay
         if mode in LAMBDA:
             relay = LambdaRelay(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -80,7 +81,7 @@ async def gateway_environment(
             fork_server,
             ["gateway"],
             _settings(env, port, bucket=bucket),
-            directory / f"gateway-{id(env):x}.log",
+            directory / f"gateway-{uuid.uuid4().hex}.log",
             port,
             mutant,
         )
