@@ -63,7 +63,7 @@ check: $(STAMP) ## Lint and check types
 
 # The tests start hundreds of processes. Without bytecode each would compile all its imports again.
 # What fails among the others is run once more alone: a busy machine may starve a test.
-PYTEST := $(BIN)/pytest -p cacheprovider -o cache_dir=build/pytest
+PYTEST := $(BIN)/pytest
 test: export PYTHONDONTWRITEBYTECODE :=
 test: $(STAMP) ## Run every test
 	@rm -rf build/pytest
