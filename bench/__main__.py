@@ -75,6 +75,8 @@ def main() -> None:
     arguments = parser.parse_args()
     extent = QUICK if arguments.quick else FULL.of(arguments.rounds)
     extent = extent.limited_to(arguments.only) if arguments.only else extent
+    # A shell starts what runs in the background with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
