@@ -51,6 +51,18 @@ class Push:
 
         self.rig.forwarder.submit = late  # type: ignore[method-assign,assignment]
 
+    async def posted(self, count: int) -> list[Posting]:
+        """Post one message so many times; they all wait for the one that was begun first."""
+        first = self.post()
+        await self.until(lambda: self.rig.handler.status.in_flight == 1)
+        others = [self.post(received=2) for _ in range(count - 1)]
+        await self.until(lambda: self.waiters() == count)
+        return [first, *others]
+
+    def waiters(self) -> int:
+        """The deliveries that wait for the message, once it has a task."""
+        return getattr(self.rig.handler._in_flight.find("m-1"), "waiters", 0)
+
     def count(self, fact: type) -> int:
         return sum(isinstance(one, fact) for one in self.rig.facts)
 
@@ -92,14 +104,10 @@ async def test_a_second_delivery_joins_the_first_and_the_event_is_sent_once() ->
     gate = asyncio.Event()
     async with pushing() as push:
         push.answer_after(gate)
-        first = push.post()
-        await push.until(lambda: push.rig.handler.status.in_flight == 1)
-        second = push.post(received=2)
-        third = push.post()
-        await asyncio.sleep(0.05)
+        posted = await push.posted(3)
         assert push.begun == ["m-1"]
         gate.set()
-        assert [(await one).status_code for one in (first, second, third)] == [200, 200, 200]
+        assert [(await one).status_code for one in posted] == [200, 200, 200]
     assert push.rig.forwarder.sent == ["m-1"]
     assert push.rig.handler.status.in_flight == 0
 
@@ -108,12 +116,9 @@ async def test_a_second_delivery_goes_on_when_the_first_has_left() -> None:
     gate = asyncio.Event()
     async with pushing() as push:
         push.answer_after(gate)
-        first = push.post()
-        await push.until(lambda: push.rig.handler.status.in_flight == 1)
-        second = push.post(received=2)
-        await asyncio.sleep(0.05)
+        first, second = await push.posted(2)
         first.cancel()
-        await asyncio.sleep(0.5)
+        await push.until(lambda: push.waiters() == 1)
         gate.set()
         assert (await second).status_code == 200
     assert push.rig.forwarder.sent == ["m-1"]
